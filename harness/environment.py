@@ -1,0 +1,93 @@
+"""What a run ran on, and the switches that make it repeatable."""
+
+import importlib.metadata
+import os
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from zoo import places
+from zoo.errors import SourceError
+
+PACKAGES = (
+    "zoo-reproduce", "torch", "torchvision", "transformers", "tokenizers", "datasets", "evaluate", "accelerate",
+    "huggingface_hub", "safetensors", "scikit-learn", "scipy", "numpy",
+)  # fmt: skip
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Deterministic algorithms only, inside the `with`; torch raises RuntimeError for an operation that has none."""
+    before = torch.are_deterministic_algorithms_enabled()
+    # cuBLAS reads this when CUDA starts, so it must be there before any tensor is on the device
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def accelerator_on(device: str | None) -> Accelerator:
+    """An accelerator on cpu, cuda or mps; on the best there is when None. Raises SourceError where it is missing."""
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device is not None and not available.get(device, False):
+        there = ", ".join(name for name, is_there in available.items() if is_there)
+        raise SourceError(f"no device {device!r} here; there is {there}")
+    accelerator = Accelerator(cpu=device == "cpu")
+    if device is not None and accelerator.device.type != device:
+        there = accelerator.device.type
+        raise SourceError(f"this process already runs on {there}; {device} needs a process of its own")
+    return accelerator
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Commit, packages, device, threads and determinism, as plain data; no name of a machine or a path."""
+    commit, dirty = _commit()
+    return {
+        "commit": commit,
+        "dirty": dirty,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()}-{platform.machine()}",
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def peak_memory() -> int:
+    """The largest resident size of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> tuple[str | None, bool | None]:
+    """The checkout's commit and whether anything in it differs from that; None outside a checkout."""
+    root = places.checkout()
+    if root is None:
+        return None, None
+    try:
+        commit, status = (
+            subprocess.run(["git", "-C", root, *command], capture_output=True, text=True, check=True).stdout.strip()
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+    return commit, bool(status)

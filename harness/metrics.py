@@ -1,0 +1,69 @@
+"""Metrics: plain functions of predictions and labels, both of shape `(N,)`, on scikit-learn and scipy.
+
+All are fractions; correlations lie in [-1, 1]. A metric that is not defined (a constant prediction has no correlation)
+is NaN, which no claim is compared with. Each is there as an `evaluate.Metric` too: `harness.evaluate_metrics`.
+"""
+
+import warnings
+from collections.abc import Callable
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn import metrics as sklearn_metrics
+
+Array = NDArray[np.generic]
+Metric = Callable[[Array, Array], float]
+
+CORRELATION_STEP = 5e-4
+"""The tolerance of a correlation, which no single prediction changes by a fixed step."""
+
+
+def accuracy(predictions: Array, labels: Array) -> float:
+    """The share of predictions that equal their label."""
+    return float(sklearn_metrics.accuracy_score(labels, predictions))
+
+
+def f1(predictions: Array, labels: Array, *, average: str = "binary") -> float:
+    """`2 TP / (2 TP + FP + FN)`; `average` as in scikit-learn, 0 where nothing is predicted positive."""
+    return float(sklearn_metrics.f1_score(labels, predictions, average=average, zero_division=0.0))
+
+
+def matthews_correlation(predictions: Array, labels: Array) -> float:
+    """Matthews correlation coefficient, for two or more classes (Gorodkin 2004); 0 for a constant prediction."""
+    return float(sklearn_metrics.matthews_corrcoef(labels, predictions))
+
+
+def pearson(predictions: Array, labels: Array) -> float:
+    """Pearson's correlation coefficient; NaN where either side is constant."""
+    return _correlation(stats.pearsonr, predictions, labels)
+
+
+def spearman(predictions: Array, labels: Array) -> float:
+    """Spearman's rank correlation coefficient; NaN where either side is constant."""
+    return _correlation(stats.spearmanr, predictions, labels)
+
+
+def one_prediction(metric: Metric, predictions: Array, labels: Array) -> float:
+    """The largest change of a metric that changing any one prediction can make; 5e-4 for real-valued predictions.
+
+    Tries one row of every (prediction, label) pair that occurs with every other class, since rows alike count alike.
+    """
+    if np.issubdtype(predictions.dtype, np.floating):
+        return CORRELATION_STEP
+    if metric is accuracy:
+        return 1 / len(labels)
+    before, largest = metric(predictions, labels), 0.0
+    _, rows = np.unique(np.stack([predictions, labels]), axis=1, return_index=True)
+    for row, other in product(rows, np.union1d(predictions, labels)):
+        changed = predictions.copy()
+        changed[row] = other
+        largest = max(largest, abs(metric(changed, labels) - before))
+    return largest
+
+
+def _correlation(function: Callable[..., tuple[float, float]], predictions: Array, labels: Array) -> float:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.ConstantInputWarning)
+        return float(function(predictions, labels)[0])

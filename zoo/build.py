@@ -1,0 +1,187 @@
+"""From inert calls to objects: bare names are looked up in their slot's namespace, dotted ones in allowed packages.
+
+The allow-list keeps a recipe from importing what its reader did not agree to; it is no sandbox. Functions of the
+allowed packages that unpickle or run code they are handed (`torch.load`, `torch.hub`, ...) are refused as well.
+"""
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from types import ModuleType
+from typing import Any
+
+from zoo.config import Call
+from zoo.errors import Problem, RecipeError, ZooError, did_you_mean
+from zoo.recipe import Recipe
+
+ALLOWED = frozenset({"zoo", "harness", "torch", "torchvision", "transformers", "datasets", "evaluate"})
+RUNS_CODE = (
+    "torch.load",
+    "torch.hub",
+    "torch.jit",
+    "torch.package",
+    "torch.utils.cpp_extension",
+    "torch.serialization",
+)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place in a recipe that holds a call: where bare names are looked up, and what the harness hands in itself."""
+
+    namespace: str
+    supplied: tuple[str, ...] = ()
+
+
+SLOTS: Mapping[str, Slot] = {
+    "task": Slot("zoo.tasks", ("tokenizer",)),
+    "model": Slot("zoo.models"),
+    "tokenizer": Slot("zoo.tokenizers"),
+    "metrics": Slot("harness.metrics", ("predictions", "labels")),
+    "optimizer": Slot("torch.optim", ("params",)),
+    "schedule": Slot("harness.schedules", ("progress", "steps")),
+    "loss": Slot("harness.losses"),
+}
+
+
+class _Refused(Exception):
+    """Why a name cannot be had."""
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Builds calls, importing from the allow-list and from the packages the user trusts."""
+
+    trust: frozenset[str] = frozenset()
+
+    def target(self, call: Call, slot: str) -> Any:
+        """What a call names, not yet called; raises RecipeError at the call's place."""
+        try:
+            return self._dotted(call.use) if "." in call.use else _bare(call.use, SLOTS[slot].namespace)
+        except _Refused as refused:
+            raise RecipeError.at(call.mark, str(refused)) from None
+
+    def build(self, call: Call, slot: str, *args: Any, **supplied: Any) -> Any:
+        """The object a call describes; raises RecipeError at the call's place, also where the callable refuses."""
+        function = self.partial(call, slot)
+        try:
+            return function(*args, **supplied)
+        except ZooError:
+            raise
+        except (TypeError, ValueError, KeyError, RuntimeError, AssertionError) as error:
+            raise RecipeError.at(call.mark, f"{call.use}: {error}") from error
+
+    def partial(self, call: Call, slot: str) -> Callable[..., Any]:
+        """The callable with the call's own arguments filled in, for what is called many times."""
+        given = {key: self._argument(value, slot) for key, value in call.args.items()}
+        return functools.partial(self.target(call, slot), **given)
+
+    def check(self, recipe: Recipe) -> None:
+        """Look up every name and argument of a recipe; raises RecipeError with all that do not fit. Builds nothing."""
+        problems: list[Problem] = []
+        for slot, call in calls(recipe):
+            try:
+                target = self.target(call, slot)
+            except RecipeError as error:
+                problems += error.problems
+            else:
+                supplied = () if slot == "task" and recipe.tokenizer is None else SLOTS[slot].supplied
+                problems += _argument_problems(call, target, supplied)
+        problems += _missing_teachers(self, recipe) if not problems else []
+        if problems:
+            raise RecipeError(problems)
+
+    def _argument(self, value: Any, slot: str) -> Any:
+        if isinstance(value, Call):
+            return self.build(value, slot)
+        if isinstance(value, list):
+            return [self._argument(item, slot) for item in value]
+        if isinstance(value, dict):
+            return {key: self._argument(item, slot) for key, item in value.items()}
+        return value
+
+    def _dotted(self, path: str) -> Any:
+        package = path.split(".", maxsplit=1)[0]
+        allowed = ALLOWED | self.trust
+        if package not in allowed:
+            raise _Refused(f"{path!r}: imports from {package!r} are not allowed; --trust {package} allows them")
+        if any(path == refused or path.startswith(f"{refused}.") for refused in RUNS_CODE):
+            raise _Refused(f"{path!r} can run code from outside a recipe and cannot be named in one")
+        module, names = _longest_module(path)
+        found: Any = module
+        for name in names:
+            found = getattr(found, name, None)
+            if found is None or isinstance(found, ModuleType):
+                raise _Refused(f"{module.__name__} has no {name!r}{did_you_mean(name, _public(module))}")
+        home = str(getattr(found, "__module__", package)).split(".")[0]
+        if not callable(found) or home not in allowed:
+            raise _Refused(f"{path!r} is not a callable of {package!r}")
+        return found
+
+
+def calls(value: Any, slot: str | None = None) -> Iterator[tuple[str, Call]]:
+    """Every call in a value with its slot, the name of the nearest field; nested calls share their parent's."""
+    if isinstance(value, Call):
+        assert slot is not None
+        yield slot, value
+        yield from calls(list(value.args.values()), slot)
+    elif is_dataclass(value):
+        for f in fields(value):
+            yield from calls(getattr(value, f.name), f.name)
+    elif isinstance(value, Mapping):
+        yield from calls(list(value.values()), slot)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from calls(item, slot)
+
+
+def _bare(name: str, namespace: str) -> Any:
+    module = importlib.import_module(namespace)
+    found = getattr(module, name, None)
+    if name.startswith("_") or not callable(found):
+        raise _Refused(f"{namespace} has no {name!r}{did_you_mean(name, _public(module))}")
+    return found
+
+
+def _public(module: ModuleType) -> list[str]:
+    names = getattr(module, "__all__", None) or dir(module)
+    return [name for name in names if not name.startswith("_") and callable(getattr(module, name, None))]
+
+
+def _longest_module(path: str) -> tuple[ModuleType, list[str]]:
+    parts = path.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        name = ".".join(parts[:end])
+        try:
+            return importlib.import_module(name), parts[end:]
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise _Refused(f"{path!r} needs the package {error.name!r}, which is not installed") from None
+    raise _Refused(f"no module {parts[0]!r} is installed")
+
+
+def _argument_problems(call: Call, target: Any, supplied: tuple[str, ...]) -> Iterator[Problem]:
+    """Arguments the target does not take, and ones it needs; `supplied` are handed in by the harness."""
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except (TypeError, ValueError):  # some builtins have no signature
+        return
+    named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    allowed = [name for name in named if name not in supplied]
+    for key in call.args:
+        if key not in allowed and not takes_any:
+            yield Problem(call.marks[key], f"{call.use} takes no argument {key!r}{did_you_mean(key, allowed)}")
+    for p in parameters:
+        needed = p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        if needed and p.name not in call.args and p.name not in supplied:
+            yield Problem(call.mark, f"{call.use} lacks the argument {p.name!r}")
+
+
+def _missing_teachers(builder: Builder, recipe: Recipe) -> Iterator[Problem]:
+    for stage in recipe.stages:
+        for term in stage.criterion.values():
+            if stage.teacher is None and getattr(builder.target(term.loss, "loss"), "needs_teacher", False):
+                yield Problem(term.loss.mark, f"{term.loss.use} compares with a teacher, and the stage has none")

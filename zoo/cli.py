@@ -1,0 +1,508 @@
+"""The command line: the one module that imports all three rooms, heavy ones inside the commands that need them.
+
+Data goes to stdout, logs and progress to stderr. Exit codes: 0 all reproduced; 1 something not reproduced, or a stale
+leaderboard; 2 usage or recipe; 3 inconclusive, not compared or not run; 4 environment or download; 5 integrity; 130
+interrupted. The gravest wins: 5, 2, 1, 4, 3.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from tabulate import tabulate
+
+from zoo import catalogue, places
+from zoo.errors import UsageError, ZooError
+from zoo.recipe import Claim
+
+if TYPE_CHECKING:
+    from harness.reproduce import Outcome, Setup
+    from harness.verdict import Judgement
+
+SCHEMA = 1
+GRAVEST_FIRST = (130, 5, 2, 1, 4, 3, 0)
+CODES = {"reproduced": 0, "not-reproduced": 1, "inconclusive": 3, "not-compared": 3, "not-run": 3}
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Tell whether published weights, configurations and scores agree.",
+)
+
+Patterns = Annotated[
+    list[str] | None, typer.Argument(help="Entries, suites, globs, or paths of recipes.", show_default=False)
+]
+Suites = Annotated[
+    list[str] | None, typer.Option("--suite", help="All entries of a suite; may be repeated.", show_default=False)
+]
+All = Annotated[bool, typer.Option("--all", help="All entries.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+Train = Annotated[bool, typer.Option("--train", help="Train again and judge the claims of retraining.")]
+Seeds = Annotated[
+    int | None,
+    typer.Option("--seeds", min=1, help="Trainings per entry; the claim's own number if left out.", show_default=False),
+]
+FirstSeed = Annotated[
+    int, typer.Option("--first-seed", min=0, help="The first seed; recorded references start at 1000.")
+]
+Device = Annotated[
+    str | None, typer.Option("--device", help="cpu, cuda or mps; the best there is if left out.", show_default=False)
+]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option("--trust", metavar="PACKAGE", help="A package that recipes may import.", show_default=False),
+]
+Records = Annotated[
+    Path | None, typer.Option("--records", metavar="DIR", help="Where your runs are kept.", show_default=False)
+]
+
+
+@app.command("list")
+def list_entries(patterns: Patterns = None, suite: Suites = None, as_json: Json = False) -> None:
+    """List entries with their recorded scores."""
+    chosen = catalogue.select(patterns or [], suite, everything=not patterns and not suite)
+    readable, broken = _readable(chosen)
+    rows = [
+        {
+            "entry": e.name,
+            "suite": e.suite,
+            "task": e.recipe.task.use,
+            "model": e.recipe.model.use,
+            "claims": [_claim_data(claim) for claim in e.recipe.claims],
+        }
+        for e in readable
+    ]
+    if as_json:
+        _print_json({"entries": rows})
+    else:
+        table = [
+            [r["entry"], r["suite"], r["task"], r["model"], _summary(e.recipe.claims)]
+            for r, e in zip(rows, readable, strict=True)
+        ]
+        print(tabulate(table, headers=["entry", "suite", "task", "model", "claims"], disable_numparse=True))
+    _end(error.exit_code for error in broken)
+
+
+@app.command()
+def show(entry: str, as_json: Json = False) -> None:
+    """Show an entry: its recipe, digest and claims."""
+    for found in catalogue.select([entry]):
+        recipe = found.recipe
+        if as_json:
+            claims = [_claim_data(claim) for claim in recipe.claims]
+            _print_json(
+                {
+                    "entry": found.name,
+                    "suite": found.suite,
+                    "digest": recipe.digest,
+                    "recipe": recipe.data(),
+                    "claims": claims,
+                }
+            )
+        else:
+            print(f"# {found.path}\n# digest {recipe.digest}\n{found.path.read_text(encoding='utf-8')}")
+
+
+@app.command()
+def check(
+    patterns: Patterns = None, suite: Suites = None, everything: All = False, trust: Trust = None, as_json: Json = False
+) -> None:
+    """Check recipes: keys, types, and every name and argument against what it names."""
+    chosen = _chosen(patterns, suite, everything)
+    builder = _builder(trust)
+    found: list[dict[str, Any]] = []
+    codes = []
+    for entry in chosen:
+        try:
+            builder.check(entry.recipe)
+            found.append(
+                {
+                    "path": str(entry.path),
+                    "entry": entry.name,
+                    "ok": True,
+                    "digest": entry.recipe.digest,
+                    "problems": [],
+                }
+            )
+        except ZooError as error:
+            codes.append(error.exit_code)
+            found.append(
+                {
+                    "path": str(entry.path),
+                    "entry": entry.name,
+                    "ok": False,
+                    "digest": None,
+                    "problems": str(error).splitlines(),
+                }
+            )
+    if as_json:
+        _print_json({"recipes": found})
+    for one in found if not as_json else []:
+        print(f"{one['path']}: ok" if one["ok"] else "\n".join(one["problems"]), file=None if one["ok"] else sys.stderr)
+    _end(codes)
+
+
+@app.command()
+def reproduce(
+    entry: Annotated[
+        list[str], typer.Argument(help="Entries, suites, globs, or paths of recipes.", show_default=False)
+    ],
+    train: Train = False,
+    seeds: Seeds = None,
+    first_seed: FirstSeed = 0,
+    device: Device = None,
+    trust: Trust = None,
+    records: Records = None,
+    as_json: Json = False,
+) -> None:
+    """Evaluate an entry's published weights, or train it again, and judge its claims one by one."""
+    outcomes = _outcomes(catalogue.select(entry), train, seeds, first_seed, _setup(device, trust, records))
+    if as_json:
+        _print_json(_verification(outcomes))
+    for outcome in outcomes if not as_json else []:
+        print(f"{outcome.entry.name}: {outcome.verdict}")
+        for judgement in outcome.judgements:
+            print(f"  {_claim_line(judgement)}\n    {judgement.why}\n    source: {judgement.claim.source}")
+        for path in outcome.records:
+            print(f"  record: {path}")
+    _end(map(_code, outcomes))
+
+
+@app.command()
+def verify(
+    patterns: Patterns = None,
+    suite: Suites = None,
+    everything: All = False,
+    train: Train = False,
+    seeds: Seeds = None,
+    first_seed: FirstSeed = 0,
+    device: Device = None,
+    trust: Trust = None,
+    records: Records = None,
+    as_json: Json = False,
+) -> None:
+    """Judge the claims of many entries: one line each and a summary."""
+    chosen = _chosen(patterns, suite, everything)
+    outcomes = _outcomes(chosen, train, seeds, first_seed, _setup(device, trust, records))
+    data = _verification(outcomes)
+    if as_json:
+        _print_json(data)
+    else:
+        rows = [row for outcome in outcomes for row in _verify_rows(outcome, "retrain" if train else "weights")]
+        headers = ["entry", "split", "metric", "claimed", "measured", "n" if train else "", "verdict"]
+        print(tabulate(rows, headers=headers, disable_numparse=True))
+        print("\n" + ", ".join(f"{count} {verdict}" for verdict, count in data["summary"].items() if count))
+    _end(map(_code, outcomes))
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe file of your own, or an entry.")],
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="A new folder for weights, log and record.", show_default=False),
+    ] = None,
+    device: Device = None,
+    trust: Trust = None,
+    records: Records = None,
+    as_json: Json = False,
+) -> None:
+    """Train a recipe once and evaluate it; writes weights, log, predictions and record into one folder."""
+    from harness.reproduce import Study
+
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is there already and not empty; --out makes a new folder")
+    (entry,) = _one(recipe)
+    path, record = Study(entry, _setup(device, trust, records)).retrain(seed, out)
+    results: list[dict[str, Any]] = [
+        {
+            "split": result.split,
+            "n": result.n,
+            "metrics": {name: score["value"] for name, score in result.metrics.items()},
+        }
+        for result in record.results
+    ]
+    if as_json:
+        _print_json({"entry": entry.name, "seed": seed, "results": results, "record": str(path)})
+    else:
+        rows = [[r["split"], name, _number(value), r["n"]] for r in results for name, value in r["metrics"].items()]
+        print(tabulate(rows, headers=["split", "metric", "value", "n"], disable_numparse=True))
+        print(f"record: {path}")
+
+
+@app.command()
+def evaluate(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="Weights (.safetensors, .pt, a folder of `zoo train`) or predictions (.npz, .csv, .jsonl)."
+        ),
+    ],
+    entry: Annotated[str, typer.Option("--as", metavar="ENTRY", help="The entry whose task and model are used.")],
+    split: Annotated[
+        str | None, typer.Option("--split", help="The split that a predictions file is of.", show_default=False)
+    ] = None,
+    device: Device = None,
+    trust: Trust = None,
+    as_json: Json = False,
+) -> None:
+    """Score your own weights or predictions on an entry's task; its claims are shown beside, not judged."""
+    from harness.own import evaluate_file
+    from harness.reproduce import Study
+
+    (chosen,) = _one(entry)
+    evaluations = evaluate_file(Study(chosen, _setup(device, trust, None)), path, split)
+    claimed = {(c.split, c.metric): c.value for c in reversed(chosen.recipe.claims) if c.of == "weights"}
+    results: list[dict[str, Any]] = [
+        {
+            "split": e.split,
+            "metric": name,
+            "n": e.n,
+            "measured": _finite(score.value),
+            "claimed": claimed.get((e.split, name)),
+        }
+        for e in evaluations
+        for name, score in e.scores.items()
+    ]
+    if as_json:
+        _print_json({"entry": chosen.name, "path": str(path), "results": results})
+    else:
+        rows = [[r["split"], r["metric"], _number(r["measured"]), _number(r["claimed"]), r["n"]] for r in results]
+        print(tabulate(rows, headers=["split", "metric", "measured", "claimed", "n"], disable_numparse=True))
+
+
+@app.command()
+def leaderboard(
+    add: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--add",
+            metavar="RUN",
+            help="Promote a run (its folder or record.json), or all runs of an entry.",
+            show_default=False,
+        ),
+    ] = None,
+    stale: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if the leaderboard is stale.")] = False,
+    records: Records = None,
+    as_json: Json = False,
+) -> None:
+    """Write the leaderboard from the committed records."""
+    from leaderboard import page, table
+
+    root = places.checkout()
+    evidence = Path(table.__file__).parent / "records"
+    for run in add or []:
+        for kept in page.promote(run, places.runs(records), evidence):
+            print(f"added {kept}", file=sys.stderr)
+    rows = table.rows(evidence)
+    if as_json:
+        _print_json({"rows": rows.to_dict("records"), "gains": table.gains(evidence).to_dict("records")})
+    text = page.render(evidence)
+    if root is None:
+        print(text) if not as_json else None
+        return
+    target = root / "leaderboard" / "README.md"
+    if stale:
+        if not page.is_current(target, text):
+            print(f"{target} is stale; `zoo leaderboard` writes it anew", file=sys.stderr)
+            raise typer.Exit(1)
+        return
+    page.write(target, text)
+    print(f"wrote {target}", file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line; every error of ours is one or more plain lines on stderr."""
+    try:
+        app()
+    except ZooError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        print(f"{error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(4)
+
+
+def _chosen(patterns: list[str] | None, suites: list[str] | None, everything: bool) -> list[catalogue.Entry]:
+    if not (patterns or suites or everything):
+        raise UsageError("name entries, suites, globs or recipe files, or say --suite NAME or --all")
+    return catalogue.select(patterns or [], suites, everything)
+
+
+def _one(pattern: str) -> list[catalogue.Entry]:
+    found = catalogue.select([pattern])
+    if len(found) != 1:
+        raise UsageError(f"{pattern!r} selects {len(found)} entries; name one")
+    return found
+
+
+def _readable(entries: list[catalogue.Entry]) -> tuple[list[catalogue.Entry], list[ZooError]]:
+    """The entries whose recipes can be read; the problems of the others go to stderr."""
+    readable, broken = [], []
+    for entry in entries:
+        try:
+            _ = entry.recipe
+            readable.append(entry)
+        except ZooError as error:
+            broken.append(error)
+            print(error, file=sys.stderr)
+    return readable, broken
+
+
+def _builder(trust: list[str] | None) -> Any:
+    from zoo.build import Builder
+
+    if trust:
+        sys.path.insert(0, str(Path.cwd()))  # a trusted module usually lies beside the user's recipe
+    return Builder(frozenset(trust or []))
+
+
+def _setup(device: str | None, trust: list[str] | None, records: Path | None) -> Setup:
+    from harness.environment import accelerator_on
+    from harness.reproduce import Setup
+    from zoo.progress import progress
+
+    _quiet_libraries()
+    return Setup(builder=_builder(trust), accelerator=accelerator_on(device), runs=places.runs(records), show=progress)
+
+
+def _quiet_libraries() -> None:
+    """Nothing is sent anywhere, and the libraries' own progress bars stay out of ours."""
+    for name in ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_EVALUATE_OFFLINE"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def _outcomes(
+    entries: list[catalogue.Entry], train: bool, seeds: int | None, first: int, setup: Setup
+) -> list[Outcome]:
+    from harness.reproduce import verify as verify_entry
+
+    mode: Literal["weights", "retrain"] = "retrain" if train else "weights"
+    outcomes = []
+    for entry in entries:
+        number = seeds if seeds is not None or not first else 3
+        chosen = list(range(first, first + number)) if number is not None else None
+        outcomes.append(verify_entry(entry, mode, setup, seeds=chosen))
+        if error := outcomes[-1].error:
+            print(error, file=sys.stderr)
+    return outcomes
+
+
+def _verification(outcomes: list[Outcome]) -> dict[str, Any]:
+    """What `verify --json` prints."""
+    entries = [
+        {
+            "entry": o.entry.name,
+            "suite": o.entry.suite,
+            "verdict": o.verdict,
+            "error": str(o.error) if o.error else None,
+            "claims": [_judgement_data(judgement) for judgement in o.judgements],
+            "records": [str(path) for path in o.records],
+        }
+        for o in outcomes
+    ]
+    counts = Counter(str(outcome.verdict) for outcome in outcomes)
+    return {"entries": entries, "summary": {verdict: counts[verdict] for verdict in CODES}}
+
+
+def _code(outcome: Outcome) -> int:
+    return outcome.error.exit_code if outcome.error else CODES[outcome.verdict]
+
+
+def _end(codes: Iterable[int]) -> None:
+    """End with the gravest code."""
+    gravest = min(codes, key=GRAVEST_FIRST.index, default=0)
+    if gravest:
+        raise typer.Exit(gravest)
+
+
+def _claim_data(claim: Claim) -> dict[str, Any]:
+    names = (
+        "of",
+        "split",
+        "metric",
+        "value",
+        "decimals",
+        "precision",
+        "selection",
+        "sigma",
+        "reference_runs",
+        "seeds",
+        "source",
+    )
+    return {name: getattr(claim, name) for name in names}
+
+
+def _judgement_data(judgement: Judgement) -> dict[str, Any]:
+    claim = judgement.claim
+    return {
+        "of": claim.of,
+        "split": claim.split,
+        "metric": claim.metric,
+        "claimed": claim.value,
+        "measured": judgement.measured,
+        "verdict": judgement.verdict,
+        "why": judgement.why,
+        "source": claim.source,
+    }
+
+
+def _verify_rows(outcome: Outcome, mode: str) -> list[list[str]]:
+    rows = [
+        [
+            outcome.entry.name,
+            j.claim.split,
+            j.claim.metric,
+            _number(j.claim.value),
+            _number(j.measured),
+            str(len(outcome.records)) if mode == "retrain" else "",
+            j.verdict,
+        ]
+        for j in outcome.judgements
+        if j.claim.of == mode
+    ]
+    return rows or [[outcome.entry.name, "", "", "", "", "", outcome.verdict]]
+
+
+def _claim_line(judgement: Judgement) -> str:
+    claim = judgement.claim
+    return (
+        f"{claim.of}: {claim.metric} on {claim.split}: claimed {_number(claim.value)},"
+        f" measured {_number(judgement.measured)}: {judgement.verdict}"
+    )
+
+
+def _summary(claims: Iterable[Claim]) -> str:
+    first: dict[tuple[str, str], str] = {}
+    for claim in claims:
+        first.setdefault((claim.of, claim.metric), f"{claim.of} {claim.metric} {_number(claim.value)}")
+    return "; ".join(first.values())
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _print_json(data: dict[str, Any]) -> None:
+    print(json.dumps({"schema": SCHEMA, **data}, indent=1, allow_nan=False))

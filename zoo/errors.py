@@ -1,0 +1,79 @@
+"""Everything that can go wrong for a user, as one tree; each error is printed as plain lines, never as a traceback.
+
+    ZooError
+    ├── UsageError       2  a wrong argument, an unknown entry, weights that do not fit the model
+    │   └── RecipeError  2  one or more problems of a recipe, each with its line
+    ├── SourceError      4  something could not be had: a missing file, a failed download, a missing device
+    └── IntegrityError   5  bytes that are not the locked ones
+
+The exit codes 1 (not reproduced), 3 (inconclusive, not compared, not run) and 130 (interrupted) are outcomes.
+"""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+class ZooError(Exception):
+    """Base of all; `exit_code` is what the command line ends with."""
+
+    exit_code = 2
+
+
+class UsageError(ZooError):
+    """The command was given something it cannot use."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """A place in a file; line and column count from 1."""
+
+    path: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a recipe, and where."""
+
+    mark: Mark
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.mark}: {self.message}"
+
+
+class RecipeError(UsageError):
+    """All problems of one recipe, in the order of their lines."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = sorted(problems, key=lambda problem: (problem.mark.line, problem.mark.column))
+        super().__init__("\n".join(map(str, self.problems)))
+
+    @classmethod
+    def at(cls, mark: Mark, message: str) -> "RecipeError":
+        """A recipe's one problem."""
+        return cls([Problem(mark, message)])
+
+
+class SourceError(ZooError):
+    """Weights, data or a device could not be had."""
+
+    exit_code = 4
+
+
+class IntegrityError(ZooError):
+    """Bytes differ from the locked ones."""
+
+    exit_code = 5
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """`; did you mean a, b?`, or the whole list where it is short, or nothing."""
+    near = get_close_matches(word, known, n=3, cutoff=0.5)
+    if near:
+        return f"; did you mean {', '.join(near)}?"
+    return f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""

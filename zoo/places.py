@@ -1,0 +1,30 @@
+"""Where things are: in a checkout, or in an installed package."""
+
+import os
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def checkout() -> Path | None:
+    """The root of the checkout that this package runs from, or None when it is installed elsewhere."""
+    root = PACKAGE.parent
+    return root if (root / "pyproject.toml").is_file() and (root / "configs").is_dir() else None
+
+
+def configs() -> Path:
+    """The shipped recipes and the lock."""
+    root = checkout()
+    return root / "configs" if root else PACKAGE / "configs"
+
+
+def runs(chosen: Path | None = None) -> Path:
+    """A user's own runs: `chosen`, else ZOO_HOME, else `runs/` in a checkout, else the user's data folder."""
+    if chosen is not None:
+        return chosen
+    if home := os.environ.get("ZOO_HOME"):
+        return Path(home).expanduser() / "runs"
+    root = checkout()
+    return root / "runs" if root else Path(user_data_path("zoo")) / "runs"

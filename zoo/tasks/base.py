@@ -1,0 +1,136 @@
+"""What a task is: splits of examples, how they are batched, and how predictions are read off logits.
+
+A task is a frozen value that reads nothing until `load` is called. Two kinds of split cover what is in memory: tensors
+(images, features) and pairs of texts. Anything else need only offer the same four members.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+Inputs = Tensor | dict[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Some examples of a split.
+
+    `inputs` is what the model is called with: one tensor `(B, ...)`, or keyword arguments of tensors `(B, ...)`.
+    `labels` is `(B,)`: int64 classes or float32 targets. `ids` is `(B,)` int64, the positions in the split.
+    """
+
+    inputs: Inputs
+    labels: Tensor
+    ids: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        if isinstance(self.inputs, Tensor):
+            inputs: Inputs = self.inputs.to(device)
+        else:
+            inputs = {name: value.to(device) for name, value in self.inputs.items()}
+        return Batch(inputs=inputs, labels=self.labels.to(device), ids=self.ids.to(device))
+
+
+class Split(Protocol):
+    """One split of a task's data, in a fixed order."""
+
+    @property
+    def labels(self) -> Tensor:
+        """Labels of all rows, `(N,)`."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The rows at `indices`, in that order."""
+        ...
+
+    def rows(self) -> Iterator[bytes]:
+        """Every row's content in order, as bytes that do not depend on the platform: what a record hashes."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """How examples are read, batched and scored.
+
+    `splits` names every split and how to load it. `scored` names those whose labels are public: a record holds the
+    `metrics` (names in `harness.metrics`) of each of them. `kind` says how logits become predictions.
+    """
+
+    name: str
+    splits: Mapping[str, Callable[[], Split]]
+    scored: tuple[str, ...]
+    metrics: tuple[str, ...]
+    kind: Literal["classification", "regression"] = "classification"
+    label_names: tuple[str, ...] = ()
+    loaded: dict[str, Split] = field(default_factory=dict, compare=False, repr=False)
+
+    def load(self, split: str) -> Split:
+        """The split of that name, read at the first call. Raises KeyError for a name that is not in `splits`."""
+        if split not in self.loaded:
+            self.loaded[split] = self.splits[split]()
+        return self.loaded[split]
+
+    def predict(self, logits: Tensor) -> Tensor:
+        """Predictions `(N,)` from logits `(N, C)`: the largest class, or the one value of a regression."""
+        return logits.argmax(dim=-1) if self.kind == "classification" else logits.squeeze(-1)
+
+
+@dataclass(frozen=True)
+class TensorSplit:
+    """A split held as one tensor of inputs `(N, ...)` and one of labels `(N,)`."""
+
+    inputs: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        at = torch.as_tensor(indices, dtype=torch.int64)
+        return Batch(inputs=self.inputs[at], labels=self.labels[at], ids=at)
+
+    def rows(self) -> Iterator[bytes]:
+        for row, label in zip(self.inputs, self.labels, strict=True):
+            yield row.contiguous().numpy().tobytes() + label.numpy().tobytes()
+
+
+class TextPairSplit:
+    """Pairs of texts, tokenised once and padded batch by batch to their longest row.
+
+    `tokenizer` is a transformers tokenizer; pairs longer than `max_length` tokens are cut, the longer text first.
+    """
+
+    def __init__(
+        self, pairs: Sequence[tuple[str, str]], labels: Tensor, *, tokenizer: Any, max_length: int = 128
+    ) -> None:
+        self.pairs, self.labels, self.tokenizer = pairs, labels, tokenizer
+        first, second = [a for a, _ in pairs], [b for _, b in pairs]
+        self.encoded = tokenizer(first, second, truncation="longest_first", max_length=max_length)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        rows = {name: [values[i] for i in indices] for name, values in self.encoded.items()}
+        inputs = dict(self.tokenizer.pad(rows, return_tensors="pt"))
+        at = torch.as_tensor(indices, dtype=torch.int64)
+        return Batch(inputs=inputs, labels=self.labels[at], ids=at)
+
+    def rows(self) -> Iterator[bytes]:
+        for (first, second), label in zip(self.pairs, self.labels.tolist(), strict=True):
+            yield f"{first}\t{second}\t{label}".encode()
+
+
+def content_hash(split: Split) -> str:
+    """SHA-256 over the split's rows in order, each preceded by its length."""
+    digest = hashlib.sha256()
+    for row in split.rows():
+        digest.update(len(row).to_bytes(8, "big") + row)
+    return digest.hexdigest()

@@ -1,0 +1,46 @@
+"""State dicts in and out of files; nothing is ever unpickled beyond tensors."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from zoo.errors import UsageError
+
+
+def save(model: nn.Module, path: Path) -> None:
+    """Write the model's state dict as safetensors."""
+    save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, path)
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """A state dict from safetensors, or from a `torch.save` file of tensors only. Raises UsageError for any other."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise UsageError(f"{path}: these weights cannot be read: {error}") from None
+    except Exception as error:  # torch raises pickle's own errors for what is no tensor
+        raise UsageError(f"{path}: not a file of tensors only: {str(error).splitlines()[0]}") from None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UsageError(f"{path}: not a state dict of tensors")
+    return state
+
+
+def load_into(model: nn.Module, path: Path) -> None:
+    """Load the file into the model; every tensor must be there, named and shaped as the model's. Raises UsageError."""
+    given, own = read(path), model.state_dict()
+    faults = [f"missing {name}" for name in own if name not in given]
+    faults += [f"unexpected {name}" for name in given if name not in own]
+    faults += [
+        f"{name} is {tuple(given[name].shape)}, the model's is {tuple(own[name].shape)}"
+        for name in own
+        if name in given and given[name].shape != own[name].shape
+    ]
+    if faults:
+        more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
+        raise UsageError(f"{path}: the weights do not fit the model: {'; '.join(faults[:3])}{more}")
+    model.load_state_dict(given)
