@@ -242,7 +242,7 @@ class _Reader:
         return value
 
     def untagged(self, node: Node) -> None:
-        if not str(node.tag).startswith("tag:yaml.org,2002:"):
+        if node.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"):
             raise self.refuse(node, f"the tag {node.tag} is not used here; write {{use: NAME, ...}}")
 
     def scalar(self, node: ScalarNode) -> str | int | float | bool | None:
