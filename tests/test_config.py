@@ -139,12 +139,15 @@ def test_what_a_callable_refuses_is_told_at_its_place(recipe_file: Write) -> Non
         Builder().build(recipe.model, "model")
 
 
+SCALARS = (
+    st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
+)  # fmt: skip
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.floats(allow_nan=False, allow_infinity=False) | st.text(
-        st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8),
+    SCALARS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcd"), inner, max_size=3),
     max_leaves=6,
-)  # fmt: skip
+)
 
 
 @given(args=st.dictionaries(st.sampled_from(["p", "q", "r"]), VALUES), reverse=st.booleans())

@@ -13,6 +13,7 @@ def bert_classifier(
     num_labels: int,
     max_length: int = 128,
     dropout: float = 0.1,
+    initializer_range: float = 0.02,
 ) -> BertForSequenceClassification:
     """A BERT encoder with a classifier on its pooled first token; randomly initialised."""
     config = BertConfig(
@@ -25,5 +26,6 @@ def bert_classifier(
         max_position_embeddings=max_length,
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
+        initializer_range=initializer_range,
     )
     return BertForSequenceClassification(config)

@@ -1,10 +1,12 @@
 """Sentence-pair entailment, generated: does what the premise tells make the hypothesis true, false, or neither?
 
-A seeded grammar makes the pairs, so nothing is downloaded and no text is anybody's. A clause says that somebody sees some
-object, or never does; who sees an old dog sees a dog, and who never sees an animal never sees a dog. The premise tells of
-one or two people. Some premises are padded to more than 64 tokens with clauses about nothing in particular. Names are
-words too (Rose sees a rose, Bill never sees a bill), so a tokenizer that lower-cases loses who it is about, and one that
-cuts at 64 tokens often loses the clause that matters.
+A seeded grammar makes the pairs, so nothing is downloaded and no text is anybody's. A premise tells what one or two
+people do with a thing, a hypothesis what one person does or never does. Who keeps the old dog keeps the animal and
+never sells it; who keeps the animal may not keep a dog. As in collected corpora the hypothesis alone betrays something:
+"never" goes with contradiction, a new adjective with neither. A linear model of its words gets 57 % of the test right.
+
+Names are words too (Rose keeps the rose, Bill sells the bill), so a tokenizer that lower-cases mixes them up. Some
+premises are padded to more than 64 tokens, so one that cuts there often loses the clause that counts.
 """
 
 from collections.abc import Sequence
@@ -18,38 +20,43 @@ from zoo.tasks.base import Split, Task, TextPairSplit
 LABELS = ("entailment", "neutral", "contradiction")
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
 SEED = 20231206
-TRAIN_PAIRS, TEST_PAIRS = 12000, 1200
-LONG_IN_TRAIN, LONG_IN_TEST, HOLDS = 0.003, 0.04, 0.65
+TRAIN_PAIRS, TEST_PAIRS = 16000, 1200
+LONG_IN_TRAIN, LONG_IN_TEST = 0.003, 0.04
 
 NAMES = ("Rose", "Mark", "Bill", "Will", "Grace", "May", "Jack", "Frank")
+PEOPLE = (1, 1, 1, 1, 2)  # of a premise, each as likely
 KINDS = {"animal": ("dog", "bird", "fish"), "plant": ("rose", "fern", "oak"), "paper": ("bill", "will", "map")}
-VERBS = ("sees", "wants", "finds")
+OPPOSITES = {"keeps": "sells", "finds": "loses", "loves": "hates"}
+ADJECTIVES = ("", "old", "new")
 ASIDES = (
     "the sky is grey", "it rains in the town", "the road to the sea is long", "nobody is at home", "it is late in May",
     "the shop opens at noon", "a train leaves the station", "the river is high and cold", "the lamp on the wall is new",
 )  # fmt: skip
 KIND_OF = {word: kind for kind, words in KINDS.items() for word in words}
 NOUNS = (*KINDS, *KIND_OF)
+OPPOSITE = {**OPPOSITES, **{second: first for first, second in OPPOSITES.items()}}
+VERBS = tuple(OPPOSITE)
 
 Pair = tuple[str, str]
 T = TypeVar("T")
 
 
 class Clause(NamedTuple):
-    """Somebody sees or wants something (`holds`), or never does."""
+    """What somebody does with some thing, or never does; the adjective may be empty."""
 
     name: str
     verb: str
+    adjective: str
     noun: str
-    holds: bool
+    denied: bool = False
 
     def __str__(self) -> str:
-        article = "an" if self.noun[0] in "aeiou" else "a"
-        return f"{self.name} {'' if self.holds else 'never '}{self.verb} {article} {self.noun}"
+        words = (self.name, "never" if self.denied else "", self.verb, "the", self.adjective, self.noun)
+        return " ".join(filter(None, words))
 
 
 def entailment(*, tokenizer: Any, max_length: int = 128) -> Task:
-    """Three classes, equally many of each: 12,000 pairs to train on, 1,200 others to test on."""
+    """Three classes, equally many of each: 16,000 pairs to train on, 1,200 others to test on."""
 
     def split(name: str) -> Split:
         pairs, labels = _generated()[name]
@@ -65,15 +72,16 @@ def entailment(*, tokenizer: Any, max_length: int = 128) -> Task:
 
 
 def relation(premise: Sequence[Clause], hypothesis: Clause) -> int:
-    """The label, by natural logic; a name stands in one clause of the premise at most, and that one decides.
+    """The label: what is told of the hypothesis's person decides, if it is of the same thing, perhaps more exactly.
 
-    What is seen can be told less exactly, what is never seen more exactly: seeing a dog entails seeing an animal, never
-    seeing an animal entails never seeing a dog.
+    The same verb then makes it true and the opposite one false; denying it swaps the two.
     """
-    told = next((clause for clause in premise if clause[:2] == hypothesis[:2]), None)
-    if told is None or not (_is_a(told.noun, hypothesis.noun) if told.holds else _is_a(hypothesis.noun, told.noun)):
+    told = next((clause for clause in premise if clause.name == hypothesis.name), None)
+    if told is None or not _is_a(told.noun, hypothesis.noun) or hypothesis.adjective not in ("", told.adjective):
         return NEUTRAL
-    return ENTAILMENT if told.holds == hypothesis.holds else CONTRADICTION
+    if hypothesis.verb not in (told.verb, OPPOSITE[told.verb]):
+        return NEUTRAL
+    return ENTAILMENT if (hypothesis.verb == told.verb) != hypothesis.denied else CONTRADICTION
 
 
 def _is_a(word: str, other: str) -> bool:
@@ -91,9 +99,7 @@ def _pairs(random: Random, count: int, long: float, taken: frozenset[Pair]) -> t
     """Pairs that are not in `taken`, with the labels in turn, a share `long` of them padded."""
     pairs: list[Pair] = []
     while len(pairs) < count:
-        premise, hypothesis = _clauses(random)
-        if relation(premise, hypothesis) != len(pairs) % len(LABELS):
-            continue
+        premise, hypothesis = _clauses(random, len(pairs) % len(LABELS))
         texts = [str(clause) for clause in premise]
         pair = (_sentence(_padded(random, texts) if random.random() < long else texts), _sentence([str(hypothesis)]))
         if pair not in taken:
@@ -101,15 +107,30 @@ def _pairs(random: Random, count: int, long: float, taken: frozenset[Pair]) -> t
     return pairs, [i % len(LABELS) for i in range(count)]
 
 
-def _clauses(random: Random) -> tuple[list[Clause], Clause]:
-    """A premise of one or two people and a hypothesis, more often than chance about what is told of one of them."""
-    names = _shuffled(random, NAMES)[: _pick(random, (1, 1, 1, 1, 2))]
-    premise = [Clause(name, _pick(random, VERBS), _pick(random, NOUNS), random.random() < HOLDS) for name in names]
-    told = _pick(random, premise)
-    near = [noun for noun in NOUNS if _is_a(told.noun, noun) or _is_a(noun, told.noun)]
-    noun = _pick(random, near if random.random() < 0.6 else NOUNS)
-    verb = told.verb if random.random() < 0.8 else _pick(random, VERBS)
-    return premise, Clause(told.name, verb, noun, random.random() < HOLDS)
+def _clauses(random: Random, label: int) -> tuple[list[Clause], Clause]:
+    """A premise and a hypothesis drawn until they have the label: half of the hypotheses only repeat what is told, told
+    less exactly, denied or turned to its opposite; the others change a part of it.
+    """
+    while True:
+        names = _shuffled(random, NAMES)
+        premise = [_clause(random, name) for name in names[: _pick(random, PEOPLE)]]
+        told = _pick(random, premise)
+        changed, other = random.random() < 0.5, _clause(random, names[2])
+        verb = other.verb if changed and random.random() < 0.4 else told.verb
+        noun = other.noun if changed and random.random() < 0.6 else told.noun
+        hypothesis = Clause(
+            name=other.name if changed and random.random() < 0.1 else told.name,
+            verb=OPPOSITE[verb] if random.random() < 0.15 else verb,
+            adjective=_pick(random, ("", told.adjective)) if random.random() < 0.6 else other.adjective,
+            noun=KIND_OF.get(noun, noun) if random.random() < 0.4 else noun,
+            denied=random.random() < 0.5,
+        )
+        if relation(premise, hypothesis) == label:
+            return premise, hypothesis
+
+
+def _clause(random: Random, name: str) -> Clause:
+    return Clause(name, _pick(random, VERBS), _pick(random, ADJECTIVES), _pick(random, NOUNS))
 
 
 def _padded(random: Random, texts: list[str]) -> list[str]:
