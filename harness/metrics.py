@@ -31,8 +31,9 @@ def f1(predictions: Array, labels: Array, *, average: str = "binary") -> float:
 
 
 def matthews_correlation(predictions: Array, labels: Array) -> float:
-    """Matthews correlation coefficient, for two or more classes (Gorodkin 2004); 0 for a constant prediction."""
-    return float(sklearn_metrics.matthews_corrcoef(labels, predictions))
+    """Matthews correlation coefficient, for two or more classes (Gorodkin 2004); 0 where either side is constant."""
+    constant = len(np.unique(predictions)) == 1 or len(np.unique(labels)) == 1
+    return 0.0 if constant else float(sklearn_metrics.matthews_corrcoef(labels, predictions))
 
 
 def pearson(predictions: Array, labels: Array) -> float:

@@ -1,50 +1,81 @@
-"""Fixtures: the shipped entries, a folder of recipes of one's own, and the command line as a user runs it."""
+"""Fixtures: own recipes, a checkout that a test may damage, and the command line in and out of this process."""
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch starts: tests run side by side
+
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from zoo import places
+from zoo.cli import main
+
 ROOT = Path(__file__).parent.parent
-Zoo = Callable[..., subprocess.CompletedProcess[str]]
+ROOMS = ("zoo", "harness", "leaderboard", "configs")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.err.splitlines()
+
+
+Zoo = Callable[..., Ended]
 
 
 @pytest.fixture
-def zoo(tmp_path: Path) -> Zoo:
-    """Run `python -m zoo` in an empty folder, on the CPU, with its runs there; `root` is another checkout's path."""
+def zoo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Zoo:
+    """Run a `zoo` command in this process, in an empty folder, on the CPU, with its runs there."""
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
 
-    def run(*args: str, root: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
-        environment = {
-            **os.environ,
-            "ZOO_HOME": str(tmp_path / "home"),
-            "PYTHONPATH": str(root),
-            "NO_COLOR": "1",
-            **env,
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "zoo", *args],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env=environment,
-            check=False,
-        )
+    def run(*args: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["zoo", *map(str, args)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Ended(code, *capsys.readouterr())
 
     return run
 
 
 @pytest.fixture
-def copy_of_checkout(tmp_path: Path) -> Path:
-    """A copy of the checkout's code, recipes and weights that a test may damage."""
-    root = tmp_path / "checkout"
-    root.mkdir()
-    for name in ("zoo", "harness", "leaderboard", "configs"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", root)
+def zoo_process(tmp_path: Path) -> Zoo:
+    """Run `python -m zoo` in a process of its own; `root` is another checkout's path."""
+
+    def run(*args: object, root: Path = ROOT, **env: str) -> Ended:
+        environment = {**os.environ, "ZOO_HOME": str(tmp_path / "home"), "PYTHONPATH": str(root), **env}
+        command = [sys.executable, "-m", "zoo", *map(str, args)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the recipes and the starter files that this process uses instead of its own, and a test may damage."""
+    root = tmp_path / "damaged"
+    shutil.copytree(ROOT / "configs", root / "configs")
+    shutil.copytree(ROOT / "zoo" / "starter", root / "zoo" / "starter")
+    monkeypatch.setattr(places, "configs", lambda: root / "configs")
+    monkeypatch.setattr(places, "PACKAGE", root / "zoo")
     return root
 
 
@@ -61,10 +92,11 @@ stages:
     criterion:
       ce: {loss: CrossEntropy}
 """
+Write = Callable[..., Path]
 
 
 @pytest.fixture
-def recipe_file(tmp_path: Path) -> Callable[..., Path]:
+def recipe_file(tmp_path: Path) -> Write:
     """Write a recipe, the tiny one unless given, with texts in it replaced."""
 
     def write(text: str | bytes = TINY, /, *replaced: tuple[str, str], name: str = "tiny.yaml") -> Path:

@@ -2,12 +2,10 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, TINY
+from conftest import ROOT, TINY, Write
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +14,6 @@ from zoo.config import Call, to_data
 from zoo.errors import RecipeError
 from zoo.recipe import load_recipe
 
-Write = Callable[..., Path]
 TWO_FAULTS = (("epochs: 1", "epoch: 1"), ("loss: CrossEntropy", "loss: CrossEntrpy, wait: 2"))
 
 BAD = {

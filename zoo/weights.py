@@ -4,7 +4,8 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from zoo.errors import UsageError
@@ -12,7 +13,8 @@ from zoo.errors import UsageError
 
 def save(model: nn.Module, path: Path) -> None:
     """Write the model's state dict as safetensors."""
-    save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, path)
+    # not `save_file`: it makes files that only their owner can read
+    path.write_bytes(to_bytes({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}))
 
 
 def read(path: Path) -> dict[str, Tensor]:

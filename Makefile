@@ -1,0 +1,29 @@
+# `make reproduce` runs the main job on the starter suite, `make test` every check; both need Python 3.11 or later only.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: reproduce test clean
+
+reproduce: .venv/run
+	$(BIN)/zoo verify --suite starter
+	$(BIN)/zoo reproduce digits-resnet8_from_digits-resnet14 --train --seeds 3
+
+test: .venv/test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/zoo check --all
+	$(BIN)/zoo leaderboard --check
+	$(BIN)/pytest -n auto
+
+.venv/run: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/test: .venv/run
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv

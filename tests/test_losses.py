@@ -1,0 +1,147 @@
+"""Every loss against its equation, written out in float64, and against what any loss must do."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from harness import losses
+from harness.losses import KD, KL, MSE, CrossEntropy, LogitMSE
+from harness.observation import Observation
+
+Floats = NDArray[np.float64]
+ALL: list[nn.Module] = [
+    CrossEntropy(),
+    CrossEntropy(label_smoothing=0.1),
+    KL(temperature=3),
+    KD(temperature=4, alpha=0.3),
+    LogitMSE(),
+]
+
+
+def log_softmax(logits: Floats) -> Floats:
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+def cross_entropy(student: Floats, labels: NDArray[np.int64], smoothing: float = 0.0) -> float:
+    log = log_softmax(student)
+    hard = log[np.arange(len(labels)), labels]
+    return float(-((1 - smoothing) * hard + smoothing * log.mean(axis=1)).mean())
+
+
+def divergence(student: Floats, teacher: Floats, temperature: float) -> float:
+    p, q = log_softmax(teacher / temperature), log_softmax(student / temperature)
+    return float((np.exp(p) * (p - q)).sum(axis=1).mean())
+
+
+@pytest.fixture
+def case() -> tuple[Floats, Floats, NDArray[np.int64]]:
+    generator = np.random.default_rng(7)
+    return generator.normal(size=(5, 4)), 3 * generator.normal(size=(5, 4)), generator.integers(0, 4, 5)
+
+
+def value(loss: nn.Module, student: Floats, teacher: Floats | None, labels: NDArray[np.generic]) -> float:
+    seen = Observation(torch.tensor(student))
+    of_teacher = None if teacher is None else Observation(torch.tensor(teacher))
+    return float(loss(seen, of_teacher, torch.tensor(labels)))
+
+
+def test_cross_entropy_is_its_equation(case: tuple[Floats, Floats, NDArray[np.int64]]) -> None:
+    student, _, labels = case
+    assert value(CrossEntropy(), student, None, labels) == pytest.approx(cross_entropy(student, labels), rel=1e-12)
+    smooth = value(CrossEntropy(label_smoothing=0.2), student, None, labels)
+    assert smooth == pytest.approx(cross_entropy(student, labels, 0.2), rel=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1, 4])
+def test_kl_is_its_equation(case: tuple[Floats, Floats, NDArray[np.int64]], temperature: float) -> None:
+    student, teacher, labels = case
+    expected = divergence(student, teacher, temperature)
+    assert value(KL(temperature=temperature), student, teacher, labels) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("alpha", [0, 0.1, 1])
+def test_kd_is_hintons_sum(case: tuple[Floats, Floats, NDArray[np.int64]], alpha: float) -> None:
+    student, teacher, labels = case
+    expected = alpha * cross_entropy(student, labels) + (1 - alpha) * 16 * divergence(student, teacher, 4)
+    assert value(KD(temperature=4, alpha=alpha), student, teacher, labels) == pytest.approx(expected, rel=1e-12)
+
+
+def test_golden_kd() -> None:
+    """Worked by hand: equal student logits against a teacher of odds 3 to 1 at T = 1."""
+    student, teacher = np.zeros((1, 2)), np.array([[math.log(3), 0.0]])
+    expected = 0.5 * math.log(2) + 0.5 * (0.75 * math.log(1.5) + 0.25 * math.log(0.5))
+    assert value(KD(temperature=1, alpha=0.5), student, teacher, np.array([0])) == pytest.approx(expected, rel=1e-12)
+
+
+def test_mean_squared_errors() -> None:
+    student, teacher = np.array([[1.0, 2.0], [3.0, 5.0]]), np.array([[1.0, 0.0], [0.0, 5.0]])
+    assert value(LogitMSE(), student, teacher, np.array([0, 1])) == pytest.approx((4 + 9) / 4)
+    assert value(MSE(), np.array([[1.0], [2.0]]), None, np.array([0.0, 4.0])) == pytest.approx((1 + 4) / 2)
+
+
+@given(shift=st.floats(-50, 50), temperature=st.floats(0.5, 20))
+def test_a_shift_of_all_logits_changes_no_distribution(shift: float, temperature: float) -> None:
+    generator = np.random.default_rng(3)
+    student, teacher, labels = generator.normal(size=(3, 5)), generator.normal(size=(3, 5)), np.array([0, 1, 4])
+    loss = KD(temperature=temperature, alpha=0.2)
+    assert value(loss, student + shift, teacher - shift, labels) == pytest.approx(
+        value(loss, student, teacher, labels), abs=1e-9
+    )
+
+
+@pytest.mark.parametrize("loss", ALL, ids=lambda loss: repr(loss).split("(")[0])
+def test_every_loss_is_a_finite_scalar_whose_gradient_reaches_the_student_alone(loss: nn.Module) -> None:
+    student = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    teacher = torch.randn(6, 3, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    given_teacher = Observation(teacher.detach()) if getattr(loss, "needs_teacher", False) else None
+    total: Tensor = loss(Observation(student), given_teacher, torch.tensor([0, 1, 2, 0, 1, 2]))
+    total.backward()
+    assert total.shape == ()
+    assert torch.isfinite(total)
+    assert student.grad is not None
+    assert student.grad.abs().sum() > 0
+    assert teacher.grad is None
+
+
+@pytest.mark.parametrize("loss", ALL, ids=lambda loss: repr(loss).split("(")[0])
+def test_the_mean_over_a_batch_is_that_of_its_rows(loss: nn.Module) -> None:
+    generator = np.random.default_rng(5)
+    student, teacher, labels = generator.normal(size=(4, 3)), generator.normal(size=(4, 3)), np.array([0, 1, 2, 2])
+    rows = [value(loss, student[i : i + 1], teacher[i : i + 1], labels[i : i + 1]) for i in range(4)]
+    assert value(loss, student, teacher, labels) == pytest.approx(np.mean(rows), rel=1e-9)
+
+
+@pytest.mark.parametrize("loss", [KL(temperature=2), KD(temperature=2, alpha=0), LogitMSE()])
+def test_a_student_equal_to_its_teacher_has_nothing_to_learn_from_it(loss: nn.Module) -> None:
+    logits = np.random.default_rng(1).normal(size=(4, 3))
+    assert value(loss, logits, logits, np.array([0, 1, 2, 0])) == pytest.approx(0, abs=1e-15)
+
+
+def test_extreme_logits_stay_finite() -> None:
+    student, teacher = np.array([[1e4, -1e4, 0.0]]), np.array([[-1e4, 1e4, 0.0]])
+    assert math.isfinite(value(KD(temperature=1, alpha=0.1), student, teacher, np.array([1])))
+
+
+def test_every_exported_loss_is_tested_here() -> None:
+    tested = {type(loss).__name__ for loss in ALL} | {"MSE"}
+    assert set(losses.__all__) == tested
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: KL(temperature=0), "temperature must be above 0"),
+        (lambda: KD(temperature=1, alpha=1.5), "alpha must be in"),
+        (lambda: CrossEntropy(label_smoothing=1), "label_smoothing must be in"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(build: object, message: str) -> None:
+    assert callable(build)
+    with pytest.raises(ValueError, match=message):
+        build()
