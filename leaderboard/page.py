@@ -132,4 +132,4 @@ def _value(value: float | None, spread: float | None, n: int) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.4f}"
+    return f"{round(value, 4) + 0.0:+.4f}"  # adding 0.0 makes a rounded -0.0 a plain 0

@@ -124,4 +124,5 @@ def _gain(entry: Entry, plain: str, records: list[Record]) -> dict[str, Any] | N
 def _environment(record: Record) -> str:
     where = record.environment
     commit = (where["commit"] or "no commit")[:7]
-    return f"{commit}, torch {where['packages'].get('torch', '?')}, {where['device']}, {where['threads']} threads"
+    threads = f"{where['threads']} thread{'s' if where['threads'] != 1 else ''}"
+    return f"{commit}, torch {where['packages'].get('torch', '?')}, {where['device']}, {threads}"
