@@ -1,4 +1,4 @@
-"""The shipped suite: every recipe holds, every claim is what the committed records say, every file is the locked one."""
+"""The shipped suite: every recipe holds, every claim is what the records say, every file is the locked one."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Training: the same seed gives the same bytes, every step is logged, schedules are their formulas, folders are safe."""
+"""Training: the same seed gives the same bytes, steps are logged, schedules are their formulas, folders are safe."""
 
 import json
 import math

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from harness.verdict import Judgement
 
 SCHEMA = 1
-GRAVEST_FIRST = (130, 5, 2, 1, 4, 3, 0)
+GRAVEST_FIRST = (5, 2, 1, 4, 3, 0)
 CODES = {"reproduced": 0, "not-reproduced": 1, "inconclusive": 3, "not-compared": 3, "not-run": 3}
 
 app = typer.Typer(
@@ -307,7 +307,8 @@ def leaderboard(
             print(f"added {kept}", file=sys.stderr)
     rows = table.rows(evidence)
     if as_json:
-        _print_json({"rows": rows.to_dict("records"), "gains": table.gains(evidence).to_dict("records")})
+        gains = table.gains(evidence)
+        _print_json({"rows": _plain(rows.to_dict("records")), "gains": _plain(gains.to_dict("records"))})
     text = page.render(evidence)
     if root is None:
         print(text) if not as_json else None
@@ -329,9 +330,6 @@ def main() -> None:
     except ZooError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
@@ -502,6 +500,11 @@ def _number(value: float | None) -> str:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _plain(rows: list[dict[Any, Any]]) -> list[dict[Any, Any]]:
+    """Rows of a table as JSON can hold them: what is not a number is null."""
+    return [{key: None if value != value else value for key, value in row.items()} for row in rows]  # noqa: PLR0124
 
 
 def _print_json(data: dict[str, Any]) -> None:

@@ -1,0 +1,90 @@
+"""A toy loss, model and task of one's own: one file each; in the project itself, plus a name in an `__init__`."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+from conftest import Zoo
+
+LOSS = '''"""Brier score."""
+from torch import Tensor, nn
+from torch.nn import functional as F
+from harness.observation import Observation
+
+class Brier(nn.Module):
+    """`1/B sum_i |softmax(s_i) - onehot(y_i)|^2`."""
+
+    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+        p = student.logits.softmax(-1)
+        return (p - F.one_hot(labels, p.shape[-1])).square().sum(-1).mean()
+'''
+MODEL = '''"""One linear layer."""
+from torch import nn
+
+def linear(*, features: int, classes: int) -> nn.Module:
+    return nn.Linear(features, classes)
+'''
+TASK = '''"""Which of two numbers is larger."""
+import torch
+from zoo.tasks.base import Task, TensorSplit
+
+def larger(*, rows: int = 200) -> Task:
+    def split(seed: int) -> TensorSplit:
+        numbers = torch.rand(rows, 2, generator=torch.Generator().manual_seed(seed))
+        return TensorSplit(numbers, (numbers[:, 1] > numbers[:, 0]).long())
+
+    return Task(
+        name="larger", splits={"train": lambda: split(0), "test": lambda: split(1)}, scored=("test",),
+        metrics=("accuracy", "f1"),
+    )
+'''
+RECIPE = """\
+name: toy
+task: {task}
+model: {{use: {model}, features: 2, classes: 2}}
+stages:
+  - epochs: 20
+    batch_size: 10
+    optimizer: {{use: SGD, lr: 1}}
+    criterion: {{brier: {{loss: {loss}}}}}
+"""
+FILES = {"loss": ("brier", LOSS, "Brier"), "model": ("linear", MODEL, "linear"), "task": ("larger", TASK, "larger")}
+
+
+def test_a_users_own_parts_are_one_file_each_and_trusted_by_name(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    uses = {}
+    for kind, (_, text, name) in FILES.items():
+        (tmp_path / f"my_{kind}.py").write_text(text)
+        uses[kind] = f"my_{kind}.{name}"
+    (tmp_path / "toy.yaml").write_text(RECIPE.format(**uses))
+    refused = zoo("train", "toy.yaml")
+    assert refused.code == 2
+    assert len(refused.lines) == 3
+    assert "--trust my_task allows them" in refused.err
+    trust = [word for kind in FILES for word in ("--trust", f"my_{kind}")]
+    ended = zoo("train", "toy.yaml", *trust, "--out", "run")
+    assert ended.code == 0, ended.err
+    assert float(ended.out.splitlines()[2].split()[2]) > 0.9
+    assert "f1" in ended.out
+
+
+def test_parts_of_the_project_are_one_file_each_and_a_name_in_an_init(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a contributor does, with the file beside the others and its name imported in their `__init__`."""
+    packages = {"loss": "harness.losses", "model": "zoo.models", "task": "zoo.tasks"}
+    for kind, (file, text, name) in FILES.items():
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / f"{file}.py").write_text(text)
+        package = importlib.import_module(packages[kind])
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path / kind)])
+        part = getattr(importlib.import_module(f"{packages[kind]}.{file}"), name)
+        monkeypatch.setattr(package, name, part, raising=False)
+        monkeypatch.setattr(package, "__all__", [*getattr(package, "__all__", ()), name], raising=False)
+    (tmp_path / "toy.yaml").write_text(RECIPE.format(loss="Brier", model="linear", task="larger"))
+    ended = zoo("train", "toy.yaml", "--out", "run")
+    assert ended.code == 0, ended.err
+    assert float(ended.out.splitlines()[2].split()[2]) > 0.9

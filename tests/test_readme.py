@@ -1,0 +1,53 @@
+"""The README is true: its recipe is read, its commands exist, what it links to is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, Zoo
+
+from zoo.build import Builder
+from zoo.recipe import load_recipe
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_recipe_in_the_readme_is_one(tmp_path: Path) -> None:
+    (text,) = (block for block in blocks("yaml") if "stages:" in block)
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    Builder().check(load_recipe(path))
+    assert yaml.safe_load(text)["name"] == "mine"
+
+
+@pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines() if line.startswith("zoo ")])  # fmt: skip
+def test_every_command_in_the_readme_exists(line: str, zoo: Zoo) -> None:
+    command = line.split()[1]
+    help_text = zoo(command, "--help").out
+    options = re.findall(r"--[a-z-]+", line)
+    assert zoo(command, "--help").code == 0
+    assert all(option in help_text for option in options), line
+
+
+def test_the_make_targets_in_the_readme_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"make ([a-z]+)", README)):
+        assert f"\n{target}:" in makefile
+
+
+def test_every_link_leads_somewhere() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_figures_in_the_readme_are_those_of_the_leaderboard() -> None:
+    board = (ROOT / "leaderboard" / "README.md").read_text(encoding="utf-8")
+    table = README[README.index("| student") : README.index("\n\n", README.index("| student"))]
+    figures = re.findall(r"[-+]?\d\.\d\d+", table)
+    assert figures
+    assert all(figure in board for figure in figures)

@@ -1,0 +1,109 @@
+"""The starter suite's tasks: pinned data, labels that follow from the grammar, faults that show."""
+
+import importlib
+from dataclasses import replace
+
+import pytest
+import torch
+
+from harness.environment import accelerator_on
+from harness.evaluate import evaluate
+from harness.metrics import accuracy
+from zoo import catalogue, sources, weights
+from zoo.build import Builder
+from zoo.config import Call
+from zoo.tasks import digits, entailment
+from zoo.tasks.base import Batch, Task, content_hash
+from zoo.tokenizers import wordpiece
+
+grammar = importlib.import_module("zoo.tasks.entailment")
+DIGITS = {"test": "8258cfa354a04579", "train": "741da578a7102815"}
+PAIRS = {"test": "9f4dbbcc0493222e", "train": "b00b4f5ee83bd42a"}
+TOKENIZER = {"vocab": "embedded:entail-vocab.txt", "lowercase": False}
+
+
+@pytest.fixture(scope="module")
+def pairs() -> Task:
+    return entailment(tokenizer=wordpiece(**TOKENIZER))  # type: ignore[arg-type]
+
+
+def test_the_data_are_the_pinned_rows(pairs: Task) -> None:
+    """The hashes that every committed record holds too: other data would be another measurement."""
+    assert {name: content_hash(digits().load(name))[:16] for name in ("train", "test")} == DIGITS
+    assert {name: content_hash(pairs.load(name))[:16] for name in ("train", "test")} == PAIRS
+
+
+def test_splits_share_no_row_and_labels_are_balanced(pairs: Task) -> None:
+    train, test = pairs.load("train"), pairs.load("test")
+    assert not set(train.pairs) & set(test.pairs)  # type: ignore[attr-defined]
+    assert (len(train), len(test)) == (16000, 1200)
+    assert torch.bincount(test.labels).tolist() == [400, 400, 400]
+    digit_rows = [set(digits().load(name).rows()) for name in ("train", "test")]
+    assert not digit_rows[0] & digit_rows[1]
+
+
+@pytest.mark.parametrize(
+    ("premise", "hypothesis", "label"),
+    [
+        ("Jack keeps old dog", "Jack keeps - dog", "entailment"),
+        ("Jack keeps old dog", "Jack keeps old animal", "entailment"),
+        ("Jack keeps old dog", "Jack never sells - animal", "entailment"),
+        ("Jack keeps old dog", "Jack never keeps - dog", "contradiction"),
+        ("Jack keeps old dog", "Jack sells - animal", "contradiction"),
+        ("Jack keeps - animal", "Jack keeps - dog", "neutral"),
+        ("Jack keeps old dog", "Jack keeps new dog", "neutral"),
+        ("Jack keeps old dog", "Jack keeps - bird", "neutral"),
+        ("Jack keeps old dog", "Jack finds - dog", "neutral"),
+        ("Jack keeps old dog", "May keeps old dog", "neutral"),
+        ("Jack keeps - rose", "Jack never keeps - paper", "neutral"),
+    ],
+)
+def test_labels_follow_from_the_grammar(premise: str, hypothesis: str, label: str) -> None:
+    def clause(text: str) -> object:
+        words = text.replace("never ", "").replace("-", "").split(" ")
+        return grammar.Clause(*words, denied="never" in text)
+
+    assert grammar.LABELS[grammar.relation([clause(premise)], clause(hypothesis))] == label
+
+
+def test_no_word_is_unknown_and_some_pairs_are_long(pairs: Task) -> None:
+    encoded = pairs.load("test").encoded["input_ids"]  # type: ignore[attr-defined]
+    unknown = wordpiece(**TOKENIZER).unk_token_id  # type: ignore[arg-type]
+    assert not any(unknown in row for row in encoded)
+    lengths = [len(row) for row in encoded]
+    assert sum(length > 64 for length in lengths) >= 40
+    assert max(lengths) < 128
+
+
+@pytest.mark.parametrize(
+    ("fault", "lost"),
+    [({"lowercase": True}, 0.05), ({"max_length": 64}, 0.005)],
+    ids=["lower-casing", "cut at 64 tokens"],
+)
+def test_a_wrong_tokenizer_or_length_shows_in_the_score(fault: dict[str, object], lost: float) -> None:
+    (entry,) = catalogue.select(["entail-bert-l2h64"])
+    recipe, builder = entry.recipe, Builder()
+    scores = []
+    for changed in ({}, fault):
+        assert recipe.tokenizer is not None
+        casing = {key: value for key, value in changed.items() if key == "lowercase"}
+        length = {key: value for key, value in changed.items() if key == "max_length"}
+        tokenizer = builder.build(replace(recipe.tokenizer, args={**recipe.tokenizer.args, **casing}), "tokenizer")
+        task = builder.build(Call(use="entailment", args=length), "task", tokenizer=tokenizer)
+        model = builder.build(recipe.model, "model")
+        assert recipe.weights is not None
+        weights.load_into(model, sources.fetch(recipe.weights).path)
+        device = accelerator_on("cpu").device
+        scores.append(evaluate(model, task, "test", {"accuracy": accuracy}, device=device).scores["accuracy"].value)
+    assert scores[0] - scores[1] > lost
+
+
+def test_a_batch_holds_the_rows_asked_for(pairs: Task) -> None:
+    batch: Batch = digits().load("test").batch([5, 2])
+    assert batch.ids.tolist() == [5, 2]
+    assert isinstance(batch.inputs, torch.Tensor)
+    assert batch.inputs.shape == (2, 1, 8, 8)
+    text = pairs.load("test").batch([7, 0])
+    assert isinstance(text.inputs, dict)
+    assert {tuple(value.shape) for value in text.inputs.values()} == {(2, text.inputs["input_ids"].shape[1])}
+    assert text.labels.tolist() == [7 % 3, 0]
