@@ -25,7 +25,10 @@ def test_the_recipe_in_the_readme_is_one(tmp_path: Path) -> None:
     assert yaml.safe_load(text)["name"] == "mine"
 
 
-@pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines() if line.startswith("zoo ")])  # fmt: skip
+COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("zoo ")]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_in_the_readme_exists(line: str, zoo: Zoo) -> None:
     command = line.split()[1]
     help_text = zoo(command, "--help").out

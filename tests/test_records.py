@@ -12,7 +12,7 @@ from conftest import ROOT
 from harness.record import FILE, Identity, new_folder, read_record, schema, verify_files
 from zoo.errors import IntegrityError, SourceError, UsageError
 
-COMMITTED = sorted((ROOT / "leaderboard" / "records" / "digits-resnet8").glob(f"*/{FILE}"))[0]
+COMMITTED = min((ROOT / "leaderboard" / "records" / "digits-resnet8").glob(f"*/{FILE}"))
 IDENTITY = Identity(
     mode="retrain", digest="d", sources={"files": {}, "data": {}}, metric_code={}, numerics={"device": "cpu"}, seed=0
 )
