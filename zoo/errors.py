@@ -73,7 +73,7 @@ class IntegrityError(ZooError):
 
 def did_you_mean(word: str, known: list[str]) -> str:
     """`; did you mean a, b?`, or the whole list where it is short, or nothing."""
-    near = get_close_matches(word, known, n=3, cutoff=0.5)
+    near = get_close_matches(word, known, n=3, cutoff=0.6)
     if near:
         return f"; did you mean {', '.join(near)}?"
     return f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""
