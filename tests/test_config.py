@@ -45,6 +45,9 @@ UNBUILDABLE = {
     "through a module": (("use: SGD", "use: torch.serialization.os.system"), "cannot be named in one"),
     "through another module": (("use: SGD", "use: torch.nn.functional.torch"), "has no 'torch'"),
     "runs code": (("use: SGD", "use: torch.hub.load"), "can run code from outside a recipe"),
+    "runs code, by another name": (("use: SGD", "use: torch.utils.model_zoo.load_url"), "cannot be named in one"),
+    "private": (("use: SGD", "use: torch.storage._load_from_bytes"), "is private to 'torch'"),
+    "loads a script": (("use: SGD", "use: evaluate.load"), "can run code from outside a recipe"),
     "needs a teacher": (("CrossEntropy", "KL"), ":11:18: KL compares with a teacher, and the stage has none"),
 }
 

@@ -1,7 +1,7 @@
 """From inert calls to objects: bare names are looked up in their slot's namespace, dotted ones in allowed packages.
 
 The allow-list keeps a recipe from importing what its reader did not agree to; it is no sandbox. Functions of the
-allowed packages that unpickle or run code they are handed (`torch.load`, `torch.hub`, ...) are refused as well.
+allowed packages that unpickle or run code they are handed (`torch.load`, `evaluate.load`, ...) are refused as well.
 """
 
 import functools
@@ -18,13 +18,9 @@ from zoo.recipe import Recipe
 
 ALLOWED = frozenset({"zoo", "harness", "torch", "torchvision", "transformers", "datasets", "evaluate"})
 RUNS_CODE = (
-    "torch.load",
-    "torch.hub",
-    "torch.jit",
-    "torch.package",
-    "torch.utils.cpp_extension",
-    "torch.serialization",
-)
+    "torch.load", "torch.serialization", "torch.hub", "torch.jit", "torch.package", "torch.utils.cpp_extension",
+    "torch.ops", "torch.classes", "evaluate.load", "evaluate.loading",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -107,8 +103,9 @@ class Builder:
         allowed = ALLOWED | self.trust
         if package not in allowed:
             raise _Refused(f"{path!r}: imports from {package!r} are not allowed; --trust {package} allows them")
-        if any(path == refused or path.startswith(f"{refused}.") for refused in RUNS_CODE):
-            raise _Refused(f"{path!r} can run code from outside a recipe and cannot be named in one")
+        if any(part.startswith("_") for part in path.split(".")):
+            raise _Refused(f"{path!r} is private to {package!r}")
+        _refuse_what_runs_code(path, path)
         module, names = _longest_module(path)
         found: Any = module
         for name in names:
@@ -118,6 +115,7 @@ class Builder:
         home = str(getattr(found, "__module__", package)).split(".")[0]
         if not callable(found) or home not in allowed:
             raise _Refused(f"{path!r} is not a callable of {package!r}")
+        _refuse_what_runs_code(path, f"{found.__module__}.{getattr(found, '__qualname__', '')}")
         return found
 
 
@@ -135,6 +133,12 @@ def calls(value: Any, slot: str | None = None) -> Iterator[tuple[str, Call]]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from calls(item, slot)
+
+
+def _refuse_what_runs_code(path: str, home: str) -> None:
+    """Raise for a path, or the place it leads to, among those of RUNS_CODE: the same function has many names."""
+    if any(f"{home}.".startswith(f"{refused}.") for refused in RUNS_CODE):
+        raise _Refused(f"{path!r} can run code from outside a recipe and cannot be named in one")
 
 
 def _bare(name: str, namespace: str) -> Any:
