@@ -110,7 +110,7 @@ def _source(metric: Any) -> str:
     arguments = ""
     while hasattr(metric, "func"):
         arguments, metric = arguments + repr(sorted(metric.keywords.items())), metric.func
-    return inspect.getsource(metric) + arguments
+    return inspect.getsource(getattr(metric, "measured_by", metric)) + arguments
 
 
 def _margins(logits: Tensor) -> Array:

@@ -56,4 +56,5 @@ def from_evaluate(metric: evaluate.Metric) -> Metric:
             raise UsageError(f"{metric.name} gives no single number: {numbers}")
         return float(numbers[0])  # type: ignore[arg-type]
 
+    compute.measured_by = type(metric)  # type: ignore[attr-defined]  # whose source a record hashes
     return compute

@@ -78,7 +78,7 @@ def _incomparable(claim: Claim, measured: Measured | None) -> str:
         return f"nothing was measured as {claim.metric} on the split {claim.split!r}"
     if (measured.split, measured.metric) != (claim.split, claim.metric):
         return f"measured {measured.metric} on {measured.split!r}, claimed {claim.metric} on {claim.split!r}"
-    if measured.selection != claim.selection:
+    if claim.of == "retrain" and measured.selection != claim.selection:  # published weights are what they are
         return f"measured the {measured.selection} epoch, claimed the {claim.selection}"
     if not measured.values or not all(map(math.isfinite, measured.values)):
         return f"{claim.metric} is not defined for these predictions"

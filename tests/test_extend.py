@@ -1,10 +1,12 @@
 """A toy loss, model and task of one's own: one file each; in the project itself, plus a name in an `__init__`."""
 
+import hashlib
 import importlib
+import json
 from pathlib import Path
 
 import pytest
-from conftest import Zoo
+from conftest import TINY, Write, Zoo
 
 LOSS = '''"""Brier score."""
 from torch import Tensor, nn
@@ -88,3 +90,32 @@ def test_parts_of_the_project_are_one_file_each_and_a_name_in_an_init(
     ended = zoo("train", "toy.yaml", "--out", "run")
     assert ended.code == 0, ended.err
     assert float(ended.out.splitlines()[2].split()[2]) > 0.9
+
+
+THEIRS = '''"""Somebody's metric."""
+import datasets
+import evaluate
+
+class Errors(evaluate.Metric):
+    def _info(self):
+        features = datasets.Features({name: datasets.Value("int64") for name in ("predictions", "references")})
+        return evaluate.MetricInfo(description="", citation="", features=features)
+
+    def _compute(self, predictions, references):
+        return {"errors": sum(p != r for p, r in zip(predictions, references)) / len(references)}
+'''
+
+
+def test_an_evaluate_metric_of_somebodys_is_one_of_a_recipe(
+    zoo: Zoo, tmp_path: Path, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "theirs.py").write_text(THEIRS)
+    recipe_file(TINY + "metrics: [accuracy, theirs.Errors]\n")
+    ended = zoo("train", "tiny.yaml", "--trust", "theirs", "--out", "run", "--json")
+    assert ended.code == 0, ended.err
+    (result,) = json.loads(ended.out)["results"]
+    assert result["metrics"]["Errors"] == pytest.approx(1 - result["metrics"]["accuracy"])
+    record = json.loads(Path("run/record.json").read_text())
+    source = THEIRS[THEIRS.index("class") :]
+    assert record["metric_code"]["Errors"] == hashlib.sha256(source.encode()).hexdigest()

@@ -199,7 +199,7 @@ def verify(
         _print_json(data)
     else:
         rows = [row for outcome in outcomes for row in _verify_rows(outcome, "retrain" if train else "weights")]
-        headers = ["entry", "split", "metric", "claimed", "measured", "n" if train else "", "verdict"]
+        headers = ["entry", "split", "metric", "claimed", "measured", "runs", "verdict"]
         print(tabulate(rows, headers=headers, disable_numparse=True))
         print("\n" + ", ".join(f"{count} {verdict}" for verdict, count in data["summary"].items() if count))
     _end(map(_code, outcomes))
@@ -470,7 +470,7 @@ def _verify_rows(outcome: Outcome, mode: str) -> list[list[str]]:
             j.claim.metric,
             _number(j.claim.value),
             _number(j.measured),
-            str(len(outcome.records)) if mode == "retrain" else "",
+            str(len(outcome.records)),
             j.verdict,
         ]
         for j in outcome.judgements
