@@ -24,6 +24,8 @@ BAD = {
     "repeated key": (("clip_norm: 1.0", "epochs: 2"), ":9:5: the key 'epochs' is repeated"),
     "no use": (("{use: SGD, lr", "{name: SGD, lr"), ":7:16: optimizer lacks the key 'use'"),
     "yaml 1.1 truth": (("momentum: 0.9", "nesterov: yes"), "yes is neither true nor false in YAML 1.2"),
+    "infinite": (("lr: 0.1", "lr: 1e999"), ":7:31: the number is too large"),
+    "endless": (("lr: 0.1", "lr: " + "9" * 5000), ":7:31: the number is too large"),
     "tag": (("name: tiny", "name: !!python/name:os.system tiny"), "the tag"),
     "anchor": (("name: tiny", "name: &a tiny"), "anchors and aliases are not used here"),
     "zero epochs": (("epochs: 1", "epochs: 0"), "epochs and batch_size must be at least 1"),

@@ -5,6 +5,7 @@ is imported here. Plain scalars are read as YAML 1.2 reads them (`1e-4` is a num
 and repeated keys are errors.
 """
 
+import math
 import re
 import types
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ T = TypeVar("T")
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
+MAX_DIGITS = 400
 _INT = re.compile(r"[-+]?[0-9][0-9_]*")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
@@ -257,9 +259,11 @@ class _Reader:
             return text == "true"
         if text.lower() in ("yes", "no", "on", "off"):
             raise self.refuse(node, f"{text} is neither true nor false in YAML 1.2; write true or false, or quote it")
-        if _INT.fullmatch(text):
-            return int(text)
-        return float(text) if _FLOAT.fullmatch(text) else text
+        if not _FLOAT.fullmatch(text):
+            return text
+        if len(text) > MAX_DIGITS or math.isinf(float(text)):
+            raise self.refuse(node, "the number is too large")
+        return int(text) if _INT.fullmatch(text) else float(text)
 
     def describe(self, node: Node) -> str:
         if isinstance(node, ScalarNode):
