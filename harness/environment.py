@@ -12,9 +12,11 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 
 from zoo import places
 from zoo.errors import SourceError
+from zoo.recipe import Precision
 
 PACKAGES = (
     "zoo-reproduce", "torch", "torchvision", "transformers", "tokenizers", "datasets", "evaluate", "accelerate",
@@ -36,13 +38,33 @@ def deterministic() -> Iterator[None]:
         torch.use_deterministic_algorithms(before)
 
 
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """The `with` in which forwards are computed in a precision."""
+    half = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, half, enabled=precision != "fp32")
+
+
+def check_precision(device: torch.device, precision: Precision) -> None:
+    """Raise SourceError for a precision that the device cannot train in."""
+    if precision == "fp16" and device.type != "cuda":
+        raise SourceError(
+            f"fp16 needs a CUDA device, not {device.type}: its gradients need scaling there;"
+            " bf16 has the range of fp32 and runs here"
+        )
+
+
 def accelerator_on(device: str | None) -> Accelerator:
-    """An accelerator on cpu, cuda or mps; on the best there is when None. Raises SourceError where it is missing."""
+    """An accelerator on cpu, cuda or mps; on the best there is when None. Raises SourceError where it is missing.
+
+    Under `torchrun` it is one of many: each process has its own part of every batch.
+    """
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device is not None and not available.get(device, False):
         there = ", ".join(name for name, is_there in available.items() if is_there)
         raise SourceError(f"no device {device!r} here; there is {there}")
-    accelerator = Accelerator(cpu=device == "cpu")
+    # a forward that stops early, or a term without the student, leaves parameters out
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = Accelerator(cpu=device == "cpu", kwargs_handlers=[unused])
     if device is not None and accelerator.device.type != device:
         there = accelerator.device.type
         raise SourceError(f"this process already runs on {there}; {device} needs a process of its own")

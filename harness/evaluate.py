@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
+from harness.environment import autocast
 from harness.metrics import Array, Metric, one_prediction
 from harness.observation import observe
-from harness.train import load_split
+from harness.sweep import sweep
 from zoo.build import Builder
 from zoo.config import Call
-from zoo.recipe import Recipe
-from zoo.tasks.base import Task
+from zoo.recipe import Precision, Recipe
+from zoo.tasks.base import Batch, Task
 
-BATCH_SIZE = 128
 LARGE = 2_000_000
 """Above this many logits only predictions and margins are kept."""
 
@@ -60,18 +61,19 @@ def evaluate(
     split_name: str,
     metrics: Mapping[str, Metric],
     *,
-    device: torch.device,
+    accelerator: Accelerator,
+    precision: Precision = "fp32",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
-    """Run the model over the split in its order, in `eval()`, and score it."""
-    split = load_split(task, split_name)
-    model.to(device).eval()
-    logits: list[Tensor] = []
-    for start in range(0, len(split), BATCH_SIZE):
-        batch = split.batch(range(start, min(start + BATCH_SIZE, len(split))))
-        logits.append(observe(model, batch.to(device).inputs).logits.float().cpu())
-        progress(min(start + BATCH_SIZE, len(split)), len(split))
-    outputs = torch.cat(logits)
+    """Run the model over the split in its order, in `eval()`, and score it; every process gets the whole of it."""
+    split = task.load(split_name)
+    model.to(accelerator.device).eval()
+
+    def logits(batch: Batch) -> Tensor:
+        with autocast(accelerator.device, precision):
+            return observe(model, batch.inputs).logits.float().cpu()
+
+    outputs = torch.cat(sweep(split, logits, accelerator, progress))
     arrays = {"predictions": task.predict(outputs).numpy(), "labels": split.labels.numpy()}
     arrays |= {"logits": outputs.numpy()} if outputs.numel() <= LARGE else {"margins": _margins(outputs)}
     return score(split_name, arrays, metrics)

@@ -1,20 +1,68 @@
 """What is seen of a model on one batch."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
+from harness.taps import taps
+from zoo.errors import UsageError
 from zoo.tasks.base import Inputs
 
 
 @dataclass(frozen=True)
 class Observation:
-    """A model's outputs on a batch: `logits` of shape `(B, C)`."""
+    """A model's output on a batch, logits `(B, C)`, and what its taps read, `observation["layer1:output"]`.
 
-    logits: Tensor
+    The output is None where the forward was stopped at the last tap.
+    """
+
+    output: Tensor | None = None
+    taps: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def logits(self) -> Tensor:
+        """The output; raises UsageError where no loss declared that it reads it, so the forward did not get there."""
+        if self.output is None:
+            raise UsageError("a loss reads logits and does not say so: reads_logits, and needs_teacher for a teacher's")
+        return self.output
+
+    def __getitem__(self, path: str) -> Tensor:
+        return self.taps[path]
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Observation":
+        """The function applied to every tensor."""
+        output = None if self.output is None else function(self.output)
+        return Observation(output, {path: function(value) for path, value in self.taps.items()})
+
+    def detach(self) -> "Observation":
+        """The same values outside the graph."""
+        return self.map(torch.Tensor.detach)
 
 
-def observe(model: nn.Module, inputs: Inputs) -> Observation:
-    """Run the model; its output is a tensor of logits, or an object of transformers that carries them."""
-    output = model(inputs) if isinstance(inputs, Tensor) else model(**inputs)
-    return Observation(output if isinstance(output, Tensor) else output.logits)
+def observe(model: nn.Module, inputs: Inputs, paths: Sequence[str] = (), *, logits: bool = True) -> Observation:
+    """Run the model and read its taps, only as far as the last of them unless `logits` are wanted.
+
+    Its output is a tensor of logits, or an object of transformers that carries them. What was computed in half
+    precision is handed on in single, for the losses.
+    """
+    found: list[Tensor] = []
+    with taps(model, paths, stop=not logits) as seen:
+        output = model(inputs) if isinstance(inputs, Tensor) else model(**inputs)
+        found.append(output if isinstance(output, Tensor) else output.logits)
+    return Observation(found[0] if found else None, seen).map(_single)
+
+
+def concatenate(observations: Iterable[Observation]) -> Observation:
+    """Observations of consecutive batches as one; raises RuntimeError where their shapes do not fit."""
+    parts = list(observations)
+    outputs = [part.output for part in parts if part.output is not None]
+    return Observation(
+        torch.cat(outputs) if outputs else None,
+        {path: torch.cat([part[path] for part in parts]) for path in parts[0].taps},
+    )
+
+
+def _single(value: Tensor) -> Tensor:
+    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value

@@ -9,8 +9,7 @@ import pandas as pd
 
 from harness.evaluate import Evaluation, score
 from harness.metrics import Array
-from harness.reproduce import WEIGHTS, Study
-from harness.train import load_split
+from harness.study import WEIGHTS, Study
 from zoo.errors import SourceError, UsageError, did_you_mean
 
 TABLES = (".csv", ".tsv", ".jsonl")
@@ -29,7 +28,7 @@ def evaluate_file(study: Study, path: Path, split: str | None = None) -> Iterato
         yield from study.evaluations(study.model_with(path))
         return
     name = split or study.task.scored[0]
-    labels = load_split(study.task, name).labels.numpy()
+    labels = study.task.load(name).labels.numpy()
     if name not in study.task.scored:
         raise UsageError(f"the split {name!r} is not scored; {', '.join(study.task.scored)} is")
     predictions = _matched(path, study.task.kind, labels, study.task.label_names)

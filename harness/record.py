@@ -8,7 +8,6 @@ Nothing here imports torch.
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -82,9 +81,10 @@ class Record:
         del data["identity"]
         return json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
-    def result(self, split: str) -> Result | None:
-        """The result on that split."""
-        return next((result for result in self.results if result.split == split), None)
+    def result(self, split: str, selection: str | None = None) -> Result | None:
+        """The result on that split, of that selection or the first there is."""
+        wanted = [result for result in self.results if result.split == split]
+        return next((result for result in wanted if selection in (None, result.selection)), None)
 
 
 def read_record(path: Path) -> Record:
@@ -119,27 +119,30 @@ def verify_files(path: Path, record: Record) -> None:
 
 def read_all(root: Path) -> list[tuple[Path, Record]]:
     """Every record below a folder, in a stable order."""
-    paths = sorted(root.glob(f"*/*/{FILE}"))
+    paths = sorted(root.glob(f"*/[!.]*/{FILE}"))
     records = [(path, read_record(path)) for path in paths]
     return sorted(records, key=lambda pair: (pair[1].entry, pair[1].identity.folder))
 
 
 @contextmanager
-def new_folder(final: Path) -> Iterator[Path]:
+def new_folder(final: Path, key: str, *, writes: bool = True) -> Iterator[Path]:
     """A folder to write into, which becomes `final` when the `with` ends well and vanishes when it does not.
 
-    If `final` has come into being meanwhile it stays as it is: equal keys hold equal runs.
+    What a killed process of the same `key` left of it is swept away. Of many processes one writes; the others only get
+    its path.
     """
+    partial = final.with_name(f".{final.name}-{key[:12]}.partial")
+    if not writes:
+        yield partial
+        return
     try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
     except OSError as error:
         raise SourceError(f"{final}: cannot write there: {error.strerror or error}") from None
-    partial.chmod(0o755)
     try:
         yield partial
-        if not (final / FILE).exists():
-            partial.replace(final)
+        partial.replace(final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -1,27 +1,115 @@
-"""A frozen teacher: outside the objective, in `eval()`, without gradients."""
+"""The frozen models of a stage: outside the objective, in `eval()`, without gradients; run live, or once and kept."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
 
-from harness.observation import Observation, observe
-from zoo import sources, weights
+from harness.objective import Need
+from harness.observation import Observation, concatenate, observe
+from harness.sweep import sweep
+from zoo import weights
 from zoo.build import Builder
+from zoo.config import Call
 from zoo.recipe import Teacher
-from zoo.tasks.base import Batch
+from zoo.tasks.base import Batch, Split
+
+CACHE_BYTES = 2**31
+"""The most that is kept of the outputs of a stage's teachers."""
+
+Observe = Callable[[Batch], dict[str, Observation]]
 
 
-class LiveTeacher:
-    """Runs the teacher on every batch that the student sees.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A teacher's architecture and its verified weights; None for one that is trained from scratch."""
 
-    `eval()` because in train mode its BatchNorm statistics would drift; `no_grad` and not `inference_mode` because a
+    model: Call
+    source: str | None = None
+    path: Path | None = None
+    sha256: str = ""
+
+
+Resolve = Callable[[Teacher], Checkpoint]
+
+
+def build_teacher(checkpoint: Checkpoint, builder: Builder) -> nn.Module:
+    """The model with its weights; raises UsageError where the two do not fit."""
+    model: nn.Module = builder.build(checkpoint.model, "model")
+    if checkpoint.path is not None:
+        weights.load_into(model, checkpoint.path)
+    return model
+
+
+class Live:
+    """Runs the teachers on every batch that the student sees.
+
+    `eval()` because in train mode BatchNorm statistics would drift; `no_grad` and not `inference_mode` because a
     student cannot save inference tensors for its backward pass.
     """
 
-    def __init__(self, recipe: Teacher, *, builder: Builder, device: torch.device) -> None:
-        self.source = sources.fetch(recipe.weights)
-        self.model = builder.build(recipe.model, "model")
-        weights.load_into(self.model, self.source.path)
-        self.model.to(device).eval().requires_grad_(False)
+    def __init__(self, models: Mapping[str, nn.Module], needs: Mapping[str, Need], device: torch.device) -> None:
+        self.models = {name: model.to(device).eval().requires_grad_(False) for name, model in models.items()}
+        self.needs = {name: needs[name] for name in models if name in needs and needs[name] != Need()}
 
-    @torch.no_grad()
-    def __call__(self, batch: Batch) -> Observation:
-        return observe(self.model, batch.inputs)
+    def __call__(self, batch: Batch, *, whole: bool = False) -> dict[str, Observation]:
+        with torch.no_grad():
+            return {
+                name: observe(self.models[name], batch.inputs, need.taps, logits=need.logits or whole)
+                for name, need in self.needs.items()
+            }
+
+
+class Cached:
+    """Looks up what was observed of the rows of a batch."""
+
+    def __init__(self, observed: Mapping[str, Observation]) -> None:
+        self.observed = observed
+
+    def __call__(self, batch: Batch) -> dict[str, Observation]:
+        ids = batch.ids.cpu()
+
+        def pick(value: Tensor) -> Tensor:
+            return value[ids].to(batch.ids.device)
+
+        return {name: observation.map(pick) for name, observation in self.observed.items()}
+
+
+def kept(teachers: Live, split: Split, accelerator: Accelerator) -> Observe:
+    """The teachers with their outputs on the whole split computed now, if these are fixed; live ones if not.
+
+    They are not kept where rows have a random transform, where shapes change from batch to batch (token by token,
+    padded to the longest), or where they are too many.
+    """
+    if not teachers.needs or not getattr(split, "fixed", False):
+        return teachers
+    first = teachers(split.batch(range(min(2, len(split)))).to(accelerator.device))
+    if _bytes_per_row(first) * len(split) > CACHE_BYTES:
+        return teachers
+    batches = sweep(split, lambda batch: _on_cpu(teachers(batch)), accelerator)
+    if not all(_one_shape([batch[name] for batch in batches]) for name in teachers.needs):
+        return teachers
+    found = {name: concatenate(batch[name] for batch in batches) for name in teachers.needs}
+    lengths = {len(value) for observation in found.values() for value in _tensors(observation)}
+    return Cached(found) if lengths == {len(split)} else teachers
+
+
+def _on_cpu(observed: Mapping[str, Observation]) -> dict[str, Observation]:
+    return {name: observation.map(torch.Tensor.cpu) for name, observation in observed.items()}
+
+
+def _bytes_per_row(observed: Mapping[str, Observation]) -> float:
+    return sum(v.nbytes / max(len(v), 1) if v.dim() else v.nbytes for o in observed.values() for v in _tensors(o))
+
+
+def _one_shape(observations: list[Observation]) -> bool:
+    shapes = [[value.shape[1:] if value.dim() else None for value in _tensors(one)] for one in observations]
+    return all(one == shapes[0] and None not in one for one in shapes)
+
+
+def _tensors(observation: Observation) -> list[Tensor]:
+    output = [] if observation.output is None else [observation.output]
+    return [*output, *observation.taps.values()]

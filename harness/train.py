@@ -1,137 +1,294 @@
 """Training: stages, epochs, steps.
 
 Every random stream is a function of the run's seed: initial weights and dropout through the global generators, the
-order of examples through one generator per stage and epoch.
+order of examples through one generator per stage and epoch. What a step leaves is a function of what it found, so a run
+that goes on from a saved state ends with the same bits as one that was never stopped.
 """
 
-import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import broadcast_object_list, gather_object, set_seed
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
-from harness.objective import build_objective
-from harness.observation import Observation
-from harness.teacher import LiveTeacher
+from harness.environment import autocast, environment
+from harness.evaluate import evaluate
+from harness.log import Log
+from harness.metrics import Metric
+from harness.stage import ActiveStage, Kept, steps_per_epoch
+from harness.state import State, States, rng_state, set_rng_state
+from harness.teacher import Resolve
 from zoo.build import Builder
-from zoo.errors import RecipeError, UsageError
-from zoo.recipe import Recipe, Stage
-from zoo.tasks.base import Batch, Split, Task
+from zoo.errors import RecipeError, UsageError, did_you_mean
+from zoo.recipe import Precision, Recipe, Stage
+from zoo.tasks.base import Split, Task
 
+LOG = "log.jsonl"
 Progress = Callable[[int, int], None]
 """Called after every step with the steps done and the steps in all."""
 
 
-def train(
-    recipe: Recipe,
-    task: Task,
-    *,
-    seed: int,
-    builder: Builder,
-    accelerator: Accelerator,
-    log: Path,
-    progress: Progress = lambda done, total: None,
-) -> nn.Module:
-    """A new student, trained through all stages of the recipe; every step's losses go to `log` as JSON lines.
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to compute what a recipe says; of these only the precision and `micro_batch` can change a digit."""
 
-    Raises RecipeError for what cannot be built and UsageError for a recipe without stages or a loss that is not finite.
+    precision: Precision = "fp32"
+    micro_batch: int | None = None
+    """The most examples of a batch that a process takes at once; their gradients are summed."""
+    save_every: float = 300.0
+    """Seconds between two saved states; 0 saves after every step."""
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One training on its way: what it is made with, and what outlives a stage."""
+
+    recipe: Recipe
+    task: Task
+    """What the student is scored on."""
+    splits: tuple[Split, ...]
+    """What each stage trains on."""
+    metrics: Mapping[str, Metric]
+    seed: int
+    builder: Builder
+    accelerator: Accelerator
+    resolve: Resolve
+    folder: Path
+    """Where its log and its states are."""
+    options: Options = field(default_factory=Options)
+    progress: Progress = lambda done, total: None
+    say: Callable[[str], None] = lambda message: None
+
+    kept: Kept = field(default_factory=dict)
+    last: dict[str, Tensor] | None = None
+    """The student of the last epoch, where the last stage ended with that of its best one."""
+    micro_batch: int | None = None
+    """The most examples at once, less than was asked for where memory ran out."""
+    environments: list[dict[str, Any]] = field(default_factory=list)
+    """Where it ran, the latest last; several where it was resumed elsewhere."""
+    seconds: float = 0.0
+    """How long it ran before it was resumed."""
+
+    def __post_init__(self) -> None:
+        self.states = States(self.folder)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is computed."""
+        device: torch.device = self.accelerator.device
+        return device
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of all stages."""
+        return sum(
+            s.epochs * steps_per_epoch(s, split) for s, split in zip(self.recipe.stages, self.splits, strict=True)
+        )
+
+
+def train(run: Run) -> nn.Module:
+    """A student, trained through all stages of the recipe; where the run's folder holds a state, from the newest on.
+
+    Every step's losses go to `log.jsonl` in that folder. The global generators are left as they were found. Raises
+    RecipeError for what cannot be built and UsageError for a recipe without stages or a loss that is not finite.
     """
-    if not recipe.stages:
-        raise UsageError(f"{recipe.name} has no stages: it can be evaluated, not trained")
-    set_seed(seed)
-    student: nn.Module = builder.build(recipe.model, "model")
-    splits = [load_split(task, stage.split) for stage in recipe.stages]
-    total = sum(stage.epochs * _steps(stage, split) for stage, split in zip(recipe.stages, splits, strict=True))
-    with log.open("w", encoding="utf-8") as file:
-        writer = _StepLog(file, lambda done: progress(done, total))
-        for number, (stage, split) in enumerate(zip(recipe.stages, splits, strict=True)):
-            orders = [np.random.SeedSequence([seed, number, epoch]) for epoch in range(stage.epochs)]
-            train_stage(stage, student, split, orders, builder=builder, accelerator=accelerator, log=writer)
+    if not run.recipe.stages:
+        raise UsageError(f"{run.recipe.name} has no stages: it can be evaluated, not trained")
+    for stage in run.recipe.stages:
+        _selected(run, stage)
+    outside = rng_state(run.device)
+    try:
+        return _train(run)
+    finally:
+        set_rng_state(outside, run.device)
+
+
+def _train(run: Run) -> nn.Module:
+    process = run.accelerator.process_index
+    set_seed(run.seed)
+    student: nn.Module = run.builder.build(run.recipe.model, "model").to(run.device)
+    learns = {name: parameter.requires_grad for name, parameter in student.named_parameters()}
+    state: State = broadcast_object_list([run.states.newest() if run.accelerator.is_main_process else None])[0] or {}
+    _resume(run, state)
+    if "student" in state:
+        student.load_state_dict(state["student"])
+    if state:
+        set_rng_state(state["entered"][process], run.device)
+    with Log(run.folder / LOG, state, run.accelerator, save_every=run.options.save_every) as log:
+        run.progress(log.step, run.steps)
+        for number in range(state.get("stage", 0), len(run.recipe.stages)):
+            for name, parameter in student.named_parameters():
+                parameter.requires_grad_(learns[name])
+            stage = _enter(run, number, student)
+            if process:  # no two processes drop out the same units
+                set_seed(run.seed + 2**16 * process + number)
+            if done := state.pop("step", 0):
+                stage.load_state_dict(state)
+                set_rng_state(state["rng"][process], run.device)
+            train_stage(run, stage, log, done)
+            _leave(run, stage)
+            _save(run, log, stage=number + 1, step=0, entered=_of_all(run), student=student.state_dict())
     return student
 
 
-def train_stage(
-    stage: Stage,
-    student: nn.Module,
-    split: Split,
-    orders: list[np.random.SeedSequence],
-    *,
-    builder: Builder,
-    accelerator: Accelerator,
-    log: "_StepLog",
-) -> None:
-    """Train the student in place through one stage; `orders` seeds the order of examples, one an epoch."""
-    device = accelerator.device
-    objective = build_objective(student.to(device), stage.criterion, builder)
-    teacher = LiveTeacher(stage.teacher, builder=builder, device=device) if stage.teacher else _no_teacher
-    optimizer = builder.build(stage.optimizer, "optimizer", objective.parameters())
-    schedule = _schedule(stage, optimizer, stage.epochs * _steps(stage, split), builder)
-    objective, optimizer = accelerator.prepare(objective, optimizer)
-    objective.train()
-    for order in orders:
-        for batch in shuffled(split, stage.batch_size, order):
-            moved = batch.to(device)
-            losses = objective(moved, teacher(moved))
-            log.write(losses, optimizer.param_groups[0]["lr"])
-            accelerator.backward(losses["total"])
-            if stage.clip_norm is not None:
-                accelerator.clip_grad_norm_(objective.parameters(), stage.clip_norm)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
+def train_stage(run: Run, stage: ActiveStage, log: Log, done: int) -> None:
+    """Take the steps of a stage from number `done` on, saving a state whenever one is due."""
+    for step in range(done, stage.steps):
+        losses = _gradients(run, stage, stage.rows(step))
+        due = log.write(losses, stage.optimizer.param_groups[0]["lr"])
+        run.progress(log.step, run.steps)
+        if stage.stage.clip_norm is not None:
+            stage.scaler.unscale_(stage.optimizer)  # the norm is that of the gradients, not of the scaled ones
+            nn.utils.clip_grad_norm_(stage.objective.parameters(), stage.stage.clip_norm)
+        scale = stage.scaler.get_scale()
+        stage.scaler.step(stage.optimizer)
+        stage.scaler.update()
+        stage.optimizer.zero_grad()
+        overflowed = stage.scaler.get_scale() < scale  # then no step was taken
+        epoch, rest = divmod(step + 1, stage.steps_per_epoch)
+        if rest == 0 if stage.stage.schedule_per == "epoch" else not overflowed:
+            stage.schedule.step()
+        if rest == 0 and stage.stage.selection == "best":
+            _keep_the_best(run, stage, log, epoch)
+        if due and step + 1 < stage.steps:
+            _save(run, log, stage=stage.number, step=step + 1, rng=_of_all(run), **stage.state_dict())
 
 
-def shuffled(split: Split, batch_size: int, order: np.random.SeedSequence) -> Iterator[Batch]:
-    """The split's rows in a random order, in batches; the last may be shorter."""
-    generator = torch.Generator().manual_seed(int(order.generate_state(1, np.uint64)[0] >> np.uint64(1)))
-    order_of_rows: list[int] = torch.randperm(len(split), generator=generator).tolist()
-    for start in range(0, len(split), batch_size):
-        yield split.batch(order_of_rows[start : start + batch_size])
+def _gradients(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
+    """Sum up the gradients of the mean loss over the rows of a step; the losses, of this process's share.
+
+    Where memory runs out the rows are taken in smaller parts, and the sum is begun again.
+    """
+    while True:
+        try:
+            return _accumulate(run, stage, rows)
+        except RuntimeError as error:
+            if not should_reduce_batch_size(error):
+                raise
+        stage.optimizer.zero_grad()
+        clear_device_cache(garbage_collection=True)
+        run.micro_batch = _halved(run, stage)
 
 
-def load_split(task: Task, name: str) -> Split:
-    """The task's split; raises UsageError naming those there are."""
-    if name not in task.splits:
-        raise UsageError(f"{task.name} has no split {name!r}; it has {', '.join(task.splits)}")
-    return task.load(name)
+def _accumulate(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
+    losses: dict[str, Tensor] = {}
+    parts = list(_parts(rows, run))
+    for number, (part, share) in enumerate(parts, 1):
+        # gradients are averaged over the processes once, with the last part
+        with nullcontext() if number == len(parts) else run.accelerator.no_sync(stage.wrapped):
+            batch = stage.split.batch(part).to(run.device)
+            with autocast(run.device, run.options.precision):
+                found = stage.wrapped(batch, stage.teachers(batch))
+            stage.scaler.scale(found["total"] * share * run.accelerator.num_processes).backward()
+        for name, loss in found.items():
+            losses[name] = losses.get(name, 0) + loss.detach() * share
+    return losses
 
 
-def _steps(stage: Stage, split: Split) -> int:
-    return math.ceil(len(split) / stage.batch_size)
+def _parts(rows: list[int], run: Run) -> Iterator[tuple[list[int], float]]:
+    """This process's rows of a step in parts that fit in memory, each with its share of the step's mean.
+
+    Every process has the same number of parts, since they meet after the last: one without rows takes one at no share.
+    """
+    each = math.ceil(len(rows) / run.accelerator.num_processes)
+    start = each * run.accelerator.process_index
+    mine, size = rows[start : start + each], run.micro_batch or each
+    for first in range(0, each, size):
+        part = mine[first : first + size]
+        yield part or rows[:1], len(part) / len(rows)
 
 
-def _no_teacher(batch: Batch) -> Observation | None:
-    return None
+def _halved(run: Run, stage: ActiveStage) -> int:
+    """Half the micro-batch; raises UsageError where that would change what is computed."""
+    size = min(run.micro_batch or stage.stage.batch_size, stage.stage.batch_size)
+    why = "it is one already" if size == 1 else stage.needs_whole_batch()
+    if run.accelerator.num_processes > 1:
+        why = "the other processes would not know of it"
+    if why:
+        told = (
+            f"--micro-batch {size // 2} does it all the same, and the record says so" if size > 1 else "it is too large"
+        )
+        raise UsageError(f"out of memory with {size} examples at once, which are not halved: {why}; {told}")
+    run.say(f"out of memory with {size} examples at once: from here on {size // 2}, at the same batch size")
+    return size // 2
 
 
-def _schedule(stage: Stage, optimizer: Optimizer, steps: int, builder: Builder) -> LambdaLR:
-    """The stage's schedule, stepped once per optimiser step."""
-    factor = builder.partial(stage.schedule, "schedule") if stage.schedule else lambda progress, steps: 1.0
-    try:
-        return LambdaLR(optimizer, lambda step: factor(step / steps, steps))
-    except (TypeError, ValueError) as error:
-        assert stage.schedule is not None
-        raise RecipeError.at(stage.schedule.mark, f"{stage.schedule.use}: {error}") from error
+def _keep_the_best(run: Run, stage: ActiveStage, log: Log, epoch: int) -> None:
+    """Score the student, and keep what is learned if no earlier epoch was as good."""
+    on, by = _selected(run, stage.stage)
+    found = evaluate(
+        stage.objective.student, run.task, on, {by: run.metrics[by]},
+        accelerator=run.accelerator, precision=run.options.precision,
+    )  # fmt: skip
+    score = found.scores[by].value
+    log.epoch(epoch, on, by, score)
+    if stage.best is None or score > stage.best["score"]:
+        objective = _copied(stage.objective)
+        stage.best = {"score": -math.inf if math.isnan(score) else score, "epoch": epoch, "objective": objective}
+    stage.objective.train()
 
 
-class _StepLog:
-    """One JSON line a step: the step's number, its rate and every named loss."""
+def _selected(run: Run, stage: Stage) -> tuple[str, str]:
+    """On which split and by which metric epochs are compared; raises RecipeError for one that there is not."""
+    on, by = stage.selected_on or run.task.scored[0], stage.selected_by or next(iter(run.metrics))
+    for key, value, known in (("selected_on", on, list(run.task.scored)), ("selected_by", by, list(run.metrics))):
+        if value not in known:
+            raise RecipeError.at(stage.marks[key], f"{key} cannot be {value!r}{did_you_mean(value, known)}")
+    return on, by
 
-    def __init__(self, file: IO[str], progress: Callable[[int], None]) -> None:
-        self.file, self.progress, self.step = file, progress, 0
 
-    def write(self, losses: dict[str, Tensor], rate: float) -> None:
-        values = {name: loss.item() for name, loss in losses.items()}
-        if not math.isfinite(values["total"]):
-            raise UsageError(f"the loss is {values['total']} at step {self.step}: {values}; a lower rate may help")
-        self.step += 1
-        self.file.write(json.dumps({"step": self.step, "rate": rate, "losses": values}) + "\n")
-        self.progress(self.step)
+def _enter(run: Run, number: int, student: nn.Module) -> ActiveStage:
+    entered, stage = _of_all(run), run.recipe.stages[number]
+    names = (*stage.criterion, *stage.all_teachers)
+    inherited = {name: kept for name, kept in run.kept.items() if name in names}
+    return ActiveStage(
+        stage, student, run.splits[number], number, run.seed, entered, inherited,
+        builder=run.builder, accelerator=run.accelerator, resolve=run.resolve, precision=run.options.precision,
+    )  # fmt: skip
+
+
+def _leave(run: Run, stage: ActiveStage) -> None:
+    """End a stage with the parameters it selects, and keep what it says lives on."""
+    if stage.best is not None:
+        run.last = _copied(stage.objective.student) if stage.stage is run.recipe.stages[-1] else None
+        stage.objective.load_state_dict(stage.best["objective"])
+    used = (*stage.stage.criterion, *stage.stage.all_teachers)
+    run.kept = {name: state for name, state in run.kept.items() if name not in used}
+    run.kept |= {name: _copied(stage.parts()[name]) for name in stage.stage.keep}
+    run.accelerator.free_memory()
+
+
+def _resume(run: Run, state: State) -> None:
+    """Take from a state, empty for a new run, what outlives stages."""
+    run.kept, run.last = state.get("kept", {}), state.get("last")
+    run.micro_batch = state.get("micro_batch", run.options.micro_batch)
+    run.seconds = state.get("seconds", 0.0)
+    here = environment(run.device)
+    run.environments = [*(before for before in state.get("environments", []) if before != here), here]
+    if state:
+        run.say(f"{run.recipe.name}: going on after step {state['steps']} of {run.steps}")
+
+
+def _save(run: Run, log: Log, **state: Any) -> None:
+    """Write a state; all processes come here, one writes."""
+    if run.accelerator.is_main_process:
+        state |= {"steps": log.step, "log": log.flushed(), "seconds": log.seconds()}
+        state |= {name: getattr(run, name) for name in ("kept", "last", "micro_batch", "environments")}
+        run.states.save(state)
+
+
+def _of_all(run: Run) -> list[State]:
+    """The generators of every process."""
+    mine = [rng_state(run.device)]
+    return gather_object(mine) if run.accelerator.num_processes > 1 else mine
+
+
+def _copied(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}

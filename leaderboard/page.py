@@ -54,9 +54,10 @@ def promote(run: str, runs: Path, evidence: Path) -> list[Path]:
         if record.environment["dirty"]:
             raise UsageError(f"{path}: was run from a checkout with uncommitted changes; commit them and run it again")
         final = evidence / record.entry / record.identity.folder
-        with new_folder(final) as folder:
-            for name in [FILE, *(result.predictions["file"] for result in record.results)]:
-                shutil.copyfile(path.parent / name, folder / name)
+        if not (final / FILE).exists():
+            with new_folder(final, record.identity.key) as folder:
+                for name in [FILE, *(result.predictions["file"] for result in record.results)]:
+                    shutil.copyfile(path.parent / name, folder / name)
         copied.append(final)
     return copied
 

@@ -187,7 +187,7 @@ def test_an_interrupt_is_exit_130_and_leaves_no_run(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.reproduce.train", interrupted)
+    monkeypatch.setattr("harness.study.train", interrupted)
     ended = zoo("train", recipe_file(), "--out", "out")
     assert ended.code == 130
     assert not [path for path in Path.cwd().iterdir() if "out" in path.name]

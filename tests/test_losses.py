@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from harness import losses
-from harness.losses import KD, KL, MSE, CrossEntropy, LogitMSE
+from harness.losses import KD, KL, MSE, CrossEntropy, Hint, LogitMSE
 from harness.observation import Observation
 
 Floats = NDArray[np.float64]
@@ -123,13 +123,42 @@ def test_a_student_equal_to_its_teacher_has_nothing_to_learn_from_it(loss: nn.Mo
     assert value(loss, logits, logits, np.array([0, 1, 2, 0])) == pytest.approx(0, abs=1e-15)
 
 
+@pytest.mark.parametrize(
+    ("student", "teacher"),
+    [
+        ((8, 6, 6), (16, 6, 6)), ((8, 8, 8), (16, 4, 4)), ((8, 4, 4), (16, 8, 8)), ((8, 7, 5), (16, 5, 4)),
+        ((8, 3, 4), (16, 5, 5)), ((10, 8), (10, 16)), ((8,), (16,)),
+    ],
+)  # fmt: skip
+def test_a_hint_is_the_mean_square_after_a_learned_regressor(student: tuple[int], teacher: tuple[int]) -> None:
+    hint = Hint(student="a", teacher="b")
+    given = Observation(None, {"a": torch.randn(3, *student, requires_grad=True)})
+    wanted = Observation(None, {"b": torch.randn(3, *teacher)})
+    hint.build_adapters(given.detach(), wanted)
+    regressed = hint.regressor(given["a"])
+    assert regressed.shape == wanted["b"].shape
+    loss = hint(given, wanted, torch.zeros(3))
+    assert loss.item() == pytest.approx((regressed - wanted["b"]).detach().double().square().mean().item())
+    loss.backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in hint.parameters())
+    assert given["a"].grad.abs().sum() > 0
+
+
+def test_a_hint_between_shapes_that_nothing_leads_between_is_refused() -> None:
+    hint = Hint(student="a", teacher="b")
+    with pytest.raises(ValueError, match=r"no regressor leads from the student's \(10, 8\) to the teacher's \(9, 8\)"):
+        hint.build_adapters(
+            Observation(None, {"a": torch.randn(2, 10, 8)}), Observation(None, {"b": torch.randn(2, 9, 8)})
+        )
+
+
 def test_extreme_logits_stay_finite() -> None:
     student, teacher = np.array([[1e4, -1e4, 0.0]]), np.array([[-1e4, 1e4, 0.0]])
     assert math.isfinite(value(KD(temperature=1, alpha=0.1), student, teacher, np.array([1])))
 
 
 def test_every_exported_loss_is_tested_here() -> None:
-    tested = {type(loss).__name__ for loss in ALL} | {"MSE"}
+    tested = {type(loss).__name__ for loss in ALL} | {"MSE", "Hint"}
     assert set(losses.__all__) == tested
 
 

@@ -82,7 +82,7 @@ def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
     final = tmp_path / "runs" / "one"
 
     def fail() -> None:
-        with new_folder(final) as folder:
+        with new_folder(final, "key") as folder:
             (folder / FILE).write_text("half")
             assert not final.exists()
             raise RuntimeError
@@ -90,9 +90,9 @@ def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         fail()
     assert list(final.parent.iterdir()) == []
-    with new_folder(final) as folder:
+    with new_folder(final, "key") as folder:
         (folder / FILE).write_text("whole")
-    with new_folder(final) as folder:
+    with pytest.raises(OSError, match="not empty"), new_folder(final, "key") as folder:
         (folder / FILE).write_text("later")
     assert [path.read_text() for path in final.iterdir()] == ["whole"]
     assert list(final.parent.iterdir()) == [final]

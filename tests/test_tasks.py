@@ -93,8 +93,10 @@ def test_a_wrong_tokenizer_or_length_shows_in_the_score(fault: dict[str, object]
         model = builder.build(recipe.model, "model")
         assert recipe.weights is not None
         weights.load_into(model, sources.fetch(recipe.weights).path)
-        device = accelerator_on("cpu").device
-        scores.append(evaluate(model, task, "test", {"accuracy": accuracy}, device=device).scores["accuracy"].value)
+        accelerator = accelerator_on("cpu")
+        scores.append(
+            evaluate(model, task, "test", {"accuracy": accuracy}, accelerator=accelerator).scores["accuracy"].value
+        )
     assert scores[0] - scores[1] > lost
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, fields, is_dataclass
 from types import ModuleType
 from typing import Any
 
+from zoo import catalogue
 from zoo.config import Call
-from zoo.errors import Problem, RecipeError, ZooError, did_you_mean
-from zoo.recipe import Recipe
+from zoo.errors import Problem, RecipeError, UsageError, ZooError, did_you_mean
+from zoo.recipe import Recipe, Stage, Teacher
 
 ALLOWED = frozenset({"zoo", "harness", "torch", "torchvision", "transformers", "datasets", "evaluate"})
 RUNS_CODE = (
@@ -37,8 +38,10 @@ SLOTS: Mapping[str, Slot] = {
     "tokenizer": Slot("zoo.tokenizers"),
     "metrics": Slot("harness.metrics", ("predictions", "labels")),
     "optimizer": Slot("torch.optim", ("params",)),
-    "schedule": Slot("harness.schedules", ("progress", "steps")),
+    "schedule": Slot("harness.schedules", ("progress", "steps", "optimizer", "num_training_steps")),
     "loss": Slot("harness.losses"),
+    "train_transforms": Slot("torchvision.transforms.v2"),
+    "eval_transforms": Slot("torchvision.transforms.v2"),
 }
 
 
@@ -71,7 +74,7 @@ class Builder:
 
     def partial(self, call: Call, slot: str) -> Callable[..., Any]:
         """The callable with the call's own arguments filled in, for what is called many times."""
-        given = {key: self._argument(value, slot) for key, value in call.args.items()}
+        given = {key: self._argument(value, _slot(key, slot)) for key, value in call.args.items()}
         return functools.partial(self.target(call, slot), **given)
 
     def check(self, recipe: Recipe) -> None:
@@ -85,7 +88,9 @@ class Builder:
             else:
                 supplied = () if slot == "task" and recipe.tokenizer is None else SLOTS[slot].supplied
                 problems += _argument_problems(call, target, supplied)
-        problems += _missing_teachers(self, recipe) if not problems else []
+        if not problems:
+            problems += [problem for stage in recipe.stages for problem in _stage_problems(self, stage)]
+            problems += [*_unused(recipe.stages), *_teachers_that_are_not(recipe)]
         if problems:
             raise RecipeError(problems)
 
@@ -120,11 +125,12 @@ class Builder:
 
 
 def calls(value: Any, slot: str | None = None) -> Iterator[tuple[str, Call]]:
-    """Every call in a value with its slot, the name of the nearest field; nested calls share their parent's."""
+    """Every call in a value with its slot, the nearest field or argument that names one."""
     if isinstance(value, Call):
         assert slot is not None
         yield slot, value
-        yield from calls(list(value.args.values()), slot)
+        for key, item in value.args.items():
+            yield from calls(item, _slot(key, slot))
     elif is_dataclass(value):
         for f in fields(value):
             yield from calls(getattr(value, f.name), f.name)
@@ -184,8 +190,58 @@ def _argument_problems(call: Call, target: Any, supplied: tuple[str, ...]) -> It
             yield Problem(call.mark, f"{call.use} lacks the argument {p.name!r}")
 
 
-def _missing_teachers(builder: Builder, recipe: Recipe) -> Iterator[Problem]:
+def _slot(key: str, parent: str) -> str:
+    return key if key in SLOTS else parent
+
+
+def _stage_problems(builder: Builder, stage: Stage) -> Iterator[Problem]:
+    """Terms without the teacher they need, and settings that the optimiser does not take."""
+    for name, term in stage.criterion.items():
+        if stage.teacher_of(term) is None and getattr(builder.target(term.loss, "loss"), "needs_teacher", False):
+            several = ", ".join(stage.all_teachers)
+            lacks = f"{name} must say which: teacher: one of {several}" if several else "the stage has none"
+            yield Problem(term.loss.mark, f"{term.loss.use} compares with a teacher, and {lacks}")
+    optimizer = builder.target(stage.optimizer, "optimizer")
+    settings = [name for name in inspect.signature(optimizer).parameters if name != "params"]
+    for pattern, group in stage.groups.items():
+        for key in group:
+            if key not in settings:
+                message = f"{pattern}: {stage.optimizer.use} takes no argument {key!r}{did_you_mean(key, settings)}"
+                yield Problem(stage.marks.get("groups", stage.optimizer.mark), message)
+
+
+def _unused(stages: tuple[Stage, ...]) -> Iterator[Problem]:
+    """What is kept although no later stage has it."""
+    for number, stage in enumerate(stages):
+        later = [name for other in stages[number + 1 :] for name in (*other.criterion, *other.all_teachers)]
+        for name in stage.keep:
+            if name not in later:
+                message = f"{name!r} is kept, and no later stage has a term or teacher of that name"
+                yield Problem(stage.marks.get("keep", stage.optimizer.mark), message)
+
+
+def _teachers_that_are_not(recipe: Recipe) -> Iterator[Problem]:
+    """Teachers that are no entry, that lack what they are wanted for, or that are made from this very entry."""
     for stage in recipe.stages:
-        for term in stage.criterion.values():
-            if stage.teacher is None and getattr(builder.target(term.loss, "loss"), "needs_teacher", False):
-                yield Problem(term.loss.mark, f"{term.loss.use} compares with a teacher, and the stage has none")
+        for teacher in stage.all_teachers.values():
+            if teacher.model is None:
+                try:
+                    _check_teacher(teacher, (recipe.name,))
+                except UsageError as error:
+                    key = "run" if teacher.run else "entry"
+                    yield Problem(teacher.marks.get(key, stage.optimizer.mark), str(error).splitlines()[0])
+
+
+def _check_teacher(teacher: Teacher, above: tuple[str, ...]) -> None:
+    """Raise UsageError where the teacher is no entry that has weights, or can be trained without what is `above` it."""
+    found = catalogue.one(str(teacher.entry or teacher.run)).recipe
+    if teacher.entry is not None and found.weights is None:
+        raise UsageError(f"{found.name} has no published weights; `run: {found.name}` trains it")
+    if teacher.run is not None and not found.stages:
+        raise UsageError(f"{found.name} has no stages: it cannot be trained")
+    if teacher.run is not None and found.name in above:
+        raise UsageError(f"{' <- '.join((*above, found.name))}: an entry cannot be its own teacher's teacher")
+    for stage in found.stages if teacher.run is not None else ():
+        for further in stage.all_teachers.values():
+            if further.model is None:
+                _check_teacher(further, (*above, found.name))

@@ -67,3 +67,11 @@ def select(patterns: list[str], suites: list[str] | None = None, everything: boo
             raise UsageError(f"no entry {pattern!r}{did_you_mean(pattern, names + folders)}")
         chosen += found
     return list(dict.fromkeys(chosen))
+
+
+def one(pattern: str) -> Entry:
+    """The one entry that is selected; raises UsageError where there are none or several."""
+    found = select([pattern])
+    if len(found) != 1:
+        raise UsageError(f"{pattern!r} selects {len(found)} entries; name one")
+    return found[0]

@@ -21,10 +21,11 @@ from tabulate import tabulate
 
 from zoo import catalogue, places
 from zoo.errors import UsageError, ZooError
-from zoo.recipe import Claim
+from zoo.recipe import Claim, Precision
 
 if TYPE_CHECKING:
-    from harness.reproduce import Outcome, Setup
+    from harness.reproduce import Outcome
+    from harness.study import Setup
     from harness.verdict import Judgement
 
 SCHEMA = 1
@@ -64,6 +65,19 @@ Trust = Annotated[
 ]
 Records = Annotated[
     Path | None, typer.Option("--records", metavar="DIR", help="Where your runs are kept.", show_default=False)
+]
+
+In = Annotated[
+    Precision, typer.Option("--precision", help="fp32, bf16, or fp16 with scaled gradients (on a CUDA device).")
+]
+MicroBatch = Annotated[
+    int | None,
+    typer.Option(
+        "--micro-batch", min=1, help="The most examples at once; a batch's gradients are summed.", show_default=False
+    ),
+]
+SaveEvery = Annotated[
+    float, typer.Option("--save-every", min=0, help="Seconds between saved states of a training; 0: every step.")
 ]
 
 
@@ -163,10 +177,14 @@ def reproduce(
     device: Device = None,
     trust: Trust = None,
     records: Records = None,
+    precision: In = "fp32",
+    micro_batch: MicroBatch = None,
+    save_every: SaveEvery = 300.0,
     as_json: Json = False,
 ) -> None:
     """Evaluate an entry's published weights, or train it again, and judge its claims one by one."""
-    outcomes = _outcomes(catalogue.select(entry), train, seeds, first_seed, _setup(device, trust, records))
+    setup = _setup(device, trust, records, precision, micro_batch, save_every)
+    outcomes = _outcomes(catalogue.select(entry), train, seeds, first_seed, setup)
     if as_json:
         _print_json(_verification(outcomes))
     for outcome in outcomes if not as_json else []:
@@ -189,11 +207,15 @@ def verify(
     device: Device = None,
     trust: Trust = None,
     records: Records = None,
+    precision: In = "fp32",
+    micro_batch: MicroBatch = None,
+    save_every: SaveEvery = 300.0,
     as_json: Json = False,
 ) -> None:
     """Judge the claims of many entries: one line each and a summary."""
     chosen = _chosen(patterns, suite, everything)
-    outcomes = _outcomes(chosen, train, seeds, first_seed, _setup(device, trust, records))
+    setup = _setup(device, trust, records, precision, micro_batch, save_every)
+    outcomes = _outcomes(chosen, train, seeds, first_seed, setup)
     data = _verification(outcomes)
     if as_json:
         _print_json(data)
@@ -216,19 +238,29 @@ def train(
     device: Device = None,
     trust: Trust = None,
     records: Records = None,
+    precision: In = "fp32",
+    micro_batch: MicroBatch = None,
+    save_every: SaveEvery = 300.0,
     as_json: Json = False,
 ) -> None:
     """Train a recipe once and evaluate it; writes weights, log, predictions and record into one folder."""
-    from harness.reproduce import Study
+    from harness.study import Study
 
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if (
+        out is not None
+        and out.exists()
+        and not (out / "record.json").exists()
+        and (not out.is_dir() or any(out.iterdir()))
+    ):
         raise UsageError(f"{out} is there already and not empty; --out makes a new folder")
-    (entry,) = _one(recipe)
-    path, record = Study(entry, _setup(device, trust, records)).retrain(seed, out)
+    entry = catalogue.one(recipe)
+    setup = _setup(device, trust, records, precision, micro_batch, save_every)
+    path, record = Study(entry, setup).retrain(seed, out)
     results: list[dict[str, Any]] = [
         {
             "split": result.split,
             "n": result.n,
+            "selection": result.selection,
             "metrics": {name: score["value"] for name, score in result.metrics.items()},
         }
         for result in record.results
@@ -236,8 +268,12 @@ def train(
     if as_json:
         _print_json({"entry": entry.name, "seed": seed, "results": results, "record": str(path)})
     else:
-        rows = [[r["split"], name, _number(value), r["n"]] for r in results for name, value in r["metrics"].items()]
-        print(tabulate(rows, headers=["split", "metric", "value", "n"], disable_numparse=True))
+        rows = [
+            [r["split"], name, _number(value), r["n"], r["selection"]]
+            for r in results
+            for name, value in r["metrics"].items()
+        ]
+        print(tabulate(rows, headers=["split", "metric", "value", "n", "epoch"], disable_numparse=True))
         print(f"record: {path}")
 
 
@@ -255,14 +291,15 @@ def evaluate(
     ] = None,
     device: Device = None,
     trust: Trust = None,
+    precision: In = "fp32",
     as_json: Json = False,
 ) -> None:
     """Score your own weights or predictions on an entry's task; its claims are shown beside, not judged."""
     from harness.own import evaluate_file
-    from harness.reproduce import Study
+    from harness.study import Study
 
-    (chosen,) = _one(entry)
-    evaluations = evaluate_file(Study(chosen, _setup(device, trust, None)), path, split)
+    chosen = catalogue.one(entry)
+    evaluations = evaluate_file(Study(chosen, _setup(device, trust, None, precision)), path, split)
     claimed = {(c.split, c.metric): c.value for c in reversed(chosen.recipe.claims) if c.of == "weights"}
     results: list[dict[str, Any]] = [
         {
@@ -343,13 +380,6 @@ def _chosen(patterns: list[str] | None, suites: list[str] | None, everything: bo
     return catalogue.select(patterns or [], suites, everything)
 
 
-def _one(pattern: str) -> list[catalogue.Entry]:
-    found = catalogue.select([pattern])
-    if len(found) != 1:
-        raise UsageError(f"{pattern!r} selects {len(found)} entries; name one")
-    return found
-
-
 def _readable(entries: list[catalogue.Entry]) -> tuple[list[catalogue.Entry], list[ZooError]]:
     """The entries whose recipes can be read; the problems of the others go to stderr."""
     readable, broken = [], []
@@ -371,13 +401,25 @@ def _builder(trust: list[str] | None) -> Any:
     return Builder(frozenset(trust or []))
 
 
-def _setup(device: str | None, trust: list[str] | None, records: Path | None) -> Setup:
-    from harness.environment import accelerator_on
-    from harness.reproduce import Setup
-    from zoo.progress import progress
+def _setup(
+    device: str | None,
+    trust: list[str] | None,
+    records: Path | None,
+    precision: Precision = "fp32",
+    micro_batch: int | None = None,
+    save_every: float = 300.0,
+) -> Setup:
+    from harness.environment import accelerator_on, check_precision
+    from harness.study import Setup
+    from harness.train import Options
+    from zoo.progress import progress, say
 
     _quiet_libraries()
-    return Setup(builder=_builder(trust), accelerator=accelerator_on(device), runs=places.runs(records), show=progress)
+    accelerator = accelerator_on(device)
+    check_precision(accelerator.device, precision)
+    options = Options(precision=precision, micro_batch=micro_batch, save_every=save_every)
+    runs = places.runs(records)
+    return Setup(builder=_builder(trust), accelerator=accelerator, runs=runs, options=options, show=progress, say=say)
 
 
 def _quiet_libraries() -> None:

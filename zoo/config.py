@@ -57,7 +57,8 @@ def to_data(value: Any) -> Any:
         return {"use": value.use, **{key: to_data(arg) for key, arg in sorted(value.args.items())}}
     if is_dataclass(value):
         pairs = [(f, getattr(value, f.name)) for f in fields(value)]
-        return {f.name: to_data(v) for f, v in sorted(pairs, key=lambda pair: pair[0].name) if v != _default(f)}
+        kept = [(f.name, v) for f, v in pairs if f.compare and v != _default(f)]
+        return {name: to_data(v) for name, v in sorted(kept)}
     if isinstance(value, Mapping):
         return {key: to_data(item) for key, item in sorted(value.items())}
     if isinstance(value, list | tuple):
@@ -165,9 +166,10 @@ class _Reader:
         return self.plain(node, into, name)
 
     def dataclass(self, node: Node, into: Any, name: str) -> Any:
-        known, hints = {f.name: f for f in fields(into)}, get_type_hints(into)
+        known, hints = {f.name: f for f in fields(into) if f.compare}, get_type_hints(into)
         before, values = len(self.problems), {}
-        for key, item in self.pairs(node, name):
+        pairs = self.pairs(node, name)
+        for key, item in pairs:
             if key in known:
                 values[key] = self.value(item, hints[key], key)
             else:
@@ -179,6 +181,8 @@ class _Reader:
                 self.refuse(node, f"{name} lacks the key {key!r}")
         if len(self.problems) > before:
             raise _Bad
+        if "marks" in hints:  # where its keys stand, for what only a later check can find
+            values["marks"] = {key: self.keys[id(item)] for key, item in pairs}
         try:
             return into(**values)
         except ValueError as error:

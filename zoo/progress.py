@@ -23,3 +23,8 @@ def progress(name: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def say(message: str) -> None:
+    """A line on stderr."""
+    Console(stderr=True, highlight=False).print(message, soft_wrap=True, markup=False)

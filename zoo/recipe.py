@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zoo.config import Call, read, to_data
+from zoo.errors import Mark, did_you_mean
 
 Of = Literal["weights", "retrain", "test-server"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Selection = Literal["last", "best"]
+STUDENT = "student"
 CORRELATIONS = ("matthews_correlation", "pearson", "spearman")
 
 
@@ -23,38 +25,87 @@ class Term:
     """The loss, a name in `harness.losses`."""
     weight: float = 1.0
     """Its factor in the sum."""
+    student: str = STUDENT
+    """Which model stands in the student's place and learns: the student, or a teacher that is trained."""
+    teacher: str | None = None
+    """Which model stands in the teacher's place; the stage's only teacher when left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Teacher:
-    """A frozen model whose outputs a student learns from."""
+    """A model whose outputs a student learns from: `model` and `weights`, or an `entry`, or a `run`.
 
-    model: Call
+    It sees the same inputs as the student. It is frozen and in `eval()`, but for the parts named by `trainable`.
+    """
+
+    model: Call | None = None
     """Its architecture, a name in `zoo.models`."""
-    weights: str
-    """The source of its weights."""
+    weights: str | None = None
+    """The source of its weights; only a model that is trained from scratch here has none."""
+    entry: str | None = None
+    """Another entry, whose model and published weights it is."""
+    run: str | None = None
+    """Another entry, whose model it is, trained here; it is trained first if that run is missing."""
+    seed: int = 0
+    """The seed of that run."""
+    trainable: tuple[str, ...] = ()
+    """Paths of the parts that learn, as in `Stage.trainable`."""
+    marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if sum(part is not None for part in (self.model, self.entry, self.run)) != 1:
+            raise ValueError("a teacher has one of the keys 'model', 'entry' and 'run'")
+        if self.model is None and self.weights is not None:
+            raise ValueError("'weights' goes with 'model'; an entry and a run have their own")
+        if self.model is not None and self.weights is None and not self.trainable:
+            raise ValueError("teacher lacks the key 'weights'")
+        if self.seed < 0 or (self.seed and self.run is None):
+            raise ValueError("'seed' goes with 'run' and is at least 0")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One part of a training: some epochs under one criterion."""
+    """One part of a training: some epochs under one criterion.
+
+    A path names a module or parameter and all below it: `layer1` is not `layer10`; `*` stands for any characters.
+    """
 
     epochs: int
     """Passes over the split."""
     batch_size: int
     """Examples per optimiser step, over all processes."""
     optimizer: Call
-    """A name in `torch.optim`; it is given all parameters of the objective."""
+    """A name in `torch.optim`; it is given all parameters of the objective that learn."""
     criterion: Mapping[str, Term]
     """The terms that are summed, by the names they are logged under."""
+    groups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Settings of the optimiser for some paths: the student's, or below `terms.NAME` and `teachers.NAME`."""
     schedule: Call | None = None
-    """A name in `harness.schedules`: the learning rate's factor at each step. Constant when left out."""
+    """How the learning rate moves: a name in `harness.schedules`, or a dotted one of torch or transformers."""
+    schedule_per: Literal["step", "epoch"] = "step"
+    """When it moves."""
     clip_norm: float | None = None
     """The largest gradient norm; larger ones are scaled down to it."""
+    trainable: tuple[str, ...] | None = None
+    """Paths of the student's parts that learn, all of it when left out. The rest is frozen: no gradient, and in
+    `eval()`, so its BatchNorm normalises by its running statistics and leaves them, and its dropout is off."""
     teacher: Teacher | None = None
     """What distillation terms compare with."""
+    teachers: Mapping[str, Teacher] = field(default_factory=dict)
+    """Several of them, by the names that terms call them by."""
+    task: Call | None = None
+    """What it is trained on, if not on the recipe's task."""
     split: str = "train"
     """The split that is trained on."""
+    keep: tuple[str, ...] = ()
+    """Terms or trained teachers that live on: a later stage's of that name starts with their parameters."""
+    selection: Selection = "last"
+    """Which epoch's parameters the stage ends with: the last, or the best on `selected_on` by `selected_by`."""
+    selected_on: str | None = None
+    """A scored split; the task's first when left out."""
+    selected_by: str | None = None
+    """One of the recipe's metrics, the larger the better; the first when left out."""
+    marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
@@ -65,6 +116,40 @@ class Stage:
             raise ValueError("criterion must name at least one term")
         if "total" in self.criterion:
             raise ValueError("no term can be named 'total': that is the sum of all")
+        if self.teacher is not None and self.teachers:
+            raise ValueError("a stage has one 'teacher' or several 'teachers', not both")
+        if STUDENT in self.teachers:
+            raise ValueError("no teacher can be named 'student'")
+        if any("." in name for name in (*self.criterion, *self.teachers)):
+            raise ValueError("names of terms and teachers hold no dot")
+        if self.selection == "last" and (self.selected_on or self.selected_by):
+            raise ValueError("'selected_on' and 'selected_by' go with 'selection: best'")
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Raise ValueError for a term or `keep` that names what is not in the stage."""
+        learn = [STUDENT, *(name for name, teacher in self.all_teachers.items() if teacher.trainable)]
+        known = [STUDENT, *self.all_teachers]
+        for name, term in self.criterion.items():
+            if term.student not in learn:
+                raise ValueError(
+                    f"{name}: {term.student!r} does not learn in this stage{did_you_mean(term.student, learn)}"
+                )
+            if term.teacher is not None and term.teacher not in known:
+                raise ValueError(f"{name}: no teacher {term.teacher!r}{did_you_mean(term.teacher, known)}")
+        kept = [*self.criterion, *learn[1:]]
+        for name in self.keep:
+            if name not in kept:
+                raise ValueError(f"keep: no term or trained teacher {name!r}{did_you_mean(name, kept)}")
+
+    @property
+    def all_teachers(self) -> dict[str, Teacher]:
+        """The teachers by name; a single one is called `teacher`."""
+        return {"teacher": self.teacher} if self.teacher is not None else dict(self.teachers)
+
+    def teacher_of(self, term: Term) -> str | None:
+        """Which model stands in a term's teacher's place; None where it names none of several, or there is none."""
+        return term.teacher or (next(iter(self.all_teachers)) if len(self.all_teachers) == 1 else None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,12 @@ A task is a frozen value that reads nothing until `load` is called. Two kinds of
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
+
+from zoo.errors import UsageError
 
 Inputs = Tensor | dict[str, Tensor]
 
@@ -37,7 +39,11 @@ class Batch:
 
 
 class Split(Protocol):
-    """One split of a task's data, in a fixed order."""
+    """One split of a task's data, in a fixed order.
+
+    One whose rows are the same at every call, with no random transform, may say so by an attribute `fixed = True`:
+    what a teacher makes of them is then computed once.
+    """
 
     @property
     def labels(self) -> Tensor:
@@ -72,7 +78,9 @@ class Task:
     loaded: dict[str, Split] = field(default_factory=dict, compare=False, repr=False)
 
     def load(self, split: str) -> Split:
-        """The split of that name, read at the first call. Raises KeyError for a name that is not in `splits`."""
+        """The split of that name, read at the first call. Raises UsageError for a name that is not in `splits`."""
+        if split not in self.splits:
+            raise UsageError(f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}")
         if split not in self.loaded:
             self.loaded[split] = self.splits[split]()
         return self.loaded[split]
@@ -86,6 +94,7 @@ class Task:
 class TensorSplit:
     """A split held as one tensor of inputs `(N, ...)` and one of labels `(N,)`."""
 
+    fixed: ClassVar[bool] = True
     inputs: Tensor
     labels: Tensor
 
@@ -106,6 +115,8 @@ class TextPairSplit:
 
     `tokenizer` is a transformers tokenizer; pairs longer than `max_length` tokens are cut, the longer text first.
     """
+
+    fixed = True
 
     def __init__(
         self, pairs: Sequence[tuple[str, str]], labels: Tensor, *, tokenizer: Any, max_length: int = 128

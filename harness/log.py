@@ -1,0 +1,70 @@
+"""The log of a training: one JSON line a step, written by one process."""
+
+import json
+import math
+import os
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from harness.state import State
+from zoo.errors import UsageError
+
+
+class Log:
+    """`log.jsonl`: a line a step with its number, its rate and every named loss, and a line for each epoch scored."""
+
+    def __init__(self, path: Path, state: State, accelerator: Accelerator, *, save_every: float) -> None:
+        self.path, self.accelerator, self.save_every = path, accelerator, save_every
+        self.step: int = state.get("steps", 0)
+        self.length: int = state.get("log", 0)
+        self.before: float = state.get("seconds", 0.0)
+        self.started = self.saved = time.monotonic()
+        self.file: IO[bytes] | None = None
+
+    def __enter__(self) -> "Log":
+        if self.accelerator.is_main_process:
+            self.file = self.path.open("ab")
+            self.file.truncate(self.length)  # what was written after the state was
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.file:
+            self.file.close()
+
+    def write(self, losses: dict[str, Tensor], rate: float) -> bool:
+        """Log a step's losses over all processes; whether a state is due."""
+        due = time.monotonic() - self.saved >= self.save_every and self.accelerator.is_main_process
+        total = losses["total"]
+        found = torch.stack([*losses.values(), total.new_tensor(due)])
+        *numbers, ask = self.accelerator.reduce(found, "sum").tolist()
+        values = dict(zip(losses, numbers, strict=True))
+        if not math.isfinite(values["total"]):
+            raise UsageError(f"the loss is {values['total']} at step {self.step}: {values}; a lower rate may help")
+        self.step += 1
+        self._line({"step": self.step, "rate": rate, "losses": values})
+        return bool(ask)
+
+    def epoch(self, epoch: int, split: str, metric: str, value: float) -> None:
+        """Log the score of an epoch."""
+        self._line({"step": self.step, "epoch": epoch, "split": split, metric: value if math.isfinite(value) else None})
+
+    def flushed(self) -> int:
+        """Bring all lines to the disk; their length in bytes."""
+        assert self.file is not None
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.saved = time.monotonic()
+        return self.file.tell()
+
+    def seconds(self) -> float:
+        """How long the run has taken so far."""
+        return self.before + time.monotonic() - self.started
+
+    def _line(self, data: dict[str, Any]) -> None:
+        if self.file:
+            self.file.write(json.dumps(data).encode() + b"\n")

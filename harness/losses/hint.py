@@ -1,0 +1,51 @@
+"""FitNets: Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015, equation 3."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from harness.observation import Observation
+
+
+class Hint(nn.Module):
+    """`1/n |r(f_s) - f_t|^2` over all n numbers: a student's layer, through a learned regressor r, against a teacher's.
+
+    `student` and `teacher` are taps (`harness.taps`), both of shape `(B, C, H, W)`, `(B, T, D)` or `(B, D)`. The
+    regressor is made for the shapes that are seen: a convolution whose kernel fits the one size to the other, as in the
+    paper, or a linear layer on the last dimension. A mean where the paper has half the sum; without the paper's
+    nonlinearity after the regressor.
+    """
+
+    needs_teacher = True
+    reads_logits = False
+
+    def __init__(self, *, student: str, teacher: str) -> None:
+        super().__init__()
+        self.student_taps, self.teacher_taps = (student,), (teacher,)
+        self.regressor: nn.Module | None = None
+
+    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+        """Make the regressor for the shapes seen; raises ValueError where none can lead from one to the other."""
+        self.regressor = _regressor(student[self.student_taps[0]], teacher[self.teacher_taps[0]])
+
+    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+        assert teacher is not None and self.regressor is not None
+        return F.mse_loss(self.regressor(student[self.student_taps[0]]), teacher[self.teacher_taps[0]])
+
+
+def _regressor(student: Tensor, teacher: Tensor) -> nn.Module:
+    given, wanted = tuple(student.shape[1:]), tuple(teacher.shape[1:])
+    if len(given) == len(wanted) == 3:
+        (inputs, *size), (outputs, *target) = given, wanted
+        if size == [2 * side for side in target]:
+            return nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
+        if [2 * side for side in size] == target:
+            return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+        kernel = (1 + size[0] - target[0], 1 + size[1] - target[1])
+        if min(kernel) > 0:
+            return nn.Conv2d(inputs, outputs, kernel)
+        kernel = (2 - kernel[0], 2 - kernel[1])
+        if min(kernel) > 0:
+            return nn.ConvTranspose2d(inputs, outputs, kernel)
+    elif len(given) == len(wanted) and len(given) in (1, 2) and given[:-1] == wanted[:-1]:
+        return nn.Linear(given[-1], wanted[-1])
+    raise ValueError(f"no regressor leads from the student's {given} to the teacher's {wanted}")

@@ -1,0 +1,194 @@
+"""A stage made ready to be trained: its models, terms, optimiser and schedule, and the order of its rows."""
+
+import inspect
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+
+from harness.environment import autocast
+from harness.objective import Objective, build_objective
+from harness.state import State
+from harness.taps import find_module, parse
+from harness.teacher import Live, Observe, Resolve, build_teacher, kept
+from zoo.build import Builder
+from zoo.errors import Mark, RecipeError, UsageError
+from zoo.recipe import STUDENT, Precision, Stage
+from zoo.tasks.base import Split
+
+Kept = dict[str, dict[str, Tensor]]
+"""State dicts of terms and trained teachers that live on, by name."""
+
+
+class ActiveStage:
+    """The objective of a stage, who teaches it and what moves it.
+
+    Raises RecipeError, at the line that is wrong, for what cannot be built or does not fit the models.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        student: nn.Module,
+        split: Split,
+        number: int,
+        seed: int,
+        entered: list[State],
+        inherited: Kept,
+        *,
+        builder: Builder,
+        accelerator: Accelerator,
+        resolve: Resolve,
+        precision: Precision,
+    ) -> None:
+        self.stage, self.split, self.accelerator = stage, split, accelerator
+        self.number, self.seed, self.entered = number, seed, entered
+        device = accelerator.device
+        learning: dict[str, nn.Module] = {STUDENT: student}
+        frozen: dict[str, nn.Module] = {}
+        for name, teacher in stage.all_teachers.items():
+            with _at(teacher.marks.get("weights", stage.optimizer.mark)):
+                model = build_teacher(resolve(teacher), builder)
+            (learning if teacher.trainable else frozen)[name] = model
+        self.objective: Objective = build_objective(learning, stage, builder).to(device)
+        teachers = Live(frozen, self.objective.needs, device)
+        self._build_adapters(teachers, {**learning, **frozen})
+        for name, state in inherited.items():
+            with _at(stage.optimizer.mark):
+                _inherit(name, self.parts()[name] if name in self.parts() else frozen[name], state)
+        with _at(stage.marks.get("trainable", stage.optimizer.mark)):
+            paths = {name: stage.all_teachers[name].trainable for name in learning if name != STUDENT}
+            self.objective.freeze({STUDENT: stage.trainable, **paths})
+        with _at(stage.marks.get("groups", stage.optimizer.mark)):
+            groups = self.objective.parameter_groups(stage.groups)
+        self.optimizer: Optimizer = builder.build(stage.optimizer, "optimizer", groups)
+        self.schedule = _schedule(stage, self.optimizer, self.steps, builder)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self.wrapped = accelerator.prepare(self.objective)
+        with autocast(device, precision):  # what is computed once pays from the second epoch on
+            self.teachers: Observe = kept(teachers, split, accelerator) if stage.epochs > 1 else teachers
+        self.best: State | None = None
+        self.objective.train()
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in all."""
+        return self.stage.epochs * self.steps_per_epoch
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return steps_per_epoch(self.stage, self.split)
+
+    def rows(self, step: int) -> list[int]:
+        """The rows of a step, over all processes: another random order each epoch, whose last step may be shorter."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        start = place * self.stage.batch_size
+        return _shuffled(len(self.split), self.seed, self.number, epoch)[start : start + self.stage.batch_size]
+
+    def parts(self) -> dict[str, nn.Module]:
+        """Terms and teachers that learn, by name."""
+        return {**self.objective.teachers, **self.objective.terms}
+
+    def needs_whole_batch(self) -> str:
+        """Why a batch cannot be taken in parts with the same mathematics; empty where it can."""
+        for module in self.objective.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
+                return "BatchNorm in training normalises by the batch it sees"
+        for name, term in self.objective.terms.items():
+            if getattr(term, "needs_whole_batch", False):
+                return f"the term {name!r} compares the rows of a batch"
+        return ""
+
+    def state_dict(self) -> State:
+        """All that changes as the stage is trained, and where the generators stood when it was entered."""
+        return {
+            "entered": self.entered,
+            "objective": self.objective.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "best": self.best,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from a state of this stage."""
+        self.objective.load_state_dict(state["objective"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.best = state["best"]
+
+    def _build_adapters(self, teachers: Live, models: Mapping[str, nn.Module]) -> None:
+        """Check every tap against its model, then let terms make what they need for the shapes of two examples."""
+        for name, term in self.stage.criterion.items():
+            loss, place = self.objective.terms[name], self.objective.places[name]
+            with _at(term.loss.mark):
+                for model, declared in ((place.student, "student_taps"), (place.teacher or "", "teacher_taps")):
+                    for tap in getattr(loss, declared, ()) if model else ():
+                        find_module(models[model], parse(tap).path)
+        two = self.split.batch(range(min(2, len(self.split)))).to(self.accelerator.device)
+        with _at(self.stage.marks.get("criterion", self.stage.optimizer.mark)):
+            self.objective.build_adapters(two, teachers(two, whole=True))
+
+
+def steps_per_epoch(stage: Stage, split: Split) -> int:
+    """Optimiser steps in an epoch; the last may have fewer examples."""
+    return math.ceil(len(split) / stage.batch_size)
+
+
+@lru_cache(maxsize=1)
+def _shuffled(rows: int, *key: int) -> list[int]:
+    """A random order of the rows, a function of seed, stage and epoch."""
+    seed = np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1)
+    order: list[int] = torch.randperm(rows, generator=torch.Generator().manual_seed(int(seed))).tolist()
+    return order
+
+
+def _schedule(stage: Stage, optimizer: Optimizer, steps: int, builder: Builder) -> LRScheduler:
+    """What moves the learning rate: a function of progress, or a scheduler of torch or transformers."""
+    ticks = steps if stage.schedule_per == "step" else stage.epochs
+    if stage.schedule is None:
+        return LambdaLR(optimizer, lambda tick: 1.0)
+    target = builder.target(stage.schedule, "schedule")
+    if inspect.isclass(target) and issubclass(target, ReduceLROnPlateau):
+        raise RecipeError.at(
+            stage.schedule.mark, "ReduceLROnPlateau waits for a metric; a schedule here sees only steps"
+        )
+    taken = inspect.signature(target).parameters
+    if "optimizer" in taken:
+        given: dict[str, Any] = {"num_training_steps": ticks} if "num_training_steps" in taken else {}
+        made: LRScheduler = builder.build(stage.schedule, "schedule", optimizer, **given)
+        return made
+    factor = builder.partial(stage.schedule, "schedule")
+    try:
+        return LambdaLR(optimizer, lambda tick: factor(tick / ticks, ticks))
+    except (TypeError, ValueError) as error:
+        raise RecipeError.at(stage.schedule.mark, f"{stage.schedule.use}: {error}") from error
+
+
+def _inherit(name: str, module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load what an earlier stage kept under this name, as far as it is named and shaped alike."""
+    own = module.state_dict()
+    fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
+    if state and not fitting:
+        raise UsageError(f"nothing of {name!r} that an earlier stage keeps fits this stage's: {', '.join(own)}")
+    module.load_state_dict(fitting, strict=False)
+
+
+@contextmanager
+def _at(mark: Mark) -> Iterator[None]:
+    """What is wrong inside the `with` is a problem of the recipe, at this place."""
+    try:
+        yield
+    except RecipeError:
+        raise
+    except (UsageError, ValueError) as error:
+        raise RecipeError.at(mark, str(error)) from error

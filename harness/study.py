@@ -1,0 +1,346 @@
+"""An entry made ready to run: evaluated or trained, alone in the world, and recorded once."""
+
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import Tensor, nn
+
+from harness.environment import deterministic, environment, peak_memory
+from harness.evaluate import Evaluation, evaluate, metric_code, metrics_of
+from harness.export import CARD, CONFIG, export, model_card
+from harness.metrics import Metric
+from harness.once import alone
+from harness.record import FILE, Identity, Mode, Record, Result, new_folder, read_record, verify_files
+from harness.teacher import Checkpoint
+from harness.train import LOG, Options, Run, train
+from zoo import catalogue, sources, weights
+from zoo.build import Builder, calls
+from zoo.catalogue import Entry
+from zoo.config import Call
+from zoo.errors import IntegrityError, RecipeError, UsageError
+from zoo.recipe import Recipe, Selection, Teacher
+from zoo.tasks.base import Split, Task, content_hash
+
+WEIGHTS, RECIPE, UNFINISHED = "model.safetensors", "recipe.yaml", ".unfinished"
+
+Step = Callable[[int, int], None]
+Show = Callable[[str], AbstractContextManager[Step]]
+"""Shows the progress of what is named inside a `with`: a function of what is done and of all there is to do."""
+
+
+def _silent(_: str) -> AbstractContextManager[Step]:
+    return nullcontext(lambda done, total: None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """With what and where runs are made; nothing of it is in a recipe."""
+
+    builder: Builder
+    accelerator: Accelerator
+    runs: Path
+    options: Options = field(default_factory=Options)
+    show: Show = _silent
+    say: Callable[[str], None] = lambda message: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A model that was read or trained, with the SHA-256 of its weights file, and how it came to be."""
+
+    model: nn.Module
+    sha256: str
+    selection: Selection = "last"
+    last: Mapping[str, Tensor] | None = None
+    """The last epoch's state dict, where the model is of the best one."""
+    seconds: float = 0.0
+    """What was spent on it before this process."""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Study:
+    """An entry made ready to run: recipe checked, task and metrics built, files verified and data hashed, each once."""
+
+    entry: Entry
+    setup: Setup
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe, with every name and argument checked."""
+        self.setup.builder.check(self.entry.recipe)
+        return self.entry.recipe
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The recipe's tokenizer; None where it names none."""
+        return self.setup.builder.build(self.recipe.tokenizer, "tokenizer") if self.recipe.tokenizer else None
+
+    @cached_property
+    def task(self) -> Task:
+        """The task, given the recipe's tokenizer where it names one."""
+        return self._task(self.recipe.task)
+
+    @cached_property
+    def stage_tasks(self) -> list[Task]:
+        """The task that each stage trains on: the recipe's, or its own."""
+        return [self.task if stage.task is None else self._task(stage.task) for stage in self.recipe.stages]
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics that every record of this entry holds."""
+        return metrics_of(self.recipe, self.task, self.setup.builder)
+
+    def weights(self) -> tuple[Path, Record]:
+        """The record of the published weights, evaluated now unless it is there already."""
+        if self.recipe.weights is None:
+            raise UsageError(f"{self.entry.name} names no weights to evaluate; --train trains it")
+        published = sources.fetch(self.recipe.weights)
+
+        def make(folder: Path, work: Path) -> Made:
+            return Made(model=self.model_with(published.path), sha256=published.sha256)
+
+        return self._recorded(self._identity("weights", None), make)
+
+    def retrain(self, seed: int, out: Path | None = None) -> tuple[Path, Record]:
+        """The record of one training with this seed, trained now unless it is there already; into `out` if given.
+
+        A training that was interrupted goes on from its newest state; runs of teachers that are missing are made first.
+        """
+
+        def make(folder: Path, work: Path) -> Made:
+            return self._train(seed, folder, work)
+
+        return self._recorded(self._identity("retrain", seed), make, out)
+
+    def model_with(self, path: Path) -> nn.Module:
+        """The recipe's model with the weights of a file."""
+        model: nn.Module = self.setup.builder.build(self.recipe.model, "model")
+        weights.load_into(model, path)
+        return model
+
+    def evaluations(self, model: nn.Module) -> Iterator[Evaluation]:
+        """The model on every scored split of the task."""
+        for split in self.task.scored:
+            with self.setup.show(f"{self.entry.name}: evaluate on {split}") as step:
+                yield evaluate(
+                    model, self.task, split, self.metrics,
+                    accelerator=self.setup.accelerator, precision=self.setup.options.precision, progress=step,
+                )  # fmt: skip
+
+    def checkpoint(self, teacher: Teacher) -> Checkpoint:
+        """A teacher's architecture and verified weights; a run that is missing is made now."""
+        if teacher.model is not None:
+            model, source = teacher.model, teacher.weights
+        else:
+            study = Study(catalogue.one(str(teacher.entry or teacher.run)), self.setup)
+            model, source = study.recipe.model, study.recipe.weights
+            if teacher.run is not None:
+                path, record = study.retrain(teacher.seed)
+                trained = path.with_name(WEIGHTS)
+                if (found := sources.sha256(trained)) != record.weights:
+                    raise IntegrityError(f"{trained}: expected sha256 {record.weights}, found {found}")
+                return Checkpoint(model, f"run:{study.entry.name}:{teacher.seed}", trained, found)
+        if source is None:
+            return Checkpoint(model)
+        fetched = sources.fetch(source)
+        return Checkpoint(model, fetched.source, fetched.path, fetched.sha256)
+
+    def _task(self, call: Call) -> Task:
+        given = {"tokenizer": self.tokenizer} if self.tokenizer is not None else {}
+        task: Task = self.setup.builder.build(call, "task", **given)
+        return task
+
+    def _splits(self) -> tuple[Split, ...]:
+        """What each stage trains on; raises RecipeError where its task has no such split."""
+        found = []
+        for stage, task in zip(self.recipe.stages, self.stage_tasks, strict=True):
+            try:
+                found.append(task.load(stage.split))
+            except UsageError as error:
+                raise RecipeError.at(stage.marks.get("split", stage.optimizer.mark), str(error)) from None
+        return tuple(found)
+
+    def _train(self, seed: int, folder: Path, work: Path) -> Made:
+        """Train in `work`, where an earlier process may have left a state; what is to stay goes to `folder`."""
+        setup, last_stage = self.setup, self.recipe.stages[-1] if self.recipe.stages else None
+        with setup.show(f"{self.entry.name}: train, seed {seed}") as step:
+            run = Run(
+                recipe=self.recipe, task=self.task, splits=self._splits(), metrics=self.metrics, seed=seed,
+                builder=setup.builder, accelerator=setup.accelerator, resolve=self.checkpoint, folder=work,
+                options=setup.options, progress=step, say=setup.say,
+            )  # fmt: skip
+            student = train(run)
+        assert last_stage is not None
+        if setup.accelerator.is_main_process:
+            shutil.copyfile(work / LOG, folder / LOG)
+            (folder / RECIPE).write_bytes(self.entry.path.read_bytes())
+            weights.save(student, folder / WEIGHTS)
+            export(student, self.task, self.tokenizer, folder)
+        told: dict[str, Any] = {"earlier": run.environments[:-1]} if len(run.environments) > 1 else {}
+        if run.micro_batch != setup.options.micro_batch:
+            told["micro_batch"] = run.micro_batch
+        setup.accelerator.wait_for_everyone()
+        digest = sources.sha256(folder / WEIGHTS) if setup.accelerator.is_main_process else ""
+        return Made(
+            model=student, sha256=digest, selection=last_stage.selection, last=run.last, seconds=run.seconds,
+            environment=told,
+        )  # fmt: skip
+
+    def _identity(self, mode: Mode, seed: int | None) -> Identity:
+        """What this run would compute; verifies every file it reads."""
+        recipe, setup = self.recipe, self.setup
+        stages = recipe.stages if mode == "retrain" else ()
+        teachers = [self.checkpoint(teacher) for stage in stages for teacher in stage.all_teachers.values()]
+        named = _named(
+            [recipe.task, recipe.model, recipe.tokenizer, recipe.metrics, stages, [t.model for t in teachers]]
+        )
+        named += [recipe.weights] if mode == "weights" and recipe.weights else []
+        files = {name: sources.fetch(name).sha256 for name in named}
+        files |= {teacher.source: teacher.sha256 for teacher in teachers if teacher.source}
+        data = {split: self._content(split) for split in self.task.scored}
+        if stages:
+            for number, (stage, split) in enumerate(zip(stages, self._splits(), strict=True), 1):
+                if stage.task is None:
+                    data[stage.split] = self._content(stage.split)
+                else:
+                    data[f"stage {number}: {stage.split}"] = _content(split)
+        numerics = {"precision": setup.options.precision, "device": setup.accelerator.device.type}
+        if mode == "retrain" and setup.options.micro_batch:
+            numerics["micro_batch"] = setup.options.micro_batch
+        if mode == "retrain" and setup.accelerator.num_processes > 1:
+            numerics["processes"] = setup.accelerator.num_processes
+        return Identity(
+            mode=mode, digest=recipe.digest, sources={"files": files, "data": data},
+            metric_code=metric_code(self.metrics), numerics=numerics, seed=seed,
+        )  # fmt: skip
+
+    def _content(self, split: str) -> Mapping[str, Any]:
+        """Rows and content hash of a split of the recipe's task, read once."""
+        if split not in self._contents:
+            self._contents[split] = _content(self.task.load(split))
+        return self._contents[split]
+
+    @cached_property
+    def _contents(self) -> dict[str, Mapping[str, Any]]:
+        return {}
+
+    def _recorded(
+        self, identity: Identity, make: Callable[[Path, Path], Made], out: Path | None = None
+    ) -> tuple[Path, Record]:
+        """The run of this identity: the one that is there, else what `make` makes, evaluated and recorded.
+
+        `make` is called with the folder to be, and with one for its state that outlives a kill. While one command makes
+        a run, another that wants it waits.
+        """
+        final = out or self.setup.runs / self.entry.name / identity.folder
+        work = self.setup.runs / UNFINISHED / f"{self.entry.name}-{identity.key[:12]}"
+        with alone(
+            work, self.setup.accelerator, lambda: self.setup.say(f"{self.entry.name}: waiting for another run of it")
+        ):
+            record = self._found(final, identity)
+            if record is None:
+                with _running(self.entry.name), deterministic():
+                    record = self._make(identity, make, final, work)
+            if self.setup.accelerator.is_main_process:
+                shutil.rmtree(work, ignore_errors=True)
+        return final / FILE, record
+
+    def _found(self, final: Path, identity: Identity) -> Record | None:
+        """The record that is there already, its files verified."""
+        if not (final / FILE).exists():
+            return None
+        record = read_record(final / FILE)
+        if record.identity != identity:
+            raise UsageError(f"{final} holds another run, of {record.entry}; --out makes a new folder")
+        verify_files(final / FILE, record)
+        return record
+
+    def _make(self, identity: Identity, make: Callable[[Path, Path], Made], final: Path, work: Path) -> Record:
+        """Make a run and write its record; every process takes part, one writes."""
+        accelerator, started = self.setup.accelerator, time.perf_counter()
+        with new_folder(final, identity.key, writes=accelerator.is_main_process) as folder:
+            made = make(folder, work)
+            results = []
+            if made.last is not None:  # both are recorded where a stage ends with its best epoch
+                best, own = {k: v.clone() for k, v in made.model.state_dict().items()}, made.model
+                own.load_state_dict(made.last)
+                results += [_result(evaluation, "last") for evaluation in self.evaluations(own)]
+                own.load_state_dict(best)
+            results += [_result(evaluation, made.selection) for evaluation in self.evaluations(made.model)]
+            record = Record(
+                entry=self.entry.name,
+                suite=self.entry.suite,
+                identity=identity,
+                recipe=self.recipe.data(),
+                weights=made.sha256,
+                results=tuple(result for result, _ in results),
+                environment={**environment(accelerator.device), **made.environment},
+                cost={
+                    "seconds": round(made.seconds + time.perf_counter() - started, 3),
+                    "peak_memory_bytes": peak_memory(),
+                },
+                created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            )
+            if accelerator.is_main_process:
+                for result, data in results:
+                    (folder / result.predictions["file"]).write_bytes(data)
+                if identity.mode == "retrain":
+                    card = model_card(record, pretrained=(folder / CONFIG).exists())
+                    (folder / CARD).write_text(card, encoding="utf-8")
+                (folder / FILE).write_text(record.to_json(), encoding="utf-8")
+        found: Record = broadcast_object_list([record])[0]
+        return found
+
+
+def _content(split: Split) -> Mapping[str, Any]:
+    return {"rows": len(split), "sha256": content_hash(split)}
+
+
+def _named(parts: Any) -> list[str]:
+    """The files that calls name as arguments."""
+    arguments = [value for _, call in calls(parts, "task") for value in call.args.values()]
+    return sorted({value for value in arguments if isinstance(value, str) and value.startswith(sources.SCHEMES)})
+
+
+@contextmanager
+def _running(name: str) -> Iterator[None]:
+    """What torch says of a model that does not fit its task is the recipe's fault, and told in a line."""
+    try:
+        yield
+    except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as error:
+        if os.environ.get("ZOO_DEBUG"):
+            raise
+        said = (str(error).splitlines() or [""])[0]
+        raise UsageError(f"{name}: {type(error).__name__}: {said} (ZOO_DEBUG=1 shows where)") from error
+
+
+def _result(evaluation: Evaluation, selection: Selection) -> tuple[Result, bytes]:
+    """An evaluation as a record's result, with the content of its file of predictions."""
+    data = evaluation.npz()
+    scores = {
+        metric: {"value": _or_none(score.value), "one_prediction": _or_none(score.one_prediction)}
+        for metric, score in evaluation.scores.items()
+    }
+    name = f"predictions-{evaluation.split}{'' if selection == 'last' else '-' + selection}.npz"
+    predictions = {"file": name, "sha256": sha256(data).hexdigest()}
+    return (
+        Result(split=evaluation.split, n=evaluation.n, selection=selection, metrics=scores, predictions=predictions),
+        data,
+    )
+
+
+def _or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
