@@ -13,6 +13,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -361,11 +362,18 @@ def leaderboard(
 
 
 def main() -> None:
-    """Run the command line; every error of ours is one or more plain lines on stderr."""
+    """Run the command line; every error of ours is one or more plain lines on stderr.
+
+    Of the processes of `torchrun` the first prints the results, and the others only what goes wrong.
+    """
+    _quiet_libraries()
+    rank = int(os.environ.get("RANK", "0"))
+    if rank:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     try:
         app()
     except ZooError as error:
-        print(error, file=sys.stderr)
+        print(f"process {rank}: {error}" if rank else error, file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -414,12 +422,12 @@ def _setup(
     from harness.train import Options
     from zoo.progress import progress, say
 
-    _quiet_libraries()
     accelerator = accelerator_on(device)
     check_precision(accelerator.device, precision)
     options = Options(precision=precision, micro_batch=micro_batch, save_every=save_every)
     runs = places.runs(records)
-    return Setup(builder=_builder(trust), accelerator=accelerator, runs=runs, options=options, show=progress, say=say)
+    setup = Setup(builder=_builder(trust), accelerator=accelerator, runs=runs, options=options)
+    return replace(setup, show=progress, say=say) if accelerator.is_main_process else setup
 
 
 def _quiet_libraries() -> None:
@@ -427,6 +435,8 @@ def _quiet_libraries() -> None:
     for name in ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_EVALUATE_OFFLINE"):
         os.environ.setdefault(name, "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if "RANK" in os.environ:  # torch warns that parameters which may be left out by a stage never were
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def _outcomes(

@@ -1,0 +1,111 @@
+"""Two processes under `torchrun` (gloo, on the CPU) against one: the same mathematics, one record."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT
+from safetensors.torch import load_file
+
+MINE = '''"""Digits, an odd number of them, and a perceptron without BatchNorm and dropout."""
+import torch
+from torch import nn
+from zoo.tasks import digits
+from zoo.tasks.base import Task, TensorSplit
+
+def some() -> Task:
+    whole = digits()
+    def part(name: str, rows: int) -> TensorSplit:
+        split = whole.load(name)
+        return TensorSplit(split.inputs[:rows], split.labels[:rows])
+    return Task(
+        name="some", splits={"train": lambda: part("train", 301), "test": lambda: part("test", 257)}, scored=("test",),
+        metrics=("accuracy",), label_names=whole.label_names,
+    )
+
+def perceptron(*, width: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Tanh(), nn.Linear(width, 10))
+'''
+RECIPE = """\
+name: shared
+task: mine.some
+model: {use: mine.perceptron, width: 24}
+stages:
+  - epochs: 1
+    batch_size: 50
+    optimizer: {use: Adam, lr: 1e-2}
+    teacher: {model: {use: mine.perceptron, width: 64}, trainable: ["*"]}
+    criterion:
+      hint: {loss: {use: Hint, student: "2", teacher: "2"}}
+      peer: {loss: CrossEntropy, student: teacher}
+    keep: [hint]
+  - epochs: 2
+    batch_size: 50
+    optimizer: {use: SGD, lr: 0.5, momentum: 0.9}
+    clip_norm: 0.5
+    teacher: {entry: digits-resnet14}
+    criterion:
+      kd: {loss: {use: KD, temperature: 2, alpha: 0.5}}
+      hint: {loss: {use: Hint, student: "2", teacher: "fc:input"}}
+"""
+
+
+def zoo(folder: Path, *arguments: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
+    many = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+    command = [sys.executable, "-m", *(many if processes > 1 else []), "zoo", *arguments]
+    environment = {**os.environ, "ZOO_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("processes")
+    (folder / "mine.py").write_text(MINE)
+    (folder / "shared.yaml").write_text(RECIPE)
+    return folder
+
+
+TRAIN = ("train", "shared.yaml", "--trust", "mine", "--device", "cpu", "--json")
+
+
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> Path:
+    """What one process makes of it."""
+    done = zoo(folder, *TRAIN, "--out", "alone")
+    assert done.returncode == 0, done.stderr
+    return folder / "alone"
+
+
+@pytest.mark.parametrize("options", [(), ("--micro-batch", "7")], ids=["whole batches", "accumulated"])
+def test_two_processes_train_what_one_does(folder: Path, alone: Path, options: tuple[str, ...]) -> None:
+    """301 rows in batches of 50: the last step has one row, and one process nothing."""
+    both = folder / "-".join(["both", *options])
+    done = zoo(folder, *TRAIN, *options, "--out", str(both), processes=2)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["results"][0]["n"] == 257  # one process prints
+    ours, theirs = (load_file(run / "model.safetensors") for run in (alone, both))
+    for key, value in ours.items():
+        torch.testing.assert_close(theirs[key], value, rtol=0, atol=1e-6)
+    records = [json.loads((run / "record.json").read_text()) for run in (alone, both)]
+    assert records[0]["results"][0]["metrics"] == records[1]["results"][0]["metrics"]
+    logs = [(run / "log.jsonl").read_text().splitlines() for run in (alone, both)]
+    assert len(logs[0]) == len(logs[1]) == 3 * 7
+    for mine, other in zip(*logs, strict=True):
+        losses = [json.loads(line)["losses"] for line in (mine, other)]
+        assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+    assert records[1]["numerics"]["processes"] == 2
+    assert records[1]["numerics"].get("micro_batch") == (7 if options else None)
+
+
+def test_scores_are_the_same_to_the_last_digit_on_an_odd_number_of_examples(folder: Path, alone: Path) -> None:
+    score = ("evaluate", str(alone), "--as", "shared.yaml", "--trust", "mine", "--device", "cpu", "--json")
+    one, two = zoo(folder, *score), zoo(folder, *score, processes=2)
+    assert (one.returncode, two.returncode) == (0, 0), two.stderr
+    assert json.loads(one.stdout) == json.loads(two.stdout)
+    assert json.loads(one.stdout)["results"][0]["n"] == 257

@@ -1,0 +1,202 @@
+"""Killed at any moment, a run that is asked for again ends with the same bits; asked for twice, it is made once.
+
+Each command runs in a process of its own, forked from one that has imported everything, and kills itself with SIGKILL
+at a moment that a seeded generator draws: after so many calls of a function, or so many bytes of a file.
+"""
+
+import io
+import multiprocessing
+import os
+import random
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT
+
+import harness.study
+import harness.train
+from harness.record import FILE, read_all, verify_files
+from zoo import cli
+from zoo.build import Builder
+from zoo.sources import sha256
+
+RECIPE = ROOT / "tests" / "recipes" / "three_stages.yaml"
+FORK = multiprocessing.get_context("forkserver")
+FORK.set_forkserver_preload(["harness.reproduce", "harness.own", "zoo.cli", "zoo.models", "zoo.tasks", "torch._dynamo"])
+
+Kill = tuple[str, int]
+"""Where, and at which call of it."""
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killing(function: Callable[..., Any], call: int) -> Callable[..., Any]:
+    """The function, which kills the process at that call of it (from 0)."""
+    calls = iter(range(call, -1, -1))
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        if next(calls) == 0:
+            kill()
+        return function(*args, **kwargs)
+
+    return counted
+
+
+def half_saved(call: int, share: float) -> Callable[..., None]:
+    """`torch.save`, which at that call writes a share of the bytes and kills the process."""
+    calls, save = iter(range(call, -1, -1)), torch.save
+
+    def counted(state: object, file: Any) -> None:
+        if next(calls):
+            save(state, file)
+            return
+        whole = io.BytesIO()
+        save(state, whole)
+        file.write(whole.getvalue()[: int(share * whole.tell())])
+        file.flush()
+        kill()
+
+    return counted
+
+
+def command(home: str, arguments: list[str], place: str, call: int, share: float, said: str) -> None:
+    """What a child runs: `zoo` with these arguments, killed there."""
+    os.environ["ZOO_HOME"] = home
+    sys.argv = ["zoo", *arguments]
+    descriptor = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
+    patched = {
+        "start": (Builder, "build"), "step": (harness.train, "_gradients"), "saved": (harness.train, "_save"),
+        "stage": (harness.train, "_leave"), "entering": (harness.train, "_enter"),
+        "evaluation": (harness.study, "_result"), "selection": (harness.train, "_keep_the_best"),
+        "swap": (Path, "replace"), "record": (Path, "write_text"),
+    }  # fmt: skip
+    if place == "saving":
+        torch.save = half_saved(call, share)
+    elif place in patched:
+        owner, name = patched[place]
+        setattr(owner, name, killing(getattr(owner, name), call))
+    cli.main()
+
+
+def start(home: Path, *arguments: str, at: Kill = ("nowhere", 0), share: float = 0.5) -> Any:
+    process = FORK.Process(target=command, args=(str(home), [*arguments], *at, share, str(home) + ".said"))
+    process.start()
+    return process
+
+
+def run(home: Path, *arguments: str, at: Kill = ("nowhere", 0), share: float = 0.5) -> int:
+    """The exit code; -9 if it was killed."""
+    process = start(home, *arguments, at=at, share=share)
+    process.join(120)
+    return int(process.exitcode)
+
+
+TRAIN = ("train", str(RECIPE), "--seed", "3", "--save-every", "0", "--device", "cpu")
+
+
+def outcome(folder: Path) -> dict[str, str]:
+    """Everything of a run that must not depend on how often it was killed."""
+    names = ("model.safetensors", "log.jsonl", "predictions-test.npz", "predictions-test-best.npz", "recipe.yaml")
+    return {name: sha256(folder / name) for name in names}
+
+
+def the_run(home: Path) -> Path:
+    ((path, _),) = read_all(home / "runs")
+    return path.parent
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    home = tmp_path_factory.mktemp("whole") / "home"
+    assert run(home, *TRAIN) == 0
+    return outcome(the_run(home))
+
+
+def check_what_is_visible(home: Path) -> None:
+    """No run is half there, and of the two states at most the one being written is not whole."""
+    for path, record in read_all(home / "runs"):
+        verify_files(path, record)
+    states = sorted((home / "runs" / ".unfinished").glob("*/state-*.pt"))
+    for state in states:
+        torch.load(state, weights_only=True)
+    assert not [path for path in (home / "runs").rglob("*.partial") if not path.name.startswith((".", "state"))]
+
+
+# 90 steps, 3 stages, 5 epochs scored, 94 states, 1 run with 2 results; each row of kills happens to one run
+MOMENTS = {
+    "start": [("start", (0, 9)), ("start", (0, 9)), ("entering", (0, 0)), ("step", (0, 0))],
+    "mid-epoch": [("step", (1, 14)), ("step", (1, 14)), ("step", (1, 14)), ("step", (1, 30))],
+    "saving": [("saving", (0, 20)), ("saving", (0, 20)), ("swap", (0, 20)), ("saved", (0, 20)), ("saving", (0, 5))],
+    "between stages": [("stage", (0, 0)), ("entering", (1, 1)), ("saved", (45, 60)), ("stage", (0, 0))],
+    "evaluation": [("selection", (0, 1)), ("selection", (0, 1)), ("evaluation", (0, 1)), ("evaluation", (1, 1)),
+                   ("record", (0, 1)), ("record", (1, 1))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("moments", MOMENTS)
+def test_a_run_that_is_killed_and_asked_for_again_ends_with_the_same_bits(
+    moments: str, uninterrupted: dict[str, str], tmp_path: Path
+) -> None:
+    draw, home = random.Random(f"kill {moments}"), tmp_path / "home"  # noqa: S311
+    for place, (first, last) in MOMENTS[moments]:
+        assert run(home, *TRAIN, at=(place, draw.randint(first, last)), share=draw.random()) == -9, place
+        check_what_is_visible(home)
+    assert run(home, *TRAIN) == 0
+    assert outcome(the_run(home)) == uninterrupted
+    check_what_is_visible(home)
+    unfinished = home / "runs" / ".unfinished"
+    assert [path for path in unfinished.iterdir() if path.is_dir()] == []
+
+
+def test_the_last_rename_is_the_run(uninterrupted: dict[str, str], tmp_path: Path) -> None:
+    """Killed with the run in place and its state not yet swept away."""
+    home = tmp_path / "home"
+    assert run(home, *TRAIN) == 0
+    (work,) = {path.with_suffix("") for path in (home / "runs" / ".unfinished").glob("*.lock")}
+    work.mkdir()
+    before = (the_run(home) / FILE).read_bytes()
+    assert run(home, *TRAIN) == 0
+    assert (the_run(home) / FILE).read_bytes() == before
+    assert not work.exists()
+
+
+def test_a_resumed_run_says_where_it_goes_on_and_counts_all_its_time(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert run(home, *TRAIN, at=("step", 40)) == -9
+    assert run(home, *TRAIN) == 0
+    assert "three_stages: going on after step 40 of 90" in (tmp_path / "home.said").read_text()
+
+
+def test_into_a_folder_of_ones_own_too(uninterrupted: dict[str, str], tmp_path: Path) -> None:
+    home, out = tmp_path / "home", tmp_path / "out"
+    mine = (*TRAIN, "--out", str(out))
+    assert run(home, *mine, at=("step", 33)) == -9
+    assert not out.exists()
+    assert run(home, *mine) == 0
+    assert outcome(out) == uninterrupted
+    before = (out / FILE).read_bytes()
+    assert run(home, *mine) == 0
+    assert (out / FILE).read_bytes() == before
+    assert run(home, "train", str(RECIPE), "--seed", "4", "--out", str(out)) == 2
+    assert "holds another run" in (tmp_path / "home.said").read_text()
+
+
+def test_two_commands_on_the_same_run_do_the_work_once(uninterrupted: dict[str, str], tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    both = [start(home, *TRAIN), start(home, *TRAIN)]
+    for process in both:
+        process.join(120)
+    assert [process.exitcode for process in both] == [0, 0]
+    said = (tmp_path / "home.said").read_text()
+    assert said.count("three_stages: waiting for another run of it") == 1
+    assert outcome(the_run(home)) == uninterrupted
