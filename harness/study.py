@@ -117,7 +117,7 @@ class Study:
     def retrain(self, seed: int, out: Path | None = None) -> tuple[Path, Record]:
         """The record of one training with this seed, trained now unless it is there already; into `out` if given.
 
-        A training that was interrupted goes on from its newest state; runs of teachers that are missing are made first.
+        A training that was interrupted goes on from its newest state; missing runs of teachers are made first.
         """
 
         def make(folder: Path, work: Path) -> Made:
@@ -158,12 +158,7 @@ class Study:
         fetched = sources.fetch(source)
         return Checkpoint(model, fetched.source, fetched.path, fetched.sha256)
 
-    def _task(self, call: Call) -> Task:
-        given = {"tokenizer": self.tokenizer} if self.tokenizer is not None else {}
-        task: Task = self.setup.builder.build(call, "task", **given)
-        return task
-
-    def _splits(self) -> tuple[Split, ...]:
+    def splits(self) -> tuple[Split, ...]:
         """What each stage trains on; raises RecipeError where its task has no such split."""
         found = []
         for stage, task in zip(self.recipe.stages, self.stage_tasks, strict=True):
@@ -173,17 +168,26 @@ class Study:
                 raise RecipeError.at(stage.marks.get("split", stage.optimizer.mark), str(error)) from None
         return tuple(found)
 
+    def run(self, seed: int, folder: Path, progress: Step = lambda done, total: None) -> Run:
+        """A training of the recipe with this seed, not yet begun, with its log and states in `folder`."""
+        setup = self.setup
+        return Run(
+            recipe=self.recipe, task=self.task, splits=self.splits(), metrics=self.metrics, seed=seed,
+            builder=setup.builder, accelerator=setup.accelerator, resolve=self.checkpoint, folder=folder,
+            options=setup.options, progress=progress, say=setup.say,
+        )  # fmt: skip
+
+    def _task(self, call: Call) -> Task:
+        given = {"tokenizer": self.tokenizer} if self.tokenizer is not None else {}
+        task: Task = self.setup.builder.build(call, "task", **given)
+        return task
+
     def _train(self, seed: int, folder: Path, work: Path) -> Made:
         """Train in `work`, where an earlier process may have left a state; what is to stay goes to `folder`."""
-        setup, last_stage = self.setup, self.recipe.stages[-1] if self.recipe.stages else None
+        setup = self.setup
         with setup.show(f"{self.entry.name}: train, seed {seed}") as step:
-            run = Run(
-                recipe=self.recipe, task=self.task, splits=self._splits(), metrics=self.metrics, seed=seed,
-                builder=setup.builder, accelerator=setup.accelerator, resolve=self.checkpoint, folder=work,
-                options=setup.options, progress=step, say=setup.say,
-            )  # fmt: skip
+            run = self.run(seed, work, progress=step)
             student = train(run)
-        assert last_stage is not None
         if setup.accelerator.is_main_process:
             shutil.copyfile(work / LOG, folder / LOG)
             (folder / RECIPE).write_bytes(self.entry.path.read_bytes())
@@ -194,10 +198,10 @@ class Study:
             told["micro_batch"] = run.micro_batch
         setup.accelerator.wait_for_everyone()
         digest = sources.sha256(folder / WEIGHTS) if setup.accelerator.is_main_process else ""
+        selection = self.recipe.stages[-1].selection
         return Made(
-            model=student, sha256=digest, selection=last_stage.selection, last=run.last, seconds=run.seconds,
-            environment=told,
-        )  # fmt: skip
+            model=student, sha256=digest, selection=selection, last=run.last, seconds=run.seconds, environment=told
+        )
 
     def _identity(self, mode: Mode, seed: int | None) -> Identity:
         """What this run would compute; verifies every file it reads."""
@@ -212,7 +216,7 @@ class Study:
         files |= {teacher.source: teacher.sha256 for teacher in teachers if teacher.source}
         data = {split: self._content(split) for split in self.task.scored}
         if stages:
-            for number, (stage, split) in enumerate(zip(stages, self._splits(), strict=True), 1):
+            for number, (stage, split) in enumerate(zip(stages, self.splits(), strict=True), 1):
                 if stage.task is None:
                     data[stage.split] = self._content(stage.split)
                 else:
