@@ -76,14 +76,13 @@ class Objective(nn.Module):
 
         Raises UsageError for a tap that cannot be read, and ValueError where a term cannot do with the shapes.
         """
-        if any(need.taps for need in self.needs.values()):
-            self.eval()
-            seen = {**observed, **self.observe(batch, whole=True)}
-            for name, term in self.terms.items():
-                build = getattr(term, "build_adapters", None)
-                if callable(build):
-                    build(*self._seen_by(name, seen))
-            self.to(batch.labels.device)
+        self.eval()
+        seen = {**observed, **self.observe(batch, whole=True)}
+        for name, term in self.terms.items():
+            build = getattr(term, "build_adapters", None)
+            if callable(build):
+                build(*self._seen_by(name, seen))
+        self.to(batch.labels.device)
 
     def freeze(self, trainable: Mapping[str, Sequence[str] | None]) -> None:
         """Leave of each model only the parts at these paths to learn; None leaves all of it.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
@@ -47,7 +48,8 @@ class ActiveStage:
         builder: Builder,
         accelerator: Accelerator,
         resolve: Resolve,
-        precision: Precision,
+        precision: Precision = "fp32",
+        micro_batch: int | None = None,
     ) -> None:
         self.stage, self.split, self.accelerator = stage, split, accelerator
         self.number, self.seed, self.entered = number, seed, entered
@@ -59,6 +61,7 @@ class ActiveStage:
                 model = build_teacher(resolve(teacher), builder)
             (learning if teacher.trainable else frozen)[name] = model
         self.objective: Objective = build_objective(learning, stage, builder).to(device)
+        self._check_parts(micro_batch)
         teachers = Live(frozen, self.objective.needs, device)
         self._build_adapters(teachers, {**learning, **frozen})
         for name, state in inherited.items():
@@ -97,15 +100,26 @@ class ActiveStage:
         """Terms and teachers that learn, by name."""
         return {**self.objective.teachers, **self.objective.terms}
 
-    def needs_whole_batch(self) -> str:
-        """Why a batch cannot be taken in parts with the same mathematics; empty where it can."""
-        for module in self.objective.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
-                return "BatchNorm in training normalises by the batch it sees"
+    def normalises_by_batch(self) -> bool:
+        """Whether a part of a batch is normalised otherwise than the whole: BatchNorm that learns."""
+        modules = self.objective.modules()
+        return any(isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training for module in modules)
+
+    def agree(self) -> None:
+        """Give every process the first one's buffers: in between, BatchNorm follows what each has seen of a batch."""
+        if self.accelerator.num_processes > 1:
+            for buffer in self.objective.buffers():
+                broadcast(buffer)
+
+    def _check_parts(self, micro_batch: int | None) -> None:
+        """Raise RecipeError for a term that compares the rows of a batch where it would be given parts of it."""
+        parts = self.accelerator.num_processes > 1 or (micro_batch or math.inf) < self.stage.batch_size
         for name, term in self.objective.terms.items():
-            if getattr(term, "needs_whole_batch", False):
-                return f"the term {name!r} compares the rows of a batch"
-        return ""
+            if parts and getattr(term, "needs_whole_batch", False):
+                message = (
+                    f"{name} compares the rows of a batch with each other: it needs one process, and no --micro-batch"
+                )
+                raise RecipeError.at(self.stage.criterion[name].loss.mark, message)
 
     def state_dict(self) -> State:
         """All that changes as the stage is trained, and where the generators stood when it was entered."""
@@ -134,9 +148,10 @@ class ActiveStage:
                 for model, declared in ((place.student, "student_taps"), (place.teacher or "", "teacher_taps")):
                     for tap in getattr(loss, declared, ()) if model else ():
                         find_module(models[model], parse(tap).path)
-        two = self.split.batch(range(min(2, len(self.split)))).to(self.accelerator.device)
-        with _at(self.stage.marks.get("criterion", self.stage.optimizer.mark)):
-            self.objective.build_adapters(two, teachers(two, whole=True))
+        if any(need.taps for need in self.objective.needs.values()):
+            two = self.split.batch(range(min(2, len(self.split)))).to(self.accelerator.device)
+            with _at(self.stage.marks.get("criterion", self.stage.optimizer.mark)):
+                self.objective.build_adapters(two, teachers(two, whole=True))
 
 
 def steps_per_epoch(stage: Stage, split: Split) -> int:

@@ -195,33 +195,37 @@ def _accumulate(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tens
 def _parts(rows: list[int], run: Run) -> Iterator[tuple[list[int], float]]:
     """This process's rows of a step in parts that fit in memory, each with its share of the step's mean.
 
-    Every process has the same number of parts, since they meet after the last: one without rows takes one at no share.
+    Every process has the same number of parts, since they meet after the last: one without rows takes some at no share.
     """
     each = math.ceil(len(rows) / run.accelerator.num_processes)
     start = each * run.accelerator.process_index
     mine, size = rows[start : start + each], run.micro_batch or each
     for first in range(0, each, size):
         part = mine[first : first + size]
-        yield part or rows[:1], len(part) / len(rows)
+        yield part or rows[:2], len(part) / len(rows)
 
 
 def _halved(run: Run, stage: ActiveStage) -> int:
     """Half the micro-batch; raises UsageError where that would change what is computed."""
     size = min(run.micro_batch or stage.stage.batch_size, stage.stage.batch_size)
-    why = "it is one already" if size == 1 else stage.needs_whole_batch()
-    if run.accelerator.num_processes > 1:
-        why = "the other processes would not know of it"
-    if why:
-        told = (
-            f"--micro-batch {size // 2} does it all the same, and the record says so" if size > 1 else "it is too large"
-        )
-        raise UsageError(f"out of memory with {size} examples at once, which are not halved: {why}; {told}")
+    why = {
+        "one is the least": size == 1,
+        "the other processes would not know of it": run.accelerator.num_processes > 1,
+        "BatchNorm in training normalises by the batch it sees": stage.normalises_by_batch(),
+        "a term compares the rows of a batch": any(
+            getattr(t, "needs_whole_batch", False) for t in stage.parts().values()
+        ),
+    }
+    if reason := next((reason for reason, holds in why.items() if holds), None):
+        instead = f"; --micro-batch {size // 2} does it all the same, and the record says so" if size > 1 else ""
+        raise UsageError(f"out of memory with {size} examples at once, which are not halved: {reason}{instead}")
     run.say(f"out of memory with {size} examples at once: from here on {size // 2}, at the same batch size")
     return size // 2
 
 
 def _keep_the_best(run: Run, stage: ActiveStage, log: Log, epoch: int) -> None:
     """Score the student, and keep what is learned if no earlier epoch was as good."""
+    stage.agree()
     on, by = _selected(run, stage.stage)
     found = evaluate(
         stage.objective.student, run.task, on, {by: run.metrics[by]},
@@ -251,11 +255,13 @@ def _enter(run: Run, number: int, student: nn.Module) -> ActiveStage:
     return ActiveStage(
         stage, student, run.splits[number], number, run.seed, entered, inherited,
         builder=run.builder, accelerator=run.accelerator, resolve=run.resolve, precision=run.options.precision,
+        micro_batch=run.options.micro_batch,
     )  # fmt: skip
 
 
 def _leave(run: Run, stage: ActiveStage) -> None:
     """End a stage with the parameters it selects, and keep what it says lives on."""
+    stage.agree()
     if stage.best is not None:
         run.last = _copied(stage.objective.student) if stage.stage is run.recipe.stages[-1] else None
         stage.objective.load_state_dict(stage.best["objective"])

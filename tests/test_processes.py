@@ -109,3 +109,13 @@ def test_scores_are_the_same_to_the_last_digit_on_an_odd_number_of_examples(fold
     assert (one.returncode, two.returncode) == (0, 0), two.stderr
     assert json.loads(one.stdout) == json.loads(two.stdout)
     assert json.loads(one.stdout)["results"][0]["n"] == 257
+
+
+def test_batchnorm_ends_with_the_statistics_that_its_scores_are_of(folder: Path) -> None:
+    """Each process follows its own part of a batch; what is scored and what is saved is the first one's."""
+    recipe = str(ROOT / "tests" / "recipes" / "plain.yaml")
+    done = zoo(folder, "train", recipe, "--device", "cpu", "--json", "--out", "normed", processes=2)
+    assert done.returncode == 0, done.stderr
+    alone = zoo(folder, "evaluate", "normed", "--as", recipe, "--device", "cpu", "--json")
+    scored = json.loads(alone.stdout)["results"][0]["measured"]
+    assert json.loads(done.stdout)["results"][0]["metrics"]["accuracy"] == scored

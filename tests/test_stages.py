@@ -47,7 +47,7 @@ def stage_of(path: Path, number: int = 0) -> ActiveStage:
     torch.manual_seed(0)
     return ActiveStage(
         study.recipe.stages[number], builder.build(study.recipe.model, "model"), study.splits()[number],
-        number, 0, [], {}, builder=builder, accelerator=accelerator, resolve=study.checkpoint, precision="fp32",
+        number, 0, [], {}, builder=builder, accelerator=accelerator, resolve=study.checkpoint,
     )  # fmt: skip
 
 
