@@ -54,7 +54,7 @@ class Evaluation:
         return buffer.getvalue()
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: a model that is scored as it learns may cache tensors for its next step
 def evaluate(
     model: nn.Module,
     task: Task,

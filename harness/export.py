@@ -41,6 +41,7 @@ def export(model: nn.Module, task: Task, tokenizer: Any, folder: Path) -> None:
     if len(task.label_names) == config.num_labels:
         config.id2label = dict(enumerate(task.label_names))
         config.label2id = {name: number for number, name in enumerate(task.label_names)}
+    config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
     config.save_pretrained(folder)
     if hasattr(tokenizer, "save_pretrained"):
         tokenizer.save_pretrained(folder)

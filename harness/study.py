@@ -1,36 +1,30 @@
-"""An entry made ready to run: evaluated or trained, alone in the world, and recorded once."""
+"""An entry made ready to run: what its recipe names is built, verified and hashed once, whatever is run of it."""
 
-import math
-import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
-from torch import Tensor, nn
+from torch import nn
 
-from harness.environment import deterministic, environment, peak_memory
 from harness.evaluate import Evaluation, evaluate, metric_code, metrics_of
-from harness.export import CARD, CONFIG, export, model_card
+from harness.export import export
 from harness.metrics import Metric
-from harness.once import alone
-from harness.record import FILE, Identity, Mode, Record, Result, new_folder, read_record, verify_files
+from harness.record import Identity, Mode, Record
+from harness.recording import Made, Recording, recorded
+from harness.run import LOG, Options, Run
 from harness.teacher import Checkpoint
-from harness.train import LOG, Options, Run, train
+from harness.train import train
 from zoo import catalogue, sources, weights
 from zoo.build import Builder, calls
 from zoo.catalogue import Entry
 from zoo.config import Call
 from zoo.errors import IntegrityError, RecipeError, UsageError
-from zoo.recipe import Recipe, Selection, Teacher
+from zoo.recipe import Recipe, Teacher
 from zoo.tasks.base import Split, Task, content_hash
 
 WEIGHTS, RECIPE, UNFINISHED = "model.safetensors", "recipe.yaml", ".unfinished"
@@ -54,20 +48,6 @@ class Setup:
     options: Options = field(default_factory=Options)
     show: Show = _silent
     say: Callable[[str], None] = lambda message: None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Made:
-    """A model that was read or trained, with the SHA-256 of its weights file, and how it came to be."""
-
-    model: nn.Module
-    sha256: str
-    selection: Selection = "last"
-    last: Mapping[str, Tensor] | None = None
-    """The last epoch's state dict, where the model is of the best one."""
-    seconds: float = 0.0
-    """What was spent on it before this process."""
-    environment: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,7 +92,7 @@ class Study:
         def make(folder: Path, work: Path) -> Made:
             return Made(model=self.model_with(published.path), sha256=published.sha256)
 
-        return self._recorded(self._identity("weights", None), make)
+        return self._recorded("weights", None, make)
 
     def retrain(self, seed: int, out: Path | None = None) -> tuple[Path, Record]:
         """The record of one training with this seed, trained now unless it is there already; into `out` if given.
@@ -123,7 +103,7 @@ class Study:
         def make(folder: Path, work: Path) -> Made:
             return self._train(seed, folder, work)
 
-        return self._recorded(self._identity("retrain", seed), make, out)
+        return self._recorded("retrain", seed, make, out)
 
     def model_with(self, path: Path) -> nn.Module:
         """The recipe's model with the weights of a file."""
@@ -142,6 +122,17 @@ class Study:
 
     def checkpoint(self, teacher: Teacher) -> Checkpoint:
         """A teacher's architecture and verified weights; a run that is missing is made now."""
+        for known, found in self._checkpoints:
+            if known == teacher:
+                return found
+        self._checkpoints.append((teacher, self._checkpoint(teacher)))
+        return self._checkpoints[-1][1]
+
+    @cached_property
+    def _checkpoints(self) -> list[tuple[Teacher, Checkpoint]]:
+        return []
+
+    def _checkpoint(self, teacher: Teacher) -> Checkpoint:
         if teacher.model is not None:
             model, source = teacher.model, teacher.weights
         else:
@@ -181,6 +172,19 @@ class Study:
         given = {"tokenizer": self.tokenizer} if self.tokenizer is not None else {}
         task: Task = self.setup.builder.build(call, "task", **given)
         return task
+
+    def _recorded(
+        self, mode: Mode, seed: int | None, make: Callable[[Path, Path], Made], out: Path | None = None
+    ) -> tuple[Path, Record]:
+        identity, setup = self._identity(mode, seed), self.setup
+        return recorded(
+            Recording(
+                entry=self.entry, identity=identity, final=out or setup.runs / self.entry.name / identity.folder,
+                work=setup.runs / UNFINISHED / f"{self.entry.name}-{identity.key[:12]}",
+                accelerator=setup.accelerator, say=setup.say, evaluations=self.evaluations,
+            ),
+            make,
+        )  # fmt: skip
 
     def _train(self, seed: int, folder: Path, work: Path) -> Made:
         """Train in `work`, where an earlier process may have left a state; what is to stay goes to `folder`."""
@@ -241,73 +245,6 @@ class Study:
     def _contents(self) -> dict[str, Mapping[str, Any]]:
         return {}
 
-    def _recorded(
-        self, identity: Identity, make: Callable[[Path, Path], Made], out: Path | None = None
-    ) -> tuple[Path, Record]:
-        """The run of this identity: the one that is there, else what `make` makes, evaluated and recorded.
-
-        `make` is called with the folder to be, and with one for its state that outlives a kill. While one command makes
-        a run, another that wants it waits.
-        """
-        final = out or self.setup.runs / self.entry.name / identity.folder
-        work = self.setup.runs / UNFINISHED / f"{self.entry.name}-{identity.key[:12]}"
-        with alone(
-            work, self.setup.accelerator, lambda: self.setup.say(f"{self.entry.name}: waiting for another run of it")
-        ):
-            record = self._found(final, identity)
-            if record is None:
-                with _running(self.entry.name), deterministic():
-                    record = self._make(identity, make, final, work)
-            if self.setup.accelerator.is_main_process:
-                shutil.rmtree(work, ignore_errors=True)
-        return final / FILE, record
-
-    def _found(self, final: Path, identity: Identity) -> Record | None:
-        """The record that is there already, its files verified."""
-        if not (final / FILE).exists():
-            return None
-        record = read_record(final / FILE)
-        if record.identity != identity:
-            raise UsageError(f"{final} holds another run, of {record.entry}; --out makes a new folder")
-        verify_files(final / FILE, record)
-        return record
-
-    def _make(self, identity: Identity, make: Callable[[Path, Path], Made], final: Path, work: Path) -> Record:
-        """Make a run and write its record; every process takes part, one writes."""
-        accelerator, started = self.setup.accelerator, time.perf_counter()
-        with new_folder(final, identity.key, writes=accelerator.is_main_process) as folder:
-            made = make(folder, work)
-            results = []
-            if made.last is not None:  # both are recorded where a stage ends with its best epoch
-                best, own = {k: v.clone() for k, v in made.model.state_dict().items()}, made.model
-                own.load_state_dict(made.last)
-                results += [_result(evaluation, "last") for evaluation in self.evaluations(own)]
-                own.load_state_dict(best)
-            results += [_result(evaluation, made.selection) for evaluation in self.evaluations(made.model)]
-            record = Record(
-                entry=self.entry.name,
-                suite=self.entry.suite,
-                identity=identity,
-                recipe=self.recipe.data(),
-                weights=made.sha256,
-                results=tuple(result for result, _ in results),
-                environment={**environment(accelerator.device), **made.environment},
-                cost={
-                    "seconds": round(made.seconds + time.perf_counter() - started, 3),
-                    "peak_memory_bytes": peak_memory(),
-                },
-                created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            )
-            if accelerator.is_main_process:
-                for result, data in results:
-                    (folder / result.predictions["file"]).write_bytes(data)
-                if identity.mode == "retrain":
-                    card = model_card(record, pretrained=(folder / CONFIG).exists())
-                    (folder / CARD).write_text(card, encoding="utf-8")
-                (folder / FILE).write_text(record.to_json(), encoding="utf-8")
-        found: Record = broadcast_object_list([record])[0]
-        return found
-
 
 def _content(split: Split) -> Mapping[str, Any]:
     return {"rows": len(split), "sha256": content_hash(split)}
@@ -317,34 +254,3 @@ def _named(parts: Any) -> list[str]:
     """The files that calls name as arguments."""
     arguments = [value for _, call in calls(parts, "task") for value in call.args.values()]
     return sorted({value for value in arguments if isinstance(value, str) and value.startswith(sources.SCHEMES)})
-
-
-@contextmanager
-def _running(name: str) -> Iterator[None]:
-    """What torch says of a model that does not fit its task is the recipe's fault, and told in a line."""
-    try:
-        yield
-    except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as error:
-        if os.environ.get("ZOO_DEBUG"):
-            raise
-        said = (str(error).splitlines() or [""])[0]
-        raise UsageError(f"{name}: {type(error).__name__}: {said} (ZOO_DEBUG=1 shows where)") from error
-
-
-def _result(evaluation: Evaluation, selection: Selection) -> tuple[Result, bytes]:
-    """An evaluation as a record's result, with the content of its file of predictions."""
-    data = evaluation.npz()
-    scores = {
-        metric: {"value": _or_none(score.value), "one_prediction": _or_none(score.one_prediction)}
-        for metric, score in evaluation.scores.items()
-    }
-    name = f"predictions-{evaluation.split}{'' if selection == 'last' else '-' + selection}.npz"
-    predictions = {"file": name, "sha256": sha256(data).hexdigest()}
-    return (
-        Result(split=evaluation.split, n=evaluation.n, selection=selection, metrics=scores, predictions=predictions),
-        data,
-    )
-
-
-def _or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None

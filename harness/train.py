@@ -6,91 +6,20 @@ that goes on from a saved state ends with the same bits as one that was never st
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import torch
-from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object, set_seed
-from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor, nn
 
-from harness.environment import autocast, environment
+from harness.environment import environment
 from harness.evaluate import evaluate
+from harness.gradients import gradients
 from harness.log import Log
-from harness.metrics import Metric
-from harness.stage import ActiveStage, Kept, steps_per_epoch
-from harness.state import State, States, rng_state, set_rng_state
-from harness.teacher import Resolve
-from zoo.build import Builder
+from harness.run import LOG, Run
+from harness.stage import ActiveStage
+from harness.state import State, rng_state, set_rng_state
 from zoo.errors import RecipeError, UsageError, did_you_mean
-from zoo.recipe import Precision, Recipe, Stage
-from zoo.tasks.base import Split, Task
-
-LOG = "log.jsonl"
-Progress = Callable[[int, int], None]
-"""Called after every step with the steps done and the steps in all."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """How to compute what a recipe says; of these only the precision and `micro_batch` can change a digit."""
-
-    precision: Precision = "fp32"
-    micro_batch: int | None = None
-    """The most examples of a batch that a process takes at once; their gradients are summed."""
-    save_every: float = 300.0
-    """Seconds between two saved states; 0 saves after every step."""
-
-
-@dataclass(kw_only=True)
-class Run:
-    """One training on its way: what it is made with, and what outlives a stage."""
-
-    recipe: Recipe
-    task: Task
-    """What the student is scored on."""
-    splits: tuple[Split, ...]
-    """What each stage trains on."""
-    metrics: Mapping[str, Metric]
-    seed: int
-    builder: Builder
-    accelerator: Accelerator
-    resolve: Resolve
-    folder: Path
-    """Where its log and its states are."""
-    options: Options = field(default_factory=Options)
-    progress: Progress = lambda done, total: None
-    say: Callable[[str], None] = lambda message: None
-
-    kept: Kept = field(default_factory=dict)
-    last: dict[str, Tensor] | None = None
-    """The student of the last epoch, where the last stage ended with that of its best one."""
-    micro_batch: int | None = None
-    """The most examples at once, less than was asked for where memory ran out."""
-    environments: list[dict[str, Any]] = field(default_factory=list)
-    """Where it ran, the latest last; several where it was resumed elsewhere."""
-    seconds: float = 0.0
-    """How long it ran before it was resumed."""
-
-    def __post_init__(self) -> None:
-        self.states = States(self.folder)
-
-    @property
-    def device(self) -> torch.device:
-        """Where it is computed."""
-        device: torch.device = self.accelerator.device
-        return device
-
-    @property
-    def steps(self) -> int:
-        """Optimiser steps of all stages."""
-        return sum(
-            s.epochs * steps_per_epoch(s, split) for s, split in zip(self.recipe.stages, self.splits, strict=True)
-        )
+from zoo.recipe import Stage
 
 
 def train(run: Run) -> nn.Module:
@@ -130,8 +59,7 @@ def _train(run: Run) -> nn.Module:
             if process:  # no two processes drop out the same units
                 set_seed(run.seed + 2**16 * process + number)
             if done := state.pop("step", 0):
-                stage.load_state_dict(state)
-                set_rng_state(state["rng"][process], run.device)
+                _go_on(run, stage, state)
             train_stage(run, stage, log, done)
             _leave(run, stage)
             _save(run, log, stage=number + 1, step=0, entered=_of_all(run), student=student.state_dict())
@@ -141,7 +69,7 @@ def _train(run: Run) -> nn.Module:
 def train_stage(run: Run, stage: ActiveStage, log: Log, done: int) -> None:
     """Take the steps of a stage from number `done` on, saving a state whenever one is due."""
     for step in range(done, stage.steps):
-        losses = _gradients(run, stage, stage.rows(step))
+        losses = gradients(run, stage, stage.rows(step))
         due = log.write(losses, stage.optimizer.param_groups[0]["lr"])
         run.progress(log.step, run.steps)
         if stage.stage.clip_norm is not None:
@@ -159,68 +87,6 @@ def train_stage(run: Run, stage: ActiveStage, log: Log, done: int) -> None:
             _keep_the_best(run, stage, log, epoch)
         if due and step + 1 < stage.steps:
             _save(run, log, stage=stage.number, step=step + 1, rng=_of_all(run), **stage.state_dict())
-
-
-def _gradients(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
-    """Sum up the gradients of the mean loss over the rows of a step; the losses, of this process's share.
-
-    Where memory runs out the rows are taken in smaller parts, and the sum is begun again.
-    """
-    while True:
-        try:
-            return _accumulate(run, stage, rows)
-        except RuntimeError as error:
-            if not should_reduce_batch_size(error):
-                raise
-        stage.optimizer.zero_grad()
-        clear_device_cache(garbage_collection=True)
-        run.micro_batch = _halved(run, stage)
-
-
-def _accumulate(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
-    losses: dict[str, Tensor] = {}
-    parts = list(_parts(rows, run))
-    for number, (part, share) in enumerate(parts, 1):
-        # gradients are averaged over the processes once, with the last part
-        with nullcontext() if number == len(parts) else run.accelerator.no_sync(stage.wrapped):
-            batch = stage.split.batch(part).to(run.device)
-            with autocast(run.device, run.options.precision):
-                found = stage.wrapped(batch, stage.teachers(batch))
-            stage.scaler.scale(found["total"] * share * run.accelerator.num_processes).backward()
-        for name, loss in found.items():
-            losses[name] = losses.get(name, 0) + loss.detach() * share
-    return losses
-
-
-def _parts(rows: list[int], run: Run) -> Iterator[tuple[list[int], float]]:
-    """This process's rows of a step in parts that fit in memory, each with its share of the step's mean.
-
-    Every process has the same number of parts, since they meet after the last: one without rows takes some at no share.
-    """
-    each = math.ceil(len(rows) / run.accelerator.num_processes)
-    start = each * run.accelerator.process_index
-    mine, size = rows[start : start + each], run.micro_batch or each
-    for first in range(0, each, size):
-        part = mine[first : first + size]
-        yield part or rows[:2], len(part) / len(rows)
-
-
-def _halved(run: Run, stage: ActiveStage) -> int:
-    """Half the micro-batch; raises UsageError where that would change what is computed."""
-    size = min(run.micro_batch or stage.stage.batch_size, stage.stage.batch_size)
-    why = {
-        "one is the least": size == 1,
-        "the other processes would not know of it": run.accelerator.num_processes > 1,
-        "BatchNorm in training normalises by the batch it sees": stage.normalises_by_batch(),
-        "a term compares the rows of a batch": any(
-            getattr(t, "needs_whole_batch", False) for t in stage.parts().values()
-        ),
-    }
-    if reason := next((reason for reason, holds in why.items() if holds), None):
-        instead = f"; --micro-batch {size // 2} does it all the same, and the record says so" if size > 1 else ""
-        raise UsageError(f"out of memory with {size} examples at once, which are not halved: {reason}{instead}")
-    run.say(f"out of memory with {size} examples at once: from here on {size // 2}, at the same batch size")
-    return size // 2
 
 
 def _keep_the_best(run: Run, stage: ActiveStage, log: Log, epoch: int) -> None:
@@ -280,6 +146,16 @@ def _resume(run: Run, state: State) -> None:
     run.environments = [*(before for before in state.get("environments", []) if before != here), here]
     if state:
         run.say(f"{run.recipe.name}: going on after step {state['steps']} of {run.steps}")
+
+
+def _go_on(run: Run, stage: ActiveStage, state: State) -> None:
+    """Load a state into its stage; raises UsageError for one that another version of a loss or of torch has left."""
+    try:
+        stage.load_state_dict(state)
+    except (KeyError, ValueError, RuntimeError) as error:
+        said = str(error).splitlines()[0]
+        raise UsageError(f"{run.folder}: this state does not fit; remove it to begin again: {said}") from error
+    set_rng_state(state["rng"][run.accelerator.process_index], run.device)
 
 
 def _save(run: Run, log: Log, **state: Any) -> None:

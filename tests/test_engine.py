@@ -18,10 +18,10 @@ from torch.nn import functional as F
 
 from harness import train as engine
 from harness.environment import accelerator_on
+from harness.run import Run
 from harness.stage import ActiveStage
 from harness.state import States, rng_state, set_rng_state
 from harness.study import Setup, Study
-from harness.train import Run
 from zoo import catalogue, weights
 from zoo.build import Builder
 from zoo.models import cifar_resnet

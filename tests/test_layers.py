@@ -13,7 +13,10 @@ MODULES = sorted(
     path.relative_to(ROOT) for room in ("zoo", "harness", "leaderboard") for path in (ROOT / room).rglob("*.py")
 )
 CLI = Path("zoo/cli.py")
-SPINE = ("train", "evaluate", "reproduce", "record", "verdict", "own", "environment")
+SPINE = (
+    "environment", "evaluate", "export", "gradients", "log", "objective", "once", "own", "record", "recording", "reproduce",
+    "run", "stage", "state", "study", "sweep", "teacher", "train", "verdict",
+)  # fmt: skip
 HEAVY = ("torch", "transformers", "datasets", "pandas", "numpy", "sklearn", "scipy", "evaluate", "accelerate")
 
 

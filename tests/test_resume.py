@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 
-import harness.study
+import harness.recording
 import harness.train
 from harness.record import FILE, read_all, verify_files
 from zoo import cli
@@ -123,9 +123,9 @@ def command(home: str, arguments: list[str], place: str, call: int, share: float
     os.dup2(descriptor, 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
     patched = {
-        "start": (Builder, "build"), "step": (harness.train, "_gradients"), "saved": (harness.train, "_save"),
+        "start": (Builder, "build"), "step": (harness.train, "gradients"), "saved": (harness.train, "_save"),
         "stage": (harness.train, "_leave"), "entering": (harness.train, "_enter"),
-        "evaluation": (harness.study, "_result"), "selection": (harness.train, "_keep_the_best"),
+        "evaluation": (harness.recording, "_result"), "selection": (harness.train, "_keep_the_best"),
         "swap": (Path, "replace"), "record": (Path, "write_text"),
     }  # fmt: skip
     if place == "saving":

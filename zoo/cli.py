@@ -418,8 +418,8 @@ def _setup(
     save_every: float = 300.0,
 ) -> Setup:
     from harness.environment import accelerator_on, check_precision
+    from harness.run import Options
     from harness.study import Setup
-    from harness.train import Options
     from zoo.progress import progress, say
 
     accelerator = accelerator_on(device)

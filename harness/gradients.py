@@ -1,0 +1,75 @@
+"""The gradients of one step, summed over parts that fit in memory and averaged over processes."""
+
+import math
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+from torch import Tensor
+
+from harness.environment import autocast
+from harness.run import Run
+from harness.stage import ActiveStage
+from zoo.errors import UsageError
+
+
+def gradients(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
+    """Sum up the gradients of the mean loss over the rows of a step; the losses, of this process's share.
+
+    Where memory runs out the rows are taken in smaller parts, and the sum is begun again.
+    """
+    while True:
+        try:
+            return _accumulate(run, stage, rows)
+        except RuntimeError as error:
+            if not should_reduce_batch_size(error):
+                raise
+        stage.optimizer.zero_grad()
+        clear_device_cache(garbage_collection=True)
+        run.micro_batch = _halved(run, stage)
+
+
+def _accumulate(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
+    losses: dict[str, Tensor] = {}
+    parts = list(_parts(rows, run))
+    for number, (part, share) in enumerate(parts, 1):
+        # gradients are averaged over the processes once, with the last part
+        with nullcontext() if number == len(parts) else run.accelerator.no_sync(stage.wrapped):
+            batch = stage.split.batch(part).to(run.device)
+            with autocast(run.device, run.options.precision):
+                found = stage.wrapped(batch, stage.teachers(batch))
+            stage.scaler.scale(found["total"] * share * run.accelerator.num_processes).backward()
+        for name, loss in found.items():
+            losses[name] = losses.get(name, 0) + loss.detach() * share
+    return losses
+
+
+def _parts(rows: list[int], run: Run) -> Iterator[tuple[list[int], float]]:
+    """This process's rows of a step in parts that fit in memory, each with its share of the step's mean.
+
+    Every process has the same number of parts, since they meet after the last: one without rows takes some at no share.
+    """
+    each = math.ceil(len(rows) / run.accelerator.num_processes)
+    start = each * run.accelerator.process_index
+    mine, size = rows[start : start + each], run.micro_batch or each
+    for first in range(0, each, size):
+        part = mine[first : first + size]
+        yield part or rows[:2], len(part) / len(rows)
+
+
+def _halved(run: Run, stage: ActiveStage) -> int:
+    """Half the micro-batch; raises UsageError where that would change what is computed."""
+    size = min(run.micro_batch or stage.stage.batch_size, stage.stage.batch_size)
+    why = {
+        "one is the least": size == 1,
+        "the other processes would not know of it": run.accelerator.num_processes > 1,
+        "BatchNorm in training normalises by the batch it sees": stage.normalises_by_batch(),
+        "a term compares the rows of a batch": any(
+            getattr(t, "needs_whole_batch", False) for t in stage.parts().values()
+        ),
+    }
+    if reason := next((reason for reason, holds in why.items() if holds), None):
+        instead = f"; --micro-batch {size // 2} does it all the same, and the record says so" if size > 1 else ""
+        raise UsageError(f"out of memory with {size} examples at once, which are not halved: {reason}{instead}")
+    run.say(f"out of memory with {size} examples at once: from here on {size // 2}, at the same batch size")
+    return size // 2

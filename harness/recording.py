@@ -1,0 +1,152 @@
+"""From a model to its record: one command at a time, scored on every process, written by one, visible when whole."""
+
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import Tensor, nn
+
+from harness.environment import deterministic, environment, peak_memory
+from harness.evaluate import Evaluation
+from harness.export import CARD, CONFIG, model_card
+from harness.once import alone
+from harness.record import FILE, Identity, Record, Result, new_folder, read_record, verify_files
+from zoo.catalogue import Entry
+from zoo.errors import UsageError
+from zoo.recipe import Selection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A model that was read or trained, with the SHA-256 of its weights file, and how it came to be."""
+
+    model: nn.Module
+    sha256: str
+    selection: Selection = "last"
+    last: Mapping[str, Tensor] | None = None
+    """The last epoch's state dict, where the model is of the best one."""
+    seconds: float = 0.0
+    """What was spent on it before this process."""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """What is to be recorded, where, and how it is scored."""
+
+    entry: Entry
+    identity: Identity
+    final: Path
+    work: Path
+    """A folder for the state of the run, which outlives a kill."""
+    accelerator: Accelerator
+    say: Callable[[str], None]
+    evaluations: Callable[[nn.Module], Iterable[Evaluation]]
+
+
+def recorded(run: Recording, make: Callable[[Path, Path], Made]) -> tuple[Path, Record]:
+    """The run of an identity: the one that is there, else what `make` makes, scored and recorded.
+
+    `make` is called with the folder to be, and with that of its state. While one command makes a run, another that
+    wants it waits.
+    """
+    with alone(run.work, run.accelerator, lambda: run.say(f"{run.entry.name}: waiting for another run of it")):
+        record = _found(run)
+        if record is None:
+            with _running(run.entry.name), deterministic():
+                record = _make(run, make)
+        if run.accelerator.is_main_process:
+            shutil.rmtree(run.work, ignore_errors=True)
+    return run.final / FILE, record
+
+
+def _found(run: Recording) -> Record | None:
+    """The record that is there already, its files verified."""
+    if not (run.final / FILE).exists():
+        return None
+    record = read_record(run.final / FILE)
+    if record.identity != run.identity:
+        raise UsageError(f"{run.final} holds another run, of {record.entry}; --out makes a new folder")
+    verify_files(run.final / FILE, record)
+    return record
+
+
+def _make(run: Recording, make: Callable[[Path, Path], Made]) -> Record:
+    writes, started = run.accelerator.is_main_process, time.perf_counter()
+    with new_folder(run.final, run.identity.key, writes=writes) as folder:
+        made = make(folder, run.work)
+        results = list(_results(run, made))
+        record = Record(
+            entry=run.entry.name,
+            suite=run.entry.suite,
+            identity=run.identity,
+            recipe=run.entry.recipe.data(),
+            weights=made.sha256,
+            results=tuple(result for result, _ in results),
+            environment={**environment(run.accelerator.device), **made.environment},
+            cost={
+                "seconds": round(made.seconds + time.perf_counter() - started, 3),
+                "peak_memory_bytes": peak_memory(),
+            },
+            created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        )
+        if writes:
+            for result, data in results:
+                (folder / result.predictions["file"]).write_bytes(data)
+            if run.identity.mode == "retrain":
+                card = model_card(record, pretrained=(folder / CONFIG).exists())
+                (folder / CARD).write_text(card, encoding="utf-8")
+            (folder / FILE).write_text(record.to_json(), encoding="utf-8")
+    found: Record = broadcast_object_list([record])[0]
+    return found
+
+
+def _results(run: Recording, made: Made) -> Iterator[tuple[Result, bytes]]:
+    """The scores of the model; first those of its last epoch, where it is of the best one."""
+    if made.last is not None:
+        best = {name: value.clone() for name, value in made.model.state_dict().items()}
+        made.model.load_state_dict(made.last)
+        yield from (_result(evaluation, "last") for evaluation in run.evaluations(made.model))
+        made.model.load_state_dict(best)
+    yield from (_result(evaluation, made.selection) for evaluation in run.evaluations(made.model))
+
+
+@contextmanager
+def _running(name: str) -> Iterator[None]:
+    """What torch says of a model that does not fit its task is the recipe's fault, and told in a line."""
+    try:
+        yield
+    except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as error:
+        if os.environ.get("ZOO_DEBUG"):
+            raise
+        said = (str(error).splitlines() or [""])[0]
+        raise UsageError(f"{name}: {type(error).__name__}: {said} (ZOO_DEBUG=1 shows where)") from error
+
+
+def _result(evaluation: Evaluation, selection: Selection) -> tuple[Result, bytes]:
+    """An evaluation as a record's result, with the content of its file of predictions."""
+    data = evaluation.npz()
+    scores = {
+        metric: {"value": _or_none(score.value), "one_prediction": _or_none(score.one_prediction)}
+        for metric, score in evaluation.scores.items()
+    }
+    name = f"predictions-{evaluation.split}{'' if selection == 'last' else '-' + selection}.npz"
+    predictions = {"file": name, "sha256": sha256(data).hexdigest()}
+    return (
+        Result(split=evaluation.split, n=evaluation.n, selection=selection, metrics=scores, predictions=predictions),
+        data,
+    )
+
+
+def _or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
