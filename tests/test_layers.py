@@ -14,8 +14,8 @@ MODULES = sorted(
 )
 CLI = Path("zoo/cli.py")
 SPINE = (
-    "environment", "evaluate", "export", "gradients", "log", "objective", "once", "own", "record", "recording", "reproduce",
-    "run", "stage", "state", "study", "sweep", "teacher", "train", "verdict",
+    "environment", "evaluate", "export", "gradients", "log", "objective", "once", "own", "record", "recording",
+    "reproduce", "run", "stage", "state", "study", "sweep", "teacher", "train", "verdict",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "datasets", "pandas", "numpy", "sklearn", "scipy", "evaluate", "accelerate")
 
