@@ -64,7 +64,9 @@ def accelerator_on(device: str | None) -> Accelerator:
         raise SourceError(f"no device {device!r} here; there is {there}")
     # a forward that stops early, or a term without the student, leaves parameters out
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = Accelerator(cpu=device == "cpu", kwargs_handlers=[unused])
+    wanted = device or next(name for name in ("cuda", "mps", "cpu") if available[name])
+    # said outright also where there is nothing else: accelerate makes processes on the CPU one only if it is told so
+    accelerator = Accelerator(cpu=wanted == "cpu", kwargs_handlers=[unused])
     if device is not None and accelerator.device.type != device:
         there = accelerator.device.type
         raise SourceError(f"this process already runs on {there}; {device} needs a process of its own")

@@ -1,5 +1,6 @@
 """One command at a time on one run."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,11 @@ def alone(work: Path, accelerator: Accelerator, wait: Callable[[], None]) -> Ite
     try:
         yield
     finally:
-        lock.release()
+        if accelerator.is_main_process:
+            if not any(work.glob("state-*.pt")):  # nothing to go on from
+                shutil.rmtree(work, ignore_errors=True)
+            Path(lock.lock_file).unlink(missing_ok=True)  # whoever waits for it sees that, and makes a new one
+            lock.release()
 
 
 def _taken(lock: FileLock, work: Path) -> bool:

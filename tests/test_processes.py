@@ -58,6 +58,7 @@ def zoo(folder: Path, *arguments: str, processes: int = 1) -> subprocess.Complet
     many = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
     command = [sys.executable, "-m", *(many if processes > 1 else []), "zoo", *arguments]
     environment = {**os.environ, "ZOO_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment["CUDA_VISIBLE_DEVICES"] = ""
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
     )
@@ -71,7 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-TRAIN = ("train", "shared.yaml", "--trust", "mine", "--device", "cpu", "--json")
+TRAIN = ("train", "shared.yaml", "--trust", "mine", "--json")
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ import torch
 
 import harness.recording
 import harness.train
-from harness.record import FILE, read_all, verify_files
+from harness.record import FILE, read_all, read_record, verify_files
 from zoo import cli
 from zoo.build import Builder
 from zoo.sources import sha256
@@ -204,16 +204,17 @@ def test_a_run_that_is_killed_and_asked_for_again_ends_with_the_same_bits(
     assert run(home, *TRAIN) == 0
     assert outcome(the_run(home)) == uninterrupted
     check_what_is_visible(home)
-    unfinished = home / "runs" / ".unfinished"
-    assert [path for path in unfinished.iterdir() if path.is_dir()] == []
+    assert list((home / "runs" / ".unfinished").iterdir()) == []
 
 
 def test_the_last_rename_is_the_run(uninterrupted: dict[str, str], tmp_path: Path) -> None:
     """Killed with the run in place and its state not yet swept away."""
     home = tmp_path / "home"
     assert run(home, *TRAIN) == 0
-    (work,) = {path.with_suffix("") for path in (home / "runs" / ".unfinished").glob("*.lock")}
+    key = read_record(the_run(home) / FILE).identity.key
+    work = home / "runs" / ".unfinished" / f"three_stages-{key[:12]}"
     work.mkdir()
+    (work / "state-0.pt").write_bytes(b"")
     before = (the_run(home) / FILE).read_bytes()
     assert run(home, *TRAIN) == 0
     assert (the_run(home) / FILE).read_bytes() == before
