@@ -1,5 +1,6 @@
 """What a run ran on, and the switches that make it repeatable."""
 
+import atexit
 import importlib.metadata
 import os
 import platform
@@ -70,6 +71,8 @@ def accelerator_on(device: str | None) -> Accelerator:
     if device is not None and accelerator.device.type != device:
         there = accelerator.device.type
         raise SourceError(f"this process already runs on {there}; {device} needs a process of its own")
+    if accelerator.num_processes > 1:
+        atexit.register(accelerator.end_training)
     return accelerator
 
 

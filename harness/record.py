@@ -82,9 +82,9 @@ class Record:
         return json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
     def result(self, split: str, selection: str | None = None) -> Result | None:
-        """The result on that split, of that selection or the first there is."""
-        wanted = [result for result in self.results if result.split == split]
-        return next((result for result in wanted if selection in (None, result.selection)), None)
+        """The result on that split, of that selection if there is one; a record of one selection has no other."""
+        found = [result for result in self.results if result.split == split]
+        return next((result for result in found if result.selection == selection), found[0] if found else None)
 
 
 def read_record(path: Path) -> Record:

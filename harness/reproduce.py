@@ -57,7 +57,7 @@ def _verify(entry: Entry, mode: Mode, setup: Setup, seeds: list[int] | None) -> 
 
 def measured(claim: Claim, records: list[Record]) -> Measured | None:
     """What the records say of a claim: one value each; None where one of them has nothing on its split and metric."""
-    results = [record.result(claim.split, claim.selection) or record.result(claim.split) for record in records]
+    results = [record.result(claim.split, claim.selection) for record in records]
     found = [result for result in results if result is not None and claim.metric in result.metrics]
     if not found or len(found) < len(records):
         return None

@@ -70,7 +70,7 @@ def _judged(entry: Entry, claim: Claim, records: list[Record]) -> tuple[Judgemen
     ]
     if not used:
         return not_run(claim, "no committed record of this recipe"), []
-    results = [result for record, _ in used if (result := record.result(claim.split))]
+    results = [result for record, _ in used if (result := record.result(claim.split, claim.selection))]
     measured = Measured(
         split=claim.split,
         metric=claim.metric,
@@ -88,7 +88,7 @@ def _values(entry: Entry, claim: Claim, records: list[Record], mode: str) -> lis
     found = []
     for record in records:
         mine = (record.entry, record.identity.mode, record.identity.digest) == (entry.name, mode, entry.recipe.digest)
-        result = record.result(claim.split)
+        result = record.result(claim.split, claim.selection)
         if mine and result is not None and claim.metric in result.metrics:
             value = result.metrics[claim.metric]["value"]
             found.append((record, math.nan if value is None else value))

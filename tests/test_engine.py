@@ -239,6 +239,31 @@ def test_out_of_memory_is_told_where_halves_would_be_other_mathematics(mine: Pat
     assert zoo("train", "small.yaml", "--trust", "mine", "--device", "cpu", "--micro-batch", "20").code == 0
 
 
+PAIRS = """
+class Pairs(nn.Module):
+    needs_whole_batch = True
+
+    def forward(self, student, teacher, labels):
+        return student.logits.T.cov().square().mean()
+"""
+
+
+def test_a_term_that_compares_rows_is_never_given_parts_of_a_batch(mine: Path, zoo: Zoo) -> None:
+    (mine / "mine.py").write_text(MINE + SMALL_MEMORY + PAIRS)
+    pairs = PERCEPTRON.replace("CrossEntropy", "mine.Pairs").replace("epochs: 2", "epochs: 1")
+    (mine / "pairs.yaml").write_text(pairs.replace("batch_size: 50", "batch_size: 43"))
+    command = ("train", "pairs.yaml", "--trust", "mine", "--device", "cpu")
+    refused = zoo(*command, "--micro-batch", 20)
+    assert (refused.code, len(refused.lines)) == (2, 1)
+    assert refused.err.startswith("pairs.yaml:10:18: ce compares the rows of a batch with each other")
+    assert zoo(*command, "--micro-batch", 43).code == 0
+    small = (mine / "pairs.yaml").read_text().replace("{use: mine.perceptron, width: 24}", "mine.small")
+    (mine / "pairs.yaml").write_text(small)
+    ended = zoo(*command)
+    assert (ended.code, len(ended.lines)) == (2, 1)
+    assert "not halved: a term compares the rows of a batch" in ended.err
+
+
 def test_of_two_states_the_newest_that_can_be_read_is_taken(tmp_path: Path) -> None:
     states = States(tmp_path)
     assert states.newest() is None

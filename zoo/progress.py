@@ -1,5 +1,6 @@
 """Progress on stderr: a bar with rate and time left; nothing where stderr is no terminal."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -26,5 +27,5 @@ def progress(name: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def say(message: str) -> None:
-    """A line on stderr."""
-    Console(stderr=True, highlight=False).print(message, soft_wrap=True, markup=False)
+    """A line on stderr, above the bar if there is one: rich catches what is printed while it draws."""
+    print(message, file=sys.stderr)
