@@ -59,7 +59,7 @@ def _parts(rows: list[int], run: Run) -> Iterator[tuple[list[int], float]]:
 
 def _halved(run: Run, stage: ActiveStage) -> int:
     """Half the micro-batch; raises UsageError where that would change what is computed."""
-    size = min(run.micro_batch or stage.stage.batch_size, stage.stage.batch_size)
+    size = min(run.micro_batch or stage.recipe.batch_size, stage.recipe.batch_size)
     why = {
         "one is the least": size == 1,
         "the other processes would not know of it": run.accelerator.num_processes > 1,

@@ -36,17 +36,21 @@ class Log:
         if self.file:
             self.file.close()
 
-    def write(self, losses: dict[str, Tensor], rate: float) -> bool:
-        """Log a step's losses over all processes; whether a state is due."""
+    def write(self, losses: dict[str, Tensor], rate: float, *, forgiven: bool = False) -> bool:
+        """Log a step's losses over all processes; whether a state is due.
+
+        Raises UsageError for a sum that is not finite, unless that is `forgiven`.
+        """
         due = time.monotonic() - self.saved >= self.save_every and self.accelerator.is_main_process
         total = losses["total"]
         found = torch.stack([*losses.values(), total.new_tensor(due)])
         *numbers, ask = self.accelerator.reduce(found, "sum").tolist()
         values = dict(zip(losses, numbers, strict=True))
-        if not math.isfinite(values["total"]):
+        if not math.isfinite(values["total"]) and not forgiven:
             raise UsageError(f"the loss is {values['total']} at step {self.step}: {values}; a lower rate may help")
         self.step += 1
-        self._line({"step": self.step, "rate": rate, "losses": values})
+        told = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        self._line({"step": self.step, "rate": rate, "losses": told})
         return bool(ask)
 
     def epoch(self, epoch: int, split: str, metric: str, value: float) -> None:

@@ -51,7 +51,7 @@ class ActiveStage:
         precision: Precision = "fp32",
         micro_batch: int | None = None,
     ) -> None:
-        self.stage, self.split, self.accelerator = stage, split, accelerator
+        self.recipe, self.split, self.accelerator = stage, split, accelerator
         self.number, self.seed, self.entered = number, seed, entered
         device = accelerator.device
         learning: dict[str, nn.Module] = {STUDENT: student}
@@ -84,17 +84,17 @@ class ActiveStage:
     @property
     def steps(self) -> int:
         """Optimiser steps in all."""
-        return self.stage.epochs * self.steps_per_epoch
+        return self.recipe.epochs * self.steps_per_epoch
 
     @property
     def steps_per_epoch(self) -> int:
-        return steps_per_epoch(self.stage, self.split)
+        return steps_per_epoch(self.recipe, self.split)
 
     def rows(self, step: int) -> list[int]:
         """The rows of a step, over all processes: another random order each epoch, whose last step may be shorter."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        start = place * self.stage.batch_size
-        return _shuffled(len(self.split), self.seed, self.number, epoch)[start : start + self.stage.batch_size]
+        start = place * self.recipe.batch_size
+        return _shuffled(len(self.split), self.seed, self.number, epoch)[start : start + self.recipe.batch_size]
 
     def parts(self) -> dict[str, nn.Module]:
         """Terms and teachers that learn, by name."""
@@ -113,13 +113,13 @@ class ActiveStage:
 
     def _check_parts(self, micro_batch: int | None) -> None:
         """Raise RecipeError for a term that compares the rows of a batch where it would be given parts of it."""
-        parts = self.accelerator.num_processes > 1 or (micro_batch or math.inf) < self.stage.batch_size
+        parts = self.accelerator.num_processes > 1 or (micro_batch or math.inf) < self.recipe.batch_size
         for name, term in self.objective.terms.items():
             if parts and getattr(term, "needs_whole_batch", False):
                 message = (
                     f"{name} compares the rows of a batch with each other: it needs one process, and no --micro-batch"
                 )
-                raise RecipeError.at(self.stage.criterion[name].loss.mark, message)
+                raise RecipeError.at(self.recipe.criterion[name].loss.mark, message)
 
     def state_dict(self) -> State:
         """All that changes as the stage is trained, and where the generators stood when it was entered."""
@@ -142,7 +142,7 @@ class ActiveStage:
 
     def _build_adapters(self, teachers: Live, models: Mapping[str, nn.Module]) -> None:
         """Check every tap against its model, then let terms make what they need for the shapes of two examples."""
-        for name, term in self.stage.criterion.items():
+        for name, term in self.recipe.criterion.items():
             loss, place = self.objective.terms[name], self.objective.places[name]
             with _at(term.loss.mark):
                 for model, declared in ((place.student, "student_taps"), (place.teacher or "", "teacher_taps")):
@@ -150,7 +150,7 @@ class ActiveStage:
                         find_module(models[model], parse(tap).path)
         if any(need.taps for need in self.objective.needs.values()):
             two = self.split.batch(range(min(2, len(self.split)))).to(self.accelerator.device)
-            with _at(self.stage.marks.get("criterion", self.stage.optimizer.mark)):
+            with _at(self.recipe.marks.get("criterion", self.recipe.optimizer.mark)):
                 self.objective.build_adapters(two, teachers(two, whole=True))
 
 

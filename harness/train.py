@@ -70,20 +70,21 @@ def train_stage(run: Run, stage: ActiveStage, log: Log, done: int) -> None:
     """Take the steps of a stage from number `done` on, saving a state whenever one is due."""
     for step in range(done, stage.steps):
         losses = gradients(run, stage, stage.rows(step))
-        due = log.write(losses, stage.optimizer.param_groups[0]["lr"])
-        run.progress(log.step, run.steps)
-        if stage.stage.clip_norm is not None:
-            stage.scaler.unscale_(stage.optimizer)  # the norm is that of the gradients, not of the scaled ones
-            nn.utils.clip_grad_norm_(stage.objective.parameters(), stage.stage.clip_norm)
         scale = stage.scaler.get_scale()
+        overflows = stage.scaler.is_enabled() and scale >= 1  # a step to skip, at half the scale next time
+        due = log.write(losses, stage.optimizer.param_groups[0]["lr"], forgiven=overflows)
+        run.progress(log.step, run.steps)
+        if stage.recipe.clip_norm is not None:
+            stage.scaler.unscale_(stage.optimizer)  # the norm is that of the gradients, not of the scaled ones
+            nn.utils.clip_grad_norm_(stage.objective.parameters(), stage.recipe.clip_norm)
         stage.scaler.step(stage.optimizer)
         stage.scaler.update()
         stage.optimizer.zero_grad()
         overflowed = stage.scaler.get_scale() < scale  # then no step was taken
         epoch, rest = divmod(step + 1, stage.steps_per_epoch)
-        if rest == 0 if stage.stage.schedule_per == "epoch" else not overflowed:
+        if rest == 0 if stage.recipe.schedule_per == "epoch" else not overflowed:
             stage.schedule.step()
-        if rest == 0 and stage.stage.selection == "best":
+        if rest == 0 and stage.recipe.selection == "best":
             _keep_the_best(run, stage, log, epoch)
         if due and step + 1 < stage.steps:
             _save(run, log, stage=stage.number, step=step + 1, rng=_of_all(run), **stage.state_dict())
@@ -92,7 +93,7 @@ def train_stage(run: Run, stage: ActiveStage, log: Log, done: int) -> None:
 def _keep_the_best(run: Run, stage: ActiveStage, log: Log, epoch: int) -> None:
     """Score the student, and keep what is learned if no earlier epoch was as good."""
     stage.agree()
-    on, by = _selected(run, stage.stage)
+    on, by = _selected(run, stage.recipe)
     found = evaluate(
         stage.objective.student, run.task, on, {by: run.metrics[by]},
         accelerator=run.accelerator, precision=run.options.precision,
@@ -129,11 +130,11 @@ def _leave(run: Run, stage: ActiveStage) -> None:
     """End a stage with the parameters it selects, and keep what it says lives on."""
     stage.agree()
     if stage.best is not None:
-        run.last = _copied(stage.objective.student) if stage.stage is run.recipe.stages[-1] else None
+        run.last = _copied(stage.objective.student) if stage.recipe is run.recipe.stages[-1] else None
         stage.objective.load_state_dict(stage.best["objective"])
-    used = (*stage.stage.criterion, *stage.stage.all_teachers)
+    used = (*stage.recipe.criterion, *stage.recipe.all_teachers)
     run.kept = {name: state for name, state in run.kept.items() if name not in used}
-    run.kept |= {name: _copied(stage.parts()[name]) for name in stage.stage.keep}
+    run.kept |= {name: _copied(stage.parts()[name]) for name in stage.recipe.keep}
     run.accelerator.free_memory()
 
 

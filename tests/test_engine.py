@@ -3,6 +3,7 @@
 import ast
 import inspect
 import json
+import math
 import random
 import sys
 import textwrap
@@ -18,12 +19,14 @@ from torch.nn import functional as F
 
 from harness import train as engine
 from harness.environment import accelerator_on
+from harness.log import Log
 from harness.run import Run
 from harness.stage import ActiveStage
 from harness.state import States, rng_state, set_rng_state
 from harness.study import Setup, Study
 from zoo import catalogue, weights
 from zoo.build import Builder
+from zoo.errors import UsageError
 from zoo.models import cifar_resnet
 from zoo.sources import fetch, sha256
 from zoo.tasks import digits
@@ -176,6 +179,17 @@ def test_an_overflow_takes_no_step_and_leaves_the_schedule(mine: Path, monkeypat
     rates = [json.loads(line)["rate"] for line in (mine / "scaled" / "log.jsonl").read_text().splitlines()]
     assert rates[0] == rates[1] == 0.5
     assert rates[-1] < 0.5
+
+
+def test_a_loss_that_overflows_is_forgiven_only_while_the_scale_can_fall(tmp_path: Path) -> None:
+    state: dict[str, object] = {}
+    infinite = {"ce": torch.tensor(1.0), "total": torch.tensor(math.inf)}
+    with Log(tmp_path / "log.jsonl", state, accelerator_on("cpu"), save_every=300) as log:
+        log.write(infinite, 0.1, forgiven=True)
+        with pytest.raises(UsageError, match="the loss is inf at step 1"):
+            log.write(infinite, 0.1)
+    (line,) = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert json.loads(line) == {"step": 1, "rate": 0.1, "losses": {"ce": 1.0, "total": None}}
 
 
 def test_fp16_is_refused_on_the_cpu_with_the_reason(zoo: Zoo) -> None:
