@@ -78,7 +78,7 @@ def test_golden_losses(name: str, zoo: Zoo) -> None:
 
 
 def test_a_run_is_what_a_loop_written_by_hand_gives(zoo: Zoo) -> None:
-    """`hinted.yaml` in plain PyTorch: the same order of rows, the same parameters to the bit, the same losses."""
+    """`hinted.yaml` in plain PyTorch: the same order of rows, the same parameters and losses but for rounding."""
     assert zoo("train", RECIPES / "hinted.yaml", "--seed", "7", "--out", "run", "--device", "cpu").code == 0
     torch.manual_seed(7)
     student = cifar_resnet(depth=8, width=4, in_channels=1)
