@@ -67,7 +67,8 @@ def accelerator_on(device: str | None) -> Accelerator:
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     wanted = device or next(name for name in ("cuda", "mps", "cpu") if available[name])
     # said outright also where there is nothing else: accelerate makes processes on the CPU one only if it is told so
-    accelerator = Accelerator(cpu=wanted == "cpu", kwargs_handlers=[unused])
+    # precision is ours to set: an environment made by `accelerate config` would set it unseen by the record
+    accelerator = Accelerator(cpu=wanted == "cpu", mixed_precision="no", kwargs_handlers=[unused])
     if device is not None and accelerator.device.type != device:
         there = accelerator.device.type
         raise SourceError(f"this process already runs on {there}; {device} needs a process of its own")

@@ -83,7 +83,7 @@ def score(split_name: str, arrays: Mapping[str, Array], metrics: Mapping[str, Me
     """Score predictions against labels, however they were made."""
     predictions, labels = arrays["predictions"], arrays["labels"]
     scores = {
-        name: Score(metric(predictions, labels), one_prediction(metric, predictions, labels))
+        name: Score(float(metric(predictions, labels)), one_prediction(metric, predictions, labels))
         for name, metric in metrics.items()
     }
     return Evaluation(split=split_name, scores=scores, arrays=arrays)

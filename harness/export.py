@@ -1,6 +1,10 @@
 """What makes a run's folder useful without this project: configuration and tokenizer beside the weights, and a card."""
 
 import copy
+import inspect
+import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +16,33 @@ from harness.record import Record
 from zoo.tasks.base import Task
 
 CARD, CONFIG = "README.md", "config.json"
+MODELS = "zoo.models"
 FROM_PRETRAINED = """\
 ```python
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import {imports}
 
-model = AutoModelForSequenceClassification.from_pretrained(".")
-tokenizer = AutoTokenizer.from_pretrained(".")
+model = {model}.from_pretrained("."){tokenizer}
 ```"""
+TOKENIZER, TOKENIZER_CONFIG = '\ntokenizer = AutoTokenizer.from_pretrained(".")', "tokenizer_config.json"
 STATE_DICT = """\
-`model.safetensors` is the state dict of `{model}`:
-
 ```python
 from safetensors.torch import load_file
+from {module} import {function}
 
+model = {function}({arguments})
 model.load_state_dict(load_file("model.safetensors"))
 ```"""
 
 
 def export(model: nn.Module, task: Task, tokenizer: Any, folder: Path) -> None:
-    """Write what `from_pretrained` reads beside the weights of a model of transformers; nothing for any other.
+    """Write what `from_pretrained` reads beside the weights of a model of transformers.
 
-    The configuration names the classes of the task.
+    The configuration names the classes of the task. Of any other model of this project its own code, a file that needs
+    nothing but torch.
     """
     if not hasattr(getattr(model, "config", None), "save_pretrained"):
+        if type(model).__module__.startswith(f"{MODELS}."):
+            shutil.copy(str(inspect.getsourcefile(type(model))), folder)
         return
     config: Any = copy.deepcopy(model.config)
     config.architectures = [type(model).__name__]
@@ -47,13 +55,14 @@ def export(model: nn.Module, task: Task, tokenizer: Any, folder: Path) -> None:
         tokenizer.save_pretrained(folder)
 
 
-def model_card(record: Record, *, pretrained: bool) -> str:
+def model_card(record: Record, folder: Path) -> str:
     """The README.md of a run's folder: metadata as the Hub reads it, scores, how it was made, and how to load it."""
+    texts = (folder / TOKENIZER_CONFIG).exists()
     recipe, identity = record.recipe, record.identity
     task = recipe["task"]["use"]
     results = [
         EvalResult(
-            task_type="text-classification" if pretrained else "image-classification",
+            task_type="text-classification" if texts else "image-classification",
             dataset_type=task,
             dataset_name=task,
             dataset_split=result.split,
@@ -69,7 +78,12 @@ def model_card(record: Record, *, pretrained: bool) -> str:
         [r.dataset_split, r.metric_name, "-" if r.metric_value is None else f"{r.metric_value:.4f}"] for r in results
     ]
     table = tabulate(rows, headers=["split", "metric", "value"], tablefmt="github", disable_numparse=True)
-    load = FROM_PRETRAINED if pretrained else STATE_DICT.format(model=recipe["model"]["use"])
+    load = _how_to_build(recipe["model"], folder)
+    if (folder / CONFIG).exists():
+        model = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["architectures"][0]
+        imports = f"AutoTokenizer, {model}" if texts else model
+        load = FROM_PRETRAINED.format(imports=imports, model=model, tokenizer=TOKENIZER if texts else "")
+    selected = record.results[-1].selection
     return f"""\
 ---
 {data.to_yaml().strip()}
@@ -78,7 +92,8 @@ def model_card(record: Record, *, pretrained: bool) -> str:
 # {recipe["name"]}
 
 Trained by `zoo train` from [recipe.yaml](recipe.yaml), seed {identity.seed}, on `{task}`. [record.json](record.json)
-tells what was computed, from which bytes and where; its key is `{identity.key}`.
+tells what was computed, from which bytes and where; its key is `{identity.key}`. The weights are those of the
+{selected} epoch.
 
 {table}
 
@@ -86,3 +101,11 @@ tells what was computed, from which bytes and where; its key is `{identity.key}`
 
 {load}
 """
+
+
+def _how_to_build(model: Mapping[str, Any], folder: Path) -> str:
+    """The lines that make a model that is none of transformers, from the code beside it or from its own package."""
+    module, _, function = str(model["use"]).rpartition(".")
+    code = next(folder.glob("*.py"), None)
+    arguments = ", ".join(f"{name}={value!r}" for name, value in model.items() if name != "use")
+    return STATE_DICT.format(module=module or (code.stem if code else MODELS), function=function, arguments=arguments)

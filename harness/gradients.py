@@ -47,14 +47,21 @@ def _accumulate(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tens
 def _parts(rows: list[int], run: Run) -> Iterator[tuple[list[int], float]]:
     """This process's rows of a step in parts that fit in memory, each with its share of the step's mean.
 
-    Every process has the same number of parts, since they meet after the last: one without rows takes some at no share.
+    Rows are shared out evenly, over processes and over parts: BatchNorm cannot do with a last part of one row. Every
+    process has the same number of parts, since they meet after the last: one without rows takes some at no share.
     """
-    each = math.ceil(len(rows) / run.accelerator.num_processes)
-    start = each * run.accelerator.process_index
-    mine, size = rows[start : start + each], run.micro_batch or each
-    for first in range(0, each, size):
-        part = mine[first : first + size]
+    processes = run.accelerator.num_processes
+    each = math.ceil(len(rows) / processes)
+    mine = _share(rows, processes, run.accelerator.process_index)
+    number = math.ceil(each / (run.micro_batch or each))
+    for place in range(number):
+        part = _share(mine, number, place)
         yield part or rows[:2], len(part) / len(rows)
+
+
+def _share(rows: list[int], number: int, place: int) -> list[int]:
+    """One of `number` parts of the rows, whose lengths differ by one at most."""
+    return rows[place * len(rows) // number : (place + 1) * len(rows) // number]
 
 
 def _halved(run: Run, stage: ActiveStage) -> int:

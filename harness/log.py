@@ -47,7 +47,8 @@ class Log:
         *numbers, ask = self.accelerator.reduce(found, "sum").tolist()
         values = dict(zip(losses, numbers, strict=True))
         if not math.isfinite(values["total"]) and not forgiven:
-            raise UsageError(f"the loss is {values['total']} at step {self.step}: {values}; a lower rate may help")
+            seen = ", ".join(f"{name} {value:g}" for name, value in values.items())
+            raise UsageError(f"the loss is not finite at step {self.step + 1}: {seen}; a lower rate may help")
         self.step += 1
         told = {name: value if math.isfinite(value) else None for name, value in values.items()}
         self._line({"step": self.step, "rate": rate, "losses": told})

@@ -54,11 +54,11 @@ class Objective(nn.Module):
         `observed` is what was seen of the frozen models. Those that learn are run here, if a term reads them.
         """
         seen = {**observed, **self.observe(batch)}
-        losses = {}
+        losses: dict[str, Tensor] = {}
         for name, term in self.terms.items():
             student, teacher = self._seen_by(name, seen)
-            losses[name] = term(student, teacher, batch.labels)
-        total = sum(self.places[name].weight * loss for name, loss in losses.items())
+            losses[name] = _loss(name, term, student, teacher, batch)
+        total: Any = sum(self.places[name].weight * loss for name, loss in losses.items())
         return {**losses, "total": total}
 
     def observe(self, batch: Batch, *, whole: bool = False) -> dict[str, Observation]:
@@ -95,11 +95,11 @@ class Objective(nn.Module):
             if paths is None:
                 continue
             model = self.models[model_name]
-            parameters, modules = dict(model.named_parameters()), dict(model.named_modules())
-            match_all(paths, [*parameters, *modules])
-            learning = [name for name in parameters if matches(name, paths)]
-            for name, parameter in parameters.items():
-                parameter.requires_grad_(parameter.requires_grad and name in learning)
+            modules, names = dict(model.named_modules()), _parameter_names(model)
+            match_all(paths, [name for several in names.values() for name in several] + list(modules))
+            learning = [name for several in names.values() for name in several if matches(name, paths)]
+            for parameter, several in names.items():
+                parameter.requires_grad_(parameter.requires_grad and any(name in learning for name in several))
             for name, module in modules.items():
                 above = any(f"{path}.".startswith(f"{name}.") for path in learning) or not name
                 if not matches(name, paths) and not above:
@@ -114,17 +114,21 @@ class Objective(nn.Module):
         return self
 
     def parameter_groups(self, groups: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """What an optimiser takes: the parameters that learn, those at each path with its settings, later ones first.
+        """What an optimiser takes: the parameters that learn, those at each path with its settings; of two the later.
 
         Raises UsageError for a path that nothing which learns is at.
         """
-        learning = {name.removeprefix("student."): p for name, p in self.named_parameters() if p.requires_grad}
-        match_all(groups, learning)
+        learning = {
+            parameter: [name.removeprefix("student.") for name in names]
+            for parameter, names in _parameter_names(self).items()
+            if parameter.requires_grad
+        }
+        match_all(groups, [name for names in learning.values() for name in names])
         found: dict[str, dict[str, Any]] = {}
-        for name, parameter in learning.items():
+        for parameter, names in learning.items():
             settings: dict[str, Any] = {}
             for path, given in groups.items():
-                settings |= given if matches(name, [path]) else {}
+                settings |= given if any(matches(name, [path]) for name in names) else {}
             found.setdefault(repr(sorted(settings.items())), {"params": [], **settings})["params"].append(parameter)
         return list(found.values())
 
@@ -138,11 +142,41 @@ def build_objective(models: Mapping[str, nn.Module], stage: Stage, builder: Buil
     """The objective of a stage over the models that learn in it; raises RecipeError where a loss cannot be built."""
     terms = {name: builder.build(term.loss, "loss") for name, term in stage.criterion.items()}
     places = {name: Place(term.student, stage.teacher_of(term), term.weight) for name, term in stage.criterion.items()}
+    for name, term in terms.items():
+        if not isinstance(term, nn.Module):
+            raise RecipeError.at(stage.criterion[name].loss.mark, f"{name} is no nn.Module: {type(term).__name__}")
+        if getattr(term, "needs_teacher", False) and places[name].teacher is None:
+            raise RecipeError.at(stage.criterion[name].loss.mark, f"{name} compares with a teacher, and has none")
+    read = {model for place in places.values() for model in (place.student, place.teacher)}
+    for name, teacher in stage.all_teachers.items():
+        if name not in read:
+            mark = teacher.marks.get("model", stage.optimizer.mark)
+            raise RecipeError.at(mark, f"no term reads the teacher {name!r}")
     try:
         return Objective(models, terms, places)
     except KeyError as error:  # of nn.ModuleDict, whose own methods cannot be names in it
         mark = stage.marks.get("criterion", stage.optimizer.mark)
         raise RecipeError.at(mark, f"no term or teacher can have this name: {error.args[0]}") from None
+
+
+def _loss(name: str, term: nn.Module, student: Observation, teacher: Observation | None, batch: Batch) -> Tensor:
+    """A term's loss; raises UsageError, naming the term, where its code is wrong or it is no scalar."""
+    try:
+        loss: Tensor = term(student, teacher, batch.labels)
+    except (TypeError, AttributeError, KeyError) as error:
+        raise UsageError(f"the term {name!r}: {type(error).__name__}: {error}") from error
+    if not isinstance(loss, Tensor) or loss.dim():
+        found = f"a tensor {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise UsageError(f"the term {name!r} returns {found}, not a scalar tensor: the mean over the batch")
+    return loss
+
+
+def _parameter_names(module: nn.Module) -> dict[nn.Parameter, list[str]]:
+    """Every parameter with all its names: a tied one has several."""
+    names: dict[nn.Parameter, list[str]] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        names.setdefault(parameter, []).append(name)
+    return names
 
 
 def matches(name: str, paths: Iterable[str]) -> bool:
@@ -152,7 +186,7 @@ def matches(name: str, paths: Iterable[str]) -> bool:
 
 def match_all(paths: Iterable[str], names: Iterable[str]) -> None:
     """Raise UsageError, naming the nearest, for the first path that none of the names is at."""
-    known = list(names)
+    known = [name for name in names if name]
     for path in paths:
         if not any(matches(name, [path]) for name in known):
             raise UsageError(f"there is nothing to train at {path!r}{did_you_mean(path, known)}")

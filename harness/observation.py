@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,14 +45,21 @@ class Observation:
 def observe(model: nn.Module, inputs: Inputs, paths: Sequence[str] = (), *, logits: bool = True) -> Observation:
     """Run the model and read its taps, only as far as the last of them unless `logits` are wanted.
 
-    Its output is a tensor of logits, or an object of transformers that carries them. What was computed in half
-    precision is handed on in single, for the losses.
+    Its output is a tensor of logits, a tuple that begins with them, or an object of transformers that carries them.
+    What was computed in half precision is handed on in single, for the losses.
     """
     found: list[Tensor] = []
     with taps(model, paths, stop=not logits) as seen:
         output = model(inputs) if isinstance(inputs, Tensor) else model(**inputs)
-        found.append(output if isinstance(output, Tensor) else output.logits)
+        found.append(_logits(output))
     return Observation(found[0] if found else None, seen).map(_single)
+
+
+def _logits(output: Any) -> Tensor:
+    found = output[0] if isinstance(output, tuple | list) and output else getattr(output, "logits", output)
+    if not isinstance(found, Tensor):
+        raise UsageError(f"the model returns {type(output).__name__}; a tensor of logits, or `.logits`, is needed")
+    return found
 
 
 def concatenate(observations: Iterable[Observation]) -> Observation:

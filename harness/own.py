@@ -9,7 +9,7 @@ import pandas as pd
 
 from harness.evaluate import Evaluation, score
 from harness.metrics import Array
-from harness.study import WEIGHTS, Study
+from harness.study import Study, trained_weights
 from zoo.errors import SourceError, UsageError, did_you_mean
 
 TABLES = (".csv", ".tsv", ".jsonl")
@@ -21,11 +21,13 @@ def evaluate_file(study: Study, path: Path, split: str | None = None) -> Iterato
 
     `split` is the one that predictions are of, the task's first scored one when None; weights are scored on all.
     """
-    path = path / WEIGHTS if path.is_dir() else path
+    if path.is_dir():
+        yield from study.evaluations(study.model_with(trained_weights(path, f"file:{path}")))
+        return
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
     if path.suffix not in PREDICTIONS:
-        yield from study.evaluations(study.model_with(path))
+        yield from study.evaluations(study.model_with(study.sources.fetch(f"file:{path}")))
         return
     name = split or study.task.scored[0]
     labels = study.task.load(name).labels.numpy()

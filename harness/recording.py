@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from harness.environment import deterministic, environment, peak_memory
 from harness.evaluate import Evaluation
-from harness.export import CARD, CONFIG, model_card
+from harness.export import CARD, model_card
 from harness.once import alone
 from harness.record import FILE, Identity, Record, Result, new_folder, read_record, verify_files
 from zoo.catalogue import Entry
@@ -76,7 +76,9 @@ def _found(run: Recording) -> Record | None:
         return None
     record = read_record(run.final / FILE)
     if record.identity != run.identity:
-        raise UsageError(f"{run.final} holds another run, of {record.entry}; --out makes a new folder")
+        mine, there = asdict(run.identity), asdict(record.identity)
+        other = ", ".join(name for name, value in mine.items() if value != there[name])
+        raise UsageError(f"{run.final} holds another run of {record.entry} (another {other}); --out makes a new folder")
     verify_files(run.final / FILE, record)
     return record
 
@@ -104,7 +106,7 @@ def _make(run: Recording, make: Callable[[Path, Path], Made]) -> Record:
             for result, data in results:
                 (folder / result.predictions["file"]).write_bytes(data)
             if run.identity.mode == "retrain":
-                card = model_card(record, pretrained=(folder / CONFIG).exists())
+                card = model_card(record, folder)
                 (folder / CARD).write_text(card, encoding="utf-8")
             (folder / FILE).write_text(record.to_json(), encoding="utf-8")
     found: Record = broadcast_object_list([record])[0]
@@ -126,10 +128,10 @@ def _running(name: str) -> Iterator[None]:
     """What torch says of a model that does not fit its task is the recipe's fault, and told in a line."""
     try:
         yield
-    except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as error:
+    except (RuntimeError, ValueError, IndexError, TypeError, AttributeError, ArithmeticError) as error:
         if os.environ.get("ZOO_DEBUG"):
             raise
-        said = (str(error).splitlines() or [""])[0]
+        said = next(filter(None, str(error).splitlines()), "")
         raise UsageError(f"{name}: {type(error).__name__}: {said} (ZOO_DEBUG=1 shows where)") from error
 
 

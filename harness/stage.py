@@ -66,7 +66,7 @@ class ActiveStage:
         self._build_adapters(teachers, {**learning, **frozen})
         for name, state in inherited.items():
             with _at(stage.optimizer.mark):
-                _inherit(name, self.parts()[name] if name in self.parts() else frozen[name], state)
+                _inherit(name, {**frozen, **self.parts()}[name], state, whole=name in frozen)
         with _at(stage.marks.get("trainable", stage.optimizer.mark)):
             paths = {name: stage.all_teachers[name].trainable for name in learning if name != STUDENT}
             self.objective.freeze({STUDENT: stage.trainable, **paths})
@@ -75,11 +75,19 @@ class ActiveStage:
         self.optimizer: Optimizer = builder.build(stage.optimizer, "optimizer", groups)
         self.schedule = _schedule(stage, self.optimizer, self.steps, builder)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-        self.wrapped = accelerator.prepare(self.objective)
-        with autocast(device, precision):  # what is computed once pays from the second epoch on
-            self.teachers: Observe = kept(teachers, split, accelerator) if stage.epochs > 1 else teachers
+        self.wrapped: nn.Module = self.objective
+        self.teachers: Observe = teachers
         self.best: State | None = None
+        self.precision = precision
         self.objective.train()
+
+    def begin(self) -> "ActiveStage":
+        """Make it ready for its first step: shared among processes, and what its teachers say computed if it can be."""
+        self.wrapped = self.accelerator.prepare(self.objective)
+        if self.recipe.epochs > 1 and isinstance(self.teachers, Live):  # from the second epoch on it pays
+            with autocast(self.accelerator.device, self.precision):
+                self.teachers = kept(self.teachers, self.split, self.accelerator)
+        return self
 
     @property
     def steps(self) -> int:
@@ -148,7 +156,8 @@ class ActiveStage:
                 for model, declared in ((place.student, "student_taps"), (place.teacher or "", "teacher_taps")):
                     for tap in getattr(loss, declared, ()) if model else ():
                         find_module(models[model], parse(tap).path)
-        if any(need.taps for need in self.objective.needs.values()):
+        has_adapters = any(callable(getattr(term, "build_adapters", None)) for term in self.objective.terms.values())
+        if has_adapters or any(need.taps for need in self.objective.needs.values()):
             two = self.split.batch(range(min(2, len(self.split)))).to(self.accelerator.device)
             with _at(self.recipe.marks.get("criterion", self.recipe.optimizer.mark)):
                 self.objective.build_adapters(two, teachers(two, whole=True))
@@ -189,13 +198,17 @@ def _schedule(stage: Stage, optimizer: Optimizer, steps: int, builder: Builder) 
         raise RecipeError.at(stage.schedule.mark, f"{stage.schedule.use}: {error}") from error
 
 
-def _inherit(name: str, module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load what an earlier stage kept under this name, as far as it is named and shaped alike."""
+def _inherit(name: str, module: nn.Module, state: Mapping[str, Tensor], *, whole: bool) -> None:
+    """Load what an earlier stage kept under this name; a term may have fewer or further parts, unless it is `whole`."""
     own = module.state_dict()
-    fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
-    if state and not fitting:
-        raise UsageError(f"nothing of {name!r} that an earlier stage keeps fits this stage's: {', '.join(own)}")
-    module.load_state_dict(fitting, strict=False)
+    shared = {key: value for key, value in state.items() if key in own}
+    lacking = next((key for key in own if key not in state), None) if whole else None
+    wrong = next((key for key, value in shared.items() if own[key].shape != value.shape), None)
+    if lacking or wrong or (state and not shared):
+        found = f": {wrong} is {tuple(state[wrong].shape)} there, {tuple(own[wrong].shape)} here" if wrong else ""
+        found = f": it has no {lacking}" if lacking else found
+        raise UsageError(f"what an earlier stage keeps as {name!r} does not fit this stage's{found}")
+    module.load_state_dict(shared, strict=False)
 
 
 @contextmanager

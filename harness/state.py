@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from zoo.errors import UsageError
+
 State = dict[str, Any]
 """Tensors, numbers, texts, and lists, tuples and dicts of them: what loads without running code."""
 
@@ -23,8 +25,10 @@ class States:
         self.folder, self.generation = folder, 0
 
     def newest(self) -> State | None:
-        """The newest that can be read; None where there is none."""
+        """The newest that can be read; None where there is none. Raises UsageError where there are, and none can be."""
         found = [state for slot in range(2) if (state := self._read(slot)) is not None]
+        if not found and any(self._file(slot).exists() for slot in range(2)):
+            raise UsageError(f"{self.folder}: no saved state there can be read; remove the folder to begin again")
         newest = max(found, key=lambda state: int(state["generation"]), default=None)
         self.generation = int(newest["generation"]) if newest else 0
         return newest

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,20 @@ from accelerate import Accelerator
 from torch import nn
 
 from harness.evaluate import Evaluation, evaluate, metric_code, metrics_of
-from harness.export import export
+from harness.export import CONFIG, export
 from harness.metrics import Metric
 from harness.record import Identity, Mode, Record
 from harness.recording import Made, Recording, recorded
 from harness.run import LOG, Options, Run
 from harness.teacher import Checkpoint
 from harness.train import train
-from zoo import catalogue, sources, weights
+from zoo import catalogue, weights
 from zoo.build import Builder, calls
 from zoo.catalogue import Entry
 from zoo.config import Call
 from zoo.errors import IntegrityError, RecipeError, UsageError
 from zoo.recipe import Recipe, Teacher
+from zoo.sources import SCHEMES, Fetched, Sources, sha256
 from zoo.tasks.base import Split, Task, content_hash
 
 WEIGHTS, RECIPE, UNFINISHED = "model.safetensors", "recipe.yaml", ".unfinished"
@@ -87,10 +88,10 @@ class Study:
         """The record of the published weights, evaluated now unless it is there already."""
         if self.recipe.weights is None:
             raise UsageError(f"{self.entry.name} names no weights to evaluate; --train trains it")
-        published = sources.fetch(self.recipe.weights)
+        published = self.sources.fetch(self.recipe.weights)
 
         def make(folder: Path, work: Path) -> Made:
-            return Made(model=self.model_with(published.path), sha256=published.sha256)
+            return Made(model=self.model_with(published), sha256=published.sha256)
 
         return self._recorded("weights", None, make)
 
@@ -105,11 +106,14 @@ class Study:
 
         return self._recorded("retrain", seed, make, out)
 
-    def model_with(self, path: Path) -> nn.Module:
-        """The recipe's model with the weights of a file."""
-        model: nn.Module = self.setup.builder.build(self.recipe.model, "model")
-        weights.load_into(model, path)
-        return model
+    @property
+    def sources(self) -> Sources:
+        """Where its bytes come from."""
+        return self.setup.builder.sources
+
+    def model_with(self, fetched: Fetched) -> nn.Module:
+        """The recipe's model with these weights."""
+        return weights.load_model(self.recipe.model, fetched, self.setup.builder)
 
     def evaluations(self, model: nn.Module) -> Iterator[Evaluation]:
         """The model on every scored split of the task."""
@@ -136,18 +140,19 @@ class Study:
         if teacher.model is not None:
             model, source = teacher.model, teacher.weights
         else:
-            study = Study(catalogue.one(str(teacher.entry or teacher.run)), self.setup)
+            # how a student is computed is not how its teacher was
+            plain = replace(self.setup, options=Options(save_every=self.setup.options.save_every))
+            study = Study(catalogue.one(str(teacher.entry or teacher.run)), plain)
             model, source = study.recipe.model, study.recipe.weights
             if teacher.run is not None:
                 path, record = study.retrain(teacher.seed)
-                trained = path.with_name(WEIGHTS)
-                if (found := sources.sha256(trained)) != record.weights:
-                    raise IntegrityError(f"{trained}: expected sha256 {record.weights}, found {found}")
-                return Checkpoint(model, f"run:{study.entry.name}:{teacher.seed}", trained, found)
-        if source is None:
-            return Checkpoint(model)
-        fetched = sources.fetch(source)
-        return Checkpoint(model, fetched.source, fetched.path, fetched.sha256)
+                trained = trained_weights(path.parent, f"run:{study.entry.name}:{teacher.seed}")
+                if trained.sha256 != record.weights:
+                    raise IntegrityError(
+                        f"{path.parent / WEIGHTS}: expected sha256 {record.weights}, found {trained.sha256}"
+                    )
+                return Checkpoint(model, trained)
+        return Checkpoint(model, None if source is None else self.sources.fetch(source))
 
     def splits(self) -> tuple[Split, ...]:
         """What each stage trains on; raises RecipeError where its task has no such split."""
@@ -201,7 +206,7 @@ class Study:
         if run.micro_batch != setup.options.micro_batch:
             told["micro_batch"] = run.micro_batch
         setup.accelerator.wait_for_everyone()
-        digest = sources.sha256(folder / WEIGHTS) if setup.accelerator.is_main_process else ""
+        digest = sha256(folder / WEIGHTS) if setup.accelerator.is_main_process else ""
         selection = self.recipe.stages[-1].selection
         return Made(
             model=student, sha256=digest, selection=selection, last=run.last, seconds=run.seconds, environment=told
@@ -212,12 +217,14 @@ class Study:
         recipe, setup = self.recipe, self.setup
         stages = recipe.stages if mode == "retrain" else ()
         teachers = [self.checkpoint(teacher) for stage in stages for teacher in stage.all_teachers.values()]
-        named = _named(
-            [recipe.task, recipe.model, recipe.tokenizer, recipe.metrics, stages, [t.model for t in teachers]]
-        )
-        named += [recipe.weights] if mode == "weights" and recipe.weights else []
-        files = {name: sources.fetch(name).sha256 for name in named}
-        files |= {teacher.source: teacher.sha256 for teacher in teachers if teacher.source}
+        scored = [self.sources.fetch(recipe.weights)] if mode == "weights" and recipe.weights else []
+        given = [*scored, *(teacher.weights for teacher in teachers if teacher.weights)]
+        # a repository has its own configuration: what the recipe's model starts from is then not read
+        starts = [] if scored and scored[0].weights else [recipe.model]
+        starts += [t.model for t in teachers if t.weights is None or t.weights.weights is None]
+        files: dict[str, str] = {}
+        for fetched in [*given, *self._named([recipe.task, recipe.tokenizer, recipe.metrics, stages], starts)]:
+            files |= fetched.files
         data = {split: self._content(split) for split in self.task.scored}
         if stages:
             for number, (stage, split) in enumerate(zip(stages, self.splits(), strict=True), 1):
@@ -235,6 +242,17 @@ class Study:
             metric_code=metric_code(self.metrics), numerics=numerics, seed=seed,
         )  # fmt: skip
 
+    def _named(self, parts: Any, models: list[Call]) -> Iterator[Fetched]:
+        """What calls name as arguments; a task's data are hashed by their rows, wherever they came from."""
+        for slot, call in [*calls(parts, "task"), *calls(models, "model")]:
+            for value in call.args.values():
+                if (
+                    isinstance(value, str)
+                    and value.startswith(SCHEMES)
+                    and not (slot == "task" and value.startswith("hub:"))
+                ):
+                    yield self.sources.fetch(value, "tokenizer" if slot == "tokenizer" else "weights")
+
     def _content(self, split: str) -> Mapping[str, Any]:
         """Rows and content hash of a split of the recipe's task, read once."""
         if split not in self._contents:
@@ -246,11 +264,14 @@ class Study:
         return {}
 
 
+def trained_weights(folder: Path, source: str) -> Fetched:
+    """The weights that a training has left in a folder; with their configuration, where transformers has one."""
+    path = folder / WEIGHTS
+    found = sha256(path)
+    if (folder / CONFIG).exists():
+        return Fetched(source, folder, found, {source: found}, WEIGHTS)
+    return Fetched(source, path, found, {source: found})
+
+
 def _content(split: Split) -> Mapping[str, Any]:
     return {"rows": len(split), "sha256": content_hash(split)}
-
-
-def _named(parts: Any) -> list[str]:
-    """The files that calls name as arguments."""
-    arguments = [value for _, call in calls(parts, "task") for value in call.args.values()]
-    return sorted({value for value in arguments if isinstance(value, str) and value.startswith(sources.SCHEMES)})

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -15,6 +14,7 @@ from zoo import weights
 from zoo.build import Builder
 from zoo.config import Call
 from zoo.recipe import Teacher
+from zoo.sources import Fetched
 from zoo.tasks.base import Batch, Split
 
 CACHE_BYTES = 2**31
@@ -28,9 +28,7 @@ class Checkpoint:
     """A teacher's architecture and its verified weights; None for one that is trained from scratch."""
 
     model: Call
-    source: str | None = None
-    path: Path | None = None
-    sha256: str = ""
+    weights: Fetched | None = None
 
 
 Resolve = Callable[[Teacher], Checkpoint]
@@ -38,9 +36,9 @@ Resolve = Callable[[Teacher], Checkpoint]
 
 def build_teacher(checkpoint: Checkpoint, builder: Builder) -> nn.Module:
     """The model with its weights; raises UsageError where the two do not fit."""
+    if checkpoint.weights is not None:
+        return weights.load_model(checkpoint.model, checkpoint.weights, builder)
     model: nn.Module = builder.build(checkpoint.model, "model")
-    if checkpoint.path is not None:
-        weights.load_into(model, checkpoint.path)
     return model
 
 

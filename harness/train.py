@@ -5,6 +5,7 @@ order of examples through one generator per stage and epoch. What a step leaves 
 that goes on from a saved state ends with the same bits as one that was never stopped.
 """
 
+import copy
 import math
 from typing import Any
 
@@ -35,6 +36,9 @@ def train(run: Run) -> nn.Module:
     outside = rng_state(run.device)
     try:
         return _train(run)
+    except KeyboardInterrupt:
+        run.say(f"{run.recipe.name}: interrupted; the same command goes on from the last saved state")
+        raise
     finally:
         set_rng_state(outside, run.device)
 
@@ -46,6 +50,8 @@ def _train(run: Run) -> nn.Module:
     learns = {name: parameter.requires_grad for name, parameter in student.named_parameters()}
     state: State = broadcast_object_list([run.states.newest() if run.accelerator.is_main_process else None])[0] or {}
     _resume(run, state)
+    if not state:
+        _rehearse(run, student)
     if "student" in state:
         student.load_state_dict(state["student"])
     if state:
@@ -55,7 +61,7 @@ def _train(run: Run) -> nn.Module:
         for number in range(state.get("stage", 0), len(run.recipe.stages)):
             for name, parameter in student.named_parameters():
                 parameter.requires_grad_(learns[name])
-            stage = _enter(run, number, student)
+            stage = _made(run, number, student).begin()
             if process:  # no two processes drop out the same units
                 set_seed(run.seed + 2**16 * process + number)
             if done := state.pop("step", 0):
@@ -82,7 +88,8 @@ def train_stage(run: Run, stage: ActiveStage, log: Log, done: int) -> None:
         stage.optimizer.zero_grad()
         overflowed = stage.scaler.get_scale() < scale  # then no step was taken
         epoch, rest = divmod(step + 1, stage.steps_per_epoch)
-        if rest == 0 if stage.recipe.schedule_per == "epoch" else not overflowed:
+        ticked = rest == 0 if stage.recipe.schedule_per == "epoch" else not overflowed
+        if ticked and step + 1 < stage.steps:
             stage.schedule.step()
         if rest == 0 and stage.recipe.selection == "best":
             _keep_the_best(run, stage, log, epoch)
@@ -115,7 +122,16 @@ def _selected(run: Run, stage: Stage) -> tuple[str, str]:
     return on, by
 
 
-def _enter(run: Run, number: int, student: nn.Module) -> ActiveStage:
+def _rehearse(run: Run, student: nn.Module) -> None:
+    """Make the later stages once, of copies: what is wrong with the last is told before the first is trained."""
+    before = rng_state(run.device)
+    for number in range(1, len(run.recipe.stages)):
+        _made(run, number, copy.deepcopy(student))
+    set_rng_state(before, run.device)
+
+
+def _made(run: Run, number: int, student: nn.Module) -> ActiveStage:
+    """A stage with what earlier ones have kept for it."""
     entered, stage = _of_all(run), run.recipe.stages[number]
     names = (*stage.criterion, *stage.all_teachers)
     inherited = {name: kept for name, kept in run.kept.items() if name in names}

@@ -8,28 +8,34 @@ import random
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 from conftest import ROOT, Zoo
 from test_processes import MINE
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from harness import gradients
 from harness import train as engine
 from harness.environment import accelerator_on
+from harness.evaluate import score
 from harness.log import Log
 from harness.run import Run
 from harness.stage import ActiveStage
 from harness.state import States, rng_state, set_rng_state
 from harness.study import Setup, Study
+from harness.sweep import sweep
 from zoo import catalogue, weights
 from zoo.build import Builder
 from zoo.errors import UsageError
 from zoo.models import cifar_resnet
-from zoo.sources import fetch, sha256
+from zoo.sources import Sources, sha256
 from zoo.tasks import digits
+from zoo.tasks.base import Batch, TensorSplit
 
 RECIPES = ROOT / "tests" / "recipes"
 
@@ -83,7 +89,7 @@ def test_a_run_is_what_a_loop_written_by_hand_gives(zoo: Zoo) -> None:
     torch.manual_seed(7)
     student = cifar_resnet(depth=8, width=4, in_channels=1)
     teacher = cifar_resnet(depth=14, width=16, in_channels=1)
-    weights.load_into(teacher, fetch("embedded:digits-resnet14.safetensors").path)
+    weights.load_into(teacher, Sources().fetch("embedded:digits-resnet14.safetensors").path)
     regressor = nn.Conv2d(8, 32, 1)
     optimizer = torch.optim.Adam(
         [{"params": student.parameters()}, {"params": regressor.parameters(), "lr": 1e-2}], lr=2e-3
@@ -186,7 +192,7 @@ def test_a_loss_that_overflows_is_forgiven_only_while_the_scale_can_fall(tmp_pat
     infinite = {"ce": torch.tensor(1.0), "total": torch.tensor(math.inf)}
     with Log(tmp_path / "log.jsonl", state, accelerator_on("cpu"), save_every=300) as log:
         log.write(infinite, 0.1, forgiven=True)
-        with pytest.raises(UsageError, match="the loss is inf at step 1"):
+        with pytest.raises(UsageError, match="the loss is not finite at step 2: ce 1, total inf"):
             log.write(infinite, 0.1)
     (line,) = (tmp_path / "log.jsonl").read_text().splitlines()
     assert json.loads(line) == {"step": 1, "rate": 0.1, "losses": {"ce": 1.0, "total": None}}
@@ -250,7 +256,34 @@ def test_out_of_memory_is_told_where_halves_would_be_other_mathematics(mine: Pat
     ended = zoo("train", "small.yaml", "--trust", "mine", "--device", "cpu")
     assert (ended.code, len(ended.lines)) == (2, 1)
     assert "BatchNorm in training normalises by the batch it sees; --micro-batch 21" in ended.err
-    assert zoo("train", "small.yaml", "--trust", "mine", "--device", "cpu", "--micro-batch", "20").code == 0
+    assert zoo("train", "small.yaml", "--trust", "mine", "--device", "cpu", "--micro-batch", "21").code == 0
+
+
+def test_evaluation_halves_too_where_memory_runs_out() -> None:
+    accelerator, seen = accelerator_on("cpu"), []
+
+    def forward(batch: Batch) -> Tensor:
+        if len(batch.labels) > 20:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        seen.append(len(batch.labels))
+        return batch.ids
+
+    split = TensorSplit(torch.zeros(257, 1), torch.zeros(257, dtype=torch.int64))
+    assert torch.equal(torch.cat(sweep(split, forward, accelerator)), torch.arange(257))
+    assert max(seen) <= 20
+
+
+def test_parts_of_a_batch_are_even(mine: Path) -> None:
+    """A part of one row would stop BatchNorm."""
+    for rows, size in ((64, 21), (43, 21), (50, 49), (7, 7), (1, 4)):
+        run = cast(
+            "Run", SimpleNamespace(micro_batch=size, accelerator=SimpleNamespace(num_processes=1, process_index=0))
+        )
+        parts = list(gradients._parts(list(range(rows)), run))
+        assert [row for part, _ in parts for row in part] == list(range(rows))
+        assert max(len(part) for part, _ in parts) <= size
+        assert max(len(part) for part, _ in parts) - min(len(part) for part, _ in parts) <= 1
+        assert sum(share for _, share in parts) == pytest.approx(1)
 
 
 PAIRS = """
@@ -276,6 +309,80 @@ def test_a_term_that_compares_rows_is_never_given_parts_of_a_batch(mine: Path, z
     ended = zoo(*command)
     assert (ended.code, len(ended.lines)) == (2, 1)
     assert "not halved: a term compares the rows of a batch" in ended.err
+
+
+def test_states_of_which_none_can_be_read_are_not_taken_for_a_new_run(tmp_path: Path) -> None:
+    (tmp_path / "state-1.pt").write_bytes(b"no state")
+    with pytest.raises(UsageError, match="no saved state there can be read"):
+        States(tmp_path).newest()
+
+
+def test_a_score_is_a_plain_number_whatever_a_metric_returns(tmp_path: Path) -> None:
+    """A number of numpy's in a state would keep the whole of it from being read again."""
+    arrays = {"predictions": np.array([0, 1, 1]), "labels": np.array([0, 1, 0])}
+    found = score("test", arrays, {"share": lambda predictions, labels: np.mean(predictions == labels)})
+    States(tmp_path).save({"best": {"score": found.scores["share"].value}})
+    newest = States(tmp_path).newest()
+    assert newest is not None
+    assert newest["best"]["score"] == pytest.approx(2 / 3)
+
+
+def test_the_precision_is_the_commands_whatever_accelerate_is_told(mine: Path, zoo_process: Zoo) -> None:
+    (mine / "mine.py").write_text(MINE)
+    (mine / "own.yaml").write_text(PERCEPTRON)
+    command = ("train", str(mine / "own.yaml"), "--trust", "mine", "--device", "cpu", "--out")
+    assert zoo_process(*command, str(mine / "a"), ACCELERATE_MIXED_PRECISION="bf16").code == 0
+    assert zoo_process(*command, str(mine / "b")).code == 0
+    assert (mine / "a" / "log.jsonl").read_bytes() == (mine / "b" / "log.jsonl").read_bytes()
+
+
+def test_a_schedule_is_asked_only_for_what_is_still_to_come(mine: Path, zoo: Zoo) -> None:
+    (mine / "mine.py").write_text(MINE + "\ndef steep(progress, steps):\n    return 1 / (1 - progress) / steps\n")
+    text = PERCEPTRON.replace("    criterion", "    schedule: mine.steep\n    criterion")
+    (mine / "own.yaml").write_text(text)
+    ended = zoo("train", "own.yaml", "--trust", "mine", "--device", "cpu", "--out", "run")
+    assert ended.code == 0, ended.err
+
+
+ADAPTED = """
+class Projected(nn.Module):
+    needs_teacher = True
+
+    def build_adapters(self, student, teacher):
+        self.projection = nn.Linear(student.logits.shape[1], teacher.logits.shape[1])
+
+    def forward(self, student, teacher, labels):
+        return (self.projection(student.logits) - teacher.logits).square().mean()
+
+class Wrong(nn.Module):
+    def forward(self, student, teacher, labels):
+        return student.logitz.mean()
+
+class Many(nn.Module):
+    def forward(self, student, teacher, labels):
+        return student.logits.mean(1)
+
+class Plain:
+    pass
+"""
+
+
+def test_adapters_need_no_taps_and_a_wrong_loss_is_told_by_its_term(mine: Path, zoo: Zoo) -> None:
+    (mine / "mine.py").write_text(MINE + ADAPTED)
+    command = ("--trust", "mine", "--device", "cpu")
+    taught = PERCEPTRON.replace("    criterion", "    teacher: {entry: digits-resnet8}\n    criterion")
+    (mine / "own.yaml").write_text(taught.replace("CrossEntropy", "mine.Projected"))
+    ended = zoo("train", "own.yaml", *command, "--out", "run")
+    assert ended.code == 0, ended.err
+    for name, said in (
+        ("Wrong", "the term 'ce': AttributeError: 'Observation' object has no attribute 'logitz'"),
+        ("Many", "the term 'ce' returns a tensor (50,), not a scalar tensor"),
+        ("Plain", "own.yaml:"),
+    ):
+        (mine / "own.yaml").write_text(PERCEPTRON.replace("CrossEntropy", f"mine.{name}"))
+        ended = zoo("train", "own.yaml", *command)
+        assert (ended.code, len(ended.lines)) == (2, 1), ended.err
+        assert said in ended.err
 
 
 def test_of_two_states_the_newest_that_can_be_read_is_taken(tmp_path: Path) -> None:

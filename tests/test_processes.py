@@ -12,6 +12,7 @@ from conftest import ROOT
 from safetensors.torch import load_file
 
 MINE = '''"""Digits, an odd number of them, and a perceptron without BatchNorm and dropout."""
+import os
 import torch
 from torch import nn
 from zoo.tasks import digits
@@ -27,8 +28,29 @@ def some() -> Task:
         metrics=("accuracy",), label_names=whole.label_names,
     )
 
+class Mortal(nn.Flatten):
+    """Kills the process DIE, RANK:CALL, at that forward of its training."""
+    calls = 0
+
+    def forward(self, x):
+        Mortal.calls += self.training
+        if os.environ.get("DIE") == f"{os.environ.get('RANK')}:{Mortal.calls}":
+            os.kill(os.getpid(), 9)
+        return super().forward(x)
+
+class Noted(nn.Dropout):
+    """Writes down one number of the generator in every step."""
+    def forward(self, x):
+        if self.training:
+            with open(f"drawn-{os.environ.get('RANK', 'alone')}", "a") as file:
+                file.write(f"{torch.rand(()).item()} ")
+        return super().forward(x)
+
+def dropping() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), Noted(0.5), nn.Linear(16, 10))
+
 def perceptron(*, width: int) -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Tanh(), nn.Linear(width, 10))
+    return nn.Sequential(Mortal(), nn.Linear(64, width), nn.Tanh(), nn.Linear(width, 10))
 '''
 RECIPE = """\
 name: shared
@@ -54,11 +76,11 @@ stages:
 """
 
 
-def zoo(folder: Path, *arguments: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
+def zoo(folder: Path, *arguments: str, processes: int = 1, **env: str) -> subprocess.CompletedProcess[str]:
     many = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
     command = [sys.executable, "-m", *(many if processes > 1 else []), "zoo", *arguments]
     environment = {**os.environ, "ZOO_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    environment["CUDA_VISIBLE_DEVICES"] = ""
+    environment |= {"CUDA_VISIBLE_DEVICES": "", **env}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
     )
@@ -83,13 +105,22 @@ def alone(folder: Path) -> Path:
     return folder / "alone"
 
 
-@pytest.mark.parametrize("options", [(), ("--micro-batch", "7")], ids=["whole batches", "accumulated"])
-def test_two_processes_train_what_one_does(folder: Path, alone: Path, options: tuple[str, ...]) -> None:
-    """301 rows in batches of 50: the last step has one row, and one process nothing."""
-    both = folder / "-".join(["both", *options])
-    done = zoo(folder, *TRAIN, *options, "--out", str(both), processes=2)
+@pytest.fixture(scope="module")
+def both(folder: Path) -> Path:
+    """What two processes make of it."""
+    done = zoo(folder, *TRAIN, "--out", "both", processes=2)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["results"][0]["n"] == 257  # one process prints
+    return folder / "both"
+
+
+@pytest.mark.parametrize("options", [(), ("--micro-batch", "7")], ids=["whole batches", "accumulated"])
+def test_two_processes_train_what_one_does(folder: Path, alone: Path, both: Path, options: tuple[str, ...]) -> None:
+    """301 rows in batches of 50: the last step has one row, and one process nothing."""
+    if options:
+        both = folder / "accumulated"
+        done = zoo(folder, *TRAIN, *options, "--out", str(both), processes=2)
+        assert done.returncode == 0, done.stderr
     ours, theirs = (load_file(run / "model.safetensors") for run in (alone, both))
     for key, value in ours.items():
         torch.testing.assert_close(theirs[key], value, rtol=0, atol=1e-6)
@@ -120,3 +151,27 @@ def test_batchnorm_ends_with_the_statistics_that_its_scores_are_of(folder: Path)
     alone = zoo(folder, "evaluate", "normed", "--as", recipe, "--device", "cpu", "--json")
     scored = json.loads(alone.stdout)["results"][0]["measured"]
     assert json.loads(done.stdout)["results"][0]["metrics"]["accuracy"] == scored
+
+
+def test_processes_of_which_one_is_killed_go_on_to_the_same_bits(folder: Path, both: Path) -> None:
+    command = (*TRAIN, "--save-every", "0", "--out", "killed")
+    killed = zoo(folder, *command, processes=2, DIE="1:20")
+    assert killed.returncode != 0
+    assert not (folder / "killed").exists()
+    again = zoo(folder, *command, processes=2)
+    assert again.returncode == 0, again.stderr
+    assert "going on after step" in again.stderr
+    for name in ("model.safetensors", "log.jsonl"):
+        assert (folder / "killed" / name).read_bytes() == (both / name).read_bytes()
+
+
+def test_no_two_processes_drop_out_the_same_units(folder: Path) -> None:
+    (folder / "dropping.yaml").write_text(
+        "name: dropping\ntask: mine.some\nmodel: mine.dropping\nstages:\n  - epochs: 1\n    batch_size: 50\n"
+        "    optimizer: {use: SGD, lr: 0.1}\n    criterion: {ce: {loss: CrossEntropy}}\n"
+    )
+    done = zoo(folder, "train", "dropping.yaml", "--trust", "mine", "--out", "dropping", processes=2)
+    assert done.returncode == 0, done.stderr
+    drawn = [(folder / f"drawn-{rank}").read_text().split() for rank in range(2)]
+    assert len(drawn[0]) == len(drawn[1]) == 7
+    assert not set(drawn[0]) & set(drawn[1])

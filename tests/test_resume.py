@@ -55,8 +55,8 @@ stages:
       large: {entry: digits-resnet14}
       small: {model: mine.dropping, trainable: ["*"]}
     criterion:
-      large: {loss: {use: KD, temperature: 4, alpha: 0.1}, teacher: large}
-      small: {loss: KL, teacher: small}
+      of_large: {loss: {use: KD, temperature: 4, alpha: 0.1}, teacher: large}
+      of_small: {loss: KL, teacher: small}
       own: {loss: CrossEntropy, student: small}
       hint: {loss: {use: Hint, student: "4", teacher: "fc:input"}, teacher: large}
     keep: [small]
@@ -65,10 +65,10 @@ stages:
     optimizer: {use: SGD, lr: 6.0, momentum: 0.9}
     schedule: {use: multistep, milestones: [0.3], gamma: 3}
     teachers:
-      small: {model: mine.dropping, trainable: ["5"]}
+      small: {model: mine.dropping}
     criterion:
       ce: {loss: {use: CrossEntropy, label_smoothing: 0.1}}
-      small: {loss: KL, teacher: small}
+      of_small: {loss: KL, teacher: small}
     selection: best
 """
 FORK = multiprocessing.get_context("forkserver")
@@ -124,7 +124,7 @@ def command(home: str, arguments: list[str], place: str, call: int, share: float
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
     patched = {
         "start": (Builder, "build"), "step": (harness.train, "gradients"), "saved": (harness.train, "_save"),
-        "stage": (harness.train, "_leave"), "entering": (harness.train, "_enter"),
+        "stage": (harness.train, "_leave"), "entering": (harness.train, "_made"),
         "evaluation": (harness.recording, "_result"), "selection": (harness.train, "_keep_the_best"),
         "swap": (Path, "replace"), "record": (Path, "write_text"),
     }  # fmt: skip

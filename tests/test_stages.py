@@ -15,17 +15,19 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import resnet34
 
+import harness.train
 from harness.environment import accelerator_on
 from harness.losses import CrossEntropy, Hint
 from harness.objective import Need, Objective, Place
 from harness.observation import observe
 from harness.stage import ActiveStage
-from harness.study import Setup, Study
+from harness.study import Setup, Study, trained_weights
 from harness.teacher import Cached, Live, kept
 from zoo import catalogue, weights
 from zoo.build import Builder
 from zoo.models import cifar_resnet
-from zoo.sources import fetch
+from zoo.recipe import STUDENT, load_recipe
+from zoo.sources import Sources
 from zoo.tasks import digits
 from zoo.tasks.base import Batch, TensorSplit
 
@@ -162,7 +164,7 @@ def test_two_objectives_of_one_model_alive_do_not_touch_each_other() -> None:
 
 def test_a_frozen_teachers_statistics_do_not_move_and_a_trained_ones_do(recipe_file: Write, tmp_path: Path) -> None:
     """torchdistill (1.0 on) leaves the teacher in train mode, so its BatchNorm drifts away from its weights."""
-    published = weights.read(fetch("embedded:digits-resnet14.safetensors").path)
+    published = weights.read(Sources().fetch("embedded:digits-resnet14.safetensors").path)
     stage = stage_of(recipe_file(DISTILLED))
     assert isinstance(stage.teachers, Live)
     teacher = stage.teachers.models["teacher"]
@@ -231,9 +233,10 @@ def test_what_is_kept_goes_on_where_it_ended(zoo: Zoo, recipe_file: Write) -> No
 def test_a_trained_teacher_lives_on_as_a_frozen_one(zoo: Zoo, recipe_file: Write) -> None:
     model = "{use: cifar_resnet, depth: 8, width: 8, num_classes: 10, in_channels: 1}"
     teacher = f"    teacher: {{model: {model}, trainable: [%s]}}\n"
+    frozen = f"    teacher: {{model: {model}}}\n"
     head = TINY[: TINY.index("    criterion")]
     one = head + teacher % '"*"' + "    criterion: {own: {loss: CrossEntropy, student: teacher}}\n    keep: [teacher]\n"
-    two = head[head.index("  - epochs") :] + teacher % "fc" + "    criterion: {kd: {loss: {use: KL, temperature: 2}}}\n"
+    two = head[head.index("  - epochs") :] + frozen + "    criterion: {kd: {loss: {use: KL, temperature: 2}}}\n"
     ended = zoo(
         "train",
         recipe_file(one.replace("epochs: 1", "epochs: 4") + two.replace("epochs: 1", "epochs: 6")),
@@ -304,7 +307,7 @@ def test_another_entrys_published_weights_teach(zoo: Zoo, recipe_file: Write) ->
 @pytest.fixture
 def teacher() -> nn.Module:
     model = cifar_resnet(depth=14, width=16, in_channels=1)
-    weights.load_into(model, fetch("embedded:digits-resnet14.safetensors").path)
+    weights.load_into(model, Sources().fetch("embedded:digits-resnet14.safetensors").path)
     return model
 
 
@@ -353,7 +356,7 @@ CHECKED = [
     ("    teacher: {run: digits-resnet9}\n", 12, "no entry 'digits-resnet9'; did you mean digits-resnet8"),
     ("    teacher: {run: tiny.yaml}\n", 12, "tiny <- tiny: an entry cannot be its own teacher's teacher"),
     ("    teacher: {seed: 1}\n", 12, "a teacher has one of the keys 'model', 'entry' and 'run'"),
-    ("    teacher: {model: digits}\n", 12, "teacher lacks the key 'weights'"),
+    ("    teacher: {model: {use: cifar_resnet, depth: 8}}\n", 12, "teacher lacks the key 'weights', and no earlier"),
     ("    selected_by: accuracy\n", 5, "'selected_on' and 'selected_by' go with 'selection: best'"),
 ]  # fmt: skip
 
@@ -472,10 +475,22 @@ def test_a_text_model_of_ours_loads_with_from_pretrained(zoo: Zoo, recipe_file: 
         catalogue.local(tmp_path / "tiny.yaml"),
         Setup(builder=Builder(), accelerator=accelerator_on("cpu"), runs=tmp_path),
     )
-    model = study.model_with(tmp_path / "run" / "model.safetensors").eval()
+    model = study.model_with(trained_weights(tmp_path / "run", "run:tiny:0")).eval()
     ids = study.tokenizer("Rose keeps the rose.", "Rose keeps the plant.", return_tensors="pt")
     with torch.no_grad():
         torch.testing.assert_close(observe(model, dict(ids)).logits, torch.tensor(logits), rtol=1e-5, atol=1e-5)
+
+
+def test_an_image_model_of_ours_loads_without_this_project(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:
+    assert zoo("train", recipe_file(), "--out", "run").code == 0
+    snippet = Path("run/README.md").read_text().split("```python\n")[1].split("```")[0]
+    shown = without_this_project(
+        f"import torch\n{snippet}\nprint(model.eval()(torch.ones(1, 1, 8, 8)).tolist()[0])", tmp_path / "run"
+    )
+    model = Builder().build(load_recipe(tmp_path / "tiny.yaml").model, "model")
+    weights.load_into(model, tmp_path / "run" / "model.safetensors")
+    with torch.no_grad():
+        assert json.loads(shown) == pytest.approx(model.eval()(torch.ones(1, 1, 8, 8)).tolist()[0], rel=1e-5)
 
 
 @pytest.fixture
@@ -509,9 +524,78 @@ def test_the_imagenet_experiment_is_a_third_of_torchdistills_and_runs(
     assert ended.code == 0, ended.err
     record = json.loads(Path("run/record.json").read_text())
     assert {split: data["rows"] for split, data in record["sources"]["data"].items()} == {"train": 8, "val": 8}
-    code = "from torchvision.models import resnet18\nmodel = resnet18(num_classes=1000)\n"
     snippet = Path("run/README.md").read_text().split("```python\n")[1].split("```")[0]
-    assert "torchvision.models.resnet18" in Path("run/README.md").read_text()
-    without_this_project(code + snippet, Path("run"))
+    assert "from torchvision.models import resnet18\n" in snippet
+    without_this_project(snippet, Path("run"))
     missing = zoo("train", recipe_file(text, ("~/datasets/ilsvrc2012", str(imagenet / "nowhere"))))
     assert (missing.code, len(missing.lines)) == (4, 1)
+
+
+LATE = TINY + TINY[TINY.index("  - epochs") :].replace("    criterion", "    trainable: [fcc]\n    criterion")
+
+
+def test_what_is_wrong_with_a_late_stage_is_told_before_the_first_is_trained(zoo: Zoo, recipe_file: Write) -> None:
+    ended = zoo("train", recipe_file(LATE), "--out", "run")
+    assert ended.code == 2
+    assert "there is nothing to train at 'fcc'; did you mean fc?" in ended.err
+    assert not list(Path().rglob("log.jsonl"))
+
+
+def test_later_stages_made_early_change_no_bit(zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = recipe_file(LATE.replace("fcc", "fc"))
+    assert zoo("train", path, "--out", "one").code == 0
+    monkeypatch.setattr(harness.train, "_rehearse", lambda run, student: None)
+    assert zoo("train", path, "--out", "two").code == 0
+    assert Path("one/model.safetensors").read_bytes() == Path("two/model.safetensors").read_bytes()
+
+
+def test_a_term_and_a_teacher_have_names_of_their_own_and_nothing_is_compared_with_itself(
+    zoo: Zoo, recipe_file: Write
+) -> None:
+    trained = "    teacher: {model: {use: cifar_resnet, depth: 8, in_channels: 1}, trainable: [fc]}\n    criterion:\n"
+    same = TINY.replace("    criterion:\n", trained).replace("ce: {loss", "teacher: {loss")
+    assert "cannot both be named 'teacher'" in zoo("check", recipe_file(same)).err
+    itself = TINY.replace("    criterion:\n", trained + "      back: {loss: KL, student: teacher}\n")
+    assert "KL compares with a teacher, and the stage has none for it" in zoo("check", recipe_file(itself)).err
+    itself = TINY.replace("    criterion:\n", trained + "      back: {loss: KL, student: teacher, teacher: teacher}\n")
+    assert "back: compares 'teacher' with itself" in zoo("check", recipe_file(itself)).err
+
+
+def test_a_tied_parameter_learns_where_any_of_its_names_does_and_is_saved(tmp_path: Path) -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(3, 3), nn.Linear(3, 3)
+            self.b.weight = self.a.weight
+
+    model = Tied()
+    objective = Objective({STUDENT: model}, {}, {})
+    objective.freeze({STUDENT: ["b"]})
+    assert model.b.weight.requires_grad
+    assert model.b.bias.requires_grad
+    assert not model.a.bias.requires_grad
+    groups = objective.parameter_groups({"b": {"lr": 1}})
+    assert [len(group["params"]) for group in groups] == [2]
+    weights.save(model, tmp_path / "tied.safetensors")
+    weights.load_into(Tied(), tmp_path / "tied.safetensors")
+
+
+MISTAKES = [
+    (("depth: 8", "depth: 9"), "depth must be 6n + 2"),
+    (("depth: 8", "depth: eight"), "depth must be a number, not 'eight'"),
+    (("lr: 0.1", "lr: 1e-3x"), "lr must be a number, not '1e-3x'"),
+    (("lr: 0.1", "lr: -1"), "Invalid learning rate: -1"),
+    (("warmup: 0.2", "warmup: 5"), "warmup must be a share"),
+    (("{use: SGD, lr: 0.1, momentum: 0.9}", "{use: LBFGS, lr: 0.1}"), "evaluates the loss several times a step"),
+    (("task: digits", "task: digits\nweights: embedded:digits-resnet15.safetensors"), "did you mean digits-resnet1"),
+    (("task: digits", "task: digits\nweights: mine.pt"), "'mine.pt' is not a source"),
+]
+
+
+@pytest.mark.parametrize(("replaced", "message"), MISTAKES, ids=[message[:20] for _, message in MISTAKES])
+def test_check_finds_what_would_refuse_its_arguments(
+    replaced: tuple[str, str], message: str, zoo: Zoo, recipe_file: Write
+) -> None:
+    ended = zoo("check", recipe_file(TINY, replaced))
+    assert ended.code == 2
+    assert message in ended.err

@@ -13,7 +13,9 @@ from leaderboard.table import reference_runs
 from zoo import catalogue, sources
 from zoo.build import Builder
 from zoo.catalogue import Entry
+from zoo.lock import FilePin, read_lock
 from zoo.recipe import Claim
+from zoo.sources import Sources
 
 EVIDENCE = ROOT / "leaderboard" / "records"
 ENTRIES = catalogue.entries()
@@ -47,7 +49,7 @@ def test_a_claim_of_retraining_is_what_the_ten_reference_runs_gave(entry: Entry)
 @pytest.mark.parametrize("entry", STARTER, ids=lambda entry: entry.name)
 def test_the_shipped_weights_are_those_of_the_recorded_run_that_the_claim_names(entry: Entry) -> None:
     assert entry.recipe.weights is not None
-    weights = sources.fetch(entry.recipe.weights)
+    weights = Sources().fetch(entry.recipe.weights)
     (record,) = [r for r in RECORDS if r.entry == entry.name and r.identity.seed == 1000]
     assert weights.sha256 == record.weights
     assert weights.path.stat().st_size < 2_000_000
@@ -68,11 +70,11 @@ def test_every_committed_record_passes_the_published_schema_and_is_of_a_clean_ch
 
 
 def test_the_lock_pins_exactly_what_is_shipped() -> None:
-    locked = sources.lock()["sources"]["embedded:"]["files"]
+    locked = read_lock().pins["embedded:"].files
     shipped = {path.name: path for path in (ROOT / "zoo" / "starter").iterdir()}
     assert locked.keys() == shipped.keys()
     for name, path in shipped.items():
-        assert locked[name] == {"sha256": sources.sha256(path), "size": path.stat().st_size}
+        assert locked[name] == FilePin(sha256=sources.sha256(path), size=path.stat().st_size)
 
 
 def test_the_suite_reproduces(zoo: Zoo, tmp_path: Path) -> None:

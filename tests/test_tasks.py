@@ -9,9 +9,10 @@ import torch
 from harness.environment import accelerator_on
 from harness.evaluate import evaluate
 from harness.metrics import accuracy
-from zoo import catalogue, sources, weights
+from zoo import catalogue, weights
 from zoo.build import Builder
 from zoo.config import Call
+from zoo.sources import Source, Sources
 from zoo.tasks import digits, entailment
 from zoo.tasks.base import Batch, Task, content_hash
 from zoo.tokenizers import wordpiece
@@ -19,7 +20,7 @@ from zoo.tokenizers import wordpiece
 grammar = importlib.import_module("zoo.tasks.entailment")
 DIGITS = {"test": "8258cfa354a04579", "train": "741da578a7102815"}
 PAIRS = {"test": "9f4dbbcc0493222e", "train": "b00b4f5ee83bd42a"}
-TOKENIZER = {"vocab": "embedded:entail-vocab.txt", "lowercase": False}
+TOKENIZER = {"vocab": Source(Sources(), "embedded:entail-vocab.txt"), "lowercase": False}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def test_the_data_are_the_pinned_rows(pairs: Task) -> None:
 
 def test_splits_share_no_row_and_labels_are_balanced(pairs: Task) -> None:
     train, test = pairs.load("train"), pairs.load("test")
-    assert not set(train.pairs) & set(test.pairs)  # type: ignore[attr-defined]
+    assert not set(train.texts) & set(test.texts)  # type: ignore[attr-defined]
     assert (len(train), len(test)) == (16000, 1200)
     assert torch.bincount(test.labels).tolist() == [400, 400, 400]
     digit_rows = [set(digits().load(name).rows()) for name in ("train", "test")]
@@ -92,7 +93,7 @@ def test_a_wrong_tokenizer_or_length_shows_in_the_score(fault: dict[str, object]
         task = builder.build(Call(use="entailment", args=length), "task", tokenizer=tokenizer)
         model = builder.build(recipe.model, "model")
         assert recipe.weights is not None
-        weights.load_into(model, sources.fetch(recipe.weights).path)
+        weights.load_into(model, Sources().fetch(recipe.weights).path)
         accelerator = accelerator_on("cpu")
         scores.append(
             evaluate(model, task, "test", {"accuracy": accuracy}, accelerator=accelerator).scores["accuracy"].value

@@ -39,7 +39,8 @@ def test_a_run_leaves_all_that_tells_what_it_was(zoo: Zoo, recipe_file: Write) -
     ended = zoo("train", path, "--out", "out", "--json")
     assert ended.code == 0
     assert sorted(file.name for file in Path("out").iterdir()) == [
-        "README.md", "log.jsonl", "model.safetensors", "predictions-test.npz", "recipe.yaml", "record.json",
+        "README.md", "cifar_resnet.py", "log.jsonl", "model.safetensors", "predictions-test.npz", "recipe.yaml",
+        "record.json",
     ]  # fmt: skip
     steps = [json.loads(line) for line in Path("out/log.jsonl").read_text().splitlines()]
     assert [step["step"] for step in steps] == list(range(1, math.ceil(899 / 64) + 1))

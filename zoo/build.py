@@ -7,15 +7,20 @@ allowed packages that unpickle or run code they are handed (`torch.load`, `evalu
 import functools
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from types import ModuleType
 from typing import Any
+
+import torch
+from torch import nn
 
 from zoo import catalogue
 from zoo.config import Call
 from zoo.errors import Problem, RecipeError, UsageError, ZooError, did_you_mean
 from zoo.recipe import Recipe, Stage, Teacher
+from zoo.sources import SCHEMES, Source, Sources
 
 ALLOWED = frozenset({"zoo", "harness", "torch", "torchvision", "transformers", "datasets", "evaluate"})
 RUNS_CODE = (
@@ -51,9 +56,11 @@ class _Refused(Exception):
 
 @dataclass(frozen=True)
 class Builder:
-    """Builds calls, importing from the allow-list and from the packages the user trusts."""
+    """Builds calls, importing from the allow-list and from the packages the user trusts; texts that name a source
+    become a `Source`."""
 
     trust: frozenset[str] = frozenset()
+    sources: Sources = field(default_factory=Sources)
 
     def target(self, call: Call, slot: str) -> Any:
         """What a call names, not yet called; raises RecipeError at the call's place."""
@@ -78,7 +85,9 @@ class Builder:
         return functools.partial(self.target(call, slot), **given)
 
     def check(self, recipe: Recipe) -> None:
-        """Look up every name and argument of a recipe; raises RecipeError with all that do not fit. Builds nothing."""
+        """Look up every name and argument of a recipe, and build what costs nothing: models without memory, losses,
+        optimisers, schedules. Nothing is downloaded. Raises RecipeError with all that do not fit.
+        """
         problems: list[Problem] = []
         for slot, call in calls(recipe):
             try:
@@ -90,7 +99,8 @@ class Builder:
                 problems += _argument_problems(call, target, supplied)
         if not problems:
             problems += [problem for stage in recipe.stages for problem in _stage_problems(self, stage)]
-            problems += [*_unused(recipe.stages), *_teachers_that_are_not(recipe)]
+            problems += [*_unused(recipe.stages), *_without_weights(recipe.stages), *_teachers_that_are_not(recipe)]
+            problems += [*_sources_that_are_not(self, recipe), *_not_to_be_built(self, recipe)]
         if problems:
             raise RecipeError(problems)
 
@@ -101,7 +111,7 @@ class Builder:
             return [self._argument(item, slot) for item in value]
         if isinstance(value, dict):
             return {key: self._argument(item, slot) for key, item in value.items()}
-        return value
+        return Source(self.sources, value) if isinstance(value, str) and value.startswith(SCHEMES) else value
 
     def _dotted(self, path: str) -> Any:
         package = path.split(".", maxsplit=1)[0]
@@ -185,9 +195,17 @@ def _argument_problems(call: Call, target: Any, supplied: tuple[str, ...]) -> It
         if key not in allowed and not takes_any:
             yield Problem(call.marks[key], f"{call.use} takes no argument {key!r}{did_you_mean(key, allowed)}")
     for p in parameters:
+        if p.name in call.args and isinstance(call.args[p.name], str) and _is_number(str(p.annotation)):
+            message = f"{call.use}: {p.name} must be a number, not {call.args[p.name]!r}"
+            yield Problem(call.marks[p.name], message)
         needed = p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
         if needed and p.name not in call.args and p.name not in supplied:
             yield Problem(call.mark, f"{call.use} lacks the argument {p.name!r}")
+
+
+def _is_number(annotation: str) -> bool:
+    """Whether an annotation admits numbers, and no text."""
+    return bool(re.search(r"\b(int|float)\b", annotation)) and not re.search(r"\b(str|Any)\b", annotation)
 
 
 def _slot(key: str, parent: str) -> str:
@@ -198,16 +216,67 @@ def _stage_problems(builder: Builder, stage: Stage) -> Iterator[Problem]:
     """Terms without the teacher they need, and settings that the optimiser does not take."""
     for name, term in stage.criterion.items():
         if stage.teacher_of(term) is None and getattr(builder.target(term.loss, "loss"), "needs_teacher", False):
-            several = ", ".join(stage.all_teachers)
-            lacks = f"{name} must say which: teacher: one of {several}" if several else "the stage has none"
+            several = ", ".join(teacher for teacher in stage.all_teachers if teacher != term.student)
+            lacks = f"{name} must say which: teacher: one of {several}" if several else "the stage has none for it"
             yield Problem(term.loss.mark, f"{term.loss.use} compares with a teacher, and {lacks}")
     optimizer = builder.target(stage.optimizer, "optimizer")
+    closure = inspect.signature(getattr(optimizer, "step", optimizer)).parameters.get("closure")
+    if closure is not None and closure.default is closure.empty:
+        yield Problem(
+            stage.optimizer.mark, f"{stage.optimizer.use} evaluates the loss several times a step, which is not done"
+        )
     settings = [name for name in inspect.signature(optimizer).parameters if name != "params"]
     for pattern, group in stage.groups.items():
         for key in group:
             if key not in settings:
                 message = f"{pattern}: {stage.optimizer.use} takes no argument {key!r}{did_you_mean(key, settings)}"
                 yield Problem(stage.marks.get("groups", stage.optimizer.mark), message)
+
+
+def _sources_that_are_not(builder: Builder, recipe: Recipe) -> Iterator[Problem]:
+    """Sources that are written wrongly, and embedded files that are not there; nothing is read."""
+    named = [(recipe.weights, recipe.marks.get("weights", recipe.task.mark))] if recipe.weights else []
+    for stage in recipe.stages:
+        teachers = stage.all_teachers.values()
+        named += [(t.weights, t.marks.get("weights", stage.optimizer.mark)) for t in teachers if t.weights]
+    for _, call in calls(recipe):
+        given = {key: value for key, value in call.args.items() if isinstance(value, str) and value.startswith(SCHEMES)}
+        named += [(value, call.marks[key]) for key, value in given.items()]
+    for source, at in named:
+        if said := builder.sources.problem(source):
+            yield Problem(at, said)
+
+
+def _not_to_be_built(builder: Builder, recipe: Recipe) -> Iterator[Problem]:
+    """What refuses its arguments when it is built."""
+    models = [recipe.model, *(t.model for s in recipe.stages for t in s.all_teachers.values() if t.model is not None)]
+    with torch.device("meta"):
+        for model in models:
+            if not _holds_source(model.args):
+                yield from _refused(builder, model, "model")
+    for stage in recipe.stages:
+        for term in stage.criterion.values():
+            yield from _refused(builder, term.loss, "loss")
+        yield from _refused(builder, stage.optimizer, "optimizer", [nn.Parameter(torch.zeros(1))])
+        if stage.schedule is not None and "progress" in _parameters(builder.target(stage.schedule, "schedule")):
+            yield from _refused(builder, stage.schedule, "schedule", 0.0, 100)
+
+
+def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
+
+
+def _holds_source(value: Any) -> bool:
+    if isinstance(value, Mapping | list):
+        return any(_holds_source(item) for item in (value.values() if isinstance(value, Mapping) else value))
+    return isinstance(value, str) and value.startswith(SCHEMES)
+
+
+def _refused(builder: Builder, call: Call, slot: str, *args: Any) -> Iterator[Problem]:
+    try:
+        builder.build(call, slot, *args)
+    except RecipeError as error:  # a model that computes as it is built says that it cannot without memory
+        yield from (problem for problem in error.problems if "meta" not in problem.message)
 
 
 def _unused(stages: tuple[Stage, ...]) -> Iterator[Problem]:
@@ -218,6 +287,17 @@ def _unused(stages: tuple[Stage, ...]) -> Iterator[Problem]:
             if name not in later:
                 message = f"{name!r} is kept, and no later stage has a term or teacher of that name"
                 yield Problem(stage.marks.get("keep", stage.optimizer.mark), message)
+
+
+def _without_weights(stages: tuple[Stage, ...]) -> Iterator[Problem]:
+    """Frozen teachers that have no weights, of their own or from an earlier stage."""
+    kept: set[str] = set()
+    for stage in stages:
+        for name, teacher in stage.all_teachers.items():
+            if teacher.model is not None and teacher.weights is None and not teacher.trainable and name not in kept:
+                message = f"{name} lacks the key 'weights', and no earlier stage keeps it"
+                yield Problem(teacher.marks.get("model", stage.optimizer.mark), message)
+        kept |= set(stage.keep)
 
 
 def _teachers_that_are_not(recipe: Recipe) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -66,6 +67,16 @@ Trust = Annotated[
 ]
 Records = Annotated[
     Path | None, typer.Option("--records", metavar="DIR", help="Where your runs are kept.", show_default=False)
+]
+Lock = Annotated[
+    Path | None,
+    typer.Option(
+        "--lock",
+        metavar="FILE",
+        envvar="ZOO_LOCK",
+        help="A lock in place of the project's, for a mirror.",
+        show_default=False,
+    ),
 ]
 
 In = Annotated[
@@ -134,7 +145,7 @@ def check(
 ) -> None:
     """Check recipes: keys, types, and every name and argument against what it names."""
     chosen = _chosen(patterns, suite, everything)
-    builder = _builder(trust)
+    builder = _builder(chosen, trust)
     found: list[dict[str, Any]] = []
     codes = []
     for entry in chosen:
@@ -178,14 +189,16 @@ def reproduce(
     device: Device = None,
     trust: Trust = None,
     records: Records = None,
+    lock: Lock = None,
     precision: In = "fp32",
     micro_batch: MicroBatch = None,
     save_every: SaveEvery = 300.0,
     as_json: Json = False,
 ) -> None:
     """Evaluate an entry's published weights, or train it again, and judge its claims one by one."""
-    setup = _setup(device, trust, records, precision, micro_batch, save_every)
-    outcomes = _outcomes(catalogue.select(entry), train, seeds, first_seed, setup)
+    chosen = catalogue.select(entry)
+    setup = _setup(chosen, device, trust, records, lock, precision, micro_batch, save_every)
+    outcomes = _outcomes(chosen, train, seeds, first_seed, setup)
     if as_json:
         _print_json(_verification(outcomes))
     for outcome in outcomes if not as_json else []:
@@ -208,6 +221,7 @@ def verify(
     device: Device = None,
     trust: Trust = None,
     records: Records = None,
+    lock: Lock = None,
     precision: In = "fp32",
     micro_batch: MicroBatch = None,
     save_every: SaveEvery = 300.0,
@@ -215,7 +229,7 @@ def verify(
 ) -> None:
     """Judge the claims of many entries: one line each and a summary."""
     chosen = _chosen(patterns, suite, everything)
-    setup = _setup(device, trust, records, precision, micro_batch, save_every)
+    setup = _setup(chosen, device, trust, records, lock, precision, micro_batch, save_every)
     outcomes = _outcomes(chosen, train, seeds, first_seed, setup)
     data = _verification(outcomes)
     if as_json:
@@ -239,6 +253,7 @@ def train(
     device: Device = None,
     trust: Trust = None,
     records: Records = None,
+    lock: Lock = None,
     precision: In = "fp32",
     micro_batch: MicroBatch = None,
     save_every: SaveEvery = 300.0,
@@ -255,8 +270,8 @@ def train(
     ):
         raise UsageError(f"{out} is there already and not empty; --out makes a new folder")
     entry = catalogue.one(recipe)
-    setup = _setup(device, trust, records, precision, micro_batch, save_every)
-    path, record = Study(entry, setup).retrain(seed, out)
+    setup = _setup([entry], device, trust, records, lock, precision, micro_batch, save_every)
+    path, record = Study(entry, setup).retrain(seed, out.resolve() if out else None)
     results: list[dict[str, Any]] = [
         {
             "split": result.split,
@@ -292,6 +307,7 @@ def evaluate(
     ] = None,
     device: Device = None,
     trust: Trust = None,
+    lock: Lock = None,
     precision: In = "fp32",
     as_json: Json = False,
 ) -> None:
@@ -300,7 +316,7 @@ def evaluate(
     from harness.study import Study
 
     chosen = catalogue.one(entry)
-    evaluations = evaluate_file(Study(chosen, _setup(device, trust, None, precision)), path, split)
+    evaluations = evaluate_file(Study(chosen, _setup([chosen], device, trust, None, lock, precision)), path, split)
     claimed = {(c.split, c.metric): c.value for c in reversed(chosen.recipe.claims) if c.of == "weights"}
     results: list[dict[str, Any]] = [
         {
@@ -401,18 +417,23 @@ def _readable(entries: list[catalogue.Entry]) -> tuple[list[catalogue.Entry], li
     return readable, broken
 
 
-def _builder(trust: list[str] | None) -> Any:
+def _builder(entries: Iterable[catalogue.Entry], trust: list[str] | None, lock: Path | None = None) -> Any:
     from zoo.build import Builder
+    from zoo.lock import read_lock
+    from zoo.progress import say
+    from zoo.sources import Sources
 
-    if trust:
-        sys.path.insert(0, str(Path.cwd()))  # a trusted module usually lies beside the user's recipe
-    return Builder(frozenset(trust or []))
+    if trust:  # a trusted module usually lies beside the user's recipe
+        sys.path[:0] = dict.fromkeys([*(str(e.path.parent.resolve()) for e in entries), str(Path.cwd())])
+    return Builder(frozenset(trust or []), Sources(lock=read_lock(lock), say=say))
 
 
 def _setup(
+    entries: Iterable[catalogue.Entry],
     device: str | None,
     trust: list[str] | None,
     records: Path | None,
+    lock: Path | None,
     precision: Precision = "fp32",
     micro_batch: int | None = None,
     save_every: float = 300.0,
@@ -426,14 +447,35 @@ def _setup(
     check_precision(accelerator.device, precision)
     options = Options(precision=precision, micro_batch=micro_batch, save_every=save_every)
     runs = places.runs(records)
-    setup = Setup(builder=_builder(trust), accelerator=accelerator, runs=runs, options=options)
+    setup = Setup(builder=_builder(entries, trust, lock), accelerator=accelerator, runs=runs, options=options)
     return replace(setup, show=progress, say=say) if accelerator.is_main_process else setup
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(version("zoo-reproduce"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Tell whether published weights, configurations and scores agree."""
 
 
 def _quiet_libraries() -> None:
     """Nothing is sent anywhere, and the libraries' own progress bars stay out of ours."""
-    for name in ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_EVALUATE_OFFLINE"):
+    for name in (
+        "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_EVALUATE_OFFLINE",
+        "DISABLE_SAFETENSORS_CONVERSION",
+    ):  # fmt: skip
         os.environ.setdefault(name, "1")
+    os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if "RANK" in os.environ:  # torch warns that parameters which may be left out by a stage never were
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

@@ -28,3 +28,9 @@ def runs(chosen: Path | None = None) -> Path:
         return Path(home).expanduser() / "runs"
     root = checkout()
     return root / "runs" if root else Path(user_data_path("zoo")) / "runs"
+
+
+def home() -> Path:
+    """A user's own files beside the runs: ZOO_HOME, else the user's data folder."""
+    chosen = os.environ.get("ZOO_HOME")
+    return Path(chosen).expanduser() if chosen else Path(user_data_path("zoo"))

@@ -1,12 +1,16 @@
-"""Progress on stderr: a bar with rate and time left; nothing where stderr is no terminal."""
+"""Progress on stderr: a bar with rate and time left; where stderr is no terminal, a line a minute."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+EVERY = 60.0
+"""Seconds between two lines."""
 
 
 class _Rate(ProgressColumn):
@@ -20,10 +24,26 @@ class _Rate(ProgressColumn):
 def progress(name: str) -> Iterator[Callable[[int, int], None]]:
     """A bar that the yielded function moves: call it with what is done and all there is to do."""
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _spoken(name)
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _spoken(name: str) -> Callable[[int, int], None]:
+    """Says where it stands, a minute after it said so last; what is done sooner needs no word."""
+    said = time.monotonic()
+
+    def move(done: int, total: int) -> None:
+        nonlocal said
+        if time.monotonic() - said >= EVERY:
+            said = time.monotonic()
+            say(f"{name}: {done} of {total}")
+
+    return move
 
 
 def say(message: str) -> None:

@@ -41,7 +41,7 @@ class Teacher:
     model: Call | None = None
     """Its architecture, a name in `zoo.models`."""
     weights: str | None = None
-    """The source of its weights; only a model that is trained from scratch here has none."""
+    """The source of its weights; none where it is trained from scratch here, or an earlier stage keeps it."""
     entry: str | None = None
     """Another entry, whose model and published weights it is."""
     run: str | None = None
@@ -57,8 +57,6 @@ class Teacher:
             raise ValueError("a teacher has one of the keys 'model', 'entry' and 'run'")
         if self.model is None and self.weights is not None:
             raise ValueError("'weights' goes with 'model'; an entry and a run have their own")
-        if self.model is not None and self.weights is None and not self.trainable:
-            raise ValueError("teacher lacks the key 'weights'")
         if self.seed < 0 or (self.seed and self.run is None):
             raise ValueError("'seed' goes with 'run' and is at least 0")
 
@@ -120,6 +118,8 @@ class Stage:
             raise ValueError("a stage has one 'teacher' or several 'teachers', not both")
         if STUDENT in self.teachers:
             raise ValueError("no teacher can be named 'student'")
+        if both := sorted(self.all_teachers.keys() & self.criterion.keys()):
+            raise ValueError(f"a term and a teacher cannot both be named {both[0]!r}: `keep` could not tell them apart")
         if any("." in name for name in (*self.criterion, *self.teachers)):
             raise ValueError("names of terms and teachers hold no dot")
         if self.selection == "last" and (self.selected_on or self.selected_by):
@@ -137,6 +137,8 @@ class Stage:
                 )
             if term.teacher is not None and term.teacher not in known:
                 raise ValueError(f"{name}: no teacher {term.teacher!r}{did_you_mean(term.teacher, known)}")
+            if term.teacher == term.student:
+                raise ValueError(f"{name}: compares {term.student!r} with itself")
         kept = [*self.criterion, *learn[1:]]
         for name in self.keep:
             if name not in kept:
@@ -148,8 +150,9 @@ class Stage:
         return {"teacher": self.teacher} if self.teacher is not None else dict(self.teachers)
 
     def teacher_of(self, term: Term) -> str | None:
-        """Which model stands in a term's teacher's place; None where it names none of several, or there is none."""
-        return term.teacher or (next(iter(self.all_teachers)) if len(self.all_teachers) == 1 else None)
+        """Which model stands in a term's teacher's place: the one it names, else the only other there is."""
+        others = [name for name in self.all_teachers if name != term.student]
+        return term.teacher or (others[0] if len(others) == 1 else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +216,7 @@ class Recipe:
     """How it is trained, in order."""
     claims: tuple[Claim, ...] = field(default=())
     """What is claimed of it."""
+    marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def digest(self) -> str:

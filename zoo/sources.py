@@ -1,56 +1,195 @@
 """Bytes by source, verified before anything reads them.
 
-embedded:FILE   a file of the starter suite, shipped in this package and pinned in `configs/zoo.lock`
-file:PATH       a file of your own; not pinned, its digest goes into the record
+embedded:FILE                          a file of the starter suite, shipped in this package and pinned in the lock
+file:PATH                              a file of your own; not pinned, its digest goes into the record
+hub:[datasets/]OWNER/NAME[@REVISION]   a repository of the Hugging Face Hub, at the commit that the lock pins
 """
 
 import hashlib
-import json
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from zoo import places
 from zoo.errors import IntegrityError, SourceError, UsageError, did_you_mean
+from zoo.hub import SCHEME, Hub, Listed, Repository
+from zoo.lock import FilePin, Lock, Pin, read_lock
 
-SCHEMES = ("embedded:", "file:")
+SCHEMES = ("embedded:", "file:", SCHEME)
+
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+"""In the order in which they are taken, after one whose digest is locked."""
+WANTS: Mapping[str, tuple[str, ...]] = {
+    "config": ("config.json",),
+    "tokenizer": (
+        "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+        "vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
+    ),
+    "data": ("README.md", "*.parquet", "*.csv", "*.tsv", "*.jsonl", "*.json"),
+}  # fmt: skip
+"""The files of a repository that are read for something, as patterns; any other want is the name of one file."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """A verified local file and the SHA-256 of what is in it."""
+    """What a source gave: a file, or the folder of a repository's snapshot, and the SHA-256 of each file read of it."""
 
     source: str
     path: Path
     sha256: str
+    """Of the file; of a repository's weights; else of the digests of its files."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Source and file -> SHA-256."""
+    weights: str | None = None
+    """The name of the weights in a folder."""
 
 
-def fetch(source: str) -> Fetched:
-    """The bytes of a source as a local file.
+@dataclass
+class Sources:
+    """Where bytes come from. What was verified once in a process is not verified again."""
 
-    Raises IntegrityError where they are not the locked ones, SourceError where they cannot be had, and UsageError for a
-    source that is written wrongly.
-    """
-    if source.startswith("embedded:"):
-        name = source.removeprefix("embedded:")
-        locked = lock()["sources"]["embedded:"]["files"]
-        if name not in locked:
-            raise UsageError(f"{source} is not in {places.configs() / 'zoo.lock'}{did_you_mean(name, list(locked))}")
-        return _verified(source, places.PACKAGE / "starter" / name, locked[name])
-    if source.startswith("file:"):
-        path = Path(source.removeprefix("file:")).expanduser()
-        return Fetched(source, path, sha256(path))
-    raise UsageError(f"{source!r} is not a source; write {' or '.join(f'{scheme}NAME' for scheme in SCHEMES)}")
+    lock: Lock = field(default_factory=read_lock)
+    hub: Hub = field(default_factory=Hub)
+    say: Callable[[str], None] = lambda message: None
+    fetched: dict[tuple[str, str], Fetched] = field(default_factory=dict)
+
+    def fetch(self, source: str, want: str = "weights") -> Fetched:
+        """The bytes of a source as local files; of a repository those for `want`: weights, or one of `WANTS`.
+
+        `data/NAME` wants the data of one configuration, and any other want is the name of one file. Raises
+        IntegrityError where bytes are not the expected ones, SourceError where they cannot be had, and UsageError for a
+        source that is written wrongly.
+        """
+        if (source, want) not in self.fetched:
+            self.fetched[source, want] = self._fetch(source, want)
+        return self.fetched[source, want]
+
+    def problem(self, source: str) -> str | None:
+        """What is wrong with a source as it is written; asks nobody, and reads no file."""
+        if source.startswith("embedded:"):
+            name, locked = source.removeprefix("embedded:"), list(self.lock.pins["embedded:"].files)
+            return None if name in locked else f"{source} is not in {self.lock.path}{did_you_mean(name, locked)}"
+        if source.startswith(SCHEME):
+            try:
+                Repository.parse(source)
+            except UsageError as error:
+                return str(error)
+        if not source.startswith(SCHEMES):
+            return f"{source!r} is not a source; write {' or '.join(f'{scheme}NAME' for scheme in SCHEMES)}"
+        return None
+
+    def _fetch(self, source: str, want: str) -> Fetched:
+        if said := self.problem(source):
+            raise UsageError(said)
+        if source.startswith("embedded:"):
+            name = source.removeprefix("embedded:")
+            path = places.PACKAGE / "starter" / name
+            found = _checked(path, self.lock.pins["embedded:"].files[name])
+            return Fetched(source, path, found, {source: found})
+        if source.startswith("file:"):
+            path = Path(source.removeprefix("file:")).expanduser()
+            found = sha256(path)
+            return Fetched(source, path, found, {source: found})
+        return self._repository(source, want)
+
+    def _repository(self, source: str, want: str) -> Fetched:
+        """The files of a repository for `want`, of the pinned commit, each verified; what is new is pinned.
+
+        What is pinned and in the cache needs no request.
+        """
+        repo, known = Repository.parse(source), self.lock.pin(source, self.hub.endpoint)
+        revision = known.revision or self.hub.commit(repo)
+        listing: Mapping[str, Listed] = {}
+        names = known.wants.get(want, ())
+        if not names or not all(name in known.files for name in names):
+            listing = self.hub.listing(repo, revision)
+            names = chosen(want, list(listing), known.files, f"{repo.name} at {revision[:7]}")
+        paths, seen = {}, {}
+        for name in names:
+            paths[name], seen[name] = self._verified(repo, revision, name, known.files.get(name), listing.get(name))
+        self.hub.sweep(repo)
+        self._pin(source, known, Pin(revision=revision, files=seen, wants={want: names}))
+        digests = {f"{source}/{name}": str(pin.sha256) for name, pin in seen.items()}
+        weights = next((name for name in names if name in WEIGHTS), None) if want == "weights" else None
+        whole = (
+            digests[f"{source}/{weights}"]
+            if weights
+            else hashlib.sha256(str(sorted(digests.items())).encode()).hexdigest()
+        )
+        root = paths[names[0]].parents[names[0].count("/")]
+        return Fetched(source, root, whole, digests, weights)
+
+    def _verified(
+        self, repo: Repository, commit: str, name: str, pin: FilePin | None, listed: Listed | None
+    ) -> tuple[Path, FilePin]:
+        """A file that is what its pin and the listing say, and its pin; one that is not is downloaded once more."""
+        faults = []
+        for _ in range(2):
+            path = self.hub.cached(repo, commit, name) or self.hub.download(repo, commit, name)
+            found, size = sha256(path), path.stat().st_size
+            fault = (pin.refuses(found, size) if pin else None) or (_differs(path, found, listed) if listed else None)
+            if fault is None:
+                return path, FilePin(sha256=found, size=size)
+            faults.append(f"{repo.name}: {name}: expected {fault}, found sha256 {found}, {size:,} bytes")
+            if self.hub.offline:
+                break
+            self.hub.forget(path)
+        raise IntegrityError(faults[-1])
+
+    def _pin(self, source: str, known: Pin, seen: Pin) -> None:
+        """Keep what the lock does not say, and tell of files that are trusted for the first time."""
+        new = [name for name, pin in seen.files.items() if known.files.get(name, FilePin()).sha256 != pin.sha256]
+        if new or known.revision is None or not seen.wants.items() <= known.wants.items():
+            self.lock.trust(source, self.hub.endpoint, seen.over(known))
+        fixed = [name for name in new if known.files.get(name, FilePin()).etag_sha256 is None]
+        if fixed or known.revision is None:
+            commit = f"at {seen.revision[:12]}" if seen.revision else ""
+            self.say(f"{source} {commit}: trusted on first use: {', '.join(fixed) or 'its commit'}")
 
 
-def lock() -> dict[str, Any]:
-    """The committed lock: size and SHA-256 of every file that shipped recipes name."""
-    path = places.configs() / "zoo.lock"
-    try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise IntegrityError(f"{path}: the lock cannot be read: {error}") from None
-    return data
+@dataclass(frozen=True)
+class Source:
+    """A source as an argument of what a recipe names: fetched when it is needed."""
+
+    sources: Sources
+    name: str
+
+    def fetch(self, want: str = "weights") -> Fetched:
+        """See `Sources.fetch`."""
+        return self.sources.fetch(self.name, want)
+
+
+def chosen(want: str, names: list[str], locked: Mapping[str, FilePin], at: str) -> tuple[str, ...]:
+    """The names of a repository's files that are read for `want`; raises SourceError where it lacks what is needed."""
+    if want == "weights":
+        pinned = [name for name in WEIGHTS if name in locked]
+        shards = [name for name in names if fnmatchcase(name, "model-*-of-*.safetensors")]
+        weights = next((name for name in (*pinned, *WEIGHTS) if name in names), None)
+        if weights is None and not shards:
+            raise SourceError(f"{at} has neither {' nor '.join(WEIGHTS)}; it has {', '.join(sorted(names)[:12])}")
+        found = [weights] if weights else ["model.safetensors.index.json", *shards]
+        wanted = ["config.json", *found]
+    elif want.startswith("data/"):
+        folder = want.removeprefix("data/")
+        wanted = [name for name in names if name == "README.md" or _is_data(name, f"{folder}/")]
+        if not any(name != "README.md" for name in wanted):
+            folders = sorted({name.split("/")[0] for name in names if "/" in name})
+            raise SourceError(f"{at} has no data {folder!r}{did_you_mean(folder, folders)}")
+    elif want in WANTS:
+        wanted = [name for name in names if any(fnmatchcase(name, pattern) for pattern in WANTS[want])]
+        if not wanted:
+            raise SourceError(f"{at} has no {want}: it has {', '.join(sorted(names)[:12])}")
+    else:
+        wanted = [want]
+    for name in wanted:
+        if name not in names:
+            raise SourceError(f"{at} has no file {name!r}; it has {', '.join(sorted(names)[:12])}")
+    return tuple(sorted(wanted))
+
+
+def _is_data(name: str, folder: str) -> bool:
+    return name.startswith(folder) and any(fnmatchcase(name, pattern) for pattern in WANTS["data"])
 
 
 def sha256(path: Path) -> str:
@@ -62,8 +201,17 @@ def sha256(path: Path) -> str:
         raise SourceError(f"{path}: {error.strerror or error}") from None
 
 
-def _verified(source: str, path: Path, locked: dict[str, Any]) -> Fetched:
+def _checked(path: Path, pin: FilePin) -> str:
     found = sha256(path)
-    if found != locked["sha256"]:
-        raise IntegrityError(f"{path}: expected sha256 {locked['sha256']}, found {found}")
-    return Fetched(source, path, found)
+    if found != pin.sha256:
+        raise IntegrityError(f"{path}: expected sha256 {pin.sha256}, found {found}")
+    return found
+
+
+def _differs(path: Path, found: str, listed: Listed) -> str | None:
+    """What the Hub's listing says a file is, where it is not; small files are listed by git's SHA-1 alone."""
+    if listed.sha256 is not None:
+        return None if found == listed.sha256 else f"sha256 {listed.sha256}, as the Hub lists it"
+    data = path.read_bytes()
+    blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    return None if blob == listed.git_sha1 else f"git sha1 {listed.git_sha1}, as the Hub lists it"

@@ -1,10 +1,24 @@
 """Tokenizers that a recipe can name."""
 
-from transformers import BertTokenizer
+from pathlib import Path
+from typing import Any
 
-from zoo import sources
+from transformers import AutoTokenizer, BertTokenizer
+
+from zoo.errors import IntegrityError
+from zoo.sources import Source
 
 
-def wordpiece(*, vocab: str, lowercase: bool = True) -> BertTokenizer:
+def wordpiece(*, vocab: Source, lowercase: bool = True) -> BertTokenizer:
     """BERT's WordPiece tokenizer over the vocabulary file at source `vocab`; cased where `lowercase` is false."""
-    return BertTokenizer(vocab=str(sources.fetch(vocab).path), do_lower_case=lowercase)
+    return BertTokenizer(vocab=str(vocab.fetch().path), do_lower_case=lowercase)
+
+
+def published(*, of: Source) -> Any:
+    """The tokenizer that is published in the repository `of`."""
+    fetched = of.fetch("tokenizer")
+    try:
+        return AutoTokenizer.from_pretrained(Path(fetched.path), trust_remote_code=False)
+    except Exception as error:  # every tokenizer raises errors of its own for a damaged file
+        said = (str(error).splitlines() or [""])[0]
+        raise IntegrityError(f"{fetched.path}: no tokenizer can be loaded: {type(error).__name__}: {said}") from error

@@ -8,13 +8,17 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from zoo.build import Builder
+from zoo.config import Call
 from zoo.errors import UsageError
+from zoo.models.sequence_classifier import published_classifier
+from zoo.sources import Fetched
 
 
 def save(model: nn.Module, path: Path) -> None:
     """Write the model's state dict as safetensors."""
-    # not `save_file`: it makes files that only their owner can read
-    path.write_bytes(to_bytes({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}))
+    # not `save_file`: it makes files that only their owner can read; copies, because it refuses tensors that are shared
+    path.write_bytes(to_bytes({name: value.detach().cpu().clone() for name, value in model.state_dict().items()}))
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -30,6 +34,20 @@ def read(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UsageError(f"{path}: not a state dict of tensors")
     return state
+
+
+def load_model(call: Call, fetched: Fetched, builder: Builder) -> nn.Module:
+    """The model that a recipe names, with weights.
+
+    A repository's, and those of a folder of transformers, come with their own configuration and are loaded as they are;
+    for any other the model is built, and the file loaded into it.
+    """
+    if fetched.weights is not None:
+        published: nn.Module = published_classifier(fetched.path, fetched.weights, call.args)
+        return published
+    model: nn.Module = builder.build(call, "model")
+    load_into(model, fetched.path)
+    return model
 
 
 def load_into(model: nn.Module, path: Path) -> None:

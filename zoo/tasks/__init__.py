@@ -2,6 +2,8 @@
 
 from zoo.tasks.digits import digits
 from zoo.tasks.entailment import entailment
+from zoo.tasks.glue import glue
 from zoo.tasks.image_folder import image_folder
+from zoo.tasks.text_classification import text_classification
 
-__all__ = ["digits", "entailment", "image_folder"]
+__all__ = ["digits", "entailment", "glue", "image_folder", "text_classification"]

@@ -1,12 +1,13 @@
 """What a task is: splits of examples, how they are batched, and how predictions are read off logits.
 
 A task is a frozen value that reads nothing until `load` is called. Two kinds of split cover what is in memory: tensors
-(images, features) and pairs of texts. Anything else need only offer the same four members.
+(images, features) and texts. Anything else need only offer the same four members.
 """
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from zoo.errors import UsageError
 
 Inputs = Tensor | dict[str, Tensor]
+Kind = Literal["classification", "multilabel", "regression"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +24,8 @@ class Batch:
     """Some examples of a split.
 
     `inputs` is what the model is called with: one tensor `(B, ...)`, or keyword arguments of tensors `(B, ...)`.
-    `labels` is `(B,)`: int64 classes or float32 targets. `ids` is `(B,)` int64, the positions in the split.
+    `labels` is `(B,)`: int64 classes or float32 targets; or `(B, C)`, float32, one for each class that a row has. `ids`
+    is `(B,)` int64, the positions in the split.
     """
 
     inputs: Inputs
@@ -47,7 +50,7 @@ class Split(Protocol):
 
     @property
     def labels(self) -> Tensor:
-        """Labels of all rows, `(N,)`."""
+        """Labels of all rows, `(N,)` or `(N, C)`."""
         ...
 
     def __len__(self) -> int: ...
@@ -73,7 +76,7 @@ class Task:
     splits: Mapping[str, Callable[[], Split]]
     scored: tuple[str, ...]
     metrics: tuple[str, ...]
-    kind: Literal["classification", "regression"] = "classification"
+    kind: Kind = "classification"
     label_names: tuple[str, ...] = ()
     loaded: dict[str, Split] = field(default_factory=dict, compare=False, repr=False)
 
@@ -86,7 +89,12 @@ class Task:
         return self.loaded[split]
 
     def predict(self, logits: Tensor) -> Tensor:
-        """Predictions `(N,)` from logits `(N, C)`: the largest class, or the one value of a regression."""
+        """Predictions `(N,)` from logits `(N, C)`: the largest class, or the one value of a regression.
+
+        Of several labels `(N, C)`: those whose logits are above zero, that is whose probability is above one half.
+        """
+        if self.kind == "multilabel":
+            return (logits > 0).long()
         return logits.argmax(dim=-1) if self.kind == "classification" else logits.squeeze(-1)
 
 
@@ -110,23 +118,29 @@ class TensorSplit:
             yield row.contiguous().numpy().tobytes() + label.numpy().tobytes()
 
 
-class TextPairSplit:
-    """Pairs of texts, tokenised once and padded batch by batch to their longest row.
+class TextSplit:
+    """One text or a pair of texts a row, tokenised once and padded batch by batch to their longest row.
 
-    `tokenizer` is a transformers tokenizer; pairs longer than `max_length` tokens are cut, the longer text first.
+    `tokenizer` is a transformers tokenizer; rows longer than `max_length` tokens are cut, the longer text of a pair
+    first. `labels` is `(N,)`, or `(N, C)` where a row has any number of C classes.
     """
 
     fixed = True
 
     def __init__(
-        self, pairs: Sequence[tuple[str, str]], labels: Tensor, *, tokenizer: Any, max_length: int = 128
+        self, texts: Sequence[tuple[str, ...]], labels: Tensor, *, tokenizer: Any, max_length: int = 128
     ) -> None:
-        self.pairs, self.labels, self.tokenizer = pairs, labels, tokenizer
-        first, second = [a for a, _ in pairs], [b for _, b in pairs]
-        self.encoded = tokenizer(first, second, truncation="longest_first", max_length=max_length)
+        self.texts, self.labels, self.tokenizer, self.max_length = texts, labels, tokenizer, max_length
+
+    @cached_property
+    def encoded(self) -> Mapping[str, Sequence[Sequence[int]]]:
+        """What the tokenizer makes of all rows, when it is first needed."""
+        columns = [list(column) for column in zip(*self.texts, strict=True)]
+        encoded: Mapping[str, Any] = self.tokenizer(*columns, truncation="longest_first", max_length=self.max_length)
+        return encoded
 
     def __len__(self) -> int:
-        return len(self.pairs)
+        return len(self.texts)
 
     def batch(self, indices: Sequence[int]) -> Batch:
         rows = {name: [values[i] for i in indices] for name, values in self.encoded.items()}
@@ -135,8 +149,8 @@ class TextPairSplit:
         return Batch(inputs=inputs, labels=self.labels[at], ids=at)
 
     def rows(self) -> Iterator[bytes]:
-        for (first, second), label in zip(self.pairs, self.labels.tolist(), strict=True):
-            yield f"{first}\t{second}\t{label}".encode()
+        for texts, label in zip(self.texts, self.labels.tolist(), strict=True):
+            yield "\t".join([*texts, str(label)]).encode()
 
 
 def content_hash(split: Split) -> str:

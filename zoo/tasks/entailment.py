@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 
-from zoo.tasks.base import Split, Task, TextPairSplit
+from zoo.tasks.base import Split, Task, TextSplit
 
 LABELS = ("entailment", "neutral", "contradiction")
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
@@ -60,7 +60,7 @@ def entailment(*, tokenizer: Any, max_length: int = 128) -> Task:
 
     def split(name: str) -> Split:
         pairs, labels = _generated()[name]
-        return TextPairSplit(pairs, torch.tensor(labels), tokenizer=tokenizer, max_length=max_length)
+        return TextSplit(pairs, torch.tensor(labels), tokenizer=tokenizer, max_length=max_length)
 
     return Task(
         name="entailment",

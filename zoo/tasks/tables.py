@@ -1,0 +1,120 @@
+"""Tables of examples, read by the library `datasets`: what a data set's own card says of columns and labels is kept."""
+
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+from huggingface_hub import DatasetCard, DatasetCardData
+
+from zoo.errors import SourceError, UsageError, did_you_mean
+
+READERS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of equal length, and the names of the classes of those that hold classes."""
+
+    columns: Mapping[str, list[Any]]
+    classes: Mapping[str, tuple[str, ...]]
+
+    def column(self, name: str) -> list[Any]:
+        """Raises UsageError for one that is not there."""
+        if name not in self.columns:
+            raise UsageError(f"the data have no column {name!r}{did_you_mean(name, list(self.columns))}")
+        return self.columns[name]
+
+    def texts(self, names: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """The rows of some columns of texts; raises UsageError, naming the row, for what is none."""
+        columns = [self.column(name) for name in names]
+        for name, column in zip(names, columns, strict=True):
+            row = next((row for row, value in enumerate(column) if not isinstance(value, str)), None)
+            if row is not None:
+                raise UsageError(f"column {name!r}, row {row}: {column[row]!r} is no text")
+        return list(zip(*columns, strict=True))
+
+
+def read_repository(folder: Path, config: str | None, split: str) -> Table:
+    """A split of a data set's verified snapshot, as its card lays it out; nothing is downloaded, no script is run.
+
+    Without a card that tells, the files of a split are those with its name. Raises UsageError for a split that is not
+    there, SourceError for files that cannot be read.
+    """
+    card = _card(folder)
+    files = _files(card, folder, config)
+    if split not in files:
+        raise UsageError(f"the data have no split {split!r}{did_you_mean(split, list(files))}")
+    tables = [read_file(path) for path in files[split]]
+    columns = {name: [value for table in tables for value in table.column(name)] for name in tables[0].columns}
+    declared = datasets.info.DatasetInfosDict.from_dataset_card_data(card)
+    info = declared.get(config or "default") or (next(iter(declared.values())) if len(declared) == 1 else None)
+    return Table(columns, {**tables[0].classes, **_classes(info.features if info else None)})
+
+
+def _card(folder: Path) -> DatasetCardData:
+    try:
+        found: DatasetCardData = DatasetCard.load(folder / "README.md", ignore_metadata_errors=True).data
+    except (OSError, ValueError):
+        return DatasetCardData()
+    return found
+
+
+def _files(card: DatasetCardData, folder: Path, config: str | None) -> dict[str, list[Path]]:
+    """The files of every split."""
+    told = {one["config_name"]: one.get("data_files") for one in getattr(card, "configs", None) or []}
+    found = told.get(config) if config else next(iter(told.values()), None)
+    if isinstance(found, list) and all(isinstance(one, dict) for one in found):
+        patterns = {one["split"]: one["path"] if isinstance(one["path"], list) else [one["path"]] for one in found}
+        files = {
+            name: sorted(path for one in several for path in folder.glob(one)) for name, several in patterns.items()
+        }
+        return {name: paths for name, paths in files.items() if paths}
+    named: dict[str, list[Path]] = {}
+    for path in sorted((folder / config if config else folder).rglob("*")):
+        if path.suffix in READERS:
+            named.setdefault(re.split(r"[-.]", path.name)[0], []).append(path)
+    return named
+
+
+def read_file(path: Path) -> Table:
+    """A file of comma- or tab-separated values, JSON lines or parquet. Raises SourceError where it cannot be read."""
+    reader = READERS.get(path.suffix)
+    if reader is None:
+        raise UsageError(f"{path}: data end with {', '.join(READERS)}, not {path.suffix!r}")
+    if not path.is_file():
+        raise SourceError(f"{path}: no such file")
+    # a text such as "None" or "NA" is a text
+    options: dict[str, Any] = (
+        {"keep_default_na": False, "sep": "\t" if path.suffix == ".tsv" else ","} if reader == "csv" else {}
+    )
+    with tempfile.TemporaryDirectory() as cache:
+        try:
+            return _table(
+                datasets.load_dataset(
+                    reader, data_files=str(path), split="train", streaming=True, cache_dir=cache, **options
+                )
+            )
+        except Exception as error:  # readers of every format raise errors of their own
+            raise _unreadable(path, error) from error
+
+
+def _table(rows: Any) -> Table:
+    parts = [part.to_pydict() for part in rows.with_format("arrow").iter(batch_size=10_000)]
+    names = list(parts[0]) if parts else []
+    columns = {name: [value for part in parts for value in part[name]] for name in names}
+    return Table(columns, _classes(rows.features))
+
+
+def _classes(features: Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:
+    """The names of classes that columns, or the lists in them, hold."""
+    inner = {name: getattr(feature, "feature", feature) for name, feature in (features or {}).items()}
+    return {name: tuple(one.names) for name, one in inner.items() if isinstance(one, datasets.ClassLabel)}
+
+
+def _unreadable(path: Path, error: Exception) -> SourceError:
+    said = (str(error).splitlines() or [""])[0]
+    return SourceError(f"{path}: cannot be read as data: {type(error).__name__}: {said}")
