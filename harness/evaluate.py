@@ -20,7 +20,7 @@ from harness.sweep import sweep
 from zoo.build import Builder
 from zoo.config import Call
 from zoo.recipe import Precision, Recipe
-from zoo.tasks.base import Batch, Task
+from zoo.tasks.base import Batch, Split, Task
 
 LARGE = 2_000_000
 """Above this many logits only predictions and margins are kept."""
@@ -54,7 +54,6 @@ class Evaluation:
         return buffer.getvalue()
 
 
-@torch.no_grad()  # not inference_mode: a model that is scored as it learns may cache tensors for its next step
 def evaluate(
     model: nn.Module,
     task: Task,
@@ -67,16 +66,29 @@ def evaluate(
 ) -> Evaluation:
     """Run the model over the split in its order, in `eval()`, and score it; every process gets the whole of it."""
     split = task.load(split_name)
+    outputs = outputs_of(model, split, accelerator=accelerator, precision=precision, progress=progress)
+    arrays = {"predictions": task.predict(outputs).numpy(), "labels": split.labels.numpy()}
+    arrays |= {"logits": outputs.numpy()} if outputs.numel() <= LARGE else {"margins": _margins(outputs)}
+    return score(split_name, arrays, metrics)
+
+
+@torch.no_grad()  # not inference_mode: a model that is scored as it learns may cache tensors for its next step
+def outputs_of(
+    model: nn.Module,
+    split: Split,
+    *,
+    accelerator: Accelerator,
+    precision: Precision = "fp32",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Tensor:
+    """The model's logits `(N, C)` on all rows of a split, in `eval()`."""
     model.to(accelerator.device).eval()
 
     def logits(batch: Batch) -> Tensor:
         with autocast(accelerator.device, precision):
             return observe(model, batch.inputs).logits.float().cpu()
 
-    outputs = torch.cat(sweep(split, logits, accelerator, progress))
-    arrays = {"predictions": task.predict(outputs).numpy(), "labels": split.labels.numpy()}
-    arrays |= {"logits": outputs.numpy()} if outputs.numel() <= LARGE else {"margins": _margins(outputs)}
-    return score(split_name, arrays, metrics)
+    return torch.cat(sweep(split, logits, accelerator, progress))
 
 
 def score(split_name: str, arrays: Mapping[str, Array], metrics: Mapping[str, Metric]) -> Evaluation:

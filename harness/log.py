@@ -4,6 +4,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -54,9 +55,10 @@ class Log:
         self._line({"step": self.step, "rate": rate, "losses": told})
         return bool(ask)
 
-    def epoch(self, epoch: int, split: str, metric: str, value: float) -> None:
-        """Log the score of an epoch."""
-        self._line({"step": self.step, "epoch": epoch, "split": split, metric: value if math.isfinite(value) else None})
+    def epoch(self, epoch: int, split: str, scores: Mapping[str, float]) -> None:
+        """Log the scores of an epoch, by metric."""
+        told = {metric: value if math.isfinite(value) else None for metric, value in scores.items()}
+        self._line({"step": self.step, "epoch": epoch, "split": split, **told})
 
     def flushed(self) -> int:
         """Bring all lines to the disk; their length in bytes."""

@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,8 @@ from zoo.errors import IntegrityError, SourceError, UsageError
 from zoo.sources import sha256
 
 SCHEMA = 1
+ADDED = ("published", "provenance", "findings")
+"""Fields that are left out where there is nothing to tell."""
 FILE = "record.json"
 Mode = Literal["weights", "retrain"]
 FIRST_REFERENCE_SEED = 1000
@@ -73,12 +75,19 @@ class Record:
     environment: Mapping[str, Any]
     cost: Mapping[str, float]
     created: str
+    published: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Scores that files beside the weights hold, as they are written there: file -> metric -> value."""
+    provenance: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Repository -> the commit that was read, and what pins it: the lock, or this machine since its first use."""
+    findings: tuple[str, ...] = ()
+    """What was noticed that a reader of the scores should know."""
 
     def to_json(self) -> str:
         """The record as the text of its file."""
         identity = asdict(self.identity)
         data = {"schema": SCHEMA, "key": self.identity.key, **identity, **asdict(self)}
         del data["identity"]
+        data = {name: value for name, value in data.items() if value or name not in ADDED}
         return json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
     def result(self, split: str, selection: str | None = None) -> Result | None:
@@ -106,7 +115,9 @@ def read_record(path: Path) -> Record:
     if identity.key != data["key"]:
         raise IntegrityError(f"{path}: the key is {data['key']}, that of its content {identity.key}")
     rest = {name: data[name] for name in ("entry", "suite", "recipe", "weights", "environment", "cost", "created")}
-    return Record(identity=identity, results=tuple(Result(**result) for result in data["results"]), **rest)
+    told = {name: data[name] for name in ("published", "provenance") if name in data}
+    told["findings"] = tuple(data.get("findings", ()))
+    return Record(identity=identity, results=tuple(Result(**result) for result in data["results"]), **rest, **told)
 
 
 def verify_files(path: Path, record: Record) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from harness.environment import deterministic, environment, peak_memory
 from harness.evaluate import Evaluation
 from harness.export import CARD, model_card
+from harness.label_order import findings
 from harness.once import alone
 from harness.record import FILE, Identity, Record, Result, new_folder, read_record, verify_files
 from zoo.catalogue import Entry
@@ -35,6 +36,8 @@ class Made:
     selection: Selection = "last"
     last: Mapping[str, Tensor] | None = None
     """The last epoch's state dict, where the model is of the best one."""
+    published: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Scores that files beside the weights hold."""
     seconds: float = 0.0
     """What was spent on it before this process."""
     environment: Mapping[str, Any] = field(default_factory=dict)
@@ -52,6 +55,10 @@ class Recording:
     accelerator: Accelerator
     say: Callable[[str], None]
     evaluations: Callable[[nn.Module], Iterable[Evaluation]]
+    label_names: tuple[str, ...] = ()
+    """The classes of the task, in its order."""
+    provenance: Callable[[], Mapping[str, Mapping[str, str]]] = dict
+    """Which commits of repositories were read."""
 
 
 def recorded(run: Recording, make: Callable[[Path, Path], Made]) -> tuple[Path, Record]:
@@ -87,7 +94,8 @@ def _make(run: Recording, make: Callable[[Path, Path], Made]) -> Record:
     writes, started = run.accelerator.is_main_process, time.perf_counter()
     with new_folder(run.final, run.identity.key, writes=writes) as folder:
         made = make(folder, run.work)
-        results = list(_results(run, made))
+        evaluated = list(_evaluated(run, made))
+        results = [_result(evaluation, selection) for evaluation, selection in evaluated]
         record = Record(
             entry=run.entry.name,
             suite=run.entry.suite,
@@ -101,6 +109,9 @@ def _make(run: Recording, make: Callable[[Path, Path], Made]) -> Record:
                 "peak_memory_bytes": peak_memory(),
             },
             created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            published=made.published,
+            provenance=run.provenance(),
+            findings=_findings(run, made, evaluated[-1][0]),
         )
         if writes:
             for result, data in results:
@@ -113,14 +124,22 @@ def _make(run: Recording, make: Callable[[Path, Path], Made]) -> Record:
     return found
 
 
-def _results(run: Recording, made: Made) -> Iterator[tuple[Result, bytes]]:
-    """The scores of the model; first those of its last epoch, where it is of the best one."""
+def _evaluated(run: Recording, made: Made) -> Iterator[tuple[Evaluation, Selection]]:
+    """The model scored on every split; first as of its last epoch, where it is of the best one."""
     if made.last is not None:
         best = {name: value.clone() for name, value in made.model.state_dict().items()}
         made.model.load_state_dict(made.last)
-        yield from (_result(evaluation, "last") for evaluation in run.evaluations(made.model))
+        yield from ((evaluation, "last") for evaluation in run.evaluations(made.model))
         made.model.load_state_dict(best)
-    yield from (_result(evaluation, made.selection) for evaluation in run.evaluations(made.model))
+    yield from ((evaluation, made.selection) for evaluation in run.evaluations(made.model))
+
+
+def _findings(run: Recording, made: Made, evaluation: Evaluation) -> tuple[str, ...]:
+    """What speaks against the published order of the classes; a model trained here has that of its data."""
+    if run.identity.mode != "weights" or not run.label_names:
+        return ()
+    named = getattr(getattr(made.model, "config", None), "id2label", {})
+    return findings(named, run.label_names, evaluation.arrays["predictions"], evaluation.arrays["labels"])
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.record import Mode, Record
 from harness.study import Setup, Study
-from harness.verdict import Judgement, Measured, Verdict, judge, not_run, overall
+from harness.verdict import Judgement, Measured, Verdict, judge, not_run, overall, with_published
 from zoo.catalogue import Entry
 from zoo.errors import ZooError
 from zoo.recipe import Claim
@@ -20,6 +20,8 @@ class Outcome:
     verdict: Verdict
     judgements: tuple[Judgement, ...] = ()
     records: tuple[Path, ...] = ()
+    findings: tuple[str, ...] = ()
+    """What was noticed that a reader of the scores should know."""
     error: ZooError | None = None
 
 
@@ -48,11 +50,13 @@ def _verify(entry: Entry, mode: Mode, setup: Setup, seeds: list[int] | None) -> 
     judgements = tuple(
         judge(claim, measured(claim, [record for _, record in runs])) if claim.of in (mode, "test-server")
         else not_run(claim, "asked for with --train" if claim.of == "retrain" else "asked for without --train")
-        for claim in entry.recipe.claims
+        for claim in (with_published(claim, study.published) for claim in entry.recipe.claims)
     )  # fmt: skip
     counted = [judgement for judgement in judgements if judgement.claim.of == mode]
     paths = tuple(path for path, _ in runs)
-    return Outcome(entry=entry, verdict=overall(counted), judgements=judgements, records=paths)
+    findings = tuple(finding for _, record in runs for finding in record.findings)
+    verdict = overall(counted)
+    return Outcome(entry=entry, verdict=verdict, judgements=judgements, records=paths, findings=findings)
 
 
 def measured(claim: Claim, records: list[Record]) -> Measured | None:

@@ -11,19 +11,20 @@ from typing import Any
 from accelerate import Accelerator
 from torch import nn
 
-from harness.evaluate import Evaluation, evaluate, metric_code, metrics_of
+from harness.evaluate import Evaluation, evaluate, metric_code, metrics_of, outputs_of
 from harness.export import CONFIG, export
-from harness.metrics import Metric
+from harness.metrics import Array, Metric
 from harness.record import Identity, Mode, Record
 from harness.recording import Made, Recording, recorded
 from harness.run import LOG, Options, Run
 from harness.teacher import Checkpoint
 from harness.train import train
+from harness.training_log import scores
 from zoo import catalogue, weights
 from zoo.build import Builder, calls
 from zoo.catalogue import Entry
 from zoo.config import Call
-from zoo.errors import IntegrityError, RecipeError, UsageError
+from zoo.errors import IntegrityError, MissingError, RecipeError, UsageError
 from zoo.recipe import Recipe, Teacher
 from zoo.sources import SCHEMES, Fetched, Sources, sha256
 from zoo.tasks.base import Split, Task, content_hash
@@ -86,14 +87,34 @@ class Study:
 
     def weights(self) -> tuple[Path, Record]:
         """The record of the published weights, evaluated now unless it is there already."""
-        if self.recipe.weights is None:
-            raise UsageError(f"{self.entry.name} names no weights to evaluate; --train trains it")
-        published = self.sources.fetch(self.recipe.weights)
 
         def make(folder: Path, work: Path) -> Made:
-            return Made(model=self.model_with(published), sha256=published.sha256)
+            model, sha256 = self.published_model()
+            return Made(model=model, sha256=sha256, published=self.published)
 
         return self._recorded("weights", None, make)
+
+    @cached_property
+    def published(self) -> dict[str, Mapping[str, str]]:
+        """The scores in files beside the weights that claims refer to; none of a file that is not there."""
+        return {claim.log: self._scores_in(claim.log) for claim in self.recipe.claims if claim.log}
+
+    def _scores_in(self, file: str) -> dict[str, str]:
+        if self.recipe.weights is None:
+            return {}
+        try:
+            log = self.sources.fetch(self.recipe.weights, file).path / file
+        except MissingError:
+            return {}
+        return scores(log.read_text(encoding="utf-8", errors="replace"))
+
+    def _provenance(self) -> dict[str, dict[str, str]]:
+        """Which commits of the repositories that the recipe names were read, and what pins them."""
+        named = set(_texts(self.recipe.data()))
+        read = [one for one in self.sources.fetched.values() if one.revision and one.source in named]
+        return {
+            one.source: {"revision": str(one.revision), "pinned": "lock" if one.locked else "first use"} for one in read
+        }
 
     def retrain(self, seed: int, out: Path | None = None) -> tuple[Path, Record]:
         """The record of one training with this seed, trained now unless it is there already; into `out` if given.
@@ -123,6 +144,21 @@ class Study:
                     model, self.task, split, self.metrics,
                     accelerator=self.setup.accelerator, precision=self.setup.options.precision, progress=step,
                 )  # fmt: skip
+
+    def predictions(self, model: nn.Module, split: str) -> Array:
+        """What the model predicts for every row of a split, `(N,)`; its labels may be hidden."""
+        with self.setup.show(f"{self.entry.name}: predict {split}") as step:
+            outputs = outputs_of(
+                model, self.task.load(split),
+                accelerator=self.setup.accelerator, precision=self.setup.options.precision, progress=step,
+            )  # fmt: skip
+        found: Array = self.task.predict(outputs).numpy()
+        return found
+
+    def published_model(self) -> tuple[nn.Module, str]:
+        """The model with its published weights, and their SHA-256."""
+        fetched = self.sources.fetch(str(self.recipe.weights))
+        return self.model_with(fetched), fetched.sha256
 
     def checkpoint(self, teacher: Teacher) -> Checkpoint:
         """A teacher's architecture and verified weights; a run that is missing is made now."""
@@ -187,6 +223,8 @@ class Study:
                 entry=self.entry, identity=identity, final=out or setup.runs / self.entry.name / identity.folder,
                 work=setup.runs / UNFINISHED / f"{self.entry.name}-{identity.key[:12]}",
                 accelerator=setup.accelerator, say=setup.say, evaluations=self.evaluations,
+                label_names=self.task.label_names if self.task.kind == "classification" else (),
+                provenance=self._provenance,
             ),
             make,
         )  # fmt: skip
@@ -217,7 +255,9 @@ class Study:
         recipe, setup = self.recipe, self.setup
         stages = recipe.stages if mode == "retrain" else ()
         teachers = [self.checkpoint(teacher) for stage in stages for teacher in stage.all_teachers.values()]
-        scored = [self.sources.fetch(recipe.weights)] if mode == "weights" and recipe.weights else []
+        if mode == "weights" and recipe.weights is None:
+            raise UsageError(f"{self.entry.name} names no weights to evaluate; --train trains it")
+        scored = [self.sources.fetch(str(recipe.weights))] if mode == "weights" else []
         given = [*scored, *(teacher.weights for teacher in teachers if teacher.weights)]
         # a repository has its own configuration: what the recipe's model starts from is then not read
         starts = [] if scored and scored[0].weights else [recipe.model]
@@ -271,6 +311,14 @@ def trained_weights(folder: Path, source: str) -> Fetched:
     if (folder / CONFIG).exists():
         return Fetched(source, folder, found, {source: found}, WEIGHTS)
     return Fetched(source, path, found, {source: found})
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
+    elif isinstance(value, str):
+        yield value
 
 
 def _content(split: Split) -> Mapping[str, Any]:

@@ -102,23 +102,24 @@ def _keep_the_best(run: Run, stage: ActiveStage, log: Log, epoch: int) -> None:
     stage.agree()
     on, by = _selected(run, stage.recipe)
     found = evaluate(
-        stage.objective.student, run.task, on, {by: run.metrics[by]},
+        stage.objective.student, run.task, on, {name: run.metrics[name] for name in by},
         accelerator=run.accelerator, precision=run.options.precision,
     )  # fmt: skip
-    score = found.scores[by].value
-    log.epoch(epoch, on, by, score)
+    score = sum(found.scores[name].value for name in by)
+    log.epoch(epoch, on, {name: found.scores[name].value for name in by})
     if stage.best is None or score > stage.best["score"]:
         objective = _copied(stage.objective)
         stage.best = {"score": -math.inf if math.isnan(score) else score, "epoch": epoch, "objective": objective}
     stage.objective.train()
 
 
-def _selected(run: Run, stage: Stage) -> tuple[str, str]:
-    """On which split and by which metric epochs are compared; raises RecipeError for one that there is not."""
-    on, by = stage.selected_on or run.task.scored[0], stage.selected_by or next(iter(run.metrics))
-    for key, value, known in (("selected_on", on, list(run.task.scored)), ("selected_by", by, list(run.metrics))):
+def _selected(run: Run, stage: Stage) -> tuple[str, tuple[str, ...]]:
+    """On which split and by which metrics epochs are compared; raises RecipeError for one that there is not."""
+    on, by = stage.selected_on or run.task.scored[0], stage.selected_by or (next(iter(run.metrics)),)
+    wanted = [("selected_on", on, run.task.scored), *(("selected_by", name, tuple(run.metrics)) for name in by)]
+    for key, value, known in wanted:
         if value not in known:
-            raise RecipeError.at(stage.marks[key], f"{key} cannot be {value!r}{did_you_mean(value, known)}")
+            raise RecipeError.at(stage.marks[key], f"{key} cannot be {value!r}{did_you_mean(value, list(known))}")
     return on, by
 
 

@@ -4,8 +4,8 @@ Unlike is never compared with like: another split, metric or selection, or a mis
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from statistics import NormalDist, fmean
 from typing import Literal
 
@@ -58,6 +58,16 @@ def judge(claim: Claim, measured: Measured | None) -> Judgement:
     return Judgement(claim=claim, verdict=verdict, why=why, measured=value)
 
 
+def with_published(claim: Claim, published: Mapping[str, Mapping[str, str]]) -> Claim:
+    """The claim with the value that its log holds, to the decimals written there; itself where there is none."""
+    written = published.get(claim.log, {}).get(claim.metric) if claim.log else None
+    if written is None:
+        return claim
+    digits = len(written.partition(".")[2])
+    decimals = digits if claim.decimals is None else min(claim.decimals, digits)
+    return replace(claim, value=float(written), log=None, decimals=decimals)
+
+
 def not_run(claim: Claim, why: str) -> Judgement:
     """The judgement of a claim that this run did not set out to test."""
     return Judgement(claim=claim, verdict="not-run", why=why)
@@ -72,6 +82,8 @@ def _incomparable(claim: Claim, measured: Measured | None) -> str:
     """Why the two cannot be compared; empty where they can."""
     if claim.of == "test-server":
         return "the labels are hidden: only the test server can score this"
+    if claim.value is None and claim.log:
+        return f"{claim.log}, where the value should be, does not hold it"
     if claim.value is None:
         return f"no public source gives a value ({claim.source})"
     if measured is None:

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from harness.record import FIRST_REFERENCE_SEED, Record, read_all
-from harness.verdict import Judgement, Measured, judge, not_run
+from harness.verdict import Judgement, Measured, judge, not_run, with_published
 from zoo.catalogue import Entry, entries
 from zoo.recipe import Claim
 
@@ -36,7 +36,8 @@ def reference_runs(entry: Entry, claim: Claim, records: list[Record]) -> dict[in
     }
 
 
-def _row(entry: Entry, claim: Claim, records: list[Record]) -> dict[str, Any]:
+def _row(entry: Entry, written: Claim, records: list[Record]) -> dict[str, Any]:
+    claim = _with_published(entry, written, records)
     judgement, used = _judged(entry, claim, records)
     values = [value for _, value in used]
     return {
@@ -57,6 +58,12 @@ def _row(entry: Entry, claim: Claim, records: list[Record]) -> dict[str, Any]:
         "environment": _environment(used[-1][0]) if used else "",
         "date": max(record.created for record, _ in used)[:10] if used else "",
     }
+
+
+def _with_published(entry: Entry, claim: Claim, records: list[Record]) -> Claim:
+    """The claim with the value that a record found in the log beside the weights."""
+    logs = [r.published for r in records if r.entry == entry.name and r.identity.digest == entry.recipe.digest]
+    return with_published(claim, next(filter(None, logs), {}))
 
 
 def _judged(entry: Entry, claim: Claim, records: list[Record]) -> tuple[Judgement, list[tuple[Record, float]]]:

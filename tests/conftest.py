@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch starts: tests run side by side
+os.environ |= {"HF_ENDPOINT": "http://127.0.0.1:9", "ZOO_DEADLINE": "2"}  # no test reaches a Hub that it did not start
 
 import shutil
 import subprocess

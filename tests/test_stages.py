@@ -357,7 +357,7 @@ CHECKED = [
     ("    teacher: {run: tiny.yaml}\n", 12, "tiny <- tiny: an entry cannot be its own teacher's teacher"),
     ("    teacher: {seed: 1}\n", 12, "a teacher has one of the keys 'model', 'entry' and 'run'"),
     ("    teacher: {model: {use: cifar_resnet, depth: 8}}\n", 12, "teacher lacks the key 'weights', and no earlier"),
-    ("    selected_by: accuracy\n", 5, "'selected_on' and 'selected_by' go with 'selection: best'"),
+    ("    selected_by: [accuracy]\n", 5, "'selected_on' and 'selected_by' go with 'selection: best'"),
 ]  # fmt: skip
 
 
@@ -378,7 +378,7 @@ TRAINED = [
     (TINY, "    clip_norm: 1.0", "    trainable: [layer4]", "there is nothing to train at 'layer4'; did you mean"),
     (TINY, "    clip_norm: 1.0", "    groups: {layer: {lr: 1}}", "there is nothing to train at 'layer'"),
     (TINY, "    clip_norm: 1.0", "    split: trian", "digits has no split 'trian'; it has train, test"),
-    (TINY, "    clip_norm: 1.0", "    {selection: best, selected_by: f1}", "selected_by cannot be 'f1'; known: acc"),
+    (TINY, "    clip_norm: 1.0", "    {selection: best, selected_by: [f1]}", "selected_by cannot be 'f1'; known: acc"),
     (TINY, "{use: linear, warmup: 0.2}", "torch.optim.lr_scheduler.ReduceLROnPlateau", "ReduceLROnPlateau waits for"),
     (TINY, "ce:", "type:", "no term or teacher can have this name"),
 ]  # fmt: skip

@@ -19,11 +19,13 @@ class Entry:
     name: str
     suite: str
     path: Path
+    here: str | None = None
+    """The source of the repository that it is published in."""
 
     @cached_property
     def recipe(self) -> Recipe:
         """The recipe, read at first use; raises RecipeError."""
-        recipe = load_recipe(self.path)
+        recipe = load_recipe(self.path, self.here)
         if self.suite != LOCAL and recipe.name != self.name:
             mark = Mark(path=str(self.path), line=1, column=1)
             raise RecipeError.at(mark, f"the name {recipe.name!r} is not the file's, {self.name!r}")
@@ -36,11 +38,11 @@ def entries() -> list[Entry]:
     return [Entry(path.stem, path.parent.name, path) for path in paths]
 
 
-def local(path: Path) -> Entry:
-    """A user's own recipe as an entry, named as the recipe says, or as the file while it cannot be read."""
-    entry = Entry(path.stem, LOCAL, path)
+def local(path: Path, here: str | None = None) -> Entry:
+    """A user's own or a published recipe, named as the recipe says, or as the file while it cannot be read."""
+    entry = Entry(path.stem, LOCAL, path, here)
     try:
-        return Entry(entry.recipe.name, LOCAL, path)
+        return Entry(entry.recipe.name, LOCAL, path, here)
     except RecipeError:
         return entry
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 GRAVEST_FIRST = (5, 2, 1, 4, 3, 0)
+PUBLISHED = re.compile(r"(?!.*\.ya?ml$)[\w.-]+/[\w.-]+(@[\w./-]+)?")
 CODES = {"reproduced": 0, "not-reproduced": 1, "inconclusive": 3, "not-compared": 3, "not-run": 3}
 
 app = typer.Typer(
@@ -196,7 +198,7 @@ def reproduce(
     as_json: Json = False,
 ) -> None:
     """Evaluate an entry's published weights, or train it again, and judge its claims one by one."""
-    chosen = catalogue.select(entry)
+    chosen = _chosen(entry, None, False, lock)
     setup = _setup(chosen, device, trust, records, lock, precision, micro_batch, save_every)
     outcomes = _outcomes(chosen, train, seeds, first_seed, setup)
     if as_json:
@@ -205,6 +207,8 @@ def reproduce(
         print(f"{outcome.entry.name}: {outcome.verdict}")
         for judgement in outcome.judgements:
             print(f"  {_claim_line(judgement)}\n    {judgement.why}\n    source: {judgement.claim.source}")
+        for finding in outcome.findings:
+            print(f"  note: {finding}")
         for path in outcome.records:
             print(f"  record: {path}")
     _end(map(_code, outcomes))
@@ -228,7 +232,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Judge the claims of many entries: one line each and a summary."""
-    chosen = _chosen(patterns, suite, everything)
+    chosen = _chosen(patterns, suite, everything, lock)
     setup = _setup(chosen, device, trust, records, lock, precision, micro_batch, save_every)
     outcomes = _outcomes(chosen, train, seeds, first_seed, setup)
     data = _verification(outcomes)
@@ -269,7 +273,7 @@ def train(
         and (not out.is_dir() or any(out.iterdir()))
     ):
         raise UsageError(f"{out} is there already and not empty; --out makes a new folder")
-    entry = catalogue.one(recipe)
+    entry = _one(recipe, lock)
     setup = _setup([entry], device, trust, records, lock, precision, micro_batch, save_every)
     path, record = Study(entry, setup).retrain(seed, out.resolve() if out else None)
     results: list[dict[str, Any]] = [
@@ -315,7 +319,7 @@ def evaluate(
     from harness.own import evaluate_file
     from harness.study import Study
 
-    chosen = catalogue.one(entry)
+    chosen = _one(entry, lock)
     evaluations = evaluate_file(Study(chosen, _setup([chosen], device, trust, None, lock, precision)), path, split)
     claimed = {(c.split, c.metric): c.value for c in reversed(chosen.recipe.claims) if c.of == "weights"}
     results: list[dict[str, Any]] = [
@@ -334,6 +338,160 @@ def evaluate(
     else:
         rows = [[r["split"], r["metric"], _number(r["measured"]), _number(r["claimed"]), r["n"]] for r in results]
         print(tabulate(rows, headers=["split", "metric", "measured", "claimed", "n"], disable_numparse=True))
+
+
+@app.command()
+def fetch(
+    patterns: Patterns = None,
+    suite: Suites = None,
+    everything: All = False,
+    train: Annotated[bool, typer.Option("--train", help="What training reads, too: first weights, teachers.")] = False,
+    trust: Trust = None,
+    lock: Lock = None,
+    as_json: Json = False,
+) -> None:
+    """Download and verify all that entries read, ahead of time; afterwards HF_HUB_OFFLINE=1 needs no network."""
+    from zoo import prefetch
+    from zoo.progress import progress, say
+
+    chosen = _chosen(patterns, suite, everything, lock)
+    builder = _builder(chosen, trust, lock)
+    needs = [need for entry in chosen for need in prefetch.needs(entry.recipe, builder, train=train)]
+    total, done = 0, 0
+    with progress("fetch", unit="bytes") as step:
+
+        def started(size: int) -> None:
+            nonlocal total
+            total = size
+            names = {need.source for need in needs}
+            say(f"{len(set(needs))} parts of {len(names)} sources, {size / 1e6:,.1f} MB to download")
+
+        def moved(length: int) -> None:
+            nonlocal done
+            done += length
+            step(done, max(total, done))
+
+        builder.sources.hub.on_bytes = moved
+        got = prefetch.prefetch(needs, builder.sources, started)
+    errors = [one for _, one in got if isinstance(one, ZooError)]
+    rows: list[dict[str, Any]] = [
+        {
+            "source": need.source,
+            "want": need.want,
+            "revision": one.revision,
+            "files": len(one.files),
+            "locked": one.locked,
+        }
+        for need, one in got
+        if not isinstance(one, ZooError)
+    ]
+    if as_json:
+        _print_json({"fetched": rows, "errors": [str(error) for error in errors]})
+    else:
+        table = [[r["source"], r["want"], (r["revision"] or "")[:12], r["files"], _pinned_by(r)] for r in rows]
+        print(tabulate(table, headers=["source", "for", "revision", "files", "pinned by"], disable_numparse=True))
+    for said in dict.fromkeys(map(str, errors)):
+        print(said, file=sys.stderr)
+    _end(error.exit_code for error in errors)
+
+
+@app.command("lock")
+def lock_sources(
+    patterns: Patterns = None,
+    suite: Suites = None,
+    everything: All = False,
+    stale: Annotated[
+        bool, typer.Option("--check", help="Compare the lock with the shipped recipes; asks nobody, writes nothing.")
+    ] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Pin what the Hub has now for these entries, and print what changes.")
+    ] = False,
+    trust: Trust = None,
+    lock: Lock = None,
+    as_json: Json = False,
+) -> None:
+    """Show, check or renew which bytes every source is."""
+    from zoo import prefetch
+    from zoo.lock import difference, write_lock
+
+    chosen = _chosen(patterns, suite, everything or (stale and not patterns and not suite), lock)
+    builder = _builder(chosen, trust, lock)
+    if stale:
+        problems = prefetch.unlocked(catalogue.entries(), builder)
+        _print_json({"problems": problems}) if as_json else [print(problem, file=sys.stderr) for problem in problems]
+        raise typer.Exit(1 if problems else 0)
+    if update:
+        before, after = prefetch.relock(chosen, builder)
+        changes = difference(before, after)
+        write_lock(builder.sources.lock.path, after)
+        _print_json({"changes": changes}) if as_json else [print(change) for change in changes]
+        print(f"{len(changes)} changes in {builder.sources.lock.path}", file=sys.stderr)
+        return
+    sources, endpoint = builder.sources, builder.sources.hub.endpoint
+    named = sorted({n.source for entry in chosen for n in prefetch.needs(entry.recipe, builder, train=True)})
+    rows = []
+    for source in named:
+        pin, locked = sources.lock.pin(source, endpoint), sources.lock.pins.get(source)
+        rows.append(
+            {
+                "source": source,
+                "revision": pin.revision,
+                "files": len(pin.files),
+                "locked": bool(locked and (locked.revision or source.startswith("embedded:"))),
+            }
+        )
+    if as_json:
+        _print_json({"lock": str(sources.lock.path), "sources": rows})
+    else:
+        table = [[r["source"], r["revision"] or "-", r["files"], _pinned_by(r)] for r in rows]
+        print(tabulate(table, headers=["source", "revision", "files", "pinned by"], disable_numparse=True))
+
+
+@app.command()
+def submit(
+    patterns: Patterns = None,
+    suite: Suites = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where submission.zip goes.", show_default=False)
+    ] = None,
+    given: Annotated[
+        Path | None,
+        typer.Option("--check", metavar="ZIP", help="Only check this zip or folder.", show_default=False),
+    ] = None,
+    device: Device = None,
+    trust: Trust = None,
+    lock: Lock = None,
+    precision: In = "fp32",
+    as_json: Json = False,
+) -> None:
+    """Predict the hidden test splits of GLUE, one entry a task, and write and check a submission to its leaderboard."""
+    from harness import submission
+    from harness.study import Study
+
+    if (given is None) == (out is None):
+        raise UsageError("name entries and --out DIR, or --check ZIP alone")
+    if given is None:
+        assert out is not None
+        chosen = _chosen(patterns, suite, False, lock)
+        setup = _setup(chosen, device, trust, None, lock, precision)
+        predictions: dict[str, Any] = {}
+        for entry in chosen:
+            study = Study(entry, setup)
+            files = submission.of_task(study.task.name.removeprefix("glue/"))
+            if not files:
+                raise UsageError(f"{entry.name} is of {study.task.name}, which is no task of GLUE")
+            if taken := [file.name for file in files if file.name in predictions]:
+                raise UsageError(f"{entry.name}: another entry is of the same task; {taken[0]} holds one")
+            model, _ = study.published_model()
+            predictions |= {file.name: study.predictions(model, file.split) for file in files}
+        given = submission.write(predictions, out)
+    problems = submission.check(given)
+    if as_json:
+        _print_json({"submission": str(given), "problems": problems})
+    else:
+        print(given)
+        print("\n".join(problems) or "nothing wrong", file=sys.stderr)
+    raise typer.Exit(1 if problems else 0)
 
 
 @app.command()
@@ -398,10 +556,30 @@ def main() -> None:
         sys.exit(4)
 
 
-def _chosen(patterns: list[str] | None, suites: list[str] | None, everything: bool) -> list[catalogue.Entry]:
+def _chosen(
+    patterns: list[str] | None, suites: list[str] | None, everything: bool, lock: Path | None = None
+) -> list[catalogue.Entry]:
+    """Entries, and recipes that are published on the Hub as OWNER/NAME[@REVISION]."""
     if not (patterns or suites or everything):
         raise UsageError("name entries, suites, globs or recipe files, or say --suite NAME or --all")
-    return catalogue.select(patterns or [], suites, everything)
+    published = [name for name in patterns or [] if PUBLISHED.fullmatch(name) and not Path(name).exists()]
+    shipped = [name for name in patterns or [] if name not in published]
+    chosen = catalogue.select(shipped, suites, everything) if shipped or suites or everything else []
+    return chosen + [_published(name, lock) for name in dict.fromkeys(published)]
+
+
+def _one(pattern: str, lock: Path | None = None) -> catalogue.Entry:
+    return (
+        _published(pattern, lock)
+        if PUBLISHED.fullmatch(pattern) and not Path(pattern).exists()
+        else catalogue.one(pattern)
+    )
+
+
+def _published(name: str, lock: Path | None) -> catalogue.Entry:
+    """The recipe in a repository of the Hub, at the commit that is pinned; what it calls `hub:.` is that repository."""
+    fetched = _builder([], None, lock).sources.fetch(f"hub:{name}", "zoo.yaml")
+    return catalogue.local(fetched.path / "zoo.yaml", f"hub:{name.partition('@')[0]}@{fetched.revision}")
 
 
 def _readable(entries: list[catalogue.Entry]) -> tuple[list[catalogue.Entry], list[ZooError]]:
@@ -506,6 +684,7 @@ def _verification(outcomes: list[Outcome]) -> dict[str, Any]:
             "verdict": o.verdict,
             "error": str(o.error) if o.error else None,
             "claims": [_judgement_data(judgement) for judgement in o.judgements],
+            "findings": list(o.findings),
             "records": [str(path) for path in o.records],
         }
         for o in outcomes
@@ -523,6 +702,13 @@ def _end(codes: Iterable[int]) -> None:
     gravest = min(codes, key=GRAVEST_FIRST.index, default=0)
     if gravest:
         raise typer.Exit(gravest)
+
+
+def _pinned_by(row: dict[str, Any]) -> str:
+    """What says which commit a source is."""
+    if row["locked"] or not row["source"].startswith("hub:"):
+        return "lock" if not row["source"].startswith("file:") else "nothing"
+    return "first use" if row["revision"] else "nothing yet"
 
 
 def _claim_data(claim: Claim) -> dict[str, Any]:

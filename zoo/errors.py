@@ -4,6 +4,7 @@
     ├── UsageError       2  a wrong argument, an unknown entry, weights that do not fit the model
     │   └── RecipeError  2  one or more problems of a recipe, each with its line
     ├── SourceError      4  something could not be had: a missing file, a failed download, a missing device
+    │   └── MissingError 4  a repository does not have what is wanted of it
     └── IntegrityError   5  bytes that are not the locked ones
 
 The exit codes 1 (not reproduced), 3 (inconclusive, not compared, not run) and 130 (interrupted) are outcomes.
@@ -63,6 +64,10 @@ class SourceError(ZooError):
     """Weights, data or a device could not be had."""
 
     exit_code = 4
+
+
+class MissingError(SourceError):
+    """A repository, which could be read, does not have what is wanted of it."""
 
 
 class IntegrityError(ZooError):

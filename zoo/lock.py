@@ -94,7 +94,7 @@ class Lock:
                     if before.revision == seen.revision and before.files.get(name, pin) != pin:
                         raise IntegrityError(f"{source}: {name} is not the file that this machine has seen before")
                 known[source] = _data(seen.over(before))
-                write(self.own, data)
+                _write(self.own, data)
         except OSError as error:
             raise SourceError(f"{self.own}: cannot write there: {error.strerror or error}") from None
 
@@ -112,11 +112,14 @@ def read_lock(path: Path | None = None) -> Lock:
 
 
 def write_lock(path: Path, pins: Pins) -> None:
-    """Write a lock."""
-    write(path, {"schema": SCHEMA, "sources": {source: _data(pin) for source, pin in sorted(pins.items())}})
+    """Write a lock; raises SourceError where it cannot be written."""
+    try:
+        _write(path, {"schema": SCHEMA, "sources": {source: _data(pin) for source, pin in sorted(pins.items())}})
+    except OSError as error:
+        raise SourceError(f"{path}: cannot write there: {error.strerror or error}") from None
 
 
-def write(path: Path, data: Mapping[str, Any]) -> None:
+def _write(path: Path, data: Mapping[str, Any]) -> None:
     """Write JSON in one rename."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -101,8 +101,8 @@ class Stage:
     """Which epoch's parameters the stage ends with: the last, or the best on `selected_on` by `selected_by`."""
     selected_on: str | None = None
     """A scored split; the task's first when left out."""
-    selected_by: str | None = None
-    """One of the recipe's metrics, the larger the better; the first when left out."""
+    selected_by: tuple[str, ...] = ()
+    """Some of the recipe's metrics, the larger their sum the better; the first one when left out."""
     marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -169,6 +169,8 @@ class Claim:
     """Where the value stands, so that a reader can look it up."""
     value: float | None = None
     """The score as a fraction (correlations: in [-1, 1]); left out where no public place holds one."""
+    log: str | None = None
+    """The file in the repository of the weights that holds the value, in torchdistill's lines; read when it is run."""
     decimals: int | None = None
     """To how many decimals of the fraction the value is given; needed for `of: weights`."""
     precision: Precision = "fp32"
@@ -188,6 +190,8 @@ class Claim:
             raise ValueError(f"the claim's value {self.value:g} is not a fraction; 86.8 % is written 0.868")
         if self.of == "weights" and self.value is not None and self.decimals is None:
             raise ValueError("a claim of weights lacks the key 'decimals': to how many its value is given")
+        if self.log is not None and self.value is not None:
+            raise ValueError("a claim has a value or a log that holds it, not both")
         if self.decimals is not None and not 0 <= self.decimals <= 16:
             raise ValueError(f"decimals must be 0 to 16, not {self.decimals}")
         if self.sigma is not None and not 0 < self.sigma <= 1:
@@ -209,7 +213,7 @@ class Recipe:
     tokenizer: Call | None = None
     """A name in `zoo.tokenizers`, handed to the task."""
     weights: str | None = None
-    """The source of the published weights: `embedded:FILE`, or `file:PATH` for your own."""
+    """The source of the published weights: `hub:OWNER/NAME`, `embedded:FILE`, or `file:PATH` for your own."""
     metrics: tuple[Call, ...] = ()
     """Names in `harness.metrics`, or classes of `evaluate.Metric`; the task's own where left out."""
     stages: tuple[Stage, ...] = ()
@@ -230,6 +234,9 @@ class Recipe:
         return data
 
 
-def load_recipe(path: Path) -> Recipe:
-    """The recipe in a file; raises RecipeError with every problem found, SourceError where it cannot be read."""
-    return read(path, Recipe)
+def load_recipe(path: Path, here: str | None = None) -> Recipe:
+    """The recipe in a file; raises RecipeError with every problem found, SourceError where it cannot be read.
+
+    `here` is the repository that it was published in, which it calls `hub:.`.
+    """
+    return read(path, Recipe, here)

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from zoo import places
-from zoo.errors import IntegrityError, SourceError, UsageError, did_you_mean
+from zoo.errors import IntegrityError, MissingError, SourceError, UsageError, did_you_mean
 from zoo.hub import SCHEME, Hub, Listed, Repository
 from zoo.lock import FilePin, Lock, Pin, read_lock
 
@@ -43,6 +43,10 @@ class Fetched:
     """Source and file -> SHA-256."""
     weights: str | None = None
     """The name of the weights in a folder."""
+    revision: str | None = None
+    """The commit of a repository."""
+    locked: bool = False
+    """Whether the lock names that commit; else it is the one that was there at first use."""
 
 
 @dataclass
@@ -78,6 +82,21 @@ class Sources:
         if not source.startswith(SCHEMES):
             return f"{source!r} is not a source; write {' or '.join(f'{scheme}NAME' for scheme in SCHEMES)}"
         return None
+
+    def missing(self, source: str, want: str) -> int:
+        """The size in bytes of what `fetch` would download."""
+        if not source.startswith(SCHEME):
+            return 0
+        repo, known = Repository.parse(source), self.lock.pin(source, self.hub.endpoint)
+        names, revision = known.wants.get(want, ()), known.revision
+        if revision and names and all(self.hub.cached(repo, revision, name) for name in names):
+            return 0
+        revision = revision or self.hub.commit(repo)
+        listing = self.hub.listing(repo, revision)
+        picked = names or chosen(want, list(listing), known.files, f"{repo.name} at {revision[:7]}")
+        return sum(
+            listing[name].size for name in picked if name in listing and not self.hub.cached(repo, revision, name)
+        )
 
     def _fetch(self, source: str, want: str) -> Fetched:
         if said := self.problem(source):
@@ -118,7 +137,8 @@ class Sources:
             else hashlib.sha256(str(sorted(digests.items())).encode()).hexdigest()
         )
         root = paths[names[0]].parents[names[0].count("/")]
-        return Fetched(source, root, whole, digests, weights)
+        locked = self.lock.pins.get(source, Pin()).revision == revision
+        return Fetched(source, root, whole, digests, weights, revision, locked)
 
     def _verified(
         self, repo: Repository, commit: str, name: str, pin: FilePin | None, listed: Listed | None
@@ -161,13 +181,13 @@ class Source:
 
 
 def chosen(want: str, names: list[str], locked: Mapping[str, FilePin], at: str) -> tuple[str, ...]:
-    """The names of a repository's files that are read for `want`; raises SourceError where it lacks what is needed."""
+    """The names of a repository's files that are read for `want`; raises MissingError where it lacks what is needed."""
     if want == "weights":
         pinned = [name for name in WEIGHTS if name in locked]
         shards = [name for name in names if fnmatchcase(name, "model-*-of-*.safetensors")]
         weights = next((name for name in (*pinned, *WEIGHTS) if name in names), None)
         if weights is None and not shards:
-            raise SourceError(f"{at} has neither {' nor '.join(WEIGHTS)}; it has {', '.join(sorted(names)[:12])}")
+            raise MissingError(f"{at} has neither {' nor '.join(WEIGHTS)}; it has {', '.join(sorted(names)[:12])}")
         found = [weights] if weights else ["model.safetensors.index.json", *shards]
         wanted = ["config.json", *found]
     elif want.startswith("data/"):
@@ -175,16 +195,16 @@ def chosen(want: str, names: list[str], locked: Mapping[str, FilePin], at: str) 
         wanted = [name for name in names if name == "README.md" or _is_data(name, f"{folder}/")]
         if not any(name != "README.md" for name in wanted):
             folders = sorted({name.split("/")[0] for name in names if "/" in name})
-            raise SourceError(f"{at} has no data {folder!r}{did_you_mean(folder, folders)}")
+            raise MissingError(f"{at} has no data {folder!r}{did_you_mean(folder, folders)}")
     elif want in WANTS:
         wanted = [name for name in names if any(fnmatchcase(name, pattern) for pattern in WANTS[want])]
         if not wanted:
-            raise SourceError(f"{at} has no {want}: it has {', '.join(sorted(names)[:12])}")
+            raise MissingError(f"{at} has no {want}: it has {', '.join(sorted(names)[:12])}")
     else:
         wanted = [want]
     for name in wanted:
         if name not in names:
-            raise SourceError(f"{at} has no file {name!r}; it has {', '.join(sorted(names)[:12])}")
+            raise MissingError(f"{at} has no file {name!r}; it has {', '.join(sorted(names)[:12])}")
     return tuple(sorted(wanted))
 
 

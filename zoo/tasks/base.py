@@ -77,6 +77,8 @@ class Task:
     scored: tuple[str, ...]
     metrics: tuple[str, ...]
     kind: Kind = "classification"
+    sources: tuple[tuple[Any, str], ...] = ()
+    """What the splits read from elsewhere: each a `zoo.sources.Source`, and what is wanted of it."""
     label_names: tuple[str, ...] = ()
     loaded: dict[str, Split] = field(default_factory=dict, compare=False, repr=False)
 

@@ -72,6 +72,7 @@ def glue(*, name: str, data: Source, tokenizer: Any, max_length: int = 128) -> T
             _check_labels(labels, of, f"{data.name}: {config}, {split}")
         return TextSplit(table.texts(of.texts), labels, tokenizer=tokenizer, max_length=max_length)
 
+    configs = (name, AX) if name == "mnli" else (name,)
     names = ("train", *of.scored, *of.hidden, *([AX] if name == "mnli" else []))
     return Task(
         name=f"glue/{name}",
@@ -80,6 +81,7 @@ def glue(*, name: str, data: Source, tokenizer: Any, max_length: int = 128) -> T
         metrics=of.metrics,
         kind="classification" if of.classes else "regression",
         label_names=of.classes,
+        sources=tuple((data, f"data/{config}") for config in configs),
     )
 
 

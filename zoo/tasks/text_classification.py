@@ -48,10 +48,12 @@ def text_classification(
         if split not in names:
             raise UsageError(f"scored: there is no split {split!r}{did_you_mean(split, list(names))}")
 
+    want = "data" if config is None else f"data/{config}"
+
     def table(split: str) -> Table:
         if isinstance(data, Mapping):
             return read_file(data[split].fetch().path)
-        return read_repository(data.fetch("data" if config is None else f"data/{config}").path, config, split)
+        return read_repository(data.fetch(want).path, config, split)
 
     def load(split: str) -> Split:
         read = table(split)
@@ -66,6 +68,7 @@ def text_classification(
         metrics=METRICS[kind],
         kind=kind,
         label_names=tuple(classes),
+        sources=() if isinstance(data, Mapping) else ((data, want),),
     )
 
 

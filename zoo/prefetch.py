@@ -1,0 +1,137 @@
+"""What entries read from elsewhere: all of it at once, ahead of time; and the lock that says which bytes it is."""
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from zoo import catalogue
+from zoo.build import Builder, calls
+from zoo.catalogue import Entry
+from zoo.config import Call
+from zoo.errors import IntegrityError, UsageError, ZooError
+from zoo.hub import SCHEME
+from zoo.lock import Lock, Pin, Pins, read_lock
+from zoo.recipe import Recipe
+from zoo.sources import SCHEMES, Fetched, Sources
+
+WORKERS = 8
+HUGGING_FACE = "https://huggingface.co"
+
+
+@dataclass(frozen=True)
+class Need:
+    """A source, and for what it is read."""
+
+    source: str
+    want: str
+
+
+def needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[Need]:
+    """All that an evaluation of the published weights reads from elsewhere, and with `train` all that a training does.
+
+    The tokenizer is not built for it, so nothing is downloaded.
+    """
+    if recipe.weights is not None:
+        yield Need(recipe.weights, "weights")
+        yield from (Need(recipe.weights, claim.log) for claim in recipe.claims if claim.log)
+    parts: list[tuple[str, Any]] = [("tokenizer", recipe.tokenizer)]
+    if train or recipe.weights is None or not recipe.weights.startswith(SCHEME):
+        parts.append(("weights", recipe.model))
+    tasks = [recipe.task, *(stage.task for stage in recipe.stages if train and stage.task is not None)]
+    for task in tasks:
+        yield from _of_task(task, recipe, builder)
+    for stage in recipe.stages if train else ():
+        for teacher in stage.all_teachers.values():
+            if teacher.model is None:
+                other = catalogue.one(str(teacher.entry or teacher.run)).recipe
+                yield from needs(other, builder, train=teacher.run is not None)
+            else:
+                parts.append(("weights", None if teacher.weights else teacher.model))
+                yield from [Need(teacher.weights, "weights")] if teacher.weights else []
+    for want, part in parts:
+        yield from (Need(source, want) for source in _named(part))
+
+
+def _of_task(task: Call, recipe: Recipe, builder: Builder) -> Iterator[Need]:
+    given = {"tokenizer": None} if recipe.tokenizer is not None else {}
+    for source, want in builder.build(task, "task", **given).sources:
+        yield Need(source.name, want)
+
+
+def _named(call: Call | None) -> Iterator[str]:
+    for _, one in calls(call, "model") if call is not None else ():
+        yield from (v for v in one.args.values() if isinstance(v, str) and v.startswith(SCHEMES))
+
+
+def prefetch(
+    wanted: Iterable[Need], sources: Sources, started: Callable[[int], None] = lambda size: None
+) -> list[tuple[Need, Fetched | ZooError]]:
+    """Fetch everything, several at once; `started` is told the size of what is not there yet, in bytes."""
+    distinct = list(dict.fromkeys(wanted))
+    with ThreadPoolExecutor(WORKERS) as pool:
+        sizes = list(pool.map(lambda need: _tried(partial(sources.missing, need.source, need.want)), distinct))
+        started(sum(size for size in sizes if isinstance(size, int)))
+        got = pool.map(lambda need: _tried(partial(sources.fetch, need.source, need.want)), distinct)
+        return list(zip(distinct, got, strict=True))
+
+
+def _tried(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except ZooError as error:
+        return error
+
+
+def unlocked(entries: Iterable[Entry], builder: Builder) -> list[str]:
+    """What is wrong between the lock and the recipes, a line each: a source that it lacks, or that nobody names.
+
+    Asks nobody. What is not publicly known (a revision, a digest) may be missing of a source that is there.
+    """
+    lock = builder.sources.lock
+    named = {need.source for entry in entries for need in needs(entry.recipe, builder, train=True)}
+    problems = []
+    for source in sorted(named):
+        if said := builder.sources.problem(source):
+            problems.append(said)
+        elif source.startswith("embedded:"):
+            said = _tried(partial(builder.sources.fetch, source))
+            problems += [str(said)] if isinstance(said, ZooError) else []
+        elif source.startswith(SCHEME) and source not in lock.pins:
+            problems.append(f"{lock.path}: {source} is named by a recipe and not in the lock")
+    unnamed = [source for source in lock.pins if source.startswith(SCHEME) and source not in named]
+    return problems + [f"{lock.path}: {source} is in the lock and named by no recipe" for source in sorted(unnamed)]
+
+
+def relock(entries: Iterable[Entry], builder: Builder) -> tuple[Pins, Pins]:
+    """The pins of a lock as they are, and as they are now at the Hub: every file that the entries read is downloaded.
+
+    Raises UsageError where another Hub's bytes would enter the project's own lock, and the first error met; nothing is
+    written.
+    """
+    lock, hub = builder.sources.lock, builder.sources.hub
+    if lock.path == read_lock().path and hub.endpoint != HUGGING_FACE:
+        raise UsageError(f"{lock.path} is for {HUGGING_FACE}, not for {hub.endpoint}: --lock FILE writes another")
+    with tempfile.TemporaryDirectory() as folder:
+        blank = Lock(lock.path, {"embedded:": lock.pins["embedded:"]}, Path(folder) / "trusted.json")
+        fresh = replace(builder, sources=Sources(lock=blank, hub=hub))
+        wanted = {n for entry in entries for n in needs(entry.recipe, fresh, train=True) if n.source.startswith(SCHEME)}
+        for _, got in prefetch(sorted(wanted, key=lambda need: (need.source, need.want)), fresh.sources):
+            if isinstance(got, ZooError):
+                raise got
+        found = blank.trusted(hub.endpoint)
+    before = lock.pins
+    return before, {**before, **{source: _agreed(source, pin, before) for source, pin in found.items()}}
+
+
+def _agreed(source: str, found: Pin, before: Pins) -> Pin:
+    """What was found; raises IntegrityError where a commit is as it was and a file is not."""
+    known = before.get(source, Pin())
+    if known.revision == found.revision:
+        for name, pin in found.files.items():
+            if name in known.files and known.files[name].refuses(str(pin.sha256), pin.size or 0):
+                raise IntegrityError(f"{source}: {name} is not the locked file of the same commit {found.revision}")
+    return found
