@@ -124,7 +124,7 @@ class Hub:
             lambda on_bytes: Path(
                 hf_hub_download(
                     repo.name, path, revision=commit, repo_type=repo.kind, cache_dir=self.cache,
-                    tqdm_class=_watch(on_bytes),
+                    endpoint=self.endpoint, tqdm_class=_watch(on_bytes),
                 )
             ),
         )  # fmt: skip

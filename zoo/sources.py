@@ -57,6 +57,8 @@ class Sources:
     hub: Hub = field(default_factory=Hub)
     say: Callable[[str], None] = lambda message: None
     fetched: dict[tuple[str, str], Fetched] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
+    """The sources of which it has been said that they are trusted."""
 
     def fetch(self, source: str, want: str = "weights") -> Fetched:
         """The bytes of a source as local files; of a repository those for `want`: weights, or one of `WANTS`.
@@ -158,14 +160,14 @@ class Sources:
         raise IntegrityError(faults[-1])
 
     def _pin(self, source: str, known: Pin, seen: Pin) -> None:
-        """Keep what the lock does not say, and tell of files that are trusted for the first time."""
+        """Keep what the lock does not say, and tell of a source that is trusted for the first time."""
         new = [name for name, pin in seen.files.items() if known.files.get(name, FilePin()).sha256 != pin.sha256]
         if new or known.revision is None or not seen.wants.items() <= known.wants.items():
             self.lock.trust(source, self.hub.endpoint, seen.over(known))
         fixed = [name for name in new if known.files.get(name, FilePin()).etag_sha256 is None]
-        if fixed or known.revision is None:
-            commit = f"at {seen.revision[:12]}" if seen.revision else ""
-            self.say(f"{source} {commit}: trusted on first use: {', '.join(fixed) or 'its commit'}")
+        if (fixed or known.revision is None) and source not in self.told:
+            self.told.add(source)
+            self.say(f"{source} at {str(seen.revision)[:12]}: trusted on first use")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Text classifiers of transformers: a published encoder with a new head, or a published classifier as it is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,25 +52,36 @@ def published_classifier(folder: Path, weights: str, expected: Mapping[str, Any]
 
 def _load(folder: Path, weights: str, **changed: Any) -> tuple[PreTrainedModel, list[str]]:
     """The model and the names of its weights that the file lacks. No code of a repository is run, nothing unpickled."""
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()  # the report on missing weights is ours to make
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **changed)
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            folder, config=config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False,
-            use_safetensors=weights.endswith(".safetensors"), weights_only=True,
-        )  # fmt: skip
+        with _quiet():
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **changed)
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                folder, config=config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False,
+                use_safetensors=weights.endswith(".safetensors"), weights_only=True,
+            )  # fmt: skip
     except Exception as error:  # safetensors and pickle raise errors of their own for a damaged or a malicious file
         said = (str(error).splitlines() or [""])[0]
         raise IntegrityError(
             f"{folder}: {weights} is no model that can be loaded: {type(error).__name__}: {said}"
         ) from error
-    finally:
-        logging.set_verbosity(level)
     faults = sorted(map(str, report["mismatched_keys"]))
     if faults:
         raise IntegrityError(f"{folder / weights}: {faults[0]} has another shape than the configuration says")
     return model, sorted(report["missing_keys"])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the library's report on missing weights, which is ours to make, and its progress bar."""
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
 
 
 def _keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> None:

@@ -1,0 +1,236 @@
+"""A Hugging Face Hub on loopback: the routes, headers and error codes that its clients ask for, and faults on request.
+
+    with LocalHub() as hub:
+        commit = hub.add("models", "owner/name", {"config.json": b"{}"})
+        hub.fault("HEAD .*config.json", "status", status=503, times=2)
+        ...  # HF_ENDPOINT=hub.url
+    hub.requests  # [("HEAD", "/owner/name/resolve/.../config.json", 503), ...]
+
+Files of LFS are redirected to another origin (127.0.0.1 is the Hub, localhost the other), which must not see a token.
+"""
+
+import hashlib
+import json
+import re
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+from urllib.parse import parse_qs, unquote, urlsplit
+
+TOKEN, STRANGER = "hf_secret123", "hf_stranger456"
+"""One that opens every repository, and one that opens none that is gated or private; any other is refused."""
+LFS = (".safetensors", ".bin", ".parquet")
+ALWAYS = 1_000_000
+_REPO, _FILE = "/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)", "/(?P<commit>[^/]+)/(?P<path>.+)"
+ROUTES = {
+    "info": f"/api{_REPO}(/revision/(?P<commit>[^/]+))?",
+    "tree": f"/api{_REPO}/tree/(?P<commit>[^/]+)",
+    "lfs": f"/lfs{_REPO}{_FILE}",
+    "small": f"/api/resolve-cache{_REPO}{_FILE}",
+    "resolve": f"(/(?P<kind>datasets))?/(?P<name>[^/]+/[^/]+)/resolve{_FILE}",
+}
+
+
+@dataclass
+class Repo:
+    """Commits, each with its files, and the one that is `main`."""
+
+    gated: bool
+    private: bool
+    main: str = ""
+    commits: dict[str, Mapping[str, bytes]] = field(default_factory=dict)
+
+
+@dataclass
+class Fault:
+    """What goes wrong with the next `times` requests in whose `METHOD PATH` the pattern is found."""
+
+    pattern: str
+    action: str
+    times: int
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is sent; a status of 0 is no answer."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @classmethod
+    def refusal(cls, status: int, code: str = "", **headers: str) -> "Answer":
+        return cls(status, {"X-Error-Code": code, **headers}, b'{"error": "refused"}')
+
+
+class LocalHub:
+    """The server; `page` is how many files a page of a listing has, `ranges` whether parts of files are served."""
+
+    def __init__(self, *, page: int = 1000, ranges: bool = True) -> None:
+        self.page, self.ranges = page, ranges
+        self.repos: dict[tuple[str, str], Repo] = {}
+        self.requests: list[tuple[str, str, int]] = []
+        self.faults: list[Fault] = []
+        self.closing = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
+        self.url, self.other_url = (f"http://{host}:{self._server.server_port}" for host in ("127.0.0.1", "localhost"))
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def add(
+        self, kind: str, name: str, files: Mapping[str, bytes], *, gated: bool = False, private: bool = False
+    ) -> str:
+        """Make these files the `main` of a repository of "models" or "datasets"; returns the commit, a hash of them."""
+        repo = self.repos.setdefault((kind, name), Repo(gated, private))
+        repo.main = _sha1(repr(sorted(files.items())).encode())
+        repo.commits[repo.main] = dict(files)
+        return repo.main
+
+    def fault(self, pattern: str, action: str, *, times: int = 1, **options: Any) -> None:
+        """Let requests go wrong; of those that fit, the first fault counts.
+
+        status   answer with `status`, `headers` and `body`
+        close    close the connection without an answer
+        drop     close it after `at` bytes of the body
+        stall    say nothing until the server is closed, from the start or after `at` bytes of the body
+        short    announce and send the first `at` bytes only
+        corrupt  flip the byte `at`
+        etag     call the file `etag`
+        slow     send `piece` bytes every `delay` seconds
+        """
+        self.faults.append(Fault(pattern, action, times, options))
+
+    def answer(self, target: str, token: str | None) -> Answer:
+        """What the Hub says to HEAD and GET."""
+        url = urlsplit(target)
+        matches = {route: re.fullmatch(pattern, unquote(url.path)) for route, pattern in ROUTES.items()}
+        route, asked = next(((route, found.groupdict()) for route, found in matches.items() if found), ("", {}))
+        kind, name = asked.get("kind") or "models", asked.get("name", "")
+        repo = self.repos.get((kind, name))
+        if token not in {None, TOKEN, STRANGER}:
+            return Answer.refusal(401, **{"X-Error-Message": "Invalid credentials in Authorization header"})
+        if repo is None or (repo.private and token != TOKEN and route != "lfs"):
+            return Answer.refusal(404 if token else 401, "RepoNotFound")
+        commit = repo.main if asked["commit"] in {None, "main"} else asked["commit"]
+        if commit not in repo.commits:
+            return Answer.refusal(404, "RevisionNotFound")
+        if route == "info":
+            return Answer(200, body=json.dumps({"id": name, "sha": commit}).encode())
+        if route == "tree":
+            cursor = int(parse_qs(url.query).get("cursor", ["0"])[0])
+            return self._page(f"{kind}/{name}/tree/{commit}", list(repo.commits[commit].items()), cursor)
+        return self._file(route, repo, f"{kind}/{name}/{commit}/{asked['path']}", token)
+
+    def _page(self, tree: str, files: list[tuple[str, bytes]], cursor: int) -> Answer:
+        more = f'<{self.url}/api/{tree}?recursive=true&cursor={cursor + self.page}>; rel="next"'
+        listed = [_listed(*file) for file in files[cursor : cursor + self.page]]
+        return Answer(200, {"Link": more} if cursor + self.page < len(files) else {}, json.dumps(listed).encode())
+
+    def _file(self, route: str, repo: Repo, where: str, token: str | None) -> Answer:
+        """The file, or what it is called and where it is."""
+        commit, path = where.split("/", 4)[3:]
+        data = repo.commits[commit].get(path)
+        if route == "lfs" and data is not None:
+            return Answer(200, body=data) if token is None else Answer(400)
+        if repo.gated and token != TOKEN:
+            return Answer.refusal(403 if token else 401, "GatedRepo")
+        if data is None:
+            return Answer.refusal(404, "EntryNotFound", **{"X-Repo-Commit": commit})
+        etag, known = f'"{_etag(path, data)}"', {"X-Repo-Commit": commit}
+        if path.endswith(LFS):
+            linked = {"X-Linked-Etag": etag, "X-Linked-Size": str(len(data))}
+            return Answer(302, {**known, **linked, "Location": f"{self.other_url}/lfs/{where}"})
+        if route == "resolve":
+            return Answer(307, {**known, "ETag": etag, "Location": f"/api/resolve-cache/{where}"})
+        return Answer(200, {**known, "ETag": etag}, data)
+
+
+def _listed(path: str, data: bytes) -> dict[str, Any]:
+    """A file in a listing: one of LFS is there as a pointer to it."""
+    entry = {"type": "file", "path": path, "size": len(data), "oid": _etag(path, data)}
+    if path.endswith(LFS):
+        entry |= {"oid": _sha1(data), "lfs": {"oid": _etag(path, data), "size": len(data), "pointerSize": 134}}
+    return entry
+
+
+def _etag(path: str, data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest() if path.endswith(LFS) else _sha1(b"blob %d\0" % len(data) + data)
+
+
+def _sha1(data: bytes) -> str:
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else a body waits 40 ms for its headers' acknowledgement
+    hub: LocalHub
+
+    def do_HEAD(self) -> None:
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ") or None
+        request = f"{self.command} {self.path}"
+        fault = next((fault for fault in self.hub.faults if fault.times and re.search(fault.pattern, request)), None)
+        answer = self.hub.answer(self.path, token)
+        if fault:
+            fault.times -= 1
+            answer = _faulty(answer, fault)
+        self._send(self._part(answer), fault or Fault("", "", 0, {}))
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+
+    def _part(self, answer: Answer) -> Answer:
+        """The rest of a file, where that is asked for."""
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if not asked or not self.hub.ranges or answer.status != 200:
+            return answer
+        first, size = int(asked[1]), len(answer.body)
+        headers = {**answer.headers, "Content-Range": f"bytes {first}-{size - 1}/{size}"}
+        return replace(answer, status=206, headers=headers, body=answer.body[first:])
+
+    def _send(self, answer: Answer, fault: Fault) -> None:
+        self.hub.requests.append((self.command, self.path, answer.status))
+        if answer.status:
+            self.send_response(answer.status)
+            for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+        cut = fault.action in {"close", "drop", "stall"}
+        body = b"" if self.command == "HEAD" else answer.body[: fault.options.get("at", 0) if cut else None]
+        with suppress(OSError):  # the client may be gone
+            for start in range(0, len(body), piece := fault.options.get("piece", max(len(body), 1))):
+                self.wfile.write(body[start : start + piece])
+                self.hub.closing.wait(fault.options.get("delay", 0))
+            self.hub.closing.wait(None if fault.action == "stall" else 0)
+            if cut:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: what was asked is in `requests`."""
+
+
+def _faulty(answer: Answer, fault: Fault) -> Answer:
+    options, body, at = fault.options, answer.body, fault.options.get("at", 0)
+    if fault.action == "status":
+        return Answer(options["status"], options.get("headers", {}), options.get("body", b""))
+    if fault.action == "short":
+        return replace(answer, body=body[:at])
+    if fault.action == "corrupt":
+        return replace(answer, body=body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :])
+    if fault.action == "etag":
+        names = {"ETag", "X-Linked-Etag"} & answer.headers.keys()
+        return replace(answer, headers={**answer.headers, **dict.fromkeys(names, f'"{options["etag"]}"')})
+    return Answer(0) if fault.action == "close" or (fault.action == "stall" and not at) else answer
