@@ -17,6 +17,12 @@ from zoo.tasks.base import Task
 
 CARD, CONFIG = "README.md", "config.json"
 MODELS = "zoo.models"
+PROBLEM_TYPES = {
+    "classification": "single_label_classification",
+    "multilabel": "multi_label_classification",
+    "regression": "regression",
+}
+"""How transformers calls a task's kind."""
 FROM_PRETRAINED = """\
 ```python
 from transformers import {imports}
@@ -49,7 +55,7 @@ def export(model: nn.Module, task: Task, tokenizer: Any, folder: Path) -> None:
     if len(task.label_names) == config.num_labels:
         config.id2label = dict(enumerate(task.label_names))
         config.label2id = {name: number for number, name in enumerate(task.label_names)}
-    config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
+    config.problem_type = PROBLEM_TYPES[task.kind]
     config.save_pretrained(folder)
     if hasattr(tokenizer, "save_pretrained"):
         tokenizer.save_pretrained(folder)

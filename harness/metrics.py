@@ -5,7 +5,7 @@ is NaN, which no claim is compared with. Each is there as an `evaluate.Metric` t
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import product
 
 import numpy as np
@@ -30,6 +30,11 @@ def f1(predictions: Array, labels: Array, *, average: str = "binary") -> float:
     return float(sklearn_metrics.f1_score(labels, predictions, average=average, zero_division=0.0))
 
 
+def f1_micro(predictions: Array, labels: Array) -> float:
+    """F1 of several labels at once, `(N, C)`, every one counted alike: `2 TP / (2 TP + FP + FN)` over all of them."""
+    return f1(predictions, labels, average="micro")
+
+
 def matthews_correlation(predictions: Array, labels: Array) -> float:
     """Matthews correlation coefficient, for two or more classes (Gorodkin 2004); 0 where either side is constant."""
     constant = len(np.unique(predictions)) == 1 or len(np.unique(labels)) == 1
@@ -49,10 +54,13 @@ def spearman(predictions: Array, labels: Array) -> float:
 def one_prediction(metric: Metric, predictions: Array, labels: Array) -> float:
     """The largest change of a metric that changing any one prediction can make; 5e-4 for real-valued predictions.
 
-    Tries one row of every (prediction, label) pair that occurs with every other class, since rows alike count alike.
+    Tries one row of every (prediction, label) pair that occurs with every other class, since rows alike count alike. Of
+    several labels, `(N, C)`, a prediction is one of them.
     """
     if np.issubdtype(predictions.dtype, np.floating):
         return CORRELATION_STEP
+    if predictions.ndim == 2:
+        return max(_flips(metric, predictions, labels), default=0.0)
     if metric is accuracy:
         return 1 / len(labels)
     before, largest = metric(predictions, labels), 0.0
@@ -62,6 +70,17 @@ def one_prediction(metric: Metric, predictions: Array, labels: Array) -> float:
         changed[row] = other
         largest = max(largest, abs(metric(changed, labels) - before))
     return largest
+
+
+def _flips(metric: Metric, predictions: Array, labels: Array) -> Iterator[float]:
+    """How much the metric changes when one label is predicted or not: of each class, one row of every kind."""
+    before = metric(predictions, labels)
+    for column, (predicted, true) in product(range(predictions.shape[1]), product((0, 1), repeat=2)):
+        rows = np.flatnonzero((predictions[:, column] == predicted) & (labels[:, column] == true))
+        if len(rows):
+            changed = predictions.copy()
+            changed[rows[0], column] = 1 - predicted
+            yield abs(metric(changed, labels) - before)
 
 
 def _correlation(function: Callable[..., tuple[float, float]], predictions: Array, labels: Array) -> float:

@@ -55,7 +55,9 @@ def _matched(path: Path, kind: str, labels: Array, names: tuple[str, ...]) -> Ar
         given = np.array([names.index(word) for word in given])
     if given.dtype.kind not in "iuf" or not np.isfinite(given).all():
         raise UsageError(f"{path}: predictions must be finite numbers or names of labels")
-    if kind == "classification":
+    if given.shape != labels.shape:
+        raise UsageError(f"{path}: predictions are {given.shape}, the labels {labels.shape}")
+    if kind != "regression":
         if (given != given.astype(np.int64)).any():
             raise UsageError(f"{path}: predictions of classes must be whole numbers")
         return given.astype(np.int64)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from harness import losses
-from harness.losses import KD, KL, MSE, CrossEntropy, Hint, LogitMSE
+from harness.losses import KD, KL, MSE, BinaryCrossEntropy, CrossEntropy, Hint, LogitMSE
 from harness.observation import Observation
 
 Floats = NDArray[np.float64]
@@ -152,13 +152,21 @@ def test_a_hint_between_shapes_that_nothing_leads_between_is_refused() -> None:
         )
 
 
+def test_binary_cross_entropy_is_its_equation(case: tuple[Floats, Floats, NDArray[np.int64]]) -> None:
+    student, other, _ = case
+    labels = (other > 0).astype(np.float64)
+    p = 1 / (1 + np.exp(-student))
+    expected = -(labels * np.log(p) + (1 - labels) * np.log(1 - p)).mean()
+    assert value(BinaryCrossEntropy(), student, None, labels) == pytest.approx(expected, rel=1e-12)
+
+
 def test_extreme_logits_stay_finite() -> None:
     student, teacher = np.array([[1e4, -1e4, 0.0]]), np.array([[-1e4, 1e4, 0.0]])
     assert math.isfinite(value(KD(temperature=1, alpha=0.1), student, teacher, np.array([1])))
 
 
 def test_every_exported_loss_is_tested_here() -> None:
-    tested = {type(loss).__name__ for loss in ALL} | {"MSE", "Hint"}
+    tested = {type(loss).__name__ for loss in ALL} | {"MSE", "Hint", "BinaryCrossEntropy"}
     assert set(losses.__all__) == tested
 
 

@@ -14,10 +14,11 @@ One with learned parts whose shapes are the models' has a method `build_adapters
 with what is observed of two examples, before there is an optimiser; what it sets on `self` is optimised, saved, moved.
 """
 
+from harness.losses.binary_cross_entropy import BinaryCrossEntropy
 from harness.losses.cross_entropy import CrossEntropy
 from harness.losses.hint import Hint
 from harness.losses.kd import KD
 from harness.losses.kl import KL
 from harness.losses.mse import MSE, LogitMSE
 
-__all__ = ["KD", "KL", "MSE", "CrossEntropy", "Hint", "LogitMSE"]
+__all__ = ["KD", "KL", "MSE", "BinaryCrossEntropy", "CrossEntropy", "Hint", "LogitMSE"]

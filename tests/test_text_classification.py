@@ -1,0 +1,174 @@
+"""Anyone's own texts: files and data sets of the Hub, classes, several labels at once, numbers; and what is wrong."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from conftest import ROOT, Zoo
+from glue_hub import parquet
+from hub import LocalHub
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import metrics
+from zoo.errors import SourceError, UsageError
+from zoo.hub import Hub
+from zoo.lock import Lock
+from zoo.sources import Source, Sources
+from zoo.tasks import text_classification
+from zoo.tasks.tables import read_file, read_repository
+
+RECIPE = (ROOT / "tests" / "recipes" / "reviews.yaml").read_text()
+TEXTS = ["Rose keeps the rose.", "Mark sells the dog.", 'The old "bird", she says.', "None", "NA", ""]
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def file(path: Path) -> Source:
+    return Source(Sources(), f"file:{path}")
+
+
+@pytest.fixture
+def reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    rows = [(f"Rose {i}", TEXTS[i % 6], ["bad", "good"][i % 2]) for i in range(12)]
+    Path("train.csv").write_text("\n".join(["title,body,stars", *(",".join(map(quoted, row)) for row in rows)]))
+    lines = [json.dumps({"title": a, "body": b, "stars": c}) for a, b, c in rows[:5]]
+    Path("validation.jsonl").write_text("\n".join(lines) + "\n")
+    Path("reviews.yaml").write_text(RECIPE)
+    return tmp_path
+
+
+def test_files_of_ones_own_are_trained_on_and_scored(reviews: Path, zoo: Zoo) -> None:
+    ended = zoo("train", "reviews.yaml", "--out", "run", "--device", "cpu")
+    assert ended.code == 0, ended.err
+    record = json.loads(Path("run/record.json").read_text())
+    assert {name: split["rows"] for name, split in record["sources"]["data"].items()} == {"train": 12, "validation": 5}
+    assert json.loads(Path("run/config.json").read_text())["id2label"] == {"0": "bad", "1": "good"}
+
+
+def test_every_format_gives_the_same_texts_also_those_that_look_like_nothing(tmp_path: Path) -> None:
+    texts = [text for text in TEXTS if text]
+    (tmp_path / "a.csv").write_text("text,label\n" + "".join(f'"{t.replace(chr(34), chr(34) * 2)}",0\n' for t in texts))
+    (tmp_path / "a.tsv").write_text(
+        "text\tlabel\n" + "".join(f'"{t.replace(chr(34), chr(34) * 2)}"\t0\n' for t in texts)
+    )
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": t, "label": 0}) + "\n" for t in texts))
+    (tmp_path / "a.parquet").write_bytes(parquet({"text": texts, "label": [0] * len(texts)}, labels=pa.int64()))
+    for name in ("a.csv", "a.tsv", "a.jsonl", "a.parquet"):
+        table = read_file(tmp_path / name)
+        assert table.texts(("text",)) == [(text,) for text in texts], name
+        assert table.column("label") == [0] * len(texts)
+
+
+def test_several_labels_at_once(reviews: Path, zoo: Zoo) -> None:
+    tags: list[list[str]] = [["a"], ["a", "c"], []] * 4
+    rows = [{"text": f"Rose keeps {number}.", "tags": several} for number, several in enumerate(tags)]
+    Path("tags.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    Path("tags.csv").write_text(
+        "text,tags\n" + "".join(f"Rose keeps {number}.,{'|'.join(several)}\n" for number, several in enumerate(tags))
+    )
+    files = {"train": file(Path("tags.csv")), "validation": file(Path("tags.jsonl"))}
+    task = text_classification(
+        data=files, text="text", label="tags", classes=["a", "b", "c"], kind="multilabel", tokenizer=None
+    )
+    expected = torch.tensor([[1.0, 0, 0], [1, 0, 1], [0, 0, 0]] * 4)
+    assert torch.equal(task.load("train").labels, expected)
+    assert torch.equal(task.load("validation").labels, expected)
+    assert torch.equal(task.predict(torch.tensor([[0.2, -1, 0.0]])), torch.tensor([[1, 0, 0]]))
+    recipe = RECIPE.replace("file:train.csv", "file:tags.csv").replace("file:validation.jsonl", "file:tags.jsonl")
+    recipe = recipe.replace("text: [title, body]", "text: text").replace(
+        "label: stars", "label: tags\n  kind: multilabel"
+    )
+    recipe = recipe.replace("[bad, good]", "[a, b, c]").replace("num_labels: 2", "num_labels: 3")
+    Path("tags.yaml").write_text(recipe.replace("CrossEntropy", "BinaryCrossEntropy"))
+    ended = zoo("train", "tags.yaml", "--out", "tags", "--device", "cpu")
+    assert ended.code == 0, ended.err
+    assert json.loads(Path("tags/config.json").read_text())["problem_type"] == "multi_label_classification"
+    arrays = np.load("tags/predictions-validation-best.npz")
+    assert arrays["predictions"].shape == (12, 3)
+    scored = zoo("evaluate", "tags/predictions-validation-best.npz", "--as", "tags.yaml", "--json")
+    assert scored.code == 0, scored.err
+
+
+def test_a_regression_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,score\nRose,0.5\nMark,2\n")
+    files = {"train": file(tmp_path / "a.csv"), "validation": file(tmp_path / "a.csv")}
+    task = text_classification(data=files, text="text", label="score", kind="regression", tokenizer=None)
+    assert task.load("train").labels.tolist() == [0.5, 2.0]
+    assert task.metrics == ("pearson", "spearman")
+
+
+def test_a_data_set_of_the_hub_brings_the_names_of_its_classes(tmp_path: Path) -> None:
+    label = "{name: label, dtype: {class_label: {names: {'0': bad, '1': good}}}}"
+    info = f"{{config_name: default, features: [{{name: text, dtype: string}}, {label}]}}"
+    card = f"---\ndataset_info: {info}\n---\n".encode()
+    with LocalHub() as server:
+        files = {
+            f"{split}.parquet": parquet({"text": ["a", "b"], "label": [0, 1]}, labels=pa.int64())
+            for split in ("train", "test")
+        }
+        server.add("datasets", "someone/answers", {**files, "README.md": card})
+        hub = Hub(deadline=10)
+        hub.endpoint, hub.cache = server.url, tmp_path / "cache"
+        sources = Sources(lock=Lock(tmp_path / "lock", {}, tmp_path / "trusted.json"), hub=hub)
+        task = text_classification(
+            data=Source(sources, "hub:datasets/someone/answers"), text="text", splits=["train", "test"],
+            scored=["test"], tokenizer=None,
+        )  # fmt: skip
+        assert task.load("test").labels.tolist() == [0, 1]
+        folder = sources.fetch("hub:datasets/someone/answers", "data").path
+        assert read_repository(folder, None, "test").classes == {"label": ("bad", "good")}
+
+
+WRONG = {
+    "no such column": ({"text": "words"}, "the data have no column 'words'; known: label, text"),
+    "no such label column": ({"label": "labels"}, "the data have no column 'labels'; did you mean label?"),
+    "an unknown class": ({"classes": ["yes", "no"]}, "row 1: 'maybe' is none of the classes; known: no, yes"),
+    "no names": ({"classes": []}, "classes: the data do not declare the names of their classes"),
+    "not a number": ({"kind": "regression"}, "row 0: 'yes' is no number"),
+    "three texts": ({"text": ["a", "b", "c"]}, "text names one column or two, not 3"),
+    "another kind": ({"kind": "ranking"}, "kind cannot be 'ranking'"),
+    "no such split": ({"scored": ["test"]}, "scored: there is no split 'test'"),
+}
+
+
+@pytest.mark.parametrize(("changed", "message"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_with_data_is_told_by_column_and_row(
+    changed: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("text,label\nRose,yes\nMark,maybe\n")
+    files = {"train": file(tmp_path / "a.csv"), "validation": file(tmp_path / "a.csv")}
+    options = {"data": files, "text": "text", "classes": ["yes", "no", "maybe"], "tokenizer": None, **changed}
+    with pytest.raises(UsageError) as raised:
+        text_classification(**options).load("train")  # type: ignore[arg-type]
+    assert str(raised.value).startswith(message)
+
+
+def test_a_file_that_cannot_be_read_is_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"no parquet")
+    (tmp_path / "a.doc").write_bytes(b"")
+    with pytest.raises(SourceError, match="cannot be read as data"):
+        read_file(tmp_path / "a.parquet")
+    with pytest.raises(UsageError, match="data end with"):
+        read_file(tmp_path / "a.doc")
+    with pytest.raises(SourceError, match="no such file"):
+        read_file(tmp_path / "b.csv")
+
+
+@given(st.lists(st.tuples(*[st.booleans()] * 4), min_size=1, max_size=6))
+def test_one_prediction_of_several_labels_is_the_largest_change_of_any(rows: list[tuple[bool, ...]]) -> None:
+    cells = np.array(rows, dtype=np.int64)
+    predictions, labels = cells[:, :2], cells[:, 2:]
+    before, largest = metrics.f1_micro(predictions, labels), 0.0
+    for row in range(len(rows)):
+        for column in range(2):
+            changed = predictions.copy()
+            changed[row, column] = 1 - changed[row, column]
+            largest = max(largest, abs(metrics.f1_micro(changed, labels) - before))
+    assert metrics.one_prediction(metrics.f1_micro, predictions, labels) == pytest.approx(largest)
