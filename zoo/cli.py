@@ -7,12 +7,9 @@ interrupted. The gravest wins: 5, 2, 1, 4, 3.
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from importlib.metadata import version
@@ -22,19 +19,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from tabulate import tabulate
 
-from zoo import catalogue, places
+from zoo import catalogue, places, printing
 from zoo.errors import UsageError, ZooError
-from zoo.recipe import Claim, Precision
+from zoo.recipe import Precision
 
 if TYPE_CHECKING:
     from harness.reproduce import Outcome
     from harness.study import Setup
-    from harness.verdict import Judgement
 
-SCHEMA = 1
 GRAVEST_FIRST = (5, 2, 1, 4, 3, 0)
 PUBLISHED = re.compile(r"(?!.*\.ya?ml$)[\w.-]+/[\w.-]+(@[\w./-]+)?")
-CODES = {"reproduced": 0, "not-reproduced": 1, "inconclusive": 3, "not-compared": 3, "not-run": 3}
 
 app = typer.Typer(
     add_completion=False,
@@ -106,15 +100,15 @@ def list_entries(patterns: Patterns = None, suite: Suites = None, as_json: Json 
             "suite": e.suite,
             "task": e.recipe.task.use,
             "model": e.recipe.model.use,
-            "claims": [_claim_data(claim) for claim in e.recipe.claims],
+            "claims": [printing.claim_data(claim) for claim in e.recipe.claims],
         }
         for e in readable
     ]
     if as_json:
-        _print_json({"entries": rows})
+        printing.print_json({"entries": rows})
     else:
         table = [
-            [r["entry"], r["suite"], r["task"], r["model"], _summary(e.recipe.claims)]
+            [r["entry"], r["suite"], r["task"], r["model"], printing.summary(e.recipe.claims)]
             for r, e in zip(rows, readable, strict=True)
         ]
         print(tabulate(table, headers=["entry", "suite", "task", "model", "claims"], disable_numparse=True))
@@ -127,8 +121,8 @@ def show(entry: str, as_json: Json = False) -> None:
     for found in catalogue.select([entry]):
         recipe = found.recipe
         if as_json:
-            claims = [_claim_data(claim) for claim in recipe.claims]
-            _print_json(
+            claims = [printing.claim_data(claim) for claim in recipe.claims]
+            printing.print_json(
                 {
                     "entry": found.name,
                     "suite": found.suite,
@@ -174,7 +168,7 @@ def check(
                 }
             )
     if as_json:
-        _print_json({"recipes": found})
+        printing.print_json({"recipes": found})
     for one in found if not as_json else []:
         print(f"{one['path']}: ok" if one["ok"] else "\n".join(one["problems"]), file=None if one["ok"] else sys.stderr)
     _end(codes)
@@ -202,11 +196,11 @@ def reproduce(
     setup = _setup(chosen, device, trust, records, lock, precision, micro_batch, save_every)
     outcomes = _outcomes(chosen, train, seeds, first_seed, setup)
     if as_json:
-        _print_json(_verification(outcomes))
+        printing.print_json(printing.verification(outcomes))
     for outcome in outcomes if not as_json else []:
         print(f"{outcome.entry.name}: {outcome.verdict}")
         for judgement in outcome.judgements:
-            print(f"  {_claim_line(judgement)}\n    {judgement.why}\n    source: {judgement.claim.source}")
+            print(f"  {printing.claim_line(judgement)}\n    {judgement.why}\n    source: {judgement.claim.source}")
         for finding in outcome.findings:
             print(f"  note: {finding}")
         for path in outcome.records:
@@ -235,11 +229,11 @@ def verify(
     chosen = _chosen(patterns, suite, everything, lock)
     setup = _setup(chosen, device, trust, records, lock, precision, micro_batch, save_every)
     outcomes = _outcomes(chosen, train, seeds, first_seed, setup)
-    data = _verification(outcomes)
+    data = printing.verification(outcomes)
     if as_json:
-        _print_json(data)
+        printing.print_json(data)
     else:
-        rows = [row for outcome in outcomes for row in _verify_rows(outcome, "retrain" if train else "weights")]
+        rows = [row for outcome in outcomes for row in printing.verify_rows(outcome, "retrain" if train else "weights")]
         headers = ["entry", "split", "metric", "claimed", "measured", "runs", "verdict"]
         print(tabulate(rows, headers=headers, disable_numparse=True))
         print("\n" + ", ".join(f"{count} {verdict}" for verdict, count in data["summary"].items() if count))
@@ -286,10 +280,10 @@ def train(
         for result in record.results
     ]
     if as_json:
-        _print_json({"entry": entry.name, "seed": seed, "results": results, "record": str(path)})
+        printing.print_json({"entry": entry.name, "seed": seed, "results": results, "record": str(path)})
     else:
         rows = [
-            [r["split"], name, _number(value), r["n"], r["selection"]]
+            [r["split"], name, printing.number(value), r["n"], r["selection"]]
             for r in results
             for name, value in r["metrics"].items()
         ]
@@ -327,16 +321,19 @@ def evaluate(
             "split": e.split,
             "metric": name,
             "n": e.n,
-            "measured": _finite(score.value),
+            "measured": printing.finite(score.value),
             "claimed": claimed.get((e.split, name)),
         }
         for e in evaluations
         for name, score in e.scores.items()
     ]
     if as_json:
-        _print_json({"entry": chosen.name, "path": str(path), "results": results})
+        printing.print_json({"entry": chosen.name, "path": str(path), "results": results})
     else:
-        rows = [[r["split"], r["metric"], _number(r["measured"]), _number(r["claimed"]), r["n"]] for r in results]
+        rows = [
+            [r["split"], r["metric"], printing.number(r["measured"]), printing.number(r["claimed"]), r["n"]]
+            for r in results
+        ]
         print(tabulate(rows, headers=["split", "metric", "measured", "claimed", "n"], disable_numparse=True))
 
 
@@ -386,9 +383,9 @@ def fetch(
         if not isinstance(one, ZooError)
     ]
     if as_json:
-        _print_json({"fetched": rows, "errors": [str(error) for error in errors]})
+        printing.print_json({"fetched": rows, "errors": [str(error) for error in errors]})
     else:
-        table = [[r["source"], r["want"], (r["revision"] or "")[:12], r["files"], _pinned_by(r)] for r in rows]
+        table = [[r["source"], r["want"], (r["revision"] or "")[:12], r["files"], printing.pinned_by(r)] for r in rows]
         print(tabulate(table, headers=["source", "for", "revision", "files", "pinned by"], disable_numparse=True))
     for said in dict.fromkeys(map(str, errors)):
         print(said, file=sys.stderr)
@@ -418,13 +415,15 @@ def lock_sources(
     builder = _builder(chosen, trust, lock)
     if stale:
         problems = prefetch.unlocked(catalogue.entries(), builder)
-        _print_json({"problems": problems}) if as_json else [print(problem, file=sys.stderr) for problem in problems]
+        printing.print_json({"problems": problems}) if as_json else [
+            print(problem, file=sys.stderr) for problem in problems
+        ]
         raise typer.Exit(1 if problems else 0)
     if update:
         before, after = prefetch.relock(chosen, builder)
         changes = difference(before, after)
         write_lock(builder.sources.lock.path, after)
-        _print_json({"changes": changes}) if as_json else [print(change) for change in changes]
+        printing.print_json({"changes": changes}) if as_json else [print(change) for change in changes]
         print(f"{len(changes)} changes in {builder.sources.lock.path}", file=sys.stderr)
         return
     sources, endpoint = builder.sources, builder.sources.hub.endpoint
@@ -441,9 +440,9 @@ def lock_sources(
             }
         )
     if as_json:
-        _print_json({"lock": str(sources.lock.path), "sources": rows})
+        printing.print_json({"lock": str(sources.lock.path), "sources": rows})
     else:
-        table = [[r["source"], r["revision"] or "-", r["files"], _pinned_by(r)] for r in rows]
+        table = [[r["source"], r["revision"] or "-", r["files"], printing.pinned_by(r)] for r in rows]
         print(tabulate(table, headers=["source", "revision", "files", "pinned by"], disable_numparse=True))
 
 
@@ -487,7 +486,7 @@ def submit(
         given = submission.write(predictions, out)
     problems = submission.check(given)
     if as_json:
-        _print_json({"submission": str(given), "problems": problems})
+        printing.print_json({"submission": str(given), "problems": problems})
     else:
         print(given)
         print("\n".join(problems) or "nothing wrong", file=sys.stderr)
@@ -520,7 +519,9 @@ def leaderboard(
     rows = table.rows(evidence)
     if as_json:
         gains = table.gains(evidence)
-        _print_json({"rows": _plain(rows.to_dict("records")), "gains": _plain(gains.to_dict("records"))})
+        printing.print_json(
+            {"rows": printing.plain(rows.to_dict("records")), "gains": printing.plain(gains.to_dict("records"))}
+        )
     text = page.render(evidence)
     if root is None:
         print(text) if not as_json else None
@@ -675,26 +676,8 @@ def _outcomes(
     return outcomes
 
 
-def _verification(outcomes: list[Outcome]) -> dict[str, Any]:
-    """What `verify --json` prints."""
-    entries = [
-        {
-            "entry": o.entry.name,
-            "suite": o.entry.suite,
-            "verdict": o.verdict,
-            "error": str(o.error) if o.error else None,
-            "claims": [_judgement_data(judgement) for judgement in o.judgements],
-            "findings": list(o.findings),
-            "records": [str(path) for path in o.records],
-        }
-        for o in outcomes
-    ]
-    counts = Counter(str(outcome.verdict) for outcome in outcomes)
-    return {"entries": entries, "summary": {verdict: counts[verdict] for verdict in CODES}}
-
-
 def _code(outcome: Outcome) -> int:
-    return outcome.error.exit_code if outcome.error else CODES[outcome.verdict]
+    return outcome.error.exit_code if outcome.error else printing.CODES[outcome.verdict]
 
 
 def _end(codes: Iterable[int]) -> None:
@@ -702,90 +685,3 @@ def _end(codes: Iterable[int]) -> None:
     gravest = min(codes, key=GRAVEST_FIRST.index, default=0)
     if gravest:
         raise typer.Exit(gravest)
-
-
-def _pinned_by(row: dict[str, Any]) -> str:
-    """What says which commit a source is."""
-    if row["locked"] or not row["source"].startswith("hub:"):
-        return "lock" if not row["source"].startswith("file:") else "nothing"
-    return "first use" if row["revision"] else "nothing yet"
-
-
-def _claim_data(claim: Claim) -> dict[str, Any]:
-    names = (
-        "of",
-        "split",
-        "metric",
-        "value",
-        "decimals",
-        "precision",
-        "selection",
-        "sigma",
-        "reference_runs",
-        "seeds",
-        "source",
-    )
-    return {name: getattr(claim, name) for name in names}
-
-
-def _judgement_data(judgement: Judgement) -> dict[str, Any]:
-    claim = judgement.claim
-    return {
-        "of": claim.of,
-        "split": claim.split,
-        "metric": claim.metric,
-        "claimed": claim.value,
-        "measured": judgement.measured,
-        "verdict": judgement.verdict,
-        "why": judgement.why,
-        "source": claim.source,
-    }
-
-
-def _verify_rows(outcome: Outcome, mode: str) -> list[list[str]]:
-    rows = [
-        [
-            outcome.entry.name,
-            j.claim.split,
-            j.claim.metric,
-            _number(j.claim.value),
-            _number(j.measured),
-            str(len(outcome.records)),
-            j.verdict,
-        ]
-        for j in outcome.judgements
-        if j.claim.of == mode
-    ]
-    return rows or [[outcome.entry.name, "", "", "", "", "", outcome.verdict]]
-
-
-def _claim_line(judgement: Judgement) -> str:
-    claim = judgement.claim
-    return (
-        f"{claim.of}: {claim.metric} on {claim.split}: claimed {_number(claim.value)},"
-        f" measured {_number(judgement.measured)}: {judgement.verdict}"
-    )
-
-
-def _summary(claims: Iterable[Claim]) -> str:
-    first: dict[tuple[str, str], str] = {}
-    for claim in claims:
-        first.setdefault((claim.of, claim.metric), f"{claim.of} {claim.metric} {_number(claim.value)}")
-    return "; ".join(first.values())
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _plain(rows: list[dict[Any, Any]]) -> list[dict[Any, Any]]:
-    """Rows of a table as JSON can hold them: what is not a number is null."""
-    return [{key: None if value != value else value for key, value in row.items()} for row in rows]  # noqa: PLR0124
-
-
-def _print_json(data: dict[str, Any]) -> None:
-    print(json.dumps({"schema": SCHEMA, **data}, indent=1, allow_nan=False))

@@ -6,12 +6,12 @@ retried here, and nothing waits longer than a deadline without a new byte. Bytes
 """
 
 import errno
+import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as StillRunning
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,7 @@ OnBytes = Callable[[int], None]
 SCHEME = "hub:"
 DEADLINE = 60.0
 """Seconds without a new byte, retries and their pauses included, until a request is given up; ZOO_DEADLINE."""
+constants.DOWNLOAD_CHUNK_SIZE = 1 << 16  # bytes are told of by this many, and 10 MB may take longer than the deadline
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Hub:
     """Requests to one endpoint; `on_bytes` is told of every downloaded part's length."""
 
     def __init__(self, *, deadline: float | None = None, on_bytes: OnBytes = lambda length: None) -> None:
-        self.deadline = float(os.environ.get("ZOO_DEADLINE", DEADLINE)) if deadline is None else deadline
+        self.deadline = _deadline() if deadline is None else deadline
         self.on_bytes = on_bytes
         self.endpoint: str = constants.ENDPOINT
         self.cache = Path(constants.HF_HUB_CACHE)
@@ -113,26 +114,47 @@ class Hub:
 
     def cached(self, repo: Repository, commit: str, path: str) -> Path | None:
         """The file if it is in the cache; asks nobody."""
-        found = try_to_load_from_cache(repo.name, path, revision=commit, repo_type=repo.kind, cache_dir=self.cache)
+        with _told(repo, path, self):
+            found = try_to_load_from_cache(repo.name, path, revision=commit, repo_type=repo.kind, cache_dir=self.cache)
         return Path(found) if isinstance(found, str) else None
 
     def download(self, repo: Repository, commit: str, path: str) -> Path:
         """The file, from the cache if it is there."""
-        return self._ask(
-            repo,
-            path,
-            lambda on_bytes: Path(
+        furthest = 0
+
+        def ask(on_bytes: OnBytes) -> Path:
+            came = 0
+
+            def on_part(length: int) -> None:
+                nonlocal came, furthest
+                came += length
+                if came > furthest:  # what is begun anew brings no new byte
+                    on_bytes(came - furthest)
+                    furthest = came
+
+            return Path(
                 hf_hub_download(
                     repo.name, path, revision=commit, repo_type=repo.kind, cache_dir=self.cache,
-                    endpoint=self.endpoint, tqdm_class=_watch(on_bytes),
+                    endpoint=self.endpoint, tqdm_class=_watch(on_part),
                 )
-            ),
-        )  # fmt: skip
+            )  # fmt: skip
 
-    def forget(self, file: Path) -> None:
-        """Take a file that is not what it should be out of the cache."""
-        for path in (file.resolve(), file):
-            path.unlink(missing_ok=True)
+        return self._ask(repo, path, ask)
+
+    def forget(self, file: Path, *, and_bytes: bool) -> None:
+        """Take a file that is not what it should be out of the cache; its bytes too, unless they are another file's."""
+        blob = file.resolve()
+        try:
+            file.unlink(missing_ok=True)
+            if and_bytes:
+                blob.unlink(missing_ok=True)
+        except OSError as error:
+            raise SourceError(f"{file} is not what it should be, and cannot be removed: {error.strerror}") from None
+
+    def settle(self, file: Path) -> None:
+        """Keep a file, of which the Hub said a wrong etag, where no other one of that etag can take its place."""
+        with suppress(OSError):  # a cache that is only read cannot be mended, nor can it change
+            file.resolve().replace(file)
 
     def sweep(self, repo: Repository) -> None:
         """Remove what killed downloads left of files that nobody is downloading now."""
@@ -149,7 +171,7 @@ class Hub:
         """Call, again and again while what goes wrong may pass; raises SourceError, by the deadline."""
         if self.down is not None:
             raise SourceError(f"{repo.name}: {what}: {self.down}")
-        moved = time.monotonic()
+        moved = asked = time.monotonic()
 
         def on_bytes(length: int) -> None:
             nonlocal moved
@@ -166,13 +188,20 @@ class Hub:
             reraise=True,
         )
         try:
-            with _told(repo, what, self.endpoint):
+            with _told(repo, what, self):
                 return patiently(lambda: _watched(lambda: call(on_bytes), left))
         except _GaveUpError as gave_up:
-            tried = "" if self.strained else f" for {self.deadline:g} s"
-            why = f"{self.endpoint} did not serve it{tried}: {gave_up}"
+            why = f"{self.endpoint} did not serve it in {time.monotonic() - asked:.1f} s: {gave_up}"
             self.down, self.strained = (self.down, True) if gave_up.answered else (why, self.strained)
             raise SourceError(f"{repo.name}: {what}: {why}") from None
+
+
+def _deadline() -> float:
+    given = os.environ.get("ZOO_DEADLINE", str(DEADLINE))
+    try:
+        return float(given)
+    except ValueError:
+        raise UsageError(f"ZOO_DEADLINE is a number of seconds, not {given!r}") from None
 
 
 class _GaveUpError(Exception):
@@ -188,24 +217,51 @@ def _watched(call: Callable[[], T], left: Callable[[], float]) -> T:
     future: Future[T] = Future()
 
     def run() -> None:
+        _OVERHEARD.last.pop(threading.get_ident(), None)  # of another thread that had this number
         try:
             future.set_result(call())
         except BaseException as error:  # it is raised again below, in the thread that asked
             future.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
-    while (time_left := left()) > 0:
-        with suppress(StillRunning):
-            return future.result(timeout=min(time_left, 1.0))
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while (time_left := left()) > 0 and not wait([future], timeout=min(time_left, 1.0)).done:
+        pass
     if future.done():
         return future.result()
-    raise _GaveUpError("a request is still waiting", answered=False)
+    said = _OVERHEARD.last.get(thread.ident or 0, "a request is still waiting")
+    raise _GaveUpError(said, answered=said.startswith("HTTP Error"))
+
+
+class _Overheard(logging.Handler):
+    """What the client library says before it tries again by itself, by thread; told only where it is given up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: dict[int, str] = {}
+        for name in ("huggingface_hub.utils._http", "huggingface_hub.file_download"):
+            logger = logging.getLogger(name)
+            logger.addHandler(self)
+            logger.setLevel(logging.WARNING)
+            logger.propagate = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said, thrown, _ = record.getMessage().partition(" thrown while ")  # what follows is a URL, perhaps a signed one
+        if isinstance(record.args, tuple) and record.args:
+            self.last[record.thread or 0] = str(record.args[-1])
+        elif thrown:
+            self.last[record.thread or 0] = said
+
+
+_OVERHEARD = _Overheard()
 
 
 def _watch(on_bytes: OnBytes) -> type[tqdm]:
     """A progress bar of the client library that draws nothing and tells how many bytes came."""
 
     class Watch(tqdm):
+        monitor_interval = 0  # no thread that watches over bars that are not drawn
+
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **{**options, "disable": True})  # type: ignore[no-untyped-call]
 
@@ -241,13 +297,17 @@ def _pause(state: RetryCallState) -> float:
 
 
 @contextmanager
-def _told(repo: Repository, what: str, endpoint: str) -> Iterator[None]:
+def _told(repo: Repository, what: str, hub: Hub) -> Iterator[None]:
     """What the client library raises, as an error of ours; its own words on requests stay here, so no token does."""
-    at = f"{repo.name}: {what}"
+    at, endpoint = f"{repo.name}: {what}", hub.endpoint
     try:
         yield
     except HFValidationError as error:
         raise UsageError(f"{repo.name}: {error}") from None
+    except UnicodeEncodeError:
+        raise SourceError(f"{at}: the token of HF_TOKEN or `hf auth login` has a letter that no token has") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise SourceError(f"{at}: {endpoint} does not answer as a Hub does ({type(error).__name__})") from None
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         cause = _cause(error)
         if isinstance(cause, LocalEntryNotFoundError | OfflineModeIsEnabled):
@@ -260,7 +320,7 @@ def _told(repo: Repository, what: str, endpoint: str) -> Iterator[None]:
                 raise SourceError(message.format(name=repo.name, kind=repo.kind, what=what, at=endpoint)) from None
         raise _http(at, error, endpoint) from None
     except OSError as error:
-        raise _unwritten(at, error) from None
+        raise _unwritten(at, error, hub.cache) from None
 
 
 _REFUSALS: tuple[tuple[type[Exception], str], ...] = (
@@ -296,8 +356,8 @@ def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
-def _unwritten(at: str, error: OSError) -> Exception:
+def _unwritten(at: str, error: OSError, cache: Path) -> Exception:
     if _is_short(error):
         return _GaveUpError("the file is shorter than announced", answered=True)
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return SourceError(f"{at}: {'the disk is full' if full else error.strerror or error}: {constants.HF_HUB_CACHE}")
+    return SourceError(f"{at}: {'the disk is full' if full else error.strerror or error}: {cache}")

@@ -31,6 +31,10 @@ class FilePin:
     size: int | None = None
     etag_sha256: str | None = None
 
+    def over(self, other: "FilePin") -> "FilePin":
+        """This and what the other knows beside it."""
+        return FilePin(**{**_file_data(other), **_file_data(self)})
+
     def refuses(self, sha256: str, size: int) -> str | None:
         """What the file was expected to be, where it is not; None where it may be this one."""
         if self.sha256 is not None and sha256 != self.sha256:
@@ -54,7 +58,8 @@ class Pin:
         """This and what the other knows beside it; of another commit it knows nothing."""
         if self.revision and other.revision and self.revision != other.revision:
             return self
-        files = {**other.files, **self.files}
+        both = {name: pin.over(other.files.get(name, FilePin())) for name, pin in self.files.items()}
+        files = {**other.files, **both}
         return Pin(revision=self.revision or other.revision, files=files, wants={**other.wants, **self.wants})
 
 
@@ -90,6 +95,8 @@ class Lock:
                 data: dict[str, Any] = _read(self.own) if self.own.exists() else {"schema": SCHEMA, "endpoints": {}}
                 known = data["endpoints"].setdefault(endpoint, {})
                 before = _pins(known, self.own).get(source, Pin())
+                if before.revision not in {None, seen.revision} and self.pins.get(source, Pin()).revision is None:
+                    raise IntegrityError(f"{source}: this machine has seen commit {before.revision} of it before")
                 for name, pin in seen.files.items():
                     if before.revision == seen.revision and before.files.get(name, pin) != pin:
                         raise IntegrityError(f"{source}: {name} is not the file that this machine has seen before")
@@ -122,8 +129,11 @@ def write_lock(path: Path, pins: Pins) -> None:
 def _write(path: Path, data: Mapping[str, Any]) -> None:
     """Write JSON in one rename."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def difference(before: Pins, after: Pins) -> list[str]:
@@ -162,7 +172,7 @@ def _pins(data: Mapping[str, Any], path: Path) -> dict[str, Pin]:
     except (TypeError, AttributeError, ValueError) as error:
         raise IntegrityError(f"{path}: the lock cannot be read: {error}") from None
     for source, pin in pins.items():
-        if pin.revision is not None and not COMMIT.fullmatch(pin.revision):
+        if pin.revision is not None and not COMMIT.fullmatch(str(pin.revision)):
             raise IntegrityError(f"{path}: {source}: {pin.revision!r} is not a full commit")
     return pins
 

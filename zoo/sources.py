@@ -95,7 +95,8 @@ class Sources:
             return 0
         revision = revision or self.hub.commit(repo)
         listing = self.hub.listing(repo, revision)
-        picked = names or chosen(want, list(listing), known.files, f"{repo.name} at {revision[:7]}")
+        locked = self.lock.pins.get(source, Pin()).files
+        picked = names or chosen(want, list(listing), locked, f"{repo.name} at {revision[:7]}")
         return sum(
             listing[name].size for name in picked if name in listing and not self.hub.cached(repo, revision, name)
         )
@@ -125,7 +126,8 @@ class Sources:
         names = known.wants.get(want, ())
         if not names or not all(name in known.files for name in names):
             listing = self.hub.listing(repo, revision)
-            names = chosen(want, list(listing), known.files, f"{repo.name} at {revision[:7]}")
+            locked = self.lock.pins.get(source, Pin()).files
+            names = chosen(want, list(listing), locked, f"{repo.name} at {revision[:7]}")
         paths, seen = {}, {}
         for name in names:
             paths[name], seen[name] = self._verified(repo, revision, name, known.files.get(name), listing.get(name))
@@ -139,8 +141,8 @@ class Sources:
             else hashlib.sha256(str(sorted(digests.items())).encode()).hexdigest()
         )
         root = paths[names[0]].parents[names[0].count("/")]
-        locked = self.lock.pins.get(source, Pin()).revision == revision
-        return Fetched(source, root, whole, digests, weights, revision, locked)
+        is_locked = self.lock.pins.get(source, Pin()).revision == revision
+        return Fetched(source, root, whole, digests, weights, revision, is_locked)
 
     def _verified(
         self, repo: Repository, commit: str, name: str, pin: FilePin | None, listed: Listed | None
@@ -151,19 +153,22 @@ class Sources:
             path = self.hub.cached(repo, commit, name) or self.hub.download(repo, commit, name)
             found, size = sha256(path), path.stat().st_size
             fault = (pin.refuses(found, size) if pin else None) or (_differs(path, found, listed) if listed else None)
+            named = _is_named(path, found)
             if fault is None:
+                if not named:
+                    self.hub.settle(path)
                 return path, FilePin(sha256=found, size=size)
             faults.append(f"{repo.name}: {name}: expected {fault}, found sha256 {found}, {size:,} bytes")
             if self.hub.offline:
                 break
-            self.hub.forget(path)
+            self.hub.forget(path, and_bytes=not named)
         raise IntegrityError(faults[-1])
 
     def _pin(self, source: str, known: Pin, seen: Pin) -> None:
         """Keep what the lock does not say, and tell of a source that is trusted for the first time."""
         new = [name for name, pin in seen.files.items() if known.files.get(name, FilePin()).sha256 != pin.sha256]
         if new or known.revision is None or not seen.wants.items() <= known.wants.items():
-            self.lock.trust(source, self.hub.endpoint, seen.over(known))
+            self.lock.trust(source, self.hub.endpoint, seen)
         fixed = [name for name in new if known.files.get(name, FilePin()).etag_sha256 is None]
         if (fixed or known.revision is None) and source not in self.told:
             self.told.add(source)
@@ -234,6 +239,15 @@ def _differs(path: Path, found: str, listed: Listed) -> str | None:
     """What the Hub's listing says a file is, where it is not; small files are listed by git's SHA-1 alone."""
     if listed.sha256 is not None:
         return None if found == listed.sha256 else f"sha256 {listed.sha256}, as the Hub lists it"
+    return None if _git_sha1(path) == listed.git_sha1 else f"git sha1 {listed.git_sha1}, as the Hub lists it"
+
+
+def _is_named(path: Path, found: str) -> bool:
+    """Whether the cache calls the bytes what they are: their SHA-256, or git's SHA-1."""
+    name = path.resolve().name
+    return name == found or (len(name) == 40 and name == _git_sha1(path))
+
+
+def _git_sha1(path: Path) -> str:
     data = path.read_bytes()
-    blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-    return None if blob == listed.git_sha1 else f"git sha1 {listed.git_sha1}, as the Hub lists it"
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

@@ -1,0 +1,118 @@
+"""What commands print: tables, and JSON that carries a `schema`. Values in, text out; nothing heavy is imported."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from zoo.recipe import Claim
+
+SCHEMA = 1
+CODES = {"reproduced": 0, "not-reproduced": 1, "inconclusive": 3, "not-compared": 3, "not-run": 3}
+"""Verdict -> exit code."""
+
+
+def verification(outcomes: Iterable[Any]) -> dict[str, Any]:
+    """What `verify --json` prints."""
+    entries = [
+        {
+            "entry": o.entry.name,
+            "suite": o.entry.suite,
+            "verdict": o.verdict,
+            "error": str(o.error) if o.error else None,
+            "claims": [judgement_data(judgement) for judgement in o.judgements],
+            "findings": list(o.findings),
+            "records": [str(path) for path in o.records],
+        }
+        for o in outcomes
+    ]
+    counts = Counter(str(outcome.verdict) for outcome in outcomes)
+    return {"entries": entries, "summary": {verdict: counts[verdict] for verdict in CODES}}
+
+
+def pinned_by(row: dict[str, Any]) -> str:
+    """What says which commit a source is."""
+    if row["locked"] or not row["source"].startswith("hub:"):
+        return "lock" if not row["source"].startswith("file:") else "nothing"
+    return "first use" if row["revision"] else "nothing yet"
+
+
+def claim_data(claim: Claim) -> dict[str, Any]:
+    names = (
+        "of",
+        "split",
+        "metric",
+        "value",
+        "decimals",
+        "precision",
+        "selection",
+        "sigma",
+        "reference_runs",
+        "seeds",
+        "source",
+    )
+    return {name: getattr(claim, name) for name in names}
+
+
+def judgement_data(judgement: Any) -> dict[str, Any]:
+    claim = judgement.claim
+    return {
+        "of": claim.of,
+        "split": claim.split,
+        "metric": claim.metric,
+        "claimed": claim.value,
+        "measured": judgement.measured,
+        "verdict": judgement.verdict,
+        "why": judgement.why,
+        "source": claim.source,
+    }
+
+
+def verify_rows(outcome: Any, mode: str) -> list[list[str]]:
+    rows = [
+        [
+            outcome.entry.name,
+            j.claim.split,
+            j.claim.metric,
+            number(j.claim.value),
+            number(j.measured),
+            str(len(outcome.records)),
+            j.verdict,
+        ]
+        for j in outcome.judgements
+        if j.claim.of == mode
+    ]
+    return rows or [[outcome.entry.name, "", "", "", "", "", outcome.verdict]]
+
+
+def claim_line(judgement: Any) -> str:
+    claim = judgement.claim
+    return (
+        f"{claim.of}: {claim.metric} on {claim.split}: claimed {number(claim.value)},"
+        f" measured {number(judgement.measured)}: {judgement.verdict}"
+    )
+
+
+def summary(claims: Iterable[Claim]) -> str:
+    first: dict[tuple[str, str], str] = {}
+    for claim in claims:
+        first.setdefault((claim.of, claim.metric), f"{claim.of} {claim.metric} {number(claim.value)}")
+    return "; ".join(first.values())
+
+
+def number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def plain(rows: list[dict[Any, Any]]) -> list[dict[Any, Any]]:
+    """Rows of a table as JSON can hold them: what is not a number is null."""
+    return [{key: None if value != value else value for key, value in row.items()} for row in rows]  # noqa: PLR0124
+
+
+def print_json(data: dict[str, Any]) -> None:
+    print(json.dumps({"schema": SCHEMA, **data}, indent=1, allow_nan=False))
