@@ -6,7 +6,7 @@ reported, never scored.
 
 from collections.abc import Mapping, Sequence
 from itertools import permutations
-from math import comb
+from math import comb, factorial
 
 import numpy as np
 
@@ -16,7 +16,7 @@ FIRST = 100
 """How many examples are tried."""
 MOST_CLASSES = 5
 SURE = 0.01
-"""The largest p-value at which another order is called better."""
+"""The largest p-value at which another order is called better, shared among all orders (Bonferroni)."""
 
 
 def findings(id2label: Mapping[int, str], names: Sequence[str], predictions: Array, labels: Array) -> tuple[str, ...]:
@@ -32,7 +32,7 @@ def _by_name(id2label: Mapping[int, str], names: Sequence[str]) -> str | None:
         return None
     if sorted(own) == sorted(expected):
         return f"label order: the model names its classes {', '.join(own)}, the data {', '.join(expected)}"
-    return None
+    return f"class names: the model says {', '.join(own)}, the data {', '.join(expected)}"
 
 
 def _by_prediction(names: Sequence[str], predictions: Array, labels: Array) -> str | None:
@@ -47,7 +47,7 @@ def _by_prediction(names: Sequence[str], predictions: Array, labels: Array) -> s
         if hits.sum() > best.sum():
             best, order = hits, other
     gained, lost = int((best & ~right).sum()), int((right & ~best).sum())
-    if sign_test(gained, lost) > SURE:
+    if sign_test(gained, lost) > SURE / (factorial(len(names)) - 1):  # the best of so many orders that were tried
         return None
     told = ", ".join(
         f"{name} is {names[order[number]]}" for number, name in enumerate(names) if order[number] != number

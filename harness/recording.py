@@ -111,7 +111,7 @@ def _make(run: Recording, make: Callable[[Path, Path], Made]) -> Record:
             created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             published=made.published,
             provenance=run.provenance(),
-            findings=_findings(run, made, evaluated[-1][0]),
+            findings=_findings(run, made, evaluated[0][0]),
         )
         if writes:
             for result, data in results:

@@ -47,10 +47,11 @@ def _verify(entry: Entry, mode: Mode, setup: Setup, seeds: list[int] | None) -> 
     else:
         chosen = list(range(max((claim.seeds for claim in claims), default=3))) if seeds is None else seeds
         runs = [study.retrain(seed) for seed in chosen]
+    published = runs[0][1].published if mode == "weights" else study.published
     judgements = tuple(
         judge(claim, measured(claim, [record for _, record in runs])) if claim.of in (mode, "test-server")
         else not_run(claim, "asked for with --train" if claim.of == "retrain" else "asked for without --train")
-        for claim in (with_published(claim, study.published) for claim in entry.recipe.claims)
+        for claim in (with_published(claim, published) for claim in entry.recipe.claims)
     )  # fmt: skip
     counted = [judgement for judgement in judgements if judgement.claim.of == mode]
     paths = tuple(path for path, _ in runs)

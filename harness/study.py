@@ -60,15 +60,20 @@ class Study:
     setup: Setup
 
     @cached_property
+    def builder(self) -> Builder:
+        """What builds the recipe's calls, where it is published."""
+        return self.setup.builder.at(self.entry.here)
+
+    @cached_property
     def recipe(self) -> Recipe:
         """The recipe, with every name and argument checked."""
-        self.setup.builder.check(self.entry.recipe)
+        self.builder.check(self.entry.recipe)
         return self.entry.recipe
 
     @cached_property
     def tokenizer(self) -> Any:
         """The recipe's tokenizer; None where it names none."""
-        return self.setup.builder.build(self.recipe.tokenizer, "tokenizer") if self.recipe.tokenizer else None
+        return self.builder.build(self.recipe.tokenizer, "tokenizer") if self.recipe.tokenizer else None
 
     @cached_property
     def task(self) -> Task:
@@ -83,7 +88,7 @@ class Study:
     @cached_property
     def metrics(self) -> dict[str, Metric]:
         """The metrics that every record of this entry holds."""
-        return metrics_of(self.recipe, self.task, self.setup.builder)
+        return metrics_of(self.recipe, self.task, self.builder)
 
     def weights(self) -> tuple[Path, Record]:
         """The record of the published weights, evaluated now unless it is there already."""
@@ -110,7 +115,9 @@ class Study:
 
     def _provenance(self) -> dict[str, dict[str, str]]:
         """Which commits of the repositories that the recipe names were read, and what pins them."""
-        named = set(_texts(self.recipe.data()))
+        named: set[str | None] = set(_texts(self.recipe.data()))
+        named |= {checkpoint.weights.source for _, checkpoint in self._checkpoints if checkpoint.weights}
+        named |= {self.sources.here} if self.sources.here else set()
         read = [one for one in self.sources.fetched.values() if one.revision and one.source in named]
         return {
             one.source: {"revision": str(one.revision), "pinned": "lock" if one.locked else "first use"} for one in read
@@ -130,11 +137,11 @@ class Study:
     @property
     def sources(self) -> Sources:
         """Where its bytes come from."""
-        return self.setup.builder.sources
+        return self.builder.sources
 
     def model_with(self, fetched: Fetched) -> nn.Module:
         """The recipe's model with these weights."""
-        return weights.load_model(self.recipe.model, fetched, self.setup.builder)
+        return weights.load_model(self.recipe.model, fetched, self.builder)
 
     def evaluations(self, model: nn.Module) -> Iterator[Evaluation]:
         """The model on every scored split of the task."""
@@ -157,8 +164,13 @@ class Study:
 
     def published_model(self) -> tuple[nn.Module, str]:
         """The model with its published weights, and their SHA-256."""
-        fetched = self.sources.fetch(str(self.recipe.weights))
+        fetched = self._published_weights()
         return self.model_with(fetched), fetched.sha256
+
+    def _published_weights(self) -> Fetched:
+        if self.recipe.weights is None:
+            raise UsageError(f"{self.entry.name} names no weights to evaluate; --train trains it")
+        return self.sources.fetch(self.recipe.weights)
 
     def checkpoint(self, teacher: Teacher) -> Checkpoint:
         """A teacher's architecture and verified weights; a run that is missing is made now."""
@@ -205,13 +217,13 @@ class Study:
         setup = self.setup
         return Run(
             recipe=self.recipe, task=self.task, splits=self.splits(), metrics=self.metrics, seed=seed,
-            builder=setup.builder, accelerator=setup.accelerator, resolve=self.checkpoint, folder=folder,
+            builder=self.builder, accelerator=setup.accelerator, resolve=self.checkpoint, folder=folder,
             options=setup.options, progress=progress, say=setup.say,
         )  # fmt: skip
 
     def _task(self, call: Call) -> Task:
         given = {"tokenizer": self.tokenizer} if self.tokenizer is not None else {}
-        task: Task = self.setup.builder.build(call, "task", **given)
+        task: Task = self.builder.build(call, "task", **given)
         return task
 
     def _recorded(
@@ -255,15 +267,15 @@ class Study:
         recipe, setup = self.recipe, self.setup
         stages = recipe.stages if mode == "retrain" else ()
         teachers = [self.checkpoint(teacher) for stage in stages for teacher in stage.all_teachers.values()]
-        if mode == "weights" and recipe.weights is None:
-            raise UsageError(f"{self.entry.name} names no weights to evaluate; --train trains it")
-        scored = [self.sources.fetch(str(recipe.weights))] if mode == "weights" else []
+        scored = [self._published_weights()] if mode == "weights" else []
         given = [*scored, *(teacher.weights for teacher in teachers if teacher.weights)]
         # a repository has its own configuration: what the recipe's model starts from is then not read
         starts = [] if scored and scored[0].weights else [recipe.model]
         starts += [t.model for t in teachers if t.weights is None or t.weights.weights is None]
         files: dict[str, str] = {}
-        for fetched in [*given, *self._named([recipe.task, recipe.tokenizer, recipe.metrics, stages], starts)]:
+        parts = [("task", recipe.task), ("tokenizer", recipe.tokenizer), ("metrics", recipe.metrics)]
+        named = [*parts, *(("stages", stage) for stage in stages), *(("model", model) for model in starts)]
+        for fetched in [*given, *self._named(named)]:
             files |= fetched.files
         data = {split: self._content(split) for split in self.task.scored}
         if stages:
@@ -282,15 +294,12 @@ class Study:
             metric_code=metric_code(self.metrics), numerics=numerics, seed=seed,
         )  # fmt: skip
 
-    def _named(self, parts: Any, models: list[Call]) -> Iterator[Fetched]:
+    def _named(self, parts: list[tuple[str, Any]]) -> Iterator[Fetched]:
         """What calls name as arguments; a task's data are hashed by their rows, wherever they came from."""
-        for slot, call in [*calls(parts, "task"), *calls(models, "model")]:
+        for slot, call in (pair for name, part in parts for pair in calls(part, name)):
             for value in call.args.values():
-                if (
-                    isinstance(value, str)
-                    and value.startswith(SCHEMES)
-                    and not (slot == "task" and value.startswith("hub:"))
-                ):
+                is_source = isinstance(value, str) and value.startswith(SCHEMES)
+                if is_source and not (slot == "task" and value.startswith("hub:")):
                     yield self.sources.fetch(value, "tokenizer" if slot == "tokenizer" else "weights")
 
     def _content(self, split: str) -> Mapping[str, Any]:

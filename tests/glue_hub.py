@@ -68,7 +68,11 @@ def glue_data() -> dict[str, bytes]:
         features = [{"name": text, "dtype": "string"} for text in texts]
         features += [{"name": "label", "dtype": label}, {"name": "idx", "dtype": "int32"}]
         info.append(
-            {"config_name": name, "features": features, "splits": [{"name": s, "num_examples": 1} for s in splits]}
+            {
+                "config_name": name,
+                "features": features,
+                "splits": [{"name": s, "num_bytes": 0, "num_examples": 1} for s in splits],
+            }
         )
         configs.append({"config_name": name, "data_files": [{"split": s, "path": f"{name}/{s}-*"} for s in splits]})
     card = f"---\ndataset_info: {json.dumps(info)}\nconfigs: {json.dumps(configs)}\n---\n# GLUE\n"

@@ -233,7 +233,7 @@ def test_weights_in_parts_come_with_their_index(sources: Make, hub: LocalHub) ->
     hub.add("models", "someone/large", files)
     fetched = sources().fetch("hub:someone/large")
     assert read(fetched) == files
-    assert fetched.weights is None
+    assert fetched.weights == "model.safetensors.index.json"
 
 
 def test_a_listing_is_read_to_its_last_page(sources: Make) -> None:

@@ -19,6 +19,7 @@ from zoo.hub import Hub
 from zoo.lock import Lock
 from zoo.sources import Source, Sources
 from zoo.tasks import text_classification
+from zoo.tasks.base import TextSplit
 from zoo.tasks.tables import read_file, read_repository
 
 RECIPE = (ROOT / "tests" / "recipes" / "reviews.yaml").read_text()
@@ -63,7 +64,25 @@ def test_every_format_gives_the_same_texts_also_those_that_look_like_nothing(tmp
     for name in ("a.csv", "a.tsv", "a.jsonl", "a.parquet"):
         table = read_file(tmp_path / name)
         assert table.texts(("text",)) == [(text,) for text in texts], name
-        assert table.column("label") == [0] * len(texts)
+        files = {"train": file(tmp_path / name), "validation": file(tmp_path / name)}
+        task = text_classification(data=files, text="text", tokenizer=None)
+        assert task.load("train").labels.tolist() == [0] * len(texts)
+
+
+def test_classes_whose_names_are_numbers_are_read_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\n2020,1\n2021,0\n2022,1\n")
+    files = {"train": file(tmp_path / "a.csv"), "validation": file(tmp_path / "a.csv")}
+    task = text_classification(data=files, text="text", classes=["1", "0"], tokenizer=None)
+    assert task.load("train").labels.tolist() == [0, 1, 0]
+    assert next(task.load("train").rows()) == b"2020\t0"
+
+
+def test_no_two_rows_have_the_same_content() -> None:
+    texts: list[tuple[str, ...]] = [("a\tb", "c"), ("a", "b\tc"), ("a\\tb", "c"), ("a\\", "tb\tc")]
+    rows = list(TextSplit(texts, torch.zeros(4, dtype=torch.int64), tokenizer=None).rows())
+    assert len(set(rows)) == 4
+    plain = TextSplit([("a dog", "b")], torch.zeros(1, dtype=torch.int64), tokenizer=None)
+    assert list(plain.rows()) == [b"a dog\tb\t0"]  # as committed records have it
 
 
 def test_several_labels_at_once(reviews: Path, zoo: Zoo) -> None:
@@ -98,10 +117,14 @@ def test_several_labels_at_once(reviews: Path, zoo: Zoo) -> None:
 
 def test_a_regression_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,score\nRose,0.5\nMark,2\n")
+    (tmp_path / "b.csv").write_text("text,score\nRose,nan\n")
     files = {"train": file(tmp_path / "a.csv"), "validation": file(tmp_path / "a.csv")}
     task = text_classification(data=files, text="text", label="score", kind="regression", tokenizer=None)
     assert task.load("train").labels.tolist() == [0.5, 2.0]
     assert task.metrics == ("pearson", "spearman")
+    files = {"train": file(tmp_path / "b.csv"), "validation": file(tmp_path / "b.csv")}
+    with pytest.raises(UsageError, match="row 0: 'nan' is no number"):
+        text_classification(data=files, text="text", label="score", kind="regression", tokenizer=None).load("train")
 
 
 def test_a_data_set_of_the_hub_brings_the_names_of_its_classes(tmp_path: Path) -> None:
@@ -122,8 +145,8 @@ def test_a_data_set_of_the_hub_brings_the_names_of_its_classes(tmp_path: Path) -
             scored=["test"], tokenizer=None,
         )  # fmt: skip
         assert task.load("test").labels.tolist() == [0, 1]
-        folder = sources.fetch("hub:datasets/someone/answers", "data").path
-        assert read_repository(folder, None, "test").classes == {"label": ("bad", "good")}
+        fetched = sources.fetch("hub:datasets/someone/answers", "data")
+        assert read_repository(fetched, None, "test").classes == {"label": ("bad", "good")}
 
 
 WRONG = {

@@ -9,7 +9,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -25,7 +25,9 @@ from zoo.sources import SCHEMES, Source, Sources
 ALLOWED = frozenset({"zoo", "harness", "torch", "torchvision", "transformers", "datasets", "evaluate"})
 RUNS_CODE = (
     "torch.load", "torch.serialization", "torch.hub", "torch.jit", "torch.package", "torch.utils.cpp_extension",
-    "torch.ops", "torch.classes", "evaluate.load", "evaluate.loading",
+    "torch.ops", "torch.classes", "evaluate.load", "evaluate.loading", "datasets.load", "datasets.load_dataset",
+    "datasets.load_dataset_builder", "transformers.pipeline", "transformers.pipelines", "transformers.utils",
+    "transformers.dynamic_module_utils",
 )  # fmt: skip
 
 
@@ -61,6 +63,10 @@ class Builder:
 
     trust: frozenset[str] = frozenset()
     sources: Sources = field(default_factory=Sources)
+
+    def at(self, here: str | None) -> "Builder":
+        """The builder of a recipe that is published in the repository `here`."""
+        return replace(self, sources=replace(self.sources, here=here))
 
     def target(self, call: Call, slot: str) -> Any:
         """What a call names, not yet called; raises RecipeError at the call's place."""
@@ -124,6 +130,8 @@ class Builder:
         module, names = _longest_module(path)
         found: Any = module
         for name in names:
+            if inspect.isclass(found):  # such as `from_pretrained`, which loads whatever it is told to
+                raise _Refused(f"{path!r} is a method; a recipe names classes and functions")
             found = getattr(found, name, None)
             if found is None or isinstance(found, ModuleType):
                 raise _Refused(f"{module.__name__} has no {name!r}{did_you_mean(name, _public(module))}")
@@ -192,6 +200,8 @@ def _argument_problems(call: Call, target: Any, supplied: tuple[str, ...]) -> It
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     allowed = [name for name in named if name not in supplied]
     for key in call.args:
+        if key in ("trust_remote_code", "auto_map"):
+            yield Problem(call.marks[key], f"{key} runs code from outside a recipe and cannot be set in one")
         if key not in allowed and not takes_any:
             yield Problem(call.marks[key], f"{call.use} takes no argument {key!r}{did_you_mean(key, allowed)}")
     for p in parameters:
@@ -252,7 +262,7 @@ def _not_to_be_built(builder: Builder, recipe: Recipe) -> Iterator[Problem]:
     models = [recipe.model, *(t.model for s in recipe.stages for t in s.all_teachers.values() if t.model is not None)]
     with torch.device("meta"):
         for model in models:
-            if not _holds_source(model.args):
+            if "." not in model.use and not _holds_source(model.args):  # of others nobody knows what they do
                 yield from _refused(builder, model, "model")
     for stage in recipe.stages:
         for term in stage.criterion.values():

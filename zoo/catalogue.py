@@ -20,12 +20,12 @@ class Entry:
     suite: str
     path: Path
     here: str | None = None
-    """The source of the repository that it is published in."""
+    """The source of the repository that it is published in, at its commit; the recipe calls it `hub:.`."""
 
     @cached_property
     def recipe(self) -> Recipe:
         """The recipe, read at first use; raises RecipeError."""
-        recipe = load_recipe(self.path, self.here)
+        recipe = load_recipe(self.path)
         if self.suite != LOCAL and recipe.name != self.name:
             mark = Mark(path=str(self.path), line=1, column=1)
             raise RecipeError.at(mark, f"the name {recipe.name!r} is not the file's, {self.name!r}")

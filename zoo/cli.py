@@ -146,7 +146,7 @@ def check(
     codes = []
     for entry in chosen:
         try:
-            builder.check(entry.recipe)
+            builder.at(entry.here).check(entry.recipe)
             found.append(
                 {
                     "path": str(entry.path),
@@ -353,7 +353,7 @@ def fetch(
 
     chosen = _chosen(patterns, suite, everything, lock)
     builder = _builder(chosen, trust, lock)
-    needs = [need for entry in chosen for need in prefetch.needs(entry.recipe, builder, train=train)]
+    needs = [need for entry in chosen for need in prefetch.needs(entry, builder, train=train)]
     total, done = 0, 0
     with progress("fetch", unit="bytes") as step:
 
@@ -426,8 +426,8 @@ def lock_sources(
         printing.print_json({"changes": changes}) if as_json else [print(change) for change in changes]
         print(f"{len(changes)} changes in {builder.sources.lock.path}", file=sys.stderr)
         return
-    sources, endpoint = builder.sources, builder.sources.hub.endpoint
-    named = sorted({n.source for entry in chosen for n in prefetch.needs(entry.recipe, builder, train=True)})
+    sources, endpoint = builder.sources, builder.sources.hub.shown
+    named = sorted({n.source for entry in chosen for n in prefetch.needs(entry, builder, train=True)})
     rows = []
     for source in named:
         pin, locked = sources.lock.pin(source, endpoint), sources.lock.pins.get(source)
@@ -476,6 +476,8 @@ def submit(
         predictions: dict[str, Any] = {}
         for entry in chosen:
             study = Study(entry, setup)
+            if entry.recipe.weights is None:
+                raise UsageError(f"{entry.name} has no published weights to predict with")
             files = submission.of_task(study.task.name.removeprefix("glue/"))
             if not files:
                 raise UsageError(f"{entry.name} is of {study.task.name}, which is no task of GLUE")

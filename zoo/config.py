@@ -20,7 +20,6 @@ from zoo.errors import Mark, Problem, RecipeError, SourceError, did_you_mean
 
 T = TypeVar("T")
 
-HERE = "hub:."
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
 MAX_DIGITS = 400
@@ -39,14 +38,14 @@ class Call:
     marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)
 
 
-def read(path: Path, into: type[T], here: str | None = None) -> T:
-    """The file as a value of the dataclass `into`; `here` is what `hub:.` stands for, the repository that it is from.
+def read(path: Path, into: type[T]) -> T:
+    """The file as a value of the dataclass `into`.
 
     Raises RecipeError with all problems, and SourceError where the file cannot be read.
     """
     problems: list[Problem] = []
     root = _compose(path, _text(path))
-    value: T = _Reader(str(path), problems, here).value(root, into, "the recipe")
+    value: T = _Reader(str(path), problems).value(root, into, "the recipe")
     if problems:
         raise RecipeError(problems)
     return value
@@ -129,8 +128,8 @@ class _Bad(Exception):
 
 
 class _Reader:
-    def __init__(self, path: str, problems: list[Problem], here: str | None) -> None:
-        self.path, self.problems, self.here = path, problems, here
+    def __init__(self, path: str, problems: list[Problem]) -> None:
+        self.path, self.problems = path, problems
         self.keys: dict[int, Mark] = {}  # where the key of a value node stands, by the node's identity
 
     def mark(self, node: Node) -> Mark:
@@ -256,8 +255,6 @@ class _Reader:
         """A scalar as YAML 1.2's core schema reads it; quoted scalars are text."""
         text: str = node.value
         self.untagged(node)
-        if text == HERE:
-            return self.repository(node)
         if node.style is not None:
             return text
         if text in ("", "~", "null"):
@@ -271,12 +268,6 @@ class _Reader:
         if len(text) > MAX_DIGITS or math.isinf(float(text)):
             raise self.refuse(node, "the number is too large")
         return int(text) if _INT.fullmatch(text) else float(text)
-
-    def repository(self, node: ScalarNode) -> str:
-        """What `hub:.` stands for."""
-        if self.here is None:
-            raise self.refuse(node, f"{HERE} is the repository that a recipe is published in, and this one is in none")
-        return self.here
 
     def describe(self, node: Node) -> str:
         if isinstance(node, ScalarNode):

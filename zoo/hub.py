@@ -8,6 +8,7 @@ retried here, and nothing waits longer than a deadline without a new byte. Bytes
 import errno
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -87,6 +88,11 @@ class Hub:
         """Whether a whole deadline passed with answers that are none: from then on nothing is asked twice."""
 
     @property
+    def shown(self) -> str:
+        """The endpoint without a password in it: what is told and written."""
+        return re.sub(r"//[^/@]*@", "//", self.endpoint)
+
+    @property
     def offline(self) -> bool:
         """Whether HF_HUB_OFFLINE forbids requests."""
         return bool(constants.is_offline_mode())
@@ -100,6 +106,8 @@ class Hub:
         found = self._ask(
             repo, f"revision {revision}", lambda _: api.repo_info(repo.name, revision=revision, repo_type=repo.kind)
         )
+        if not COMMIT.fullmatch(str(found.sha)):
+            raise SourceError(f"{repo.name}: {self.shown} does not say which commit {revision} is")
         return str(found.sha)
 
     def listing(self, repo: Repository, commit: str) -> dict[str, Listed]:
@@ -189,11 +197,14 @@ class Hub:
         )
         try:
             with _told(repo, what, self):
-                return patiently(lambda: _watched(lambda: call(on_bytes), left))
+                found = patiently(lambda: _watched(lambda: call(on_bytes), left))
         except _GaveUpError as gave_up:
-            why = f"{self.endpoint} did not serve it in {time.monotonic() - asked:.1f} s: {gave_up}"
-            self.down, self.strained = (self.down, True) if gave_up.answered else (why, self.strained)
+            answered = gave_up.answered or moved > asked
+            why = f"{self.shown} did not serve it in {time.monotonic() - asked:.1f} s: {gave_up}"
+            self.down, self.strained = (self.down, True) if answered else (why, self.strained)
             raise SourceError(f"{repo.name}: {what}: {why}") from None
+        self.strained = False
+        return found
 
 
 def _deadline() -> float:
@@ -299,7 +310,7 @@ def _pause(state: RetryCallState) -> float:
 @contextmanager
 def _told(repo: Repository, what: str, hub: Hub) -> Iterator[None]:
     """What the client library raises, as an error of ours; its own words on requests stay here, so no token does."""
-    at, endpoint = f"{repo.name}: {what}", hub.endpoint
+    at, endpoint = f"{repo.name}: {what}", hub.shown
     try:
         yield
     except HFValidationError as error:

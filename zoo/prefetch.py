@@ -12,11 +12,11 @@ from zoo import catalogue
 from zoo.build import Builder, calls
 from zoo.catalogue import Entry
 from zoo.config import Call
-from zoo.errors import IntegrityError, UsageError, ZooError
+from zoo.errors import MissingError, UsageError, ZooError
 from zoo.hub import SCHEME
 from zoo.lock import Lock, Pin, Pins, read_lock
 from zoo.recipe import Recipe
-from zoo.sources import SCHEMES, Fetched, Sources
+from zoo.sources import HERE, SCHEMES, Fetched, Sources
 
 WORKERS = 8
 HUGGING_FACE = "https://huggingface.co"
@@ -28,16 +28,23 @@ class Need:
 
     source: str
     want: str
+    optional: bool = False
+    """Whether nothing fails where the repository does not have it."""
 
 
-def needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[Need]:
+def needs(entry: Entry, builder: Builder, *, train: bool) -> Iterator[Need]:
     """All that an evaluation of the published weights reads from elsewhere, and with `train` all that a training does.
 
     The tokenizer is not built for it, so nothing is downloaded.
     """
+    for need in _needs(entry.recipe, builder.at(entry.here), train=train):
+        yield replace(need, source=entry.here) if need.source == HERE and entry.here else need
+
+
+def _needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[Need]:
     if recipe.weights is not None:
         yield Need(recipe.weights, "weights")
-        yield from (Need(recipe.weights, claim.log) for claim in recipe.claims if claim.log)
+        yield from (Need(recipe.weights, claim.log, optional=True) for claim in recipe.claims if claim.log)
     parts: list[tuple[str, Any]] = [("tokenizer", recipe.tokenizer)]
     if train or recipe.weights is None or not recipe.weights.startswith(SCHEME):
         parts.append(("weights", recipe.model))
@@ -48,7 +55,7 @@ def needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[Need]:
         for teacher in stage.all_teachers.values():
             if teacher.model is None:
                 other = catalogue.one(str(teacher.entry or teacher.run)).recipe
-                yield from needs(other, builder, train=teacher.run is not None)
+                yield from _needs(other, builder, train=teacher.run is not None)
             else:
                 parts.append(("weights", None if teacher.weights else teacher.model))
                 yield from [Need(teacher.weights, "weights")] if teacher.weights else []
@@ -76,7 +83,8 @@ def prefetch(
         sizes = list(pool.map(lambda need: _tried(partial(sources.missing, need.source, need.want)), distinct))
         started(sum(size for size in sizes if isinstance(size, int)))
         got = pool.map(lambda need: _tried(partial(sources.fetch, need.source, need.want)), distinct)
-        return list(zip(distinct, got, strict=True))
+        pairs = list(zip(distinct, got, strict=True))
+        return [(need, one) for need, one in pairs if not (need.optional and isinstance(one, MissingError))]
 
 
 def _tried(call: Callable[[], Any]) -> Any:
@@ -92,7 +100,7 @@ def unlocked(entries: Iterable[Entry], builder: Builder) -> list[str]:
     Asks nobody. What is not publicly known (a revision, a digest) may be missing of a source that is there.
     """
     lock = builder.sources.lock
-    named = {need.source for entry in entries for need in needs(entry.recipe, builder, train=True)}
+    named = {need.source for entry in entries for need in needs(entry, builder, train=True)}
     problems = []
     for source in sorted(named):
         if said := builder.sources.problem(source):
@@ -109,29 +117,21 @@ def unlocked(entries: Iterable[Entry], builder: Builder) -> list[str]:
 def relock(entries: Iterable[Entry], builder: Builder) -> tuple[Pins, Pins]:
     """The pins of a lock as they are, and as they are now at the Hub: every file that the entries read is downloaded.
 
-    Raises UsageError where another Hub's bytes would enter the project's own lock, and the first error met; nothing is
-    written.
+    Raises UsageError where another Hub's bytes would enter the project's own lock, IntegrityError where a file is not
+    the one whose digest is known, and any other first error met; nothing is written.
     """
     lock, hub = builder.sources.lock, builder.sources.hub
-    if lock.path == read_lock().path and hub.endpoint != HUGGING_FACE:
-        raise UsageError(f"{lock.path} is for {HUGGING_FACE}, not for {hub.endpoint}: --lock FILE writes another")
+    if lock.path.resolve() == read_lock().path.resolve() and hub.endpoint != HUGGING_FACE:
+        raise UsageError(f"{lock.path} is for {HUGGING_FACE}, not for {hub.shown}: --lock FILE writes another")
     with tempfile.TemporaryDirectory() as folder:
-        blank = Lock(lock.path, {"embedded:": lock.pins["embedded:"]}, Path(folder) / "trusted.json")
+        # digests that are known of no particular commit are known of any
+        known = {name: pin if name == "embedded:" else Pin(files=pin.files) for name, pin in lock.pins.items()}
+        kept = {name: pin for name, pin in known.items() if name == "embedded:" or lock.pins[name].revision is None}
+        blank = Lock(lock.path, kept, Path(folder) / "trusted.json")
         fresh = replace(builder, sources=Sources(lock=blank, hub=hub))
-        wanted = {n for entry in entries for n in needs(entry.recipe, fresh, train=True) if n.source.startswith(SCHEME)}
+        wanted = {n for entry in entries for n in needs(entry, fresh, train=True) if n.source.startswith(SCHEME)}
         for _, got in prefetch(sorted(wanted, key=lambda need: (need.source, need.want)), fresh.sources):
             if isinstance(got, ZooError):
                 raise got
-        found = blank.trusted(hub.endpoint)
-    before = lock.pins
-    return before, {**before, **{source: _agreed(source, pin, before) for source, pin in found.items()}}
-
-
-def _agreed(source: str, found: Pin, before: Pins) -> Pin:
-    """What was found; raises IntegrityError where a commit is as it was and a file is not."""
-    known = before.get(source, Pin())
-    if known.revision == found.revision:
-        for name, pin in found.files.items():
-            if name in known.files and known.files[name].refuses(str(pin.sha256), pin.size or 0):
-                raise IntegrityError(f"{source}: {name} is not the locked file of the same commit {found.revision}")
-    return found
+        found = blank.trusted(hub.shown)
+    return lock.pins, {**lock.pins, **{source: pin.over(kept.get(source, Pin())) for source, pin in found.items()}}

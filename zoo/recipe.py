@@ -234,9 +234,6 @@ class Recipe:
         return data
 
 
-def load_recipe(path: Path, here: str | None = None) -> Recipe:
-    """The recipe in a file; raises RecipeError with every problem found, SourceError where it cannot be read.
-
-    `here` is the repository that it was published in, which it calls `hub:.`.
-    """
-    return read(path, Recipe, here)
+def load_recipe(path: Path) -> Recipe:
+    """The recipe in a file; raises RecipeError with every problem found, SourceError where it cannot be read."""
+    return read(path, Recipe)

@@ -7,7 +7,7 @@ hub:[datasets/]OWNER/NAME[@REVISION]   a repository of the Hugging Face Hub, at 
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -17,9 +17,12 @@ from zoo.hub import SCHEME, Hub, Listed, Repository
 from zoo.lock import FilePin, Lock, Pin, read_lock
 
 SCHEMES = ("embedded:", "file:", SCHEME)
+HERE = f"{SCHEME}."
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """In the order in which they are taken, after one whose digest is locked."""
+INDEX = "model.safetensors.index.json"
+"""Of weights in several files, where there is no single one."""
 WANTS: Mapping[str, tuple[str, ...]] = {
     "config": ("config.json",),
     "tokenizer": (
@@ -48,6 +51,16 @@ class Fetched:
     locked: bool = False
     """Whether the lock names that commit; else it is the one that was there at first use."""
 
+    def renamed(self, source: str) -> "Fetched":
+        """The same under another name of the source."""
+        files = {f"{source}/{name}": digest for name, digest in zip(self.names, self.files.values(), strict=True)}
+        return replace(self, source=source, files=files)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the files within a repository."""
+        return [name.removeprefix(f"{_unpinned(self.source)}/") for name in self.files]
+
 
 @dataclass
 class Sources:
@@ -57,6 +70,8 @@ class Sources:
     hub: Hub = field(default_factory=Hub)
     say: Callable[[str], None] = lambda message: None
     fetched: dict[tuple[str, str], Fetched] = field(default_factory=dict)
+    here: str | None = None
+    """What `hub:.` stands for: the repository that a recipe is published in, at its commit."""
     told: set[str] = field(default_factory=set)
     """The sources of which it has been said that they are trusted."""
 
@@ -67,16 +82,25 @@ class Sources:
         IntegrityError where bytes are not the expected ones, SourceError where they cannot be had, and UsageError for a
         source that is written wrongly.
         """
-        if (source, want) not in self.fetched:
-            self.fetched[source, want] = self._fetch(source, want)
-        return self.fetched[source, want]
+        if said := self.problem(source):
+            raise UsageError(said)
+        actual = self._actual(source)
+        if (actual, want) not in self.fetched:
+            self.fetched[actual, want] = self._fetch(actual, want)
+        found = self.fetched[actual, want]
+        return found if source != HERE else found.renamed(HERE)
+
+    def _actual(self, source: str) -> str:
+        return self.here if source == HERE and self.here is not None else source
 
     def problem(self, source: str) -> str | None:
         """What is wrong with a source as it is written; asks nobody, and reads no file."""
         if source.startswith("embedded:"):
             name, locked = source.removeprefix("embedded:"), list(self.lock.pins["embedded:"].files)
             return None if name in locked else f"{source} is not in {self.lock.path}{did_you_mean(name, locked)}"
-        if source.startswith(SCHEME):
+        if source == HERE and self.here is None:
+            return f"{HERE} is the repository that a recipe is published in, and this one is in none"
+        if source.startswith(SCHEME) and source != HERE:
             try:
                 Repository.parse(source)
             except UsageError as error:
@@ -89,9 +113,10 @@ class Sources:
         """The size in bytes of what `fetch` would download."""
         if not source.startswith(SCHEME):
             return 0
-        repo, known = Repository.parse(source), self.lock.pin(source, self.hub.endpoint)
-        names, revision = known.wants.get(want, ()), known.revision
-        if revision and names and all(self.hub.cached(repo, revision, name) for name in names):
+        source = self._actual(source)
+        repo, known = Repository.parse(source), self.lock.pin(source, self.hub.shown)
+        names, revision = self._wanted(source, want, known), known.revision
+        if revision and names is not None and all(self.hub.cached(repo, revision, name) for name in names):
             return 0
         revision = revision or self.hub.commit(repo)
         listing = self.hub.listing(repo, revision)
@@ -102,8 +127,6 @@ class Sources:
         )
 
     def _fetch(self, source: str, want: str) -> Fetched:
-        if said := self.problem(source):
-            raise UsageError(said)
         if source.startswith("embedded:"):
             name = source.removeprefix("embedded:")
             path = places.PACKAGE / "starter" / name
@@ -120,29 +143,41 @@ class Sources:
 
         What is pinned and in the cache needs no request.
         """
-        repo, known = Repository.parse(source), self.lock.pin(source, self.hub.endpoint)
+        repo, known = Repository.parse(source), self.lock.pin(source, self.hub.shown)
         revision = known.revision or self.hub.commit(repo)
         listing: Mapping[str, Listed] = {}
-        names = known.wants.get(want, ())
-        if not names or not all(name in known.files for name in names):
+        names = self._wanted(source, want, known)
+        if names is None or not all(name in known.files for name in names):
             listing = self.hub.listing(repo, revision)
             locked = self.lock.pins.get(source, Pin()).files
-            names = chosen(want, list(listing), locked, f"{repo.name} at {revision[:7]}")
+            try:
+                names = chosen(want, list(listing), locked, f"{repo.name} at {revision[:7]}")
+            except MissingError:  # a commit never gets what it does not have, so nobody is asked again
+                self.lock.trust(source, self.hub.shown, Pin(revision=revision, wants={want: ()}))
+                raise
+        if not names:
+            raise MissingError(f"{repo.name} at {revision[:7]} has no {want}")
         paths, seen = {}, {}
         for name in names:
             paths[name], seen[name] = self._verified(repo, revision, name, known.files.get(name), listing.get(name))
         self.hub.sweep(repo)
         self._pin(source, known, Pin(revision=revision, files=seen, wants={want: names}))
-        digests = {f"{source}/{name}": str(pin.sha256) for name, pin in seen.items()}
-        weights = next((name for name in names if name in WEIGHTS), None) if want == "weights" else None
-        whole = (
-            digests[f"{source}/{weights}"]
-            if weights
-            else hashlib.sha256(str(sorted(digests.items())).encode()).hexdigest()
-        )
+        digests = {f"{_unpinned(source)}/{name}": str(pin.sha256) for name, pin in seen.items()}
+        weights = next((name for name in names if name in (*WEIGHTS, INDEX)), None) if want == "weights" else None
+        whole = hashlib.sha256(str(sorted(digests.items())).encode()).hexdigest()
+        if weights in WEIGHTS:
+            whole = digests[f"{_unpinned(source)}/{weights}"]
         root = paths[names[0]].parents[names[0].count("/")]
         is_locked = self.lock.pins.get(source, Pin()).revision == revision
         return Fetched(source, root, whole, digests, weights, revision, is_locked)
+
+    def _wanted(self, source: str, want: str, known: Pin) -> tuple[str, ...] | None:
+        """The names that were chosen before; None where none were, or the lock has since named other weights."""
+        names = known.wants.get(want)
+        locked = [name for name in WEIGHTS if name in self.lock.pins.get(source, Pin()).files]
+        if want == "weights" and names is not None and locked and locked[0] not in names:
+            return None
+        return names
 
     def _verified(
         self, repo: Repository, commit: str, name: str, pin: FilePin | None, listed: Listed | None
@@ -168,7 +203,7 @@ class Sources:
         """Keep what the lock does not say, and tell of a source that is trusted for the first time."""
         new = [name for name, pin in seen.files.items() if known.files.get(name, FilePin()).sha256 != pin.sha256]
         if new or known.revision is None or not seen.wants.items() <= known.wants.items():
-            self.lock.trust(source, self.hub.endpoint, seen)
+            self.lock.trust(source, self.hub.shown, seen)
         fixed = [name for name in new if known.files.get(name, FilePin()).etag_sha256 is None]
         if (fixed or known.revision is None) and source not in self.told:
             self.told.add(source)
@@ -195,7 +230,7 @@ def chosen(want: str, names: list[str], locked: Mapping[str, FilePin], at: str) 
         weights = next((name for name in (*pinned, *WEIGHTS) if name in names), None)
         if weights is None and not shards:
             raise MissingError(f"{at} has neither {' nor '.join(WEIGHTS)}; it has {', '.join(sorted(names)[:12])}")
-        found = [weights] if weights else ["model.safetensors.index.json", *shards]
+        found = [weights] if weights else [INDEX, *shards]
         wanted = ["config.json", *found]
     elif want.startswith("data/"):
         folder = want.removeprefix("data/")
@@ -217,6 +252,11 @@ def chosen(want: str, names: list[str], locked: Mapping[str, FilePin], at: str) 
 
 def _is_data(name: str, folder: str) -> bool:
     return name.startswith(folder) and any(fnmatchcase(name, pattern) for pattern in WANTS["data"])
+
+
+def _unpinned(source: str) -> str:
+    """A source without the revision: a record's key is of bytes, wherever they came from."""
+    return source.partition("@")[0]
 
 
 def sha256(path: Path) -> str:

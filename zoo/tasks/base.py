@@ -152,7 +152,12 @@ class TextSplit:
 
     def rows(self) -> Iterator[bytes]:
         for texts, label in zip(self.texts, self.labels.tolist(), strict=True):
-            yield "\t".join([*texts, str(label)]).encode()
+            yield "\t".join([*map(_escaped, texts), str(label)]).encode()
+
+
+def _escaped(text: str) -> str:
+    """Without tabs, so that those between texts are told from those within."""
+    return text.replace("\\", "\\\\").replace("\t", "\\t")
 
 
 def content_hash(split: Split) -> str:

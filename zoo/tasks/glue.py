@@ -61,7 +61,7 @@ def glue(*, name: str, data: Source, tokenizer: Any, max_length: int = 128) -> T
 
     def load(split: str) -> Split:
         config = AX if split == AX else name
-        table = read_repository(data.fetch(f"data/{config}").path, config, "test" if split == AX else split)
+        table = read_repository(data.fetch(f"data/{config}"), config, "test" if split == AX else split)
         classes = table.classes.get("label", ())
         if classes != of.classes:
             raise IntegrityError(
@@ -88,7 +88,7 @@ def glue(*, name: str, data: Source, tokenizer: Any, max_length: int = 128) -> T
 def _check_labels(labels: torch.Tensor, of: GlueTask, where: str) -> None:
     """Raise IntegrityError for a label that is none, as of a split whose labels are hidden."""
     low, high = (0, len(of.classes) - 1) if of.classes else (0, 5)
-    wrong = ((labels < low) | (labels > high)).nonzero()
+    wrong = (~((labels >= low) & (labels <= high))).nonzero()  # what is no number is neither
     if len(wrong):
         row = int(wrong[0])
         raise IntegrityError(

@@ -4,13 +4,16 @@ import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import datasets
+import pandas as pd
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from zoo.errors import SourceError, UsageError, did_you_mean
+from zoo.sources import Fetched
 
 READERS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 
@@ -38,14 +41,14 @@ class Table:
         return list(zip(*columns, strict=True))
 
 
-def read_repository(folder: Path, config: str | None, split: str) -> Table:
-    """A split of a data set's verified snapshot, as its card lays it out; nothing is downloaded, no script is run.
+def read_repository(fetched: Fetched, config: str | None, split: str) -> Table:
+    """A split of a data set, as its card lays out the files that were fetched and verified; no other file is read.
 
     Without a card that tells, the files of a split are those with its name. Raises UsageError for a split that is not
     there, SourceError for files that cannot be read.
     """
-    card = _card(folder)
-    files = _files(card, folder, config)
+    card = _card(fetched.path)
+    files = _files(card, fetched, config)
     if split not in files:
         raise UsageError(f"the data have no split {split!r}{did_you_mean(split, list(files))}")
     tables = [read_file(path) for path in files[split]]
@@ -63,21 +66,21 @@ def _card(folder: Path) -> DatasetCardData:
     return found
 
 
-def _files(card: DatasetCardData, folder: Path, config: str | None) -> dict[str, list[Path]]:
-    """The files of every split."""
+def _files(card: DatasetCardData, fetched: Fetched, config: str | None) -> dict[str, list[Path]]:
+    """The files of every split, among those that were fetched."""
     told = {one["config_name"]: one.get("data_files") for one in getattr(card, "configs", None) or []}
     found = told.get(config) if config else next(iter(told.values()), None)
+    names = sorted(name for name in fetched.names if Path(name).suffix in READERS)
+    splits: dict[str, list[Path]] = {}
     if isinstance(found, list) and all(isinstance(one, dict) for one in found):
-        patterns = {one["split"]: one["path"] if isinstance(one["path"], list) else [one["path"]] for one in found}
-        files = {
-            name: sorted(path for one in several for path in folder.glob(one)) for name, several in patterns.items()
-        }
-        return {name: paths for name, paths in files.items() if paths}
-    named: dict[str, list[Path]] = {}
-    for path in sorted((folder / config if config else folder).rglob("*")):
-        if path.suffix in READERS:
-            named.setdefault(re.split(r"[-.]", path.name)[0], []).append(path)
-    return named
+        for one in found:
+            patterns = one["path"] if isinstance(one["path"], list) else [one["path"]]
+            paths = [fetched.path / name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+            splits |= {one["split"]: paths} if paths else {}
+        return splits
+    for name in names:
+        splits.setdefault(re.split(r"[-.]", Path(name).name)[0], []).append(fetched.path / name)
+    return splits
 
 
 def read_file(path: Path) -> Table:
@@ -87,16 +90,14 @@ def read_file(path: Path) -> Table:
         raise UsageError(f"{path}: data end with {', '.join(READERS)}, not {path.suffix!r}")
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
-    # a text such as "None" or "NA" is a text
-    options: dict[str, Any] = (
-        {"keep_default_na": False, "sep": "\t" if path.suffix == ".tsv" else ","} if reader == "csv" else {}
-    )
     with tempfile.TemporaryDirectory() as cache:
         try:
+            if reader == "csv":  # a text such as "None", "NA" or "2020" is a text
+                separator = "\t" if path.suffix == ".tsv" else ","
+                rows = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
+                return Table({str(name): rows[name].tolist() for name in rows}, {})
             return _table(
-                datasets.load_dataset(
-                    reader, data_files=str(path), split="train", streaming=True, cache_dir=cache, **options
-                )
+                datasets.load_dataset(reader, data_files=str(path), split="train", streaming=True, cache_dir=cache)
             )
         except Exception as error:  # readers of every format raise errors of their own
             raise _unreadable(path, error) from error

@@ -1,5 +1,6 @@
 """Classification or regression of anyone's own texts: a data set of the Hub, or files of CSV, JSON lines or parquet."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,7 +54,7 @@ def text_classification(
     def table(split: str) -> Table:
         if isinstance(data, Mapping):
             return read_file(data[split].fetch().path)
-        return read_repository(data.fetch(want).path, config, split)
+        return read_repository(data.fetch(want), config, split)
 
     def load(split: str) -> Split:
         read = table(split)
@@ -76,6 +77,7 @@ def _labels(column: list[Any], classes: tuple[str, ...], kind: Kind) -> Tensor:
     """The labels `(N,)`, or `(N, C)` of several; raises UsageError, naming the row, for one that is none."""
     if kind == "regression":
         return torch.tensor([_number(row, value) for row, value in enumerate(column)], dtype=torch.float32)
+    column = [int(value) if not classes and str(value).isdecimal() else value for value in column]
     if not classes and not all(isinstance(value, int) for value in column):
         raise UsageError("classes: the data do not declare the names of their classes, so the recipe must")
     if kind == "classification":
@@ -102,6 +104,9 @@ def _class(row: int, value: Any, classes: tuple[str, ...]) -> int:
 
 def _number(row: int, value: Any) -> float:
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError):
-        raise UsageError(f"row {row}: {value!r} is no number") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"row {row}: {value!r} is no number")
+    return number
