@@ -84,11 +84,12 @@ def model_card(record: Record, folder: Path) -> str:
         [r.dataset_split, r.metric_name, "-" if r.metric_value is None else f"{r.metric_value:.4f}"] for r in results
     ]
     table = tabulate(rows, headers=["split", "metric", "value"], tablefmt="github", disable_numparse=True)
-    load = _how_to_build(recipe["model"], folder)
     if (folder / CONFIG).exists():
         model = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["architectures"][0]
         imports = f"AutoTokenizer, {model}" if texts else model
         load = FROM_PRETRAINED.format(imports=imports, model=model, tokenizer=TOKENIZER if texts else "")
+    else:
+        load = _how_to_build(recipe["model"], folder)
     selected = record.results[-1].selection
     return f"""\
 ---

@@ -23,7 +23,7 @@ from harness.label_order import findings
 from harness.once import alone
 from harness.record import FILE, Identity, Record, Result, new_folder, read_record, verify_files
 from zoo.catalogue import Entry
-from zoo.errors import UsageError
+from zoo.errors import UsageError, first_line
 from zoo.recipe import Selection
 
 
@@ -150,7 +150,7 @@ def _running(name: str) -> Iterator[None]:
     except (RuntimeError, ValueError, IndexError, TypeError, AttributeError, ArithmeticError) as error:
         if os.environ.get("ZOO_DEBUG"):
             raise
-        said = next(filter(None, str(error).splitlines()), "")
+        said = first_line(error)
         raise UsageError(f"{name}: {type(error).__name__}: {said} (ZOO_DEBUG=1 shows where)") from error
 
 

@@ -8,7 +8,7 @@ from harness.record import Mode, Record
 from harness.study import Setup, Study
 from harness.verdict import Judgement, Measured, Verdict, judge, not_run, overall, with_published
 from zoo.catalogue import Entry
-from zoo.errors import ZooError
+from zoo.errors import ZooError, first_line
 from zoo.recipe import Claim
 
 
@@ -35,7 +35,7 @@ def verify(entry: Entry, mode: Mode, setup: Setup, *, seeds: list[int] | None = 
     except ZooError as error:
         shown: tuple[Judgement, ...] = ()
         if "recipe" in entry.__dict__:
-            shown = tuple(not_run(claim, str(error).splitlines()[0]) for claim in entry.recipe.claims)
+            shown = tuple(not_run(claim, first_line(error)) for claim in entry.recipe.claims)
         return Outcome(entry=entry, verdict="not-run", judgements=shown, error=error)
 
 

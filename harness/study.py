@@ -21,12 +21,13 @@ from harness.teacher import Checkpoint
 from harness.train import train
 from harness.training_log import scores
 from zoo import catalogue, weights
-from zoo.build import Builder, calls
+from zoo.build import Builder, named_sources
 from zoo.catalogue import Entry
 from zoo.config import Call
 from zoo.errors import IntegrityError, MissingError, RecipeError, UsageError
+from zoo.hub import SCHEME
 from zoo.recipe import Recipe, Teacher
-from zoo.sources import SCHEMES, Fetched, Sources, sha256
+from zoo.sources import Fetched, Sources, sha256
 from zoo.tasks.base import Split, Task, content_hash
 
 WEIGHTS, RECIPE, UNFINISHED = "model.safetensors", "recipe.yaml", ".unfinished"
@@ -296,11 +297,9 @@ class Study:
 
     def _named(self, parts: list[tuple[str, Any]]) -> Iterator[Fetched]:
         """What calls name as arguments; a task's data are hashed by their rows, wherever they came from."""
-        for slot, call in (pair for name, part in parts for pair in calls(part, name)):
-            for value in call.args.values():
-                is_source = isinstance(value, str) and value.startswith(SCHEMES)
-                if is_source and not (slot == "task" and value.startswith("hub:")):
-                    yield self.sources.fetch(value, "tokenizer" if slot == "tokenizer" else "weights")
+        for slot, source, _ in (named for name, part in parts for named in named_sources(part, name)):
+            if slot != "task" or not source.startswith(SCHEME):
+                yield self.sources.fetch(source, "tokenizer" if slot == "tokenizer" else "weights")
 
     def _content(self, split: str) -> Mapping[str, Any]:
         """Rows and content hash of a split of the recipe's task, read once."""

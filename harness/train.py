@@ -19,7 +19,7 @@ from harness.log import Log
 from harness.run import LOG, Run
 from harness.stage import ActiveStage
 from harness.state import State, rng_state, set_rng_state
-from zoo.errors import RecipeError, UsageError, did_you_mean
+from zoo.errors import RecipeError, UsageError, did_you_mean, first_line
 from zoo.recipe import Stage
 
 
@@ -171,7 +171,7 @@ def _go_on(run: Run, stage: ActiveStage, state: State) -> None:
     try:
         stage.load_state_dict(state)
     except (KeyError, ValueError, RuntimeError) as error:
-        said = str(error).splitlines()[0]
+        said = first_line(error)
         raise UsageError(f"{run.folder}: this state does not fit; remove it to begin again: {said}") from error
     set_rng_state(state["rng"][run.accelerator.process_index], run.device)
 

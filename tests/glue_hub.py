@@ -9,8 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import torch
+from conftest import Zoo
 from hub import LocalHub
+from huggingface_hub import constants
 from safetensors.torch import save as to_safetensors
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
@@ -144,6 +147,17 @@ def filled(hub: LocalHub) -> LocalHub:
         names = tuple("spearmanr" if metric == "spearman" else metric for metric in GLUE[task].metrics)
         hub.add("models", f"yoshitomo-matsubara/{entry.name}", {**files, "training.log": training_log(names)})
     return hub
+
+
+def at(hub: LocalHub, zoo: Zoo, *, cache: Path, lock: Path, monkeypatch: pytest.MonkeyPatch) -> Zoo:
+    """The command line with that Hub and cache, and a lock in place of the project's."""
+    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"  # all three are read from the environment at import
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setenv("ZOO_LOCK", str(lock))
+    monkeypatch.setenv("ZOO_DEADLINE", "20")
+    return zoo
 
 
 def save(folder: Path, files: Mapping[str, bytes]) -> Path:

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, Ended, Zoo
-from glue_hub import LOGGED, ROWS, SIZES, classifier, filled, glue_data, pickled, save
+from glue_hub import LOGGED, ROWS, SIZES, at, classifier, filled, glue_data, pickled, save
 from hub import LocalHub
-from huggingface_hub import constants
 from transformers import AutoModelForSequenceClassification, BertTokenizer
 
 from harness import label_order, submission, training_log
@@ -43,13 +42,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def glue(zoo: Zoo, hub: LocalHub, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Zoo:
     """The command line with that Hub, a lock that pins nothing, and a cache that the tests of this module share."""
-    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"  # both are read from the environment at import
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
-    monkeypatch.setenv("ZOO_LOCK", str(tmp_path / "zoo.lock"))
-    monkeypatch.setenv("ZOO_DEADLINE", "20")
-    return zoo
+    return at(hub, zoo, cache=cache, lock=tmp_path / "zoo.lock", monkeypatch=monkeypatch)
 
 
 def data(ended: Ended) -> dict[str, dict[str, object]]:

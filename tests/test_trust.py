@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, Write, Zoo
-from glue_hub import TOKENIZER, VOCABULARY, classifier, filled, glue_data
+from glue_hub import TOKENIZER, VOCABULARY, at, classifier, filled, glue_data
 from hub import LocalHub
 from huggingface_hub import constants
 from transformers import BertForSequenceClassification
@@ -30,12 +30,7 @@ def hub() -> Iterator[LocalHub]:
 @pytest.fixture
 def here(zoo: Zoo, hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Zoo:
     """The command line with that Hub, an empty cache, and a lock that pins nothing."""
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("ZOO_LOCK", str(tmp_path / "zoo.lock"))
-    monkeypatch.setenv("ZOO_DEADLINE", "20")
-    return zoo
+    return at(hub, zoo, cache=tmp_path / "cache", lock=tmp_path / "zoo.lock", monkeypatch=monkeypatch)
 
 
 @pytest.fixture

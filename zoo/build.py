@@ -18,9 +18,9 @@ from torch import nn
 
 from zoo import catalogue
 from zoo.config import Call
-from zoo.errors import Problem, RecipeError, UsageError, ZooError, did_you_mean
+from zoo.errors import Mark, Problem, RecipeError, UsageError, ZooError, did_you_mean, first_line
 from zoo.recipe import Recipe, Stage, Teacher
-from zoo.sources import SCHEMES, Source, Sources
+from zoo.sources import Source, Sources, is_source
 
 ALLOWED = frozenset({"zoo", "harness", "torch", "torchvision", "transformers", "datasets", "evaluate"})
 RUNS_CODE = (
@@ -117,7 +117,7 @@ class Builder:
             return [self._argument(item, slot) for item in value]
         if isinstance(value, dict):
             return {key: self._argument(item, slot) for key, item in value.items()}
-        return Source(self.sources, value) if isinstance(value, str) and value.startswith(SCHEMES) else value
+        return Source(self.sources, value) if is_source(value) else value
 
     def _dotted(self, path: str) -> Any:
         package = path.split(".", maxsplit=1)[0]
@@ -157,6 +157,14 @@ def calls(value: Any, slot: str | None = None) -> Iterator[tuple[str, Call]]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from calls(item, slot)
+
+
+def named_sources(value: Any, slot: str | None = None) -> Iterator[tuple[str, str, Mark]]:
+    """Every source that a call in a value has as an argument: the call's slot, the source, and where it stands."""
+    for found, call in calls(value, slot):
+        for key, argument in call.args.items():
+            if is_source(argument):
+                yield found, argument, call.marks.get(key, call.mark)
 
 
 def _refuse_what_runs_code(path: str, home: str) -> None:
@@ -249,9 +257,7 @@ def _sources_that_are_not(builder: Builder, recipe: Recipe) -> Iterator[Problem]
     for stage in recipe.stages:
         teachers = stage.all_teachers.values()
         named += [(t.weights, t.marks.get("weights", stage.optimizer.mark)) for t in teachers if t.weights]
-    for _, call in calls(recipe):
-        given = {key: value for key, value in call.args.items() if isinstance(value, str) and value.startswith(SCHEMES)}
-        named += [(value, call.marks[key]) for key, value in given.items()]
+    named += [(source, mark) for _, source, mark in named_sources(recipe)]
     for source, at in named:
         if said := builder.sources.problem(source):
             yield Problem(at, said)
@@ -279,7 +285,7 @@ def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
 def _holds_source(value: Any) -> bool:
     if isinstance(value, Mapping | list):
         return any(_holds_source(item) for item in (value.values() if isinstance(value, Mapping) else value))
-    return isinstance(value, str) and value.startswith(SCHEMES)
+    return is_source(value)
 
 
 def _refused(builder: Builder, call: Call, slot: str, *args: Any) -> Iterator[Problem]:
@@ -319,7 +325,7 @@ def _teachers_that_are_not(recipe: Recipe) -> Iterator[Problem]:
                     _check_teacher(teacher, (recipe.name,))
                 except UsageError as error:
                     key = "run" if teacher.run else "entry"
-                    yield Problem(teacher.marks.get(key, stage.optimizer.mark), str(error).splitlines()[0])
+                    yield Problem(teacher.marks.get(key, stage.optimizer.mark), first_line(error))
 
 
 def _check_teacher(teacher: Teacher, above: tuple[str, ...]) -> None:

@@ -565,18 +565,19 @@ def _chosen(
     """Entries, and recipes that are published on the Hub as OWNER/NAME[@REVISION]."""
     if not (patterns or suites or everything):
         raise UsageError("name entries, suites, globs or recipe files, or say --suite NAME or --all")
-    published = [name for name in patterns or [] if PUBLISHED.fullmatch(name) and not Path(name).exists()]
+    published = [name for name in patterns or [] if _is_published(name)]
     shipped = [name for name in patterns or [] if name not in published]
     chosen = catalogue.select(shipped, suites, everything) if shipped or suites or everything else []
     return chosen + [_published(name, lock) for name in dict.fromkeys(published)]
 
 
 def _one(pattern: str, lock: Path | None = None) -> catalogue.Entry:
-    return (
-        _published(pattern, lock)
-        if PUBLISHED.fullmatch(pattern) and not Path(pattern).exists()
-        else catalogue.one(pattern)
-    )
+    return _published(pattern, lock) if _is_published(pattern) else catalogue.one(pattern)
+
+
+def _is_published(name: str) -> bool:
+    """Whether a name is that of a repository, and of no file or folder here."""
+    return PUBLISHED.fullmatch(name) is not None and not Path(name).exists()
 
 
 def _published(name: str, lock: Path | None) -> catalogue.Entry:

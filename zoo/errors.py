@@ -76,6 +76,11 @@ class IntegrityError(ZooError):
     exit_code = 5
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line: the first that is not blank."""
+    return next(filter(None, str(error).splitlines()), "")
+
+
 def did_you_mean(word: str, known: list[str]) -> str:
     """`; did you mean a, b?`, or the whole list where it is short, or nothing."""
     near = get_close_matches(word, known, n=3, cutoff=0.6)

@@ -35,7 +35,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.tqdm import tqdm
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
 
-from zoo.errors import SourceError, UsageError
+from zoo.errors import SourceError, UsageError, first_line
 from zoo.lock import COMMIT
 
 T = TypeVar("T")
@@ -364,7 +364,7 @@ def _http(at: str, error: BaseException, endpoint: str) -> Exception:
 def _said(error: BaseException) -> str:
     if isinstance(error, HfHubHTTPError):
         return f"status {error.response.status_code}"
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _unwritten(at: str, error: OSError, cache: Path) -> Exception:

@@ -24,10 +24,8 @@ def runs(chosen: Path | None = None) -> Path:
     """A user's own runs: `chosen`, else ZOO_HOME, else `runs/` in a checkout, else the user's data folder."""
     if chosen is not None:
         return chosen
-    if home := os.environ.get("ZOO_HOME"):
-        return Path(home).expanduser() / "runs"
     root = checkout()
-    return root / "runs" if root else Path(user_data_path("zoo")) / "runs"
+    return root / "runs" if root and not os.environ.get("ZOO_HOME") else home() / "runs"
 
 
 def home() -> Path:

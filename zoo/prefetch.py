@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from zoo import catalogue
-from zoo.build import Builder, calls
+from zoo.build import Builder, named_sources
 from zoo.catalogue import Entry
 from zoo.config import Call
 from zoo.errors import MissingError, UsageError, ZooError
 from zoo.hub import SCHEME
 from zoo.lock import Lock, Pin, Pins, read_lock
 from zoo.recipe import Recipe
-from zoo.sources import HERE, SCHEMES, Fetched, Sources
+from zoo.sources import HERE, Fetched, Sources
 
 WORKERS = 8
 HUGGING_FACE = "https://huggingface.co"
@@ -60,18 +60,13 @@ def _needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[Need]:
                 parts.append(("weights", None if teacher.weights else teacher.model))
                 yield from [Need(teacher.weights, "weights")] if teacher.weights else []
     for want, part in parts:
-        yield from (Need(source, want) for source in _named(part))
+        yield from (Need(source, want) for _, source, _ in named_sources(part, "model"))
 
 
 def _of_task(task: Call, recipe: Recipe, builder: Builder) -> Iterator[Need]:
     given = {"tokenizer": None} if recipe.tokenizer is not None else {}
     for source, want in builder.build(task, "task", **given).sources:
         yield Need(source.name, want)
-
-
-def _named(call: Call | None) -> Iterator[str]:
-    for _, one in calls(call, "model") if call is not None else ():
-        yield from (v for v in one.args.values() if isinstance(v, str) and v.startswith(SCHEMES))
 
 
 def prefetch(
@@ -125,8 +120,7 @@ def relock(entries: Iterable[Entry], builder: Builder) -> tuple[Pins, Pins]:
         raise UsageError(f"{lock.path} is for {HUGGING_FACE}, not for {hub.shown}: --lock FILE writes another")
     with tempfile.TemporaryDirectory() as folder:
         # digests that are known of no particular commit are known of any
-        known = {name: pin if name == "embedded:" else Pin(files=pin.files) for name, pin in lock.pins.items()}
-        kept = {name: pin for name, pin in known.items() if name == "embedded:" or lock.pins[name].revision is None}
+        kept = {source: pin for source, pin in lock.pins.items() if pin.revision is None}
         blank = Lock(lock.path, kept, Path(folder) / "trusted.json")
         fresh = replace(builder, sources=Sources(lock=blank, hub=hub))
         wanted = {n for entry in entries for n in needs(entry, fresh, train=True) if n.source.startswith(SCHEME)}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any, TypeGuard
 
 from zoo import places
 from zoo.errors import IntegrityError, MissingError, SourceError, UsageError, did_you_mean
@@ -32,6 +33,11 @@ WANTS: Mapping[str, tuple[str, ...]] = {
     "data": ("README.md", "*.parquet", "*.csv", "*.tsv", "*.jsonl", "*.json"),
 }  # fmt: skip
 """The files of a repository that are read for something, as patterns; any other want is the name of one file."""
+
+
+def is_source(value: Any) -> TypeGuard[str]:
+    """Whether a value is a text that names a source."""
+    return isinstance(value, str) and value.startswith(SCHEMES)
 
 
 @dataclass(frozen=True)
@@ -120,8 +126,7 @@ class Sources:
             return 0
         revision = revision or self.hub.commit(repo)
         listing = self.hub.listing(repo, revision)
-        locked = self.lock.pins.get(source, Pin()).files
-        picked = names or chosen(want, list(listing), locked, f"{repo.name} at {revision[:7]}")
+        picked = names or self._chosen(source, want, revision, listing)
         return sum(
             listing[name].size for name in picked if name in listing and not self.hub.cached(repo, revision, name)
         )
@@ -149,9 +154,8 @@ class Sources:
         names = self._wanted(source, want, known)
         if names is None or not all(name in known.files for name in names):
             listing = self.hub.listing(repo, revision)
-            locked = self.lock.pins.get(source, Pin()).files
             try:
-                names = chosen(want, list(listing), locked, f"{repo.name} at {revision[:7]}")
+                names = self._chosen(source, want, revision, listing)
             except MissingError:  # a commit never gets what it does not have, so nobody is asked again
                 self.lock.trust(source, self.hub.shown, Pin(revision=revision, wants={want: ()}))
                 raise
@@ -168,13 +172,20 @@ class Sources:
         if weights in WEIGHTS:
             whole = digests[f"{_unpinned(source)}/{weights}"]
         root = paths[names[0]].parents[names[0].count("/")]
-        is_locked = self.lock.pins.get(source, Pin()).revision == revision
-        return Fetched(source, root, whole, digests, weights, revision, is_locked)
+        return Fetched(source, root, whole, digests, weights, revision, self._locked(source).revision == revision)
+
+    def _locked(self, source: str) -> Pin:
+        """What the lock itself says, without what was seen at first use."""
+        return self.lock.pins.get(source, Pin())
+
+    def _chosen(self, source: str, want: str, revision: str, listing: Mapping[str, Listed]) -> tuple[str, ...]:
+        at = f"{Repository.parse(source).name} at {revision[:7]}"
+        return chosen(want, list(listing), self._locked(source).files, at)
 
     def _wanted(self, source: str, want: str, known: Pin) -> tuple[str, ...] | None:
         """The names that were chosen before; None where none were, or the lock has since named other weights."""
         names = known.wants.get(want)
-        locked = [name for name in WEIGHTS if name in self.lock.pins.get(source, Pin()).files]
+        locked = [name for name in WEIGHTS if name in self._locked(source).files]
         if want == "weights" and names is not None and locked and locked[0] not in names:
             return None
         return names

@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import AutoTokenizer, BertTokenizer
 
-from zoo.errors import IntegrityError
+from zoo.errors import IntegrityError, first_line
 from zoo.sources import Source
 
 
@@ -20,5 +20,5 @@ def published(*, of: Source) -> Any:
     try:
         return AutoTokenizer.from_pretrained(Path(fetched.path), trust_remote_code=False)
     except Exception as error:  # every tokenizer raises errors of its own for a damaged file
-        said = (str(error).splitlines() or [""])[0]
+        said = first_line(error)
         raise IntegrityError(f"{fetched.path}: no tokenizer can be loaded: {type(error).__name__}: {said}") from error

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zoo.build import Builder
 from zoo.config import Call
-from zoo.errors import UsageError
+from zoo.errors import UsageError, first_line
 from zoo.models.sequence_classifier import published_classifier
 from zoo.sources import Fetched
 
@@ -30,7 +30,7 @@ def read(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise UsageError(f"{path}: these weights cannot be read: {error}") from None
     except Exception as error:  # torch raises pickle's own errors for what is no tensor
-        raise UsageError(f"{path}: not a file of tensors only: {str(error).splitlines()[0]}") from None
+        raise UsageError(f"{path}: not a file of tensors only: {first_line(error)}") from None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UsageError(f"{path}: not a state dict of tensors")
     return state

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging
 
-from zoo.errors import IntegrityError, UsageError
+from zoo.errors import IntegrityError, UsageError, first_line
 from zoo.sources import Source
 
 HEADS = ("classifier.", "score.", "pre_classifier.", "classification_head.", "dropout.")
@@ -60,7 +60,7 @@ def _load(folder: Path, weights: str, **changed: Any) -> tuple[PreTrainedModel, 
                 use_safetensors=".safetensors" in weights, weights_only=True,
             )  # fmt: skip
     except Exception as error:  # safetensors and pickle raise errors of their own for a damaged or a malicious file
-        said = (str(error).splitlines() or [""])[0]
+        said = first_line(error)
         raise IntegrityError(
             f"{folder}: {weights} is no model that can be loaded: {type(error).__name__}: {said}"
         ) from error

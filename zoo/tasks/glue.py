@@ -7,6 +7,7 @@ published models were trained.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -76,7 +77,7 @@ def glue(*, name: str, data: Source, tokenizer: Any, max_length: int = 128) -> T
     names = ("train", *of.scored, *of.hidden, *([AX] if name == "mnli" else []))
     return Task(
         name=f"glue/{name}",
-        splits={split: lambda split=split: load(split) for split in names},  # type: ignore[misc]
+        splits={split: partial(load, split) for split in names},
         scored=of.scored,
         metrics=of.metrics,
         kind="classification" if of.classes else "regression",

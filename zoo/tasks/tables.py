@@ -12,7 +12,7 @@ import datasets
 import pandas as pd
 from huggingface_hub import DatasetCard, DatasetCardData
 
-from zoo.errors import SourceError, UsageError, did_you_mean
+from zoo.errors import SourceError, UsageError, did_you_mean, first_line
 from zoo.sources import Fetched
 
 READERS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
@@ -117,5 +117,4 @@ def _classes(features: Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:
 
 
 def _unreadable(path: Path, error: Exception) -> SourceError:
-    said = (str(error).splitlines() or [""])[0]
-    return SourceError(f"{path}: cannot be read as data: {type(error).__name__}: {said}")
+    return SourceError(f"{path}: cannot be read as data: {type(error).__name__}: {first_line(error)}")

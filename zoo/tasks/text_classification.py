@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -64,7 +65,7 @@ def text_classification(
 
     return Task(
         name="text_classification",
-        splits={split: lambda split=split: load(split) for split in names},  # type: ignore[misc]
+        splits={split: partial(load, split) for split in names},
         scored=tuple(scored),
         metrics=METRICS[kind],
         kind=kind,
