@@ -100,6 +100,18 @@ def test_the_key_of_a_published_recipe_is_of_bytes_not_of_commits(here: Zoo, hub
     assert keys[0] == keys[1]
 
 
+def test_a_published_recipe_is_checked_at_the_commit_that_the_lock_names(
+    here: Zoo, hub: LocalHub, tmp_path: Path
+) -> None:
+    recipe = MRPC.replace(OWN, "hub:.").replace("bert-base-uncased-mrpc", "own", 1).encode()
+    commit = hub.add("models", "own/locked", {**classifier("base", 2, seed=1), "zoo.yaml": recipe})
+    hub.add("models", "own/locked", {"zoo.yaml": b"name: [broken"})
+    pinned = {"schema": 1, "sources": {"hub:own/locked": {"revision": commit, "files": {}}}}
+    (tmp_path / "zoo.lock").write_text(json.dumps(pinned))
+    ended = here("check", "own/locked")
+    assert ended.code == 0, ended.err
+
+
 @pytest.mark.parametrize("way", ["relative", "link"])
 def test_another_hubs_bytes_never_enter_the_projects_lock(
     way: str, here: Zoo, damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

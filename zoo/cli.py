@@ -137,11 +137,16 @@ def show(entry: str, as_json: Json = False) -> None:
 
 @app.command()
 def check(
-    patterns: Patterns = None, suite: Suites = None, everything: All = False, trust: Trust = None, as_json: Json = False
+    patterns: Patterns = None,
+    suite: Suites = None,
+    everything: All = False,
+    trust: Trust = None,
+    lock: Lock = None,
+    as_json: Json = False,
 ) -> None:
     """Check recipes: keys, types, and every name and argument against what it names."""
-    chosen = _chosen(patterns, suite, everything)
-    builder = _builder(chosen, trust)
+    chosen = _chosen(patterns, suite, everything, lock)
+    builder = _builder(chosen, trust, lock)
     found: list[dict[str, Any]] = []
     codes = []
     for entry in chosen:
