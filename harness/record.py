@@ -18,7 +18,7 @@ from typing import Any, Literal
 import jsonschema
 
 from zoo.errors import IntegrityError, SourceError, UsageError
-from zoo.sources import sha256
+from zoo.digest import sha256
 
 SCHEMA = 1
 ADDED = ("published", "provenance", "findings")

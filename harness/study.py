@@ -24,10 +24,11 @@ from zoo import catalogue, weights
 from zoo.build import Builder, named_sources
 from zoo.catalogue import Entry
 from zoo.config import Call
+from zoo.digest import sha256
 from zoo.errors import IntegrityError, MissingError, RecipeError, UsageError
 from zoo.hub import SCHEME
 from zoo.recipe import Recipe, Teacher
-from zoo.sources import Fetched, Sources, sha256
+from zoo.sources import Fetched, Sources
 from zoo.tasks.base import Split, Task, content_hash
 
 WEIGHTS, RECIPE, UNFINISHED = "model.safetensors", "recipe.yaml", ".unfinished"

@@ -31,9 +31,10 @@ from harness.study import Setup, Study
 from harness.sweep import sweep
 from zoo import catalogue, weights
 from zoo.build import Builder
+from zoo.digest import sha256
 from zoo.errors import UsageError
 from zoo.models import cifar_resnet
-from zoo.sources import Sources, sha256
+from zoo.sources import Sources
 from zoo.tasks import digits
 from zoo.tasks.base import Batch, TensorSplit
 

@@ -22,7 +22,7 @@ import harness.train
 from harness.record import FILE, read_all, read_record, verify_files
 from zoo import cli
 from zoo.build import Builder
-from zoo.sources import sha256
+from zoo.digest import sha256
 
 MINE = """
 from torch import nn

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -75,6 +75,22 @@ Lock = Annotated[
     ),
 ]
 
+Mirror = Annotated[
+    Path | None,
+    typer.Option(
+        "--mirror",
+        metavar="DIR",
+        envvar="ZOO_MIRROR",
+        help="A folder that gives what it holds of what would be downloaded, by SHA-256.",
+        show_default=False,
+    ),
+]
+Data = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data", metavar="NAME=DIR", help="A data set's local folder; ZOO_DATA holds several.", show_default=False
+    ),
+]
 In = Annotated[
     Precision, typer.Option("--precision", help="fp32, bf16, or fp16 with scaled gradients (on a CUDA device).")
 ]
@@ -145,8 +161,9 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check recipes: keys, types, and every name and argument against what it names."""
-    chosen = _chosen(patterns, suite, everything, lock)
-    builder = _builder(chosen, trust, lock)
+    given = Given(trust, lock)
+    chosen = _chosen(patterns, suite, everything, given)
+    builder = _builder(chosen, given)
     found: list[dict[str, Any]] = []
     codes = []
     for entry in chosen:
@@ -191,14 +208,17 @@ def reproduce(
     trust: Trust = None,
     records: Records = None,
     lock: Lock = None,
+    mirror: Mirror = None,
+    data: Data = None,
     precision: In = "fp32",
     micro_batch: MicroBatch = None,
     save_every: SaveEvery = 300.0,
     as_json: Json = False,
 ) -> None:
     """Evaluate an entry's published weights, or train it again, and judge its claims one by one."""
-    chosen = _chosen(entry, None, False, lock)
-    setup = _setup(chosen, device, trust, records, lock, precision, micro_batch, save_every)
+    given = Given(trust, lock, mirror, data)
+    chosen = _chosen(entry, None, False, given)
+    setup = _setup(chosen, device, records, given, precision, micro_batch, save_every)
     outcomes = _outcomes(chosen, train, seeds, first_seed, setup)
     if as_json:
         printing.print_json(printing.verification(outcomes))
@@ -225,23 +245,26 @@ def verify(
     trust: Trust = None,
     records: Records = None,
     lock: Lock = None,
+    mirror: Mirror = None,
+    data: Data = None,
     precision: In = "fp32",
     micro_batch: MicroBatch = None,
     save_every: SaveEvery = 300.0,
     as_json: Json = False,
 ) -> None:
     """Judge the claims of many entries: one line each and a summary."""
-    chosen = _chosen(patterns, suite, everything, lock)
-    setup = _setup(chosen, device, trust, records, lock, precision, micro_batch, save_every)
+    given = Given(trust, lock, mirror, data)
+    chosen = _chosen(patterns, suite, everything, given)
+    setup = _setup(chosen, device, records, given, precision, micro_batch, save_every)
     outcomes = _outcomes(chosen, train, seeds, first_seed, setup)
-    data = printing.verification(outcomes)
+    found = printing.verification(outcomes)
     if as_json:
-        printing.print_json(data)
+        printing.print_json(found)
     else:
         rows = [row for outcome in outcomes for row in printing.verify_rows(outcome, "retrain" if train else "weights")]
         headers = ["entry", "split", "metric", "claimed", "measured", "runs", "verdict"]
         print(tabulate(rows, headers=headers, disable_numparse=True))
-        print("\n" + ", ".join(f"{count} {verdict}" for verdict, count in data["summary"].items() if count))
+        print("\n" + ", ".join(f"{count} {verdict}" for verdict, count in found["summary"].items() if count))
     _end(map(_code, outcomes))
 
 
@@ -257,6 +280,8 @@ def train(
     trust: Trust = None,
     records: Records = None,
     lock: Lock = None,
+    mirror: Mirror = None,
+    data: Data = None,
     precision: In = "fp32",
     micro_batch: MicroBatch = None,
     save_every: SaveEvery = 300.0,
@@ -272,8 +297,9 @@ def train(
         and (not out.is_dir() or any(out.iterdir()))
     ):
         raise UsageError(f"{out} is there already and not empty; --out makes a new folder")
-    entry = _one(recipe, lock)
-    setup = _setup([entry], device, trust, records, lock, precision, micro_batch, save_every)
+    given = Given(trust, lock, mirror, data)
+    entry = _one(recipe, given)
+    setup = _setup([entry], device, records, given, precision, micro_batch, save_every)
     path, record = Study(entry, setup).retrain(seed, out.resolve() if out else None)
     results: list[dict[str, Any]] = [
         {
@@ -311,6 +337,8 @@ def evaluate(
     device: Device = None,
     trust: Trust = None,
     lock: Lock = None,
+    mirror: Mirror = None,
+    data: Data = None,
     precision: In = "fp32",
     as_json: Json = False,
 ) -> None:
@@ -318,8 +346,9 @@ def evaluate(
     from harness.own import evaluate_file
     from harness.study import Study
 
-    chosen = _one(entry, lock)
-    evaluations = evaluate_file(Study(chosen, _setup([chosen], device, trust, None, lock, precision)), path, split)
+    given = Given(trust, lock, mirror, data)
+    chosen = _one(entry, given)
+    evaluations = evaluate_file(Study(chosen, _setup([chosen], device, None, given, precision)), path, split)
     claimed = {(c.split, c.metric): c.value for c in reversed(chosen.recipe.claims) if c.of == "weights"}
     results: list[dict[str, Any]] = [
         {
@@ -350,14 +379,17 @@ def fetch(
     train: Annotated[bool, typer.Option("--train", help="What training reads, too: first weights, teachers.")] = False,
     trust: Trust = None,
     lock: Lock = None,
+    mirror: Mirror = None,
+    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Download and verify all that entries read, ahead of time; afterwards HF_HUB_OFFLINE=1 needs no network."""
     from zoo import prefetch
     from zoo.progress import progress, say
 
-    chosen = _chosen(patterns, suite, everything, lock)
-    builder = _builder(chosen, trust, lock)
+    given = Given(trust, lock, mirror, data)
+    chosen = _chosen(patterns, suite, everything, given)
+    builder = _builder(chosen, given)
     needs = [need for entry in chosen for need in prefetch.needs(entry, builder, train=train)]
     total, done = 0, 0
     with progress("fetch", unit="bytes") as step:
@@ -373,7 +405,7 @@ def fetch(
             done += length
             step(done, max(total, done))
 
-        builder.sources.hub.on_bytes = moved
+        builder.sources.hub.on_bytes = builder.sources.urls.on_bytes = moved
         got = prefetch.prefetch(needs, builder.sources, started)
     errors = [one for _, one in got if isinstance(one, ZooError)]
     rows: list[dict[str, Any]] = [
@@ -416,8 +448,9 @@ def lock_sources(
     from zoo import prefetch
     from zoo.lock import difference, write_lock
 
-    chosen = _chosen(patterns, suite, everything or (stale and not patterns and not suite), lock)
-    builder = _builder(chosen, trust, lock)
+    given = Given(trust, lock)
+    chosen = _chosen(patterns, suite, everything or (stale and not patterns and not suite), given)
+    builder = _builder(chosen, given)
     if stale:
         problems = prefetch.unlocked(catalogue.entries(), builder)
         printing.print_json({"problems": problems}) if as_json else [
@@ -431,17 +464,17 @@ def lock_sources(
         printing.print_json({"changes": changes}) if as_json else [print(change) for change in changes]
         print(f"{len(changes)} changes in {builder.sources.lock.path}", file=sys.stderr)
         return
-    sources, endpoint = builder.sources, builder.sources.hub.shown
+    sources = builder.sources
     named = sorted({n.source for entry in chosen for n in prefetch.needs(entry, builder, train=True)})
     rows = []
     for source in named:
-        pin, locked = sources.lock.pin(source, endpoint), sources.lock.pins.get(source)
+        pin = sources.known(source)
         rows.append(
             {
                 "source": source,
                 "revision": pin.revision,
                 "files": len(pin.files),
-                "locked": bool(locked and (locked.revision or source.startswith("embedded:"))),
+                "locked": sources.is_locked(source),
             }
         )
     if as_json:
@@ -458,13 +491,15 @@ def submit(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where submission.zip goes.", show_default=False)
     ] = None,
-    given: Annotated[
+    written: Annotated[
         Path | None,
         typer.Option("--check", metavar="ZIP", help="Only check this zip or folder.", show_default=False),
     ] = None,
     device: Device = None,
     trust: Trust = None,
     lock: Lock = None,
+    mirror: Mirror = None,
+    data: Data = None,
     precision: In = "fp32",
     as_json: Json = False,
 ) -> None:
@@ -472,12 +507,13 @@ def submit(
     from harness import submission
     from harness.study import Study
 
-    if (given is None) == (out is None):
+    if (written is None) == (out is None):
         raise UsageError("name entries and --out DIR, or --check ZIP alone")
-    if given is None:
+    if written is None:
         assert out is not None
-        chosen = _chosen(patterns, suite, False, lock)
-        setup = _setup(chosen, device, trust, None, lock, precision)
+        given = Given(trust, lock, mirror, data)
+        chosen = _chosen(patterns, suite, False, given)
+        setup = _setup(chosen, device, None, given, precision)
         predictions: dict[str, Any] = {}
         for entry in chosen:
             study = Study(entry, setup)
@@ -490,12 +526,12 @@ def submit(
                 raise UsageError(f"{entry.name}: another entry is of the same task; {taken[0]} holds one")
             model, _ = study.published_model()
             predictions |= {file.name: study.predictions(model, file.split) for file in files}
-        given = submission.write(predictions, out)
-    problems = submission.check(given)
+        written = submission.write(predictions, out)
+    problems = submission.check(written)
     if as_json:
-        printing.print_json({"submission": str(given), "problems": problems})
+        printing.print_json({"submission": str(written), "problems": problems})
     else:
-        print(given)
+        print(written)
         print("\n".join(problems) or "nothing wrong", file=sys.stderr)
     raise typer.Exit(1 if problems else 0)
 
@@ -564,8 +600,30 @@ def main() -> None:
         sys.exit(4)
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a user says of where bytes come from, and which packages recipes may import."""
+
+    trust: list[str] | None = None
+    lock: Path | None = None
+    mirror: Path | None = None
+    data: list[str] | None = None
+
+    def folders(self) -> dict[str, Path]:
+        """The local data sets by name; raises UsageError for what is not NAME=DIR, or no folder."""
+        found = places.data()
+        for pair in self.data or []:
+            name, _, folder = pair.partition("=")
+            if not name or not folder:
+                raise UsageError(f"--data {pair}: write NAME=DIR")
+            found[name] = Path(folder).expanduser()
+            if not found[name].is_dir():
+                raise UsageError(f"--data {pair}: {folder} is no folder")
+        return found
+
+
 def _chosen(
-    patterns: list[str] | None, suites: list[str] | None, everything: bool, lock: Path | None = None
+    patterns: list[str] | None, suites: list[str] | None, everything: bool, given: Given
 ) -> list[catalogue.Entry]:
     """Entries, and recipes that are published on the Hub as OWNER/NAME[@REVISION]."""
     if not (patterns or suites or everything):
@@ -573,11 +631,11 @@ def _chosen(
     published = [name for name in patterns or [] if _is_published(name)]
     shipped = [name for name in patterns or [] if name not in published]
     chosen = catalogue.select(shipped, suites, everything) if shipped or suites or everything else []
-    return chosen + [_published(name, lock) for name in dict.fromkeys(published)]
+    return chosen + [_published(name, given) for name in dict.fromkeys(published)]
 
 
-def _one(pattern: str, lock: Path | None = None) -> catalogue.Entry:
-    return _published(pattern, lock) if _is_published(pattern) else catalogue.one(pattern)
+def _one(pattern: str, given: Given) -> catalogue.Entry:
+    return _published(pattern, given) if _is_published(pattern) else catalogue.one(pattern)
 
 
 def _is_published(name: str) -> bool:
@@ -585,9 +643,9 @@ def _is_published(name: str) -> bool:
     return PUBLISHED.fullmatch(name) is not None and not Path(name).exists()
 
 
-def _published(name: str, lock: Path | None) -> catalogue.Entry:
+def _published(name: str, given: Given) -> catalogue.Entry:
     """The recipe in a repository of the Hub, at the commit that is pinned; what it calls `hub:.` is that repository."""
-    fetched = _builder([], None, lock).sources.fetch(f"hub:{name}", "zoo.yaml")
+    fetched = _builder([], replace(given, trust=None)).sources.fetch(f"hub:{name}", "zoo.yaml")
     return catalogue.local(fetched.path / "zoo.yaml", f"hub:{name.partition('@')[0]}@{fetched.revision}")
 
 
@@ -604,23 +662,25 @@ def _readable(entries: list[catalogue.Entry]) -> tuple[list[catalogue.Entry], li
     return readable, broken
 
 
-def _builder(entries: Iterable[catalogue.Entry], trust: list[str] | None, lock: Path | None = None) -> Any:
+def _builder(entries: Iterable[catalogue.Entry], given: Given) -> Any:
     from zoo.build import Builder
     from zoo.lock import read_lock
+    from zoo.mirror import Mirror
     from zoo.progress import say
     from zoo.sources import Sources
 
-    if trust:  # a trusted module usually lies beside the user's recipe
+    if given.trust:  # a trusted module usually lies beside the user's recipe
         sys.path[:0] = dict.fromkeys([*(str(e.path.parent.resolve()) for e in entries), str(Path.cwd())])
-    return Builder(frozenset(trust or []), Sources(lock=read_lock(lock), say=say))
+    mirror = Mirror(given.mirror) if given.mirror else None
+    sources = Sources(lock=read_lock(given.lock), mirror=mirror, data=given.folders(), say=say)
+    return Builder(frozenset(given.trust or []), sources)
 
 
 def _setup(
     entries: Iterable[catalogue.Entry],
     device: str | None,
-    trust: list[str] | None,
     records: Path | None,
-    lock: Path | None,
+    given: Given,
     precision: Precision = "fp32",
     micro_batch: int | None = None,
     save_every: float = 300.0,
@@ -634,7 +694,7 @@ def _setup(
     check_precision(accelerator.device, precision)
     options = Options(precision=precision, micro_batch=micro_batch, save_every=save_every)
     runs = places.runs(records)
-    setup = Setup(builder=_builder(entries, trust, lock), accelerator=accelerator, runs=runs, options=options)
+    setup = Setup(builder=_builder(entries, given), accelerator=accelerator, runs=runs, options=options)
     return replace(setup, show=progress, say=say) if accelerator.is_main_process else setup
 
 

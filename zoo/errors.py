@@ -4,7 +4,8 @@
     ├── UsageError       2  a wrong argument, an unknown entry, weights that do not fit the model
     │   └── RecipeError  2  one or more problems of a recipe, each with its line
     ├── SourceError      4  something could not be had: a missing file, a failed download, a missing device
-    │   └── MissingError 4  a repository does not have what is wanted of it
+    │   ├── MissingError 4  a repository does not have what is wanted of it
+    │   └── NoDataError  4  a data set that everyone must get for themselves is not there; 3 where it was not asked for
     └── IntegrityError   5  bytes that are not the locked ones
 
 The exit codes 1 (not reproduced), 3 (inconclusive, not compared, not run) and 130 (interrupted) are outcomes.
@@ -68,6 +69,14 @@ class SourceError(ZooError):
 
 class MissingError(SourceError):
     """A repository, which could be read, does not have what is wanted of it."""
+
+
+class NoDataError(SourceError):
+    """A data set that is gated, or huge, and so a local folder, is not there."""
+
+    def __init__(self, name: str, lacks: str = "") -> None:
+        where = f"--data {name}=DIR says where it is, or ZOO_DATA the folder that holds a folder {name!r}"
+        super().__init__(f"the data set {name!r} is not here{lacks}; {where}")
 
 
 class IntegrityError(ZooError):

@@ -7,8 +7,8 @@ retried here, and nothing waits longer than a deadline without a new byte. Bytes
 
 import errno
 import logging
-import os
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,16 +33,15 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.tqdm import tqdm
-from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception
 
+from zoo import patience
 from zoo.errors import SourceError, UsageError, first_line
 from zoo.lock import COMMIT
 
 T = TypeVar("T")
 OnBytes = Callable[[int], None]
 SCHEME = "hub:"
-DEADLINE = 60.0
-"""Seconds without a new byte, retries and their pauses included, until a request is given up; ZOO_DEADLINE."""
 constants.DOWNLOAD_CHUNK_SIZE = 1 << 16  # bytes are told of by this many, and 10 MB may take longer than the deadline
 
 
@@ -78,7 +77,7 @@ class Hub:
     """Requests to one endpoint; `on_bytes` is told of every downloaded part's length."""
 
     def __init__(self, *, deadline: float | None = None, on_bytes: OnBytes = lambda length: None) -> None:
-        self.deadline = _deadline() if deadline is None else deadline
+        self.deadline = patience.deadline() if deadline is None else deadline
         self.on_bytes = on_bytes
         self.endpoint: str = constants.ENDPOINT
         self.cache = Path(constants.HF_HUB_CACHE)
@@ -149,6 +148,20 @@ class Hub:
 
         return self._ask(repo, path, ask)
 
+    def keep(self, repo: Repository, commit: str, name: str, file: Path) -> Path:
+        """Put a copy of a verified file into the cache, as if it had been downloaded."""
+        folder = self.cache / f"{repo.kind}s--{repo.name.replace('/', '--')}" / "snapshots" / commit
+        kept = folder / name
+        part = kept.with_name(f"{kept.name}.{time.monotonic_ns()}.incomplete")
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, part)
+            return part.replace(kept)
+        except OSError as error:
+            raise _unwritten(f"{repo.name}: {name}", error, self.cache) from None
+        finally:
+            part.unlink(missing_ok=True)
+
     def forget(self, file: Path, *, and_bytes: bool) -> None:
         """Take a file that is not what it should be out of the cache; its bytes too, unless they are another file's."""
         blob = file.resolve()
@@ -205,14 +218,6 @@ class Hub:
             raise SourceError(f"{repo.name}: {what}: {why}") from None
         self.strained = False
         return found
-
-
-def _deadline() -> float:
-    given = os.environ.get("ZOO_DEADLINE", str(DEADLINE))
-    try:
-        return float(given)
-    except ValueError:
-        raise UsageError(f"ZOO_DEADLINE is a number of seconds, not {given!r}") from None
 
 
 class _GaveUpError(Exception):
@@ -290,7 +295,7 @@ def _cause(error: BaseException) -> BaseException:
 def _may_pass(error: BaseException) -> bool:
     cause = _cause(error)
     if isinstance(cause, HfHubHTTPError):
-        return cause.response.status_code in (408, 429) or cause.response.status_code >= 500
+        return patience.status_may_pass(cause.response.status_code)
     return isinstance(cause, httpx2.TransportError) or _is_short(cause)
 
 
@@ -300,11 +305,10 @@ def _is_short(error: BaseException) -> bool:
 
 
 def _pause(state: RetryCallState) -> float:
-    """Seconds until the next try: what the Hub asks for, else one, two, four, eight."""
     raised = state.outcome.exception() if state.outcome else None
     error = _cause(raised) if raised else None
     asked = error.response.headers.get("Retry-After", "") if isinstance(error, HfHubHTTPError) else ""
-    return float(asked) if asked.isdigit() else float(wait_exponential(multiplier=0.5, min=0.5, max=8)(state))
+    return patience.pause(state, asked)
 
 
 @contextmanager

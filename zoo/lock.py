@@ -2,7 +2,8 @@
 
 A lock names, by source, a repository's full commit and the size and SHA-256 of its files, as far as they are known.
 What it does not know is fixed at first use in the user's own file, by the Hub it came from, and is enforced from then
-on. `etag_sha256` pins a file of which only the SHA-256 of its quoted SHA-256 is public: its name in an old cache.
+on. `etag_sha256` pins a file of which only the SHA-256 of its quoted SHA-256 is public: its name in an old cache;
+`sha256_prefix` one whose own name holds the first digits, as the files of torchvision do.
 """
 
 import hashlib
@@ -30,6 +31,7 @@ class FilePin:
     sha256: str | None = None
     size: int | None = None
     etag_sha256: str | None = None
+    sha256_prefix: str | None = None
 
     def over(self, other: "FilePin") -> "FilePin":
         """This and what the other knows beside it."""
@@ -39,6 +41,8 @@ class FilePin:
         """What the file was expected to be, where it is not; None where it may be this one."""
         if self.sha256 is not None and sha256 != self.sha256:
             return f"sha256 {self.sha256}"
+        if self.sha256_prefix is not None and not sha256.startswith(self.sha256_prefix):
+            return f"a sha256 that begins with {self.sha256_prefix}"
         if self.size is not None and size != self.size:
             return f"{self.size:,} bytes"
         if self.etag_sha256 is not None and hashlib.sha256(f'"{sha256}"'.encode()).hexdigest() != self.etag_sha256:
@@ -79,9 +83,16 @@ class Lock:
         return self.pins.get(source, Pin()).over(self.trusted(endpoint).get(source, Pin()))
 
     def trusted(self, endpoint: str) -> Pins:
-        """What was fixed at first use of that Hub."""
-        found = _read(self.own)["endpoints"] if self.own.exists() else {}
-        return _pins(found.get(endpoint, {}), self.own)
+        """What was fixed at first use of that Hub, or that server."""
+        return _pins(self._endpoints().get(endpoint, {}), self.own)
+
+    def all_trusted(self) -> Pins:
+        """What was fixed at first use of any."""
+        return {name: pin for found in self._endpoints().values() for name, pin in _pins(found, self.own).items()}
+
+    def _endpoints(self) -> dict[str, Any]:
+        found: dict[str, Any] = _read(self.own)["endpoints"] if self.own.exists() else {}
+        return found
 
     def trust(self, source: str, endpoint: str, seen: Pin) -> None:
         """Fix what was seen of a source and is not in the lock.

@@ -32,3 +32,9 @@ def home() -> Path:
     """A user's own files beside the runs: ZOO_HOME, else the user's data folder."""
     chosen = os.environ.get("ZOO_HOME")
     return Path(chosen).expanduser() if chosen else Path(user_data_path("zoo"))
+
+
+def data() -> dict[str, Path]:
+    """Data sets that are local folders, by name: those in ZOO_DATA."""
+    root = os.environ.get("ZOO_DATA")
+    return {path.name: path for path in Path(root).expanduser().iterdir() if path.is_dir()} if root else {}

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from zoo import catalogue
+from zoo import catalogue, urls
 from zoo.build import Builder, named_sources
 from zoo.catalogue import Entry
 from zoo.config import Call
@@ -19,6 +19,8 @@ from zoo.recipe import Recipe
 from zoo.sources import HERE, Fetched, Sources
 
 WORKERS = 8
+ELSEWHERE = (SCHEME, *urls.SCHEMES)
+"""What is downloaded."""
 HUGGING_FACE = "https://huggingface.co"
 
 
@@ -103,9 +105,9 @@ def unlocked(entries: Iterable[Entry], builder: Builder) -> list[str]:
         elif source.startswith("embedded:"):
             said = _tried(partial(builder.sources.fetch, source))
             problems += [str(said)] if isinstance(said, ZooError) else []
-        elif source.startswith(SCHEME) and source not in lock.pins:
+        elif source.startswith(ELSEWHERE) and source not in lock.pins:
             problems.append(f"{lock.path}: {source} is named by a recipe and not in the lock")
-    unnamed = [source for source in lock.pins if source.startswith(SCHEME) and source not in named]
+    unnamed = [source for source in lock.pins if source.startswith(ELSEWHERE) and source not in named]
     return problems + [f"{lock.path}: {source} is in the lock and named by no recipe" for source in sorted(unnamed)]
 
 
@@ -122,10 +124,10 @@ def relock(entries: Iterable[Entry], builder: Builder) -> tuple[Pins, Pins]:
         # digests that are known of no particular commit are known of any
         kept = {source: pin for source, pin in lock.pins.items() if pin.revision is None}
         blank = Lock(lock.path, kept, Path(folder) / "trusted.json")
-        fresh = replace(builder, sources=Sources(lock=blank, hub=hub))
-        wanted = {n for entry in entries for n in needs(entry, fresh, train=True) if n.source.startswith(SCHEME)}
+        fresh = replace(builder, sources=Sources(lock=blank, hub=hub, urls=builder.sources.urls, data={}))
+        wanted = {n for entry in entries for n in needs(entry, fresh, train=True) if n.source.startswith(ELSEWHERE)}
         for _, got in prefetch(sorted(wanted, key=lambda need: (need.source, need.want)), fresh.sources):
             if isinstance(got, ZooError):
                 raise got
-        found = blank.trusted(hub.shown)
+        found = blank.all_trusted()
     return lock.pins, {**lock.pins, **{source: pin.over(kept.get(source, Pin())) for source, pin in found.items()}}

@@ -3,6 +3,11 @@
 embedded:FILE                          a file of the starter suite, shipped in this package and pinned in the lock
 file:PATH                              a file of your own; not pinned, its digest goes into the record
 hub:[datasets/]OWNER/NAME[@REVISION]   a repository of the Hugging Face Hub, at the commit that the lock pins
+https://HOST/PATH                      a file on a server, by the SHA-256 that the lock pins
+data:NAME                              a folder of yours, named by `--data NAME=DIR` or in ZOO_DATA; its rows are hashed
+
+A mirror, a local folder, gives any file whose SHA-256 is known. `--data NAME=DIR` also takes the place of a data set
+of the Hub of that name.
 """
 
 import hashlib
@@ -12,12 +17,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from zoo import places
-from zoo.errors import IntegrityError, MissingError, SourceError, UsageError, did_you_mean
+from zoo import places, urls
+from zoo.digest import git_sha1, sha256
+from zoo.errors import IntegrityError, MissingError, NoDataError, UsageError, did_you_mean
 from zoo.hub import SCHEME, Hub, Listed, Repository
 from zoo.lock import FilePin, Lock, Pin, read_lock
+from zoo.mirror import Mirror
+from zoo.urls import Urls
 
-SCHEMES = ("embedded:", "file:", SCHEME)
+DATA = "data:"
+SCHEMES = ("embedded:", "file:", SCHEME, DATA, *urls.SCHEMES)
 HERE = f"{SCHEME}."
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -74,6 +83,11 @@ class Sources:
 
     lock: Lock = field(default_factory=read_lock)
     hub: Hub = field(default_factory=Hub)
+    urls: Urls = field(default_factory=Urls)
+    mirror: Mirror | None = None
+    """A folder that gives what it holds of what would be downloaded."""
+    data: Mapping[str, Path] = field(default_factory=places.data)
+    """Data sets that are local folders, by name."""
     say: Callable[[str], None] = lambda message: None
     fetched: dict[tuple[str, str], Fetched] = field(default_factory=dict)
     here: str | None = None
@@ -111,16 +125,40 @@ class Sources:
                 Repository.parse(source)
             except UsageError as error:
                 return str(error)
+        if source.startswith(urls.SCHEMES):
+            return urls.problem(source)
         if not source.startswith(SCHEMES):
-            return f"{source!r} is not a source; write {' or '.join(f'{scheme}NAME' for scheme in SCHEMES)}"
+            return f"{source!r} is not a source; write {' or '.join(f'{scheme}NAME' for scheme in SCHEMES[:-2])}"
         return None
+
+    def known(self, source: str) -> Pin:
+        """All that is known of a source: what the lock says, and what this machine has seen."""
+        return self.lock.pin(source, urls.origin(source) if source.startswith(urls.SCHEMES) else self.hub.shown)
+
+    def is_locked(self, source: str) -> bool:
+        """Whether the lock itself says which bytes a source is."""
+        pin = self._locked(source)
+        if source.startswith(SCHEME):
+            return pin.revision is not None
+        return any(file.sha256 is not None for file in pin.files.values())
+
+    def folder(self, source: str) -> Path | None:
+        """The local folder that a data set is read from; None where it is to be fetched."""
+        name = source.removeprefix(DATA) if source.startswith(DATA) else _repository_name(source)
+        return self.data.get(name)
 
     def missing(self, source: str, want: str) -> int:
         """The size in bytes of what `fetch` would download."""
+        source = self._actual(source)
+        if self.folder(source) is not None:
+            return 0
+        if source.startswith(urls.SCHEMES):
+            pin = self.known(source).files.get(urls.file_name(source), FilePin())
+            there = self.urls.cached(source) or self._mirrored(pin)
+            return 0 if there else pin.size or self.urls.size(source)
         if not source.startswith(SCHEME):
             return 0
-        source = self._actual(source)
-        repo, known = Repository.parse(source), self.lock.pin(source, self.hub.shown)
+        repo, known = Repository.parse(source), self.known(source)
         names, revision = self._wanted(source, want, known), known.revision
         if revision and names is not None and all(self.hub.cached(repo, revision, name) for name in names):
             return 0
@@ -141,14 +179,38 @@ class Sources:
             path = Path(source.removeprefix("file:")).expanduser()
             found = sha256(path)
             return Fetched(source, path, found, {source: found})
+        if (folder := self.folder(source)) is not None:
+            return Fetched(source, folder, "", {})
+        if source.startswith(DATA):
+            raise NoDataError(source.removeprefix(DATA))
+        if source.startswith(urls.SCHEMES):
+            return self._url(source)
         return self._repository(source, want)
+
+    def _url(self, source: str) -> Fetched:
+        """The file at a URL, verified; what is new is pinned."""
+        name, known = urls.file_name(source), self.known(source)
+        pin, faults = known.files.get(name, FilePin()), list[str]()
+        for _ in range(2):
+            path = self.urls.cached(source) or self._mirrored(pin) or self.urls.download(source)
+            found, size = sha256(path), path.stat().st_size
+            fault = pin.refuses(found, size)
+            if fault is None:
+                self._pin(source, urls.origin(source), known, Pin(files={name: FilePin(sha256=found, size=size)}))
+                return Fetched(source, path, found, {source: found}, locked=self.is_locked(source))
+            faults.append(f"{source}: expected {fault}, found sha256 {found}, {size:,} bytes")
+            path.unlink(missing_ok=True)
+        raise IntegrityError(faults[-1])
+
+    def _mirrored(self, pin: FilePin) -> Path | None:
+        return self.mirror.find(pin.sha256, pin.size) if self.mirror is not None else None
 
     def _repository(self, source: str, want: str) -> Fetched:
         """The files of a repository for `want`, of the pinned commit, each verified; what is new is pinned.
 
         What is pinned and in the cache needs no request.
         """
-        repo, known = Repository.parse(source), self.lock.pin(source, self.hub.shown)
+        repo, known = Repository.parse(source), self.known(source)
         revision = known.revision or self.hub.commit(repo)
         listing: Mapping[str, Listed] = {}
         names = self._wanted(source, want, known)
@@ -165,7 +227,7 @@ class Sources:
         for name in names:
             paths[name], seen[name] = self._verified(repo, revision, name, known.files.get(name), listing.get(name))
         self.hub.sweep(repo)
-        self._pin(source, known, Pin(revision=revision, files=seen, wants={want: names}))
+        self._pin(source, self.hub.shown, known, Pin(revision=revision, files=seen, wants={want: names}))
         digests = {f"{_unpinned(source)}/{name}": str(pin.sha256) for name, pin in seen.items()}
         weights = next((name for name in names if name in (*WEIGHTS, INDEX)), None) if want == "weights" else None
         whole = hashlib.sha256(str(sorted(digests.items())).encode()).hexdigest()
@@ -196,7 +258,10 @@ class Sources:
         """A file that is what its pin and the listing say, and its pin; one that is not is downloaded once more."""
         faults = []
         for _ in range(2):
-            path = self.hub.cached(repo, commit, name) or self.hub.download(repo, commit, name)
+            path = self.hub.cached(repo, commit, name)
+            if path is None and pin is not None and (copy := self._mirrored(pin)):
+                path = self.hub.keep(repo, commit, name, copy)
+            path = path or self.hub.download(repo, commit, name)
             found, size = sha256(path), path.stat().st_size
             fault = (pin.refuses(found, size) if pin else None) or (_differs(path, found, listed) if listed else None)
             named = _is_named(path, found)
@@ -210,15 +275,17 @@ class Sources:
             self.hub.forget(path, and_bytes=not named)
         raise IntegrityError(faults[-1])
 
-    def _pin(self, source: str, known: Pin, seen: Pin) -> None:
+    def _pin(self, source: str, endpoint: str, known: Pin, seen: Pin) -> None:
         """Keep what the lock does not say, and tell of a source that is trusted for the first time."""
         new = [name for name, pin in seen.files.items() if known.files.get(name, FilePin()).sha256 != pin.sha256]
-        if new or known.revision is None or not seen.wants.items() <= known.wants.items():
-            self.lock.trust(source, self.hub.shown, seen)
+        moved = seen.revision != known.revision
+        if new or moved or not seen.wants.items() <= known.wants.items():
+            self.lock.trust(source, endpoint, seen)
         fixed = [name for name in new if known.files.get(name, FilePin()).etag_sha256 is None]
-        if (fixed or known.revision is None) and source not in self.told:
+        if (fixed or moved) and source not in self.told:
             self.told.add(source)
-            self.say(f"{source} at {str(seen.revision)[:12]}: trusted on first use")
+            at = f" at {seen.revision[:12]}" if seen.revision else ""
+            self.say(f"{source}{at}: trusted on first use")
 
 
 @dataclass(frozen=True)
@@ -270,13 +337,9 @@ def _unpinned(source: str) -> str:
     return source.partition("@")[0]
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file; raises SourceError where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror or error}") from None
+def _repository_name(source: str) -> str:
+    """The last part of a repository's name; nothing for any other source."""
+    return _unpinned(source).rpartition("/")[2] if source.startswith(f"{SCHEME}datasets/") else ""
 
 
 def _checked(path: Path, pin: FilePin) -> str:
@@ -290,15 +353,10 @@ def _differs(path: Path, found: str, listed: Listed) -> str | None:
     """What the Hub's listing says a file is, where it is not; small files are listed by git's SHA-1 alone."""
     if listed.sha256 is not None:
         return None if found == listed.sha256 else f"sha256 {listed.sha256}, as the Hub lists it"
-    return None if _git_sha1(path) == listed.git_sha1 else f"git sha1 {listed.git_sha1}, as the Hub lists it"
+    return None if git_sha1(path) == listed.git_sha1 else f"git sha1 {listed.git_sha1}, as the Hub lists it"
 
 
 def _is_named(path: Path, found: str) -> bool:
     """Whether the cache calls the bytes what they are: their SHA-256, or git's SHA-1."""
     name = path.resolve().name
-    return name == found or (len(name) == 40 and name == _git_sha1(path))
-
-
-def _git_sha1(path: Path) -> str:
-    data = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    return name == found or (len(name) == 40 and name == git_sha1(path))

@@ -1,5 +1,7 @@
-"""State dicts in and out of files; nothing is ever unpickled beyond tensors."""
+"""State dicts in and out of files; nothing is ever unpickled beyond tensors and what a training script keeps beside."""
 
+from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -14,6 +16,12 @@ from zoo.errors import UsageError, first_line
 from zoo.models.sequence_classifier import published_classifier
 from zoo.sources import Fetched
 
+CHECKPOINT = ("model", "state_dict")
+"""Where a checkpoint keeps the state dict."""
+WRAPPER = "module."
+COUNTER = ".num_batches_tracked"
+"""BatchNorm's, which nothing reads where it has a momentum; files from before 2018 lack it."""
+
 
 def save(model: nn.Module, path: Path) -> None:
     """Write the model's state dict as safetensors."""
@@ -22,18 +30,24 @@ def save(model: nn.Module, path: Path) -> None:
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """A state dict from safetensors, or from a `torch.save` file of tensors only. Raises UsageError for any other."""
+    """A state dict from safetensors, or from a `torch.save` file of tensors only. Raises UsageError for any other.
+
+    Of a checkpoint it is what stands at `model` or `state_dict`; names are without the `module.` of DataParallel.
+    """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([Namespace]):  # the arguments of a script, kept in many checkpoints
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise UsageError(f"{path}: these weights cannot be read: {error}") from None
     except Exception as error:  # torch raises pickle's own errors for what is no tensor
         raise UsageError(f"{path}: not a file of tensors only: {first_line(error)}") from None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UsageError(f"{path}: not a state dict of tensors")
-    return state
+    state = next((found[key] for key in CHECKPOINT if key in found), found) if isinstance(found, Mapping) else found
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UsageError(f"{path}: not a state dict of tensors, nor a checkpoint with one at {' or '.join(CHECKPOINT)}")
+    wrapped = all(name.startswith(WRAPPER) for name in state)
+    return {name.removeprefix(WRAPPER) if wrapped else name: value for name, value in state.items()}
 
 
 def load_model(call: Call, fetched: Fetched, builder: Builder) -> nn.Module:
@@ -52,7 +66,13 @@ def load_model(call: Call, fetched: Fetched, builder: Builder) -> nn.Module:
 
 def load_into(model: nn.Module, path: Path) -> None:
     """Load the file into the model; every tensor must be there, named and shaped as the model's. Raises UsageError."""
-    given, own = read(path), model.state_dict()
+    load_state(model, read(path), path)
+
+
+def load_state(model: nn.Module, given: Mapping[str, Tensor], path: Path) -> None:
+    """Load a state dict, which was read from `path`, into a model that it fits; raises UsageError where it does not."""
+    own = model.state_dict()
+    given = {**{name: value for name, value in own.items() if name.endswith(COUNTER)}, **given}
     faults = [f"missing {name}" for name in own if name not in given]
     faults += [f"unexpected {name}" for name in given if name not in own]
     faults += [

@@ -1,6 +1,5 @@
 """ResNets for small images: He et al., Deep Residual Learning for Image Recognition, CVPR 2016, section 4.2."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -10,11 +9,19 @@ class CifarResNet(nn.Module):
 
     `width` is the first stage's; each later stage halves the image and doubles the channels. `shortcut` is how a
     block whose shape changes passes its input on: `projection` (a 1x1 convolution, option B) or `padding` (option A,
-    no parameters). Raises ValueError where `depth` is not 6n + 2.
+    no parameters). `head` names the last layer, which some published checkpoints call `linear`. Raises ValueError
+    where `depth` is not 6n + 2.
     """
 
     def __init__(
-        self, *, depth: int, num_classes: int = 10, in_channels: int = 3, width: int = 16, shortcut: str = "projection"
+        self,
+        *,
+        depth: int,
+        num_classes: int = 10,
+        in_channels: int = 3,
+        width: int = 16,
+        shortcut: str = "projection",
+        head: str = "fc",
     ) -> None:
         super().__init__()
         if depth < 8 or (depth - 2) % 6:
@@ -27,7 +34,8 @@ class CifarResNet(nn.Module):
         self.layer1 = _stage(width, width, blocks, 1, shortcut)
         self.layer2 = _stage(width, 2 * width, blocks, 2, shortcut)
         self.layer3 = _stage(2 * width, 4 * width, blocks, 2, shortcut)
-        self.fc = nn.Linear(4 * width, num_classes)
+        self.head = head
+        self.add_module(head, nn.Linear(4 * width, num_classes))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -35,7 +43,7 @@ class CifarResNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         features = F.relu(self.bn1(self.conv1(images)))
         features = self.layer3(self.layer2(self.layer1(features)))
-        logits: Tensor = self.fc(features.mean(dim=(2, 3)))
+        logits: Tensor = self.get_submodule(self.head)(features.mean(dim=(2, 3)))
         return logits
 
 
@@ -56,22 +64,30 @@ class BasicBlock(nn.Module):
 
 
 class PaddedShortcut(nn.Module):
-    """Option A: take every `stride`-th pixel and pad the missing channels with zeros."""
+    """Option A: take every `stride`-th pixel and pad the missing channels with zeros, half of them on either side."""
 
     def __init__(self, stride: int, extra: int) -> None:
         super().__init__()
         self.stride, self.extra = stride, extra
 
     def forward(self, features: Tensor) -> Tensor:
-        strided = features[:, :, :: self.stride, :: self.stride]
-        return torch.cat([strided, strided.new_zeros(len(strided), self.extra, *strided.shape[2:])], dim=1)
+        before, after = self.extra // 2, self.extra - self.extra // 2
+        return F.pad(features[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, before, after))
 
 
 def cifar_resnet(
-    *, depth: int, num_classes: int = 10, in_channels: int = 3, width: int = 16, shortcut: str = "projection"
+    *,
+    depth: int,
+    num_classes: int = 10,
+    in_channels: int = 3,
+    width: int = 16,
+    shortcut: str = "projection",
+    head: str = "fc",
 ) -> CifarResNet:
     """The residual network of `depth` layers; see `CifarResNet`."""
-    return CifarResNet(depth=depth, num_classes=num_classes, in_channels=in_channels, width=width, shortcut=shortcut)
+    return CifarResNet(
+        depth=depth, num_classes=num_classes, in_channels=in_channels, width=width, shortcut=shortcut, head=head
+    )
 
 
 def _stage(inputs: int, outputs: int, blocks: int, stride: int, shortcut: str) -> nn.Sequential:

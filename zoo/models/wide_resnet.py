@@ -1,0 +1,70 @@
+"""Wide ResNets for small images: Zagoruyko and Komodakis, Wide Residual Networks, BMVC 2016, table 1."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class WideResNet(nn.Module):
+    """WRN-`depth`-`widen_factor`; images `(B, in_channels, H, W)` to logits `(B, num_classes)`.
+
+    Three stages of `(depth - 4) / 6` pre-activation blocks, of 16, 32 and 64 times `widen_factor` channels; the later
+    two halve the image. `dropout` is between the convolutions of a block. The shortcut of a block whose shape changes
+    is a 1x1 convolution of the block's input, before its BatchNorm. Raises ValueError where `depth` is not 6n + 4.
+    """
+
+    def __init__(
+        self, *, depth: int, widen_factor: int, num_classes: int = 10, in_channels: int = 3, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        if depth < 10 or (depth - 4) % 6:
+            raise ValueError(f"depth must be 6n + 4 (10, 16, 22, 28, ...), not {depth}")
+        blocks = (depth - 4) // 6
+        widths = [16, 16 * widen_factor, 32 * widen_factor, 64 * widen_factor]
+        self.conv1 = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
+        self.layer1 = _stage(widths[0], widths[1], blocks, 1, dropout)
+        self.layer2 = _stage(widths[1], widths[2], blocks, 2, dropout)
+        self.layer3 = _stage(widths[2], widths[3], blocks, 2, dropout)
+        self.bn1 = nn.BatchNorm2d(widths[3])
+        self.fc = nn.Linear(widths[3], num_classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.layer3(self.layer2(self.layer1(self.conv1(images))))
+        logits: Tensor = self.fc(F.relu(self.bn1(features)).mean(dim=(2, 3)))
+        return logits
+
+
+class WideBlock(nn.Module):
+    """`shortcut(x) + conv2(relu(bn2(dropout(conv1(relu(bn1(x)))))))`."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, dropout: float) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        changes = stride != 1 or inputs != outputs
+        self.shortcut = nn.Sequential(*([nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)] if changes else []))
+
+    def forward(self, features: Tensor) -> Tensor:
+        out = self.dropout(self.conv1(F.relu(self.bn1(features))))
+        out = self.conv2(F.relu(self.bn2(out)))
+        total: Tensor = out + self.shortcut(features)
+        return total
+
+
+def wide_resnet(
+    *, depth: int, widen_factor: int, num_classes: int = 10, in_channels: int = 3, dropout: float = 0.0
+) -> WideResNet:
+    """The wide residual network WRN-`depth`-`widen_factor`; see `WideResNet`."""
+    return WideResNet(
+        depth=depth, widen_factor=widen_factor, num_classes=num_classes, in_channels=in_channels, dropout=dropout
+    )
+
+
+def _stage(inputs: int, outputs: int, blocks: int, stride: int, dropout: float) -> nn.Sequential:
+    first = WideBlock(inputs, outputs, stride, dropout)
+    return nn.Sequential(first, *(WideBlock(outputs, outputs, 1, dropout) for _ in range(blocks - 1)))
