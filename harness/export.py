@@ -52,9 +52,9 @@ def export(model: nn.Module, task: Task, tokenizer: Any, folder: Path) -> None:
         return
     config: Any = copy.deepcopy(model.config)
     config.architectures = [type(model).__name__]
-    if len(task.label_names) == config.num_labels:
-        config.id2label = dict(enumerate(task.label_names))
-        config.label2id = {name: number for number, name in enumerate(task.label_names)}
+    if len(task.class_names) == config.num_labels:
+        config.id2label = dict(enumerate(task.class_names))
+        config.label2id = {name: number for number, name in enumerate(task.class_names)}
     config.problem_type = PROBLEM_TYPES[task.kind]
     config.save_pretrained(folder)
     if hasattr(tokenizer, "save_pretrained"):

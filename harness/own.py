@@ -33,7 +33,7 @@ def evaluate_file(study: Study, path: Path, split: str | None = None) -> Iterato
     labels = study.task.load(name).labels.numpy()
     if name not in study.task.scored:
         raise UsageError(f"the split {name!r} is not scored; {', '.join(study.task.scored)} is")
-    predictions = _matched(path, study.task.kind, labels, study.task.label_names)
+    predictions = _matched(path, study.task.kind, labels, study.task.class_names)
     yield score(name, {"predictions": predictions, "labels": labels}, study.metrics)
 
 

@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 import jsonschema
 
-from zoo.errors import IntegrityError, SourceError, UsageError
 from zoo.digest import sha256
+from zoo.errors import IntegrityError, SourceError, UsageError
 
 SCHEMA = 1
 ADDED = ("published", "provenance", "findings")

@@ -1,11 +1,9 @@
 """From a model to its record: one command at a time, scored on every process, written by one, visible when whole."""
 
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -23,7 +21,7 @@ from harness.label_order import findings
 from harness.once import alone
 from harness.record import FILE, Identity, Record, Result, new_folder, read_record, verify_files
 from zoo.catalogue import Entry
-from zoo.errors import UsageError, first_line
+from zoo.errors import UsageError, told
 from zoo.recipe import Selection
 
 
@@ -70,7 +68,7 @@ def recorded(run: Recording, make: Callable[[Path, Path], Made]) -> tuple[Path, 
     with alone(run.work, run.accelerator, lambda: run.say(f"{run.entry.name}: waiting for another run of it")):
         record = _found(run)
         if record is None:
-            with _running(run.entry.name), deterministic():
+            with told(run.entry.name), deterministic():
                 record = _make(run, make)
         if run.accelerator.is_main_process:
             shutil.rmtree(run.work, ignore_errors=True)
@@ -140,18 +138,6 @@ def _findings(run: Recording, made: Made, evaluation: Evaluation) -> tuple[str, 
         return ()
     named = getattr(getattr(made.model, "config", None), "id2label", {})
     return findings(named, run.label_names, evaluation.arrays["predictions"], evaluation.arrays["labels"])
-
-
-@contextmanager
-def _running(name: str) -> Iterator[None]:
-    """What torch says of a model that does not fit its task is the recipe's fault, and told in a line."""
-    try:
-        yield
-    except (RuntimeError, ValueError, IndexError, TypeError, AttributeError, ArithmeticError) as error:
-        if os.environ.get("ZOO_DEBUG"):
-            raise
-        said = first_line(error)
-        raise UsageError(f"{name}: {type(error).__name__}: {said} (ZOO_DEBUG=1 shows where)") from error
 
 
 def _result(evaluation: Evaluation, selection: Selection) -> tuple[Result, bytes]:

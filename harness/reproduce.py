@@ -8,7 +8,7 @@ from harness.record import Mode, Record
 from harness.study import Setup, Study
 from harness.verdict import Judgement, Measured, Verdict, judge, not_run, overall, with_published
 from zoo.catalogue import Entry
-from zoo.errors import ZooError, first_line
+from zoo.errors import ZooError, first_line, told
 from zoo.recipe import Claim
 
 
@@ -31,7 +31,8 @@ def verify(entry: Entry, mode: Mode, setup: Setup, *, seeds: list[int] | None = 
     `seeds` are those of a re-training, the claim's own number from 0 on when None.
     """
     try:
-        return _verify(entry, mode, setup, seeds)
+        with told(entry.name):
+            return _verify(entry, mode, setup, seeds)
     except ZooError as error:
         shown: tuple[Judgement, ...] = ()
         if "recipe" in entry.__dict__:

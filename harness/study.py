@@ -237,7 +237,7 @@ class Study:
                 entry=self.entry, identity=identity, final=out or setup.runs / self.entry.name / identity.folder,
                 work=setup.runs / UNFINISHED / f"{self.entry.name}-{identity.key[:12]}",
                 accelerator=setup.accelerator, say=setup.say, evaluations=self.evaluations,
-                label_names=self.task.label_names if self.task.kind == "classification" else (),
+                label_names=self.task.class_names if self.task.kind == "classification" else (),
                 provenance=self._provenance,
             ),
             make,

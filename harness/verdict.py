@@ -59,13 +59,17 @@ def judge(claim: Claim, measured: Measured | None) -> Judgement:
 
 
 def with_published(claim: Claim, published: Mapping[str, Mapping[str, str]]) -> Claim:
-    """The claim with the value that its log holds, to the decimals written there; itself where there is none."""
+    """The claim with the value that its log holds; itself where there is none, or what stands there is no score.
+
+    A log drops zeros at the end of a number, so how many decimals it has is the claim's to say, else those of a float.
+    """
     written = published.get(claim.log, {}).get(claim.metric) if claim.log else None
     if written is None:
         return claim
-    digits = len(written.partition(".")[2])
-    decimals = digits if claim.decimals is None else min(claim.decimals, digits)
-    return replace(claim, value=float(written), log=None, decimals=decimals)
+    try:
+        return replace(claim, value=float(written), log=None, decimals=claim.decimals or 16)
+    except ValueError:
+        return claim
 
 
 def not_run(claim: Claim, why: str) -> Judgement:
@@ -83,7 +87,7 @@ def _incomparable(claim: Claim, measured: Measured | None) -> str:
     if claim.of == "test-server":
         return "the labels are hidden: only the test server can score this"
     if claim.value is None and claim.log:
-        return f"{claim.log}, where the value should be, does not hold it"
+        return f"{claim.log}, where the value should be, holds no such score"
     if claim.value is None:
         return f"no public source gives a value ({claim.source})"
     if measured is None:

@@ -13,9 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from zoo import places
 from zoo.cli import main
+
+settings.register_profile("noisy", deadline=None)  # machines are, and a slow example is not a wrong one
+settings.load_profile("noisy")
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("zoo", "harness", "leaderboard", "configs")

@@ -85,7 +85,7 @@ def glue_data() -> dict[str, bytes]:
 def config(size: str, **changed: Any) -> BertConfig:
     return BertConfig(
         vocab_size=len(VOCABULARY), num_attention_heads=2, intermediate_size=32, max_position_embeddings=128,
-        **SIZES[size], **changed,
+        **{**SIZES[size], **changed},
     )  # fmt: skip
 
 
@@ -116,9 +116,9 @@ def pickled(state: Any) -> bytes:
     return buffer.getvalue()
 
 
-def encoder(size: str) -> dict[str, bytes]:
+def encoder(size: str, **changed: Any) -> dict[str, bytes]:
     torch.manual_seed(len(size))
-    model = BertModel(config(size))
+    model = BertModel(config(size, **changed))
     state = {f"bert.{name}": value.clone() for name, value in model.state_dict().items()}
     state["cls.predictions.bias"] = torch.zeros(len(VOCABULARY))  # a head of pre-training, that nobody needs
     settings = json.dumps({**model.config.to_diff_dict(), "architectures": ["BertForMaskedLM"], "model_type": "bert"})

@@ -7,21 +7,41 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import ROOT, Ended, Zoo
-from glue_hub import LOGGED, ROWS, SIZES, at, classifier, filled, glue_data, pickled, save
+from conftest import ROOT, Ended, Write, Zoo
+from glue_hub import (
+    LOGGED,
+    ROWS,
+    SIZES,
+    VOCABULARY,
+    at,
+    classifier,
+    encoder,
+    filled,
+    glue_data,
+    parquet,
+    pickled,
+    save,
+)
 from hub import LocalHub
+from huggingface_hub import constants
 from transformers import AutoModelForSequenceClassification, BertTokenizer
 
 from harness import label_order, submission, training_log
 from harness.record import read_record
+from harness.verdict import with_published
 from zoo import catalogue
 from zoo.lock import read_lock
 from zoo.models.sequence_classifier import published_classifier
+from zoo.recipe import Claim
 from zoo.tasks.glue import GLUE
 
 ENTRIES = catalogue.select(["glue"])
@@ -123,8 +143,12 @@ def test_every_entry_is_trained_again_and_judged_the_distilled_ones_with_their_t
         } == record.provenance.keys() - {"hub:datasets/nyu-mll/glue"}
 
 
-def test_a_submission_of_the_nine_tasks_is_refused_only_for_its_counts(glue: Zoo) -> None:
-    names = [f"bert-base-uncased-{task}" for task in GLUE]
+FAMILIES = ("bert-base-uncased-{0}", "bert-large-uncased-{0}", "bert-base-uncased-{0}_from_bert-large-uncased-{0}")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_submission_of_the_nine_tasks_is_refused_only_for_its_counts(family: str, glue: Zoo) -> None:
+    names = [family.format(task) for task in GLUE]
     ended = glue("submit", *names, "--out", "submitted", "--device", "cpu")
     assert ended.code == 1
     assert sorted(path.name for path in Path("submitted").iterdir()) == sorted([*submission.FILES, submission.ZIP])
@@ -148,6 +172,7 @@ def test_without_a_hub_every_entry_is_not_run_and_nothing_is_written(zoo: Zoo, t
     assert {entry["verdict"] for entry in found.values()} == {"not-run"}
     assert all("http://127.0.0.1:9 did not serve it" in str(entry["error"]) for entry in found.values())
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not list(Path(constants.HF_HUB_CACHE).rglob("*nyu-mll*"))
 
 
 def test_an_entry_that_was_fetched_runs_without_a_network(glue: Zoo, hub: LocalHub, tmp_path: Path) -> None:
@@ -295,7 +320,7 @@ def test_a_log_that_holds_no_score_is_not_compared(glue: Zoo, hub: LocalHub, tmp
         )
         ended = glue("reproduce", f"{name}.yaml", "--device", "cpu")
         assert ended.code == 3, ended.err
-        assert "training.log, where the value should be, does not hold it" in ended.out
+        assert "training.log, where the value should be, holds no such score" in ended.out
 
 
 NAMED, RENAMED = b'"0": "not_equivalent", "1": "equivalent"', b'"0": "equivalent", "1": "not_equivalent"'
@@ -376,7 +401,7 @@ def test_the_lock_is_checked_offline_and_renewed_by_name(glue: Zoo, hub: LocalHu
     assert (own.code, len(own.lines)) == (2, 1)
     assert f"is for https://huggingface.co, not for {hub.url}" in own.err
     listed = json.loads(glue("lock", "bert-base-uncased-cola", "--json").out)["sources"]
-    assert all(source["locked"] for source in listed)
+    assert all(source["pinned"] == "lock" for source in listed)
 
 
 def test_hidden_labels_are_never_scored(glue: Zoo, tmp_path: Path) -> None:
@@ -394,3 +419,89 @@ def test_a_students_layers_are_some_of_its_teachers(glue: Zoo, hub: LocalHub, tm
     assert SIZES["large"]["num_hidden_layers"] == 3
     (tmp_path / "more.yaml").write_text(recipe.replace("num_labels: 2}", "num_labels: 2, layers: [0, 3]}"))
     assert "layers must be of 0 to 2, not [0, 3]" in glue("train", "more.yaml", "--device", "cpu").err
+
+
+WRONG_CARDS = {
+    "no name": {"configs": [{"data_files": []}]},
+    "no list": {"configs": "mrpc"},
+    "no split": {"configs": [{"config_name": "mrpc", "data_files": [{"path": "mrpc/*"}]}]},
+    "odd files": {"configs": [{"config_name": "mrpc", "data_files": 7}]},
+    "odd info": {"dataset_info": [{"config_name": "mrpc", "features": 7}]},
+}
+
+
+@pytest.mark.parametrize("card", WRONG_CARDS.values(), ids=WRONG_CARDS)
+def test_a_damaged_card_is_told_and_loses_no_other_result(
+    card: dict[str, Any], glue: Zoo, hub: LocalHub, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    name = f"someone/card-{request.node.callspec.id.replace(' ', '-')}"
+    hub.add("datasets", name, {**glue_data(), "README.md": f"---\n{json.dumps(card)}\n---\n".encode()})
+    text = (ROOT / "configs" / "glue" / "bert-base-uncased-mrpc.yaml").read_text()
+    (tmp_path / "card.yaml").write_text(text.replace("hub:datasets/nyu-mll/glue", f"hub:datasets/{name}"))
+    ended = glue("verify", "card.yaml", "bert-base-uncased-rte", "--json", "--device", "cpu")
+    found = data(ended)
+    assert "README.md: cannot be read as data" in str(found["bert-base-uncased-mrpc"]["error"]), ended.err
+    assert found["bert-base-uncased-rte"]["error"] is None
+
+
+def test_a_label_that_is_none_is_refused(glue: Zoo, hub: LocalHub, tmp_path: Path) -> None:
+    files = glue_data()
+    table = pq.read_table(io.BytesIO(files["mrpc/validation-00000-of-00001.parquet"])).to_pydict()
+    broken = parquet({**table, "label": [None, *table["label"][1:]]}, labels=pa.int64())
+    hub.add("datasets", "someone/null", {**files, "mrpc/validation-00000-of-00001.parquet": broken})
+    text = (ROOT / "configs" / "glue" / "bert-base-uncased-mrpc.yaml").read_text()
+    (tmp_path / "null.yaml").write_text(text.replace("hub:datasets/nyu-mll/glue", "hub:datasets/someone/null"))
+    ended = glue("reproduce", "null.yaml", "--device", "cpu")
+    assert ended.code == 5
+    assert "mrpc, validation: row 0 has the label None, which is no number" in ended.err
+
+
+@pytest.mark.parametrize("written", ["56.3", "5.7e1", "much", "nan"])
+def test_a_log_that_holds_no_fraction_is_not_compared(written: str, glue: Zoo, hub: LocalHub, tmp_path: Path) -> None:
+    log = f"Test: accuracy = {written}\n".encode()
+    hub.add("models", "someone/logged", {**classifier("base", 2, seed=1), "training.log": log})
+    text = (ROOT / "configs" / "glue" / "bert-base-uncased-wnli.yaml").read_text()
+    own = "hub:yoshitomo-matsubara/bert-base-uncased-wnli"
+    (tmp_path / "logged.yaml").write_text(text.replace(own, "hub:someone/logged"))
+    found = data(glue("verify", "logged.yaml", "--json", "--device", "cpu", "--lock", f"{written}.lock"))
+    assert (found["bert-base-uncased-wnli"]["verdict"], found["bert-base-uncased-wnli"]["error"]) == (
+        "not-compared", None,
+    )  # fmt: skip
+
+
+def test_a_score_of_a_log_with_few_digits_is_compared_as_strictly() -> None:
+    claim = Claim(of="weights", split="v", metric="accuracy", log="training.log", decimals=7, source="x")
+    for written, value in (("0.5", 0.5), ("5.5e-01", 0.55)):
+        found = with_published(claim, {"training.log": {"accuracy": written}})
+        assert (found.value, found.decimals, found.log) == (value, 7, None)
+    own = with_published(replace(claim, decimals=None), {"training.log": {"accuracy": "0.5"}})
+    assert own.decimals == 16
+
+
+def test_a_log_is_beside_the_weights_in_a_repository(zoo: Zoo, recipe_file: Write) -> None:
+    claims = "claims: [{of: weights, split: test, metric: accuracy, log: x.log, source: x}]\n"
+    ended = zoo("check", recipe_file(recipe_file().read_text() + claims))
+    assert ended.code == 2
+    assert "a claim's 'log' is a file in the repository of the weights" in ended.err
+
+
+def test_a_model_that_does_not_fit_its_tokenizer_is_told_when_it_is_submitted(
+    glue: Zoo, hub: LocalHub, tmp_path: Path
+) -> None:
+    words = [*VOCABULARY[:5], *(f"word{i}" for i in range(60)), *VOCABULARY[5:]]
+    hub.add("models", "someone/wordy", {**classifier("base", 2, seed=1), "vocab.txt": "\n".join(words).encode()})
+    text = (ROOT / "configs" / "glue" / "bert-base-uncased-mrpc.yaml").read_text()
+    (tmp_path / "wordy.yaml").write_text(text.replace(f"of: hub:{MRPC}", "of: hub:someone/wordy"))
+    ended = glue("submit", "wordy.yaml", "--out", "out", "--device", "cpu")
+    assert (ended.code, len(said(ended))) == (2, 1)
+    assert "IndexError" in ended.err
+
+
+def test_the_minilm_recipes_train_and_are_judged_the_students_with_their_teachers(glue: Zoo, hub: LocalHub) -> None:
+    hub.add("models", "sentence-transformers/all-MiniLM-L6-v2", encoder("base", num_hidden_layers=6))
+    ended = glue("verify", "--suite", "minilm", "--train", "--seeds", "1", "--json", "--device", "cpu")
+    found = data(ended)
+    assert found.keys() == {entry.name for entry in catalogue.select(["minilm"])}
+    assert all(entry["error"] is None and len(entry["records"]) == 1 for entry in found.values()), ended.err  # type: ignore[arg-type]
+    student = read_record(Path(found["minilm-l3-mrpc_from_minilm-l6-mrpc"]["records"][0]))  # type: ignore[index]
+    assert "run:minilm-l6-mrpc:1000" in student.identity.sources["files"]

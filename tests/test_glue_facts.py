@@ -81,6 +81,25 @@ def test_a_claim_is_the_recorded_score_the_fp32_one_where_there_are_two(entry: E
     }
 
 
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_a_header_holds_the_papers_table_and_every_second_score(entry: Entry) -> None:
+    header = " ".join(line[2:] for line in entry.path.read_text().splitlines() if line.startswith("#"))
+    task = entry.recipe.task.args["name"]
+    for family in (
+        "bert-large-uncased-{0}",
+        "bert-base-uncased-{0}",
+        "bert-base-uncased-{0}_from_bert-large-uncased-{0}",
+    ):
+        found = scores(family.format(task), "test")
+        assert "/".join(f"{100 * value:.1f}" for _, ((value, _),) in sorted(found.items())) in header
+    claimed = claims(entry, "weights")
+    for key, found in scores(entry.name, "validation").items():
+        for value, precision in found:
+            if (precision, round(value, 7)) != (claimed[key].precision, claimed[key].value):
+                assert f"also scored in {precision}: " in header
+                assert f"{value:.7f}" in header or f"{value:.4f}" in header
+
+
 def test_the_lock_pins_what_is_publicly_known() -> None:
     pins = read_lock().pins
     for fact in facts("weights.json"):

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, Write, Zoo
+from filelock import FileLock
 from glue_hub import TOKENIZER, VOCABULARY, at, classifier, filled, glue_data
 from hub import LocalHub
 from huggingface_hub import constants
 from transformers import BertForSequenceClassification
 
 from harness.record import read_record
+from zoo.errors import MissingError, SourceError, UsageError
 from zoo.hub import Hub
 from zoo.lock import FilePin, Lock, Pin, read_lock
 from zoo.sources import Sources
@@ -67,6 +69,133 @@ def test_no_recipe_loads_by_name_or_runs_code_of_a_repository(
     assert here("check", "evil/nice").code == 2
     assert here("reproduce", "evil/nice").code == 2
     assert not Path("executed").exists()
+
+
+SHELL = [
+    ("loss", "CrossEntropy", "{use: torch.utils.collect_env.run, command: touch executed}"),
+    ("loss", "CrossEntropy", "{use: torchvision.datasets.utils.download_url, url: x, root: ., filename: executed}"),
+    ("optimizer", "{use: SGD, lr: 0.1, momentum: 0.9}", "{use: torch.utils.collect_env.run, command: touch executed}"),
+    ("schedule", "{use: linear, warmup: 0.2}", "{use: torch.utils.collect_env.run, command: touch executed}"),
+    ("task", "task: digits", "task: {use: torch.utils.collect_env.run, command: touch executed}"),
+    (
+        "model",
+        "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}",
+        "{use: torch.utils.collect_env.run, command: x}",
+    ),
+]
+
+
+@pytest.mark.parametrize(("slot", "before", "call"), SHELL, ids=[f"{slot}: {call[:50]}" for slot, _, call in SHELL])
+def test_a_slot_admits_only_what_it_is_for(
+    slot: str, before: str, call: str, here: Zoo, hub: LocalHub, recipe_file: Write
+) -> None:
+    """A function of an allowed package that runs a command, downloads or writes is no loss, optimiser or model."""
+    path = recipe_file(recipe_file().read_text(), (before, call))
+    hub.add("models", "evil/shell", {"zoo.yaml": path.read_bytes()})
+    for command in (("check", path), ("check", "evil/shell"), ("reproduce", "evil/shell"), ("train", path)):
+        ended = here(*command)
+        assert ended.code == 2
+        assert f"is nothing that can stand here ({slot})" in ended.err
+    assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize("argument", ["weights: IMAGENET1K_V1, weights_backbone: null", "num_classes: 10"])
+def test_torchvision_does_not_download_what_nobody_verifies(argument: str, here: Zoo, recipe_file: Write) -> None:
+    model = "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}"
+    call = f"{{use: torchvision.models.segmentation.deeplabv3_resnet50, {argument}}}"
+    ended = here("check", recipe_file(recipe_file().read_text(), (model, call)))
+    assert ended.code == 2
+    assert ": null; `pretrained` starts from weights that are pinned" in ended.err
+
+
+@pytest.mark.parametrize("name", ["/elsewhere", "../../elsewhere", ".hidden", "a b", "a/b"])
+def test_a_name_cannot_lead_out_of_the_runs(name: str, here: Zoo, recipe_file: Write, tmp_path: Path) -> None:
+    ended = here("train", recipe_file(recipe_file().read_text(), ("name: tiny", f"name: '{name}'")))
+    assert ended.code == 2
+    assert f"the name {name!r} has other signs than" in ended.err
+    assert not list(tmp_path.rglob("record.json"))
+
+
+def test_what_the_lock_pins_of_a_repository_holds_for_it_at_that_commit(
+    here: Zoo, hub: LocalHub, tmp_path: Path
+) -> None:
+    recipe = MRPC.replace(OWN, "hub:.").replace("bert-base-uncased-mrpc", "own", 1).encode()
+    commit = hub.add("models", "own/pinned", {**classifier("base", 2, seed=1), "zoo.yaml": recipe})
+    wrong = {"pytorch_model.bin": {"sha256": "0" * 64}}
+    for revision in ({"revision": commit}, {}):
+        (tmp_path / "zoo.lock").write_text(
+            json.dumps({"schema": 1, "sources": {"hub:own/pinned": {**revision, "files": wrong}}})
+        )
+        ended = here("reproduce", "own/pinned", "--device", "cpu")
+        assert ended.code == 5, ended.err
+        assert f"pytorch_model.bin: expected sha256 {'0' * 64}" in ended.err
+        assert not list(tmp_path.rglob("record.json"))
+    other = {"revision": "1" * 40, "files": wrong}
+    (tmp_path / "zoo.lock").write_text(json.dumps({"schema": 1, "sources": {"hub:own/pinned": other}}))
+    assert here("show", f"own/pinned@{commit}").code == 0  # of another commit the lock says nothing
+
+
+def test_a_locked_file_of_weights_that_is_not_there_is_not_replaced(sources: Sources, hub: LocalHub) -> None:
+    hub.add("models", "someone/other", classifier("base", 2, seed=1, style="now"))
+    pin = Pin(files={"pytorch_model.bin": FilePin(sha256="0" * 64)})
+    lock = Lock(sources.lock.path, {"hub:someone/other": pin}, sources.lock.own)
+    with pytest.raises(MissingError, match=r"does not have pytorch_model.bin, which the lock names"):
+        Sources(lock=lock, hub=sources.hub).fetch("hub:someone/other")
+
+
+def test_a_recipe_that_is_published_later_is_seen(here: Zoo, hub: LocalHub) -> None:
+    files = classifier("base", 2, seed=1)
+    hub.add("models", "own/later", files)
+    for _ in range(2):
+        assert "has no file 'zoo.yaml'; it has config.json, " in here("reproduce", "own/later").err
+    recipe = MRPC.replace(OWN, "hub:.").replace("bert-base-uncased-mrpc", "own", 1).encode()
+    hub.add("models", "own/later", {**files, "zoo.yaml": recipe})
+    shown = here("show", "own/later")
+    assert shown.code == 0
+    assert recipe.decode().strip() in shown.out
+    assert "own" in here("list", "own/later").out
+
+
+def test_a_published_recipe_is_renewed_in_a_lock(here: Zoo, hub: LocalHub, tmp_path: Path) -> None:
+    recipe = MRPC.replace(OWN, "hub:.").replace("bert-base-uncased-mrpc", "own", 1).encode()
+    files = {**classifier("base", 2, seed=1), "zoo.yaml": recipe}
+    first = hub.add("models", "own/renewed", files)
+    assert here("lock", "--update", "own/renewed").code == 0
+    pins = read_lock(tmp_path / "zoo.lock").pins["hub:own/renewed"]
+    assert pins.revision == first
+    assert {"zoo.yaml", "pytorch_model.bin", "config.json"} <= pins.files.keys()
+    second = hub.add("models", "own/renewed", {**files, "notes.txt": b"new"})
+    assert json.loads(here("lock", "own/renewed", "--json").out)["sources"]
+    assert read_lock(tmp_path / "zoo.lock").pins["hub:own/renewed"].revision == first
+    assert f"+ hub:own/renewed revision {second}" in here("lock", "--update", "own/renewed").out
+    assert not [source for source in read_lock(tmp_path / "zoo.lock").pins if "@" in source]
+
+
+def test_renewing_one_entry_keeps_what_is_known_of_others(here: Zoo, tmp_path: Path) -> None:
+    for task in ("cola", "mrpc"):
+        assert here("lock", "--update", f"bert-base-uncased-{task}").code == 0
+    pinned = read_lock(tmp_path / "zoo.lock").pins["hub:datasets/nyu-mll/glue"]
+    assert {name.split("/")[0] for name in pinned.files} == {"README.md", "cola", "mrpc"}
+    lock = json.loads((tmp_path / "zoo.lock").read_text())
+    lock["sources"]["hub:datasets/nyu-mll/glue"]["files"]["cola/train-00000-of-00001.parquet"]["sha256"] = "0" * 64
+    (tmp_path / "zoo.lock").write_text(json.dumps(lock))
+    ended = here("lock", "--update", "bert-base-uncased-cola")
+    assert ended.code == 5
+    assert f"expected sha256 {'0' * 64}" in ended.err
+    assert here("lock", "--check", "bert-base-uncased-cola").code == 2
+
+
+def test_a_lock_that_another_process_holds_is_given_up(sources: Sources, hub: LocalHub) -> None:
+    sources.lock.own.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{sources.lock.own}.lock"), pytest.raises(SourceError, match="another process holds"):
+        sources.fetch(OWN, "config")
+
+
+@pytest.mark.parametrize("given", ["soon", "nan", "-1", "inf"])
+def test_a_deadline_is_a_number_of_seconds(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_DEADLINE", given)
+    with pytest.raises(UsageError, match="ZOO_DEADLINE is a number of seconds"):
+        Hub()
 
 
 def test_another_tokenizer_is_another_run(here: Zoo, hub: LocalHub, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """From inert calls to objects: bare names are looked up in their slot's namespace, dotted ones in allowed packages.
 
-The allow-list keeps a recipe from importing what its reader did not agree to; it is no sandbox. Functions of the
-allowed packages that unpickle or run code they are handed (`torch.load`, `evaluate.load`, ...) are refused as well.
+The allow-list keeps a recipe from importing what its reader did not agree to; it is no sandbox. Of the allowed packages
+a slot admits only what it is for: models and losses are `nn.Module`s, optimisers are torch's, and so on; what unpickles
+or runs code that it is handed (`torch.jit`, ...) is refused even then. A package that the user trusts may be anything.
 """
 
 import functools
@@ -37,19 +38,46 @@ class Slot:
 
     namespace: str
     supplied: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    """Of which a dotted name may be a subclass."""
+    functions: tuple[str, ...] = ()
+    """The modules of which it may be a function."""
 
 
+MODULE = "torch.nn.modules.module.Module"
 SLOTS: Mapping[str, Slot] = {
-    "task": Slot("zoo.tasks", ("tokenizer",)),
-    "model": Slot("zoo.models"),
-    "tokenizer": Slot("zoo.tokenizers"),
-    "metrics": Slot("harness.metrics", ("predictions", "labels")),
-    "optimizer": Slot("torch.optim", ("params",)),
-    "schedule": Slot("harness.schedules", ("progress", "steps", "optimizer", "num_training_steps")),
-    "loss": Slot("harness.losses"),
-    "train_transforms": Slot("torchvision.transforms.v2"),
-    "eval_transforms": Slot("torchvision.transforms.v2"),
+    "task": Slot("zoo.tasks", ("tokenizer",), functions=("zoo.tasks",)),
+    "model": Slot(
+        "zoo.models",
+        classes=(MODULE, "transformers.configuration_utils.PreTrainedConfig"),
+        functions=("zoo.models", "torchvision.models"),
+    ),
+    "tokenizer": Slot(
+        "zoo.tokenizers",
+        classes=("transformers.tokenization_utils_base.PreTrainedTokenizerBase",),
+        functions=("zoo.tokenizers",),
+    ),
+    "metrics": Slot(
+        "harness.metrics",
+        ("predictions", "labels"),
+        classes=("evaluate.module.EvaluationModule",),
+        functions=("harness.metrics",),
+    ),
+    "optimizer": Slot("torch.optim", ("params",), classes=("torch.optim.optimizer.Optimizer",)),
+    "schedule": Slot(
+        "harness.schedules",
+        ("progress", "steps", "optimizer", "num_training_steps"),
+        classes=("torch.optim.lr_scheduler.LRScheduler",),
+        functions=("harness.schedules", "transformers.optimization"),
+    ),
+    "loss": Slot("harness.losses", classes=(MODULE,)),
+    "train_transforms": Slot("torchvision.transforms.v2", classes=(MODULE,)),
+    "eval_transforms": Slot("torchvision.transforms.v2", classes=(MODULE,)),
 }
+
+
+DOWNLOADS = ("weights", "weights_backbone")
+"""The arguments by which torchvision downloads what nobody verifies."""
 
 
 class _Refused(Exception):
@@ -71,7 +99,7 @@ class Builder:
     def target(self, call: Call, slot: str) -> Any:
         """What a call names, not yet called; raises RecipeError at the call's place."""
         try:
-            return self._dotted(call.use) if "." in call.use else _bare(call.use, SLOTS[slot].namespace)
+            return self._dotted(call.use, slot) if "." in call.use else _bare(call.use, SLOTS[slot].namespace)
         except _Refused as refused:
             raise RecipeError.at(call.mark, str(refused)) from None
 
@@ -119,7 +147,7 @@ class Builder:
             return {key: self._argument(item, slot) for key, item in value.items()}
         return Source(self.sources, value) if is_source(value) else value
 
-    def _dotted(self, path: str) -> Any:
+    def _dotted(self, path: str, slot: str) -> Any:
         package = path.split(".", maxsplit=1)[0]
         allowed = ALLOWED | self.trust
         if package not in allowed:
@@ -139,6 +167,8 @@ class Builder:
         if not callable(found) or home not in allowed:
             raise _Refused(f"{path!r} is not a callable of {package!r}")
         _refuse_what_runs_code(path, f"{found.__module__}.{getattr(found, '__qualname__', '')}")
+        if package not in self.trust and not _admits(SLOTS[slot], found):
+            raise _Refused(f"{path!r} is nothing that can stand here ({slot})")
         return found
 
 
@@ -171,6 +201,13 @@ def _refuse_what_runs_code(path: str, home: str) -> None:
     """Raise for a path, or the place it leads to, among those of RUNS_CODE: the same function has many names."""
     if any(f"{home}.".startswith(f"{refused}.") for refused in RUNS_CODE):
         raise _Refused(f"{path!r} can run code from outside a recipe and cannot be named in one")
+
+
+def _admits(slot: Slot, found: Any) -> bool:
+    """Whether what is found is of the kind that a slot is for."""
+    if inspect.isclass(found):
+        return any(f"{base.__module__}.{base.__qualname__}" in slot.classes for base in found.__mro__)
+    return any(f"{found.__module__}.".startswith(f"{home}.") for home in slot.functions)
 
 
 def _bare(name: str, namespace: str) -> Any:
@@ -219,6 +256,13 @@ def _argument_problems(call: Call, target: Any, supplied: tuple[str, ...]) -> It
         needed = p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
         if needed and p.name not in call.args and p.name not in supplied:
             yield Problem(call.mark, f"{call.use} lacks the argument {p.name!r}")
+        if p.name in DOWNLOADS and _is_torchvision(target) and call.args.get(p.name, p.default) is not None:
+            message = f"{call.use}: write {p.name}: null; `pretrained` starts from weights that are pinned"
+            yield Problem(call.marks.get(p.name, call.mark), message)
+
+
+def _is_torchvision(target: Any) -> bool:
+    return str(getattr(target, "__module__", "")).startswith("torchvision.models")
 
 
 def _is_number(annotation: str) -> bool:

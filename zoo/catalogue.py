@@ -21,6 +21,8 @@ class Entry:
     path: Path
     here: str | None = None
     """The source of the repository that it is published in, at its commit; the recipe calls it `hub:.`."""
+    named: str | None = None
+    """That source as the user named it."""
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -38,11 +40,11 @@ def entries() -> list[Entry]:
     return [Entry(path.stem, path.parent.name, path) for path in paths]
 
 
-def local(path: Path, here: str | None = None) -> Entry:
+def local(path: Path, here: str | None = None, named: str | None = None) -> Entry:
     """A user's own or a published recipe, named as the recipe says, or as the file while it cannot be read."""
-    entry = Entry(path.stem, LOCAL, path, here)
+    entry = Entry(path.stem, LOCAL, path, here, named)
     try:
-        return Entry(entry.recipe.name, LOCAL, path, here)
+        return Entry(entry.recipe.name, LOCAL, path, here, named)
     except RecipeError:
         return entry
 

@@ -1,8 +1,8 @@
 """The command line: the one module that imports all three rooms, heavy ones inside the commands that need them.
 
-Data goes to stdout, logs and progress to stderr. Exit codes: 0 all reproduced; 1 something not reproduced, or a stale
-leaderboard; 2 usage or recipe; 3 inconclusive, not compared or not run; 4 environment or download; 5 integrity; 130
-interrupted. The gravest wins: 5, 2, 1, 4, 3.
+Data goes to stdout, logs and progress to stderr. Exit codes: 0 all reproduced; 1 something not reproduced, a stale
+leaderboard or lock, a refused submission; 2 usage or recipe; 3 inconclusive, not compared or not run; 4 environment or
+download; 5 integrity; 130 interrupted. The gravest wins: 5, 2, 1, 4, 3.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import typer
 from tabulate import tabulate
 
 from zoo import catalogue, places, printing
-from zoo.errors import UsageError, ZooError
+from zoo.errors import UsageError, ZooError, told
 from zoo.recipe import Precision
 
 if TYPE_CHECKING:
@@ -106,9 +106,9 @@ SaveEvery = Annotated[
 
 
 @app.command("list")
-def list_entries(patterns: Patterns = None, suite: Suites = None, as_json: Json = False) -> None:
+def list_entries(patterns: Patterns = None, suite: Suites = None, lock: Lock = None, as_json: Json = False) -> None:
     """List entries with their recorded scores."""
-    chosen = catalogue.select(patterns or [], suite, everything=not patterns and not suite)
+    chosen = _chosen(patterns, suite, not patterns and not suite, Given(lock=lock))
     readable, broken = _readable(chosen)
     rows = [
         {
@@ -132,9 +132,9 @@ def list_entries(patterns: Patterns = None, suite: Suites = None, as_json: Json 
 
 
 @app.command()
-def show(entry: str, as_json: Json = False) -> None:
+def show(entry: str, lock: Lock = None, as_json: Json = False) -> None:
     """Show an entry: its recipe, digest and claims."""
-    for found in catalogue.select([entry]):
+    for found in _chosen([entry], None, False, Given(lock=lock)):
         recipe = found.recipe
         if as_json:
             claims = [printing.claim_data(claim) for claim in recipe.claims]
@@ -414,7 +414,7 @@ def fetch(
             "want": need.want,
             "revision": one.revision,
             "files": len(one.files),
-            "locked": one.locked,
+            "pinned": builder.sources.pinned_by(need.source),
         }
         for need, one in got
         if not isinstance(one, ZooError)
@@ -422,7 +422,7 @@ def fetch(
     if as_json:
         printing.print_json({"fetched": rows, "errors": [str(error) for error in errors]})
     else:
-        table = [[r["source"], r["want"], (r["revision"] or "")[:12], r["files"], printing.pinned_by(r)] for r in rows]
+        table = [[r["source"], r["want"], (r["revision"] or "")[:12], r["files"], r["pinned"]] for r in rows]
         print(tabulate(table, headers=["source", "for", "revision", "files", "pinned by"], disable_numparse=True))
     for said in dict.fromkeys(map(str, errors)):
         print(said, file=sys.stderr)
@@ -448,11 +448,13 @@ def lock_sources(
     from zoo import prefetch
     from zoo.lock import difference, write_lock
 
-    given = Given(trust, lock)
-    chosen = _chosen(patterns, suite, everything or (stale and not patterns and not suite), given)
+    if stale and (patterns or suite):
+        raise UsageError("--check is of all entries: a lock may name nothing else")
+    given = Given(trust, lock, anew=update)
+    chosen = _chosen(patterns, suite, everything or stale, given)
     builder = _builder(chosen, given)
     if stale:
-        problems = prefetch.unlocked(catalogue.entries(), builder)
+        problems = prefetch.unlocked(chosen, builder)
         printing.print_json({"problems": problems}) if as_json else [
             print(problem, file=sys.stderr) for problem in problems
         ]
@@ -474,13 +476,13 @@ def lock_sources(
                 "source": source,
                 "revision": pin.revision,
                 "files": len(pin.files),
-                "locked": sources.is_locked(source),
+                "pinned": sources.pinned_by(source),
             }
         )
     if as_json:
         printing.print_json({"lock": str(sources.lock.path), "sources": rows})
     else:
-        table = [[r["source"], r["revision"] or "-", r["files"], printing.pinned_by(r)] for r in rows]
+        table = [[r["source"], r["revision"] or "-", r["files"], r["pinned"]] for r in rows]
         print(tabulate(table, headers=["source", "revision", "files", "pinned by"], disable_numparse=True))
 
 
@@ -589,15 +591,14 @@ def main() -> None:
     if rank:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     try:
-        app()
+        with told("zoo"):
+            app()
     except ZooError as error:
+        if isinstance(error.__cause__, BrokenPipeError):  # the reader, such as `head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return
         print(f"process {rank}: {error}" if rank else error, file=sys.stderr)
         sys.exit(error.exit_code)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        print(f"{error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
-        sys.exit(4)
 
 
 @dataclass(frozen=True)
@@ -608,6 +609,8 @@ class Given:
     lock: Path | None = None
     mirror: Path | None = None
     data: list[str] | None = None
+    anew: bool = False
+    """Whether what is published under a name is asked for, whatever was pinned of it."""
 
     def folders(self) -> dict[str, Path]:
         """The local data sets by name; raises UsageError for what is not NAME=DIR, or no folder."""
@@ -645,8 +648,15 @@ def _is_published(name: str) -> bool:
 
 def _published(name: str, given: Given) -> catalogue.Entry:
     """The recipe in a repository of the Hub, at the commit that is pinned; what it calls `hub:.` is that repository."""
-    fetched = _builder([], replace(given, trust=None)).sources.fetch(f"hub:{name}", "zoo.yaml")
-    return catalogue.local(fetched.path / "zoo.yaml", f"hub:{name.partition('@')[0]}@{fetched.revision}")
+    from zoo.prefetch import PUBLISHED
+
+    sources, source = _builder([], replace(given, trust=None)).sources, f"hub:{name}"
+    if given.anew:
+        from zoo.hub import Repository
+
+        source = f"hub:{name.partition('@')[0]}@{sources.hub.commit(Repository.parse(source))}"
+    fetched = sources.fetch(source, PUBLISHED)
+    return catalogue.local(fetched.path / PUBLISHED, f"hub:{name.partition('@')[0]}@{fetched.revision}", f"hub:{name}")
 
 
 def _readable(entries: list[catalogue.Entry]) -> tuple[list[catalogue.Entry], list[ZooError]]:

@@ -11,6 +11,9 @@
 The exit codes 1 (not reproduced), 3 (inconclusive, not compared, not run) and 130 (interrupted) are outcomes.
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -96,3 +99,20 @@ def did_you_mean(word: str, known: list[str]) -> str:
     if near:
         return f"; did you mean {', '.join(near)}?"
     return f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""
+
+
+@contextmanager
+def told(name: str) -> Iterator[None]:
+    """What torch or another library says of what it cannot use, as an error of ours; `name` is what was being done.
+
+    With ZOO_DEBUG the traceback is shown instead.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError) as error:
+        if os.environ.get("ZOO_DEBUG"):
+            raise
+        if isinstance(error, OSError):
+            raise SourceError(f"{name}: {error.filename or 'a file'}: {error.strerror or error}") from error
+        said = f"{type(error).__name__}: {first_line(error)}"
+        raise UsageError(f"{name}: {said} (ZOO_DEBUG=1 shows where)") from error

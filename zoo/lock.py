@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from zoo import places
 from zoo.errors import IntegrityError, SourceError
+from zoo.patience import deadline
 
 SCHEMA = 1
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -80,7 +81,11 @@ class Lock:
 
     def pin(self, source: str, endpoint: str) -> Pin:
         """All that is known of a source; the lock's word counts before the user's own."""
-        return self.pins.get(source, Pin()).over(self.trusted(endpoint).get(source, Pin()))
+        return self.locked(source).over(_of(self.trusted(endpoint), source))
+
+    def locked(self, source: str) -> Pin:
+        """What the lock itself says of a source, without what was seen at first use."""
+        return _of(self.pins, source)
 
     def trusted(self, endpoint: str) -> Pins:
         """What was fixed at first use of that Hub, or that server."""
@@ -102,7 +107,7 @@ class Lock:
         """
         try:
             self.own.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{self.own}.lock"):
+            with FileLock(f"{self.own}.lock", timeout=deadline()):
                 data: dict[str, Any] = _read(self.own) if self.own.exists() else {"schema": SCHEMA, "endpoints": {}}
                 known = data["endpoints"].setdefault(endpoint, {})
                 before = _pins(known, self.own).get(source, Pin())
@@ -113,8 +118,20 @@ class Lock:
                         raise IntegrityError(f"{source}: {name} is not the file that this machine has seen before")
                 known[source] = _data(seen.over(before))
                 _write(self.own, data)
+        except Timeout:
+            raise SourceError(f"{self.own}: another process holds {self.own}.lock") from None
         except OSError as error:
             raise SourceError(f"{self.own}: cannot write there: {error.strerror or error}") from None
+
+
+def _of(pins: Pins, source: str) -> Pin:
+    """What pins say of a source.
+
+    Of a repository at a full commit they also say what they say of it without one, unless that is of another commit.
+    """
+    name, _, revision = source.partition("@")
+    general = pins.get(name, Pin()) if COMMIT.fullmatch(revision) else Pin()
+    return pins.get(source, Pin()).over(general if general.revision in (None, revision) else Pin())
 
 
 def read_lock(path: Path | None = None) -> Lock:

@@ -1,5 +1,6 @@
 """How long a download is waited for, and what is tried again: the same for the Hub and for any other server."""
 
+import math
 import os
 
 from tenacity import RetryCallState, wait_exponential
@@ -11,12 +12,15 @@ DEADLINE = 60.0
 
 
 def deadline() -> float:
-    """The deadline in seconds; raises UsageError where ZOO_DEADLINE is no number."""
+    """The deadline in seconds; raises UsageError where ZOO_DEADLINE is none."""
     given = os.environ.get("ZOO_DEADLINE", str(DEADLINE))
     try:
-        return float(given)
+        seconds = float(given)
     except ValueError:
-        raise UsageError(f"ZOO_DEADLINE is a number of seconds, not {given!r}") from None
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"ZOO_DEADLINE is a number of seconds, not {given!r}")
+    return seconds
 
 
 def status_may_pass(status: int) -> bool:

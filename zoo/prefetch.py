@@ -12,7 +12,7 @@ from zoo import catalogue, urls
 from zoo.build import Builder, named_sources
 from zoo.catalogue import Entry
 from zoo.config import Call
-from zoo.errors import MissingError, UsageError, ZooError
+from zoo.errors import IntegrityError, MissingError, UsageError, ZooError
 from zoo.hub import SCHEME
 from zoo.lock import Lock, Pin, Pins, read_lock
 from zoo.recipe import Recipe
@@ -21,6 +21,8 @@ from zoo.sources import HERE, Fetched, Sources
 WORKERS = 8
 ELSEWHERE = (SCHEME, *urls.SCHEMES)
 """What is downloaded."""
+PUBLISHED = "zoo.yaml"
+"""The file in a repository that is a recipe."""
 HUGGING_FACE = "https://huggingface.co"
 
 
@@ -39,6 +41,8 @@ def needs(entry: Entry, builder: Builder, *, train: bool) -> Iterator[Need]:
 
     The tokenizer is not built for it, so nothing is downloaded.
     """
+    if entry.here:
+        yield Need(entry.here, PUBLISHED)
     for need in _needs(entry.recipe, builder.at(entry.here), train=train):
         yield replace(need, source=entry.here) if need.source == HERE and entry.here else need
 
@@ -79,8 +83,11 @@ def prefetch(
     with ThreadPoolExecutor(WORKERS) as pool:
         sizes = list(pool.map(lambda need: _tried(partial(sources.missing, need.source, need.want)), distinct))
         started(sum(size for size in sizes if isinstance(size, int)))
-        got = pool.map(lambda need: _tried(partial(sources.fetch, need.source, need.want)), distinct)
-        pairs = list(zip(distinct, got, strict=True))
+        pairs: list[tuple[Need, Any]] = []
+        for optional in (False, True):  # a repository that has none of it is in use by then, so that is remembered
+            these = [need for need in distinct if need.optional == optional]
+            got = pool.map(lambda need: _tried(partial(sources.fetch, need.source, need.want)), these)
+            pairs += zip(these, got, strict=True)
         return [(need, one) for need, one in pairs if not (need.optional and isinstance(one, MissingError))]
 
 
@@ -114,20 +121,31 @@ def unlocked(entries: Iterable[Entry], builder: Builder) -> list[str]:
 def relock(entries: Iterable[Entry], builder: Builder) -> tuple[Pins, Pins]:
     """The pins of a lock as they are, and as they are now at the Hub: every file that the entries read is downloaded.
 
-    Raises UsageError where another Hub's bytes would enter the project's own lock, IntegrityError where a file is not
-    the one whose digest is known, and any other first error met; nothing is written.
+    What is known of a commit, or of no particular one, stays known. Raises UsageError where another Hub's bytes would
+    enter the project's own lock, IntegrityError where a file is not the one whose digest is known, and any other first
+    error met; nothing is written.
     """
     lock, hub = builder.sources.lock, builder.sources.hub
     if lock.path.resolve() == read_lock().path.resolve() and hub.endpoint != HUGGING_FACE:
         raise UsageError(f"{lock.path} is for {HUGGING_FACE}, not for {hub.shown}: --lock FILE writes another")
     with tempfile.TemporaryDirectory() as folder:
-        # digests that are known of no particular commit are known of any
-        kept = {source: pin for source, pin in lock.pins.items() if pin.revision is None}
-        blank = Lock(lock.path, kept, Path(folder) / "trusted.json")
+        blank = Lock(lock.path, {**lock.pins, **_without_commits(lock.pins)}, Path(folder) / "trusted.json")
         fresh = replace(builder, sources=Sources(lock=blank, hub=hub, urls=builder.sources.urls, data={}))
         wanted = {n for entry in entries for n in needs(entry, fresh, train=True) if n.source.startswith(ELSEWHERE)}
         for _, got in prefetch(sorted(wanted, key=lambda need: (need.source, need.want)), fresh.sources):
             if isinstance(got, ZooError):
                 raise got
-        found = blank.all_trusted()
-    return lock.pins, {**lock.pins, **{source: pin.over(kept.get(source, Pin())) for source, pin in found.items()}}
+        names = {entry.here: entry.named for entry in entries}
+        found = {names.get(source) or source: pin for source, pin in blank.all_trusted().items()}
+    for source, pin in found.items():
+        known = lock.pins.get(source, Pin())
+        for name, file in pin.files.items() if pin.revision == known.revision else ():
+            if name in known.files and (fault := known.files[name].refuses(str(file.sha256), file.size or 0)):
+                raise IntegrityError(f"{source}: {name}: expected {fault}, found sha256 {file.sha256}")
+    return lock.pins, {**lock.pins, **{source: pin.over(lock.pins.get(source, Pin())) for source, pin in found.items()}}
+
+
+def _without_commits(pins: Pins) -> Pins:
+    """What is pinned of the Hub's repositories without their commits: digests known of no particular one."""
+    hub = {source: pin for source, pin in pins.items() if source.startswith(SCHEME)}
+    return {source: pin if pin.revision is None else Pin() for source, pin in hub.items()}

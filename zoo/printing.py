@@ -31,13 +31,6 @@ def verification(outcomes: Iterable[Any]) -> dict[str, Any]:
     return {"entries": entries, "summary": {verdict: counts[verdict] for verdict in CODES}}
 
 
-def pinned_by(row: dict[str, Any]) -> str:
-    """What says which commit a source is."""
-    if row["locked"] or not row["source"].startswith("hub:"):
-        return "lock" if not row["source"].startswith("file:") else "nothing"
-    return "first use" if row["revision"] else "nothing yet"
-
-
 def claim_data(claim: Claim) -> dict[str, Any]:
     names = (
         "of",

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ Of = Literal["weights", "retrain", "test-server"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Selection = Literal["last", "best"]
 STUDENT = "student"
+NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 CORRELATIONS = ("matthews_correlation", "pearson", "spearman")
 
 
@@ -221,6 +223,12 @@ class Recipe:
     claims: tuple[Claim, ...] = field(default=())
     """What is claimed of it."""
     marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):  # its runs are kept in a folder of that name
+            raise ValueError(f"the name {self.name!r} has other signs than letters, digits and ._-, or begins with one")
+        if any(claim.log for claim in self.claims) and not (self.weights or "").startswith("hub:"):
+            raise ValueError("a claim's 'log' is a file in the repository of the weights, and these are in none")
 
     @property
     def digest(self) -> str:

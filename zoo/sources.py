@@ -137,10 +137,18 @@ class Sources:
 
     def is_locked(self, source: str) -> bool:
         """Whether the lock itself says which bytes a source is."""
-        pin = self._locked(source)
+        pin = self.lock.locked(source)
         if source.startswith(SCHEME):
             return pin.revision is not None
-        return any(file.sha256 is not None for file in pin.files.values())
+        return source.startswith("embedded:") or any(file.sha256 is not None for file in pin.files.values())
+
+    def pinned_by(self, source: str) -> str:
+        """What says which bytes a source is: the lock, its first use, or nothing, or nothing yet."""
+        if source.startswith(("file:", DATA)) or self.folder(source) is not None:
+            return "nothing"
+        pin = self.known(source)
+        seen = pin.revision if source.startswith(SCHEME) else any(file.sha256 for file in pin.files.values())
+        return "lock" if self.is_locked(source) else "first use" if seen else "nothing yet"
 
     def folder(self, source: str) -> Path | None:
         """The local folder that a data set is read from; None where it is to be fetched."""
@@ -218,8 +226,9 @@ class Sources:
             listing = self.hub.listing(repo, revision)
             try:
                 names = self._chosen(source, want, revision, listing)
-            except MissingError:  # a commit never gets what it does not have, so nobody is asked again
-                self.lock.trust(source, self.hub.shown, Pin(revision=revision, wants={want: ()}))
+            except MissingError:
+                if known.revision:  # a commit in use never gets what it does not have, so nobody is asked again
+                    self.lock.trust(source, self.hub.shown, Pin(revision=revision, wants={want: ()}))
                 raise
         if not names:
             raise MissingError(f"{repo.name} at {revision[:7]} has no {want}")
@@ -234,20 +243,16 @@ class Sources:
         if weights in WEIGHTS:
             whole = digests[f"{_unpinned(source)}/{weights}"]
         root = paths[names[0]].parents[names[0].count("/")]
-        return Fetched(source, root, whole, digests, weights, revision, self._locked(source).revision == revision)
-
-    def _locked(self, source: str) -> Pin:
-        """What the lock itself says, without what was seen at first use."""
-        return self.lock.pins.get(source, Pin())
+        return Fetched(source, root, whole, digests, weights, revision, self.lock.locked(source).revision == revision)
 
     def _chosen(self, source: str, want: str, revision: str, listing: Mapping[str, Listed]) -> tuple[str, ...]:
         at = f"{Repository.parse(source).name} at {revision[:7]}"
-        return chosen(want, list(listing), self._locked(source).files, at)
+        return chosen(want, list(listing), self.lock.locked(source).files, at)
 
     def _wanted(self, source: str, want: str, known: Pin) -> tuple[str, ...] | None:
         """The names that were chosen before; None where none were, or the lock has since named other weights."""
         names = known.wants.get(want)
-        locked = [name for name in WEIGHTS if name in self._locked(source).files]
+        locked = [name for name in WEIGHTS if name in self.lock.locked(source).files]
         if want == "weights" and names is not None and locked and locked[0] not in names:
             return None
         return names
@@ -305,9 +310,11 @@ def chosen(want: str, names: list[str], locked: Mapping[str, FilePin], at: str) 
     if want == "weights":
         pinned = [name for name in WEIGHTS if name in locked]
         shards = [name for name in names if fnmatchcase(name, "model-*-of-*.safetensors")]
+        if pinned and pinned[0] not in names:
+            raise MissingError(f"{at} does not have {pinned[0]}, which the lock names; it has {_some(names)}")
         weights = next((name for name in (*pinned, *WEIGHTS) if name in names), None)
         if weights is None and not shards:
-            raise MissingError(f"{at} has neither {' nor '.join(WEIGHTS)}; it has {', '.join(sorted(names)[:12])}")
+            raise MissingError(f"{at} has neither {' nor '.join(WEIGHTS)}; it has {_some(names)}")
         found = [weights] if weights else [INDEX, *shards]
         wanted = ["config.json", *found]
     elif want.startswith("data/"):
@@ -319,13 +326,17 @@ def chosen(want: str, names: list[str], locked: Mapping[str, FilePin], at: str) 
     elif want in WANTS:
         wanted = [name for name in names if any(fnmatchcase(name, pattern) for pattern in WANTS[want])]
         if not wanted:
-            raise MissingError(f"{at} has no {want}: it has {', '.join(sorted(names)[:12])}")
+            raise MissingError(f"{at} has no {want}: it has {_some(names)}")
     else:
         wanted = [want]
     for name in wanted:
         if name not in names:
-            raise MissingError(f"{at} has no file {name!r}; it has {', '.join(sorted(names)[:12])}")
+            raise MissingError(f"{at} has no file {name!r}; it has {_some(names)}")
     return tuple(sorted(wanted))
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(sorted(names)[:12]) or "no file"
 
 
 def _is_data(name: str, folder: str) -> bool:

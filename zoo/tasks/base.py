@@ -90,6 +90,12 @@ class Task:
             self.loaded[split] = self.splits[split]()
         return self.loaded[split]
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes: `label_names`, else those that the data which were loaded declare."""
+        declared = (getattr(split, "classes", ()) for split in self.loaded.values())
+        return self.label_names or next(filter(None, declared), ())
+
     def predict(self, logits: Tensor) -> Tensor:
         """Predictions `(N,)` from logits `(N, C)`: the largest class, or the one value of a regression.
 
@@ -124,15 +130,23 @@ class TextSplit:
     """One text or a pair of texts a row, tokenised once and padded batch by batch to their longest row.
 
     `tokenizer` is a transformers tokenizer; rows longer than `max_length` tokens are cut, the longer text of a pair
-    first. `labels` is `(N,)`, or `(N, C)` where a row has any number of C classes.
+    first. `labels` is `(N,)`, or `(N, C)` where a row has any number of C classes; `classes` are their names, where the
+    data declare them.
     """
 
     fixed = True
 
     def __init__(
-        self, texts: Sequence[tuple[str, ...]], labels: Tensor, *, tokenizer: Any, max_length: int = 128
+        self,
+        texts: Sequence[tuple[str, ...]],
+        labels: Tensor,
+        *,
+        tokenizer: Any,
+        max_length: int = 128,
+        classes: tuple[str, ...] = (),
     ) -> None:
         self.texts, self.labels, self.tokenizer, self.max_length = texts, labels, tokenizer, max_length
+        self.classes = classes
 
     @cached_property
     def encoded(self) -> Mapping[str, Sequence[Sequence[int]]]:

@@ -68,9 +68,11 @@ def glue(*, name: str, data: Source, tokenizer: Any, max_length: int = 128) -> T
             raise IntegrityError(
                 f"{data.name}: {config} has the classes {_names(classes)}, expected {_names(of.classes)}"
             )
-        labels = torch.tensor(table.column("label"), dtype=torch.int64 if of.classes else torch.float32)
+        where = f"{data.name}: {config}, {split}"
+        given = _numbers(table.column("label"), where)
+        labels = torch.tensor(given, dtype=torch.int64 if of.classes else torch.float32)
         if split in of.scored or split == "train":
-            _check_labels(labels, of, f"{data.name}: {config}, {split}")
+            _check_labels(labels, of, where)
         return TextSplit(table.texts(of.texts), labels, tokenizer=tokenizer, max_length=max_length)
 
     configs = (name, AX) if name == "mnli" else (name,)
@@ -84,6 +86,14 @@ def glue(*, name: str, data: Source, tokenizer: Any, max_length: int = 128) -> T
         label_names=of.classes,
         sources=tuple((data, f"data/{config}") for config in configs),
     )
+
+
+def _numbers(labels: list[Any], where: str) -> list[float]:
+    """Raise IntegrityError for a label that is no number."""
+    row = next((row for row, label in enumerate(labels) if not isinstance(label, int | float)), None)
+    if row is not None:
+        raise IntegrityError(f"{where}: row {row} has the label {labels[row]!r}, which is no number")
+    return labels
 
 
 def _check_labels(labels: torch.Tensor, of: GlueTask, where: str) -> None:

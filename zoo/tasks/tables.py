@@ -15,6 +15,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 from zoo.errors import SourceError, UsageError, did_you_mean, first_line
 from zoo.sources import Fetched
 
+CARD = "README.md"
 READERS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 
 
@@ -48,19 +49,22 @@ def read_repository(fetched: Fetched, config: str | None, split: str) -> Table:
     there, SourceError for files that cannot be read.
     """
     card = _card(fetched.path)
-    files = _files(card, fetched, config)
+    try:
+        files = _files(card, fetched, config)
+        declared = datasets.info.DatasetInfosDict.from_dataset_card_data(card)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise _unreadable(fetched.path / CARD, error) from error
     if split not in files:
         raise UsageError(f"the data have no split {split!r}{did_you_mean(split, list(files))}")
     tables = [read_file(path) for path in files[split]]
     columns = {name: [value for table in tables for value in table.column(name)] for name in tables[0].columns}
-    declared = datasets.info.DatasetInfosDict.from_dataset_card_data(card)
     info = declared.get(config or "default") or (next(iter(declared.values())) if len(declared) == 1 else None)
     return Table(columns, {**tables[0].classes, **_classes(info.features if info else None)})
 
 
 def _card(folder: Path) -> DatasetCardData:
     try:
-        found: DatasetCardData = DatasetCard.load(folder / "README.md", ignore_metadata_errors=True).data
+        found: DatasetCardData = DatasetCard.load(folder / CARD, ignore_metadata_errors=True).data
     except (OSError, ValueError):
         return DatasetCardData()
     return found
@@ -78,6 +82,8 @@ def _files(card: DatasetCardData, fetched: Fetched, config: str | None) -> dict[
             paths = [fetched.path / name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
             splits |= {one["split"]: paths} if paths else {}
         return splits
+    if found is not None and not isinstance(found, str):
+        raise TypeError("data_files is not a list of splits with their paths")
     for name in names:
         splits.setdefault(re.split(r"[-.]", Path(name).name)[0], []).append(fetched.path / name)
     return splits

@@ -61,7 +61,7 @@ def text_classification(
         read = table(split)
         known = tuple(classes) or read.classes.get(label, ())
         labels = _labels(read.column(label), known, kind)
-        return TextSplit(read.texts(columns), labels, tokenizer=tokenizer, max_length=max_length)
+        return TextSplit(read.texts(columns), labels, tokenizer=tokenizer, max_length=max_length, classes=known)
 
     return Task(
         name="text_classification",
