@@ -8,12 +8,14 @@ import pyarrow as pa
 import pytest
 import torch
 from conftest import ROOT, Zoo
-from glue_hub import parquet
+from glue_hub import config, parquet
 from hub import LocalHub
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import BertForSequenceClassification
 
 from harness import metrics
+from harness.export import export
 from zoo.errors import SourceError, UsageError
 from zoo.hub import Hub
 from zoo.lock import Lock
@@ -145,6 +147,9 @@ def test_a_data_set_of_the_hub_brings_the_names_of_its_classes(tmp_path: Path) -
             scored=["test"], tokenizer=None,
         )  # fmt: skip
         assert task.load("test").labels.tolist() == [0, 1]
+        assert task.class_names == ("bad", "good")
+        export(BertForSequenceClassification(config("base", num_labels=2)), task, None, tmp_path)
+        assert json.loads((tmp_path / "config.json").read_text())["id2label"] == {"0": "bad", "1": "good"}
         fetched = sources.fetch("hub:datasets/someone/answers", "data")
         assert read_repository(fetched, None, "test").classes == {"label": ("bad", "good")}
 
