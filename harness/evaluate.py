@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from harness.environment import autocast
-from harness.metrics import Array, Metric, one_prediction
+from harness.metrics import Array, Metric, measure, reads
 from harness.observation import observe
 from harness.sweep import sweep
 from zoo.build import Builder
@@ -24,6 +24,10 @@ from zoo.tasks.base import Batch, Split, Task
 
 LARGE = 2_000_000
 """Above this many logits only predictions and margins are kept."""
+RANKS = 5
+"""How many of the most likely classes are kept where a metric reads them."""
+IGNORED = 255
+"""The label of pixels that count for nothing."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A split's scores, and what was predicted for each example: arrays `(N,)`, logits `(N, C)`."""
+    """A split's scores, and what was predicted for each example: arrays `(N,)`, logits `(N, C)`, or of a segmentation
+    the counts `(N, C, C)` of pixels of class i predicted as class j."""
 
     split: str
     scores: Mapping[str, Score]
@@ -45,7 +50,7 @@ class Evaluation:
     @property
     def n(self) -> int:
         """How many examples were scored."""
-        return len(self.arrays["predictions"])
+        return len(next(iter(self.arrays.values())))
 
     def npz(self) -> bytes:
         """The arrays, compressed; the same arrays give the same bytes."""
@@ -66,38 +71,64 @@ def evaluate(
 ) -> Evaluation:
     """Run the model over the split in its order, in `eval()`, and score it; every process gets the whole of it."""
     split = task.load(split_name)
-    outputs = outputs_of(model, split, accelerator=accelerator, precision=precision, progress=progress)
+    running = Running(model, task, accelerator, precision, progress)
+    if task.kind == "segmentation":
+        return score(split_name, {"confusion": running.confusion(split)}, metrics)
+    outputs = running.outputs(split)
     arrays = {"predictions": task.predict(outputs).numpy(), "labels": split.labels.numpy()}
     arrays |= {"logits": outputs.numpy()} if outputs.numel() <= LARGE else {"margins": _margins(outputs)}
+    if any("ranked" in reads(metric) for metric in metrics.values()):
+        arrays["ranked"] = outputs.topk(min(RANKS, outputs.shape[1]), dim=-1).indices.numpy()
     return score(split_name, arrays, metrics)
 
 
-@torch.no_grad()  # not inference_mode: a model that is scored as it learns may cache tensors for its next step
-def outputs_of(
-    model: nn.Module,
-    split: Split,
-    *,
-    accelerator: Accelerator,
-    precision: Precision = "fp32",
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Tensor:
-    """The model's logits `(N, C)` on all rows of a split, in `eval()`."""
-    model.to(accelerator.device).eval()
+@dataclass(frozen=True)
+class Running:
+    """A model that is run over whole splits of a task, in `eval()`."""
 
-    def logits(batch: Batch) -> Tensor:
-        with autocast(accelerator.device, precision):
-            return observe(model, batch.inputs).logits.float().cpu()
+    model: nn.Module
+    task: Task
+    accelerator: Accelerator
+    precision: Precision = "fp32"
+    progress: Callable[[int, int], None] = lambda done, total: None
 
-    return torch.cat(sweep(split, logits, accelerator, progress))
+    def outputs(self, split: Split) -> Tensor:
+        """The model's logits `(N, C)` on all rows of a split."""
+        return torch.cat(self._swept(split, lambda logits, batch: logits.cpu()))
+
+    def confusion(self, split: Split) -> Array:
+        """How many pixels of each class i of an image are predicted as each class j, `(N, C, C)`, int32.
+
+        Pixels that are labelled 255 are left out.
+        """
+
+        def count(logits: Tensor, batch: Batch) -> Tensor:
+            classes, predicted = logits.shape[1], self.task.predict(logits)
+            image = torch.arange(len(predicted), device=predicted.device).reshape(-1, 1, 1).expand_as(predicted)
+            counted = batch.labels != IGNORED
+            cells = ((image * classes + batch.labels) * classes + predicted)[counted]
+            counts = torch.bincount(cells, minlength=len(predicted) * classes**2)
+            return counts.reshape(-1, classes, classes).to(torch.int32).cpu()
+
+        return np.asarray(torch.cat(self._swept(split, count)))
+
+    @torch.no_grad()  # not inference_mode: a model that is scored as it learns may cache tensors for its next step
+    def _swept(self, split: Split, function: Callable[[Tensor, Batch], Tensor]) -> list[Tensor]:
+        device = self.accelerator.device
+        self.model.to(device).eval()
+
+        def run(batch: Batch) -> Tensor:
+            with autocast(device, self.precision):
+                logits = observe(self.model, batch.inputs).logits.float()
+            return function(logits, batch)
+
+        return sweep(split, run, self.accelerator, self.progress, size=self.task.batch_size)
 
 
 def score(split_name: str, arrays: Mapping[str, Array], metrics: Mapping[str, Metric]) -> Evaluation:
-    """Score predictions against labels, however they were made."""
-    predictions, labels = arrays["predictions"], arrays["labels"]
-    scores = {
-        name: Score(float(metric(predictions, labels)), one_prediction(metric, predictions, labels))
-        for name, metric in metrics.items()
-    }
+    """Score what was predicted, however it was made; metrics of what is not there are left out."""
+    there = {name: metric for name, metric in metrics.items() if set(reads(metric)) <= arrays.keys()}
+    scores = {name: Score(*measure(metric, arrays)) for name, metric in there.items()}
     return Evaluation(split=split_name, scores=scores, arrays=arrays)
 
 

@@ -13,6 +13,7 @@ from tabulate import tabulate
 from torch import nn
 
 from harness.record import Record
+from zoo.build import home
 from zoo.tasks.base import Task
 
 CARD, CONFIG = "README.md", "config.json"
@@ -112,7 +113,10 @@ tells what was computed, from which bytes and where; its key is `{identity.key}`
 
 def _how_to_build(model: Mapping[str, Any], folder: Path) -> str:
     """The lines that make a model that is none of transformers, from the code beside it or from its own package."""
+    while model["use"] == "pretrained":  # its weights are in the file
+        model = model["model"] if isinstance(model["model"], Mapping) else {"use": model["model"]}
     module, _, function = str(model["use"]).rpartition(".")
     code = next(folder.glob("*.py"), None)
     arguments = ", ".join(f"{name}={value!r}" for name, value in model.items() if name != "use")
-    return STATE_DICT.format(module=module or (code.stem if code else MODELS), function=function, arguments=arguments)
+    module = module or (code.stem if code else home(function, "model").__name__)
+    return STATE_DICT.format(module=module, function=function, arguments=arguments)

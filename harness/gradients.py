@@ -35,7 +35,7 @@ def _accumulate(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tens
     for number, (part, share) in enumerate(parts, 1):
         # gradients are averaged over the processes once, with the last part
         with nullcontext() if number == len(parts) else run.accelerator.no_sync(stage.wrapped):
-            batch = stage.split.batch(part).to(run.device)
+            batch = stage.split.batch(part, run.device)
             with autocast(run.device, run.options.precision):
                 found = stage.wrapped(batch, stage.teachers(batch))
             stage.scaler.scale(found["total"] * share * run.accelerator.num_processes).backward()

@@ -1,11 +1,15 @@
 """Metrics: plain functions of predictions and labels, both of shape `(N,)`, on scikit-learn and scipy.
 
+One whose first argument is `ranked` is given the most likely classes instead, `(N, 5)`, the likeliest first; one whose
+first is `confusion` the counts of pixels of each image, `(N, C, C)`: of class i, predicted as class j.
+
 All are fractions; correlations lie in [-1, 1]. A metric that is not defined (a constant prediction has no correlation)
 is NaN, which no claim is compared with. Each is there as an `evaluate.Metric` too: `harness.evaluate_metrics`.
 """
 
+import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 
 import numpy as np
@@ -14,7 +18,9 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 Array = NDArray[np.generic]
-Metric = Callable[[Array, Array], float]
+Metric = Callable[..., float]
+READS = {"ranked": ("ranked", "labels"), "confusion": ("confusion",)}
+"""What a metric with such a first argument is given; any other the predictions and the labels."""
 
 CORRELATION_STEP = 5e-4
 """The tolerance of a correlation, which no single prediction changes by a fixed step."""
@@ -23,6 +29,29 @@ CORRELATION_STEP = 5e-4
 def accuracy(predictions: Array, labels: Array) -> float:
     """The share of predictions that equal their label."""
     return float(sklearn_metrics.accuracy_score(labels, predictions))
+
+
+def top5_accuracy(ranked: Array, labels: Array) -> float:
+    """The share of labels that are among the five most likely classes."""
+    return float(np.mean(np.any(ranked[:, :5] == labels[:, None], axis=1)))
+
+
+def mean_iou(confusion: Array) -> float:
+    """The mean over classes of intersection over union, `TP / (TP + FP + FN)`, of all pixels that are labelled.
+
+    Everingham et al., The PASCAL Visual Object Classes Challenge, IJCV 2015. NaN where a class neither occurs nor is
+    predicted, as in torchvision's reference.
+    """
+    counts = confusion.sum(axis=0).astype(np.float64)
+    right = np.diag(counts)
+    with np.errstate(invalid="ignore"):
+        return float(np.mean(right / (counts.sum(axis=1) + counts.sum(axis=0) - right)))
+
+
+def pixel_accuracy(confusion: Array) -> float:
+    """The share of labelled pixels that are predicted rightly."""
+    counts = confusion.sum(axis=0).astype(np.float64)
+    return float(np.trace(counts) / counts.sum())
 
 
 def f1(predictions: Array, labels: Array, *, average: str = "binary") -> float:
@@ -49,6 +78,21 @@ def pearson(predictions: Array, labels: Array) -> float:
 def spearman(predictions: Array, labels: Array) -> float:
     """Spearman's rank correlation coefficient; NaN where either side is constant."""
     return _correlation(stats.spearmanr, predictions, labels)
+
+
+def reads(metric: Metric) -> tuple[str, ...]:
+    """The names of the arrays that a metric is given."""
+    first = next(iter(inspect.signature(metric).parameters), "")
+    return READS.get(first, ("predictions", "labels"))
+
+
+def measure(metric: Metric, arrays: Mapping[str, Array]) -> tuple[float, float]:
+    """A metric's value, and the largest change that one prediction, of a segmentation one pixel, can make to it."""
+    given = [arrays[name] for name in reads(metric)]
+    if reads(metric) == READS["confusion"]:
+        return float(metric(*given)), 1 / max(int(given[0].sum()), 1)
+    step = 1 / len(given[1]) if reads(metric) == READS["ranked"] else one_prediction(metric, *given)
+    return float(metric(*given)), step
 
 
 def one_prediction(metric: Metric, predictions: Array, labels: Array) -> float:

@@ -45,7 +45,8 @@ class Observation:
 def observe(model: nn.Module, inputs: Inputs, paths: Sequence[str] = (), *, logits: bool = True) -> Observation:
     """Run the model and read its taps, only as far as the last of them unless `logits` are wanted.
 
-    Its output is a tensor of logits, a tuple that begins with them, or an object of transformers that carries them.
+    Its output is a tensor of logits, a tuple that begins with them, an object of transformers that carries them, or a
+    mapping that has them as `out`, as torchvision's models of segmentation return.
     What was computed in half precision is handed on in single, for the losses.
     """
     found: list[Tensor] = []
@@ -57,6 +58,7 @@ def observe(model: nn.Module, inputs: Inputs, paths: Sequence[str] = (), *, logi
 
 def _logits(output: Any) -> Tensor:
     found = output[0] if isinstance(output, tuple | list) and output else getattr(output, "logits", output)
+    found = found.get("out") if isinstance(found, Mapping) else found
     if not isinstance(found, Tensor):
         raise UsageError(f"the model returns {type(output).__name__}; a tensor of logits, or `.logits`, is needed")
     return found

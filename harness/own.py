@@ -30,6 +30,8 @@ def evaluate_file(study: Study, path: Path, split: str | None = None) -> Iterato
         yield from study.evaluations(study.model_with(study.sources.fetch(f"file:{path}")))
         return
     name = split or study.task.scored[0]
+    if study.task.kind == "segmentation":
+        raise UsageError(f"{path}: predictions of {study.task.name} are masks, which are not read; give weights")
     labels = study.task.load(name).labels.numpy()
     if name not in study.task.scored:
         raise UsageError(f"the split {name!r} is not scored; {', '.join(study.task.scored)} is")

@@ -134,7 +134,7 @@ def _evaluated(run: Recording, made: Made) -> Iterator[tuple[Evaluation, Selecti
 
 def _findings(run: Recording, made: Made, evaluation: Evaluation) -> tuple[str, ...]:
     """What speaks against the published order of the classes; a model trained here has that of its data."""
-    if run.identity.mode != "weights" or not run.label_names:
+    if run.identity.mode != "weights" or not run.label_names:  # of none but a classification they are given
         return ()
     named = getattr(getattr(made.model, "config", None), "id2label", {})
     return findings(named, run.label_names, evaluation.arrays["predictions"], evaluation.arrays["labels"])

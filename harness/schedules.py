@@ -23,6 +23,11 @@ def cosine(progress: float, steps: int, *, warmup: float = 0.0) -> float:
     return _warm(progress, steps, warmup, 0.5 * (1 + math.cos(math.pi * done)))
 
 
+def poly(progress: float, steps: int, *, power: float = 0.9) -> float:
+    """`(1 - progress)^power` (Chen et al., DeepLab, TPAMI 2018, section 4.1)."""
+    return float((1 - progress) ** power)
+
+
 def multistep(progress: float, steps: int, *, milestones: list[float], gamma: float = 0.1) -> float:
     """`gamma` to the number of milestones (shares of the training, such as 0.5 and 0.75) that have been passed."""
     return float(gamma ** sum(progress >= milestone for milestone in milestones))

@@ -158,14 +158,15 @@ class ActiveStage:
                         find_module(models[model], parse(tap).path)
         has_adapters = any(callable(getattr(term, "build_adapters", None)) for term in self.objective.terms.values())
         if has_adapters or any(need.taps for need in self.objective.needs.values()):
-            two = self.split.batch(range(min(2, len(self.split)))).to(self.accelerator.device)
+            two = self.split.batch(range(min(2, len(self.split))), self.accelerator.device)
             with _at(self.recipe.marks.get("criterion", self.recipe.optimizer.mark)):
                 self.objective.build_adapters(two, teachers(two, whole=True))
 
 
 def steps_per_epoch(stage: Stage, split: Split) -> int:
-    """Optimiser steps in an epoch; the last may have fewer examples."""
-    return math.ceil(len(split) / stage.batch_size)
+    """Optimiser steps in an epoch; the last may have fewer examples, unless these are dropped."""
+    steps = len(split) / stage.batch_size
+    return max(math.floor(steps), 1) if stage.drop_last else math.ceil(steps)
 
 
 @lru_cache(maxsize=1)

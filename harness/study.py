@@ -11,7 +11,7 @@ from typing import Any
 from accelerate import Accelerator
 from torch import nn
 
-from harness.evaluate import Evaluation, evaluate, metric_code, metrics_of, outputs_of
+from harness.evaluate import Evaluation, Running, evaluate, metric_code, metrics_of
 from harness.export import CONFIG, export
 from harness.metrics import Array, Metric
 from harness.record import Identity, Mode, Record
@@ -20,7 +20,7 @@ from harness.run import LOG, Options, Run
 from harness.teacher import Checkpoint
 from harness.train import train
 from harness.training_log import scores
-from zoo import catalogue, weights
+from zoo import catalogue, checkpoint
 from zoo.build import Builder, named_sources
 from zoo.catalogue import Entry
 from zoo.config import Call
@@ -30,6 +30,7 @@ from zoo.hub import SCHEME
 from zoo.recipe import Recipe, Teacher
 from zoo.sources import Fetched, Sources
 from zoo.tasks.base import Split, Task, content_hash
+from zoo.weights import architecture, load_model
 
 WEIGHTS, RECIPE, UNFINISHED = "model.safetensors", "recipe.yaml", ".unfinished"
 
@@ -143,7 +144,7 @@ class Study:
 
     def model_with(self, fetched: Fetched) -> nn.Module:
         """The recipe's model with these weights."""
-        return weights.load_model(self.recipe.model, fetched, self.builder)
+        return load_model(self.recipe.model, fetched, self.builder)
 
     def evaluations(self, model: nn.Module) -> Iterator[Evaluation]:
         """The model on every scored split of the task."""
@@ -157,10 +158,9 @@ class Study:
     def predictions(self, model: nn.Module, split: str) -> Array:
         """What the model predicts for every row of a split, `(N,)`; its labels may be hidden."""
         with self.setup.show(f"{self.entry.name}: predict {split}") as step:
-            outputs = outputs_of(
-                model, self.task.load(split),
-                accelerator=self.setup.accelerator, precision=self.setup.options.precision, progress=step,
-            )  # fmt: skip
+            options = self.setup.options
+            running = Running(model, self.task, self.setup.accelerator, options.precision, step)
+            outputs = running.outputs(self.task.load(split))
         found: Array = self.task.predict(outputs).numpy()
         return found
 
@@ -252,7 +252,7 @@ class Study:
         if setup.accelerator.is_main_process:
             shutil.copyfile(work / LOG, folder / LOG)
             (folder / RECIPE).write_bytes(self.entry.path.read_bytes())
-            weights.save(student, folder / WEIGHTS)
+            checkpoint.save(student, folder / WEIGHTS)
             export(student, self.task, self.tokenizer, folder)
         told: dict[str, Any] = {"earlier": run.environments[:-1]} if len(run.environments) > 1 else {}
         if run.micro_batch != setup.options.micro_batch:
@@ -272,8 +272,8 @@ class Study:
         scored = [self._published_weights()] if mode == "weights" else []
         given = [*scored, *(teacher.weights for teacher in teachers if teacher.weights)]
         # a repository has its own configuration: what the recipe's model starts from is then not read
-        starts = [] if scored and scored[0].weights else [recipe.model]
-        starts += [t.model for t in teachers if t.weights is None or t.weights.weights is None]
+        starts = [] if scored and scored[0].weights else [architecture(recipe.model) if scored else recipe.model]
+        starts += [t.model if t.weights is None else architecture(t.model) for t in teachers if not _whole(t)]
         files: dict[str, str] = {}
         parts = [("task", recipe.task), ("tokenizer", recipe.tokenizer), ("metrics", recipe.metrics)]
         named = [*parts, *(("stages", stage) for stage in stages), *(("model", model) for model in starts)]
@@ -320,6 +320,11 @@ def trained_weights(folder: Path, source: str) -> Fetched:
     if (folder / CONFIG).exists():
         return Fetched(source, folder, found, {source: found}, WEIGHTS)
     return Fetched(source, path, found, {source: found})
+
+
+def _whole(teacher: Checkpoint) -> bool:
+    """Whether a teacher's weights come with their own configuration."""
+    return teacher.weights is not None and teacher.weights.weights is not None
 
 
 def _texts(value: Any) -> Iterator[str]:

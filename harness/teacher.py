@@ -84,7 +84,7 @@ def kept(teachers: Live, split: Split, accelerator: Accelerator) -> Observe:
     """
     if not teachers.needs or not getattr(split, "fixed", False):
         return teachers
-    first = teachers(split.batch(range(min(2, len(split)))).to(accelerator.device))
+    first = teachers(split.batch(range(min(2, len(split))), accelerator.device))
     if _bytes_per_row(first) * len(split) > CACHE_BYTES:
         return teachers
     batches = sweep(split, lambda batch: _on_cpu(teachers(batch)), accelerator)

@@ -9,12 +9,16 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist, fmean
 from typing import Literal
 
+from scipy.stats import binomtest
+
 from zoo.recipe import CORRELATIONS, Claim
 
 Verdict = Literal["reproduced", "not-reproduced", "inconclusive", "not-compared", "not-run"]
 GRAVITY: tuple[Verdict, ...] = ("not-reproduced", "inconclusive", "not-compared", "not-run", "reproduced")
 """From the gravest on: an entry's verdict is the gravest of its counted claims."""
 
+SHARES = ("accuracy", "top5_accuracy")
+"""The metrics that are a share of the examples."""
 CONFIDENCE = 0.99
 """Of the prediction band of a re-training: one correct re-training in a hundred falls outside."""
 PRECISION_FLIPS = 3
@@ -94,6 +98,8 @@ def _incomparable(claim: Claim, measured: Measured | None) -> str:
         return f"nothing was measured as {claim.metric} on the split {claim.split!r}"
     if (measured.split, measured.metric) != (claim.split, claim.metric):
         return f"measured {measured.metric} on {measured.split!r}, claimed {claim.metric} on {claim.split!r}"
+    if claim.n is not None and measured.n != claim.n:
+        return f"measured on {measured.n:,} examples, claimed on {claim.n:,}{_interval(claim, measured)}"
     if claim.of == "retrain" and measured.selection != claim.selection:  # published weights are what they are
         return f"measured the {measured.selection} epoch, claimed the {claim.selection}"
     if not measured.values or not all(map(math.isfinite, measured.values)):
@@ -101,6 +107,16 @@ def _incomparable(claim: Claim, measured: Measured | None) -> str:
     if claim.of == "retrain" and claim.sigma is None:
         return "the claim gives no sigma to judge a difference by"
     return ""
+
+
+def _interval(claim: Claim, measured: Measured) -> str:
+    """Where a score on other examples lies, as far as it can be told: Wilson's 95 % interval of a share of them."""
+    value = measured.values[0] if measured.values else math.nan
+    if claim.metric not in SHARES or claim.of != "weights" or not math.isfinite(value):
+        return ""
+    low, high = binomtest(round(value * measured.n), measured.n).proportion_ci(0.95, method="wilson")
+    inside = "inside" if low <= (claim.value or 0) <= high else "outside"
+    return f": {value:.4f}, 95 % interval {low:.4f} to {high:.4f}, and the claim lies {inside}"
 
 
 def _of_weights(claim: Claim, measured: Measured) -> tuple[Verdict, str]:

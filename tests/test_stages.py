@@ -23,7 +23,7 @@ from harness.observation import observe
 from harness.stage import ActiveStage
 from harness.study import Setup, Study, trained_weights
 from harness.teacher import Cached, Live, kept
-from zoo import catalogue, weights
+from zoo import catalogue, checkpoint
 from zoo.build import Builder
 from zoo.models import cifar_resnet
 from zoo.recipe import STUDENT, load_recipe
@@ -164,7 +164,7 @@ def test_two_objectives_of_one_model_alive_do_not_touch_each_other() -> None:
 
 def test_a_frozen_teachers_statistics_do_not_move_and_a_trained_ones_do(recipe_file: Write, tmp_path: Path) -> None:
     """torchdistill (1.0 on) leaves the teacher in train mode, so its BatchNorm drifts away from its weights."""
-    published = weights.read(Sources().fetch("embedded:digits-resnet14.safetensors").path)
+    published = checkpoint.read(Sources().fetch("embedded:digits-resnet14.safetensors").path)
     stage = stage_of(recipe_file(DISTILLED))
     assert isinstance(stage.teachers, Live)
     teacher = stage.teachers.models["teacher"]
@@ -307,7 +307,7 @@ def test_another_entrys_published_weights_teach(zoo: Zoo, recipe_file: Write) ->
 @pytest.fixture
 def teacher() -> nn.Module:
     model = cifar_resnet(depth=14, width=16, in_channels=1)
-    weights.load_into(model, Sources().fetch("embedded:digits-resnet14.safetensors").path)
+    checkpoint.load_into(model, Sources().fetch("embedded:digits-resnet14.safetensors").path)
     return model
 
 
@@ -488,7 +488,7 @@ def test_an_image_model_of_ours_loads_without_this_project(zoo: Zoo, recipe_file
         f"import torch\n{snippet}\nprint(model.eval()(torch.ones(1, 1, 8, 8)).tolist()[0])", tmp_path / "run"
     )
     model = Builder().build(load_recipe(tmp_path / "tiny.yaml").model, "model")
-    weights.load_into(model, tmp_path / "run" / "model.safetensors")
+    checkpoint.load_into(model, tmp_path / "run" / "model.safetensors")
     with torch.no_grad():
         assert json.loads(shown) == pytest.approx(model.eval()(torch.ones(1, 1, 8, 8)).tolist()[0], rel=1e-5)
 
@@ -576,8 +576,8 @@ def test_a_tied_parameter_learns_where_any_of_its_names_does_and_is_saved(tmp_pa
     assert not model.a.bias.requires_grad
     groups = objective.parameter_groups({"b": {"lr": 1}})
     assert [len(group["params"]) for group in groups] == [2]
-    weights.save(model, tmp_path / "tied.safetensors")
-    weights.load_into(Tied(), tmp_path / "tied.safetensors")
+    checkpoint.save(model, tmp_path / "tied.safetensors")
+    checkpoint.load_into(Tied(), tmp_path / "tied.safetensors")
 
 
 MISTAKES = [

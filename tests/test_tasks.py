@@ -9,7 +9,7 @@ import torch
 from harness.environment import accelerator_on
 from harness.evaluate import evaluate
 from harness.metrics import accuracy
-from zoo import catalogue, weights
+from zoo import catalogue, checkpoint
 from zoo.build import Builder
 from zoo.config import Call
 from zoo.sources import Source, Sources
@@ -93,7 +93,7 @@ def test_a_wrong_tokenizer_or_length_shows_in_the_score(fault: dict[str, object]
         task = builder.build(Call(use="entailment", args=length), "task", tokenizer=tokenizer)
         model = builder.build(recipe.model, "model")
         assert recipe.weights is not None
-        weights.load_into(model, Sources().fetch(recipe.weights).path)
+        checkpoint.load_into(model, Sources().fetch(recipe.weights).path)
         accelerator = accelerator_on("cpu")
         scores.append(
             evaluate(model, task, "test", {"accuracy": accuracy}, accelerator=accelerator).scores["accuracy"].value

@@ -34,9 +34,9 @@ RUNS_CODE = (
 
 @dataclass(frozen=True)
 class Slot:
-    """A place in a recipe that holds a call: where bare names are looked up, and what the harness hands in itself."""
+    """A place in a recipe that holds a call: where bare names are looked up, in order, and what is handed in."""
 
-    namespace: str
+    namespaces: tuple[str, ...]
     supplied: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     """Of which a dotted name may be a subclass."""
@@ -46,33 +46,33 @@ class Slot:
 
 MODULE = "torch.nn.modules.module.Module"
 SLOTS: Mapping[str, Slot] = {
-    "task": Slot("zoo.tasks", ("tokenizer",), functions=("zoo.tasks",)),
+    "task": Slot(("zoo.tasks",), ("tokenizer",), functions=("zoo.tasks",)),
     "model": Slot(
-        "zoo.models",
+        ("zoo.models", "torchvision.models", "torchvision.models.segmentation"),
         classes=(MODULE, "transformers.configuration_utils.PreTrainedConfig"),
         functions=("zoo.models", "torchvision.models"),
     ),
     "tokenizer": Slot(
-        "zoo.tokenizers",
+        ("zoo.tokenizers",),
         classes=("transformers.tokenization_utils_base.PreTrainedTokenizerBase",),
         functions=("zoo.tokenizers",),
     ),
     "metrics": Slot(
-        "harness.metrics",
-        ("predictions", "labels"),
+        ("harness.metrics",),
+        ("predictions", "labels", "ranked", "confusion"),
         classes=("evaluate.module.EvaluationModule",),
         functions=("harness.metrics",),
     ),
-    "optimizer": Slot("torch.optim", ("params",), classes=("torch.optim.optimizer.Optimizer",)),
+    "optimizer": Slot(("torch.optim",), ("params",), classes=("torch.optim.optimizer.Optimizer",)),
     "schedule": Slot(
-        "harness.schedules",
+        ("harness.schedules",),
         ("progress", "steps", "optimizer", "num_training_steps"),
         classes=("torch.optim.lr_scheduler.LRScheduler",),
         functions=("harness.schedules", "transformers.optimization"),
     ),
-    "loss": Slot("harness.losses", classes=(MODULE,)),
-    "train_transforms": Slot("torchvision.transforms.v2", classes=(MODULE,)),
-    "eval_transforms": Slot("torchvision.transforms.v2", classes=(MODULE,)),
+    "loss": Slot(("harness.losses",), classes=(MODULE,)),
+    "train_transforms": Slot(("torchvision.transforms.v2",), classes=(MODULE,)),
+    "eval_transforms": Slot(("torchvision.transforms.v2",), classes=(MODULE,)),
 }
 
 
@@ -99,7 +99,7 @@ class Builder:
     def target(self, call: Call, slot: str) -> Any:
         """What a call names, not yet called; raises RecipeError at the call's place."""
         try:
-            return self._dotted(call.use, slot) if "." in call.use else _bare(call.use, SLOTS[slot].namespace)
+            return self._dotted(call.use, slot) if "." in call.use else getattr(home(call.use, slot), call.use)
         except _Refused as refused:
             raise RecipeError.at(call.mark, str(refused)) from None
 
@@ -210,12 +210,14 @@ def _admits(slot: Slot, found: Any) -> bool:
     return any(f"{found.__module__}.".startswith(f"{home}.") for home in slot.functions)
 
 
-def _bare(name: str, namespace: str) -> Any:
-    module = importlib.import_module(namespace)
-    found = getattr(module, name, None)
-    if name.startswith("_") or not callable(found):
-        raise _Refused(f"{namespace} has no {name!r}{did_you_mean(name, _public(module))}")
-    return found
+def home(name: str, slot: str) -> ModuleType:
+    """The module that a bare name is looked up in; raises `_Refused`, naming the nearest, where no one has it."""
+    modules = [importlib.import_module(namespace) for namespace in SLOTS[slot].namespaces]
+    for module in modules:
+        if not name.startswith("_") and callable(getattr(module, name, None)):
+            return module
+    known = [public for module in modules for public in _public(module)]
+    raise _Refused(f"{modules[0].__name__} has no {name!r}{did_you_mean(name, known)}")
 
 
 def _public(module: ModuleType) -> list[str]:

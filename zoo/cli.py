@@ -20,7 +20,7 @@ import typer
 from tabulate import tabulate
 
 from zoo import catalogue, places, printing
-from zoo.errors import UsageError, ZooError, told
+from zoo.errors import NoDataError, UsageError, ZooError, told
 from zoo.recipe import Precision
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def reproduce(
             print(f"  note: {finding}")
         for path in outcome.records:
             print(f"  record: {path}")
-    _end(map(_code, outcomes))
+    _end(_code(outcome, entry) for outcome in outcomes)
 
 
 @app.command()
@@ -265,7 +265,7 @@ def verify(
         headers = ["entry", "split", "metric", "claimed", "measured", "runs", "verdict"]
         print(tabulate(rows, headers=headers, disable_numparse=True))
         print("\n" + ", ".join(f"{count} {verdict}" for verdict, count in found["summary"].items() if count))
-    _end(map(_code, outcomes))
+    _end(_code(outcome, patterns) for outcome in outcomes)
 
 
 @app.command()
@@ -754,8 +754,16 @@ def _outcomes(
     return outcomes
 
 
-def _code(outcome: Outcome) -> int:
-    return outcome.error.exit_code if outcome.error else printing.CODES[outcome.verdict]
+def _code(outcome: Outcome, asked: list[str] | None = None) -> int:
+    """The exit code of an outcome; a data set that everyone must get for themselves is missed where it was `asked` for.
+
+    That is: where its entry was named, not only its suite.
+    """
+    error = outcome.error
+    if error is None:
+        return printing.CODES[outcome.verdict]
+    named = outcome.entry.name in (asked or []) or outcome.entry.suite == catalogue.LOCAL
+    return printing.CODES["not-run"] if isinstance(error, NoDataError) and not named else error.exit_code
 
 
 def _end(codes: Iterable[int]) -> None:

@@ -137,13 +137,15 @@ def _of(pins: Pins, source: str) -> Pin:
 def read_lock(path: Path | None = None) -> Lock:
     """The lock in a file, the committed one when None; raises IntegrityError for a damaged one.
 
-    A file that is not there yet pins nothing.
+    A file that is not there yet pins nothing. What is on no Hub is the same bytes for every lock: the committed one's
+    word on it holds unless the file has another.
     """
     committed = places.configs() / "zoo.lock"
-    found = path or committed
-    pins = _pins(_read(found)["sources"], found) if path is None or found.exists() else {}
-    embedded = _pins(_read(committed)["sources"], committed).get("embedded:", Pin())
-    return Lock(found, {**pins, "embedded:": embedded}, places.home() / "trusted.json")
+    pins = _pins(_read(committed)["sources"], committed)
+    if path is not None:
+        own = _pins(_read(path)["sources"], path) if path.exists() else {}
+        pins = {**{source: pin for source, pin in pins.items() if not source.startswith("hub:")}, **own}
+    return Lock(path or committed, pins, places.home() / "trusted.json")
 
 
 def write_lock(path: Path, pins: Pins) -> None:

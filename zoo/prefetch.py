@@ -17,6 +17,7 @@ from zoo.hub import SCHEME
 from zoo.lock import Lock, Pin, Pins, read_lock
 from zoo.recipe import Recipe
 from zoo.sources import HERE, Fetched, Sources
+from zoo.weights import architecture
 
 WORKERS = 8
 ELSEWHERE = (SCHEME, *urls.SCHEMES)
@@ -52,8 +53,7 @@ def _needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[Need]:
         yield Need(recipe.weights, "weights")
         yield from (Need(recipe.weights, claim.log, optional=True) for claim in recipe.claims if claim.log)
     parts: list[tuple[str, Any]] = [("tokenizer", recipe.tokenizer)]
-    if train or recipe.weights is None or not recipe.weights.startswith(SCHEME):
-        parts.append(("weights", recipe.model))
+    parts.append(("weights", recipe.model if train else _read_of(recipe.model, recipe.weights)))
     tasks = [recipe.task, *(stage.task for stage in recipe.stages if train and stage.task is not None)]
     for task in tasks:
         yield from _of_task(task, recipe, builder)
@@ -63,10 +63,17 @@ def _needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[Need]:
                 other = catalogue.one(str(teacher.entry or teacher.run)).recipe
                 yield from _needs(other, builder, train=teacher.run is not None)
             else:
-                parts.append(("weights", None if teacher.weights else teacher.model))
+                parts.append(("weights", _read_of(teacher.model, teacher.weights)))
                 yield from [Need(teacher.weights, "weights")] if teacher.weights else []
     for want, part in parts:
         yield from (Need(source, want) for _, source, _ in named_sources(part, "model"))
+
+
+def _read_of(model: Call, weights: str | None) -> Call | None:
+    """What of a model's own call is read where it is built for these weights; a repository's have their own."""
+    if weights is None:
+        return model
+    return None if weights.startswith(SCHEME) else architecture(model)
 
 
 def _of_task(task: Call, recipe: Recipe, builder: Builder) -> Iterator[Need]:

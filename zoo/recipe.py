@@ -97,6 +97,8 @@ class Stage:
     """What it is trained on, if not on the recipe's task."""
     split: str = "train"
     """The split that is trained on."""
+    drop_last: bool = False
+    """Whether the rows at an epoch's end that fill no batch are left out."""
     keep: tuple[str, ...] = ()
     """Terms or trained teachers that live on: a later stage's of that name starts with their parameters."""
     selection: Selection = "last"
@@ -179,6 +181,8 @@ class Claim:
     """The numbers that the value was computed in."""
     selection: Selection = "last"
     """Which checkpoint it is of: the last epoch's, or the best on this split."""
+    n: int | None = None
+    """Of how many examples the value is: of a split that has another number nothing is said."""
     sigma: float | None = None
     """Seed-to-seed standard deviation of one run; for `of: retrain`."""
     reference_runs: int = 1
@@ -198,8 +202,8 @@ class Claim:
             raise ValueError(f"decimals must be 0 to 16, not {self.decimals}")
         if self.sigma is not None and not 0 < self.sigma <= 1:
             raise ValueError(f"sigma must be above 0 and at most 1, not {self.sigma:g}")
-        if self.reference_runs < 1 or self.seeds < 1:
-            raise ValueError("reference_runs and seeds must be at least 1")
+        if self.reference_runs < 1 or self.seeds < 1 or (self.n is not None and self.n < 1):
+            raise ValueError("reference_runs, seeds and n must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Bytes by source, verified before anything reads them.
 
 embedded:FILE                          a file of the starter suite, shipped in this package and pinned in the lock
-file:PATH                              a file of your own; not pinned, its digest goes into the record
+file:PATH                              a file of your own, or a folder of data; not pinned, but hashed into the record
 hub:[datasets/]OWNER/NAME[@REVISION]   a repository of the Hugging Face Hub, at the commit that the lock pins
 https://HOST/PATH                      a file on a server, by the SHA-256 that the lock pins
 data:NAME                              a folder of yours, named by `--data NAME=DIR` or in ZOO_DATA; its rows are hashed
@@ -185,6 +185,8 @@ class Sources:
             return Fetched(source, path, found, {source: found})
         if source.startswith("file:"):
             path = Path(source.removeprefix("file:")).expanduser()
+            if path.is_dir():
+                return Fetched(source, path, "", {})
             found = sha256(path)
             return Fetched(source, path, found, {source: found})
         if (folder := self.folder(source)) is not None:

@@ -6,7 +6,7 @@ without a new byte.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -49,6 +49,8 @@ class Urls:
     """Downloads; `on_bytes` is told of every new part's length."""
 
     on_bytes: Callable[[int], None] = lambda length: None
+    down: dict[str, str] = field(default_factory=dict)
+    """The servers that did not answer at all, and why: nothing more is asked of them."""
 
     def cached(self, url: str) -> Path | None:
         """The file if it was downloaded before; asks nobody."""
@@ -57,9 +59,9 @@ class Urls:
 
     def size(self, url: str) -> int:
         """Its size in bytes as the server tells it, 0 where it does not. Raises SourceError."""
-        limit = deadline()
+        self._check(url)
         try:
-            answer = requests.head(url, timeout=limit, allow_redirects=True)
+            answer = requests.head(url, timeout=deadline(), allow_redirects=True)
             answer.raise_for_status()
         except requests.RequestException as error:
             raise SourceError(f"{url}: {_said(error)}") from None
@@ -67,8 +69,7 @@ class Urls:
 
     def download(self, url: str) -> Path:
         """The file, downloaded anew. Raises SourceError, by the deadline."""
-        if constants.is_offline_mode():
-            raise SourceError(f"{url}: not downloaded yet, and HF_HUB_OFFLINE is set; `zoo fetch` gets it online")
+        self._check(url)
         asked, limit, kept = time.monotonic(), deadline(), _kept(url)
         part, watch = kept.with_name(f".{kept.name}.{time.monotonic_ns()}"), _Watch(self.on_bytes)
 
@@ -87,11 +88,21 @@ class Urls:
             patiently(ask)
             return part.replace(kept)
         except requests.RequestException as error:
-            raise SourceError(f"{url}: not served in {time.monotonic() - asked:.1f} s: {_said(error)}") from None
+            why = f"not served in {time.monotonic() - asked:.1f} s: {_said(error)}"
+            if not watch.furthest and _answer(error) is None:
+                self.down[origin(url)] = why
+            raise SourceError(f"{url}: {why}") from None
         except OSError as error:
             raise SourceError(f"{url}: cannot be kept in {kept.parent}: {error.strerror or error}") from None
         finally:
             part.unlink(missing_ok=True)
+
+    def _check(self, url: str) -> None:
+        """Raise SourceError where nothing may be asked, or it would be in vain."""
+        if constants.is_offline_mode():
+            raise SourceError(f"{url}: not downloaded yet, and HF_HUB_OFFLINE is set; `zoo fetch` gets it online")
+        if why := self.down.get(origin(url)):
+            raise SourceError(f"{url}: {why}")
 
 
 def problem(url: str) -> str | None:

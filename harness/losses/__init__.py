@@ -19,6 +19,19 @@ from harness.losses.cross_entropy import CrossEntropy
 from harness.losses.hint import Hint
 from harness.losses.kd import KD
 from harness.losses.kl import KL
+from harness.losses.knowledge_adaptation import KnowledgeAdaptation, Paraphrase
+from harness.losses.knowledge_review import KnowledgeReview
 from harness.losses.mse import MSE, LogitMSE
 
-__all__ = ["KD", "KL", "MSE", "BinaryCrossEntropy", "CrossEntropy", "Hint", "LogitMSE"]
+__all__ = [
+    "KD",
+    "KL",
+    "MSE",
+    "BinaryCrossEntropy",
+    "CrossEntropy",
+    "Hint",
+    "KnowledgeAdaptation",
+    "KnowledgeReview",
+    "LogitMSE",
+    "Paraphrase",
+]

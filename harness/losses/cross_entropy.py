@@ -9,14 +9,22 @@ from harness.observation import Observation
 class CrossEntropy(nn.Module):
     """`-1/B sum_i log softmax(s_i)[y_i]`, the mean over the batch; logits `(B, C)`, labels `(B,)` int64.
 
-    With `label_smoothing` e the target is `1 - e` on the label plus `e / C` on every class (Szegedy et al., CVPR 2016).
+    Of a segmentation, logits `(B, C, H, W)` and labels `(B, H, W)`, the mean is over all pixels that count: those
+    labelled `ignore_index` do not. With `label_smoothing` e the target is `1 - e` on the label plus `e / C` on every
+    class (Szegedy et al., CVPR 2016). `of` is a tap of the student to read instead of its logits, an auxiliary
+    classifier's `(B, C, h, w)`, which is brought to the labels' size bilinearly, as torchvision's models do.
     """
 
-    def __init__(self, *, label_smoothing: float = 0.0) -> None:
+    def __init__(self, *, label_smoothing: float = 0.0, ignore_index: int = -100, of: str | None = None) -> None:
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), not {label_smoothing}")
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.ignore_index = label_smoothing, ignore_index
+        self.student_taps = (of,) if of else ()
+        self.reads_logits = of is None
 
     def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
-        return F.cross_entropy(student.logits, labels, label_smoothing=self.label_smoothing)
+        logits = student[self.student_taps[0]] if self.student_taps else student.logits
+        if self.student_taps and labels.dim() == 3:
+            logits = F.interpolate(logits, size=labels.shape[1:], mode="bilinear", align_corners=False)
+        return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing, ignore_index=self.ignore_index)

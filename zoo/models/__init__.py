@@ -3,7 +3,8 @@
 from zoo.models.bert import bert_classifier
 from zoo.models.cifar_resnet import cifar_resnet
 from zoo.models.densenet import cifar_densenet
+from zoo.models.pretrained import pretrained
 from zoo.models.sequence_classifier import sequence_classifier
 from zoo.models.wide_resnet import wide_resnet
 
-__all__ = ["bert_classifier", "cifar_densenet", "cifar_resnet", "sequence_classifier", "wide_resnet"]
+__all__ = ["bert_classifier", "cifar_densenet", "cifar_resnet", "pretrained", "sequence_classifier", "wide_resnet"]

@@ -1,9 +1,20 @@
 """The tasks a recipe can name; one file each."""
 
+from zoo.tasks.cifar import cifar
 from zoo.tasks.digits import digits
 from zoo.tasks.entailment import entailment
 from zoo.tasks.glue import glue
 from zoo.tasks.image_folder import image_folder
+from zoo.tasks.segmentation import coco_segmentation, voc_segmentation
 from zoo.tasks.text_classification import text_classification
 
-__all__ = ["digits", "entailment", "glue", "image_folder", "text_classification"]
+__all__ = [
+    "cifar",
+    "coco_segmentation",
+    "digits",
+    "entailment",
+    "glue",
+    "image_folder",
+    "text_classification",
+    "voc_segmentation",
+]

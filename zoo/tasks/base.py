@@ -16,7 +16,8 @@ from torch import Tensor
 from zoo.errors import UsageError
 
 Inputs = Tensor | dict[str, Tensor]
-Kind = Literal["classification", "multilabel", "regression"]
+Kind = Literal["classification", "multilabel", "regression", "segmentation"]
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +25,9 @@ class Batch:
     """Some examples of a split.
 
     `inputs` is what the model is called with: one tensor `(B, ...)`, or keyword arguments of tensors `(B, ...)`.
-    `labels` is `(B,)`: int64 classes or float32 targets; or `(B, C)`, float32, one for each class that a row has. `ids`
-    is `(B,)` int64, the positions in the split.
+    `labels` is `(B,)`: int64 classes or float32 targets; or `(B, C)`, float32, one for each class that a row has; or
+    `(B, H, W)`, int64, the class of every pixel, 255 where none counts. `ids` is `(B,)` int64, the positions in the
+    split.
     """
 
     inputs: Inputs
@@ -50,13 +52,13 @@ class Split(Protocol):
 
     @property
     def labels(self) -> Tensor:
-        """Labels of all rows, `(N,)` or `(N, C)`."""
+        """Labels of all rows, `(N,)` or `(N, C)`; of a segmentation nobody asks for them."""
         ...
 
     def __len__(self) -> int: ...
 
-    def batch(self, indices: Sequence[int]) -> Batch:
-        """The rows at `indices`, in that order."""
+    def batch(self, indices: Sequence[int], device: torch.device = CPU) -> Batch:
+        """The rows at `indices`, in that order, on a device; random transforms draw from the global generators."""
         ...
 
     def rows(self) -> Iterator[bytes]:
@@ -77,6 +79,8 @@ class Task:
     scored: tuple[str, ...]
     metrics: tuple[str, ...]
     kind: Kind = "classification"
+    batch_size: int = 128
+    """How many rows are scored at once."""
     sources: tuple[tuple[Any, str], ...] = ()
     """What the splits read from elsewhere: each a `zoo.sources.Source`, and what is wanted of it."""
     label_names: tuple[str, ...] = ()
@@ -99,11 +103,12 @@ class Task:
     def predict(self, logits: Tensor) -> Tensor:
         """Predictions `(N,)` from logits `(N, C)`: the largest class, or the one value of a regression.
 
-        Of several labels `(N, C)`: those whose logits are above zero, that is whose probability is above one half.
+        Of a segmentation `(N, H, W)` from `(N, C, H, W)`. Of several labels `(N, C)`: those whose logits are above
+        zero, that is whose probability is above one half.
         """
         if self.kind == "multilabel":
             return (logits > 0).long()
-        return logits.argmax(dim=-1) if self.kind == "classification" else logits.squeeze(-1)
+        return logits.squeeze(-1) if self.kind == "regression" else logits.argmax(dim=1)
 
 
 @dataclass(frozen=True)
@@ -117,9 +122,9 @@ class TensorSplit:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batch(self, indices: Sequence[int]) -> Batch:
+    def batch(self, indices: Sequence[int], device: torch.device = CPU) -> Batch:
         at = torch.as_tensor(indices, dtype=torch.int64)
-        return Batch(inputs=self.inputs[at], labels=self.labels[at], ids=at)
+        return Batch(inputs=self.inputs[at], labels=self.labels[at], ids=at).to(device)
 
     def rows(self) -> Iterator[bytes]:
         for row, label in zip(self.inputs, self.labels, strict=True):
@@ -158,11 +163,11 @@ class TextSplit:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def batch(self, indices: Sequence[int]) -> Batch:
+    def batch(self, indices: Sequence[int], device: torch.device = CPU) -> Batch:
         rows = {name: [values[i] for i in indices] for name, values in self.encoded.items()}
         inputs = dict(self.tokenizer.pad(rows, return_tensors="pt"))
         at = torch.as_tensor(indices, dtype=torch.int64)
-        return Batch(inputs=inputs, labels=self.labels[at], ids=at)
+        return Batch(inputs=inputs, labels=self.labels[at], ids=at).to(device)
 
     def rows(self) -> Iterator[bytes]:
         for texts, label in zip(self.texts, self.labels.tolist(), strict=True):

@@ -1,0 +1,27 @@
+"""Any model that starts from published weights: all of them, or those of a part such as its backbone."""
+
+from torch import nn
+
+from zoo import checkpoint
+from zoo.errors import UsageError
+from zoo.sources import Source
+
+
+def pretrained(*, model: nn.Module, weights: Source, part: str = "", of: str = "", only: bool = False) -> nn.Module:
+    """The model with the weights of a checkpoint, which are verified as any are.
+
+    `part` is the path of the module that they are for, the whole model where left out; `of` the path within the
+    checkpoint that they are taken from. What else the checkpoint holds is refused unless it is outside of `of`. With
+    `only` tensors that the model does not have are left out. Raises UsageError where names or shapes do not fit.
+    """
+    fetched = weights.fetch()
+    given = checkpoint.read(fetched.path)
+    prefix = f"{of}." if of else ""
+    own = {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
+    if not own:
+        raise UsageError(f"{fetched.path}: holds nothing at {of!r}; it has {', '.join(sorted(given)[:3])}, ...")
+    into = model.get_submodule(part)
+    if only:
+        own = {name: value for name, value in own.items() if name in into.state_dict()}
+    checkpoint.load_state(into, own, fetched.path)
+    return model

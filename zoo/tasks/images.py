@@ -1,0 +1,47 @@
+"""What tasks over folders of images share: finding the folder, decoding, and the last steps of every transform."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from torchvision.transforms import v2
+
+from zoo.errors import NoDataError, SourceError
+from zoo.sources import DATA, Source
+
+
+def local_folder(data: Source, layout: Sequence[str]) -> Path:
+    """The folder of a data set; raises NoDataError, naming what it must hold, where it is not there or lacks some."""
+    wanted = f": it is a folder that holds {', '.join(layout)}"
+    name = data.name.removeprefix(DATA).rpartition("/")[2]
+    try:
+        folder = data.fetch("data").path
+    except NoDataError:
+        raise NoDataError(name, wanted) from None
+    missing = [part for part in layout if not any(folder.glob(part))]
+    if missing:
+        raise NoDataError(name, f"{wanted}, and {folder} lacks {missing[0]}")
+    return folder
+
+
+def read_image(path: Path) -> Image.Image:
+    """A decoded image in its own mode; raises SourceError for a file that is none."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image.copy()
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise SourceError(f"{path}: cannot be read as an image: {error}") from None
+
+
+def read_rgb(path: Path) -> Image.Image:
+    """A decoded image in RGB; grey and other ones are converted, as torchvision's loader does."""
+    return read_image(path).convert("RGB")
+
+
+def normalised(transforms: Sequence[Any], mean: Sequence[float], std: Sequence[float]) -> v2.Compose:
+    """The transforms, then the image as float32 `(3, H, W)` in [0, 1], less `mean`, over `std`."""
+    end = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(mean), list(std))]
+    return v2.Compose([*transforms, *end])

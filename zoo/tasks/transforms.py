@@ -1,0 +1,44 @@
+"""Transforms of an image and its mask that torchvision does otherwise than the published segmentation models."""
+
+from typing import Any
+
+import torch
+from torchvision import tv_tensors
+from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms.v2 import functional as F
+
+
+class ShorterSide(v2.Transform):  # type: ignore[misc]
+    """Resize so that the shorter side is of `min_size` to `max_size` pixels, drawn evenly; both may be one number.
+
+    Masks take the pixel whose centre is nearest, as Pillow does; torchvision's own nearest one is another.
+    """
+
+    def __init__(self, min_size: int, max_size: int | None = None) -> None:
+        super().__init__()
+        self.min_size, self.max_size = min_size, max_size or min_size
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        return {"size": [int(torch.randint(self.min_size, self.max_size + 1, ()))]}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        if isinstance(inpt, tv_tensors.Mask):
+            resized = F.resize_image(inpt[None], params["size"], interpolation=InterpolationMode.NEAREST_EXACT)
+            return tv_tensors.Mask(resized[0])
+        return F.resize(inpt, params["size"], antialias=True)
+
+
+class PadTo(v2.Transform):  # type: ignore[misc]
+    """Pad what is smaller than `size` pixels to it, at the right and at the bottom: images with 0, masks with 255."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        height, width = v2._utils.query_size(flat_inputs)
+        return {"padding": [0, 0, max(self.size - width, 0), max(self.size - height, 0)]}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        fill = 255 if isinstance(inpt, tv_tensors.Mask) else 0
+        return F.pad(inpt, params["padding"], fill=fill) if any(params["padding"]) else inpt
