@@ -28,7 +28,7 @@ from zoo.digest import sha256
 from zoo.errors import IntegrityError, MissingError, RecipeError, UsageError
 from zoo.hub import SCHEME
 from zoo.recipe import Recipe, Teacher
-from zoo.sources import Fetched, Sources
+from zoo.sources import DATA, Fetched, Sources
 from zoo.tasks.base import Split, Task, content_hash
 from zoo.weights import architecture, load_model
 
@@ -299,7 +299,7 @@ class Study:
     def _named(self, parts: list[tuple[str, Any]]) -> Iterator[Fetched]:
         """What calls name as arguments; a task's data are hashed by their rows, wherever they came from."""
         for slot, source, _ in (named for name, part in parts for named in named_sources(part, name)):
-            if slot != "task" or not source.startswith(SCHEME):
+            if slot != "task" or not source.startswith((SCHEME, DATA)):
                 yield self.sources.fetch(source, "tokenizer" if slot == "tokenizer" else "weights")
 
     def _content(self, split: str) -> Mapping[str, Any]:

@@ -32,6 +32,7 @@ ROUTES = {
     "lfs": f"/lfs{_REPO}{_FILE}",
     "small": f"/api/resolve-cache{_REPO}{_FILE}",
     "resolve": f"(/(?P<kind>datasets))?/(?P<name>[^/]+/[^/]+)/resolve{_FILE}",
+    "plain": "/plain/(?P<path>.+)",
 }
 
 
@@ -74,6 +75,8 @@ class LocalHub:
     def __init__(self, *, page: int = 1000, ranges: bool = True) -> None:
         self.page, self.ranges = page, ranges
         self.repos: dict[tuple[str, str], Repo] = {}
+        self.plain: dict[str, bytes] = {}
+        """What any web server would have at /plain/PATH."""
         self.requests: list[tuple[str, str, int]] = []
         self.faults: list[Fault] = []
         self.closing = threading.Event()
@@ -117,6 +120,9 @@ class LocalHub:
         url = urlsplit(target)
         matches = {route: re.fullmatch(pattern, unquote(url.path)) for route, pattern in ROUTES.items()}
         route, asked = next(((route, found.groupdict()) for route, found in matches.items() if found), ("", {}))
+        if route == "plain":
+            data = self.plain.get(asked["path"])
+            return Answer(404) if data is None else Answer(200, body=data)
         kind, name = asked.get("kind") or "models", asked.get("name", "")
         repo = self.repos.get((kind, name))
         if token not in {None, TOKEN, STRANGER}:

@@ -75,7 +75,12 @@ class Urls:
 
         def ask() -> None:
             watch.came = 0
-            pooch.HTTPDownloader(progressbar=watch, chunk_size=1 << 16, timeout=limit)(url, str(part), None)
+            try:
+                pooch.HTTPDownloader(progressbar=watch, chunk_size=1 << 16, timeout=limit)(url, str(part), None)
+            except requests.RequestException as error:
+                if error.response is not None:  # pooch leaves it open
+                    error.response.close()
+                raise
 
         patiently = Retrying(
             retry=retry_if_exception(_may_pass),

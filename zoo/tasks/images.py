@@ -8,7 +8,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torchvision.transforms import v2
 
-from zoo.errors import NoDataError, SourceError
+from zoo.errors import NoDataError, SourceError, UsageError
 from zoo.sources import DATA, Source
 
 
@@ -42,6 +42,12 @@ def read_rgb(path: Path) -> Image.Image:
 
 
 def normalised(transforms: Sequence[Any], mean: Sequence[float], std: Sequence[float]) -> v2.Compose:
-    """The transforms, then the image as float32 `(3, H, W)` in [0, 1], less `mean`, over `std`."""
+    """The transforms, then the image as float32 `(3, H, W)` in [0, 1], less `mean`, over `std`.
+
+    Raises UsageError for what is no transform.
+    """
+    for transform in transforms:
+        if not callable(transform):
+            raise UsageError(f"{transform!r} is no transform; write {{use: {transform}}}")
     end = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(mean), list(std))]
     return v2.Compose([*transforms, *end])

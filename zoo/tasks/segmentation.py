@@ -6,6 +6,7 @@ Both are local folders in torchvision's layout. Masks are `(H, W)` of classes, 2
 import hashlib
 import importlib
 import json
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -219,8 +220,9 @@ def _drawn(objects: Sequence[tuple[int, Any]], height: int, width: int) -> Tenso
     for number, segmentation in objects:
         if number not in COCO:
             continue
-        runs = draw.frPyObjects(segmentation, height, width)
-        drawn = draw.decode(runs)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of numpy, about pycocotools
+            drawn = draw.decode(draw.frPyObjects(segmentation, height, width))
         inside = drawn.any(axis=2) if drawn.ndim == 3 else drawn > 0
         mask[inside] = np.maximum(mask[inside], COCO.index(number))
         times += inside

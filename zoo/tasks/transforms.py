@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
@@ -11,7 +13,7 @@ from torchvision.transforms.v2 import functional as F
 class ShorterSide(v2.Transform):  # type: ignore[misc]
     """Resize so that the shorter side is of `min_size` to `max_size` pixels, drawn evenly; both may be one number.
 
-    Masks take the pixel whose centre is nearest, as Pillow does; torchvision's own nearest one is another.
+    Masks are resized by Pillow, which takes the pixel whose centre is nearest; torchvision takes another.
     """
 
     def __init__(self, min_size: int, max_size: int | None = None) -> None:
@@ -22,10 +24,10 @@ class ShorterSide(v2.Transform):  # type: ignore[misc]
         return {"size": [int(torch.randint(self.min_size, self.max_size + 1, ()))]}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        if isinstance(inpt, tv_tensors.Mask):
-            resized = F.resize_image(inpt[None], params["size"], interpolation=InterpolationMode.NEAREST_EXACT)
-            return tv_tensors.Mask(resized[0])
-        return F.resize(inpt, params["size"], antialias=True)
+        if not isinstance(inpt, tv_tensors.Mask):
+            return F.resize(inpt, params["size"], antialias=True)
+        resized = F.resize(Image.fromarray(inpt.numpy()), params["size"], interpolation=InterpolationMode.NEAREST)
+        return tv_tensors.Mask(torch.from_numpy(np.array(resized)))
 
 
 class PadTo(v2.Transform):  # type: ignore[misc]

@@ -1,0 +1,322 @@
+"""Files by URL: downloaded, verified against the lock, taken from a mirror by content; what a server can do wrong."""
+
+import errno
+import hashlib
+import shutil
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, Write, Zoo
+from hub import LocalHub
+from huggingface_hub import constants
+from safetensors.torch import load_file
+from torch import Tensor
+
+from zoo import checkpoint, prefetch, urls
+from zoo.build import Builder
+from zoo.errors import IntegrityError, SourceError, UsageError
+from zoo.hub import Hub
+from zoo.lock import FilePin, Lock, Pin, read_lock
+from zoo.mirror import Mirror
+from zoo.sources import Sources
+
+DATA = b"not very many weights" * 9_000
+SHA = hashlib.sha256(DATA).hexdigest()
+Make = Callable[..., Sources]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LocalHub]:
+    with LocalHub() as found:
+        found.plain["weights.pt"] = DATA
+        yield found
+
+
+@pytest.fixture
+def url(server: LocalHub) -> Iterator[str]:
+    server.faults.clear()
+    server.requests.clear()
+    yield f"{server.url}/plain/weights.pt"
+    server.faults.clear()
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ZOO_DEADLINE", "3")
+
+    def make(pins: dict[str, Pin] | None = None, mirror: Path | None = None) -> Sources:
+        lock = Lock(tmp_path / "zoo.lock", pins or {}, tmp_path / "home" / "trusted.json")
+        hub = Hub(deadline=3)
+        hub.cache = tmp_path / "cache"
+        return Sources(lock=lock, hub=hub, mirror=Mirror(mirror) if mirror else None)
+
+    return make
+
+
+def pinned(url: str, **pin: object) -> dict[str, Pin]:
+    return {url: Pin(files={"weights.pt": FilePin(**pin)})}  # type: ignore[arg-type]
+
+
+def test_a_file_is_downloaded_once_and_trusted_on_first_use(url: str, server: LocalHub, sources: Make) -> None:
+    said: list[str] = []
+    first = sources()
+    first.say = said.append
+    fetched = first.fetch(url)
+    assert (fetched.path.read_bytes(), fetched.sha256, fetched.files) == (DATA, SHA, {url: SHA})
+    assert said == [f"{url}: trusted on first use"]
+    assert sources().fetch(url).path == fetched.path
+    assert [method for method, *_ in server.requests] == ["GET"]
+    assert first.pinned_by(url) == "first use"
+
+
+def test_what_was_seen_first_is_enforced(url: str, server: LocalHub, sources: Make) -> None:
+    sources().fetch(url).path.unlink()
+    server.plain["weights.pt"] = DATA[::-1]
+    try:
+        with pytest.raises(IntegrityError, match=f"expected sha256 {SHA}, found sha256 "):
+            sources().fetch(url)
+    finally:
+        server.plain["weights.pt"] = DATA
+
+
+@pytest.mark.parametrize(
+    ("pin", "expected"),
+    [
+        ({"sha256": SHA, "size": len(DATA)}, None),
+        ({"sha256_prefix": SHA[:8]}, None),
+        ({"sha256": "0" * 64}, f"sha256 {'0' * 64}"),
+        ({"sha256_prefix": "00000000"}, "a sha256 that begins with 00000000"),
+        ({"size": 7}, "7 bytes"),
+    ],
+)
+def test_the_lock_says_which_bytes_a_url_is(
+    pin: dict[str, object], expected: str | None, url: str, sources: Make
+) -> None:
+    found = sources(pinned(url, **pin))
+    if expected is None:
+        assert found.fetch(url).locked == ("sha256" in pin)
+        assert found.pinned_by(url) == ("lock" if "sha256" in pin else "first use")
+    else:
+        with pytest.raises(IntegrityError, match=f"expected {expected}, found sha256 {SHA}"):
+            found.fetch(url)
+
+
+FAULTS: dict[str, tuple[str, dict[str, object]]] = {
+    "503": ("status", {"status": 503}),
+    "429": ("status", {"status": 429, "headers": {"Retry-After": "1"}}),
+    "closed": ("close", {}),
+    "cut": ("drop", {"at": 70_000}),
+    "one byte": ("corrupt", {"at": 3}),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_passes_is_tried_again(fault: str, url: str, server: LocalHub, sources: Make) -> None:
+    action, options = FAULTS[fault]
+    server.fault("GET /plain", action, **options)  # type: ignore[arg-type]
+    told = 0
+
+    def moved(length: int) -> None:
+        nonlocal told
+        told += length
+
+    found = sources(pinned(url, sha256=SHA))
+    found.urls.on_bytes = moved
+    assert found.fetch(url).path.read_bytes() == DATA
+    assert told == len(DATA) * (2 if fault == "one byte" else 1)  # what is begun anew brings no new byte
+
+
+STAYS: dict[str, tuple[str, dict[str, object], str]] = {
+    "503": ("status", {"status": 503}, "status 503"),
+    "404": ("status", {"status": 404}, "status 404"),
+    "403": ("status", {"status": 403}, "status 403"),
+    "silent": ("stall", {}, "no byte came in time|ConnectionError"),
+    "stalled": ("stall", {"at": 70_000}, "no byte came in time|ConnectionError"),
+    "closed": ("close", {}, "ConnectionError"),
+}
+
+
+@pytest.mark.parametrize("fault", STAYS)
+def test_what_stays_wrong_is_told_by_the_deadline(fault: str, url: str, server: LocalHub, sources: Make) -> None:
+    action, options, message = STAYS[fault]
+    server.fault("GET /plain", action, times=100, **options)  # type: ignore[arg-type]
+    with pytest.raises(SourceError, match=f"weights.pt: not served in [0-9.]+ s: ({message})") as raised:
+        sources().fetch(url)
+    assert float(str(raised.value).split("not served in ")[1].split(" ")[0]) < 9
+    folder = sources().lock.own.parent / "downloads"
+    assert not list(folder.iterdir())
+    assert sources().known(url) == Pin()
+
+
+def test_a_server_that_does_not_answer_is_asked_once(sources: Make) -> None:
+    found = sources()
+    for name in ("one.pt", "two.pt"):
+        with pytest.raises(SourceError, match="not served in"):
+            found.fetch(f"http://127.0.0.1:9/{name}")
+    assert len(found.urls.down) == 1
+
+
+def test_offline_nothing_is_asked(url: str, server: LocalHub, sources: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(SourceError, match="HF_HUB_OFFLINE is set"):
+        sources().fetch(url)
+    assert not server.requests
+
+
+def test_a_full_disk_is_told(url: str, sources: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(SourceError, match="No space left on device"):
+        sources().fetch(url)
+
+
+@pytest.mark.parametrize("written", ["https://", "https://host", "http://example.com/x.pt"])
+def test_a_url_that_is_none_is_a_problem_of_the_recipe(written: str, zoo: Zoo, recipe_file: Write) -> None:
+    assert urls.problem(written)
+    ended = zoo("check", recipe_file(recipe_file().read_text() + f"weights: {written}\n"))
+    assert (ended.code, len(ended.lines)) == (2, 1)
+
+
+def test_a_mirror_gives_by_content_what_is_locked(url: str, server: LocalHub, sources: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "mirror" / "deep"
+    folder.mkdir(parents=True)
+    (folder / "under another name").write_bytes(DATA)
+    (folder / "weights.pt").write_bytes(b"x" * len(DATA))
+    found = sources(pinned(url, sha256=SHA, size=len(DATA)), tmp_path / "mirror")
+    assert found.missing(url, "weights") == 0
+    assert found.fetch(url).path == folder / "under another name"
+    assert not server.requests
+    unknown = sources(mirror=tmp_path / "mirror")
+    assert unknown.missing(url, "weights") == len(DATA)
+    assert unknown.fetch(url).path.parent.name == "downloads"
+
+
+def test_a_mirror_gives_the_files_of_a_repository_too(server: LocalHub, sources: Make, tmp_path: Path) -> None:
+    files = {"config.json": b"{}", "model.safetensors": b"weights"}
+    commit = server.add("models", "someone/mirrored", files)
+    (tmp_path / "mirror").mkdir()
+    for number, content in enumerate(files.values()):
+        (tmp_path / "mirror" / str(number)).write_bytes(content)
+    pins = {name: FilePin(sha256=hashlib.sha256(content).hexdigest()) for name, content in files.items()}
+    pin = Pin(revision=commit, files=pins, wants={"weights": tuple(files)})
+    found = sources({"hub:someone/mirrored": pin}, tmp_path / "mirror")
+    found.hub.endpoint = "http://127.0.0.1:9"
+    fetched = found.fetch("hub:someone/mirrored")
+    assert (fetched.path / "model.safetensors").read_bytes() == b"weights"
+    assert fetched.locked
+
+
+def test_a_mirror_that_is_not_there_is_told(zoo: Zoo) -> None:
+    ended = zoo("reproduce", "akamaster-resnet20-cifar10", "--mirror", "nowhere")
+    assert ended.code == 4
+    assert "nowhere: the mirror is no folder" in ended.err
+
+
+def test_every_server_is_named_in_the_committed_lock_and_prefixes_are_those_of_the_names() -> None:
+    pins = {source: pin for source, pin in read_lock().pins.items() if source.startswith("https://")}
+    assert len([source for source in pins if "torchdistill/releases" in source]) == 17
+    for source, pin in pins.items():
+        for name, file in pin.files.items():
+            assert source.endswith(f"/{name}")
+            assert (file.sha256_prefix or str(file.sha256)[:8]) in name
+
+
+def test_another_lock_keeps_what_is_on_no_hub(tmp_path: Path) -> None:
+    own = read_lock(tmp_path / "own.lock").pins
+    assert {source for source in own if source.startswith("hub:")} == set()
+    assert own.keys() == {source for source in read_lock().pins if not source.startswith("hub:")}
+
+
+def test_urls_are_locked_and_fetched_by_name(
+    url: str, zoo: Zoo, recipe_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = recipe_file(recipe_file().read_text() + f"weights: {url}\n")
+    monkeypatch.setenv("ZOO_LOCK", str(tmp_path / "own.lock"))
+    fetched = zoo("fetch", path)
+    assert (fetched.code, "first use" in fetched.out) == (0, True), fetched.err
+    assert f"+ {url} weights.pt sha256 {SHA} size {len(DATA)}" in zoo("lock", "--update", path).out
+    shown = zoo("lock", path).out.splitlines()
+    assert any(url in line and line.rstrip().endswith("lock") for line in shown)
+    checked = Builder(sources=Sources(lock=read_lock(tmp_path / "own.lock")))
+    assert not [said for said in prefetch.unlocked([], checked) if "is in the lock" not in said]
+
+
+STATE = {"layer.weight": torch.ones(2, 3), "layer.bias": torch.zeros(2)}
+LAYOUTS = {
+    "a state dict": STATE,
+    "at model": {"model": STATE, "epoch": 3, "args": Namespace(lr=0.1, name="x"), "best_value": 91.9},
+    "at state_dict": {"state_dict": STATE, "best_prec1": torch.tensor(91.8)},
+    "of DataParallel": {f"module.{name}": value for name, value in STATE.items()},
+    "of both": {"state_dict": {f"module.{name}": value for name, value in STATE.items()}},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_checkpoint_is_read_whatever_its_layout(layout: str, tmp_path: Path) -> None:
+    torch.save(LAYOUTS[layout], tmp_path / "x.pt")
+    found = checkpoint.read(tmp_path / "x.pt")
+    assert found.keys() == STATE.keys()
+    assert all(torch.equal(value, STATE[name]) for name, value in found.items())
+
+
+class Command:
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return Path.touch, (Path("executed"),)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    "value", [Command(), {"args": Command(), "model": STATE}, Namespace(run=Command()), 7, {"a": 1}]
+)
+def test_nothing_else_is_unpickled(value: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save(value, tmp_path / "x.pt")
+    with pytest.raises(UsageError):
+        checkpoint.read(tmp_path / "x.pt")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_checkpoint_of_another_architecture_is_told_by_three_tensors(zoo: Zoo, tmp_path: Path) -> None:
+    torch.save({"model": {f"features.{i}.weight": torch.ones(1) for i in range(9)}}, tmp_path / "x.pt")
+    ended = zoo("evaluate", tmp_path / "x.pt", "--as", "digits-resnet8")
+    assert ended.code == 2
+    assert (
+        "x.pt: the weights do not fit the model: missing conv1.weight; missing bn1.weight; missing bn1.bias (and"
+        in (ended.err)
+    )
+
+
+def test_weights_of_before_2018_lack_a_counter(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.BatchNorm2d(2))
+    old = {name: value + 1 for name, value in model.state_dict().items() if "num_batches" not in name}
+    torch.save(old, tmp_path / "x.pt")
+    checkpoint.load_into(model, tmp_path / "x.pt")
+    assert torch.equal(model.state_dict()["0.weight"], torch.full((2,), 2.0))
+
+
+def test_a_part_starts_from_the_part_of_a_checkpoint(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:
+    """The starter's ResNet-14 gives its first stage to a deeper one; what is trained goes on from there."""
+    given = load_file(ROOT / "zoo" / "starter" / "digits-resnet14.safetensors")
+    model = "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}"
+    deeper = "{use: cifar_resnet, depth: 14, width: 16, num_classes: 10, in_channels: 1}"
+    call = (
+        f"{{use: pretrained, model: {deeper}, weights: embedded:digits-resnet14.safetensors, part: layer1, of: layer1}}"
+    )
+    stage = "    trainable: [fc]\n    clip_norm: 1.0\n"
+    path = recipe_file(recipe_file().read_text(), (model, call), ("    clip_norm: 1.0\n", stage))
+    assert zoo("check", path).code == 0
+    ended = zoo("train", path, "--out", "run")
+    assert ended.code == 0, ended.err
+    trained: dict[str, Tensor] = load_file(tmp_path / "run" / "model.safetensors")
+    assert torch.equal(trained["layer1.0.conv1.weight"], given["layer1.0.conv1.weight"])
+    assert not torch.equal(trained["layer2.0.conv1.weight"], given["layer2.0.conv1.weight"])
+    for written in ("of: layer9", "part: layer2, of: layer1"):
+        wrong = recipe_file(path.read_text(), ("part: layer1, of: layer1", written), name="wrong.yaml")
+        ended = zoo("train", wrong)
+        assert ended.code == 2, ended.err
+        shutil.rmtree(tmp_path / "home", ignore_errors=True)
