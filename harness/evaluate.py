@@ -93,8 +93,10 @@ class Running:
     progress: Callable[[int, int], None] = lambda done, total: None
 
     def outputs(self, split: Split) -> Tensor:
-        """The model's logits `(N, C)` on all rows of a split."""
-        return torch.cat(self._swept(split, lambda logits, batch: logits.cpu()))
+        """The model's logits `(N, C)` on all rows of a split; raises UsageError where they do not fit the task."""
+        found = torch.cat(self._swept(split, lambda logits, batch: logits.cpu()))
+        self.task.check(found, split.labels)
+        return found
 
     def confusion(self, split: Split) -> Array:
         """How many pixels of each class i of an image are predicted as each class j, `(N, C, C)`, int32.

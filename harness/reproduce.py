@@ -43,6 +43,11 @@ def verify(entry: Entry, mode: Mode, setup: Setup, *, seeds: list[int] | None = 
 def _verify(entry: Entry, mode: Mode, setup: Setup, seeds: list[int] | None) -> Outcome:
     claims = [claim for claim in entry.recipe.claims if claim.of == mode]
     study = Study(entry, setup)
+    if mode == "weights" and study.recipe.weights is None:
+        shown = tuple(
+            not_run(claim, "there are no published weights; --train trains it") for claim in study.recipe.claims
+        )
+        return Outcome(entry=entry, verdict="not-run", judgements=shown)
     if mode == "weights":
         runs = [study.weights()]
     else:

@@ -25,7 +25,7 @@ from zoo.build import Builder, named_sources
 from zoo.catalogue import Entry
 from zoo.config import Call
 from zoo.digest import sha256
-from zoo.errors import IntegrityError, MissingError, RecipeError, UsageError
+from zoo.errors import IntegrityError, MissingError, RecipeError, UsageError, did_you_mean
 from zoo.hub import SCHEME
 from zoo.recipe import Recipe, Teacher
 from zoo.sources import DATA, Fetched, Sources
@@ -208,10 +208,10 @@ class Study:
         """What each stage trains on; raises RecipeError where its task has no such split."""
         found = []
         for stage, task in zip(self.recipe.stages, self.stage_tasks, strict=True):
-            try:
-                found.append(task.load(stage.split))
-            except UsageError as error:
-                raise RecipeError.at(stage.marks.get("split", stage.optimizer.mark), str(error)) from None
+            if stage.split not in task.splits:
+                said = f"{task.name} has no split {stage.split!r}{did_you_mean(stage.split, list(task.splits))}"
+                raise RecipeError.at(stage.marks.get("split", stage.optimizer.mark), said)
+            found.append(task.load(stage.split))
         return tuple(found)
 
     def run(self, seed: int, folder: Path, progress: Step = lambda done, total: None) -> Run:

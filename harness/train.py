@@ -9,6 +9,7 @@ import copy
 import math
 from typing import Any
 
+import torch
 from accelerate.utils import broadcast_object_list, gather_object, set_seed
 from torch import Tensor, nn
 
@@ -16,6 +17,7 @@ from harness.environment import environment
 from harness.evaluate import evaluate
 from harness.gradients import gradients
 from harness.log import Log
+from harness.observation import observe
 from harness.run import LOG, Run
 from harness.stage import ActiveStage
 from harness.state import State, rng_state, set_rng_state
@@ -124,8 +126,19 @@ def _selected(run: Run, stage: Stage) -> tuple[str, tuple[str, ...]]:
 
 
 def _rehearse(run: Run, student: nn.Module) -> None:
-    """Make the later stages once, of copies: what is wrong with the last is told before the first is trained."""
+    """Make the later stages once, of copies: what is wrong with the last is told before the first is trained.
+
+    The student is shown two rows of what it is scored on, and must have as many outputs as its labels need.
+    """
     before = rng_state(run.device)
+    scored = run.task.load(run.task.scored[0])
+    with torch.no_grad():
+        two = scored.batch(range(min(2, len(scored))), run.device)
+        logits = observe(copy.deepcopy(student).eval(), two.inputs).logits
+    labels = [scored.labels] if run.task.kind != "segmentation" else []
+    own = [s for s, stage in zip(run.splits, run.recipe.stages, strict=True) if stage.task is None]
+    for found in [*labels, *(split.labels for split in own if labels)]:
+        run.task.check(logits, found)
     for number in range(1, len(run.recipe.stages)):
         _made(run, number, copy.deepcopy(student))
     set_rng_state(before, run.device)

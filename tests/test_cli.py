@@ -229,3 +229,53 @@ def test_the_installed_program_works_where_no_checkout_is(tmp_path: Path) -> Non
     done = subprocess.run(command, cwd=tmp_path, env=env, check=True, capture_output=True, text=True)
     (record,) = json.loads(done.stdout)["entries"][0]["records"]
     assert Path(record).is_relative_to(tmp_path / "data" / "zoo" / "runs")
+
+
+def test_an_entry_without_published_weights_is_not_run_and_hides_nothing(zoo: Zoo) -> None:
+    ended = zoo("verify", "minilm-l6-mrpc", "--json")
+    (entry,) = json.loads(ended.out)["entries"]
+    assert (ended.code, entry["verdict"], entry["error"]) == (3, "not-run", None)
+    assert {claim["why"] for claim in entry["claims"]} == {"there are no published weights; --train trains it"}
+    assert "minilm-l6-mrpc" in zoo("verify", "minilm-l6-mrpc").out
+
+
+def test_a_lock_that_is_not_there_is_told(zoo: Zoo) -> None:
+    ended = zoo("check", "digits-resnet8", "--lock", "configs/zoo.lokc")
+    assert (ended.code, len(ended.lines)) == (0, 1)
+    assert "configs/zoo.lokc: no such lock yet: what is first seen is trusted" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"sources": {"hub:a/b": {"files": {"x": {"size": "x"}}}}}', "x: size cannot be 'x'"),
+        ('{"sources": {"hub:a/b": {"files": {"x": {"sha256": 7}}}}}', "x: sha256 cannot be 7"),
+        ('{"schema": 9, "sources": {}}', "its schema is 9, known is 1"),
+        ('{"endpoints": []}', "this is no lock"),
+        ("[", "the lock cannot be read"),
+    ],
+)
+def test_a_damaged_lock_is_told(content: str, message: str, zoo: Zoo, tmp_path: Path) -> None:
+    (tmp_path / "own.lock").write_text(content)
+    ended = zoo("check", "digits-resnet8", "--lock", "own.lock")
+    assert (ended.code, len(ended.lines)) == (5, 1)
+    assert message in ended.err
+
+
+def test_a_lock_is_checked_as_a_whole(zoo: Zoo) -> None:
+    assert zoo("lock", "--check").out.rstrip().endswith("zoo.lock: ok")
+    for words in (["digits-resnet8"], ["--suite", "starter"], ["--update"]):
+        assert zoo("lock", "--check", *words).code == 2
+    assert len(zoo("lock").out.splitlines()) > 40
+
+
+def test_a_run_of_texts_evaluated_as_images_is_told(zoo: Zoo) -> None:
+    assert zoo("train", "entail-bert-l2h32", "--out", "run").code == 0
+    ended = zoo("evaluate", "run", "--as", "digits-resnet8")
+    assert (ended.code, len(ended.lines)) == (2, 1)
+
+
+def test_a_file_that_is_no_recipe_is_not_told_as_a_whole(zoo: Zoo, recipe_file: Write) -> None:
+    ended = zoo("check", recipe_file("text " * 9_000))
+    assert ended.code == 2
+    assert len(ended.err) < 400

@@ -316,6 +316,10 @@ def _not_to_be_built(builder: Builder, recipe: Recipe) -> Iterator[Problem]:
         for model in models:
             if "." not in model.use and not _holds_source(model.args):  # of others nobody knows what they do
                 yield from _refused(builder, model, "model")
+    given = {"tokenizer": None} if recipe.tokenizer is not None else {}
+    for task in (recipe.task, *(stage.task for stage in recipe.stages if stage.task is not None)):
+        if "." not in task.use:  # they read nothing until they are asked for a split
+            yield from _refused(builder, task, "task", **given)
     for stage in recipe.stages:
         for term in stage.criterion.values():
             yield from _refused(builder, term.loss, "loss")
@@ -334,11 +338,13 @@ def _holds_source(value: Any) -> bool:
     return is_source(value)
 
 
-def _refused(builder: Builder, call: Call, slot: str, *args: Any) -> Iterator[Problem]:
+def _refused(builder: Builder, call: Call, slot: str, *args: Any, **given: Any) -> Iterator[Problem]:
     try:
-        builder.build(call, slot, *args)
+        builder.build(call, slot, *args, **given)
     except RecipeError as error:  # a model that computes as it is built says that it cannot without memory
         yield from (problem for problem in error.problems if "meta" not in problem.message)
+    except UsageError as error:
+        yield Problem(call.mark, str(error))
 
 
 def _unused(stages: tuple[Stage, ...]) -> Iterator[Problem]:

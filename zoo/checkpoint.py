@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from zoo.errors import UsageError, first_line
+from zoo.errors import UsageError
 
 CHECKPOINT = ("model", "state_dict")
 """Where a checkpoint keeps the state dict."""
@@ -38,7 +38,9 @@ def read(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise UsageError(f"{path}: these weights cannot be read: {error}") from None
     except Exception as error:  # torch raises pickle's own errors for what is no tensor
-        raise UsageError(f"{path}: not a file of tensors only: {first_line(error)}") from None
+        raise UsageError(
+            f"{path}: not a file of tensors only, and nothing else is read ({type(error).__name__})"
+        ) from None
     state = next((found[key] for key in CHECKPOINT if key in found), found) if isinstance(found, Mapping) else found
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UsageError(f"{path}: not a state dict of tensors, nor a checkpoint with one at {' or '.join(CHECKPOINT)}")

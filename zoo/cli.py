@@ -327,7 +327,7 @@ def evaluate(
     path: Annotated[
         Path,
         typer.Argument(
-            help="Weights (.safetensors, .pt, a folder of `zoo train`) or predictions (.npz, .csv, .jsonl)."
+            help="Weights (.safetensors, .pt, a folder of `zoo train`) or predictions (.npz, .csv, .tsv, .jsonl)."
         ),
     ],
     entry: Annotated[str, typer.Option("--as", metavar="ENTRY", help="The entry whose task and model are used.")],
@@ -421,7 +421,7 @@ def fetch(
     ]
     if as_json:
         printing.print_json({"fetched": rows, "errors": [str(error) for error in errors]})
-    else:
+    elif rows:
         table = [[r["source"], r["want"], (r["revision"] or "")[:12], r["files"], r["pinned"]] for r in rows]
         print(tabulate(table, headers=["source", "for", "revision", "files", "pinned by"], disable_numparse=True))
     for said in dict.fromkeys(map(str, errors)):
@@ -448,16 +448,18 @@ def lock_sources(
     from zoo import prefetch
     from zoo.lock import difference, write_lock
 
-    if stale and (patterns or suite):
-        raise UsageError("--check is of all entries: a lock may name nothing else")
+    if stale and (patterns or suite or update):
+        raise UsageError("--check is of all entries and writes nothing: a lock may name no other source")
     given = Given(trust, lock, anew=update)
-    chosen = _chosen(patterns, suite, everything or stale, given)
+    chosen = _chosen(patterns, suite, everything or stale or not (patterns or suite or update), given)
     builder = _builder(chosen, given)
     if stale:
         problems = prefetch.unlocked(chosen, builder)
         printing.print_json({"problems": problems}) if as_json else [
             print(problem, file=sys.stderr) for problem in problems
         ]
+        if not problems and not as_json:
+            print(f"{builder.sources.lock.path}: ok")
         raise typer.Exit(1 if problems else 0)
     if update:
         before, after = prefetch.relock(chosen, builder)
@@ -650,7 +652,7 @@ def _published(name: str, given: Given) -> catalogue.Entry:
     """The recipe in a repository of the Hub, at the commit that is pinned; what it calls `hub:.` is that repository."""
     from zoo.prefetch import PUBLISHED
 
-    sources, source = _builder([], replace(given, trust=None)).sources, f"hub:{name}"
+    sources, source = _builder([], replace(given, trust=None), tell=False).sources, f"hub:{name}"
     if given.anew:
         from zoo.hub import Repository
 
@@ -672,7 +674,7 @@ def _readable(entries: list[catalogue.Entry]) -> tuple[list[catalogue.Entry], li
     return readable, broken
 
 
-def _builder(entries: Iterable[catalogue.Entry], given: Given) -> Any:
+def _builder(entries: Iterable[catalogue.Entry], given: Given, *, tell: bool = True) -> Any:
     from zoo.build import Builder
     from zoo.lock import read_lock
     from zoo.mirror import Mirror
@@ -681,6 +683,8 @@ def _builder(entries: Iterable[catalogue.Entry], given: Given) -> Any:
 
     if given.trust:  # a trusted module usually lies beside the user's recipe
         sys.path[:0] = dict.fromkeys([*(str(e.path.parent.resolve()) for e in entries), str(Path.cwd())])
+    if tell and given.lock is not None and not given.lock.exists() and not given.anew:
+        say(f"{given.lock}: no such lock yet: what is first seen is trusted; `zoo lock --update` writes it")
     mirror = Mirror(given.mirror) if given.mirror else None
     sources = Sources(lock=read_lock(given.lock), mirror=mirror, data=given.folders(), say=say)
     return Builder(frozenset(given.trust or []), sources)

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
+MAX_SHOWN = 60
 MAX_DIGITS = 400
 _INT = re.compile(r"[-+]?[0-9][0-9_]*")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -271,5 +272,6 @@ class _Reader:
 
     def describe(self, node: Node) -> str:
         if isinstance(node, ScalarNode):
-            return f"{node.value!r}" if node.value else "empty"
+            shown = node.value if len(node.value) <= MAX_SHOWN else f"{node.value[:MAX_SHOWN]}..."
+            return f"{shown!r}" if node.value else "empty"
         return "a list" if isinstance(node, SequenceNode) else "a mapping"

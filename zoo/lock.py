@@ -193,6 +193,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise IntegrityError(f"{path}: the lock cannot be read: {error}") from None
     if not isinstance(data, dict) or not isinstance(data.get("sources", data.get("endpoints")), dict):
         raise IntegrityError(f"{path}: this is no lock: it has neither 'sources' nor 'endpoints'")
+    if data.get("schema", SCHEMA) != SCHEMA:
+        raise IntegrityError(f"{path}: its schema is {data['schema']!r}, known is {SCHEMA}")
     return {"sources": {}, "endpoints": {}, **data}
 
 
@@ -209,6 +211,10 @@ def _pins(data: Mapping[str, Any], path: Path) -> dict[str, Pin]:
 
 def _pin(entry: Mapping[str, Any]) -> Pin:
     files = {name: FilePin(**file) for name, file in entry.get("files", {}).items()}
+    for name, file in files.items():
+        for key, value in _file_data(file).items():
+            if not isinstance(value, int if key == "size" else str):
+                raise TypeError(f"{name}: {key} cannot be {value!r}")
     wants = {want: tuple(names) for want, names in entry.get("wants", {}).items()}
     return Pin(revision=entry.get("revision"), files=files, wants=wants)
 

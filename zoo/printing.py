@@ -38,6 +38,7 @@ def claim_data(claim: Claim) -> dict[str, Any]:
         "metric",
         "value",
         "decimals",
+        "n",
         "precision",
         "selection",
         "sigma",

@@ -87,11 +87,17 @@ class Task:
     loaded: dict[str, Split] = field(default_factory=dict, compare=False, repr=False)
 
     def load(self, split: str) -> Split:
-        """The split of that name, read at the first call. Raises UsageError for a name that is not in `splits`."""
+        """The split of that name, read at the first call.
+
+        Raises UsageError for a name that is not in `splits`, and for a split without rows.
+        """
         if split not in self.splits:
             raise UsageError(f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}")
         if split not in self.loaded:
-            self.loaded[split] = self.splits[split]()
+            found = self.splits[split]()
+            if not len(found):
+                raise UsageError(f"{self.name}: the split {split!r} has no rows")
+            self.loaded[split] = found
         return self.loaded[split]
 
     @property
@@ -99,6 +105,15 @@ class Task:
         """The names of the classes: `label_names`, else those that the data which were loaded declare."""
         declared = (getattr(split, "classes", ()) for split in self.loaded.values())
         return self.label_names or next(filter(None, declared), ())
+
+    def check(self, logits: Tensor, labels: Tensor) -> None:
+        """Raise UsageError for logits `(B, C)` that have not as many outputs as the task, or its labels, need."""
+        outputs = logits.shape[1] if logits.dim() > 1 else 1
+        expected = {"regression": 1, "multilabel": labels.shape[-1]}.get(self.kind, len(self.class_names) or outputs)
+        if outputs != expected:
+            raise UsageError(f"the model has {outputs} outputs, {self.name} needs {expected}")
+        if self.kind == "classification" and len(labels) and int(labels.max()) >= outputs:
+            raise UsageError(f"the model has {outputs} outputs, and {self.name} a label {int(labels.max())}")
 
     def predict(self, logits: Tensor) -> Tensor:
         """Predictions `(N,)` from logits `(N, C)`: the largest class, or the one value of a regression.

@@ -1,7 +1,9 @@
 """Tables of examples, read by the library `datasets`: what a data set's own card says of columns and labels is kept."""
 
+import csv
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -9,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import pandas as pd
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from zoo.errors import SourceError, UsageError, did_you_mean, first_line
 from zoo.sources import Fetched
 
 CARD = "README.md"
+datasets.utils.logging.set_verbosity(datasets.utils.logging.CRITICAL)  # it tells of a bad file beside raising
 READERS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 
 
@@ -95,18 +97,41 @@ def read_file(path: Path) -> Table:
     if reader is None:
         raise UsageError(f"{path}: data end with {', '.join(READERS)}, not {path.suffix!r}")
     if not path.is_file():
-        raise SourceError(f"{path}: no such file")
+        raise SourceError(f"{path.absolute()}: no such file")
     with tempfile.TemporaryDirectory() as cache:
         try:
-            if reader == "csv":  # a text such as "None", "NA" or "2020" is a text
-                separator = "\t" if path.suffix == ".tsv" else ","
-                rows = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
-                return Table({str(name): rows[name].tolist() for name in rows}, {})
+            if reader == "csv":
+                return _separated(path, "\t" if path.suffix == ".tsv" else ",")
             return _table(
                 datasets.load_dataset(reader, data_files=str(path), split="train", streaming=True, cache_dir=cache)
             )
+        except UnicodeDecodeError:
+            raise SourceError(f"{path}: is not in UTF-8; save it so") from None
+        except SourceError:
+            raise
         except Exception as error:  # readers of every format raise errors of their own
             raise _unreadable(path, error) from error
+
+
+def _separated(path: Path, separator: str) -> Table:
+    """Rows of texts, whatever they look like: "NA" and "2020" are texts. Raises SourceError, naming the line."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, delimiter=separator, strict=True)
+        header = next(rows, [])
+        columns: dict[str, list[Any]] = {name: [] for name in header}
+        if len(columns) < len(header) or not header:
+            twice = [name for name, count in Counter(header).items() if count > 1]
+            raise SourceError(f"{path}: {f'two columns are called {twice[0]!r}' if twice else 'there is no header'}")
+        try:
+            for row in rows:
+                if row and len(row) != len(header):
+                    message = f"{len(row)} fields, the header has {len(header)}; quote a text that holds {separator!r}"
+                    raise SourceError(f"{path}: line {rows.line_num}: {message}")
+                for name, value in zip(header, row, strict=False):
+                    columns[name].append(value)
+        except csv.Error as error:
+            raise SourceError(f"{path}: line {rows.line_num}: {error}") from None
+    return Table(columns, {})
 
 
 def _table(rows: Any) -> Table:

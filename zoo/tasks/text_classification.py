@@ -41,14 +41,8 @@ def text_classification(
     those that the data set declares. `splits` are those of a repository, `scored` the ones with public labels.
     """
     columns = (text,) if isinstance(text, str) else tuple(text)
-    if len(columns) not in (1, 2):
-        raise UsageError(f"text names one column or two, not {len(columns)}")
-    if kind not in METRICS:
-        raise UsageError(f"kind cannot be {kind!r}{did_you_mean(kind, list(METRICS))}")
     names = tuple(data) if isinstance(data, Mapping) else tuple(splits)
-    for split in scored:
-        if split not in names:
-            raise UsageError(f"scored: there is no split {split!r}{did_you_mean(split, list(names))}")
+    _check(columns, kind, data, names, scored)
 
     want = "data" if config is None else f"data/{config}"
 
@@ -60,8 +54,12 @@ def text_classification(
     def load(split: str) -> Split:
         read = table(split)
         known = tuple(classes) or read.classes.get(label, ())
-        labels = _labels(read.column(label), known, kind)
-        return TextSplit(read.texts(columns), labels, tokenizer=tokenizer, max_length=max_length, classes=known)
+        where = data[split].name if isinstance(data, Mapping) else f"{data.name}, {split}"
+        try:
+            texts, labels = read.texts(columns), _labels(read.column(label), known, kind)
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from None
+        return TextSplit(texts, labels, tokenizer=tokenizer, max_length=max_length, classes=known)
 
     return Task(
         name="text_classification",
@@ -72,6 +70,20 @@ def text_classification(
         label_names=tuple(classes),
         sources=() if isinstance(data, Mapping) else ((data, want),),
     )
+
+
+def _check(columns: Sequence[str], kind: str, data: Any, names: Sequence[str], scored: Sequence[str]) -> None:
+    """Raise UsageError for arguments that say nothing of a task."""
+    if len(columns) not in (1, 2):
+        raise UsageError(f"text names one column or two, not {len(columns)}")
+    if kind not in METRICS:
+        raise UsageError(f"kind cannot be {kind!r}{did_you_mean(kind, list(METRICS))}")
+    for name, source in data.items() if isinstance(data, Mapping) else [("data", data)]:
+        if not isinstance(source, Source):
+            raise UsageError(f"{name}: {source!r} is no source; write file:{source} for a file of yours")
+    for split in scored:
+        if split not in names:
+            raise UsageError(f"scored: there is no split {split!r}{did_you_mean(split, list(names))}")
 
 
 def _labels(column: list[Any], classes: tuple[str, ...], kind: Kind) -> Tensor:

@@ -1,0 +1,210 @@
+"""The vision entries: each built, loaded from a checkpoint as it was published, evaluated, trained, judged; no network.
+
+Data are tiny folders and a Hub on loopback; the checkpoints, at the URLs that the recipes name, come from a mirror.
+"""
+
+import hashlib
+import json
+import re
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, Ended, Zoo
+from hub import LocalHub
+from huggingface_hub import constants
+from torch import nn
+from torchvision.models import mobilenet_v3_large, resnet34
+from torchvision.models.segmentation import deeplabv3_resnet50, deeplabv3_resnet101
+from vision_data import cifar_files, coco_folder, image_folders, voc_folder
+
+from harness.record import read_record
+from zoo import catalogue
+from zoo.build import Builder
+from zoo.catalogue import Entry
+from zoo.weights import architecture
+
+SUITES = ("cifar10", "cifar100", "ilsvrc2012", "coco2017", "pascal_voc2012")
+ENTRIES = catalogue.select(list(SUITES))
+FACTS = ROOT.parent / "shared" / "reference" / "cifar_state_dicts.json"
+SMALLER = [  # the recipes on data that fit a test: fewer epochs and classes, smaller images
+    (r"epochs: \d+", "epochs: 2"),
+    (r"milestones: \[[^]]*\]", "milestones: [1]"),
+    (r"  classes: 1000", "  classes: 3"),
+    (r"size: 224", "size: 48"),
+    (r"size: 256", "size: 56"),
+    (r"min_size: (260|256|520|513|56)", "min_size: 48"),
+    (r"max_size: \d+", "max_size: 56"),
+    (r"size: (480|513)\}", "size: 40}"),
+]
+
+
+def test_there_are_seventeen_named_as_their_release_assets() -> None:
+    assert len(ENTRIES) == 17
+    assert {entry.suite: len(catalogue.select([], [entry.suite])) for entry in ENTRIES} == {
+        "cifar10": 9, "cifar100": 4, "ilsvrc2012": 1, "coco2017": 1, "pascal_voc2012": 2,
+    }  # fmt: skip
+    for entry in ENTRIES:
+        assert str(entry.recipe.weights).endswith(f"/{entry.name}.pt")
+        assert 25 <= len(entry.path.read_text().splitlines()) <= 61
+
+
+def test_all_are_checked(zoo: Zoo) -> None:
+    ended = zoo("check", *(word for suite in SUITES for word in ("--suite", suite)))
+    assert (ended.code, len(ended.out.splitlines())) == (0, 17)
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[LocalHub]:
+    with LocalHub() as server:
+        server.add("datasets", "uoft-cs/cifar10", cifar_files("plain_text", "label", 10, 4))
+        server.add("datasets", "uoft-cs/cifar100", cifar_files("cifar100", "fine_label", 100, 4))
+        yield server
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    image_folders(root / "ilsvrc2012")
+    voc_folder(root / "pascal_voc2012")
+    coco_folder(root / "coco2017")
+    return root
+
+
+def published(entry: Entry) -> dict[str, Any]:
+    """A checkpoint as torchdistill writes it, with random weights of the published names and shapes."""
+    with torch.device("cpu"):
+        torch.manual_seed(0)
+        model: nn.Module = Builder().build(architecture(entry.recipe.model), "model")
+    return {"model": model.state_dict(), "best_value": 1.0, "args": Namespace(config="x", lr=0.1), "optimizer": {}}
+
+
+def at_torchvision() -> Mapping[str, nn.Module]:
+    return {
+        "resnet34-b627a593.pth": resnet34(),
+        "mobilenet_v3_large-8738ca79.pth": mobilenet_v3_large(),
+        "deeplabv3_resnet50_coco-cd0a2569.pth": deeplabv3_resnet50(
+            num_classes=21, aux_loss=True, weights_backbone=None
+        ),
+        "deeplabv3_resnet101_coco-586e9e4e.pth": deeplabv3_resnet101(
+            num_classes=21, aux_loss=True, weights_backbone=None
+        ),
+    }
+
+
+@pytest.fixture
+def vision(zoo: Zoo, hub: LocalHub, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Zoo:
+    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("ZOO_DATA", str(data))
+    monkeypatch.setenv("ZOO_LOCK", str(tmp_path / "zoo.lock"))
+    monkeypatch.setenv("ZOO_MIRROR", str(tmp_path / "mirror"))
+    (tmp_path / "mirror").mkdir()
+    return zoo
+
+
+def prepare(entry: Entry, tmp_path: Path) -> Path:
+    """The entry's recipe, made smaller; its checkpoints in the mirror and locked."""
+    text = entry.path.read_text(encoding="utf-8")
+    for pattern, replacement in SMALLER:
+        text = re.sub(pattern, replacement, text)
+    sources: dict[str, Any] = {}
+    urls = sorted(set(re.findall(r"https://\S+\.pth?\b", text)))
+    for number, url in enumerate(urls):
+        name = url.rpartition("/")[2]
+        path = tmp_path / "mirror" / f"file {number}"
+        theirs = "download.pytorch.org" in url
+        torch.save(at_torchvision(name).state_dict() if theirs else published(entry), path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        sources[url] = {"files": {name: {"sha256": digest}}}
+    (tmp_path / "zoo.lock").write_text(json.dumps({"schema": 1, "sources": sources}))
+    path = tmp_path / f"{entry.name}.yaml"
+    path.write_text(text)
+    return path
+
+
+def found(ended: Ended) -> dict[str, Any]:
+    (entry,) = json.loads(ended.out)["entries"]
+    assert entry["error"] is None, ended.err
+    return entry  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_an_entry_is_evaluated_trained_two_steps_and_judged(entry: Entry, vision: Zoo, tmp_path: Path) -> None:
+    path = prepare(entry, tmp_path)
+    if FACTS.exists() and entry.suite.startswith("cifar"):
+        fact = json.loads(FACTS.read_text())[entry.name.partition("-")[2]]["state_dict"]
+        own = {name: list(value.shape) for name, value in published(entry)["model"].items()}
+        classes = {"cifar10": 10, "cifar100": 100}[entry.suite]
+        last = "classifier" if "densenet" in entry.name else "fc"
+        assert own == {
+            name: [classes, *shape[1:]] if name.startswith(f"{last}.") else shape for name, shape in fact.items()
+        }
+    evaluated = found(vision("reproduce", path, "--json", "--device", "cpu"))
+    record = read_record(Path(evaluated["records"][0]))
+    assert record.weights == record.identity.sources["files"][entry.recipe.weights]
+    assert set(record.results[0].metrics) == (
+        {"mean_iou", "pixel_accuracy"} if "2012-deeplab" in entry.name or "coco" in entry.name
+        else {"accuracy", "top5_accuracy"}
+    )  # fmt: skip
+    verdicts = {claim["of"]: claim["verdict"] for claim in evaluated["claims"]}
+    assert verdicts == {"weights": "not-compared", "retrain": "not-run"}
+    assert "examples, claimed on" in json.dumps(evaluated)
+    trained = found(vision("reproduce", path, "--train", "--seeds", "1", "--json", "--device", "cpu"))
+    folder = Path(trained["records"][0]).parent
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    steps = [line["losses"] for line in lines if "losses" in line]
+    assert len(steps) >= 2
+    assert all(np.isfinite(value) for losses in steps for value in losses.values())
+    results = read_record(folder / "record.json").results
+    assert {result.selection for result in results} == {"best", "last"}
+    if "coco" in entry.name:
+        assert [set(losses) - {"total"} for losses in (steps[0], steps[-1])] == [{"translation"}, {"ce", "translation"}]
+    if "ilsvrc" in entry.name:
+        assert set(steps[0]) == {"ce", "review", "total"}
+
+
+def test_data_that_everyone_must_get_are_missed_by_name_and_not_run_by_suite(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (entry,) = catalogue.select(["ilsvrc2012"])
+    (tmp_path / "mirror").mkdir()
+    prepare(entry, tmp_path)
+    monkeypatch.setenv("ZOO_LOCK", str(tmp_path / "zoo.lock"))
+    monkeypatch.setenv("ZOO_MIRROR", str(tmp_path / "mirror"))
+    monkeypatch.delenv("ZOO_DATA", raising=False)
+    for words, code in (([entry.name], 4), (["--suite", "ilsvrc2012"], 3), (["ilsvrc2012"], 3)):
+        ended = zoo("verify", *words, "--json")
+        (one,) = json.loads(ended.out)["entries"]
+        assert (ended.code, one["verdict"]) == (code, "not-run")
+        assert "the data set 'ilsvrc2012' is not here: it is a folder that holds val/*/*" in one["error"]
+    assert not list(tmp_path.rglob("record.json"))
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(vision: Zoo, tmp_path: Path) -> None:
+    (entry,) = catalogue.select(["cifar10-resnet20"])
+    path = prepare(entry, tmp_path)
+    path.write_text(path.read_text().replace("depth: 20", "depth: 32"))
+    ended = vision("reproduce", path)
+    assert ended.code == 2
+    assert ended.err.count("missing layer1.3.") == 3
+
+
+def test_other_content_at_a_url_is_refused(vision: Zoo, tmp_path: Path, hub: LocalHub) -> None:
+    hub.plain["cifar10-resnet20.pt"] = b"something else"
+    (entry,) = catalogue.select(["cifar10-resnet20"])
+    path = prepare(entry, tmp_path)
+    url = f"{hub.url}/plain/cifar10-resnet20.pt"
+    path.write_text(path.read_text().replace(str(entry.recipe.weights), url))
+    lock = json.loads((tmp_path / "zoo.lock").read_text())
+    lock["sources"] = {url: {"files": {"cifar10-resnet20.pt": {"sha256": "0" * 64}}}}
+    (tmp_path / "zoo.lock").write_text(json.dumps(lock))
+    ended = vision("reproduce", path)
+    assert (ended.code, "not-run" in ended.out) == (5, True)
+    assert f"expected sha256 {'0' * 64}" in ended.err
