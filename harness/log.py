@@ -37,12 +37,12 @@ class Log:
         if self.file:
             self.file.close()
 
-    def write(self, losses: dict[str, Tensor], rate: float, *, forgiven: bool = False) -> bool:
-        """Log a step's losses over all processes; whether a state is due.
+    def write(self, losses: dict[str, Tensor], rate: float, *, forgiven: bool = False, due: bool = False) -> bool:
+        """Log a step's losses over all processes; whether a state is due, of itself or because one of them says so.
 
         Raises UsageError for a sum that is not finite, unless that is `forgiven`.
         """
-        due = time.monotonic() - self.saved >= self.save_every and self.accelerator.is_main_process
+        due = due or (time.monotonic() - self.saved >= self.save_every and self.accelerator.is_main_process)
         total = losses["total"]
         found = torch.stack([*losses.values(), total.new_tensor(due)])
         *numbers, ask = self.accelerator.reduce(found, "sum").tolist()

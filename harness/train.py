@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from harness.environment import environment
 from harness.evaluate import evaluate
 from harness.gradients import gradients
+from harness.interrupt import Interrupt
 from harness.log import Log
 from harness.observation import observe
 from harness.run import LOG, Run
@@ -58,7 +59,10 @@ def _train(run: Run) -> nn.Module:
         student.load_state_dict(state["student"])
     if state:
         set_rng_state(state["entered"][process], run.device)
-    with Log(run.folder / LOG, state, run.accelerator, save_every=run.options.save_every) as log:
+    with (
+        Interrupt(run.say) as interrupt,
+        Log(run.folder / LOG, state, run.accelerator, save_every=run.options.save_every) as log,
+    ):
         run.progress(log.step, run.steps)
         for number in range(state.get("stage", 0), len(run.recipe.stages)):
             for name, parameter in student.named_parameters():
@@ -68,19 +72,22 @@ def _train(run: Run) -> nn.Module:
                 set_seed(run.seed + 2**16 * process + number)
             if done := state.pop("step", 0):
                 _go_on(run, stage, state)
-            train_stage(run, stage, log, done)
+            train_stage(run, stage, log, done, interrupt)
             _leave(run, stage)
             _save(run, log, stage=number + 1, step=0, entered=_of_all(run), student=student.state_dict())
+            if interrupt.asked and number + 1 < len(run.recipe.stages):
+                raise KeyboardInterrupt
     return student
 
 
-def train_stage(run: Run, stage: ActiveStage, log: Log, done: int) -> None:
-    """Take the steps of a stage from number `done` on, saving a state whenever one is due."""
+def train_stage(run: Run, stage: ActiveStage, log: Log, done: int, interrupt: Interrupt) -> None:
+    """Take the steps of a stage from number `done` on, saving a state whenever one is due, and when interrupted."""
     for step in range(done, stage.steps):
         losses = gradients(run, stage, stage.rows(step))
         scale = stage.scaler.get_scale()
         overflows = stage.scaler.is_enabled() and scale >= 1  # a step to skip, at half the scale next time
-        due = log.write(losses, stage.optimizer.param_groups[0]["lr"], forgiven=overflows)
+        rate = stage.optimizer.param_groups[0]["lr"]
+        due = log.write(losses, rate, forgiven=overflows, due=interrupt.asked)
         run.progress(log.step, run.steps)
         if stage.recipe.clip_norm is not None:
             stage.scaler.unscale_(stage.optimizer)  # the norm is that of the gradients, not of the scaled ones
@@ -97,6 +104,8 @@ def train_stage(run: Run, stage: ActiveStage, log: Log, done: int) -> None:
             _keep_the_best(run, stage, log, epoch)
         if due and step + 1 < stage.steps:
             _save(run, log, stage=stage.number, step=step + 1, rng=_of_all(run), **stage.state_dict())
+            if interrupt.asked:
+                raise KeyboardInterrupt
 
 
 def _keep_the_best(run: Run, stage: ActiveStage, log: Log, epoch: int) -> None:

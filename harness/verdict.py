@@ -148,7 +148,8 @@ def _of_retraining(claim: Claim, measured: Measured) -> tuple[Verdict, str]:
     difference = fmean(measured.values) - claim.value
     margin = MARGIN_OF_RUNS if references > 1 else MARGIN_OF_ONE
     half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * math.sqrt(1 / seeds + 1 / references)
-    seen = f"difference {difference:+.4f} = {difference / sigma:+.2f} sigma, {seeds} runs against {references}"
+    runs = "1 run" if seeds == 1 else f"{seeds} runs"
+    seen = f"difference {difference:+.4f} = {difference / sigma:+.2f} sigma, {runs} against {references}"
     band = f"the 99 % band of {half:.2f} sigma"
     if abs(difference) > half * sigma + _ROUNDING:
         direction = "higher" if difference > 0 else "lower"

@@ -45,12 +45,15 @@ def is_current(target: Path, block: str) -> bool:
 def promote(run: str, runs: Path, evidence: Path) -> list[Path]:
     """Copy a run (its folder or record), or all of an entry's, with its predictions into the committed evidence.
 
-    Raises UsageError for a run from a changed checkout: nobody could look its code up.
+    Raises UsageError for a run of a recipe that is not shipped, and for one from a changed checkout: nobody could look
+    its code up.
     """
-    copied = []
+    copied, shipped = [], [entry.name for entry in entries()]
     for path in _found(run, runs):
         record = read_record(path)
         verify_files(path, record)
+        if record.entry not in shipped:
+            raise UsageError(f"{path}: a run of {record.entry!r}, which is no shipped entry and so on no leaderboard")
         if record.environment["dirty"]:
             raise UsageError(f"{path}: was run from a checkout with uncommitted changes; commit them and run it again")
         final = evidence / record.entry / record.identity.folder

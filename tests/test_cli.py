@@ -1,16 +1,21 @@
 """The command line as a user meets it: exit codes, one clear line for every fault, JSON everywhere."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import ROOT, TINY, Write, Zoo
 
+from harness.gradients import gradients
+from zoo import printing
 from zoo.tasks import digits
 
 BAD = {
@@ -193,6 +198,29 @@ def test_an_interrupt_is_exit_130_and_leaves_no_run(
     assert not [path for path in Path.cwd().iterdir() if "out" in path.name]
 
 
+def test_an_interrupted_training_saves_a_state_after_its_step(
+    zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real signal in the third step: the run goes on from there and ends with the same weights."""
+    steps = iter(range(100))
+
+    def signalled(*args: Any) -> Any:
+        if next(steps) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return gradients(*args)
+
+    monkeypatch.setattr("harness.train.gradients", signalled)
+    ended = zoo("train", recipe_file(), "--out", "out")
+    assert ended.code == 130
+    assert "stopping after this step, with a state saved" in ended.err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    again = zoo("train", recipe_file(), "--out", "out")
+    assert again.code == 0
+    assert "going on after step 3 of 15" in again.err
+    assert zoo("train", recipe_file(), "--out", "whole").code == 0
+    assert Path("out/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
+
+
 def test_a_stale_leaderboard_is_exit_1(tmp_path: Path, zoo_process: Zoo) -> None:
     root = tmp_path / "checkout"
     for room in ("zoo", "harness", "leaderboard", "configs"):
@@ -237,6 +265,21 @@ def test_an_entry_without_published_weights_is_not_run_and_hides_nothing(zoo: Zo
     assert (ended.code, entry["verdict"], entry["error"]) == (3, "not-run", None)
     assert {claim["why"] for claim in entry["claims"]} == {"there are no published weights; --train trains it"}
     assert "minilm-l6-mrpc" in zoo("verify", "minilm-l6-mrpc").out
+
+
+def test_a_run_of_ones_own_recipe_is_on_no_leaderboard(zoo: Zoo, recipe_file: Write) -> None:
+    assert zoo("train", recipe_file(), "--out", "out").code == 0
+    ended = zoo("leaderboard", "--add", "out")
+    assert (ended.code, len(ended.lines)) == (2, 1)
+    assert "a run of 'tiny', which is no shipped entry" in ended.err
+
+
+def test_a_list_fits_its_terminal() -> None:
+    rows = [["a-long-name-of-an-entry", "suite", "some words " * 20]]
+    lines = printing.fitted(rows, ["entry", "suite", "claims"], 60).splitlines()
+    assert (max(map(len, lines)) <= 60, len(lines) > 6) == (True, True)
+    assert "a-long-name-of-an-entry" in lines[2]
+    assert len(printing.fitted(rows, ["entry", "suite", "claims"], None).splitlines()) == 3
 
 
 def test_a_lock_that_is_not_there_is_told(zoo: Zoo) -> None:

@@ -14,8 +14,8 @@ MODULES = sorted(
 )
 CLI = Path("zoo/cli.py")
 SPINE = (
-    "environment", "evaluate", "export", "gradients", "log", "objective", "once", "own", "record", "recording",
-    "label_order", "reproduce", "run", "stage", "state", "study", "submission", "sweep", "teacher", "train",
+    "environment", "evaluate", "export", "gradients", "interrupt", "label_order", "log", "objective", "once", "own",
+    "record", "recording", "reproduce", "run", "stage", "state", "study", "submission", "sweep", "teacher", "train",
     "training_log", "verdict",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "datasets", "pandas", "numpy", "sklearn", "scipy", "evaluate", "accelerate")

@@ -127,7 +127,7 @@ def list_entries(patterns: Patterns = None, suite: Suites = None, lock: Lock = N
             [r["entry"], r["suite"], r["task"], r["model"], printing.summary(e.recipe.claims)]
             for r, e in zip(rows, readable, strict=True)
         ]
-        print(tabulate(table, headers=["entry", "suite", "task", "model", "claims"], disable_numparse=True))
+        print(printing.fitted(table, ["entry", "suite", "task", "model", "claims"], printing.terminal()))
     _end(error.exit_code for error in broken)
 
 

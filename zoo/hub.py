@@ -42,6 +42,8 @@ from zoo.lock import COMMIT
 T = TypeVar("T")
 OnBytes = Callable[[int], None]
 SCHEME = "hub:"
+PATIENT = 3.0
+"""Seconds after which it is said that a request is made again and again."""
 constants.DOWNLOAD_CHUNK_SIZE = 1 << 16  # bytes are told of by this many, and 10 MB may take longer than the deadline
 
 
@@ -83,6 +85,9 @@ class Hub:
         self.cache = Path(constants.HF_HUB_CACHE)
         self.down: str | None = None
         """Why nothing more is asked of it: a whole deadline passed without any answer."""
+        self.say: Callable[[str], None] = lambda message: None
+        self.waited = False
+        """Whether it has been said that something is waited for."""
         self.strained = False
         """Whether a whole deadline passed with answers that are none: from then on nothing is asked twice."""
 
@@ -202,10 +207,16 @@ class Hub:
         def left() -> float:
             return self.deadline - (time.monotonic() - moved)
 
+        def wait_on(state: RetryCallState) -> None:
+            if not self.waited and time.monotonic() - asked > PATIENT:
+                self.waited = True
+                self.say(f"{self.shown} does not answer; it is asked again until {self.deadline:g} s have passed")
+
         patiently = Retrying(
             retry=retry_if_exception(_may_pass),
             wait=_pause,
             stop=lambda state: self.strained or state.upcoming_sleep >= left(),
+            before_sleep=wait_on,
             reraise=True,
         )
         try:

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -88,14 +88,25 @@ def prefetch(
     """Fetch everything, several at once; `started` is told the size of what is not there yet, in bytes."""
     distinct = list(dict.fromkeys(wanted))
     with ThreadPoolExecutor(WORKERS) as pool:
-        sizes = list(pool.map(lambda need: _tried(partial(sources.missing, need.source, need.want)), distinct))
-        started(sum(size for size in sizes if isinstance(size, int)))
-        pairs: list[tuple[Need, Any]] = []
-        for optional in (False, True):  # a repository that has none of it is in use by then, so that is remembered
-            these = [need for need in distinct if need.optional == optional]
-            got = pool.map(lambda need: _tried(partial(sources.fetch, need.source, need.want)), these)
-            pairs += zip(these, got, strict=True)
-        return [(need, one) for need, one in pairs if not (need.optional and isinstance(one, MissingError))]
+        try:
+            return _fetched(distinct, sources, started, pool)
+        except KeyboardInterrupt:  # what is asked for now is given up, and the rest not begun
+            sources.hub.deadline = 0.0
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _fetched(
+    needs: list[Need], sources: Sources, started: Callable[[int], None], pool: Executor
+) -> list[tuple[Need, Fetched | ZooError]]:
+    sizes = list(pool.map(lambda need: _tried(partial(sources.missing, need.source, need.want)), needs))
+    started(sum(size for size in sizes if isinstance(size, int)))
+    pairs: list[tuple[Need, Any]] = []
+    for optional in (False, True):  # a repository that has none of it is in use by then, so that is remembered
+        these = [need for need in needs if need.optional == optional]
+        got = pool.map(lambda need: _tried(partial(sources.fetch, need.source, need.want)), these)
+        pairs += zip(these, got, strict=True)
+    return [(need, one) for need, one in pairs if not (need.optional and isinstance(one, MissingError))]
 
 
 def _tried(call: Callable[[], Any]) -> Any:

@@ -2,9 +2,13 @@
 
 import json
 import math
+import shutil
+import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from tabulate import tabulate
 
 from zoo.recipe import Claim
 
@@ -78,6 +82,19 @@ def verify_rows(outcome: Any, mode: str) -> list[list[str]]:
         if j.claim.of == mode
     ]
     return rows or [[outcome.entry.name, "", "", "", "", "", outcome.verdict]]
+
+
+def terminal() -> int | None:
+    """How many columns the terminal has; None where stdout is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def fitted(rows: Sequence[Sequence[Any]], headers: Sequence[str], columns: int | None) -> str:
+    """A table whose last column takes what the others leave of so many columns."""
+    others = sum(max(len(str(cell)) for cell in cells) + 2 for cells in list(zip(headers, *rows, strict=True))[:-1])
+    width = None if columns is None else max(columns - others - 2, 20)
+    widths = [*[None] * (len(headers) - 1), width]
+    return tabulate(rows, headers=headers, disable_numparse=True, maxcolwidths=widths)
 
 
 def claim_line(judgement: Any) -> str:

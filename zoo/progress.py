@@ -27,7 +27,8 @@ class _Rate(ProgressColumn):
     """Steps or examples per second."""
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.0f}/s" if task.speed else "", style="progress.data.speed")
+        speed = task.speed or 0
+        return Text(f"{speed:.{0 if speed >= 10 else 2}f}/s" if speed else "", style="progress.data.speed")
 
 
 @contextmanager

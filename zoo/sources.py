@@ -95,6 +95,9 @@ class Sources:
     told: set[str] = field(default_factory=set)
     """The sources of which it has been said that they are trusted."""
 
+    def __post_init__(self) -> None:
+        self.hub.say = self.say
+
     def fetch(self, source: str, want: str = "weights") -> Fetched:
         """The bytes of a source as local files; of a repository those for `want`: weights, or one of `WANTS`.
 
