@@ -1,6 +1,7 @@
 """Every loss against its equation, written out in float64, and against what any loss must do."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,9 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from harness import losses
-from harness.losses import KD, KL, MSE, BinaryCrossEntropy, CrossEntropy, Hint, LogitMSE
+from harness.losses import (
+    KD,
+    KL,
+    MSE,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Hint,
+    KnowledgeAdaptation,
+    KnowledgeReview,
+    LogitMSE,
+    Paraphrase,
+)
+from harness.losses.knowledge_adaptation import affinity_distance
 from harness.observation import Observation
 
 Floats = NDArray[np.float64]
@@ -166,7 +180,8 @@ def test_extreme_logits_stay_finite() -> None:
 
 
 def test_every_exported_loss_is_tested_here() -> None:
-    tested = {type(loss).__name__ for loss in ALL} | {"MSE", "Hint", "BinaryCrossEntropy"}
+    of_taps = {"Hint", "KnowledgeAdaptation", "KnowledgeReview", "Paraphrase"}
+    tested = {type(loss).__name__ for loss in ALL} | {"MSE", "BinaryCrossEntropy"} | of_taps
     assert set(losses.__all__) == tested
 
 
@@ -182,3 +197,119 @@ def test_settings_that_make_no_sense_are_refused(build: object, message: str) ->
     assert callable(build)
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def seen(seed: int, **shapes: tuple[int, ...]) -> Observation:
+    generator = torch.Generator().manual_seed(seed)
+    taps = {name: torch.randn(shape, generator=generator, dtype=torch.float64) for name, shape in shapes.items()}
+    return Observation(None, taps)
+
+
+def test_cross_entropy_of_pixels_leaves_out_what_is_ignored_and_reads_an_auxiliary_classifier() -> None:
+    generator = np.random.default_rng(1)
+    logits, labels = generator.normal(size=(2, 3, 4, 4)), generator.integers(0, 3, (2, 4, 4))
+    labels[0, :2] = 255
+    flat, known = logits.transpose(0, 2, 3, 1).reshape(-1, 3), labels.reshape(-1)
+    expected = cross_entropy(flat[known != 255], known[known != 255])
+    loss = CrossEntropy(ignore_index=255)
+    assert value(loss, logits, None, labels) == pytest.approx(expected, rel=1e-12)
+    aux = CrossEntropy(ignore_index=255, of="aux_classifier")
+    assert (aux.student_taps, aux.reads_logits) == (("aux_classifier",), False)
+    small = torch.tensor(logits[:, :, ::2, ::2])
+    resized = F.interpolate(small, size=(4, 4), mode="bilinear", align_corners=False).numpy()
+    found = aux(Observation(None, {"aux_classifier": small}), None, torch.tensor(labels))
+    assert float(found) == pytest.approx(value(loss, resized, None, labels), rel=1e-12)
+
+
+def test_knowledge_review_is_its_fusions_and_its_hierarchical_loss() -> None:
+    """Written out for two layers: the deep one alone, then the shallow one with what was made of it."""
+    loss = KnowledgeReview(student=["a", "b"], teacher=["a", "b"], mid_channels=5)
+    student, teacher = seen(0, a=(2, 3, 8, 8), b=(2, 4, 4, 4)), seen(1, a=(2, 6, 8, 8), b=(2, 7, 4, 4))
+    loss.build_adapters(student, teacher)
+    loss.double().eval()
+    shallow, deep = loss.fusions
+    assert deep.attention is None
+    with torch.no_grad():
+        made = deep.reduce(student["b"])
+        expected = context(deep.expand(made), teacher["b"], [2, 1])
+        own, above = shallow.reduce(student["a"]), made.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        weights = torch.sigmoid(shallow.attention[0](torch.cat([own, above], 1)))
+        fused = own * weights[:, :1] + above * weights[:, 1:]
+        expected += context(shallow.expand(fused), teacher["a"], [4, 2, 1])
+        assert float(loss(student, teacher, torch.zeros(2))) == pytest.approx(float(expected), rel=1e-9)
+    with pytest.raises(ValueError, match="taps go in pairs: 1 of the student, 2 of the teacher"):
+        KnowledgeReview(student=["a"], teacher=["a", "b"])
+    with pytest.raises(ValueError, match=r"a is \(3, 8, 8\) and b \(7, 4, 4\)"):
+        KnowledgeReview(student=["a"], teacher=["b"]).build_adapters(student, teacher)
+
+
+def context(student: Tensor, teacher: Tensor, sides: list[int]) -> Tensor:
+    """The mean squared error at full size, then of means over ever larger squares, each half as heavy."""
+    total, weights = ((student - teacher) ** 2).mean(), 1.0
+    for place, side in enumerate(sides, 1):
+        step = student.shape[2] // side
+        pooled = [f.reshape(*f.shape[:2], side, step, side, step).mean((3, 5)) for f in (student, teacher)]
+        total, weights = total + ((pooled[0] - pooled[1]) ** 2).mean() / 2**place, weights + 1 / 2**place
+    return total / weights
+
+
+def test_paraphrase_is_a_reconstruction_and_the_size_of_the_code() -> None:
+    loss = Paraphrase(teacher="t", rate=0.5, l1=0.01)
+    teacher = seen(2, t=(3, 6, 5, 5))
+    loss.build_adapters(Observation(), teacher)
+    loss.double().eval()
+    assert loss.encoder is not None
+    assert loss.decoder is not None
+    with torch.no_grad():
+        code = loss.encoder(teacher["t"])
+        assert code.shape == (3, 3, 5, 5)
+        expected = ((loss.decoder(code) - teacher["t"]) ** 2).mean() + 0.01 * code.abs().sum() / 3
+        assert float(loss(Observation(), teacher, torch.zeros(3))) == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_knowledge_adaptation_compares_codes_and_affinities() -> None:
+    """Against the equations with their HW x HW matrices; the encoder of the stage before stays as it is."""
+    before = Paraphrase(teacher="t", rate=0.5)
+    student, teacher = seen(3, s=(2, 4, 5, 5)), seen(4, t=(2, 6, 5, 5))
+    before.build_adapters(student, teacher)
+    loss = KnowledgeAdaptation(student="s", teacher="t", rate=0.5, adaptation=50, affinity=2)
+    loss.build_adapters(student, teacher)
+    loss.load_state_dict(before.state_dict(), strict=False)
+    loss.double().train()
+    assert loss.encoder is not None
+    assert loss.feature_adapter is not None
+    assert loss.affinity_adapter is not None
+    assert not loss.encoder.training
+    assert all(not parameter.requires_grad for parameter in loss.encoder.parameters())
+    code = loss.encoder(teacher["t"])
+    assert torch.equal(code, before.encoder.double().eval()(teacher["t"]))  # type: ignore[union-attr]
+    adapted = loss.feature_adapter(student["s"])
+    unit = [f.flatten(1) / f.flatten(1).norm(dim=1, keepdim=True) for f in (adapted, code)]
+    expected = 50 * (unit[0] - unit[1]).abs().mean()
+    related = loss.affinity_adapter(student["s"])
+    for image in range(2):
+        for channel in range(3):
+            a, e = (f[image, channel].flatten() / f[image, channel].norm() for f in (related, code))
+            expected = expected + 2 * (torch.outer(a, a) - torch.outer(e, e)).norm() / 25 / 2
+    found = loss(student, teacher, torch.zeros(2))
+    assert found.item() == pytest.approx(expected.item(), rel=1e-9)
+    found.backward()
+    assert loss.affinity_adapter.weight.grad is not None
+    assert torch.isfinite(loss.affinity_adapter.weight.grad).all()
+    with pytest.raises(ValueError, match=r"s is \(4, 5, 5\), t \(6, 4, 4\)"):
+        loss.build_adapters(student, seen(4, t=(2, 6, 4, 4)))
+
+
+def test_equal_affinities_have_no_distance_and_no_gradient_that_is_not_a_number() -> None:
+    feature = torch.randn(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    distance = affinity_distance(feature, feature.detach())
+    distance.backward()
+    assert float(distance) == pytest.approx(0, abs=1e-6)
+    assert torch.isfinite(feature.grad).all()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("make", [Paraphrase, lambda **rate: KnowledgeAdaptation(student="s", **rate)])
+@pytest.mark.parametrize("rate", [0, 1.5, -1])
+def test_a_rate_that_is_none_is_refused(make: Callable[..., nn.Module], rate: float) -> None:
+    with pytest.raises(ValueError, match=r"rate must be in \(0, 1\]"):
+        make(teacher="t", rate=rate)

@@ -157,3 +157,33 @@ def test_every_judgement_says_why() -> None:
     for found in (measured(0.875), measured(0.5), None):
         for claim in (WEIGHTS, RETRAIN):
             assert verdict(claim, found).why
+
+
+def partial_claim(n: int | None, value: float = 0.9173, metric: str = "accuracy") -> Claim:
+    return Claim(of="weights", split="test", metric=metric, value=value, decimals=4, n=n, source="x")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.9173, "and the claim lies inside"), (0.95, "and the claim lies outside")],
+)
+def test_a_claim_on_other_examples_is_not_compared_but_told_where_it_lies(value: float, said: str) -> None:
+    """Wilson's interval of 915 in 1,000, worked out by hand."""
+    measured = Measured(split="test", metric="accuracy", n=1000, values=(0.915,), one_prediction=0.001)
+    found = judge(partial_claim(10_000, value), measured)
+    assert (found.verdict, found.measured) == ("not-compared", 0.915)
+    z, p, n = 1.959964, 0.915, 1000
+    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low, high = ((middle + sign * half) / (1 + z * z / n) for sign in (-1, 1))
+    assert found.why == (
+        f"measured on 1,000 examples, claimed on 10,000: 0.9150, 95 % interval {low:.4f} to {high:.4f}, {said}"
+    )
+
+
+def test_a_claim_on_the_same_examples_is_compared() -> None:
+    measured = Measured(split="test", metric="accuracy", n=1000, values=(0.915,), one_prediction=0.001)
+    for n in (1000, None):
+        assert judge(partial_claim(n, 0.9150), measured).verdict == "reproduced"
+    of_pixels = Measured(split="test", metric="mean_iou", n=7, values=(0.5,))
+    told = judge(partial_claim(9, 0.5, "mean_iou"), of_pixels)
+    assert (told.verdict, told.why) == ("not-compared", "measured on 7 examples, claimed on 9")
