@@ -304,7 +304,7 @@ def test_equal_affinities_have_no_distance_and_no_gradient_that_is_not_a_number(
     feature = torch.randn(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
     distance = affinity_distance(feature, feature.detach())
     distance.backward()
-    assert float(distance) == pytest.approx(0, abs=1e-6)
+    assert distance.item() == pytest.approx(0, abs=1e-6)
     assert torch.isfinite(feature.grad).all()  # type: ignore[arg-type]
 
 
