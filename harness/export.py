@@ -69,7 +69,7 @@ def model_card(record: Record, folder: Path) -> str:
     task = recipe["task"]["use"]
     results = [
         EvalResult(
-            task_type="text-classification" if texts else "image-classification",
+            task_type=_task_type(task, texts=texts),
             dataset_type=task,
             dataset_name=task,
             dataset_split=result.split,
@@ -109,6 +109,13 @@ tells what was computed, from which bytes and where; its key is `{identity.key}`
 
 {load}
 """
+
+
+def _task_type(task: str, *, texts: bool) -> str:
+    """What the Hub calls such a task."""
+    if texts:
+        return "text-classification"
+    return "image-segmentation" if task.endswith("segmentation") else "image-classification"
 
 
 def _how_to_build(model: Mapping[str, Any], folder: Path) -> str:

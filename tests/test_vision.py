@@ -161,6 +161,11 @@ def test_an_entry_is_evaluated_trained_two_steps_and_judged(entry: Entry, vision
     assert all(np.isfinite(value) for losses in steps for value in losses.values())
     results = read_record(folder / "record.json").results
     assert {result.selection for result in results} == {"best", "last"}
+    card = (folder / "README.md").read_text()
+    if not entry.suite.startswith("cifar"):
+        of_torchvision = "torchvision.models" + ("" if "ilsvrc" in entry.name else ".segmentation")
+        assert f"from {of_torchvision} import {entry.name.partition('-')[2].partition('_from_')[0]}" in card
+        assert ("type: image-segmentation" in card) == ("ilsvrc" not in entry.name)
     if "coco" in entry.name:
         assert [set(losses) - {"total"} for losses in (steps[0], steps[-1])] == [{"translation"}, {"ce", "translation"}]
     if "ilsvrc" in entry.name:
@@ -182,6 +187,10 @@ def test_data_that_everyone_must_get_are_missed_by_name_and_not_run_by_suite(
         assert (ended.code, one["verdict"]) == (code, "not-run")
         assert "the data set 'ilsvrc2012' is not here: it is a folder that holds val/*/*" in one["error"]
     assert not list(tmp_path.rglob("record.json"))
+    for words, code in ((["ilsvrc2012-resnet18_from_resnet34"], 4), (["--suite", "ilsvrc2012"], 3)):
+        ended = zoo("fetch", *words)
+        assert (ended.code, ended.out.count("https://github.com/")) == (code, 1), ended.err
+        assert "the data set 'ilsvrc2012' is not here" in ended.err
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(vision: Zoo, tmp_path: Path) -> None:

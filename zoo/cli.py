@@ -426,7 +426,8 @@ def fetch(
         print(tabulate(table, headers=["source", "for", "revision", "files", "pinned by"], disable_numparse=True))
     for said in dict.fromkeys(map(str, errors)):
         print(said, file=sys.stderr)
-    _end(error.exit_code for error in errors)
+    asked = any(_is_asked(entry, patterns) for entry in chosen)
+    _end(_error_code(error, asked) for error in errors)
 
 
 @app.command("lock")
@@ -758,16 +759,20 @@ def _outcomes(
     return outcomes
 
 
-def _code(outcome: Outcome, asked: list[str] | None = None) -> int:
-    """The exit code of an outcome; a data set that everyone must get for themselves is missed where it was `asked` for.
-
-    That is: where its entry was named, not only its suite.
-    """
-    error = outcome.error
-    if error is None:
+def _code(outcome: Outcome, patterns: list[str] | None) -> int:
+    if outcome.error is None:
         return printing.CODES[outcome.verdict]
-    named = outcome.entry.name in (asked or []) or outcome.entry.suite == catalogue.LOCAL
-    return printing.CODES["not-run"] if isinstance(error, NoDataError) and not named else error.exit_code
+    return _error_code(outcome.error, _is_asked(outcome.entry, patterns))
+
+
+def _error_code(error: ZooError, asked: bool) -> int:
+    """An error's exit code; a data set that everyone must get for themselves is missed only where it was asked for."""
+    return printing.CODES["not-run"] if isinstance(error, NoDataError) and not asked else error.exit_code
+
+
+def _is_asked(entry: catalogue.Entry, patterns: list[str] | None) -> bool:
+    """Whether an entry was named, and not only its suite."""
+    return entry.name in (patterns or []) or entry.suite == catalogue.LOCAL
 
 
 def _end(codes: Iterable[int]) -> None:
