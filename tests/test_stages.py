@@ -504,7 +504,7 @@ def imagenet(tmp_path: Path) -> Iterator[Path]:
             for image in range(4):
                 pixels = torch.randint(0, 128, (3, 40, 48), generator=generator, dtype=torch.uint8) + 100 * number
                 Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(folder / f"{image}.png")
-    torch.save(resnet34(num_classes=1000).state_dict(), tmp_path / "resnet34-b627a593.pth")
+    torch.save(resnet34(num_classes=2).state_dict(), tmp_path / "resnet34-b627a593.pth")
     return tmp_path
 
 
@@ -515,20 +515,23 @@ def test_the_imagenet_experiment_is_a_third_of_torchdistills_and_runs(
     text = (RECIPES / "ilsvrc2012-resnet18_from_resnet34.yaml").read_text()
     assert len(text.splitlines()) <= 45
     small = (
-        ("~/datasets", str(imagenet)),
+        ("https://download.pytorch.org/models", f"file:{imagenet}"),
+        ("classes: 1000", "classes: 2"),
         ("size: 224", "size: 32"),
         ("epochs: 20", "epochs: 1"),
         ("batch_size: 32", "batch_size: 4"),
     )
-    ended = zoo("train", recipe_file(text, *small), "--out", "run", "--device", "cpu")
+    data = ("--data", f"ilsvrc2012={imagenet / 'ilsvrc2012'}")
+    ended = zoo("train", recipe_file(text, *small), *data, "--out", "run", "--device", "cpu")
     assert ended.code == 0, ended.err
     record = json.loads(Path("run/record.json").read_text())
     assert {split: data["rows"] for split, data in record["sources"]["data"].items()} == {"train": 8, "val": 8}
     snippet = Path("run/README.md").read_text().split("```python\n")[1].split("```")[0]
     assert "from torchvision.models import resnet18\n" in snippet
     without_this_project(snippet, Path("run"))
-    missing = zoo("train", recipe_file(text, ("~/datasets/ilsvrc2012", str(imagenet / "nowhere"))))
+    missing = zoo("train", recipe_file(text, *small))
     assert (missing.code, len(missing.lines)) == (4, 1)
+    assert "the data set 'ilsvrc2012' is not here: it is a folder that holds train/*/*, val/*/*" in missing.err
 
 
 LATE = TINY + TINY[TINY.index("  - epochs") :].replace("    criterion", "    trainable: [fcc]\n    criterion")

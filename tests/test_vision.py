@@ -185,7 +185,7 @@ def test_data_that_everyone_must_get_are_missed_by_name_and_not_run_by_suite(
         ended = zoo("verify", *words, "--json")
         (one,) = json.loads(ended.out)["entries"]
         assert (ended.code, one["verdict"]) == (code, "not-run")
-        assert "the data set 'ilsvrc2012' is not here: it is a folder that holds val/*/*" in one["error"]
+        assert "the data set 'ilsvrc2012' is not here: it is a folder that holds train/*/*, val/*/*" in one["error"]
     assert not list(tmp_path.rglob("record.json"))
     for words, code in ((["ilsvrc2012-resnet18_from_resnet34"], 4), (["--suite", "ilsvrc2012"], 3)):
         ended = zoo("fetch", *words)

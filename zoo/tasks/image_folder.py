@@ -36,7 +36,7 @@ def image_folder(
     """
 
     def load(split: str) -> "ImageSplit":
-        root = local_folder(data, [f"{split}/CLASS/*".replace("CLASS", "*")])
+        root = local_folder(data, ["{split}/*/*"], (train, val), split)
         others = [root / name for name in (train, val) if name != split and (root / name).is_dir()]
         found = _classes(root / split)
         if len(found) != classes:

@@ -12,17 +12,21 @@ from zoo.errors import NoDataError, SourceError, UsageError
 from zoo.sources import DATA, Source
 
 
-def local_folder(data: Source, layout: Sequence[str]) -> Path:
-    """The folder of a data set; raises NoDataError, naming what it must hold, where it is not there or lacks some."""
-    wanted = f": it is a folder that holds {', '.join(layout)}"
+def local_folder(data: Source, layout: Sequence[str], splits: Sequence[str], split: str) -> Path:
+    """The folder of a data set, in which the parts of `layout`, with a split for `{split}`, are there for one of them.
+
+    Raises NoDataError, naming all that it should hold for all `splits`, where it is not there or lacks some of that.
+    """
+    every = list(dict.fromkeys(part.format(split=one) for part in layout for one in splits))
+    wanted = f": it is a folder that holds {', '.join(every)}"
     name = data.name.removeprefix(DATA).rpartition("/")[2]
     try:
         folder = data.fetch("data").path
     except NoDataError:
         raise NoDataError(name, wanted) from None
-    missing = [part for part in layout if not any(folder.glob(part))]
-    if missing:
-        raise NoDataError(name, f"{wanted}, and {folder} lacks {missing[0]}")
+    for part in layout:
+        if not any(folder.glob(part.format(split=split))):
+            raise NoDataError(name, f"{wanted}, and {folder} lacks {part.format(split=split)}")
     return folder
 
 

@@ -32,6 +32,7 @@ CLASSES = (
 COCO = (0, 5, 2, 16, 9, 44, 6, 3, 17, 62, 21, 67, 18, 19, 4, 1, 64, 20, 63, 7, 72)
 """COCO's numbers of these classes, in their order; it has no background."""
 IGNORED = 255
+SPLITS = ("train", "val")
 VOC_LAYOUT = tuple(
     f"VOCdevkit/VOC2012/{part}" for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation/{split}.txt")
 )
@@ -63,7 +64,7 @@ def voc_segmentation(
     """
 
     def examples(split: str) -> list[Example]:
-        root = local_folder(data, [part.format(split=split) for part in VOC_LAYOUT]) / "VOCdevkit" / "VOC2012"
+        root = local_folder(data, VOC_LAYOUT, SPLITS, split) / "VOCdevkit" / "VOC2012"
         names = (root / "ImageSets" / "Segmentation" / f"{split}.txt").read_text(encoding="utf-8").split()
         found = []
         for name in names:
@@ -91,7 +92,7 @@ def coco_segmentation(
     """
 
     def examples(split: str) -> list[Example]:
-        root = local_folder(data, [part.format(split=split) for part in COCO_LAYOUT])
+        root = local_folder(data, COCO_LAYOUT, SPLITS, split)
         images, objects = _annotations(root / "annotations" / f"instances_{split}2017.json")
         found = []
         for number, image in sorted(images.items()):
@@ -159,7 +160,7 @@ def _task(
 
     return Task(
         name=name,
-        splits={split: partial(load, split) for split in ("train", "val")},
+        splits={split: partial(load, split) for split in SPLITS},
         scored=("val",),
         metrics=("mean_iou", "pixel_accuracy"),
         kind="segmentation",
