@@ -288,6 +288,29 @@ def test_a_model_whose_classes_are_in_another_order_is_scored_as_it_is_and_repor
     assert "note: label order: the model names its classes equivalent, not_equivalent" in ended.out, ended.err
 
 
+def test_an_order_that_the_predictions_speak_against_is_reported_and_not_scored(
+    glue: Zoo, hub: LocalHub, tmp_path: Path
+) -> None:
+    """A published model that says only LABEL_0, LABEL_1, on rows labelled with the other class than it predicts."""
+    files, name = glue_data(), "mrpc/validation-00000-of-00001.parquet"
+    table = pq.read_table(io.BytesIO(files[name])).to_pydict()
+    many = {column: values * 20 for column, values in table.items()}
+    hub.add("models", "someone/other-order", classifier("base", 2, seed=1))
+    text = (ROOT / "configs" / "glue" / "bert-base-uncased-mrpc.yaml").read_text()
+    text = text.replace(f"weights: hub:{MRPC}", "weights: hub:someone/other-order")
+    found: list[dict[str, Any]] = []
+    for way in ("any", "swapped"):
+        if found:
+            record = Path(found[0]["records"][0])
+            many["label"] = (1 - np.load(record.with_name("predictions-validation.npz"))["predictions"]).tolist()
+        hub.add("datasets", f"someone/{way}", {**files, name: parquet(many, labels=pa.int64())})
+        (tmp_path / f"{way}.yaml").write_text(text.replace("hub:datasets/nyu-mll/glue", f"hub:datasets/someone/{way}"))
+        found += data(glue("reproduce", f"{way}.yaml", "--json", "--device", "cpu")).values()
+    assert next(claim["measured"] for claim in found[1]["claims"] if claim["metric"] == "accuracy") == 0.0
+    (said_of_it,) = found[1]["findings"]
+    assert "if not_equivalent is equivalent, equivalent is not_equivalent" in said_of_it
+
+
 def test_the_p_value_of_a_sign_test() -> None:
     assert label_order.sign_test(0, 0) == 1
     assert label_order.sign_test(5, 0) == pytest.approx(2 / 32)
