@@ -25,7 +25,7 @@ from zoo.build import Builder, named_sources
 from zoo.catalogue import Entry
 from zoo.config import Call
 from zoo.digest import sha256
-from zoo.errors import IntegrityError, MissingError, RecipeError, UsageError, did_you_mean
+from zoo.errors import IntegrityError, MissingError, RecipeError, UsageError
 from zoo.hub import SCHEME
 from zoo.recipe import Recipe, Teacher
 from zoo.sources import DATA, Fetched, Sources
@@ -209,7 +209,7 @@ class Study:
         found = []
         for stage, task in zip(self.recipe.stages, self.stage_tasks, strict=True):
             if stage.split not in task.splits:
-                said = f"{task.name} has no split {stage.split!r}{did_you_mean(stage.split, list(task.splits))}"
+                said = f"{task.name} has no split {stage.split!r}; it has {', '.join(task.splits)}"
                 raise RecipeError.at(stage.marks.get("split", stage.optimizer.mark), said)
             found.append(task.load(stage.split))
         return tuple(found)

@@ -75,19 +75,8 @@ class PaddedShortcut(nn.Module):
         return F.pad(features[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, before, after))
 
 
-def cifar_resnet(
-    *,
-    depth: int,
-    num_classes: int = 10,
-    in_channels: int = 3,
-    width: int = 16,
-    shortcut: str = "projection",
-    head: str = "fc",
-) -> CifarResNet:
-    """The residual network of `depth` layers; see `CifarResNet`."""
-    return CifarResNet(
-        depth=depth, num_classes=num_classes, in_channels=in_channels, width=width, shortcut=shortcut, head=head
-    )
+cifar_resnet = CifarResNet
+"""The name that recipes use."""
 
 
 def _stage(inputs: int, outputs: int, blocks: int, stride: int, shortcut: str) -> nn.Sequential:

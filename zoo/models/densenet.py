@@ -74,13 +74,8 @@ class DenseLayer(nn.Module):
         return new
 
 
-def cifar_densenet(
-    *, depth: int, growth_rate: int, num_classes: int = 10, in_channels: int = 3, dropout: float = 0.0
-) -> CifarDenseNet:
-    """The densely connected network DenseNet-BC; see `CifarDenseNet`."""
-    return CifarDenseNet(
-        depth=depth, growth_rate=growth_rate, num_classes=num_classes, in_channels=in_channels, dropout=dropout
-    )
+cifar_densenet = CifarDenseNet
+"""The name that recipes use."""
 
 
 def _transition(channels: int) -> nn.Sequential:

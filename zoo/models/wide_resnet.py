@@ -56,13 +56,8 @@ class WideBlock(nn.Module):
         return total
 
 
-def wide_resnet(
-    *, depth: int, widen_factor: int, num_classes: int = 10, in_channels: int = 3, dropout: float = 0.0
-) -> WideResNet:
-    """The wide residual network WRN-`depth`-`widen_factor`; see `WideResNet`."""
-    return WideResNet(
-        depth=depth, widen_factor=widen_factor, num_classes=num_classes, in_channels=in_channels, dropout=dropout
-    )
+wide_resnet = WideResNet
+"""The name that recipes use."""
 
 
 def _stage(inputs: int, outputs: int, blocks: int, stride: int, dropout: float) -> nn.Sequential:
