@@ -101,10 +101,11 @@ class Running:
     def confusion(self, split: Split) -> Array:
         """How many pixels of each class i of an image are predicted as each class j, `(N, C, C)`, int32.
 
-        Pixels that are labelled 255 are left out.
+        Pixels that are labelled 255 are left out. Raises UsageError where the outputs are not the task's classes.
         """
 
         def count(logits: Tensor, batch: Batch) -> Tensor:
+            self.task.check(logits, batch.labels)
             classes, predicted = logits.shape[1], self.task.predict(logits)
             image = torch.arange(len(predicted), device=predicted.device).reshape(-1, 1, 1).expand_as(predicted)
             counted = batch.labels != IGNORED

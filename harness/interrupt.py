@@ -15,7 +15,11 @@ class Interrupt:
         self._before: Any = None
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
+        heeded = signal.getsignal(signal.SIGINT) not in (
+            signal.SIG_IGN,
+            None,
+        )  # of a command in the background it is not
+        if heeded and threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._ask)
         return self
 

@@ -37,15 +37,17 @@ class Log:
         if self.file:
             self.file.close()
 
-    def write(self, losses: dict[str, Tensor], rate: float, *, forgiven: bool = False, due: bool = False) -> bool:
-        """Log a step's losses over all processes; whether a state is due, of itself or because one of them says so.
+    def write(
+        self, losses: dict[str, Tensor], rate: float, *, forgiven: bool = False, stop: bool = False
+    ) -> tuple[bool, bool]:
+        """Log a step's losses over all processes; whether a state is due, and whether one of them was told to stop.
 
         Raises UsageError for a sum that is not finite, unless that is `forgiven`.
         """
-        due = due or (time.monotonic() - self.saved >= self.save_every and self.accelerator.is_main_process)
+        due = time.monotonic() - self.saved >= self.save_every and self.accelerator.is_main_process
         total = losses["total"]
-        found = torch.stack([*losses.values(), total.new_tensor(due)])
-        *numbers, ask = self.accelerator.reduce(found, "sum").tolist()
+        found = torch.stack([*losses.values(), total.new_tensor(due), total.new_tensor(stop)])
+        *numbers, save, end = self.accelerator.reduce(found, "sum").tolist()
         values = dict(zip(losses, numbers, strict=True))
         if not math.isfinite(values["total"]) and not forgiven:
             seen = ", ".join(f"{name} {value:g}" for name, value in values.items())
@@ -53,7 +55,12 @@ class Log:
         self.step += 1
         told = {name: value if math.isfinite(value) else None for name, value in values.items()}
         self._line({"step": self.step, "rate": rate, "losses": told})
-        return bool(ask)
+        return bool(save), bool(end)
+
+    def any(self, asked: bool) -> bool:
+        """Whether one of the processes says so."""
+        mine = torch.tensor(float(asked), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(mine, "sum").item())
 
     def epoch(self, epoch: int, split: str, scores: Mapping[str, float]) -> None:
         """Log the scores of an epoch, by metric."""

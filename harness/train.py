@@ -72,22 +72,27 @@ def _train(run: Run) -> nn.Module:
                 set_seed(run.seed + 2**16 * process + number)
             if done := state.pop("step", 0):
                 _go_on(run, stage, state)
-            train_stage(run, stage, log, done, interrupt)
+            stop = train_stage(run, stage, log, done, interrupt)
             _leave(run, stage)
             _save(run, log, stage=number + 1, step=0, entered=_of_all(run), student=student.state_dict())
-            if interrupt.asked and number + 1 < len(run.recipe.stages):
+            if log.any(stop or interrupt.asked):
                 raise KeyboardInterrupt
     return student
 
 
-def train_stage(run: Run, stage: ActiveStage, log: Log, done: int, interrupt: Interrupt) -> None:
-    """Take the steps of a stage from number `done` on, saving a state whenever one is due, and when interrupted."""
+def train_stage(run: Run, stage: ActiveStage, log: Log, done: int, interrupt: Interrupt) -> bool:
+    """Take the steps of a stage from number `done` on, saving a state whenever one is due.
+
+    Raises KeyboardInterrupt once a state is saved where one of the processes was told to stop; after the last step it
+    returns that.
+    """
+    stop = False
     for step in range(done, stage.steps):
         losses = gradients(run, stage, stage.rows(step))
         scale = stage.scaler.get_scale()
         overflows = stage.scaler.is_enabled() and scale >= 1  # a step to skip, at half the scale next time
         rate = stage.optimizer.param_groups[0]["lr"]
-        due = log.write(losses, rate, forgiven=overflows, due=interrupt.asked)
+        due, stop = log.write(losses, rate, forgiven=overflows, stop=interrupt.asked)
         run.progress(log.step, run.steps)
         if stage.recipe.clip_norm is not None:
             stage.scaler.unscale_(stage.optimizer)  # the norm is that of the gradients, not of the scaled ones
@@ -102,10 +107,11 @@ def train_stage(run: Run, stage: ActiveStage, log: Log, done: int, interrupt: In
             stage.schedule.step()
         if rest == 0 and stage.recipe.selection == "best":
             _keep_the_best(run, stage, log, epoch)
-        if due and step + 1 < stage.steps:
+        if (due or stop) and step + 1 < stage.steps:
             _save(run, log, stage=stage.number, step=step + 1, rng=_of_all(run), **stage.state_dict())
-            if interrupt.asked:
+            if stop:
                 raise KeyboardInterrupt
+    return stop
 
 
 def _keep_the_best(run: Run, stage: ActiveStage, log: Log, epoch: int) -> None:
@@ -118,9 +124,11 @@ def _keep_the_best(run: Run, stage: ActiveStage, log: Log, epoch: int) -> None:
     )  # fmt: skip
     score = sum(found.scores[name].value for name in by)
     log.epoch(epoch, on, {name: found.scores[name].value for name in by})
-    if stage.best is None or score > stage.best["score"]:
-        objective = _copied(stage.objective)
-        stage.best = {"score": -math.inf if math.isnan(score) else score, "epoch": epoch, "objective": objective}
+    if math.isnan(score):
+        run.say(f"{run.recipe.name}: {' + '.join(by)} on {on} is not defined in epoch {epoch}: any other is better")
+        score = -math.inf
+    if stage.best is None or score > stage.best["score"] or score == stage.best["score"] == -math.inf:
+        stage.best = {"score": score, "epoch": epoch, "objective": _copied(stage.objective)}
     stage.objective.train()
 
 
@@ -144,9 +152,8 @@ def _rehearse(run: Run, student: nn.Module) -> None:
     with torch.no_grad():
         two = scored.batch(range(min(2, len(scored))), run.device)
         logits = observe(copy.deepcopy(student).eval(), two.inputs).logits
-    labels = [scored.labels] if run.task.kind != "segmentation" else []
     own = [s for s, stage in zip(run.splits, run.recipe.stages, strict=True) if stage.task is None]
-    for found in [*labels, *(split.labels for split in own if labels)]:
+    for found in [two.labels] if run.task.kind == "segmentation" else [scored.labels, *(s.labels for s in own)]:
         run.task.check(logits, found)
     for number in range(1, len(run.recipe.stages)):
         _made(run, number, copy.deepcopy(student))

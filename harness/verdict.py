@@ -111,8 +111,8 @@ def _incomparable(claim: Claim, measured: Measured | None) -> str:
 
 def _interval(claim: Claim, measured: Measured) -> str:
     """Where a score on other examples lies, as far as it can be told: Wilson's 95 % interval of a share of them."""
-    value = measured.values[0] if measured.values else math.nan
-    if claim.metric not in SHARES or claim.of != "weights" or not math.isfinite(value):
+    value = fmean(measured.values) if measured.values else math.nan
+    if claim.metric not in SHARES or not math.isfinite(value):
         return ""
     low, high = binomtest(round(value * measured.n), measured.n).proportion_ci(0.95, method="wilson")
     inside = "inside" if low <= (claim.value or 0) <= high else "outside"

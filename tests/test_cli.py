@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from conftest import ROOT, TINY, Write, Zoo
 
+import harness.train
 from harness.gradients import gradients
+from harness.interrupt import Interrupt
 from zoo import printing
 from zoo.tasks import digits
 
@@ -221,6 +223,49 @@ def test_an_interrupted_training_saves_a_state_after_its_step(
     assert Path("out/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize("where", ["gradients", "_leave"])
+def test_an_interrupt_in_the_last_step_or_after_it_is_heeded(
+    where: str, zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was trained is kept: the same command only scores it."""
+    calls, last = iter(range(100)), 14 if where == "gradients" else 0
+    real = getattr(harness.train, where)
+
+    def signalled(*args: Any) -> Any:
+        if next(calls) == last:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*args)
+
+    monkeypatch.setattr(harness.train, where, signalled)
+    ended = zoo("train", recipe_file(), "--out", "out")
+    assert ended.code == 130
+    assert not Path("out").exists()
+    monkeypatch.setattr(harness.train, "gradients", None)
+    again = zoo("train", recipe_file(), "--out", "out")
+    assert (again.code, "going on after step 15 of 15" in again.err) == (0, True)
+
+
+def test_a_command_in_the_background_does_not_heed_an_interrupt(zoo: Zoo, recipe_file: Write) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interrupt(print) as interrupt:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not interrupt.asked
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_what_no_score_is_defined_for_is_not_the_best(zoo: Zoo, recipe_file: Write) -> None:
+    Path("odd_metrics.py").write_text("def odd(predictions, labels):\n    return float('nan')\n")
+    best = "    selection: best\n    criterion"
+    text = recipe_file().read_text().replace("epochs: 1", "epochs: 2").replace("    criterion", best)
+    path = recipe_file(text.replace("stages:", "metrics: [{use: odd_metrics.odd}]\nstages:"))
+    ended = zoo("train", path, "--trust", "odd_metrics", "--out", "out")
+    assert ended.code == 0, ended.err
+    assert "odd on test is not defined in epoch 1: any other is better" in ended.err
+
+
 def test_a_stale_leaderboard_is_exit_1(tmp_path: Path, zoo_process: Zoo) -> None:
     root = tmp_path / "checkout"
     for room in ("zoo", "harness", "leaderboard", "configs"):
@@ -239,7 +284,7 @@ def test_a_run_of_a_changed_checkout_is_no_evidence(
     zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.environment._commit", lambda: ("0" * 40, True))
-    assert zoo("train", recipe_file(), "--out", "run").code == 0
+    assert zoo("train", recipe_file(TINY, ("name: tiny", "name: digits-resnet8")), "--out", "run").code == 0
     ended = zoo("leaderboard", "--add", "run")
     assert ended.code == 2
     assert "uncommitted changes" in ended.err

@@ -99,13 +99,34 @@ def test_a_slot_admits_only_what_it_is_for(
     assert not Path("executed").exists()
 
 
-@pytest.mark.parametrize("argument", ["weights: IMAGENET1K_V1, weights_backbone: null", "num_classes: 10"])
-def test_torchvision_does_not_download_what_nobody_verifies(argument: str, here: Zoo, recipe_file: Write) -> None:
-    model = "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}"
-    call = f"{{use: torchvision.models.segmentation.deeplabv3_resnet50, {argument}}}"
-    ended = here("check", recipe_file(recipe_file().read_text(), (model, call)))
-    assert ended.code == 2
-    assert ": null; `pretrained` starts from weights that are pinned" in ended.err
+DOWNLOADS = [
+    "{use: torchvision.models.segmentation.deeplabv3_resnet50, weights: DEFAULT, weights_backbone: null}",
+    "{use: torchvision.models.segmentation.deeplabv3_resnet50, num_classes: 10}",
+    "{use: deeplabv3_resnet50, num_classes: 10, weights_backbone: null, pretrained_backbone: true}",
+    "{use: resnet18, num_classes: 10, pretrained: true}",
+    "{use: torchvision.models.resnet18, weights: IMAGENET1K_V1}",
+    "{use: get_model, name: resnet18, weights: DEFAULT}",
+    "{use: torchvision.models.get_model, name: resnet18, weights: DEFAULT}",
+    "{use: zoo.models.sequence_classifier.published_classifier, folder: evil/nice, weights: x, expected: {}}",
+]
+
+
+@pytest.mark.parametrize("call", DOWNLOADS)
+def test_no_model_brings_bytes_that_nobody_verifies(
+    call: str, here: Zoo, hub: LocalHub, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object, **__: object) -> None:
+        raise AssertionError("something was downloaded")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", asked)
+    model, requests = "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}", len(hub.requests)
+    path = recipe_file(recipe_file().read_text(), (model, call))
+    for command in ("check", "train"):
+        ended = here(command, path)
+        assert ended.code == 2, ended.err
+        refusals = (": null; `pretrained` starts from", "zoo.models has no 'get_model'", "nothing that can stand here")
+        assert any(refusal in ended.err for refusal in refusals)
+    assert len(hub.requests) == requests
 
 
 @pytest.mark.parametrize("name", ["/elsewhere", "../../elsewhere", ".hidden", "a b", "a/b"])

@@ -1,6 +1,7 @@
 """Files by URL: downloaded, verified against the lock, taken from a mirror by content; what a server can do wrong."""
 
 import errno
+import gc
 import hashlib
 import shutil
 from argparse import Namespace
@@ -12,10 +13,10 @@ import torch
 from conftest import ROOT, Write, Zoo
 from hub import LocalHub
 from huggingface_hub import constants
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from zoo import checkpoint, prefetch, urls
+from zoo import catalogue, checkpoint, prefetch, urls
 from zoo.build import Builder
 from zoo.errors import IntegrityError, SourceError, UsageError
 from zoo.hub import Hub
@@ -176,9 +177,9 @@ def test_a_full_disk_is_told(url: str, sources: Make, monkeypatch: pytest.Monkey
         sources().fetch(url)
 
 
-@pytest.mark.parametrize("written", ["https://", "https://host", "http://example.com/x.pt"])
+@pytest.mark.parametrize("written", ["https://", "https://host", "http://example.com/x.pt", "'https://[x/y.pt'"])
 def test_a_url_that_is_none_is_a_problem_of_the_recipe(written: str, zoo: Zoo, recipe_file: Write) -> None:
-    assert urls.problem(written)
+    assert urls.problem(written.strip("'"))
     ended = zoo("check", recipe_file(recipe_file().read_text() + f"weights: {written}\n"))
     assert (ended.code, len(ended.lines)) == (2, 1)
 
@@ -212,6 +213,44 @@ def test_a_mirror_gives_the_files_of_a_repository_too(server: LocalHub, sources:
     assert fetched.locked
 
 
+def test_a_file_of_a_mirror_is_never_removed(url: str, sources: Make, tmp_path: Path) -> None:
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "mine").write_bytes(DATA)
+    found = sources(pinned(url, sha256=SHA, sha256_prefix="00000000"), tmp_path / "mirror")
+    with pytest.raises(IntegrityError, match="begins with 00000000"):
+        found.fetch(url)
+    assert (tmp_path / "mirror" / "mine").read_bytes() == DATA
+
+
+def test_safetensors_are_told_by_their_content(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(2)}, tmp_path / "under another name")
+    assert torch.equal(checkpoint.read(tmp_path / "under another name")["a"], torch.ones(2))
+    torch.save({"a": torch.ones(2)}, tmp_path / "pickled.safetensors")
+    assert torch.equal(checkpoint.read(tmp_path / "pickled.safetensors")["a"], torch.ones(2))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what is given up leaves a socket open
+def test_a_download_is_given_up_when_it_is_interrupted(url: str, server: LocalHub, sources: Make) -> None:
+    server.fault("GET /plain", "slow", piece=70_000, delay=0.2)
+    found = sources()
+    found.urls.on_bytes = lambda _: setattr(found.urls, "stopped", True)
+    with pytest.raises(SourceError, match="given up"):
+        found.fetch(url)
+    gc.collect()
+
+
+def test_a_lock_is_renewed_from_the_server_and_not_from_what_was_kept(
+    url: str, server: LocalHub, zoo: Zoo, recipe_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_LOCK", str(tmp_path / "own.lock"))
+    path = recipe_file(recipe_file().read_text() + f"weights: {url}\n")
+    assert zoo("fetch", path).code == 0
+    (kept,) = (tmp_path / "home" / "downloads").iterdir()
+    kept.write_bytes(b"damaged")
+    assert SHA in zoo("lock", "--update", path).out
+    assert f'"sha256": "{SHA}"' in (tmp_path / "own.lock").read_text()
+
+
 def test_a_mirror_that_is_not_there_is_told(zoo: Zoo) -> None:
     ended = zoo("reproduce", "akamaster-resnet20-cifar10", "--mirror", "nowhere")
     assert ended.code == 4
@@ -228,9 +267,10 @@ def test_every_server_is_named_in_the_committed_lock_and_prefixes_are_those_of_t
 
 
 def test_another_lock_keeps_what_is_on_no_hub(tmp_path: Path) -> None:
-    own = read_lock(tmp_path / "own.lock").pins
-    assert {source for source in own if source.startswith("hub:")} == set()
-    assert own.keys() == {source for source in read_lock().pins if not source.startswith("hub:")}
+    own = read_lock(tmp_path / "own.lock")
+    assert own.pins == {}
+    assert own.others.keys() == {source for source in read_lock().pins if not source.startswith("hub:")}
+    assert own.locked("embedded:") == read_lock().locked("embedded:")
 
 
 def test_urls_are_locked_and_fetched_by_name(
@@ -243,8 +283,11 @@ def test_urls_are_locked_and_fetched_by_name(
     assert f"+ {url} weights.pt sha256 {SHA} size {len(DATA)}" in zoo("lock", "--update", path).out
     shown = zoo("lock", path).out.splitlines()
     assert any(url in line and line.rstrip().endswith("lock") for line in shown)
+    assert read_lock(tmp_path / "own.lock").pins.keys() == {url}
     checked = Builder(sources=Sources(lock=read_lock(tmp_path / "own.lock")))
-    assert not [said for said in prefetch.unlocked([], checked) if "is in the lock" not in said]
+    assert prefetch.unlocked([catalogue.local(path)], checked) == []
+    (said,) = prefetch.unlocked([], checked)
+    assert said.endswith(f"{url} is in the lock and named by no recipe")
 
 
 STATE = {"layer.weight": torch.ones(2, 3), "layer.bias": torch.zeros(2)}

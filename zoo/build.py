@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+import torchvision
 from torch import nn
 
 from zoo import catalogue
@@ -41,16 +42,16 @@ class Slot:
     classes: tuple[str, ...] = ()
     """Of which a dotted name may be a subclass."""
     functions: tuple[str, ...] = ()
-    """The modules of which it may be a function."""
+    """The modules of which it may be a public function."""
 
 
-MODULE = "torch.nn.modules.module.Module"
+MODULE, TORCHVISION = "torch.nn.modules.module.Module", "torchvision.models"
 SLOTS: Mapping[str, Slot] = {
     "task": Slot(("zoo.tasks",), ("tokenizer",), functions=("zoo.tasks",)),
     "model": Slot(
-        ("zoo.models", "torchvision.models", "torchvision.models.segmentation"),
+        ("zoo.models", TORCHVISION, f"{TORCHVISION}.segmentation"),
         classes=(MODULE, "transformers.configuration_utils.PreTrainedConfig"),
-        functions=("zoo.models", "torchvision.models"),
+        functions=("zoo.models", TORCHVISION),
     ),
     "tokenizer": Slot(
         ("zoo.tokenizers",),
@@ -76,7 +77,7 @@ SLOTS: Mapping[str, Slot] = {
 }
 
 
-DOWNLOADS = ("weights", "weights_backbone")
+DOWNLOADS = ("weights", "weights_backbone", "pretrained", "pretrained_backbone")
 """The arguments by which torchvision downloads what nobody verifies."""
 
 
@@ -130,7 +131,7 @@ class Builder:
                 problems += error.problems
             else:
                 supplied = () if slot == "task" and recipe.tokenizer is None else SLOTS[slot].supplied
-                problems += _argument_problems(call, target, supplied)
+                problems += [*_argument_problems(call, target, supplied), *_downloads(call, target)]
         if not problems:
             problems += [problem for stage in recipe.stages for problem in _stage_problems(self, stage)]
             problems += [*_unused(recipe.stages), *_without_weights(recipe.stages), *_teachers_that_are_not(recipe)]
@@ -207,14 +208,18 @@ def _admits(slot: Slot, found: Any) -> bool:
     """Whether what is found is of the kind that a slot is for."""
     if inspect.isclass(found):
         return any(f"{base.__module__}.{base.__qualname__}" in slot.classes for base in found.__mro__)
-    return any(f"{found.__module__}.".startswith(f"{home}.") for home in slot.functions)
+    name = getattr(found, "__name__", "")
+    if str(getattr(found, "__module__", "")).startswith(TORCHVISION):
+        return TORCHVISION in slot.functions and name in torchvision.models.list_models()
+    homes = [importlib.import_module(home) for home in slot.functions if home != TORCHVISION]
+    return any(getattr(home, name, None) is found and name in _public(home) for home in homes)
 
 
 def home(name: str, slot: str) -> ModuleType:
     """The module that a bare name is looked up in; raises `_Refused`, naming the nearest, where no one has it."""
     modules = [importlib.import_module(namespace) for namespace in SLOTS[slot].namespaces]
     for module in modules:
-        if not name.startswith("_") and callable(getattr(module, name, None)):
+        if name in _public(module):
             return module
     known = [public for module in modules for public in _public(module)]
     raise _Refused(f"{modules[0].__name__} has no {name!r}{did_you_mean(name, known)}")
@@ -222,6 +227,8 @@ def home(name: str, slot: str) -> ModuleType:
 
 def _public(module: ModuleType) -> list[str]:
     names = getattr(module, "__all__", None) or dir(module)
+    if module.__name__.startswith(TORCHVISION):  # the functions that build models, and no other
+        names = torchvision.models.list_models()
     return [name for name in names if not name.startswith("_") and callable(getattr(module, name, None))]
 
 
@@ -258,13 +265,17 @@ def _argument_problems(call: Call, target: Any, supplied: tuple[str, ...]) -> It
         needed = p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
         if needed and p.name not in call.args and p.name not in supplied:
             yield Problem(call.mark, f"{call.use} lacks the argument {p.name!r}")
-        if p.name in DOWNLOADS and _is_torchvision(target) and call.args.get(p.name, p.default) is not None:
-            message = f"{call.use}: write {p.name}: null; `pretrained` starts from weights that are pinned"
-            yield Problem(call.marks.get(p.name, call.mark), message)
 
 
-def _is_torchvision(target: Any) -> bool:
-    return str(getattr(target, "__module__", "")).startswith("torchvision.models")
+def _downloads(call: Call, target: Any) -> Iterator[Problem]:
+    """Arguments by which a model of torchvision would download weights, also the ones that are so by default."""
+    if not str(getattr(target, "__module__", "")).startswith(TORCHVISION):
+        return
+    defaults = {name: p.default for name, p in _parameters(target).items() if p.default is not inspect.Parameter.empty}
+    for name in DOWNLOADS:
+        if {**defaults, **call.args}.get(name) not in (None, False):
+            message = f"{call.use}: write {name}: null; `pretrained` starts from weights that are pinned"
+            yield Problem(call.marks.get(name, call.mark), message)
 
 
 def _is_number(annotation: str) -> bool:

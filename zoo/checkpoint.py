@@ -31,10 +31,11 @@ def read(path: Path) -> dict[str, Tensor]:
     Of a checkpoint it is what stands at `model` or `state_dict`; names are without the `module.` of DataParallel.
     """
     try:
-        if path.suffix == ".safetensors":
+        if _is_safetensors(path):
             return load_file(path)
-        with torch.serialization.safe_globals([Namespace]):  # the arguments of a script, kept in many checkpoints
-            found = torch.load(path, map_location="cpu", weights_only=True)
+        # many checkpoints keep the arguments of a script; a file has no name here, since torch goes by it
+        with torch.serialization.safe_globals([Namespace]), path.open("rb") as file:
+            found = torch.load(file, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise UsageError(f"{path}: these weights cannot be read: {error}") from None
     except Exception as error:  # torch raises pickle's own errors for what is no tensor
@@ -46,6 +47,13 @@ def read(path: Path) -> dict[str, Tensor]:
         raise UsageError(f"{path}: not a state dict of tensors, nor a checkpoint with one at {' or '.join(CHECKPOINT)}")
     wrapped = all(name.startswith(WRAPPER) for name in state)
     return {name.removeprefix(WRAPPER) if wrapped else name: value for name, value in state.items()}
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Whether a file, whatever it is called, begins with the length of a header and the header, in JSON."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    return start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
 
 
 def load_into(model: nn.Module, path: Path) -> None:

@@ -79,6 +79,7 @@ class NoDataError(SourceError):
 
     def __init__(self, name: str, lacks: str = "") -> None:
         where = f"--data {name}=DIR says where it is, or ZOO_DATA the folder that holds a folder {name!r}"
+        where += f" (it is {os.environ['ZOO_DATA']})" if os.environ.get("ZOO_DATA") else ""
         super().__init__(f"the data set {name!r} is not here{lacks}; {where}")
 
 
@@ -103,13 +104,15 @@ def did_you_mean(word: str, known: list[str]) -> str:
 
 @contextmanager
 def told(name: str) -> Iterator[None]:
-    """What torch or another library says of what it cannot use, as an error of ours; `name` is what was being done.
+    """Whatever a library raises of what it cannot use, as an error of ours; `name` is what was being done.
 
     With ZOO_DEBUG the traceback is shown instead.
     """
     try:
         yield
-    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError) as error:
+    except ZooError:
+        raise
+    except Exception as error:
         if os.environ.get("ZOO_DEBUG"):
             raise
         if isinstance(error, OSError):

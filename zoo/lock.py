@@ -22,6 +22,7 @@ from zoo.errors import IntegrityError, SourceError
 from zoo.patience import deadline
 
 SCHEMA = 1
+EMBEDDED = "embedded:"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -78,6 +79,8 @@ class Lock:
     path: Path
     pins: Pins
     own: Path
+    others: Pins = field(default_factory=dict)
+    """What the committed lock says of what is on no Hub, where this is another lock: the same bytes for every one."""
 
     def pin(self, source: str, endpoint: str) -> Pin:
         """All that is known of a source; the lock's word counts before the user's own."""
@@ -85,7 +88,7 @@ class Lock:
 
     def locked(self, source: str) -> Pin:
         """What the lock itself says of a source, without what was seen at first use."""
-        return _of(self.pins, source)
+        return _of({**self.others, **self.pins}, source)
 
     def trusted(self, endpoint: str) -> Pins:
         """What was fixed at first use of that Hub, or that server."""
@@ -137,15 +140,16 @@ def _of(pins: Pins, source: str) -> Pin:
 def read_lock(path: Path | None = None) -> Lock:
     """The lock in a file, the committed one when None; raises IntegrityError for a damaged one.
 
-    A file that is not there yet pins nothing. What is on no Hub is the same bytes for every lock: the committed one's
-    word on it holds unless the file has another.
+    A file that is not there yet pins nothing.
     """
-    committed = places.configs() / "zoo.lock"
+    committed, trusted = places.configs() / "zoo.lock", places.home() / "trusted.json"
     pins = _pins(_read(committed)["sources"], committed)
-    if path is not None:
-        own = _pins(_read(path)["sources"], path) if path.exists() else {}
-        pins = {**{source: pin for source, pin in pins.items() if not source.startswith("hub:")}, **own}
-    return Lock(path or committed, pins, places.home() / "trusted.json")
+    if path is None:
+        return Lock(committed, pins, trusted)
+    own = _pins(_read(path)["sources"], path) if path.exists() else {}
+    own.pop(EMBEDDED, None)  # what is shipped is what the project says
+    others = {source: pin for source, pin in pins.items() if not source.startswith("hub:")}
+    return Lock(path, own, trusted, others)
 
 
 def write_lock(path: Path, pins: Pins) -> None:

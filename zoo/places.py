@@ -37,4 +37,5 @@ def home() -> Path:
 def data() -> dict[str, Path]:
     """Data sets that are local folders, by name: those in ZOO_DATA."""
     root = os.environ.get("ZOO_DATA")
-    return {path.name: path for path in Path(root).expanduser().iterdir() if path.is_dir()} if root else {}
+    folder = Path(root).expanduser() if root else None
+    return {path.name: path for path in folder.iterdir() if path.is_dir()} if folder and folder.is_dir() else {}

@@ -14,9 +14,10 @@ from zoo.catalogue import Entry
 from zoo.config import Call
 from zoo.errors import IntegrityError, MissingError, UsageError, ZooError
 from zoo.hub import SCHEME
-from zoo.lock import Lock, Pin, Pins, read_lock
+from zoo.lock import Pin, Pins, read_lock
 from zoo.recipe import Recipe
 from zoo.sources import HERE, Fetched, Sources
+from zoo.urls import Urls
 from zoo.weights import architecture
 
 WORKERS = 8
@@ -91,7 +92,7 @@ def prefetch(
         try:
             return _fetched(distinct, sources, started, pool)
         except KeyboardInterrupt:  # what is asked for now is given up, and the rest not begun
-            sources.hub.deadline = 0.0
+            sources.hub.deadline, sources.urls.stopped = 0.0, True
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
@@ -130,7 +131,7 @@ def unlocked(entries: Iterable[Entry], builder: Builder) -> list[str]:
         elif source.startswith("embedded:"):
             said = _tried(partial(builder.sources.fetch, source))
             problems += [str(said)] if isinstance(said, ZooError) else []
-        elif source.startswith(ELSEWHERE) and source not in lock.pins:
+        elif source.startswith(ELSEWHERE) and source not in {**lock.others, **lock.pins}:
             problems.append(f"{lock.path}: {source} is named by a recipe and not in the lock")
     unnamed = [source for source in lock.pins if source.startswith(ELSEWHERE) and source not in named]
     return problems + [f"{lock.path}: {source} is in the lock and named by no recipe" for source in sorted(unnamed)]
@@ -147,8 +148,8 @@ def relock(entries: Iterable[Entry], builder: Builder) -> tuple[Pins, Pins]:
     if lock.path.resolve() == read_lock().path.resolve() and hub.endpoint != HUGGING_FACE:
         raise UsageError(f"{lock.path} is for {HUGGING_FACE}, not for {hub.shown}: --lock FILE writes another")
     with tempfile.TemporaryDirectory() as folder:
-        blank = Lock(lock.path, {**lock.pins, **_without_commits(lock.pins)}, Path(folder) / "trusted.json")
-        fresh = replace(builder, sources=Sources(lock=blank, hub=hub, urls=builder.sources.urls, data={}))
+        blank = replace(lock, pins={**lock.pins, **_without_commits(lock.pins)}, own=Path(folder) / "trusted.json")
+        fresh = replace(builder, sources=Sources(lock=blank, hub=hub, urls=Urls(folder=Path(folder)), data={}))
         wanted = {n for entry in entries for n in needs(entry, fresh, train=True) if n.source.startswith(ELSEWHERE)}
         for _, got in prefetch(sorted(wanted, key=lambda need: (need.source, need.want)), fresh.sources):
             if isinstance(got, ZooError):
@@ -156,11 +157,11 @@ def relock(entries: Iterable[Entry], builder: Builder) -> tuple[Pins, Pins]:
         names = {entry.here: entry.named for entry in entries}
         found = {names.get(source) or source: pin for source, pin in blank.all_trusted().items()}
     for source, pin in found.items():
-        known = lock.pins.get(source, Pin())
+        known = lock.locked(source)
         for name, file in pin.files.items() if pin.revision == known.revision else ():
             if name in known.files and (fault := known.files[name].refuses(str(file.sha256), file.size or 0)):
                 raise IntegrityError(f"{source}: {name}: expected {fault}, found sha256 {file.sha256}")
-    return lock.pins, {**lock.pins, **{source: pin.over(lock.pins.get(source, Pin())) for source, pin in found.items()}}
+    return lock.pins, {**lock.pins, **{source: pin.over(lock.locked(source)) for source, pin in found.items()}}
 
 
 def _without_commits(pins: Pins) -> Pins:

@@ -6,8 +6,8 @@ hub:[datasets/]OWNER/NAME[@REVISION]   a repository of the Hugging Face Hub, at 
 https://HOST/PATH                      a file on a server, by the SHA-256 that the lock pins
 data:NAME                              a folder of yours, named by `--data NAME=DIR` or in ZOO_DATA; its rows are hashed
 
-A mirror, a local folder, gives any file whose SHA-256 is known. `--data NAME=DIR` also takes the place of a data set
-of the Hub of that name.
+A mirror, a local folder, gives any file whose SHA-256 is known. A task that can read a local folder takes the one that
+`--data NAME=DIR` names in place of a data set of the Hub of that name.
 """
 
 import hashlib
@@ -119,7 +119,7 @@ class Sources:
     def problem(self, source: str) -> str | None:
         """What is wrong with a source as it is written; asks nobody, and reads no file."""
         if source.startswith("embedded:"):
-            name, locked = source.removeprefix("embedded:"), list(self.lock.pins["embedded:"].files)
+            name, locked = source.removeprefix("embedded:"), list(self.lock.locked("embedded:").files)
             return None if name in locked else f"{source} is not in {self.lock.path}{did_you_mean(name, locked)}"
         if source == HERE and self.here is None:
             return f"{HERE} is the repository that a recipe is published in, and this one is in none"
@@ -147,22 +147,20 @@ class Sources:
 
     def pinned_by(self, source: str) -> str:
         """What says which bytes a source is: the lock, its first use, or nothing, or nothing yet."""
-        if source.startswith(("file:", DATA)) or self.folder(source) is not None:
+        if source.startswith(("file:", DATA)):
             return "nothing"
         pin = self.known(source)
         seen = pin.revision if source.startswith(SCHEME) else any(file.sha256 for file in pin.files.values())
         return "lock" if self.is_locked(source) else "first use" if seen else "nothing yet"
 
     def folder(self, source: str) -> Path | None:
-        """The local folder that a data set is read from; None where it is to be fetched."""
+        """The local folder that the user has named for a data set, of the Hub or not; None where there is none."""
         name = source.removeprefix(DATA) if source.startswith(DATA) else _repository_name(source)
         return self.data.get(name)
 
     def missing(self, source: str, want: str) -> int:
         """The size in bytes of what `fetch` would download."""
         source = self._actual(source)
-        if self.folder(source) is not None:
-            return 0
         if source.startswith(urls.SCHEMES):
             pin = self.known(source).files.get(urls.file_name(source), FilePin())
             there = self.urls.cached(source) or self._mirrored(pin)
@@ -184,7 +182,7 @@ class Sources:
         if source.startswith("embedded:"):
             name = source.removeprefix("embedded:")
             path = places.PACKAGE / "starter" / name
-            found = _checked(path, self.lock.pins["embedded:"].files[name])
+            found = _checked(path, self.lock.locked("embedded:").files[name])
             return Fetched(source, path, found, {source: found})
         if source.startswith("file:"):
             path = Path(source.removeprefix("file:")).expanduser()
@@ -192,10 +190,10 @@ class Sources:
                 return Fetched(source, path, "", {})
             found = sha256(path)
             return Fetched(source, path, found, {source: found})
-        if (folder := self.folder(source)) is not None:
-            return Fetched(source, folder, "", {})
         if source.startswith(DATA):
-            raise NoDataError(source.removeprefix(DATA))
+            if (folder := self.folder(source)) is None:
+                raise NoDataError(source.removeprefix(DATA))
+            return Fetched(source, folder, "", {})
         if source.startswith(urls.SCHEMES):
             return self._url(source)
         return self._repository(source, want)
@@ -205,14 +203,16 @@ class Sources:
         name, known = urls.file_name(source), self.known(source)
         pin, faults = known.files.get(name, FilePin()), list[str]()
         for _ in range(2):
-            path = self.urls.cached(source) or self._mirrored(pin) or self.urls.download(source)
+            mirrored = None if faults or self.urls.cached(source) else self._mirrored(pin)
+            path = mirrored or self.urls.cached(source) or self.urls.download(source)
             found, size = sha256(path), path.stat().st_size
             fault = pin.refuses(found, size)
             if fault is None:
                 self._pin(source, urls.origin(source), known, Pin(files={name: FilePin(sha256=found, size=size)}))
                 return Fetched(source, path, found, {source: found}, locked=self.is_locked(source))
             faults.append(f"{source}: expected {fault}, found sha256 {found}, {size:,} bytes")
-            path.unlink(missing_ok=True)
+            if mirrored is None:
+                path.unlink(missing_ok=True)
         raise IntegrityError(faults[-1])
 
     def _mirrored(self, pin: FilePin) -> Path | None:
@@ -308,6 +308,17 @@ class Source:
     def fetch(self, want: str = "weights") -> Fetched:
         """See `Sources.fetch`."""
         return self.sources.fetch(self.name, want)
+
+    def folder(self) -> Path | None:
+        """See `Sources.folder`."""
+        return self.sources.folder(self.name)
+
+    @staticmethod
+    def needed(value: Any, name: str = "data") -> "Source":
+        """The value, an argument called `name`, if it is a source; raises UsageError for any other."""
+        if not isinstance(value, Source):
+            raise UsageError(f"{name}: {value!r} is no source; write file:{value} for a file of yours")
+        return value
 
 
 def chosen(want: str, names: list[str], locked: Mapping[str, FilePin], at: str) -> tuple[str, ...]:

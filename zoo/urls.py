@@ -49,12 +49,16 @@ class Urls:
     """Downloads; `on_bytes` is told of every new part's length."""
 
     on_bytes: Callable[[int], None] = lambda length: None
+    folder: Path | None = None
+    """Where files are kept; a folder of the user's own where left out."""
+    stopped: bool = False
+    """Whether all that is asked for is to be given up."""
     down: dict[str, str] = field(default_factory=dict)
     """The servers that did not answer at all, and why: nothing more is asked of them."""
 
     def cached(self, url: str) -> Path | None:
         """The file if it was downloaded before; asks nobody."""
-        path = _kept(url)
+        path = self._kept(url)
         return path if path.is_file() else None
 
     def size(self, url: str) -> int:
@@ -70,8 +74,8 @@ class Urls:
     def download(self, url: str) -> Path:
         """The file, downloaded anew. Raises SourceError, by the deadline."""
         self._check(url)
-        asked, limit, kept = time.monotonic(), deadline(), _kept(url)
-        part, watch = kept.with_name(f".{kept.name}.{time.monotonic_ns()}"), _Watch(self.on_bytes)
+        asked, limit, kept = time.monotonic(), deadline(), self._kept(url)
+        part, watch = kept.with_name(f".{kept.name}.{time.monotonic_ns()}"), _Watch(self._moved)
 
         def ask() -> None:
             watch.came = 0
@@ -85,7 +89,7 @@ class Urls:
         patiently = Retrying(
             retry=retry_if_exception(_may_pass),
             wait=_pause,
-            stop=lambda state: time.monotonic() - watch.moved + state.upcoming_sleep >= limit,
+            stop=lambda state: self.stopped or time.monotonic() - watch.moved + state.upcoming_sleep >= limit,
             reraise=True,
         )
         try:
@@ -102,6 +106,15 @@ class Urls:
         finally:
             part.unlink(missing_ok=True)
 
+    def _moved(self, length: int) -> None:
+        if self.stopped:
+            raise SourceError("given up")
+        self.on_bytes(length)
+
+    def _kept(self, url: str) -> Path:
+        name: str = pooch.utils.unique_file_name(url)
+        return (self.folder or places.home() / "downloads") / name
+
     def _check(self, url: str) -> None:
         """Raise SourceError where nothing may be asked, or it would be in vain."""
         if constants.is_offline_mode():
@@ -112,7 +125,10 @@ class Urls:
 
 def problem(url: str) -> str | None:
     """What is wrong with a URL as it is written."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        return f"{url!r}: {error}"
     if not parts.hostname or not parts.path.strip("/"):
         return f"{url!r} names no file; write https://HOST/PATH"
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
@@ -129,11 +145,6 @@ def origin(url: str) -> str:
 def file_name(url: str) -> str:
     """The last part of a URL's path."""
     return urlsplit(url).path.rpartition("/")[2]
-
-
-def _kept(url: str) -> Path:
-    name: str = pooch.utils.unique_file_name(url)
-    return places.home() / "downloads" / name
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -7,12 +7,11 @@ from zoo.errors import UsageError
 from zoo.sources import Source
 
 
-def pretrained(*, model: nn.Module, weights: Source, part: str = "", of: str = "", only: bool = False) -> nn.Module:
+def pretrained(*, model: nn.Module, weights: Source, part: str = "", of: str = "") -> nn.Module:
     """The model with the weights of a checkpoint, which are verified as any are.
 
     `part` is the path of the module that they are for, the whole model where left out; `of` the path within the
-    checkpoint that they are taken from. What else the checkpoint holds is refused unless it is outside of `of`. With
-    `only` tensors that the model does not have are left out. Raises UsageError where names or shapes do not fit.
+    checkpoint that they are taken from. Raises UsageError where names or shapes there are not the module's.
     """
     fetched = weights.fetch()
     given = checkpoint.read(fetched.path)
@@ -21,7 +20,5 @@ def pretrained(*, model: nn.Module, weights: Source, part: str = "", of: str = "
     if not own:
         raise UsageError(f"{fetched.path}: holds nothing at {of!r}; it has {', '.join(sorted(given)[:3])}, ...")
     into = model.get_submodule(part)
-    if only:
-        own = {name: value for name, value in own.items() if name in into.state_dict()}
     checkpoint.load_state(into, own, fetched.path)
     return model

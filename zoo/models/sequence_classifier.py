@@ -57,7 +57,7 @@ def _load(folder: Path, weights: str, **changed: Any) -> tuple[PreTrainedModel, 
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **changed)
             model, report = AutoModelForSequenceClassification.from_pretrained(
                 folder, config=config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False,
-                use_safetensors=".safetensors" in weights, weights_only=True,
+                use_safetensors=".safetensors" in weights, weights_only=True, local_files_only=True,
             )  # fmt: skip
     except Exception as error:  # safetensors and pickle raise errors of their own for a damaged or a malicious file
         said = first_line(error)

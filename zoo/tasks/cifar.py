@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torchvision.datasets import CIFAR10, CIFAR100
 
@@ -62,14 +62,15 @@ def cifar(
         raise UsageError(f"cifar has no task {name!r}{did_you_mean(name, list(CIFAR))}")
     of, want = CIFAR[name], f"data/{CIFAR[name].config}"
 
+    folder = Source.needed(data).folder()
+
     def load(split: str) -> PixelSplit:
-        fetched = data.fetch(want)
         where = f"{data.name}: {split}"
-        if fetched.files:
-            table = read_repository(fetched, of.config, split)
+        if folder is None:
+            table = read_repository(data.fetch(want), of.config, split)
             pixels, labels = _decoded(table.column("img"), where), table.column(of.label)
         else:
-            pixels, labels = _local(fetched.path, name, split)
+            pixels, labels = _local(folder, name, split)
         moves = {"padding": crop_padding, "flip": flip} if split == "train" else {}
         return PixelSplit(pixels, _labels(labels, of.classes, where), mean=mean, std=std, **moves)  # type: ignore[arg-type]
 
@@ -79,7 +80,7 @@ def cifar(
         scored=("test",),
         metrics=("accuracy", "top5_accuracy"),
         batch_size=500,
-        sources=((data, want),),
+        sources=((data, want),) if folder is None else (),
     )
 
 
@@ -90,7 +91,7 @@ def _decoded(images: Sequence[Any], where: str) -> Tensor:
         try:
             image = Image.open(io.BytesIO(images[row]["bytes"]))
             image.load()
-        except (UnidentifiedImageError, OSError, SyntaxError, TypeError, KeyError) as error:
+        except Exception as error:  # Pillow's formats raise whatever they stumble over
             raise IntegrityError(f"{where}: row {row} is no image: {type(error).__name__}: {error}") from None
         if image.mode != "RGB" or image.size != (SIDE, SIDE):
             found = f"{image.mode}, {image.width} x {image.height}"

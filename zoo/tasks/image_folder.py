@@ -35,6 +35,8 @@ def image_folder(
     NoDataError where the data are not there.
     """
 
+    Source.needed(data)
+
     def load(split: str) -> "ImageSplit":
         root = local_folder(data, ["{split}/*/*"], (train, val), split)
         others = [root / name for name in (train, val) if name != split and (root / name).is_dir()]
@@ -95,7 +97,8 @@ def _classes(folder: Path) -> list[str]:
 
 def _images(folder: Path) -> list[Path]:
     """The images below a class's folder, in torchvision's order; raises SourceError where there are none."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMG_EXTENSIONS)
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in IMG_EXTENSIONS)
+    found = sorted(paths, key=lambda path: (str(path.parent), path.name))
     if not found:
         raise SourceError(f"{folder}: there are no images")
     return found

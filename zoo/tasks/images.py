@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torchvision.transforms import v2
 
 from zoo.errors import NoDataError, SourceError, UsageError
@@ -36,7 +36,7 @@ def read_image(path: Path) -> Image.Image:
         with Image.open(path) as image:
             image.load()
             return image.copy()
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except Exception as error:  # Pillow's formats raise whatever they stumble over
         raise SourceError(f"{path}: cannot be read as an image: {error}") from None
 
 

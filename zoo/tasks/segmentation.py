@@ -4,13 +4,12 @@ Both are local folders in torchvision's layout. Masks are `(H, W)` of classes, 2
 """
 
 import hashlib
-import importlib
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,11 @@ from zoo.errors import SourceError, UsageError
 from zoo.sources import Source
 from zoo.tasks.base import CPU, Batch, Task
 from zoo.tasks.images import local_folder, normalised, read_image, read_rgb
+
+try:
+    from pycocotools import mask as coco_mask
+except ImportError:  # only who has COCO needs it
+    coco_mask = None
 
 CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
@@ -153,6 +157,8 @@ def _task(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Task:
+    Source.needed(data)
+
     def load(split: str) -> SegmentationSplit:
         transforms = train_transforms if split == "train" else eval_transforms
         fixed = split != "train" or not train_transforms
@@ -195,7 +201,6 @@ def _read_mask(path: Path) -> Tensor:
     return mask
 
 
-@cache
 def _annotations(path: Path) -> tuple[dict[int, Any], Mapping[int, list[Any]]]:
     """COCO's images by number, and the objects in each."""
     try:
@@ -211,9 +216,7 @@ def _annotations(path: Path) -> tuple[dict[int, Any], Mapping[int, list[Any]]]:
 
 def _drawn(objects: Sequence[tuple[int, Any]], height: int, width: int) -> Tensor:
     """The mask of objects, each given by COCO's number of its class and its polygons or run lengths."""
-    try:
-        draw = importlib.import_module("pycocotools.mask")  # only who has COCO needs it
-    except ImportError:
+    if coco_mask is None:
         raise SourceError(
             "the annotations of COCO are drawn by pycocotools: pip install 'zoo-reproduce[coco]'"
         ) from None
@@ -223,7 +226,7 @@ def _drawn(objects: Sequence[tuple[int, Any]], height: int, width: int) -> Tenso
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of numpy, about pycocotools
-            drawn = draw.decode(draw.frPyObjects(segmentation, height, width))
+            drawn = coco_mask.decode(coco_mask.frPyObjects(segmentation, height, width))
         inside = drawn.any(axis=2) if drawn.ndim == 3 else drawn > 0
         mask[inside] = np.maximum(mask[inside], COCO.index(number))
         times += inside

@@ -79,8 +79,7 @@ def _check(columns: Sequence[str], kind: str, data: Any, names: Sequence[str], s
     if kind not in METRICS:
         raise UsageError(f"kind cannot be {kind!r}{did_you_mean(kind, list(METRICS))}")
     for name, source in data.items() if isinstance(data, Mapping) else [("data", data)]:
-        if not isinstance(source, Source):
-            raise UsageError(f"{name}: {source!r} is no source; write file:{source} for a file of yours")
+        Source.needed(source, name)
     for split in scored:
         if split not in names:
             raise UsageError(f"scored: there is no split {split!r}{did_you_mean(split, list(names))}")

@@ -38,7 +38,7 @@ class PadTo(v2.Transform):  # type: ignore[misc]
         self.size = size
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        height, width = v2._utils.query_size(flat_inputs)
+        height, width = F.get_size(flat_inputs[0])
         return {"padding": [0, 0, max(self.size - width, 0), max(self.size - height, 0)]}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
