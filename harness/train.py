@@ -72,21 +72,16 @@ def _train(run: Run) -> nn.Module:
                 set_seed(run.seed + 2**16 * process + number)
             if done := state.pop("step", 0):
                 _go_on(run, stage, state)
-            stop = train_stage(run, stage, log, done, interrupt)
+            train_stage(run, stage, log, done, interrupt)
             _leave(run, stage)
             _save(run, log, stage=number + 1, step=0, entered=_of_all(run), student=student.state_dict())
-            if log.any(stop or interrupt.asked):
+            if log.any(interrupt.asked):
                 raise KeyboardInterrupt
     return student
 
 
-def train_stage(run: Run, stage: ActiveStage, log: Log, done: int, interrupt: Interrupt) -> bool:
-    """Take the steps of a stage from number `done` on, saving a state whenever one is due.
-
-    Raises KeyboardInterrupt once a state is saved where one of the processes was told to stop; after the last step it
-    returns that.
-    """
-    stop = False
+def train_stage(run: Run, stage: ActiveStage, log: Log, done: int, interrupt: Interrupt) -> None:
+    """Take the steps of a stage from number `done` on, saving a state when one is due, or a process is told to stop."""
     for step in range(done, stage.steps):
         losses = gradients(run, stage, stage.rows(step))
         scale = stage.scaler.get_scale()
@@ -111,7 +106,6 @@ def train_stage(run: Run, stage: ActiveStage, log: Log, done: int, interrupt: In
             _save(run, log, stage=stage.number, step=step + 1, rng=_of_all(run), **stage.state_dict())
             if stop:
                 raise KeyboardInterrupt
-    return stop
 
 
 def _keep_the_best(run: Run, stage: ActiveStage, log: Log, epoch: int) -> None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,15 @@ def test_an_interrupt_is_exit_130_and_leaves_no_run(
     assert not [path for path in Path.cwd().iterdir() if "out" in path.name]
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Ctrl-C as in a terminal: where tests run in the background it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_an_interrupted_training_saves_a_state_after_its_step(
     zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,6 +233,7 @@ def test_an_interrupted_training_saves_a_state_after_its_step(
     assert Path("out/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
 
 
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("where", ["gradients", "_leave"])
 def test_an_interrupt_in_the_last_step_or_after_it_is_heeded(
     where: str, zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
