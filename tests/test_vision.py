@@ -35,6 +35,7 @@ SMALLER = [  # the recipes on data that fit a test: fewer epochs and classes, sm
     (r"epochs: \d+", "epochs: 2"),
     (r"milestones: \[[^]]*\]", "milestones: [1]"),
     (r"epochs: 2\n    batch_size: 192", "epochs: 1\n    batch_size: 192"),
+    (r"mid_channels: 512", "mid_channels: 16"),
     (r"size: 224", "size: 32"),
     (r"size: 256\}", "size: 36}"),
     (r"min_size: \d+", "min_size: 48"),
@@ -61,8 +62,8 @@ def test_all_are_checked(zoo: Zoo) -> None:
 @pytest.fixture(scope="module")
 def hub() -> Iterator[LocalHub]:
     with LocalHub() as server:
-        server.add("datasets", "uoft-cs/cifar10", cifar_files("plain_text", "label", 10, 4))
-        server.add("datasets", "uoft-cs/cifar100", cifar_files("cifar100", "fine_label", 100, 4))
+        server.add("datasets", "uoft-cs/cifar10", cifar_files("plain_text", "label", 10, 2))
+        server.add("datasets", "uoft-cs/cifar100", cifar_files("cifar100", "fine_label", 100, 2))
         yield server
 
 
