@@ -20,14 +20,12 @@ from harness.sweep import sweep
 from zoo.build import Builder
 from zoo.config import Call
 from zoo.recipe import Precision, Recipe
-from zoo.tasks.base import Batch, Split, Task
+from zoo.tasks.base import IGNORED, Batch, Split, Task
 
 LARGE = 2_000_000
 """Above this many logits only predictions and margins are kept."""
 RANKS = 5
 """How many of the most likely classes are kept where a metric reads them."""
-IGNORED = 255
-"""The label of pixels that count for nothing."""
 
 
 @dataclass(frozen=True)

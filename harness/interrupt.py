@@ -15,10 +15,8 @@ class Interrupt:
         self._before: Any = None
 
     def __enter__(self) -> Self:
-        heeded = signal.getsignal(signal.SIGINT) not in (
-            signal.SIG_IGN,
-            None,
-        )  # of a command in the background it is not
+        # A command in the background does not heed it.
+        heeded = signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None)
         if heeded and threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._ask)
         return self

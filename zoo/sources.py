@@ -203,8 +203,9 @@ class Sources:
         name, known = urls.file_name(source), self.known(source)
         pin, faults = known.files.get(name, FilePin()), list[str]()
         for _ in range(2):
-            mirrored = None if faults or self.urls.cached(source) else self._mirrored(pin)
-            path = mirrored or self.urls.cached(source) or self.urls.download(source)
+            cached = self.urls.cached(source)
+            mirrored = None if faults or cached else self._mirrored(pin)
+            path = cached or mirrored or self.urls.download(source)
             found, size = sha256(path), path.stat().st_size
             fault = pin.refuses(found, size)
             if fault is None:

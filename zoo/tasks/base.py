@@ -18,6 +18,8 @@ from zoo.errors import UsageError
 Inputs = Tensor | dict[str, Tensor]
 Kind = Literal["classification", "multilabel", "regression", "segmentation"]
 CPU = torch.device("cpu")
+IGNORED = 255
+"""The label of pixels that count for nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

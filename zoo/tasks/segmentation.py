@@ -21,7 +21,7 @@ from torchvision import tv_tensors
 
 from zoo.errors import SourceError, UsageError
 from zoo.sources import Source
-from zoo.tasks.base import CPU, Batch, Task
+from zoo.tasks.base import CPU, IGNORED, Batch, Task
 from zoo.tasks.images import local_folder, normalised, read_image, read_rgb
 
 try:
@@ -35,7 +35,6 @@ CLASSES = (
 )  # fmt: skip
 COCO = (0, 5, 2, 16, 9, 44, 6, 3, 17, 62, 21, 67, 18, 19, 4, 1, 64, 20, 63, 7, 72)
 """COCO's numbers of these classes, in their order; it has no background."""
-IGNORED = 255
 SPLITS = ("train", "val")
 VOC_LAYOUT = tuple(
     f"VOCdevkit/VOC2012/{part}" for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation/{split}.txt")
@@ -217,9 +216,7 @@ def _annotations(path: Path) -> tuple[dict[int, Any], Mapping[int, list[Any]]]:
 def _drawn(objects: Sequence[tuple[int, Any]], height: int, width: int) -> Tensor:
     """The mask of objects, each given by COCO's number of its class and its polygons or run lengths."""
     if coco_mask is None:
-        raise SourceError(
-            "the annotations of COCO are drawn by pycocotools: pip install 'zoo-reproduce[coco]'"
-        ) from None
+        raise SourceError("the annotations of COCO are drawn by pycocotools: pip install 'zoo-reproduce[coco]'")
     mask, times = np.zeros((height, width), np.uint8), np.zeros((height, width), np.int64)
     for number, segmentation in objects:
         if number not in COCO:

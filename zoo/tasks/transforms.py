@@ -9,6 +9,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
+from zoo.tasks.base import IGNORED
+
 
 class ShorterSide(v2.Transform):  # type: ignore[misc]
     """Resize so that the shorter side is of `min_size` to `max_size` pixels, drawn evenly; both may be one number.
@@ -42,5 +44,5 @@ class PadTo(v2.Transform):  # type: ignore[misc]
         return {"padding": [0, 0, max(self.size - width, 0), max(self.size - height, 0)]}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        fill = 255 if isinstance(inpt, tv_tensors.Mask) else 0
+        fill = IGNORED if isinstance(inpt, tv_tensors.Mask) else 0
         return F.pad(inpt, params["padding"], fill=fill) if any(params["padding"]) else inpt
