@@ -51,7 +51,7 @@ class ActiveStage:
         precision: Precision = "fp32",
         micro_batch: int | None = None,
     ) -> None:
-        self.recipe, self.split, self.accelerator = stage, split, accelerator
+        self.recipe, self.accelerator = stage, accelerator
         self.number, self.seed, self.entered = number, seed, entered
         device = accelerator.device
         learning: dict[str, nn.Module] = {STUDENT: student}
@@ -60,7 +60,10 @@ class ActiveStage:
             with _at(teacher.marks.get("weights", stage.optimizer.mark)):
                 model = build_teacher(resolve(teacher), builder)
             (learning if teacher.trainable else frozen)[name] = model
-        self.objective: Objective = build_objective(learning, stage, builder).to(device)
+        self.objective: Objective = build_objective(learning, stage, builder)
+        with _at(stage.marks.get("criterion", stage.optimizer.mark)):
+            self.split = self._prepared(split)
+        self.objective.to(device)
         self._check_parts(micro_batch)
         teachers = Live(frozen, self.objective.needs, device)
         self._build_adapters(teachers, {**learning, **frozen})
@@ -147,6 +150,13 @@ class ActiveStage:
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
         self.best = state["best"]
+
+    def _prepared(self, split: Split) -> Split:
+        """The split with what the terms make of it."""
+        for term in self.objective.terms.values():
+            prepare = getattr(term, "prepare_split", None)
+            split = prepare(split) if callable(prepare) else split
+        return split
 
     def _build_adapters(self, teachers: Live, models: Mapping[str, nn.Module]) -> None:
         """Check every tap against its model, then let terms make what they need for the shapes of two examples."""

@@ -22,8 +22,8 @@ from harness.losses import (
     Hint,
     KnowledgeAdaptation,
     KnowledgeReview,
+    KnowledgeTranslation,
     LogitMSE,
-    Paraphrase,
 )
 from harness.losses.knowledge_adaptation import affinity_distance
 from harness.observation import Observation
@@ -180,7 +180,7 @@ def test_extreme_logits_stay_finite() -> None:
 
 
 def test_every_exported_loss_is_tested_here() -> None:
-    of_taps = {"Hint", "KnowledgeAdaptation", "KnowledgeReview", "Paraphrase"}
+    of_taps = {"Hint", "KnowledgeAdaptation", "KnowledgeReview", "KnowledgeTranslation"}
     tested = {type(loss).__name__ for loss in ALL} | {"MSE", "BinaryCrossEntropy"} | of_taps
     assert set(losses.__all__) == tested
 
@@ -254,7 +254,7 @@ def context(student: Tensor, teacher: Tensor, sides: list[int]) -> Tensor:
 
 
 def test_paraphrase_is_a_reconstruction_and_the_size_of_the_code() -> None:
-    loss = Paraphrase(teacher="t", rate=0.5, l1=0.01)
+    loss = KnowledgeTranslation(teacher="t", rate=0.5, l1=0.01)
     teacher = seen(2, t=(3, 6, 5, 5))
     loss.build_adapters(Observation(), teacher)
     loss.double().eval()
@@ -269,7 +269,7 @@ def test_paraphrase_is_a_reconstruction_and_the_size_of_the_code() -> None:
 
 def test_knowledge_adaptation_compares_codes_and_affinities() -> None:
     """Against the equations with their HW x HW matrices; the encoder of the stage before stays as it is."""
-    before = Paraphrase(teacher="t", rate=0.5)
+    before = KnowledgeTranslation(teacher="t", rate=0.5)
     student, teacher = seen(3, s=(2, 4, 5, 5)), seen(4, t=(2, 6, 5, 5))
     before.build_adapters(student, teacher)
     loss = KnowledgeAdaptation(student="s", teacher="t", rate=0.5, adaptation=50, affinity=2)
@@ -296,7 +296,7 @@ def test_knowledge_adaptation_compares_codes_and_affinities() -> None:
     found.backward()
     assert loss.affinity_adapter.weight.grad is not None
     assert torch.isfinite(loss.affinity_adapter.weight.grad).all()
-    with pytest.raises(ValueError, match=r"s is \(4, 5, 5\), t \(6, 4, 4\)"):
+    with pytest.raises(ValueError, match=r"s is \(4, 5, 5\) and t \(6, 4, 4\)"):
         loss.build_adapters(student, seen(4, t=(2, 6, 4, 4)))
 
 
@@ -308,7 +308,7 @@ def test_equal_affinities_have_no_distance_and_no_gradient_that_is_not_a_number(
     assert torch.isfinite(feature.grad).all()  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("make", [Paraphrase, lambda **rate: KnowledgeAdaptation(student="s", **rate)])
+@pytest.mark.parametrize("make", [KnowledgeTranslation, lambda **rate: KnowledgeAdaptation(student="s", **rate)])
 @pytest.mark.parametrize("rate", [0, 1.5, -1])
 def test_a_rate_that_is_none_is_refused(make: Callable[..., nn.Module], rate: float) -> None:
     with pytest.raises(ValueError, match=r"rate must be in \(0, 1\]"):

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from harness.losses.functional import regressor
 from harness.observation import Observation
 
 
@@ -25,27 +26,8 @@ class Hint(nn.Module):
 
     def build_adapters(self, student: Observation, teacher: Observation) -> None:
         """Make the regressor for the shapes seen; raises ValueError where none can lead from one to the other."""
-        self.regressor = _regressor(student[self.student_taps[0]], teacher[self.teacher_taps[0]])
+        self.regressor = regressor(student[self.student_taps[0]], teacher[self.teacher_taps[0]])
 
     def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.regressor is not None
         return F.mse_loss(self.regressor(student[self.student_taps[0]]), teacher[self.teacher_taps[0]])
-
-
-def _regressor(student: Tensor, teacher: Tensor) -> nn.Module:
-    given, wanted = tuple(student.shape[1:]), tuple(teacher.shape[1:])
-    if len(given) == len(wanted) == 3:
-        (inputs, *size), (outputs, *target) = given, wanted
-        if size == [2 * side for side in target]:
-            return nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
-        if [2 * side for side in size] == target:
-            return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
-        kernel = (1 + size[0] - target[0], 1 + size[1] - target[1])
-        if min(kernel) > 0:
-            return nn.Conv2d(inputs, outputs, kernel)
-        kernel = (2 - kernel[0], 2 - kernel[1])
-        if min(kernel) > 0:
-            return nn.ConvTranspose2d(inputs, outputs, kernel)
-    elif len(given) == len(wanted) and len(given) in (1, 2) and given[:-1] == wanted[:-1]:
-        return nn.Linear(given[-1], wanted[-1])
-    raise ValueError(f"no regressor leads from the student's {given} to the teacher's {wanted}")

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.losses.kl import KL
+from harness.losses.functional import check_alpha, check_temperature, divergence
 from harness.observation import Observation
 
 
@@ -17,12 +17,13 @@ class KD(nn.Module):
 
     def __init__(self, *, temperature: float, alpha: float) -> None:
         super().__init__()
-        if not 0 <= alpha <= 1:
-            raise ValueError(f"alpha must be in [0, 1], not {alpha}")
-        self.alpha, self.soft = alpha, KL(temperature=temperature)
+        check_temperature(temperature)
+        check_alpha(alpha)
+        self.alpha, self.temperature = alpha, temperature
 
     def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+        assert teacher is not None
         hard = F.cross_entropy(student.logits, labels)
-        soft = self.soft.temperature**2 * self.soft(student, teacher, labels)
+        soft = self.temperature**2 * divergence(student.logits, teacher.logits, self.temperature).mean()
         loss: Tensor = self.alpha * hard + (1 - self.alpha) * soft
         return loss

@@ -1,8 +1,8 @@
 """Kullback-Leibler divergence from a teacher's softened distribution to the student's."""
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from harness.losses.functional import check_temperature, divergence
 from harness.observation import Observation
 
 
@@ -13,12 +13,9 @@ class KL(nn.Module):
 
     def __init__(self, *, temperature: float = 1.0) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ValueError(f"temperature must be above 0, not {temperature}")
+        check_temperature(temperature)
         self.temperature = temperature
 
     def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
         assert teacher is not None
-        target = F.log_softmax(teacher.logits / self.temperature, dim=-1)
-        given = F.log_softmax(student.logits / self.temperature, dim=-1)
-        return F.kl_div(given, target, reduction="batchmean", log_target=True)
+        return divergence(student.logits, teacher.logits, self.temperature).mean()

@@ -1,20 +1,18 @@
 """Knowledge translation and adaptation: He et al., Knowledge Adaptation for Efficient Semantic Segmentation, CVPR 2019.
 
-In a first stage `Paraphrase` trains an auto-encoder on the teacher's feature, without the student; in the next, under
-the same name and with `keep`, `KnowledgeAdaptation` compares the student with what the frozen encoder makes of it. The
-auto-encoder is the paraphraser of Kim et al., Paraphrasing Complex Network, NeurIPS 2018, supplement A.
+In a first stage `KnowledgeTranslation` trains an auto-encoder on the teacher's feature, without the student; in the
+next, under the same name and with `keep`, `KnowledgeAdaptation` compares the student with what the frozen encoder makes
+of it. The auto-encoder is the paraphraser of Kim et al., Paraphrasing Complex Network, NeurIPS 2018, supplement A.
 """
 
-from itertools import pairwise
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from harness.losses.functional import autoencoder, check_rate, root, same_size, unit
 from harness.observation import Observation
 
 
-class Paraphrase(nn.Module):
+class KnowledgeTranslation(nn.Module):
     """`mean (t - D(E(t)))^2 + l1 1/B sum |E(t)|`: equation 1, an auto-encoder of the teacher's feature t.
 
     `teacher` is a tap `(B, C, H, W)`; the code has `rate` C channels and the same size. The first part is a mean over
@@ -26,7 +24,7 @@ class Paraphrase(nn.Module):
 
     def __init__(self, *, teacher: str, rate: float = 0.5, l1: float = 0.0) -> None:
         super().__init__()
-        _check_rate(rate)
+        check_rate(rate)
         self.teacher_taps, self.rate, self.l1 = (teacher,), rate, l1
         self.encoder: nn.Module | None = None
         self.decoder: nn.Module | None = None
@@ -35,8 +33,8 @@ class Paraphrase(nn.Module):
         """Make encoder and decoder for the teacher's channels."""
         channels = teacher[self.teacher_taps[0]].shape[1]
         code = int(channels * self.rate)
-        self.encoder = _layers(nn.Conv2d, (channels, channels, code, code))
-        self.decoder = _layers(nn.ConvTranspose2d, (code, code, channels, channels))
+        self.encoder = autoencoder(nn.Conv2d, (channels, channels, code, code))
+        self.decoder = autoencoder(nn.ConvTranspose2d, (code, code, channels, channels))
 
     def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.encoder is not None and self.decoder is not None
@@ -49,9 +47,9 @@ class Paraphrase(nn.Module):
 class KnowledgeAdaptation(nn.Module):
     """`adaptation mean |n(A(s)) - n(E(t))| + affinity 1/B sum_c ||(a_c a_c^T - e_c e_c^T) / HW||_F`: equations 2 to 5.
 
-    E is the encoder that `Paraphrase` has trained on the teacher's tap; it stays as it is. A is a learned convolution
-    with BatchNorm and ReLU on the student's tap, n divides an example's code by its L2 norm; a_c is channel c of a
-    second learned convolution of that tap, e_c of E(t), both as vectors over the HW pixels over their L2 norms.
+    E is the encoder that `KnowledgeTranslation` has trained on the teacher's tap; it stays as it is. A is a learned
+    convolution with BatchNorm and ReLU on the student's tap, n divides an example's code by its L2 norm; a_c is channel
+    c of a second learned convolution of that tap, e_c of E(t), both as vectors over the HW pixels over their L2 norms.
     `student` and `teacher` are taps `(B, C, H, W)` of one size.
     """
 
@@ -62,7 +60,7 @@ class KnowledgeAdaptation(nn.Module):
         self, *, student: str, teacher: str, rate: float = 0.5, adaptation: float = 50.0, affinity: float = 1.0
     ) -> None:
         super().__init__()
-        _check_rate(rate)
+        check_rate(rate)
         self.student_taps, self.teacher_taps, self.rate = (student,), (teacher,), rate
         self.weights = (adaptation, affinity)
         self.encoder: nn.Module | None = None
@@ -71,13 +69,11 @@ class KnowledgeAdaptation(nn.Module):
 
     def build_adapters(self, student: Observation, teacher: Observation) -> None:
         """Make the frozen encoder and both adapters; raises ValueError for taps of different sizes."""
-        given, wanted = student[self.student_taps[0]].shape, teacher[self.teacher_taps[0]].shape
-        if given[2:] != wanted[2:]:
-            raise ValueError(
-                f"{self.student_taps[0]} is {tuple(given[1:])}, {self.teacher_taps[0]} {tuple(wanted[1:])}"
-            )
+        mine, theirs = self.student_taps[0], self.teacher_taps[0]
+        same_size(mine, student[mine], theirs, teacher[theirs])
+        given, wanted = student[mine].shape, teacher[theirs].shape
         code = int(wanted[1] * self.rate)
-        self.encoder = _layers(nn.Conv2d, (wanted[1], wanted[1], code, code)).requires_grad_(False)
+        self.encoder = autoencoder(nn.Conv2d, (wanted[1], wanted[1], code, code)).requires_grad_(False)
         self.feature_adapter = nn.Sequential(nn.Conv2d(given[1], code, 3, padding=1), nn.BatchNorm2d(code), nn.ReLU())
         self.affinity_adapter = nn.Conv2d(given[1], code, 3, padding=1)
 
@@ -93,7 +89,7 @@ class KnowledgeAdaptation(nn.Module):
         assert self.feature_adapter is not None and self.affinity_adapter is not None
         feature = student[self.student_taps[0]]
         code = self.encoder(teacher[self.teacher_taps[0]])
-        adapted = F.l1_loss(_unit(self.feature_adapter(feature).flatten(1)), _unit(code.flatten(1)))
+        adapted = F.l1_loss(unit(self.feature_adapter(feature).flatten(1)), unit(code.flatten(1)))
         related = affinity_distance(self.affinity_adapter(feature), code)
         loss: Tensor = self.weights[0] * adapted + self.weights[1] * related
         return loss
@@ -105,29 +101,6 @@ def affinity_distance(student: Tensor, teacher: Tensor) -> Tensor:
     Of unit vectors it is `sqrt(2 - 2 (a_c . e_c)^2) / HW`.
     """
     pixels = student.shape[2] * student.shape[3]
-    a, e = _unit(student.flatten(2)), _unit(teacher.flatten(2))
+    a, e = unit(student.flatten(2)), unit(teacher.flatten(2))
     squared = a.square().sum(-1).square() + e.square().sum(-1).square() - 2 * (a * e).sum(-1).square()
-    return (_root(squared) / pixels).sum(1).mean()
-
-
-def _root(squared: Tensor) -> Tensor:
-    """The square root, with a gradient of 0 instead of infinity at 0."""
-    positive = squared > 0
-    return torch.where(positive, torch.where(positive, squared, 1.0).sqrt(), 0.0)
-
-
-def _unit(vectors: Tensor) -> Tensor:
-    return F.normalize(vectors, dim=-1)
-
-
-def _layers(kind: type[nn.Conv2d | nn.ConvTranspose2d], channels: tuple[int, int, int, int]) -> nn.Sequential:
-    """Three 3x3 layers, each with BatchNorm and a leaky ReLU."""
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(channels):
-        layers += [kind(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.1)]
-    return nn.Sequential(*layers)
-
-
-def _check_rate(rate: float) -> None:
-    if not 0 < rate <= 1:
-        raise ValueError(f"rate must be in (0, 1], not {rate}")
+    return (root(squared) / pixels).sum(1).mean()

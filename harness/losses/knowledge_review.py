@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from harness.losses.functional import paired, same_size
 from harness.observation import Observation
 
 SIZES = (4, 2, 1)
@@ -29,9 +30,7 @@ class KnowledgeReview(nn.Module):
 
     def __init__(self, *, student: Sequence[str], teacher: Sequence[str], mid_channels: int = 512) -> None:
         super().__init__()
-        if len(student) != len(teacher) or not student:
-            raise ValueError(f"taps go in pairs: {len(student)} of the student, {len(teacher)} of the teacher")
-        self.student_taps, self.teacher_taps = tuple(student), tuple(teacher)
+        self.student_taps, self.teacher_taps = paired(student, teacher)
         self.mid_channels = mid_channels
         self.fusions = nn.ModuleList()
 
@@ -39,8 +38,7 @@ class KnowledgeReview(nn.Module):
         """Make a fusion for each pair of layers; raises ValueError for a pair of different sizes."""
         for number, (mine, theirs) in enumerate(zip(self.student_taps, self.teacher_taps, strict=True)):
             given, wanted = student[mine], teacher[theirs]
-            if given.dim() != 4 or given.shape[2:] != wanted.shape[2:]:
-                raise ValueError(f"{mine} is {tuple(given.shape[1:])} and {theirs} {tuple(wanted.shape[1:])}")
+            same_size(mine, given, theirs, wanted)
             deepest = number == len(self.student_taps) - 1
             self.fusions.append(Fusion(given.shape[1], self.mid_channels, wanted.shape[1], attends=not deepest))
 

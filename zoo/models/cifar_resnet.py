@@ -57,10 +57,12 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
         self.downsample = _shortcut(inputs, outputs, stride, shortcut)
+        self.relu2 = nn.ReLU()  # a module, so that what comes before it can be read
 
     def forward(self, features: Tensor) -> Tensor:
         out = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(features)))))
-        return F.relu(out + self.downsample(features))
+        activated: Tensor = self.relu2(out + self.downsample(features))
+        return activated
 
 
 class PaddedShortcut(nn.Module):

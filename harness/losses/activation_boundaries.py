@@ -1,0 +1,48 @@
+"""Activation boundaries: Heo et al., Knowledge Transfer via Distillation of Activation Boundaries, AAAI 2019, eq. 5."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from harness.losses.functional import paired, same_size
+from harness.observation import Observation
+
+
+class ActivationBoundaries(nn.Module):
+    """`sum_j 1/B sum_i |rho(t) relu(m - r(s))|^2 + |(1 - rho(t)) relu(m + r(s))|^2`, rho(t) = 1 where t > 0, else 0.
+
+    `student` and `teacher` are lists of taps `(B, C, H, W)` before their ReLU, of one size in each pair; r is a learned
+    1x1 convolution with BatchNorm to the teacher's channels. The student's neurons are to be on, or off, by the
+    `margin` m where the teacher's are. The paper trains with it first, then on the labels; the authors' code divides by
+    1,000.
+    """
+
+    needs_teacher = True
+    reads_logits = False
+
+    def __init__(self, *, student: Sequence[str], teacher: Sequence[str], margin: float = 1.0) -> None:
+        super().__init__()
+        self.student_taps, self.teacher_taps = paired(student, teacher)
+        self.margin, self.connectors = margin, nn.ModuleList()
+
+    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+        """Make a connector for each pair; raises ValueError for a pair of different sizes."""
+        for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
+            given, wanted = student[mine], teacher[theirs]
+            same_size(mine, given, theirs, wanted)
+            convolution = nn.Conv2d(given.shape[1], wanted.shape[1], 1, bias=False)
+            self.connectors.append(nn.Sequential(convolution, nn.BatchNorm2d(wanted.shape[1])))
+
+    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+        assert teacher is not None
+        losses = []
+        for mine, theirs, connector in zip(self.student_taps, self.teacher_taps, self.connectors, strict=True):
+            losses.append(boundary_distance(connector(student[mine]), teacher[theirs], self.margin))
+        return torch.stack(losses).sum()
+
+
+def boundary_distance(student: Tensor, teacher: Tensor, margin: float) -> Tensor:
+    """`1/B sum relu(margin - s)^2` where t > 0 and `relu(margin + s)^2` elsewhere; both `(B, ...)`."""
+    signed = torch.where(teacher > 0, student, -student)
+    return (margin - signed).clamp_min(0).square().sum() / len(student)

@@ -1,0 +1,28 @@
+"""The cosine distance of features, a building block."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from harness.losses.functional import fitted
+from harness.observation import Observation
+
+
+class FeatureCosine(nn.Module):
+    """`1/B sum_i (1 - cos(s_i, t_i))` of two taps, flattened to `(B, D)`; where widths differ, of `r(s)`, r linear."""
+
+    needs_teacher = True
+    reads_logits = False
+
+    def __init__(self, *, student: str, teacher: str) -> None:
+        super().__init__()
+        self.student_taps, self.teacher_taps = (student,), (teacher,)
+        self.adapter: nn.Module | None = None
+
+    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+        """Make the linear layer, if the widths need one."""
+        self.adapter = fitted(student[self.student_taps[0]].flatten(1), teacher[self.teacher_taps[0]].flatten(1))
+
+    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+        assert teacher is not None and self.adapter is not None
+        mine = self.adapter(student[self.student_taps[0]].flatten(1))
+        return 1 - F.cosine_similarity(mine, teacher[self.teacher_taps[0]].flatten(1)).mean()
