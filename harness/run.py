@@ -42,6 +42,8 @@ class Run:
     """What the student is scored on."""
     splits: tuple[Split, ...]
     """What each stage trains on."""
+    views: tuple[Mapping[str, Split], ...]
+    """In what way the teachers of each stage read it that have a way of their own."""
     metrics: Mapping[str, Metric]
     seed: int
     builder: Builder

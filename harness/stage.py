@@ -45,6 +45,7 @@ class ActiveStage:
         entered: list[State],
         inherited: Kept,
         *,
+        views: Mapping[str, Split],
         builder: Builder,
         accelerator: Accelerator,
         resolve: Resolve,
@@ -65,7 +66,7 @@ class ActiveStage:
             self.split = self._prepared(split)
         self.objective.to(device)
         self._check_parts(micro_batch)
-        teachers = Live(frozen, self.objective.needs, device)
+        teachers = Live(frozen, self.objective.needs, device, views)
         self._build_adapters(teachers, {**learning, **frozen})
         for name, state in inherited.items():
             with _at(stage.optimizer.mark):

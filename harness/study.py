@@ -27,7 +27,7 @@ from zoo.config import Call
 from zoo.digest import sha256
 from zoo.errors import IntegrityError, MissingError, RecipeError, UsageError
 from zoo.hub import SCHEME
-from zoo.recipe import Recipe, Teacher
+from zoo.recipe import Recipe, Stage, Teacher
 from zoo.sources import DATA, Fetched, Sources
 from zoo.tasks.base import Split, Task, content_hash
 from zoo.weights import architecture, load_model
@@ -76,17 +76,19 @@ class Study:
     @cached_property
     def tokenizer(self) -> Any:
         """The recipe's tokenizer; None where it names none."""
-        return self.builder.build(self.recipe.tokenizer, "tokenizer") if self.recipe.tokenizer else None
+        return self._tokenizer(self.recipe.tokenizer)
 
     @cached_property
     def task(self) -> Task:
         """The task, given the recipe's tokenizer where it names one."""
-        return self._task(self.recipe.task)
+        return self._task(self.recipe.task, self.tokenizer)
 
     @cached_property
     def stage_tasks(self) -> list[Task]:
         """The task that each stage trains on: the recipe's, or its own."""
-        return [self.task if stage.task is None else self._task(stage.task) for stage in self.recipe.stages]
+        return [
+            self.task if stage.task is None else self._task(stage.task, self.tokenizer) for stage in self.recipe.stages
+        ]
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
@@ -214,17 +216,41 @@ class Study:
             found.append(task.load(stage.split))
         return tuple(found)
 
+    @cached_property
+    def views(self) -> tuple[dict[str, Split], ...]:
+        """How the teachers of each stage read it that have a way of their own.
+
+        Raises RecipeError where such a one has another number of rows.
+        """
+        found: list[dict[str, Split]] = []
+        for stage, split in zip(self.recipe.stages, self.splits(), strict=True):
+            own = {name: teacher for name, teacher in stage.all_teachers.items() if teacher.has_own_inputs}
+            found.append({name: self._view(teacher, stage, len(split)) for name, teacher in own.items()})
+        return tuple(found)
+
+    def _view(self, teacher: Teacher, stage: Stage, rows: int) -> Split:
+        call, tokenizer = self.recipe.reading_of(teacher, stage)
+        task, mark = self._task(call, self._tokenizer(tokenizer)), call.mark
+        if stage.split not in task.splits or len(task.load(stage.split)) != rows:
+            raise RecipeError.at(
+                mark, f"{task.name} has no split {stage.split!r} of {rows} rows, which the student's is"
+            )
+        return task.load(stage.split)
+
     def run(self, seed: int, folder: Path, progress: Step = lambda done, total: None) -> Run:
         """A training of the recipe with this seed, not yet begun, with its log and states in `folder`."""
         setup = self.setup
         return Run(
-            recipe=self.recipe, task=self.task, splits=self.splits(), metrics=self.metrics, seed=seed,
+            recipe=self.recipe, task=self.task, splits=self.splits(), views=self.views, metrics=self.metrics, seed=seed,
             builder=self.builder, accelerator=setup.accelerator, resolve=self.checkpoint, folder=folder,
             options=setup.options, progress=progress, say=setup.say,
         )  # fmt: skip
 
-    def _task(self, call: Call) -> Task:
-        given = {"tokenizer": self.tokenizer} if self.tokenizer is not None else {}
+    def _tokenizer(self, call: Call | None) -> Any:
+        return None if call is None else self.builder.build(call, "tokenizer")
+
+    def _task(self, call: Call, tokenizer: Any) -> Task:
+        given = {"tokenizer": tokenizer} if tokenizer is not None else {}
         task: Task = self.builder.build(call, "task", **given)
         return task
 
@@ -286,6 +312,8 @@ class Study:
                     data[stage.split] = self._content(stage.split)
                 else:
                     data[f"stage {number}: {stage.split}"] = _content(split)
+                for name, view in self.views[number - 1].items():
+                    data[f"stage {number}, {name}: {stage.split}"] = _content(view)
         numerics = {"precision": setup.options.precision, "device": setup.accelerator.device.type}
         if mode == "retrain" and setup.options.micro_batch:
             numerics["micro_batch"] = setup.options.micro_batch

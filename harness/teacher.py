@@ -15,7 +15,7 @@ from zoo.build import Builder
 from zoo.config import Call
 from zoo.recipe import Teacher
 from zoo.sources import Fetched
-from zoo.tasks.base import Batch, Split
+from zoo.tasks.base import Batch, Inputs, Split
 
 CACHE_BYTES = 2**31
 """The most that is kept of the outputs of a stage's teachers."""
@@ -43,22 +43,38 @@ def build_teacher(checkpoint: Checkpoint, builder: Builder) -> nn.Module:
 
 
 class Live:
-    """Runs the teachers on every batch that the student sees.
+    """Runs the teachers on every batch that the student sees, those of `views` on their own inputs of the same rows.
 
     `eval()` because in train mode BatchNorm statistics would drift; `no_grad` and not `inference_mode` because a
     student cannot save inference tensors for its backward pass.
     """
 
-    def __init__(self, models: Mapping[str, nn.Module], needs: Mapping[str, Need], device: torch.device) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, nn.Module],
+        needs: Mapping[str, Need],
+        device: torch.device,
+        views: Mapping[str, Split] | None = None,
+    ) -> None:
+        self.views, self.device = views or {}, device
         self.models = {name: model.to(device).eval().requires_grad_(False) for name, model in models.items()}
         self.needs = {name: needs[name] for name in models if name in needs and needs[name] != Need()}
 
     def __call__(self, batch: Batch, *, whole: bool = False) -> dict[str, Observation]:
         with torch.no_grad():
             return {
-                name: observe(self.models[name], batch.inputs, need.taps, logits=need.logits or whole)
+                name: observe(self.models[name], self._inputs(name, batch), need.taps, logits=need.logits or whole)
                 for name, need in self.needs.items()
             }
+
+    @property
+    def fixed(self) -> bool:
+        """Whether a teacher that reads the rows in its own way reads them the same at every call."""
+        return all(getattr(view, "fixed", False) for view in self.views.values())
+
+    def _inputs(self, name: str, batch: Batch) -> Inputs:
+        view = self.views.get(name)
+        return batch.inputs if view is None else view.batch(batch.ids.tolist(), self.device).inputs
 
 
 class Cached:
@@ -82,7 +98,7 @@ def kept(teachers: Live, split: Split, accelerator: Accelerator) -> Observe:
     They are not kept where rows have a random transform, where shapes change from batch to batch (token by token,
     padded to the longest), or where they are too many.
     """
-    if not teachers.needs or not getattr(split, "fixed", False):
+    if not teachers.needs or not getattr(split, "fixed", False) or not teachers.fixed:
         return teachers
     first = teachers(split.batch(range(min(2, len(split))), accelerator.device))
     if _bytes_per_row(first) * len(split) > CACHE_BYTES:

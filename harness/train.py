@@ -161,8 +161,8 @@ def _made(run: Run, number: int, student: nn.Module) -> ActiveStage:
     inherited = {name: kept for name, kept in run.kept.items() if name in names}
     return ActiveStage(
         stage, student, run.splits[number], number, run.seed, entered, inherited,
-        builder=run.builder, accelerator=run.accelerator, resolve=run.resolve, precision=run.options.precision,
-        micro_batch=run.options.micro_batch,
+        views=run.views[number], builder=run.builder, accelerator=run.accelerator, resolve=run.resolve,
+        precision=run.options.precision, micro_batch=run.options.micro_batch,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Records and claims as tables: one row a claim, and the paired gains of distillation. Never imports torch."""
+"""Records and claims as tables: one row a claim, and the paired gains over a plain student. Never imports torch."""
 
 import math
 from pathlib import Path
@@ -14,17 +14,53 @@ from zoo.catalogue import Entry, entries
 from zoo.recipe import Claim
 
 
-def rows(evidence: Path) -> pd.DataFrame:
-    """One row for each claim of each entry, judged by the committed records of the entry's present recipe."""
+def rows(evidence: Path, suite: str | None = None) -> pd.DataFrame:
+    """One row for each claim of each entry, or of a suite's, judged by the records of the entry's present recipe."""
     records = [record for _, record in read_all(evidence)]
-    return pd.DataFrame([_row(entry, claim, records) for entry in entries() for claim in entry.recipe.claims])
+    chosen = [entry for entry in entries() if suite in (None, entry.suite)]
+    return pd.DataFrame([_row(entry, claim, records) for entry in chosen for claim in entry.recipe.claims])
 
 
 def gains(evidence: Path) -> pd.DataFrame:
     """What distillation adds: each `A_from_B` against `A`, paired by the seed of the reference runs."""
     records = [record for _, record in read_all(evidence)]
-    pairs = [(entry, entry.name.split("_from_")[0]) for entry in entries() if "_from_" in entry.name]
-    return pd.DataFrame([row for entry, plain in pairs if (row := _gain(entry, plain, records))])
+    known = {entry.name: entry for entry in entries()}
+    pairs = [(entry, known.get(name.split("_from_")[0])) for name, entry in known.items() if "_from_" in name]
+    return pd.DataFrame([row for entry, plain in pairs if plain and (row := gain(entry, plain, records))])
+
+
+def gain(entry: Entry, plain: Entry, records: list[Record]) -> dict[str, Any] | None:
+    """The mean difference over the seeds that both have, with the 95 % interval of Student's t for paired samples.
+
+    None where nothing is claimed of either, or they share fewer than two seeds.
+    """
+    claim = measured_by(entry, plain)
+    if claim is None:
+        return None
+    distilled, alone = reference_runs(entry, claim, records), reference_runs(plain, claim, records)
+    seeds = sorted(distilled.keys() & alone.keys())
+    if len(seeds) < 2:
+        return None
+    differences = [distilled[seed] - alone[seed] for seed in seeds]
+    mean, error = fmean(differences), stdev(differences) / math.sqrt(len(seeds))
+    half = float(stats.t.ppf(0.975, len(seeds) - 1)) * error
+    return {
+        "student": plain.name,
+        "distilled": entry.name,
+        "metric": claim.metric,
+        "plain": fmean(alone[seed] for seed in seeds),
+        "distilled_mean": fmean(distilled[seed] for seed in seeds),
+        "gain": mean,
+        "low": mean - half,
+        "high": mean + half,
+        "n": len(seeds),
+    }
+
+
+def measured_by(entry: Entry, plain: Entry) -> Claim | None:
+    """What tells which score the two are compared by: the first claim of a re-training, else the plain student's."""
+    claims = [*entry.recipe.claims, *plain.recipe.claims]
+    return next((claim for claim in claims if claim.of == "retrain"), None)
 
 
 def reference_runs(entry: Entry, claim: Claim, records: list[Record]) -> dict[int, float]:
@@ -93,39 +129,14 @@ def _judged(entry: Entry, claim: Claim, records: list[Record]) -> tuple[Judgemen
 def _values(entry: Entry, claim: Claim, records: list[Record], mode: str) -> list[tuple[Record, float]]:
     """The entry's records in this mode, of the recipe as it now is, with the claim's metric on its split."""
     found = []
-    for record in records:
-        mine = (record.entry, record.identity.mode, record.identity.digest) == (entry.name, mode, entry.recipe.digest)
+    own = [record for record in records if (record.entry, record.identity.mode) == (entry.name, mode)]
+    digest = entry.recipe.digest if own else ""
+    for record in own:
         result = record.result(claim.split, claim.selection)
-        if mine and result is not None and claim.metric in result.metrics:
+        if record.identity.digest == digest and result is not None and claim.metric in result.metrics:
             value = result.metrics[claim.metric]["value"]
             found.append((record, math.nan if value is None else value))
     return found
-
-
-def _gain(entry: Entry, plain: str, records: list[Record]) -> dict[str, Any] | None:
-    """The mean difference over the seeds that both have, with the 95 % interval of Student's t for paired samples."""
-    other = next((one for one in entries() if one.name == plain), None)
-    claim = next((claim for claim in entry.recipe.claims if claim.of == "retrain"), None)
-    if other is None or claim is None:
-        return None
-    distilled, alone = reference_runs(entry, claim, records), reference_runs(other, claim, records)
-    seeds = sorted(distilled.keys() & alone.keys())
-    if len(seeds) < 2:
-        return None
-    differences = [distilled[seed] - alone[seed] for seed in seeds]
-    mean, error = fmean(differences), stdev(differences) / math.sqrt(len(seeds))
-    half = float(stats.t.ppf(0.975, len(seeds) - 1)) * error
-    return {
-        "student": plain,
-        "distilled": entry.name,
-        "metric": claim.metric,
-        "plain": fmean(alone[seed] for seed in seeds),
-        "distilled_mean": fmean(distilled[seed] for seed in seeds),
-        "gain": mean,
-        "low": mean - half,
-        "high": mean + half,
-        "n": len(seeds),
-    }
 
 
 def _environment(record: Record) -> str:

@@ -49,7 +49,8 @@ def stage_of(path: Path, number: int = 0) -> ActiveStage:
     torch.manual_seed(0)
     return ActiveStage(
         study.recipe.stages[number], builder.build(study.recipe.model, "model"), study.splits()[number],
-        number, 0, [], {}, builder=builder, accelerator=accelerator, resolve=study.checkpoint,
+        number, 0, [], {}, views=study.views[number], builder=builder, accelerator=accelerator,
+        resolve=study.checkpoint,
     )  # fmt: skip
 
 
@@ -322,6 +323,48 @@ def test_what_is_computed_once_is_what_a_live_teacher_says(teacher: nn.Module) -
     torch.testing.assert_close(once(rows)["t"].logits, live(rows)["t"].logits, rtol=1e-4, atol=1e-4)
     assert not once(rows)["t"].logits.requires_grad
     assert not once(rows)["t"].logits.is_inference()
+
+
+INVERTED = '''"""The digits with dark and light swapped."""
+from dataclasses import replace
+from zoo.tasks import digits
+from zoo.tasks.base import Task, TensorSplit
+
+def inverted(*, rows: int = 899) -> Task:
+    def train() -> TensorSplit:
+        seen = digits().load("train")
+        return TensorSplit(-seen.inputs[:rows], seen.labels[:rows])
+
+    return replace(digits(), name="inverted", splits={"train": train})
+'''
+
+
+def test_a_teacher_reads_the_rows_in_its_own_way(
+    zoo: Zoo, recipe_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its inputs are of the same rows, and of its own task; what it says is computed once as for any other."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_way.py").write_text(INVERTED)
+    text = DISTILLED.replace("      weights:", "      task: own_way.inverted\n      weights:")
+    builder, accelerator = Builder(trust=frozenset({"own_way"})), accelerator_on("cpu")
+    setup = Setup(builder=builder, accelerator=accelerator, runs=tmp_path / "runs")
+    study = Study(catalogue.local(recipe_file(text)), setup)
+    (split,), (views,) = study.splits(), study.views
+    teacher = nn.Flatten()
+    live = Live({"teacher": teacher}, {"teacher": Need((), True)}, torch.device("cpu"), views)
+    batch = split.batch([5, 3])
+    for observed in (live(batch), kept(live, split, accelerator)(batch)):
+        assert torch.equal(observed["teacher"].logits, -batch.inputs.flatten(1))  # type: ignore[union-attr]
+    ended = zoo("train", recipe_file(text), "--trust", "own_way", "--out", "run")
+    assert ended.code == 0, ended.err
+    data = json.loads(Path("run/record.json").read_text())["sources"]["data"]
+    assert data["stage 1, teacher: train"]["sha256"] != data["train"]["sha256"]
+    short = recipe_file(text.replace("task: own_way.inverted", "task: {use: own_way.inverted, rows: 100}"))
+    refused = zoo("train", short, "--trust", "own_way")
+    assert refused.code == 2
+    assert "inverted has no split 'train' of 899 rows, which the student's is" in refused.err
+    learns = recipe_file(text.replace("      task: own_way.inverted\n", '      task: digits\n      trainable: ["*"]\n'))
+    assert "'task' and 'tokenizer' go with a teacher that is frozen" in zoo("check", learns).err
 
 
 class Noisy(TensorSplit):

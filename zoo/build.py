@@ -124,13 +124,14 @@ class Builder:
         optimisers, schedules. Nothing is downloaded. Raises RecipeError with all that do not fit.
         """
         problems: list[Problem] = []
+        tokenizes = any(tokenizer for _, tokenizer in recipe.readings)
         for slot, call in calls(recipe):
             try:
                 target = self.target(call, slot)
             except RecipeError as error:
                 problems += error.problems
             else:
-                supplied = () if slot == "task" and recipe.tokenizer is None else SLOTS[slot].supplied
+                supplied = SLOTS[slot].supplied if slot != "task" or tokenizes else ()
                 problems += [*_argument_problems(call, target, supplied), *_downloads(call, target)]
         if not problems:
             problems += [problem for stage in recipe.stages for problem in _stage_problems(self, stage)]
@@ -327,10 +328,9 @@ def _not_to_be_built(builder: Builder, recipe: Recipe) -> Iterator[Problem]:
         for model in models:
             if "." not in model.use and not _holds_source(model.args):  # of others nobody knows what they do
                 yield from _refused(builder, model, "model")
-    given = {"tokenizer": None} if recipe.tokenizer is not None else {}
-    for task in (recipe.task, *(stage.task for stage in recipe.stages if stage.task is not None)):
+    for task, tokenizer in recipe.readings:
         if "." not in task.use:  # they read nothing until they are asked for a split
-            yield from _refused(builder, task, "task", **given)
+            yield from _refused(builder, task, "task", **({} if tokenizer is None else {"tokenizer": None}))
     for stage in recipe.stages:
         for term in stage.criterion.values():
             yield from _refused(builder, term.loss, "loss")

@@ -556,32 +556,34 @@ def leaderboard(
     records: Records = None,
     as_json: Json = False,
 ) -> None:
-    """Write the leaderboard from the committed records."""
-    from leaderboard import page, table
+    """Write the leaderboard and its page of methods from the committed records."""
+    from leaderboard import methods, page, table
 
     root = places.checkout()
     evidence = Path(table.__file__).parent / "records"
     for run in add or []:
         for kept in page.promote(run, places.runs(records), evidence):
             print(f"added {kept}", file=sys.stderr)
-    rows = table.rows(evidence)
     if as_json:
-        gains = table.gains(evidence)
-        printing.print_json(
-            {"rows": printing.plain(rows.to_dict("records")), "gains": printing.plain(gains.to_dict("records"))}
-        )
-    text = page.render(evidence)
+        found: dict[str, list[dict[Any, Any]]] = {
+            "rows": table.rows(evidence).to_dict("records"),
+            "gains": table.gains(evidence).to_dict("records"),
+            "methods": methods.rows(evidence),
+        }
+        printing.print_json({name: printing.plain(rows) for name, rows in found.items()})
+    texts = [page.render(evidence), methods.render(evidence)]
     if root is None:
-        print(text) if not as_json else None
+        print("\n\n".join(texts)) if not as_json else None
         return
-    target = root / "leaderboard" / "README.md"
+    targets = [root / "leaderboard" / name for name in ("README.md", "methods.md")]
     if stale:
-        if not page.is_current(target, text):
+        old = [target for target, text in zip(targets, texts, strict=True) if not page.is_current(target, text)]
+        for target in old:
             print(f"{target} is stale; `zoo leaderboard` writes it anew", file=sys.stderr)
-            raise typer.Exit(1)
-        return
-    page.write(target, text)
-    print(f"wrote {target}", file=sys.stderr)
+        raise typer.Exit(1 if old else 0)
+    for target, text, introduction in zip(targets, texts, (page.INTRODUCTION, methods.INTRODUCTION), strict=True):
+        page.write(target, text, introduction)
+        print(f"wrote {target}", file=sys.stderr)
 
 
 def main() -> None:

@@ -53,11 +53,11 @@ def _needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[Need]:
     if recipe.weights is not None:
         yield Need(recipe.weights, "weights")
         yield from (Need(recipe.weights, claim.log, optional=True) for claim in recipe.claims if claim.log)
-    parts: list[tuple[str, Any]] = [("tokenizer", recipe.tokenizer)]
-    parts.append(("weights", recipe.model if train else _read_of(recipe.model, recipe.weights)))
-    tasks = [recipe.task, *(stage.task for stage in recipe.stages if train and stage.task is not None)]
-    for task in tasks:
-        yield from _of_task(task, recipe, builder)
+    parts: list[tuple[str, Any]] = [("weights", recipe.model if train else _read_of(recipe.model, recipe.weights))]
+    for task, tokenizer in recipe.readings if train else recipe.readings[:1]:
+        parts.append(("tokenizer", tokenizer))
+        given = {} if tokenizer is None else {"tokenizer": None}
+        yield from (Need(source.name, want) for source, want in builder.build(task, "task", **given).sources)
     for stage in recipe.stages if train else ():
         for teacher in stage.all_teachers.values():
             if teacher.model is None:
@@ -75,12 +75,6 @@ def _read_of(model: Call, weights: str | None) -> Call | None:
     if weights is None:
         return model
     return None if weights.startswith(SCHEME) else architecture(model)
-
-
-def _of_task(task: Call, recipe: Recipe, builder: Builder) -> Iterator[Need]:
-    given = {"tokenizer": None} if recipe.tokenizer is not None else {}
-    for source, want in builder.build(task, "task", **given).sources:
-        yield Need(source.name, want)
 
 
 def prefetch(

@@ -37,7 +37,8 @@ class Term:
 class Teacher:
     """A model whose outputs a student learns from: `model` and `weights`, or an `entry`, or a `run`.
 
-    It sees the same inputs as the student. It is frozen and in `eval()`, but for the parts named by `trainable`.
+    It sees the same inputs as the student; with a `task` or `tokenizer` of its own, its own inputs of the same rows. It
+    is frozen and in `eval()`, but for the parts named by `trainable`.
     """
 
     model: Call | None = None
@@ -52,9 +53,20 @@ class Teacher:
     """The seed of that run."""
     trainable: tuple[str, ...] = ()
     """Paths of the parts that learn, as in `Stage.trainable`."""
+    task: Call | None = None
+    """What a frozen one reads the split's rows with, if not with the stage's task: other transforms, for one."""
+    tokenizer: Call | None = None
+    """Its own tokenizer, handed to that task."""
     marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def has_own_inputs(self) -> bool:
+        """Whether it reads the rows in its own way."""
+        return self.task is not None or self.tokenizer is not None
+
     def __post_init__(self) -> None:
+        if self.has_own_inputs and self.trainable:
+            raise ValueError("'task' and 'tokenizer' go with a teacher that is frozen, not with 'trainable'")
         if sum(part is not None for part in (self.model, self.entry, self.run)) != 1:
             raise ValueError("a teacher has one of the keys 'model', 'entry' and 'run'")
         if self.model is None and self.weights is not None:
@@ -233,6 +245,19 @@ class Recipe:
             raise ValueError(f"the name {self.name!r} has other signs than letters, digits and ._-, or begins with one")
         if any(claim.log for claim in self.claims) and not (self.weights or "").startswith("hub:"):
             raise ValueError("a claim's 'log' is a file in the repository of the weights, and these are in none")
+
+    @property
+    def readings(self) -> list[tuple[Call, Call | None]]:
+        """Every task with the tokenizer it is given: what is scored, then what stages and their teachers read."""
+        found = [(self.task, self.tokenizer)]
+        for stage in self.stages:
+            found += [(stage.task, self.tokenizer)] if stage.task is not None else []
+            found += [self.reading_of(t, stage) for t in stage.all_teachers.values() if t.has_own_inputs]
+        return found
+
+    def reading_of(self, teacher: Teacher, stage: Stage) -> tuple[Call, Call | None]:
+        """The task and tokenizer by which a teacher reads the rows of a stage."""
+        return teacher.task or stage.task or self.task, teacher.tokenizer or self.tokenizer
 
     @property
     def digest(self) -> str:
