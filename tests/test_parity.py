@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,12 +13,13 @@ from torch import Tensor, nn
 
 from harness import losses as L
 from harness.losses.functional import unit
-from harness.losses.knowledge_adaptation import affinity_distance
+from harness.losses.knowledge_review import Fusion
 from harness.observation import Observation, observe
 
 mid = pytest.importorskip("torchdistill.losses.mid_level", reason="the extra `parity` is not installed")
 high = pytest.importorskip("torchdistill.losses.high_level")
 models = pytest.importorskip("torchdistill.models.wrapper")
+registry = pytest.importorskip("torchdistill.losses.registry")
 
 Tensors = Mapping[str, Tensor]
 Loss = Callable[[Any, Any, Any], Tensor]
@@ -188,13 +190,16 @@ def head_network(s: Any, t: Any, labels: Tensor) -> Tensor:
     return summed(*((1 / len(labels), wrapped(loss, tap, tap)) for tap in "ew"))(s, t, labels)
 
 
-def sskd(ratio: float = 0.5) -> Method:
-    weights, temperatures = (1, 0.9, 10, 2.7), {"kl_temp": 4, "ss_temp": 0.5, "tf_temp": 4}
+TEACHER_HEAD: Parts = {"x": ("v", "teacher_head", lambda i, o: head(o))}
+
+
+def sskd(ratio: float = 0.5, weights: tuple[float, ...] = (1, 0.9, 10, 2.7)) -> Method:
+    temperatures = {"kl_temp": 4, "ss_temp": 0.5, "tf_temp": 4}
     return method(
         on(L.SSKD, "v", ratio=ratio, weights=weights),
         mid.SSKDLoss(*["logits"] * 2, *["x"] * 2, **temperatures, ss_ratio=0.75, tf_ratio=ratio, loss_weights=weights),
         {"x": ("v", "student_head", lambda i, o: head(i))},
-        {"x": ("v", "teacher_head", lambda i, o: head(o))},
+        TEACHER_HEAD,
     )
 
 
@@ -210,7 +215,7 @@ KTAAD: Parts = {
     "feature_adapter": ("f", "feature_adapter", lambda i, o: ktaad(i, o).feature_adapter),
     "x": ("f", "affinity_adapter", lambda i, o: ktaad(i, o).affinity_adapter),
 }
-LOGITS, PLUS, OUTPUT = both("logits"), ["logits", "output"] * 2 + ["e", "output"] * 2, "output"
+LOGITS, PLUS = both("logits"), ["logits", "output"] * 2 + ["e", "output"] * 2
 METHODS: dict[str, Method] = {
     "KD": method(partial(L.KD, temperature=3, alpha=0.3), mid.KDLoss(**LOGITS, temperature=3, alpha=0.3)),
     "KL": method(partial(L.KL, temperature=3), mid.KDLoss(**LOGITS, temperature=3, alpha=0)),
@@ -225,36 +230,25 @@ METHODS: dict[str, Method] = {
     "FactorTransfer-1": factor_transfer(1),
     "FactorTransfer-2": factor_transfer(2),
     "KnowledgeTranslation": method(partial(L.KnowledgeTranslation, teacher="f"), RECONSTRUCTION, None, WHOLE),
-    "KnowledgeAdaptation": method(
-        on(L.KnowledgeAdaptation, "f", adaptation=50, affinity=2),
-        summed((50, mid.KTALoss()), (2, mid.AffinityLoss("x", "paraphraser"))), KTAAD, ENCODER,
-    ),
-    "ActivationBoundaries": method(
-        on(L.ActivationBoundaries, ["f"], margin=0.7), mid.AltActTransferLoss(pair("x", "f"), 0.7, "mean"),
-        {"x": ("f", "connectors.0", connector)},
-    ),
+    "KnowledgeAdaptation": method(on(L.KnowledgeAdaptation, "f", adaptation=50, affinity=2), summed(
+        (50, mid.KTALoss()), (2, mid.AffinityLoss("x", "paraphraser"))), KTAAD, ENCODER),
+    "ActivationBoundaries": method(on(L.ActivationBoundaries, ["f"], margin=0.7), mid.AltActTransferLoss(
+        pair("x", "f"), 0.7, "mean"), {"x": ("f", "connectors.0", connector)}),
     "RKD": method(partial(L.RKD, student="f", teacher="g"), mid.RKDLoss("f", "g", 25, 50, "mean")),
     "VID": vid,
-    "SelfSupervision": method(
-        partial(L.SelfSupervision, teacher="v"), mid.AuxSSKDLoss("x"), None,
-        {"x": ("v", "teacher_head", lambda i, o: head(o))},
-    ),
+    "SelfSupervision": method(partial(L.SelfSupervision, teacher="v"), mid.AuxSSKDLoss("x"), None, TEACHER_HEAD),
     "SSKD": sskd(),
     "PAD": method(on(L.PAD, "w"), mid.PADL2Loss("w", "w", module_path="x"), {"x": ("w", "log_variance", variance)}),
     "KnowledgeReview": knowledge_review,
-    "ICKD": method(
-        on(L.ICKD, ["f"]), mid.ChSimLoss(pair("x", "f")), {"x": ("f", "embeddings.0", models.ChannelSimilarityEmbed)}
-    ),
+    "ICKD": method(on(L.ICKD, ["f"]), mid.ChSimLoss(pair("x", "f")), {
+        "x": ("f", "embeddings.0", models.ChannelSimilarityEmbed)}),
     "DIST": method(partial(L.DIST, temperature=2, gamma=1.5), mid.DISTLoss(**LOGITS, gamma=1.5, tau=2)),
     "DISTPlus": method(on(L.DISTPlus, "e", iota=0, kappa=0.6), mid.DISTPlusLoss(*PLUS, iota=0, kappa=0.6)),
     "SRD": method(
-        on(L.SRD, "f", temperature=2),
-        mid.SRDLoss(*["x", "output"] * 2, *["logits", "output"] * 2, exponent=4, temperature=2),
-        {"x": ("f", "projector", Projected)}, {"x": ("f", "teacher_norm", lambda i, o: Projected(None, o))},
-    ),
-    "LogitStandardizedKD": method(
-        partial(L.LogitStandardizedKD, temperature=2, alpha=0.1), mid.LogitStdKDLoss(**LOGITS, temperature=2, alpha=0.1)
-    ),
+        on(L.SRD, "f", temperature=2), partial(mid.SRDLoss, exponent=4, temperature=2)(*["x", "output"] * 2, *PLUS[:4]),
+        {"x": ("f", "projector", Projected)}, {"x": ("f", "teacher_norm", lambda i, o: Projected(None, o))}),
+    "LogitStandardizedKD": method(partial(L.LogitStandardizedKD, temperature=2, alpha=0.1), mid.LogitStdKDLoss(
+        **LOGITS, temperature=2, alpha=0.1)),
     "SKDInstance-paper": method(L.SKDInstance, mid.SKDInstanceLoss(**LOGITS)),
     "SKDInstance-code": method(partial(L.SKDInstance, form="code"), mid.SKDInstanceLoss(**LOGITS, mode="code")),
     "SKDDirection-paper": method(L.SKDDirection, mid.SKDDirectionLoss(**LOGITS)),
@@ -323,35 +317,40 @@ def test_crd_is_one_loss_in_both_and_moves_memories_and_constants_alike(size: tu
         student = {tap: -value for tap, value in student.items()}
 
 
-def close(found: Tensor, expected: Any) -> bool:
-    return abs(float(found) - float(expected)) <= 1e-6 * abs(float(expected))
+def close(found: Any, expected: Any) -> bool:
+    found, expected = (float(x.detach()) if isinstance(x, Tensor) else x for x in (found, expected))
+    return abs(found - expected) <= 1e-6 * abs(expected)
 
 
-def other(made: Method, paper: Callable[..., Any], instead: Callable[..., Any]) -> Check:
+def differs(made: Method, paper: Callable[..., Any], instead: Callable[..., Any]) -> Check:
     """Ours is the paper's number, computed here, and theirs another one that can be named."""
 
     def check() -> None:
         student, teacher, labels = batch()
         ours, theirs = made(student, teacher)
         s, t = ({tap: value.numpy() for tap, value in taps.items()} for taps in (student, teacher))
-        assert close(ours(seen(student), seen(teacher), labels), paper(s, t, labels.numpy()))
-        assert close(theirs(student, teacher, labels), instead(s, t, labels.numpy()))
-        assert abs(paper(s, t, labels.numpy()) - instead(s, t, labels.numpy())) > 1e-3
+        expected, wrong = (compute(s, t, labels.numpy()) for compute in (paper, instead))
+        assert close(ours(seen(student), seen(teacher), labels), expected)
+        assert close(theirs(student, teacher, labels), wrong)
+        assert abs(expected - wrong) > 1e-3 * abs(expected)
 
     return check
 
 
-def not_finite(made: Method, change: Callable[..., Any], turns: int = 1) -> Check:
-    """Ours and its gradient are finite where theirs, or its gradient, is not; where both are, they are equal."""
+def not_finite(made: Method, change: Callable[..., Any], value: Any = None, turns: int = 1) -> Check:
+    """Theirs or its gradient is not finite; ours and its gradient are, with a value that is theirs or as computed."""
 
     def check() -> None:
         student, teacher, labels = change(*batch(turns=turns))
         ours, theirs = made(student, teacher)
         found = measured(lambda taps: ours(seen(taps), seen(teacher), labels), student)
         wrong = measured(lambda taps: theirs(taps, teacher, labels), student)
-        assert all(value.isfinite().all() for value in found.values())
-        assert not all(value.isfinite().all() for value in wrong.values())
-        assert not wrong["loss"].isfinite() or close(found["loss"], wrong["loss"])
+        assert not all(x.isfinite().all() for x in wrong.values())
+        assert all(x.isfinite().all() for x in found.values())
+        s, t = ({tap: x.numpy() for tap, x in taps.items()} for taps in (student, teacher))
+        loss = found.pop("loss")
+        assert close(loss, wrong["loss"] if value is None else value(s, t) if callable(value) else value)
+        assert change is not same or all(x.abs().max() < 1e-15 for x in found.values())
 
     return check
 
@@ -391,7 +390,7 @@ def hintons(ours: Any, theirs: Any, alpha: float, changed: Callable[[Any], Any] 
         return (1 - alpha) * 9 * soft(s, t, y) - alpha * np.log(softmax(s["logits"])[range(len(y)), y]).mean()
 
     given = method(partial(ours, temperature=3, alpha=alpha), lambda s, t, y: loss(s, t, None if alpha else y))
-    return other(given, paper, soft)
+    return differs(given, paper, soft)
 
 
 def flows(s: Any, t: Any) -> Any:
@@ -427,11 +426,26 @@ def correlations(s: Any, t: Any) -> list[Any]:
 
 def cckd(kernel: Any) -> Check:
     theirs = mid.CCKDLoss("v", "v", {"type": kernel, "gamma": 0.4, "max_p": 2}, "batchmean")
-    return other(
+    return differs(
         method(on(L.CCKD, "v", kernel=kernel), lambda s, t, _: theirs(s, t), bare=True),
         lambda s, t, y: congruence(s, t, kernel, unit_length=kernel == "gaussian").mean(),
         lambda s, t, y: congruence(s, t, kernel, unit_length=False).sum() ** 0.5 / len(y) ** 2,
     )
+
+
+def apart(s: Any, t: Any) -> Any:
+    """The mean of the absolute differences of rows of unit length, or zero."""
+    s, t = (x["e"].reshape(len(x["e"]), -1) for x in (s, t))
+    s, t = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (s, t))
+    return np.abs(s - t).mean()
+
+
+def affinities(s: Any, t: Any) -> Any:
+    """The equation with its (HW, HW) matrices."""
+    s, t = (x["e"].reshape(*x["e"].shape[:2], -1) for x in (s, t))
+    s, t = (x / np.maximum(np.linalg.norm(x, axis=2, keepdims=True), 1e-12) for x in (s, t))
+    s, t = (np.einsum("bci,bcj->bcij", x, x) / x.shape[2] for x in (s, t))
+    return np.sqrt(((s - t) ** 2).sum((2, 3))).sum(1).mean()
 
 
 def zero(tap: str, *index: Any) -> Callable[..., Any]:
@@ -473,7 +487,7 @@ def ties() -> None:
     assert not close(value(1e-6), value(0))
 
 
-def buffers() -> None:
+def state_of_crd() -> None:
     loss = mid.CRDLoss("x", "empty", "x", 7, 20, 3, 20)
     assert sorted(loss.state_dict()) == ["memory_v1", "memory_v2", "params"]
     assert high.WeightedSumLoss(sub_terms={"crd": {"criterion": loss, "weight": 1}}).state_dict() == {}
@@ -495,16 +509,13 @@ def zero_embedding() -> None:
 
 
 def single_precision() -> None:
-    student, teacher, _ = batch()
-    theirs = mid.AffinityLoss("e", "e")(shown(student), shown(teacher))
-    a, e = (
-        x["e"].flatten(2).numpy() / np.linalg.norm(x["e"].flatten(2), axis=2)[..., None] for x in (student, teacher)
-    )
-    outer = np.einsum("bci,bcj->bcij", a, a) - np.einsum("bci,bcj->bcij", e, e)
-    paper = np.sqrt((outer**2).sum((2, 3))).sum(1).mean() / 16
-    assert affinity_distance(student["e"], teacher["e"]).item() == pytest.approx(paper, rel=1e-12)
-    assert theirs.dtype == torch.float32
-    assert theirs.item() != pytest.approx(paper, rel=1e-12)
+    student, teacher, labels = batch()
+    ours, theirs = RELATED(student, teacher)
+    paper = affinities(*({"e": taps["e"].numpy()} for taps in (student, teacher)))
+    assert ours(seen(student), seen(teacher), labels).item() == pytest.approx(paper, rel=1e-12)
+    found = theirs(student, teacher, labels)
+    assert found.dtype == torch.float32
+    assert found.item() != pytest.approx(paper, rel=1e-12)
 
 
 def half_precision() -> None:
@@ -537,111 +548,87 @@ def one_row_of_directions() -> None:
         L.SKDDirection()(seen(student), seen(teacher), labels)
 
 
-def norms_of_one_row() -> None:
-    student, _, labels = one_row(*batch())
-    ours, theirs = L.FeatureNorm(of="f", p=2), mid.RegularizationLoss("f", p=2)
-    assert close(ours(seen(student), None, labels), theirs(shown(student), {}))
+def oblong() -> None:
+    taps = torch.ones(2, 4, 4, 6), torch.ones(2, 5, 2, 3)
+    with pytest.raises(RuntimeError, match="Sizes of tensors must match"):
+        models.AttentionBasedFusion(4, 5, 6, uses_attention=True)(*taps, 4)
+    assert Fusion(4, 5, 6, attends=True)(*taps)[0].shape == (2, 6, 4, 6)
 
 
 FLOWS = pair(*"eeee", names=("student_first", "student_second", "teacher_first", "teacher_second"))
-EQUAL = mid.SRDLoss(*["w", "output"] * 2, *["logits", "output"] * 2, exponent=4)
-NO_ANGLE = partial(mid.RKDLoss, "v", "v", 25, None, "mean")
-DIRECTION, INSTANCE = partial(mid.SKDDirectionLoss, **LOGITS), partial(mid.SKDInstanceLoss, **LOGITS, mode="code")
-ADAPTATION = method(
-    on(L.KnowledgeAdaptation, "e", affinity=0, adaptation=1), mid.KTALoss(1, 2, "mean", *"ee"), bare=True
+FLOW = method(partial(L.FSP, student=[["e", "e"]], teacher=[["e", "e"]]), mid.FSPLoss(FLOWS))
+FACTORS = method(on(L.FactorTransfer, "e"), mid.FTLoss(1, "mean", "e", "e"), bare=True)
+SIMILAR = method(on(L.SRD, "w"), mid.SRDLoss(*["w", "output"] * 2, *PLUS[:4], exponent=4), bare=True)
+ADAPTED = method(
+    on(L.KnowledgeAdaptation, "e", affinity=0), summed((50, mid.KTALoss(1, 2, "mean", "e", "e"))), bare=True
 )
-AFFINITY = method(on(L.KnowledgeAdaptation, "e", adaptation=0), mid.AffinityLoss(*"ee"), bare=True)
-STANDARD = partial(L.LogitStandardizedKD, temperature=3, alpha=0)
+RELATED = method(on(L.KnowledgeAdaptation, "e", adaptation=0), mid.AffinityLoss("e", "e"), bare=True)
+NORM = method(partial(L.FeatureNorm, of="f", p=2), mid.RegularizationLoss("f", p=2))
+STANDARD, INSTANCE = L.LogitStandardizedKD(temperature=3, alpha=0), L.SKDInstance(form="code")
 DIFFERENCES: dict[str, tuple[str, Check]] = {
-    "KDLoss, alpha=0": ("no T^2; Hinton, section 2: alpha CE + (1 - alpha) T^2 KL", hintons(L.KD, mid.KDLoss, 0)),
-    "KDLoss, no labels": ("neither T^2 nor 1 - alpha; the same", hintons(L.KD, mid.KDLoss, 0.3)),
-    "KDLoss, alpha=None": (
-        "the default, of which it takes 1 - alpha; KL(p || q) alone has no alpha",
-        fails(L.KL(), partial(mid.KDLoss, **LOGITS, temperature=3), "logits", "NoneType"),
-    ),
-    "KDLoss, bfloat16": ("softmax and sum in half precision, 2% off; KL(p || q) in single", half_precision),
-    "LogitStdKDLoss, alpha=0": (
-        "as KDLoss; Sun, algorithm 1: alpha CE + (1 - alpha) T^2 KL(Z(t) || Z(s))",
-        hintons(L.LogitStandardizedKD, mid.LogitStdKDLoss, 0, standardized),
-    ),
-    "LogitStdKDLoss, no labels": (
-        "as KDLoss; the same", hintons(L.LogitStandardizedKD, mid.LogitStdKDLoss, 0.3, standardized)
-    ),
-    "LogitStdKDLoss, alpha=None": (
-        "as KDLoss", fails(STANDARD(), partial(mid.LogitStdKDLoss, **LOGITS, temperature=3), "logits", "NoneType")
-    ),
-    "FSPLoss": (
-        "adds the norms of columns; Yim, equation 2: 1/B sum |G(t) - G(s)|_F^2",
-        other(
-            method(partial(L.FSP, student=["ee"], teacher=["ee"]), mid.FSPLoss(FLOWS)),
-            lambda s, t, y: flows(s, t).sum() / len(y), lambda s, t, y: (flows(s, t).sum(1) ** 0.5).sum() / len(y),
-        ),
-    ),
-    "SPKDLoss": (
-        "`normalize(x, 1)` takes L1 norms; Tung, equations 2 to 4: 1/B^2 |G(t) - G(s)|_F^2, rows of G over L2 norms",
-        other(
-            method(on(L.SPKD, ["f"]), mid.SPKDLoss("f", "f", "batchmean")),
-            lambda s, t, _: similar(s, t, 2), lambda s, t, _: similar(s, t, 1),
-        ),
-    ),
-    "CCKDLoss, bilinear": ("no square; Peng, equation 4: 1/B^2 |C(s) - C(t)|_F^2", cckd("bilinear")),
-    "CCKDLoss, gaussian": (
-        "nor unit vectors, of which alone exp(-2g) sum_p (2g)^p / p! (x . y)^p is exp(-g |x - y|^2), equations 7 and 8",
-        cckd("gaussian"),
-    ),
-    "DISTPlusLoss": (
-        "adds the correlation over channels; Huang, DIST+: 1 - r, as of the other relations",
-        other(
-            method(on(L.DISTPlus, "e"), mid.DISTPlusLoss(*PLUS)),
-            lambda s, t, _: 4 - sum(correlations(s, t)),
-            lambda s, t, _: 3 - sum(correlations(s, t)[:3]) + correlations(s, t)[3],
-        ),
-    ),
-    "RegularizationLoss": (
-        "one norm of the whole batch; He, equation 1, of an example: 1/B sum_i |s_i|_p",
-        other(
-            method(partial(L.FeatureNorm, of="f", p=2), mid.RegularizationLoss("f", p=2)),
-            lambda s, t, y: sum(np.linalg.norm(x) for x in s["f"]) / len(y), lambda s, t, y: np.linalg.norm(s["f"]),
-        ),
-    ),
-    "RegularizationLoss, one row": ("the same there", norms_of_one_row),
-    "SSKDLoss, ties": ("an unstable sort chooses; Xu, section 3.3: those that are ranked higher, first come first", ties),
-    "SSKDLoss, none": ("a mean over no turns; the sum over none is 0", not_finite(sskd(0), all_wrong, turns=4)),
-    "SRDLoss, equal": (
-        "log 0; Miles, equation 10: 2 log sum |s - t|^a, which has no value there",
-        not_finite(method(on(L.SRD, "w"), EQUAL, bare=True), same),
-    ),
-    "SKDDirectionLoss, equal": ("the root's slope at 0", not_finite(METHODS["SKDDirection-paper"], same)),
-    "SKDDirectionLoss, one row": ("the covariance of one; ours says that it needs two", one_row_of_directions),
-    "SKDDirectionLoss, bfloat16": (
-        "an identity in float32", fails(L.SKDDirection(), DIRECTION, "logits", "BFloat16", Tensor.bfloat16)
-    ),
-    "SKDInstanceLoss, bfloat16": (
-        "no quantile of it", fails(L.SKDInstance(form="code"), INSTANCE, "logits", "quantile", Tensor.bfloat16)
-    ),
-    "PKTLoss, zero": ("the root's slope at 0; Passalis, equation 6: cosine 0", not_finite(METHODS["PKT"], zero("v", 0))),
-    "PKTLoss, maps": ("needs a matrix", fails(on(L.PKT, "f")(), partial(mid.PKTLoss, **both("f")), "f", "matrix")),
-    "FTLoss, zero": (
-        "0 / 0; Kim, equation 3: |E(t) / |E(t)| - G(s) / |G(s)||_p",
-        not_finite(method(on(L.FactorTransfer, "e"), mid.FTLoss(1, "mean", *"ee"), bare=True), zero("e", 0)),
-    ),
-    "KTALoss, zero": ("0 / 0, where the adapter's ReLU is shut; He, equation 3", not_finite(ADAPTATION, zero("e", 0))),
-    "AffinityLoss, zero": ("0 / 0, of a channel; He, equation 5", not_finite(AFFINITY, zero("e", slice(None), 0))),
-    "AffinityLoss, float64": ("sums in float32; 1/B sum_c |a_c a_c^T - e_c e_c^T|_F / HW", single_precision),
-    "RKDLoss, one row": ("a mean of no distances; Park, equation 5: of pairs", not_finite(METHODS["RKD"], one_row)),
-    "RKDLoss, no angles": (
-        "None, which it tests for, times 0; equation 10", fails(on(L.RKD, "v", angle=0)(), NO_ANGLE, "v", "NoneType")
-    ),
-    "Regressor4VID, variance": ("exp overflows; Ahn, equation 6: log(1 + exp(a))", huge_variance),
-    "CRDLoss, buffers": (
-        "probs, alias and the losses of a sum are not registered; `draw` reads `prob`; Tian, equation 19", buffers
-    ),
-    "Normalizer4CRD, zero": ("0 / 0; Tian, equation 19: f(x) . f'(y) of unit vectors", zero_embedding),
-    "ChSimLoss, strides": (
-        "`view`; Liu: f f^T of any map",
-        fails(on(L.ICKD, ["e"])(), partial(mid.ChSimLoss, pair("e", "e")), "e", "view size", lambda x: x[:, :, ::2]),
-    ),
+    "KDLoss, alpha=0": ("drops T^2; Hinton, section 2: alpha CE + (1 - alpha) T^2 KL", hintons(L.KD, mid.KDLoss, 0)),
+    "KDLoss, no labels": ("drops (1 - alpha) T^2; the same equation", hintons(L.KD, mid.KDLoss, 0.3)),
+    "KDLoss, alpha=None": ("takes 1 - alpha of its default; KL alone has no alpha",
+        fails(L.KL(), partial(mid.KDLoss, **LOGITS, temperature=3), "logits", "NoneType")),
+    "KDLoss, bfloat16": ("softmax and sum in half precision; ours in single: KL(p || q)", half_precision),
+    "LogitStdKDLoss, alpha=0": ("drops T^2; Sun, algorithm 1: alpha CE + (1 - alpha) T^2 KL(Z(t) || Z(s))",
+        hintons(L.LogitStandardizedKD, mid.LogitStdKDLoss, 0, standardized)),
+    "LogitStdKDLoss, no labels": ("drops (1 - alpha) T^2; the same equation",
+        hintons(L.LogitStandardizedKD, mid.LogitStdKDLoss, 0.3, standardized)),
+    "LogitStdKDLoss, alpha=None": ("takes 1 - alpha of its default",
+        fails(STANDARD, partial(mid.LogitStdKDLoss, **LOGITS, temperature=3), "logits", "NoneType")),
+    "FSPLoss": ("adds the norms of columns; Yim, equation 2: 1/B sum |G(t) - G(s)|_F^2", differs(
+        FLOW, lambda s, t, y: flows(s, t).sum() / len(y), lambda s, t, y: (flows(s, t).sum(1) ** 0.5).sum() / len(y))),
+    "SPKDLoss": ("has L1 norms, `normalize(x, 1)`; Tung, equations 1 to 4: 1/B^2 |G(t) - G(s)|_F^2, rows of L2 norm 1",
+        differs(method(on(L.SPKD, ["f"]), mid.SPKDLoss("f", "f", "batchmean")),
+            lambda s, t, _: similar(s, t, 2), lambda s, t, _: similar(s, t, 1))),
+    "CCKDLoss, bilinear": ("has no square; Peng, equations 4 to 8: 1/B^2 |C(s) - C(t)|_F^2", cckd("bilinear")),
+    "CCKDLoss, gaussian": ("nor unit vectors, of which alone exp(-2g) sum_p (2g)^p / p! (x . y)^p is exp(-g |x - y|^2)",
+        cckd("gaussian")),
+    "DISTPlusLoss": ("adds the correlation over channels; Huang, DIST+: 1 - r, as of the other three", differs(
+        method(on(L.DISTPlus, "e"), mid.DISTPlusLoss(*PLUS)), lambda s, t, _: 4 - sum(correlations(s, t)),
+        lambda s, t, _: 3 - sum(correlations(s, t)[:3]) + correlations(s, t)[3])),
+    "RegularizationLoss": ("is one norm of the batch; He, equation 1, is of an example: 1/B sum_i |s_i|_p", differs(
+        NORM, lambda s, t, y: sum(np.linalg.norm(x) for x in s["f"]) / len(y), lambda s, t, y: np.linalg.norm(s["f"]))),
+    "CRDLoss, state": ("registers neither probs nor alias, their sum no loss at all; it draws by a `prob` that it"
+        " has not; Tian, equations 9 to 19: K negatives of other classes", state_of_crd),
+    "Normalizer4CRD, zero": ("is 0 / 0; Tian, equation 19: f(x) . f'(y) of unit vectors; ours is 0", zero_embedding),
+    "SRDLoss, equal": ("is log 0; Miles, equation 10: 2 log sum |s - t|^a has no value there; ours has no gradient",
+        not_finite(SIMILAR, same, 2 * np.log(np.finfo(float).tiny))),
+    "SKDDirectionLoss, equal": ("has a root's slope at 0; sqrt(d^T C^-1 d) is least there", not_finite(
+        METHODS["SKDDirection-paper"], same, 0)),
+    "SKDDirectionLoss, one row": ("takes the covariance of one; ours says that it needs two", one_row_of_directions),
+    "SKDDirectionLoss, bfloat16": ("adds an identity in single precision",
+        fails(L.SKDDirection(), partial(mid.SKDDirectionLoss, **LOGITS), "logits", "BFloat16", Tensor.bfloat16)),
+    "SKDInstanceLoss, bfloat16": ("takes quantiles, which half precision has not",
+        fails(INSTANCE, partial(mid.SKDInstanceLoss, **LOGITS, mode="code"), "logits", "quantile", Tensor.bfloat16)),
+    "SSKDLoss, ties": ("sorts unstably; Xu, equations 3 to 11: of equal ranks ours takes the first", ties),
+    "SSKDLoss, none": ("is a mean over no turns; ours is 0, the sum over none", not_finite(
+        sskd(0, (0, 0, 0, 1)), all_wrong, 0, turns=4)),
+    "PKTLoss, zero": ("has a root's slope at 0; Passalis, equation 7: p log(p / q), finite",
+        not_finite(METHODS["PKT"], zero("v", 0))),
+    "FTLoss, zero": ("is 0 / 0; Kim, equation 3: |E / |E| - G / |G||_p, of which ours takes 0",
+        not_finite(FACTORS, zero("e", 0), apart)),
+    "KTALoss, zero": ("is 0 / 0 where its adapter's ReLU is shut; He, equations 2 to 5: |n(A) - n(E)|",
+        not_finite(ADAPTED, zero("e", 0), lambda s, t: 50 * apart(s, t))),
+    "AffinityLoss, zero": ("is 0 / 0 for a channel that is shut: |a a^T - e e^T|_F / HW",
+        not_finite(RELATED, zero("e", slice(None), 0), affinities)),
+    "AffinityLoss, float64": ("adds up in float32: 1/B sum_c |a_c a_c^T - e_c e_c^T|_F / HW", single_precision),
+    "RKDLoss, one row": ("is a mean of no distances; Park, equations 4 to 9: a sum over pairs",
+        not_finite(METHODS["RKD"], one_row, 0)),
+    "RKDLoss, angle_factor=None": ("skips the angles, but multiplies by None", fails(
+        on(L.RKD, "v", angle=0)(), partial(mid.RKDLoss, "v", "v", 25, None, "mean"), "v", "NoneType")),
+    "Regressor4VID, variance": ("overflows; Ahn, equation 6: log(1 + exp(a)), which is about a", huge_variance),
+    "AttentionBasedFusion, oblong": ("takes one side for both; Chen, figure 3: the size of the layer above", oblong),
 }  # fmt: skip
+"""What theirs does where ours does not; the equation that ours follows; and a check that shows both."""
+
+
+def test_the_table_in_the_losses_readme_is_this_one() -> None:
+    page = Path(L.__file__).with_name("README.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
+    escaped = {name: why.replace("|", r"\|") for name, (why, _) in DIFFERENCES.items()}
+    assert rows == [f"| {name} | {why} |" for name, why in escaped.items()]
 
 
 @pytest.mark.parametrize("name", DIFFERENCES)
@@ -649,22 +636,29 @@ def test_ours_is_the_papers_where_theirs_is_not(name: str) -> None:
     DIFFERENCES[name][1]()
 
 
+def test_every_method_of_theirs_is_compared() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert [loss for loss in registry.MIDDLE_LEVEL_LOSS_DICT if f"mid.{loss}" not in text] == []
+
+
+def test_the_norm_of_one_row_is_one_in_both() -> None:
+    student, teacher, labels = one_row(*batch())
+    ours, theirs = NORM(student, teacher)
+    assert close(ours(seen(student), None, labels), theirs(student, teacher, labels))
+
+
 def test_factor_transfer_of_p_1_is_a_mean_in_both_where_equation_3_has_a_sum() -> None:
     student, teacher, labels = batch()
-    ours, theirs = method(on(L.FactorTransfer, "e"), mid.FTLoss(1, "mean", *"ee"), bare=True)(student, teacher)
-    s, t = (unit(taps["e"].flatten(1)) for taps in (student, teacher))
-    equation_3 = (s - t).abs().sum(1).mean()
+    ours, theirs = FACTORS(student, teacher)
+    s, t = (x["e"].flatten(1) / x["e"].flatten(1).norm(dim=1, keepdim=True) for x in (student, teacher))
     for found in (ours(seen(student), seen(teacher), labels), theirs(student, teacher, labels)):
-        assert close(found * s.shape[1], equation_3)
+        assert close(found * s.shape[1], (s - t).abs().sum(1).mean())
 
 
-@pytest.mark.parametrize("name", ["AttentionTransfer-paper", "FSP"])
-def test_equal_features_have_no_gradient_in_either(name: str) -> None:
+@pytest.mark.parametrize("made", [METHODS["AttentionTransfer-paper"], FLOW], ids=["AttentionTransfer-paper", "FSP"])
+def test_of_equal_features_neither_has_a_gradient(made: Method) -> None:
     _, teacher, labels = batch()
-    flow = method(partial(L.FSP, student=["ee"], teacher=["ee"]), mid.FSPLoss(FLOWS))
-    ours, theirs = (METHODS | {"FSP": flow})[name](teacher, teacher)
-    for found in (
-        measured(lambda taps: ours(seen(taps), seen(teacher), labels), teacher),
-        measured(lambda taps: theirs(taps, teacher, labels), teacher),
-    ):
-        assert all((value == 0).all() for value in found.values())
+    ours, theirs = made(teacher, teacher)
+    found = measured(lambda taps: ours(seen(taps), seen(teacher), labels), teacher)
+    found |= {f"their {name}": x for name, x in measured(lambda taps: theirs(taps, teacher, labels), teacher).items()}
+    assert all((value == 0).all() for value in found.values())

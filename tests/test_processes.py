@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -76,51 +77,98 @@ stages:
 """
 
 
-def zoo(folder: Path, *arguments: str, processes: int = 1, **env: str) -> subprocess.CompletedProcess[str]:
-    many = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
-    command = [sys.executable, "-m", *(many if processes > 1 else []), "zoo", *arguments]
+DRIVER = '''"""Several commands in a process that imports once: what they print and how they end goes to files."""
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from zoo.cli import main
+
+rank = os.environ.get("RANK", "alone")
+for name, arguments in json.loads(sys.argv[1]).items():
+    code, sys.argv = 0, ["zoo", *arguments]
+    with open(f"{name}-{rank}.out", "w") as out, open(f"{name}-{rank}.err", "w") as err:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main()
+            except SystemExit as end:
+                code = end.code or 0
+    Path(f"{name}-{rank}.code").write_text(str(code))
+'''
+TRAIN = ("train", "shared.yaml", "--trust", "mine", "--json")
+SCORE = ("evaluate", "alone", "--as", "shared.yaml", "--trust", "mine", "--device", "cpu", "--json")
+PLAIN = str(ROOT / "tests" / "recipes" / "plain.yaml")
+DROPPING = """\
+name: dropping
+task: mine.some
+model: mine.dropping
+stages:
+  - epochs: 1
+    batch_size: 50
+    optimizer: {use: SGD, lr: 0.1}
+    criterion: {ce: {loss: CrossEntropy}}
+"""
+
+
+def started(folder: Path, *arguments: str, processes: int = 1, **env: str) -> subprocess.CompletedProcess[str]:
+    many = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command = [sys.executable, *(many if processes > 1 else []), *arguments]
     environment = {**os.environ, "ZOO_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     environment |= {"CUDA_VISIBLE_DEVICES": "", **env}
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=180
     )
+
+
+def run_all(folder: Path, processes: int, commands: dict[str, tuple[str, ...]]) -> None:
+    done = started(folder, "driver.py", json.dumps(commands), processes=processes)
+    assert done.returncode == 0, done.stderr
+    for name in commands:
+        for rank in range(processes) if processes > 1 else ["alone"]:
+            said = (folder / f"{name}-{rank}.err").read_text()
+            assert (folder / f"{name}-{rank}.code").read_text() == "0", said
+
+
+def printed(folder: Path, name: str, rank: object = 0) -> Any:
+    return json.loads((folder / f"{name}-{rank}.out").read_text())
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("processes")
-    (folder / "mine.py").write_text(MINE)
-    (folder / "shared.yaml").write_text(RECIPE)
+    for name, text in {"mine.py": MINE, "driver.py": DRIVER, "shared.yaml": RECIPE, "dropping.yaml": DROPPING}.items():
+        (folder / name).write_text(text)
     return folder
-
-
-TRAIN = ("train", "shared.yaml", "--trust", "mine", "--json")
 
 
 @pytest.fixture(scope="module")
 def alone(folder: Path) -> Path:
     """What one process makes of it."""
-    done = zoo(folder, *TRAIN, "--out", "alone")
-    assert done.returncode == 0, done.stderr
+    run_all(folder, 1, {"train": (*TRAIN, "--out", "alone"), "score": SCORE})
     return folder / "alone"
 
 
 @pytest.fixture(scope="module")
-def both(folder: Path) -> Path:
+def both(folder: Path, alone: Path) -> Path:
     """What two processes make of it."""
-    done = zoo(folder, *TRAIN, "--out", "both", processes=2)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["results"][0]["n"] == 257  # one process prints
+    trained = ("train", PLAIN, "--device", "cpu", "--json", "--out", "normed")
+    commands = {
+        "both": (*TRAIN, "--out", "both"),
+        "accumulated": (*TRAIN, "--micro-batch", "7", "--out", "accumulated"),
+    }
+    commands |= {"score": SCORE, "normed": trained}
+    commands |= {"dropping": ("train", "dropping.yaml", "--trust", "mine", "--out", "dropping")}
+    run_all(folder, 2, commands)
+    assert printed(folder, "both")["results"][0]["n"] == 257
+    assert (folder / "both-1.out").read_text() == ""  # one process prints
     return folder / "both"
 
 
-@pytest.mark.parametrize("options", [(), ("--micro-batch", "7")], ids=["whole batches", "accumulated"])
-def test_two_processes_train_what_one_does(folder: Path, alone: Path, both: Path, options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("micro_batch", [None, 7], ids=["whole batches", "accumulated"])
+def test_two_processes_train_what_one_does(folder: Path, alone: Path, both: Path, micro_batch: int | None) -> None:
     """301 rows in batches of 50: the last step has one row, and one process nothing."""
-    if options:
-        both = folder / "accumulated"
-        done = zoo(folder, *TRAIN, *options, "--out", str(both), processes=2)
-        assert done.returncode == 0, done.stderr
+    both = folder / "accumulated" if micro_batch else both
     ours, theirs = (load_file(run / "model.safetensors") for run in (alone, both))
     for key, value in ours.items():
         torch.testing.assert_close(theirs[key], value, rtol=0, atol=1e-6)
@@ -132,46 +180,35 @@ def test_two_processes_train_what_one_does(folder: Path, alone: Path, both: Path
         losses = [json.loads(line)["losses"] for line in (mine, other)]
         assert losses[1] == pytest.approx(losses[0], abs=1e-5)
     assert records[1]["numerics"]["processes"] == 2
-    assert records[1]["numerics"].get("micro_batch") == (7 if options else None)
+    assert records[1]["numerics"].get("micro_batch") == micro_batch
 
 
-def test_scores_are_the_same_to_the_last_digit_on_an_odd_number_of_examples(folder: Path, alone: Path) -> None:
-    score = ("evaluate", str(alone), "--as", "shared.yaml", "--trust", "mine", "--device", "cpu", "--json")
-    one, two = zoo(folder, *score), zoo(folder, *score, processes=2)
-    assert (one.returncode, two.returncode) == (0, 0), two.stderr
-    assert json.loads(one.stdout) == json.loads(two.stdout)
-    assert json.loads(one.stdout)["results"][0]["n"] == 257
+def test_scores_are_the_same_to_the_last_digit_on_an_odd_number_of_examples(folder: Path, both: Path) -> None:
+    one, two = printed(folder, "score", "alone"), printed(folder, "score")
+    assert one == two
+    assert one["results"][0]["n"] == 257
 
 
-def test_batchnorm_ends_with_the_statistics_that_its_scores_are_of(folder: Path) -> None:
+def test_batchnorm_ends_with_the_statistics_that_its_scores_are_of(folder: Path, both: Path) -> None:
     """Each process follows its own part of a batch; what is scored and what is saved is the first one's."""
-    recipe = str(ROOT / "tests" / "recipes" / "plain.yaml")
-    done = zoo(folder, "train", recipe, "--device", "cpu", "--json", "--out", "normed", processes=2)
-    assert done.returncode == 0, done.stderr
-    alone = zoo(folder, "evaluate", "normed", "--as", recipe, "--device", "cpu", "--json")
-    scored = json.loads(alone.stdout)["results"][0]["measured"]
-    assert json.loads(done.stdout)["results"][0]["metrics"]["accuracy"] == scored
+    run_all(folder, 1, {"again": ("evaluate", "normed", "--as", PLAIN, "--device", "cpu", "--json")})
+    scored = printed(folder, "again", "alone")["results"][0]["measured"]
+    assert printed(folder, "normed")["results"][0]["metrics"]["accuracy"] == scored
 
 
 def test_processes_of_which_one_is_killed_go_on_to_the_same_bits(folder: Path, both: Path) -> None:
-    command = (*TRAIN, "--save-every", "0", "--out", "killed")
-    killed = zoo(folder, *command, processes=2, DIE="1:20")
+    command = ("-m", "zoo", *TRAIN, "--save-every", "0", "--out", "killed")
+    killed = started(folder, *command, processes=2, DIE="1:20")
     assert killed.returncode != 0
     assert not (folder / "killed").exists()
-    again = zoo(folder, *command, processes=2)
+    again = started(folder, *command, processes=2)
     assert again.returncode == 0, again.stderr
     assert "going on after step" in again.stderr
     for name in ("model.safetensors", "log.jsonl"):
         assert (folder / "killed" / name).read_bytes() == (both / name).read_bytes()
 
 
-def test_no_two_processes_drop_out_the_same_units(folder: Path) -> None:
-    (folder / "dropping.yaml").write_text(
-        "name: dropping\ntask: mine.some\nmodel: mine.dropping\nstages:\n  - epochs: 1\n    batch_size: 50\n"
-        "    optimizer: {use: SGD, lr: 0.1}\n    criterion: {ce: {loss: CrossEntropy}}\n"
-    )
-    done = zoo(folder, "train", "dropping.yaml", "--trust", "mine", "--out", "dropping", processes=2)
-    assert done.returncode == 0, done.stderr
+def test_no_two_processes_drop_out_the_same_units(folder: Path, both: Path) -> None:
     drawn = [(folder / f"drawn-{rank}").read_text().split() for rank in range(2)]
     assert len(drawn[0]) == len(drawn[1]) == 7
     assert not set(drawn[0]) & set(drawn[1])

@@ -4,6 +4,7 @@ embedded:FILE                          a file of the starter suite, shipped in t
 file:PATH                              a file of your own, or a folder of data; not pinned, but hashed into the record
 hub:[datasets/]OWNER/NAME[@REVISION]   a repository of the Hugging Face Hub, at the commit that the lock pins
 https://HOST/PATH                      a file on a server, by the SHA-256 that the lock pins
+https://HOST/PATH.zip#MEMBER           a file in an archive there, by the end of its path; the lock pins the archive
 data:NAME                              a folder of yours, named by `--data NAME=DIR` or in ZOO_DATA; its rows are hashed
 
 A mirror, a local folder, gives any file whose SHA-256 is known. A task that can read a local folder takes the one that
@@ -11,6 +12,7 @@ A mirror, a local folder, gives any file whose SHA-256 is known. A task that can
 """
 
 import hashlib
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -19,7 +21,7 @@ from typing import Any, TypeGuard
 
 from zoo import places, urls
 from zoo.digest import git_sha1, sha256
-from zoo.errors import IntegrityError, MissingError, NoDataError, UsageError, did_you_mean
+from zoo.errors import IntegrityError, MissingError, NoDataError, UsageError, ZooError, did_you_mean
 from zoo.hub import SCHEME, Hub, Listed, Repository
 from zoo.lock import FilePin, Lock, Pin, read_lock
 from zoo.mirror import Mirror
@@ -90,6 +92,10 @@ class Sources:
     """Data sets that are local folders, by name."""
     say: Callable[[str], None] = lambda message: None
     fetched: dict[tuple[str, str], Fetched] = field(default_factory=dict)
+    archives: dict[str, Fetched | ZooError] = field(default_factory=dict)
+    """What came of each archive: it is asked for once, whoever reads how many of its files."""
+    alone: threading.Lock = field(default_factory=threading.Lock)
+    """Held by who asks for one."""
     here: str | None = None
     """What `hub:.` stands for: the repository that a recipe is published in, at its commit."""
     told: set[str] = field(default_factory=set)
@@ -136,11 +142,12 @@ class Sources:
 
     def known(self, source: str) -> Pin:
         """All that is known of a source: what the lock says, and what this machine has seen."""
-        return self.lock.pin(source, urls.origin(source) if source.startswith(urls.SCHEMES) else self.hub.shown)
+        endpoint = urls.origin(source) if source.startswith(urls.SCHEMES) else self.hub.shown
+        return self.lock.pin(urls.address(source), endpoint)
 
     def is_locked(self, source: str) -> bool:
         """Whether the lock itself says which bytes a source is."""
-        pin = self.lock.locked(source)
+        pin = self.lock.locked(urls.address(source))
         if source.startswith(SCHEME):
             return pin.revision is not None
         return source.startswith("embedded:") or any(file.sha256 is not None for file in pin.files.values())
@@ -160,7 +167,7 @@ class Sources:
 
     def missing(self, source: str, want: str) -> int:
         """The size in bytes of what `fetch` would download."""
-        source = self._actual(source)
+        source = urls.address(self._actual(source))
         if source.startswith(urls.SCHEMES):
             pin = self.known(source).files.get(urls.file_name(source), FilePin())
             there = self.urls.cached(source) or self._mirrored(pin)
@@ -195,7 +202,7 @@ class Sources:
                 raise NoDataError(source.removeprefix(DATA))
             return Fetched(source, folder, "", {})
         if source.startswith(urls.SCHEMES):
-            return self._url(source)
+            return self._url(source) if source == urls.address(source) else self._member(source)
         return self._repository(source, want)
 
     def _url(self, source: str) -> Fetched:
@@ -215,6 +222,21 @@ class Sources:
             if mirrored is None:
                 path.unlink(missing_ok=True)
         raise IntegrityError(faults[-1])
+
+    def _member(self, source: str) -> Fetched:
+        """A file in an archive that is verified first."""
+        url = urls.address(source)
+        with self.alone:
+            if url not in self.archives:
+                try:
+                    self.archives[url] = self._url(url)
+                except ZooError as error:
+                    self.archives[url] = error
+        archive = self.archives[url]
+        if isinstance(archive, ZooError):
+            raise archive
+        path, found = self.urls.member(source, archive.path)
+        return Fetched(source, path, found, {source: found}, locked=archive.locked)
 
     def _mirrored(self, pin: FilePin) -> Path | None:
         return self.mirror.find(pin.sha256, pin.size) if self.mirror is not None else None

@@ -28,12 +28,11 @@ class DISTPlus(nn.Module):
         gamma: float = 1.0,
         iota: float = 1.0,
         kappa: float = 1.0,
-        eps: float = 1e-8,
     ) -> None:
         super().__init__()
         check_temperature(temperature)
         self.student_taps, self.teacher_taps = (student,), (teacher,)
-        self.temperature, self.eps = temperature, eps
+        self.temperature = temperature
         self.weights = (temperature**2 * beta, temperature**2 * gamma, iota, kappa)
         self.adapter: nn.Module | None = None
 
@@ -47,12 +46,7 @@ class DISTPlus(nn.Module):
         f, g = self.adapter(student[self.student_taps[0]]), teacher[self.teacher_taps[0]]
         parts = (
             pearson(p, q, dim=1), pearson(p, q, dim=0),
-            self._over_channels(f, g), pearson(f.sum(1).flatten(1), g.sum(1).flatten(1), dim=0),
+            pearson(f, g, dim=1), pearson(f.sum(1).flatten(1), g.sum(1).flatten(1), dim=0),
         )  # fmt: skip
         loss: Tensor = sum(weight * (1 - part.mean()) for weight, part in zip(self.weights, parts, strict=True))  # type: ignore[assignment]
         return loss
-
-    def _over_channels(self, f: Tensor, g: Tensor) -> Tensor:
-        f, g = f - f.mean(1, keepdim=True), g - g.mean(1, keepdim=True)
-        norms = (f.square().sum(1) * g.square().sum(1)).sqrt()
-        return (f * g).sum(1) / (norms + self.eps)

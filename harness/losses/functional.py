@@ -9,9 +9,10 @@ from torch.nn import functional as F
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-    """`KL(softmax(t / T) || softmax(s / T))` of every row, `(B,)`, of logits `(B, C)`."""
+    """`KL(softmax(t / T) || softmax(s / T))` of every row, `(B,)`, of logits `(B, C)`; a teacher's -inf counts as 0."""
     target = F.log_softmax(teacher / temperature, dim=-1)
-    return F.kl_div(F.log_softmax(student / temperature, dim=-1), target, reduction="none", log_target=True).sum(-1)
+    parts = F.kl_div(F.log_softmax(student / temperature, dim=-1), target, reduction="none", log_target=True)
+    return torch.where(target.isneginf(), 0.0, parts).sum(-1)
 
 
 def pearson(student: Tensor, teacher: Tensor, dim: int, eps: float = 1e-8) -> Tensor:

@@ -50,7 +50,8 @@ class KnowledgeAdaptation(nn.Module):
     E is the encoder that `KnowledgeTranslation` has trained on the teacher's tap; it stays as it is. A is a learned
     convolution with BatchNorm and ReLU on the student's tap, n divides an example's code by its L2 norm; a_c is channel
     c of a second learned convolution of that tap, e_c of E(t), both as vectors over the HW pixels over their L2 norms.
-    `student` and `teacher` are taps `(B, C, H, W)` of one size.
+    `student` and `teacher` are taps `(B, C, H, W)` of one size. The affinity is that of torchdistill's loss, channel by
+    channel.
     """
 
     needs_teacher = True
@@ -98,9 +99,10 @@ class KnowledgeAdaptation(nn.Module):
 def affinity_distance(student: Tensor, teacher: Tensor) -> Tensor:
     """`1/B sum_c ||a_c a_c^T - e_c e_c^T||_F / HW` of `(B, C, H, W)`, without the HW x HW matrices.
 
-    Of unit vectors it is `sqrt(2 - 2 (a_c . e_c)^2) / HW`.
+    The squared norm is `|a - e|^2 |a + e|^2 / 2 + (|a|^2 - |e|^2)^2 / 2`, without a difference of nearly equal numbers.
     """
     pixels = student.shape[2] * student.shape[3]
     a, e = unit(student.flatten(2)), unit(teacher.flatten(2))
-    squared = a.square().sum(-1).square() + e.square().sum(-1).square() - 2 * (a * e).sum(-1).square()
+    apart, together = (a - e).square().sum(-1), (a + e).square().sum(-1)
+    squared = (apart * together + (a.square().sum(-1) - e.square().sum(-1)).square()) / 2
     return (root(squared) / pixels).sum(1).mean()
