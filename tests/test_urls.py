@@ -3,10 +3,13 @@
 import errno
 import gc
 import hashlib
+import io
 import shutil
+import zipfile
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -18,7 +21,7 @@ from torch import Tensor
 
 from zoo import catalogue, checkpoint, prefetch, urls
 from zoo.build import Builder
-from zoo.errors import IntegrityError, SourceError, UsageError
+from zoo.errors import IntegrityError, MissingError, SourceError, UsageError
 from zoo.hub import Hub
 from zoo.lock import FilePin, Lock, Pin, read_lock
 from zoo.mirror import Mirror
@@ -168,16 +171,21 @@ def test_offline_nothing_is_asked(url: str, server: LocalHub, sources: Make, mon
     assert not server.requests
 
 
-def test_a_full_disk_is_told(url: str, sources: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
+
+def test_a_full_disk_is_told(url: str, sources: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(SourceError, match="No space left on device"):
         sources().fetch(url)
 
 
-@pytest.mark.parametrize("written", ["https://", "https://host", "http://example.com/x.pt", "'https://[x/y.pt'"])
+NO_URLS = ["https://", "https://host", "http://example.com/x.pt", "'https://[x/y.pt'", "https://host/x.pt#y",
+           "https://host/x.zip#", "https://host/#x.zip"]  # fmt: skip
+
+
+@pytest.mark.parametrize("written", NO_URLS)
 def test_a_url_that_is_none_is_a_problem_of_the_recipe(written: str, zoo: Zoo, recipe_file: Write) -> None:
     assert urls.problem(written.strip("'"))
     ended = zoo("check", recipe_file(recipe_file().read_text() + f"weights: {written}\n"))
@@ -259,7 +267,7 @@ def test_a_mirror_that_is_not_there_is_told(zoo: Zoo) -> None:
 
 def test_every_server_is_named_in_the_committed_lock_and_prefixes_are_those_of_the_names() -> None:
     pins = {source: pin for source, pin in read_lock().pins.items() if source.startswith("https://")}
-    assert len([source for source in pins if "torchdistill/releases" in source]) == 17
+    assert len([source for source in pins if "torchdistill/releases" in source]) == 17 + 2
     for source, pin in pins.items():
         for name, file in pin.files.items():
             assert source.endswith(f"/{name}")
@@ -288,6 +296,165 @@ def test_urls_are_locked_and_fetched_by_name(
     assert prefetch.unlocked([catalogue.local(path)], checked) == []
     (said,) = prefetch.unlocked([], checked)
     assert said.endswith(f"{url} is in the lock and named by no recipe")
+
+
+KD, AT = Random(0).randbytes(50_000), Random(1).randbytes(50_000)
+MEMBERS = {"all/kd/model.pt": KD, "all/at/model.pt": AT, "all/readme.txt": b"x", "../../up.pt": b"y"}
+
+
+def zipped(members: dict[str, bytes] = MEMBERS, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.mkdir("all")
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+ZIP = zipped()
+
+
+@pytest.fixture
+def archive(url: str, server: LocalHub) -> Iterator[str]:
+    server.plain["all.zip"] = ZIP
+    yield url.replace("weights.pt", "all.zip")
+    del server.plain["all.zip"]
+
+
+def of_archive(url: str, content: bytes = ZIP) -> dict[str, Pin]:
+    return {url: Pin(files={"all.zip": FilePin(sha256=hashlib.sha256(content).hexdigest(), size=len(content))})}
+
+
+def test_files_of_an_archive_share_its_download_and_its_pin(archive: str, server: LocalHub, sources: Make) -> None:
+    said: list[str] = []
+    first = sources()
+    first.say = said.append
+    wanted = [f"{archive}#{name}" for name in ("kd/model.pt", "all/at/model.pt", "at/model.pt")]
+    assert first.missing(wanted[0], "weights") == len(ZIP)
+    got = prefetch.prefetch([prefetch.Need(source, "weights") for source in wanted], first)
+    for (need, fetched), content in zip(got, (KD, AT, AT), strict=True):
+        assert not isinstance(fetched, Exception)
+        digest = hashlib.sha256(content).hexdigest()
+        assert (fetched.path.read_bytes(), fetched.sha256, fetched.locked) == (content, digest, False)
+        assert fetched.files == {need.source: digest}
+        assert first.pinned_by(need.source) == "first use"
+    assert said == [f"{archive}: trusted on first use"]
+    assert first.lock.all_trusted() == of_archive(archive)
+    assert [method for method, *_ in server.requests].count("GET") == 1
+    assert sources(of_archive(archive)).fetch(wanted[0]).locked
+    assert sources().missing(wanted[0], "weights") == 0
+
+
+def test_a_damaged_file_of_an_archive_is_read_out_again(archive: str, server: LocalHub, sources: Make) -> None:
+    path = sources().fetch(f"{archive}#kd/model.pt").path
+    kept, before = path.stat().st_ino, list(server.requests)
+    assert sources().fetch(f"{archive}#kd/model.pt").path.stat().st_ino == kept
+    path.write_bytes(KD[:-1] + b"?")
+    assert sources().fetch(f"{archive}#kd/model.pt").path.read_bytes() == KD
+    assert server.requests == before
+
+
+@pytest.mark.parametrize(
+    ("member", "said"),
+    [
+        ("ad/model.pt", "has no file 'ad/model.pt'; it has all/kd/model.pt, all/at/model.pt, "),
+        ("odel.pt", "has no file 'odel.pt'; it has "),
+        ("all", "has no file 'all'; it has "),
+        ("model.pt", "has 2 files that are 'model.pt'; it has all/kd/model.pt, all/at/model.pt, "),
+    ],
+)
+def test_no_file_or_several_are_told_with_what_there_is(member: str, said: str, archive: str, sources: Make) -> None:
+    with pytest.raises(MissingError) as raised:
+        sources().fetch(f"{archive}#{member}")
+    told = str(raised.value)
+    assert told.startswith(f"{archive} {said}")
+    assert sorted(told.partition("; it has ")[2].split(", ")) == sorted(MEMBERS)
+
+
+def test_a_file_of_an_archive_is_kept_under_a_name_of_ours(archive: str, sources: Make, tmp_path: Path) -> None:
+    found = sources()
+    fetched = found.fetch(f"{archive}#../../up.pt")
+    assert fetched.path.read_bytes() == b"y"
+    assert fetched.path.parent == tmp_path / "home" / "downloads"
+    assert fetched.path.name.endswith("-up.pt")
+    files = {path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "home"}
+    assert {path.parent for path in files} == {fetched.path.parent}
+
+
+def _broken(at: int) -> bytes:
+    return ZIP[:at] + bytes([ZIP[at] ^ 255]) + ZIP[at + 1 :]
+
+
+DAMAGED = {
+    "not a zip": (DATA, "not a zip file"),
+    "cut": (ZIP[:-30], "not a zip file"),
+    "its content": (_broken(ZIP.index(b"all/kd/model.pt") + 100), ""),
+    "its checksum": (_broken(ZIP.index(b"all/kd/model.pt") - 16), "Bad CRC-32"),
+    "its directory": (_broken(ZIP.rindex(b"all/kd/model.pt") - 46), "magic number"),
+    "a bomb": (zipped({"kd/model.pt": bytes(1_000_000)}), "unpacks to 1,000,000 bytes, from an archive of 1,"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_archive_is_told(damage: str, archive: str, server: LocalHub, sources: Make) -> None:
+    content, said = DAMAGED[damage]
+    if damage == "its checksum":  # as its directory has it
+        place = ZIP.rindex(b"all/kd/model.pt") - 30
+        content = ZIP[:place] + bytes(4) + ZIP[place + 4 :]
+    server.plain["all.zip"] = content
+    with pytest.raises(IntegrityError, match=f"#kd/model.pt: .*{said}"):
+        sources(of_archive(archive, content)).fetch(f"{archive}#kd/model.pt")
+    folder = sources().lock.own.parent / "downloads"
+    assert [path.read_bytes() for path in folder.iterdir()] == [content]
+
+
+def test_an_archive_of_other_content_is_asked_for_twice_and_refused(
+    archive: str, server: LocalHub, sources: Make
+) -> None:
+    found = sources(of_archive(archive, DATA))
+    for member in ("kd/model.pt", "at/model.pt"):
+        with pytest.raises(IntegrityError, match=f"all.zip: expected sha256 {SHA}, found sha256 "):
+            found.fetch(f"{archive}#{member}")
+    assert [method for method, *_ in server.requests] == ["GET", "GET"]
+    assert not any(sources().lock.own.parent.rglob("*.zip"))
+
+
+def test_a_mirror_gives_an_archive(archive: str, server: LocalHub, sources: Make, tmp_path: Path) -> None:
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "under another name").write_bytes(ZIP)
+    found = sources(of_archive(archive), tmp_path / "mirror")
+    assert found.missing(f"{archive}#kd/model.pt", "weights") == 0
+    assert found.fetch(f"{archive}#kd/model.pt").path.read_bytes() == KD
+    assert not server.requests
+
+
+def test_a_full_disk_is_told_of_a_file_of_an_archive(
+    archive: str, sources: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = sources()
+    found.fetch(archive)
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(SourceError, match=r"#kd/model.pt: cannot be kept in .*No space left on device"):
+        found.fetch(f"{archive}#kd/model.pt")
+
+
+def test_archives_are_locked_and_fetched_by_their_own_name(
+    archive: str, zoo: Zoo, recipe_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = recipe_file(recipe_file().read_text() + f"weights: {archive}#kd/model.pt\n")
+    monkeypatch.setenv("ZOO_LOCK", str(tmp_path / "own.lock"))
+    digest = hashlib.sha256(ZIP).hexdigest()
+    assert f"+ {archive} all.zip sha256 {digest} size {len(ZIP)}" in zoo("lock", "--update", path).out
+    assert f"{archive}#kd/model.pt" in zoo("lock", path).out
+    fetched = zoo("fetch", path)
+    assert (fetched.code, f"{len(ZIP) / 1e6:,.1f} MB to download" in fetched.err) == (0, True)
+    entries, checked = [catalogue.local(path)], Builder(sources=Sources(lock=read_lock(tmp_path / "own.lock")))
+    assert prefetch.unlocked(entries, checked) == []
+    assert prefetch.unlocked([], checked) == [
+        f"{tmp_path / 'own.lock'}: {archive} is in the lock and named by no recipe"
+    ]
+    ended = zoo("reproduce", path)
+    assert (ended.code, "not a file of tensors only" in ended.err) == (2, True)
 
 
 STATE = {"layer.weight": torch.ones(2, 3), "layer.bias": torch.zeros(2)}
