@@ -9,7 +9,6 @@ import zipfile
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from random import Random
 
 import pytest
 import torch
@@ -298,7 +297,7 @@ def test_urls_are_locked_and_fetched_by_name(
     assert said.endswith(f"{url} is in the lock and named by no recipe")
 
 
-KD, AT = Random(0).randbytes(50_000), Random(1).randbytes(50_000)
+KD, AT = (hashlib.shake_256(name).digest(50_000) for name in (b"kd", b"at"))
 MEMBERS = {"all/kd/model.pt": KD, "all/at/model.pt": AT, "all/readme.txt": b"x", "../../up.pt": b"y"}
 
 
@@ -448,13 +447,24 @@ def test_archives_are_locked_and_fetched_by_their_own_name(
     assert f"{archive}#kd/model.pt" in zoo("lock", path).out
     fetched = zoo("fetch", path)
     assert (fetched.code, f"{len(ZIP) / 1e6:,.1f} MB to download" in fetched.err) == (0, True)
-    entries, checked = [catalogue.local(path)], Builder(sources=Sources(lock=read_lock(tmp_path / "own.lock")))
-    assert prefetch.unlocked(entries, checked) == []
-    assert prefetch.unlocked([], checked) == [
-        f"{tmp_path / 'own.lock'}: {archive} is in the lock and named by no recipe"
-    ]
     ended = zoo("reproduce", path)
     assert (ended.code, "not a file of tensors only" in ended.err) == (2, True)
+
+
+def test_an_archive_is_in_the_lock_and_counted_once_for_all_of_its_files(
+    archive: str, sources: Make, recipe_file: Write
+) -> None:
+    wanted = [f"{archive}#{name}" for name in ("kd/model.pt", "at/model.pt")]
+    text = recipe_file().read_text()
+    entries = [catalogue.local(recipe_file(f"{text}weights: {source}\n", name=source[-11:-9])) for source in wanted]
+    found, sizes = sources(of_archive(archive)), list[int]()
+    assert prefetch.unlocked(entries, Builder(sources=found)) == []
+    (said,) = prefetch.unlocked([], Builder(sources=found))
+    assert said.endswith(f": {archive} is in the lock and named by no recipe")
+    (said,) = prefetch.unlocked(entries[:1], Builder(sources=sources()))
+    assert said.endswith(f": {wanted[0]} is named by a recipe and not in the lock")
+    prefetch.prefetch([prefetch.Need(source, "weights") for source in wanted], sources(), sizes.append)
+    assert sizes == [len(ZIP)]
 
 
 STATE = {"layer.weight": torch.ones(2, 3), "layer.bias": torch.zeros(2)}

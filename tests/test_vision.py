@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -18,14 +19,21 @@ from conftest import ROOT, Ended, Zoo
 from hub import LocalHub
 from huggingface_hub import constants
 from torch import nn
-from torchvision.models import mobilenet_v3_large, resnet34
+from torchvision.models import mobilenet_v3_large, resnet18, resnet34
 from torchvision.models.segmentation import deeplabv3_resnet50, deeplabv3_resnet101
 from vision_data import cifar_files, coco_folder, image_folders, voc_folder
 
+from harness.environment import accelerator_on
 from harness.record import read_record
+from harness.study import Setup, Study
+from harness.train import train
 from zoo import catalogue
 from zoo.build import Builder
 from zoo.catalogue import Entry
+from zoo.digest import sha256
+from zoo.lock import FilePin, Lock, Pin
+from zoo.mirror import Mirror
+from zoo.sources import Sources
 from zoo.weights import architecture
 
 SUITES = ("cifar10", "cifar100", "ilsvrc2012", "coco2017", "pascal_voc2012")
@@ -215,3 +223,87 @@ def test_other_content_at_a_url_is_refused(vision: Zoo, tmp_path: Path, hub: Loc
     ended = vision("reproduce", path)
     assert (ended.code, "not-run" in ended.out) == (5, True)
     assert f"expected sha256 {'0' * 64}" in ended.err
+
+
+METHODS = catalogue.select(["ilsvrc2012-methods"])
+FEWER = [
+    *SMALLER,
+    (r"classes: 1000", "classes: 6"),
+    (r"epochs: \d+", "epochs: 1"),
+    (r"batch_size: \d+", "batch_size: 3"),
+]
+TERMS = {
+    "at": [{"ce", "attention"}],
+    "ce_l2": [{"ce", "l2"}],
+    "crd": [{"ce", "crd"}],
+    "ft": [{"factor"}, {"ce", "factor"}],
+    "kd": [{"kd"}],
+    "pad_l2": [{"ce", "pad"}],
+    "srd": [{"ce", "srd"}],
+    "sskd": [{"self"}, {"self"}],
+    "tfkd": [{"kd"}],
+}
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ImageNet of six images, and ResNets of six classes as torchvision and torchdistill publish them."""
+    root = tmp_path_factory.mktemp("few")
+    image_folders(root / "ilsvrc2012", classes=6, images=1)
+    torch.manual_seed(0)
+    for name, make in {"resnet18-f37072fd.pth": resnet18, "resnet34-b627a593.pth": resnet34}.items():
+        torch.save(make(num_classes=6).state_dict(), root / name)
+    torch.save({"model": resnet18(num_classes=6).state_dict(), "args": Namespace(lr=0.1)}, root / "student.pt")
+    return root
+
+
+def archived(entry: Entry, few: Path, tmp_path: Path) -> tuple[Entry, Sources]:
+    """The entry, made smaller, and where its files are: a mirror that holds its archive."""
+    text = entry.path.read_text(encoding="utf-8")
+    for pattern, replacement in FEWER:
+        text = re.sub(pattern, replacement, text)
+    (tmp_path / "mirror").mkdir()
+    pins: dict[str, Pin] = {}
+    for url in sorted(set(re.findall(r"https://\S+\.pth?\b", text))):
+        address, _, member = url.partition("#")
+        name = address.rpartition("/")[2]
+        file = tmp_path / "mirror" / name
+        if member:
+            with ZipFile(file, "a") as archive:
+                archive.write(few / "student.pt", f"deeper/{member}")
+        else:
+            file.symlink_to(few / name)
+        pins[address] = Pin(files={name: FilePin(sha256=sha256(file), size=file.stat().st_size)})
+    path = tmp_path / f"{entry.name}.yaml"
+    path.write_text(text)
+    lock = Lock(tmp_path / "zoo.lock", pins, tmp_path / "trusted.json")
+    data = {"ilsvrc2012": few / "ilsvrc2012"}
+    return catalogue.local(path), Sources(lock=lock, mirror=Mirror(tmp_path / "mirror"), data=data)
+
+
+def test_there_are_nine_methods_and_the_tenth_is_an_entry_of_its_own() -> None:
+    assert {entry.name.rpartition("-")[2] for entry in METHODS} == TERMS.keys()
+    tenth = catalogue.one("ilsvrc2012-resnet18_from_resnet34").recipe.stages[-1]
+    assert tenth.criterion["review"].loss.use == "KnowledgeReview"
+
+
+@pytest.mark.parametrize("entry", METHODS, ids=lambda entry: entry.name.rpartition("-")[2])
+def test_a_method_is_loaded_from_its_archive_and_trained_two_steps_a_stage(
+    entry: Entry, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    smaller, sources = archived(entry, few, tmp_path)
+    study = Study(
+        smaller, Setup(builder=Builder(sources=sources), accelerator=accelerator_on("cpu"), runs=tmp_path / "runs")
+    )
+    _, record = study.weights()
+    digest = sha256(few / "student.pt")
+    assert (record.weights, record.identity.sources["files"]) == (digest, {entry.recipe.weights: digest})
+    assert set(record.results[0].metrics) == {"accuracy", "top5_accuracy"}
+    (tmp_path / "work").mkdir()
+    train(study.run(0, tmp_path / "work"))
+    lines = [json.loads(line) for line in (tmp_path / "work" / "log.jsonl").read_text().splitlines()]
+    steps = [line["losses"] for line in lines if "losses" in line]
+    terms = TERMS[entry.name.rpartition("-")[2]]
+    assert [losses.keys() - {"total"} for losses in steps] == [names for names in terms for _ in range(2)]
+    assert all(np.isfinite(value) for losses in steps for value in losses.values())
