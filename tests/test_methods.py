@@ -1,5 +1,6 @@
 """The recipes of `configs/methods`: each trains, and its recorded runs are what the page says of them."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -66,3 +67,11 @@ def test_five_recorded_runs_are_above_the_plain_students_worst_less_two_points(e
     assert {*range(FIRST_REFERENCE_SEED, FIRST_REFERENCE_SEED + 5)} <= runs.keys() & alone.keys()
     assert fmean(value for value, _ in runs.values()) >= min(value for value, _ in alone.values()) - FLOOR
     assert min(seconds for _, seconds in runs.values()) <= SECONDS
+
+
+def test_the_readme_counts_our_lines() -> None:
+    counted = re.findall(r"\[(\d+)\]\((configs/ilsvrc2012\S+\.yaml)\)", (ROOT / "README.md").read_text())
+    assert len(counted) == 3
+    for number, path in counted:
+        lines = [line.strip() for line in (ROOT / path).read_text().splitlines()]
+        assert int(number) == len([line for line in lines if line and not line.startswith("#")])
