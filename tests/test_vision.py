@@ -27,6 +27,7 @@ from harness.environment import accelerator_on
 from harness.record import read_record
 from harness.study import Setup, Study
 from harness.train import train
+from harness.verdict import Measured, judge
 from zoo import catalogue
 from zoo.build import Builder
 from zoo.catalogue import Entry
@@ -285,6 +286,21 @@ def test_there_are_nine_methods_and_the_tenth_is_an_entry_of_its_own() -> None:
     assert {entry.name.rpartition("-")[2] for entry in METHODS} == TERMS.keys()
     tenth = catalogue.one("ilsvrc2012-resnet18_from_resnet34").recipe.stages[-1]
     assert tenth.criterion["review"].loss.use == "KnowledgeReview"
+    (before, after) = catalogue.select(["*34-ce_l2", "*34-pad_l2"])
+    assert after.recipe.model.args["weights"] == before.recipe.weights
+
+
+@pytest.mark.parametrize("name", ["ilsvrc2012-resnet18_from_resnet34-at", "ilsvrc2012-resnet18_from_resnet18-tfkd"])
+def test_where_readme_and_log_disagree_both_are_claimed_and_one_at_most_holds(name: str) -> None:
+    claims = [
+        claim for claim in catalogue.one(name).recipe.claims if (claim.of, claim.metric) == ("weights", "accuracy")
+    ]
+    assert ["README" in claim.source for claim in claims] == [True, False]
+    for number, claim in enumerate(claims):
+        assert claim.value is not None
+        found = Measured(split="val", metric="accuracy", n=50_000, values=(claim.value,), one_prediction=2e-5)
+        verdicts = [judge(one, found).verdict for one in claims]
+        assert (verdicts[number], verdicts[1 - number]) == ("reproduced", "not-reproduced")
 
 
 @pytest.mark.parametrize("entry", METHODS, ids=lambda entry: entry.name.rpartition("-")[2])

@@ -94,7 +94,8 @@ def prefetch(
 def _fetched(
     needs: list[Need], sources: Sources, started: Callable[[int], None], pool: Executor
 ) -> list[tuple[Need, Fetched | ZooError]]:
-    sizes = list(pool.map(lambda need: _tried(partial(sources.missing, need.source, need.want)), needs))
+    asked = dict.fromkeys((urls.address(need.source), need.want) for need in needs)
+    sizes = list(pool.map(lambda one: _tried(partial(sources.missing, *one)), asked))
     started(sum(size for size in sizes if isinstance(size, int)))
     pairs: list[tuple[Need, Any]] = []
     for optional in (False, True):  # a repository that has none of it is in use by then, so that is remembered
@@ -125,9 +126,10 @@ def unlocked(entries: Iterable[Entry], builder: Builder) -> list[str]:
         elif source.startswith("embedded:"):
             said = _tried(partial(builder.sources.fetch, source))
             problems += [str(said)] if isinstance(said, ZooError) else []
-        elif source.startswith(ELSEWHERE) and source not in {**lock.others, **lock.pins}:
+        elif source.startswith(ELSEWHERE) and urls.address(source) not in {**lock.others, **lock.pins}:
             problems.append(f"{lock.path}: {source} is named by a recipe and not in the lock")
-    unnamed = [source for source in lock.pins if source.startswith(ELSEWHERE) and source not in named]
+    read = set(map(urls.address, named))
+    unnamed = [source for source in lock.pins if source.startswith(ELSEWHERE) and source not in read]
     return problems + [f"{lock.path}: {source} is in the lock and named by no recipe" for source in sorted(unnamed)]
 
 
