@@ -162,7 +162,8 @@ def build_objective(models: Mapping[str, nn.Module], stage: Stage, builder: Buil
 def _loss(name: str, term: nn.Module, student: Observation, teacher: Observation | None, batch: Batch) -> Tensor:
     """A term's loss; raises UsageError, naming the term, where its code is wrong or it is no scalar."""
     try:
-        loss: Tensor = term(student, teacher, batch if getattr(term, "reads_batch", False) else batch.labels)
+        with torch.autocast(batch.labels.device.type, enabled=False):  # products in half precision overflow, or cancel
+            loss: Tensor = term(student, teacher, batch if getattr(term, "reads_batch", False) else batch.labels)
     except (TypeError, AttributeError, KeyError, ValueError) as error:
         raise UsageError(f"the term {name!r}: {type(error).__name__}: {error}") from error
     if not isinstance(loss, Tensor) or loss.dim():

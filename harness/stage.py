@@ -63,7 +63,7 @@ class ActiveStage:
             (learning if teacher.trainable else frozen)[name] = model
         self.objective: Objective = build_objective(learning, stage, builder)
         with _at(stage.marks.get("criterion", stage.optimizer.mark)):
-            self.split = self._prepared(split)
+            self.split = self._prepared(split, views)
         self.objective.to(device)
         self._check_parts(micro_batch)
         teachers = Live(frozen, self.objective.needs, device, views)
@@ -152,11 +152,19 @@ class ActiveStage:
         self.scaler.load_state_dict(state["scaler"])
         self.best = state["best"]
 
-    def _prepared(self, split: Split) -> Split:
-        """The split with what the terms make of it."""
-        for term in self.objective.terms.values():
+    def _prepared(self, split: Split, views: Mapping[str, Split]) -> Split:
+        """The split with what the terms make of it; raises UsageError where a teacher's own inputs would not follow."""
+        given = split
+        for name, term in self.objective.terms.items():
             prepare = getattr(term, "prepare_split", None)
             split = prepare(split) if callable(prepare) else split
+            if split is not given and views:
+                raise UsageError(f"{name} changes the rows, which a teacher with inputs of its own would not see")
+            if len(split) != len(given):
+                raise UsageError(f"{name} makes {len(split)} rows of {len(given)}")
+            lone = len(split) % self.recipe.batch_size == 1 and not self.recipe.drop_last
+            if lone and getattr(term, "needs_two_rows", False):
+                raise UsageError(f"{name} cannot do with the one row of an epoch's last batch; drop_last leaves it out")
         return split
 
     def _build_adapters(self, teachers: Live, models: Mapping[str, nn.Module]) -> None:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from torch import nn
 
@@ -220,22 +221,25 @@ class Study:
     def views(self) -> tuple[dict[str, Split], ...]:
         """How the teachers of each stage read it that have a way of their own.
 
-        Raises RecipeError where such a one has another number of rows.
+        Raises RecipeError where such a one has other rows.
         """
         found: list[dict[str, Split]] = []
         for stage, split in zip(self.recipe.stages, self.splits(), strict=True):
             own = {name: teacher for name, teacher in stage.all_teachers.items() if teacher.has_own_inputs}
-            found.append({name: self._view(teacher, stage, len(split)) for name, teacher in own.items()})
+            found.append({name: self._view(teacher, stage, split) for name, teacher in own.items()})
         return tuple(found)
 
-    def _view(self, teacher: Teacher, stage: Stage, rows: int) -> Split:
-        call, tokenizer = self.recipe.reading_of(teacher, stage)
-        task, mark = self._task(call, self._tokenizer(tokenizer)), call.mark
-        if stage.split not in task.splits or len(task.load(stage.split)) != rows:
+    def _view(self, teacher: Teacher, stage: Stage, split: Split) -> Split:
+        call, own_tokenizer = self.recipe.reading_of(teacher, stage)
+        same = own_tokenizer == self.recipe.tokenizer
+        task = self._task(call, self.tokenizer if same else self._tokenizer(own_tokenizer))
+        own = task.load(stage.split) if stage.split in task.splits else None
+        if own is None or len(own) != len(split) or not _same_labels(task, own, split):
+            mark = (teacher.task or teacher.tokenizer or call).mark
             raise RecipeError.at(
-                mark, f"{task.name} has no split {stage.split!r} of {rows} rows, which the student's is"
+                mark, f"{task.name} has no split {stage.split!r} of the {len(split)} rows that are trained on"
             )
-        return task.load(stage.split)
+        return own
 
     def run(self, seed: int, folder: Path, progress: Step = lambda done, total: None) -> Run:
         """A training of the recipe with this seed, not yet begun, with its log and states in `folder`."""
@@ -250,9 +254,16 @@ class Study:
         return None if call is None else self.builder.build(call, "tokenizer")
 
     def _task(self, call: Call, tokenizer: Any) -> Task:
+        for known, by, task in self._tasks:  # what is read is kept in it
+            if known == call and by is tokenizer:
+                return task
         given = {"tokenizer": tokenizer} if tokenizer is not None else {}
-        task: Task = self.builder.build(call, "task", **given)
-        return task
+        self._tasks.append((call, tokenizer, self.builder.build(call, "task", **given)))
+        return self._tasks[-1][2]
+
+    @cached_property
+    def _tasks(self) -> list[tuple[Call, Any, Task]]:
+        return []
 
     def _recorded(
         self, mode: Mode, seed: int | None, make: Callable[[Path, Path], Made], out: Path | None = None
@@ -353,6 +364,11 @@ def trained_weights(folder: Path, source: str) -> Fetched:
 def _whole(teacher: Checkpoint) -> bool:
     """Whether a teacher's weights come with their own configuration."""
     return teacher.weights is not None and teacher.weights.weights is not None
+
+
+def _same_labels(task: Task, own: Split, split: Split) -> bool:
+    """Whether the rows have the same labels in the same order; of a segmentation nobody asks for them."""
+    return task.kind == "segmentation" or torch.equal(own.labels, split.labels)
 
 
 def _texts(value: Any) -> Iterator[str]:

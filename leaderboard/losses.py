@@ -32,10 +32,9 @@ def read_losses() -> dict[str, Loss]:
 
 
 def paper(docstring: str) -> str:
-    """Authors, title and venue of a module's first paragraph, `Name: authors, title, venue.`; empty without a year."""
-    said = " ".join(docstring.partition("\n\n")[0].split()).removesuffix(".")
-    rest = said.partition(": ")[2]
-    return next((text for text in (rest, said) if re.search(r"\b(19|20)\d\d\b", text)), "")
+    """Authors, title and venue, the last paragraph of a class's docstring; empty where it has no year."""
+    said = " ".join(docstring.rpartition("\n\n")[2].split()).removesuffix(".")
+    return said if re.search(r"\b(19|20)\d\d\b", said) else ""
 
 
 def equation(docstring: str) -> str:
@@ -55,7 +54,7 @@ def reads(call: Call, loss: Loss) -> str:
         parts = [f"{', '.join(mine)} of both"] if mine else []
     else:
         parts = [f"{whose} {', '.join(side)}" for whose, side in (("student's", mine), ("teacher's", theirs)) if side]
-    return "; ".join([*parts, *(["logits"] if loss.reads_logits or not parts else [])])
+    return "; ".join([*parts, *(["logits"] if (loss.reads_logits and "of" not in call.args) or not parts else [])])
 
 
 def _loss(name: str, file: str) -> Loss:
@@ -64,7 +63,7 @@ def _loss(name: str, file: str) -> Loss:
     return Loss(
         name=name,
         file=file,
-        paper=paper(ast.get_docstring(tree) or ""),
+        paper=paper(ast.get_docstring(found) or ""),
         equation=equation(ast.get_docstring(found) or ""),
         reads_logits=not any(re.fullmatch(r"reads_logits(:.+)? = False", ast.unparse(node)) for node in found.body),
     )

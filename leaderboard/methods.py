@@ -24,6 +24,8 @@ family: the mean difference of reference runs of the same seed, in points (hundr
 interval of Student's t over the seeds. The plain student is the same model trained on the labels alone, as the head of
 a family says. Values are mean ± standard deviation of single runs.
 
+Where a method has fewer epochs than the plain student it is compared at less training than that.
+
 The data are small and the seeds few: an interval that holds zero says nothing, and a rank is not a finding. Of many
 comparisons about one interval in twenty excludes zero by chance, and all of a family lean on the same plain runs.
 {counted}To run one again, X being its name:
@@ -35,7 +37,7 @@ zoo reproduce X --train --seeds 5 --first-seed 1000
 REFERENCE = """## Papers, equations and layers
 
 What makes each recipe its method, beside the labels, and the layers that it reads. Paper and equation are the loss's,
-from its file, which says what the letters stand for (`s` is the student, `t` the teacher, `B` the batch); a loss
+from its class, which says what the letters stand for (`s` is the student, `t` the teacher, `B` the batch); a loss
 without a paper is a building block."""
 
 

@@ -124,18 +124,19 @@ class Builder:
         optimisers, schedules. Nothing is downloaded. Raises RecipeError with all that do not fit.
         """
         problems: list[Problem] = []
-        tokenizes = any(tokenizer for _, tokenizer in recipe.readings)
+        alone = [task for task, tokenizer in recipe.readings if tokenizer is None]
         for slot, call in calls(recipe):
             try:
                 target = self.target(call, slot)
             except RecipeError as error:
                 problems += error.problems
             else:
-                supplied = SLOTS[slot].supplied if slot != "task" or tokenizes else ()
+                supplied = () if slot == "task" and any(call is task for task in alone) else SLOTS[slot].supplied
                 problems += [*_argument_problems(call, target, supplied), *_downloads(call, target)]
         if not problems:
             problems += [problem for stage in recipe.stages for problem in _stage_problems(self, stage)]
-            problems += [*_unused(recipe.stages), *_without_weights(recipe.stages), *_teachers_that_are_not(recipe)]
+            problems += [*_unused(recipe.stages), *_without_weights(recipe.stages)]
+            problems += [*_without_parts(self, recipe.stages), *_teachers_that_are_not(recipe)]
             problems += [*_sources_that_are_not(self, recipe), *_not_to_be_built(self, recipe)]
         if problems:
             raise RecipeError(problems)
@@ -376,6 +377,18 @@ def _without_weights(stages: tuple[Stage, ...]) -> Iterator[Problem]:
             if teacher.model is not None and teacher.weights is None and not teacher.trainable and name not in kept:
                 message = f"{name} lacks the key 'weights', and no earlier stage keeps it"
                 yield Problem(teacher.marks.get("model", stage.optimizer.mark), message)
+        kept |= set(stage.keep)
+
+
+def _without_parts(builder: Builder, stages: tuple[Stage, ...]) -> Iterator[Problem]:
+    """Terms with parts that an earlier stage must have trained, where none keeps a term of that name."""
+    kept: set[str] = set()
+    for stage in stages:
+        for name, term in stage.criterion.items():
+            parts = getattr(builder.target(term.loss, "loss"), "inherits", ())
+            if parts and name not in kept:
+                message = f"{term.loss.use} has its {parts[0]} from an earlier stage that keeps {name!r}: there is none"
+                yield Problem(term.loss.mark, message)
         kept |= set(stage.keep)
 
 

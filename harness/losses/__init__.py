@@ -9,11 +9,14 @@ mean over the batch. What else it needs it declares by attributes, of the class 
     student_taps = ()           the taps it reads of either (`harness.taps`): `student["layer1.0:output"]`
     teacher_taps = ()
     needs_whole_batch = False   it compares rows with each other, so a batch cannot be taken in parts
+    needs_two_rows = False      it cannot do with a batch of one
     reads_batch = False         it is called with the whole `Batch`, ids and all, instead of its labels
+    inherits = ()               parts that an earlier stage must have trained: its term of that name is in `keep`
 
 One with learned parts whose shapes are the models' has a method `build_adapters(student, teacher)`. It is called once,
 with what is observed of two examples, before there is an optimiser; what it sets on `self` is optimised, saved, moved.
-One that needs other data than the split's rows has a method `prepare_split(split)`, which returns what to train on.
+One that needs other data than the split's rows has a method `prepare_split(split)`, which returns what to train on,
+with as many rows.
 
 No loss imports another: what several share is in `functional`.
 """

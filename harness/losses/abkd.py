@@ -1,4 +1,4 @@
-"""ABKD: Wang et al., ABKD: Pursuing a Proper Allocation of the Probability Mass in Distillation, ICML 2025."""
+"""ABKD."""
 
 from torch import Tensor, nn
 
@@ -11,6 +11,8 @@ class ABKD(nn.Module):
 
     p and q are the softmax of the teacher's and the student's logits over T, a is `alpha` and b is `beta`, none of
     them and not their sum zero. Towards a = 1 and b = 0 it is KL(p || q), towards a = 0 and b = 1 KL(q || p).
+
+    Wang et al., Pursuing a Proper Allocation of the Probability Mass in Knowledge Distillation, ICML 2025.
     """
 
     needs_teacher = True

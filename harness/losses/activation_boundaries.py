@@ -1,11 +1,11 @@
-"""Activation boundaries: Heo et al., Knowledge Transfer via Distillation of Activation Boundaries, AAAI 2019, eq. 5."""
+"""Activation boundaries."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from harness.losses.functional import paired, same_size
+from harness.losses.functional import connector, paired
 from harness.observation import Observation
 
 
@@ -16,6 +16,8 @@ class ActivationBoundaries(nn.Module):
     1x1 convolution with BatchNorm to the teacher's channels. The student's neurons are to be on, or off, by the
     `margin` m where the teacher's are. The paper trains with it first, then on the labels; the authors' code divides by
     1,000.
+
+    Heo et al., Knowledge Transfer via Distillation of Activation Boundaries, AAAI 2019, eq. 5.
     """
 
     needs_teacher = True
@@ -29,16 +31,13 @@ class ActivationBoundaries(nn.Module):
     def build_adapters(self, student: Observation, teacher: Observation) -> None:
         """Make a connector for each pair; raises ValueError for a pair of different sizes."""
         for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
-            given, wanted = student[mine], teacher[theirs]
-            same_size(mine, given, theirs, wanted)
-            convolution = nn.Conv2d(given.shape[1], wanted.shape[1], 1, bias=False)
-            self.connectors.append(nn.Sequential(convolution, nn.BatchNorm2d(wanted.shape[1])))
+            self.connectors.append(connector(mine, student[mine], theirs, teacher[theirs]))
 
     def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         losses = []
-        for mine, theirs, connector in zip(self.student_taps, self.teacher_taps, self.connectors, strict=True):
-            losses.append(boundary_distance(connector(student[mine]), teacher[theirs], self.margin))
+        for mine, theirs, leads in zip(self.student_taps, self.teacher_taps, self.connectors, strict=True):
+            losses.append(boundary_distance(leads(student[mine]), teacher[theirs], self.margin))
         return torch.stack(losses).sum()
 
 

@@ -1,4 +1,4 @@
-"""Attention transfer: Zagoruyko and Komodakis, Paying More Attention to Attention, ICLR 2017, equation 2."""
+"""Attention transfer."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from harness.losses.functional import paired, root, same_size, unit
+from harness.losses.functional import check_choice, paired, root, same_size, unit
 from harness.observation import Observation
 
 
@@ -16,6 +16,8 @@ class AttentionTransfer(nn.Module):
     `student` and `teacher` are lists of taps `(B, C, H, W)`; those of a pair have one size, and any channels. With
     `form: code` it is what the authors' code computes, the mean square of that difference over its HW numbers; it is
     about `1 / HW` of the square of the paper's. The factor beta / 2 is the term's weight.
+
+    Zagoruyko and Komodakis, Paying More Attention to Attention, ICLR 2017, equation 2.
     """
 
     needs_teacher = True
@@ -25,8 +27,7 @@ class AttentionTransfer(nn.Module):
         self, *, student: Sequence[str], teacher: Sequence[str], form: Literal["paper", "code"] = "paper"
     ) -> None:
         super().__init__()
-        if form not in ("paper", "code"):
-            raise ValueError(f"form must be paper or code, not {form!r}")
+        check_choice("form", form, ("paper", "code"))
         self.student_taps, self.teacher_taps = paired(student, teacher)
         self.form = form
 

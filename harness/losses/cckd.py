@@ -1,4 +1,4 @@
-"""CCKD: Peng et al., Correlation Congruence for Knowledge Distillation, ICCV 2019, equations 4 to 8."""
+"""CCKD."""
 
 import math
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from harness.losses.functional import unit
+from harness.losses.functional import check_choice, unit
 from harness.observation import Observation
 
 
@@ -16,6 +16,8 @@ class CCKD(nn.Module):
     `student` and `teacher` are taps `(B, ...)`, flattened and led through a learned linear layer each to `dim`
     features. `kernel: bilinear` is `x_i . x_j`; `gaussian` is `exp(-gamma |x_i - x_j|^2)` of unit vectors, expanded as
     `exp(-2 gamma) sum_(p <= order) (2 gamma)^p / p! (x_i . x_j)^p`.
+
+    Peng et al., Correlation Congruence for Knowledge Distillation, ICCV 2019, equations 4 to 8.
     """
 
     needs_teacher = True
@@ -33,8 +35,7 @@ class CCKD(nn.Module):
         order: int = 2,
     ) -> None:
         super().__init__()
-        if kernel not in ("gaussian", "bilinear"):
-            raise ValueError(f"kernel must be gaussian or bilinear, not {kernel!r}")
+        check_choice("kernel", kernel, ("gaussian", "bilinear"))
         self.student_taps, self.teacher_taps, self.dim = (student,), (teacher,), dim
         self.kernel, self.gamma, self.order = kernel, gamma, order
         self.student_embedding: nn.Module | None = None

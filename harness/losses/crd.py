@@ -1,6 +1,4 @@
-"""CRD: Tian, Krishnan and Isola, Contrastive Representation Distillation, ICLR 2020, equations 9 to 19."""
-
-from typing import ClassVar
+"""CRD."""
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +18,14 @@ class CRD(nn.Module):
     N rows of the training split that are of other classes. Theirs, and the positive's, are read from two memories of
     the whole split that follow the embeddings with `momentum`; Z is N times the mean score of the first batch. All of
     it is state that a checkpoint holds.
+
+    Tian, Krishnan and Isola, Contrastive Representation Distillation, ICLR 2020, equations 9 to 19.
     """
 
     needs_teacher = True
     reads_logits = False
     needs_whole_batch = True
-    reads_batch: ClassVar[bool] = True
+    reads_batch = True
 
     def __init__(
         self,

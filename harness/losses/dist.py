@@ -1,4 +1,4 @@
-"""DIST: Huang et al., Knowledge Distillation from A Stronger Teacher, NeurIPS 2022, equations 8 to 10."""
+"""DIST."""
 
 from torch import Tensor, nn
 
@@ -10,7 +10,9 @@ class DIST(nn.Module):
     """`T^2 (beta mean_i (1 - r(p_i, q_i)) + gamma mean_c (1 - r(p_c, q_c)))`; logits `(B, C)`.
 
     p and q are the softmax of the student's and the teacher's logits over T, r is Pearson's correlation: of rows (the
-    classes of an example), then of columns (a class over the batch).
+    classes of an example), then of columns (a class over the batch). Of one row columns have no correlation: 0.
+
+    Huang et al., Knowledge Distillation from A Stronger Teacher, NeurIPS 2022, equations 8 to 10.
     """
 
     needs_teacher = True

@@ -1,4 +1,4 @@
-"""DIST+: Huang et al., DIST+: Knowledge Distillation From a Stronger Adaptive Teacher, TPAMI 2025."""
+"""DIST+."""
 
 from torch import Tensor, nn
 
@@ -13,6 +13,8 @@ class DISTPlus(nn.Module):
     columns. r_c is Pearson's correlation over the channels of each pixel of the features f and g, taps `(B, D, H, W)`;
     r_b the one over the batch, pixel by pixel, of their sums over channels. Where shapes differ, a learned regressor
     stands before the student's feature.
+
+    Huang et al., DIST+: Knowledge Distillation From a Stronger Adaptive Teacher, TPAMI 2025.
     """
 
     needs_teacher = True

@@ -1,4 +1,4 @@
-"""DKD: Zhao et al., Decoupled Knowledge Distillation, CVPR 2022, equation 7."""
+"""DKD."""
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ class DKD(nn.Module):
 
     TCKD is `KL(b_t || b_s)`, b the softmax over T of the right class against all others together; NCKD is `KL(p_t ||
     p_s)`, p the softmax over T among the others. With `alpha = 1` and `beta = 1 - p_t[y]` it would be `KD`.
+
+    Zhao et al., Decoupled Knowledge Distillation, CVPR 2022, equation 7.
     """
 
     needs_teacher = True

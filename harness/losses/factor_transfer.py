@@ -1,4 +1,4 @@
-"""Factor transfer: Kim, Park and Kwak, Paraphrasing Complex Network, NeurIPS 2018.
+"""Factor transfer.
 
 In a first stage `Paraphrase` trains an auto-encoder on the teacher's feature, without the student; in the next, under
 the same name and with `keep`, `FactorTransfer` compares the student's factor with that of the frozen encoder.
@@ -16,6 +16,8 @@ class Paraphrase(nn.Module):
     """`mean (t - D(E(t)))^2` over all numbers, equation 1: an auto-encoder of the teacher's feature t.
 
     `teacher` is a tap `(B, C, H, W)`; the code, the teacher's factor, has `rate` C channels and the same size.
+
+    Kim, Park and Kwak, Paraphrasing Complex Network, NeurIPS 2018.
     """
 
     needs_teacher = True
@@ -47,8 +49,11 @@ class FactorTransfer(nn.Module):
     E is the encoder that `Paraphrase` has trained, which stays as it is; G, the translator, is as deep and is learned.
     `student` and `teacher` are taps `(B, C, H, W)` of one size. The authors' code takes the mean of the absolute values
     for p = 1, and so does this; beta is the term's weight.
+
+    Kim, Park and Kwak, Paraphrasing Complex Network, NeurIPS 2018.
     """
 
+    inherits = ("encoder",)
     needs_teacher = True
     reads_logits = False
 

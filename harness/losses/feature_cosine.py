@@ -1,9 +1,8 @@
 """The cosine distance of features, a building block."""
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from harness.losses.functional import fitted
+from harness.losses.functional import fitted, unit
 from harness.observation import Observation
 
 
@@ -25,4 +24,4 @@ class FeatureCosine(nn.Module):
     def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.adapter is not None
         mine = self.adapter(student[self.student_taps[0]].flatten(1))
-        return 1 - F.cosine_similarity(mine, teacher[self.teacher_taps[0]].flatten(1)).mean()
+        return 1 - (unit(mine) * unit(teacher[self.teacher_taps[0]].flatten(1))).sum(1).mean()

@@ -1,4 +1,4 @@
-"""FSP: Yim et al., A Gift from Knowledge Distillation, CVPR 2017, equations 1 and 2."""
+"""FSP."""
 
 from collections.abc import Sequence
 
@@ -16,6 +16,8 @@ class FSP(nn.Module):
     `student` and `teacher` list pairs of taps, `[[first, second], ...]`, all `(B, C, H, W)`; the larger of two is
     max-pooled to the size of the other. The paper's networks have equal widths; where yours do not, a learned 1x1
     convolution brings a student's layer to the teacher's channels.
+
+    Yim et al., A Gift from Knowledge Distillation, CVPR 2017, equations 1 and 2.
     """
 
     needs_teacher = True
@@ -32,7 +34,7 @@ class FSP(nn.Module):
         self.adapters = nn.ModuleList()
 
     def build_adapters(self, student: Observation, teacher: Observation) -> None:
-        """Make a convolution for each tap whose channels are not the teacher's."""
+        """Make a convolution for each end of a flow whose channels are not the teacher's."""
         for first, second, other_first, other_second in self.flows:
             for mine, theirs in ((first, other_first), (second, other_second)):
                 inputs, outputs = student[mine].shape[1], teacher[theirs].shape[1]
@@ -53,5 +55,15 @@ class FSP(nn.Module):
 def flow(first: Tensor, second: Tensor) -> Tensor:
     """The FSP matrix `(B, C, D)` of `(B, C, H, W)` and `(B, D, H, W)`."""
     size = [min(sides) for sides in zip(first.shape[2:], second.shape[2:], strict=True)]
-    first, second = (F.adaptive_max_pool2d(f, size) if list(f.shape[2:]) != size else f for f in (first, second))
+    first, second = _pooled(first, size), _pooled(second, size)
     return first.flatten(2) @ second.flatten(2).transpose(1, 2) / (size[0] * size[1])
+
+
+def _pooled(feature: Tensor, size: list[int]) -> Tensor:
+    """Max-pooled to a size; where it divides, by the pooling whose gradient is the same at every run on a GPU too."""
+    if list(feature.shape[2:]) == size:
+        return feature
+    windows = [side // small for side, small in zip(feature.shape[2:], size, strict=True)]
+    if [window * small for window, small in zip(windows, size, strict=True)] == list(feature.shape[2:]):
+        return F.max_pool2d(feature, windows)
+    return F.adaptive_max_pool2d(feature, size)

@@ -22,8 +22,10 @@ def pearson(student: Tensor, teacher: Tensor, dim: int, eps: float = 1e-8) -> Te
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """The vectors along the last dimension over their L2 norms."""
-    return F.normalize(vectors, dim=-1)
+    """The vectors along the last dimension over their L2 norms; 0 of a zero vector, with a gradient of 0."""
+    norms = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    longer = norms > 0
+    return torch.where(longer, vectors / torch.where(longer, norms, 1.0), 0.0)
 
 
 def root(squared: Tensor) -> Tensor:
@@ -55,8 +57,9 @@ def fitted(student: Tensor, teacher: Tensor) -> nn.Module:
 def regressor(student: Tensor, teacher: Tensor) -> nn.Module:
     """A learned map from `(B, C, H, W)`, `(B, T, D)` or `(B, D)` to the teacher's shape.
 
-    A convolution whose kernel fits the one size to the other, or a linear layer on the last dimension. Raises
-    ValueError where neither can lead from one to the other.
+    A convolution: 3x3 in steps of two to half the size, a transposed 4x4 one to twice the size, else one whose kernel
+    fits the one size to the other; or a linear layer on the last dimension. Raises ValueError where neither can lead
+    from one to the other.
     """
     given, wanted = tuple(student.shape[1:]), tuple(teacher.shape[1:])
     if len(given) == len(wanted) == 3:
@@ -82,13 +85,29 @@ def autoencoder(
     """3x3 layers from each number of channels to the next, each with BatchNorm, if wanted, and a leaky ReLU.
 
     Kim et al., Paraphrasing Complex Network, NeurIPS 2018, supplement A: three of them are an encoder or a decoder.
+    Raises ValueError for a code of no channel.
     """
+    if min(channels) < 1:
+        raise ValueError(f"a code of {min(channels)} channels: rate is too small for {max(channels)}")
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(channels):
         layers += [kind(inputs, outputs, 3, padding=1)]
         layers += [nn.BatchNorm2d(outputs)] if batch_norm else []
         layers += [nn.LeakyReLU(0.1)]
     return nn.Sequential(*layers)
+
+
+def connector(mine: str, given: Tensor, theirs: str, wanted: Tensor) -> nn.Sequential:
+    """A learned 1x1 convolution with BatchNorm to the teacher's channels; raises ValueError for maps of two sizes."""
+    same_size(mine, given, theirs, wanted)
+    channels = wanted.shape[1]
+    return nn.Sequential(nn.Conv2d(given.shape[1], channels, 1, bias=False), nn.BatchNorm2d(channels))
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raise ValueError for a value that is none of two."""
+    if value not in choices:
+        raise ValueError(f"{name} must be {' or '.join(choices)}, not {value!r}")
 
 
 def check_rate(rate: float) -> None:

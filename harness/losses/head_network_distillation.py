@@ -1,4 +1,4 @@
-"""Head network distillation: Matsubara et al., Head Network Distillation, IEEE Access 2020; generalised, ICPR 2020."""
+"""Head network distillation."""
 
 from collections.abc import Sequence
 
@@ -15,6 +15,8 @@ class HeadNetworkDistillation(nn.Module):
     `student` and `teacher` are lists of taps of equal shapes in each pair, the last one where the network is split;
     with several it is the generalised method. The head is trained alone: `trainable` names it. Where shapes differ, a
     learned regressor stands before the student's. A sum over an example's numbers, as in the paper.
+
+    Matsubara et al., Head Network Distillation, IEEE Access 2020; generalised, ICPR 2020.
     """
 
     needs_teacher = True

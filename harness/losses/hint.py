@@ -1,4 +1,4 @@
-"""FitNets: Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015, equation 3."""
+"""FitNets."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,8 +12,10 @@ class Hint(nn.Module):
 
     `student` and `teacher` are taps (`harness.taps`), both of shape `(B, C, H, W)`, `(B, T, D)` or `(B, D)`. The
     regressor is made for the shapes that are seen: a convolution whose kernel fits the one size to the other, as in the
-    paper, or a linear layer on the last dimension. A mean where the paper has half the sum; without the paper's
-    nonlinearity after the regressor.
+    paper (3x3 in steps of two where one is half the other), or a linear layer on the last dimension. A mean where the
+    paper has half the sum; without the paper's nonlinearity after the regressor.
+
+    Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015, equation 3.
     """
 
     needs_teacher = True

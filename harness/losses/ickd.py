@@ -1,4 +1,4 @@
-"""ICKD: Liu et al., Exploring Inter-Channel Correlation for Diversity-Preserved Knowledge Distillation, ICCV 2021."""
+"""ICKD."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,13 @@ class ICKD(nn.Module):
 
     `student` and `teacher` are lists of taps `(B, C, H, W)`; e is a learned 3x3 convolution with BatchNorm to the
     teacher's channels. The factors are those of the authors' code: B^2 makes the loss depend on the batch size.
+
+    Liu et al., Exploring Inter-Channel Correlation for Diversity-Preserved Knowledge Distillation, ICCV 2021.
     """
 
     needs_teacher = True
     reads_logits = False
+    needs_whole_batch = True
 
     def __init__(self, *, student: Sequence[str], teacher: Sequence[str]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Knowledge distillation: Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015, section 2."""
+"""Knowledge distillation."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,6 +11,8 @@ class KD(nn.Module):
     """`alpha CE(s, y) + (1 - alpha) T^2 KL(softmax(t / T) || softmax(s / T))`, means over the batch; logits `(B, C)`.
 
     The factor T^2 keeps the gradient of the soft part of the same size whatever the temperature.
+
+    Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015, section 2.
     """
 
     needs_teacher = True

@@ -1,4 +1,4 @@
-"""Knowledge translation and adaptation: He et al., Knowledge Adaptation for Efficient Semantic Segmentation, CVPR 2019.
+"""Knowledge translation and adaptation.
 
 In a first stage `KnowledgeTranslation` trains an auto-encoder on the teacher's feature, without the student; in the
 next, under the same name and with `keep`, `KnowledgeAdaptation` compares the student with what the frozen encoder makes
@@ -17,6 +17,8 @@ class KnowledgeTranslation(nn.Module):
 
     `teacher` is a tap `(B, C, H, W)`; the code has `rate` C channels and the same size. The first part is a mean over
     all numbers, the second a sum over those of an example.
+
+    He et al., Knowledge Adaptation for Efficient Semantic Segmentation, CVPR 2019.
     """
 
     needs_teacher = True
@@ -52,8 +54,11 @@ class KnowledgeAdaptation(nn.Module):
     c of a second learned convolution of that tap, e_c of E(t), both as vectors over the HW pixels over their L2 norms.
     `student` and `teacher` are taps `(B, C, H, W)` of one size. The affinity is that of torchdistill's loss, channel by
     channel.
+
+    He et al., Knowledge Adaptation for Efficient Semantic Segmentation, CVPR 2019.
     """
 
+    inherits = ("encoder",)
     needs_teacher = True
     reads_logits = False
 

@@ -1,4 +1,4 @@
-"""Knowledge review: Chen et al., Distilling Knowledge via Knowledge Review, CVPR 2021."""
+"""Knowledge review."""
 
 from collections.abc import Sequence
 
@@ -23,6 +23,8 @@ class KnowledgeReview(nn.Module):
 
     `student` and `teacher` are taps in pairs, from the shallowest on, of shape `(B, C, H, W)`; those of a pair have one
     size. The adapters are made for the shapes that are seen.
+
+    Chen et al., Distilling Knowledge via Knowledge Review, CVPR 2021.
     """
 
     needs_teacher = True
@@ -68,7 +70,8 @@ class Fusion(nn.Module):
     def forward(self, features: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:
         """What is compared with the teacher, and the residual feature for the layer above."""
         fused = self.reduce(features)
-        if self.attention is not None and residual is not None:
+        if self.attention is not None:
+            assert residual is not None
             residual = F.interpolate(residual, size=fused.shape[2:], mode="nearest")
             weights = self.attention(torch.cat([fused, residual], dim=1))
             fused = fused * weights[:, :1] + residual * weights[:, 1:]
@@ -84,6 +87,24 @@ def hierarchical_context(student: Tensor, teacher: Tensor) -> Tensor:
     for side in SIZES:
         if side < student.shape[2]:
             weight /= 2
-            mine, theirs = (F.adaptive_avg_pool2d(features, side) for features in (student, teacher))
+            mine, theirs = (_pooled(features, side) for features in (student, teacher))
             loss, total = loss + weight * F.mse_loss(mine, theirs), total + weight
     return loss / total
+
+
+def _pooled(features: Tensor, side: int) -> Tensor:
+    """Averaged to `(B, C, side, side)`, over windows as torch's adaptive pooling has them.
+
+    By matrices, whose gradient is the same at every run on a GPU too.
+    """
+    rows, columns = (_windows(length, side).to(features) for length in features.shape[2:])
+    return rows @ features @ columns.T
+
+
+def _windows(length: int, side: int) -> Tensor:
+    """`(side, length)`: in row i the weights of the mean over the i-th window."""
+    weights = torch.zeros(side, length)
+    for i in range(side):
+        first, last = i * length // side, -(-(i + 1) * length // side)
+        weights[i, first:last] = 1 / (last - first)
+    return weights

@@ -1,4 +1,4 @@
-"""Logit standardisation: Sun et al., Logit Standardization in Knowledge Distillation, CVPR 2024, algorithm 1."""
+"""Logit standardisation."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,6 +12,8 @@ class LogitStandardizedKD(nn.Module):
 
     `Z(x) = (x - mean(x)) / (eps + std(x))` over the C logits of a row `(B, C)`; the deviation divides by C -
     `correction`: 1 as in the authors' code, 0 as in their algorithm.
+
+    Sun et al., Logit Standardization in Knowledge Distillation, CVPR 2024, algorithm 1.
     """
 
     needs_teacher = True

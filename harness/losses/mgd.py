@@ -1,4 +1,4 @@
-"""MGD: Yang et al., Masked Generative Distillation, ECCV 2022, equations 3 to 6."""
+"""MGD."""
 
 from collections.abc import Sequence
 
@@ -15,6 +15,8 @@ class MGD(nn.Module):
     `student` and `teacher` are lists of taps `(B, C, H, W)`, of one size in each pair. a is a learned 1x1 convolution
     where channels differ, G two learned 3x3 convolutions with a ReLU between them; M blanks each pixel of an example
     with probability `mask`, all channels of it. A sum over an example's numbers: the paper's weight is 7e-5.
+
+    Yang et al., Masked Generative Distillation, ECCV 2022, equations 3 to 6.
     """
 
     needs_teacher = True

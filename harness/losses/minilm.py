@@ -1,4 +1,4 @@
-"""MiniLM: Wang et al., MiniLM: Deep Self-Attention Distillation, NeurIPS 2020, equations 5 to 9."""
+"""MiniLM."""
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,14 @@ class MiniLM(nn.Module):
 
     A is the attention `softmax(Q K^T / sqrt(d))`, R the value relation `softmax(V V^T / sqrt(d))`, both `(B, H, T, T)`,
     of one layer, the last: `student` and `teacher` are paths of attention blocks whose `query`, `key` and `value` are
-    read. Heads are equally many; widths may differ.
+    read. Heads are equally many; widths may differ; both models read the same tokens.
+
+    Wang et al., MiniLM: Deep Self-Attention Distillation, NeurIPS 2020, equations 5 to 9.
     """
 
     needs_teacher = True
     reads_logits = False
+    needs_whole_batch = True
 
     def __init__(self, *, student: str, teacher: str, heads: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""NKD: Yang et al., From Knowledge Distillation to Self-Knowledge Distillation, ICCV 2023, equation 6."""
+"""NKD."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,6 +12,8 @@ class NKD(nn.Module):
 
     p and q are the softmax of the teacher's and the student's logits, `p_T` and `q_T` that over the temperature, n
     normalises over the classes that are not y. The paper adds cross entropy with the labels.
+
+    Yang et al., From Knowledge Distillation to Self-Knowledge Distillation, ICCV 2023, equation 6.
     """
 
     needs_teacher = True

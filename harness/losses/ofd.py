@@ -1,11 +1,11 @@
-"""OFD: Heo et al., A Comprehensive Overhaul of Feature Distillation, ICCV 2019, equations 2 to 5."""
+"""OFD."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from harness.losses.functional import paired, same_size
+from harness.losses.functional import connector, paired
 from harness.observation import Observation
 
 
@@ -14,8 +14,12 @@ class OFD(nn.Module):
 
     `student` and `teacher` are lists of J taps `(B, C, H, W)` before their ReLU, from the shallowest on, of one size in
     each pair; r is a learned 1x1 convolution with BatchNorm. The margin m of a channel is the mean of the teacher's
-    negative responses: here over the batches seen so far, which is the paper's first way ("calculated directly in the
-    training process"), and is kept in the checkpoint. The authors' code divides by 1,000.
+    negative responses: here over what was seen so far of the training split, which is the paper's first way
+    ("calculated directly in the training process"), and is kept in the checkpoint. So it moves within a batch that is
+    taken in parts, and follows each process's rows. The weights of the layers are those of the authors' code, which
+    also divides by 1,000.
+
+    Heo et al., A Comprehensive Overhaul of Feature Distillation, ICCV 2019, equations 2 to 5.
     """
 
     needs_teacher = True
@@ -29,11 +33,8 @@ class OFD(nn.Module):
     def build_adapters(self, student: Observation, teacher: Observation) -> None:
         """Make a connector and a margin for each pair; raises ValueError for a pair of different sizes."""
         for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
-            given, wanted = student[mine], teacher[theirs]
-            same_size(mine, given, theirs, wanted)
-            convolution = nn.Conv2d(given.shape[1], wanted.shape[1], 1, bias=False)
-            self.connectors.append(nn.Sequential(convolution, nn.BatchNorm2d(wanted.shape[1])))
-            self.margins.append(Margin(wanted.shape[1]))
+            self.connectors.append(connector(mine, student[mine], theirs, teacher[theirs]))
+            self.margins.append(Margin(teacher[theirs].shape[1]))
 
     def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
         assert teacher is not None

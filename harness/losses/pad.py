@@ -1,4 +1,4 @@
-"""PAD: Zhang et al., Prime-Aware Adaptive Distillation, ECCV 2020, equation 5, on the L2 distance of features."""
+"""PAD."""
 
 from torch import Tensor, nn
 
@@ -12,9 +12,12 @@ class PAD(nn.Module):
     `student` and `teacher` are taps of the features before the classifiers, flattened to `(B, D)`; v is a linear layer
     with BatchNorm of the student's, which needs two rows to learn. Where widths differ, a learned linear layer brings
     the student's to the teacher's.
+
+    Zhang et al., Prime-Aware Adaptive Distillation, ECCV 2020, equation 5, on the L2 distance of features.
     """
 
     needs_teacher = True
+    needs_two_rows = True
     reads_logits = False
 
     def __init__(self, *, student: str, teacher: str, eps: float = 1e-6) -> None:

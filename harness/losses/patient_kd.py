@@ -1,4 +1,4 @@
-"""Patient distillation: Sun et al., Patient Knowledge Distillation for BERT Model Compression, EMNLP 2019, eq. 7."""
+"""Patient distillation."""
 
 from collections.abc import Sequence
 
@@ -15,6 +15,8 @@ class PatientKD(nn.Module):
     `student` and `teacher` are lists of taps `(B, T, D)` of transformer layers, every other one of the teacher's or its
     last ones. The paper's models are equally wide; where yours are not, a learned linear layer brings the student's to
     the teacher's width.
+
+    Sun et al., Patient Knowledge Distillation for BERT Model Compression, EMNLP 2019, eq. 7.
     """
 
     needs_teacher = True

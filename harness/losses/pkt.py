@@ -1,4 +1,4 @@
-"""PKT: Passalis and Tefas, Learning Deep Representations with Probabilistic Knowledge Transfer, ECCV 2018, eq. 7."""
+"""PKT."""
 
 from torch import Tensor, nn
 
@@ -10,6 +10,8 @@ class PKT(nn.Module):
 
     `p_ij = k(t_i, t_j) / sum_j k(t_i, t_j)` with k half of one plus the cosine. A mean over all pairs, those of a row
     with itself included, as in the authors' code; taps of more dimensions are flattened, and D may differ.
+
+    Passalis and Tefas, Learning Deep Representations with Probabilistic Knowledge Transfer, ECCV 2018, eq. 7.
     """
 
     needs_teacher = True

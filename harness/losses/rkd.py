@@ -1,4 +1,4 @@
-"""RKD: Park et al., Relational Knowledge Distillation, CVPR 2019, equations 4 to 9."""
+"""RKD."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,6 +13,8 @@ class RKD(nn.Module):
     h is Huber's loss with its bend at 1, d a Euclidean distance over the mean of all that are not zero, a the cosine of
     the angle at the second point. Features `(B, D)`, others flattened; D may differ. Means over all pairs and triples,
     those of a row with itself included, as in the authors' code. A batch of one row has no relations: 0.
+
+    Park et al., Relational Knowledge Distillation, CVPR 2019, equations 4 to 9.
     """
 
     needs_teacher = True

@@ -1,20 +1,23 @@
-"""SKD, CVPR 2026, as torchdistill 1.1.5 has it: an instance loss and a direction loss of logits."""
+"""SKD."""
 
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from harness.losses.functional import check_temperature, divergence, root, unit
+from harness.losses.functional import check_choice, check_temperature, divergence, root, unit
 from harness.observation import Observation
 
 Form = Literal["paper", "code"]
+FORMS = ("paper", "code")
 
 
 class SKDInstance(nn.Module):
     """`1/B sum_i KL(softmax(t_i / T) || softmax(s_i / T))`; logits `(B, C)`.
 
     With `form: code` times T^2, and of the half of the rows alone that the teacher is least sure of; others count as 0.
+
+    Jeong, Lee and Choi, Streamlined Knowledge Distillation, CVPR 2026, equations 1 and 3 to 8.
     """
 
     needs_teacher = True
@@ -22,7 +25,7 @@ class SKDInstance(nn.Module):
     def __init__(self, *, temperature: float = 4.0, form: Form = "paper") -> None:
         super().__init__()
         check_temperature(temperature)
-        _check_form(form)
+        check_choice("form", form, FORMS)
         self.temperature, self.form = temperature, form
         self.needs_whole_batch = form == "code"
 
@@ -41,14 +44,17 @@ class SKDDirection(nn.Module):
     How far the directions of the logits `(B, C)` are from the teacher's, in the metric of their own spread. With `form:
     code` G is over C, and the loss times the share of the classes that have at most the median of the teacher's mass.
     Needs two rows.
+
+    Jeong, Lee and Choi, Streamlined Knowledge Distillation, CVPR 2026, equations 1 and 3 to 8.
     """
 
     needs_teacher = True
     needs_whole_batch = True
+    needs_two_rows = True
 
     def __init__(self, *, tikhonov: float = 0.1, form: Form = "paper") -> None:
         super().__init__()
-        _check_form(form)
+        check_choice("form", form, FORMS)
         if not tikhonov > 0:
             raise ValueError(f"tikhonov must be above 0, not {tikhonov}")
         self.tikhonov, self.form = tikhonov, form
@@ -67,8 +73,3 @@ class SKDDirection(nn.Module):
             return distance
         mass = teacher.logits.softmax(1).sum(0)
         return distance * (mass <= mass.quantile(0.5)).to(distance).mean()
-
-
-def _check_form(form: str) -> None:
-    if form not in ("paper", "code"):
-        raise ValueError(f"form must be paper or code, not {form!r}")

@@ -1,4 +1,4 @@
-"""SPKD: Tung and Mori, Similarity-Preserving Knowledge Distillation, ICCV 2019, equations 1 to 4."""
+"""SPKD."""
 
 from collections.abc import Sequence
 
@@ -13,6 +13,8 @@ class SPKD(nn.Module):
     """`1/B^2 sum_j |G_j(t) - G_j(s)|_F^2`, G the `(B, B)` products of flattened features, each row of unit L2 norm.
 
     `student` and `teacher` are lists of taps `(B, ...)`, whose other sizes may differ.
+
+    Tung and Mori, Similarity-Preserving Knowledge Distillation, ICCV 2019, equations 1 to 4.
     """
 
     needs_teacher = True

@@ -1,4 +1,4 @@
-"""SRD: Miles and Mikolajczyk, Understanding the Role of the Projector in Knowledge Distillation, AAAI 2024, eq. 10."""
+"""SRD."""
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +12,14 @@ class SRD(nn.Module):
 
     `student` and `teacher` are taps of features, `(B, D)` or averaged over their pixels `(B, D, H, W)`; W is a learned
     linear layer, n and n' BatchNorm without parameters, a the `exponent`, and T that of the logits. Where both are
-    equal, the first part is the logarithm of the smallest normal number, without a gradient. Needs two rows.
+    equal, the sum counts as the smallest normal number, without a gradient. The factor 2 is torchdistill's.
+
+    Miles and Mikolajczyk, Understanding the Role of the Projector in Knowledge Distillation, AAAI 2024, eq. 10.
     """
 
     needs_teacher = True
+    needs_whole_batch = True
+    needs_two_rows = True
 
     def __init__(
         self, *, student: str, teacher: str, exponent: float = 4.0, temperature: float = 1.0, eps: float = 1e-4

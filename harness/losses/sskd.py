@@ -1,4 +1,4 @@
-"""SSKD: Xu et al., Knowledge Distillation Meets Self-Supervision, ECCV 2020, equations 3 to 11.
+"""SSKD.
 
 In a first stage `SelfSupervision` trains a head on the frozen teacher's features to tell whose rotation an image is; in
 the next, under the same name and with `keep`, `SSKD` teaches the student. Both train on four images a row.
@@ -50,6 +50,8 @@ class SelfSupervision(nn.Module):
     """`-mean_i log softmax_j(cos(h(t~_i), h(t_j)))` at the image whose turn i is: stage one, of the teacher's head h.
 
     `teacher` is a tap `(4 B, ...)` of the features before its classifier; h is two linear layers with a ReLU.
+
+    Xu et al., Knowledge Distillation Meets Self-Supervision, ECCV 2020, equations 3 to 11.
     """
 
     needs_teacher = True
@@ -82,8 +84,11 @@ class SSKD(nn.Module):
     over `self_temperature`. Both go by the turns that the teacher gets right, plus the share `self_ratio` (KL_s) and
     `ratio` (KL_r) of the others, those first that it ranks higher. Logits `(4 B, C)`, labels `(B,)`; `student` and
     `teacher` are taps of the features before the classifiers. It has its own cross entropy: the labels are one a row.
+
+    Xu et al., Knowledge Distillation Meets Self-Supervision, ECCV 2020, equations 3 to 11.
     """
 
+    inherits = ("teacher_head",)
     needs_teacher = True
     needs_whole_batch = True
 

@@ -1,4 +1,4 @@
-"""Tf-KD: Yuan et al., Revisiting Knowledge Distillation via Label Smoothing Regularization, CVPR 2020.
+"""Tf-KD.
 
 With a virtual teacher it is `VirtualTeacher`; self-distillation is `KD` with a trained copy of the student as teacher.
 """
@@ -15,7 +15,9 @@ class VirtualTeacher(nn.Module):
     """`(1 - alpha) CE(s, y) + alpha KL(p_T || softmax(s / T))`, equations 8 and 9; logits `(B, C)`.
 
     The virtual teacher p gives `correct` to the right class and the rest evenly to the others; `p_T` is `p^(1/T)`,
-    normalised. No network teaches, and there is no factor T^2.
+    normalised. No network teaches, and there is no factor T^2. The authors' code takes the softmax of `p / T` instead.
+
+    Yuan et al., Revisiting Knowledge Distillation via Label Smoothing Regularization, CVPR 2020.
     """
 
     def __init__(self, *, alpha: float = 0.1, temperature: float = 20.0, correct: float = 0.99) -> None:

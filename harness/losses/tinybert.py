@@ -1,4 +1,4 @@
-"""TinyBERT: Jiao et al., TinyBERT: Distilling BERT for Natural Language Understanding, EMNLP 2020, equations 7 to 9."""
+"""TinyBERT."""
 
 from collections.abc import Sequence
 
@@ -17,11 +17,15 @@ class TinyBERT(nn.Module):
     `student_layers` and `teacher_layers` are paths of attention blocks in pairs, whose `query` and `key` are read; `A =
     Q K^T / sqrt(d)` `(B, H, T, T)` before the softmax, of equally many heads, 0 where it would look at padding.
     `student` and `teacher` are taps of hidden states or embeddings `(B, T, D)`; W is learned where widths differ. The
-    paper's last term, on the logits, is `KL`. Means over what is not padding, where the authors' code counts it.
+    paper's last term, on the logits, is `KL`. Means over what is not padding, where
+    the authors' code counts it. Both models read the same tokens.
+
+    Jiao et al., TinyBERT: Distilling BERT for Natural Language Understanding, Findings of EMNLP 2020.
     """
 
     needs_teacher = True
     reads_logits = False
+    needs_whole_batch = True
 
     def __init__(
         self,

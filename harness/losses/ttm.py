@@ -1,4 +1,4 @@
-"""TTM: Zheng and Yang, Knowledge Distillation Based on Transformed Teacher Matching, ICLR 2024, equations 9 and 14."""
+"""TTM."""
 
 from torch import Tensor, nn
 
@@ -11,6 +11,8 @@ class TTM(nn.Module):
 
     `u = 1`; with `weighted` (WTTM) `u_i = sum_c p_ic^(1/T)`, p the teacher's softmax: the smoother it is, the more it
     counts. The paper adds cross entropy with the labels.
+
+    Zheng and Yang, Knowledge Distillation Based on Transformed Teacher Matching, ICLR 2024, equations 9 and 14.
     """
 
     needs_teacher = True

@@ -1,4 +1,4 @@
-"""VID: Ahn et al., Variational Information Distillation for Knowledge Transfer, CVPR 2019, equations 5 and 6."""
+"""VID."""
 
 import math
 from collections.abc import Sequence
@@ -17,6 +17,8 @@ class VID(nn.Module):
     `student` and `teacher` are lists of taps `(B, C, H, W)`, of one size in each pair. mu is three learned 1x1
     convolutions with ReLU between them, of `mid_channels`, or as many as the teacher's; `sigma_c^2 = eps + log(1 +
     exp(a_c))` is learned for each channel and starts at `variance`. The paper sums where this takes the mean.
+
+    Ahn et al., Variational Information Distillation for Knowledge Transfer, CVPR 2019, equations 5 and 6.
     """
 
     needs_teacher = True
@@ -45,10 +47,12 @@ class VID(nn.Module):
             same_size(mine, given, theirs, wanted)
             inputs, outputs = given.shape[1], wanted.shape[1]
             middle = self.mid_channels or outputs
+            start = self.variance - self.eps
+            start += math.log(-math.expm1(-start))  # the inverse of softplus
             first, second = nn.Conv2d(inputs, middle, 1, bias=False), nn.Conv2d(middle, middle, 1, bias=False)
             third = nn.Conv2d(middle, outputs, 1, bias=False)
             self.means.append(nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third))
-            self.scales.append(torch.full((outputs,), math.log(math.expm1(self.variance - self.eps))))
+            self.scales.append(torch.full((outputs,), start))
 
     def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
         assert teacher is not None
