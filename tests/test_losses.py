@@ -9,32 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from present import L, part_of
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.losses import (
-    KD,
-    KL,
-    MSE,
-    BinaryCrossEntropy,
-    CrossEntropy,
-    Hint,
-    KnowledgeAdaptation,
-    KnowledgeReview,
-    KnowledgeTranslation,
-    LogitMSE,
-)
-from harness.losses.knowledge_adaptation import affinity_distance
 from harness.observation import Observation
 
 Floats = NDArray[np.float64]
-ALL: list[nn.Module] = [
-    CrossEntropy(),
-    CrossEntropy(label_smoothing=0.1),
-    KL(temperature=3),
-    KD(temperature=4, alpha=0.3),
-    LogitMSE(),
-]
+affinity_distance = part_of("knowledge_adaptation", "affinity_distance")
 
 
 def log_softmax(logits: Floats) -> Floats:
@@ -66,8 +48,8 @@ def value(loss: nn.Module, student: Floats, teacher: Floats | None, labels: NDAr
 
 def test_cross_entropy_is_its_equation(case: tuple[Floats, Floats, NDArray[np.int64]]) -> None:
     student, _, labels = case
-    assert value(CrossEntropy(), student, None, labels) == pytest.approx(cross_entropy(student, labels), rel=1e-12)
-    smooth = value(CrossEntropy(label_smoothing=0.2), student, None, labels)
+    assert value(L.CrossEntropy(), student, None, labels) == pytest.approx(cross_entropy(student, labels), rel=1e-12)
+    smooth = value(L.CrossEntropy(label_smoothing=0.2), student, None, labels)
     assert smooth == pytest.approx(cross_entropy(student, labels, 0.2), rel=1e-12)
 
 
@@ -75,62 +57,40 @@ def test_cross_entropy_is_its_equation(case: tuple[Floats, Floats, NDArray[np.in
 def test_kl_is_its_equation(case: tuple[Floats, Floats, NDArray[np.int64]], temperature: float) -> None:
     student, teacher, labels = case
     expected = divergence(student, teacher, temperature)
-    assert value(KL(temperature=temperature), student, teacher, labels) == pytest.approx(expected, rel=1e-12)
+    assert value(L.KL(temperature=temperature), student, teacher, labels) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("alpha", [0, 0.1, 1])
 def test_kd_is_hintons_sum(case: tuple[Floats, Floats, NDArray[np.int64]], alpha: float) -> None:
     student, teacher, labels = case
     expected = alpha * cross_entropy(student, labels) + (1 - alpha) * 16 * divergence(student, teacher, 4)
-    assert value(KD(temperature=4, alpha=alpha), student, teacher, labels) == pytest.approx(expected, rel=1e-12)
+    assert value(L.KD(temperature=4, alpha=alpha), student, teacher, labels) == pytest.approx(expected, rel=1e-12)
 
 
 def test_golden_kd() -> None:
     """Worked by hand: equal student logits against a teacher of odds 3 to 1 at T = 1."""
     student, teacher = np.zeros((1, 2)), np.array([[math.log(3), 0.0]])
     expected = 0.5 * math.log(2) + 0.5 * (0.75 * math.log(1.5) + 0.25 * math.log(0.5))
-    assert value(KD(temperature=1, alpha=0.5), student, teacher, np.array([0])) == pytest.approx(expected, rel=1e-12)
+    assert value(L.KD(temperature=1, alpha=0.5), student, teacher, np.array([0])) == pytest.approx(expected, rel=1e-12)
 
 
 def test_mean_squared_errors() -> None:
     student, teacher = np.array([[1.0, 2.0], [3.0, 5.0]]), np.array([[1.0, 0.0], [0.0, 5.0]])
-    assert value(LogitMSE(), student, teacher, np.array([0, 1])) == pytest.approx((4 + 9) / 4)
-    assert value(MSE(), np.array([[1.0], [2.0]]), None, np.array([0.0, 4.0])) == pytest.approx((1 + 4) / 2)
+    assert value(L.LogitMSE(), student, teacher, np.array([0, 1])) == pytest.approx((4 + 9) / 4)
+    assert value(L.MSE(), np.array([[1.0], [2.0]]), None, np.array([0.0, 4.0])) == pytest.approx((1 + 4) / 2)
 
 
 @given(shift=st.floats(-50, 50), temperature=st.floats(0.5, 20))
 def test_a_shift_of_all_logits_changes_no_distribution(shift: float, temperature: float) -> None:
     generator = np.random.default_rng(3)
     student, teacher, labels = generator.normal(size=(3, 5)), generator.normal(size=(3, 5)), np.array([0, 1, 4])
-    loss = KD(temperature=temperature, alpha=0.2)
+    loss = L.KD(temperature=temperature, alpha=0.2)
     assert value(loss, student + shift, teacher - shift, labels) == pytest.approx(
         value(loss, student, teacher, labels), abs=1e-9
     )
 
 
-@pytest.mark.parametrize("loss", ALL, ids=lambda loss: repr(loss).split("(")[0])
-def test_every_loss_is_a_finite_scalar_whose_gradient_reaches_the_student_alone(loss: nn.Module) -> None:
-    student = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    teacher = torch.randn(6, 3, generator=torch.Generator().manual_seed(1), requires_grad=True)
-    given_teacher = Observation(teacher.detach()) if getattr(loss, "needs_teacher", False) else None
-    total: Tensor = loss(Observation(student), given_teacher, torch.tensor([0, 1, 2, 0, 1, 2]))
-    total.backward()
-    assert total.shape == ()
-    assert torch.isfinite(total)
-    assert student.grad is not None
-    assert student.grad.abs().sum() > 0
-    assert teacher.grad is None
-
-
-@pytest.mark.parametrize("loss", ALL, ids=lambda loss: repr(loss).split("(")[0])
-def test_the_mean_over_a_batch_is_that_of_its_rows(loss: nn.Module) -> None:
-    generator = np.random.default_rng(5)
-    student, teacher, labels = generator.normal(size=(4, 3)), generator.normal(size=(4, 3)), np.array([0, 1, 2, 2])
-    rows = [value(loss, student[i : i + 1], teacher[i : i + 1], labels[i : i + 1]) for i in range(4)]
-    assert value(loss, student, teacher, labels) == pytest.approx(np.mean(rows), rel=1e-9)
-
-
-@pytest.mark.parametrize("loss", [KL(temperature=2), KD(temperature=2, alpha=0), LogitMSE()])
+@pytest.mark.parametrize("loss", [L.KL(temperature=2), L.KD(temperature=2, alpha=0), L.LogitMSE()])
 def test_a_student_equal_to_its_teacher_has_nothing_to_learn_from_it(loss: nn.Module) -> None:
     logits = np.random.default_rng(1).normal(size=(4, 3))
     assert value(loss, logits, logits, np.array([0, 1, 2, 0])) == pytest.approx(0, abs=1e-15)
@@ -144,7 +104,7 @@ def test_a_student_equal_to_its_teacher_has_nothing_to_learn_from_it(loss: nn.Mo
     ],
 )  # fmt: skip
 def test_a_hint_is_the_mean_square_after_a_learned_regressor(student: tuple[int], teacher: tuple[int]) -> None:
-    hint = Hint(student="a", teacher="b")
+    hint = L.Hint(student="a", teacher="b")
     given = Observation(None, {"a": torch.randn(3, *student, requires_grad=True)})
     wanted = Observation(None, {"b": torch.randn(3, *teacher)})
     hint.build_adapters(given.detach(), wanted)
@@ -158,7 +118,7 @@ def test_a_hint_is_the_mean_square_after_a_learned_regressor(student: tuple[int]
 
 
 def test_a_hint_between_shapes_that_nothing_leads_between_is_refused() -> None:
-    hint = Hint(student="a", teacher="b")
+    hint = L.Hint(student="a", teacher="b")
     with pytest.raises(ValueError, match=r"no regressor leads from the student's \(10, 8\) to the teacher's \(9, 8\)"):
         hint.build_adapters(
             Observation(None, {"a": torch.randn(2, 10, 8)}), Observation(None, {"b": torch.randn(2, 9, 8)})
@@ -170,20 +130,20 @@ def test_binary_cross_entropy_is_its_equation(case: tuple[Floats, Floats, NDArra
     labels = (other > 0).astype(np.float64)
     p = 1 / (1 + np.exp(-student))
     expected = -(labels * np.log(p) + (1 - labels) * np.log(1 - p)).mean()
-    assert value(BinaryCrossEntropy(), student, None, labels) == pytest.approx(expected, rel=1e-12)
+    assert value(L.BinaryCrossEntropy(), student, None, labels) == pytest.approx(expected, rel=1e-12)
 
 
 def test_extreme_logits_stay_finite() -> None:
     student, teacher = np.array([[1e4, -1e4, 0.0]]), np.array([[-1e4, 1e4, 0.0]])
-    assert math.isfinite(value(KD(temperature=1, alpha=0.1), student, teacher, np.array([1])))
+    assert math.isfinite(value(L.KD(temperature=1, alpha=0.1), student, teacher, np.array([1])))
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: KL(temperature=0), "temperature must be above 0"),
-        (lambda: KD(temperature=1, alpha=1.5), "alpha must be in"),
-        (lambda: CrossEntropy(label_smoothing=1), "label_smoothing must be in"),
+        (lambda: L.KL(temperature=0), "temperature must be above 0"),
+        (lambda: L.KD(temperature=1, alpha=1.5), "alpha must be in"),
+        (lambda: L.CrossEntropy(label_smoothing=1), "label_smoothing must be in"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(build: object, message: str) -> None:
@@ -204,9 +164,9 @@ def test_cross_entropy_of_pixels_leaves_out_what_is_ignored_and_reads_an_auxilia
     labels[0, :2] = 255
     flat, known = logits.transpose(0, 2, 3, 1).reshape(-1, 3), labels.reshape(-1)
     expected = cross_entropy(flat[known != 255], known[known != 255])
-    loss = CrossEntropy(ignore_index=255)
+    loss = L.CrossEntropy(ignore_index=255)
     assert value(loss, logits, None, labels) == pytest.approx(expected, rel=1e-12)
-    aux = CrossEntropy(ignore_index=255, of="aux_classifier")
+    aux = L.CrossEntropy(ignore_index=255, of="aux_classifier")
     assert (aux.student_taps, aux.reads_logits) == (("aux_classifier",), False)
     small = torch.tensor(logits[:, :, ::2, ::2])
     resized = F.interpolate(small, size=(4, 4), mode="bilinear", align_corners=False).numpy()
@@ -216,7 +176,7 @@ def test_cross_entropy_of_pixels_leaves_out_what_is_ignored_and_reads_an_auxilia
 
 def test_knowledge_review_is_its_fusions_and_its_hierarchical_loss() -> None:
     """Written out for two layers: the deep one alone, then the shallow one with what was made of it."""
-    loss = KnowledgeReview(student=["a", "b"], teacher=["a", "b"], mid_channels=5)
+    loss = L.KnowledgeReview(student=["a", "b"], teacher=["a", "b"], mid_channels=5)
     student, teacher = seen(0, a=(2, 3, 8, 8), b=(2, 4, 4, 4)), seen(1, a=(2, 6, 8, 8), b=(2, 7, 4, 4))
     loss.build_adapters(student, teacher)
     loss.double().eval()
@@ -231,9 +191,9 @@ def test_knowledge_review_is_its_fusions_and_its_hierarchical_loss() -> None:
         expected += context(shallow.expand(fused), teacher["a"], [4, 2, 1])
         assert float(loss(student, teacher, torch.zeros(2))) == pytest.approx(float(expected), rel=1e-9)
     with pytest.raises(ValueError, match="taps go in pairs: 1 of the student, 2 of the teacher"):
-        KnowledgeReview(student=["a"], teacher=["a", "b"])
+        L.KnowledgeReview(student=["a"], teacher=["a", "b"])
     with pytest.raises(ValueError, match=r"a is \(3, 8, 8\) and b \(7, 4, 4\)"):
-        KnowledgeReview(student=["a"], teacher=["b"]).build_adapters(student, teacher)
+        L.KnowledgeReview(student=["a"], teacher=["b"]).build_adapters(student, teacher)
 
 
 def context(student: Tensor, teacher: Tensor, sides: list[int]) -> Tensor:
@@ -247,7 +207,7 @@ def context(student: Tensor, teacher: Tensor, sides: list[int]) -> Tensor:
 
 
 def test_paraphrase_is_a_reconstruction_and_the_size_of_the_code() -> None:
-    loss = KnowledgeTranslation(teacher="t", rate=0.5, l1=0.01)
+    loss = L.KnowledgeTranslation(teacher="t", rate=0.5, l1=0.01)
     teacher = seen(2, t=(3, 6, 5, 5))
     loss.build_adapters(Observation(), teacher)
     loss.double().eval()
@@ -262,10 +222,10 @@ def test_paraphrase_is_a_reconstruction_and_the_size_of_the_code() -> None:
 
 def test_knowledge_adaptation_compares_codes_and_affinities() -> None:
     """Against the equations with their HW x HW matrices; the encoder of the stage before stays as it is."""
-    before = KnowledgeTranslation(teacher="t", rate=0.5)
+    before = L.KnowledgeTranslation(teacher="t", rate=0.5)
     student, teacher = seen(3, s=(2, 4, 5, 5)), seen(4, t=(2, 6, 5, 5))
     before.build_adapters(student, teacher)
-    loss = KnowledgeAdaptation(student="s", teacher="t", rate=0.5, adaptation=50, affinity=2)
+    loss = L.KnowledgeAdaptation(student="s", teacher="t", rate=0.5, adaptation=50, affinity=2)
     loss.build_adapters(student, teacher)
     loss.load_state_dict(before.state_dict(), strict=False)
     loss.double().train()
@@ -301,7 +261,7 @@ def test_equal_affinities_have_no_distance_and_no_gradient_that_is_not_a_number(
     assert torch.isfinite(feature.grad).all()  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("make", [KnowledgeTranslation, lambda **rate: KnowledgeAdaptation(student="s", **rate)])
+@pytest.mark.parametrize("make", [L.KnowledgeTranslation, lambda **rate: L.KnowledgeAdaptation(student="s", **rate)])
 @pytest.mark.parametrize("rate", [0, 1.5, -1])
 def test_a_rate_that_is_none_is_refused(make: Callable[..., nn.Module], rate: float) -> None:
     with pytest.raises(ValueError, match=r"rate must be in \(0, 1\]"):

@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 
 import pytest
 import torch
@@ -61,12 +61,13 @@ def reference(entry: Entry) -> dict[int, tuple[float, float]]:
 
 @pytest.mark.parametrize("entry", METHODS, ids=lambda entry: entry.name)
 def test_five_recorded_runs_are_above_the_plain_students_worst_less_two_points(entry: Entry) -> None:
+    """A run takes at most 20 s, here half of them do: they were recorded beside other work."""
     plain = plain_student(entry, entries())
     assert plain is not None
     runs, alone = reference(entry), reference(plain)
     assert {*range(FIRST_REFERENCE_SEED, FIRST_REFERENCE_SEED + 5)} <= runs.keys() & alone.keys()
     assert fmean(value for value, _ in runs.values()) >= min(value for value, _ in alone.values()) - FLOOR
-    assert min(seconds for _, seconds in runs.values()) <= SECONDS
+    assert median(seconds for _, seconds in runs.values()) <= SECONDS
 
 
 def test_the_readme_counts_our_lines() -> None:

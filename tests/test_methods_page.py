@@ -181,9 +181,9 @@ def test_the_layers_are_those_of_the_arguments(use: str, args: dict[str, object]
 @pytest.mark.parametrize(
     ("docstring", "told"),
     [
-        ("`s - t`.\\n\\nMore.\\n\\nWang et al., ABKD: Pursuing, ICML 2025.", "Wang et al., ABKD: Pursuing, ICML 2025"),
-        ("`s`: a regulariser.\\n\\nOf any shape.", ""),
-        ("`s`.\\n\\nBoth of two\\nlines, ICLR 2020.", "Both of two lines, ICLR 2020"),
+        ("`s - t`.\n\nMore.\n\nWang et al., ABKD: Pursuing, ICML 2025.", "Wang et al., ABKD: Pursuing, ICML 2025"),
+        ("`s`: a regulariser.\n\nOf any shape.", ""),
+        ("`s`.\n\nBoth of two\nlines, ICLR 2020.", "Both of two lines, ICLR 2020"),
     ],
 )
 def test_a_paper_is_read_from_a_classs_last_paragraph(docstring: str, told: str) -> None:

@@ -7,34 +7,17 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from present import L, part_of
 from torch import Tensor, nn
 
-from harness.losses import (
-    ABKD,
-    CRD,
-    DKD,
-    KD,
-    KL,
-    MGD,
-    NKD,
-    OFD,
-    RKD,
-    TTM,
-    FeatureCosine,
-    LogitStandardizedKD,
-    MiniLM,
-    PatientKD,
-    TinyBERT,
-    VirtualTeacher,
-)
-from harness.losses.activation_boundaries import boundary_distance
-from harness.losses.ofd import Margin, partial_distance
 from harness.observation import Observation
 from zoo.errors import UsageError
 from zoo.tasks.base import TensorSplit
 
 Floats = NDArray[np.float64]
 GENERATOR = np.random.default_rng(11)
+boundary_distance = part_of("activation_boundaries", "boundary_distance")
+Margin, partial_distance = part_of("ofd", "Margin"), part_of("ofd", "partial_distance")
 STUDENT, TEACHER = GENERATOR.normal(size=(5, 4)), 2 * GENERATOR.normal(size=(5, 4))
 LABELS = np.array([0, 3, 1, 1, 2])
 
@@ -72,7 +55,7 @@ def test_dkd_is_equation_7() -> None:
         binary = [np.array([p[y], 1 - p[y]]) for p in (t, s)]
         others = [np.delete(p, y) / (1 - p[y]) for p in (t, s)]
         expected += 16 * (0.5 * kl(*binary) + 3 * kl(*others)) / len(LABELS)
-    assert value(DKD(temperature=4, alpha=0.5, beta=3)) == pytest.approx(expected, rel=1e-9)
+    assert value(L.DKD(temperature=4, alpha=0.5, beta=3)) == pytest.approx(expected, rel=1e-9)
 
 
 def test_dkd_decouples_kd() -> None:
@@ -80,7 +63,7 @@ def test_dkd_decouples_kd() -> None:
     s, t, y = STUDENT[:1], TEACHER[:1], LABELS[0]
     weight = 1 - softmax(t / 4)[0, y]
     seen = (Observation(torch.tensor(one)) for one in (s, t))
-    whole = float(DKD(temperature=4, alpha=1, beta=weight)(*seen, torch.tensor([y])))
+    whole = float(L.DKD(temperature=4, alpha=1, beta=weight)(*seen, torch.tensor([y])))
     assert whole == pytest.approx(16 * float(kl(softmax(t / 4), softmax(s / 4))[0]), rel=1e-9)
 
 
@@ -90,14 +73,14 @@ def test_nkd_is_equation_6() -> None:
     for i, y in enumerate(LABELS):
         n, m = np.delete(pt[i], y) / (1 - pt[i, y]), np.delete(qt[i], y) / (1 - qt[i, y])
         expected -= (p[i, y] * np.log(q[i, y]) + 1.5 * 4 * (n * np.log(m)).sum()) / len(LABELS)
-    assert value(NKD(temperature=2, gamma=1.5)) == pytest.approx(expected, rel=1e-9)
+    assert value(L.NKD(temperature=2, gamma=1.5)) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_ttm_gives_the_teacher_alone_a_temperature(weighted: bool) -> None:
     weights = (softmax(TEACHER) ** (1 / 3)).sum(1) if weighted else 1
     expected = (weights * kl(softmax(TEACHER / 3), softmax(STUDENT))).mean()
-    assert value(TTM(temperature=3, weighted=weighted)) == pytest.approx(expected, rel=1e-9)
+    assert value(L.TTM(temperature=3, weighted=weighted)) == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_transformed_teacher_is_its_power_normalised() -> None:
@@ -109,8 +92,8 @@ def test_the_transformed_teacher_is_its_power_normalised() -> None:
 def test_abkd_is_the_alpha_beta_divergence_and_leads_to_both_of_kullback_and_leibler() -> None:
     p, q, a, b = softmax(TEACHER / 2), softmax(STUDENT / 2), 0.7, 0.4
     inner = p**a * q**b - a / (a + b) * p ** (a + b) - b / (a + b) * q ** (a + b)
-    assert value(ABKD(temperature=2, alpha=a, beta=b)) == pytest.approx(-4 / (a * b) * inner.sum(1).mean(), rel=1e-9)
-    forward, reverse = ABKD(temperature=2, alpha=1, beta=1e-6), ABKD(temperature=2, alpha=1e-6, beta=1)
+    assert value(L.ABKD(temperature=2, alpha=a, beta=b)) == pytest.approx(-4 / (a * b) * inner.sum(1).mean(), rel=1e-9)
+    forward, reverse = L.ABKD(temperature=2, alpha=1, beta=1e-6), L.ABKD(temperature=2, alpha=1e-6, beta=1)
     assert value(forward) == pytest.approx(4 * kl(p, q).mean(), rel=1e-4)
     assert value(reverse) == pytest.approx(4 * kl(q, p).mean(), rel=1e-4)
 
@@ -122,7 +105,7 @@ def test_a_virtual_teacher_is_right_and_otherwise_even() -> None:
         virtual[y] = 0.99
         soft = virtual ** (1 / 20) / (virtual ** (1 / 20)).sum()
         expected += (0.9 * -np.log(softmax(s)[y]) + 0.1 * kl(soft, softmax(s / 20))) / len(LABELS)
-    assert value(VirtualTeacher(alpha=0.1, temperature=20, correct=0.99)) == pytest.approx(expected, rel=1e-9)
+    assert value(L.VirtualTeacher(alpha=0.1, temperature=20, correct=0.99)) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("correction", [0, 1])
@@ -131,7 +114,7 @@ def test_standardised_logits_have_the_deviation_of_the_code_or_of_the_algorithm(
         (x - x.mean(1, keepdims=True)) / (1e-7 + x.std(1, ddof=correction, keepdims=True)) for x in (STUDENT, TEACHER)
     )
     expected = 4 * kl(softmax(theirs / 2), softmax(mine / 2)).mean()
-    loss = LogitStandardizedKD(temperature=2, alpha=0, correction=correction)
+    loss = L.LogitStandardizedKD(temperature=2, alpha=0, correction=correction)
     assert value(loss) == pytest.approx(expected, rel=1e-9)
 
 
@@ -140,14 +123,14 @@ def test_a_class_that_the_teacher_rules_out_counts_as_nothing() -> None:
     teacher[:, 2] = -np.inf
     kept = [np.delete(x, 2, axis=1) for x in (teacher, softmax(STUDENT))]
     expected = (softmax(kept[0]) * np.log(softmax(kept[0]) / kept[1])).sum(1).mean()
-    assert value(KL(), STUDENT, teacher) == pytest.approx(expected, rel=1e-9)
-    assert math.isfinite(value(KD(temperature=2, alpha=0.5), STUDENT, teacher))
+    assert value(L.KL(), STUDENT, teacher) == pytest.approx(expected, rel=1e-9)
+    assert math.isfinite(value(L.KD(temperature=2, alpha=0.5), STUDENT, teacher))
 
 
 def test_the_cosine_of_features_of_one_width_needs_no_adapter() -> None:
     s, t = draw(3, 4), draw(3, 4, seed=1)
     cosines = [float(a @ b / (a.norm() * b.norm())) for a, b in zip(s, t, strict=True)]
-    loss = FeatureCosine(student="a", teacher="a")
+    loss = L.FeatureCosine(student="a", teacher="a")
     assert float(tapped(loss, {"a": s}, {"a": t})) == pytest.approx(1 - np.mean(cosines), rel=1e-9)
     assert not list(loss.parameters())
 
@@ -171,7 +154,7 @@ def test_ofd_is_partial_and_its_margin_the_mean_of_what_is_negative() -> None:
 
 
 def test_ofd_weighs_deeper_layers_twice_as_much() -> None:
-    loss = OFD(student=["a", "b"], teacher=["a", "b"])
+    loss = L.OFD(student=["a", "b"], teacher=["a", "b"])
     student = {"a": draw(2, 3, 4, 4), "b": draw(2, 3, 4, 4, seed=3)}
     teacher = {"a": draw(2, 5, 4, 4, seed=1), "b": draw(2, 5, 4, 4, seed=2)}
     found = tapped(loss, student, teacher)
@@ -183,7 +166,7 @@ def test_ofd_weighs_deeper_layers_twice_as_much() -> None:
 
 
 def test_mgd_makes_the_teachers_feature_of_what_is_left() -> None:
-    loss = MGD(student=["a"], teacher=["a"], mask=0.5)
+    loss = L.MGD(student=["a"], teacher=["a"], mask=0.5)
     student, teacher = {"a": draw(2, 3, 4, 4)}, {"a": draw(2, 3, 4, 4, seed=1)}
     torch.manual_seed(4)
     found = tapped(loss, student, teacher)
@@ -198,7 +181,7 @@ def test_patient_kd_compares_first_tokens_of_unit_length() -> None:
     s, t = draw(2, 3, 4), draw(2, 3, 4, seed=1)
     units = [x[:, 0] / x[:, 0].norm(dim=1, keepdim=True) for x in (s, t)]
     expected = (units[0] - units[1]).square().sum() / 2
-    loss = PatientKD(student=["h"], teacher=["h"])
+    loss = L.PatientKD(student=["h"], teacher=["h"])
     assert tapped(loss, {"h": s}, {"h": t}).item() == pytest.approx(expected.item())
 
 
@@ -228,7 +211,7 @@ def test_minilm_is_attention_and_value_relations_without_padding() -> None:
                 scores.append(softmax(a @ b.T / math.sqrt(a.shape[1])))
             rows.extend(kl(*scores).tolist())
     expected = np.mean(attention) + np.mean(relation)
-    loss = MiniLM(student="block", teacher="block", heads=2)
+    loss = L.MiniLM(student="block", teacher="block", heads=2)
     found = tapped(loss, {**student, ":input.attention_mask": MASK}, teacher)
     assert found.item() == pytest.approx(expected, rel=1e-9)
 
@@ -246,13 +229,13 @@ def test_tinybert_is_attention_scores_and_hidden_states_without_padding() -> Non
         squares += (scores[0] - scores[1]).ravel().tolist()
     hidden = [(student["h"][row, :n] - teacher["h"][row, :n]).flatten() for row, n in enumerate(LENGTHS)]
     expected = np.mean(np.square(squares)) + torch.cat(hidden).square().mean().item()
-    loss = TinyBERT(student_layers=["block"], teacher_layers=["block"], student=["h"], teacher=["h"], heads=2)
+    loss = L.TinyBERT(student_layers=["block"], teacher_layers=["block"], student=["h"], teacher=["h"], heads=2)
     found = tapped(loss, {**student, ":input.attention_mask": MASK}, teacher)
     assert found.item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_heads_that_do_not_divide_a_width_are_refused() -> None:
-    loss = MiniLM(student="block", teacher="block", heads=3)
+    loss = L.MiniLM(student="block", teacher="block", heads=3)
     with pytest.raises(ValueError, match=r"3 heads do not divide \(T, D\) = \(3, 4\)"):
         tapped(loss, {**transformer(0, 4), ":input.attention_mask": MASK}, transformer(0, 6))
 
@@ -264,7 +247,7 @@ def test_a_boundary_is_crossed_by_the_margin_or_counts() -> None:
 
 def test_crd_draws_evenly_from_the_rows_of_other_classes() -> None:
     labels = torch.tensor([2, 0, 1, 0, 2, 2, 1, 0])
-    loss = CRD(student="a", teacher="a", negatives=4000)
+    loss = L.CRD(student="a", teacher="a", negatives=4000)
     loss.prepare_split(TensorSplit(torch.zeros(8, 1), labels))
     torch.manual_seed(0)
     for label, drawn in zip([0, 1, 2], loss.draw(torch.tensor([0, 1, 2])), strict=True):
@@ -277,9 +260,9 @@ def test_crd_draws_evenly_from_the_rows_of_other_classes() -> None:
 @pytest.mark.parametrize("labels", [torch.zeros(6, dtype=torch.int64), torch.rand(6), torch.zeros(6, 2)])
 def test_crd_needs_classes(labels: Tensor) -> None:
     with pytest.raises(UsageError, match="it needs one class a row, and two of them"):
-        CRD(student="a", teacher="a").prepare_split(TensorSplit(torch.zeros(6, 1), labels))
+        L.CRD(student="a", teacher="a").prepare_split(TensorSplit(torch.zeros(6, 1), labels))
 
 
 def test_one_row_has_no_relations() -> None:
-    found = tapped(RKD(student="a", teacher="a"), {"a": draw(1, 4)}, {"a": draw(1, 3, seed=1)})
+    found = tapped(L.RKD(student="a", teacher="a"), {"a": draw(1, 4)}, {"a": draw(1, 3, seed=1)})
     assert found.item() == 0

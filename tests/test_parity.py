@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
+from present import L, part_of
 from torch import Tensor, nn
 
-from harness import losses as L
 from harness.losses.functional import unit
-from harness.losses.knowledge_review import Fusion
 from harness.observation import Observation, observe
 
 mid = pytest.importorskip("torchdistill.losses.mid_level", reason="the extra `parity` is not installed")
@@ -21,6 +21,7 @@ high = pytest.importorskip("torchdistill.losses.high_level")
 models = pytest.importorskip("torchdistill.models.wrapper")
 registry = pytest.importorskip("torchdistill.losses.registry")
 
+Fusion = part_of("knowledge_review", "Fusion")
 Tensors = Mapping[str, Tensor]
 Loss = Callable[[Any, Any, Any], Tensor]
 Method = Callable[[Tensors, Tensors], tuple[Any, Loss]]
@@ -625,7 +626,7 @@ DIFFERENCES: dict[str, tuple[str, Check]] = {
 
 
 def test_the_table_in_the_losses_readme_is_this_one() -> None:
-    page = Path(L.__file__).with_name("README.md").read_text()
+    page = (ROOT / "harness" / "losses" / "README.md").read_text()
     rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
     escaped = {name: why.replace("|", r"\|") for name, (why, _) in DIFFERENCES.items()}
     assert rows == [f"| {name} | {why} |" for name, why in escaped.items()]

@@ -26,6 +26,7 @@ from harness.teacher import Cached, Live, kept
 from zoo import catalogue, checkpoint
 from zoo.build import Builder
 from zoo.models import cifar_resnet
+from zoo.prefetch import needs
 from zoo.recipe import STUDENT, load_recipe
 from zoo.sources import Sources
 from zoo.tasks import digits
@@ -362,9 +363,96 @@ def test_a_teacher_reads_the_rows_in_its_own_way(
     short = recipe_file(text.replace("task: own_way.inverted", "task: {use: own_way.inverted, rows: 100}"))
     refused = zoo("train", short, "--trust", "own_way")
     assert refused.code == 2
-    assert "inverted has no split 'train' of 899 rows, which the student's is" in refused.err
+    assert "inverted has no split 'train' of the 899 rows that are trained on" in refused.err
     learns = recipe_file(text.replace("      task: own_way.inverted\n", '      task: digits\n      trainable: ["*"]\n'))
     assert "'task' and 'tokenizer' go with a teacher that is frozen" in zoo("check", learns).err
+
+
+ENTAILMENT = """\
+name: two-tokenizers
+task: entailment
+tokenizer: {use: wordpiece, vocab: embedded:entail-vocab.txt, lowercase: false}
+model: {use: bert_classifier, layers: 1, hidden: 8, heads: 2, intermediate: 8, vocab_size: 70, num_labels: 3}
+stages:
+  - epochs: 1
+    batch_size: 64
+    optimizer: {use: SGD, lr: 0.1}
+    teacher:
+      entry: entail-bert-l2h64
+      tokenizer: {use: wordpiece, vocab: embedded:entail-vocab.txt, lowercase: true}
+    criterion: {kd: {loss: LogitMSE}}
+"""
+
+
+def test_a_teacher_reads_the_same_texts_with_its_own_tokenizer(recipe_file: Write, tmp_path: Path) -> None:
+    builder = Builder()
+    entry = catalogue.local(recipe_file(ENTAILMENT))
+    study = Study(entry, Setup(builder=builder, accelerator=accelerator_on("cpu"), runs=tmp_path / "runs"))
+    (split,), view = study.splits(), study.views[0]["teacher"]
+    rows = range(20)
+    given, own = (one.batch(rows).inputs["input_ids"] for one in (split, view))  # type: ignore[call-overload]
+    assert not torch.equal(given, own)  # Rose keeps the rose
+    assert torch.equal(split.labels, view.labels)
+    needed = [need.want for need in needs(entry, builder, train=True)]
+    assert needed.count("tokenizer") == 3  # its own, the student's, and that of the teacher's entry
+    assert [need.want for need in needs(entry, builder, train=False)].count("tokenizer") == 1
+
+
+ROWS_OF_OTHERS = """
+from dataclasses import replace
+from zoo.tasks import digits
+from zoo.tasks.base import Task, TensorSplit
+
+def backwards() -> Task:
+    def train() -> TensorSplit:
+        seen = digits().load("train")
+        return TensorSplit(seen.inputs.flip(0), seen.labels.flip(0))
+
+    return replace(digits(), name="backwards", splits={"train": train})
+"""
+
+
+@pytest.mark.parametrize(
+    ("task", "criterion", "message"),
+    [
+        ("own_rows.backwards", "kd: {loss: LogitMSE}", "backwards has no split 'train' of the 899 rows"),
+        ("digits", 'self: {loss: {use: SelfSupervision, teacher: "fc:input"}}', "self changes the rows, which"),
+    ],
+)
+def test_other_rows_than_the_students_are_refused(
+    task: str, criterion: str, message: str, zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path = Path.cwd()
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_rows.py").write_text(ROWS_OF_OTHERS)
+    text = DISTILLED.replace("      weights:", f"      task: {task}\n      weights:")
+    text = text.replace("kd: {loss: LogitMSE}", criterion)
+    ended = zoo("train", recipe_file(text), "--trust", "own_rows")
+    assert (ended.code, len(ended.lines)) == (2, 1)
+    assert message in ended.err
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        '{use: SSKD, student: "fc:input", teacher: "fc:input"}',
+        "{use: FactorTransfer, student: layer3, teacher: layer3}",
+        "{use: KnowledgeAdaptation, student: layer3, teacher: layer3}",
+    ],
+)  # fmt: skip
+def test_what_an_earlier_stage_must_have_trained_is_asked_for(loss: str, zoo: Zoo, recipe_file: Write) -> None:
+    ended = zoo("check", recipe_file(DISTILLED.replace("kd: {loss: LogitMSE}", f"kd: {{loss: {loss}}}")))
+    assert (ended.code, len(ended.lines)) == (2, 1)
+    assert "from an earlier stage that keeps 'kd': there is none" in ended.err
+
+
+def test_a_last_batch_of_one_row_is_told_of_before_the_first(zoo: Zoo, recipe_file: Write) -> None:
+    alone = DISTILLED.replace("batch_size: 64", "batch_size: 449")
+    text = alone.replace("kd: {loss: LogitMSE}", 'pad: {loss: {use: PAD, student: "fc:input", teacher: "fc:input"}}')
+    ended = zoo("train", recipe_file(text))
+    assert (ended.code, len(ended.lines)) == (2, 1)
+    assert "pad cannot do with the one row of an epoch's last batch; drop_last leaves it out" in ended.err
+    assert zoo("train", recipe_file(text.replace("batch_size: 449", "batch_size: 449\n    drop_last: true"))).code == 0
 
 
 class Noisy(TensorSplit):
