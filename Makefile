@@ -8,13 +8,14 @@ reproduce: .venv/run
 	$(BIN)/zoo verify --suite starter
 	$(BIN)/zoo reproduce digits-resnet8_from_digits-resnet14 --train --seeds 3
 
+# One worker more than there are cores: some tests wait for servers and other processes.
 test: .venv/test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/zoo check --all
 	$(BIN)/zoo leaderboard --check
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist worksteal
 
 .venv/run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

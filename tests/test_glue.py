@@ -182,29 +182,32 @@ def test_an_entry_that_was_fetched_runs_without_a_network(glue: Zoo, hub: LocalH
         "PYTHONPATH": str(ROOT), "ZOO_LOCK": str(tmp_path / "zoo.lock"), "ZOO_DEADLINE": "20",
     }  # fmt: skip
 
-    def zoo(*arguments: str, blocked: bool) -> subprocess.CompletedProcess[str]:
+    def zoo(*commands: tuple[str, ...], blocked: bool) -> subprocess.CompletedProcess[str]:
         code = "import socket, sys\nfrom zoo.cli import main\n"
         code += (
             "def refuse(*_): raise AssertionError('a socket was opened')\nsocket.socket.connect = refuse\n"
             if blocked
             else ""
         )
-        code += f"sys.argv = ['zoo', *{list(arguments)!r}]\nmain()"
+        for command in commands:
+            code += f"sys.argv = ['zoo', *{list(command)!r}]\ntry: main()\nexcept SystemExit as end: code = end.code\n"
+        code += "sys.exit(code)"
         offline = {"HF_HUB_OFFLINE": "1"} if blocked else {}
         return subprocess.run(
             [sys.executable, "-c", code], env={**environment, **offline}, capture_output=True, text=True, check=False
         )
 
     entry = "bert-base-uncased-rte_from_bert-large-uncased-rte"
-    cold = zoo("verify", entry, blocked=True)
+    cold = zoo(("verify", entry), blocked=True)
     assert cold.returncode == 4
     assert "HF_HUB_OFFLINE is set; `zoo fetch` gets it online" in cold.stderr
-    fetched = zoo("fetch", entry, "--train", blocked=False)
+    fetched = zoo(("fetch", entry, "--train"), blocked=False)
     assert fetched.returncode == 0, fetched.stderr
     assert "MB to download" in fetched.stderr
-    for more in ((), ("--train", "--seeds", "1")):
-        warm = zoo("verify", entry, "--json", "--device", "cpu", *more, blocked=True)
-        assert json.loads(warm.stdout)["entries"][0]["error"] is None, warm.stderr
+    verify = ("verify", entry, "--json", "--device", "cpu")
+    warm = zoo(verify, (*verify, "--train", "--seeds", "1"), blocked=True)
+    printed = [json.loads(text) for text in re.split(r"\n(?={)", warm.stdout.strip())]
+    assert [one["entries"][0]["error"] for one in printed] == [None, None], warm.stderr
 
 
 def test_a_published_checkpoint_gives_what_a_plain_call_of_transformers_gives(tmp_path: Path) -> None:
