@@ -24,7 +24,9 @@ family: the mean difference of reference runs of the same seed, in points (hundr
 interval of Student's t over the seeds. The plain student is the same model trained on the labels alone, as the head of
 a family says. Values are mean ± standard deviation of single runs.
 
-Where a method has fewer epochs than the plain student it is compared at less training than that.
+Where a method has fewer epochs than the plain student it is compared at less training than that. Settings are those of
+the papers where they fit, and not tuned; the weights of FSP, PKT and SPKD were lowered once, after a first run that
+diverged or fell far behind.
 
 The data are small and the seeds few: an interval that holds zero says nothing, and a rank is not a finding. Of many
 comparisons about one interval in twenty excludes zero by chance, and all of a family lean on the same plain runs.
