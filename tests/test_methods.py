@@ -79,3 +79,8 @@ def test_the_readme_counts_our_lines() -> None:
     for number, path in counted:
         lines = [line.strip() for line in (ROOT / path).read_text().splitlines()]
         assert int(number) == len([line for line in lines if line and not line.startswith("#")])
+
+
+def test_no_entry_is_named_as_a_suite() -> None:
+    """Both are what a command can be given."""
+    assert not {entry.name for entry in entries()} & {entry.suite for entry in entries()}
