@@ -18,6 +18,8 @@ class Removed:
         pytest.skip("the loss was removed")
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith(("_", "pytest", "test")):  # pytest looks through what a module holds
+            raise AttributeError(name)
         pytest.skip("the loss was removed")
 
 
