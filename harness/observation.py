@@ -30,6 +30,11 @@ class Observation:
         return self.output
 
     def __getitem__(self, path: str) -> Tensor:
+        if path not in self.taps:
+            seen = ", ".join(map(repr, self.taps)) or "nothing"
+            raise UsageError(
+                f"{path!r} was not read: student_taps or teacher_taps must name it just so; read was {seen}"
+            )
         return self.taps[path]
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Observation":

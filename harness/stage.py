@@ -132,6 +132,19 @@ class ActiveStage:
                     f"{name} compares the rows of a batch with each other: it needs one process, and no --micro-batch"
                 )
                 raise RecipeError.at(self.recipe.criterion[name].loss.mark, message)
+            if self._fewest(micro_batch) < 2 and getattr(term, "needs_two_rows", False):
+                message = (
+                    f"{name} cannot do with a batch of one row, as the last of an epoch; `drop_last` leaves that out"
+                )
+                raise RecipeError.at(self.recipe.criterion[name].loss.mark, message)
+
+    def _fewest(self, micro_batch: int | None) -> int:
+        """The fewest rows that a process is ever given at once."""
+        size, rows = self.recipe.batch_size, len(self.split)
+        batches = {min(size, rows)} if self.recipe.drop_last or rows % size == 0 else {min(size, rows), rows % size}
+        shares = {rows // self.accelerator.num_processes for rows in batches}
+        fewest = [share // math.ceil(max(share, 1) / (micro_batch or max(share, 1))) for share in shares]
+        return int(min(fewest))
 
     def state_dict(self) -> State:
         """All that changes as the stage is trained, and where the generators stood when it was entered."""
@@ -162,9 +175,6 @@ class ActiveStage:
                 raise UsageError(f"{name} changes the rows, which a teacher with inputs of its own would not see")
             if len(split) != len(given):
                 raise UsageError(f"{name} makes {len(split)} rows of {len(given)}")
-            lone = len(split) % self.recipe.batch_size == 1 and not self.recipe.drop_last
-            if lone and getattr(term, "needs_two_rows", False):
-                raise UsageError(f"{name} cannot do with the one row of an epoch's last batch; drop_last leaves it out")
         return split
 
     def _build_adapters(self, teachers: Live, models: Mapping[str, nn.Module]) -> None:

@@ -1,7 +1,8 @@
 """An entry made ready to run: what its recipe names is built, verified and hashed once, whatever is run of it."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -316,6 +317,7 @@ class Study:
         named = [*parts, *(("stages", stage) for stage in stages), *(("model", model) for model in starts)]
         for fetched in [*given, *self._named(named)]:
             files |= fetched.files
+        files |= trusted_code(self.builder.trust)
         data = {split: self._content(split) for split in self.task.scored}
         if stages:
             for number, (stage, split) in enumerate(zip(stages, self.splits(), strict=True), 1):
@@ -359,6 +361,13 @@ def trained_weights(folder: Path, source: str) -> Fetched:
     if (folder / CONFIG).exists():
         return Fetched(source, folder, found, {source: found}, WEIGHTS)
     return Fetched(source, path, found, {source: found})
+
+
+def trusted_code(packages: Iterable[str]) -> dict[str, str]:
+    """`code:NAME` -> SHA-256 of every loaded module of the packages that the user trusts: other code is another run."""
+    loaded = [(name, getattr(module, "__file__", None)) for name, module in sorted(sys.modules.items())]
+    own = [(name, file) for name, file in loaded if file and name.split(".")[0] in packages]
+    return {f"code:{name}": sha256(Path(file)) for name, file in own}
 
 
 def _whole(teacher: Checkpoint) -> bool:

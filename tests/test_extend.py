@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,22 @@ def test_a_users_own_parts_are_one_file_each_and_trusted_by_name(
     assert ended.code == 0, ended.err
     assert float(ended.out.splitlines()[2].split()[2]) > 0.9
     assert "f1" in ended.out
+
+
+def test_other_code_of_ones_own_is_another_run(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "toy.yaml").write_text(TINY.replace("loss: CrossEntropy", "loss: own_loss.Brier"))
+    records = []
+    for factor in (1, 1, 0):
+        (tmp_path / "own_loss.py").write_text(LOSS.replace(".mean()", f".mean() * {factor}"))
+        sys.modules.pop("own_loss", None)
+        importlib.invalidate_caches()
+        ended = zoo("train", "toy.yaml", "--trust", "own_loss", "--json")
+        assert ended.code == 0, ended.err
+        records.append(json.loads(ended.out))
+    assert records[0] == records[1]
+    assert records[0]["record"] != records[2]["record"]
+    assert records[0]["results"] != records[2]["results"]
 
 
 def test_parts_of_the_project_are_one_file_each_and_a_name_in_an_init(

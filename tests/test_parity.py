@@ -594,7 +594,7 @@ DIFFERENCES: dict[str, tuple[str, Check]] = {
     "CRDLoss, state": ("registers neither probs nor alias, their sum no loss at all; it draws by a `prob` that it"
         " has not; Tian, equations 9 to 19: K negatives of other classes", state_of_crd),
     "Normalizer4CRD, zero": ("is 0 / 0; Tian, equation 19: f(x) . f'(y) of unit vectors; ours is 0", zero_embedding),
-    "SRDLoss, equal": ("is log 0; Miles, equation 10: 2 log sum |s - t|^a has no value there; ours has no gradient",
+    "SRDLoss, equal": ("is log 0; Miles, equation 10: log sum |s - t|^a has no value there; ours has no gradient",
         not_finite(SIMILAR, same, 2 * np.log(np.finfo(float).tiny))),
     "SKDDirectionLoss, equal": ("has a root's slope at 0; sqrt(d^T C^-1 d) is least there", not_finite(
         METHODS["SKDDirection-paper"], same, 0)),

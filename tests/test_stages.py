@@ -451,7 +451,7 @@ def test_a_last_batch_of_one_row_is_told_of_before_the_first(zoo: Zoo, recipe_fi
     text = alone.replace("kd: {loss: LogitMSE}", 'pad: {loss: {use: PAD, student: "fc:input", teacher: "fc:input"}}')
     ended = zoo("train", recipe_file(text))
     assert (ended.code, len(ended.lines)) == (2, 1)
-    assert "pad cannot do with the one row of an epoch's last batch; drop_last leaves it out" in ended.err
+    assert "pad cannot do with a batch of one row, as the last of an epoch; `drop_last` leaves that out" in ended.err
     assert zoo("train", recipe_file(text.replace("batch_size: 449", "batch_size: 449\n    drop_last: true"))).code == 0
 
 

@@ -356,10 +356,10 @@ def test_a_damaged_file_of_an_archive_is_read_out_again(archive: str, server: Lo
 @pytest.mark.parametrize(
     ("member", "said"),
     [
-        ("ad/model.pt", "has no file 'ad/model.pt'; it has all/kd/model.pt, all/at/model.pt, "),
+        ("ad/model.pt", "has no file 'ad/model.pt'; it has 'all/kd/model.pt', 'all/at/model.pt', "),
         ("odel.pt", "has no file 'odel.pt'; it has "),
         ("all", "has no file 'all'; it has "),
-        ("model.pt", "has 2 files that are 'model.pt'; it has all/kd/model.pt, all/at/model.pt, "),
+        ("model.pt", "has 2 files that are 'model.pt'; it has 'all/kd/model.pt', 'all/at/model.pt', "),
     ],
 )
 def test_no_file_or_several_are_told_with_what_there_is(member: str, said: str, archive: str, sources: Make) -> None:
@@ -367,7 +367,7 @@ def test_no_file_or_several_are_told_with_what_there_is(member: str, said: str, 
         sources().fetch(f"{archive}#{member}")
     told = str(raised.value)
     assert told.startswith(f"{archive} {said}")
-    assert sorted(told.partition("; it has ")[2].split(", ")) == sorted(MEMBERS)
+    assert sorted(told.partition("; it has ")[2].split(", ")) == sorted(map(repr, MEMBERS))
 
 
 def test_a_file_of_an_archive_is_kept_under_a_name_of_ours(archive: str, sources: Make, tmp_path: Path) -> None:
@@ -385,11 +385,10 @@ def _broken(at: int) -> bytes:
 
 
 DAMAGED = {
-    "not a zip": (DATA, "not a zip file"),
-    "cut": (ZIP[:-30], "not a zip file"),
     "its content": (_broken(ZIP.index(b"all/kd/model.pt") + 100), ""),
     "its checksum": (_broken(ZIP.index(b"all/kd/model.pt") - 16), "Bad CRC-32"),
     "its directory": (_broken(ZIP.rindex(b"all/kd/model.pt") - 46), "magic number"),
+    "another packing": (zipped({"kd/model.pt": bytes(1_000)}, zipfile.ZIP_BZIP2), "is packed by method 12"),
     "a bomb": (zipped({"kd/model.pt": bytes(1_000_000)}), "unpacks to 1,000,000 bytes, from an archive of 1,"),
 }
 
@@ -405,6 +404,18 @@ def test_a_damaged_archive_is_told(damage: str, archive: str, server: LocalHub, 
         sources(of_archive(archive, content)).fetch(f"{archive}#kd/model.pt")
     folder = sources().lock.own.parent / "downloads"
     assert [path.read_bytes() for path in folder.iterdir()] == [content]
+
+
+@pytest.mark.parametrize("content", [b"<html>soon</html>", ZIP[:-30]], ids=["a page", "cut"])
+def test_what_is_no_archive_is_asked_for_twice_and_never_pinned(
+    content: bytes, archive: str, server: LocalHub, sources: Make
+) -> None:
+    server.plain["all.zip"] = content
+    with pytest.raises(IntegrityError, match=r"all\.zip: expected a zip archive, found sha256"):
+        sources().fetch(f"{archive}#kd/model.pt")
+    assert not sources().known(archive).files
+    server.plain["all.zip"] = ZIP
+    assert sources().fetch(f"{archive}#kd/model.pt").path.read_bytes() == KD
 
 
 def test_an_archive_of_other_content_is_asked_for_twice_and_refused(
@@ -462,7 +473,7 @@ def test_an_archive_is_in_the_lock_and_counted_once_for_all_of_its_files(
     (said,) = prefetch.unlocked([], Builder(sources=found))
     assert said.endswith(f": {archive} is in the lock and named by no recipe")
     (said,) = prefetch.unlocked(entries[:1], Builder(sources=sources()))
-    assert said.endswith(f": {wanted[0]} is named by a recipe and not in the lock")
+    assert said.endswith(f": {archive} is named by a recipe and not in the lock")
     prefetch.prefetch([prefetch.Need(source, "weights") for source in wanted], sources(), sizes.append)
     assert sizes == [len(ZIP)]
 

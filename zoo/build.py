@@ -331,7 +331,11 @@ def _not_to_be_built(builder: Builder, recipe: Recipe) -> Iterator[Problem]:
                 yield from _refused(builder, model, "model")
     for task, tokenizer in recipe.readings:
         if "." not in task.use:  # they read nothing until they are asked for a split
-            yield from _refused(builder, task, "task", **({} if tokenizer is None else {"tokenizer": None}))
+            given = {} if tokenizer is None else {"tokenizer": None}
+            problems = list(_refused(builder, task, "task", **given))
+            if tokenizer is not None and "tokenizer" not in _parameters(builder.target(task, "task")):
+                problems = [Problem(tokenizer.mark, f"the task {task.use} takes no tokenizer")]
+            yield from problems
     for stage in recipe.stages:
         for term in stage.criterion.values():
             yield from _refused(builder, term.loss, "loss")

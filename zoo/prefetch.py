@@ -127,7 +127,8 @@ def unlocked(entries: Iterable[Entry], builder: Builder) -> list[str]:
             said = _tried(partial(builder.sources.fetch, source))
             problems += [str(said)] if isinstance(said, ZooError) else []
         elif source.startswith(ELSEWHERE) and urls.address(source) not in {**lock.others, **lock.pins}:
-            problems.append(f"{lock.path}: {source} is named by a recipe and not in the lock")
+            said = f"{lock.path}: {urls.address(source)} is named by a recipe and not in the lock"
+            problems += [] if said in problems else [said]
     read = set(map(urls.address, named))
     unnamed = [source for source in lock.pins if source.startswith(ELSEWHERE) and source not in read]
     return problems + [f"{lock.path}: {source} is in the lock and named by no recipe" for source in sorted(unnamed)]

@@ -54,7 +54,8 @@ class Teacher:
     trainable: tuple[str, ...] = ()
     """Paths of the parts that learn, as in `Stage.trainable`."""
     task: Call | None = None
-    """What a frozen one reads the split's rows with, if not with the stage's task: other transforms, for one."""
+    """What a frozen one reads the split's rows with, if not with the stage's task: other transforms, for one. As many
+    rows with the same labels are taken to be the same."""
     tokenizer: Call | None = None
     """Its own tokenizer, handed to that task."""
     marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)

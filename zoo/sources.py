@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeGuard
+from zipfile import is_zipfile
 
 from zoo import places, urls
 from zoo.digest import git_sha1, sha256
@@ -94,7 +95,7 @@ class Sources:
     fetched: dict[tuple[str, str], Fetched] = field(default_factory=dict)
     archives: dict[str, Fetched | ZooError] = field(default_factory=dict)
     """What came of each archive: it is asked for once, whoever reads how many of its files."""
-    alone: threading.Lock = field(default_factory=threading.Lock)
+    alone: dict[str, threading.Lock] = field(default_factory=dict)
     """Held by who asks for one."""
     here: str | None = None
     """What `hub:.` stands for: the repository that a recipe is published in, at its commit."""
@@ -205,8 +206,8 @@ class Sources:
             return self._url(source) if source == urls.address(source) else self._member(source)
         return self._repository(source, want)
 
-    def _url(self, source: str) -> Fetched:
-        """The file at a URL, verified; what is new is pinned."""
+    def _url(self, source: str, *, archive: bool = False) -> Fetched:
+        """The file at a URL, verified; what is new is pinned, an archive only if it is a zip."""
         name, known = urls.file_name(source), self.known(source)
         pin, faults = known.files.get(name, FilePin()), list[str]()
         for _ in range(2):
@@ -215,6 +216,8 @@ class Sources:
             path = cached or mirrored or self.urls.download(source)
             found, size = sha256(path), path.stat().st_size
             fault = pin.refuses(found, size)
+            if fault is None and archive and not is_zipfile(path):
+                fault = "a zip archive"
             if fault is None:
                 self._pin(source, urls.origin(source), known, Pin(files={name: FilePin(sha256=found, size=size)}))
                 return Fetched(source, path, found, {source: found}, locked=self.is_locked(source))
@@ -226,10 +229,10 @@ class Sources:
     def _member(self, source: str) -> Fetched:
         """A file in an archive that is verified first."""
         url = urls.address(source)
-        with self.alone:
+        with self.alone.setdefault(url, threading.Lock()):
             if url not in self.archives:
                 try:
-                    self.archives[url] = self._url(url)
+                    self.archives[url] = self._url(url, archive=True)
                 except ZooError as error:
                     self.archives[url] = error
         archive = self.archives[url]

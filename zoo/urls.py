@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import urlsplit
-from zipfile import ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import pooch
 import requests
@@ -31,6 +31,8 @@ MEMBER = "#"
 LARGEST = 100
 """How many times as large as its archive a file in it may be."""
 PIECE = 1 << 20
+COMPARED, LONGEST = 1000, 200
+"""How many names of an archive are compared with a wrong one, and how much of each is shown."""
 
 
 class _Watch:
@@ -117,7 +119,8 @@ class Urls:
         It is read out anew unless it is there and whole. Raises MissingError where the archive has no such file or
         several, IntegrityError where it is damaged or unpacks to far too much, SourceError where it cannot be kept.
         """
-        kept = self._kept(source.replace(MEMBER, "/", 1))
+        name: str = pooch.utils.unique_file_name(source)
+        kept = self._kept(source).with_name(f"{name.partition('-')[0]}-{source.rpartition('/')[2][-100:]}")
         with _readable(source), ZipFile(archive) as opened:
             entry = _chosen(source, opened.infolist(), archive.stat().st_size)
             digest = hashlib.sha256()
@@ -199,7 +202,9 @@ def _readable(source: str) -> Iterator[None]:
         yield
     except ZooError:
         raise
-    except Exception as error:  # zlib, bz2 and lzma have errors of their own
+    except OSError as error:
+        raise SourceError(f"{source}: {error.strerror or error}") from None
+    except Exception as error:  # zlib has errors of its own
         raise IntegrityError(
             f"{source}: the archive cannot be read: {first_line(error) or type(error).__name__}"
         ) from None
@@ -212,10 +217,15 @@ def _chosen(source: str, entries: list[ZipInfo], size: int) -> ZipInfo:
     found = [entry for entry in files if entry.filename == member]
     found = found or [entry for entry in files if entry.filename.endswith(f"/{member}")]
     if len(found) != 1:
-        near = get_close_matches(member, [entry.filename for entry in files], n=12, cutoff=0)
+        names = [entry.filename for entry in files[:COMPARED]]
+        near = [repr(name[:LONGEST]) for name in get_close_matches(member, names, n=12, cutoff=0)]
         more = f" and {len(files) - len(near)} more" if len(files) > len(near) else ""
         several = f"{len(found)} files that are" if found else "no file"
         raise MissingError(f"{url} has {several} {member!r}; it has {', '.join(near) or 'no file'}{more}")
+    if found[0].compress_type not in (ZIP_STORED, ZIP_DEFLATED):  # of others zipfile unpacks more than it is asked for
+        raise IntegrityError(
+            f"{source}: is packed by method {found[0].compress_type}; stored and deflated files are read"
+        )
     if found[0].file_size > LARGEST * size:
         raise IntegrityError(f"{source}: unpacks to {found[0].file_size:,} bytes, from an archive of {size:,}")
     return found[0]
