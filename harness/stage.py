@@ -142,9 +142,8 @@ class ActiveStage:
         """The fewest rows that a process is ever given at once."""
         size, rows = self.recipe.batch_size, len(self.split)
         batches = {min(size, rows)} if self.recipe.drop_last or rows % size == 0 else {min(size, rows), rows % size}
-        shares = {rows // self.accelerator.num_processes for rows in batches}
-        fewest = [share // math.ceil(max(share, 1) / (micro_batch or max(share, 1))) for share in shares]
-        return int(min(fewest))
+        shares = {max(batch // int(self.accelerator.num_processes), 1) for batch in batches}
+        return min(share // math.ceil(share / (micro_batch or share)) for share in shares)
 
     def state_dict(self) -> State:
         """All that changes as the stage is trained, and where the generators stood when it was entered."""

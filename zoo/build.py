@@ -224,7 +224,8 @@ def home(name: str, slot: str) -> ModuleType:
         if name in _public(module):
             return module
     known = [public for module in modules for public in _public(module)]
-    raise _Refused(f"{modules[0].__name__} has no {name!r}{did_you_mean(name, known)}")
+    near = did_you_mean(name, known) or did_you_mean(name.removesuffix("Loss"), known)  # as others name their losses
+    raise _Refused(f"{modules[0].__name__} has no {name!r}{near}")
 
 
 def _public(module: ModuleType) -> list[str]:

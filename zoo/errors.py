@@ -97,7 +97,6 @@ def first_line(error: BaseException) -> str:
 def did_you_mean(word: str, known: list[str]) -> str:
     """`; did you mean a, b?`, or the whole list where it is short, or nothing."""
     near = get_close_matches(word, known, n=3, cutoff=0.6)
-    near = near or [one for one in known if len(one) > 1 and one in (word.removesuffix("Loss"), f"{word}Loss")]
     if near:
         return f"; did you mean {', '.join(near)}?"
     return f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""

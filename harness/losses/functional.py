@@ -7,6 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+MASK = ":input.attention_mask"
+"""The tap of which tokens of a transformer's input are not padding."""
+
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
     """`KL(softmax(t / T) || softmax(s / T))` of every row, `(B,)`, of logits `(B, C)`; a teacher's -inf counts as 0."""
@@ -133,3 +136,9 @@ def split_heads(projection: Tensor, heads: int) -> Tensor:
     if projection.dim() != 3 or projection.shape[-1] % heads:
         raise ValueError(f"{heads} heads do not divide (T, D) = {tuple(projection.shape[1:])}")
     return projection.view(*projection.shape[:2], heads, -1).transpose(1, 2)
+
+
+def scores(queries: Tensor, keys: Tensor) -> Tensor:
+    """`Q K^T / sqrt(d)` of `(B, H, T, d)` and as many: what attention takes the softmax of, `(B, H, T, T)`."""
+    found: Tensor = queries @ keys.transpose(-1, -2) / queries.shape[-1] ** 0.5
+    return found

@@ -3,10 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from harness.losses.functional import divergence, split_heads
+from harness.losses.functional import MASK, divergence, scores, split_heads
 from harness.observation import Observation
-
-MASK = ":input.attention_mask"
 
 
 class MiniLM(nn.Module):
@@ -42,7 +40,6 @@ class MiniLM(nn.Module):
         query, key, value = (split_heads(seen[f"{layer}.{name}"], self.heads) for name in ("query", "key", "value"))
         padding = ~mask[:, None, None, :]
         attention, relation = (
-            (left @ right.transpose(-1, -2) / left.shape[-1] ** 0.5).masked_fill(padding, -1e4)
-            for left, right in ((query, key), (value, value))
+            scores(left, right).masked_fill(padding, -1e4) for left, right in ((query, key), (value, value))
         )
         return attention, relation

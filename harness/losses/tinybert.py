@@ -5,10 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from harness.losses.functional import fitted, paired, split_heads
+from harness.losses.functional import MASK, fitted, paired, scores, split_heads
 from harness.observation import Observation
-
-MASK = ":input.attention_mask"
 
 
 class TinyBERT(nn.Module):
@@ -17,8 +15,8 @@ class TinyBERT(nn.Module):
     `student_layers` and `teacher_layers` are paths of attention blocks in pairs, whose `query` and `key` are read; `A =
     Q K^T / sqrt(d)` `(B, H, T, T)` before the softmax, of equally many heads, 0 where it would look at padding.
     `student` and `teacher` are taps of hidden states or embeddings `(B, T, D)`; W is learned where widths differ. The
-    paper's last term, on the logits, is `KL`. Means over what is not padding, where
-    the authors' code counts it. Both models read the same tokens.
+    paper's last term, on the logits, is `KL`. Means over what is not padding, where the authors' code
+    counts it. Both models read the same tokens.
 
     Jiao et al., TinyBERT: Distilling BERT for Natural Language Understanding, Findings of EMNLP 2020.
     """
@@ -65,8 +63,7 @@ class TinyBERT(nn.Module):
 
     def _scores(self, seen: Observation, layer: str) -> Tensor:
         query, key = (split_heads(seen[f"{layer}.{name}"], self.heads) for name in ("query", "key"))
-        scores: Tensor = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
-        return scores
+        return scores(query, key)
 
 
 def _projections(layers: Sequence[str]) -> tuple[str, ...]:
