@@ -6,10 +6,11 @@ reported, never scored.
 
 from collections.abc import Mapping, Sequence
 from itertools import permutations
-from math import comb, factorial
+from math import factorial
 
 import numpy as np
 
+from harness.compare import sign_test
 from harness.metrics import Array
 
 FIRST = 100
@@ -54,12 +55,6 @@ def _by_prediction(names: Sequence[str], predictions: Array, labels: Array) -> s
     )
     share = f"{best.mean():.0%} of the first {len(true)} examples are right, {right.mean():.0%} as scored"
     return f"label order: if {told}, {share}"
-
-
-def sign_test(gained: int, lost: int) -> float:
-    """The two-sided p-value of so uneven a split of examples that changed, if either side were as likely."""
-    n, most = gained + lost, max(gained, lost)
-    return float(min(1.0, 2 * sum(comb(n, k) for k in range(most, n + 1)) / 2**n))
 
 
 def _plain(name: str) -> str:

@@ -136,11 +136,11 @@ def read_all(root: Path) -> list[tuple[Path, Record]]:
 
 
 @contextmanager
-def new_folder(final: Path, key: str, *, writes: bool = True) -> Iterator[Path]:
+def new_folder(final: Path, key: str, *, writes: bool = True, replaces: bool = False) -> Iterator[Path]:
     """A folder to write into, which becomes `final` when the `with` ends well and vanishes when it does not.
 
-    What a killed process of the same `key` left of it is swept away. Of many processes one writes; the others only get
-    its path.
+    One that is there already stays, and raises SourceError, unless it `replaces` that. What a killed process of the same
+    `key` left of it is swept away. Of many processes one writes; the others only get its path.
     """
     partial = final.with_name(f".{final.name}-{key[:12]}.partial")
     if not writes:
@@ -153,7 +153,15 @@ def new_folder(final: Path, key: str, *, writes: bool = True) -> Iterator[Path]:
         raise SourceError(f"{final}: cannot write there: {error.strerror or error}") from None
     try:
         yield partial
-        partial.replace(final)
+        before = final.with_name(f".{final.name}-{key[:12]}.replaced")
+        shutil.rmtree(before, ignore_errors=True)
+        if replaces and final.exists():  # a rename replaces no folder that holds something
+            final.replace(before)
+        try:
+            partial.replace(final)
+        except OSError:
+            raise SourceError(f"{final} is there already and is no run, since it has no {FILE}; move it away") from None
+        shutil.rmtree(before, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -57,6 +57,8 @@ class Recording:
     """The classes of the task, in its order."""
     provenance: Callable[[], Mapping[str, Mapping[str, str]]] = dict
     """Which commits of repositories were read."""
+    fresh: bool = False
+    """Whether a run that is there is made again."""
 
 
 def recorded(run: Recording, make: Callable[[Path, Path], Made]) -> tuple[Path, Record]:
@@ -76,8 +78,8 @@ def recorded(run: Recording, make: Callable[[Path, Path], Made]) -> tuple[Path, 
 
 
 def _found(run: Recording) -> Record | None:
-    """The record that is there already, its files verified."""
-    if not (run.final / FILE).exists():
+    """The record that is there already, its files verified; none where it is to be made again."""
+    if run.fresh or not (run.final / FILE).exists():
         return None
     record = read_record(run.final / FILE)
     if record.identity != run.identity:
@@ -90,7 +92,7 @@ def _found(run: Recording) -> Record | None:
 
 def _make(run: Recording, make: Callable[[Path, Path], Made]) -> Record:
     writes, started = run.accelerator.is_main_process, time.perf_counter()
-    with new_folder(run.final, run.identity.key, writes=writes) as folder:
+    with new_folder(run.final, run.identity.key, writes=writes, replaces=run.fresh) as folder:
         made = make(folder, run.work)
         evaluated = list(_evaluated(run, made))
         results = [_result(evaluation, selection) for evaluation, selection in evaluated]

@@ -16,13 +16,14 @@ from torch import nn
 from harness.evaluate import Evaluation, Running, evaluate, metric_code, metrics_of
 from harness.export import CONFIG, export
 from harness.metrics import Array, Metric
+from harness.recall import Conditions, remember
 from harness.record import Identity, Mode, Record
 from harness.recording import Made, Recording, recorded
 from harness.run import LOG, Options, Run
 from harness.teacher import Checkpoint
 from harness.train import train
 from harness.training_log import scores
-from zoo import catalogue, checkpoint
+from zoo import catalogue, checkpoint, places
 from zoo.build import Builder, named_sources
 from zoo.catalogue import Entry
 from zoo.config import Call
@@ -30,7 +31,7 @@ from zoo.digest import sha256
 from zoo.errors import IntegrityError, MissingError, RecipeError, UsageError
 from zoo.hub import SCHEME
 from zoo.recipe import Recipe, Stage, Teacher
-from zoo.sources import DATA, Fetched, Sources
+from zoo.sources import DATA, Fetched, Sources, is_source
 from zoo.tasks.base import Split, Task, content_hash
 from zoo.weights import architecture, load_model
 
@@ -55,6 +56,10 @@ class Setup:
     options: Options = field(default_factory=Options)
     show: Show = _silent
     say: Callable[[str], None] = lambda message: None
+    fresh: bool = False
+    """Whether a run that is there is made again, in its place."""
+    conditions: Conditions | None = None
+    """Under what runs are asked for, to know them again; None where nothing is to be kept of that."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +200,8 @@ class Study:
             model, source = teacher.model, teacher.weights
         else:
             # how a student is computed is not how its teacher was
-            plain = replace(self.setup, options=Options(save_every=self.setup.options.save_every))
+            options = Options(save_every=self.setup.options.save_every)
+            plain = replace(self.setup, options=options, fresh=False, conditions=None)
             study = Study(catalogue.one(str(teacher.entry or teacher.run)), plain)
             model, source = study.recipe.model, study.recipe.weights
             if teacher.run is not None:
@@ -270,16 +276,40 @@ class Study:
         self, mode: Mode, seed: int | None, make: Callable[[Path, Path], Made], out: Path | None = None
     ) -> tuple[Path, Record]:
         identity, setup = self._identity(mode, seed), self.setup
-        return recorded(
+        run = recorded(
             Recording(
                 entry=self.entry, identity=identity, final=out or setup.runs / self.entry.name / identity.folder,
                 work=setup.runs / UNFINISHED / f"{self.entry.name}-{identity.key[:12]}",
                 accelerator=setup.accelerator, say=setup.say, evaluations=self.evaluations,
                 label_names=self.task.class_names if self.task.kind == "classification" else (),
-                provenance=self._provenance,
+                provenance=self._provenance, fresh=setup.fresh,
             ),
             make,
         )  # fmt: skip
+        if out is None:
+            self._remember(mode, seed, run)
+        return run
+
+    def _remember(self, mode: Mode, seed: int | None, run: tuple[Path, Record]) -> None:
+        """Keep what the run was computed from, so that it is found again without torch; of trusted code that is not
+        known before it is loaded."""
+        conditions, accelerator = self.setup.conditions, self.setup.accelerator
+        alone = accelerator.is_main_process and accelerator.num_processes == 1
+        if conditions and alone and not self.builder.trust and self.entry.here is None:
+            published = run[1].published if mode == "weights" else self.published
+            remember(self.setup.runs, conditions.question(self.entry, mode, seed), run, self._inputs(), published)
+
+    def _inputs(self) -> Iterator[Path]:
+        """The files and folders that were read for it, as far as they are the recipe's and its teachers'."""
+        yield from (self.entry.path, places.lock(), self.sources.lock.path)
+        for teacher, found in self._checkpoints:
+            if name := teacher.entry or teacher.run:
+                yield catalogue.one(name).path
+            if found.weights:
+                yield from found.weights.paths
+        named = set(_texts(self.recipe.data()))
+        yield from (path for one in self.sources.fetched.values() if one.source in named for path in one.paths)
+        yield from filter(None, (self.sources.folder(name) for name in named if is_source(name)))
 
     def _train(self, seed: int, folder: Path, work: Path) -> Made:
         """Train in `work`, where an earlier process may have left a state; what is to stay goes to `folder`."""

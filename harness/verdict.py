@@ -1,65 +1,60 @@
 """Whether a measurement agrees with a claim. Pure: values in, values out; no torch, no files.
 
+Published weights must give the claimed score again, up to its decimals and one prediction, and what was predicted for
+each example where that is known. Re-trainings are judged by their mean, in this order:
+
+1. `reproduced`: it is equivalent to the claim (two one-sided tests, margin 2 sigma against several reference runs, 4
+   sigma against a single score);
+2. `not-reproduced`: it lies outside the claim's prediction band, 95 % over all claims of the suite (Holm), also above;
+3. `inconclusive`: neither, with the power and the number of further runs needed.
+
 Unlike is never compared with like: another split, metric or selection, or a missing value, is `not-compared`, and why.
+The formulas are in `harness.rules`.
 """
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from statistics import NormalDist, fmean
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
 
-from scipy.stats import binomtest
-
+from harness import rules
+from harness.judgement import ROUNDING, SHARES, Judgement, Measured
+from harness.retraining import judge_retraining, reference_sigma
 from zoo.recipe import CORRELATIONS, Claim
 
-Verdict = Literal["reproduced", "not-reproduced", "inconclusive", "not-compared", "not-run"]
-GRAVITY: tuple[Verdict, ...] = ("not-reproduced", "inconclusive", "not-compared", "not-run", "reproduced")
-"""From the gravest on: an entry's verdict is the gravest of its counted claims."""
-
-SHARES = ("accuracy", "top5_accuracy")
-"""The metrics that are a share of the examples."""
-CONFIDENCE = 0.99
-"""Of the prediction band of a re-training: one correct re-training in a hundred falls outside."""
 PRECISION_FLIPS = 3
 """Predictions that may flip where the claim was computed in another precision than the run."""
-MARGIN_OF_RUNS, MARGIN_OF_ONE = 2.0, 4.0
-"""What counts as equivalent, in sigma: against the mean of several reference runs, and against a single score."""
-_ROUNDING = 1e-9  # a difference that is exactly the tolerance must not fail by the last bit
+NOISE = {"fp32": 1e-4, "tf32": 0.02, "fp16": 0.02, "bf16": 0.165}
+"""How far a logit moves between two kernels: measured 1.1e-5 in fp32 (other processors move it more) and 0.165 in bf16
+on a BERT-base; fp16 and TF32 have three more bits than bf16."""
+FLIP_BUDGET = 0.005
+"""The share of predictions that may flip between two precisions beyond what their margins explain, at least two."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """A metric on a split: one value of published weights, or one per seed of a re-training."""
+def judge(claim: Claim, measured: Measured | None, *, steps: int = 1) -> Judgement:
+    """The verdict on one claim. `measured` is None where nothing was measured on the claim's split and metric.
 
-    split: str
-    metric: str
-    n: int
-    values: tuple[float, ...]
-    one_prediction: float = 0.0
-    precision: str = "fp32"
-    selection: str = "last"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """A claim, what was measured (the mean of the seeds), the verdict, and why."""
-
-    claim: Claim
-    verdict: Verdict
-    why: str
-    measured: float | None = None
-
-
-def judge(claim: Claim, measured: Measured | None) -> Judgement:
-    """The verdict on one claim. `measured` is None where nothing was measured on the claim's split and metric."""
-    mean = fmean(measured.values) if measured and measured.values else None
-    value = None if mean is None or math.isnan(mean) else mean
+    `steps` is the step of Holm's procedure at which a re-training is tested: the level is 5 % divided by it.
+    """
     if why := _incomparable(claim, measured):
-        return Judgement(claim=claim, verdict="not-compared", why=why, measured=value)
-    assert measured is not None and claim.value is not None
-    verdict, why = _of_weights(claim, measured) if claim.of == "weights" else _of_retraining(claim, measured)
-    return Judgement(claim=claim, verdict=verdict, why=why, measured=value)
+        mean = fmean(measured.values) if measured and measured.values else math.nan
+        value = mean if math.isfinite(mean) else None
+        values = measured.values if measured and value is not None else ()
+        return Judgement(claim=claim, verdict="not-compared", why=why, measured=value, values=values)
+    assert measured is not None
+    return _of_weights(claim, measured) if claim.of == "weights" else judge_retraining(claim, measured, steps)
+
+
+def judge_all(claims: Sequence[tuple[Claim, Measured | None]], family: int = 1) -> tuple[Judgement, ...]:
+    """The verdicts on claims of one suite; re-trainings Holm-adjusted over its `family`, however few were run."""
+    alone = [judge(claim, measured) for claim, measured in claims]
+    steps = rules.holm([one.p if one.claim.gates else None for one in alone], family)
+    return tuple(judge(claim, measured, steps=step) for (claim, measured), step in zip(claims, steps, strict=True))
+
+
+def in_family(claim: Claim) -> bool:
+    """Whether a claim is one of those over which re-trainings are adjusted."""
+    return claim.of == "retrain" and claim.gates
 
 
 def with_published(claim: Claim, published: Mapping[str, Mapping[str, str]]) -> Claim:
@@ -76,14 +71,12 @@ def with_published(claim: Claim, published: Mapping[str, Mapping[str, str]]) -> 
         return claim
 
 
-def not_run(claim: Claim, why: str) -> Judgement:
-    """The judgement of a claim that this run did not set out to test."""
-    return Judgement(claim=claim, verdict="not-run", why=why)
+def flip_budget(n: int, *precisions: str) -> int:
+    """How many predictions may differ from the recorded ones beyond what their margins explain.
 
-
-def overall(judgements: Iterable[Judgement]) -> Verdict:
-    """The gravest of the verdicts; `not-compared` where there are none."""
-    return min((judgement.verdict for judgement in judgements), key=GRAVITY.index, default="not-compared")
+    None where both are in fp32, which is deterministic up to its noise; else `max(2, 0.5 % of n)`.
+    """
+    return 0 if set(precisions) == {"fp32"} else max(2, math.floor(FLIP_BUDGET * n))
 
 
 def _incomparable(claim: Claim, measured: Measured | None) -> str:
@@ -100,11 +93,17 @@ def _incomparable(claim: Claim, measured: Measured | None) -> str:
         return f"measured {measured.metric} on {measured.split!r}, claimed {claim.metric} on {claim.split!r}"
     if claim.n is not None and measured.n != claim.n:
         return f"measured on {measured.n:,} examples, claimed on {claim.n:,}{_interval(claim, measured)}"
-    if claim.of == "retrain" and measured.selection != claim.selection:  # published weights are what they are
-        return f"measured the {measured.selection} epoch, claimed the {claim.selection}"
     if not measured.values or not all(map(math.isfinite, measured.values)):
         return f"{claim.metric} is not defined for these predictions"
-    if claim.of == "retrain" and claim.sigma is None:
+    return _unlike_training(claim, measured) if claim.of == "retrain" else ""
+
+
+def _unlike_training(claim: Claim, measured: Measured) -> str:
+    if measured.selection != claim.selection:  # published weights are what they are, so of these nobody asks
+        return f"measured the {measured.selection} epoch, claimed the {claim.selection}"
+    if not claim.gates:
+        return "only reported, as the claim says (gates: false)"
+    if reference_sigma(claim, measured.n) is None:
         return "the claim gives no sigma to judge a difference by"
     return ""
 
@@ -114,52 +113,49 @@ def _interval(claim: Claim, measured: Measured) -> str:
     value = fmean(measured.values) if measured.values else math.nan
     if claim.metric not in SHARES or not math.isfinite(value):
         return ""
-    low, high = binomtest(round(value * measured.n), measured.n).proportion_ci(0.95, method="wilson")
+    low, high = rules.wilson(value, measured.n)
     inside = "inside" if low <= (claim.value or 0) <= high else "outside"
     return f": {value:.4f}, 95 % interval {low:.4f} to {high:.4f}, and the claim lies {inside}"
 
 
-def _of_weights(claim: Claim, measured: Measured) -> tuple[Verdict, str]:
-    """Equal at the claim's decimals, plus the largest change that one prediction can make.
+def _of_weights(claim: Claim, measured: Measured) -> Judgement:
+    """Equal at the claim's decimals, plus the largest change that one prediction can make; and no other predictions.
 
     `|m - v| <= 10^-d / 2 + c s`: m measured, v claimed at d decimals, s the step of one prediction (5e-4 for
-    Pearson and Spearman), c = 1, or 3 where claim and run differ in precision.
+    Pearson and Spearman), c = 1, or 3 where claim and run differ in precision. Where predictions of the same weights
+    are recorded, those that differ and whose margins numeric noise does not explain must be within `flip_budget`.
     """
     assert claim.value is not None and claim.decimals is not None
-    flips = 1 if measured.precision == claim.precision else PRECISION_FLIPS
-    tolerance = 10.0**-claim.decimals / 2 + flips * measured.one_prediction
-    difference = measured.values[0] - claim.value
-    agrees = abs(difference) <= tolerance + _ROUNDING
+    allowance = 1 if measured.precision == claim.precision else PRECISION_FLIPS
+    tolerance = 10.0**-claim.decimals / 2 + allowance * measured.one_prediction
+    value = measured.values[0]
+    agrees = abs(value - claim.value) <= tolerance + ROUNDING
     step = "correlation tolerance" if claim.metric in CORRELATIONS[1:] else "prediction"
-    allowed = f"{tolerance:.4g} = half a unit of decimal {claim.decimals} + {flips} {step}{'s' if flips > 1 else ''}"
-    side = "within" if agrees else "beyond"
-    return "reproduced" if agrees else "not-reproduced", f"difference {difference:+.4f}, {side} {allowed}"
+    allowed = f"{tolerance:.4g} = half a unit of decimal {claim.decimals} + {allowance} {step}{'s' * (allowance > 1)}"
+    why = f"difference {value - claim.value:+.4f}, {'within' if agrees else 'beyond'} {allowed}"
+    same, said = _same_predictions(measured)
+    return Judgement(
+        claim=claim,
+        verdict="reproduced" if agrees and same else "not-reproduced",
+        why=f"{why}; {said}" if said else why,
+        measured=value,
+        values=measured.values,
+        equivalent=(claim.value - tolerance, claim.value + tolerance),
+    )
 
 
-def _of_retraining(claim: Claim, measured: Measured) -> tuple[Verdict, str]:
-    """The mean of k seeds against the mean of r reference runs, each run with standard deviation sigma.
-
-    The prediction band of the difference is `h = z sigma sqrt(1/k + 1/r)`, z the two-sided 99 % quantile. Outside it:
-    `not-reproduced`. Inside: `reproduced`, if the band is no wider than what counts as equivalent (2 sigma against
-    several reference runs, 4 sigma against a single score); else `inconclusive`, with the number of seeds needed.
-    """
-    assert claim.value is not None and claim.sigma is not None
-    seeds, references, sigma = len(measured.values), claim.reference_runs, claim.sigma
-    difference = fmean(measured.values) - claim.value
-    margin = MARGIN_OF_RUNS if references > 1 else MARGIN_OF_ONE
-    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * math.sqrt(1 / seeds + 1 / references)
-    runs = "1 run" if seeds == 1 else f"{seeds} runs"
-    seen = f"difference {difference:+.4f} = {difference / sigma:+.2f} sigma, {runs} against {references}"
-    band = f"the 99 % band of {half:.2f} sigma"
-    if abs(difference) > half * sigma + _ROUNDING:
-        direction = "higher" if difference > 0 else "lower"
-        return "not-reproduced", f"{direction}: {seen}, beyond {band}"
-    if half > margin:
-        return "inconclusive", f"{seen}; {band} is wider than {margin:g} sigma: {_seeds_for(margin, references)}"
-    return "reproduced", f"{seen}, within {band}"
-
-
-def _seeds_for(margin: float, references: int) -> str:
-    """How many seeds bring the band down to the margin."""
-    needed = (margin / NormalDist().inv_cdf((1 + CONFIDENCE) / 2)) ** 2 - 1 / references
-    return f"{math.ceil(1 / needed)} seeds are enough" if needed > 0 else "no number of seeds is enough"
+def _same_predictions(measured: Measured) -> tuple[bool, str]:
+    """Whether the predictions are those that are recorded of the same weights, and what there is to say of them."""
+    if (flips := measured.flips) is None:
+        return True, ""
+    precisions = (measured.precision, measured.recorded_in)
+    noise, budget = max(NOISE[one] for one in precisions), flip_budget(flips.n, *precisions)
+    if not flips.flipped:
+        return True, f"all {flips.n:,} predictions are those recorded of these weights"
+    unexplained = flips.unexplained(noise)
+    said = (
+        f"{flips.flipped} of {flips.n:,} predictions differ from those recorded of these weights, {unexplained} by more"
+        f" than noise of {noise:g} explains ({budget} allowed); {flips.gained} became right, {flips.lost} wrong,"
+        f" McNemar p = {flips.p:.3g}"
+    )
+    return unexplained <= budget, said

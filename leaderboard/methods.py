@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from harness.record import Record, read_all
+from harness.judging import Run
+from harness.record import read_all
 from leaderboard import page, table
 from leaderboard.losses import Loss, read_losses, reads
 from zoo.catalogue import Entry, entries
@@ -45,7 +46,7 @@ without a paper is a building block."""
 
 def render(evidence: Path) -> str:
     """The generated block as Markdown."""
-    records, found = [record for _, record in read_all(evidence)], rows(evidence)
+    records, found = read_all(evidence), rows(evidence)
     parts = [READING.format(counted=_counted(found))]
     for student, family in groupby(found, lambda row: row["student"]):
         parts += [f"## {student or 'other students'}", *_plain(student, records), page.markdown(_ranking([*family]))]
@@ -56,7 +57,7 @@ def render(evidence: Path) -> str:
 
 def rows(evidence: Path) -> list[dict[str, Any]]:
     """One row for each method, by family and then by what it adds to the plain student; what was not run comes last."""
-    records, known, losses = [record for _, record in read_all(evidence)], entries(), read_losses()
+    records, known, losses = read_all(evidence), entries(), read_losses()
     found = [_row(entry, known, losses, records) for entry in known if entry.suite == SUITE]
     return sorted(
         found, key=lambda row: (row["student"] or "~", row["gain"] is None, -(row["gain"] or 0), not row["n"])
@@ -86,7 +87,7 @@ def own_losses(recipe: Recipe) -> list[Call]:
     return next((found for names in left_out if (found := [call for call in calls if call.use not in names])), [])
 
 
-def _row(entry: Entry, known: list[Entry], losses: Mapping[str, Loss], records: list[Record]) -> dict[str, Any]:
+def _row(entry: Entry, known: list[Entry], losses: Mapping[str, Loss], records: list[Run]) -> dict[str, Any]:
     plain = plain_student(entry, known)
     calls = [call for call in own_losses(entry.recipe) if call.use in losses]
     claim = table.measured_by(entry, plain or entry)
@@ -107,7 +108,7 @@ def _row(entry: Entry, known: list[Entry], losses: Mapping[str, Loss], records: 
     }
 
 
-def _summary(entry: Entry, claim: Claim | None, records: list[Record]) -> tuple[float | None, float | None, int]:
+def _summary(entry: Entry, claim: Claim | None, records: list[Run]) -> tuple[float | None, float | None, int]:
     """Mean and standard deviation of an entry's reference runs, where there are any, and their number."""
     values = [*table.reference_runs(entry, claim, records).values()] if claim else []
     return fmean(values) if values else None, stdev(values) if len(values) > 1 else None, len(values)
@@ -126,7 +127,7 @@ def _counted(found: list[dict[str, Any]]) -> str:
     return said if compared else ""
 
 
-def _plain(student: str | None, records: list[Record]) -> list[str]:
+def _plain(student: str | None, records: list[Run]) -> list[str]:
     """How the plain student of a family is trained, and what it scores."""
     if student is None:
         return ["No entry of the starter suite trains the student of these alone."]
@@ -137,7 +138,7 @@ def _plain(student: str | None, records: list[Record]) -> list[str]:
     mean, sd, runs = _summary(entry, claim, records)
     if claim is None or not runs:
         return [f"{said} It is not-run."]
-    n = next(result.n for one in records if one.entry == student and (result := one.result(claim.split)))
+    n = next(result.n for _, one in records if one.entry == student and (result := one.result(claim.split)))
     return [f"{said} Its {claim.metric} on {claim.split} ({n:,} examples) is {page.value(mean, sd, runs)}."]
 
 

@@ -8,28 +8,37 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
+from harness.judgement import Judgement, not_run
+from harness.judging import Run, family, measured
 from harness.record import FIRST_REFERENCE_SEED, Record, read_all
-from harness.verdict import Judgement, Measured, judge, not_run, with_published
+from harness.verdict import judge_all, with_published
 from zoo.catalogue import Entry, entries
 from zoo.recipe import Claim
+
+NO_RECORD = "no committed record of this recipe"
 
 
 def rows(evidence: Path, suite: str | None = None) -> pd.DataFrame:
     """One row for each claim of each entry, or of a suite's, judged by the records of the entry's present recipe."""
-    records = [record for _, record in read_all(evidence)]
-    chosen = [entry for entry in entries() if suite in (None, entry.suite)]
-    return pd.DataFrame([_row(entry, claim, records) for entry in chosen for claim in entry.recipe.claims])
+    return pd.DataFrame([_row(*one) for one in judged(evidence, suite)])
+
+
+def judged(evidence: Path, suite: str | None = None) -> list[tuple[Entry, Judgement, list[Run]]]:
+    """Each claim of each entry, or of a suite's, as it is judged, and by which records; each suite is judged as one."""
+    records = read_all(evidence)
+    suites = sorted({entry.suite for entry in entries()}) if suite is None else [suite]
+    return [one for name in suites for one in _judged(name, records, evidence)]
 
 
 def gains(evidence: Path) -> pd.DataFrame:
     """What distillation adds: each `A_from_B` against `A`, paired by the seed of the reference runs."""
-    records = [record for _, record in read_all(evidence)]
+    records = read_all(evidence)
     known = {entry.name: entry for entry in entries()}
     pairs = [(entry, known.get(name.split("_from_")[0])) for name, entry in known.items() if "_from_" in name]
     return pd.DataFrame([row for entry, plain in pairs if plain and (row := gain(entry, plain, records))])
 
 
-def gain(entry: Entry, plain: Entry, records: list[Record]) -> dict[str, Any] | None:
+def gain(entry: Entry, plain: Entry, records: list[Run]) -> dict[str, Any] | None:
     """The mean difference over the seeds that both have, with the 95 % interval of Student's t for paired samples.
 
     None where nothing is claimed of either, or they share fewer than two seeds.
@@ -63,19 +72,36 @@ def measured_by(entry: Entry, plain: Entry) -> Claim | None:
     return next((claim for claim in claims if claim.of == "retrain"), None)
 
 
-def reference_runs(entry: Entry, claim: Claim, records: list[Record]) -> dict[int, float]:
+def reference_runs(entry: Entry, claim: Claim, records: list[Run]) -> dict[int, float]:
     """Seed -> value of the recorded reference runs of a claim's metric."""
-    return {
-        seed: value
-        for record, value in _values(entry, claim, records, "retrain")
-        if (seed := record.identity.seed) is not None and seed >= FIRST_REFERENCE_SEED
-    }
+    return {seed: value for seed, value in values(entry, claim, records) if seed >= FIRST_REFERENCE_SEED}
 
 
-def _row(entry: Entry, written: Claim, records: list[Record]) -> dict[str, Any]:
-    claim = _with_published(entry, written, records)
-    judgement, used = _judged(entry, claim, records)
-    values = [value for _, value in used]
+def values(entry: Entry, claim: Claim, records: list[Run]) -> list[tuple[int, float]]:
+    """Seed and value of every recorded training of a claim's metric, of the recipe as it now is."""
+    found = []
+    for _, record in _own(entry, claim, records, "retrain"):
+        result = record.result(claim.split, claim.selection)
+        value = result.metrics[claim.metric]["value"] if result else None
+        found.append((record.identity.seed or 0, math.nan if value is None else value))
+    return found
+
+
+def _judged(suite: str, records: list[Run], evidence: Path) -> list[tuple[Entry, Judgement, list[Run]]]:
+    chosen = [entry for entry in entries() if entry.suite == suite]
+    claims = [(entry, _with_published(entry, claim, records)) for entry in chosen for claim in entry.recipe.claims]
+    used = [_used(entry, claim, records) for entry, claim in claims]
+    pairs = [(claim, measured(claim, runs, evidence)) for (_, claim), runs in zip(claims, used, strict=True)]
+    found = judge_all(pairs, family(chosen[0]) if chosen else 1)
+    return [
+        (entry, judgement if runs or claim.of == "test-server" else not_run(claim, NO_RECORD), runs)
+        for (entry, claim), judgement, runs in zip(claims, found, used, strict=True)
+    ]
+
+
+def _row(entry: Entry, judgement: Judgement, used: list[Run]) -> dict[str, Any]:
+    claim, values = judgement.claim, judgement.values
+    low, high = judgement.band or judgement.equivalent or (math.nan, math.nan)
     return {
         "entry": entry.name,
         "suite": entry.suite,
@@ -88,55 +114,43 @@ def _row(entry: Entry, written: Claim, records: list[Record]) -> dict[str, Any]:
         "source": claim.source,
         "measured": judgement.measured,
         "spread": stdev(values) if len(values) > 1 else math.nan,
-        "n": len(values),
+        "n": len(used),
+        "low": low,
+        "high": high,
+        "sigma_from": judgement.sigma_from,
         "verdict": judgement.verdict,
         "why": judgement.why,
-        "environment": _environment(used[-1][0]) if used else "",
-        "date": max(record.created for record, _ in used)[:10] if used else "",
+        "findings": "; ".join(judgement.findings),
+        "environment": _environment(used[-1][1]) if used else "",
+        "date": max(record.created for _, record in used)[:10] if used else "",
     }
 
 
-def _with_published(entry: Entry, claim: Claim, records: list[Record]) -> Claim:
+def _with_published(entry: Entry, claim: Claim, records: list[Run]) -> Claim:
     """The claim with the value that a record found in the log beside the weights."""
-    logs = [r.published for r in records if r.entry == entry.name and r.identity.digest == entry.recipe.digest]
+    logs = [r.published for _, r in records if r.entry == entry.name and r.identity.digest == entry.recipe.digest]
     return with_published(claim, next(filter(None, logs), {}))
 
 
-def _judged(entry: Entry, claim: Claim, records: list[Record]) -> tuple[Judgement, list[tuple[Record, float]]]:
-    """The claim judged by its records; a re-training by those that are not the reference itself."""
+def _used(entry: Entry, claim: Claim, records: list[Run]) -> list[Run]:
+    """The records by which a claim is judged; a re-training's are those that are not the reference itself."""
     if claim.of == "test-server":
-        return judge(claim, None), []
-    used = [
-        (record, value)
-        for record, value in _values(entry, claim, records, claim.of)
-        if (record.identity.seed or 0) < FIRST_REFERENCE_SEED
-    ]
-    if not used:
-        return not_run(claim, "no committed record of this recipe"), []
-    results = [result for record, _ in used if (result := record.result(claim.split, claim.selection))]
-    measured = Measured(
-        split=claim.split,
-        metric=claim.metric,
-        n=results[0].n,
-        values=tuple(value for _, value in used),
-        one_prediction=max(result.metrics[claim.metric]["one_prediction"] or 0.0 for result in results),
-        precision=used[0][0].identity.numerics["precision"],
-        selection=results[0].selection,
-    )
-    return judge(claim, measured), used
+        return []
+    own = _own(entry, claim, records, claim.of)
+    return [run for run in own if (run[1].identity.seed or 0) < FIRST_REFERENCE_SEED]
 
 
-def _values(entry: Entry, claim: Claim, records: list[Record], mode: str) -> list[tuple[Record, float]]:
+def _own(entry: Entry, claim: Claim, records: list[Run], mode: str) -> list[Run]:
     """The entry's records in this mode, of the recipe as it now is, with the claim's metric on its split."""
-    found = []
-    own = [record for record in records if (record.entry, record.identity.mode) == (entry.name, mode)]
+    own = [run for run in records if (run[1].entry, run[1].identity.mode) == (entry.name, mode)]
     digest = entry.recipe.digest if own else ""
-    for record in own:
-        result = record.result(claim.split, claim.selection)
-        if record.identity.digest == digest and result is not None and claim.metric in result.metrics:
-            value = result.metrics[claim.metric]["value"]
-            found.append((record, math.nan if value is None else value))
-    return found
+    return [
+        (path, record)
+        for path, record in own
+        if record.identity.digest == digest
+        and (result := record.result(claim.split, claim.selection))
+        and claim.metric in result.metrics
+    ]
 
 
 def _environment(record: Record) -> str:

@@ -92,7 +92,10 @@ def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
     assert list(final.parent.iterdir()) == []
     with new_folder(final, "key") as folder:
         (folder / FILE).write_text("whole")
-    with pytest.raises(OSError, match="not empty"), new_folder(final, "key") as folder:
+    with pytest.raises(SourceError, match="is there already"), new_folder(final, "key") as folder:
         (folder / FILE).write_text("later")
     assert [path.read_text() for path in final.iterdir()] == ["whole"]
+    with new_folder(final, "key", replaces=True) as folder:
+        (folder / FILE).write_text("fresh")
+    assert [path.read_text() for path in final.iterdir()] == ["fresh"]
     assert list(final.parent.iterdir()) == [final]

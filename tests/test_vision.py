@@ -28,7 +28,8 @@ from harness.environment import accelerator_on
 from harness.record import read_record
 from harness.study import Setup, Study
 from harness.train import train
-from harness.verdict import Measured, judge
+from harness.judgement import Measured
+from harness.verdict import judge
 from zoo import catalogue
 from zoo.build import Builder
 from zoo.catalogue import Entry

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from zoo import places
-from zoo.errors import Mark, RecipeError, UsageError, did_you_mean
+from zoo.errors import Mark, RecipeError, UsageError, ZooError, did_you_mean
 from zoo.recipe import Recipe, load_recipe
 
 LOCAL = "local"
@@ -32,6 +32,14 @@ class Entry:
             mark = Mark(path=str(self.path), line=1, column=1)
             raise RecipeError.at(mark, f"the name {recipe.name!r} is not the file's, {self.name!r}")
         return recipe
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its recipe can be read."""
+        try:
+            return self.recipe is not None
+        except ZooError:
+            return False
 
 
 def entries() -> list[Entry]:

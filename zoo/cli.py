@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -24,7 +25,7 @@ from zoo.errors import NoDataError, UsageError, ZooError, told
 from zoo.recipe import Precision
 
 if TYPE_CHECKING:
-    from harness.reproduce import Outcome
+    from harness.judging import Outcome
     from harness.study import Setup
 
 GRAVEST_FIRST = (5, 2, 1, 4, 3, 0)
@@ -100,6 +101,7 @@ MicroBatch = Annotated[
         "--micro-batch", min=1, help="The most examples at once; a batch's gradients are summed.", show_default=False
     ),
 ]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Make runs again that are there already.")]
 SaveEvery = Annotated[
     float, typer.Option("--save-every", min=0, help="Seconds between saved states of a training; 0: every step.")
 ]
@@ -213,13 +215,12 @@ def reproduce(
     precision: In = "fp32",
     micro_batch: MicroBatch = None,
     save_every: SaveEvery = 300.0,
+    fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
     """Evaluate an entry's published weights, or train it again, and judge its claims one by one."""
-    given = Given(trust, lock, mirror, data)
-    chosen = _chosen(entry, None, False, given)
-    setup = _setup(chosen, device, records, given, precision, micro_batch, save_every)
-    outcomes = _outcomes(chosen, train, seeds, first_seed, setup)
+    asked = Asked(train, seeds, first_seed, device, precision, micro_batch, save_every, fresh, records)
+    outcomes = _outcomes(_chosen(entry, None, False, given := Given(trust, lock, mirror, data)), asked, given)
     if as_json:
         printing.print_json(printing.verification(outcomes))
     for outcome in outcomes if not as_json else []:
@@ -250,22 +251,58 @@ def verify(
     precision: In = "fp32",
     micro_batch: MicroBatch = None,
     save_every: SaveEvery = 300.0,
+    fresh: Fresh = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only 32 examples an entry, against the fingerprint beside its recipe.")
+    ] = False,
+    update: Annotated[bool, typer.Option("--update", help="With --quick: write the fingerprints anew.")] = False,
+    changed_since: Annotated[
+        str | None,
+        typer.Option("--changed-since", metavar="REV", help="Only entries that a change touches.", show_default=False),
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Also write JUnit's XML.", show_default=False)
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            "--fail-on",
+            metavar="VERDICTS",
+            help="The verdicts, with commas between, that do not end with 0; errors never do.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Judge the claims of many entries: one line each and a summary."""
+    failing = printing.failing(fail_on)
+    if update and not quick:
+        raise UsageError("--update goes with --quick: it writes the fingerprints")
+    if quick and (train or junit or seeds or fresh):
+        raise UsageError(
+            "--quick looks at published weights only; it goes with none of --train, --seeds, --fresh, --junit"
+        )
     given = Given(trust, lock, mirror, data)
-    chosen = _chosen(patterns, suite, everything, given)
-    setup = _setup(chosen, device, records, given, precision, micro_batch, save_every)
-    outcomes = _outcomes(chosen, train, seeds, first_seed, setup)
+    chosen = _changed(
+        _chosen(patterns, suite, everything or (changed_since is not None and not (patterns or suite)), given),
+        changed_since,
+    )
+    asked = Asked(train, seeds, first_seed, device, precision, micro_batch, save_every, fresh, records)
+    if quick:
+        _quick(chosen, asked, given, update, as_json)
+        return
+    started = time.perf_counter()
+    outcomes = _outcomes(chosen, asked, given)
     found = printing.verification(outcomes)
     if as_json:
         printing.print_json(found)
     else:
-        rows = [row for outcome in outcomes for row in printing.verify_rows(outcome, "retrain" if train else "weights")]
+        rows = [row for outcome in outcomes for row in printing.verify_rows(outcome)]
         headers = ["entry", "split", "metric", "claimed", "measured", "runs", "verdict"]
         print(tabulate(rows, headers=headers, disable_numparse=True))
         print("\n" + ", ".join(f"{count} {verdict}" for verdict, count in found["summary"].items() if count))
-    _end(_code(outcome, patterns) for outcome in outcomes)
+    _report(found, chosen, junit, time.perf_counter() - started)
+    _end(_code(outcome, patterns, failing) for outcome in outcomes)
 
 
 @app.command()
@@ -560,7 +597,7 @@ def leaderboard(
     from leaderboard import methods, page, table
 
     root = places.checkout()
-    evidence = Path(table.__file__).parent / "records"
+    evidence = places.evidence()
     for run in add or []:
         for kept in page.promote(run, places.runs(records), evidence):
             print(f"added {kept}", file=sys.stderr)
@@ -745,25 +782,99 @@ def _quiet_libraries() -> None:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
-def _outcomes(
-    entries: list[catalogue.Entry], train: bool, seeds: int | None, first: int, setup: Setup
-) -> list[Outcome]:
-    from harness.reproduce import verify as verify_entry
+@dataclass(frozen=True)
+class Asked:
+    """What a user says of the runs to make."""
 
-    mode: Literal["weights", "retrain"] = "retrain" if train else "weights"
-    outcomes = []
+    train: bool
+    seeds: int | None
+    first_seed: int
+    device: str | None
+    precision: Precision
+    micro_batch: int | None
+    save_every: float
+    fresh: bool
+    records: Path | None
+
+    @property
+    def mode(self) -> Literal["weights", "retrain"]:
+        """Which claims are meant."""
+        return "retrain" if self.train else "weights"
+
+    @property
+    def chosen_seeds(self) -> list[int] | None:
+        """The seeds to train with; the claims' own numbers where the user says nothing."""
+        number = self.seeds if self.seeds is not None or not self.first_seed else 3
+        return list(range(self.first_seed, self.first_seed + number)) if number is not None else None
+
+
+def _outcomes(entries: list[catalogue.Entry], asked: Asked, given: Given) -> list[Outcome]:
+    """What is known is recalled; torch is only loaded where something must be run."""
+    from harness.judging import outcomes, seeds_of
+    from harness.recall import Conditions, recall
+
+    data = {name: str(folder) for name, folder in given.folders().items()}
+    conditions = Conditions(
+        precision=asked.precision, micro_batch=asked.micro_batch, device=asked.device, data=data,
+        lock=str(given.lock.absolute()) if given.lock else None,
+    )  # fmt: skip
+    runs, setup, found = places.runs(asked.records), None, []
     for entry in entries:
-        number = seeds if seeds is not None or not first else 3
-        chosen = list(range(first, first + number)) if number is not None else None
-        outcomes.append(verify_entry(entry, mode, setup, seeds=chosen))
-        if error := outcomes[-1].error:
-            print(error, file=sys.stderr)
-    return outcomes
+        seeds = (asked.chosen_seeds or seeds_of(entry)) if asked.train else [None]
+        known = None if asked.fresh or given.trust else recall(entry, asked.mode, seeds, conditions, runs)
+        if known is None:
+            from harness.reproduce import run
+
+            setup = setup or _setup(
+                entries, asked.device, asked.records, given, asked.precision, asked.micro_batch, asked.save_every
+            )
+            known = run(
+                entry, asked.mode, replace(setup, fresh=asked.fresh, conditions=conditions), seeds=asked.chosen_seeds
+            )
+            if known.error:
+                print(known.error, file=sys.stderr)
+        found.append(known)
+    return outcomes(found, places.evidence())
 
 
-def _code(outcome: Outcome, patterns: list[str] | None) -> int:
+def _quick(entries: list[catalogue.Entry], asked: Asked, given: Given, update: bool, as_json: bool) -> None:
+    raise NotImplementedError
+
+
+def _changed(entries: list[catalogue.Entry], revision: str | None) -> list[catalogue.Entry]:
+    """Those that a change since a revision touches, all of them where none is given; says why."""
+    if revision is None:
+        return entries
+    from zoo.changes import changed_since
+
+    touched = changed_since(revision, entries)
+    for name, why in touched.items():
+        print(f"{name}: changed: {why}", file=sys.stderr)
+    if not touched:
+        print(f"nothing of {len(entries)} entries has changed since {revision}", file=sys.stderr)
+    return [entry for entry in entries if entry.name in touched]
+
+
+def _report(found: dict[str, Any], entries: list[catalogue.Entry], junit: Path | None, seconds: float) -> None:
+    """What continuous integration reads: a file of JUnit's, and in GitHub's workflows a summary and annotations."""
+    actions = os.environ.get("GITHUB_ACTIONS") == "true"
+    if junit is None and not actions:
+        return
+    from zoo import reports
+
+    if junit is not None:
+        reports.write_junit(junit, found, seconds)
+    if actions:
+        root = places.checkout()
+        recipes = {e.name: str(e.path.relative_to(root)) for e in entries if root and e.path.is_relative_to(root)}
+        for line in reports.annotations(found, recipes):
+            print(line, file=sys.stderr)  # stdout may be JSON; the runner reads both
+        reports.write_summary(found)
+
+
+def _code(outcome: Outcome, patterns: list[str] | None, failing: frozenset[str] | None = None) -> int:
     if outcome.error is None:
-        return printing.CODES[outcome.verdict]
+        return printing.CODES[outcome.verdict] if failing is None or outcome.verdict in failing else 0
     return _error_code(outcome.error, _is_asked(outcome.entry, patterns))
 
 

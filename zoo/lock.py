@@ -142,7 +142,7 @@ def read_lock(path: Path | None = None) -> Lock:
 
     A file that is not there yet pins nothing.
     """
-    committed, trusted = places.configs() / "zoo.lock", places.home() / "trusted.json"
+    committed, trusted = places.lock(), places.trusted()
     pins = _pins(_read(committed)["sources"], committed)
     if path is None:
         return Lock(committed, pins, trusted)

@@ -20,6 +20,11 @@ def configs() -> Path:
     return root / "configs" if root else PACKAGE / "configs"
 
 
+def lock() -> Path:
+    """The committed lock."""
+    return configs() / "zoo.lock"
+
+
 def runs(chosen: Path | None = None) -> Path:
     """A user's own runs: `chosen`, else ZOO_HOME, else `runs/` in a checkout, else the user's data folder."""
     if chosen is not None:
@@ -28,10 +33,20 @@ def runs(chosen: Path | None = None) -> Path:
     return root / "runs" if root and not os.environ.get("ZOO_HOME") else home() / "runs"
 
 
+def evidence() -> Path:
+    """The committed records."""
+    return PACKAGE.parent / "leaderboard" / "records"
+
+
 def home() -> Path:
     """A user's own files beside the runs: ZOO_HOME, else the user's data folder."""
     chosen = os.environ.get("ZOO_HOME")
     return Path(chosen).expanduser() if chosen else Path(user_data_path("zoo"))
+
+
+def trusted() -> Path:
+    """What this machine keeps to since it first saw it."""
+    return home() / "trusted.json"
 
 
 def data() -> dict[str, Path]:

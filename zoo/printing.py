@@ -10,11 +10,23 @@ from typing import Any
 
 from tabulate import tabulate
 
+from zoo.errors import UsageError, did_you_mean
 from zoo.recipe import Claim
 
 SCHEMA = 1
 CODES = {"reproduced": 0, "not-reproduced": 1, "inconclusive": 3, "not-compared": 3, "not-run": 3}
 """Verdict -> exit code."""
+
+
+def failing(text: str | None) -> frozenset[str] | None:
+    """The verdicts of `--fail-on`; None where nothing is given. Raises UsageError for a word that is none."""
+    if text is None:
+        return None
+    words = [word for word in text.split(",") if word and word != "none"]
+    for word in words:
+        if word not in CODES:
+            raise UsageError(f"--fail-on: {word!r} is no verdict{did_you_mean(word, list(CODES))}")
+    return frozenset(words)
 
 
 def verification(outcomes: Iterable[Any]) -> dict[str, Any]:
@@ -25,7 +37,7 @@ def verification(outcomes: Iterable[Any]) -> dict[str, Any]:
             "suite": o.entry.suite,
             "verdict": o.verdict,
             "error": str(o.error) if o.error else None,
-            "claims": [judgement_data(judgement) for judgement in o.judgements],
+            "claims": [judgement_data(judgement, o.mode) for judgement in o.judgements],
             "findings": list(o.findings),
             "records": [str(path) for path in o.records],
         }
@@ -46,28 +58,41 @@ def claim_data(claim: Claim) -> dict[str, Any]:
         "precision",
         "selection",
         "sigma",
+        "prior",
         "reference_runs",
+        "failures",
+        "gates",
         "seeds",
         "source",
     )
     return {name: getattr(claim, name) for name in names}
 
 
-def judgement_data(judgement: Any) -> dict[str, Any]:
+def judgement_data(judgement: Any, mode: str) -> dict[str, Any]:
     claim = judgement.claim
     return {
+        "asked": claim.of == mode,
         "of": claim.of,
         "split": claim.split,
         "metric": claim.metric,
         "claimed": claim.value,
         "measured": judgement.measured,
+        "values": list(judgement.values),
+        "set_aside": list(judgement.set_aside),
+        "sigma": judgement.sigma,
+        "sigma_from": judgement.sigma_from or None,
+        "band": judgement.band,
+        "equivalent": judgement.equivalent,
+        "p": judgement.p,
+        "power": judgement.power,
+        "further_seeds": judgement.further_seeds,
         "verdict": judgement.verdict,
         "why": judgement.why,
         "source": claim.source,
     }
 
 
-def verify_rows(outcome: Any, mode: str) -> list[list[str]]:
+def verify_rows(outcome: Any) -> list[list[str]]:
     rows = [
         [
             outcome.entry.name,
@@ -79,7 +104,7 @@ def verify_rows(outcome: Any, mode: str) -> list[list[str]]:
             j.verdict,
         ]
         for j in outcome.judgements
-        if j.claim.of == mode
+        if j.claim.of == outcome.mode
     ]
     return rows or [[outcome.entry.name, "", "", "", "", "", outcome.verdict]]
 

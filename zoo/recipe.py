@@ -191,15 +191,22 @@ class Claim:
     decimals: int | None = None
     """To how many decimals of the fraction the value is given; needed for `of: weights`."""
     precision: Precision = "fp32"
-    """The numbers that the value was computed in."""
+    """The numbers that the value was computed in; of a re-training, those that the reference was trained in."""
     selection: Selection = "last"
     """Which checkpoint it is of: the last epoch's, or the best on this split."""
     n: int | None = None
     """Of how many examples the value is: of a split that has another number nothing is said."""
     sigma: float | None = None
-    """Seed-to-seed standard deviation of one run; for `of: retrain`."""
+    """Seed-to-seed standard deviation of one run, for `of: retrain`: that of the reference runs where these are five or
+    more, else what is taken for it (a prior)."""
+    prior: float | None = None
+    """What sigma was taken to be before there were reference runs; steadies the sigma of few."""
     reference_runs: int = 1
     """How many runs the value is the mean of."""
+    failures: int = 0
+    """How many more reference runs were degenerate, at or below the majority's baseline, and are not in the mean."""
+    gates: bool = True
+    """Whether the entry's verdict counts it; one whose value is the majority's baseline is only reported."""
     seeds: int = 3
     """How many runs to train by default."""
 
@@ -213,8 +220,11 @@ class Claim:
             raise ValueError("a claim has a value or a log that holds it, not both")
         if self.decimals is not None and not 0 <= self.decimals <= 16:
             raise ValueError(f"decimals must be 0 to 16, not {self.decimals}")
-        if self.sigma is not None and not 0 < self.sigma <= 1:
-            raise ValueError(f"sigma must be above 0 and at most 1, not {self.sigma:g}")
+        for name, spread in (("sigma", self.sigma), ("prior", self.prior)):
+            if spread is not None and not 0 < spread <= 1:
+                raise ValueError(f"{name} must be above 0 and at most 1, not {spread:g}")
+        if self.failures < 0:
+            raise ValueError(f"failures must not be below 0: {self.failures}")
         if self.reference_runs < 1 or self.seeds < 1 or (self.n is not None and self.n < 1):
             raise ValueError("reference_runs, seeds and n must be at least 1")
 

@@ -75,6 +75,11 @@ class Fetched:
         return replace(self, source=source, files=files)
 
     @property
+    def paths(self) -> list[Path]:
+        """The files that were read; of a folder of the user's own, the folder."""
+        return [self.path / name for name in self.names] if self.path.is_dir() and self.files else [self.path]
+
+    @property
     def names(self) -> list[str]:
         """The names of the files within a repository."""
         return [name.removeprefix(f"{_unpinned(self.source)}/") for name in self.files]

@@ -1,0 +1,191 @@
+"""Re-trainings: the mean of k runs against the mean of r reference runs. Pure, as `harness.verdict`, which calls it."""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import fmean, stdev
+
+from harness import rules
+from harness.judgement import ROUNDING, SHARES, Judgement, Measured, SigmaFrom, Verdict
+from zoo.recipe import Claim
+
+MARGIN_OF_RUNS, MARGIN_OF_ONE = 2.0, 4.0
+"""What counts as equivalent, in sigma: against the mean of several reference runs, and against a single score."""
+KNOWN_FROM = 5
+"""From so many recorded reference runs on sigma is theirs."""
+NOTABLE = 0.001
+"""A spread of the seeds that is less likely than this is told."""
+_LABELS = {
+    "measured": "of the reference runs",
+    "prior": "declared",
+    "binomial": "at least, by the size of the test set",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sigma:
+    """The spread of one run: `value`, of the reference alone, sets margins; `pooled`, with the seeds', errors."""
+
+    value: float
+    of: SigmaFrom
+    pooled: float
+    dof: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Test:
+    """The mean of k runs, `difference` off the mean of r, at a step of Holm's procedure."""
+
+    sigma: _Sigma
+    k: int
+    r: int
+    difference: float
+    steps: int
+
+    @property
+    def margin(self) -> float:
+        """What counts as equivalent."""
+        return (MARGIN_OF_RUNS if self.r > 1 else MARGIN_OF_ONE) * self.sigma.value
+
+    @property
+    def error(self) -> float:
+        return float(rules.standard_error(self.sigma.pooled, self.k, self.r))
+
+    @property
+    def half_band(self) -> float:
+        return float(rules.half_band(self.error, self.sigma.dof, self.steps))
+
+    @property
+    def half_equivalent(self) -> float:
+        return float(rules.half_equivalent(self.margin, self.error, self.sigma.dof))
+
+    @property
+    def verdict(self) -> Verdict:
+        if abs(self.difference) <= self.half_equivalent + ROUNDING:
+            return "reproduced"
+        return "not-reproduced" if abs(self.difference) > self.half_band + ROUNDING else "inconclusive"
+
+    def with_runs(self, k: int) -> "_Test":
+        """The same mean of more runs."""
+        return replace(self, k=k, sigma=replace(self.sigma, dof=self.sigma.dof + k - self.k))
+
+    @cached_property
+    def further_seeds(self) -> int | None:
+        """How many runs more make the mean equivalent, or take it out of the band, if it stays where it is."""
+        return rules.seeds_needed(self.k, lambda k: self.with_runs(k).verdict != "inconclusive")
+
+    @property
+    def power(self) -> float:
+        return float(rules.power(self.margin, self.error, self.sigma.dof))
+
+
+def judge_retraining(claim: Claim, measured: Measured, steps: int) -> Judgement:
+    """The three rules of `harness.verdict` in their order; `steps` is the step of Holm's procedure.
+
+    With m the mean of the k runs that count, v the claim, `e = sigma sqrt(1/k + 1/r)` and t Student's quantiles (normal
+    where sigma is known): equivalent if `|m - v| + t(0.95) e <= margin`, outside if `|m - v| > t(1 - 0.025 / steps) e`.
+    """
+    values, degenerate = _degenerate(measured)
+    findings, failing = _failures(claim, measured, degenerate)
+    if not values:
+        why = f"all {len(degenerate)} runs are degenerate: at or below the majority's baseline {measured.baseline:.4f}"
+        return Judgement(claim=claim, verdict="inconclusive", why=why, set_aside=degenerate, findings=findings)
+    sigma = _sigma(claim, measured.n, values)
+    assert claim.value is not None and sigma is not None
+    test = _Test(
+        sigma=sigma, k=len(values), r=claim.reference_runs, difference=fmean(values) - claim.value, steps=steps
+    )
+    verdict, half, equivalent = test.verdict, test.half_band, test.half_equivalent
+    why = _why(test)
+    if failing and verdict == "reproduced":
+        verdict, why = "inconclusive", f"{why}; but more runs fail than the reference's rate allows"
+    return Judgement(
+        claim=claim, verdict=verdict, why=why, measured=fmean(values), values=values, set_aside=degenerate,
+        sigma=sigma.value, sigma_from=sigma.of, band=(claim.value - half, claim.value + half),
+        equivalent=(claim.value - equivalent, claim.value + equivalent) if equivalent > 0 else None,
+        p=float(rules.p_value(test.difference, test.error, sigma.dof)), power=test.power,
+        further_seeds=test.further_seeds if test.verdict == "inconclusive" else None,
+        findings=(*findings, *_spread(claim, sigma, values)),
+    )  # fmt: skip
+
+
+def reference_sigma(claim: Claim, n: int) -> tuple[float, SigmaFrom] | None:
+    """Sigma and where it is from: five or more reference runs, else a declared prior, else the finite test set."""
+    if claim.sigma is not None and claim.reference_runs >= KNOWN_FROM:
+        return claim.sigma, "measured"
+    declared = claim.prior or claim.sigma
+    if declared is not None:
+        return declared, "prior"
+    if claim.metric in SHARES and claim.value is not None and claim.value < 1:
+        return rules.binomial_sigma(claim.value, n), "binomial"
+    return None
+
+
+def _sigma(claim: Claim, n: int, values: tuple[float, ...]) -> _Sigma | None:
+    """The spread of one run. A measured one is an estimate, with its degrees of freedom: it is steadied by the prior,
+    where there is one, and for the error of the mean by the spread of the seeds. Any other is taken as known.
+    """
+    if (reference := reference_sigma(claim, n)) is None:
+        return None
+    value, of = reference
+    if of != "measured":
+        return _Sigma(value=value, of=of, pooled=value, dof=rules.KNOWN)
+    parts = [(value, claim.reference_runs - 1), *([(claim.prior, rules.PRIOR_DOF)] if claim.prior else [])]
+    own = [(stdev(values), len(values) - 1)] if len(values) > 1 else []
+    steadied, _ = rules.pooled(parts)
+    pooled, dof = rules.pooled([*parts, *own])
+    return _Sigma(value=float(steadied), of=of, pooled=float(pooled), dof=float(dof))
+
+
+def _why(test: _Test) -> str:
+    sigma, difference, r = test.sigma, test.difference, test.r
+    runs = f"{test.k} run{'s' * (test.k > 1)}"
+    seen = (
+        f"difference {difference:+.4f} = {difference / sigma.value:+.2f} sigma, {runs} against {r},"
+        f" sigma {sigma.value:.4f} ({_LABELS[sigma.of]})"
+    )
+    margin, band = f"{test.margin / sigma.value:g} sigma", f"the band of {test.half_band / sigma.value:.2f} sigma"
+    if test.verdict == "reproduced":
+        return f"{seen}; equivalent within {margin}: up to {test.half_equivalent / sigma.value:.2f} would be"
+    if test.verdict == "not-reproduced":
+        return f"{'higher' if difference > 0 else 'lower'}: {seen}; outside {band}"
+    advice = f"no number of seeds settles it against {r} run{'s' * (r > 1)}"
+    if further := test.further_seeds:
+        more = "1 further seed settles" if further == 1 else f"{further} further seeds settle"
+        advice = f"{more} it if the mean stays"
+    return f"{seen}; inside {band}, not shown to be within {margin}: power {test.power:.2f}, {advice}"
+
+
+def _degenerate(measured: Measured) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The runs that count, and those at or below the majority's baseline.
+
+    Mosbach, Andriushchenko and Klakow, On the stability of fine-tuning BERT, ICLR 2021: failed runs.
+    """
+    baseline = -math.inf if measured.baseline is None else measured.baseline
+    good = tuple(value for value in measured.values if value > baseline + ROUNDING)
+    return good, tuple(value for value in measured.values if value <= baseline + ROUNDING)
+
+
+def _failures(claim: Claim, measured: Measured, degenerate: tuple[float, ...]) -> tuple[tuple[str, ...], bool]:
+    """What is said of degenerate runs, and whether they are more than the reference's rate allows (Fisher's test)."""
+    if not degenerate:
+        return (), False
+    failed, k, all_references = len(degenerate), len(measured.values), claim.reference_runs + claim.failures
+    chance = rules.excess_failures(failed, k, claim.failures, all_references)
+    said = (
+        f"{claim.metric} on {claim.split}: {failed} of {k} runs degenerate, at or below the majority's baseline"
+        f" {measured.baseline:.4f}, and set aside; {claim.failures} of {all_references} of the reference"
+        f" (Fisher's p = {chance:.3g})"
+    )
+    return (said,), chance <= rules.ALPHA
+
+
+def _spread(claim: Claim, sigma: _Sigma, values: tuple[float, ...]) -> tuple[str, ...]:
+    """What is said of seeds that vary much more than sigma."""
+    if len(values) < 2:
+        return ()
+    dof = claim.reference_runs - 1 if sigma.of == "measured" else rules.KNOWN
+    if rules.larger_spread(stdev(values), len(values), sigma.value, dof) >= NOTABLE:
+        return ()
+    said = f"{claim.metric} on {claim.split}: the seeds vary by {stdev(values):.4f}, much more than sigma"
+    return (f"{said}, {sigma.value:.4f} ({_LABELS[sigma.of]})",)

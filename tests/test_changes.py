@@ -1,0 +1,141 @@
+"""Which entries a change touches, asked of a real git repository."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Zoo
+from zoo import catalogue, places
+from zoo.changes import changed_since
+from zoo.errors import UsageError
+
+SUITES = ("starter", "methods", "glue")
+
+
+def git(root: Path, *arguments: str) -> None:
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "-C", root, *who, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("checkout")
+    for suite in SUITES:
+        shutil.copytree(ROOT / "configs" / suite, root / "configs" / suite)
+    shutil.copy(ROOT / "configs" / "zoo.lock", root / "configs")
+    for room in ("zoo", "harness"):
+        shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "pyproject.toml").write_text("")
+    (root / "README.md").write_text("")
+    git(root, "init", "--quiet")
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "--message", "all")
+    return root
+
+
+@pytest.fixture
+def checkout(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The repository as it was committed, which this process takes for its own."""
+    git(repository, "reset", "--hard", "--quiet")
+    git(repository, "clean", "-fdq")
+    monkeypatch.setattr(places, "checkout", lambda: repository)
+    monkeypatch.setattr(places, "configs", lambda: repository / "configs")
+    return repository
+
+
+def touched(revision: str = "HEAD") -> set[str]:
+    return set(changed_since(revision, catalogue.entries()))
+
+
+def edit(path: Path, before: str, after: str) -> None:
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+
+
+def everything() -> set[str]:
+    return {entry.name for entry in catalogue.entries()}
+
+
+def test_nothing_is_touched_where_nothing_changed_nor_by_pages_and_tests(checkout: Path) -> None:
+    assert touched() == set()
+    (checkout / "README.md").write_text("more")
+    (checkout / "tests").mkdir()
+    (checkout / "tests" / "test_new.py").write_text("")
+    assert touched() == set()
+
+
+def test_a_recipe_touches_its_entry_and_those_that_learn_from_it(checkout: Path) -> None:
+    edit(checkout / "configs/glue/bert-large-uncased-rte.yaml", "epochs:", "epochs:  ")
+    assert changed_since("HEAD", catalogue.entries()) == {
+        "bert-large-uncased-rte": "configs/glue/bert-large-uncased-rte.yaml",
+        "bert-base-uncased-rte_from_bert-large-uncased-rte": (
+            "its teacher bert-large-uncased-rte: configs/glue/bert-large-uncased-rte.yaml"
+        ),
+    }
+
+
+def test_shipped_weights_and_their_pin_touch_who_reads_them(checkout: Path) -> None:
+    (checkout / "zoo/starter/digits-resnet8.safetensors").write_bytes(b"other")
+    readers = {e.name for e in catalogue.entries() if "embedded:digits-resnet8.safetensors" in e.path.read_text()}
+    assert touched() == readers
+    assert "digits-resnet8" in readers
+    git(checkout, "reset", "--hard", "--quiet")
+    lock = json.loads((checkout / "configs/zoo.lock").read_text())
+    lock["sources"]["embedded:"]["files"]["digits-resnet8.safetensors"]["size"] += 1
+    (checkout / "configs/zoo.lock").write_text(json.dumps(lock))
+    pin = "the lock's pin of embedded:digits-resnet8.safetensors"
+    assert changed_since("HEAD", catalogue.entries()) == dict.fromkeys(readers, pin)
+
+
+def test_a_model_a_task_or_a_loss_touches_who_names_it_and_other_code_all(checkout: Path) -> None:
+    with (checkout / "zoo/models/bert.py").open("a") as file:
+        file.write("\n")
+    text = {e.name for e in catalogue.entries() if "bert_classifier" in e.path.read_text()}
+    assert touched() == text
+    git(checkout, "reset", "--hard", "--quiet")
+    with (checkout / "harness/losses/rkd.py").open("a") as file:
+        file.write("\n")
+    assert touched() == {"rkd"}
+    git(checkout, "reset", "--hard", "--quiet")
+    for shared in ("harness/metrics.py", "zoo/tasks/base.py", "harness/losses/functional.py", "pyproject.toml"):
+        with (checkout / shared).open("a") as file:
+            file.write("\n")
+        assert touched() == everything()
+        git(checkout, "reset", "--hard", "--quiet")
+
+
+def test_new_records_and_commits_count_too(checkout: Path) -> None:
+    folder = checkout / "leaderboard/records/kd/retrain-seed0-1"
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text("{}")
+    assert touched() == {"kd"}
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "--message", "more")
+    assert (touched(), touched("HEAD~1")) == (set(), {"kd"})
+    git(checkout, "reset", "--hard", "--quiet", "HEAD~1")
+
+
+@pytest.mark.parametrize("revision", ["nowhere", "--output=x"])
+def test_a_revision_that_git_does_not_know_is_a_usage_error(revision: str, checkout: Path) -> None:
+    with pytest.raises(UsageError, match="git rev-parse: no such revision"):
+        touched(revision)
+    assert not (checkout / "x").exists()
+
+
+def test_outside_a_checkout_there_is_nothing_to_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "checkout", lambda: None)
+    with pytest.raises(UsageError, match="needs a checkout"):
+        touched()
+
+
+def test_verify_looks_only_at_what_has_changed(checkout: Path, zoo: Zoo) -> None:
+    done = zoo("verify", "--changed-since", "HEAD")
+    assert (done.code, done.err) == (0, f"nothing of {len(everything())} entries has changed since HEAD\n")
+    edit(checkout / "configs/starter/digits-resnet8.yaml", "value: 0.9788419", "value: 0.9788418")
+    done = zoo("verify", "--suite", "starter", "--changed-since", "HEAD", "--json")
+    assert done.lines[0] == "digits-resnet8: changed: configs/starter/digits-resnet8.yaml"
+    assert [entry["entry"] for entry in json.loads(done.out)["entries"]] == ["digits-resnet8"]

@@ -1,0 +1,135 @@
+"""From records to judgements: the baseline of the majority, committed predictions, families of claims."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.compare import flips
+from harness.judging import Ran, family, majority, measured, outcomes, predictions
+from harness.record import read_record
+from tests.conftest import ROOT, Write
+from zoo import catalogue
+from zoo.errors import SourceError
+from zoo.recipe import Claim
+
+EVIDENCE = ROOT / "leaderboard" / "records"
+
+
+def run_of(entry: str, mode: str) -> Path:
+    return next((EVIDENCE / entry).glob(f"{mode}-*/record.json"))
+
+
+@pytest.mark.parametrize(
+    ("metric", "labels", "expected"),
+    [
+        ("accuracy", [0, 0, 0, 1, 2], 0.6),
+        ("f1", [1, 1, 1, 0], 6 / 7),  # all positive: precision 3/4, recall 1
+        ("f1", [0, 1, 2], None),
+        ("top5_accuracy", [0, 1, 2, 3, 4, 5, 5], 6 / 7),
+        ("matthews_correlation", [0, 1, 1], 0.0),
+        ("pearson", [0, 1, 1], 0.0),
+        ("mean_iou", [0, 1], None),
+    ],
+)
+def test_the_baseline_of_the_majority(metric: str, labels: list[int], expected: float | None) -> None:
+    assert majority(metric, np.array(labels)) == (None if expected is None else pytest.approx(expected))
+
+
+def test_rte_and_mrpc_have_the_baselines_that_everybody_quotes() -> None:
+    """146 of 277 and 279 of 408."""
+    assert majority("accuracy", np.repeat([0, 1], [146, 131])) == pytest.approx(0.5271, abs=1e-4)
+    assert majority("f1", np.repeat([1, 0], [279, 129])) == pytest.approx(0.8122, abs=1e-4)
+
+
+def test_weights_are_compared_with_the_committed_predictions_of_the_same_weights(tmp_path: Path) -> None:
+    path = run_of("digits-resnet8", "weights")
+    record = read_record(path)
+    claim = next(c for c in catalogue.one("digits-resnet8").recipe.claims if c.of == "weights")
+    found = measured(claim, [(path, record)], EVIDENCE)
+    assert found is not None
+    assert found.flips is not None
+    assert (found.flips.n, found.flips.flipped) == (898, 0)
+    alone = measured(claim, [(path, record)], tmp_path)
+    assert alone is not None
+    assert alone.flips is None
+
+
+def test_other_predictions_of_the_same_weights_are_not_reproduced(tmp_path: Path) -> None:
+    """One right and one wrong prediction swapped: the score is as claimed, the predictions are not."""
+    folder = tmp_path / "weights-1"
+    shutil.copytree(run_of("digits-resnet8", "weights").parent, folder)
+    path, record = folder / "record.json", read_record(folder / "record.json")
+    arrays = predictions(path, record.results[0])
+    right = arrays["predictions"] == arrays["labels"]
+    gained, lost = np.flatnonzero(~right)[0], np.flatnonzero(right)[0]
+    arrays["predictions"] = arrays["predictions"].copy()
+    arrays["predictions"][gained], arrays["predictions"][lost] = (
+        arrays["labels"][gained],
+        (arrays["labels"][lost] + 1) % 10,
+    )
+    np.savez(folder / "predictions-test.npz", **arrays)
+    entry = catalogue.one("digits-resnet8")
+    (outcome,) = outcomes([Ran(entry=entry, mode="weights", runs=((path, record),))], EVIDENCE)
+    judgement = outcome.judgements[0]
+    assert (outcome.verdict, judgement.measured) == ("not-reproduced", pytest.approx(0.9788419))
+    assert "2 of 898 predictions differ from those recorded" in judgement.why
+    assert "1 became right, 1 wrong, McNemar p = 1" in judgement.why
+
+
+def test_a_family_is_the_retrainings_of_a_suite_that_count(recipe_file: Write) -> None:
+    assert family(catalogue.one("digits-resnet8")) == 6
+    assert family(catalogue.one("kd")) == 39
+    wnli = [e for e in catalogue.entries() if e.suite == "glue" and e.name.endswith("wnli")]
+    claims = [c for e in catalogue.entries() if e.suite == "glue" for c in e.recipe.claims if c.of == "retrain"]
+    assert family(catalogue.one("bert-base-uncased-rte")) == len(claims) - len(wnli)
+    assert family(catalogue.local(recipe_file())) == 0
+
+
+def test_a_training_is_judged_alike_alone_and_in_company() -> None:
+    names = ("digits-resnet8", "digits-resnet14")
+    runs = {
+        name: tuple(
+            (path, read_record(path)) for path in sorted((EVIDENCE / name).glob("retrain-seed[0-9]-*/record.json"))
+        )
+        for name in names
+    }
+    ran = [Ran(entry=catalogue.one(name), mode="retrain", runs=runs[name]) for name in names]
+    together = outcomes(ran, EVIDENCE)
+    assert [outcomes([one], EVIDENCE)[0].judgements for one in ran] == [one.judgements for one in together]
+    assert [one.entry.name for one in together] == list(names)
+
+
+def test_degenerate_runs_are_found_by_the_labels_of_their_predictions(tmp_path: Path) -> None:
+    source = run_of("digits-resnet8", "retrain-seed1000").parent
+    runs = []
+    for seed, value in ((0, 0.05), (1, 0.97)):
+        folder = tmp_path / f"{seed}"
+        shutil.copytree(source, folder)
+        data = json.loads((folder / "record.json").read_text())
+        data["results"][0]["metrics"]["accuracy"]["value"] = value
+        (folder / "record.json").write_text(json.dumps(data))
+        runs.append((folder / "record.json", read_record(folder / "record.json")))
+    claim = Claim(of="retrain", split="test", metric="accuracy", value=0.97, sigma=0.01, source="x")
+    found = measured(claim, runs)
+    assert found is not None
+    labels = predictions(runs[0][0], runs[0][1].results[0])["labels"]
+    assert found.baseline == pytest.approx(np.bincount(labels).max() / 898)
+    assert found.values == (0.05, 0.97)
+
+
+def test_an_entry_without_runs_says_why_and_an_undefined_score_is_nan() -> None:
+    entry = catalogue.one("digits-resnet8")
+    (outcome,) = outcomes([Ran(entry=entry, mode="weights", error=SourceError("the Hub\nis down"))], EVIDENCE)
+    assert (outcome.verdict, {one.why for one in outcome.judgements}) == ("not-run", {"the Hub"})
+    path = run_of("digits-resnet8", "weights")
+    record = read_record(path)
+    record.results[0].metrics["accuracy"]["value"] = None  # type: ignore[index]
+    claim = next(c for c in entry.recipe.claims if c.of == "weights")
+    found = measured(claim, [(path, record)])
+    assert found is not None
+    assert math.isnan(found.values[0])
+    assert flips(predictions(path, record.results[0]), predictions(path, record.results[0])).flipped == 0

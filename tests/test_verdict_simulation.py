@@ -1,0 +1,84 @@
+"""The benchmark of verdicts judges as the verdicts do, and what docs/verdicts.md claims of them holds."""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import stdev
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.judgement import Measured
+from harness.verdict import judge_all
+from tests.conftest import ROOT
+from zoo.recipe import Claim
+
+pytest.importorskip("matplotlib", reason="the extra `benchmark` is not installed")
+PAGE = ROOT / "docs" / "verdicts.md"
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> Iterator[Any]:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import verdicts  # noqa: PLC0415
+
+    yield verdicts
+    sys.path.remove(str(ROOT / "benchmarks"))
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_simulated_zoos_are_judged_as_real_ones(benchmark: Any, number: int) -> None:
+    reference, random = benchmark.REFERENCES[number], np.random.default_rng(number)
+    zoos = benchmark.simulate(reference, benchmark.seeds_of(None), 4.0, 6, random)
+    found = benchmark.judged(zoos, 41)
+    words = np.array(["reproduced", "inconclusive", "not-reproduced"])
+    for zoo in range(6):
+        pairs = [_as_claim(zoos, zoo, entry) for entry in range(41)]
+        assert [one.verdict for one in judge_all(pairs, 41)] == list(words[found[zoo]])
+
+
+def _as_claim(zoos: Any, zoo: int, entry: int) -> tuple[Claim, Measured]:
+    """A claim of 0.5 whose seeds have the simulated mean and spread; a sigma of the prior is 0.001."""
+    reference, seeds, unit = zoos.reference, int(zoos.seeds[entry]), 0.001
+    shape = np.linspace(-1, 1, seeds)
+    shape = shape / stdev(shape) * zoos.own_sd[zoo, entry]
+    values = tuple(float(v) for v in 0.5 + unit * (zoos.difference[zoo, entry] + shape))
+    measured = reference.runs >= 5
+    claim = Claim(
+        of="retrain", split="test", metric="f1", source="simulated", value=0.5, reference_runs=reference.runs,
+        sigma=unit * float(zoos.reference_sd[zoo, entry]) if measured else unit,
+        prior=unit if reference.prior and measured else None,
+    )  # fmt: skip
+    return claim, Measured(split="test", metric="f1", n=1000, values=values)
+
+
+def test_few_false_alarms_and_most_regressions_are_found(benchmark: Any) -> None:
+    zoos = 2000
+    for number, least in ((0, benchmark.cap(3, 41) - 0.03), (3, 0.8), (6, 0.8), (7, 0.8)):
+        rows = {row["rule"]: row for row in benchmark.rates(benchmark.REFERENCES[number], None, zoos)}
+        ours = rows.pop("zoo")
+        assert ours["false alarm"] <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / zoos)
+        assert ours["found 4"] >= least
+        for other in rows.values():  # no fixed tolerance is better on both
+            assert other["false alarm"] > ours["false alarm"]
+
+
+def test_the_cap_of_a_single_score_is_reached(benchmark: Any) -> None:
+    for seeds in (3, 8):
+        rows = {row["rule"]: row for row in benchmark.rates(benchmark.SINGLE, seeds, 4000)}
+        assert rows["zoo"]["found 4"] == pytest.approx(benchmark.cap(seeds, 41), abs=0.03)
+
+
+def test_the_page_holds_what_the_benchmark_prints(benchmark: Any) -> None:
+    """One setting of the full ten thousand zoos, which repeat to the last digit."""
+    (row,) = (r for r in benchmark.rates(benchmark.REFERENCES[3], None, benchmark.ZOOS) if r["rule"] == "zoo")
+    line = benchmark.table([row]).splitlines()[-1]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    page = [[cell.strip() for cell in one.strip("|").split("|")] for one in _lines(PAGE)]
+    assert cells in page
+
+
+def _lines(path: Path) -> list[str]:
+    return re.findall(r"^\|.*\|$", path.read_text(encoding="utf-8"), re.MULTILINE)

@@ -1,0 +1,127 @@
+"""Which entries a change touches: what `verify --changed-since REV` has to look at. Asks git; imports nothing heavy."""
+
+import ast
+import json
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from zoo import places
+from zoo.catalogue import Entry
+from zoo.errors import UsageError
+from zoo.recipe import Recipe
+
+ALL = ("pyproject.toml", "constraints.txt")
+LEAVES = {"zoo/models": "model", "zoo/tasks": "task", "harness/losses": "loss"}
+"""Folders of which a module serves only the recipes that name something of it."""
+
+
+def changed_since(revision: str, entries: Iterable[Entry]) -> dict[str, str]:
+    """Entry -> what of it has changed since a revision of the checkout, in the working tree or committed.
+
+    An entry is touched by its recipe, canary and committed records, by the pins of its sources, by shipped files that
+    it names, by the modules of models, tasks and losses that it names, by the recipes of its teachers, and by any other
+    code of the project. Raises UsageError outside a checkout and for a revision that git does not know.
+    """
+    root = places.checkout()
+    if root is None:
+        raise UsageError("--changed-since needs a checkout of the project")
+    commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").strip()
+    paths = _git(root, "diff", "--name-only", commit, "--").splitlines()
+    paths += _git(root, "ls-files", "--others", "--exclude-standard").splitlines()
+    pins = _moved_pins(root, commit) if "configs/zoo.lock" in paths else frozenset()
+    found: dict[str, str] = {}
+    chosen = list(entries)
+    for entry in chosen:
+        reason = next((why for path in paths if (why := _touches(path, entry, root))), None)
+        reason = reason or next(
+            (f"the lock's pin of {name}" for name in sorted(pins) if _names(entry.recipe, name)), None
+        )
+        if reason:
+            found[entry.name] = reason
+    while taught := [
+        (e, name) for e in chosen for name in _teachers(e.recipe) if name in found and e.name not in found
+    ]:
+        found |= {entry.name: f"its teacher {name}: {found[name]}" for entry, name in taught}
+    return found
+
+
+def _touches(path: str, entry: Entry, root: Path) -> str | None:
+    """What a changed file means for an entry; None where nothing."""
+    file = Path(path)
+    folder = file.parent.as_posix()
+    if file in (_relative(entry.path, root), _relative(entry.path.with_suffix(".canary.json"), root)):
+        return path
+    if path.startswith(f"leaderboard/records/{entry.name}/"):
+        return f"committed records in {folder}"
+    if folder == "zoo/starter":
+        return path if _names(entry.recipe, f"embedded:{file.name}") else None
+    if path in ALL:
+        return path
+    if file.suffix != ".py" or file.parts[0] not in ("zoo", "harness"):
+        return None
+    if folder in LEAVES and (exported := _exported(root / folder, file.stem)):
+        return path if exported & set(_used(entry.recipe.data())) else None
+    return path
+
+
+def _relative(path: Path, root: Path) -> Path:
+    full = path.resolve()
+    return full.relative_to(root) if full.is_relative_to(root) else full
+
+
+def _exported(package: Path, module: str) -> set[str]:
+    """The names that a package takes from one of its modules; empty for a module that others build on."""
+    tree = ast.parse((package / "__init__.py").read_text(encoding="utf-8"))
+    nodes = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    return {alias.name for node in nodes if str(node.module).rpartition(".")[2] == module for alias in node.names}
+
+
+def _used(value: Any) -> Iterator[str]:
+    """Every name that a recipe's data call, and every bare text, which may be such a name."""
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from _used(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _used(item)
+    elif isinstance(value, str):
+        yield value.rpartition(".")[2] if value.replace(".", "").replace("_", "").isalnum() else value
+
+
+def _names(recipe: Recipe, source: str) -> bool:
+    """Whether a recipe names a source, at whatever revision."""
+    return any(text.partition("@")[0] == source for text in _used(recipe.data()))
+
+
+def _teachers(recipe: Recipe) -> list[str]:
+    teachers = [teacher for stage in recipe.stages for teacher in stage.all_teachers.values()]
+    return [name for teacher in teachers if (name := teacher.entry or teacher.run)]
+
+
+def _moved_pins(root: Path, commit: str) -> frozenset[str]:
+    """The sources of which the lock says something else than it did at a commit."""
+    then = (
+        _git(root, "show", f"{commit}:configs/zoo.lock") if _git(root, "ls-tree", commit, "configs/zoo.lock") else "{}"
+    )
+    before, now = (_pins(text) for text in (then, places.lock().read_text(encoding="utf-8")))
+    return frozenset(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+
+
+def _pins(text: str) -> dict[str, Any]:
+    """What a lock says of each source; of what is shipped, of each file."""
+    sources: dict[str, Any] = dict(json.loads(text).get("sources", {}))
+    shipped = sources.pop("embedded:", {}).get("files", {})
+    return sources | {f"embedded:{name}": pin for name, pin in shipped.items()}
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+    except OSError as error:
+        raise UsageError(f"--changed-since asks git, which does not start: {error.strerror}") from None
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip() or f"no such revision: {arguments[-1].removesuffix('^{commit}')}"
+        raise UsageError(f"git {arguments[0]}: {said}") from None
+    return done.stdout
