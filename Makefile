@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 reproduce: .venv/run
 	$(BIN)/zoo verify --suite starter
-	$(BIN)/zoo reproduce digits-resnet8_from_digits-resnet14 --train --seeds 3
+	$(BIN)/zoo reproduce digits-resnet8_from_digits-resnet14 --train --seeds 5
 
 # One worker more than there are cores: some tests wait for servers and other processes.
 test: .venv/test
