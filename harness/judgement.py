@@ -68,6 +68,11 @@ class Judgement:
     """What else a reader of the verdict should know."""
 
 
+def signed(difference: float) -> str:
+    """A difference to four decimals with its sign; what rounds to zero is +0.0000."""
+    return f"{round(difference, 4) + 0.0:+.4f}"
+
+
 def not_run(claim: Claim, why: str) -> Judgement:
     """The judgement of a claim that this run did not set out to test."""
     return Judgement(claim=claim, verdict="not-run", why=why)

@@ -69,16 +69,18 @@ def _judged(members: Mapping[int, Ran], evidence: Path) -> dict[int, tuple[Judge
     asked = [(i, claim) for i, one in members.items() for claim in claims[i] if claim.of == one.mode]
     pairs = [(claim, measured(claim, members[i].runs, evidence)) for i, claim in asked]
     trained = [one.entry for one in members.values() if one.mode == "retrain"]
-    found = iter(judge_all(pairs, family(trained[0]) if trained else 1))
+    found = iter(judge_all(pairs, family(suite_of(trained[0])) if trained else 1))
     return {i: tuple(next(found) if c.of == one.mode else _other(c) for c in claims[i]) for i, one in members.items()}
 
 
-def family(entry: Entry) -> int:
-    """Over how many claims the re-trainings of an entry's suite are adjusted; a recipe of the user's own is its own."""
-    suite = (
-        [one for one in catalogue.entries() if one.suite == entry.suite] if entry.suite != catalogue.LOCAL else [entry]
-    )
-    return sum(in_family(claim) for one in suite for claim in _claims(one))
+def suite_of(entry: Entry) -> list[Entry]:
+    """The entries of its suite; a recipe of the user's own is alone."""
+    return [entry] if entry.suite == catalogue.LOCAL else [e for e in catalogue.entries() if e.suite == entry.suite]
+
+
+def family(suite: Iterable[Entry]) -> int:
+    """Over how many claims the re-trainings of a suite are adjusted, at least one."""
+    return max(1, sum(in_family(claim) for entry in suite for claim in _claims(entry)))
 
 
 def seeds_of(entry: Entry) -> list[int]:

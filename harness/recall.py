@@ -2,8 +2,8 @@
 
 Beside the runs, one small file for each question (entry, mode, seed, conditions) keeps the answer and what it was
 computed from: the size, time and SHA-256 of every file. Of a file whose size and time are as before the content is
-taken to be, too; any other is hashed. Where one differs, or a package has another version, the run is looked up the slow
-way, by its identity: so a changed comment costs seconds, and a changed byte of a weights file its own entry's run.
+taken to be, too; any other is hashed. Where one differs, or a package has another version, the run is looked up the
+slow way, by its identity: so a changed comment costs seconds, and a changed byte of a weights file its own entry's run.
 """
 
 import hashlib

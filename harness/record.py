@@ -139,8 +139,8 @@ def read_all(root: Path) -> list[tuple[Path, Record]]:
 def new_folder(final: Path, key: str, *, writes: bool = True, replaces: bool = False) -> Iterator[Path]:
     """A folder to write into, which becomes `final` when the `with` ends well and vanishes when it does not.
 
-    One that is there already stays, and raises SourceError, unless it `replaces` that. What a killed process of the same
-    `key` left of it is swept away. Of many processes one writes; the others only get its path.
+    One that is there already stays, and raises SourceError, unless it `replaces` that. What a killed process of the
+    same `key` left of it is swept away. Of many processes one writes; the others only get its path.
     """
     partial = final.with_name(f".{final.name}-{key[:12]}.partial")
     if not writes:

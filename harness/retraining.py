@@ -6,7 +6,7 @@ from functools import cached_property
 from statistics import fmean, stdev
 
 from harness import rules
-from harness.judgement import ROUNDING, SHARES, Judgement, Measured, SigmaFrom, Verdict
+from harness.judgement import ROUNDING, SHARES, Judgement, Measured, SigmaFrom, Verdict, signed
 from zoo.recipe import Claim
 
 MARGIN_OF_RUNS, MARGIN_OF_ONE = 2.0, 4.0
@@ -141,7 +141,7 @@ def _why(test: _Test) -> str:
     sigma, difference, r = test.sigma, test.difference, test.r
     runs = f"{test.k} run{'s' * (test.k > 1)}"
     seen = (
-        f"difference {difference:+.4f} = {difference / sigma.value:+.2f} sigma, {runs} against {r},"
+        f"difference {signed(difference)} = {difference / sigma.value:+.2f} sigma, {runs} against {r},"
         f" sigma {sigma.value:.4f} ({_LABELS[sigma.of]})"
     )
     margin, band = f"{test.margin / sigma.value:g} sigma", f"the band of {test.half_band / sigma.value:.2f} sigma"

@@ -18,7 +18,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from harness import rules
-from harness.judgement import ROUNDING, SHARES, Judgement, Measured
+from harness.judgement import ROUNDING, SHARES, Judgement, Measured, signed
 from harness.retraining import judge_retraining, reference_sigma
 from zoo.recipe import CORRELATIONS, Claim
 
@@ -132,7 +132,7 @@ def _of_weights(claim: Claim, measured: Measured) -> Judgement:
     agrees = abs(value - claim.value) <= tolerance + ROUNDING
     step = "correlation tolerance" if claim.metric in CORRELATIONS[1:] else "prediction"
     allowed = f"{tolerance:.4g} = half a unit of decimal {claim.decimals} + {allowance} {step}{'s' * (allowance > 1)}"
-    why = f"difference {value - claim.value:+.4f}, {'within' if agrees else 'beyond'} {allowed}"
+    why = f"difference {signed(value - claim.value)}, {'within' if agrees else 'beyond'} {allowed}"
     same, said = _same_predictions(measured)
     return Judgement(
         claim=claim,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.judgement import signed
 from harness.record import FILE, new_folder, read_all, read_record, verify_files
 from leaderboard import table
 from zoo.catalogue import entries
@@ -81,7 +82,7 @@ def claims(rows: pd.DataFrame, suite: str, title: str = "") -> str:
             "claim": f"{row['of']}, {row['split']} {row['metric']}",
             "reference": value(row["reference"], row["sigma"], row["reference_runs"]),
             "measured": value(row["measured"], row["spread"], row["n"]),
-            "difference": _signed(row["measured"] - row["reference"]) if row["n"] else "",
+            "difference": signed(row["measured"] - row["reference"]) if row["n"] else "",
             "verdict": row["verdict"],
             "environment": row["environment"],
             "date": row["date"],
@@ -154,6 +155,3 @@ def _gains(gains: pd.DataFrame) -> list[str]:
     text = "Reference runs of the same seeds with and without the teacher; Student's t on the paired differences."
     return ["## Gain of distillation", text, markdown(shown)]
 
-
-def _signed(value: float) -> str:
-    return f"{round(value, 4) + 0.0:+.4f}"  # as in `points`

@@ -16,14 +16,21 @@ from zoo.catalogue import Entry, entries
 from zoo.recipe import Claim
 
 NO_RECORD = "no committed record of this recipe"
+Judged = tuple[Entry, Judgement, list[Run]]
+"""A claim of an entry as it is judged, and by which records."""
 
 
 def rows(evidence: Path, suite: str | None = None) -> pd.DataFrame:
     """One row for each claim of each entry, or of a suite's, judged by the records of the entry's present recipe."""
-    return pd.DataFrame([_row(*one) for one in judged(evidence, suite)])
+    return frame(judged(evidence, suite))
 
 
-def judged(evidence: Path, suite: str | None = None) -> list[tuple[Entry, Judgement, list[Run]]]:
+def frame(found: list[Judged]) -> pd.DataFrame:
+    """What `judged` returns as a table."""
+    return pd.DataFrame([_row(*one) for one in found])
+
+
+def judged(evidence: Path, suite: str | None = None) -> list[Judged]:
     """Each claim of each entry, or of a suite's, as it is judged, and by which records; each suite is judged as one."""
     records = read_all(evidence)
     suites = sorted({entry.suite for entry in entries()}) if suite is None else [suite]
@@ -87,12 +94,12 @@ def values(entry: Entry, claim: Claim, records: list[Run]) -> list[tuple[int, fl
     return found
 
 
-def _judged(suite: str, records: list[Run], evidence: Path) -> list[tuple[Entry, Judgement, list[Run]]]:
+def _judged(suite: str, records: list[Run], evidence: Path) -> list[Judged]:
     chosen = [entry for entry in entries() if entry.suite == suite]
     claims = [(entry, _with_published(entry, claim, records)) for entry in chosen for claim in entry.recipe.claims]
     used = [_used(entry, claim, records) for entry, claim in claims]
     pairs = [(claim, measured(claim, runs, evidence)) for (_, claim), runs in zip(claims, used, strict=True)]
-    found = judge_all(pairs, family(chosen[0]) if chosen else 1)
+    found = judge_all(pairs, family(chosen))
     return [
         (entry, judgement if runs or claim.of == "test-server" else not_run(claim, NO_RECORD), runs)
         for (entry, claim), judgement, runs in zip(claims, found, used, strict=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.compare import flips
-from harness.judging import Ran, family, majority, measured, outcomes, predictions
+from harness.judging import Ran, family, majority, measured, outcomes, predictions, suite_of
 from harness.record import read_record
 from tests.conftest import ROOT, Write
 from zoo import catalogue
@@ -81,12 +81,12 @@ def test_other_predictions_of_the_same_weights_are_not_reproduced(tmp_path: Path
 
 
 def test_a_family_is_the_retrainings_of_a_suite_that_count(recipe_file: Write) -> None:
-    assert family(catalogue.one("digits-resnet8")) == 6
-    assert family(catalogue.one("kd")) == 39
+    assert family(suite_of(catalogue.one("digits-resnet8"))) == 6
+    assert family(suite_of(catalogue.one("kd"))) == 39
     wnli = [e for e in catalogue.entries() if e.suite == "glue" and e.name.endswith("wnli")]
     claims = [c for e in catalogue.entries() if e.suite == "glue" for c in e.recipe.claims if c.of == "retrain"]
-    assert family(catalogue.one("bert-base-uncased-rte")) == len(claims) - len(wnli)
-    assert family(catalogue.local(recipe_file())) == 0
+    assert family(suite_of(catalogue.one("bert-base-uncased-rte"))) == len(claims) - len(wnli)
+    assert family(suite_of(catalogue.local(recipe_file()))) == 1
 
 
 def test_a_training_is_judged_alike_alone_and_in_company() -> None:

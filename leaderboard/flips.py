@@ -1,0 +1,55 @@
+"""Which predictions differ between two records of the same weights: on another machine, or by other code."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from harness import compare
+from harness.judging import Run, predictions
+from zoo.catalogue import Entry
+from zoo.errors import UsageError
+
+Arrays = Mapping[str, compare.Array]
+
+
+def flips(entry: Entry, records: Sequence[Run]) -> list[dict[str, Any]]:
+    """One row for each evaluation of published weights, each other record of those weights, and split.
+
+    `differ` of `n` predictions, None where they are numbers; `gained` were wrong in `a` and are right in `b`, `lost`
+    the other way round; `drift` is how far a logit moved at most, None where none were kept. Records of other examples,
+    as their labels tell, are left out.
+    """
+    own = [(path, record) for path, record in records if record.entry == entry.name]
+    return [row for first, second in _pairs(own) for row in _compared(first, second)]
+
+
+def _pairs(own: list[Run]) -> Iterator[tuple[Run, Run]]:
+    """Two records of the same weights, one of them of the published ones, which comes second."""
+    for pair in combinations(own, 2):
+        modes = [record.identity.mode for _, record in pair]
+        if pair[0][1].weights == pair[1][1].weights and "weights" in modes:
+            yield pair if modes[1] == "weights" else (pair[1], pair[0])
+
+
+def _compared(first: Run, second: Run) -> Iterator[dict[str, Any]]:
+    for result in first[1].results:
+        others = [r for r in second[1].results if (r.split, r.selection) == (result.split, result.selection)]
+        for other in others:
+            a, b = predictions(first[0], result), predictions(second[0], other)
+            if (found := _difference(a, b)) is not None:
+                folders = {"a": first[1].identity.folder, "b": second[1].identity.folder}
+                yield {"split": result.split, **folders, **found}
+
+
+def _difference(a: Arrays, b: Arrays) -> dict[str, Any] | None:
+    """What differs; None where these are not predictions of the same examples."""
+    try:
+        drift = compare.drift(a, b)
+    except UsageError:
+        return None
+    told = {"n": len(a["labels"]), "drift": drift.max if drift else None}
+    try:
+        found = compare.flips(a, b)
+    except UsageError:  # of a regression: numbers drift, and none flips
+        return {**told, "differ": None, "gained": None, "lost": None}
+    return {**told, "differ": found.flipped, "gained": found.gained, "lost": found.lost}

@@ -1,0 +1,87 @@
+// Search, filters and sorting of the index. The view is kept in the address, after #, so that it can be linked.
+"use strict";
+(() => {
+  const id = (name) => document.getElementById(name);
+  const table = id("claims"), body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
+  const FIELDS = ["q", "suite", "verdict", "of", "sort"];
+  const rows = Array.from(body.rows, (row, place) => ({
+    row, place, text: row.textContent.toLowerCase(), keys: Array.from(row.cells, keyOf),
+  }));
+
+  // A number where the cell carries one, else its text; null where it is empty, which is sorted last.
+  function keyOf(cell) {
+    const text = cell.dataset.value ?? cell.textContent.trim().replace(/\s+/g, " ");
+    return text === "" ? null : cell.dataset.value === undefined ? text : Number(text);
+  }
+
+  function shows({ row, text }) {
+    const words = id("q").value.toLowerCase().split(/\s+/);
+    const chosen = ["suite", "verdict", "of"].every((name) => ["", row.dataset[name]].includes(id(name).value));
+    return chosen && words.every((word) => text.includes(word));
+  }
+
+  function sorted(by) {
+    const sign = by.startsWith("-") ? -1 : 1;
+    const column = heads.findIndex((head) => head.dataset.key === by.replace("-", ""));
+    if (column < 0) return rows;
+    return [...rows].sort((one, other) => {
+      const [a, b] = [one.keys[column], other.keys[column]];
+      if (a === b) return one.place - other.place;
+      if (a === null || b === null) return a === null ? 1 : -1;
+      return a < b ? -sign : sign;
+    });
+  }
+
+  function draw() {
+    const by = id("sort").value;
+    for (const head of heads) {
+      const own = by.replace("-", "") === head.dataset.key;
+      if (own) head.setAttribute("aria-sort", by.startsWith("-") ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
+    }
+    let count = 0;
+    for (const one of rows) count += !(one.row.hidden = !shows(one));
+    body.append(...sorted(by).map((one) => one.row));
+    id("shown").textContent = count === rows.length ? `${count} claims` : `${count} of ${rows.length} claims`;
+    id("none").hidden = count > 0;
+  }
+
+  function keep() {
+    const state = new URLSearchParams();
+    for (const name of FIELDS) if (id(name).value) state.set(name, id(name).value);
+    history.replaceState(null, "", `#${state}`);
+    draw();
+  }
+
+  function restore() {
+    if (/^#[^=]+$/.test(location.hash)) return; // a place on the page, not a view
+    const state = new URLSearchParams(location.hash.slice(1));
+    for (const name of FIELDS) {
+      id(name).value = state.get(name) ?? "";
+      if (id(name).selectedIndex === -1) id(name).value = "";
+    }
+    draw();
+  }
+
+  for (const head of heads.filter((one) => one.dataset.key)) {
+    const name = head.textContent, key = head.dataset.key, button = document.createElement("button");
+    button.type = "button";
+    button.textContent = name;
+    button.addEventListener("click", () => {
+      id("sort").value = id("sort").value === key ? `-${key}` : key;
+      keep();
+    });
+    head.replaceChildren(button);
+    id("sort").append(new Option(`${name}, ascending`, key), new Option(`${name}, descending`, `-${key}`));
+  }
+  const controls = id("controls");
+  controls.hidden = false;
+  controls.addEventListener("input", keep);
+  controls.addEventListener("submit", (event) => event.preventDefault());
+  id("clear").addEventListener("click", () => {
+    for (const name of FIELDS) id(name).value = "";
+    keep();
+  });
+  addEventListener("hashchange", restore);
+  restore();
+})();
