@@ -183,6 +183,16 @@ def predictions(path: Path, result: Result) -> dict[str, NDArray[np.generic]]:
         return dict(file)
 
 
+def recorded_predictions(entry: Entry, evidence: Path) -> dict[str, NDArray[np.generic]]:
+    """Split -> what the committed evaluation of an entry's published weights predicts; nothing of one without."""
+    found: dict[str, NDArray[np.generic]] = {}
+    for path in sorted((evidence / entry.name).glob(f"weights-*/{FILE}")):
+        results = {result.split: result for result in read_record(path).results}
+        arrays = {split: predictions(path, result) for split, result in results.items()}
+        found |= {split: kept["predictions"] for split, kept in arrays.items() if "predictions" in kept}
+    return found
+
+
 def _rows(record: Record, split: str) -> Any:
     return record.identity.sources["data"].get(split)
 

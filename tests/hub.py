@@ -29,6 +29,7 @@ _REPO, _FILE = "/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)", "/(?P<commit>
 ROUTES = {
     "info": f"/api{_REPO}(/revision/(?P<commit>[^/]+))?",
     "tree": f"/api{_REPO}/tree/(?P<commit>[^/]+)",
+    "history": f"/api{_REPO}/commits/(?P<commit>[^/]+)",
     "lfs": f"/lfs{_REPO}{_FILE}",
     "small": f"/api/resolve-cache{_REPO}{_FILE}",
     "resolve": f"(/(?P<kind>datasets))?/(?P<name>[^/]+/[^/]+)/resolve{_FILE}",
@@ -134,6 +135,8 @@ class LocalHub:
             return Answer.refusal(404, "RevisionNotFound")
         if route == "info":
             return Answer(200, body=json.dumps({"id": name, "sha": commit}).encode())
+        if route == "history":
+            return Answer(200, body=json.dumps([_told(one) for one in reversed(repo.commits)]).encode())
         if route == "tree":
             cursor = int(parse_qs(url.query).get("cursor", ["0"])[0])
             return self._page(f"{kind}/{name}/tree/{commit}", list(repo.commits[commit].items()), cursor)
@@ -161,6 +164,17 @@ class LocalHub:
         if route == "resolve":
             return Answer(307, {**known, "ETag": etag, "Location": f"/api/resolve-cache/{where}"})
         return Answer(200, {**known, "ETag": etag}, data)
+
+
+def _told(commit: str) -> dict[str, Any]:
+    """A commit in a history."""
+    return {
+        "id": commit,
+        "title": "",
+        "message": "",
+        "authors": [{"user": "someone"}],
+        "date": "2023-12-06T00:00:00.000Z",
+    }
 
 
 def _listed(path: str, data: bytes) -> dict[str, Any]:

@@ -14,8 +14,9 @@ MODULES = sorted(
 )
 CLI = Path("zoo/cli.py")
 SPINE = (
-    "environment", "evaluate", "export", "gradients", "interrupt", "label_order", "log", "objective", "once", "own",
-    "record", "recording", "reproduce", "run", "stage", "state", "study", "submission", "sweep", "teacher", "train",
+    "canary", "compare", "environment", "evaluate", "explain", "export", "gradients", "interrupt", "judgement",
+    "judging", "label_order", "log", "objective", "once", "own", "recall", "record", "recording", "reproduce",
+    "retraining", "rules", "run", "stage", "state", "study", "submission", "subset", "sweep", "teacher", "train",
     "training_log", "verdict",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "datasets", "pandas", "numpy", "sklearn", "scipy", "evaluate", "accelerate")

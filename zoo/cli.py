@@ -11,7 +11,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +26,7 @@ from zoo.errors import NoDataError, UsageError, ZooError, told
 from zoo.recipe import Precision
 
 if TYPE_CHECKING:
+    from harness.canary import Quick
     from harness.judging import Outcome
     from harness.study import Setup
 
@@ -289,7 +291,16 @@ def verify(
     )
     asked = Asked(train, seeds, first_seed, device, precision, micro_batch, save_every, fresh, records)
     if quick:
-        _quick(chosen, asked, given, update, as_json)
+        setup = _setup(chosen, device, records, given, precision)
+        looks = list(_quick(chosen, setup, update))
+        if as_json:
+            counts = Counter(str(look.verdict) for look in looks)
+            summary = {verdict: counts[verdict] for verdict in printing.CODES}
+            printing.print_json({"entries": [look.data() for look in looks], "summary": summary})
+        else:
+            table = [[look.entry.name, look.verdict, look.why] for look in looks]
+            print(printing.fitted(table, ["entry", "verdict", "why"], printing.terminal()))
+        _end(_code(look, patterns, failing) for look in looks)
         return
     started = time.perf_counter()
     outcomes = _outcomes(chosen, asked, given)
@@ -303,6 +314,29 @@ def verify(
         print("\n" + ", ".join(f"{count} {verdict}" for verdict, count in found["summary"].items() if count))
     _report(found, chosen, junit, time.perf_counter() - started)
     _end(_code(outcome, patterns, failing) for outcome in outcomes)
+
+
+@app.command()
+def explain(
+    entry: Annotated[str, typer.Argument(help="An entry, or the path of a recipe.", show_default=False)],
+    device: Device = None,
+    trust: Trust = None,
+    lock: Lock = None,
+    mirror: Mirror = None,
+    data: Data = None,
+    precision: In = "fp32",
+    as_json: Json = False,
+) -> None:
+    """Try the known factors on published weights that do not give their score; say which restores agreement."""
+    from harness.explain import explain as explained
+    from harness.judging import recorded_predictions
+
+    given = Given(trust, lock, mirror, data)
+    chosen = _one(entry, given)
+    recorded = recorded_predictions(chosen, places.evidence())
+    found = explained(chosen, _setup([chosen], device, None, given, precision), recorded=recorded)
+    printing.print_json(found.data()) if as_json else print(found.text(printing.terminal()))
+    _end([{"nothing to explain": 0, "explained": 1, "unexplained": 1, "nothing to compare": 3}[found.state]])
 
 
 @app.command()
@@ -590,12 +624,20 @@ def leaderboard(
         ),
     ] = None,
     stale: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if the leaderboard is stale.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="DIR", help="Only write a static site, with CSV, JSON and Markdown.", show_default=False
+        ),
+    ] = None,
     records: Records = None,
     as_json: Json = False,
 ) -> None:
-    """Write the leaderboard and its page of methods from the committed records."""
+    """Write the leaderboard and its page of methods from the committed records; or a site of all entries."""
     from leaderboard import methods, page, table
 
+    if html is not None and stale:
+        raise UsageError("--check is of the committed pages; --html writes others")
     root = places.checkout()
     evidence = places.evidence()
     for run in add or []:
@@ -608,6 +650,11 @@ def leaderboard(
             "methods": methods.rows(evidence),
         }
         printing.print_json({name: printing.plain(rows) for name, rows in found.items()})
+    if html is not None:
+        from leaderboard import site
+
+        print(f"wrote {len(site.write(evidence, html))} files of {html / 'index.html'}", file=sys.stderr)
+        return
     texts = [page.render(evidence), methods.render(evidence)]
     if root is None:
         print("\n\n".join(texts)) if not as_json else None
@@ -837,8 +884,15 @@ def _outcomes(entries: list[catalogue.Entry], asked: Asked, given: Given) -> lis
     return outcomes(found, places.evidence())
 
 
-def _quick(entries: list[catalogue.Entry], asked: Asked, given: Given, update: bool, as_json: bool) -> None:
-    raise NotImplementedError
+def _quick(entries: list[catalogue.Entry], setup: Setup, update: bool) -> Iterator[Quick]:
+    """Look at the first rows of each entry; with `update`, write first what they are now, where it can be."""
+    from harness import canary
+
+    for entry in entries:
+        looked = canary.updated(entry, setup) if update else canary.quick(entry, setup)
+        if looked.error:
+            print(looked.error, file=sys.stderr)
+        yield looked
 
 
 def _changed(entries: list[catalogue.Entry], revision: str | None) -> list[catalogue.Entry]:
@@ -872,7 +926,7 @@ def _report(found: dict[str, Any], entries: list[catalogue.Entry], junit: Path |
         reports.write_summary(found)
 
 
-def _code(outcome: Outcome, patterns: list[str] | None, failing: frozenset[str] | None = None) -> int:
+def _code(outcome: Outcome | Quick, patterns: list[str] | None, failing: frozenset[str] | None = None) -> int:
     if outcome.error is None:
         return printing.CODES[outcome.verdict] if failing is None or outcome.verdict in failing else 0
     return _error_code(outcome.error, _is_asked(outcome.entry, patterns))

@@ -114,6 +114,16 @@ class Hub:
             raise SourceError(f"{repo.name}: {self.shown} does not say which commit {revision} is")
         return str(found.sha)
 
+    def history(self, repo: Repository) -> tuple[str, ...]:
+        """Every commit of the repository's branch, `main` where it names none or a commit; the newest first."""
+        branch = None if repo.revision and COMMIT.fullmatch(repo.revision) else repo.revision
+
+        def ask(_: OnBytes) -> tuple[str, ...]:
+            commits = self._api().list_repo_commits(repo.name, revision=branch, repo_type=repo.kind)
+            return tuple(commit.commit_id for commit in commits)
+
+        return self._ask(repo, "history", ask)
+
     def listing(self, repo: Repository, commit: str) -> dict[str, Listed]:
         """Every file of the repository at a commit."""
 

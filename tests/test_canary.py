@@ -1,0 +1,193 @@
+"""The fingerprint of an entry: it holds for what is shipped, and tells which level of it broke."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from safetensors.torch import save as to_safetensors
+
+from harness.canary import Canary, canary_path, compare, quick, read_canary, updated, write_canary
+from harness.environment import accelerator_on
+from harness.run import Options
+from harness.study import Setup
+from zoo import catalogue, checkpoint
+from zoo.build import Builder
+from zoo.catalogue import Entry
+from zoo.errors import IntegrityError, SourceError
+
+STARTER = catalogue.select([], ["starter"])
+NAME = "digits-resnet8"
+Edit = tuple[str, str]
+LEVELS = ["recipe", "weights", "data", "inputs", "logits", "predictions"]
+
+
+@pytest.fixture(scope="module")
+def setup(tmp_path_factory: pytest.TempPathFactory) -> Setup:
+    return Setup(builder=Builder(), accelerator=accelerator_on("cpu"), runs=tmp_path_factory.mktemp("runs") / "none")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Callable[..., Entry]:
+    """A starter entry's recipe, with texts replaced, beside the fingerprint of the shipped one."""
+
+    def copied(name: str, *edits: Edit) -> Entry:
+        entry, path = catalogue.one(name), tmp_path / f"{name}.yaml"
+        text = entry.path.read_text(encoding="utf-8")
+        for before, after in edits:
+            assert before in text
+            text = text.replace(before, after)
+        path.write_text(text)
+        path.with_suffix(".canary.json").write_bytes(canary_path(entry).read_bytes())
+        return catalogue.local(path)
+
+    return copied
+
+
+def broken(entry: Entry, setup: Setup) -> list[str]:
+    found = quick(entry, setup)
+    assert found.check is not None, found.why
+    assert [level.name for level in found.check.levels] == LEVELS
+    return [level.name for level in found.check.levels if not level.ok]
+
+
+@pytest.mark.parametrize("entry", STARTER, ids=lambda entry: entry.name)
+def test_the_fingerprint_of_every_shipped_entry_holds(entry: Entry, setup: Setup) -> None:
+    found = quick(entry, setup)
+    assert (found.verdict, found.why) == ("reproduced", "every level is as recorded")
+    canary = read_canary(canary_path(entry))
+    assert canary.recipe == entry.recipe.digest
+    assert (len(canary.logits), canary.precision, canary.split) == (32, "fp32", "test")
+    assert not setup.runs.exists()
+
+
+def test_what_is_written_is_what_is_read(setup: Setup, copy: Callable[..., Entry], tmp_path: Path) -> None:
+    entry = copy(NAME)
+    shipped = canary_path(entry).read_bytes()
+    canary_path(entry).write_text("damaged")
+    assert updated(entry, setup).verdict == "reproduced"
+    assert canary_path(entry).read_bytes() == shipped
+    write_canary(tmp_path / "again.json", read_canary(canary_path(entry)))
+    assert (tmp_path / "again.json").read_bytes() == shipped
+
+
+def test_a_recipe_that_is_trained_otherwise_is_a_note(setup: Setup, copy: Callable[..., Entry]) -> None:
+    entry = copy(NAME, ("epochs: 20", "epochs: 21"))
+    assert broken(entry, setup) == ["recipe"]
+    found = quick(entry, setup)
+    assert found.verdict == "reproduced"
+    assert found.data()["broke"] is None
+    assert found.why.startswith("every level but the digest is as recorded; recipe: SHA-256")
+
+
+def test_other_weights_break_what_follows_from_them(setup: Setup, copy: Callable[..., Entry], tmp_path: Path) -> None:
+    state = checkpoint.read(ROOT / "zoo" / "starter" / f"{NAME}.safetensors")
+    state["fc.bias"] = state["fc.bias"] + 0.25
+    (tmp_path / "w.safetensors").write_bytes(to_safetensors(state))
+    entry = copy(NAME, (f"embedded:{NAME}.safetensors", f"file:{tmp_path / 'w.safetensors'}"))
+    assert broken(entry, setup) == ["recipe", "weights", "logits"]
+    found = quick(entry, setup)
+    assert found.verdict == "not-reproduced"
+    assert found.data()["broke"] == "recipe"
+    assert "logits: 32 of 32 rows differ, at most 0.25; data, inputs and predictions are as recorded" in found.why
+
+
+def test_another_tokenizer_breaks_the_inputs_and_not_the_data(setup: Setup, copy: Callable[..., Entry]) -> None:
+    entry = copy("entail-bert-l2h64", ("lowercase: false", "lowercase: true"))
+    assert broken(entry, setup)[:3] == ["recipe", "inputs", "logits"]
+
+
+def test_other_data_are_found_out(setup: Setup, copy: Callable[..., Entry], tmp_path: Path) -> None:
+    rows = [{"a": "Rose keeps the rose.", "b": "Mark sells the dog.", "label": i % 3} for i in range(40)]
+    path = tmp_path / "rows.jsonl"
+    task = f"task: {{use: text_classification, data: {{test: file:{path}}}, text: [a, b], scored: [test],"
+    entry = copy("entail-bert-l2h64", ("task: entailment", f"{task} classes: [e, n, c]}}"))
+    path.write_text("\n".join(map(json.dumps, rows)))
+    assert updated(entry, setup).error is None
+    assert broken(entry, setup) == []
+    path.write_text("\n".join(map(json.dumps, [*rows[:35], {**rows[35], "label": 0}])))
+    assert broken(entry, setup) == []
+    path.write_text("\n".join(map(json.dumps, [*rows[:31], {**rows[31], "label": 0}])))
+    assert broken(entry, setup) == ["data"]
+    assert quick(entry, setup).why.endswith("recipe, weights, inputs, logits and predictions are as recorded")
+
+
+def test_another_precision_breaks_the_logits_and_says_so(setup: Setup, copy: Callable[..., Entry]) -> None:
+    in_bf16 = replace(setup, options=Options(precision="bf16"))
+    found = quick(copy("entail-bert-l2h32"), in_bf16)
+    assert found.check is not None
+    assert (found.verdict, found.check.broke) == ("not-reproduced", "logits")
+    assert "computed in bf16, recorded in fp32" in found.why
+    assert found.why.endswith("are as recorded: the computation changed")
+
+
+def canary(**changed: object) -> Canary:
+    known = Canary(
+        recipe="a", weights="b", data="c", inputs="d", split="test", precision="fp32",
+        logits=np.array([[0.1234, 1.0], [2.0, -3.0]]), predictions=np.array([1, 0]),
+    )  # fmt: skip
+    return replace(known, **changed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("logit", "holds"), [(0.1235, True), (0.1233, True), (0.1236, False), (0.1232, False), (np.nan, False)]
+)
+def test_a_rounding_at_the_border_is_no_break(logit: float, holds: bool) -> None:
+    check = compare(canary(), canary(logits=np.array([[logit, 1.0], [2.0, -3.0]])))
+    assert (check.verdict == "reproduced") is holds
+    assert check.broke == (None if holds else "logits")
+
+
+def test_every_level_is_told_and_the_first_that_broke_is_named() -> None:
+    check = compare(
+        canary(), canary(inputs="e", logits=np.array([[0.1234, 1.0], [2.0, 3.5]]), predictions=np.array([1, 1]))
+    )
+    assert check.broke == "inputs"
+    assert check.why == (
+        "inputs: SHA-256 e instead of d; logits: 1 of 2 rows differ, at most 6.5; predictions: 1 of 2 differ;"
+        " recipe, weights and data are as recorded"
+    )
+    only = compare(canary(), canary(predictions=np.array([1, 1])))
+    assert (only.broke, only.verdict) == ("predictions", "not-reproduced")
+    shapes = compare(canary(), canary(logits=np.zeros((2, 3))))
+    assert "of shape (2, 3), recorded (2, 2)" in shapes.why
+    json.dumps([level.detail for level in shapes.levels], allow_nan=False)
+
+
+def test_of_a_regression_the_predictions_are_the_logits() -> None:
+    logits = np.array([[0.5], [0.25]])
+    known, near = canary(logits=logits, predictions=logits[:, 0]), logits + 5e-5
+    assert compare(known, canary(logits=near, predictions=near[:, 0])).verdict == "reproduced"
+    assert compare(known, canary(logits=near + 1, predictions=near[:, 0] + 1)).broke == "logits"
+
+
+def test_what_has_no_fingerprint_is_not_run_and_why(setup: Setup, copy: Callable[..., Entry]) -> None:
+    entry = copy(NAME)
+    canary_path(entry).unlink()
+    found = quick(entry, setup)
+    assert (found.verdict, found.why, found.error) == (
+        "not-run", "no canary; `zoo verify --quick --update` writes one", None,
+    )  # fmt: skip
+    unpublished = copy(NAME, (f"weights: embedded:{NAME}.safetensors\n", ""))
+    assert quick(unpublished, setup).why == "there are no published weights"
+    segmentation = catalogue.select([], ["coco2017"])[0]
+    assert quick(segmentation, setup).why == "a segmentation has no canary"
+    for refused in (unpublished, segmentation):
+        assert (updated(refused, setup).verdict, canary_path(refused).exists()) == ("not-run", False)
+    assert "no canary" in quick(catalogue.one("bert-base-uncased-cola"), setup).why  # and no Hub is asked
+
+
+def test_an_error_is_part_of_the_outcome(setup: Setup, copy: Callable[..., Entry]) -> None:
+    missing = quick(copy(NAME, (f"embedded:{NAME}.safetensors", "file:nowhere.safetensors")), setup)
+    assert missing.verdict == "not-run"
+    assert isinstance(missing.error, SourceError)
+    entry = copy(NAME)
+    for damage in ("{", "[]", '{"schema": 2}', '{"schema": 1}'):
+        canary_path(entry).write_text(damage)
+        damaged = quick(entry, setup)
+        assert isinstance(damaged.error, IntegrityError), damage
+        assert str(canary_path(entry)) in damaged.why
+    json.dumps(damaged.data(), allow_nan=False)
