@@ -176,7 +176,7 @@ def test_what_has_no_fingerprint_is_not_run_and_why(setup: Setup, copy: Callable
     segmentation = catalogue.select([], ["coco2017"])[0]
     assert quick(segmentation, setup).why == "a segmentation has no canary"
     for refused in (unpublished, segmentation):
-        assert (updated(refused, setup).verdict, canary_path(refused).exists()) == ("not-run", False)
+        assert (updated(refused, setup).verdict, updated(refused, setup).check) == ("not-run", None)
     assert "no canary" in quick(catalogue.one("bert-base-uncased-cola"), setup).why  # and no Hub is asked
 
 
