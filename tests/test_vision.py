@@ -25,10 +25,10 @@ from torchvision.models.segmentation import deeplabv3_resnet50, deeplabv3_resnet
 from vision_data import cifar_files, coco_folder, image_folders, voc_folder
 
 from harness.environment import accelerator_on
+from harness.judgement import Measured
 from harness.record import read_record
 from harness.study import Setup, Study
 from harness.train import train
-from harness.judgement import Measured
 from harness.verdict import judge
 from zoo import catalogue
 from zoo.build import Builder

@@ -19,12 +19,12 @@ import torchvision
 from torch import nn
 
 from zoo import catalogue
+from zoo.allowed import ALLOWED
 from zoo.config import Call
 from zoo.errors import Mark, Problem, RecipeError, UsageError, ZooError, did_you_mean, first_line
 from zoo.recipe import Recipe, Stage, Teacher
 from zoo.sources import Source, Sources, is_source
 
-ALLOWED = frozenset({"zoo", "harness", "torch", "torchvision", "transformers", "datasets", "evaluate"})
 RUNS_CODE = (
     "torch.load", "torch.serialization", "torch.hub", "torch.jit", "torch.package", "torch.utils.cpp_extension",
     "torch.ops", "torch.classes", "evaluate.load", "evaluate.loading", "datasets.load", "datasets.load_dataset",

@@ -27,6 +27,7 @@ from zoo.recipe import Precision
 
 if TYPE_CHECKING:
     from harness.canary import Quick
+    from harness.diff import Diff
     from harness.judging import Outcome
     from harness.study import Setup
 
@@ -337,6 +338,58 @@ def explain(
     found = explained(chosen, _setup([chosen], device, None, given, precision), recorded=recorded)
     printing.print_json(found.data()) if as_json else print(found.text(printing.terminal()))
     _end([{"nothing to explain": 0, "explained": 1, "unexplained": 1, "nothing to compare": 3}[found.state]])
+
+
+@app.command()
+def diff(
+    a: Annotated[
+        str, typer.Argument(help="A run: its folder, ENTRY, ENTRY:SEED or ENTRY:weights.", show_default=False)
+    ],
+    b: Annotated[str, typer.Argument(help="Another.", show_default=False)],
+    limit: Annotated[int, typer.Option("--limit", min=0, help="How many flipped examples to show of a split.")] = 20,
+    trust: Trust = None,
+    records: Records = None,
+    lock: Lock = None,
+    mirror: Mirror = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two runs: scores with intervals, flipped examples, McNemar's test, drift of the logits."""
+    from harness.diff import diff as compared
+    from harness.diff import find_record, text
+
+    found = compared(*(find_record(run, places.runs(records), places.evidence()) for run in (a, b)))
+    if found.flipped and limit:  # only to show examples is anything heavy loaded
+        found = _illustrated(found, limit, records, Given(trust, lock, mirror, data))
+    if as_json:
+        printing.print_json(found.data())
+    else:
+        print("\n".join(text.lines(found, limit=limit, colours=sys.stdout.isatty())))
+
+
+@app.command()
+def doctor(
+    patterns: Patterns = None,
+    suite: Suites = None,
+    everything: All = False,
+    lock: Lock = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what makes a recipe hard to reproduce, each with its place and a fix; exit 1 for an error."""
+    from zoo.doctor import examine, lines
+    from zoo.lock import read_lock
+    from zoo.sources import Sources
+
+    readable, broken = _readable(_chosen(patterns, suite, everything, Given(lock=lock)))
+    sources = Sources(lock=read_lock(lock))
+    found = {entry: examine(entry, sources) for entry in readable}
+    if as_json:
+        data = [{"entry": e.name, "hazards": [hazard.data() for hazard in hazards]} for e, hazards in found.items()]
+        printing.print_json({"entries": data})
+    for entry, hazards in found.items() if not as_json else []:
+        print("\n".join(lines(hazards)) or f"{entry.path}: no hazards")
+    errors = any(hazard.severity == "error" for hazards in found.values() for hazard in hazards)
+    _end([*([1] if errors else []), *(error.exit_code for error in broken)])
 
 
 @app.command()
@@ -893,6 +946,18 @@ def _quick(entries: list[catalogue.Entry], setup: Setup, update: bool) -> Iterat
         if looked.error:
             print(looked.error, file=sys.stderr)
         yield looked
+
+
+def _illustrated(found: Diff, limit: int, records: Path | None, given: Given) -> Diff:
+    """The same with what its flipped examples look like, or why that cannot be shown."""
+    from harness.diff.illustrated import entry_of, illustrated
+    from harness.study import Study
+
+    try:
+        entry = entry_of(found.path_a, found.a)
+        return illustrated(found, Study(entry, _setup([entry], "cpu", records, given)), limit=limit)
+    except ZooError as error:
+        return illustrated(found, None, why=str(error))
 
 
 def _changed(entries: list[catalogue.Entry], revision: str | None) -> list[catalogue.Entry]:
