@@ -140,7 +140,7 @@ def test_noise_never_makes_a_flip_that_it_does_not_explain(logits: Array, noise:
     assert flips(a, b).unexplained(moved.max * (1 + 1e-6)) == 0
 
 
-@pytest.mark.parametrize("module", ["harness.compare", "harness.diff.text", "harness.find"])
+@pytest.mark.parametrize("module", ["harness.compare", "harness.diff.text", "harness.diff.find"])
 def test_comparing_imports_no_torch(module: str) -> None:
     refused = {"torch"} | ({"sklearn", "scipy.stats"} if module == "harness.compare" else set())
     code = f"import sys, {module}; sys.exit(bool({refused!r} & sys.modules.keys()))"

@@ -15,8 +15,9 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from harness import intervals, metrics
+from harness import metrics
 from harness.compare import Array
+from harness.diff import intervals
 from harness.diff.comparison import Diff, Part, diff
 from harness.diff.find import find_record
 from harness.diff.illustrated import entry_of, illustrated

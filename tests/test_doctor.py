@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT, TINY
-from harness.find import find_record
 
+from harness.diff import find_record
 from zoo import catalogue
 from zoo.doctor import examine, public_data
 from zoo.doctor.hazards import NAMES, Hazard, lines

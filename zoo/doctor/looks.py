@@ -130,7 +130,7 @@ def _halved(case: Case) -> Iterator[Hazard]:
         yield Hazard(
             code="D203", severity="warning", mark=mark,
             message="the reference was trained in fp16; in fp32 it is another training, whose mean may be another",
-            fix="say precision: fp16 in the claim, and give it a sigma of runs like yours; --precision fp16 needs CUDA",
+            fix="give the claim a sigma of runs like yours, or train with --precision fp16, which needs CUDA",
         )  # fmt: skip
 
 
@@ -189,10 +189,13 @@ def _miscounted(case: Case) -> Iterator[Hazard]:
 def _spreadless(case: Case) -> Iterator[Hazard]:
     """References of a training of which no spread is known."""
     for claim, marks in case.claims:
-        if claim.of == "retrain" and claim.sigma is None:
+        if claim.of == "retrain" and claim.sigma is None and claim.prior is None:
+            judged = "what the size of the test set makes is taken, a lower bound" if claim.metric in SHARES else (
+                "no difference can be judged"
+            )  # fmt: skip
             yield Hazard(
                 code="D303", severity="note", mark=marks[""],
-                message="no sigma: how far runs of other seeds lie apart is not known, so no difference can be judged",
+                message=f"no sigma: how far runs of other seeds lie apart is not known, so {judged}",
                 fix="train five or more reference runs and claim their mean and standard deviation",
             )  # fmt: skip
 
