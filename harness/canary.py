@@ -103,6 +103,8 @@ class Quick:
     why: str
     check: Check | None = None
     error: ZooError | None = None
+    counts: bool = True
+    """Whether the exit code is to tell of it."""
 
     def data(self) -> dict[str, Any]:
         """As JSON can hold it."""

@@ -27,16 +27,22 @@ PACKAGES = (
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Deterministic algorithms only, inside the `with`; torch raises RuntimeError for an operation that has none."""
+    """Deterministic algorithms only, inside the `with`; torch raises RuntimeError for an operation that has none.
+
+    And fp32 is fp32: on a CUDA device convolutions are otherwise computed in TF32.
+    """
     before = torch.are_deterministic_algorithms_enabled()
+    tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     # cuBLAS reads this when CUDA starts, so it must be there before any tensor is on the device
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:

@@ -156,7 +156,19 @@ def _source(metric: Any) -> str:
     arguments = ""
     while hasattr(metric, "func"):
         arguments, metric = arguments + repr(sorted(metric.keywords.items())), metric.func
-    return inspect.getsource(getattr(metric, "measured_by", metric)) + arguments
+    function = getattr(metric, "measured_by", metric)
+    return inspect.getsource(function) + arguments + "".join(map(inspect.getsource, _called(function)))
+
+
+def _called(function: Any) -> list[Any]:
+    """The functions of its own module that it calls, and that these call."""
+    names, found = [*getattr(getattr(function, "__code__", None), "co_names", ())], list[Any]()
+    for name in names:
+        other = getattr(function, "__globals__", {}).get(name)
+        if inspect.isfunction(other) and other.__module__ == function.__module__ and other not in [function, *found]:
+            found.append(other)
+            names += other.__code__.co_names
+    return found
 
 
 def _margins(logits: Tensor) -> Array:

@@ -16,7 +16,7 @@ SHARES = ("accuracy", "top5_accuracy")
 ROUNDING = 1e-9
 """A difference that is exactly the tolerance must not fail by the last bit."""
 
-SigmaFrom = Literal["measured", "prior", "binomial", ""]
+SigmaFrom = Literal["measured", "steadied", "prior", "binomial", ""]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class Judgement:
     sigma: float | None = None
     """The standard deviation of one run that the judgement rests on."""
     sigma_from: SigmaFrom = ""
-    """Whether it is measured, a declared prior, or the lower bound of a finite test set."""
+    """Whether it is measured, measured and steadied by a prior, a declared prior, or the lower bound of a test set."""
     band: tuple[float, float] | None = None
     """Where the mean of as many correct re-trainings falls."""
     equivalent: tuple[float, float] | None = None

@@ -1,9 +1,8 @@
 """From records to judgements: what the runs of entries say of their claims. Nothing here imports torch."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 
 from harness.compare import Flips, flips
 from harness.judgement import Judgement, Measured, Verdict, not_run, overall
-from harness.record import FILE, Mode, Record, Result, read_record
+from harness.record import FILE, FIRST_REFERENCE_SEED, Mode, Record, Result, read_record, verify_files
+from harness.retraining import default_seeds
 from harness.verdict import in_family, judge, judge_all, with_published
 from zoo import catalogue
 from zoo.catalogue import Entry
@@ -50,27 +50,33 @@ class Outcome:
     """What was noticed that a reader of the scores should know."""
     error: ZooError | None = None
 
+    @property
+    def counts(self) -> bool:
+        """Whether a claim that was asked for gates; where all are only reported the exit code leaves them out."""
+        asked = [one.claim for one in self.judgements if one.claim.of == self.mode]
+        return not asked or any(claim.gates for claim in asked)
 
-def outcomes(ran: Sequence[Ran], evidence: Path) -> list[Outcome]:
+
+def outcomes(ran: Iterable[Ran], evidence: Path) -> list[Outcome]:
     """The outcomes of entries, in their order; re-trainings adjusted over all claims of their suite, run or not.
 
-    `evidence` is the folder of committed records, whose predictions of the same weights are compared with.
+    Each entry is judged by itself, so that a verdict does not depend on what was run beside it. `evidence` is the
+    folder of committed records, whose predictions of the same weights are compared with; what is wrong with these is
+    the entry's error.
     """
-    judged: dict[int, tuple[Judgement, ...]] = {}
-    suite = {i: _family_name(one.entry) for i, one in enumerate(ran)}
-    for _, group in groupby(sorted(suite, key=suite.__getitem__), suite.__getitem__):
-        judged |= _judged({i: ran[i] for i in group if ran[i].runs}, evidence)
-    return [_outcome(one, judged.get(i, ())) for i, one in enumerate(ran)]
+    return [_judged(one, evidence) for one in ran]
 
 
-def _judged(members: Mapping[int, Ran], evidence: Path) -> dict[int, tuple[Judgement, ...]]:
-    """The judgements of entries of one suite, by their numbers."""
-    claims = {i: [with_published(c, one.published) for c in one.entry.recipe.claims] for i, one in members.items()}
-    asked = [(i, claim) for i, one in members.items() for claim in claims[i] if claim.of == one.mode]
-    pairs = [(claim, measured(claim, members[i].runs, evidence)) for i, claim in asked]
-    trained = [one.entry for one in members.values() if one.mode == "retrain"]
-    found = iter(judge_all(pairs, family(suite_of(trained[0])) if trained else 1))
-    return {i: tuple(next(found) if c.of == one.mode else _other(c) for c in claims[i]) for i, one in members.items()}
+def _judged(ran: Ran, evidence: Path) -> Outcome:
+    if not ran.runs:
+        return _outcome(ran, ())
+    claims = [with_published(claim, ran.published) for claim in ran.entry.recipe.claims]
+    try:
+        asked = [(claim, measured(claim, ran.runs, evidence)) for claim in claims if claim.of == ran.mode]
+    except ZooError as error:
+        return _outcome(replace(ran, runs=(), error=error), ())
+    found = iter(judge_all(asked, family(suite_of(ran.entry)) if ran.mode == "retrain" else 1))
+    return _outcome(ran, tuple(next(found) if claim.of == ran.mode else _other(claim) for claim in claims))
 
 
 def suite_of(entry: Entry) -> list[Entry]:
@@ -84,12 +90,16 @@ def family(suite: Iterable[Entry]) -> int:
 
 
 def seeds_of(entry: Entry) -> list[int]:
-    """The seeds that an entry is trained with by default: as many as its claims say, from 0 on; none of no recipe."""
-    return list(range(max((claim.seeds for claim in _claims(entry) if claim.of == "retrain"), default=3)))
+    """The seeds that an entry is trained with by default: as many as its claims need, from 0 on."""
+    return list(range(max((default_seeds(claim) for claim in _claims(entry) if claim.of == "retrain"), default=3)))
 
 
 def measured(claim: Claim, runs: Iterable[Run], evidence: Path | None = None) -> Measured | None:
-    """What runs say of a claim, one value each; None where one of them has nothing on its split and metric."""
+    """What runs say of a claim, one value each; None where one of them has nothing on its split and metric.
+
+    Runs with the seeds of references are left out: no claim is judged by the runs that it came from.
+    """
+    runs = [run for run in runs if (run[1].identity.seed or 0) < FIRST_REFERENCE_SEED]
     read = [(path, record, record.result(claim.split, claim.selection)) for path, record in runs]
     found = [(path, record, result) for path, record, result in read if result and claim.metric in result.metrics]
     if not found or len(found) < len(read):
@@ -113,7 +123,7 @@ def measured(claim: Claim, runs: Iterable[Run], evidence: Path | None = None) ->
 def majority(metric: str, labels: NDArray[np.generic]) -> float | None:
     """What a model scores that always says the most frequent class; 0 for correlations; None where that is not known.
 
-    `labels` is `(N,)`. Of the F1 of two classes the positive one is said: `2 p / (1 + p)`.
+    `labels` is `(N,)`. The F1 of two classes is `2 p / (1 + p)` where the positive one is the more frequent, else 0.
     """
     if metric in ("matthews_correlation", "pearson", "spearman"):
         return 0.0
@@ -126,7 +136,7 @@ def majority(metric: str, labels: NDArray[np.generic]) -> float | None:
         return float(shares[:CLASSES_OF_TOP5].sum())
     if metric == "f1" and set(np.unique(labels)) <= {0, 1}:
         positive = float(np.mean(labels == 1))
-        return 2 * positive / (1 + positive)
+        return 2 * positive / (1 + positive) if positive > 0.5 else 0.0
     return None
 
 
@@ -154,10 +164,6 @@ def _other(claim: Claim) -> Judgement:
     return not_run(claim, "asked for with --train" if claim.of == "retrain" else "asked for without --train")
 
 
-def _family_name(entry: Entry) -> tuple[str, str]:
-    return entry.suite, str(entry.path) if entry.suite == catalogue.LOCAL else ""
-
-
 def _claims(entry: Entry) -> tuple[Claim, ...]:
     return entry.recipe.claims if entry.is_readable else ()
 
@@ -169,6 +175,7 @@ def _recorded(path: Path, record: Record, result: Result, evidence: Path) -> tup
         same = other.weights == record.weights and _rows(other, result.split) == _rows(record, result.split)
         there = other.result(result.split) if same and other_path.resolve() != path.resolve() else None
         if there is not None:
+            verify_files(other_path, other)
             try:
                 found = flips(predictions(other_path, there), predictions(path, result))
             except UsageError:  # a segmentation, a regression: no prediction flips

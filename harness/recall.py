@@ -10,10 +10,11 @@ import hashlib
 import importlib.metadata
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
+from time import time_ns
 from typing import Any
 
 import harness
@@ -27,18 +28,14 @@ from zoo.errors import ZooError
 
 KNOWN = ".known"
 PACKAGES = (
-    "torch",
-    "torchvision",
-    "transformers",
-    "tokenizers",
-    "datasets",
-    "evaluate",
-    "scikit-learn",
-    "scipy",
-    "numpy",
-)
+    "torch", "torchvision", "transformers", "tokenizers", "datasets", "evaluate", "accelerate", "scikit-learn", "scipy",
+    "numpy", "pandas", "pyarrow", "pillow",
+)  # fmt: skip
 """What data and metrics come from, beside this project."""
-_MISSING = -1
+SETTLED = 2_000_000_000
+"""So many nanoseconds after its last change a file's time tells whether it was changed since; sooner it may not."""
+Stamp = tuple[str, int, int, str]
+"""A path, its size and time, and the SHA-256 of its content; of a folder, of a listing of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,19 +50,24 @@ class Conditions:
     """Local data folders by name."""
 
     def question(self, entry: Entry, mode: Mode, seed: int | None) -> dict[str, Any]:
-        """All that says which run is meant, as plain data."""
+        """All that says which run is meant, as plain data; relative paths in a recipe are of where one is."""
         return {
-            "entry": entry.name, "recipe": entry.recipe.digest, "mode": mode, "seed": seed, **asdict(self),
+            "entry": entry.name, "path": str(entry.path.resolve()), "recipe": entry.recipe.digest, "mode": mode,
+            "seed": seed, **asdict(self), "from": str(Path.cwd()), "trusted": str(places.trusted().resolve()),
             "code": _code(), "packages": _versions(), "devices": _devices(), "endpoint": os.environ.get("HF_ENDPOINT"),
         }  # fmt: skip
 
 
-def remember(runs: Path, question: Mapping[str, Any], run: Run, inputs: Iterable[Path], published: Any) -> None:
+def stamps(paths: Iterable[Path]) -> list[Stamp]:
+    """What files and folders are now: taken before a run, so that what is changed meanwhile is seen to be."""
+    return [_stamp(path) for path in dict.fromkeys(path.absolute() for path in paths)]
+
+
+def remember(runs: Path, question: Mapping[str, Any], run: Run, inputs: list[Stamp], published: Any) -> None:
     """Keep which run answers a question, and what it was computed from."""
     path, record = run
-    results = [path.parent / result.predictions["file"] for result in record.results]
-    read = dict.fromkeys(one.absolute() for one in (path, *results, places.trusted(), *inputs))
-    kept = {"record": str(path.absolute()), "published": published, "inputs": [_stamp(one) for one in read], **question}
+    made = stamps([path, *(path.parent / result.predictions["file"] for result in record.results)])
+    kept = {"record": str(path.absolute()), "published": published, "inputs": [*inputs, *made], "question": question}
     target = _place(runs, question)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(f".{os.getpid()}")
@@ -80,12 +82,11 @@ def recall(entry: Entry, mode: Mode, seeds: Iterable[int | None], conditions: Co
     found: list[Run] = []
     published: Mapping[str, Mapping[str, str]] = {}
     for seed in seeds:
-        kept = _unchanged(_place(runs, conditions.question(entry, mode, seed)))
-        if kept is None:
+        known = _known(_place(runs, conditions.question(entry, mode, seed)))
+        if known is None:
             return None
-        path = Path(kept["record"])
-        found.append((path, read_record(path)))
-        published = kept["published"]
+        run, published = known
+        found.append(run)
     return Ran(entry=entry, mode=mode, runs=tuple(found), published=published)
 
 
@@ -94,51 +95,52 @@ def _place(runs: Path, question: Mapping[str, Any]) -> Path:
     return runs / KNOWN / f"{asked[:32]}.json"
 
 
-def _unchanged(path: Path) -> dict[str, Any] | None:
-    """What is kept in a file, if there is one and all inputs are as it says."""
+def _known(path: Path) -> tuple[Run, Mapping[str, Mapping[str, str]]] | None:
+    """The run that a file speaks of and what was published, if all inputs are as it says; None for a damaged file."""
     try:
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        same = all(_is_same(*stamp) for stamp in kept["inputs"])
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        record = Path(kept["record"])
+        if all(_is_same(*stamp) for stamp in kept["inputs"]):
+            return (record, read_record(record)), kept["published"]
     except (OSError, ValueError, TypeError, KeyError, ZooError):
-        return None
-    return kept if same else None
+        pass
+    return None
 
 
 def _is_same(name: str, size: int, time: int, digest: str) -> bool:
-    """Whether a file or folder is as it was: by size and time, else by content."""
-    path = Path(name)
-    if _size_and_time(path) == (size, time):
-        return True
-    return size != _MISSING and path.exists() and _digest(path) == digest
+    """Whether a file is as it was, by size and time, else by content; a folder by its listing."""
+    now = _size_and_time(path := Path(name))
+    if now is None or size < 0:
+        return now is None and size < 0
+    return (now == (size, time) and not path.is_dir()) or _digest(path) == digest
 
 
-def _stamp(path: Path) -> list[Any]:
-    size, time = _size_and_time(path)
-    return [str(path), size, time, _digest(path) if size != _MISSING else ""]
+def _stamp(path: Path) -> Stamp:
+    found = _size_and_time(path)
+    if found is None:
+        return str(path), -1, 0, ""
+    settled = time_ns() - found[1] > SETTLED
+    return str(path), found[0], found[1] if settled else 0, _digest(path)
 
 
-def _size_and_time(path: Path) -> tuple[int, int]:
-    """Of a folder, the number of files below it and the time of the newest."""
+def _size_and_time(path: Path) -> tuple[int, int] | None:
     try:
-        if path.is_dir():
-            files = [file.stat() for file in _files(path)]
-            return len(files), max((file.st_mtime_ns for file in files), default=0)
         found = path.stat()
     except OSError:
-        return _MISSING, 0
+        return None
     return found.st_size, found.st_mtime_ns
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file; of a folder, of its files' names, sizes and times."""
+    """SHA-256 of a file; of a folder, of its files' names, sizes and times, also behind links."""
     if not path.is_dir():
         return sha256(path)
-    listed = [(str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns) for file in _files(path)]
+    listed = sorted(
+        (str(file.relative_to(path)), *(_size_and_time(file) or (-1, 0)))
+        for folder, _, names in os.walk(path, followlinks=True)
+        for file in (Path(folder) / name for name in names)
+    )
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 @cache

@@ -142,28 +142,33 @@ def new_folder(final: Path, key: str, *, writes: bool = True, replaces: bool = F
     One that is there already stays, and raises SourceError, unless it `replaces` that. What a killed process of the
     same `key` left of it is swept away. Of many processes one writes; the others only get its path.
     """
-    partial = final.with_name(f".{final.name}-{key[:12]}.partial")
+    partial, before = (final.with_name(f".{final.name}-{key[:12]}.{stage}") for stage in ("partial", "replaced"))
     if not writes:
         yield partial
         return
     try:
+        _put_back(before, final)  # a process was killed between the two renames
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     except OSError as error:
         raise SourceError(f"{final}: cannot write there: {error.strerror or error}") from None
     try:
         yield partial
-        before = final.with_name(f".{final.name}-{key[:12]}.replaced")
-        shutil.rmtree(before, ignore_errors=True)
-        if replaces and final.exists():  # a rename replaces no folder that holds something
+        if final.exists() and any(final.iterdir()):  # a rename replaces no folder that holds something
+            if not replaces:
+                raise SourceError(f"{final} is there already, and is no run, since it has no {FILE}; move it away")
             final.replace(before)
-        try:
-            partial.replace(final)
-        except OSError:
-            raise SourceError(f"{final} is there already and is no run, since it has no {FILE}; move it away") from None
-        shutil.rmtree(before, ignore_errors=True)
+        partial.replace(final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        _put_back(before, final)
+        shutil.rmtree(before, ignore_errors=True)
+
+
+def _put_back(before: Path, final: Path) -> None:
+    """What was to be replaced, and was not."""
+    if before.exists() and not final.exists():
+        before.replace(final)
 
 
 def schema() -> dict[str, Any]:

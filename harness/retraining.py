@@ -13,10 +13,17 @@ MARGIN_OF_RUNS, MARGIN_OF_ONE = 2.0, 4.0
 """What counts as equivalent, in sigma: against the mean of several reference runs, and against a single score."""
 KNOWN_FROM = 5
 """From so many recorded reference runs on sigma is theirs."""
+MANY, LEAST_SEEDS = 10, 5
+"""So many reference runs tell sigma by themselves; of fewer, and without a prior, so many seeds are the least."""
 NOTABLE = 0.001
 """A spread of the seeds that is less likely than this is told."""
+CONTRADICTED = 0.01
+"""A prior under which the spread of the reference runs is less likely than this, on either side, is left aside."""
+HALF = 0.5
+"""So large a share of degenerate runs is no reproduction, where of the reference's rate too little is known."""
 _LABELS = {
     "measured": "of the reference runs",
+    "steadied": "of the reference runs and the prior",
     "prior": "declared",
     "binomial": "at least, by the size of the test set",
 }
@@ -109,6 +116,15 @@ def judge_retraining(claim: Claim, measured: Measured, steps: int) -> Judgement:
     )  # fmt: skip
 
 
+def default_seeds(claim: Claim) -> int:
+    """How many seeds a claim is judged by: as it says, but five at least where few reference runs alone tell sigma.
+
+    With three, a shift of 4 sigma is then seen in half of the zoos only (docs/verdicts.md).
+    """
+    alone = KNOWN_FROM <= claim.reference_runs < MANY and claim.sigma is not None and claim.prior is None
+    return max(claim.seeds, LEAST_SEEDS if alone else 1)
+
+
 def reference_sigma(claim: Claim, n: int) -> tuple[float, SigmaFrom] | None:
     """Sigma and where it is from: five or more reference runs, else a declared prior, else the finite test set."""
     if claim.sigma is not None and claim.reference_runs >= KNOWN_FROM:
@@ -123,14 +139,17 @@ def reference_sigma(claim: Claim, n: int) -> tuple[float, SigmaFrom] | None:
 
 def _sigma(claim: Claim, n: int, values: tuple[float, ...]) -> _Sigma | None:
     """The spread of one run. A measured one is an estimate, with its degrees of freedom: it is steadied by the prior,
-    where there is one, and for the error of the mean by the spread of the seeds. Any other is taken as known.
+    where there is one that it does not contradict, and for the error of the mean by the spread of the seeds. Any other
+    is taken as known.
     """
     if (reference := reference_sigma(claim, n)) is None:
         return None
     value, of = reference
     if of != "measured":
         return _Sigma(value=value, of=of, pooled=value, dof=rules.KNOWN)
-    parts = [(value, claim.reference_runs - 1), *([(claim.prior, rules.PRIOR_DOF)] if claim.prior else [])]
+    parts = [(value, claim.reference_runs - 1)]
+    if claim.prior and rules.fits_prior(value, claim.reference_runs - 1, claim.prior) >= CONTRADICTED:
+        of, parts = "steadied", [*parts, (claim.prior, rules.PRIOR_DOF)]
     own = [(stdev(values), len(values) - 1)] if len(values) > 1 else []
     steadied, _ = rules.pooled(parts)
     pooled, dof = rules.pooled([*parts, *own])
@@ -167,7 +186,10 @@ def _degenerate(measured: Measured) -> tuple[tuple[float, ...], tuple[float, ...
 
 
 def _failures(claim: Claim, measured: Measured, degenerate: tuple[float, ...]) -> tuple[tuple[str, ...], bool]:
-    """What is said of degenerate runs, and whether they are more than the reference's rate allows (Fisher's test)."""
+    """What is said of degenerate runs, and whether they are more than the reference's rate allows (Fisher's test).
+
+    Of fewer than five reference runs too little is known of that rate: then half of the runs are too many.
+    """
     if not degenerate:
         return (), False
     failed, k, all_references = len(degenerate), len(measured.values), claim.reference_runs + claim.failures
@@ -177,15 +199,16 @@ def _failures(claim: Claim, measured: Measured, degenerate: tuple[float, ...]) -
         f" {measured.baseline:.4f}, and set aside; {claim.failures} of {all_references} of the reference"
         f" (Fisher's p = {chance:.3g})"
     )
-    return (said,), chance <= rules.ALPHA
+    unknown = all_references < KNOWN_FROM  # then no number of failures is unlikely
+    return (said,), chance <= rules.ALPHA or (unknown and failed >= HALF * k)
 
 
 def _spread(claim: Claim, sigma: _Sigma, values: tuple[float, ...]) -> tuple[str, ...]:
     """What is said of seeds that vary much more than sigma."""
     if len(values) < 2:
         return ()
-    dof = claim.reference_runs - 1 if sigma.of == "measured" else rules.KNOWN
-    if rules.larger_spread(stdev(values), len(values), sigma.value, dof) >= NOTABLE:
+    dof = {"measured": claim.reference_runs - 1, "steadied": claim.reference_runs - 1 + rules.PRIOR_DOF}
+    if rules.larger_spread(stdev(values), len(values), sigma.value, dof.get(sigma.of, rules.KNOWN)) >= NOTABLE:
         return ()
     said = f"{claim.metric} on {claim.split}: the seeds vary by {stdev(values):.4f}, much more than sigma"
     return (f"{said}, {sigma.value:.4f} ({_LABELS[sigma.of]})",)

@@ -74,6 +74,14 @@ def pooled(parts: Sequence[tuple[Any, Any]]) -> tuple[Any, Any]:
     return np.sqrt(sum(weight * sigma**2 for sigma, weight in parts) / dof), dof
 
 
+def fits_prior(sigma: Any, dof: Any, prior: Any) -> Any:
+    """The two-sided p-value of a measured spread, were the prior right as the spread of nine runs is: F of
+    `sigma^2 / prior^2` with `dof` and eight degrees of freedom.
+    """
+    ratio = (sigma / prior) ** 2
+    return 2 * np.minimum(special.fdtr(dof, PRIOR_DOF, ratio), special.fdtrc(dof, PRIOR_DOF, ratio))
+
+
 def binomial_sigma(accuracy: float, n: int) -> float:
     """What the finite test set alone does to an accuracy: `sqrt(err / (2 n))`. A lower bound: too low for QNLI and QQP.
 
@@ -101,8 +109,8 @@ def holm(p_values: Sequence[float | None], family: int) -> list[int]:
 
 
 def seeds_needed(k: int, enough: Any) -> int | None:
-    """How many runs more than `k` until `enough(runs)` is true; None where not even a thousand are."""
-    return next((more for more in range(1, MOST_SEEDS - k) if enough(k + more)), None)
+    """How many runs more than `k` until `enough(runs)` is true; None where not even a thousand more are."""
+    return next((more for more in range(1, MOST_SEEDS) if enough(k + more)), None)
 
 
 def excess_failures(failed: int, k: int, reference_failed: int, r: int) -> float:

@@ -16,7 +16,7 @@ from torch import nn
 from harness.evaluate import Evaluation, Running, evaluate, metric_code, metrics_of
 from harness.export import CONFIG, export
 from harness.metrics import Array, Metric
-from harness.recall import Conditions, remember
+from harness.recall import Conditions, Stamp, remember, stamps
 from harness.record import Identity, Mode, Record
 from harness.recording import Made, Recording, recorded
 from harness.run import LOG, Options, Run
@@ -203,6 +203,7 @@ class Study:
             options = Options(save_every=self.setup.options.save_every)
             plain = replace(self.setup, options=options, fresh=False, conditions=None)
             study = Study(catalogue.one(str(teacher.entry or teacher.run)), plain)
+            self._taught.append(study)
             model, source = study.recipe.model, study.recipe.weights
             if teacher.run is not None:
                 path, record = study.retrain(teacher.seed)
@@ -213,6 +214,11 @@ class Study:
                     )
                 return Checkpoint(model, trained)
         return Checkpoint(model, None if source is None else self.sources.fetch(source))
+
+    @cached_property
+    def _taught(self) -> list["Study"]:
+        """The studies of teachers that are entries or runs."""
+        return []
 
     def splits(self) -> tuple[Split, ...]:
         """What each stage trains on; raises RecipeError where its task has no such split."""
@@ -276,6 +282,7 @@ class Study:
         self, mode: Mode, seed: int | None, make: Callable[[Path, Path], Made], out: Path | None = None
     ) -> tuple[Path, Record]:
         identity, setup = self._identity(mode, seed), self.setup
+        remembered = self._asked(mode, seed) if out is None else None
         run = recorded(
             Recording(
                 entry=self.entry, identity=identity, final=out or setup.runs / self.entry.name / identity.folder,
@@ -286,27 +293,29 @@ class Study:
             ),
             make,
         )  # fmt: skip
-        if out is None:
-            self._remember(mode, seed, run)
+        if remembered is not None:
+            question, inputs = remembered
+            remember(setup.runs, question, run, inputs, run[1].published if mode == "weights" else self.published)
         return run
 
-    def _remember(self, mode: Mode, seed: int | None, run: tuple[Path, Record]) -> None:
-        """Keep what the run was computed from, so that it is found again without torch; of trusted code that is not
-        known before it is loaded."""
+    def _asked(self, mode: Mode, seed: int | None) -> tuple[Mapping[str, Any], list[Stamp]] | None:
+        """What is asked for and what it is computed from, to know the run again without torch.
+
+        None where that is not to be kept, or cannot be: trusted code is not known before it is loaded.
+        """
         conditions, accelerator = self.setup.conditions, self.setup.accelerator
-        alone = accelerator.is_main_process and accelerator.num_processes == 1
-        if conditions and alone and not self.builder.trust and self.entry.here is None:
-            published = run[1].published if mode == "weights" else self.published
-            remember(self.setup.runs, conditions.question(self.entry, mode, seed), run, self._inputs(), published)
+        if conditions is None or accelerator.num_processes > 1 or self.builder.trust or self.entry.here is not None:
+            return None
+        return conditions.question(self.entry, mode, seed), stamps(self._inputs())
 
     def _inputs(self) -> Iterator[Path]:
-        """The files and folders that were read for it, as far as they are the recipe's and its teachers'."""
-        yield from (self.entry.path, places.lock(), self.sources.lock.path)
-        for teacher, found in self._checkpoints:
-            if name := teacher.entry or teacher.run:
-                yield catalogue.one(name).path
+        """The files and folders that are read for it, as far as they are the recipe's and its teachers'."""
+        yield from (self.entry.path, places.lock(), self.sources.lock.path, places.trusted())
+        for _, found in self._checkpoints:
             if found.weights:
                 yield from found.weights.paths
+        for taught in self._taught:
+            yield from taught._inputs()
         named = set(_texts(self.recipe.data()))
         yield from (path for one in self.sources.fetched.values() if one.source in named for path in one.paths)
         yield from filter(None, (self.sources.folder(name) for name in named if is_source(name)))

@@ -26,7 +26,7 @@ PRECISION_FLIPS = 3
 """Predictions that may flip where the claim was computed in another precision than the run."""
 NOISE = {"fp32": 1e-4, "tf32": 0.02, "fp16": 0.02, "bf16": 0.165}
 """How far a logit moves between two kernels: measured 1.1e-5 in fp32 (other processors move it more) and 0.165 in bf16
-on a BERT-base; fp16 and TF32 have three more bits than bf16."""
+on a BERT-base; fp16 and TF32, which a record of another program may be of, have three more bits than bf16."""
 FLIP_BUDGET = 0.005
 """The share of predictions that may flip between two precisions beyond what their margins explain, at least two."""
 

@@ -154,4 +154,3 @@ def _gains(gains: pd.DataFrame) -> list[str]:
     ]
     text = "Reference runs of the same seeds with and without the teacher; Student's t on the paired differences."
     return ["## Gain of distillation", text, markdown(shown)]
-

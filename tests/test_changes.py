@@ -132,6 +132,61 @@ def test_outside_a_checkout_there_is_nothing_to_compare(monkeypatch: pytest.Monk
         touched()
 
 
+def test_a_teacher_that_is_not_asked_for_touches_too(checkout: Path) -> None:
+    edit(checkout / "configs/glue/bert-large-uncased-rte.yaml", "epochs:", "epochs:  ")
+    student = catalogue.one("bert-base-uncased-rte_from_bert-large-uncased-rte")
+    assert list(changed_since("HEAD", [student])) == [student.name]
+
+
+def test_a_recipe_that_cannot_be_read_is_touched_and_ends_nothing(checkout: Path) -> None:
+    (checkout / "configs/methods/kd.yaml").write_text("name: [")
+    assert changed_since("HEAD", catalogue.entries()) == {"kd": "its recipe cannot be read"}
+
+
+def test_a_renamed_record_touches_both_entries(checkout: Path) -> None:
+    folder = checkout / "leaderboard/records"
+    for name in ("kd", "rkd"):
+        (folder / name / "run").mkdir(parents=True)
+    (folder / "kd/run/record.json").write_text("{}" * 100)
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "--message", "a record")
+    git(checkout, "mv", "leaderboard/records/kd/run/record.json", "leaderboard/records/rkd/run/record.json")
+    assert touched() == {"kd", "rkd"}
+    git(checkout, "reset", "--hard", "--quiet", "HEAD~1")
+
+
+def test_a_checkout_below_the_root_of_its_repository(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(repository, "reset", "--hard", "--quiet")
+    root = tmp_path / "mono" / "sub"
+    shutil.copytree(repository, root, ignore=shutil.ignore_patterns(".git", "leaderboard"))
+    monkeypatch.setattr(places, "checkout", lambda: root)
+    monkeypatch.setattr(places, "configs", lambda: root / "configs")
+    git(root.parent, "init", "--quiet")
+    git(root.parent, "add", ".")
+    git(root.parent, "commit", "--quiet", "--message", "all")
+    edit(root / "configs/zoo.lock", '"embedded:"', '"embedded:" ')
+    with (root / "harness/losses/rkd.py").open("a") as file:
+        file.write("\n")
+    assert touched() == {"rkd"}
+
+
+def test_the_pin_of_an_archive_touches_who_reads_a_file_of_it(checkout: Path) -> None:
+    lock = checkout / "configs/zoo.lock"
+    data = json.loads(lock.read_text())
+    archive = "https://example.org/all.zip"
+    data["sources"][archive] = {"files": {"all.zip": {"size": 1}}}
+    lock.write_text(json.dumps(data))
+    edit(checkout / "configs/methods/kd.yaml", "embedded:digits-resnet14.safetensors", f"{archive}#w.pt")
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "--message", "an archive")
+    data["sources"][archive]["files"]["all.zip"]["size"] = 2
+    lock.write_text(json.dumps(data))
+    assert changed_since("HEAD", catalogue.entries()) == {"kd": f"the lock's pin of {archive}"}
+    git(checkout, "reset", "--hard", "--quiet", "HEAD~1")
+
+
 def test_verify_looks_only_at_what_has_changed(checkout: Path, zoo: Zoo) -> None:
     done = zoo("verify", "--changed-since", "HEAD")
     assert (done.code, done.err) == (0, f"nothing of {len(everything())} entries has changed since HEAD\n")

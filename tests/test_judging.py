@@ -4,16 +4,17 @@ import json
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from harness.compare import flips
 from harness.judging import Ran, family, majority, measured, outcomes, predictions, suite_of
-from harness.record import read_record
+from harness.record import Identity, read_record
 from tests.conftest import ROOT, Write
 from zoo import catalogue
-from zoo.errors import SourceError
+from zoo.errors import IntegrityError, SourceError
 from zoo.recipe import Claim
 
 EVIDENCE = ROOT / "leaderboard" / "records"
@@ -103,6 +104,39 @@ def test_a_training_is_judged_alike_alone_and_in_company() -> None:
     assert [one.entry.name for one in together] == list(names)
 
 
+def _key(data: dict[str, Any]) -> str:
+    """The key of a record's content."""
+    names = ("mode", "digest", "sources", "metric_code", "numerics", "seed")
+    return Identity(**{name: data[name] for name in names}).key
+
+
+def test_runs_of_the_references_seeds_judge_nothing() -> None:
+    """What `--first-seed 1000` makes is a reference, and no evidence for one."""
+    entry = catalogue.one("digits-resnet8")
+    paths = sorted((EVIDENCE / entry.name).glob("retrain-seed1???-*/record.json"))
+    runs = tuple((path, read_record(path)) for path in paths)
+    (outcome,) = outcomes([Ran(entry=entry, mode="retrain", runs=runs)], EVIDENCE)
+    assert (len(runs), outcome.verdict, len(outcome.records)) == (10, "not-compared", 10)
+    assert "nothing was measured" in outcome.judgements[1].why
+
+
+def test_altered_committed_predictions_are_an_integrity_error(tmp_path: Path) -> None:
+    shutil.copytree(EVIDENCE / "digits-resnet8", tmp_path / "digits-resnet8")
+    for path in tmp_path.glob("*/retrain-seed1000-*/predictions-test.npz"):
+        path.write_bytes(b"other")
+    entry, path = catalogue.one("digits-resnet8"), run_of("digits-resnet8", "weights")
+    (outcome,) = outcomes([Ran(entry=entry, mode="weights", runs=((path, read_record(path)),))], tmp_path)
+    assert isinstance(outcome.error, IntegrityError)
+    assert outcome.verdict == "not-run"
+
+
+def test_an_entry_whose_claims_are_only_reported_does_not_count() -> None:
+    entry = catalogue.one("minilm-l6-wnli")
+    (outcome,) = outcomes([Ran(entry=entry, mode="retrain", runs=())], EVIDENCE)
+    assert not outcome.counts
+    assert outcomes([Ran(entry=catalogue.one("digits-resnet8"), mode="retrain")], EVIDENCE)[0].counts
+
+
 def test_degenerate_runs_are_found_by_the_labels_of_their_predictions(tmp_path: Path) -> None:
     source = run_of("digits-resnet8", "retrain-seed1000").parent
     runs = []
@@ -111,6 +145,8 @@ def test_degenerate_runs_are_found_by_the_labels_of_their_predictions(tmp_path: 
         shutil.copytree(source, folder)
         data = json.loads((folder / "record.json").read_text())
         data["results"][0]["metrics"]["accuracy"]["value"] = value
+        data["seed"] = seed
+        data["key"] = _key(data)
         (folder / "record.json").write_text(json.dumps(data))
         runs.append((folder / "record.json", read_record(folder / "record.json")))
     claim = Claim(of="retrain", split="test", metric="accuracy", value=0.97, sigma=0.01, source="x")

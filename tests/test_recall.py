@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from harness import recall, reproduce
+from harness.study import Study
 from tests.conftest import ROOT, TINY, Write, Zoo
 
 WEIGHTS = f"file:{ROOT}/zoo/starter/digits-resnet8.safetensors"
@@ -110,6 +111,87 @@ def test_whatever_changed_is_looked_at_and_run_only_if_that_makes_another_run(
     assert (created(again.out) == before) == (changed == "code")  # another comment is no other run
 
 
+def test_a_relative_source_is_of_where_one_is(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two folders with the same recipe and other weights of the same name."""
+    accuracies = []
+    for name in ("digits-resnet8", "digits-resnet8_from_digits-resnet14"):
+        folder = tmp_path / name
+        folder.mkdir()
+        shutil.copy(ROOT / "zoo" / "starter" / f"{name}.safetensors", folder / "w.safetensors")
+        (folder / "own.yaml").write_text(OWN.replace(WEIGHTS, "file:w.safetensors"))
+        monkeypatch.chdir(folder)
+        accuracies.append(json.loads(zoo("verify", "own.yaml", "--json").out)["entries"][0]["claims"][0]["measured"])
+    assert accuracies[0] != accuracies[1]
+
+
+def test_what_is_changed_while_a_run_is_made_is_seen(
+    zoo: Zoo, recipe_file: Write, tmp_path: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "weights.safetensors"
+    copy.write_bytes(Path(WEIGHTS.removeprefix("file:")).read_bytes())
+    path = recipe_file(OWN.replace(WEIGHTS, f"file:{copy}"))
+    published_model = Study.published_model
+
+    def changed(study: Study) -> Any:
+        found = published_model(study)
+        shutil.copy(ROOT / "zoo/starter/digits-resnet8_from_digits-resnet14.safetensors", copy)
+        return found
+
+    monkeypatch.setattr(Study, "published_model", changed)
+    zoo("verify", path)
+    zoo("verify", path)
+    assert made == ["own", "own"]
+
+
+def test_a_folder_is_the_same_if_its_listing_is_also_behind_links(tmp_path: Path) -> None:
+    root, other = tmp_path / "root", tmp_path / "other"
+    for folder in (root / "a", root / "b", other):
+        folder.mkdir(parents=True)
+        (folder / "x.png").write_bytes(b"x")
+    (root / "linked").symlink_to(other)
+    (stamp,) = recall.stamps([root])
+    assert recall._is_same(*stamp)
+    (root / "a" / "x.png").rename(root / "b" / "y.png")  # neither the number of files nor a time has changed
+    assert not recall._is_same(*stamp)
+    (stamp,) = recall.stamps([root])
+    (other / "new.png").write_bytes(b"")
+    assert not recall._is_same(*stamp)
+
+
+def test_what_was_missing_and_is_there_is_another() -> None:
+    (stamp,) = recall.stamps([Path("nowhere")])
+    assert recall._is_same(*stamp)
+    Path("nowhere").write_text("")
+    try:
+        assert not recall._is_same(*stamp)
+    finally:
+        Path("nowhere").unlink()
+
+
+def test_teachers_of_teachers_are_what_a_training_is_computed_from(
+    zoo: Zoo, recipe_file: Write, made: list[str], tmp_path: Path
+) -> None:
+    """z learns from x, which learns from y: another y makes another z."""
+    claims = "claims: [{of: retrain, split: test, metric: accuracy, value: 0.5, sigma: 0.2, seeds: 1, source: x}]\n"
+    kd = "    criterion:\n      kd:\n        loss: {use: KD, temperature: 4, alpha: 0.5}\n"
+    teacher = "    teacher: {run: %s.yaml, seed: 0}\n" + kd
+    alone = "    criterion:\n      ce: {loss: CrossEntropy}\n"
+    for name, text in (
+        ("y", TINY),
+        ("x", TINY.replace(alone, teacher % "y")),
+        ("z", TINY.replace(alone, teacher % "x")),
+    ):
+        recipe_file(text.replace("name: tiny", f"name: {name}{name}") + claims, name=f"{name}.yaml")
+    first = zoo("verify", "z.yaml", "--train", "--json")
+    assert first.code in (0, 3), first.err
+    assert zoo("verify", "z.yaml", "--train", "--json").out == first.out
+    assert made == ["zz"]
+    (tmp_path / "y.yaml").write_text((tmp_path / "y.yaml").read_text().replace("lr: 0.1", "lr: 0.2"))
+    again = zoo("verify", "z.yaml", "--train", "--json")
+    assert made == ["zz", "zz"]
+    assert json.loads(again.out)["entries"][0]["records"] != json.loads(first.out)["entries"][0]["records"]
+
+
 def test_damaged_predictions_of_a_known_run_are_no_run(zoo: Zoo, recipe_file: Write) -> None:
     path = recipe_file(OWN)
     record = Path(json.loads(zoo("verify", path, "--json").out)["entries"][0]["records"][0])
@@ -138,7 +220,8 @@ def test_what_is_kept_of_a_run_can_be_lost_or_damaged(
 ) -> None:
     path = recipe_file(OWN)
     first = zoo("verify", path, "--json")
-    for file in (tmp_path / "home" / "runs" / recall.KNOWN).iterdir():
-        file.write_text("{")
-    assert zoo("verify", path, "--json").out == first.out
-    assert made == ["own", "own"]
+    for number, damage in enumerate(("{", '{"inputs": []}', '{"inputs": [], "record": 5}', "[]"), 2):
+        for file in (tmp_path / "home" / "runs" / recall.KNOWN).iterdir():
+            file.write_text(damage)
+        assert zoo("verify", path, "--json").out == first.out
+        assert made == ["own"] * number

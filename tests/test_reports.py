@@ -6,8 +6,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from harness.judging import Outcome
 from tests.conftest import ROOT, Write, Zoo
-from zoo import reports
+from zoo import catalogue, cli, reports
+from zoo.errors import NoDataError
 
 RECIPE = """\
 name: own
@@ -44,7 +46,7 @@ def test_junit_has_a_case_for_each_entry_and_claim(zoo: Zoo, recipe_file: Write,
     }  # fmt: skip
     cases = {(case.get("classname"), case.get("name")): [child.tag for child in case] for case in root.iter("testcase")}
     assert cases[("local.own", "own: weights accuracy on test, claimed 0.9788")] == []
-    assert cases[("local.own", "own: weights accuracy on test, claimed 0.9000")] == ["failure"]
+    assert cases[("local.own", "own: weights accuracy on test, claimed 0.9")] == ["failure"]
     assert cases[("starter.digits-resnet8", "digits-resnet8: weights accuracy on test")] == []
     (failure,) = root.iter("failure")
     assert "claimed 0.9000, measured 0.9788: difference +0.0788" in str(failure.get("message"))
@@ -56,6 +58,12 @@ def test_junit_tells_errors_from_failures_and_holds_any_text() -> None:
     (skipped,) = root.iter("skipped")
     assert skipped.get("message") == "inconclusive: claimed 0.9000, measured 0.8000: bell  & <tag>"
     assert (root.get("tests"), root.get("time")) == ("1", "1.500")
+    odd = claim("not-reproduced", why="\ufffe\ud800 lone")
+    data = found({**odd, "split": "a\x08b", "claimed": 0.91234}, {**odd, "claimed": 0.91231}, odd, odd)
+    names = [case.get("name") for case in ET.fromstring(reports.junit(data, 0)).iter("testcase")]  # noqa: S314
+    assert (len(set(names)), names[0]) == (4, "e0: weights accuracy on ab")
+    failing = ET.fromstring(reports.junit(found(claim("inconclusive")), 0, {"inconclusive"}))  # noqa: S314
+    assert failing.get("failures") == "1"
     (error,) = ET.fromstring(reports.junit(found(error="no\nnetwork"), 0)).iter("error")  # noqa: S314
     assert "no" in str(error.get("message"))
 
@@ -72,7 +80,7 @@ def test_annotations_are_at_most_ten_of_a_kind_and_say_how_many_more() -> None:
     assert errors[-1].endswith("::and 3 more; the step's summary has them all")
     assert reports.annotations(found(claim("reproduced")), {}) == []
     (line,) = reports.annotations(found(error="100 % lost\nmore"), {})
-    assert line == "::warning title=e0::100 %25 lost%0Amore"
+    assert line == "::error title=e0::100 %25 lost%0Amore"
 
 
 def test_a_summary_has_the_gravest_first_and_stays_below_githubs_limit() -> None:
@@ -80,6 +88,11 @@ def test_a_summary_has_the_gravest_first_and_stays_below_githubs_limit() -> None
     rows = [line for line in text.splitlines() if line.startswith("| e0")]
     assert "not-reproduced" in rows[0]
     assert r"a \| b" in rows[0]
+    assert "a\\" not in reports.summary(found(claim("inconclusive", why="plain")))
+    odd = reports.summary(found(claim("inconclusive", why="<img> a\\|b\nc")))
+    assert r"&lt;img&gt; a\\\|b" in odd
+    assert "| error" in reports.summary(found(error="broken"))
+    assert reports.summary(found(claim("reproduced")), 10) == ""
     long = reports.summary(found(claim("not-reproduced", why="x" * 1000), many=3000))
     assert len(long.encode()) <= reports.SUMMARY_BYTES
     assert "more rows are left out" in long
@@ -93,9 +106,7 @@ def test_in_a_workflow_summary_and_annotations_are_written(
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     done = zoo("verify", recipe_file(RECIPE.format(root=ROOT, value=0.9)), "--json")
     assert done.code == 1
-    assert any(
-        line.startswith("::error title=own%3A weights accuracy on test%2C claimed 0.9000::") for line in done.lines
-    )
+    assert any(line.startswith("::error title=own%3A weights accuracy on test%2C claimed 0.9::") for line in done.lines)
     assert "## zoo verify: 1 not-reproduced" in (tmp_path / "summary.md").read_text()
 
 
@@ -111,6 +122,15 @@ def test_fail_on_names_the_verdicts_that_count(fail_on: str | None, code: int, z
 
 def test_fail_on_wants_verdicts_and_errors_always_count(zoo: Zoo, recipe_file: Write) -> None:
     done = zoo("verify", "digits-resnet8", "--fail-on", "not_reproduced")
-    assert (done.code, "--fail-on: 'not_reproduced' is no verdict; did you mean" in done.err) == (2, True)
+    assert (done.code, "--fail-on: 'not_reproduced' is no verdict that can fail; did you mean" in done.err) == (2, True)
     path = recipe_file(RECIPE.format(root="/nowhere", value=0.9))
     assert zoo("verify", path, "--fail-on", "none").code == 4
+
+
+@pytest.mark.parametrize(("asked", "failing", "code"), [(False, [], 0), (False, ["not-run"], 3), (True, [], 4)])
+def test_data_that_everyone_must_get_are_an_error_only_to_who_named_them(
+    asked: bool, failing: list[str], code: int
+) -> None:
+    entry = catalogue.one("pascal_voc2012-deeplabv3_resnet50")
+    outcome = Outcome(entry=entry, mode="weights", verdict="not-run", error=NoDataError("pascal_voc2012"))
+    assert cli._code(outcome, [entry.name] if asked else None, frozenset(failing)) == code

@@ -48,6 +48,13 @@ def test_spreads_are_pooled_by_their_degrees_of_freedom() -> None:
     assert (sigma, dof) == (pytest.approx(math.sqrt(3)), 12)
 
 
+def test_a_prior_is_compared_with_a_measured_spread() -> None:
+    """F of equal spreads with four and eight degrees: P(F <= 1) = I(1/3; 2, 4) = 131 / 243."""
+    assert rules.fits_prior(1.0, 4, 1.0) == pytest.approx(2 * (1 - 131 / 243))
+    assert rules.fits_prior(0.001, 4, 0.02) < 0.001
+    assert rules.fits_prior(0.03, 4, 0.01) == pytest.approx(2 * 0.0046, abs=1e-3)
+
+
 def test_the_spread_that_a_test_set_alone_makes() -> None:
     assert rules.binomial_sigma(0.9, 500) == pytest.approx(0.01)
 
@@ -97,4 +104,5 @@ def test_wilsons_interval_is_that_of_the_literature() -> None:
 
 def test_seeds_are_counted_up_to_a_thousand() -> None:
     assert rules.seeds_needed(3, lambda k: k >= 5) == 2
+    assert rules.seeds_needed(1500, lambda k: k >= 1505) == 5
     assert rules.seeds_needed(3, lambda k: False) is None

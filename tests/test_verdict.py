@@ -106,7 +106,9 @@ def test_sigma_is_measured_from_five_runs_on_else_a_prior() -> None:
     assert verdict(RETRAIN, found, reference_runs=1, prior=0.02).sigma == 0.02
     assert verdict(RETRAIN, found, reference_runs=5).sigma_from == "measured"
     steadied = verdict(RETRAIN, found, reference_runs=5, prior=0.02)  # sqrt((4 x 1e-4 + 8 x 4e-4) / 12)
-    assert (steadied.sigma_from, steadied.sigma) == ("measured", pytest.approx(0.0173205, abs=1e-7))
+    assert (steadied.sigma_from, steadied.sigma) == ("steadied", pytest.approx(0.0173205, abs=1e-7))
+    contradicted = verdict(RETRAIN, found, reference_runs=5, prior=0.2)  # F(4, 8) of 1/400: two-sided p = 0.00007
+    assert (contradicted.sigma_from, contradicted.sigma) == ("measured", pytest.approx(0.01))
 
 
 PRIOR = {**RETRAIN, "reference_runs": 1}
@@ -225,6 +227,14 @@ def test_more_degenerate_runs_than_the_reference_explains_are_no_reproduction() 
     told = verdict(RETRAIN, measured(0.875, 0.876, 0.874, *bad, *bad, baseline=0.5), failures=8)
     assert told.verdict == "reproduced"
     assert verdict(RETRAIN, measured(*bad, baseline=0.5)).verdict == "inconclusive"
+
+
+def test_of_a_single_score_half_the_runs_degenerate_are_too_many() -> None:
+    """Fisher's test can say nothing against one run: two of three have p = 6 / 12, seven of eight 2 / 9."""
+    assert verdict(PRIOR, measured(0.875, 0.87, 0.5, baseline=0.5)).verdict == "reproduced"
+    assert verdict(PRIOR, measured(0.875, 0.5, 0.5, baseline=0.5)).verdict == "inconclusive"
+    many = verdict(PRIOR, measured(0.875, *[0.5] * 7, baseline=0.5))
+    assert (many.verdict, "more runs fail" in many.why) == ("inconclusive", True)
 
 
 def test_a_claim_that_is_the_baseline_is_only_reported() -> None:

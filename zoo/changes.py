@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo import places
+from zoo import catalogue, places, urls
 from zoo.catalogue import Entry
 from zoo.errors import UsageError
 from zoo.recipe import Recipe
@@ -21,30 +21,31 @@ def changed_since(revision: str, entries: Iterable[Entry]) -> dict[str, str]:
     """Entry -> what of it has changed since a revision of the checkout, in the working tree or committed.
 
     An entry is touched by its recipe, canary and committed records, by the pins of its sources, by shipped files that
-    it names, by the modules of models, tasks and losses that it names, by the recipes of its teachers, and by any other
-    code of the project. Raises UsageError outside a checkout and for a revision that git does not know.
+    it names, by the modules of models, tasks and losses that it names, by what touches its teachers, and by any other
+    code of the project. One whose recipe cannot be read is touched. Raises UsageError outside a checkout and for a
+    revision that git does not know.
     """
     root = places.checkout()
     if root is None:
         raise UsageError("--changed-since needs a checkout of the project")
     commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").strip()
-    paths = _git(root, "diff", "--name-only", commit, "--").splitlines()
-    paths += _git(root, "ls-files", "--others", "--exclude-standard").splitlines()
+    paths = _git(root, "diff", "--name-only", "--relative", "--no-renames", "-z", commit, "--").split("\0")
+    paths += _git(root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
     pins = _moved_pins(root, commit) if "configs/zoo.lock" in paths else frozenset()
-    found: dict[str, str] = {}
     chosen = list(entries)
-    for entry in chosen:
-        reason = next((why for path in paths if (why := _touches(path, entry, root))), None)
-        reason = reason or next(
-            (f"the lock's pin of {name}" for name in sorted(pins) if _names(entry.recipe, name)), None
-        )
-        if reason:
-            found[entry.name] = reason
-    while taught := [
-        (e, name) for e in chosen for name in _teachers(e.recipe) if name in found and e.name not in found
-    ]:
-        found |= {entry.name: f"its teacher {name}: {found[name]}" for entry, name in taught}
-    return found
+    known = {entry.name: entry for entry in [*catalogue.entries(), *chosen]}
+    found = {name: why for name, entry in known.items() if (why := _why(entry, paths, pins, root))}
+    taught = {name: _teachers(entry.recipe) for name, entry in known.items() if entry.is_readable}
+    while more := [(n, t) for n, of in taught.items() for t in of if t in found and n not in found]:
+        found |= {name: f"its teacher {teacher}: {found[teacher]}" for name, teacher in more}
+    return {entry.name: found[entry.name] for entry in chosen if entry.name in found}
+
+
+def _why(entry: Entry, paths: Iterable[str], pins: Iterable[str], root: Path) -> str | None:
+    if not entry.is_readable:
+        return "its recipe cannot be read"
+    pinned = (f"the lock's pin of {name}" for name in sorted(pins) if _names(entry.recipe, name))
+    return next((why for path in paths if path and (why := _touches(path, entry, root))), None) or next(pinned, None)
 
 
 def _touches(path: str, entry: Entry, root: Path) -> str | None:
@@ -59,7 +60,7 @@ def _touches(path: str, entry: Entry, root: Path) -> str | None:
         return path if _names(entry.recipe, f"embedded:{file.name}") else None
     if path in ALL:
         return path
-    if file.suffix != ".py" or file.parts[0] not in ("zoo", "harness"):
+    if file.suffix == ".md" or file.parts[0] not in ("zoo", "harness"):
         return None
     if folder in LEAVES and (exported := _exported(root / folder, file.stem)):
         return path if exported & set(_used(entry.recipe.data())) else None
@@ -91,8 +92,8 @@ def _used(value: Any) -> Iterator[str]:
 
 
 def _names(recipe: Recipe, source: str) -> bool:
-    """Whether a recipe names a source, at whatever revision."""
-    return any(text.partition("@")[0] == source for text in _used(recipe.data()))
+    """Whether a recipe names a source, at whatever revision, or a file of the archive that it is."""
+    return any(urls.address(text).partition("@")[0] == source for text in _used(recipe.data()))
 
 
 def _teachers(recipe: Recipe) -> list[str]:
@@ -103,7 +104,9 @@ def _teachers(recipe: Recipe) -> list[str]:
 def _moved_pins(root: Path, commit: str) -> frozenset[str]:
     """The sources of which the lock says something else than it did at a commit."""
     then = (
-        _git(root, "show", f"{commit}:configs/zoo.lock") if _git(root, "ls-tree", commit, "configs/zoo.lock") else "{}"
+        _git(root, "show", f"{commit}:./configs/zoo.lock")
+        if _git(root, "ls-tree", commit, "configs/zoo.lock")
+        else "{}"
     )
     before, now = (_pins(text) for text in (then, places.lock().read_text(encoding="utf-8")))
     return frozenset(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))

@@ -313,7 +313,7 @@ def verify(
         headers = ["entry", "split", "metric", "claimed", "measured", "runs", "verdict"]
         print(tabulate(rows, headers=headers, disable_numparse=True))
         print("\n" + ", ".join(f"{count} {verdict}" for verdict, count in found["summary"].items() if count))
-    _report(found, chosen, junit, time.perf_counter() - started)
+    _report(found, chosen, junit, time.perf_counter() - started, failing)
     _end(_code(outcome, patterns, failing) for outcome in outcomes)
 
 
@@ -901,36 +901,36 @@ class Asked:
         """Which claims are meant."""
         return "retrain" if self.train else "weights"
 
-    @property
-    def chosen_seeds(self) -> list[int] | None:
-        """The seeds to train with; the claims' own numbers where the user says nothing."""
-        number = self.seeds if self.seeds is not None or not self.first_seed else 3
-        return list(range(self.first_seed, self.first_seed + number)) if number is not None else None
+    def seeds_of(self, entry: catalogue.Entry) -> list[int]:
+        """The seeds to train an entry with; as many as its claims say where the user does not."""
+        from harness.judging import seeds_of
+
+        number = len(seeds_of(entry)) if self.seeds is None else self.seeds
+        return list(range(self.first_seed, self.first_seed + number))
 
 
 def _outcomes(entries: list[catalogue.Entry], asked: Asked, given: Given) -> list[Outcome]:
     """What is known is recalled; torch is only loaded where something must be run."""
-    from harness.judging import outcomes, seeds_of
+    from harness.judging import outcomes
     from harness.recall import Conditions, recall
 
-    data = {name: str(folder) for name, folder in given.folders().items()}
+    data = {name: str(folder.resolve()) for name, folder in given.folders().items()}
     conditions = Conditions(
         precision=asked.precision, micro_batch=asked.micro_batch, device=asked.device, data=data,
         lock=str(given.lock.absolute()) if given.lock else None,
     )  # fmt: skip
     runs, setup, found = places.runs(asked.records), None, []
     for entry in entries:
-        seeds = (asked.chosen_seeds or seeds_of(entry)) if asked.train else [None]
-        known = None if asked.fresh or given.trust else recall(entry, asked.mode, seeds, conditions, runs)
+        seeds = asked.seeds_of(entry)
+        wanted = seeds if asked.train else [None]
+        known = None if asked.fresh or given.trust else recall(entry, asked.mode, wanted, conditions, runs)
         if known is None:
             from harness.reproduce import run
 
             setup = setup or _setup(
                 entries, asked.device, asked.records, given, asked.precision, asked.micro_batch, asked.save_every
             )
-            known = run(
-                entry, asked.mode, replace(setup, fresh=asked.fresh, conditions=conditions), seeds=asked.chosen_seeds
-            )
+            known = run(entry, asked.mode, replace(setup, fresh=asked.fresh, conditions=conditions), seeds=seeds)
             if known.error:
                 print(known.error, file=sys.stderr)
         found.append(known)
@@ -974,7 +974,13 @@ def _changed(entries: list[catalogue.Entry], revision: str | None) -> list[catal
     return [entry for entry in entries if entry.name in touched]
 
 
-def _report(found: dict[str, Any], entries: list[catalogue.Entry], junit: Path | None, seconds: float) -> None:
+def _report(
+    found: dict[str, Any],
+    entries: list[catalogue.Entry],
+    junit: Path | None,
+    seconds: float,
+    failing: frozenset[str] | None,
+) -> None:
     """What continuous integration reads: a file of JUnit's, and in GitHub's workflows a summary and annotations."""
     actions = os.environ.get("GITHUB_ACTIONS") == "true"
     if junit is None and not actions:
@@ -982,7 +988,7 @@ def _report(found: dict[str, Any], entries: list[catalogue.Entry], junit: Path |
     from zoo import reports
 
     if junit is not None:
-        reports.write_junit(junit, found, seconds)
+        reports.write_junit(junit, found, seconds, reports.FAILING if failing is None else failing)
     if actions:
         root = places.checkout()
         recipes = {e.name: str(e.path.relative_to(root)) for e in entries if root and e.path.is_relative_to(root)}
@@ -992,9 +998,12 @@ def _report(found: dict[str, Any], entries: list[catalogue.Entry], junit: Path |
 
 
 def _code(outcome: Outcome | Quick, patterns: list[str] | None, failing: frozenset[str] | None = None) -> int:
-    if outcome.error is None:
-        return printing.CODES[outcome.verdict] if failing is None or outcome.verdict in failing else 0
-    return _error_code(outcome.error, _is_asked(outcome.entry, patterns))
+    """The exit code of one outcome: of an error always its own, of a verdict only if it is one that fails."""
+    asked = _is_asked(outcome.entry, patterns)
+    if outcome.error is not None and (asked or not isinstance(outcome.error, NoDataError)):
+        return outcome.error.exit_code
+    fails = outcome.counts and (failing is None or outcome.verdict in failing)
+    return printing.CODES[outcome.verdict] if fails else 0
 
 
 def _error_code(error: ZooError, asked: bool) -> int:

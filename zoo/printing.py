@@ -22,10 +22,10 @@ def failing(text: str | None) -> frozenset[str] | None:
     """The verdicts of `--fail-on`; None where nothing is given. Raises UsageError for a word that is none."""
     if text is None:
         return None
-    words = [word for word in text.split(",") if word and word != "none"]
+    words, known = [word.strip() for word in text.split(",")], [verdict for verdict, code in CODES.items() if code]
     for word in words:
-        if word not in CODES:
-            raise UsageError(f"--fail-on: {word!r} is no verdict{did_you_mean(word, list(CODES))}")
+        if word not in (*known, "none"):
+            raise UsageError(f"--fail-on: {word!r} is no verdict that can fail{did_you_mean(word, known)}")
     return frozenset(words)
 
 

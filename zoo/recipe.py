@@ -13,6 +13,8 @@ from zoo.errors import Mark, did_you_mean
 
 Of = Literal["weights", "retrain", "test-server"]
 Precision = Literal["fp32", "bf16", "fp16"]
+Computed = Literal["fp32", "tf32", "bf16", "fp16"]
+"""What others computed a score in; here TF32 is off."""
 Selection = Literal["last", "best"]
 STUDENT = "student"
 NAME = re.compile(r"\w[\w.-]*", re.ASCII)
@@ -190,7 +192,7 @@ class Claim:
     """The file in the repository of the weights that holds the value, in torchdistill's lines; read when it is run."""
     decimals: int | None = None
     """To how many decimals of the fraction the value is given; needed for `of: weights`."""
-    precision: Precision = "fp32"
+    precision: Computed = "fp32"
     """The numbers that the value was computed in; of a re-training, those that the reference was trained in."""
     selection: Selection = "last"
     """Which checkpoint it is of: the last epoch's, or the best on this split."""
