@@ -10,7 +10,7 @@ Logits are kept to four decimals and compared so: they may differ by 1e-4. The n
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +69,8 @@ class Check:
 
     @property
     def broke(self) -> str | None:
-        """The first level that is not as recorded; None also where the recipe's digest alone differs."""
-        return next((level.name for level in self.levels if not level.ok), None) if self._breaks else None
+        """The first level that is not as recorded; of the recipe's digest, which is a note, nothing is said."""
+        return next((level.name for level in self.levels if not level.ok and level.name != "recipe"), None)
 
     @property
     def verdict(self) -> Verdict:
@@ -200,6 +200,9 @@ def compare(expected: Canary, found: Canary) -> Check:
         for name in LEVELS[:4]
         for old, new in [(getattr(expected, name), getattr(found, name))]
     ]
+    if expected.split != found.split:
+        said = f"of the split {found.split} instead of {expected.split}"
+        levels = [replace(level, ok=False, detail=said) if level.name == "data" else level for level in levels]
     logits = _logits(expected, found)
     return Check(levels=(*levels, logits, _predictions(expected, found, logits_hold=logits.ok)))
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from harness.retraining import default_seeds
 from harness.verdict import in_family, judge, judge_all, with_published
 from zoo import catalogue
 from zoo.catalogue import Entry
-from zoo.errors import UsageError, ZooError, first_line
+from zoo.errors import IntegrityError, UsageError, ZooError, first_line
 from zoo.recipe import Claim
 
 Run = tuple[Path, Record]
@@ -185,19 +186,13 @@ def _recorded(path: Path, record: Record, result: Result, evidence: Path) -> tup
 
 
 def predictions(path: Path, result: Result) -> dict[str, NDArray[np.generic]]:
-    """The arrays that a record keeps of a result."""
-    with np.load(path.parent / result.predictions["file"]) as file:
-        return dict(file)
-
-
-def recorded_predictions(entry: Entry, evidence: Path) -> dict[str, NDArray[np.generic]]:
-    """Split -> what the committed evaluation of an entry's published weights predicts; nothing of one without."""
-    found: dict[str, NDArray[np.generic]] = {}
-    for path in sorted((evidence / entry.name).glob(f"weights-*/{FILE}")):
-        results = {result.split: result for result in read_record(path).results}
-        arrays = {split: predictions(path, result) for split, result in results.items()}
-        found |= {split: kept["predictions"] for split, kept in arrays.items() if "predictions" in kept}
-    return found
+    """The arrays that a record keeps of a result; raises IntegrityError for a file that holds none."""
+    name = path.parent / result.predictions["file"]
+    try:
+        with np.load(name) as file:
+            return dict(file)
+    except (OSError, ValueError, BadZipFile) as error:
+        raise IntegrityError(f"{name}: these are no predictions: {error}") from None
 
 
 def _rows(record: Record, split: str) -> Any:

@@ -32,7 +32,7 @@ VERDICTS = {
     "inconclusive": "the runs so far can tell neither; the entry says how many more would",
     "not-compared": "nothing like it was measured: hidden labels, another split or number of examples, no recorded"
     " value",
-    "not-run": "there is no committed record of the recipe as it is now",
+    "not-run": "there is no committed run of the recipe as it is now, but perhaps those of its reference",
 }
 """Verdict -> what it means."""
 

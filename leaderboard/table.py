@@ -16,6 +16,7 @@ from zoo.catalogue import Entry, entries
 from zoo.recipe import Claim
 
 NO_RECORD = "no committed record of this recipe"
+ONLY_REFERENCES = "no committed run of this recipe but those of the reference, which judge nothing"
 Judged = tuple[Entry, Judgement, list[Run]]
 """A claim of an entry as it is judged, and by which records."""
 
@@ -100,14 +101,19 @@ def _judged(suite: str, records: list[Run], evidence: Path) -> list[Judged]:
     used = [_used(entry, claim, records) for entry, claim in claims]
     pairs = [(claim, measured(claim, runs, evidence)) for (_, claim), runs in zip(claims, used, strict=True)]
     found = judge_all(pairs, family(chosen))
+    given = zip(claims, found, used, strict=True)
     return [
-        (entry, judgement if runs or claim.of == "test-server" else not_run(claim, NO_RECORD), runs)
-        for (entry, claim), judgement, runs in zip(claims, found, used, strict=True)
+        (entry, one if runs or claim.of == "test-server" else not_run(claim, _lacking(entry, claim, records)), runs)
+        for (entry, claim), one, runs in given
     ]
 
 
+def _lacking(entry: Entry, claim: Claim, records: list[Run]) -> str:
+    return ONLY_REFERENCES if _own(entry, claim, records, claim.of) else NO_RECORD
+
+
 def _row(entry: Entry, judgement: Judgement, used: list[Run]) -> dict[str, Any]:
-    claim, values = judgement.claim, judgement.values
+    claim, value, values = judgement.claim, judgement.measured, judgement.values
     low, high = judgement.band or judgement.equivalent or (math.nan, math.nan)
     return {
         "entry": entry.name,
@@ -119,7 +125,8 @@ def _row(entry: Entry, judgement: Judgement, used: list[Run]) -> dict[str, Any]:
         "sigma": claim.sigma,
         "reference_runs": claim.reference_runs,
         "source": claim.source,
-        "measured": judgement.measured,
+        "measured": value,
+        "difference": math.nan if value is None or claim.value is None else value - claim.value,
         "spread": stdev(values) if len(values) > 1 else math.nan,
         "n": len(used),
         "low": low,

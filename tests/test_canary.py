@@ -22,6 +22,7 @@ from zoo.errors import IntegrityError, SourceError
 STARTER = catalogue.select([], ["starter"])
 NAME = "digits-resnet8"
 Edit = tuple[str, str]
+HELD = "recipe, weights, inputs, logits and predictions are as recorded"
 LEVELS = ["recipe", "weights", "data", "inputs", "logits", "predictions"]
 
 
@@ -91,8 +92,14 @@ def test_other_weights_break_what_follows_from_them(setup: Setup, copy: Callable
     assert broken(entry, setup) == ["recipe", "weights", "logits"]
     found = quick(entry, setup)
     assert found.verdict == "not-reproduced"
-    assert found.data()["broke"] == "recipe"
+    assert found.data()["broke"] == "weights"
     assert "logits: 32 of 32 rows differ, at most 0.25; data, inputs and predictions are as recorded" in found.why
+
+
+def test_another_split_is_other_data() -> None:
+    canary = read_canary(canary_path(catalogue.one(NAME)))
+    check = compare(canary, replace(canary, split="train"))
+    assert (check.broke, check.why) == ("data", f"data: of the split train instead of test; {HELD}")
 
 
 def test_another_tokenizer_breaks_the_inputs_and_not_the_data(setup: Setup, copy: Callable[..., Entry]) -> None:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from harness.diff.looks import Look, look
 from harness.diff.text import lines
 from harness.record import FILE, Record, Result, read_record
 from zoo import catalogue
+from zoo.digest import sha256
 from zoo.errors import IntegrityError, UsageError
 from zoo.recipe import Recipe
 from zoo.tasks.base import Task, TensorSplit, TextSplit
@@ -125,6 +127,20 @@ def test_two_seeds_of_an_entry() -> None:
     assert sorted(split["flips"]["ids"]) == sorted(example["id"] for example in split["flips"]["examples"])
     assert sum(one["count"] for one in split["drift"]["histogram"]) == 898 * 10
     assert data["a"]["seed"] == 1000
+
+
+def test_another_result_of_the_same_computation_is_not_called_the_same(tmp_path: Path) -> None:
+    source = find_record("digits-resnet8:weights", tmp_path, EVIDENCE).parent
+    other = shutil.copytree(source, tmp_path / "other")
+    with np.load(other / "predictions-test.npz") as kept:
+        arrays = dict(kept)
+    arrays["predictions"] = (arrays["predictions"] + (np.arange(898) < 5)) % 10
+    np.savez(other / "predictions-test.npz", **arrays)
+    data = json.loads((other / FILE).read_text())
+    data["results"][0]["predictions"]["sha256"] = sha256(other / "predictions-test.npz")
+    (other / FILE).write_text(json.dumps(data))
+    assert "the same was computed, with another result" in lines(diff(source / FILE, other / FILE))
+    assert "the same was computed, with the same result" in lines(diff(source / FILE, source / FILE))
 
 
 def test_swapping_two_records_turns_every_difference_round() -> None:

@@ -19,7 +19,7 @@ from safetensors.torch import save as to_safetensors
 
 from harness.environment import accelerator_on
 from harness.evaluate import Evaluation, evaluate
-from harness.explain import explain
+from harness.explain import explain, trial
 from harness.explain.bench import Bench
 from harness.explain.explanation import Attempt, Compared, Explanation
 from harness.explain.factors import Untried, factors
@@ -76,7 +76,8 @@ def plant(tmp_path: Path, setup: Setup) -> Plant:
             text = text.replace(before, after)
         path = tmp_path / "planted.yaml"
         path.write_text(f"{text}claims:\n{CLAIM.format(metric=metric, value=value)}")
-        found = explain(catalogue.local(path), given.pop("setup", setup), **given)
+        study = Study(catalogue.local(path), given.pop("setup", setup))
+        found = trial._explain(study, given, tmp_path) if given else explain(study.entry, study.setup)
         assert not setup.runs.exists()
         json.dumps(found.data(), allow_nan=False)
         return found
@@ -188,7 +189,7 @@ def test_a_reference_that_was_computed_in_bf16_is_named(plant: Plant, setup: Set
     checkpoint.load_into(model, tmp_path / "w.safetensors")
     task, on = study.task, setup.accelerator
     in_bf16 = evaluate(model, task, "test", study.metrics, accelerator=on, precision="bf16")
-    found = plant(PLAIN, accuracy(in_bf16), edit, recorded={"test": in_bf16.arrays["predictions"]})
+    found = plant(PLAIN, accuracy(in_bf16), edit, test=in_bf16.arrays)
     assert named(found) == {"precision"}
     assert [a.change for a in found.found] == ["fp32 -> bf16"]
     flips = [a.flips for a in found.tried if a.flips is not None]
@@ -333,7 +334,7 @@ def test_what_is_not_a_number_is_null() -> None:
     found = Explanation(entry="a", claims=(claim,), tried=(attempt,))
     assert json.loads(json.dumps(found.data(), allow_nan=False))["tried"][0]["shift"] is None
     assert found.state == "unexplained"
-    assert found.sentences() == ["nothing that could be tried restores agreement, and nothing was scored"]
+    assert found.sentences() == ["nothing that could be tried restores agreement, and nothing comes nearer"]
 
 
 def test_rows_of_a_split_are_a_split() -> None:
@@ -362,3 +363,24 @@ def test_a_published_tokenizer_can_be_read_in_another_case_and_pad_on_the_other_
             )
     assert as_it_is("The cat")["input_ids"] == as_it_is("the cat")["input_ids"] != cased("The cat")["input_ids"]
     assert (as_it_is.padding_side, cased.do_lower_case, left.padding_side) == ("right", False, "left")
+
+
+def test_predictions_that_moved_are_a_fault_where_the_score_has_not(setup: Setup, tmp_path: Path) -> None:
+    """Of the shipped entry the predictions are committed: another computation with the same score is found out."""
+    study = Study(catalogue.one(PLAIN), setup)
+    arrays = next(study.evaluations(study.published_model()[0])).arrays
+    right = arrays["predictions"] == arrays["labels"]
+    moved = {**arrays, "predictions": arrays["predictions"].copy(), "logits": arrays["logits"].copy()}
+    gained, lost = np.flatnonzero(~right)[:2].tolist(), np.flatnonzero(right)[:2].tolist()
+    other_class = (arrays["labels"] + 1) % 3
+    for row, label in [*((r, arrays["labels"][r]) for r in gained), *((r, other_class[r]) for r in lost)]:
+        moved["predictions"][row] = label
+        moved["logits"][row, label] += 20
+    path = tmp_path / "same.yaml"
+    head = study.entry.path.read_text(encoding="utf-8").split("stages:")[0]
+    path.write_text(f"{head}claims:\n{CLAIM.format(metric='accuracy', value=float(np.mean(right)))}")
+    same = trial._explain(Study(catalogue.local(path), setup), {"test": arrays}, tmp_path)
+    assert same.state == "nothing to explain"
+    other = trial._explain(Study(catalogue.local(path), setup), {"test": moved}, tmp_path)
+    assert other.state == "unexplained"
+    assert "4 of 320 predictions differ" in other.failing[0].why

@@ -330,12 +330,10 @@ def explain(
 ) -> None:
     """Try the known factors on published weights that do not give their score; say which restores agreement."""
     from harness.explain import explain as explained
-    from harness.judging import recorded_predictions
 
     given = Given(trust, lock, mirror, data)
     chosen = _one(entry, given)
-    recorded = recorded_predictions(chosen, places.evidence())
-    found = explained(chosen, _setup([chosen], device, None, given, precision), recorded=recorded)
+    found = explained(chosen, _setup([chosen], device, None, given, precision), evidence=places.evidence())
     printing.print_json(found.data()) if as_json else print(found.text(printing.terminal()))
     _end([{"nothing to explain": 0, "explained": 1, "unexplained": 1, "nothing to compare": 3}[found.state]])
 
@@ -955,6 +953,7 @@ def _illustrated(found: Diff, limit: int, records: Path | None, given: Given) ->
 
     try:
         entry = entry_of(found.path_a, found.a)
+        print(f"reading the examples of {entry.name} to show them", file=sys.stderr)
         return illustrated(found, Study(entry, _setup([entry], "cpu", records, given)), limit=limit)
     except ZooError as error:
         return illustrated(found, None, why=str(error))

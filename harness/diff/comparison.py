@@ -1,7 +1,7 @@
 """Two records side by side: what differs in what was computed, in the scores, and in single examples.
 
 Everything is read from the records and the predictions beside them; what an example looks like needs its data, and is
-added by `harness.illustrated`. Nothing here imports torch.
+added by `harness.diff.illustrated`. Nothing here imports torch.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,9 +17,11 @@ from harness import metrics
 from harness.compare import EDGES, Array, Drift, Flips, drift, flips
 from harness.diff.intervals import Interval, paired
 from harness.diff.looks import Look
+from harness.judging import predictions
 from harness.metrics import Metric, reads
 from harness.record import Record, Result, read_record, verify_files
 from zoo.errors import UsageError
+from zoo.printing import finite
 
 ORDER = ("mode", "seed", "digest", "recipe", "sources", "metric_code", "numerics", "weights", "environment")
 """In which the parts that differ are told."""
@@ -175,7 +177,7 @@ Side = tuple[Path, Record, Result]
 
 
 def _part(a: Side, b: Side) -> Part:
-    before, after = _arrays(a), _arrays(b)
+    before, after = predictions(a[0], a[2]), predictions(b[0], b[2])
     flipped, drifted, said = None, None, ""
     try:
         drifted = drift(before, after)
@@ -188,12 +190,6 @@ def _part(a: Side, b: Side) -> Part:
         metrics=tuple(_changes(a, b, before, after, said="" if comparable else said)), said=said,
         examples=tuple(_flipped(flipped, before, after)) if flipped else (), labels=before.get("labels"),
     )  # fmt: skip
-
-
-def _arrays(side: Side) -> dict[str, Array]:
-    path, _, result = side
-    with np.load(path.parent / result.predictions["file"]) as kept:
-        return dict(kept)
 
 
 def _same_shapes(a: Mapping[str, Array], b: Mapping[str, Array]) -> bool:
@@ -209,7 +205,7 @@ def _flipped(found: Flips, a: Mapping[str, Array], b: Mapping[str, Array]) -> It
         row = int(found.rows[at])
         yield Flipped(
             id=row, label=a["labels"][row].tolist(), a=a["predictions"][row].tolist(), b=b["predictions"][row].tolist(),
-            margin_a=_finite(found.margins_a[at]), margin_b=_finite(found.margins_b[at]),
+            margin_a=finite(found.margins_a[at]), margin_b=finite(found.margins_b[at]),
         )  # fmt: skip
 
 
@@ -286,7 +282,3 @@ def _told(path: Path, record: Record) -> dict[str, Any]:
     return {
         "record": str(path), "entry": record.entry, "mode": identity.mode, "seed": identity.seed, "key": identity.key,
     }  # fmt: skip
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if isfinite(value) else None

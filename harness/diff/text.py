@@ -25,7 +25,8 @@ def lines(found: Diff, *, limit: int = 20, colours: bool = False) -> Iterator[st
         rows = [[one.part, _short(one.a), _short(one.b)] for one in found.unlike]
         yield tabulate(rows, headers=["differs", "A", "B"], disable_numparse=True)
     else:
-        yield "the same was computed, with the same result"
+        moved = any((p.flips and p.flips.flipped) or (p.drift and p.drift.max) for p in found.parts)
+        yield f"the same was computed, with {'another' if moved else 'the same'} result"
     for part in found.parts:
         yield ""
         yield from _part(part, limit, colours)

@@ -118,6 +118,7 @@ class Bench:
         """Predictions and labels of a split under a variant, as metrics read them."""
         outputs = _reordered(self.logits(name, variant, rows), variant)
         found = {"predictions": self.task.predict(outputs), "labels": self.split(name, variant).labels}
+        found["logits"] = outputs
         if any("ranked" in reads(metric) for metric in self.study.metrics.values()):
             found["ranked"] = outputs.topk(min(RANKS, outputs.shape[1]), dim=-1).indices
         return {key: value.numpy() for key, value in found.items()}
@@ -154,10 +155,9 @@ class Bench:
     def _model(self, variant: Variant) -> nn.Module:
         if variant.weights is None:
             return self.model
-        source = variant.weights
-        found: nn.Module = self._once(
-            ("model", source), lambda: self.study.model_with(self.study.sources.fetch(source))
-        )
+        if self.made.get("other", ("", None))[0] != variant.weights:  # of many only the last is kept in memory
+            self.made["other"] = variant.weights, self.study.model_with(self.study.sources.fetch(variant.weights))
+        found: nn.Module = self.made["other"][1]
         return found
 
     def _task(self, call: Call, tokenizer: Any) -> Task:

@@ -73,8 +73,9 @@ class Explanation:
 
     @property
     def nearest(self) -> Attempt | None:
-        """What comes nearest to the claims, of what was scored."""
-        scored = [attempt for attempt in self.tried if attempt.distance is not None]
+        """What comes nearest to the claims, nearer than the run as it is, of what was scored."""
+        far = max((abs((one.as_run or 0.0) - (one.claimed or 0.0)) for one in self.failing), default=0.0)
+        scored = [attempt for attempt in self.tried if attempt.distance is not None and attempt.distance < far]
         return min(scored, key=lambda attempt: attempt.distance or 0.0, default=None)
 
     @property
@@ -101,7 +102,7 @@ class Explanation:
             near = "restores agreement within the tolerance, not to the last digit"
             return [self._told(one, "restores agreement" if one.exact else near) for one in self.found]
         if self.nearest is None:
-            return ["nothing that could be tried restores agreement, and nothing was scored"]
+            return ["nothing that could be tried restores agreement, and nothing comes nearer"]
         return ["nothing that was tried restores agreement", self._told(self.nearest, "comes nearest")]
 
     def _told(self, attempt: Attempt, comes: str) -> str:
@@ -135,6 +136,7 @@ class Explanation:
 
     def _row(self, attempt: Attempt) -> list[str]:
         canary = "" if attempt.changed is None else f"{attempt.changed} of {self.canary}"
+        canary += "" if attempt.flips is None else f" ({attempt.flips} off the record)"
         shift = "" if attempt.shift is None else f"{attempt.shift:.1e}"
         values = [printing.number(attempt.values.get(claim.name)) for claim in self.failing]
         agrees = attempt.reason or ("yes" if attempt.agrees else "no")

@@ -34,6 +34,7 @@ KERNELS = ("eager", "sdpa")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
 MOST_CLASSES = 5
 """With more, there are more orders than examples could tell apart."""
+NOT_NEEDED = "not needed: something cheaper gives the claim to its last digit"
 NO_TEXTS = "the task reads no texts"
 
 
@@ -48,15 +49,15 @@ class Untried:
 Tried = Iterator[Variant | Untried]
 
 
-def factors(bench: Bench, claims: tuple[Claim, ...], folder: Path) -> Tried:
-    """What is to be tried for these claims; files of other versions are written into `folder`."""
+def factors(bench: Bench, claims: tuple[Claim, ...], folder: Path, enough: Callable[[], bool] = lambda: False) -> Tried:
+    """What is to be tried for these claims; files of other versions are written into `folder`, unless it is enough."""
     name = claims[0].split
     yield from _orders(bench, name)
     yield from _definitions(bench, claims)
     for factor in (_lowercase, _lengths, _padding, _batch_sizes, _kernels, _precisions, _tf32):
         yield from factor(bench, name)
-    yield from _told("data revision", _data(bench, folder))
-    yield from _told("weights revision", _weights(bench, folder))
+    for name, revisions in (("data revision", _data), ("weights revision", _weights)):
+        yield from [Untried(name, NOT_NEEDED)] if enough() else _told(name, revisions(bench, folder))
 
 
 def _told(factor: str, found: Tried) -> Tried:
@@ -92,24 +93,25 @@ def _definitions(bench: Bench, claims: tuple[Claim, ...]) -> Tried:
     for metric in dict.fromkeys(claim.metric for claim in claims):
         now = _definition(calls.get(metric, Call(use=metric)))
         for definition, function in _possible(bench).items():
-            if definition != now:
+            if definition != now and (now, definition) != ("micro f1", "accuracy"):  # of single labels they are one
                 yield Variant(changes=(Change("metric definition", "", now, definition),), metric=(metric, function))
 
 
 def _definition(call: Call) -> str:
     name = call.use.split(".")[-1]
-    average = call.args.get("average", "binary")
-    return f"{average} f1" if name == "f1" else name.replace("_", " ")
+    average = "micro" if name == "f1_micro" else call.args.get("average", "binary")
+    return f"{average} f1" if name in ("f1", "f1_micro") else name.replace("_", " ")
 
 
 def _possible(bench: Bench) -> dict[str, Metric]:
     """Definitions of metrics that the task's predictions admit."""
     if bench.task.kind == "regression":
         return {"pearson": metrics.pearson, "spearman": metrics.spearman}
-    averages = ("micro", "macro", "weighted")
+    averages = ("macro", "weighted")
     found: dict[str, Metric] = {f"{average} f1": partial(metrics.f1, average=average) for average in averages}
     if bench.task.kind == "multilabel":
-        return {**found, "samples f1": partial(metrics.f1, average="samples"), "accuracy": metrics.accuracy}
+        found |= {f"{average} f1": partial(metrics.f1, average=average) for average in ("micro", "samples")}
+        return {**found, "accuracy": metrics.accuracy}
     if len(bench.task.class_names) == 2:
         found = {"binary f1": metrics.f1, "binary f1 of the other class": _other_f1, **found}
     return {

@@ -5,40 +5,67 @@ The cheapest come first: what only scores the same logits otherwise, then what c
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from math import inf, isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
+from harness.compare import Flips, flips
 from harness.explain.bench import NOISE, Bench, CanaryRun
 from harness.explain.explanation import Attempt, Compared, Explanation
 from harness.explain.factors import Untried, factors
 from harness.explain.variant import AS_IT_IS, Variant
 from harness.judgement import ROUNDING, Judgement, Measured
+from harness.judging import predictions
 from harness.metrics import Array, Metric, measure, reads
+from harness.record import FILE, read_record, verify_files
 from harness.study import Setup, Step, Study
 from harness.verdict import judge, with_published
 from zoo import printing
 from zoo.catalogue import Entry
 from zoo.errors import UsageError, ZooError, first_line, told
 from zoo.recipe import Claim
+from zoo.tasks.base import content_hash
 
 FAR = 10
 """How many times the tolerance of the run as it is a value is off when nobody need know what one prediction changes."""
 
-Recorded = Mapping[str, Array]
-"""Split -> predictions for all of its rows, `(N,)`."""
+COSTLY_PAIRS = 6
+"""How many pairs of factors that both compute anew are tried, the nearest first; others cost little."""
+Recorded = Mapping[str, Mapping[str, Array]]
+"""Split -> the arrays of a predictions file of the same weights on the same rows."""
 Scored = tuple[Variant, Attempt]
 
 
-def explain(entry: Entry, setup: Setup, *, recorded: Recorded | None = None) -> Explanation:
+def explain(entry: Entry, setup: Setup, *, evidence: Path | None = None) -> Explanation:
     """Try the known factors on the claims of weights that are not reproduced; writes no record.
 
-    Raises what an evaluation of the entry raises, and UsageError for an entry without weights or of a segmentation.
+    Where the folder `evidence` holds predictions of the same weights on the same rows, they must come out again, too.
+    Raises what an evaluation of the entry raises, and UsageError for a segmentation.
     """
     with told(entry.name), TemporaryDirectory() as folder:
-        return _explain(Study(entry, setup), recorded or {}, Path(folder))
+        study = Study(entry, setup)
+        return _explain(study, recorded_predictions(study, evidence) if evidence else {}, Path(folder))
+
+
+def recorded_predictions(study: Study, evidence: Path) -> dict[str, dict[str, Array]]:
+    """What committed evaluations of these weights on these rows predict, by split; nothing of other ones."""
+    found: dict[str, dict[str, Array]] = {}
+    for path in sorted((evidence / study.entry.name).glob(f"weights-*/{FILE}")):
+        record = read_record(path)
+        if study.recipe.weights and record.weights == study.sources.fetch(study.recipe.weights).sha256:
+            verify_files(path, record)
+            rows = record.identity.sources["data"]
+            same = [r for r in record.results if r.split in study.task.scored and _is_same(study, r.split, rows)]
+            found |= {result.split: predictions(path, result) for result in same}
+    return {split: arrays for split, arrays in found.items() if "predictions" in arrays}
+
+
+def _is_same(study: Study, split: str, rows: Mapping[str, Any]) -> bool:
+    return bool(rows.get(split, {}).get("sha256") == content_hash(study.task.load(split)))
 
 
 def _explain(study: Study, recorded: Recorded, folder: Path) -> Explanation:
@@ -118,8 +145,16 @@ class _Trial:
         measured = Measured(
             split=claim.split, metric=claim.metric, n=len(arrays[claim.split]["labels"]), values=(value,),
             one_prediction=step, precision=precision, selection=claim.selection,
+            flips=self._differing(claim.split, arrays[claim.split]),
         )  # fmt: skip
         return (replace(claim, precision=precision) if variant.precision else claim), measured
+
+    def _differing(self, split: str, arrays: Mapping[str, Array]) -> Flips | None:
+        """The predictions against recorded ones; None where none are, or numbers are predicted."""
+        try:
+            return flips(self.recorded[split], arrays) if split in self.recorded else None
+        except UsageError:
+            return None
 
     def _measured(self, claim: Claim, metric: Metric, arrays: Mapping[str, Array]) -> tuple[float, float]:
         """A metric's value and what one prediction can change, which takes longer: 0 where it is far off."""
@@ -128,10 +163,19 @@ class _Trial:
         return (value, 0.0) if abs(value - (claim.value or 0.0)) > near else measure(metric, arrays)
 
     def singles(self, folder: Path) -> Iterator[Scored]:
-        """Every variant of every factor; of the orders of classes those that agree, or the nearest."""
+        """Every variant of every factor; of the orders of classes those that agree, or the nearest.
+
+        Other revisions, which are downloaded, are not needed where something else gives the claims' last digits.
+        """
         orders: list[Scored] = []
-        for one in factors(self.bench, self.failing, folder):
+        exact: list[Attempt] = []
+
+        def enough() -> bool:
+            return bool(exact)
+
+        for one in factors(self.bench, self.failing, folder, enough):
             scored = self._scored(one)
+            exact += [scored[1]] if scored[1].exact else []
             if scored[0].changed == {"order"}:
                 orders.append(scored)
                 continue
@@ -141,13 +185,19 @@ class _Trial:
         yield from _nearest(orders)
 
     def pairs(self, tried: list[Scored]) -> Iterator[Scored]:
-        """The variant that comes nearest together with the nearest of every other factor, one of each."""
+        """The nearest variant of each factor together with that of each other one, the nearer first.
+
+        Of those that both compute anew only a few are tried.
+        """
         best: dict[str, Scored] = {}
         for one in sorted((one for one in tried if isfinite(_far(one[1]))), key=lambda one: _far(one[1])):
             best.setdefault(one[0].factor, one)
-        variants = [variant for variant, _ in best.values()]
-        for other in variants[1:]:
-            yield self._scored(variants[0].also(other))
+        variants, costly = [variant for variant, _ in best.values()], 0
+        for first, second in sorted(combinations(range(len(variants)), 2), key=sum):
+            both = variants[first], variants[second]
+            costly += (dear := not any(variant.only_rescores for variant in both))
+            if not dear or costly <= COSTLY_PAIRS:
+                yield self._scored(both[0].also(both[1]))
 
     def _scored(self, one: Variant | Untried) -> Scored:
         if isinstance(one, Untried):
@@ -196,7 +246,7 @@ class _Trial:
         if self.split not in self.recorded:
             return None
         rows = list(self.bench.canary_rows(self.split))[: len(canary.predictions)]
-        return int(np.sum(self.recorded[self.split][rows] != canary.predictions))
+        return int(np.sum(self.recorded[self.split]["predictions"][rows] != canary.predictions))
 
     def _distance(self, judgements: list[Judgement]) -> float:
         """How far the farthest value is from its claim, of those that are not reproduced as it is."""

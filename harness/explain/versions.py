@@ -52,13 +52,13 @@ def _on_the_hub(sources: Sources, source: str, want: str) -> Iterator[Version]:
         raise SourceError("HF_HUB_OFFLINE is set, so no other commit is asked for; without it they are tried")
     repo, at = Repository.parse(actual), sources.fetch(source, want).revision
     seen = [_files(sources, repo, str(at), want)]
-    found = 0
     for commit in hub.history(repo)[:LOOKED_AT]:
         files = None if commit == at else _files(sources, repo, commit, want)
-        if files and files not in seen and found < MOST:
+        if files and files not in seen:
             seen.append(files)
-            found += 1
             yield Version(f"{actual.partition('@')[0]}@{commit}", commit[:12])
+        if len(seen) > MOST:
+            return
 
 
 def _files(sources: Sources, repo: Repository, commit: str, want: str) -> dict[str, Listed]:
@@ -79,7 +79,9 @@ def _in_git(path: Path, folder: Path) -> Iterator[Version]:
     for commit in log.decode().split():
         data = _git(path.parent, "show", f"{commit}:./{path.name}")
         copy = folder / f"{commit[:12]}-{path.name}"
-        if data is not None and len(seen) <= MOST:
+        if len(seen) > MOST:
+            return
+        if data is not None:
             copy.write_bytes(data)
             if (digest := sha256(copy)) not in seen:
                 seen.add(digest)

@@ -83,5 +83,8 @@
     keep();
   });
   addEventListener("hashchange", restore);
+  for (const tile of document.querySelectorAll(".verdicts a")) {
+    tile.addEventListener("click", () => id("all-claims").scrollIntoView());
+  }
   restore();
 })();

@@ -1,4 +1,4 @@
-"""What makes a recipe hard to reproduce. Asks nobody, and imports no torch.
+"""What makes a recipe hard to reproduce. Asks nobody, once it has the recipe, and imports no torch.
 
 `zoo check` says what cannot run; this says what runs and may still mislead. Files are looked at only where they are in
 the local cache.

@@ -13,7 +13,7 @@ from zoo.lock import COMMIT
 from zoo.recipe import CORRELATIONS, Claim
 
 PICKLES = (".bin", ".pt", ".pth", ".th", ".ckpt", ".pkl", ".tar")
-SEED = re.compile(r"\bseeds?\b", re.IGNORECASE)
+SEED = re.compile(r"\bseeds?\s+\d", re.IGNORECASE)
 FP16 = re.compile(r"\bfp16\b|\bhalf precision\b", re.IGNORECASE)
 NAMELESS = re.compile(r"label_\d+")
 SHARES = ("accuracy", "top5_accuracy")
@@ -125,7 +125,11 @@ def _halved(case: Case) -> Iterator[Hazard]:
     said = [mark for mark, line in case.preamble if FP16.search(line)]
     places = [marks.get("precision", marks[""]) for claim, marks in trained if claim.precision == "fp16"]
     if not places and trained and said:
-        places = said[:1]
+        yield Hazard(
+            code="D203", severity="note", mark=said[0],
+            message="the comment mentions fp16, and no claim says that the reference was trained in it",
+            fix="if it was, write precision: fp16 in the claim of the training",
+        )  # fmt: skip
     for mark in places:
         yield Hazard(
             code="D203", severity="warning", mark=mark,

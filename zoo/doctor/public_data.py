@@ -44,8 +44,10 @@ PUBLIC: Mapping[str, PublicData] = {
     "data:ilsvrc2012": PublicData(rows={"val": 50000}, hidden=("test",)),
     "data:coco2017": PublicData(rows={"val": 5000}, hidden=("test",)),
     "data:pascal_voc2012": PublicData(rows={"val": 1449}, hidden=("test",)),
-    "digits": PublicData(rows={"test": 898}),
-    "entailment": PublicData(rows={"test": 1200}, classes=("entailment", "neutral", "contradiction")),
+    "digits": PublicData(rows={"test": 898}, largest={"test": 93}),
+    "entailment": PublicData(
+        rows={"test": 1200}, classes=("entailment", "neutral", "contradiction"), largest={"test": 400}
+    ),
 }
 
 
@@ -56,4 +58,4 @@ def known(task: Call) -> PublicData | None:
         return PUBLIC.get(data)
     if "name" in task.args:
         return PUBLIC.get(f"{task.use}/{task.args['name']}")
-    return PUBLIC.get(task.use) if not task.args else None
+    return PUBLIC.get(task.use)
