@@ -223,7 +223,7 @@ def plot(found: list[dict[str, Any]], path: Path) -> None:
         left.plot(at, [100 * row["found 4"] for row in rows], "osDv"[number] + "-", label=reference.name, markersize=4)
         right.plot(at, [100 * row["false alarm"] for row in rows], "osDv"[number] + "-", markersize=4)
     left.axhline(100 * cap(math.inf, 41), color="0.4", linestyle=":", label="cap against a single score")
-    right.axhline(100 * rules.ALPHA, color="0.4", linestyle=":")
+    right.axhline(100 * rules.ALPHA, color="0.4", linestyle=":", label="5 %; below it ours, marked as on the left")
     for tolerance, style in zip(TOLERANCES, ("--", "-.", ":"), strict=True):
         name = f"{tolerance:g} points"
         rows = [

@@ -165,7 +165,7 @@ def _why(test: _Test) -> str:
     )
     margin, band = f"{test.margin / sigma.value:g} sigma", f"the band of {test.half_band / sigma.value:.2f} sigma"
     if test.verdict == "reproduced":
-        return f"{seen}; equivalent within {margin}: up to {test.half_equivalent / sigma.value:.2f} would be"
+        return f"{seen}; equivalent within {margin}, as is any of up to {test.half_equivalent / sigma.value:.2f}"
     if test.verdict == "not-reproduced":
         return f"{'higher' if difference > 0 else 'lower'}: {seen}; outside {band}"
     advice = f"no number of seeds settles it against {r} run{'s' * (r > 1)}"

@@ -122,7 +122,7 @@ def _found(run: str, runs: Path) -> list[Path]:
         return [path if path.name == FILE else path / FILE]
     found = sorted((runs / run).glob(f"*/{FILE}"))
     if not found:
-        known = [folder.name for folder in runs.glob("*")] if runs.is_dir() else []
+        known = [folder.name for folder in runs.glob("[!.]*")] if runs.is_dir() else []
         raise SourceError(f"no run {run!r} in {runs}{did_you_mean(run, known)}")
     return found
 

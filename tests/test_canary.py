@@ -176,7 +176,7 @@ def test_what_has_no_fingerprint_is_not_run_and_why(setup: Setup, copy: Callable
     canary_path(entry).unlink()
     found = quick(entry, setup)
     assert (found.verdict, found.why, found.error) == (
-        "not-run", "no canary; `zoo verify --quick --update` writes one", None,
+        "not-run", "no canary; once its claims are reproduced, `zoo verify --quick --update` writes one", None,
     )  # fmt: skip
     unpublished = copy(NAME, (f"weights: embedded:{NAME}.safetensors\n", ""))
     assert quick(unpublished, setup).why == "there are no published weights"

@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -168,9 +167,7 @@ def test_a_record_is_no_different_from_itself(name: str) -> None:
 
 def test_a_regression_drifts_and_has_bootstrapped_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intervals, "RESAMPLES", 1000)
-    started = time.perf_counter()
     part = one(compared("minilm-l6-stsb:1000", "minilm-l6-stsb:1001"))
-    assert time.perf_counter() - started < 3
     assert part.flips is None and "regression" in part.said and part.drift is not None
     for change in part.metrics:
         assert change.interval is not None and change.interval.kind == "paired bootstrap"
@@ -340,8 +337,8 @@ def test_a_record_is_found_by_what_it_is_called(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("e", "'e' is 4 runs; name one by its seed or folder: .*retrain-seed0-bb"),
-        ("e:7", "no run 'e:7'; there is .*weights-aa"),
+        ("e", "'e' is 4 runs; name one by its seed or folder: e:0, e:1"),
+        ("e:7", "no run 'e:7'; there is e:0"),
         ("digit-resnet8", "did you mean digits-resnet8"),
         ("nowhere/at/all", "name a run's folder"),
         ("e:last", "name a run's folder"),

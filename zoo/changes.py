@@ -13,6 +13,11 @@ from zoo.errors import UsageError
 from zoo.recipe import Recipe
 
 ALL = ("pyproject.toml", "constraints.txt")
+TELLING = (
+    "zoo/doctor/", "zoo/changes.py", "zoo/cli.py", "zoo/printing.py", "zoo/progress.py", "zoo/reports.py",
+    "harness/diff/", "harness/explain/", "harness/export.py", "harness/recall.py", "harness/submission.py",
+)  # fmt: skip
+"""Code that only tells of scores, or looks for their faults: no entry is touched by it."""
 LEAVES = {"zoo/models": "model", "zoo/tasks": "task", "harness/losses": "loss"}
 """Folders of which a module serves only the recipes that name something of it."""
 
@@ -60,7 +65,7 @@ def _touches(path: str, entry: Entry, root: Path) -> str | None:
         return path if _names(entry.recipe, f"embedded:{file.name}") else None
     if path in ALL:
         return path
-    if file.suffix == ".md" or file.parts[0] not in ("zoo", "harness"):
+    if file.suffix == ".md" or file.parts[0] not in ("zoo", "harness") or path.startswith(TELLING):
         return None
     if folder in LEAVES and (exported := _exported(root / folder, file.stem)):
         return path if exported & set(_used(entry.recipe.data())) else None

@@ -232,8 +232,12 @@ def reproduce(
             print(f"  {printing.claim_line(judgement)}\n    {judgement.why}\n    source: {judgement.claim.source}")
         for finding in outcome.findings:
             print(f"  note: {finding}")
+        if not any(judgement.claim.of == outcome.mode for judgement in outcome.judgements):
+            for line in _unclaimed(outcome):
+                print(f"  {line}")
         for path in outcome.records:
             print(f"  record: {path}")
+    _hint(outcomes)
     _end(_code(outcome, entry) for outcome in outcomes)
 
 
@@ -271,7 +275,7 @@ def verify(
         typer.Option(
             "--fail-on",
             metavar="VERDICTS",
-            help="The verdicts, with commas between, that do not end with 0; errors never do.",
+            help="Exit non-zero for these verdicts only, with commas between, or none of them; errors always do.",
             show_default=False,
         ),
     ] = None,
@@ -311,8 +315,9 @@ def verify(
     else:
         rows = [row for outcome in outcomes for row in printing.verify_rows(outcome)]
         headers = ["entry", "split", "metric", "claimed", "measured", "runs", "verdict"]
-        print(tabulate(rows, headers=headers, disable_numparse=True))
+        print(printing.fitted(rows, headers, printing.terminal(), flexible=(0,)))
         print("\n" + ", ".join(f"{count} {verdict}" for verdict, count in found["summary"].items() if count))
+    _hint(outcomes)
     _report(found, chosen, junit, time.perf_counter() - started, failing)
     _end(_code(outcome, patterns, failing) for outcome in outcomes)
 
@@ -344,7 +349,7 @@ def diff(
         str, typer.Argument(help="A run: its folder, ENTRY, ENTRY:SEED or ENTRY:weights.", show_default=False)
     ],
     b: Annotated[str, typer.Argument(help="Another.", show_default=False)],
-    limit: Annotated[int, typer.Option("--limit", min=0, help="How many flipped examples to show of a split.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="How many flipped examples to show of a split.")] = 5,
     trust: Trust = None,
     records: Records = None,
     lock: Lock = None,
@@ -704,7 +709,7 @@ def leaderboard(
     if html is not None:
         from leaderboard import site
 
-        print(f"wrote {len(site.write(evidence, html))} files of {html / 'index.html'}", file=sys.stderr)
+        print(f"wrote {html / 'index.html'} and {len(site.write(evidence, html)) - 1} other files", file=sys.stderr)
         return
     texts = [page.render(evidence), methods.render(evidence)]
     if root is None:
@@ -959,6 +964,27 @@ def _illustrated(found: Diff, limit: int, records: Path | None, given: Given) ->
         return illustrated(found, None, why=str(error))
 
 
+def _unclaimed(outcome: Outcome) -> list[str]:
+    """The scores of runs of which nothing is claimed."""
+    from harness.record import read_record
+
+    scores: dict[str, list[float | None]] = {}
+    for path in outcome.records:
+        for result in read_record(path).results:
+            for name, found in result.metrics.items():
+                scores.setdefault(f"{name} on {result.split} ({result.selection} epoch)", []).append(found["value"])
+    shown = [f"{name}: {', '.join(map(printing.number, values))}" for name, values in scores.items()]
+    return ["nothing is claimed of it", *shown] if shown else []
+
+
+def _hint(outcomes: Iterable[Outcome]) -> None:
+    """Where to go on from published weights that do not give their score."""
+    for outcome in outcomes:
+        if outcome.mode == "weights" and outcome.verdict == "not-reproduced":
+            named = outcome.entry.path if outcome.entry.suite == catalogue.LOCAL else outcome.entry.name
+            print(f"{outcome.entry.name}: why? zoo explain {named}", file=sys.stderr)
+
+
 def _changed(entries: list[catalogue.Entry], revision: str | None) -> list[catalogue.Entry]:
     """Those that a change since a revision touches, all of them where none is given; says why."""
     if revision is None:
@@ -966,8 +992,9 @@ def _changed(entries: list[catalogue.Entry], revision: str | None) -> list[catal
     from zoo.changes import changed_since
 
     touched = changed_since(revision, entries)
-    for name, why in touched.items():
-        print(f"{name}: changed: {why}", file=sys.stderr)
+    for why in dict.fromkeys(touched.values()):
+        names = [name for name, own in touched.items() if own == why]
+        print(f"changed: {why}: {names[0] if len(names) == 1 else f'{len(names)} entries'}", file=sys.stderr)
     if not touched:
         print(f"nothing of {len(entries)} entries has changed since {revision}", file=sys.stderr)
     return [entry for entry in entries if entry.name in touched]

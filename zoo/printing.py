@@ -114,11 +114,18 @@ def terminal() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def fitted(rows: Sequence[Sequence[Any]], headers: Sequence[str], columns: int | None) -> str:
-    """A table whose last column takes what the others leave of so many columns."""
-    others = sum(max(len(str(cell)) for cell in cells) + 2 for cells in list(zip(headers, *rows, strict=True))[:-1])
-    width = None if columns is None else max(columns - others - 2, 20)
-    widths = [*[None] * (len(headers) - 1), width]
+def fitted(
+    rows: Sequence[Sequence[Any]], headers: Sequence[str], columns: int | None, flexible: Sequence[int] = (-1,)
+) -> str:
+    """A table whose `flexible` columns share what the others leave of so many columns."""
+    natural = [max(len(str(cell)) for cell in cells) for cells in zip(headers, *rows, strict=True)]
+    shared = {at % len(headers) for at in flexible}
+    left = (columns or 0) - sum(width + 2 for at, width in enumerate(natural) if at not in shared)
+    wanted = sum(natural[at] + 2 for at in shared)
+    widths = [
+        max(left * (width + 2) // wanted - 2, 12) if columns is not None and at in shared and wanted > left else None
+        for at, width in enumerate(natural)
+    ]
     return tabulate(rows, headers=headers, disable_numparse=True, maxcolwidths=widths)
 
 

@@ -51,7 +51,14 @@ def _is_run(folder: str, run: str | None) -> bool:
     return folder.startswith("weights-" if run == "weights" else f"retrain-seed{int(run)}-")
 
 
+def _name(path: Path) -> str:
+    """A run as a user names it; see `Identity.folder`."""
+    kind, _, rest = path.parent.name.partition("-")
+    seed = rest.partition("-")[0].removeprefix("seed")
+    return f"{path.parent.parent.name}:{seed}" if kind == "retrain" else f"{path.parent.parent.name}:{kind}"
+
+
 def _listed(paths: Iterable[Path]) -> str:
-    names = [str(path.parent) for path in paths]
+    names = [_name(path) for path in paths]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

@@ -97,7 +97,7 @@ class Explanation:
             why = "every claim of the weights that can be compared is reproduced as it is"
             if self.state == "nothing to compare":
                 why = "no claim of the weights can be compared"
-            return [f"{self.state}: {why}", *(f"{claim.name}: {claim.verdict}: {claim.why}" for claim in self.claims)]
+            return [why, *(f"{claim.name}: {claim.verdict}: {claim.why}" for claim in self.claims)]
         if self.found:
             near = "restores agreement within the tolerance, not to the last digit"
             return [self._told(one, "restores agreement" if one.exact else near) for one in self.found]
@@ -127,12 +127,17 @@ class Explanation:
         }
 
     def text(self, columns: int | None = None) -> str:
-        """A table of what was tried, no wider than so many columns if given, and the sentences."""
-        lines = [f"{self.entry}: {self.state}"]
+        """The sentences, and a table of what was tried, no wider than so many columns if given."""
+        lines = [f"{self.entry}: {self.state}", *(f"  {said}" for said in self.sentences())]
         if self.tried:
-            headers = ["factor", "change", "canary", "shift", *(claim.name for claim in self.failing), "agrees"]
-            lines += [printing.fitted([self._row(attempt) for attempt in self.tried], headers, columns), ""]
-        return "\n".join([*lines, *self.sentences()])
+            headers = ["factor", "change", "canary", "shift", *(claim.metric for claim in self.failing), "agrees"]
+            rows = [self._row(attempt) for attempt in self.tried]
+            lines += ["", printing.fitted(rows, headers, columns, flexible=(0, 1, -1))]
+            lines += [
+                "",
+                f"canary: {self.canary} rows, the first, and of texts the longest; predictions that differ",
+            ]
+        return "\n".join(lines)
 
     def _row(self, attempt: Attempt) -> list[str]:
         canary = "" if attempt.changed is None else f"{attempt.changed} of {self.canary}"

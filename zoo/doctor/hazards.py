@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from zoo.errors import Mark
@@ -56,5 +57,7 @@ class Hazard:
 def lines(hazards: Iterable[Hazard]) -> Iterator[str]:
     """Hazards as `path:line:column: severity CODE name: message`, and below each what to do."""
     for one in hazards:
-        yield f"{one.mark}: {one.severity} {one.code} {one.name}: {one.message}"
+        path = Path(one.mark.path).resolve()
+        shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else one.mark.path
+        yield f"{shown}:{one.mark.line}:{one.mark.column}: {one.severity} {one.code} {one.name}: {one.message}"
         yield f"    fix: {one.fix}"
