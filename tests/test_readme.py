@@ -50,6 +50,23 @@ def test_every_link_leads_somewhere() -> None:
         assert (ROOT / target).exists(), target
 
 
+def test_figures_of_the_verdicts_are_those_of_the_simulation() -> None:
+    """False alarms and regressions of 4 sigma that are found, with the default seeds."""
+    page = (ROOT / "docs" / "verdicts.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")]
+    ours = {row[0]: row for row in rows if row[1:3] == ["default", "zoo"]}
+    section = README[README.index("## How a verdict is reached") : README.index("## Models and data")]
+    wanted = [
+        *(
+            ours[name][place]
+            for name in ("a single score", "5 runs and a prior right to a quarter")
+            for place in (3, 6)
+        ),
+        ours["a single score, prior right to a quarter"][3].replace(".0%", "%"),
+    ]
+    assert all(figure.replace("%", " %") in section for figure in wanted), wanted
+
+
 def test_figures_in_the_readme_are_those_of_the_leaderboard() -> None:
     board = (ROOT / "leaderboard" / "README.md").read_text(encoding="utf-8")
     table = README[README.index("| student") : README.index("\n\n", README.index("| student"))]
