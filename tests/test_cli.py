@@ -107,7 +107,7 @@ def test_the_gravest_code_wins(zoo: Zoo, damaged: Path) -> None:
 
 def test_json_has_a_schema_everywhere(zoo: Zoo, recipe_file: Write) -> None:
     for command in (
-        ["list"], ["show", "digits-resnet8"], ["check", "--all"], ["reproduce", "digits-resnet8"],
+        ["list"], ["show", "digits-resnet8"], ["check", "digits-resnet8"], ["reproduce", "digits-resnet8"],
         ["verify", "digits-resnet8"], ["train", recipe_file()], ["leaderboard", "--check"],
         ["evaluate", ROOT / "zoo/starter/digits-resnet8.safetensors", "--as", "digits-resnet8"],
     ):  # fmt: skip

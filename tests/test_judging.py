@@ -1,5 +1,6 @@
 """From records to judgements: the baseline of the majority, committed predictions, families of claims."""
 
+import copy
 import json
 import math
 import shutil
@@ -162,7 +163,7 @@ def test_an_entry_without_runs_says_why_and_an_undefined_score_is_nan() -> None:
     (outcome,) = outcomes([Ran(entry=entry, mode="weights", error=SourceError("the Hub\nis down"))], EVIDENCE)
     assert (outcome.verdict, {one.why for one in outcome.judgements}) == ("not-run", {"the Hub"})
     path = run_of("digits-resnet8", "weights")
-    record = read_record(path)
+    record = copy.deepcopy(read_record(path))
     record.results[0].metrics["accuracy"]["value"] = None  # type: ignore[index]
     claim = next(c for c in entry.recipe.claims if c.of == "weights")
     found = measured(claim, [(path, record)])
