@@ -937,7 +937,11 @@ def _outcomes(entries: list[catalogue.Entry], asked: Asked, given: Given) -> lis
             if known.error:
                 print(known.error, file=sys.stderr)
         found.append(known)
-    return outcomes(found, places.evidence())
+    judged = outcomes(found, places.evidence())
+    for ran, outcome in zip(found, judged, strict=True):
+        if outcome.error is not ran.error:  # what is wrong with committed predictions shows only now
+            print(outcome.error, file=sys.stderr)
+    return judged
 
 
 def _quick(entries: list[catalogue.Entry], setup: Setup, update: bool) -> Iterator[Quick]:
