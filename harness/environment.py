@@ -32,17 +32,26 @@ def deterministic() -> Iterator[None]:
     And fp32 is fp32: on a CUDA device convolutions are otherwise computed in TF32.
     """
     before = torch.are_deterministic_algorithms_enabled()
-    tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     # cuBLAS reads this when CUDA starts, so it must be there before any tensor is on the device
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        with tf32(False):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+@contextmanager
+def tf32(wanted: bool) -> Iterator[None]:
+    """Products of fp32 on a CUDA device in TF32, or not, inside the `with`."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = wanted
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:

@@ -11,8 +11,6 @@ Verdict = Literal["reproduced", "not-reproduced", "inconclusive", "not-compared"
 GRAVITY: tuple[Verdict, ...] = ("not-reproduced", "inconclusive", "not-compared", "not-run", "reproduced")
 """From the gravest on: an entry's verdict is the gravest of its counted claims."""
 
-SHARES = ("accuracy", "top5_accuracy")
-"""The metrics that are a share of the examples."""
 ROUNDING = 1e-9
 """A difference that is exactly the tolerance must not fail by the last bit."""
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from harness.compare import Flips, flips
 from harness.judgement import Judgement, Measured, Verdict, not_run, overall
-from harness.record import FILE, FIRST_REFERENCE_SEED, Mode, Record, Result, read_record, verify_files
+from harness.record import FILE, Mode, Record, Result, read_record, verify_files
 from harness.retraining import default_seeds
 from harness.verdict import in_family, judge, judge_all, with_published
 from zoo import catalogue
 from zoo.catalogue import Entry
 from zoo.errors import IntegrityError, UsageError, ZooError, first_line
-from zoo.recipe import Claim
+from zoo.recipe import CORRELATIONS, Claim
 
 Run = tuple[Path, Record]
 CLASSES_OF_TOP5 = 5
@@ -65,10 +65,11 @@ def outcomes(ran: Iterable[Ran], evidence: Path) -> list[Outcome]:
     folder of committed records, whose predictions of the same weights are compared with; what is wrong with these is
     the entry's error.
     """
-    return [_judged(one, evidence) for one in ran]
+    shipped = catalogue.entries()  # a recipe of a suite is then read once, however many of its entries are judged
+    return [_judged(one, evidence, shipped) for one in ran]
 
 
-def _judged(ran: Ran, evidence: Path) -> Outcome:
+def _judged(ran: Ran, evidence: Path, shipped: list[Entry]) -> Outcome:
     if not ran.runs:
         return _outcome(ran, ())
     claims = [with_published(claim, ran.published) for claim in ran.entry.recipe.claims]
@@ -76,13 +77,13 @@ def _judged(ran: Ran, evidence: Path) -> Outcome:
         asked = [(claim, measured(claim, ran.runs, evidence)) for claim in claims if claim.of == ran.mode]
     except ZooError as error:
         return _outcome(replace(ran, runs=(), error=error), ())
-    found = iter(judge_all(asked, family(suite_of(ran.entry)) if ran.mode == "retrain" else 1))
+    found = iter(judge_all(asked, family(suite_of(ran.entry, shipped)) if ran.mode == "retrain" else 1))
     return _outcome(ran, tuple(next(found) if claim.of == ran.mode else _other(claim) for claim in claims))
 
 
-def suite_of(entry: Entry) -> list[Entry]:
+def suite_of(entry: Entry, shipped: Iterable[Entry]) -> list[Entry]:
     """The entries of its suite; a recipe of the user's own is alone."""
-    return [entry] if entry.suite == catalogue.LOCAL else [e for e in catalogue.entries() if e.suite == entry.suite]
+    return [entry] if entry.suite == catalogue.LOCAL else [other for other in shipped if other.suite == entry.suite]
 
 
 def family(suite: Iterable[Entry]) -> int:
@@ -100,7 +101,7 @@ def measured(claim: Claim, runs: Iterable[Run], evidence: Path | None = None) ->
 
     Runs with the seeds of references are left out: no claim is judged by the runs that it came from.
     """
-    runs = [run for run in runs if (run[1].identity.seed or 0) < FIRST_REFERENCE_SEED]
+    runs = [run for run in runs if not run[1].identity.is_reference]
     read = [(path, record, record.result(claim.split, claim.selection)) for path, record in runs]
     found = [(path, record, result) for path, record, result in read if result and claim.metric in result.metrics]
     if not found or len(found) < len(read):
@@ -126,7 +127,7 @@ def majority(metric: str, labels: NDArray[np.generic]) -> float | None:
 
     `labels` is `(N,)`. The F1 of two classes is `2 p / (1 + p)` where the positive one is the more frequent, else 0.
     """
-    if metric in ("matthews_correlation", "pearson", "spearman"):
+    if metric in CORRELATIONS:
         return 0.0
     if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
         return None

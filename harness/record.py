@@ -46,6 +46,11 @@ class Identity:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     @property
+    def is_reference(self) -> bool:
+        """Whether its seed is one of those that references are recorded with."""
+        return self.seed is not None and self.seed >= FIRST_REFERENCE_SEED
+
+    @property
     def folder(self) -> str:
         """The run's folder below its entry's."""
         return "-".join([self.mode, *([f"seed{self.seed}"] if self.seed is not None else []), self.key[:12]])
@@ -103,17 +108,21 @@ def read_record(path: Path) -> Record:
     not that of its content.
     """
     try:
-        found = path.stat()
-        return _read(path, found.st_size, found.st_mtime_ns)
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise UsageError(f"{path}: not JSON: {error}") from None
+    return _parsed(path, text)
 
 
-@lru_cache(maxsize=2048)  # a leaderboard asks for each several times
-def _read(path: Path, size: int, time: int) -> Record:
-    """The record in a file of that size and time."""
+@lru_cache(
+    maxsize=2048
+)  # a leaderboard asks for each several times, and to look through one costs more than to read it
+def _parsed(path: Path, text: str) -> Record:
+    """The record in the text of a file."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(text)
     except ValueError as error:
         raise UsageError(f"{path}: not JSON: {error}") from None
     if problem := jsonschema.exceptions.best_match(_validator().iter_errors(data)):

@@ -6,8 +6,8 @@ from functools import cached_property
 from statistics import fmean, stdev
 
 from harness import rules
-from harness.judgement import ROUNDING, SHARES, Judgement, Measured, SigmaFrom, Verdict, signed
-from zoo.recipe import Claim
+from harness.judgement import ROUNDING, Judgement, Measured, SigmaFrom, Verdict, signed
+from zoo.recipe import SHARES, Claim
 
 MARGIN_OF_RUNS, MARGIN_OF_ONE = 2.0, 4.0
 """What counts as equivalent, in sigma: against the mean of several reference runs, and against a single score."""

@@ -26,7 +26,7 @@ from harness.training_log import scores
 from zoo import catalogue, checkpoint, places
 from zoo.build import Builder, named_sources
 from zoo.catalogue import Entry
-from zoo.config import Call
+from zoo.config import Call, texts
 from zoo.digest import sha256
 from zoo.errors import IntegrityError, MissingError, RecipeError, UsageError
 from zoo.hub import SCHEME
@@ -127,7 +127,7 @@ class Study:
 
     def _provenance(self) -> dict[str, dict[str, str]]:
         """Which commits of the repositories that the recipe names were read, and what pins them."""
-        named: set[str | None] = set(_texts(self.recipe.data()))
+        named: set[str | None] = set(texts(self.recipe.data()))
         named |= {checkpoint.weights.source for _, checkpoint in self._checkpoints if checkpoint.weights}
         named |= {self.sources.here} if self.sources.here else set()
         read = [one for one in self.sources.fetched.values() if one.revision and one.source in named]
@@ -316,7 +316,7 @@ class Study:
                 yield from found.weights.paths
         for taught in self._taught:
             yield from taught._inputs()
-        named = set(_texts(self.recipe.data()))
+        named = set(texts(self.recipe.data()))
         yield from (path for one in self.sources.fetched.values() if one.source in named for path in one.paths)
         yield from filter(None, (self.sources.folder(name) for name in named if is_source(name)))
 
@@ -417,14 +417,6 @@ def _whole(teacher: Checkpoint) -> bool:
 def _same_labels(task: Task, own: Split, split: Split) -> bool:
     """Whether the rows have the same labels in the same order; of a segmentation nobody asks for them."""
     return task.kind == "segmentation" or torch.equal(own.labels, split.labels)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping | list):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(item)
-    elif isinstance(value, str):
-        yield value
 
 
 def _content(split: Split) -> Mapping[str, Any]:

@@ -18,9 +18,9 @@ from dataclasses import replace
 from statistics import fmean
 
 from harness import rules
-from harness.judgement import ROUNDING, SHARES, Judgement, Measured, signed
+from harness.judgement import ROUNDING, Judgement, Measured, signed
 from harness.retraining import judge_retraining, reference_sigma
-from zoo.recipe import CORRELATIONS, Claim
+from zoo.recipe import CORRELATIONS, SHARES, Claim
 
 PRECISION_FLIPS = 3
 """Predictions that may flip where the claim was computed in another precision than the run."""
@@ -49,7 +49,9 @@ def judge_all(claims: Sequence[tuple[Claim, Measured | None]], family: int = 1) 
     """The verdicts on claims of one suite; re-trainings Holm-adjusted over its `family`, however few were run."""
     alone = [judge(claim, measured) for claim, measured in claims]
     steps = rules.holm([one.p if one.claim.gates else None for one in alone], family)
-    return tuple(judge(claim, measured, steps=step) for (claim, measured), step in zip(claims, steps, strict=True))
+    return tuple(
+        one if one.p is None else judge(*pair, steps=step) for one, pair, step in zip(alone, claims, steps, strict=True)
+    )
 
 
 def in_family(claim: Claim) -> bool:

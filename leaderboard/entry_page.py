@@ -99,7 +99,7 @@ def _record(entry: Entry, record: Record, environments: dict[str, dict[str, Any]
     seed = record.identity.seed
     return {
         "seed": "published weights" if seed is None else f"seed {seed}",
-        "is_reference": seed is not None and seed >= FIRST_REFERENCE_SEED,
+        "is_reference": record.identity.is_reference,
         "is_current": record.identity.digest == entry.recipe.digest,
         "scores": [
             {"metric": name, "split": result.split, "n": f"{result.n:,}", "selection": result.selection,

@@ -151,7 +151,7 @@ def _used(entry: Entry, claim: Claim, records: list[Run]) -> list[Run]:
     if claim.of == "test-server":
         return []
     own = _own(entry, claim, records, claim.of)
-    return [run for run in own if (run[1].identity.seed or 0) < FIRST_REFERENCE_SEED]
+    return [run for run in own if not run[1].identity.is_reference]
 
 
 def _own(entry: Entry, claim: Claim, records: list[Run], mode: str) -> list[Run]:

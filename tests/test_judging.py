@@ -13,8 +13,8 @@ import pytest
 from harness.compare import flips
 from harness.judging import Ran, family, majority, measured, outcomes, predictions, suite_of
 from harness.record import Identity, read_record
-from tests.conftest import ROOT, Write
-from zoo import catalogue
+from tests.conftest import ROOT, Write, Zoo
+from zoo import catalogue, places
 from zoo.errors import IntegrityError, SourceError
 from zoo.recipe import Claim
 
@@ -83,12 +83,12 @@ def test_other_predictions_of_the_same_weights_are_not_reproduced(tmp_path: Path
 
 
 def test_a_family_is_the_retrainings_of_a_suite_that_count(recipe_file: Write) -> None:
-    assert family(suite_of(catalogue.one("digits-resnet8"))) == 6
-    assert family(suite_of(catalogue.one("kd"))) == 39
+    assert family(suite_of(catalogue.one("digits-resnet8"), catalogue.entries())) == 6
+    assert family(suite_of(catalogue.one("kd"), catalogue.entries())) == 39
     wnli = [e for e in catalogue.entries() if e.suite == "glue" and e.name.endswith("wnli")]
     claims = [c for e in catalogue.entries() if e.suite == "glue" for c in e.recipe.claims if c.of == "retrain"]
-    assert family(suite_of(catalogue.one("bert-base-uncased-rte"))) == len(claims) - len(wnli)
-    assert family(suite_of(catalogue.local(recipe_file()))) == 1
+    assert family(suite_of(catalogue.one("bert-base-uncased-rte"), catalogue.entries())) == len(claims) - len(wnli)
+    assert family(suite_of(catalogue.local(recipe_file()), catalogue.entries())) == 1
 
 
 def test_a_training_is_judged_alike_alone_and_in_company() -> None:
@@ -129,6 +129,16 @@ def test_altered_committed_predictions_are_an_integrity_error(tmp_path: Path) ->
     (outcome,) = outcomes([Ran(entry=entry, mode="weights", runs=((path, read_record(path)),))], tmp_path)
     assert isinstance(outcome.error, IntegrityError)
     assert outcome.verdict == "not-run"
+
+
+def test_the_command_tells_of_them(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(EVIDENCE / "digits-resnet8", tmp_path / "evidence" / "digits-resnet8")
+    for path in (tmp_path / "evidence").glob("*/retrain-seed1000-*/predictions-test.npz"):
+        path.write_bytes(b"other")
+    monkeypatch.setattr(places, "evidence", lambda: tmp_path / "evidence")
+    ended = zoo("verify", "digits-resnet8")
+    assert (ended.code, len(ended.lines)) == (5, 1)
+    assert "predictions-test.npz: expected sha256" in ended.err
 
 
 def test_an_entry_whose_claims_are_only_reported_does_not_count() -> None:

@@ -3,12 +3,13 @@
 import ast
 import json
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from zoo import catalogue, places, urls
 from zoo.catalogue import Entry
+from zoo.config import texts
 from zoo.errors import UsageError
 from zoo.recipe import Recipe
 
@@ -18,7 +19,7 @@ TELLING = (
     "harness/diff/", "harness/explain/", "harness/export.py", "harness/recall.py", "harness/submission.py",
 )  # fmt: skip
 """Code that only tells of scores, or looks for their faults: no entry is touched by it."""
-LEAVES = {"zoo/models": "model", "zoo/tasks": "task", "harness/losses": "loss"}
+LEAVES = ("zoo/models", "zoo/tasks", "harness/losses")
 """Folders of which a module serves only the recipes that name something of it."""
 
 
@@ -68,7 +69,7 @@ def _touches(path: str, entry: Entry, root: Path) -> str | None:
     if file.suffix == ".md" or file.parts[0] not in ("zoo", "harness") or path.startswith(TELLING):
         return None
     if folder in LEAVES and (exported := _exported(root / folder, file.stem)):
-        return path if exported & set(_used(entry.recipe.data())) else None
+        return path if exported & _used(entry.recipe) else None
     return path
 
 
@@ -84,21 +85,15 @@ def _exported(package: Path, module: str) -> set[str]:
     return {alias.name for node in nodes if str(node.module).rpartition(".")[2] == module for alias in node.names}
 
 
-def _used(value: Any) -> Iterator[str]:
-    """Every name that a recipe's data call, and every bare text, which may be such a name."""
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from _used(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _used(item)
-    elif isinstance(value, str):
-        yield value.rpartition(".")[2] if value.replace(".", "").replace("_", "").isalnum() else value
+def _used(recipe: Recipe) -> set[str]:
+    """Every name that a recipe calls, without its path, and every other text."""
+    found = texts(recipe.data())
+    return {text.rpartition(".")[2] if text.replace(".", "").replace("_", "").isalnum() else text for text in found}
 
 
 def _names(recipe: Recipe, source: str) -> bool:
     """Whether a recipe names a source, at whatever revision, or a file of the archive that it is."""
-    return any(urls.address(text).partition("@")[0] == source for text in _used(recipe.data()))
+    return any(urls.address(text).partition("@")[0] == source for text in texts(recipe.data()))
 
 
 def _teachers(recipe: Recipe) -> list[str]:

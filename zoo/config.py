@@ -8,7 +8,7 @@ and repeated keys are errors.
 import math
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -50,6 +50,15 @@ def read(path: Path, into: type[T]) -> T:
     if problems:
         raise RecipeError(problems)
     return value
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in plain data: the scalars of nested mappings and lists, but no keys."""
+    if isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from texts(item)
+    elif isinstance(value, str):
+        yield value
 
 
 def to_data(value: Any) -> Any:

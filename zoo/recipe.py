@@ -18,6 +18,8 @@ Computed = Literal["fp32", "tf32", "bf16", "fp16"]
 Selection = Literal["last", "best"]
 STUDENT = "student"
 NAME = re.compile(r"\w[\w.-]*", re.ASCII)
+SHARES = ("accuracy", "top5_accuracy")
+"""The metrics that are a share of the examples."""
 CORRELATIONS = ("matthews_correlation", "pearson", "spearman")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
-import pandas as pd
+from tabulate import tabulate
 
 from zoo.errors import SourceError
 from zoo.printing import number
@@ -126,7 +126,7 @@ def _rows(found: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def _table(rows: list[dict[str, str]]) -> str:
     cells = [{name: _cell(text) for name, text in row.items()} for row in rows]
-    return str(pd.DataFrame(cells).to_markdown(index=False, disable_numparse=True)) if cells else ""
+    return tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True)
 
 
 def _cell(text: str) -> str:

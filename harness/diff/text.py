@@ -7,6 +7,7 @@ from tabulate import tabulate
 
 from harness.compare import EDGES, Drift, Flips
 from harness.diff.comparison import Diff, Flipped, MetricChange, Part
+from harness.judgement import signed
 from harness.record import Record
 
 BAR = 24
@@ -53,7 +54,7 @@ def _row(change: MetricChange) -> list[str]:
     found = change.interval
     between = f"{found.low:+.4f} to {found.high:+.4f}" if found else "-"
     values = ["-" if value is None else f"{value:.4f}" for value in (change.a, change.b)]
-    moved = "-" if change.difference is None else f"{round(change.difference, 4) + 0.0:+.4f}"  # no -0.0000
+    moved = "-" if change.difference is None else signed(change.difference)
     return [change.metric, *values, moved, between, found.kind if found else change.why]
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from harness.environment import deterministic
+from harness.environment import deterministic, tf32
 from harness.evaluate import RANKS, Running
 from harness.explain.variant import AS_IT_IS, NUMERICS, Variant
 from harness.metrics import Array, reads
@@ -117,8 +117,8 @@ class Bench:
     def arrays(self, name: str, variant: Variant, rows: Sequence[int] | None = None) -> dict[str, Array]:
         """Predictions and labels of a split under a variant, as metrics read them."""
         outputs = _reordered(self.logits(name, variant, rows), variant)
-        found = {"predictions": self.task.predict(outputs), "labels": self.split(name, variant).labels}
-        found["logits"] = outputs
+        labels = self.split(name, variant).labels
+        found = {"predictions": self.task.predict(outputs), "labels": labels, "logits": outputs}
         if any("ranked" in reads(metric) for metric in self.study.metrics.values()):
             found["ranked"] = outputs.topk(min(RANKS, outputs.shape[1]), dim=-1).indices
         return {key: value.numpy() for key, value in found.items()}
@@ -147,7 +147,7 @@ class Bench:
         study, model = self.study, self._model(variant)
         size = self.task.batch_size if variant.batch_size is None else variant.batch_size
         self._check_positions(model, split)
-        with deterministic(), _attention(model, variant.attention), _tf32(variant.tf32):
+        with deterministic(), _attention(model, variant.attention), tf32(bool(variant.tf32)):
             precision = variant.precision or self.precision
             running = Running(model, replace(self.task, batch_size=size), study.setup.accelerator, precision)
             return replace(running, progress=self.progress).outputs(split)
@@ -217,17 +217,3 @@ def _attention(model: nn.Module, kernel: str | None) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(before)
-
-
-@contextmanager
-def _tf32(wanted: bool | None) -> Iterator[None]:
-    """Products of fp32 on a CUDA device in TF32, or not, inside the `with`."""
-    if wanted is None:
-        yield
-        return
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = wanted
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before

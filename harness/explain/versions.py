@@ -79,13 +79,13 @@ def _in_git(path: Path, folder: Path) -> Iterator[Version]:
     for commit in log.decode().split():
         data = _git(path.parent, "show", f"{commit}:./{path.name}")
         copy = folder / f"{commit[:12]}-{path.name}"
-        if len(seen) > MOST:
-            return
         if data is not None:
             copy.write_bytes(data)
             if (digest := sha256(copy)) not in seen:
                 seen.add(digest)
                 yield Version(f"file:{copy}", commit[:12])
+        if len(seen) > MOST:
+            return
 
 
 def _git(folder: Path, *command: str) -> bytes | None:

@@ -12,7 +12,7 @@ from yaml.nodes import MappingNode
 
 from zoo import urls
 from zoo.catalogue import Entry
-from zoo.config import Call
+from zoo.config import Call, texts
 from zoo.doctor import public_data
 from zoo.errors import Mark, UsageError
 from zoo.hub import SCHEME, Repository
@@ -95,16 +95,8 @@ def sources_of(recipe: Recipe) -> Iterator[Named]:
     for role, part in parts:
         for call in calls(part):
             for key, value in call.args.items():
-                yield from (Named(one, role, call.marks.get(key, call.mark)) for one in _texts(value))
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """The sources among the arguments of a call, but for those of calls within."""
-    if isinstance(value, Mapping | list):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(item)
-    elif is_source(value):
-        yield value
+                named = filter(is_source, texts(value))
+                yield from (Named(one, role, call.marks.get(key, call.mark)) for one in named)
 
 
 def calls(value: Any) -> Iterator[Call]:

@@ -10,13 +10,12 @@ from zoo.doctor.case import Case, calls, file_names, repository, weights_pin
 from zoo.doctor.hazards import Hazard
 from zoo.hub import SCHEME
 from zoo.lock import COMMIT
-from zoo.recipe import CORRELATIONS, Claim
+from zoo.recipe import CORRELATIONS, SHARES, Claim
 
 PICKLES = (".bin", ".pt", ".pth", ".th", ".ckpt", ".pkl", ".tar")
 SEED = re.compile(r"\bseeds?\s+\d", re.IGNORECASE)
 FP16 = re.compile(r"\bfp16\b|\bhalf precision\b", re.IGNORECASE)
 NAMELESS = re.compile(r"label_\d+")
-SHARES = ("accuracy", "top5_accuracy")
 POOLED = ("alexnet", "vgg")
 """Models of torchvision with an adaptive average pooling to more than one pixel, which the gradient passes."""
 KERNELS = tuple(
