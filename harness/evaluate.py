@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from harness.environment import autocast
 from harness.metrics import Array, Metric, measure, reads
 from harness.observation import observe
-from harness.sweep import sweep
+from harness.sweep import in_order, sweep, threads_for
 from zoo.build import Builder
 from zoo.config import Call
 from zoo.recipe import Precision, Recipe
@@ -92,7 +92,7 @@ class Running:
 
     def outputs(self, split: Split) -> Tensor:
         """The model's logits `(N, C)` on all rows of a split; raises UsageError where they do not fit the task."""
-        found = torch.cat(self._swept(split, lambda logits, batch: logits.cpu()))
+        found = self._swept(split, lambda logits, batch: logits.cpu())
         self.task.check(found, split.labels)
         return found
 
@@ -111,19 +111,20 @@ class Running:
             counts = torch.bincount(cells, minlength=len(predicted) * classes**2)
             return counts.reshape(-1, classes, classes).to(torch.int32).cpu()
 
-        return np.asarray(torch.cat(self._swept(split, count)))
+        return np.asarray(self._swept(split, count))
 
-    @torch.no_grad()  # not inference_mode: a model that is scored as it learns may cache tensors for its next step
-    def _swept(self, split: Split, function: Callable[[Tensor, Batch], Tensor]) -> list[Tensor]:
+    def _swept(self, split: Split, function: Callable[[Tensor, Batch], Tensor]) -> Tensor:
         device = self.accelerator.device
         self.model.to(device).eval()
 
+        @torch.no_grad()  # not inference_mode: a model that is scored as it learns may cache tensors for its next step
         def run(batch: Batch) -> Tensor:
             with autocast(device, self.precision):
                 logits = observe(self.model, batch.inputs).logits.float()
             return function(logits, batch)
 
-        return sweep(split, run, self.accelerator, self.progress, size=self.task.batch_size)
+        size, threads = self.task.batch_size, threads_for(self.model, device)
+        return in_order(sweep(split, run, self.accelerator, self.progress, size=size, threads=threads))
 
 
 def score(split_name: str, arrays: Mapping[str, Array], metrics: Mapping[str, Metric]) -> Evaluation:

@@ -1,12 +1,13 @@
 """The gradients of one step, summed over parts that fit in memory and averaged over processes."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor
 
+from harness.batching import by_length
 from harness.environment import autocast
 from harness.run import Run
 from harness.stage import ActiveStage
@@ -31,7 +32,7 @@ def gradients(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor
 
 def _accumulate(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
     losses: dict[str, Tensor] = {}
-    parts = list(_parts(rows, run))
+    parts = list(_parts(rows, run, stage.lengths))
     for number, (part, share) in enumerate(parts, 1):
         # gradients are averaged over the processes once, with the last part
         with nullcontext() if number == len(parts) else run.accelerator.no_sync(stage.wrapped):
@@ -44,19 +45,22 @@ def _accumulate(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tens
     return losses
 
 
-def _parts(rows: list[int], run: Run) -> Iterator[tuple[list[int], float]]:
+def _parts(rows: list[int], run: Run, lengths: Sequence[int] | None) -> Iterator[tuple[list[int], float]]:
     """This process's rows of a step in parts that fit in memory, each with its share of the step's mean.
 
-    Rows are shared out evenly, over processes and over parts: BatchNorm cannot do with a last part of one row. Every
-    process has the same number of parts, since they meet after the last: one without rows takes some at no share.
+    With `lengths` the rows of each part are of like length. Rows are shared out evenly, over processes and over parts:
+    BatchNorm cannot do with a last part of one row. Every process has the same number of parts, since they meet after
+    the last: one without rows takes some at no share.
     """
     processes = run.accelerator.num_processes
     each = math.ceil(len(rows) / processes)
     mine = _share(rows, processes, run.accelerator.process_index)
-    number = math.ceil(each / (run.micro_batch or each))
-    for place in range(number):
-        part = _share(mine, number, place)
-        yield part or rows[:2], len(part) / len(rows)
+    for group in [mine] if lengths is None else by_length(mine, lengths):
+        most = each if lengths is None else len(group)
+        number = math.ceil(most / (run.micro_batch or most))
+        for place in range(number):
+            part = _share(group, number, place)
+            yield part or rows[:2], len(part) / len(rows)
 
 
 def _share(rows: list[int], number: int, place: int) -> list[int]:

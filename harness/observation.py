@@ -1,6 +1,6 @@
 """What is seen of a model on one batch."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,16 +67,6 @@ def _logits(output: Any) -> Tensor:
     if not isinstance(found, Tensor):
         raise UsageError(f"the model returns {type(output).__name__}; a tensor of logits, or `.logits`, is needed")
     return found
-
-
-def concatenate(observations: Iterable[Observation]) -> Observation:
-    """Observations of consecutive batches as one; raises RuntimeError where their shapes do not fit."""
-    parts = list(observations)
-    outputs = [part.output for part in parts if part.output is not None]
-    return Observation(
-        torch.cat(outputs) if outputs else None,
-        {path: torch.cat([part[path] for part in parts]) for path in parts[0].taps},
-    )
 
 
 def _single(value: Tensor) -> Tensor:

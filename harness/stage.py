@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
+from harness.batching import by_length, lengths_of
 from harness.environment import autocast
 from harness.objective import Objective, build_objective
 from harness.state import State
@@ -81,6 +82,8 @@ class ActiveStage:
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self.wrapped: nn.Module = self.objective
         self.teachers: Observe = teachers
+        self.lengths: Sequence[int] | None = None
+        """By what rows of a step are grouped, each group padded by itself; None where they stay together."""
         self.best: State | None = None
         self.precision = precision
         self.objective.train()
@@ -91,6 +94,7 @@ class ActiveStage:
         if self.recipe.epochs > 1 and isinstance(self.teachers, Live):  # from the second epoch on it pays
             with autocast(self.accelerator.device, self.precision):
                 self.teachers = kept(self.teachers, self.split, self.accelerator)
+        self.lengths = self._lengths_to_split_by()
         return self
 
     @property
@@ -116,6 +120,34 @@ class ActiveStage:
         """Whether a part of a batch is normalised otherwise than the whole: BatchNorm that learns."""
         modules = self.objective.modules()
         return any(isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training for module in modules)
+
+    def _lengths_to_split_by(self) -> Sequence[int] | None:
+        """The rows' lengths, where parts of a batch give its gradient, and on this device sooner.
+
+        That is, where terms only read logits and their loss is a mean over rows, which is tried on the first batch.
+        """
+        lengths = lengths_of(self.split)
+        terms, needs = list(self.objective.terms.values()), self.objective.needs.values()
+        if lengths is None or self.accelerator.device.type != "cpu" or self.accelerator.num_processes > 1:
+            return None
+        if any(need.taps for need in needs) or self.normalises_by_batch():
+            return None
+        if any(getattr(term, "needs_whole_batch", False) or term.state_dict() for term in terms):
+            return None
+        rows = self.rows(0)
+        whole, *losses = (self._total(part) for part in (rows, *by_length(rows, lengths)))
+        shares = [len(part) / len(rows) for part in by_length(rows, lengths)]
+        together = sum(share * loss for share, loss in zip(shares, losses, strict=True))
+        return lengths if math.isclose(whole, together, rel_tol=1e-4, abs_tol=1e-6) else None
+
+    @torch.no_grad()
+    def _total(self, rows: list[int]) -> float:
+        """The loss on some rows, without dropout."""
+        self.objective.eval()
+        batch = self.split.batch(rows, self.accelerator.device)
+        total = self.objective(batch, self.teachers(batch))["total"].item()
+        self.objective.train()
+        return float(total)
 
     def agree(self) -> None:
         """Give every process the first one's buffers: in between, BatchNorm follows what each has seen of a batch."""

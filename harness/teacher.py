@@ -1,6 +1,6 @@
 """The frozen models of a stage: outside the objective, in `eval()`, without gradients; run live, or once and kept."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,8 +8,8 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from harness.objective import Need
-from harness.observation import Observation, concatenate, observe
-from harness.sweep import sweep
+from harness.observation import Observation, observe
+from harness.sweep import in_order, sweep
 from zoo import weights
 from zoo.build import Builder
 from zoo.config import Call
@@ -103,12 +103,19 @@ def kept(teachers: Live, split: Split, accelerator: Accelerator) -> Observe:
     first = teachers(split.batch(range(min(2, len(split))), accelerator.device))
     if _bytes_per_row(first) * len(split) > CACHE_BYTES:
         return teachers
-    batches = sweep(split, lambda batch: _on_cpu(teachers(batch)), accelerator)
-    if not all(_one_shape([batch[name] for batch in batches]) for name in teachers.needs):
+    swept = sweep(split, lambda batch: _on_cpu(teachers(batch)), accelerator)
+    if not all(_one_shape([observed[name] for _, observed in swept]) for name in teachers.needs):
         return teachers
-    found = {name: concatenate(batch[name] for batch in batches) for name in teachers.needs}
-    lengths = {len(value) for observation in found.values() for value in _tensors(observation)}
-    return Cached(found) if lengths == {len(split)} else teachers
+    if any(len(v) != len(rows) for rows, observed in swept for o in observed.values() for v in _tensors(o)):
+        return teachers
+    return Cached({name: _whole([(rows, observed[name]) for rows, observed in swept]) for name in teachers.needs})
+
+
+def _whole(swept: list[tuple[Sequence[int], Observation]]) -> Observation:
+    """What was observed of all batches, in the order of the split."""
+    first = swept[0][1]
+    output = None if first.output is None else in_order((rows, one.logits) for rows, one in swept)
+    return Observation(output, {path: in_order((rows, one[path]) for rows, one in swept) for path in first.taps})
 
 
 def _on_cpu(observed: Mapping[str, Observation]) -> dict[str, Observation]:

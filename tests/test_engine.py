@@ -28,7 +28,7 @@ from harness.run import Run
 from harness.stage import ActiveStage
 from harness.state import States, rng_state, set_rng_state
 from harness.study import Setup, Study
-from harness.sweep import sweep
+from harness.sweep import in_order, sweep
 from zoo import catalogue, checkpoint
 from zoo.build import Builder
 from zoo.digest import sha256
@@ -270,7 +270,7 @@ def test_evaluation_halves_too_where_memory_runs_out() -> None:
         return batch.ids
 
     split = TensorSplit(torch.zeros(257, 1), torch.zeros(257, dtype=torch.int64))
-    assert torch.equal(torch.cat(sweep(split, forward, accelerator)), torch.arange(257))
+    assert torch.equal(in_order(sweep(split, forward, accelerator)), torch.arange(257))
     assert max(seen) <= 20
 
 
@@ -280,7 +280,7 @@ def test_parts_of_a_batch_are_even(mine: Path) -> None:
         run = cast(
             "Run", SimpleNamespace(micro_batch=size, accelerator=SimpleNamespace(num_processes=1, process_index=0))
         )
-        parts = list(gradients._parts(list(range(rows)), run))
+        parts = list(gradients._parts(list(range(rows)), run, None))
         assert [row for part, _ in parts for row in part] == list(range(rows))
         assert max(len(part) for part, _ in parts) <= size
         assert max(len(part) for part, _ in parts) - min(len(part) for part, _ in parts) <= 1

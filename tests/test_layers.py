@@ -14,10 +14,10 @@ MODULES = sorted(
 )
 CLI = Path("zoo/cli.py")
 SPINE = (
-    "canary", "compare", "environment", "evaluate", "explain", "export", "gradients", "interrupt", "judgement",
-    "judging", "label_order", "log", "objective", "once", "own", "recall", "record", "recording", "reproduce",
-    "retraining", "rules", "run", "stage", "state", "study", "submission", "subset", "sweep", "teacher", "train",
-    "training_log", "verdict",
+    "batching", "canary", "compare", "environment", "evaluate", "explain", "export", "gradients", "interrupt",
+    "judgement", "judging", "label_order", "log", "objective", "once", "own", "recall", "record", "recording",
+    "reproduce", "retraining", "rules", "run", "stage", "state", "study", "submission", "subset", "sweep",
+    "teacher", "train", "training_log", "verdict",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "datasets", "pandas", "numpy", "sklearn", "scipy", "evaluate", "accelerate")
 

@@ -68,10 +68,10 @@ def test_labels_follow_from_the_grammar(premise: str, hypothesis: str, label: st
 
 
 def test_no_word_is_unknown_and_some_pairs_are_long(pairs: Task) -> None:
-    encoded = pairs.load("test").encoded["input_ids"]  # type: ignore[attr-defined]
+    tokens = pairs.load("test").tokens  # type: ignore[attr-defined]
     unknown = wordpiece(**TOKENIZER).unk_token_id  # type: ignore[arg-type]
-    assert not any(unknown in row for row in encoded)
-    lengths = [len(row) for row in encoded]
+    assert unknown not in tokens.columns["input_ids"]
+    lengths = tokens.lengths
     assert sum(length > 64 for length in lengths) >= 40
     assert max(lengths) < 128
 

@@ -169,7 +169,7 @@ class Bench:
         """Raise UsageError for rows that have more tokens than the model has places for."""
         most = getattr(getattr(model, "config", None), "max_position_embeddings", None)
         if isinstance(split, TextSplit) and isinstance(most, int):
-            longest = max(map(len, split.encoded["input_ids"]), default=0)
+            longest = max(split.lengths, default=0)
             if longest > most:
                 raise UsageError(f"rows of {longest} tokens, and the model has {most} positions")
 
@@ -183,7 +183,7 @@ class Bench:
 def _first_and_longest(split: Split) -> tuple[int, ...]:
     rows = set(range(min(FIRST, len(split))))
     if isinstance(split, TextSplit):
-        lengths = [len(ids) for ids in split.encoded["input_ids"]]
+        lengths = split.lengths
         rows |= set(sorted(range(len(split)), key=lambda row: -lengths[row])[:LONGEST])
     return tuple(sorted(rows))
 
@@ -201,8 +201,8 @@ def _read_otherwise(before: Split, after: Split) -> tuple[int, ...] | None:
     """The rows that have other tokens."""
     if not isinstance(before, TextSplit) or not isinstance(after, TextSplit):
         return None
-    old, new = before.encoded["input_ids"], after.encoded["input_ids"]
-    return tuple(row for row in range(len(before)) if old[row] != new[row])
+    old, new = before.tokens, after.tokens
+    return tuple(row for row in range(len(before)) if old.row(row) != new.row(row))
 
 
 @contextmanager

@@ -151,7 +151,7 @@ def _lengths(bench: Bench, name: str) -> Tried:
         return
     whole = bench.split(name, Variant(max_length=max(*LENGTHS, split.max_length)))
     assert isinstance(whole, TextSplit)
-    longest, now = max(map(len, whole.encoded["input_ids"])), split.max_length
+    longest, now = max(whole.lengths), split.max_length
     seen = {min(now, longest)}
     for length in LENGTHS:
         if min(length, longest) not in seen:

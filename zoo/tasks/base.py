@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import UsageError
+from zoo.tasks.tokens import Tokens, tokenised
 
 Inputs = Tensor | dict[str, Tensor]
 Kind = Literal["classification", "multilabel", "regression", "segmentation"]
@@ -171,20 +172,21 @@ class TextSplit:
         self.classes = classes
 
     @cached_property
-    def encoded(self) -> Mapping[str, Sequence[Sequence[int]]]:
+    def tokens(self) -> Tokens:
         """What the tokenizer makes of all rows, when it is first needed."""
-        columns = [list(column) for column in zip(*self.texts, strict=True)]
-        encoded: Mapping[str, Any] = self.tokenizer(*columns, truncation="longest_first", max_length=self.max_length)
-        return encoded
+        return tokenised(self.tokenizer, self.texts, self.max_length)
+
+    @property
+    def lengths(self) -> list[int]:
+        """The number of tokens of every row."""
+        return self.tokens.lengths
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def batch(self, indices: Sequence[int], device: torch.device = CPU) -> Batch:
-        rows = {name: [values[i] for i in indices] for name, values in self.encoded.items()}
-        inputs = dict(self.tokenizer.pad(rows, return_tensors="pt"))
         at = torch.as_tensor(indices, dtype=torch.int64)
-        return Batch(inputs=inputs, labels=self.labels[at], ids=at).to(device)
+        return Batch(inputs=self.tokens.padded(at), labels=self.labels[at], ids=at).to(device)
 
     def rows(self) -> Iterator[bytes]:
         for texts, label in zip(self.texts, self.labels.tolist(), strict=True):

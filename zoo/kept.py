@@ -1,0 +1,64 @@
+"""Tensors that are computed once and kept on disk, by what they are computed from; read back as memory maps.
+
+What is kept can be lost at any time: a file that is gone, cannot be written or is not what it was when it was written
+is computed anew.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from zoo.digest import sha256
+from zoo.errors import SourceError
+
+LIMIT = 8 * 2**30
+"""The most bytes that a folder keeps; what was written first goes first."""
+
+Tensors = dict[str, Tensor]
+
+
+def kept(folder: Path, key: str, make: Callable[[], Tensors], limit: int = LIMIT) -> Tensors:
+    """What is kept in the folder under this key, a digest of all that it depends on; else what `make` makes."""
+    found = _read(folder, key)
+    if found is None:
+        found = make()
+        _write(folder, key, found, limit)
+    return found
+
+
+def _read(folder: Path, key: str) -> Tensors | None:
+    """A file's name ends with the SHA-256 of its content."""
+    for path in folder.glob(f"{key}-*.safetensors"):
+        try:
+            if path.stem.rpartition("-")[2] == sha256(path):
+                return load_file(path)
+        except (OSError, SafetensorError, SourceError):  # gone meanwhile, or damaged
+            continue
+    return None
+
+
+def _write(folder: Path, key: str, tensors: Tensors, limit: int) -> None:
+    partial = folder / f".{key}.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, partial)
+        for old in folder.glob(f"{key}-*.safetensors"):
+            old.unlink(missing_ok=True)
+        partial.replace(folder / f"{key}-{sha256(partial)}.safetensors")
+        _prune(folder, limit)
+    except OSError:
+        partial.unlink(missing_ok=True)
+
+
+def _prune(folder: Path, limit: int) -> None:
+    files = sorted((path.stat().st_mtime_ns, path.stat().st_size, path) for path in folder.glob("*.safetensors"))
+    total = sum(size for _, size, _ in files)
+    for _, size, path in files:
+        if total <= limit:
+            return
+        path.unlink(missing_ok=True)
+        total -= size
