@@ -1,0 +1,141 @@
+"""What zoo does, by its public ways of doing it."""
+
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.speed import data
+from harness.environment import accelerator_on
+from harness.evaluate import Running, metrics_of
+from harness.run import LOG, Run
+from harness.study import Setup, Study
+from harness.train import train
+from zoo.build import Builder
+from zoo.catalogue import local
+from zoo.tasks.base import Task, TextSplit
+from zoo.tasks.pixels import PixelSplit
+
+
+def texts(folder: Path, point: str) -> Task:
+    """A task whose one split is the rows of a point."""
+    rows = data.rows(folder, point)
+    tokenizer = data.tokenizer(folder)
+    split = TextSplit(rows.texts, torch.tensor(rows.labels), tokenizer=tokenizer, max_length=data.MAX_LENGTH)
+    return Task(name="texts", splits={point: lambda: split}, scored=(point,), metrics=("accuracy",))
+
+
+def pictures(folder: Path, point: str, *, moved: bool = False) -> Task:
+    """A task whose one split is the images of a point, cropped and flipped at random where they are `moved`."""
+    pixels, labels = data.images(folder, point)
+    moves = {"padding": data.CROP, "flip": True} if moved else {}
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+    split = PixelSplit(images, labels, mean=data.MEAN, std=data.STD, **moves)  # type: ignore[arg-type]
+    return Task(name="pictures", splits={point: lambda: split}, scored=(point,), metrics=("accuracy",), batch_size=500)
+
+
+class Evaluation:
+    """`harness.evaluate.Running` over a split whose texts are tokenised."""
+
+    def __init__(self, folder: Path, model: str) -> None:
+        self.folder, self.accelerator = folder, accelerator_on("cpu")
+        self.model = data.resnet(folder) if model == "resnet20" else data.classifier(folder, model)
+        self.tasks: dict[str, Task] = {}
+        self.make = pictures if model == "resnet20" else texts
+
+    def begin(self, point: str) -> None:
+        if point not in self.tasks:
+            self.tasks[point] = self.make(self.folder, point)
+        self.task = self.tasks[point]
+        self.split = self.task.load(point)
+
+    def run(self) -> None:
+        self.outputs = Running(self.model, self.task, self.accelerator).outputs(self.split)
+
+    def found(self) -> Mapping[str, Any]:
+        return {"logits": self.outputs.numpy()}
+
+
+class Training:
+    """`harness.train.train` from a recipe; the whole includes its rehearsal, its log and the state that it leaves."""
+
+    def __init__(self, folder: Path, kind: str, epochs: int = 1) -> None:
+        self.folder, self.kind, self.epochs = folder, kind, epochs
+        self.made = tempfile.TemporaryDirectory()
+        path = Path(self.made.name) / f"{kind}.yaml"
+        path.write_text(json.dumps(self._recipe()), encoding="utf-8")
+        self.study = Study(local(path), Setup(builder=Builder(), accelerator=accelerator_on("cpu"), runs=path.parent))
+        self.tasks: dict[str, Task] = {}
+
+    def begin(self, point: str) -> None:
+        if point not in self.tasks:
+            self.tasks[point] = (
+                texts(self.folder, point) if self.kind != "cifar" else pictures(self.folder, point, moved=True)
+            )
+        task, study = self.tasks[point], self.study
+        self.marks: list[float] = []
+        self.training = Run(
+            recipe=study.recipe, task=task, splits=(task.load(point),), views=({},), seed=data.SEED,
+            metrics=metrics_of(study.recipe, task, study.builder), builder=study.builder,
+            accelerator=study.setup.accelerator, resolve=study.checkpoint,
+            folder=Path(tempfile.mkdtemp(dir=self.made.name)), progress=self._mark,
+        )  # fmt: skip
+
+    def run(self) -> None:
+        train(self.training)
+
+    def found(self) -> Mapping[str, Any]:
+        lines = (self.training.folder / LOG).read_text(encoding="utf-8").splitlines()
+        return {"losses": [json.loads(line)["losses"]["total"] for line in lines], "marks": self.marks}
+
+    def _mark(self, done: int, total: int) -> None:
+        if done:
+            self.marks.append(time.perf_counter())
+
+    def _recipe(self) -> dict[str, Any]:
+        """The rows are handed to the run, so that the task named here is never read."""
+        cifar = self.kind == "cifar"
+        network = {"use": "cifar_resnet", **data.PUBLISHED_RESNET} if cifar else _bert("minilm6")
+        source = f"file:{self.folder / ('resnet20' if cifar else 'minilm6')}.safetensors"
+        adam = {"use": "AdamW", "lr": data.RATE, "weight_decay": 0.0}
+        stage: dict[str, Any] = {
+            "epochs": self.epochs,
+            "batch_size": data.IMAGES if cifar else data.BATCH,
+            "optimizer": {"use": "SGD", **data.SGD} if cifar else adam,
+            "criterion": {"ce": {"loss": "CrossEntropy"}},
+        }
+        if not cifar:
+            stage["clip_norm"] = data.CLIP
+        if self.kind == "kd":
+            stage["teacher"] = {"model": _bert("minilm12"), "weights": f"file:{self.folder / 'minilm12.safetensors'}"}
+            loss = {"use": "KD", "temperature": data.TEMPERATURE, "alpha": data.ALPHA}
+            stage["criterion"] = {"kd": {"loss": loss}}
+        model = {"use": "pretrained", "model": network, "weights": source}
+        return {"name": self.kind, "task": "digits", "model": model, "stages": [stage]}
+
+
+def _bert(name: str) -> dict[str, Any]:
+    return {"use": "bert_classifier", **data.SHAPES[name].arguments()}
+
+
+class Pipeline:
+    """`PixelSplit.batch` over an epoch, batch by batch."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def begin(self, point: str) -> None:
+        self.split = pictures(self.folder, point, moved=True).load(point)
+        self.order = torch.randperm(len(self.split)).tolist()
+
+    def run(self) -> None:
+        self.seen = 0
+        for start in range(0, len(self.order), data.IMAGES):
+            self.seen += len(self.split.batch(self.order[start : start + data.IMAGES]).labels)
+
+    def found(self) -> Mapping[str, Any]:
+        return {"rows": self.seen}

@@ -1,0 +1,204 @@
+"""torchdistill 1.1.5: its boxes and loaders, and the loops of its examples, which its package on PyPI does not contain.
+
+The loops are those of its `text_classification.py` and `image_classification.py`: losses are read off and logged at
+every step, evaluation goes batch by batch. Metrics are left out, which is in its favour.
+"""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from datasets import Dataset
+from torch import Tensor
+from torch.utils.data import SequentialSampler
+from torchdistill.core.distillation import get_distillation_box
+from torchdistill.core.training import get_training_box
+from torchdistill.datasets.registry import register_collate_func
+from torchdistill.datasets.util import build_data_loader
+from torchdistill.losses.registry import register_func2extract_model_output
+from torchdistill.misc.log import MetricLogger, SmoothedValue
+from transformers import DataCollatorWithPadding
+
+from benchmarks.speed import data, torchdistill_patches
+from benchmarks.speed.pictures import Pictures, moves
+
+COLLATED, EVERY = "DataCollatorWithPadding", 50
+HERE = torch.device("cpu")
+
+
+@register_func2extract_model_output
+def loss_of_transformers(student_outputs: Any, targets: Any, **_: Any) -> dict[str, Tensor]:
+    """The loss that a model of transformers computes itself, as torchdistill's examples take it."""
+    return {"loss": student_outputs.loss}
+
+
+def _loader(sampler: Any, batch_size: int, workers: int = 0, collate: str | None = None) -> dict[str, Any]:
+    return {
+        "dataset_id": "train", "requires_supp": collate is None, "sampler": {"class_or_func": sampler},
+        "collate_fn": collate, "kwargs": {"batch_size": batch_size, "num_workers": workers},
+    }  # fmt: skip
+
+
+def _register(folder: Path) -> None:
+    register_collate_func(DataCollatorWithPadding(data.tokenizer(folder)), key=COLLATED)
+
+
+class Evaluation:
+    """The loop of its example over texts."""
+
+    def __init__(self, folder: Path, model: str) -> None:
+        _register(folder)
+        self.folder, self.accelerator = folder, Accelerator(cpu=True)
+        self.model = self.accelerator.prepare(data.classifier(folder, model))
+        self.rows: dict[str, Dataset] = {}
+
+    def begin(self, point: str) -> None:
+        if point not in self.rows:
+            self.rows[point] = Dataset.from_list(data.features(self.folder, point))
+        config = _loader(SequentialSampler, data.BATCH, collate=COLLATED)
+        loader = build_data_loader(self.rows[point], {**config, "requires_supp": False}, False)
+        self.loader = self.accelerator.prepare(loader)
+
+    @torch.inference_mode()
+    def run(self) -> None:
+        self.model.eval()
+        self.logits: list[Tensor] = []
+        for batch in self.loader:
+            outputs = self.model(**batch)
+            self.logits.append(self.accelerator.gather(outputs.logits))
+
+    def found(self) -> Mapping[str, Any]:
+        return {"logits": torch.cat(self.logits).numpy()}
+
+
+class ImageEvaluation:
+    """The loop of its example over images one by one, as its published configurations have it."""
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self.folder, self.workers, self.model = folder, workers, data.resnet(folder)
+
+    def begin(self, point: str) -> None:
+        rows = Pictures(*data.images(self.folder, point), moves(moved=False))
+        self.loader = build_data_loader(
+            rows, {**_loader(SequentialSampler, 1, self.workers), "requires_supp": False}, False
+        )
+
+    @torch.inference_mode()
+    def run(self) -> None:
+        self.model.eval()
+        self.logits: list[Tensor] = []
+        logger = MetricLogger(delimiter="  ")
+        for image, target in logger.log_every(self.loader, 1000, "Test:"):
+            output = self.model(image.to(HERE, non_blocking=True))
+            target.to(HERE, non_blocking=True)
+            self.logits.append(output)
+
+    def found(self) -> Mapping[str, Any]:
+        return {"logits": torch.cat(self.logits).numpy()}
+
+
+class Training:
+    """Its box, for fine-tuning (`text`), distillation (`kd`) or the ResNet (`cifar`), with the loop of its examples."""
+
+    def __init__(self, folder: Path, kind: str, epochs: int = 1, workers: int = 0) -> None:
+        torchdistill_patches.apply()
+        _register(folder)
+        self.folder, self.kind, self.epochs, self.workers = folder, kind, epochs, workers
+        self.accelerator = None if kind == "cifar" else Accelerator(cpu=True)
+        self.rows: dict[str, Any] = {}
+
+    def begin(self, point: str) -> None:
+        if point not in self.rows:
+            self.rows[point] = self._rows(point)
+        self.teacher = data.classifier(self.folder, "minilm12") if self.kind == "kd" else None
+        self.student = data.resnet(self.folder) if self.kind == "cifar" else data.classifier(self.folder, "minilm6")
+        self.point = point
+        self.losses: list[float] = []
+        self.marks: list[float] = []
+
+    def run(self) -> None:
+        settings = ({"train": self.rows[self.point]}, self._config(), HERE, None, False, 1, self.accelerator)
+        if self.teacher is None:
+            box = get_training_box(self.student, *settings)
+        else:
+            box = get_distillation_box(self.teacher, self.student, *settings)
+        for epoch in range(box.num_epochs):
+            box.pre_epoch_process(epoch=epoch)
+            self._epoch(box, f"Epoch: [{epoch}]")
+            box.post_epoch_process()
+
+    def found(self) -> Mapping[str, Any]:
+        return {"losses": self.losses, "marks": self.marks} if self.kind != "cifar" else {"marks": self.marks}
+
+    def _epoch(self, box: Any, header: str) -> None:
+        logger = MetricLogger(delimiter="  ")
+        logger.add_meter("lr", SmoothedValue(window_size=1, fmt="{value}"))
+        logger.add_meter("sample/s", SmoothedValue(window_size=10, fmt="{value}"))
+        for given in logger.log_every(box.train_data_loader, EVERY, header):
+            start = time.time()
+            batch, targets, more = given if self.kind == "cifar" else (given, given["labels"], None)
+            loss = box.forward_process(batch, targets, more)
+            box.post_forward_process(loss=loss)
+            value = loss.item()
+            logger.update(loss=value, lr=box.optimizer.param_groups[0]["lr"])
+            logger.meters["sample/s"].update(len(targets) / (time.time() - start))
+            self.losses.append(value)
+            self.marks.append(time.perf_counter())
+
+    def _rows(self, point: str) -> Any:
+        if self.kind == "cifar":
+            return Pictures(*data.images(self.folder, point), moves(moved=True))
+        return Dataset.from_list(data.features(self.folder, point))
+
+    def _config(self) -> dict[str, Any]:
+        """As its sample configurations are."""
+        if self.kind == "cifar":
+            return {
+                "num_epochs": 1,
+                "train_data_loader": _loader(data.Ordered, data.IMAGES, self.workers),
+                "model": {"forward_proc": "forward_batch_only"},
+                "optimizer": {"key": "SGD", "kwargs": dict(data.SGD)},
+                "criterion": {"key": "WeightedSumLoss", "kwargs": {"sub_terms": {"ce": _CROSS_ENTROPY}}},
+            }
+        learns: dict[str, Any] = {"forward_proc": "forward_batch_only_as_kwargs"}
+        adam = {"lr": data.RATE, "weight_decay": 0.0}
+        config = {
+            "num_epochs": self.epochs,
+            "train_data_loader": _loader(data.Ordered, data.BATCH, collate=COLLATED),
+            "optimizer": {"key": "AdamW", "kwargs": adam, "max_grad_norm": data.CLIP},
+        }
+        if self.kind == "text":
+            weighted: dict[str, Any] = {"key": "WeightedSumLoss", "func2extract_model_loss": "loss_of_transformers"}
+            return {**config, "model": learns, "criterion": {**weighted, "kwargs": {"model_term": {"weight": 1.0}}}}
+        hooked = {**learns, "forward_hook": {"output": ["classifier"]}}
+        return {
+            **config,
+            "teacher": {**hooked, "requires_grad": False},
+            "student": hooked,
+            "criterion": {"key": "WeightedSumLoss", "kwargs": {"sub_terms": {"kd": _KD}}},
+        }
+
+
+_CROSS_ENTROPY = {
+    "criterion": {"key": "CrossEntropyLoss", "kwargs": {"reduction": "mean"}},
+    "criterion_wrapper": {
+        "key": "SimpleLossWrapper",
+        "kwargs": {
+            "input": {"is_from_teacher": False, "module_path": ".", "io": "output"},
+            "target": {"uses_label": True},
+        },
+    },
+    "weight": 1.0,
+}
+_READ = {
+    f"{who}_module_{what}": of
+    for who in ("student", "teacher")
+    for what, of in (("path", "classifier"), ("io", "output"))
+}
+_KD = {
+    "criterion": {"key": "KDLoss", "kwargs": {**_READ, "temperature": data.TEMPERATURE, "alpha": data.ALPHA}},
+    "weight": 1.0,
+}
