@@ -1,0 +1,128 @@
+"""What is measured: the contenders of each case and the points they run at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.speed import data, made, roofline, verify
+from benchmarks.speed.arena import Contender, Measured, compete
+
+HERE = "benchmarks.speed"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Contenders, of which the first is ours, and points; `quick` ones for a look at whether all of it runs."""
+
+    name: str
+    title: str
+    contenders: tuple[Contender, ...]
+    points: tuple[str, ...]
+    quick: tuple[str, ...]
+    model: str | None = None
+    """Of whose floating-point operations the last contender's rate is the roof."""
+
+    def measure(self, folder: Path, rounds: int, *, quick: bool) -> list[list[Measured]]:
+        """All contenders at each point."""
+        points = self.quick if quick else self.points
+        if self.name == "verify":
+            return verify.measure(folder, points, rounds)
+        return compete(folder, self.contenders, points, rounds)
+
+    def flops(self, folder: Path, point: str) -> float | None:
+        """Useful operations of a run at a point; None where there is no roof."""
+        if self.model == "resnet20":
+            return roofline.resnet_flops() * len(data.images(folder, point)[1])
+        return None if self.model is None else data.flops(folder, point, self.model)
+
+
+def _evaluators(model: str) -> tuple[Contender, ...]:
+    return (
+        Contender("ours: Running.outputs", f"{HERE}.ours:Evaluation", {"model": model}),
+        Contender("torchdistill's loop, batch 32", f"{HERE}.torchdistill_loops:Evaluation", {"model": model}),
+        Contender("Trainer.predict, batch 32", f"{HERE}.trainer:Evaluation", {"model": model}),
+    )
+
+
+def _workers(name: str, work: str, **options: object) -> tuple[Contender, ...]:
+    """Both without and with worker processes; the published configurations have 16, for machines of more cores."""
+    return tuple(
+        Contender(f"{name}, {count or 'no'} workers", f"{HERE}.{work}", {**options, "workers": count})
+        for count in (0, 2)
+    )
+
+
+TRAINERS = (
+    Contender("ours: harness.train", f"{HERE}.ours:Training", {"kind": "text"}),
+    Contender("torchdistill's TrainingBox", f"{HERE}.torchdistill_loops:Training", {"kind": "text"}),
+    Contender("Trainer.train", f"{HERE}.trainer:Training"),
+)
+KD = {"kind": "kd", "epochs": 3}
+SMALL = "MiniLM-L6"
+CASES: Sequence[Case] = (
+    *(
+        Case(
+            f"evaluate-{task}", f"Evaluation, {SMALL} on {task}'s validation split", _evaluators("minilm6"),
+            (task,), (f"{task}:64",),
+        )
+        for task in ("rte", "sst2", "mrpc")
+    ),
+    Case(
+        "evaluate-base", "Evaluation, BERT-base on 400 pairs of MNLI's lengths",
+        (*_evaluators("base"), Contender("roof: matrix products alone", f"{HERE}.roofline:Products")),
+        ("mnli:400",), ("mnli:32",), "base",
+    ),
+    Case(
+        "evaluate-cifar", "Evaluation, ResNet-20 on 1,000 images",
+        (
+            Contender("ours: Running.outputs", f"{HERE}.ours:Evaluation", {"model": "resnet20"}),
+            *_workers("torchdistill's loop, batch 1", "torchdistill_loops:ImageEvaluation"),
+            Contender("plain DataLoader, batch 128", f"{HERE}.pictures:Evaluation", {"batch": 128}),
+            Contender("roof: convolutions alone", f"{HERE}.roofline:Convolutions"),
+        ),
+        ("test:1000",), ("test:128",), "resnet20",
+    ),
+    Case(
+        "train-cifar", "Training, ResNet-20, 20 steps of 128 images, cropped and flipped",
+        (
+            Contender("ours: harness.train", f"{HERE}.ours:Training", {"kind": "cifar"}),
+            *_workers("torchdistill's TrainingBox", "torchdistill_loops:Training", kind="cifar"),
+        ),
+        ("train:2560",), ("train:512",),
+    ),
+    Case(
+        "pipeline-cifar", "The input pipeline alone, 5,000 images, cropped and flipped",
+        (
+            Contender("ours: PixelSplit.batch", f"{HERE}.ours:Pipeline"),
+            *_workers("torchvision and a DataLoader", "pictures:Pipeline"),
+        ),
+        ("train:5000",), ("train:640",),
+    ),
+    *(
+        Case(
+            f"finetune-{task}", f"Fine-tuning, {SMALL} on {task}, 12 steps of 32 rows", TRAINERS,
+            (f"{task}-train:384",), (f"{task}-train:96",),
+        )
+        for task in ("mrpc", "rte", "sst2")
+    ),
+    Case(
+        "distil-kd", f"Distillation, {SMALL} from 12 layers, 3 epochs of 256 rows of mrpc",
+        (
+            Contender("ours: harness.train", f"{HERE}.ours:Training", KD),
+            Contender("torchdistill's DistillationBox", f"{HERE}.torchdistill_loops:Training", KD),
+        ),
+        ("mrpc-train:256",), ("mrpc-train:64",),
+    ),
+    Case(
+        "verify", "`zoo verify` over entries of a tiny ResNet each, in one process", (verify.ZOO, verify.ALONE),
+        tuple(map(str, (1, 2, 5, 10, 20, 50, 100, 200))), tuple(map(str, (1, 2, 5, 10, 20))),
+    ),
+    Case(
+        "grow-rows", f"Evaluation, {SMALL}, by the number of pairs of MNLI's lengths", _evaluators("minilm6"),
+        tuple(f"mnli:{count}" for count in (100, 200, 400, 800, made.TESTED)), ("mnli:16", "mnli:32", "mnli:64"),
+    ),
+    Case(
+        "grow-length", f"Evaluation, {SMALL}, 256 rows of one length, by their tokens", _evaluators("minilm6"),
+        tuple(f"length-{length}" for length in made.LENGTHS), tuple(f"length-{length}:16" for length in (16, 64, 128)),
+    ),
+)  # fmt: skip
