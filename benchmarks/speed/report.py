@@ -76,9 +76,8 @@ def _difference(one: Measured, ours: Measured) -> dict[str, Any]:
 def table(outcome: Outcome) -> str:
     """A case in Markdown; several points with a column for each contender's seconds, one with a row for each."""
     rows = list(outcome.rows())
-    shown = [_grown(rows, point) for point in dict.fromkeys(row["point"] for row in rows)]
-    if len(shown) == 1:
-        shown = [_row(row) for row in rows]
+    points = list(dict.fromkeys(row["point"] for row in rows))
+    shown = [_row(row) for row in rows] if len(points) == 1 else [_grown(rows, point) for point in points]
     text = pd.DataFrame(shown).fillna("").to_markdown(index=False, disable_numparse=True)
     more = _slope(rows) if outcome.case.name == "verify" else ""
     return f"### {outcome.case.title}\n\n{text}\n{more}"
@@ -107,6 +106,9 @@ def _grown(rows: Sequence[dict[str, Any]], point: str) -> dict[str, str]:
     shown |= {row["contender"]: f"{_spread(row['seconds'])}, x {_number(row['ratio'])}" for row in here[1:]}
     if rows[0]["case"] == "verify":
         shown["peak MiB"] = f"{here[0]['peak_bytes'] / MIB:,.0f}"
+    else:
+        worst = max(row["logit_difference"] for row in here)
+        shown["against ours"] = f"{sum(r['differing_predictions'] for r in here)} predictions, logits {worst:.0e}"
     return shown
 
 
@@ -126,7 +128,8 @@ def _slope(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _spread(seconds: Sequence[float], scale: float = 1) -> str:
-    low, middle, high = (f"{value * scale:.3g}" for value in quartiles(seconds))
+    scaled = (value * scale for value in quartiles(seconds))
+    low, middle, high = (f"{value:.3g}" if value < 1000 else f"{value:,.0f}" for value in scaled)
     return f"{middle} ({low} to {high})"
 
 
