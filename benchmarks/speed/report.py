@@ -80,7 +80,7 @@ def table(outcome: Outcome) -> str:
     shown = [_row(row) for row in rows] if len(points) == 1 else [_grown(rows, point) for point in points]
     text = pd.DataFrame(shown).fillna("").to_markdown(index=False, disable_numparse=True)
     more = _slope(rows) if outcome.case.name == "verify" else ""
-    return f"### {outcome.case.title}\n\n{text}\n{more}"
+    return f"### {outcome.case.title}\n\n`{outcome.case.name}`, at {', '.join(points)}:\n\n{text}\n{more}"
 
 
 def _row(row: dict[str, Any]) -> dict[str, str]:
