@@ -9,6 +9,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -94,7 +96,7 @@ def accelerator_on(device: str | None) -> Accelerator:
 
 def environment(device: torch.device) -> dict[str, Any]:
     """Commit, packages, device, threads and determinism, as plain data; no name of a machine or a path."""
-    commit, dirty = _commit()
+    commit, dirty = _commit(places.checkout())
     return {
         "commit": commit,
         "dirty": dirty,
@@ -121,9 +123,9 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _commit() -> tuple[str | None, bool | None]:
+@cache  # what runs is what was there when it was loaded
+def _commit(root: Path | None) -> tuple[str | None, bool | None]:
     """The checkout's commit and whether anything in it differs from that; None outside a checkout."""
-    root = places.checkout()
     if root is None:
         return None, None
     try:

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from harness.environment import autocast
+from harness.layout import laid_out
 from harness.metrics import Array, Metric, measure, reads
 from harness.observation import observe
 from harness.sweep import in_order, sweep, threads_for
@@ -115,7 +116,7 @@ class Running:
 
     def _swept(self, split: Split, function: Callable[[Tensor, Batch], Tensor]) -> Tensor:
         device = self.accelerator.device
-        self.model.to(device).eval()
+        laid_out(self.model, device).eval()
 
         @torch.no_grad()  # not inference_mode: a model that is scored as it learns may cache tensors for its next step
         def run(batch: Batch) -> Tensor:

@@ -17,11 +17,13 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from harness.batching import by_length, lengths_of
 from harness.environment import autocast
+from harness.layout import laid_out
 from harness.objective import Objective, build_objective
 from harness.state import State
 from harness.taps import find_module, parse
 from harness.teacher import Live, Observe, Resolve, build_teacher, kept
 from zoo.build import Builder
+from zoo.config import Call
 from zoo.errors import Mark, RecipeError, UsageError
 from zoo.recipe import STUDENT, Precision, Stage
 from zoo.tasks.base import Split
@@ -60,7 +62,7 @@ class ActiveStage:
         frozen: dict[str, nn.Module] = {}
         for name, teacher in stage.all_teachers.items():
             with _at(teacher.marks.get("weights", stage.optimizer.mark)):
-                model = build_teacher(resolve(teacher), builder)
+                model = laid_out(build_teacher(resolve(teacher), builder), device)
             (learning if teacher.trainable else frozen)[name] = model
         self.objective: Objective = build_objective(learning, stage, builder)
         with _at(stage.marks.get("criterion", stage.optimizer.mark)):
@@ -77,7 +79,7 @@ class ActiveStage:
             self.objective.freeze({STUDENT: stage.trainable, **paths})
         with _at(stage.marks.get("groups", stage.optimizer.mark)):
             groups = self.objective.parameter_groups(stage.groups)
-        self.optimizer: Optimizer = builder.build(stage.optimizer, "optimizer", groups)
+        self.optimizer = _optimizer(stage.optimizer, groups, builder)
         self.schedule = _schedule(stage, self.optimizer, self.steps, builder)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self.wrapped: nn.Module = self.objective
@@ -235,6 +237,14 @@ def _shuffled(rows: int, *key: int) -> list[int]:
     seed = np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1)
     order: list[int] = torch.randperm(rows, generator=torch.Generator().manual_seed(int(seed))).tolist()
     return order
+
+
+def _optimizer(call: Call, groups: list[dict[str, Any]], builder: Builder) -> Optimizer:
+    """The optimiser; where torch has one kernel for all of its step, with that, unless the recipe says how."""
+    has = inspect.signature(builder.target(call, "optimizer")).parameters
+    fused = {"fused": True} if "fused" in has and not {"fused", "foreach"} & call.args.keys() else {}
+    made: Optimizer = builder.build(call, "optimizer", groups, **fused)
+    return made
 
 
 def _schedule(stage: Stage, optimizer: Optimizer, steps: int, builder: Builder) -> LRScheduler:

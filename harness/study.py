@@ -20,6 +20,7 @@ from harness.recall import Conditions, Stamp, remember, stamps
 from harness.record import Identity, Mode, Record
 from harness.recording import Made, Recording, recorded
 from harness.run import LOG, Options, Run
+from harness.shared import Shared
 from harness.teacher import Checkpoint
 from harness.train import train
 from harness.training_log import scores
@@ -32,7 +33,7 @@ from zoo.errors import IntegrityError, MissingError, RecipeError, UsageError
 from zoo.hub import SCHEME
 from zoo.recipe import Recipe, Stage, Teacher
 from zoo.sources import DATA, Fetched, Sources, is_source
-from zoo.tasks.base import Split, Task, content_hash
+from zoo.tasks.base import Split, Task, content
 from zoo.weights import architecture, load_model
 
 WEIGHTS, RECIPE, UNFINISHED = "model.safetensors", "recipe.yaml", ".unfinished"
@@ -58,6 +59,8 @@ class Setup:
     say: Callable[[str], None] = lambda message: None
     fresh: bool = False
     """Whether a run that is there is made again, in its place."""
+    shared: Shared = field(default_factory=Shared)
+    """What was read for earlier entries."""
     conditions: Conditions | None = None
     """Under what runs are asked for, to know them again; None where nothing is to be kept of that."""
 
@@ -264,19 +267,10 @@ class Study:
         )  # fmt: skip
 
     def _tokenizer(self, call: Call | None) -> Any:
-        return None if call is None else self.builder.build(call, "tokenizer")
+        return None if call is None else self.setup.shared.tokenizer(call, self.builder)
 
     def _task(self, call: Call, tokenizer: Any) -> Task:
-        for known, by, task in self._tasks:  # what is read is kept in it
-            if known == call and by is tokenizer:
-                return task
-        given = {"tokenizer": tokenizer} if tokenizer is not None else {}
-        self._tasks.append((call, tokenizer, self.builder.build(call, "task", **given)))
-        return self._tasks[-1][2]
-
-    @cached_property
-    def _tasks(self) -> list[tuple[Call, Any, Task]]:
-        return []
+        return self.setup.shared.task(call, tokenizer, self.builder)
 
     def _recorded(
         self, mode: Mode, seed: int | None, make: Callable[[Path, Path], Made], out: Path | None = None
@@ -357,15 +351,14 @@ class Study:
         for fetched in [*given, *self._named(named)]:
             files |= fetched.files
         files |= trusted_code(self.builder.trust)
-        data = {split: self._content(split) for split in self.task.scored}
+        data = {split: self.task.content(split) for split in self.task.scored}
         if stages:
-            for number, (stage, split) in enumerate(zip(stages, self.splits(), strict=True), 1):
-                if stage.task is None:
-                    data[stage.split] = self._content(stage.split)
-                else:
-                    data[f"stage {number}: {stage.split}"] = _content(split)
+            self.splits()
+            for number, (stage, task) in enumerate(zip(stages, self.stage_tasks, strict=True), 1):
+                at = stage.split if stage.task is None else f"stage {number}: {stage.split}"
+                data[at] = task.content(stage.split)
                 for name, view in self.views[number - 1].items():
-                    data[f"stage {number}, {name}: {stage.split}"] = _content(view)
+                    data[f"stage {number}, {name}: {stage.split}"] = content(view)
         numerics = {"precision": setup.options.precision, "device": setup.accelerator.device.type}
         if mode == "retrain" and setup.options.micro_batch:
             numerics["micro_batch"] = setup.options.micro_batch
@@ -381,16 +374,6 @@ class Study:
         for slot, source, _ in (named for name, part in parts for named in named_sources(part, name)):
             if slot != "task" or not source.startswith((SCHEME, DATA)):
                 yield self.sources.fetch(source, "tokenizer" if slot == "tokenizer" else "weights")
-
-    def _content(self, split: str) -> Mapping[str, Any]:
-        """Rows and content hash of a split of the recipe's task, read once."""
-        if split not in self._contents:
-            self._contents[split] = _content(self.task.load(split))
-        return self._contents[split]
-
-    @cached_property
-    def _contents(self) -> dict[str, Mapping[str, Any]]:
-        return {}
 
 
 def trained_weights(folder: Path, source: str) -> Fetched:
@@ -417,7 +400,3 @@ def _whole(teacher: Checkpoint) -> bool:
 def _same_labels(task: Task, own: Split, split: Split) -> bool:
     """Whether the rows have the same labels in the same order; of a segmentation nobody asks for them."""
     return task.kind == "segmentation" or torch.equal(own.labels, split.labels)
-
-
-def _content(split: Split) -> Mapping[str, Any]:
-    return {"rows": len(split), "sha256": content_hash(split)}

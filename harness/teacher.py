@@ -7,6 +7,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from harness.layout import laid_out
 from harness.objective import Need
 from harness.observation import Observation, observe
 from harness.sweep import in_order, sweep
@@ -57,7 +58,7 @@ class Live:
         views: Mapping[str, Split] | None = None,
     ) -> None:
         self.views, self.device = views or {}, device
-        self.models = {name: model.to(device).eval().requires_grad_(False) for name, model in models.items()}
+        self.models = {name: laid_out(model, device).eval().requires_grad_(False) for name, model in models.items()}
         self.needs = {name: needs[name] for name in models if name in needs and needs[name] != Need()}
 
     def __call__(self, batch: Batch, *, whole: bool = False) -> dict[str, Observation]:

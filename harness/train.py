@@ -17,6 +17,7 @@ from harness.environment import environment
 from harness.evaluate import evaluate
 from harness.gradients import gradients
 from harness.interrupt import Interrupt
+from harness.layout import laid_out
 from harness.log import Log
 from harness.observation import observe
 from harness.run import LOG, Run
@@ -49,7 +50,7 @@ def train(run: Run) -> nn.Module:
 def _train(run: Run) -> nn.Module:
     process = run.accelerator.process_index
     set_seed(run.seed)
-    student: nn.Module = run.builder.build(run.recipe.model, "model").to(run.device)
+    student = laid_out(run.builder.build(run.recipe.model, "model"), run.device)
     learns = {name: parameter.requires_grad for name, parameter in student.named_parameters()}
     state: State = broadcast_object_list([run.states.newest() if run.accelerator.is_main_process else None])[0] or {}
     _resume(run, state)

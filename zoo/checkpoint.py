@@ -22,7 +22,9 @@ COUNTER = ".num_batches_tracked"
 def save(model: nn.Module, path: Path) -> None:
     """Write the model's state dict as safetensors."""
     # not `save_file`: it makes files that only their owner can read; copies, because it refuses tensors that are shared
-    path.write_bytes(to_bytes({name: value.detach().cpu().clone() for name, value in model.state_dict().items()}))
+    path.write_bytes(
+        to_bytes({name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()})
+    )
 
 
 def read(path: Path) -> dict[str, Tensor]:

@@ -161,7 +161,7 @@ def learnable(scores: Tensor, truth: Tensor, ratio: float) -> Tensor:
 
 
 def _turned(values: Tensor) -> Tensor:
-    return values.view(-1, TURNS, *values.shape[1:])[:, 1:].flatten(0, 1)
+    return values.reshape(-1, TURNS, *values.shape[1:])[:, 1:].flatten(0, 1)
 
 
 def _softened(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -88,6 +88,7 @@ class Task:
     """What the splits read from elsewhere: each a `zoo.sources.Source`, and what is wanted of it."""
     label_names: tuple[str, ...] = ()
     loaded: dict[str, Split] = field(default_factory=dict, compare=False, repr=False)
+    contents: dict[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def load(self, split: str) -> Split:
         """The split of that name, read at the first call.
@@ -102,6 +103,12 @@ class Task:
                 raise UsageError(f"{self.name}: the split {split!r} has no rows")
             self.loaded[split] = found
         return self.loaded[split]
+
+    def content(self, split: str) -> Mapping[str, Any]:
+        """How many rows a split has, and the SHA-256 of them; read once."""
+        if split not in self.contents:
+            self.contents[split] = content(self.load(split))
+        return self.contents[split]
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -196,6 +203,11 @@ class TextSplit:
 def _escaped(text: str) -> str:
     """Without tabs, so that those between texts are told from those within."""
     return text.replace("\\", "\\\\").replace("\t", "\\t")
+
+
+def content(split: Split) -> Mapping[str, Any]:
+    """How many rows a split has, and the SHA-256 of them."""
+    return {"rows": len(split), "sha256": content_hash(split)}
 
 
 def content_hash(split: Split) -> str:
