@@ -387,6 +387,8 @@ def trained_weights(folder: Path, source: str) -> Fetched:
 
 def trusted_code(packages: Iterable[str]) -> dict[str, str]:
     """`code:NAME` -> SHA-256 of every loaded module of the packages that the user trusts: other code is another run."""
+    if not (packages := tuple(packages)):
+        return {}
     loaded = [(name, getattr(module, "__file__", None)) for name, module in sorted(sys.modules.items())]
     own = [(name, file) for name, file in loaded if file and name.split(".")[0] in packages]
     return {f"code:{name}": sha256(Path(file)) for name, file in own}
