@@ -35,7 +35,7 @@ def pictures(folder: Path, point: str, *, moved: bool = False) -> Task:
     moves = {"padding": data.CROP, "flip": True} if moved else {}
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
     split = PixelSplit(images, labels, mean=data.MEAN, std=data.STD, **moves)  # type: ignore[arg-type]
-    return Task(name="pictures", splits={point: lambda: split}, scored=(point,), metrics=("accuracy",), batch_size=500)
+    return Task(name="pictures", splits={point: lambda: split}, scored=(point,), metrics=("accuracy",), batch_size=250)
 
 
 class Evaluation:
