@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: reproduce test clean
+.PHONY: reproduce test benchmark clean
 
 reproduce: .venv/run
 	$(BIN)/zoo verify --suite starter
@@ -17,6 +17,10 @@ test: .venv/test
 	$(BIN)/zoo leaderboard --check
 	$(BIN)/pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist worksteal
 
+# Real data where they are given: make benchmark WITH='--shared DIR --encoder DIR'.
+benchmark: .venv/benchmark
+	$(BIN)/python -m benchmarks.speed $(WITH)
+
 .venv/run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
@@ -24,6 +28,10 @@ test: .venv/test
 
 .venv/test: .venv/run
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,parity]'
+	touch $@
+
+.venv/benchmark: .venv/run
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[benchmark,parity]'
 	touch $@
 
 clean:

@@ -54,7 +54,8 @@ class Conditions:
         return {
             "entry": entry.name, "path": str(entry.path.resolve()), "recipe": entry.recipe.digest, "mode": mode,
             "seed": seed, **asdict(self), "from": str(Path.cwd()), "trusted": str(places.trusted().resolve()),
-            "code": _code(), "packages": _versions(), "devices": _devices(), "endpoint": os.environ.get("HF_ENDPOINT"),
+            "code": own_code(), "packages": _versions(), "devices": _devices(),
+            "endpoint": os.environ.get("HF_ENDPOINT"),
         }  # fmt: skip
 
 
@@ -144,7 +145,7 @@ def _digest(path: Path) -> str:
 
 
 @cache
-def _code() -> str:
+def own_code() -> str:
     """SHA-256 over this project's own code: data are made and metrics computed by it."""
     digest = hashlib.sha256()
     for room in (Path(zoo.__file__).parent, Path(harness.__file__).parent):

@@ -1,4 +1,7 @@
-"""From an entry to the runs that its claims need: what is missing is made now."""
+"""From entries to the runs that their claims need: what is missing is made now."""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from harness.judging import Ran
 from harness.record import Mode
@@ -7,23 +10,44 @@ from zoo.catalogue import Entry
 from zoo.errors import ZooError, told
 
 
-def run(entry: Entry, mode: Mode, setup: Setup, *, seeds: list[int]) -> Ran:
-    """Make what the entry's claims of `mode` lack, a re-training with each of `seeds`; an error becomes part of what is
-    returned.
+def run_all(wanted: Iterable[tuple[Entry, list[int]]], mode: Mode, setup: Setup) -> Iterator[Ran]:
+    """Make what the entries' claims of `mode` lack, a re-training with each of its seeds; one after the other.
+
+    While published weights are evaluated, those of the next entry are downloaded, verified and loaded and its texts are
+    tokenised, so at most two models are in memory. An error becomes part of what is returned for its own entry.
     """
+    waiting = [(Study(entry, setup), seeds) for entry, seeds in wanted]
+    ahead = mode == "weights" and setup.accelerator.num_processes == 1 and len(waiting) > 1
+    with ThreadPoolExecutor(1) as pool:
+        ready: Future[None] | None = None
+        try:
+            while waiting:
+                study, seeds = waiting.pop(0)
+                prepared, ready = ready, pool.submit(waiting[0][0].prepare) if ahead and waiting else None
+                yield run(study, mode, seeds, prepared)
+                del study  # and with it the model
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def run(study: Study, mode: Mode, seeds: list[int], prepared: Future[None] | None = None) -> Ran:
+    """The runs of one entry, once it is `prepared`; an error becomes part of what is returned."""
+    entry = study.entry
     try:
         with told(entry.name):
-            return _run(entry, mode, setup, seeds)
+            if prepared is not None:
+                prepared.result()
+            return _run(study, mode, seeds)
     except ZooError as error:
         return Ran(entry=entry, mode=mode, error=error)
 
 
-def _run(entry: Entry, mode: Mode, setup: Setup, seeds: list[int]) -> Ran:
-    study = Study(entry, setup)
+def _run(study: Study, mode: Mode, seeds: list[int]) -> Ran:
+    entry = study.entry
     if mode == "weights":
         if study.recipe.weights is None:
             return Ran(entry=entry, mode=mode, skipped="there are no published weights; --train trains it")
-        run = study.weights()
-        return Ran(entry=entry, mode=mode, runs=(run,), published=run[1].published)
+        found = study.weights()
+        return Ran(entry=entry, mode=mode, runs=(found,), published=found[1].published)
     runs = tuple(study.retrain(seed) for seed in seeds)
     return Ran(entry=entry, mode=mode, runs=runs, published=study.published)

@@ -22,6 +22,7 @@ from harness.objective import Objective, build_objective
 from harness.state import State
 from harness.taps import find_module, parse
 from harness.teacher import Live, Observe, Resolve, build_teacher, kept
+from zoo import places
 from zoo.build import Builder
 from zoo.config import Call
 from zoo.errors import Mark, RecipeError, UsageError
@@ -95,7 +96,7 @@ class ActiveStage:
         self.wrapped = self.accelerator.prepare(self.objective)
         if self.recipe.epochs > 1 and isinstance(self.teachers, Live):  # from the second epoch on it pays
             with autocast(self.accelerator.device, self.precision):
-                self.teachers = kept(self.teachers, self.split, self.accelerator)
+                self.teachers = kept(self.teachers, self.split, self.accelerator, places.home() / "kept" / "teachers")
         self.lengths = self._lengths_to_split_by()
         return self
 

@@ -17,7 +17,7 @@ from harness.evaluate import Evaluation, Running, evaluate, metric_code, metrics
 from harness.export import CONFIG, export
 from harness.metrics import Array, Metric
 from harness.recall import Conditions, Stamp, remember, stamps
-from harness.record import Identity, Mode, Record
+from harness.record import FILE, Identity, Mode, Record
 from harness.recording import Made, Recording, recorded
 from harness.run import LOG, Options, Run
 from harness.shared import Shared
@@ -179,7 +179,18 @@ class Study:
     def published_model(self) -> tuple[nn.Module, str]:
         """The model with its published weights, and their SHA-256."""
         fetched = self._published_weights()
-        return self.model_with(fetched), fetched.sha256
+        model = self.__dict__.pop("_loaded", None)
+        return model if model is not None else self.model_with(fetched), fetched.sha256
+
+    def prepare(self) -> None:
+        """Download, verify and read what an evaluation of the published weights needs, unless its record is there."""
+        if self.recipe.weights is None:
+            return
+        folder = self._identity("weights", None).folder
+        if self.setup.fresh or not (self.setup.runs / self.entry.name / folder / FILE).exists():
+            for split in self.task.scored:
+                getattr(self.task.load(split), "tokens", None)
+            self.__dict__["_loaded"] = self.model_with(self._published_weights())
 
     def _published_weights(self) -> Fetched:
         if self.recipe.weights is None:

@@ -1,19 +1,24 @@
 """The frozen models of a stage: outside the objective, in `eval()`, without gradients; run live, or once and kept."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from harness.batching import batches
 from harness.layout import laid_out
 from harness.objective import Need
 from harness.observation import Observation, observe
-from harness.sweep import in_order, sweep
+from harness.recall import own_code
+from harness.sweep import BATCH_SIZE, in_order, sweep
 from zoo import weights
 from zoo.build import Builder
 from zoo.config import Call
+from zoo.kept import kept as once
 from zoo.recipe import Teacher
 from zoo.sources import Fetched
 from zoo.tasks.base import Batch, Inputs, Split
@@ -64,7 +69,9 @@ class Live:
     def __call__(self, batch: Batch, *, whole: bool = False) -> dict[str, Observation]:
         with torch.no_grad():
             return {
-                name: observe(self.models[name], self._inputs(name, batch), need.taps, logits=need.logits or whole)
+                name: observe(
+                    self.models[name], self.inputs(name, batch, self.device), need.taps, logits=need.logits or whole
+                )
                 for name, need in self.needs.items()
             }
 
@@ -73,9 +80,10 @@ class Live:
         """Whether a teacher that reads the rows in its own way reads them the same at every call."""
         return all(getattr(view, "fixed", False) for view in self.views.values())
 
-    def _inputs(self, name: str, batch: Batch) -> Inputs:
+    def inputs(self, name: str, batch: Batch, device: torch.device) -> Inputs:
+        """What a teacher is called with for the rows of a batch: the batch's own, or its view's."""
         view = self.views.get(name)
-        return batch.inputs if view is None else view.batch(batch.ids.tolist(), self.device).inputs
+        return batch.inputs if view is None else view.batch(batch.ids.tolist(), device).inputs
 
 
 class Cached:
@@ -93,23 +101,73 @@ class Cached:
         return {name: observation.map(pick) for name, observation in self.observed.items()}
 
 
-def kept(teachers: Live, split: Split, accelerator: Accelerator) -> Observe:
+def kept(teachers: Live, split: Split, accelerator: Accelerator, folder: Path | None = None) -> Observe:
     """The teachers with their outputs on the whole split computed now, if these are fixed; live ones if not.
 
-    They are not kept where rows have a random transform, where shapes change from batch to batch (token by token,
-    padded to the longest), or where they are too many.
+    In `folder` they are kept for other runs, such as those of other seeds, by the teachers' weights, what is read of
+    them and of which inputs, and all code that this depends on. They are not kept where rows have a random transform,
+    where shapes change from batch to batch (token by token, padded to the longest), or where they are too many.
     """
     if not teachers.needs or not getattr(split, "fixed", False) or not teachers.fixed:
         return teachers
     first = teachers(split.batch(range(min(2, len(split))), accelerator.device))
     if _bytes_per_row(first) * len(split) > CACHE_BYTES:
         return teachers
-    swept = sweep(split, lambda batch: _on_cpu(teachers(batch)), accelerator)
-    if not all(_one_shape([observed[name] for _, observed in swept]) for name in teachers.needs):
+
+    def make() -> dict[str, Tensor]:
+        swept = sweep(split, lambda batch: _on_cpu(teachers(batch)), accelerator)
+        if not all(_one_shape([observed[name] for _, observed in swept]) for name in teachers.needs):
+            raise _Ragged
+        if any(len(v) != len(rows) for rows, observed in swept for o in observed.values() for v in _tensors(o)):
+            raise _Ragged
+        whole = {name: _whole([(rows, observed[name]) for rows, observed in swept]) for name in teachers.needs}
+        return {_name(name, path): value for name, one in whole.items() for path, value in _parts(one).items()}
+
+    try:
+        if folder is None or accelerator.num_processes > 1:
+            found = make()
+        else:
+            found = once(folder, _key(teachers, split, accelerator.device), make)
+    except _Ragged:
         return teachers
-    if any(len(v) != len(rows) for rows, observed in swept for o in observed.values() for v in _tensors(o)):
-        return teachers
-    return Cached({name: _whole([(rows, observed[name]) for rows, observed in swept]) for name in teachers.needs})
+    needs = teachers.needs.items()
+    return Cached(
+        {
+            name: Observation(found.get(_name(name, "")), {path: found[_name(name, path)] for path in need.taps})
+            for name, need in needs
+        }
+    )
+
+
+class _Ragged(Exception):
+    """Outputs of other shapes in every batch, or not one a row."""
+
+
+def _name(teacher: str, path: str) -> str:
+    return f"{teacher} {path}"
+
+
+def _parts(observation: Observation) -> dict[str, Tensor]:
+    output = {} if observation.output is None else {"": observation.output.contiguous()}
+    return {**output, **{path: value.contiguous() for path, value in observation.taps.items()}}
+
+
+def _key(teachers: Live, split: Split, device: torch.device) -> str:
+    """SHA-256 of all that the teachers' outputs depend on: weights, architecture, taps, inputs, precision and code."""
+    half = str(torch.get_autocast_dtype(device.type)) if torch.is_autocast_enabled(device.type) else "fp32"
+    digest = hashlib.sha256(f"{own_code()} {torch.__version__} {device.type} {half} {teachers.needs}".encode())
+    for name in teachers.needs:
+        model = teachers.models[name]
+        digest.update(f"{name} {type(model).__module__} {model}".encode())
+        for path, value in model.state_dict().items():
+            digest.update(path.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    for rows in batches(split, BATCH_SIZE):
+        batch = split.batch(rows)
+        for name in teachers.needs:
+            inputs = teachers.inputs(name, batch, torch.device("cpu"))
+            for value in [inputs] if isinstance(inputs, Tensor) else inputs.values():
+                digest.update(f"{list(rows)} {tuple(value.shape)}".encode() + value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _whole(swept: list[tuple[Sequence[int], Observation]]) -> Observation:

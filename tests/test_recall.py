@@ -29,9 +29,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     run = reproduce.run
 
-    def counted(entry: Any, *args: Any, **kwargs: Any) -> Any:
-        names.append(entry.name)
-        return run(entry, *args, **kwargs)
+    def counted(study: Any, *args: Any, **kwargs: Any) -> Any:
+        names.append(study.entry.name)
+        return run(study, *args, **kwargs)
 
     monkeypatch.setattr(reproduce, "run", counted)
     return names

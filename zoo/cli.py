@@ -28,7 +28,7 @@ from zoo.recipe import Precision
 if TYPE_CHECKING:
     from harness.canary import Quick
     from harness.diff import Diff
-    from harness.judging import Outcome
+    from harness.judging import Outcome, Ran
     from harness.study import Setup
 
 GRAVEST_FIRST = (5, 2, 1, 4, 3, 0)
@@ -922,21 +922,26 @@ def _outcomes(entries: list[catalogue.Entry], asked: Asked, given: Given) -> lis
         precision=asked.precision, micro_batch=asked.micro_batch, device=asked.device, data=data,
         lock=str(given.lock.absolute()) if given.lock else None,
     )  # fmt: skip
-    runs, setup, found = places.runs(asked.records), None, []
-    for entry in entries:
-        seeds = asked.seeds_of(entry)
-        wanted = seeds if asked.train else [None]
-        known = None if asked.fresh or given.trust else recall(entry, asked.mode, wanted, conditions, runs)
-        if known is None:
-            from harness.reproduce import run
+    runs = places.runs(asked.records)
+    known: dict[int, Ran] = {}
+    for place, entry in enumerate(entries):
+        wanted = asked.seeds_of(entry) if asked.train else [None]
+        ran = None if asked.fresh or given.trust else recall(entry, asked.mode, wanted, conditions, runs)
+        known |= {} if ran is None else {place: ran}
+    if missing := [entry for place, entry in enumerate(entries) if place not in known]:
+        from harness.reproduce import run_all
 
-            setup = setup or _setup(
-                entries, asked.device, asked.records, given, asked.precision, asked.micro_batch, asked.save_every
-            )
-            known = run(entry, asked.mode, replace(setup, fresh=asked.fresh, conditions=conditions), seeds=seeds)
-            if known.error:
-                print(known.error, file=sys.stderr)
-        found.append(known)
+        setup = _setup(
+            entries, asked.device, asked.records, given, asked.precision, asked.micro_batch, asked.save_every
+        )
+        setup = replace(setup, fresh=asked.fresh, conditions=conditions)
+        made = run_all([(entry, asked.seeds_of(entry)) for entry in missing], asked.mode, setup)
+        places_left = [place for place in range(len(entries)) if place not in known]
+        for place, ran in zip(places_left, made, strict=True):
+            known[place] = ran
+            if ran.error:
+                print(ran.error, file=sys.stderr)
+    found = [known[place] for place in range(len(entries))]
     judged = outcomes(found, places.evidence())
     for ran, outcome in zip(found, judged, strict=True):
         if outcome.error is not ran.error:  # what is wrong with committed predictions shows only now

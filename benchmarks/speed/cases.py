@@ -123,6 +123,7 @@ CASES: Sequence[Case] = (
     ),
     Case(
         "grow-length", f"Evaluation, {SMALL}, 64 rows of one length, by their tokens", _evaluators("minilm6"),
-        tuple(f"length-{length}:64" for length in made.LENGTHS), tuple(f"length-{length}:16" for length in (16, 64, 128)),
+        tuple(f"length-{length}:64" for length in made.LENGTHS),
+        tuple(f"length-{length}:16" for length in (16, 64, 128)),
     ),
 )  # fmt: skip

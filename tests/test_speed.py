@@ -1,0 +1,351 @@
+"""What makes it fast changes no number: batches, parts of batches, threads, kernels, and what is kept."""
+
+import gc
+import itertools
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT, Zoo
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from harness import batching, sweep, train
+from harness.batching import batches, by_length
+from harness.environment import accelerator_on
+from harness.evaluate import Running
+from harness.gradients import gradients
+from harness.layout import laid_out
+from harness.objective import Need
+from harness.reproduce import run_all
+from harness.study import Setup, Study
+from harness.teacher import Cached, Live, kept
+from zoo import catalogue
+from zoo.build import Builder
+from zoo.models import cifar_resnet
+from zoo.tasks import digits
+from zoo.tasks.base import TensorSplit, TextSplit
+from zoo.tasks.pixels import PixelSplit
+from zoo.tasks.tokens import tokenised
+
+TEXTS = "entail-bert-l2h32"
+LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=9)
+
+
+@pytest.fixture
+def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    return Setup(builder=Builder(), accelerator=accelerator_on("cpu"), runs=tmp_path / "runs")
+
+
+@pytest.fixture
+def study(setup: Setup) -> Study:
+    return Study(catalogue.one(TEXTS), setup)
+
+
+class Lengths(TensorSplit):
+    """Rows of which only the lengths count."""
+
+    @property
+    def lengths(self) -> list[int]:
+        found: list[int] = self.labels.tolist()
+        return found
+
+
+@given(LENGTHS, st.integers(1, 5))
+def test_a_batch_keeps_within_the_tokens_and_every_row_is_in_one(lengths: list[int], size: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batching, "TOKENS", 20)
+        found = batches(Lengths(torch.zeros(len(lengths)), torch.tensor(lengths)), size)
+    assert sorted(row for rows in found for row in rows) == list(range(len(lengths)))
+    for rows in found:
+        longest = max(lengths[row] for row in rows)
+        assert len(rows) == 1 or len(rows) * longest <= 20
+        assert len(rows) <= size
+
+
+@settings(max_examples=50)
+@given(LENGTHS, st.integers(0, 10))
+def test_no_other_cut_of_a_batch_costs_less(lengths: list[int], overhead: int) -> None:
+    def cost(parts: list[list[int]]) -> int:
+        return sum(len(part) * max(part) + overhead for part in parts)
+
+    ordered = sorted(lengths, reverse=True)
+    places = range(1, len(ordered))
+    cuts = (cut for number in range(len(ordered)) for cut in itertools.combinations(places, number))
+    least = min(cost([ordered[a:b] for a, b in itertools.pairwise((0, *cut, len(ordered)))]) for cut in cuts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batching, "OVERHEAD", overhead)
+        found = by_length(range(len(lengths)), lengths)
+    assert sorted(row for part in found for row in part) == list(range(len(lengths)))
+    assert cost([[lengths[row] for row in part] for part in found]) == least
+
+
+@pytest.mark.parametrize(("tokens", "threads"), [(1, 1), (300, 1), (300, 3), (10**6, 2)])
+def test_evaluation_does_not_depend_on_batches_and_threads(
+    tokens: int, threads: int, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = study.task.load("test")
+    assert isinstance(whole, TextSplit)
+    split = TextSplit(whole.texts[:150], whole.labels[:150], tokenizer=whole.tokenizer)
+    model, accelerator = study.published_model()[0].eval(), study.setup.accelerator
+    with torch.no_grad():
+        alone = torch.cat([model(**split.batch([row]).inputs).logits for row in range(len(split))])  # type: ignore[arg-type]
+    monkeypatch.setattr(batching, "TOKENS", tokens)
+    monkeypatch.setattr("harness.evaluate.threads_for", lambda model, device: threads)
+    before = torch.get_num_threads()
+    outputs = Running(model, study.task, accelerator).outputs(split)
+    assert torch.get_num_threads() == before
+    torch.testing.assert_close(outputs, alone, rtol=0, atol=2e-6)
+    assert torch.equal(outputs.argmax(1), alone.argmax(1))
+
+
+def test_models_of_transformers_run_in_threads_and_no_other_code_does(study: Study) -> None:
+    cpu = torch.device("cpu")
+    assert sweep.threads_for(study.published_model()[0], cpu) == torch.get_num_threads()
+    assert sweep.threads_for(nn.Flatten(), cpu) == 1
+    assert sweep.threads_for(study.published_model()[0], torch.device("cuda")) == 1
+
+
+def test_an_error_in_a_thread_is_raised_and_the_threads_are_given_back() -> None:
+    def fail(batch: Any) -> Tensor:
+        raise ValueError("no such row")
+
+    before, split = torch.get_num_threads(), TensorSplit(torch.zeros(9, 1), torch.zeros(9))
+    with pytest.raises(ValueError, match="no such row"):
+        sweep.sweep(split, fail, accelerator_on("cpu"), size=2, threads=2)
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("loss", ["CrossEntropy", "{use: KD, temperature: 2, alpha: 0.5}"])
+def test_parts_of_like_length_give_the_gradient_of_the_whole_batch(loss: str, setup: Setup, tmp_path: Path) -> None:
+    """To 1e-6 of the largest; the losses that are logged, too."""
+    stage, run = _text_stage(loss, setup, tmp_path)
+    rows = stage.rows(0)
+    assert stage.lengths is not None
+    assert len(by_length(rows, stage.lengths)) > 1
+    in_parts, of_parts = gradients(run, stage, rows), _taken(stage.objective)
+    stage.lengths = None
+    whole, of_whole = gradients(run, stage, rows), _taken(stage.objective)
+    for name in whole:
+        torch.testing.assert_close(in_parts[name], whole[name], rtol=1e-6, atol=1e-6)
+    largest = max(float(value.abs().max()) for value in of_whole.values())
+    for name, value in of_whole.items():
+        assert float((of_parts[name] - value).abs().max()) <= 1e-6 * max(largest, 1), name
+
+
+def test_a_batch_stays_whole_where_its_parts_do_not_give_its_loss(setup: Setup, tmp_path: Path) -> None:
+    """Of terms that say so nothing is tried; of one that does not, the first batch shows it."""
+    (tmp_path / "spread.py").write_text(
+        "from torch import nn\n\nclass Spread(nn.Module):\n    def forward(self, student, teacher, labels):\n"
+        "        return student.logits.var()\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        trusting = replace(setup, builder=Builder(trust=frozenset({"spread"})))
+        assert _text_stage("spread.Spread", trusting, tmp_path)[0].lengths is None
+    assert _text_stage("{use: RKD}", setup, tmp_path)[0].lengths is None
+
+
+def _text_stage(loss: str, setup: Setup, tmp_path: Path) -> tuple[Any, Any]:
+    """A stage of the small text entry, with long rows in its first batch, and the run it is of."""
+    text = catalogue.one(TEXTS).path.read_text().replace("ce: {loss: CrossEntropy}", f"term: {{loss: {loss}}}")
+    text = text.partition("claims:")[0]
+    if loss != "CrossEntropy":
+        model = text.partition("\nmodel: ")[2].partition("\n")[0]
+        teacher = f"    teacher: {{model: {model}, weights: embedded:{TEXTS}.safetensors}}\n    criterion:"
+        text = text.replace("    criterion:", teacher)
+    path = tmp_path / "texts.yaml"
+    path.write_text(text)
+    study = Study(catalogue.local(path), setup)
+    (whole,) = study.splits()
+    assert isinstance(whole, TextSplit)
+    rows = sorted(range(1000), key=lambda row: -len(whole.texts[row][0]))[:20] + list(range(44))
+    split = TextSplit([whole.texts[row] for row in rows], whole.labels[rows], tokenizer=whole.tokenizer)
+    run = study.run(0, tmp_path)
+    run.splits = (split,)
+    torch.manual_seed(0)
+    return train._made(run, 0, study.builder.build(study.recipe.model, "model")).begin(), run
+
+
+def _taken(objective: nn.Module) -> dict[str, Tensor]:
+    found = {name: p.grad.clone() for name, p in objective.named_parameters() if p.grad is not None}
+    objective.zero_grad()
+    return found
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_rows_are_padded_as_the_tokenizer_pads_them(side: str, study: Study) -> None:
+    split, tokenizer = study.task.load("test"), study.tokenizer
+    assert isinstance(split, TextSplit)
+    tokenizer.padding_side = side
+    tokens = tokenised(tokenizer, split.texts, 24)
+    rows = [7, 0, 1199, 7, 3]
+    given = tokenizer([split.texts[r][0] for r in rows], [split.texts[r][1] for r in rows], truncation="longest_first",
+                      max_length=24, padding=True, return_tensors="pt")  # fmt: skip
+    found = tokens.padded(torch.tensor(rows))
+    assert list(found) == list(given)
+    assert all(torch.equal(found[name], given[name]) for name in given)
+    assert tokens.row(0) == tokenizer(*split.texts[0], truncation="longest_first", max_length=24)["input_ids"]
+
+
+def test_tokens_are_found_again_by_their_content_and_made_anew_where_they_are_damaged(
+    study: Study, tmp_path: Path
+) -> None:
+    split, calls = study.task.load("test"), []
+    assert isinstance(split, TextSplit)
+    real, folder = split.tokenizer, tmp_path / "home" / "kept" / "tokens"
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            calls.append(1)
+            return real(*args, **kwargs)
+
+    def columns(length: int = 128) -> dict[str, Tensor]:
+        return dict(tokenised(Counting(), split.texts, length).columns)
+
+    first = columns()
+    assert all(torch.equal(value, first[name]) for name, value in columns().items())
+    assert len(calls) == 1
+    columns(24)
+    assert (len(calls), len(list(folder.iterdir()))) == (2, 2)
+    for path in folder.iterdir():
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(bytes(data))
+    assert all(torch.equal(value, first[name]) for name, value in columns().items())
+    assert len(calls) == 3
+
+
+def test_the_folder_of_what_is_kept_does_not_grow_without_end(tmp_path: Path) -> None:
+    from zoo.kept import kept as once
+
+    for number in range(5):
+        once(tmp_path, str(number), lambda: {"x": torch.zeros(1000)}, limit=9000)
+    assert sorted(path.name[0] for path in tmp_path.iterdir()) == ["3", "4"]
+
+
+@pytest.fixture
+def live() -> Iterator[tuple[Live, list[int]]]:
+    torch.manual_seed(0)
+    model, calls = cifar_resnet(depth=8, width=4, in_channels=1), []
+    model.register_forward_hook(lambda *_: calls.append(1))
+    yield Live({"t": model}, {"t": Need(("layer2:output",), True)}, torch.device("cpu")), calls
+
+
+def test_what_a_teacher_says_is_kept_for_other_runs(live: tuple[Live, list[int]], tmp_path: Path) -> None:
+    (teacher, calls), split, accelerator = live, digits().load("train"), accelerator_on("cpu")
+    first = kept(teacher, split, accelerator, tmp_path)
+    assert isinstance(first, Cached)
+    made = len(calls)
+    again = kept(teacher, split, accelerator, tmp_path)
+    assert len(calls) == made + 1  # two rows, to see how large the outputs are
+    batch = split.batch([898, 3, 500])
+    assert torch.equal(again(batch)["t"].logits, first(batch)["t"].logits)
+    assert torch.equal(again(batch)["t"]["layer2:output"], first(batch)["t"]["layer2:output"])
+    torch.testing.assert_close(again(batch)["t"].logits, teacher(batch)["t"].logits, rtol=1e-5, atol=1e-5)
+    assert isinstance(split, TensorSplit)
+    with torch.no_grad():
+        next(teacher.models["t"].parameters()).add_(1)
+    assert not torch.equal(kept(teacher, split, accelerator, tmp_path)(batch)["t"].logits, first(batch)["t"].logits)  # type: ignore[operator]
+    other = TensorSplit(split.inputs.flip(0), split.labels)
+    kept(teacher, other, accelerator, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_channels_last_changes_the_order_in_memory_and_no_prediction() -> None:
+    torch.manual_seed(0)
+    cpu, model = torch.device("cpu"), cifar_resnet(depth=20, width=16).eval()
+    images = torch.randn(64, 3, 32, 32)
+    with torch.no_grad():
+        plain = model(images)
+        laid = laid_out(model, cpu)(images)
+    assert model.conv1.weight.is_contiguous(memory_format=torch.channels_last)  # type: ignore[union-attr, call-overload]
+    torch.testing.assert_close(laid, plain, rtol=1e-4, atol=1e-4)
+    assert torch.equal(laid.argmax(1), plain.argmax(1))
+
+
+def test_few_channels_and_unknown_code_stay_as_they_are() -> None:
+    cpu = torch.device("cpu")
+    small = laid_out(cifar_resnet(depth=8, width=2, in_channels=3), cpu)
+    unknown = laid_out(nn.Sequential(nn.Conv2d(3, 16, 3)), cpu)
+    for model in (small, unknown):
+        assert all(p.is_contiguous() for p in model.parameters())
+
+
+@pytest.mark.parametrize("kind", ["AdamW", "SGD"])
+def test_a_fused_optimiser_takes_the_same_steps(kind: str) -> None:
+    def trained(fused: bool) -> list[Tensor]:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 3))
+        rate: dict[str, Any] = {"lr": 1e-2, "fused": fused}
+        optimizer = getattr(torch.optim, kind)(model.parameters(), **rate)
+        for _ in range(20):
+            F.cross_entropy(model(torch.randn(16, 20)), torch.randint(3, (16,))).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        return list(model.parameters())
+
+    for fused, plain in zip(trained(True), trained(False), strict=True):
+        torch.testing.assert_close(fused, plain, rtol=1e-5, atol=1e-5)
+
+
+def test_recipes_train_with_fused_kernels_unless_they_say_how(setup: Setup, tmp_path: Path) -> None:
+    stage, _ = _text_stage("CrossEntropy", setup, tmp_path)
+    assert stage.optimizer.defaults["fused"] is True
+
+
+def test_pixels_are_normalised_as_torchvision_does() -> None:
+    pixels = torch.randint(256, (5, 3, 32, 32), dtype=torch.uint8)
+    mean, std = (0.49, 0.48, 0.45), (0.2, 0.19, 0.21)
+    found = PixelSplit(pixels, torch.zeros(5), mean=mean, std=std).batch(range(5)).inputs
+    shape = (1, 3, 1, 1)
+    expected = (pixels / 255 - torch.tensor(mean).reshape(shape)) / torch.tensor(std).reshape(shape)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_entries_share_what_they_read_and_models_are_freed(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one entry is evaluated the next is made ready; never are three models there."""
+    names = [TEXTS, "entail-bert-l2h64", f"{TEXTS}_from_entail-bert-l2h64"]
+    alive: list[weakref.ref[nn.Module]] = []
+    most, loads = [0], []
+    load, read = Study.model_with, TextSplit.__init__
+
+    def counted(self: Study, fetched: Any) -> nn.Module:
+        model = load(self, fetched)
+        alive.append(weakref.ref(model))
+        gc.collect()
+        most[0] = max(most[0], sum(one() is not None for one in alive))
+        return model
+
+    def counted_read(self: TextSplit, *args: Any, **kwargs: Any) -> None:
+        loads.append(1)
+        read(self, *args, **kwargs)
+
+    monkeypatch.setattr(Study, "model_with", counted)
+    monkeypatch.setattr(TextSplit, "__init__", counted_read)
+    made = list(run_all([(catalogue.one(name), []) for name in names], "weights", setup))
+    assert [one.error for one in made] == [None] * 3
+    assert (len(alive), len(loads)) == (3, 1)
+    assert most[0] <= 2
+    gc.collect()
+    assert all(one() is None for one in alive)
+
+
+def test_an_entry_that_cannot_be_made_ready_does_not_stop_another(zoo: Zoo, recipe_file: Callable[..., Path]) -> None:
+    text = (ROOT / "configs" / "starter" / "digits-resnet8.yaml").read_text()
+    good = recipe_file(text.replace("name: digits-resnet8", "name: good"), name="good.yaml")
+    bad = recipe_file(text.replace("embedded:digits-resnet8.", "file:nowhere."), name="bad.yaml")
+    ended = zoo("verify", good, bad, good, "--json")
+    assert "nowhere" in ended.err
+    assert [part for part in ended.out.split('"verdict"') if "not-run" in part[:20]]
+    assert ended.out.count('"reproduced"') >= 2
