@@ -3,7 +3,7 @@
 import gc
 import itertools
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from harness.study import Setup, Study
 from harness.teacher import Cached, Live, kept
 from zoo import catalogue
 from zoo.build import Builder
+from zoo.kept import kept as once
 from zoo.models import cifar_resnet
 from zoo.tasks import digits
 from zoo.tasks.base import TensorSplit, TextSplit
@@ -227,19 +228,17 @@ def test_tokens_are_found_again_by_their_content_and_made_anew_where_they_are_da
 
 
 def test_the_folder_of_what_is_kept_does_not_grow_without_end(tmp_path: Path) -> None:
-    from zoo.kept import kept as once
-
     for number in range(5):
         once(tmp_path, str(number), lambda: {"x": torch.zeros(1000)}, limit=9000)
     assert sorted(path.name[0] for path in tmp_path.iterdir()) == ["3", "4"]
 
 
 @pytest.fixture
-def live() -> Iterator[tuple[Live, list[int]]]:
+def live() -> tuple[Live, list[int]]:
     torch.manual_seed(0)
     model, calls = cifar_resnet(depth=8, width=4, in_channels=1), []
     model.register_forward_hook(lambda *_: calls.append(1))
-    yield Live({"t": model}, {"t": Need(("layer2:output",), True)}, torch.device("cpu")), calls
+    return Live({"t": model}, {"t": Need(("layer2:output",), True)}, torch.device("cpu")), calls
 
 
 def test_what_a_teacher_says_is_kept_for_other_runs(live: tuple[Live, list[int]], tmp_path: Path) -> None:
