@@ -19,7 +19,7 @@ def run_all(wanted: Iterable[tuple[Entry, list[int]]], mode: Mode, setup: Setup)
     waiting = [(Study(entry, setup), seeds) for entry, seeds in wanted]
     ahead = mode == "weights" and setup.accelerator.num_processes == 1 and len(waiting) > 1
     with ThreadPoolExecutor(1) as pool:
-        ready: Future[None] | None = None
+        ready = pool.submit(waiting[0][0].prepare) if ahead else None
         try:
             while waiting:
                 study, seeds = waiting.pop(0)

@@ -133,7 +133,7 @@ class Study:
         named: set[str | None] = set(texts(self.recipe.data()))
         named |= {checkpoint.weights.source for _, checkpoint in self._checkpoints if checkpoint.weights}
         named |= {self.sources.here} if self.sources.here else set()
-        read = [one for one in self.sources.fetched.values() if one.revision and one.source in named]
+        read = [one for one in list(self.sources.fetched.values()) if one.revision and one.source in named]
         return {
             one.source: {"revision": str(one.revision), "pinned": "lock" if one.locked else "first use"} for one in read
         }
@@ -322,7 +322,7 @@ class Study:
         for taught in self._taught:
             yield from taught._inputs()
         named = set(texts(self.recipe.data()))
-        yield from (path for one in self.sources.fetched.values() if one.source in named for path in one.paths)
+        yield from (path for one in list(self.sources.fetched.values()) if one.source in named for path in one.paths)
         yield from filter(None, (self.sources.folder(name) for name in named if is_source(name)))
 
     def _train(self, seed: int, folder: Path, work: Path) -> Made:

@@ -102,7 +102,7 @@ def test_whatever_changed_is_looked_at_and_run_only_if_that_makes_another_run(
     elif changed == "conditions":
         arguments = ["--precision", "bf16"]
     elif changed == "code":
-        monkeypatch.setattr(recall, "_code", lambda: "another comment")
+        monkeypatch.setattr(recall, "own_code", lambda: "another comment")
     else:
         shutil.rmtree(Path(json.loads(first.out)["entries"][0]["records"][0]).parent)
     again = zoo("verify", recipe_file(text), "--json", *arguments)

@@ -77,8 +77,10 @@ def tokenised(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int)
     if backend is None or len(texts) < FEW:
         found = make()
     else:
+        state = json.loads(backend.to_str())
         how = {
-            "tokenizer": backend.to_str(), "class": type(tokenizer).__name__, "max_length": max_length,
+            # how it was last called stays in its state
+            "tokenizer": {name: part for name, part in state.items() if name not in ("truncation", "padding")}, "class": type(tokenizer).__name__, "max_length": max_length,
             "columns": tokenizer.model_input_names, "versions": [version("tokenizers"), version("transformers")],
         }  # fmt: skip
         digest = hashlib.sha256(json.dumps(how, sort_keys=True).encode())
