@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch starts: tests run side by side
 os.environ |= {"HF_ENDPOINT": "http://127.0.0.1:9", "ZOO_DEADLINE": "2"}  # no test reaches a Hub that it did not start
 
+import gc
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,13 @@ from zoo.cli import main
 
 settings.register_profile("noisy", deadline=None)  # machines are, and a slow example is not a wrong one
 settings.load_profile("noisy")
+
+
+def pytest_collection_finish() -> None:
+    """Leave all that was imported out of the collections of garbage, of which every training run makes some."""
+    gc.collect()
+    gc.freeze()
+
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("zoo", "harness", "leaderboard", "configs")
