@@ -176,38 +176,49 @@ def test_without_a_hub_every_entry_is_not_run_and_nothing_is_written(zoo: Zoo, t
     assert not list(Path(constants.HF_HUB_CACHE).rglob("*nyu-mll*"))
 
 
-def test_an_entry_that_was_fetched_runs_without_a_network(glue: Zoo, hub: LocalHub, tmp_path: Path) -> None:
-    environment = {
-        **os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "ZOO_HOME": str(tmp_path / "home"),
-        "PYTHONPATH": str(ROOT), "ZOO_LOCK": str(tmp_path / "zoo.lock"), "ZOO_DEADLINE": "20",
-    }  # fmt: skip
+OFFLINE = """
+import os, socket, sys
+import harness.reproduce
+from zoo.cli import main
 
-    def zoo(*commands: tuple[str, ...], blocked: bool) -> subprocess.CompletedProcess[str]:
-        code = "import socket, sys\nfrom zoo.cli import main\n"
-        code += (
-            "def refuse(*_): raise AssertionError('a socket was opened')\nsocket.socket.connect = refuse\n"
-            if blocked
-            else ""
-        )
-        for command in commands:
-            code += f"sys.argv = ['zoo', *{list(command)!r}]\ntry: main()\nexcept SystemExit as end: code = end.code\n"
-        code += "sys.exit(code)"
-        offline = {"HF_HUB_OFFLINE": "1"} if blocked else {}
-        return subprocess.run(
-            [sys.executable, "-c", code], env={**environment, **offline}, capture_output=True, text=True, check=False
-        )
+def refuse(*_): raise AssertionError("a socket was opened")
 
+def run(*words):
+    sys.argv = ["zoo", *words]
+    try: main()
+    except SystemExit as end: return end.code
+
+socket.socket.connect = refuse
+verify = ("verify", sys.argv[1], "--json", "--device", "cpu")
+child = os.fork()
+if child == 0:
+    os.dup2(2, 1)
+    os._exit(run(*verify))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+sys.stdin.readline()
+run(*verify)
+run(*verify, "--train", "--seeds", "1")
+"""
+
+
+def test_an_entry_that_was_fetched_runs_without_a_network(
+    zoo: Zoo, hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a process that imports once and cannot connect: a fork of it before the files are there, itself after."""
     entry = "bert-base-uncased-rte_from_bert-large-uncased-rte"
-    cold = zoo(("verify", entry), blocked=True)
-    assert cold.returncode == 4
-    assert "HF_HUB_OFFLINE is set; `zoo fetch` gets it online" in cold.stderr
-    fetched = zoo(("fetch", entry, "--train"), blocked=False)
-    assert fetched.returncode == 0, fetched.stderr
-    assert "MB to download" in fetched.stderr
-    verify = ("verify", entry, "--json", "--device", "cpu")
-    warm = zoo(verify, (*verify, "--train", "--seeds", "1"), blocked=True)
-    printed = [json.loads(text) for text in re.split(r"\n(?={)", warm.stdout.strip())]
-    assert [one["entries"][0]["error"] for one in printed] == [None, None], warm.stderr
+    online = at(hub, zoo, cache=tmp_path / "hf" / "hub", lock=tmp_path / "zoo.lock", monkeypatch=monkeypatch)
+    cached = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    environment = {**os.environ, **cached, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", OFFLINE, entry], text=True, env=environment, **pipes) as offline:
+        assert offline.stdout is not None
+        assert offline.stdout.readline() == "4\n"
+        fetched = online("fetch", entry, "--train")
+        assert (fetched.code, "MB to download" in fetched.err) == (0, True), fetched.err
+        out, err = offline.communicate("go on\n")
+    assert "HF_HUB_OFFLINE is set; `zoo fetch` gets it online" in err
+    printed = [json.loads(text) for text in re.split(r"\n(?={)", out.strip())]
+    assert [one["entries"][0]["error"] for one in printed] == [None, None], err
 
 
 def test_a_published_checkpoint_gives_what_a_plain_call_of_transformers_gives(tmp_path: Path) -> None:
