@@ -5,22 +5,23 @@ at a moment that a seeded generator draws: after so many calls of a function, or
 """
 
 import io
-import multiprocessing
 import os
 import random
+import shutil
 import signal
-import sys
 from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 import torch
+from forked import zoo
 
 import harness.recording
 import harness.train
 from harness.record import FILE, read_all, read_record, verify_files
-from zoo import cli
 from zoo.build import Builder
 from zoo.digest import sha256
 
@@ -71,9 +72,6 @@ stages:
       of_small: {loss: KL, teacher: small}
     selection: best
 """
-FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(["harness.reproduce", "harness.own", "zoo.cli", "zoo.models", "zoo.tasks", "torch._dynamo"])
-
 Kill = tuple[str, int]
 """Where, and at which call of it."""
 
@@ -111,17 +109,8 @@ def half_saved(call: int, share: float) -> Callable[..., None]:
     return counted
 
 
-def command(home: str, arguments: list[str], place: str, call: int, share: float, said: str) -> None:
+def command(arguments: list[str], place: str, call: int, share: float) -> int:
     """What a child runs: `zoo` with these arguments, killed there."""
-    os.environ["ZOO_HOME"] = home
-    os.chdir(Path(home).parent)
-    Path("mine.py").write_text(MINE)
-    Path("three.yaml").write_text(RECIPE)
-    sys.argv = ["zoo", *arguments]
-    descriptor = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
     patched = {
         "start": (Builder, "build"), "step": (harness.train, "gradients"), "saved": (harness.train, "_save"),
         "stage": (harness.train, "_leave"), "entering": (harness.train, "_made"),
@@ -133,20 +122,22 @@ def command(home: str, arguments: list[str], place: str, call: int, share: float
     elif place in patched:
         owner, name = patched[place]
         setattr(owner, name, killing(getattr(owner, name), call))
-    cli.main()
+    return zoo(*arguments)
 
 
-def start(home: Path, *arguments: str, at: Kill = ("nowhere", 0), share: float = 0.5) -> Any:
-    process = FORK.Process(target=command, args=(str(home), [*arguments], *at, share, str(home) + ".said"))
-    process.start()
-    return process
+def start(home: Path, *arguments: str, at: Kill = ("nowhere", 0), share: float = 0.5) -> ForkServerProcess:
+    (home.parent / "mine.py").write_text(MINE)
+    (home.parent / "three.yaml").write_text(RECIPE)
+    said, environment = Path(f"{home}.said"), {"ZOO_HOME": str(home)}
+    return forked.start(home.parent, environment, (said, said), command, [*arguments], *at, share)
 
 
 def run(home: Path, *arguments: str, at: Kill = ("nowhere", 0), share: float = 0.5) -> int:
     """The exit code; -9 if it was killed."""
     process = start(home, *arguments, at=at, share=share)
     process.join(120)
-    return int(process.exitcode)
+    assert process.exitcode is not None
+    return process.exitcode
 
 
 TRAIN = ("train", "three.yaml", "--trust", "mine", "--seed", "3", "--save-every", "0", "--device", "cpu")
@@ -164,12 +155,18 @@ def the_run(home: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a run was made that nothing interrupted."""
     home = tmp_path_factory.mktemp("whole") / "home"
     assert run(home, *TRAIN) == 0
-    whole = outcome(the_run(home))
-    assert whole["predictions-test.npz"] != whole["predictions-test-best.npz"]  # or the best epoch would be no state
-    return whole
+    return home
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(whole: Path) -> dict[str, str]:
+    made = outcome(the_run(whole))
+    assert made["predictions-test.npz"] != made["predictions-test-best.npz"]  # or the best epoch would be no state
+    return made
 
 
 def check_what_is_visible(home: Path) -> None:
@@ -207,10 +204,10 @@ def test_a_run_that_is_killed_and_asked_for_again_ends_with_the_same_bits(
     assert list((home / "runs" / ".unfinished").iterdir()) == []
 
 
-def test_the_last_rename_is_the_run(uninterrupted: dict[str, str], tmp_path: Path) -> None:
+def test_the_last_rename_is_the_run(whole: Path, tmp_path: Path) -> None:
     """Killed with the run in place and its state not yet swept away."""
     home = tmp_path / "home"
-    assert run(home, *TRAIN) == 0
+    shutil.copytree(whole, home)
     key = read_record(the_run(home) / FILE).identity.key
     work = home / "runs" / ".unfinished" / f"three_stages-{key[:12]}"
     work.mkdir()
@@ -224,7 +221,10 @@ def test_the_last_rename_is_the_run(uninterrupted: dict[str, str], tmp_path: Pat
 def test_a_resumed_run_says_where_it_goes_on_and_counts_all_its_time(tmp_path: Path) -> None:
     home = tmp_path / "home"
     assert run(home, *TRAIN, at=("step", 40)) == -9
+    states = (home / "runs" / ".unfinished").glob("*/state-*.pt")
+    before = max(torch.load(state, weights_only=True)["seconds"] for state in states)
     assert run(home, *TRAIN) == 0
+    assert read_record(the_run(home) / FILE).cost["seconds"] > before > 0
     assert "three_stages: going on after step 40 of 99" in (tmp_path / "home.said").read_text()
 
 
