@@ -2,14 +2,20 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 import torch
 from conftest import ROOT
+from forked import zoo
 from safetensors.torch import load_file
 
 MINE = '''"""Digits, an odd number of them, and a perceptron without BatchNorm and dropout."""
@@ -85,7 +91,7 @@ import sys
 from pathlib import Path
 from zoo.cli import main
 
-rank = os.environ.get("RANK", "alone")
+rank = os.environ["RANK"]
 for name, arguments in json.loads(sys.argv[1]).items():
     code, sys.argv = 0, ["zoo", *arguments]
     with open(f"{name}-{rank}.out", "w") as out, open(f"{name}-{rank}.err", "w") as err:
@@ -111,23 +117,48 @@ stages:
 """
 
 
-def started(folder: Path, *arguments: str, processes: int = 1, **env: str) -> subprocess.CompletedProcess[str]:
-    many = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [sys.executable, *(many if processes > 1 else []), *arguments]
-    environment = {**os.environ, "ZOO_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    environment |= {"CUDA_VISIBLE_DEVICES": "", **env}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=180
-    )
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
-def run_all(folder: Path, processes: int, commands: dict[str, tuple[str, ...]]) -> None:
-    done = started(folder, "driver.py", json.dumps(commands), processes=processes)
+def run_torchrun(folder: Path, commands: dict[str, tuple[str, ...]]) -> None:
+    """The commands, one after the other, in the same two processes."""
+    environment = {**os.environ, **ENVIRONMENT, "ZOO_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*torchrun, "driver.py", json.dumps(commands)], cwd=folder, env=environment, capture_output=True, text=True,
+        check=False, timeout=180,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     for name in commands:
-        for rank in range(processes) if processes > 1 else ["alone"]:
-            said = (folder / f"{name}-{rank}.err").read_text()
-            assert (folder / f"{name}-{rank}.code").read_text() == "0", said
+        for rank in range(2):
+            assert (folder / f"{name}-{rank}.code").read_text() == "0", (folder / f"{name}-{rank}.err").read_text()
+
+
+def start(folder: Path, name: str, command: tuple[str, ...], rank: object = "alone", **env: str) -> ForkServerProcess:
+    files = (folder / f"{name}-{rank}.out", folder / f"{name}-{rank}.err")
+    return forked.start(folder, {**ENVIRONMENT, "ZOO_HOME": str(folder / "home"), **env}, files, zoo, *command)
+
+
+def run_alone(folder: Path, name: str, command: tuple[str, ...]) -> None:
+    process = start(folder, name, command)
+    process.join(180)
+    assert process.exitcode == 0, (folder / f"{name}-alone.err").read_text()
+
+
+def run_two(folder: Path, name: str, command: tuple[str, ...], **env: str) -> list[int | None]:
+    """The exit codes of two processes with the variables that `torchrun` sets; like it, end both when one ends ill."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    env |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    both = [start(folder, name, command, rank, RANK=str(rank), LOCAL_RANK=str(rank), **env) for rank in range(2)]
+    waited = {process.sentinel: process for process in both}
+    while waited:
+        (ended, *_) = wait(waited, timeout=180)
+        if waited.pop(ended).exitcode != 0:  # type: ignore[index]
+            for process in both:
+                process.terminate()
+    return [process.exitcode for process in both]
 
 
 def printed(folder: Path, name: str, rank: object = 0) -> Any:
@@ -145,7 +176,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def alone(folder: Path) -> Path:
     """What one process makes of it."""
-    run_all(folder, 1, {"train": (*TRAIN, "--out", "alone"), "score": SCORE})
+    run_alone(folder, "train", (*TRAIN, "--out", "alone"))
+    run_alone(folder, "score", SCORE)
     return folder / "alone"
 
 
@@ -159,7 +191,7 @@ def both(folder: Path, alone: Path) -> Path:
     }
     commands |= {"score": SCORE, "normed": trained}
     commands |= {"dropping": ("train", "dropping.yaml", "--trust", "mine", "--out", "dropping")}
-    run_all(folder, 2, commands)
+    run_torchrun(folder, commands)
     assert printed(folder, "both")["results"][0]["n"] == 257
     assert (folder / "both-1.out").read_text() == ""  # one process prints
     return folder / "both"
@@ -191,19 +223,17 @@ def test_scores_are_the_same_to_the_last_digit_on_an_odd_number_of_examples(fold
 
 def test_batchnorm_ends_with_the_statistics_that_its_scores_are_of(folder: Path, both: Path) -> None:
     """Each process follows its own part of a batch; what is scored and what is saved is the first one's."""
-    run_all(folder, 1, {"again": ("evaluate", "normed", "--as", PLAIN, "--device", "cpu", "--json")})
+    run_alone(folder, "again", ("evaluate", "normed", "--as", PLAIN, "--device", "cpu", "--json"))
     scored = printed(folder, "again", "alone")["results"][0]["measured"]
     assert printed(folder, "normed")["results"][0]["metrics"]["accuracy"] == scored
 
 
 def test_processes_of_which_one_is_killed_go_on_to_the_same_bits(folder: Path, both: Path) -> None:
-    command = ("-m", "zoo", *TRAIN, "--save-every", "0", "--out", "killed")
-    killed = started(folder, *command, processes=2, DIE="1:20")
-    assert killed.returncode != 0
+    command = (*TRAIN, "--save-every", "0", "--out", "killed")
+    assert run_two(folder, "killed", command, DIE="1:20")[1] == -signal.SIGKILL
     assert not (folder / "killed").exists()
-    again = started(folder, *command, processes=2)
-    assert again.returncode == 0, again.stderr
-    assert "going on after step" in again.stderr
+    assert run_two(folder, "resumed", command) == [0, 0], (folder / "resumed-0.err").read_text()
+    assert "going on after step" in (folder / "resumed-0.err").read_text()
     for name in ("model.safetensors", "log.jsonl"):
         assert (folder / "killed" / name).read_bytes() == (both / name).read_bytes()
 
