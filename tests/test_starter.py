@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 from conftest import ROOT, Zoo
 
-from harness.record import read_all, schema, verify_files
+from harness.record import Record, read_all, schema, verify_files
 from leaderboard.table import reference_runs
 from zoo import catalogue, sources
 from zoo.build import Builder
@@ -19,9 +19,12 @@ from zoo.sources import Sources
 
 EVIDENCE = ROOT / "leaderboard" / "records"
 ENTRIES = catalogue.entries()
-RUNS = read_all(EVIDENCE)
-RECORDS = [record for _, record in RUNS]
 STARTER = [entry for entry in ENTRIES if entry.suite == "starter"]
+
+
+@pytest.fixture(scope="module")
+def runs() -> list[tuple[Path, Record]]:
+    return read_all(EVIDENCE)
 
 
 def claim(entry: Entry, of: str) -> Claim:
@@ -40,9 +43,11 @@ def test_every_shipped_recipe_is_checked_and_builds(entry: Entry) -> None:
 
 
 @pytest.mark.parametrize("entry", STARTER, ids=lambda entry: entry.name)
-def test_a_claim_of_retraining_is_what_the_ten_reference_runs_gave(entry: Entry) -> None:
+def test_a_claim_of_retraining_is_what_the_ten_reference_runs_gave(
+    entry: Entry, runs: list[tuple[Path, Record]]
+) -> None:
     retrain = claim(entry, "retrain")
-    values = reference_runs(entry, retrain, RUNS)
+    values = reference_runs(entry, retrain, runs)
     assert sorted(values) == list(range(1000, 1010))
     assert retrain.reference_runs == 10
     assert retrain.value == pytest.approx(fmean(values.values()), abs=1e-6)
@@ -50,10 +55,12 @@ def test_a_claim_of_retraining_is_what_the_ten_reference_runs_gave(entry: Entry)
 
 
 @pytest.mark.parametrize("entry", STARTER, ids=lambda entry: entry.name)
-def test_the_shipped_weights_are_those_of_the_recorded_run_that_the_claim_names(entry: Entry) -> None:
+def test_the_shipped_weights_are_those_of_the_recorded_run_that_the_claim_names(
+    entry: Entry, runs: list[tuple[Path, Record]]
+) -> None:
     assert entry.recipe.weights is not None
     weights = Sources().fetch(entry.recipe.weights)
-    (record,) = [r for r in RECORDS if r.entry == entry.name and r.identity.seed == 1000]
+    (record,) = [r for _, r in runs if r.entry == entry.name and r.identity.seed == 1000]
     assert weights.sha256 == record.weights
     assert weights.path.stat().st_size < 2_000_000
     result = record.result("test")
@@ -62,11 +69,15 @@ def test_the_shipped_weights_are_those_of_the_recorded_run_that_the_claim_names(
     assert claim(entry, "weights").source.endswith(f"leaderboard/records/{entry.name}/{record.identity.folder}")
 
 
-def test_every_committed_record_passes_the_published_schema_and_is_of_a_clean_checkout() -> None:
+def test_every_committed_record_passes_the_published_schema_and_is_of_a_clean_checkout(
+    runs: list[tuple[Path, Record]],
+) -> None:
     paths = sorted(EVIDENCE.glob("*/*/record.json"))
-    assert len(paths) == len(RECORDS) >= 84
-    for path, record in read_all(EVIDENCE):
-        jsonschema.validate(json.loads(path.read_text(encoding="utf-8")), schema())
+    assert len(paths) == len(runs) >= 84
+    published = jsonschema.Draft202012Validator(schema())
+    published.check_schema(schema())
+    for path, record in runs:
+        published.validate(json.loads(path.read_text(encoding="utf-8")))
         verify_files(path, record)
         assert record.environment["dirty"] is False
         assert path.parent.name == record.identity.folder
