@@ -220,12 +220,12 @@ def test_the_last_rename_is_the_run(whole: Path, tmp_path: Path) -> None:
 
 def test_a_resumed_run_says_where_it_goes_on_and_counts_all_its_time(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    assert run(home, *TRAIN, at=("step", 40)) == -9
+    assert run(home, *TRAIN, at=("step", 90)) == -9
     states = (home / "runs" / ".unfinished").glob("*/state-*.pt")
     before = max(torch.load(state, weights_only=True)["seconds"] for state in states)
     assert run(home, *TRAIN) == 0
     assert read_record(the_run(home) / FILE).cost["seconds"] > before > 0
-    assert "three_stages: going on after step 40 of 99" in (tmp_path / "home.said").read_text()
+    assert "three_stages: going on after step 90 of 99" in (tmp_path / "home.said").read_text()
 
 
 def test_into_a_folder_of_ones_own_too(uninterrupted: dict[str, str], tmp_path: Path) -> None:
