@@ -151,7 +151,7 @@ def test_a_batch_stays_whole_where_its_parts_do_not_give_its_loss(setup: Setup, 
         patch.syspath_prepend(tmp_path)
         trusting = replace(setup, builder=Builder(trust=frozenset({"spread"})))
         assert _text_stage("spread.Spread", trusting, tmp_path)[0].lengths is None
-    assert _text_stage("{use: RKD}", setup, tmp_path)[0].lengths is None
+    assert _text_stage("DIST", setup, tmp_path)[0].lengths is None
 
 
 def _text_stage(loss: str, setup: Setup, tmp_path: Path) -> tuple[Any, Any]:

@@ -78,9 +78,10 @@ def tokenised(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int)
         found = make()
     else:
         state = json.loads(backend.to_str())
+        for how_it_was_called in ("truncation", "padding"):
+            state.pop(how_it_was_called, None)
         how = {
-            # how it was last called stays in its state
-            "tokenizer": {name: part for name, part in state.items() if name not in ("truncation", "padding")}, "class": type(tokenizer).__name__, "max_length": max_length,
+            "tokenizer": state, "class": type(tokenizer).__name__, "max_length": max_length,
             "columns": tokenizer.model_input_names, "versions": [version("tokenizers"), version("transformers")],
         }  # fmt: skip
         digest = hashlib.sha256(json.dumps(how, sort_keys=True).encode())
