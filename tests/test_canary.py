@@ -13,6 +13,7 @@ from safetensors.torch import save as to_safetensors
 from harness.canary import Canary, canary_path, compare, quick, read_canary, updated, write_canary
 from harness.environment import accelerator_on
 from harness.run import Options
+from harness.shared import Shared
 from harness.study import Setup
 from zoo import catalogue, checkpoint
 from zoo.build import Builder
@@ -108,18 +109,23 @@ def test_another_tokenizer_breaks_the_inputs_and_not_the_data(setup: Setup, copy
 
 
 def test_other_data_are_found_out(setup: Setup, copy: Callable[..., Entry], tmp_path: Path) -> None:
+    def another_command() -> Setup:
+        return replace(setup, shared=Shared())  # one command reads a file once
+
     rows = [{"a": "Rose keeps the rose.", "b": "Mark sells the dog.", "label": i % 3} for i in range(40)]
     path = tmp_path / "rows.jsonl"
     task = f"task: {{use: text_classification, data: {{test: file:{path}}}, text: [a, b], scored: [test],"
     entry = copy("entail-bert-l2h64", ("task: entailment", f"{task} classes: [e, n, c]}}"))
     path.write_text("\n".join(map(json.dumps, rows)))
     assert updated(entry, setup).error is None
-    assert broken(entry, setup) == []
+    assert broken(entry, another_command()) == []
     path.write_text("\n".join(map(json.dumps, [*rows[:35], {**rows[35], "label": 0}])))
-    assert broken(entry, setup) == []
+    assert broken(entry, another_command()) == []
     path.write_text("\n".join(map(json.dumps, [*rows[:31], {**rows[31], "label": 0}])))
-    assert broken(entry, setup) == ["data"]
-    assert quick(entry, setup).why.endswith("recipe, weights, inputs, logits and predictions are as recorded")
+    assert broken(entry, another_command()) == ["data"]
+    assert quick(entry, another_command()).why.endswith(
+        "recipe, weights, inputs, logits and predictions are as recorded"
+    )
 
 
 def test_another_precision_breaks_the_logits_and_says_so(setup: Setup, copy: Callable[..., Entry]) -> None:
