@@ -118,10 +118,12 @@ def kept(teachers: Live, split: Split, accelerator: Accelerator, folder: Path | 
         swept = sweep(split, lambda batch: _on_cpu(teachers(batch)), accelerator)
         if not all(_one_shape([observed[name] for _, observed in swept]) for name in teachers.needs):
             raise _Ragged
-        if any(len(v) != len(rows) for rows, observed in swept for o in observed.values() for v in _tensors(o)):
+        if any(len(v) != len(rows) for rows, observed in swept for o in observed.values() for v in _parts(o).values()):
             raise _Ragged
         whole = {name: _whole([(rows, observed[name]) for rows, observed in swept]) for name in teachers.needs}
-        return {_name(name, path): value for name, one in whole.items() for path, value in _parts(one).items()}
+        return {
+            _name(name, path): value.contiguous() for name, one in whole.items() for path, value in _parts(one).items()
+        }
 
     try:
         if folder is None or accelerator.num_processes > 1:
@@ -148,8 +150,9 @@ def _name(teacher: str, path: str) -> str:
 
 
 def _parts(observation: Observation) -> dict[str, Tensor]:
-    output = {} if observation.output is None else {"": observation.output.contiguous()}
-    return {**output, **{path: value.contiguous() for path, value in observation.taps.items()}}
+    """All that was observed by its path, the output under no path."""
+    output = {} if observation.output is None else {"": observation.output}
+    return {**output, **observation.taps}
 
 
 def _key(teachers: Live, split: Split, device: torch.device) -> str:
@@ -182,14 +185,11 @@ def _on_cpu(observed: Mapping[str, Observation]) -> dict[str, Observation]:
 
 
 def _bytes_per_row(observed: Mapping[str, Observation]) -> float:
-    return sum(v.nbytes / max(len(v), 1) if v.dim() else v.nbytes for o in observed.values() for v in _tensors(o))
+    return sum(
+        v.nbytes / max(len(v), 1) if v.dim() else v.nbytes for o in observed.values() for v in _parts(o).values()
+    )
 
 
 def _one_shape(observations: list[Observation]) -> bool:
-    shapes = [[value.shape[1:] if value.dim() else None for value in _tensors(one)] for one in observations]
+    shapes = [[value.shape[1:] if value.dim() else None for value in _parts(one).values()] for one in observations]
     return all(one == shapes[0] and None not in one for one in shapes)
-
-
-def _tensors(observation: Observation) -> list[Tensor]:
-    output = [] if observation.output is None else [observation.output]
-    return [*output, *observation.taps.values()]

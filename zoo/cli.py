@@ -28,7 +28,7 @@ from zoo.recipe import Precision
 if TYPE_CHECKING:
     from harness.canary import Quick
     from harness.diff import Diff
-    from harness.judging import Outcome, Ran
+    from harness.judging import Outcome
     from harness.study import Setup
 
 GRAVEST_FIRST = (5, 2, 1, 4, 3, 0)
@@ -923,25 +923,24 @@ def _outcomes(entries: list[catalogue.Entry], asked: Asked, given: Given) -> lis
         lock=str(given.lock.absolute()) if given.lock else None,
     )  # fmt: skip
     runs = places.runs(asked.records)
-    known: dict[int, Ran] = {}
-    for place, entry in enumerate(entries):
-        wanted = asked.seeds_of(entry) if asked.train else [None]
-        ran = None if asked.fresh or given.trust else recall(entry, asked.mode, wanted, conditions, runs)
-        known |= {} if ran is None else {place: ran}
-    if missing := [entry for place, entry in enumerate(entries) if place not in known]:
+    found: list[Any] = [
+        None
+        if asked.fresh or given.trust
+        else recall(entry, asked.mode, asked.seeds_of(entry) if asked.train else [None], conditions, runs)
+        for entry in entries
+    ]
+    if missing := [place for place, ran in enumerate(found) if ran is None]:
         from harness.reproduce import run_all
 
         setup = _setup(
             entries, asked.device, asked.records, given, asked.precision, asked.micro_batch, asked.save_every
         )
         setup = replace(setup, fresh=asked.fresh, conditions=conditions)
-        made = run_all([(entry, asked.seeds_of(entry)) for entry in missing], asked.mode, setup)
-        places_left = [place for place in range(len(entries)) if place not in known]
-        for place, ran in zip(places_left, made, strict=True):
-            known[place] = ran
+        wanted = [(entries[place], asked.seeds_of(entries[place])) for place in missing]
+        for place, ran in zip(missing, run_all(wanted, asked.mode, setup), strict=True):
+            found[place] = ran
             if ran.error:
                 print(ran.error, file=sys.stderr)
-    found = [known[place] for place in range(len(entries))]
     judged = outcomes(found, places.evidence())
     for ran, outcome in zip(found, judged, strict=True):
         if outcome.error is not ran.error:  # what is wrong with committed predictions shows only now
