@@ -17,6 +17,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 
+from harness.memory import keep_freed_memory
 from zoo import places
 from zoo.errors import SourceError
 from zoo.recipe import Precision
@@ -89,6 +90,8 @@ def accelerator_on(device: str | None) -> Accelerator:
     if device is not None and accelerator.device.type != device:
         there = accelerator.device.type
         raise SourceError(f"this process already runs on {there}; {device} needs a process of its own")
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     if accelerator.num_processes > 1:
         atexit.register(accelerator.end_training)
     return accelerator

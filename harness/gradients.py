@@ -2,16 +2,19 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.batching import by_length
 from harness.environment import autocast
 from harness.run import Run
 from harness.stage import ActiveStage
 from zoo.errors import UsageError
+
+LARGE = 2**20
+"""From so many parameters on an embedding has sparse gradients while parts are summed up."""
 
 
 def gradients(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
@@ -31,8 +34,13 @@ def gradients(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor
 
 
 def _accumulate(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
-    losses: dict[str, Tensor] = {}
     parts = list(_parts(rows, run, stage.lengths))
+    with sparse_embeddings(stage.objective if len(parts) > 1 and stage.lengths is not None else nn.Module()):
+        return _of_parts(run, stage, parts)
+
+
+def _of_parts(run: Run, stage: ActiveStage, parts: list[tuple[list[int], float]]) -> dict[str, Tensor]:
+    losses: dict[str, Tensor] = {}
     for number, (part, share) in enumerate(parts, 1):
         # gradients are averaged over the processes once, with the last part
         with nullcontext() if number == len(parts) else run.accelerator.no_sync(stage.wrapped):
@@ -43,6 +51,29 @@ def _accumulate(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tens
         for name, loss in found.items():
             losses[name] = losses.get(name, 0) + loss.detach() * share
     return losses
+
+
+@contextmanager
+def sparse_embeddings(module: nn.Module) -> Iterator[None]:
+    """Sum up the gradients of large embeddings by the rows that were looked up; afterwards they are dense as ever.
+
+    A dense one of each part of a batch has as many rows as the vocabulary, nearly all of them zero.
+    """
+    large = [one for one in module.modules() if type(one) is nn.Embedding and _is_large(one)]
+    for one in large:
+        one.sparse = True
+    try:
+        yield
+    finally:
+        for one in large:
+            one.sparse = False
+            if one.weight.grad is not None and one.weight.grad.is_sparse:
+                one.weight.grad = one.weight.grad.to_dense()
+
+
+def _is_large(embedding: nn.Embedding) -> bool:
+    plain = embedding.max_norm is None and not embedding.scale_grad_by_freq and not embedding.sparse
+    return plain and embedding.weight.numel() >= LARGE and embedding.weight.grad is None
 
 
 def _parts(rows: list[int], run: Run, lengths: Sequence[int] | None) -> Iterator[tuple[list[int], float]]:

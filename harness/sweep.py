@@ -12,6 +12,7 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor, nn
 
 from harness.batching import batches
+from harness.layout import is_own
 from zoo.tasks.base import Batch, Split
 
 BATCH_SIZE = 128
@@ -87,8 +88,9 @@ def _in_memory(
 
 
 def threads_for(model: nn.Module, device: torch.device) -> int:
-    """How many threads may run a model at once: on a CPU one for each core, if it is of transformers.
+    """How many threads may run a model at once: on a CPU one for each core, of a model that keeps nothing of a forward.
 
-    Its models keep nothing of a forward in themselves; of other code that is not known.
+    That holds of transformers', torchvision's and this project's models; of other code it is not known.
     """
-    return torch.get_num_threads() if device.type == "cpu" and type(model).__module__.startswith("transformers.") else 1
+    known = type(model).__module__.startswith("transformers.") or is_own(model)
+    return torch.get_num_threads() if device.type == "cpu" and known else 1

@@ -12,8 +12,9 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from harness.canary import Quick
     from harness.diff import Diff
     from harness.judging import Outcome
+    from harness.recall import Conditions
     from harness.study import Setup
 
 GRAVEST_FIRST = (5, 2, 1, 4, 3, 0)
@@ -103,6 +105,10 @@ MicroBatch = Annotated[
     typer.Option(
         "--micro-batch", min=1, help="The most examples at once; a batch's gradients are summed.", show_default=False
     ),
+]
+Jobs = Annotated[
+    int,
+    typer.Option("--jobs", min=1, help="Runs made at once, each by a process of its own with its share of the cores."),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Make runs again that are there already.")]
 SaveEvery = Annotated[
@@ -219,10 +225,11 @@ def reproduce(
     micro_batch: MicroBatch = None,
     save_every: SaveEvery = 300.0,
     fresh: Fresh = False,
+    jobs: Jobs = 1,
     as_json: Json = False,
 ) -> None:
     """Evaluate an entry's published weights, or train it again, and judge its claims one by one."""
-    asked = Asked(train, seeds, first_seed, device, precision, micro_batch, save_every, fresh, records)
+    asked = Asked(train, seeds, first_seed, device, precision, micro_batch, save_every, fresh, jobs, records)
     outcomes = _outcomes(_chosen(entry, None, False, given := Given(trust, lock, mirror, data)), asked, given)
     if as_json:
         printing.print_json(printing.verification(outcomes))
@@ -259,6 +266,7 @@ def verify(
     micro_batch: MicroBatch = None,
     save_every: SaveEvery = 300.0,
     fresh: Fresh = False,
+    jobs: Jobs = 1,
     quick: Annotated[
         bool, typer.Option("--quick", help="Only 32 examples an entry, against the fingerprint beside its recipe.")
     ] = False,
@@ -285,16 +293,16 @@ def verify(
     failing = printing.failing(fail_on)
     if update and not quick:
         raise UsageError("--update goes with --quick: it writes the fingerprints")
-    if quick and (train or junit or seeds or fresh):
+    if quick and (train or junit or seeds or fresh or jobs > 1):
         raise UsageError(
-            "--quick looks at published weights only; it goes with none of --train, --seeds, --fresh, --junit"
+            "--quick looks at published weights only; it goes with none of --train, --seeds, --fresh, --jobs, --junit"
         )
     given = Given(trust, lock, mirror, data)
     chosen = _changed(
         _chosen(patterns, suite, everything or (changed_since is not None and not (patterns or suite)), given),
         changed_since,
     )
-    asked = Asked(train, seeds, first_seed, device, precision, micro_batch, save_every, fresh, records)
+    asked = Asked(train, seeds, first_seed, device, precision, micro_batch, save_every, fresh, jobs, records)
     if quick:
         setup = _setup(chosen, device, records, given, precision)
         looks = list(_quick(chosen, setup, update))
@@ -897,6 +905,7 @@ class Asked:
     micro_batch: int | None
     save_every: float
     fresh: bool
+    jobs: int
     records: Path | None
 
     @property
@@ -929,23 +938,40 @@ def _outcomes(entries: list[catalogue.Entry], asked: Asked, given: Given) -> lis
         else recall(entry, asked.mode, asked.seeds_of(entry) if asked.train else [None], conditions, runs)
         for entry in entries
     ]
-    if missing := [place for place, ran in enumerate(found) if ran is None]:
-        from harness.reproduce import run_all
-
-        setup = _setup(
-            entries, asked.device, asked.records, given, asked.precision, asked.micro_batch, asked.save_every
-        )
-        setup = replace(setup, fresh=asked.fresh, conditions=conditions)
-        wanted = [(entries[place], asked.seeds_of(entries[place])) for place in missing]
-        for place, ran in zip(missing, run_all(wanted, asked.mode, setup), strict=True):
-            found[place] = ran
-            if ran.error:
-                print(ran.error, file=sys.stderr)
+    missing = [place for place, ran in enumerate(found) if ran is None]
+    wanted = [(entries[place], asked.seeds_of(entries[place])) for place in missing]
+    make = partial(_made, entries, asked, given, conditions)
+    for place, ran in zip(missing, _run(wanted, asked, make), strict=True):
+        found[place] = ran
+        if ran.error:
+            print(ran.error, file=sys.stderr)
     judged = outcomes(found, places.evidence())
     for ran, outcome in zip(found, judged, strict=True):
         if outcome.error is not ran.error:  # what is wrong with committed predictions shows only now
             print(outcome.error, file=sys.stderr)
     return judged
+
+
+def _run(wanted: list[tuple[catalogue.Entry, list[int]]], asked: Asked, make: Callable[[], Setup]) -> Iterator[Any]:
+    """The runs of each entry, here one after the other or in as many processes as are asked for."""
+    if asked.jobs > 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("--jobs does not go with torchrun: its processes share every run")
+    if asked.jobs > 1 and wanted:
+        from harness.jobs import run_in_jobs
+        from zoo.progress import progress, say
+
+        with progress("runs") as step:
+            yield from run_in_jobs(wanted, asked.mode, make, asked.jobs, say, step)
+    elif wanted:
+        from harness.reproduce import run_all
+
+        yield from run_all(wanted, asked.mode, make())
+
+
+def _made(entries: list[catalogue.Entry], asked: Asked, given: Given, conditions: Conditions) -> Setup:
+    """With what the runs that are asked for are made."""
+    setup = _setup(entries, asked.device, asked.records, given, asked.precision, asked.micro_batch, asked.save_every)
+    return replace(setup, fresh=asked.fresh, conditions=conditions)
 
 
 def _quick(entries: list[catalogue.Entry], setup: Setup, update: bool) -> Iterator[Quick]:

@@ -16,12 +16,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 
 class ZooError(Exception):
     """Base of all; `exit_code` is what the command line ends with."""
 
     exit_code = 2
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied as it is: what it was made from may be other than its `args`."""
+        return _copied, (type(self), self.args, self.__dict__)
+
+
+def _copied(kind: type[ZooError], args: tuple[Any, ...], state: dict[str, Any]) -> ZooError:
+    error = kind.__new__(kind, *args)
+    error.__dict__ |= state
+    return error
 
 
 class UsageError(ZooError):

@@ -137,6 +137,7 @@ def _asked(contender: Contender, connection: Connection, point: str) -> Run:
 
 def _serve(connection: Connection, folder: Path, contender: Contender) -> None:
     """A contender's process: run at each point that is asked for, until nobody asks any more."""
+    multiprocessing.set_start_method(None, force=True)  # workers of a DataLoader start as the system's default has it
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "ZOO_HOME": str(folder / "home")}
     silence = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     os.dup2(silence.fileno(), sys.stdout.fileno())

@@ -79,7 +79,7 @@ def cifar(
         splits={split: partial(load, split) for split in ("train", "test")},
         scored=("test",),
         metrics=("accuracy", "top5_accuracy"),
-        batch_size=250,
+        batch_size=64,
         sources=((data, want),) if folder is None else (),
     )
 
