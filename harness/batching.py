@@ -11,7 +11,7 @@ from zoo.tasks.base import Split
 
 TOKENS = 512
 """The most tokens of a batch that is only looked at, padding included; docs/speed.md has the measurement."""
-OVERHEAD = 128
+OVERHEAD = 48
 """What a further part of a batch that is trained on costs, in tokens' worth of work."""
 
 

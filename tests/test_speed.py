@@ -2,8 +2,13 @@
 
 import gc
 import itertools
+import os
+import platform
+import subprocess
+import sys
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +25,7 @@ from harness import batching, sweep, train
 from harness.batching import batches, by_length
 from harness.environment import accelerator_on
 from harness.evaluate import Running
-from harness.gradients import gradients
+from harness.gradients import gradients, sparse_embeddings
 from harness.layout import laid_out
 from harness.objective import Need
 from harness.reproduce import run_all
@@ -107,8 +112,9 @@ def test_evaluation_does_not_depend_on_batches_and_threads(
     assert torch.equal(outputs.argmax(1), alone.argmax(1))
 
 
-def test_models_of_transformers_run_in_threads_and_no_other_code_does(study: Study) -> None:
+def test_known_models_run_in_threads_and_no_other_code_does(study: Study) -> None:
     cpu = torch.device("cpu")
+    assert sweep.threads_for(cifar_resnet(depth=8, width=16, num_classes=10), cpu) == torch.get_num_threads()
     assert sweep.threads_for(study.published_model()[0], cpu) == torch.get_num_threads()
     assert sweep.threads_for(nn.Flatten(), cpu) == 1
     assert sweep.threads_for(study.published_model()[0], torch.device("cuda")) == 1
@@ -124,9 +130,13 @@ def test_an_error_in_a_thread_is_raised_and_the_threads_are_given_back() -> None
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.parametrize("large", [1, 10**9], ids=["sparse", "dense"])
 @pytest.mark.parametrize("loss", ["CrossEntropy", "{use: KD, temperature: 2, alpha: 0.5}"])
-def test_parts_of_like_length_give_the_gradient_of_the_whole_batch(loss: str, setup: Setup, tmp_path: Path) -> None:
+def test_parts_of_like_length_give_the_gradient_of_the_whole_batch(
+    loss: str, large: int, setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """To 1e-6 of the largest; the losses that are logged, too."""
+    monkeypatch.setattr("harness.gradients.LARGE", large)
     stage, run = _text_stage(loss, setup, tmp_path)
     rows = stage.rows(0)
     assert stage.lengths is not None
@@ -139,6 +149,48 @@ def test_parts_of_like_length_give_the_gradient_of_the_whole_batch(loss: str, se
     largest = max(float(value.abs().max()) for value in of_whole.values())
     for name, value in of_whole.items():
         assert float((of_parts[name] - value).abs().max()) <= 1e-6 * max(largest, 1), name
+
+
+def test_embeddings_have_dense_gradients_again_and_only_plain_ones_are_sparse_meanwhile() -> None:
+    """What an optimiser sees is what it would see without parts, a padding row included, and after an error too."""
+    model = nn.ModuleDict({
+        "large": nn.Embedding(2**10, 2**10, padding_idx=0), "small": nn.Embedding(2, 2),
+        "counted": nn.Embedding(2**10, 2**10, scale_grad_by_freq=True), "own": nn.Embedding(2**10, 2**10, sparse=True),
+    })  # fmt: skip
+    with suppress(ValueError), sparse_embeddings(model):
+        assert [one.sparse for one in model.values()] == [True, False, False, True]
+        for rows in ([0, 3, 3], [3, 1]):
+            model["large"](torch.tensor(rows)).square().sum().backward()
+        raise ValueError("in between")
+    assert [one.sparse for one in model.values()] == [False, False, False, True]
+    expected, weight = torch.zeros(2**10, 2**10), model["large"].weight
+    expected[1], expected[3] = 2 * weight.data[1], 6 * weight.data[3]
+    assert weight.grad is not None
+    torch.testing.assert_close(weight.grad, expected)
+
+
+def test_freed_memory_is_kept_for_the_next_tensor() -> None:
+    """A page that the system must give anew is a fault; where the environment says how memory is kept, that holds."""
+    code = (
+        "import resource, torch; from harness.environment import accelerator_on; accelerator_on('cpu')\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    for _ in range(20): torch.ones(2**22)\n"  # 16 MiB: 4,096 pages
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "faults(); print(faults())"
+    )
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("another C library keeps memory in its own way")
+    kept, told = (
+        int(
+            subprocess.run(
+                [sys.executable, "-c", code], env={**os.environ, **more}, capture_output=True, check=True
+            ).stdout
+        )
+        for more in ({}, {"MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_MMAP_THRESHOLD_": "65536"})
+    )
+    assert kept < 1000
+    assert told > 20 * 4096 / 2
 
 
 def test_a_batch_stays_whole_where_its_parts_do_not_give_its_loss(setup: Setup, tmp_path: Path) -> None:
