@@ -183,8 +183,13 @@ class Study:
         return model if model is not None else self.model_with(fetched), fetched.sha256
 
     def prepare(self) -> None:
-        """Download, verify and read what an evaluation of the published weights needs, unless its record is there."""
-        if self.recipe.weights is None:
+        """Download, verify and read what an evaluation of the published weights needs, unless its record is there.
+
+        Where nothing is to be downloaded or tokenised there is little to wait for, and reading files beside another
+        model's forward would only disturb that.
+        """
+        weights = self.recipe.weights
+        if weights is None or (self.recipe.tokenizer is None and weights.startswith(("embedded:", "file:"))):
             return
         folder = self._identity("weights", None).folder
         if self.setup.fresh or not (self.setup.runs / self.entry.name / folder / FILE).exists():

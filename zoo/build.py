@@ -92,6 +92,8 @@ class Builder:
 
     trust: frozenset[str] = frozenset()
     sources: Sources = field(default_factory=Sources)
+    accepted: set[str] = field(default_factory=set, compare=False)
+    """Calls of models that are known to take their arguments: many entries of a suite have the same."""
 
     def at(self, here: str | None) -> "Builder":
         """The builder of a recipe that is published in the repository `here`."""
@@ -328,8 +330,12 @@ def _not_to_be_built(builder: Builder, recipe: Recipe) -> Iterator[Problem]:
     models = [recipe.model, *(t.model for s in recipe.stages for t in s.all_teachers.values() if t.model is not None)]
     with torch.device("meta"):
         for model in models:
-            if "." not in model.use and not _holds_source(model.args):  # of others nobody knows what they do
-                yield from _refused(builder, model, "model")
+            known = repr(model) in builder.accepted
+            if not known and "." not in model.use and not _holds_source(model.args):  # of others nobody knows
+                problems = list(_refused(builder, model, "model"))
+                yield from problems
+                if not problems:
+                    builder.accepted.add(repr(model))
     for task, tokenizer in recipe.readings:
         if "." not in task.use:  # they read nothing until they are asked for a split
             given = {} if tokenizer is None else {"tokenizer": None}

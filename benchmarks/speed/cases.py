@@ -25,8 +25,8 @@ class Case:
     def measure(self, folder: Path, rounds: int, *, quick: bool) -> list[list[Measured]]:
         """All contenders at each point."""
         points = self.quick if quick else self.points
-        if self.name == "verify":
-            return verify.measure(folder, points, rounds)
+        if self.name.startswith("verify"):
+            return verify.measure(folder, self.contenders, points, rounds)
         return compete(folder, self.contenders, points, rounds)
 
     def flops(self, folder: Path, point: str) -> float | None:
@@ -44,11 +44,11 @@ def _evaluators(model: str) -> tuple[Contender, ...]:
     )
 
 
-def _workers(name: str, work: str, **options: object) -> tuple[Contender, ...]:
-    """Both without and with worker processes; the published configurations have 16, for machines of more cores."""
+def _workers(name: str, work: str, counts: Sequence[int] = (0, 2), **options: object) -> tuple[Contender, ...]:
+    """Without and with worker processes; the published configurations have 16."""
     return tuple(
         Contender(f"{name}, {count or 'no'} workers", f"{HERE}.{work}", {**options, "workers": count})
-        for count in (0, 2)
+        for count in counts
     )
 
 
@@ -76,7 +76,7 @@ CASES: Sequence[Case] = (
         "evaluate-cifar", "Evaluation, ResNet-20 on 1,000 images",
         (
             Contender("ours: Running.outputs", f"{HERE}.ours:Evaluation", {"model": "resnet20"}),
-            *_workers("torchdistill's loop, batch 1", "torchdistill_loops:ImageEvaluation"),
+            *_workers("torchdistill's loop, batch 1", "torchdistill_loops:ImageEvaluation", (0, 2, 16)),
             Contender("plain DataLoader, batch 128", f"{HERE}.pictures:Evaluation", {"batch": 128}),
             Contender("roof: convolutions alone", f"{HERE}.roofline:Convolutions"),
         ),
@@ -114,8 +114,12 @@ CASES: Sequence[Case] = (
         ("mrpc-train:256",), ("mrpc-train:64",),
     ),
     Case(
-        "verify", "`zoo verify` over entries of a tiny ResNet each, in one process", (verify.ZOO, verify.ALONE),
-        tuple(map(str, (1, 2, 5, 10, 20, 50, 100, 200))), tuple(map(str, (1, 2, 5, 10, 20))),
+        "verify-small", "`zoo verify` over entries of a small ResNet each", verify.contenders("small"),
+        ("1", "5", "10"), ("1", "5"),
+    ),
+    Case(
+        "verify-tiny", "`zoo verify` over entries of a tiny ResNet each", verify.contenders("tiny"),
+        ("1", "20", "50", "100", "200"), ("1", "5", "20"),
     ),
     Case(
         "grow-rows", f"Evaluation, {SMALL}, by the number of pairs of MNLI's lengths", _evaluators("minilm6"),

@@ -27,8 +27,9 @@ def main() -> None:
     real = given.data != "made" and shared is not None and given.encoder is not None
     if given.data == "hub" and not real:
         parser.error("real data need --shared and --encoder")
+    if given.write and given.quick:
+        parser.error("--write goes without --quick: its sizes show only that everything runs")
     rounds, kind = given.rounds or (QUICK if given.quick else ROUNDS), "real" if real else "made"
-    outcomes = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         made.lay(folder, shared if real else None, given.encoder if real else None)
@@ -37,8 +38,7 @@ def main() -> None:
                 continue
             measured = case.measure(folder, rounds, quick=given.quick)
             flops = [case.flops(folder, of_point[0].point) for of_point in measured]
-            outcomes.append(report.Outcome(case, measured, flops))
-            print(report.table(outcomes[-1]), flush=True)
-    print(report.page(outcomes, rounds, kind) if given.write else report.page([], rounds, kind))
-    if given.write:
-        report.write(outcomes, rounds, kind)
+            outcome = report.Outcome(case, measured, flops)
+            print(report.table(case, list(outcome.rows())), flush=True)
+            if given.write:
+                report.write(outcome, rounds, kind)

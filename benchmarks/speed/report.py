@@ -4,7 +4,7 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.speed.arena import Measured, quartiles
-from benchmarks.speed.cases import Case
+from benchmarks.speed.cases import CASES, Case
 from benchmarks.speed.torchdistill_patches import PATCHES
 
 ROOT = Path(__file__).parents[2]
@@ -73,14 +73,13 @@ def _difference(one: Measured, ours: Measured) -> dict[str, Any]:
     return {}
 
 
-def table(outcome: Outcome) -> str:
+def table(case: Case, rows: Sequence[dict[str, Any]]) -> str:
     """A case in Markdown; several points with a column for each contender's seconds, one with a row for each."""
-    rows = list(outcome.rows())
     points = list(dict.fromkeys(row["point"] for row in rows))
     shown = [_row(row) for row in rows] if len(points) == 1 else [_grown(rows, point) for point in points]
     text = pd.DataFrame(shown).fillna("").to_markdown(index=False, disable_numparse=True)
-    more = _slope(rows) if outcome.case.name == "verify" else ""
-    return f"### {outcome.case.title}\n\n`{outcome.case.name}`, at {', '.join(points)}:\n\n{text}\n{more}"
+    more = _slopes(rows) if case.name.startswith("verify") else ""
+    return f"### {case.title}\n\n`{case.name}`, at {', '.join(points)}:\n\n{text}\n{more}"
 
 
 def _row(row: dict[str, Any]) -> dict[str, str]:
@@ -104,7 +103,7 @@ def _grown(rows: Sequence[dict[str, Any]], point: str) -> dict[str, str]:
     here = [row for row in rows if row["point"] == point]
     shown = {"": point, here[0]["contender"]: _spread(here[0]["seconds"])}
     shown |= {row["contender"]: f"{_spread(row['seconds'])}, x {_number(row['ratio'])}" for row in here[1:]}
-    if rows[0]["case"] == "verify":
+    if rows[0]["case"].startswith("verify"):
         shown["peak MiB"] = f"{here[0]['peak_bytes'] / MIB:,.0f}"
     else:
         worst = max(row["logit_difference"] for row in here)
@@ -112,19 +111,27 @@ def _grown(rows: Sequence[dict[str, Any]], point: str) -> dict[str, str]:
     return shown
 
 
-def _slope(rows: Sequence[dict[str, Any]]) -> str:
+def _slopes(rows: Sequence[dict[str, Any]]) -> str:
     """Of verify: what the first entry costs with the start of the process, and what a further one does."""
-    found = {}
-    for name in dict.fromkeys(row["contender"] for row in rows):
-        own = [row for row in rows if row["contender"] == name]
-        counts, seconds = [int(row["point"]) for row in own], [median(row["seconds"]) for row in own]
-        peaks = [row["peak_bytes"] / MIB for row in own]
-        found[name] = (seconds[0], *(float(np.polyfit(counts, values, 1)[0]) for values in (seconds, peaks)))
-    (first, each, memory), (_, alone, _) = found.values()
-    return (
-        f"\nOne entry takes {first:.1f} s with the start of the process, each further one {each * 1000:.0f} ms and"
-        f" {memory:.2f} MiB; {alone * 1000:.0f} ms are its own reading of weights and forward pass.\n"
-    )
+    *ours, alone = dict.fromkeys(row["contender"] for row in rows)
+    own = _slope([row for row in rows if row["contender"] == alone])[1]
+    said = ""
+    for name in ours:
+        first, each, memory = _slope([row for row in rows if row["contender"] == name])
+        said += (
+            f"\n`{name.removeprefix('ours: ')}`: the first entry takes {first:.1f} s with the start, each"
+            f"\nfurther one {each * 1000:.0f} ms and {memory:.2f} MiB; that is {each / own:.2f} times the"
+            f" {own * 1000:.0f} ms of its own reading\nof weights and forward pass.\n"
+        )
+    return said
+
+
+def _slope(rows: Sequence[dict[str, Any]]) -> tuple[float, float, float]:
+    """Seconds of the first point; seconds and MiB that a further entry adds, by least squares."""
+    counts, seconds = [int(row["point"]) for row in rows], [median(row["seconds"]) for row in rows]
+    peaks = [row["peak_bytes"] / MIB for row in rows]
+    each, memory = (float(np.polyfit(counts, values, 1)[0]) for values in (seconds, peaks))
+    return seconds[0], each, memory
 
 
 def _spread(seconds: Sequence[float], scale: float = 1) -> str:
@@ -151,29 +158,40 @@ def machine() -> dict[str, Any]:
     } | versions
 
 
-def page(outcomes: Sequence[Outcome], rounds: int, kind: str) -> str:
-    """The generated part of docs/speed.md."""
-    here = machine()
+def page(found: Mapping[str, Any]) -> str:
+    """The generated part of docs/speed.md, of the numbers that are kept beside it."""
+    here, rounds = found["machine"], found["rounds"]
     versions = ", ".join(f"{name} {here[name]}" for name in PACKAGES)
-    about = f"{here['cores']} cores of {here['cpu']}, {here['threads']} threads, fp32; {versions}; {kind} data."
+    about = (
+        f"{here['cores']} cores of {here['cpu']}, {here['threads']} threads, fp32; {versions}; {found['data']} data."
+    )
     spread = f"Medians of {rounds} rounds with quartiles; ratios are medians of those within each round."
     patches = "".join(f"- {patch}\n" for patch in PATCHES)
-    tables = "\n".join(table(outcome) for outcome in outcomes)
-    return f"{about} {spread}\n\n{tables}\nMended in torchdistill so that it runs at all:\n\n{patches}"
+    tables = "\n".join(table(case, found["cases"][case.name]) for case in CASES if case.name in found["cases"])
+    lacking = ", ".join(f"`{case.name}`" for case in CASES if case.name not in found["cases"])
+    not_run = f"not-run: {lacking}.\n\n" if lacking else ""
+    return f"{about} {spread}\n\n{tables}\n{not_run}Mended in torchdistill so that it runs at all:\n\n{patches}"
 
 
-def write(outcomes: Sequence[Outcome], rounds: int, kind: str) -> None:
-    """Put the tables between the markers of docs/speed.md, the numbers and the plots beside it."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{page(outcomes, rounds, kind)}\n{END}{after}", encoding="utf-8")
-    rows = [row for outcome in outcomes for row in outcome.rows()]
-    told = {"machine": machine(), "data": kind, "rounds": rounds, "rows": rows}
-    PAGE.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+def write(outcome: Outcome, rounds: int, kind: str) -> None:
+    """Put a case's numbers and tables into docs/speed.json and docs/speed.md, and draw the plots anew.
+
+    Cases that were measured earlier stay if all else was the same: machine, versions, data and rounds.
+    """
+    numbers = PAGE.with_suffix(".json")
+    same = {"machine": machine(), "data": kind, "rounds": rounds}
+    before = json.loads(numbers.read_text(encoding="utf-8")) if numbers.exists() else {}
+    cases = before["cases"] if same == {name: before.get(name) for name in same} else {}
+    found = {**same, "cases": {**cases, outcome.case.name: list(outcome.rows())}}
+    numbers.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    tail = rest.partition(END)[2]
+    PAGE.write_text(f"{head}{BEGIN}\n\n{page(found)}\n{END}{tail}", encoding="utf-8")
     plt.rcParams |= {"svg.hashsalt": "speed", "svg.fonttype": "none", "font.size": 9}
-    named = {outcome.case.name: list(outcome.rows()) for outcome in outcomes}
-    _plot("evaluate", [("pairs", named.get("grow-rows", [])), ("tokens of a row", named.get("grow-length", []))])
-    verified = named.get("verify", [])
+    by_rows, by_length, verified = (
+        found["cases"].get(name, []) for name in ("grow-rows", "grow-length", "verify-tiny")
+    )
+    _plot("evaluate", [("pairs", by_rows), ("tokens of a row", by_length)])
     memory = [{**row, "seconds": [row["peak_bytes"] / MIB]} for row in verified if row["contender"].startswith("ours")]
     _plot("verify", [("entries", verified), ("entries", memory)], ("seconds", "peak MiB"))
 

@@ -17,6 +17,7 @@ def digits() -> Task:
         scored=("test",),
         metrics=("accuracy",),
         label_names=tuple("0123456789"),
+        batch_size=512,
     )
 
 

@@ -1,0 +1,28 @@
+"""A process that does what the command line does; it imports no more than that before it begins."""
+
+import os
+import resource
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from benchmarks.speed.arena import peak_memory
+from zoo.cli import main
+
+
+def verify(connection: Connection, entries: Path, count: int, jobs: int, records: str) -> None:
+    """In its own process: what the command line does."""
+    os.environ["ZOO_HOME"] = records
+    silence = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    os.dup2(silence.fileno(), sys.stdout.fileno())
+    os.dup2(silence.fileno(), sys.stderr.fileno())
+    paths = [str(path) for path in sorted(entries.glob("*.yaml"))[:count]]
+    sys.argv = ["zoo", "verify", *paths, "--records", records, "--jobs", str(jobs)]
+    code: Any = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 * jobs if jobs > 1 else 0
+    connection.send((peak_memory() + children, code))
