@@ -67,10 +67,11 @@ def evaluate(
     accelerator: Accelerator,
     precision: Precision = "fp32",
     progress: Callable[[int, int], None] = lambda done, total: None,
+    learning: bool = False,
 ) -> Evaluation:
     """Run the model over the split in its order, in `eval()`, and score it; every process gets the whole of it."""
     split = task.load(split_name)
-    running = Running(model, task, accelerator, precision, progress)
+    running = Running(model, task, accelerator, precision, progress, learning)
     if task.kind == "segmentation":
         return score(split_name, {"confusion": running.confusion(split)}, metrics)
     outputs = running.outputs(split)
@@ -90,6 +91,8 @@ class Running:
     accelerator: Accelerator
     precision: Precision = "fp32"
     progress: Callable[[int, int], None] = lambda done, total: None
+    learning: bool = False
+    """Whether the model is still to be trained: what it keeps of a forward may then meet autograd in its next step."""
 
     def outputs(self, split: Split) -> Tensor:
         """The model's logits `(N, C)` on all rows of a split; raises UsageError where they do not fit the task."""
@@ -118,7 +121,7 @@ class Running:
         device = self.accelerator.device
         laid_out(self.model, device).eval()
 
-        @torch.no_grad()  # not inference_mode: a model that is scored as it learns may cache tensors for its next step
+        @(torch.no_grad() if self.learning else torch.inference_mode())
         def run(batch: Batch) -> Tensor:
             with autocast(device, self.precision):
                 logits = observe(self.model, batch.inputs).logits.float()

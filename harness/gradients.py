@@ -35,7 +35,8 @@ def gradients(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor
 
 def _accumulate(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
     parts = list(_parts(rows, run, stage.lengths))
-    with sparse_embeddings(stage.objective if len(parts) > 1 and stage.lengths is not None else nn.Module()):
+    by_lengths = len(parts) > 1 and stage.lengths is not None
+    with sparse_embeddings(stage.objective) if by_lengths else nullcontext():
         return _of_parts(run, stage, parts)
 
 

@@ -33,7 +33,9 @@ def run_in_jobs(
     Each process has its own setup from `make`, which must be picklable, and what it says is said when its run is done.
     A process that dies is an error of the runs that are not made yet, not of those that are.
     """
-    shares = [(entry, [[seed] for seed in seeds] if mode == "retrain" else [seeds]) for entry, seeds in wanted]
+    shares = [
+        (entry, [[seed] for seed in seeds] if mode == "retrain" and seeds else [seeds]) for entry, seeds in wanted
+    ]
     total, done = sum(len(runs) for _, runs in shares), 0
     here = min(jobs, total) or 1
     worker = _Worker(make, threads=max((os.cpu_count() or 1) // here, 1))

@@ -115,7 +115,7 @@ def _keep_the_best(run: Run, stage: ActiveStage, log: Log, epoch: int) -> None:
     on, by = _selected(run, stage.recipe)
     found = evaluate(
         stage.objective.student, run.task, on, {name: run.metrics[name] for name in by},
-        accelerator=run.accelerator, precision=run.options.precision,
+        accelerator=run.accelerator, precision=run.options.precision, learning=True,
     )  # fmt: skip
     score = sum(found.scores[name].value for name in by)
     log.epoch(epoch, on, {name: found.scores[name].value for name in by})
