@@ -4,7 +4,6 @@ Rows of a batch are padded to its longest. Grouped by length there is next to no
 tokens a batch of short rows is as much work as one of long rows, and fits in the same caches.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 
 from zoo.tasks.base import Split
@@ -36,25 +35,14 @@ def by_length(rows: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
 
     The longest come first; rows of one length stay together. Exact, over all ways to cut the sorted rows there.
     """
-    counts = sorted(Counter(lengths[row] for row in rows).items(), reverse=True)
-    cheapest, cuts = [0], list[int]()
-    for end in range(1, len(counts) + 1):
-        costs, inside = {}, 0
-        for start in reversed(range(end)):
-            inside += counts[start][1]
-            costs[start] = cheapest[start] + inside * counts[start][0] + OVERHEAD
-        cut = min(costs, key=lambda start: (costs[start], start))
-        cheapest.append(costs[cut])
-        cuts.append(cut)
-    ordered, parts, end = sorted(rows, key=lambda row: -lengths[row]), list[list[int]](), len(counts)
-    places = [0]
-    for _, count in counts:
-        places.append(places[-1] + count)
-    while end:
-        start = cuts[end - 1]
-        parts.insert(0, ordered[places[start] : places[end]])
-        end = start
-    return parts
+    ordered = sorted(rows, key=lambda row: -lengths[row])
+    found: dict[int, tuple[int, list[list[int]]]] = {0: (0, [])}  # of so many rows: cost of the cheapest parts, these
+    for end in range(1, len(ordered) + 1):
+        if end == len(ordered) or lengths[ordered[end]] != lengths[ordered[end - 1]]:
+            costs = {start: cost + (end - start) * lengths[ordered[start]] for start, (cost, _) in found.items()}
+            start = min(costs, key=lambda start: costs[start])
+            found[end] = (costs[start] + OVERHEAD, [*found[start][1], ordered[start:end]])
+    return found[len(ordered)][1]
 
 
 def lengths_of(split: Split) -> Sequence[int] | None:

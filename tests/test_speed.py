@@ -1,5 +1,6 @@
 """What makes it fast changes no number: batches, parts of batches, threads, kernels, and what is kept."""
 
+import copy
 import gc
 import itertools
 import os
@@ -33,6 +34,7 @@ from harness.study import Setup, Study
 from harness.teacher import Cached, Live, kept
 from zoo import catalogue
 from zoo.build import Builder
+from zoo.errors import UsageError
 from zoo.kept import kept as once
 from zoo.models import cifar_resnet
 from zoo.tasks import digits
@@ -246,6 +248,17 @@ def test_rows_are_padded_as_the_tokenizer_pads_them(side: str, study: Study) -> 
     assert list(found) == list(given)
     assert all(torch.equal(found[name], given[name]) for name in given)
     assert tokens.row(0) == tokenizer(*split.texts[0], truncation="longest_first", max_length=24)["input_ids"]
+
+
+def test_what_cannot_be_padded_need_not_be(study: Study) -> None:
+    """Rows of one length are read with a tokenizer that has nothing to pad with; others are refused by its name."""
+    tokenizer = copy.deepcopy(study.tokenizer)
+    tokenizer.pad_token = None
+    same = tokenised(tokenizer, [("a",), ("b",)], 16).padded(torch.tensor([1, 0]))
+    assert same["input_ids"].shape[0] == 2
+    assert bool(same["attention_mask"].all())
+    with pytest.raises(UsageError, match="nothing to pad input_ids with, and rows differ in length"):
+        tokenised(tokenizer, [("a",), ("a b c",)], 16)
 
 
 def test_tokens_are_found_again_by_their_content_and_made_anew_where_they_are_damaged(

@@ -59,7 +59,7 @@ def tokenised(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int)
     """The rows, cut to `max_length` tokens, the longer text of a pair first; found on disk where they were made before.
 
     `tokenizer` is one of transformers; of one that has no fast backend nothing is kept, since not all of it is seen.
-    Raises UsageError for one that cannot pad, or has columns that nobody can.
+    Raises UsageError where rows differ in length and the tokenizer has nothing to pad a column with.
     """
     fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id, "attention_mask": 0}
 
@@ -89,6 +89,8 @@ def tokenised(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int)
             digest.update(b"".join(len(text).to_bytes(8) + text.encode(errors="surrogatepass") for text in row))
         found = kept(places.home() / "kept" / "tokens", digest.hexdigest(), make)
     ends = found.pop(ENDS)
-    if lacking := next((name for name in found if fill.get(name) is None), None):
+    tokens = Tokens(found, ends, {name: fill.get(name) or 0 for name in found}, left=tokenizer.padding_side == "left")
+    lacking = next((name for name in found if fill.get(name) is None), None)
+    if lacking and len(set(tokens.lengths)) > 1:
         raise UsageError(f"{type(tokenizer).__name__} has nothing to pad {lacking} with, and rows differ in length")
-    return Tokens(found, ends, fill, left=tokenizer.padding_side == "left")
+    return tokens
