@@ -121,11 +121,11 @@ class Running:
         device = self.accelerator.device
         laid_out(self.model, device).eval()
 
-        @(torch.no_grad() if self.learning else torch.inference_mode())
         def run(batch: Batch) -> Tensor:
-            with autocast(device, self.precision):
-                logits = observe(self.model, batch.inputs).logits.float()
-            return function(logits, batch)
+            with torch.no_grad() if self.learning else torch.inference_mode():
+                with autocast(device, self.precision):
+                    logits = observe(self.model, batch.inputs).logits.float()
+                return function(logits, batch)
 
         size, threads = self.task.batch_size, threads_for(self.model, device)
         return in_order(sweep(split, run, self.accelerator, self.progress, size=size, threads=threads))
