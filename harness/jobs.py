@@ -1,13 +1,19 @@
-"""Several runs at once, each in a process of its own with its share of the cores. Nothing here imports torch."""
+"""Several runs at once, each in a process of its own with its share of the cores.
+
+Nothing here imports torch: the process that asks has no use for it.
+"""
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from multiprocessing import get_context, parent_process
+from multiprocessing.synchronize import Event
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -31,16 +37,17 @@ def run_in_jobs(
     """What `run_all` returns, made by at most `jobs` processes, one run at a time each, an entry's seeds apart.
 
     Each process has its own setup from `make`, which must be picklable, and what it says is said when its run is done.
-    A process that dies is an error of the runs that are not made yet, not of those that are.
+    A process that dies is an error of the entries whose runs are not all made yet. Ctrl-C ends the runs on their way as
+    it ends one alone.
     """
     shares = [
         (entry, [[seed] for seed in seeds] if mode == "retrain" and seeds else [seeds]) for entry, seeds in wanted
     ]
     total, done = sum(len(runs) for _, runs in shares), 0
     here = min(jobs, total) or 1
-    worker = _Worker(make, threads=max((os.cpu_count() or 1) // here, 1))
-    # not forked: torch's threads do not outlive that
-    with ProcessPoolExecutor(here, get_context("spawn"), initializer=_begin, initargs=(worker,)) as pool:
+    context = get_context("spawn")  # not forked: torch's threads do not outlive that
+    stop = context.Event()
+    with ProcessPoolExecutor(here, context, initializer=_begin, initargs=(_Worker(make, here), stop)) as pool:
         try:
             asked = [(entry, [pool.submit(_ran, entry, mode, seeds) for seeds in runs]) for entry, runs in shares]
             for entry, futures in asked:
@@ -50,6 +57,7 @@ def run_in_jobs(
                     progress(done := done + 1, total)
                 yield _together(found)
         finally:
+            stop.set()  # some of what is not begun is on its way to a process, and cannot be cancelled
             pool.shutdown(cancel_futures=True)
 
 
@@ -75,37 +83,35 @@ class _Worker:
     """What a process needs to make its runs."""
 
     make: Callable[[], "Setup"]
-    threads: int
+    jobs: int
     said: list[str] = field(default_factory=list)
 
     @cached_property
     def setup(self) -> "Setup":
         """Made once, for the first run: what cannot be had is then that run's error. No bars; all share a terminal."""
-        import torch
-
-        torch.set_num_threads(self.threads)
+        torch = import_module("torch")
+        torch.set_num_threads(max(torch.get_num_threads() // self.jobs, 1))
         made = self.make()
         return replace(made, show=type(made).show, say=self.said.append)
 
     def ran(self, entry: Entry, mode: Mode, seeds: list[int]) -> tuple[Ran, list[str]]:
-        from harness.reproduce import run
-        from harness.study import Study
-
         self.said.clear()
         try:
             with told(entry.name):
-                return run(Study(entry, self.setup), mode, seeds), list(self.said)
+                study = import_module("harness.study").Study(entry, self.setup)
+                return import_module("harness.reproduce").run(study, mode, seeds), list(self.said)
         except ZooError as error:
             return Ran(entry=entry, mode=mode, error=error), list(self.said)
 
 
 _worker: _Worker
+_stop: Event
 
 
-def _begin(worker: _Worker) -> None:
+def _begin(worker: _Worker, stop: Event) -> None:
     """In a new process: keep what it works with; end with the process that asked, and not by Ctrl-C between runs."""
-    global _worker  # noqa: PLW0603
-    _worker = worker
+    global _worker, _stop
+    _worker, _stop = worker, stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
 
@@ -120,6 +126,12 @@ def _end_with_parent() -> None:
 def _ran(entry: Entry, mode: Mode, seeds: list[int]) -> tuple[Ran, list[str]]:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return _worker.ran(entry, mode, seeds)
+        if not _stop.is_set():
+            return _worker.ran(entry, mode, seeds)
+    except KeyboardInterrupt:
+        _stop.set()
+        print(*_worker.said, sep="\n", end="\n" * bool(_worker.said), file=sys.stderr)
+        raise
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt

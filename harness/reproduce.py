@@ -27,7 +27,7 @@ def run_all(wanted: Iterable[tuple[Entry, list[int]]], mode: Mode, setup: Setup)
                 yield run(study, mode, seeds, prepared)
                 del study  # and with it the model
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 def run(study: Study, mode: Mode, seeds: list[int], prepared: Future[None] | None = None) -> Ran:

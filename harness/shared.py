@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 from zoo.build import Builder
 from zoo.config import Call
 from zoo.tasks.base import Task
 
+_CHANGING = Lock()
 MOST = 16
 """So many tokenizers and as many tasks are kept, those that were used last."""
 
@@ -32,8 +34,15 @@ class Shared:
 
 
 def _kept(known: dict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
-    """What is known under a key, else made; the one that was not used for longest makes room."""
-    known[key] = known.pop(key) if key in known else make()
-    if len(known) > MOST:
-        del known[next(iter(known))]
-    return known[key]
+    """What is known under a key, else made; the one that was not used for longest makes room.
+
+    The next entry is made ready by another thread: two that want the same at once may both make it.
+    """
+    with _CHANGING:
+        found = known.pop(key, None)
+    found = make() if found is None else found
+    with _CHANGING:
+        known[key] = found
+        if len(known) > MOST:
+            del known[next(iter(known))]
+    return found

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
-from harness.batching import by_length, lengths_of
+from harness.batching import lengths_of
 from harness.environment import autocast
 from harness.layout import laid_out
 from harness.objective import Objective, build_objective
@@ -29,6 +29,8 @@ from zoo.errors import Mark, RecipeError, UsageError
 from zoo.recipe import STUDENT, Precision, Stage
 from zoo.tasks.base import Split
 
+IGNORE_INDEX = -100
+"""Labels that torch's cross entropy leaves out where nothing else is said."""
 Kept = dict[str, dict[str, Tensor]]
 """State dicts of terms and trained teachers that live on, by name."""
 
@@ -127,7 +129,8 @@ class ActiveStage:
     def _lengths_to_split_by(self) -> Sequence[int] | None:
         """The rows' lengths, where parts of a batch give its gradient, and on this device sooner.
 
-        That is, where terms only read logits and their loss is a mean over rows, which is tried on the first batch.
+        That is, where terms only read logits, keep no state and are means over all rows. So are this project's unless
+        they say `needs_whole_batch`; others must say that they do not.
         """
         lengths = lengths_of(self.split)
         terms, needs = list(self.objective.terms.values()), self.objective.needs.values()
@@ -135,22 +138,10 @@ class ActiveStage:
             return None
         if any(need.taps for need in needs) or self.normalises_by_batch():
             return None
-        if any(getattr(term, "needs_whole_batch", False) or term.state_dict() for term in terms):
+        if not all(_is_mean_over_rows(term) for term in terms):
             return None
-        rows = self.rows(0)
-        whole, *losses = (self._total(part) for part in (rows, *by_length(rows, lengths)))
-        shares = [len(part) / len(rows) for part in by_length(rows, lengths)]
-        together = sum(share * loss for share, loss in zip(shares, losses, strict=True))
-        return lengths if math.isclose(whole, together, rel_tol=1e-4, abs_tol=1e-6) else None
-
-    @torch.no_grad()
-    def _total(self, rows: list[int]) -> float:
-        """The loss on some rows, without dropout."""
-        self.objective.eval()
-        batch = self.split.batch(rows, self.accelerator.device)
-        total = self.objective(batch, self.teachers(batch))["total"].item()
-        self.objective.train()
-        return float(total)
+        ignored = {getattr(term, "ignore_index", IGNORE_INDEX) for term in terms}
+        return None if any(bool((self.split.labels == index).any()) for index in ignored) else lengths
 
     def agree(self) -> None:
         """Give every process the first one's buffers: in between, BatchNorm follows what each has seen of a batch."""
@@ -226,6 +217,12 @@ class ActiveStage:
                 self.objective.build_adapters(two, teachers(two, whole=True))
 
 
+def _is_mean_over_rows(term: nn.Module) -> bool:
+    own = type(term).__module__.startswith("harness.losses.")
+    whole = getattr(term, "needs_whole_batch", not own) or getattr(term, "needs_two_rows", False)
+    return not whole and not term.state_dict()
+
+
 def steps_per_epoch(stage: Stage, split: Split) -> int:
     """Optimiser steps in an epoch; the last may have fewer examples, unless these are dropped."""
     steps = len(split) / stage.batch_size
@@ -243,7 +240,8 @@ def _shuffled(rows: int, *key: int) -> list[int]:
 def _optimizer(call: Call, groups: list[dict[str, Any]], builder: Builder) -> Optimizer:
     """The optimiser; where torch has one kernel for all of its step, with that, unless the recipe says how."""
     has = inspect.signature(builder.target(call, "optimizer")).parameters
-    fused = {"fused": True} if "fused" in has and not {"fused", "foreach"} & call.args.keys() else {}
+    said = call.args.keys() | {key for group in groups for key in group}
+    fused = {"fused": True} if "fused" in has and not {"fused", "foreach", "differentiable"} & said else {}
     made: Optimizer = builder.build(call, "optimizer", groups, **fused)
     return made
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any, TypeVar
 
 import torch
@@ -33,13 +34,15 @@ def sweep(
 
     The batches are the same whatever the number of processes, so what is computed is too, to the last digit. With
     several `threads` as many batches are computed at once, each on a core of its own: a core then never waits for
-    another at the end of every operation. The function must not care which thread calls it.
+    another at the end of every operation. The function must not care which thread calls it; the split is read by one
+    thread at a time.
     """
-    processes, done = accelerator.num_processes, 0
+    processes, done, reading = accelerator.num_processes, 0, Lock()
+    threads = threads if getattr(split, "fixed", False) else 1  # random transforms are drawn in one order only
     mine: list[tuple[Sequence[int], T]] = []
     shares = batches(split, size)[accelerator.process_index :: processes]
     with _threads(min(threads, len(shares))) as mapped:
-        for found in mapped(lambda rows: _in_memory(split, function, accelerator, rows), shares):
+        for found in mapped(lambda rows: _in_memory(split, function, accelerator, rows, reading), shares):
             mine += found
             done += sum(len(rows) for rows, _ in found) * processes
             progress(min(done, len(split)), len(split))
@@ -74,23 +77,31 @@ def in_order(swept: Iterable[tuple[Sequence[int], Tensor]]) -> Tensor:
 
 
 def _in_memory(
-    split: Split, function: Callable[[Batch], T], accelerator: Accelerator, rows: Sequence[int]
+    split: Split, function: Callable[[Batch], T], accelerator: Accelerator, rows: Sequence[int], reading: Lock
 ) -> list[tuple[Sequence[int], T]]:
     """What the function makes of some rows, of as many at once as fit in memory."""
     try:
-        return [(rows, function(split.batch(rows, accelerator.device)))]
+        with reading:
+            batch = split.batch(rows, accelerator.device)
+        return [(rows, function(batch))]
     except RuntimeError as error:
         if len(rows) < 2 or not should_reduce_batch_size(error):
             raise
     clear_device_cache(garbage_collection=True)
     middle = len(rows) // 2
-    return [one for half in (rows[:middle], rows[middle:]) for one in _in_memory(split, function, accelerator, half)]
+    return [
+        one
+        for half in (rows[:middle], rows[middle:])
+        for one in _in_memory(split, function, accelerator, half, reading)
+    ]
 
 
 def threads_for(model: nn.Module, device: torch.device) -> int:
     """How many threads may run a model at once: on a CPU one for each core, of a model that keeps nothing of a forward.
 
-    That holds of transformers', torchvision's and this project's models; of other code it is not known.
+    That holds of torchvision's, this project's and transformers' models, but for rotary embeddings that are stretched
+    to the length they meet; of other code it is not known.
     """
     known = type(model).__module__.startswith("transformers.") or is_own(model)
+    known &= all(getattr(module, "rope_type", "default") == "default" for module in model.modules())
     return torch.get_num_threads() if device.type == "cpu" and known else 1

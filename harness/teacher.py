@@ -8,8 +8,10 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from transformers import PreTrainedConfig
 
 from harness.batching import batches
+from harness.environment import environment
 from harness.layout import laid_out
 from harness.objective import Need
 from harness.observation import Observation, observe
@@ -104,9 +106,10 @@ class Cached:
 def kept(teachers: Live, split: Split, accelerator: Accelerator, folder: Path | None = None) -> Observe:
     """The teachers with their outputs on the whole split computed now, if these are fixed; live ones if not.
 
-    In `folder` they are kept for other runs, such as those of other seeds, by the teachers' weights, what is read of
-    them and of which inputs, and all code that this depends on. They are not kept where rows have a random transform,
-    where shapes change from batch to batch (token by token, padded to the longest), or where they are too many.
+    In `folder` they are kept for other runs, such as those of other seeds, by the teachers' weights and settings, what
+    is read of them and of which inputs, and all code that this depends on; not those of a user's own code. They are not
+    kept where rows have a random transform, where shapes change from batch to batch (token by token, padded to the
+    longest), or where they are too many.
     """
     if not teachers.needs or not getattr(split, "fixed", False) or not teachers.fixed:
         return teachers
@@ -126,7 +129,8 @@ def kept(teachers: Live, split: Split, accelerator: Accelerator, folder: Path | 
         }
 
     try:
-        if folder is None or accelerator.num_processes > 1:
+        known = all(_is_known(teachers.models[name]) for name in teachers.needs)
+        if folder is None or accelerator.num_processes > 1 or not known:
             found = make()
         else:
             found = once(folder, _key(teachers, split, accelerator.device), make)
@@ -156,21 +160,47 @@ def _parts(observation: Observation) -> dict[str, Tensor]:
 
 
 def _key(teachers: Live, split: Split, device: torch.device) -> str:
-    """SHA-256 of all that the teachers' outputs depend on: weights, architecture, taps, inputs, precision and code."""
+    """SHA-256 of all that the outputs depend on: weights, every setting of every module, taps, inputs, precision, code.
+
+    And where they are computed: packages, device, threads.
+    """
     half = str(torch.get_autocast_dtype(device.type)) if torch.is_autocast_enabled(device.type) else "fp32"
-    digest = hashlib.sha256(f"{own_code()} {torch.__version__} {device.type} {half} {teachers.needs}".encode())
+    here = {name: value for name, value in environment(device).items() if name not in ("commit", "dirty")}
+    digest = hashlib.sha256(f"{own_code()} {here} {half} {teachers.needs}".encode())
     for name in teachers.needs:
         model = teachers.models[name]
-        digest.update(f"{name} {type(model).__module__} {model}".encode())
+        digest.update(f"{name} {model}".encode())
+        for path, module in model.named_modules():
+            digest.update(f"{path} {type(module).__module__} {_settings(module)}".encode())
         for path, value in model.state_dict().items():
-            digest.update(path.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+            digest.update(path.encode() + _bytes(value))
     for rows in batches(split, BATCH_SIZE):
         batch = split.batch(rows)
         for name in teachers.needs:
             inputs = teachers.inputs(name, batch, torch.device("cpu"))
             for value in [inputs] if isinstance(inputs, Tensor) else inputs.values():
-                digest.update(f"{list(rows)} {tuple(value.shape)}".encode() + value.contiguous().numpy().tobytes())
+                digest.update(f"{list(rows)} {tuple(value.shape)}".encode() + _bytes(value))
     return digest.hexdigest()
+
+
+def _settings(module: nn.Module) -> list[str]:
+    """What a module holds of plain values: of these some, such as a number of heads, are in no text of it."""
+    plain = (bool, int, float, str, tuple, list, dict, type(None), PreTrainedConfig)
+    return [
+        f"{key}={value}" for key, value in sorted(vars(module).items()) if key[0] != "_" and isinstance(value, plain)
+    ]
+
+
+def _bytes(value: Tensor) -> bytes:
+    flat = value.detach().cpu().reshape(-1).contiguous()
+    return f"{value.dtype}".encode() + flat.view(torch.uint8).numpy().tobytes()
+
+
+def _is_known(model: nn.Module) -> bool:
+    """Whether all of a model's code is of packages whose versions are in the key, and its state is tensors."""
+    packages = {type(module).__module__.partition(".")[0] for module in model.modules()}
+    tensors = all(isinstance(value, Tensor) for value in model.state_dict().values())
+    return packages <= {"zoo", "torch", "torchvision", "transformers"} and tensors
 
 
 def _whole(swept: list[tuple[Sequence[int], Observation]]) -> Observation:

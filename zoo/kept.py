@@ -5,7 +5,9 @@ is computed anew.
 """
 
 import os
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -17,6 +19,8 @@ from zoo.errors import SourceError
 
 LIMIT = 8 * 2**30
 """The most bytes that a folder keeps; what was written first goes first."""
+ABANDONED = 86400
+"""So many seconds after it was last written to nobody goes on with a file."""
 
 Tensors = dict[str, Tensor]
 
@@ -50,11 +54,15 @@ def _write(folder: Path, key: str, tensors: Tensors, limit: int) -> None:
             old.unlink(missing_ok=True)
         partial.replace(folder / f"{key}-{sha256(partial)}.safetensors")
         _prune(folder, limit)
-    except OSError:
-        partial.unlink(missing_ok=True)
+    except (OSError, SafetensorError):  # safetensors says of a full disk that it cannot serialise
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _prune(folder: Path, limit: int) -> None:
+    for left in folder.glob(".*"):  # by a process that was killed as it wrote
+        if time.time() - left.stat().st_mtime > ABANDONED:
+            left.unlink(missing_ok=True)
     files = sorted((path.stat().st_mtime_ns, path.stat().st_size, path) for path in folder.glob("*.safetensors"))
     total = sum(size for _, size, _ in files)
     for _, size, path in files:

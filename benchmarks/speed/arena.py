@@ -92,19 +92,19 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
 
 def compete(folder: Path, contenders: Sequence[Contender], points: Sequence[str], rounds: int) -> list[list[Measured]]:
     """Measure all contenders at all points, one list a point; raises RuntimeError with what a contender died of."""
-    with _ready(folder, contenders, points) as connections:
+    with ready(folder, contenders, points) as connections:
         found: dict[tuple[str, str], list[Run]] = {}
         for number in range(rounds):
             for point in points:
                 for place in range(len(contenders)):
                     at = (place + number) % len(contenders)
-                    run = _asked(contenders[at], connections[at], point)
+                    run = asked(contenders[at], connections[at], point)
                     found.setdefault((point, contenders[at].name), []).append(run)
     return [[Measured(one, point, found[point, one.name]) for one in contenders] for point in points]
 
 
 @contextmanager
-def _ready(folder: Path, contenders: Sequence[Contender], points: Sequence[str]) -> Iterator[list[Connection]]:
+def ready(folder: Path, contenders: Sequence[Contender], points: Sequence[str]) -> Iterator[list[Connection]]:
     """Connections to processes that are prepared and warmed up, one after the other."""
     started: list[tuple[Any, Connection]] = []
     try:
@@ -115,7 +115,7 @@ def _ready(folder: Path, contenders: Sequence[Contender], points: Sequence[str])
             there.close()  # so that the end of the process is the end of the connection
             started.append((process, here))
             for point in points:
-                _asked(contender, here, point)
+                asked(contender, here, point)
         yield [connection for _, connection in started]
     finally:
         for process, connection in started:
@@ -124,7 +124,8 @@ def _ready(folder: Path, contenders: Sequence[Contender], points: Sequence[str])
             process.terminate()
 
 
-def _asked(contender: Contender, connection: Connection, point: str) -> Run:
+def asked(contender: Contender, connection: Connection, point: str) -> Run:
+    """One run in a contender's process; raises RuntimeError with what it died of."""
     try:
         connection.send(point)
         answer = connection.recv()

@@ -1,6 +1,7 @@
 """What zoo does, by its public ways of doing it."""
 
 import json
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping
@@ -10,14 +11,16 @@ from typing import Any
 import torch
 
 from benchmarks.speed import data
-from harness.environment import accelerator_on
+from harness.environment import accelerator_on, deterministic
 from harness.evaluate import Running, metrics_of
 from harness.run import LOG, Run
 from harness.study import Setup, Study
 from harness.train import train
+from zoo import places
 from zoo.build import Builder
 from zoo.catalogue import local
 from zoo.tasks.base import Task, TextSplit
+from zoo.tasks.cifar import BATCH_SIZE
 from zoo.tasks.pixels import PixelSplit
 
 
@@ -35,7 +38,13 @@ def pictures(folder: Path, point: str, *, moved: bool = False) -> Task:
     moves = {"padding": data.CROP, "flip": True} if moved else {}
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
     split = PixelSplit(images, labels, mean=data.MEAN, std=data.STD, **moves)  # type: ignore[arg-type]
-    return Task(name="pictures", splits={point: lambda: split}, scored=(point,), metrics=("accuracy",), batch_size=250)
+    return Task(
+        name="pictures",
+        splits={point: lambda: split},
+        scored=(point,),
+        metrics=("accuracy",),
+        batch_size=BATCH_SIZE,
+    )
 
 
 class Evaluation:
@@ -54,7 +63,8 @@ class Evaluation:
         self.split = self.task.load(point)
 
     def run(self) -> None:
-        self.outputs = Running(self.model, self.task, self.accelerator).outputs(self.split)
+        with deterministic():
+            self.outputs = Running(self.model, self.task, self.accelerator).outputs(self.split)
 
     def found(self) -> Mapping[str, Any]:
         return {"logits": self.outputs.numpy()}
@@ -77,6 +87,7 @@ class Training:
                 texts(self.folder, point) if self.kind != "cifar" else pictures(self.folder, point, moved=True)
             )
         task, study = self.tasks[point], self.study
+        shutil.rmtree(places.home() / "kept" / "teachers", ignore_errors=True)  # no round has what another has kept
         self.marks: list[float] = []
         self.training = Run(
             recipe=study.recipe, task=task, splits=(task.load(point),), views=({},), seed=data.SEED,
@@ -86,7 +97,8 @@ class Training:
         )  # fmt: skip
 
     def run(self) -> None:
-        train(self.training)
+        with deterministic():
+            train(self.training)
 
     def found(self) -> Mapping[str, Any]:
         lines = (self.training.folder / LOG).read_text(encoding="utf-8").splitlines()

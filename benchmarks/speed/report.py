@@ -13,10 +13,12 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import torch
 
 from benchmarks.speed.arena import Measured, quartiles
 from benchmarks.speed.cases import CASES, Case
 from benchmarks.speed.torchdistill_patches import PATCHES
+from harness.environment import environment
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "speed.md"
@@ -158,16 +160,22 @@ def machine() -> dict[str, Any]:
     } | versions
 
 
+def commit() -> str:
+    """Of the checkout that is measured; `+` where it has been changed since."""
+    found = environment(torch.device("cpu"))
+    return str(found["commit"])[:12] + "+" * bool(found["dirty"])
+
+
 def page(found: Mapping[str, Any]) -> str:
     """The generated part of docs/speed.md, of the numbers that are kept beside it."""
     here, rounds = found["machine"], found["rounds"]
+    commits = ", ".join(dict.fromkeys(case["commit"] for case in found["cases"].values()))
     versions = ", ".join(f"{name} {here[name]}" for name in PACKAGES)
-    about = (
-        f"{here['cores']} cores of {here['cpu']}, {here['threads']} threads, fp32; {versions}; {found['data']} data."
-    )
+    about = f"{here['cores']} cores of {here['cpu']}, {here['threads']} threads, fp32; {versions};"
+    about += f" {found['data']} data; commit {commits}."
     spread = f"Medians of {rounds} rounds with quartiles; ratios are medians of those within each round."
     patches = "".join(f"- {patch}\n" for patch in PATCHES)
-    tables = "\n".join(table(case, found["cases"][case.name]) for case in CASES if case.name in found["cases"])
+    tables = "\n".join(table(case, found["cases"][case.name]["rows"]) for case in CASES if case.name in found["cases"])
     lacking = ", ".join(f"`{case.name}`" for case in CASES if case.name not in found["cases"])
     not_run = f"not-run: {lacking}.\n\n" if lacking else ""
     return f"{about} {spread}\n\n{tables}\n{not_run}Mended in torchdistill so that it runs at all:\n\n{patches}"
@@ -182,7 +190,7 @@ def write(outcome: Outcome, rounds: int, kind: str) -> None:
     same = {"machine": machine(), "data": kind, "rounds": rounds}
     before = json.loads(numbers.read_text(encoding="utf-8")) if numbers.exists() else {}
     cases = before["cases"] if same == {name: before.get(name) for name in same} else {}
-    found = {**same, "cases": {**cases, outcome.case.name: list(outcome.rows())}}
+    found = {**same, "cases": {**cases, outcome.case.name: {"commit": commit(), "rows": list(outcome.rows())}}}
     numbers.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     tail = rest.partition(END)[2]

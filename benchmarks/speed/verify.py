@@ -10,7 +10,9 @@ from typing import Any
 import torch
 
 from benchmarks.speed import zoo_process
-from benchmarks.speed.arena import SPAWN, Contender, Measured, Run, compete
+from benchmarks.speed.arena import SPAWN, Contender, Measured, Run, asked, ready
+from harness.environment import accelerator_on
+from harness.evaluate import Running
 from zoo import checkpoint
 from zoo.models import cifar_resnet
 from zoo.tasks import digits
@@ -36,22 +38,24 @@ def measure(folder: Path, given: Sequence[Contender], points: Sequence[str], rou
 
     Beside each: how long reading the same weights and running the same rows take in a process that has begun already.
     """
-    *ours, alone = given
+    alone = given[-1]
     entries = folder / str(alone.options["size"])
     entries.mkdir(exist_ok=True)
     for number in range(max(map(int, points))):
         _write(entries, number, SIZES[entries.name])
     runs: dict[tuple[str, str], list[Run]] = {}
-    beside = compete(folder, [alone], points, rounds)
-    for _ in range(rounds):
-        for point in points:
-            for one in ours:
-                run = _verified(entries, int(point), one.options["jobs"])
-                runs.setdefault((one.name, point), []).append(run)
-    return [
-        [*(Measured(one, point, runs[one.name, point]) for one in ours), *other]
-        for point, other in zip(points, beside, strict=True)
-    ]
+    with ready(folder, [alone], points) as (connection,):
+        for number in range(rounds):
+            for point in points:
+                for place in range(len(given)):
+                    one = given[(place + number) % len(given)]
+                    run = (
+                        asked(alone, connection, point)
+                        if one is alone
+                        else _verified(entries, int(point), one.options["jobs"])
+                    )
+                    runs.setdefault((one.name, point), []).append(run)
+    return [[Measured(one, point, runs[one.name, point]) for one in given] for point in points]
 
 
 def _write(entries: Path, number: int, model: Mapping[str, int]) -> None:
@@ -81,21 +85,21 @@ def _verified(entries: Path, count: int, jobs: int) -> Run:
 
 
 class Alone:
-    """Weights read into a model, and the model run over the rows, once for each entry."""
+    """Weights read into a model, and the model run over the rows, as we do both, once for each entry; nothing else."""
 
     def __init__(self, folder: Path, size: str) -> None:
         self.entries, self.model = folder / size, SIZES[size]
-        self.images = digits().load("test").batch(range(898)).inputs
+        self.task, self.accelerator = digits(), accelerator_on("cpu")
+        self.split = self.task.load("test")
 
     def begin(self, point: str) -> None:
         self.paths = sorted(self.entries.glob("*.safetensors"))[: int(point)]
 
-    @torch.inference_mode()
     def run(self) -> None:
         for path in self.paths:
             model = cifar_resnet(**self.model)
             checkpoint.load_into(model, path)
-            model.eval()(self.images)
+            Running(model, self.task, self.accelerator).outputs(self.split)
 
     def found(self) -> Mapping[str, Any]:
         return {}

@@ -24,6 +24,8 @@ from zoo.tasks.base import Task
 from zoo.tasks.pixels import PixelSplit
 from zoo.tasks.tables import read_repository
 
+BATCH_SIZE = 64
+"""Of evaluation: a batch of so many images stays in the caches of a core."""
 SIDE = 32
 
 
@@ -41,6 +43,8 @@ CIFAR: Mapping[str, Cifar] = {
     "cifar10": Cifar("plain_text", "label", CIFAR10, 10),
     "cifar100": Cifar("cifar100", "fine_label", CIFAR100, 100),
 }
+BATCH_SIZE = 64
+"""Of evaluation: a batch of so many images stays in the caches of a core."""
 
 
 def cifar(
@@ -79,7 +83,7 @@ def cifar(
         splits={split: partial(load, split) for split in ("train", "test")},
         scored=("test",),
         metrics=("accuracy", "top5_accuracy"),
-        batch_size=64,
+        batch_size=BATCH_SIZE,
         sources=((data, want),) if folder is None else (),
     )
 

@@ -58,8 +58,8 @@ class Tokens:
 def tokenised(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int) -> Tokens:
     """The rows, cut to `max_length` tokens, the longer text of a pair first; found on disk where they were made before.
 
-    `tokenizer` is one of transformers; of one that has no fast backend nothing is kept, since not all of it is seen.
-    Raises UsageError where rows differ in length and the tokenizer has nothing to pad a column with.
+    `tokenizer` is one of transformers; of one with code of its own, or without a fast backend, nothing is kept, since
+    not all of it is seen. Raises UsageError where rows differ in length and there is nothing to pad a column with.
     """
     fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id, "attention_mask": 0}
 
@@ -74,19 +74,24 @@ def tokenised(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int)
         return {**flat, ENDS: lengths.cumsum(0)}
 
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None or len(texts) < FEW:
+    known = type(tokenizer).__module__.startswith("transformers.")
+    if backend is None or not known or len(texts) < FEW:
         found = make()
     else:
         state = json.loads(backend.to_str())
         for how_it_was_called in ("truncation", "padding"):
             state.pop(how_it_was_called, None)
         how = {
-            "tokenizer": state, "class": type(tokenizer).__name__, "max_length": max_length,
+            "tokenizer": state, "class": str(type(tokenizer)), "max_length": max_length,
+            "truncation_side": tokenizer.truncation_side, "split_special_tokens": tokenizer.split_special_tokens,
             "columns": tokenizer.model_input_names, "versions": [version("tokenizers"), version("transformers")],
         }  # fmt: skip
         digest = hashlib.sha256(json.dumps(how, sort_keys=True).encode())
         for row in texts:
-            digest.update(b"".join(len(text).to_bytes(8) + text.encode(errors="surrogatepass") for text in row))
+            digest.update(
+                len(row).to_bytes(1)
+                + b"".join(len(text).to_bytes(8) + text.encode(errors="surrogatepass") for text in row)
+            )
         found = kept(places.home() / "kept" / "tokens", digest.hexdigest(), make)
     ends = found.pop(ENDS)
     tokens = Tokens(found, ends, {name: fill.get(name) or 0 for name in found}, left=tokenizer.padding_side == "left")
