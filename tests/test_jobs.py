@@ -6,12 +6,14 @@ import pickle
 import signal
 from collections.abc import Callable
 from functools import partial
-from multiprocessing import active_children
+from multiprocessing import active_children, get_context
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT, Zoo
 
+from harness import jobs
 from harness.environment import accelerator_on
 from harness.jobs import run_in_jobs
 from harness.record import read_record
@@ -53,12 +55,12 @@ def test_several_processes_make_the_records_of_one(zoo: Zoo, recipe_file: Callab
     short = recipe_file(text.replace("name: digits-resnet8", "name: short").replace("epochs: 20", "epochs: 1"))
     bad = recipe_file(text.replace("embedded:digits-resnet8.", "file:nowhere."), name="bad.yaml")
     found = {}
-    for jobs in ("1", "3"):
-        records = tmp_path / f"runs-{jobs}"
+    for number in ("1", "3"):
+        records = tmp_path / f"runs-{number}"
         weights = zoo(
-            "verify", "digits-resnet8", bad, "entail-bert-l2h32", "--json", "--jobs", jobs, "--records", records
+            "verify", "digits-resnet8", bad, "entail-bert-l2h32", "--json", "--jobs", number, "--records", records
         )
-        trained = zoo("reproduce", short, "--train", "--seeds", "2", "--json", "--jobs", jobs, "--records", records)
+        trained = zoo("reproduce", short, "--train", "--seeds", "2", "--json", "--jobs", number, "--records", records)
         assert "nowhere" in weights.err
         scores = {}
         for path in sorted(records.glob("*/*/record.json")):
@@ -70,9 +72,32 @@ def test_several_processes_make_the_records_of_one(zoo: Zoo, recipe_file: Callab
             [(one["entry"], one["verdict"], one["claims"]) for one in json.loads(ended.out)["entries"]]
             for ended in (weights, trained)
         ]
-        found[jobs] = (scores, told, weights.code, trained.code)
+        found[number] = (scores, told, weights.code, trained.code)
         assert len(scores) == 4
     assert found["1"] == found["3"]
+
+
+def test_nothing_is_begun_after_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever is on its way to the processes then; what the interrupted run has said is said."""
+    begun: list[Entry] = []
+
+    def interrupted(entry: Entry, mode: str, seeds: list[int]) -> None:
+        begun.append(entry)
+        raise KeyboardInterrupt
+
+    stop, before = get_context("spawn").Event(), signal.getsignal(signal.SIGINT)
+    worker = SimpleNamespace(said=["the same command goes on"], ran=interrupted)
+    monkeypatch.setattr(jobs, "_stop", stop, raising=False)
+    monkeypatch.setattr(jobs, "_worker", worker, raising=False)
+    try:
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                jobs._ran(catalogue.one("digits-resnet8"), "retrain", [0])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert stop.is_set()
+    assert len(begun) == 1
+    assert capsys.readouterr().err == "the same command goes on\n"
 
 
 def test_a_process_that_dies_is_an_error_of_what_it_did_not_make(tmp_path: Path) -> None:
