@@ -24,8 +24,6 @@ from zoo.tasks.base import Task
 from zoo.tasks.pixels import PixelSplit
 from zoo.tasks.tables import read_repository
 
-BATCH_SIZE = 64
-"""Of evaluation: a batch of so many images stays in the caches of a core."""
 SIDE = 32
 
 
