@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harness.first_token import first_token_only
 from harness.taps import taps
 from zoo.errors import UsageError
 from zoo.tasks.base import Inputs
@@ -55,10 +56,10 @@ def observe(model: nn.Module, inputs: Inputs, paths: Sequence[str] = (), *, logi
     What was computed in half precision is handed on in single, for the losses.
     """
     found: list[Tensor] = []
-    with taps(model, paths, stop=not logits) as seen:
+    with taps(model, paths, stop=not logits) if paths else first_token_only(model) as seen:
         output = model(inputs) if isinstance(inputs, Tensor) else model(**inputs)
         found.append(_logits(output))
-    return Observation(found[0] if found else None, seen).map(_single)
+    return Observation(found[0] if found else None, seen or {}).map(_single)
 
 
 def _logits(output: Any) -> Tensor:

@@ -14,9 +14,9 @@ MODULES = sorted(
 )
 CLI = Path("zoo/cli.py")
 SPINE = (
-    "batching", "canary", "compare", "environment", "evaluate", "explain", "export", "gradients", "interrupt",
-    "jobs", "judgement", "judging", "label_order", "layout", "log", "memory", "objective", "once", "own", "recall",
-    "record", "recording", "reproduce", "retraining", "rules", "run", "shared", "stage", "state", "study",
+    "batching", "canary", "compare", "environment", "evaluate", "explain", "export", "first_token", "gradients",
+    "interrupt", "jobs", "judgement", "judging", "label_order", "layout", "log", "memory", "objective", "once", "own",
+    "recall", "record", "recording", "reproduce", "retraining", "rules", "run", "shared", "stage", "state", "study",
     "submission", "subset", "sweep", "teacher", "train", "training_log", "verdict",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "datasets", "pandas", "numpy", "sklearn", "scipy", "evaluate", "accelerate")

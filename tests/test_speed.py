@@ -7,18 +7,23 @@ import os
 import platform
 import subprocess
 import sys
+import time
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier, Lock, get_ident
 from typing import Any
 
 import pytest
 import torch
+import transformers
 from conftest import ROOT, Zoo
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -26,14 +31,18 @@ from harness import batching, sweep, train
 from harness.batching import batches, by_length
 from harness.environment import accelerator_on, deterministic
 from harness.evaluate import Running
+from harness.first_token import PLACES
 from harness.gradients import gradients, sparse_embeddings
 from harness.layout import laid_out
 from harness.objective import Need
+from harness.observation import observe
 from harness.reproduce import run_all
+from harness.stage import _optimizer
 from harness.study import Setup, Study
 from harness.teacher import Cached, Live, _is_known, _settings, kept
 from zoo import catalogue
 from zoo.build import Builder
+from zoo.config import Call
 from zoo.errors import UsageError
 from zoo.kept import kept as once
 from zoo.models import bert_classifier, cifar_resnet
@@ -132,6 +141,25 @@ def test_an_error_in_a_thread_is_raised_and_the_threads_are_given_back() -> None
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.parametrize("fixed", [True, False])
+def test_threads_read_a_split_one_at_a_time_and_a_random_one_in_its_order(fixed: bool) -> None:
+    reading, order = Lock(), []
+
+    class Watched(TensorSplit):
+        def batch(self, rows: Any, device: Any = None) -> Any:
+            assert reading.acquire(blocking=False), "another thread is reading"
+            time.sleep(0.002)
+            order.append(rows[0])
+            reading.release()
+            return super().batch(rows)
+
+    split, names = Watched(torch.zeros(40, 1), torch.zeros(40)), set()
+    split.fixed = fixed
+    sweep.sweep(split, lambda batch: names.add(get_ident()), accelerator_on("cpu"), size=2, threads=3)
+    assert sorted(order) == list(range(0, 40, 2))
+    assert fixed or (order == sorted(order) and names == {get_ident()})
+
+
 @pytest.mark.parametrize("large", [1, 10**9], ids=["sparse", "dense"])
 @pytest.mark.parametrize("loss", ["CrossEntropy", "{use: KD, temperature: 2, alpha: 0.5}"])
 def test_parts_of_like_length_give_the_gradient_of_the_whole_batch(
@@ -152,6 +180,102 @@ def test_parts_of_like_length_give_the_gradient_of_the_whole_batch(
     largest = max(float(value.abs().max()) for value in of_whole.values())
     for name, value in of_whole.items():
         assert float((of_parts[name] - value).abs().max()) <= 1e-6 * max(largest, 1), name
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_logits_and_gradients_need_no_token_but_the_first_of_the_last_layer(name: str) -> None:
+    model, inputs = _classifier(name)
+    expected = model(**inputs).logits
+    expected.square().sum().backward()
+    of_whole = _taken(model)
+    with _feed_forward_of_last_layer(model) as shapes:
+        found = observe(model, inputs)
+        found.logits.square().sum().backward()
+    assert shapes == [(3, 1, 24)]
+    torch.testing.assert_close(found.logits, expected, rtol=0, atol=1e-12)
+    for path, value in _taken(model).items():
+        torch.testing.assert_close(value, of_whole[path], rtol=0, atol=1e-12, msg=path)
+    assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def _mean_pooled(model: Any) -> None:
+    class Mean(nn.Module):
+        def forward(self, hidden: Tensor) -> Tensor:
+            return hidden.mean(1)
+
+    model.bert.pooler = Mean()
+
+
+def _with_other_forward(model: Any) -> None:
+    forward = model.bert.pooler.forward
+    model.bert.pooler.forward = lambda hidden: forward(hidden.flip(1))
+
+
+def _with_checkpoints(model: Any) -> None:
+    names = ("activation_checkpointing_enable", "gradient_checkpointing_enable")  # the second before transformers 5.20
+    getattr(model, next(name for name in names if hasattr(model, name)))()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _mean_pooled,
+        _with_other_forward,
+        lambda model: model.bert.encoder.register_forward_hook(lambda *_: None),
+        lambda model: model.bert.encoder.layer[-1].output.register_forward_pre_hook(lambda *_: None),
+        lambda model: setattr(model.bert.encoder.layer[-1], "chunk_size_feed_forward", 5),
+        _with_checkpoints,
+    ],
+    ids=["pooler", "forward", "hook", "pre-hook", "chunks", "checkpointing"],
+)
+def test_all_tokens_are_computed_where_something_may_read_them(change: Callable[[Any], Any]) -> None:
+    model, inputs = _classifier("BertForSequenceClassification")
+    change(model.train())
+    expected = model(**inputs).logits
+    expected.sum().backward()
+    of_whole = _taken(model)
+    found = observe(model, inputs).logits
+    found.sum().backward()
+    assert torch.equal(found, expected)
+    assert all(torch.equal(value, of_whole[path]) for path, value in _taken(model).items())
+
+
+def test_a_tap_reads_all_tokens_of_the_last_layer() -> None:
+    model, inputs = _classifier("BertForSequenceClassification")
+    path = "bert.encoder.layer.-1"
+    assert observe(model, inputs, [path])[path].shape == (3, 5, 24)
+
+
+def _classifier(name: str) -> tuple[Any, dict[str, Tensor]]:
+    """A small model of transformers in float64, without dropout, and three rows of which one is padded."""
+    config = getattr(transformers, name.replace("ForSequenceClassification", "Config"))
+    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 40}
+    sizes |= {"dim": 24, "n_layers": 2, "n_heads": 2, "hidden_dim": 40} if "Distil" in name else {}
+    none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "dropout": 0.0, "attention_dropout": 0.0}
+    torch.manual_seed(0)
+    model = getattr(transformers, name)(config(vocab_size=30, num_labels=3, **sizes, **none, seq_classif_dropout=0.0))
+    mask = torch.tensor([[1, 1, 1, 1, 1]] * 2 + [[1, 1, 1, 0, 0]])
+    return model.double().eval(), {"input_ids": torch.randint(3, 30, (3, 5)), "attention_mask": mask}
+
+
+@contextmanager
+def _feed_forward_of_last_layer(model: Any) -> Iterator[list[tuple[int, ...]]]:
+    """The shapes of what the last layer's linear maps are called with, of the first after the attention's own."""
+    last = [
+        module
+        for name, module in model.named_modules()
+        if name.endswith(("layer.1.intermediate.dense", "layer.1.ffn.lin1"))
+    ]
+    shapes: list[tuple[int, ...]] = []
+    forward = F.linear
+
+    def seen(given: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        shapes.extend([tuple(given.shape)] if weight is last[0].weight else [])
+        return forward(given, weight, bias)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(F, "linear", seen)
+        yield shapes
 
 
 def test_embeddings_have_dense_gradients_again_and_only_plain_ones_are_sparse_meanwhile() -> None:
@@ -265,7 +389,7 @@ def test_what_cannot_be_padded_need_not_be(study: Study) -> None:
 
 
 def test_tokens_are_found_again_by_their_content_and_made_anew_where_they_are_damaged(
-    study: Study, tmp_path: Path
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split, calls = study.task.load("test"), []
     assert isinstance(split, TextSplit)
@@ -289,18 +413,60 @@ def test_tokens_are_found_again_by_their_content_and_made_anew_where_they_are_da
     assert len(calls) == 1
     columns(24)
     assert (len(calls), len(list(folder.iterdir()))) == (2, 2)
+    right = columns(24)
+    with monkeypatch.context() as patch:
+        patch.setattr(real, "truncation_side", "left")
+        assert not torch.equal(columns(24)["input_ids"], right["input_ids"])
+    assert len(calls) == 3
     for path in folder.iterdir():
         data = bytearray(path.read_bytes())
         data[-1] ^= 1
         path.write_bytes(bytes(data))
     assert all(torch.equal(value, first[name]) for name, value in columns().items())
-    assert len(calls) == 3
+    assert len(calls) == 4
 
 
 def test_the_folder_of_what_is_kept_does_not_grow_without_end(tmp_path: Path) -> None:
     for number in range(5):
         once(tmp_path, str(number), lambda: {"x": torch.zeros(1000)}, limit=9000)
     assert sorted(path.name[0] for path in tmp_path.iterdir()) == ["3", "4"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SafetensorError("No space left on device")])
+def test_what_cannot_be_kept_is_made_all_the_same(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(tensors: Any, path: Path) -> None:
+        path.write_bytes(b"half of it")
+        raise error
+
+    monkeypatch.setattr("zoo.kept.save_file", full)
+    assert once(tmp_path / "full", "key", lambda: {"x": torch.ones(1)}) == {"x": torch.ones(1)}
+    assert not list((tmp_path / "full").iterdir())
+    (tmp_path / "file").write_text("not a folder")
+    assert once(tmp_path / "file", "key", lambda: {"x": torch.ones(1)}) == {"x": torch.ones(1)}
+
+
+def test_what_a_killed_process_left_half_written_goes_after_a_day(tmp_path: Path) -> None:
+    for name, age in ((".old.1", 2 * 86400), (".new.2", 60)):
+        (tmp_path / name).write_bytes(b"half of it")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    once(tmp_path, "key", lambda: {"x": torch.ones(1)})
+    assert sorted(path.name.split("-")[0] for path in tmp_path.iterdir()) == [".new.2", "key"]
+
+
+def test_two_that_make_the_same_at_once_leave_one_file(tmp_path: Path) -> None:
+    both = Barrier(2)
+
+    def make() -> dict[str, Tensor]:
+        both.wait(10)
+        return {"x": torch.arange(100_000)}
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: once(tmp_path, "key", make)["x"], range(2)))
+    assert all(torch.equal(one, torch.arange(100_000)) for one in found)
+    assert [path.name.split("-")[0] for path in tmp_path.iterdir()] == ["key"]
+    assert torch.equal(once(tmp_path, "key", dict)["x"], torch.arange(100_000))
 
 
 @pytest.fixture
@@ -398,6 +564,18 @@ def test_a_fused_optimiser_takes_the_same_steps(kind: str) -> None:
 def test_recipes_train_with_fused_kernels_unless_they_say_how(setup: Setup, tmp_path: Path) -> None:
     stage, _ = _text_stage("CrossEntropy", setup, tmp_path)
     assert stage.optimizer.defaults["fused"] is True
+
+
+@pytest.mark.parametrize(
+    ("said", "of_a_group"), [({"foreach": True}, {}), ({"differentiable": True}, {}), ({}, {"foreach": True})]
+)
+def test_an_optimiser_is_not_fused_where_the_recipe_says_how_it_steps(
+    said: dict[str, Any], of_a_group: dict[str, Any]
+) -> None:
+    call = Call(use="torch.optim.AdamW", args={"lr": 0.1, **said})
+    groups = [{"params": [nn.Parameter(torch.ones(2))]}, {"params": [nn.Parameter(torch.ones(3))], **of_a_group}]
+    made = _optimizer(call, groups, Builder())
+    assert [group["fused"] for group in made.param_groups] == [None, None]
 
 
 def test_pixels_are_normalised_as_torchvision_does() -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import get_ident
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -46,7 +47,7 @@ def _read(folder: Path, key: str) -> Tensors | None:
 
 
 def _write(folder: Path, key: str, tensors: Tensors, limit: int) -> None:
-    partial = folder / f".{key}.{os.getpid()}"
+    partial = folder / f".{key}.{os.getpid()}.{get_ident()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_file(tensors, partial)

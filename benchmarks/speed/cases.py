@@ -106,16 +106,16 @@ CASES: Sequence[Case] = (
         for task in ("mrpc", "rte", "sst2")
     ),
     Case(
-        "distil-kd", f"Distillation, {SMALL} from 12 layers, 3 epochs of 256 rows of mrpc",
+        "distil-kd", f"Distillation, {SMALL} from 12 layers, 3 epochs of rows of mrpc",
         (
             Contender("ours: harness.train", f"{HERE}.ours:Training", KD),
             Contender("torchdistill's DistillationBox", f"{HERE}.torchdistill_loops:Training", KD),
         ),
-        ("mrpc-train:256",), ("mrpc-train:64",),
+        ("mrpc-train:512",), ("mrpc-train:64",),
     ),
     Case(
         "verify-small", "`zoo verify` over entries of a small ResNet each", verify.contenders("small"),
-        ("1", "5", "10"), ("1", "5"),
+        ("1", "10", "20"), ("1", "5"),
     ),
     Case(
         "verify-tiny", "`zoo verify` over entries of a tiny ResNet each", verify.contenders("tiny"),
