@@ -115,7 +115,7 @@ class ActiveStage:
         """The rows of a step, over all processes: another random order each epoch, whose last step may be shorter."""
         epoch, place = divmod(step, self.steps_per_epoch)
         start = place * self.recipe.batch_size
-        return _shuffled(len(self.split), self.seed, self.number, epoch)[start : start + self.recipe.batch_size]
+        return shuffled(len(self.split), self.seed, self.number, epoch)[start : start + self.recipe.batch_size]
 
     def parts(self) -> dict[str, nn.Module]:
         """Terms and teachers that learn, by name."""
@@ -230,8 +230,8 @@ def steps_per_epoch(stage: Stage, split: Split) -> int:
 
 
 @lru_cache(maxsize=1)
-def _shuffled(rows: int, *key: int) -> list[int]:
-    """A random order of the rows, a function of seed, stage and epoch."""
+def shuffled(rows: int, *key: int) -> list[int]:
+    """A random order of the rows; the key is seed, stage and epoch."""
     seed = np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1)
     order: list[int] = torch.randperm(rows, generator=torch.Generator().manual_seed(int(seed))).tolist()
     return order

@@ -179,8 +179,7 @@ class Study:
     def published_model(self) -> tuple[nn.Module, str]:
         """The model with its published weights, and their SHA-256."""
         fetched = self._published_weights()
-        model = self.__dict__.pop("_loaded", None)
-        return model if model is not None else self.model_with(fetched), fetched.sha256
+        return self._ready.pop() if self._ready else self.model_with(fetched), fetched.sha256
 
     def prepare(self) -> None:
         """Download, verify and read what an evaluation of the published weights needs, unless its record is there.
@@ -195,7 +194,12 @@ class Study:
         if self.setup.fresh or not (self.setup.runs / self.entry.name / folder / FILE).exists():
             for split in self.task.scored:
                 getattr(self.task.load(split), "tokens", None)
-            self.__dict__["_loaded"] = self.model_with(self._published_weights())
+            self._ready.append(self.model_with(self._published_weights()))
+
+    @cached_property
+    def _ready(self) -> list[nn.Module]:
+        """The published model where it was made ready; who asks for it first takes it."""
+        return []
 
     def _published_weights(self) -> Fetched:
         if self.recipe.weights is None:

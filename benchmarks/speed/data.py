@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import BertTokenizer
 
-from harness.stage import _shuffled
+from harness.stage import shuffled
 from zoo import checkpoint
 from zoo.models import bert_classifier, cifar_resnet
 
@@ -141,4 +141,4 @@ class Ordered(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         self.epoch += 1
-        return iter(_shuffled(self.count, SEED, 0, self.epoch - 1))
+        return iter(shuffled(self.count, SEED, 0, self.epoch - 1))
