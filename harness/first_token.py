@@ -2,57 +2,81 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 from torch import Tensor, nn
-
-from harness.taps import find_module
+from torch.nn.modules.module import _has_any_global_hook
 
 PLACES = {
-    "BertForSequenceClassification": "bert.encoder.layer.-1.attention.output",
-    "CamembertForSequenceClassification": "roberta.encoder.layer.-1.attention.output",
-    "DistilBertForSequenceClassification": "distilbert.transformer.layer.-1.sa_layer_norm",
-    "ElectraForSequenceClassification": "electra.encoder.layer.-1.attention.output",
-    "RobertaForSequenceClassification": "roberta.encoder.layer.-1.attention.output",
-    "XLMRobertaForSequenceClassification": "roberta.encoder.layer.-1.attention.output",
+    "BertForSequenceClassification": ("bert.encoder.layer", "attention.output"),
+    "CamembertForSequenceClassification": ("roberta.encoder.layer", "attention.output"),
+    "DistilBertForSequenceClassification": ("distilbert.transformer.layer", "sa_layer_norm"),
+    "ElectraForSequenceClassification": ("electra.encoder.layer", "attention.output"),
+    "RobertaForSequenceClassification": ("roberta.encoder.layer", "attention.output"),
+    "XLMRobertaForSequenceClassification": ("roberta.encoder.layer", "attention.output"),
 }
-"""Classifiers of transformers that read the first token alone, and from where on the tokens are apart in the last
-layer: after its attention, before the rest of it."""
+"""Classifiers of transformers that read the first token alone: their layers, and from where on in the last of them
+tokens do not meet any more."""
 PACKAGES = ("torch.nn.", "transformers.")
+_REGISTERING = Lock()
 
 
 @contextmanager
-def first_token_only(model: nn.Module) -> Iterator[None]:
+def first_token_only(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     """What comes after the last attention is computed of the first token only, in a forward inside the `with`.
 
-    The logits are the same, and so are the gradients: the other tokens have no path to them. Nothing is left out of a
-    model that is not known to read one token, or of whose modules one is another's code or has another's hooks.
+    To rounding the logits are the same, and so are the gradients: the other tokens have no path to them. Dropout that
+    is active there draws for one token, not for all. Nothing is left out of a model that is not known to read one
+    token, whose last layer is another one too, or of whose modules one is another's code or has another's hooks. Gives
+    what was read inside: nothing.
     """
-    if not _reads_first_token(model):
-        yield
+    place = _place(model)
+    if place is None:
+        yield {}
         return
-    handle = find_module(model, PLACES[type(model).__name__]).register_forward_pre_hook(_first)
+    with _REGISTERING:  # several threads may run one model
+        handle = place.register_forward_pre_hook(_first)
     try:
-        yield
+        yield {}
     finally:
-        handle.remove()
+        with _REGISTERING:
+            handle.remove()
 
 
 def _first(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments `(B, T, H)` of the first token, `(B, 1, H)`; in another thread's forward it may be called twice."""
+    """The arguments `(B, T, H)` of the first token, `(B, 1, H)`; beside another thread's forward it is called twice."""
     return tuple(value[:, :1] if isinstance(value, Tensor) else value for value in args)
 
 
-def _reads_first_token(model: nn.Module) -> bool:
-    return type(model).__name__ in PLACES and all(_is_plain(module) for module in model.modules())
+def _place(model: nn.Module) -> nn.Module | None:
+    """Before which module tokens part; None where it is not known that nothing but logits would tell."""
+    if type(model).__name__ not in PLACES or _has_any_global_hook():
+        return None
+    path, inside = PLACES[type(model).__name__]
+    modules = [module for _, module in model.named_modules(remove_duplicate=False)]
+    try:
+        layers: Any = model.get_submodule(path)
+        place: nn.Module = layers[-1].get_submodule(inside)
+    except (AttributeError, IndexError, TypeError):  # of another version of transformers, or without layers
+        return None
+    once = sum(module is place for module in modules) == 1  # a layer may have several places, the last among them
+    return place if once and all(map(_is_plain, modules)) else None
 
 
 def _is_plain(module: nn.Module) -> bool:
+    """Whether a module is as its package makes it: no method is replaced, and no hook but ours reads what it computes.
+
+    Classes that were changed in place are not seen. What is checkpointed is computed again after the `with`, and chunks
+    of one token are of another number.
+    """
+    own = vars(module)
     hooks = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
     return (
         type(module).__module__.startswith(PACKAGES)
-        and "forward" not in vars(module)
-        and not getattr(module, "chunk_size_feed_forward", 0)  # chunks of one token are of another number
-        and not getattr(module, "gradient_checkpointing", False)  # computes it again, after the `with`
+        and not any(callable(value) for name, value in own.items() if name != "act")  # what an activation computes
+        and not (module._backward_hooks or module._backward_pre_hooks)
         and all(hook is _first for hook in hooks)
+        and not own.get("gradient_checkpointing", False)
+        and not own.get("chunk_size_feed_forward", 0)
     )

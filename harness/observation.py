@@ -51,6 +51,8 @@ class Observation:
 def observe(model: nn.Module, inputs: Inputs, paths: Sequence[str] = (), *, logits: bool = True) -> Observation:
     """Run the model and read its taps, only as far as the last of them unless `logits` are wanted.
 
+    Where there are none, what logits do not need may be left out: `first_token_only`.
+
     Its output is a tensor of logits, a tuple that begins with them, an object of transformers that carries them, or a
     mapping that has them as `out`, as torchvision's models of segmentation return.
     What was computed in half precision is handed on in single, for the losses.
@@ -59,7 +61,7 @@ def observe(model: nn.Module, inputs: Inputs, paths: Sequence[str] = (), *, logi
     with taps(model, paths, stop=not logits) if paths else first_token_only(model) as seen:
         output = model(inputs) if isinstance(inputs, Tensor) else model(**inputs)
         found.append(_logits(output))
-    return Observation(found[0] if found else None, seen or {}).map(_single)
+    return Observation(found[0] if found else None, seen).map(_single)
 
 
 def _logits(output: Any) -> Tensor:

@@ -31,7 +31,7 @@ from harness import batching, sweep, train
 from harness.batching import batches, by_length
 from harness.environment import accelerator_on, deterministic
 from harness.evaluate import Running
-from harness.first_token import PLACES
+from harness.first_token import PLACES, _place, first_token_only
 from harness.gradients import gradients, sparse_embeddings
 from harness.layout import laid_out
 from harness.objective import Need
@@ -211,9 +211,23 @@ def _with_other_forward(model: Any) -> None:
     model.bert.pooler.forward = lambda hidden: forward(hidden.flip(1))
 
 
+def _with_other_feed_forward(model: Any) -> None:
+    layer = model.bert.encoder.layer[-1]
+    forward = layer.feed_forward_chunk
+    layer.feed_forward_chunk = lambda hidden: forward(hidden.cumsum(1))
+
+
 def _with_checkpoints(model: Any) -> None:
     names = ("activation_checkpointing_enable", "gradient_checkpointing_enable")  # the second before transformers 5.20
     getattr(model, next(name for name in names if hasattr(model, name)))()
+
+
+def _with_layers(*places: int) -> Callable[[Any], None]:
+    def change(model: Any) -> None:
+        layers = model.bert.encoder.layer
+        model.bert.encoder.layer = nn.ModuleList(layers[place] for place in places)
+
+    return change
 
 
 @pytest.mark.parametrize(
@@ -221,23 +235,53 @@ def _with_checkpoints(model: Any) -> None:
     [
         _mean_pooled,
         _with_other_forward,
+        _with_other_feed_forward,
+        _with_layers(0, 1, 1),
+        _with_layers(0, 1, 0),
+        _with_layers(),
         lambda model: model.bert.encoder.register_forward_hook(lambda *_: None),
         lambda model: model.bert.encoder.layer[-1].output.register_forward_pre_hook(lambda *_: None),
+        lambda model: model.bert.encoder.layer[-1].register_full_backward_hook(lambda *_: None),
         lambda model: setattr(model.bert.encoder.layer[-1], "chunk_size_feed_forward", 5),
+        lambda model: setattr(model.bert, "encoder", nn.Identity()),
         _with_checkpoints,
     ],
-    ids=["pooler", "forward", "hook", "pre-hook", "chunks", "checkpointing"],
-)
-def test_all_tokens_are_computed_where_something_may_read_them(change: Callable[[Any], Any]) -> None:
+    ids=[
+        "pooler", "forward", "feed-forward", "tied", "first-is-last", "none", "hook", "pre-hook", "backward-hook",
+        "chunks", "no-such-path", "checkpointing",
+    ],
+)  # fmt: skip
+def test_nothing_is_left_out_where_something_may_read_it(change: Callable[[Any], Any]) -> None:
+    model, _ = _classifier("BertForSequenceClassification")
+    assert _place(model) is not None
+    change(model)
+    assert _place(model) is None
+    hooks = [dict(module._forward_pre_hooks) for module in model.modules()]
+    with first_token_only(model):
+        assert hooks == [dict(module._forward_pre_hooks) for module in model.modules()]
+
+
+@pytest.mark.parametrize("places", [(0, 1, 1), (0, 1, 0)])
+def test_a_layer_that_comes_twice_sees_all_tokens(places: tuple[int, ...]) -> None:
     model, inputs = _classifier("BertForSequenceClassification")
-    change(model.train())
-    expected = model(**inputs).logits
-    expected.sum().backward()
-    of_whole = _taken(model)
-    found = observe(model, inputs).logits
-    found.sum().backward()
-    assert torch.equal(found, expected)
-    assert all(torch.equal(value, of_whole[path]) for path, value in _taken(model).items())
+    _with_layers(*places)(model)
+    inputs["attention_mask"] = torch.ones_like(inputs["attention_mask"])
+    torch.testing.assert_close(observe(model, inputs).logits, model(**inputs).logits, rtol=0, atol=0)
+
+
+def test_a_hook_on_every_module_sees_all_tokens() -> None:
+    model, inputs = _classifier("BertForSequenceClassification")
+    shapes = []
+
+    def see(module: nn.Module, given: Any, found: Any) -> None:
+        shapes.extend([tuple(found.shape)] if module is model.bert.encoder.layer[-1] else [])
+
+    handle = nn.modules.module.register_module_forward_hook(see)
+    try:
+        observe(model, inputs)
+    finally:
+        handle.remove()
+    assert shapes == [(3, 5, 24)]
 
 
 def test_a_tap_reads_all_tokens_of_the_last_layer() -> None:
@@ -260,7 +304,7 @@ def _classifier(name: str) -> tuple[Any, dict[str, Tensor]]:
 
 @contextmanager
 def _feed_forward_of_last_layer(model: Any) -> Iterator[list[tuple[int, ...]]]:
-    """The shapes of what the last layer's linear maps are called with, of the first after the attention's own."""
+    """The shapes of what the last layer's feed-forward network is called with."""
     last = [
         module
         for name, module in model.named_modules()

@@ -51,11 +51,13 @@ def _write(folder: Path, key: str, tensors: Tensors, limit: int) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_file(tensors, partial)
-        for old in folder.glob(f"{key}-*.safetensors"):
-            old.unlink(missing_ok=True)
-        partial.replace(folder / f"{key}-{sha256(partial)}.safetensors")
+        path = folder / f"{key}-{sha256(partial)}.safetensors"
+        partial.replace(path)
+        for other in folder.glob(f"{key}-*.safetensors"):
+            if other != path:
+                other.unlink(missing_ok=True)
         _prune(folder, limit)
-    except (OSError, SafetensorError):  # safetensors says of a full disk that it cannot serialise
+    except (OSError, SafetensorError, SourceError):  # safetensors says of a full disk that it cannot serialise
         with suppress(OSError):
             partial.unlink(missing_ok=True)
 

@@ -52,15 +52,13 @@ class Shape:
         return {**sizes, "vocab_size": 30522, "num_labels": self.classes, "max_length": 512, "dropout": 0.0}
 
     def flops(self, lengths: Sequence[int]) -> float:
-        """Floating-point operations of the matrix products that logits of rows of so many tokens need.
+        """Floating-point operations of the model's matrix products on rows of so many tokens, padding not counted.
 
-        No padding is counted, nor what follows the last attention of other tokens than the first, which nothing reads.
+        Of all that the model is made of, whoever may leave some of it out.
         """
-        keys, rest = 2 * 3 * self.hidden**2, 2 * (self.hidden**2 + 2 * self.hidden * self.intermediate)
-        tokens, rows = sum(lengths), len(lengths)
-        attention = sum(4 * length**2 * self.hidden for length in lengths)
-        in_layers = self.layers * (tokens * keys + attention) + ((self.layers - 1) * tokens + rows) * rest
-        return float(in_layers + rows * 2 * self.hidden * (self.hidden + self.classes))
+        a_token = 2 * (4 * self.hidden**2 + 2 * self.hidden * self.intermediate)
+        in_layer = sum(length * a_token + 4 * length**2 * self.hidden for length in lengths)
+        return float(self.layers * in_layer + len(lengths) * 2 * self.hidden * (self.hidden + self.classes))
 
 
 SHAPES = {"minilm6": Shape(6, 384, 12, 1536), "minilm12": Shape(12, 384, 12, 1536), "base": Shape(12, 768, 12, 3072, 3)}

@@ -119,10 +119,11 @@ def _slopes(rows: Sequence[dict[str, Any]]) -> str:
     own = _slope([row for row in rows if row["contender"] == alone])[1]
     said = ""
     for name in ours:
-        first, each, memory = _slope([row for row in rows if row["contender"] == name])
+        first, each, mebibytes = _slope([row for row in rows if row["contender"] == name])
+        memory = "" if "--jobs" in name else f" and {mebibytes:.2f} MiB"  # of several processes the largest is known
         said += (
             f"\n`{name.removeprefix('ours: ')}`: the first entry takes {first:.1f} s with the start, each"
-            f"\nfurther one {each * 1000:.0f} ms and {memory:.2f} MiB; that is {each / own:.2f} times the"
+            f"\nfurther one {each * 1000:.0f} ms{memory}; that is {each / own:.2f} times the"
             f" {own * 1000:.0f} ms of its own reading\nof weights and forward pass.\n"
         )
     return said
@@ -195,10 +196,13 @@ def write(outcome: Outcome, rounds: int, kind: str) -> None:
     head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     tail = rest.partition(END)[2]
     PAGE.write_text(f"{head}{BEGIN}\n\n{page(found)}\n{END}{tail}", encoding="utf-8")
+    draw({name: case["rows"] for name, case in found["cases"].items()})
+
+
+def draw(rows: Mapping[str, list[dict[str, Any]]]) -> None:
+    """Draw the plots of cost against size beside the page, of the cases that were measured."""
     plt.rcParams |= {"svg.hashsalt": "speed", "svg.fonttype": "none", "font.size": 9}
-    by_rows, by_length, verified = (
-        found["cases"].get(name, []) for name in ("grow-rows", "grow-length", "verify-tiny")
-    )
+    by_rows, by_length, verified = (rows.get(name, []) for name in ("grow-rows", "grow-length", "verify-tiny"))
     _plot("evaluate", [("pairs", by_rows), ("tokens of a row", by_length)])
     memory = [{**row, "seconds": [row["peak_bytes"] / MIB]} for row in verified if row["contender"].startswith("ours")]
     _plot("verify", [("entries", verified), ("entries", memory)], ("seconds", "peak MiB"))
@@ -215,7 +219,7 @@ def _plot(
         for number, contender in enumerate(dict.fromkeys(row["contender"] for row in rows)):
             own = [row for row in rows if row["contender"] == contender]
             spread = np.array([quartiles(row["seconds"]) for row in own])
-            sizes = [int(row["point"].split("-")[-1].split(":")[-1]) for row in own]
+            sizes = [_size(row["point"]) for row in own]
             axis.plot(sizes, spread[:, 1], "osD"[number] + "-", label=contender, markersize=4)
             axis.fill_between(sizes, spread[:, 0], spread[:, 2], alpha=0.2)
         axis.set(xlabel=across, ylabel=up, ylim=(0, None), xlim=(0, None))
@@ -223,3 +227,9 @@ def _plot(
         axis.legend(fontsize=7, frameon=False)
     figure.savefig(PAGE.with_name(f"speed-{name}.svg"), metadata={"Date": None})
     plt.close(figure)
+
+
+def _size(point: str) -> int:
+    """What a point varies: N of `length-N:ROWS`, of `SPLIT:N`, and of N entries."""
+    name, _, rows = point.partition(":")
+    return int(name.removeprefix("length-") if name.startswith("length-") else rows or name)
