@@ -51,7 +51,7 @@ def _first(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _place(model: nn.Module) -> nn.Module | None:
     """Before which module tokens part; None where it is not known that nothing but logits would tell."""
-    if type(model).__name__ not in PLACES or _has_any_global_hook():
+    if type(model).__name__ not in PLACES or _has_any_global_hook():  # type: ignore[no-untyped-call]
         return None
     path, inside = PLACES[type(model).__name__]
     modules = [module for _, module in model.named_modules(remove_duplicate=False)]

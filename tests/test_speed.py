@@ -322,6 +322,18 @@ def _feed_forward_of_last_layer(model: Any) -> Iterator[list[tuple[int, ...]]]:
         yield shapes
 
 
+def test_no_number_depends_on_what_new_memory_holds(setup: Setup, tmp_path: Path) -> None:
+    """Filled with NaN, as torch does in deterministic mode unless it is told not to, it gives the same to the bit."""
+    stage, run = _text_stage("CrossEntropy", setup, tmp_path)
+    with deterministic():
+        assert not torch.utils.deterministic.fill_uninitialized_memory
+        plain, of_plain = gradients(run, stage, stage.rows(0)), _taken(stage.objective)
+        torch.utils.deterministic.fill_uninitialized_memory = True
+        filled, of_filled = gradients(run, stage, stage.rows(0)), _taken(stage.objective)
+    assert all(torch.equal(plain[name], value) for name, value in filled.items())
+    assert all(torch.equal(of_plain[name], value) for name, value in of_filled.items())
+
+
 def test_embeddings_have_dense_gradients_again_and_only_plain_ones_are_sparse_meanwhile() -> None:
     """What an optimiser sees is what it would see without parts, a padding row included, and after an error too."""
     model = nn.ModuleDict({
