@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ def report() -> Iterator[Any]:
 
 def test_the_tables_are_those_of_the_numbers(report: Any) -> None:
     numbers = json.loads((ROOT / "docs" / "speed.json").read_text(encoding="utf-8"))
+    assert all((ROOT / "docs" / path).is_file() for path in re.findall(r"!\[.*\]\((.*)\)", PAGE))
     assert PAGE.partition(report.BEGIN)[2].partition(report.END)[0].strip() == report.page(numbers).strip()
     assert all("+" not in case["commit"] for case in numbers["cases"].values()), "measured in a changed checkout"
 
