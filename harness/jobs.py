@@ -36,6 +36,7 @@ def run_in_jobs(
 ) -> Iterator[Ran]:
     """What `run_all` returns, made by at most `jobs` processes, one run at a time each, an entry's seeds apart.
 
+    A process has its share of the threads by `jobs` alone, so that what else is asked for changes no number.
     Each process has its own setup from `make`, which must be picklable, and what it says is said when its run is done.
     A process that dies is an error of the entries whose runs are not all made yet. Ctrl-C ends the runs on their way as
     it ends one alone.
@@ -45,9 +46,11 @@ def run_in_jobs(
     ]
     total, done = sum(len(runs) for _, runs in shares), 0
     here = min(jobs, total) or 1
+    if mode == "retrain" and jobs > 1 and total:
+        say(f"{jobs} processes share the threads; with another number a training ends otherwise: records name it")
     context = get_context("spawn")  # not forked: torch's threads do not outlive that
     stop = context.Event()
-    with ProcessPoolExecutor(here, context, initializer=_begin, initargs=(_Worker(make, here), stop)) as pool:
+    with ProcessPoolExecutor(here, context, initializer=_begin, initargs=(_Worker(make, jobs), stop)) as pool:
         try:
             asked = [(entry, [pool.submit(_ran, entry, mode, seeds) for seeds in runs]) for entry, runs in shares]
             for entry, futures in asked:

@@ -108,7 +108,7 @@ MicroBatch = Annotated[
 ]
 Jobs = Annotated[
     int,
-    typer.Option("--jobs", min=1, help="Runs made at once, each by a process of its own with its share of the cores."),
+    typer.Option("--jobs", min=1, help="Runs made at once, each by a process with its share of the cores and threads."),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Make runs again that are there already.")]
 SaveEvery = Annotated[

@@ -125,7 +125,8 @@ def _slopes(rows: Sequence[dict[str, Any]]) -> str:
     said = ""
     for name in ours:
         first, each, mebibytes = _slope([row for row in rows if row["contender"] == name])
-        memory = "" if "--jobs" in name else f" and {mebibytes:.2f} MiB"  # of several processes the largest is known
+        most = max(row["peak_bytes"] for row in rows if row["contender"] == name) / MIB
+        memory = f"; {most:,.0f} MiB in all its processes" if "--jobs" in name else f" and {mebibytes:.2f} MiB"
         said += (
             f"\n`{name.removeprefix('ours: ')}`: the first entry takes {first:.1f} s with the start, each"
             f"\nfurther one {each * 1000:.0f} ms{memory}; that is {each / own:.2f} times the"
