@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness import retraining, rules
-from zoo.recipe import Claim
+from harness.judging import retraining, statistics
+from zoo.recipes.schema import Claim
 
 Floats = NDArray[np.float64]
 SEED, ZOOS = 20231206, 10_000
@@ -98,28 +98,28 @@ def simulate(reference: Reference, seeds: NDArray[np.int64], shift: float, zoos:
 
 
 def judged(zoos: Zoos, family: int) -> NDArray[np.int8]:
-    """Our verdicts `(Z, E)`, by the formulas of `harness.rules` in the order of `harness.retraining`."""
+    """Our verdicts `(Z, E)`: formulas of `harness.judging.statistics` in the order of `harness.judging.retraining`."""
     reference, k, r = zoos.reference, zoos.seeds, zoos.reference.runs
     if r >= retraining.KNOWN_FROM:
-        fits = rules.fits_prior(zoos.reference_sd, r - 1, 1.0) >= retraining.CONTRADICTED
-        weight = np.where(fits, rules.PRIOR_DOF, 0)
+        fits = statistics.fits_prior(zoos.reference_sd, r - 1, 1.0) >= retraining.CONTRADICTED
+        weight = np.where(fits, statistics.PRIOR_DOF, 0)
         parts = [(zoos.reference_sd, r - 1), *([(1.0, weight)] if reference.prior else [])]
-        sigma, _ = rules.pooled(parts)
-        pooled, dof = rules.pooled([*parts, (zoos.own_sd, k - 1)])
+        sigma, _ = statistics.pooled(parts)
+        pooled, dof = statistics.pooled([*parts, (zoos.own_sd, k - 1)])
     else:
         sigma = pooled = np.ones_like(zoos.difference)
-        dof = np.full(len(k), rules.KNOWN)
+        dof = np.full(len(k), statistics.KNOWN)
     margin = (retraining.MARGIN_OF_RUNS if r > 1 else retraining.MARGIN_OF_ONE) * sigma
-    error = rules.standard_error(pooled, k, r)
-    equivalent = np.abs(zoos.difference) <= rules.half_equivalent(margin, error, dof)
-    outside = _rejected(rules.p_value(zoos.difference, error, dof), family)
+    error = statistics.standard_error(pooled, k, r)
+    equivalent = np.abs(zoos.difference) <= statistics.half_equivalent(margin, error, dof)
+    outside = _rejected(statistics.p_value(zoos.difference, error, dof), family)
     return np.where(equivalent, REPRODUCED, np.where(outside, NOT_REPRODUCED, INCONCLUSIVE)).astype(np.int8)
 
 
 def naive(zoos: Zoos, family: int) -> NDArray[np.int8]:
     """What becomes of it when the standard deviation of few runs is taken as the true one: z in place of t."""
-    error = rules.standard_error(zoos.reference_sd, zoos.seeds, zoos.reference.runs)
-    outside = _rejected(rules.p_value(zoos.difference, error, rules.KNOWN), family)
+    error = statistics.standard_error(zoos.reference_sd, zoos.seeds, zoos.reference.runs)
+    outside = _rejected(statistics.p_value(zoos.difference, error, statistics.KNOWN), family)
     return np.where(outside, NOT_REPRODUCED, INCONCLUSIVE).astype(np.int8)
 
 
@@ -127,7 +127,7 @@ def _rejected(p: Floats, family: int) -> NDArray[np.bool_]:
     """Holm's procedure for each row of p-values `(Z, E)`."""
     order = np.argsort(p, axis=1)
     steps = family - np.arange(p.shape[1])
-    passed = np.logical_and.accumulate(np.take_along_axis(p, order, axis=1) <= rules.ALPHA / steps, axis=1)
+    passed = np.logical_and.accumulate(np.take_along_axis(p, order, axis=1) <= statistics.ALPHA / steps, axis=1)
     found = np.zeros_like(passed)
     np.put_along_axis(found, order, passed, axis=1)
     return found
@@ -170,8 +170,8 @@ def rates(reference: Reference, k: int | None, zoos: int) -> Iterator[dict[str, 
 
 def cap(k: float, family: int) -> float:
     """The chance to see a shift of 4 sigma against a single score at the first Holm step, from the formula."""
-    error = rules.standard_error(1.0, k, 1) if math.isfinite(k) else 1.0
-    return float(rules.detection(4.0, error, rules.KNOWN, family))
+    error = statistics.standard_error(1.0, k, 1) if math.isfinite(k) else 1.0
+    return float(statistics.detection(4.0, error, statistics.KNOWN, family))
 
 
 def table(found: list[dict[str, Any]]) -> str:
@@ -223,7 +223,7 @@ def plot(found: list[dict[str, Any]], path: Path) -> None:
         left.plot(at, [100 * row["found 4"] for row in rows], "osDv"[number] + "-", label=reference.name, markersize=4)
         right.plot(at, [100 * row["false alarm"] for row in rows], "osDv"[number] + "-", markersize=4)
     left.axhline(100 * cap(math.inf, 41), color="0.4", linestyle=":", label="cap against a single score")
-    right.axhline(100 * rules.ALPHA, color="0.4", linestyle=":", label="5 %; below it ours, marked as on the left")
+    right.axhline(100 * statistics.ALPHA, color="0.4", linestyle=":", label="5 %; below it ours, marked as on the left")
     for tolerance, style in zip(TOLERANCES, ("--", "-.", ":"), strict=True):
         name = f"{tolerance:g} points"
         rows = [

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.judgement import signed
+from harness.judging.types import signed
 
 OF = {"weights": "weights", "retrain": "retrain", "test-server": "test server"}
 """The kinds of claims, and what they are called."""

@@ -4,15 +4,15 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from harness.judgement import Judgement, overall
-from harness.judging import Run as Recorded
-from harness.record import FIRST_REFERENCE_SEED, Record
+from harness.judging.judge_runs import Run as Recorded
+from harness.judging.types import Judgement, overall
+from harness.records.record import FIRST_REFERENCE_SEED, Record
 from leaderboard import table
 from leaderboard.cells import Row, cells, number, span, values
 from leaderboard.flips import flips
 from leaderboard.methods import about
 from leaderboard.strip_plot import Kind, Run, strip_plot
-from zoo.catalogue import Entry
+from zoo.recipes.catalogue import Entry
 
 RECORDS = "leaderboard/records"
 """Where the committed records are in the repository."""

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from harness import compare
-from harness.judging import Run, predictions
-from zoo.catalogue import Entry
+from harness.judging import paired
+from harness.judging.judge_runs import Run, predictions
 from zoo.errors import UsageError
+from zoo.recipes.catalogue import Entry
 
-Arrays = Mapping[str, compare.Array]
+Arrays = Mapping[str, paired.Array]
 
 
 def flips(entry: Entry, records: Sequence[Run]) -> list[dict[str, Any]]:
@@ -44,12 +44,12 @@ def _compared(first: Run, second: Run) -> Iterator[dict[str, Any]]:
 def _difference(a: Arrays, b: Arrays) -> dict[str, Any] | None:
     """What differs; None where these are not predictions of the same examples."""
     try:
-        drift = compare.drift(a, b)
+        drift = paired.drift(a, b)
     except UsageError:
         return None
     told = {"n": len(a["labels"]), "drift": drift.max if drift else None}
     try:
-        found = compare.flips(a, b)
+        found = paired.flips(a, b)
     except UsageError:  # of a regression: numbers drift, and none flips
         return {**told, "differ": None, "gained": None, "lost": None}
     return {**told, "differ": found.flipped, "gained": found.gained, "lost": found.lost}

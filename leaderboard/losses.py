@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from zoo.config import Call
+from zoo.recipes.reader import Call
 
 FOLDER = Path(harness.__file__).parent / "losses"
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from harness.judging import Run
-from harness.record import read_all
+from harness.judging.judge_runs import Run
+from harness.records.record import read_all
 from leaderboard import page, table
 from leaderboard.losses import Loss, read_losses, reads
-from zoo.catalogue import Entry, entries
-from zoo.config import Call
-from zoo.recipe import Claim, Recipe, Stage
+from zoo.recipes.catalogue import Entry, entries
+from zoo.recipes.reader import Call
+from zoo.recipes.schema import Claim, Recipe, Stage
 
 SUITE, PLAIN = page.METHODS, "starter"
 LABELS = ("CrossEntropy", "BinaryCrossEntropy", "MSE")

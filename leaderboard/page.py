@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from harness.judgement import signed
-from harness.record import FILE, new_folder, read_all, read_record, verify_files
+from harness.judging.types import signed
+from harness.records.record import FILE, new_folder, read_all, read_record, verify_files
 from leaderboard import table
-from zoo.catalogue import entries
 from zoo.errors import IntegrityError, SourceError, UsageError, did_you_mean
+from zoo.recipes.catalogue import entries
 
 METHODS = "methods"
 """The suite that has a page of its own, `leaderboard.methods`."""

@@ -11,14 +11,14 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
-from harness.judgement import GRAVITY
-from harness.judging import Run
-from harness.record import read_all, verify_files
+from harness.judging.judge_runs import Run
+from harness.judging.types import GRAVITY
+from harness.records.record import read_all, verify_files
 from leaderboard import entry_page, table
 from leaderboard.cells import OF, cells, values
 from leaderboard.exports import exports
-from zoo.catalogue import Entry, entries
 from zoo.errors import UsageError
+from zoo.recipes.catalogue import Entry, entries
 
 MARKER = ".zoo-site"
 """The file that tells a folder of ours from others."""

@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from harness.judgement import Judgement, not_run
-from harness.judging import Run, family, measured
-from harness.record import FIRST_REFERENCE_SEED, Record, read_all
-from harness.verdict import judge_all, with_published
-from zoo.catalogue import Entry, entries
-from zoo.recipe import Claim
+from harness.judging.judge_runs import Run, family, measured
+from harness.judging.types import Judgement, not_run
+from harness.judging.verdict import judge_all, with_published
+from harness.records.record import FIRST_REFERENCE_SEED, Record, read_all
+from zoo.recipes.catalogue import Entry, entries
+from zoo.recipes.schema import Claim
 
 NO_RECORD = "no committed record of this recipe"
 ONLY_REFERENCES = "no committed run of this recipe but those of the reference, which judge nothing"

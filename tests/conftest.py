@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from zoo import places
-from zoo.cli import main
+from zoo import paths
+from zoo.cli.app import main
 
 settings.register_profile("noisy", deadline=None)  # machines are, and a slow example is not a wrong one
 settings.load_profile("noisy")
@@ -87,8 +87,8 @@ def damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "damaged"
     shutil.copytree(ROOT / "configs", root / "configs")
     shutil.copytree(ROOT / "zoo" / "starter", root / "zoo" / "starter")
-    monkeypatch.setattr(places, "configs", lambda: root / "configs")
-    monkeypatch.setattr(places, "PACKAGE", root / "zoo")
+    monkeypatch.setattr(paths, "configs", lambda: root / "configs")
+    monkeypatch.setattr(paths, "PACKAGE", root / "zoo")
     return root
 
 

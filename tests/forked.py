@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from zoo import cli
+from zoo.cli import app
 
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload([
-    "pytest", "pydantic", "typer._adapters", "torch._dynamo", "harness.losses", "harness.own", "harness.reproduce",
-    "harness.schedules", "zoo.cli", "zoo.models", "zoo.progress", "zoo.tasks",
+    "pytest", "pydantic", "typer._adapters", "torch._dynamo", "harness.losses", "harness.runs.score_file",
+    "harness.runs.reproduce",
+    "harness.schedules", "zoo.cli.app", "zoo.models", "zoo.cli.progress", "zoo.tasks",
 ])  # fmt: skip
 
 
@@ -22,7 +23,7 @@ def zoo(*arguments: str) -> int:
     """How `zoo` with these arguments ends in this process."""
     sys.argv = ["zoo", *arguments]
     try:
-        cli.main()
+        app.main()
     except SystemExit as end:
         return int(end.code or 0)
     return 0

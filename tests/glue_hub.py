@@ -17,7 +17,7 @@ from huggingface_hub import constants
 from safetensors.torch import save as to_safetensors
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
-from zoo import catalogue
+from zoo.recipes import catalogue
 from zoo.tasks.glue import AX, ENTAILMENT, GLUE
 
 WORDS = [

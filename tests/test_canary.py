@@ -10,15 +10,16 @@ import pytest
 from conftest import ROOT
 from safetensors.torch import save as to_safetensors
 
-from harness.canary import Canary, canary_path, compare, quick, read_canary, updated, write_canary
-from harness.environment import accelerator_on
-from harness.run import Options
-from harness.shared import Shared
-from harness.study import Setup
-from zoo import catalogue, checkpoint
-from zoo.build import Builder
-from zoo.catalogue import Entry
+from harness.diagnosis.fingerprint import Canary, canary_path, compare, quick, read_canary, updated, write_canary
+from harness.models.environment import accelerator_on
+from harness.runs.experiment import Setup
+from harness.runs.shared_tasks import Shared
+from harness.training.training_run import Options
 from zoo.errors import IntegrityError, SourceError
+from zoo.fetch import weights_file
+from zoo.recipes import catalogue
+from zoo.recipes.build import Builder
+from zoo.recipes.catalogue import Entry
 
 STARTER = catalogue.select([], ["starter"])
 NAME = "digits-resnet8"
@@ -43,7 +44,7 @@ def copy(tmp_path: Path) -> Callable[..., Entry]:
             assert before in text
             text = text.replace(before, after)
         path.write_text(text)
-        path.with_suffix(".canary.json").write_bytes(canary_path(entry).read_bytes())
+        path.with_suffix(".fingerprint.json").write_bytes(canary_path(entry).read_bytes())
         return catalogue.local(path)
 
     return copied
@@ -86,7 +87,7 @@ def test_a_recipe_that_is_trained_otherwise_is_a_note(setup: Setup, copy: Callab
 
 
 def test_other_weights_break_what_follows_from_them(setup: Setup, copy: Callable[..., Entry], tmp_path: Path) -> None:
-    state = checkpoint.read(ROOT / "zoo" / "starter" / f"{NAME}.safetensors")
+    state = weights_file.read(ROOT / "zoo" / "starter" / f"{NAME}.safetensors")
     state["fc.bias"] = state["fc.bias"] + 0.25
     (tmp_path / "w.safetensors").write_bytes(to_safetensors(state))
     entry = copy(NAME, (f"embedded:{NAME}.safetensors", f"file:{tmp_path / 'w.safetensors'}"))

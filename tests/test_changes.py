@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, Zoo
-from zoo import catalogue, places
-from zoo.changes import changed_since
+from zoo import paths
 from zoo.errors import UsageError
+from zoo.recipes import catalogue
+from zoo.recipes.changes import changed_since
 
 SUITES = ("starter", "methods", "glue")
 
@@ -41,8 +42,8 @@ def checkout(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The repository as it was committed, which this process takes for its own."""
     git(repository, "reset", "--hard", "--quiet")
     git(repository, "clean", "-fdq")
-    monkeypatch.setattr(places, "checkout", lambda: repository)
-    monkeypatch.setattr(places, "configs", lambda: repository / "configs")
+    monkeypatch.setattr(paths, "checkout", lambda: repository)
+    monkeypatch.setattr(paths, "configs", lambda: repository / "configs")
     return repository
 
 
@@ -62,7 +63,7 @@ def everything() -> set[str]:
 
 def test_nothing_is_touched_where_nothing_changed_nor_by_pages_and_tests(checkout: Path) -> None:
     assert touched() == set()
-    for told in ("zoo/doctor/looks.py", "harness/diff/text.py", "zoo/printing.py"):
+    for told in ("zoo/doctor/looks.py", "harness/diagnosis/diff/text_report.py", "zoo/cli/render.py"):
         with (checkout / told).open("a") as file:
             file.write("\n")
     (checkout / "README.md").write_text("more")
@@ -130,7 +131,7 @@ def test_a_revision_that_git_does_not_know_is_a_usage_error(revision: str, check
 
 
 def test_outside_a_checkout_there_is_nothing_to_compare(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "checkout", lambda: None)
+    monkeypatch.setattr(paths, "checkout", lambda: None)
     with pytest.raises(UsageError, match="needs a checkout"):
         touched()
 
@@ -164,8 +165,8 @@ def test_a_checkout_below_the_root_of_its_repository(
     git(repository, "reset", "--hard", "--quiet")
     root = tmp_path / "mono" / "sub"
     shutil.copytree(repository, root, ignore=shutil.ignore_patterns(".git", "leaderboard"))
-    monkeypatch.setattr(places, "checkout", lambda: root)
-    monkeypatch.setattr(places, "configs", lambda: root / "configs")
+    monkeypatch.setattr(paths, "checkout", lambda: root)
+    monkeypatch.setattr(paths, "configs", lambda: root / "configs")
     git(root.parent, "init", "--quiet")
     git(root.parent, "add", ".")
     git(root.parent, "commit", "--quiet", "--message", "all")

@@ -17,9 +17,10 @@ from PIL import Image
 from torchvision.transforms import v2
 from vision_data import cifar_files, png
 
-from harness.record import read_record
-from zoo import catalogue, checkpoint
+from harness.records.record import read_record
+from zoo.fetch import weights_file
 from zoo.models import cifar_resnet
+from zoo.recipes import catalogue
 
 SHARED = ROOT.parent / "shared" / "data"
 ENTRY = catalogue.select(["akamaster-resnet20-cifar10"])[0]
@@ -87,7 +88,7 @@ def test_large_batches_give_the_published_protocols_predictions(
     record = Path(json.loads(ended.out)["entries"][0]["records"][0])
     ours = np.load(record.with_name("predictions-test.npz"))
     model = cifar_resnet(depth=20, shortcut="padding", head="linear").eval()
-    checkpoint.load_into(model, SHARED / "weights" / "resnet20-12fca82f.th")
+    weights_file.load_into(model, SHARED / "weights" / "resnet20-12fca82f.th")
     theirs = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
     with torch.no_grad():
         logits = torch.cat([model(theirs(Image.fromarray(image))[None]) for image in images]).numpy()

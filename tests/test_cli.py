@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from conftest import ROOT, TINY, Write, Zoo
 
-import harness.train
-from harness.gradients import gradients
-from harness.interrupt import Interrupt
-from zoo import printing
+import harness.training.train
+from harness.training.gradients import gradients
+from harness.training.interrupt import Interrupt
+from zoo.cli import render
 from zoo.tasks import digits
 
 BAD = {
@@ -195,7 +195,7 @@ def test_an_interrupt_is_exit_130_and_leaves_no_run(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.study.train", interrupted)
+    monkeypatch.setattr("harness.runs.experiment.train", interrupted)
     ended = zoo("train", recipe_file(), "--out", "out")
     assert ended.code == 130
     assert not [path for path in Path.cwd().iterdir() if "out" in path.name]
@@ -221,7 +221,7 @@ def test_an_interrupted_training_saves_a_state_after_its_step(
             os.kill(os.getpid(), signal.SIGINT)
         return gradients(*args)
 
-    monkeypatch.setattr("harness.train.gradients", signalled)
+    monkeypatch.setattr("harness.training.train.gradients", signalled)
     ended = zoo("train", recipe_file(), "--out", "out")
     assert ended.code == 130
     assert "stopping after this step, with a state saved" in ended.err
@@ -240,18 +240,18 @@ def test_an_interrupt_in_the_last_step_or_after_it_is_heeded(
 ) -> None:
     """What was trained is kept: the same command only scores it."""
     calls, last = iter(range(100)), 14 if where == "gradients" else 0
-    real = getattr(harness.train, where)
+    real = getattr(harness.training.train, where)
 
     def signalled(*args: Any) -> Any:
         if next(calls) == last:
             os.kill(os.getpid(), signal.SIGINT)
         return real(*args)
 
-    monkeypatch.setattr(harness.train, where, signalled)
+    monkeypatch.setattr(harness.training.train, where, signalled)
     ended = zoo("train", recipe_file(), "--out", "out")
     assert ended.code == 130
     assert not Path("out").exists()
-    monkeypatch.setattr(harness.train, "gradients", None)
+    monkeypatch.setattr(harness.training.train, "gradients", None)
     again = zoo("train", recipe_file(), "--out", "out")
     assert (again.code, "going on after step 15 of 15" in again.err) == (0, True)
 
@@ -291,7 +291,7 @@ def test_a_stale_leaderboard_is_exit_1(tmp_path: Path, zoo_process: Zoo) -> None
 def test_a_run_of_a_changed_checkout_is_no_evidence(
     zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.environment._commit", lambda root: ("0" * 40, True))
+    monkeypatch.setattr("harness.models.environment._commit", lambda root: ("0" * 40, True))
     assert zoo("train", recipe_file(TINY, ("name: tiny", "name: digits-resnet8")), "--out", "run").code == 0
     ended = zoo("leaderboard", "--add", "run")
     assert ended.code == 2
@@ -304,7 +304,7 @@ def test_the_installed_program_works_where_no_checkout_is(tmp_path: Path) -> Non
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     shutil.unpack_archive(wheel, tmp_path / "site", "zip")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); from zoo.cli import main; main()"
+    code = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); from zoo.cli.app import main; main()"
     command = [sys.executable, "-c", code, "verify", "digits-resnet8", "--json"]
     env = {"PATH": "/usr/bin:/bin", "XDG_DATA_HOME": str(tmp_path / "data"), "HOME": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=env, check=True, capture_output=True, text=True)
@@ -329,10 +329,10 @@ def test_a_run_of_ones_own_recipe_is_on_no_leaderboard(zoo: Zoo, recipe_file: Wr
 
 def test_a_list_fits_its_terminal() -> None:
     rows = [["a-long-name-of-an-entry", "suite", "some words " * 20]]
-    lines = printing.fitted(rows, ["entry", "suite", "claims"], 60).splitlines()
+    lines = render.fitted(rows, ["entry", "suite", "claims"], 60).splitlines()
     assert (max(map(len, lines)) <= 60, len(lines) > 6) == (True, True)
     assert "a-long-name-of-an-entry" in lines[2]
-    assert len(printing.fitted(rows, ["entry", "suite", "claims"], None).splitlines()) == 3
+    assert len(render.fitted(rows, ["entry", "suite", "claims"], None).splitlines()) == 3
 
 
 def test_a_lock_that_is_not_there_is_told(zoo: Zoo) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from harness.compare import EDGES, Array, drift, flips, sign_test
+from harness.judging.paired import EDGES, Array, drift, flips, sign_test
 from zoo.errors import UsageError
 
 
@@ -140,8 +140,10 @@ def test_noise_never_makes_a_flip_that_it_does_not_explain(logits: Array, noise:
     assert flips(a, b).unexplained(moved.max * (1 + 1e-6)) == 0
 
 
-@pytest.mark.parametrize("module", ["harness.compare", "harness.diff.text", "harness.diff.find"])
+@pytest.mark.parametrize(
+    "module", ["harness.judging.paired", "harness.diagnosis.diff.text_report", "harness.diagnosis.diff.find_record"]
+)
 def test_comparing_imports_no_torch(module: str) -> None:
-    refused = {"torch"} | ({"sklearn", "scipy.stats"} if module == "harness.compare" else set())
+    refused = {"torch"} | ({"sklearn", "scipy.stats"} if module == "harness.judging.paired" else set())
     code = f"import sys, {module}; sys.exit(bool({refused!r} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -9,10 +9,10 @@ from conftest import ROOT, TINY, Write
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.build import Builder
-from zoo.config import Call, to_data
 from zoo.errors import RecipeError
-from zoo.recipe import load_recipe
+from zoo.recipes.build import Builder
+from zoo.recipes.reader import Call, to_data
+from zoo.recipes.schema import load_recipe
 
 TWO_FAULTS = (("epochs: 1", "epoch: 1"), ("loss: CrossEntropy", "loss: CrossEntrpy, wait: 2"))
 
@@ -123,7 +123,8 @@ def test_scalars_are_read_as_yaml_1_2(recipe_file: Write) -> None:
 
 def test_reading_a_recipe_imports_and_runs_nothing(recipe_file: Write) -> None:
     path = recipe_file(TINY, ("use: SGD", "use: antigravity.fly"))
-    code = f"import sys; from zoo.recipe import load_recipe; load_recipe(__import__('pathlib').Path({str(path)!r}))"
+    code = "import sys; from zoo.recipes.schema import load_recipe; "
+    code += f"load_recipe(__import__('pathlib').Path({str(path)!r}))"
     code += "; assert not {'antigravity', 'torch', 'numpy', 'harness'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 

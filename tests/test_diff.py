@@ -16,19 +16,19 @@ from conftest import ROOT
 from PIL import Image
 
 from harness import metrics
-from harness.compare import Array
-from harness.diff import intervals
-from harness.diff.comparison import Diff, Part, diff
-from harness.diff.find import find_record
-from harness.diff.illustrated import entry_of, illustrated
-from harness.diff.intervals import adjusted_wald, bootstrap
-from harness.diff.looks import Look, look
-from harness.diff.text import lines
-from harness.record import FILE, Record, Result, read_record
-from zoo import catalogue
-from zoo.digest import sha256
+from harness.diagnosis.diff import intervals
+from harness.diagnosis.diff.comparison import Diff, Part, diff
+from harness.diagnosis.diff.example_data import entry_of, illustrated
+from harness.diagnosis.diff.example_preview import Look, look
+from harness.diagnosis.diff.find_record import find_record
+from harness.diagnosis.diff.intervals import adjusted_wald, bootstrap
+from harness.diagnosis.diff.text_report import lines
+from harness.judging.paired import Array
+from harness.records.record import FILE, Record, Result, read_record
 from zoo.errors import IntegrityError, UsageError
-from zoo.recipe import Recipe
+from zoo.fetch.checksum import sha256
+from zoo.recipes import catalogue
+from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task, TensorSplit, TextSplit
 from zoo.tasks.digits import digits
 from zoo.tasks.entailment import entailment

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from conftest import ROOT, TINY
 
-from harness.diff import find_record
-from zoo import catalogue
+from harness.diagnosis.diff import find_record
 from zoo.doctor import examine, public_data
 from zoo.doctor.hazards import NAMES, Hazard, lines
-from zoo.hub import Hub
-from zoo.lock import FilePin, Lock, Pin
-from zoo.sources import Sources
+from zoo.fetch.hub import Hub
+from zoo.fetch.lock import FilePin, Lock, Pin
+from zoo.fetch.sources import Sources
+from zoo.recipes import catalogue
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HEAD, _, STAGES = TINY.partition("stages:\n")

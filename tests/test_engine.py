@@ -19,22 +19,23 @@ from test_processes import MINE
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness import gradients
-from harness import train as engine
-from harness.environment import accelerator_on
-from harness.evaluate import score
-from harness.log import Log
-from harness.run import Run
-from harness.stage import ActiveStage
-from harness.state import States, rng_state, set_rng_state
-from harness.study import Setup, Study
-from harness.sweep import in_order, sweep
-from zoo import catalogue, checkpoint
-from zoo.build import Builder
-from zoo.digest import sha256
+from harness.evaluation.batched_inference import in_order, sweep
+from harness.evaluation.evaluate import score
+from harness.models.environment import accelerator_on
+from harness.runs.experiment import Setup, Study
+from harness.training import gradients
+from harness.training import train as engine
+from harness.training.checkpointing import States, rng_state, set_rng_state
+from harness.training.log import Log
+from harness.training.stage import ActiveStage
+from harness.training.training_run import Run
 from zoo.errors import UsageError
+from zoo.fetch import weights_file
+from zoo.fetch.checksum import sha256
+from zoo.fetch.sources import Sources
 from zoo.models import cifar_resnet
-from zoo.sources import Sources
+from zoo.recipes import catalogue
+from zoo.recipes.build import Builder
 from zoo.tasks import digits
 from zoo.tasks.base import Batch, TensorSplit
 
@@ -90,7 +91,7 @@ def test_a_run_is_what_a_loop_written_by_hand_gives(zoo: Zoo) -> None:
     torch.manual_seed(7)
     student = cifar_resnet(depth=8, width=4, in_channels=1)
     teacher = cifar_resnet(depth=14, width=16, in_channels=1)
-    checkpoint.load_into(teacher, Sources().fetch("embedded:digits-resnet14.safetensors").path)
+    weights_file.load_into(teacher, Sources().fetch("embedded:digits-resnet14.safetensors").path)
     regressor = nn.Conv2d(8, 32, 1)
     optimizer = torch.optim.Adam(
         [{"params": student.parameters()}, {"params": regressor.parameters(), "lr": 1e-2}], lr=2e-3
@@ -114,7 +115,7 @@ def test_a_run_is_what_a_loop_written_by_hand_gives(zoo: Zoo) -> None:
             optimizer.step()
     for ours, theirs in zip(losses("run", "kd", "hint", "total"), expected, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-3)
-    trained = checkpoint.read(Path("run/model.safetensors"))
+    trained = weights_file.read(Path("run/model.safetensors"))
     for name, value in student.state_dict().items():
         torch.testing.assert_close(trained[name], value, rtol=1e-3, atol=1e-4)
 
@@ -140,7 +141,7 @@ def test_gradients_summed_over_parts_are_those_of_the_batch(size: int, mine: Pat
     command = ("train", "perceptron.yaml", "--trust", "mine", "--device", "cpu")
     assert zoo(*command, "--out", "whole").code == 0
     assert zoo(*command, "--micro-batch", size, "--out", "parts").code == 0
-    whole, parts = (checkpoint.read(Path(run, "model.safetensors")) for run in ("whole", "parts"))
+    whole, parts = (weights_file.read(Path(run, "model.safetensors")) for run in ("whole", "parts"))
     for name, value in whole.items():
         torch.testing.assert_close(parts[name], value, rtol=0, atol=1e-6)
     assert losses("parts", "total") == [pytest.approx(line, abs=1e-6) for line in losses("whole", "total")]
@@ -214,7 +215,7 @@ def test_bf16_trains_near_fp32_and_the_record_says_so(zoo: Zoo) -> None:
     single, half = losses("fp32", "kd", "hint"), losses("bf16", "kd", "hint")
     assert single[0] != half[0]
     assert half[0] == pytest.approx(single[0], rel=0.02)
-    assert {value.dtype for value in checkpoint.read(Path("bf16/model.safetensors")).values()} <= {
+    assert {value.dtype for value in weights_file.read(Path("bf16/model.safetensors")).values()} <= {
         torch.float32, torch.int64,
     }  # fmt: skip
 
@@ -244,7 +245,7 @@ def test_out_of_memory_halves_the_micro_batch_at_the_same_mathematics_and_says_s
         "out of memory with 25 examples at once: from here on 12, at the same batch size",
     ]
     assert zoo("train", "large.yaml", *command, "large").code == 0
-    small, large = (checkpoint.read(Path(run, "model.safetensors")) for run in ("small", "large"))
+    small, large = (weights_file.read(Path(run, "model.safetensors")) for run in ("small", "large"))
     for name, value in large.items():
         torch.testing.assert_close(small[name], value, rtol=0, atol=1e-6)
     assert json.loads(Path("small/record.json").read_text())["environment"]["micro_batch"] == 12

@@ -17,21 +17,22 @@ from hub import LocalHub
 from huggingface_hub import constants
 from safetensors.torch import save as to_safetensors
 
-from harness.environment import accelerator_on
-from harness.evaluate import Evaluation, evaluate
-from harness.explain import explain, trial
-from harness.explain.bench import Bench
-from harness.explain.explanation import Attempt, Compared, Explanation
-from harness.explain.factors import Untried, factors
+from harness.diagnosis.explain import explain, search
+from harness.diagnosis.explain.explanation import Attempt, Compared, Explanation
+from harness.diagnosis.explain.factors import Untried, factors
+from harness.diagnosis.explain.variant_runs import Bench
+from harness.evaluation.evaluate import Evaluation, evaluate
+from harness.evaluation.subset import subset
 from harness.metrics import f1
-from harness.study import Setup, Study
-from harness.subset import subset
-from zoo import catalogue, checkpoint
-from zoo.build import Builder
+from harness.models.environment import accelerator_on
+from harness.runs.experiment import Setup, Study
 from zoo.errors import UsageError
-from zoo.hub import Hub
-from zoo.lock import Lock
-from zoo.sources import Source, Sources
+from zoo.fetch import weights_file
+from zoo.fetch.hub import Hub
+from zoo.fetch.lock import Lock
+from zoo.fetch.sources import Source, Sources
+from zoo.recipes import catalogue
+from zoo.recipes.build import Builder
 from zoo.tasks import digits
 from zoo.tasks.base import TextSplit
 from zoo.tokenizers import published
@@ -77,7 +78,7 @@ def plant(tmp_path: Path, setup: Setup) -> Plant:
         path = tmp_path / "planted.yaml"
         path.write_text(f"{text}claims:\n{CLAIM.format(metric=metric, value=value)}")
         study = Study(catalogue.local(path), given.pop("setup", setup))
-        found = trial._explain(study, given, tmp_path) if given else explain(study.entry, study.setup)
+        found = search._explain(study, given, tmp_path) if given else explain(study.entry, study.setup)
         assert not setup.runs.exists()
         json.dumps(found.data(), allow_nan=False)
         return found
@@ -127,7 +128,7 @@ def named(explanation: Explanation) -> set[str]:
 
 def changed_weights(name: str, path: Path, **changes: Callable[[Any], Any]) -> Edit:
     """Write the starter's weights with parts of the classifier changed; the recipe then names that file."""
-    state = checkpoint.read(STARTER / f"{name}.safetensors")
+    state = weights_file.read(STARTER / f"{name}.safetensors")
     for part, change in changes.items():
         state[f"classifier.{part}"] = change(state[f"classifier.{part}"]).contiguous()
     path.write_bytes(to_safetensors(state))
@@ -186,7 +187,7 @@ def test_a_reference_that_was_computed_in_bf16_is_named(plant: Plant, setup: Set
     edit = changed_weights(PLAIN, tmp_path / "w.safetensors", bias=lambda bias: bias + 256)
     study = Study(catalogue.one(PLAIN), setup)
     model = study.published_model()[0]
-    checkpoint.load_into(model, tmp_path / "w.safetensors")
+    weights_file.load_into(model, tmp_path / "w.safetensors")
     task, on = study.task, setup.accelerator
     in_bf16 = evaluate(model, task, "test", study.metrics, accelerator=on, precision="bf16")
     found = plant(PLAIN, accuracy(in_bf16), edit, test=in_bf16.arrays)
@@ -244,7 +245,7 @@ def add_weights(hub: LocalHub, setup: Setup) -> str:
     files = {"config.json": json.dumps(config).encode()}
     commits = []
     for readme, name in ((b"a", DISTILLED), (b"b", DISTILLED), (b"b", PLAIN)):
-        state = checkpoint.read(STARTER / f"{name}.safetensors")
+        state = weights_file.read(STARTER / f"{name}.safetensors")
         weights = to_safetensors(state, metadata={"format": "pt"})
         commits.append(
             hub.add("models", "someone/entail", {**files, "README.md": readme, "model.safetensors": weights})
@@ -379,8 +380,8 @@ def test_predictions_that_moved_are_a_fault_where_the_score_has_not(setup: Setup
     path = tmp_path / "same.yaml"
     head = study.entry.path.read_text(encoding="utf-8").split("stages:")[0]
     path.write_text(f"{head}claims:\n{CLAIM.format(metric='accuracy', value=float(np.mean(right)))}")
-    same = trial._explain(Study(catalogue.local(path), setup), {"test": arrays}, tmp_path)
+    same = search._explain(Study(catalogue.local(path), setup), {"test": arrays}, tmp_path)
     assert same.state == "nothing to explain"
-    other = trial._explain(Study(catalogue.local(path), setup), {"test": moved}, tmp_path)
+    other = search._explain(Study(catalogue.local(path), setup), {"test": moved}, tmp_path)
     assert other.state == "unexplained"
     assert "4 of 320 predictions differ" in other.failing[0].why

@@ -36,13 +36,15 @@ from hub import LocalHub
 from huggingface_hub import constants
 from transformers import AutoModelForSequenceClassification, BertTokenizer
 
-from harness import label_order, submission, training_log
-from harness.record import read_record
-from harness.verdict import with_published
-from zoo import catalogue
-from zoo.lock import read_lock
+from harness.evaluation import label_order
+from harness.judging.verdict import with_published
+from harness.records import torchdistill_log
+from harness.records.record import read_record
+from harness.runs import glue_submission
+from zoo.fetch.lock import read_lock
 from zoo.models.sequence_classifier import published_classifier
-from zoo.recipe import Claim
+from zoo.recipes import catalogue
+from zoo.recipes.schema import Claim
 from zoo.tasks.glue import GLUE
 
 ENTRIES = catalogue.select(["glue"])
@@ -152,9 +154,12 @@ def test_a_submission_of_the_nine_tasks_is_refused_only_for_its_counts(family: s
     names = [family.format(task) for task in GLUE]
     ended = glue("submit", *names, "--out", "submitted", "--device", "cpu")
     assert ended.code == 1
-    assert sorted(path.name for path in Path("submitted").iterdir()) == sorted([*submission.FILES, submission.ZIP])
+    assert sorted(path.name for path in Path("submitted").iterdir()) == sorted(
+        [*glue_submission.FILES, glue_submission.ZIP]
+    )
     expected = [
-        f"{name}: {ROWS['test']} rows after the header, expected {file.rows}" for name, file in submission.FILES.items()
+        f"{name}: {ROWS['test']} rows after the header, expected {file.rows}"
+        for name, file in glue_submission.FILES.items()
     ]
     assert said(ended) == expected
     assert glue("submit", "--check", "submitted/submission.zip").lines == expected
@@ -178,8 +183,8 @@ def test_without_a_hub_every_entry_is_not_run_and_nothing_is_written(zoo: Zoo, t
 
 OFFLINE = """
 import os, socket, sys
-import harness.reproduce
-from zoo.cli import main
+import harness.runs.reproduce
+from zoo.cli.app import main
 
 def refuse(*_): raise AssertionError("a socket was opened")
 
@@ -346,7 +351,7 @@ def test_the_p_value_of_a_sign_test() -> None:
     ],
 )
 def test_a_log_is_read_at_its_last_scores(text: str, expected: dict[str, str]) -> None:
-    assert training_log.scores(text) == expected
+    assert torchdistill_log.scores(text) == expected
 
 
 def test_a_log_that_holds_no_score_is_not_compared(glue: Zoo, hub: LocalHub, tmp_path: Path) -> None:

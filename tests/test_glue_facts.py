@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-from zoo import catalogue
-from zoo.catalogue import Entry
-from zoo.lock import read_lock
-from zoo.recipe import Claim
+from zoo.fetch.lock import read_lock
+from zoo.recipes import catalogue
+from zoo.recipes.catalogue import Entry
+from zoo.recipes.schema import Claim
 
 FACTS = ROOT.parent / "shared" / "reference"
 ENTRIES = catalogue.select(["glue"])

@@ -21,12 +21,12 @@ from hub import ALWAYS, STRANGER, TOKEN, LocalHub
 from huggingface_hub import constants
 from tqdm import TMonitor
 
-import zoo.hub
-from zoo import places
+import zoo.fetch.hub
+from zoo import paths
 from zoo.errors import IntegrityError, SourceError, UsageError, ZooError
-from zoo.hub import Hub
-from zoo.lock import FilePin, Pin, difference, read_lock, write_lock
-from zoo.sources import Fetched, Sources
+from zoo.fetch.hub import Hub
+from zoo.fetch.lock import FilePin, Pin, difference, read_lock, write_lock
+from zoo.fetch.sources import Fetched, Sources
 
 DEADLINE, MARGIN = 0.6, 1.4
 """Seconds; the margin is a loaded machine's."""
@@ -447,7 +447,7 @@ def test_a_timeout_of_the_file_system_is_told_at_once(sources: Make, monkeypatch
         raise TimeoutError(110, "Connection timed out")  # ETIMEDOUT: a network file system's
 
     made = sources(deadline=MARGIN + 0.5)
-    monkeypatch.setattr(zoo.hub, "hf_hub_download", out_of_time)
+    monkeypatch.setattr(zoo.fetch.hub, "hf_hub_download", out_of_time)
     with refused(SourceError, "timed out", seconds=MARGIN):
         made.fetch(MODEL)
 
@@ -561,7 +561,7 @@ def test_what_is_in_the_cache_is_not_asked_for(sources: Make, hub: LocalHub, sta
     for source, want in asked:
         sources().fetch(source, want)
     hub.requests.clear()
-    trusted = places.home() / "trusted.json"
+    trusted = paths.home() / "trusted.json"
     before = trusted.stat().st_mtime_ns
     made = sources()
     assert [read(made.fetch(source, want)) for source, want in asked[::2]] == [MODEL_FILES, ROWS]
@@ -730,9 +730,9 @@ def test_what_is_known_by_the_digest_of_its_digest_is_written_down_once(sources:
     commit = hub.add("models", "someone/tiny", {**FILES, "pytorch_model.bin": OTHER})
     pins = {MODEL: Pin(revision=commit, files={"pytorch_model.bin": etag_pin(OTHER)})}
     sources(pins).fetch(MODEL)
-    before = (places.home() / "trusted.json").stat().st_mtime_ns
+    before = (paths.home() / "trusted.json").stat().st_mtime_ns
     sources(pins).fetch(MODEL)
-    assert (places.home() / "trusted.json").stat().st_mtime_ns == before
+    assert (paths.home() / "trusted.json").stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("locked", [True, False])
@@ -756,7 +756,7 @@ def test_what_is_new_is_trusted_once_and_kept_by_its_hub(sources: Make, hub: Loc
         mirror.add("models", "someone/tiny", {**CONFIG, "model.safetensors": OTHER})
         assert read(sources(at=mirror.url).fetch(MODEL))["model.safetensors"] == OTHER
         assert len(said) == 2
-    trusted = json.loads((places.home() / "trusted.json").read_text())["endpoints"]
+    trusted = json.loads((paths.home() / "trusted.json").read_text())["endpoints"]
     assert {at: set(known) for at, known in trusted.items()} == {hub.url: {MODEL}, mirror.url: {MODEL}}
     assert trusted[hub.url][MODEL] == {
         "revision": commit,
@@ -806,7 +806,7 @@ def test_the_commit_that_another_process_saw_meanwhile_is_kept(sources: Make, hu
 def test_a_lock_in_another_file_replaces_the_committed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     committed = {"embedded:": Pin(files={"a": pinned(b"a")}), MODEL: Pin(revision="1" * 40)}
     write_lock(tmp_path / "zoo.lock", committed)
-    monkeypatch.setattr(places, "configs", lambda: tmp_path)
+    monkeypatch.setattr(paths, "configs", lambda: tmp_path)
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
     mine = {TABLES: Pin(revision="2" * 40)}
     write_lock(tmp_path / "mine.lock", mine)

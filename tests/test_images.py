@@ -23,13 +23,13 @@ from torchvision.datasets import CIFAR10
 from torchvision.transforms import v2
 from vision_data import cifar_files, coco_folder, image_folders, pixels, png, voc_folder
 
-from harness.environment import accelerator_on
-from harness.evaluate import evaluate
+from harness.evaluation.evaluate import evaluate
 from harness.metrics import accuracy, mean_iou, measure, pixel_accuracy, top5_accuracy
+from harness.models.environment import accelerator_on
 from zoo.errors import IntegrityError, NoDataError, SourceError, UsageError
-from zoo.hub import Hub
-from zoo.lock import Lock
-from zoo.sources import Source, Sources
+from zoo.fetch.hub import Hub
+from zoo.fetch.lock import Lock
+from zoo.fetch.sources import Source, Sources
 from zoo.tasks import cifar, coco_segmentation, image_folder, voc_segmentation
 from zoo.tasks.base import content_hash
 from zoo.tasks.pixels import PixelSplit

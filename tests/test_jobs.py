@@ -13,15 +13,15 @@ from types import SimpleNamespace
 import pytest
 from conftest import ROOT, Zoo
 
-from harness import jobs
-from harness.environment import accelerator_on
-from harness.jobs import run_in_jobs
-from harness.record import read_record
-from harness.study import Setup
-from zoo import catalogue
-from zoo.build import Builder
-from zoo.catalogue import Entry
+from harness.models.environment import accelerator_on
+from harness.records.record import read_record
+from harness.runs import parallel
+from harness.runs.experiment import Setup
+from harness.runs.parallel import run_in_jobs
 from zoo.errors import Mark, NoDataError, Problem, RecipeError, ZooError
+from zoo.recipes import catalogue
+from zoo.recipes.build import Builder
+from zoo.recipes.catalogue import Entry
 
 STARTER = ROOT / "configs" / "starter"
 
@@ -87,12 +87,12 @@ def test_nothing_is_begun_after_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: 
 
     stop, before = get_context("spawn").Event(), signal.getsignal(signal.SIGINT)
     worker = SimpleNamespace(said=["the same command goes on"], ran=interrupted)
-    monkeypatch.setattr(jobs, "_stop", stop, raising=False)
-    monkeypatch.setattr(jobs, "_worker", worker, raising=False)
+    monkeypatch.setattr(parallel, "_stop", stop, raising=False)
+    monkeypatch.setattr(parallel, "_worker", worker, raising=False)
     try:
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
-                jobs._ran(catalogue.one("digits-resnet8"), "retrain", [0])
+                parallel._ran(catalogue.one("digits-resnet8"), "retrain", [0])
     finally:
         signal.signal(signal.SIGINT, before)
     assert stop.is_set()

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.compare import flips
-from harness.judging import Ran, family, majority, measured, outcomes, predictions, suite_of
-from harness.record import Identity, read_record
+from harness.judging.judge_runs import Ran, family, majority, measured, outcomes, predictions, suite_of
+from harness.judging.paired import flips
+from harness.records.record import Identity, read_record
 from tests.conftest import ROOT, Write, Zoo
-from zoo import catalogue, places
+from zoo import paths
 from zoo.errors import IntegrityError, SourceError
-from zoo.recipe import Claim
+from zoo.recipes import catalogue
+from zoo.recipes.schema import Claim
 
 EVIDENCE = ROOT / "leaderboard" / "records"
 
@@ -135,7 +136,7 @@ def test_the_command_tells_of_them(zoo: Zoo, tmp_path: Path, monkeypatch: pytest
     shutil.copytree(EVIDENCE / "digits-resnet8", tmp_path / "evidence" / "digits-resnet8")
     for path in (tmp_path / "evidence").glob("*/retrain-seed1000-*/predictions-test.npz"):
         path.write_bytes(b"other")
-    monkeypatch.setattr(places, "evidence", lambda: tmp_path / "evidence")
+    monkeypatch.setattr(paths, "evidence", lambda: tmp_path / "evidence")
     ended = zoo("verify", "digits-resnet8")
     assert (ended.code, len(ended.lines)) == (5, 1)
     assert "predictions-test.npz: expected sha256" in ended.err

@@ -12,7 +12,7 @@ from conftest import ROOT
 MODULES = sorted(
     path.relative_to(ROOT) for room in ("zoo", "harness", "leaderboard") for path in (ROOT / room).rglob("*.py")
 )
-CLI = Path("zoo/cli.py")
+CLI = Path("zoo/cli/app.py")
 SPINE = (
     "batching", "canary", "compare", "environment", "evaluate", "explain", "export", "first_token", "gradients",
     "interrupt", "jobs", "judgement", "judging", "label_order", "layout", "log", "memory", "objective", "once", "own",
@@ -51,13 +51,25 @@ def test_only_the_command_line_imports_inside_functions(path: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["zoo/models", "zoo/tasks", "harness/losses"])
 def test_leaves_never_import_the_spine(folder: str) -> None:
-    spine = {f"harness.{name}" for name in SPINE} | {"zoo.cli", "zoo.build", "zoo.catalogue", "zoo.recipe"}
+    spine = {f"harness.{name}" for name in SPINE} | {
+        "zoo.cli.app",
+        "zoo.recipes.build",
+        "zoo.recipes.catalogue",
+        "zoo.recipes.schema",
+    }
     for path in MODULES:
         if path.is_relative_to(folder):
             assert not spine & set(imports(path)), path
 
 
-LIGHT = ("harness.judging", "harness.recall", "leaderboard.page", "leaderboard.site", "zoo.changes", "zoo.doctor")
+LIGHT = (
+    "harness.judging.judge_runs",
+    "harness.runs.cache",
+    "leaderboard.page",
+    "leaderboard.site",
+    "zoo.recipes.changes",
+    "zoo.doctor",
+)
 
 
 @pytest.mark.parametrize("module", LIGHT)
@@ -72,7 +84,7 @@ def test_judging_and_telling_never_import_torch(module: str) -> None:
 def test_light_commands_import_nothing_heavy(command: list[str]) -> None:
     code = f"""
 import sys
-from zoo.cli import main
+from zoo.cli.app import main
 sys.argv = ["zoo", *{command!r}]
 try:
     main()

@@ -19,8 +19,8 @@ from conftest import ROOT
 from torch import Tensor, nn
 
 from harness import losses
-from harness.objective import Objective, Place
-from harness.observation import Observation
+from harness.models.outputs import Observation
+from harness.training.objective import Objective, Place
 from zoo.tasks.base import Batch, TensorSplit
 
 B, C = 6, 4

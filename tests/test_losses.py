@@ -13,7 +13,7 @@ from present import L, part_of
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 Floats = NDArray[np.float64]
 affinity_distance = part_of("knowledge_adaptation", "affinity_distance")

@@ -8,14 +8,14 @@ import pytest
 import torch
 from conftest import ROOT
 
-from harness.environment import accelerator_on
-from harness.record import FIRST_REFERENCE_SEED, read_all
-from harness.study import Setup, Study
-from harness.train import train
+from harness.models.environment import accelerator_on
+from harness.records.record import FIRST_REFERENCE_SEED, read_all
+from harness.runs.experiment import Setup, Study
+from harness.training.train import train
 from leaderboard.methods import plain_student
-from zoo import catalogue
-from zoo.build import Builder
-from zoo.catalogue import Entry, entries
+from zoo.recipes import catalogue
+from zoo.recipes.build import Builder
+from zoo.recipes.catalogue import Entry, entries
 from zoo.tasks.base import Split, TensorSplit, TextSplit
 
 ROWS, FLOOR, SECONDS = 64, 0.02, 20

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from test_vision_facts import FACTS, METRICS, SIZES, facts
 
-from zoo import catalogue, urls
-from zoo.catalogue import Entry
-from zoo.recipe import Stage
+from zoo.fetch import urls
+from zoo.recipes import catalogue
+from zoo.recipes.catalogue import Entry
+from zoo.recipes.schema import Stage
 
 REVIEW = catalogue.one("ilsvrc2012-resnet18_from_resnet34")
 ENTRIES = [one for one in catalogue.select(["ilsvrc2012-methods"]) if one.name != f"{REVIEW.name}-kr"]

@@ -13,12 +13,13 @@ from conftest import ROOT, TINY, Zoo
 from scipy import stats
 
 from harness.losses import __all__ as exported
-from harness.record import FILE, new_folder, read_record
+from harness.records.record import FILE, new_folder, read_record
 from leaderboard import losses, methods, page
-from zoo import catalogue, places
-from zoo.config import Call
+from zoo import paths
 from zoo.errors import IntegrityError
-from zoo.recipe import load_recipe
+from zoo.recipes import catalogue
+from zoo.recipes.reader import Call
+from zoo.recipes.schema import load_recipe
 
 EVIDENCE = ROOT / "leaderboard" / "records"
 COMMITTED = read_record(min((EVIDENCE / "digits-resnet8").glob(f"retrain-seed1000-*/{FILE}")))
@@ -66,7 +67,7 @@ class Board:
 
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
-    monkeypatch.setattr(places, "configs", lambda: tmp_path / "configs")
+    monkeypatch.setattr(paths, "configs", lambda: tmp_path / "configs")
     return Board(tmp_path)
 
 
@@ -232,8 +233,8 @@ def test_every_link_of_the_shipped_methods_leads_somewhere() -> None:
 def test_the_command_writes_both_pages_and_tells_which_is_stale(
     zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "checkout", lambda: tmp_path)
-    monkeypatch.setattr(places, "configs", lambda: ROOT / "configs")
+    monkeypatch.setattr(paths, "checkout", lambda: tmp_path)
+    monkeypatch.setattr(paths, "configs", lambda: ROOT / "configs")
     (tmp_path / "leaderboard").mkdir()
     path = tmp_path / "leaderboard" / "methods.md"
     assert zoo("leaderboard", "--check").code == 1

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from present import L, part_of
 from torch import Tensor, nn
 
-from harness.observation import Observation
+from harness.models.outputs import Observation
 from zoo.errors import UsageError
 from zoo.tasks.base import TensorSplit
 

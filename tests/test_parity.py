@@ -14,7 +14,7 @@ from present import L, part_of
 from torch import Tensor, nn
 
 from harness.losses.functional import unit
-from harness.observation import Observation, observe
+from harness.models.outputs import Observation, observe
 
 mid = pytest.importorskip("torchdistill.losses.mid_level", reason="the extra `parity` is not installed")
 high = pytest.importorskip("torchdistill.losses.high_level")

@@ -89,7 +89,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from zoo.cli import main
+from zoo.cli.app import main
 
 rank = os.environ["RANK"]
 for name, arguments in json.loads(sys.argv[1]).items():

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from conftest import ROOT, Zoo
 
-from zoo.build import Builder
-from zoo.recipe import load_recipe
+from zoo.recipes.build import Builder
+from zoo.recipes.schema import load_recipe
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

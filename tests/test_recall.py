@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness import recall, reproduce
-from harness.study import Study
+from harness.runs import cache, reproduce
+from harness.runs.experiment import Study
 from tests.conftest import ROOT, TINY, Write, Zoo
 
 WEIGHTS = f"file:{ROOT}/zoo/starter/digits-resnet8.safetensors"
@@ -102,7 +102,7 @@ def test_whatever_changed_is_looked_at_and_run_only_if_that_makes_another_run(
     elif changed == "conditions":
         arguments = ["--precision", "bf16"]
     elif changed == "code":
-        monkeypatch.setattr(recall, "own_code", lambda: "another comment")
+        monkeypatch.setattr(cache, "own_code", lambda: "another comment")
     else:
         shutil.rmtree(Path(json.loads(first.out)["entries"][0]["records"][0]).parent)
     again = zoo("verify", recipe_file(text), "--json", *arguments)
@@ -149,21 +149,21 @@ def test_a_folder_is_the_same_if_its_listing_is_also_behind_links(tmp_path: Path
         folder.mkdir(parents=True)
         (folder / "x.png").write_bytes(b"x")
     (root / "linked").symlink_to(other)
-    (stamp,) = recall.stamps([root])
-    assert recall._is_same(*stamp)
+    (stamp,) = cache.stamps([root])
+    assert cache._is_same(*stamp)
     (root / "a" / "x.png").rename(root / "b" / "y.png")  # neither the number of files nor a time has changed
-    assert not recall._is_same(*stamp)
-    (stamp,) = recall.stamps([root])
+    assert not cache._is_same(*stamp)
+    (stamp,) = cache.stamps([root])
     (other / "new.png").write_bytes(b"")
-    assert not recall._is_same(*stamp)
+    assert not cache._is_same(*stamp)
 
 
 def test_what_was_missing_and_is_there_is_another() -> None:
-    (stamp,) = recall.stamps([Path("nowhere")])
-    assert recall._is_same(*stamp)
+    (stamp,) = cache.stamps([Path("nowhere")])
+    assert cache._is_same(*stamp)
     Path("nowhere").write_text("")
     try:
-        assert not recall._is_same(*stamp)
+        assert not cache._is_same(*stamp)
     finally:
         Path("nowhere").unlink()
 
@@ -221,7 +221,7 @@ def test_what_is_kept_of_a_run_can_be_lost_or_damaged(
     path = recipe_file(OWN)
     first = zoo("verify", path, "--json")
     for number, damage in enumerate(("{", '{"inputs": []}', '{"inputs": [], "record": 5}', "[]"), 2):
-        for file in (tmp_path / "home" / "runs" / recall.KNOWN).iterdir():
+        for file in (tmp_path / "home" / "runs" / cache.KNOWN).iterdir():
             file.write_text(damage)
         assert zoo("verify", path, "--json").out == first.out
         assert made == ["own"] * number

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from conftest import ROOT
 
-from harness.record import FILE, Identity, new_folder, read_record, schema, verify_files
+from harness.records.record import FILE, Identity, new_folder, read_record, schema, verify_files
 from zoo.errors import IntegrityError, SourceError, UsageError
 
 COMMITTED = min((ROOT / "leaderboard" / "records" / "digits-resnet8").glob(f"*/{FILE}"))

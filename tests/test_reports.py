@@ -6,10 +6,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness.judging import Outcome
+from harness.judging.judge_runs import Outcome
 from tests.conftest import ROOT, Write, Zoo
-from zoo import catalogue, cli, reports
+from zoo.cli import app, ci_reports
 from zoo.errors import NoDataError
+from zoo.recipes import catalogue
 
 RECIPE = """\
 name: own
@@ -54,22 +55,22 @@ def test_junit_has_a_case_for_each_entry_and_claim(zoo: Zoo, recipe_file: Write,
 
 def test_junit_tells_errors_from_failures_and_holds_any_text() -> None:
     data = found(claim("inconclusive", why="bell \x07 & <tag>"), claim("reproduced", of="retrain", asked=False))
-    root = ET.fromstring(reports.junit(data, 1.5))  # noqa: S314
+    root = ET.fromstring(ci_reports.junit(data, 1.5))  # noqa: S314
     (skipped,) = root.iter("skipped")
     assert skipped.get("message") == "inconclusive: claimed 0.9000, measured 0.8000: bell  & <tag>"
     assert (root.get("tests"), root.get("time")) == ("1", "1.500")
     odd = claim("not-reproduced", why="\ufffe\ud800 lone")
     data = found({**odd, "split": "a\x08b", "claimed": 0.91234}, {**odd, "claimed": 0.91231}, odd, odd)
-    names = [case.get("name") for case in ET.fromstring(reports.junit(data, 0)).iter("testcase")]  # noqa: S314
+    names = [case.get("name") for case in ET.fromstring(ci_reports.junit(data, 0)).iter("testcase")]  # noqa: S314
     assert (len(set(names)), names[0]) == (4, "e0: weights accuracy on ab")
-    failing = ET.fromstring(reports.junit(found(claim("inconclusive")), 0, {"inconclusive"}))  # noqa: S314
+    failing = ET.fromstring(ci_reports.junit(found(claim("inconclusive")), 0, {"inconclusive"}))  # noqa: S314
     assert failing.get("failures") == "1"
-    (error,) = ET.fromstring(reports.junit(found(error="no\nnetwork"), 0)).iter("error")  # noqa: S314
+    (error,) = ET.fromstring(ci_reports.junit(found(error="no\nnetwork"), 0)).iter("error")  # noqa: S314
     assert "no" in str(error.get("message"))
 
 
 def test_annotations_are_at_most_ten_of_a_kind_and_say_how_many_more() -> None:
-    lines = reports.annotations(
+    lines = ci_reports.annotations(
         found(claim("not-reproduced"), claim("inconclusive", of="retrain"), many=12), {"e0": "configs/s/e0.yaml"}
     )
     errors = [line for line in lines if line.startswith("::error ")]
@@ -78,25 +79,25 @@ def test_annotations_are_at_most_ten_of_a_kind_and_say_how_many_more() -> None:
         "::error file=configs/s/e0.yaml,title=e0%3A weights accuracy on test::claimed 0.9000, measured 0.8000: so"
     )
     assert errors[-1].endswith("::and 3 more; the step's summary has them all")
-    assert reports.annotations(found(claim("reproduced")), {}) == []
-    (line,) = reports.annotations(found(error="100 % lost\nmore"), {})
+    assert ci_reports.annotations(found(claim("reproduced")), {}) == []
+    (line,) = ci_reports.annotations(found(error="100 % lost\nmore"), {})
     assert line == "::error title=e0::100 %25 lost%0Amore"
 
 
 def test_a_summary_has_the_gravest_first_and_stays_below_githubs_limit() -> None:
-    text = reports.summary(found(claim("reproduced"), claim("not-reproduced", why="a | b")))
+    text = ci_reports.summary(found(claim("reproduced"), claim("not-reproduced", why="a | b")))
     rows = [line for line in text.splitlines() if line.startswith("| e0")]
     assert "not-reproduced" in rows[0]
     assert r"a \| b" in rows[0]
-    assert "a\\" not in reports.summary(found(claim("inconclusive", why="plain")))
-    odd = reports.summary(found(claim("inconclusive", why="<img> a\\|b\nc")))
+    assert "a\\" not in ci_reports.summary(found(claim("inconclusive", why="plain")))
+    odd = ci_reports.summary(found(claim("inconclusive", why="<img> a\\|b\nc")))
     assert r"&lt;img&gt; a\\\|b" in odd
-    assert "| error" in reports.summary(found(error="broken"))
-    assert reports.summary(found(claim("reproduced")), 10) == ""
-    long = reports.summary(found(claim("not-reproduced", why="x" * 1000), many=3000))
-    assert len(long.encode()) <= reports.SUMMARY_BYTES
+    assert "| error" in ci_reports.summary(found(error="broken"))
+    assert ci_reports.summary(found(claim("reproduced")), 10) == ""
+    long = ci_reports.summary(found(claim("not-reproduced", why="x" * 1000), many=3000))
+    assert len(long.encode()) <= ci_reports.SUMMARY_BYTES
     assert "more rows are left out" in long
-    assert len(long.encode()) > reports.SUMMARY_BYTES // 2
+    assert len(long.encode()) > ci_reports.SUMMARY_BYTES // 2
 
 
 def test_in_a_workflow_summary_and_annotations_are_written(
@@ -133,4 +134,4 @@ def test_data_that_everyone_must_get_are_an_error_only_to_who_named_them(
 ) -> None:
     entry = catalogue.one("pascal_voc2012-deeplabv3_resnet50")
     outcome = Outcome(entry=entry, mode="weights", verdict="not-run", error=NoDataError("pascal_voc2012"))
-    assert cli._code(outcome, [entry.name] if asked else None, frozenset(failing)) == code
+    assert app._code(outcome, [entry.name] if asked else None, frozenset(failing)) == code

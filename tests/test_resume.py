@@ -19,11 +19,11 @@ import pytest
 import torch
 from forked import zoo
 
-import harness.recording
-import harness.train
-from harness.record import FILE, read_all, read_record, verify_files
-from zoo.build import Builder
-from zoo.digest import sha256
+import harness.runs.recorder
+import harness.training.train
+from harness.records.record import FILE, read_all, read_record, verify_files
+from zoo.fetch.checksum import sha256
+from zoo.recipes.build import Builder
 
 MINE = """
 from torch import nn
@@ -112,9 +112,10 @@ def half_saved(call: int, share: float) -> Callable[..., None]:
 def command(arguments: list[str], place: str, call: int, share: float) -> int:
     """What a child runs: `zoo` with these arguments, killed there."""
     patched = {
-        "start": (Builder, "build"), "step": (harness.train, "gradients"), "saved": (harness.train, "_save"),
-        "stage": (harness.train, "_leave"), "entering": (harness.train, "_made"),
-        "evaluation": (harness.recording, "_result"), "selection": (harness.train, "_keep_the_best"),
+        "start": (Builder, "build"),
+        "step": (harness.training.train, "gradients"), "saved": (harness.training.train, "_save"),
+        "stage": (harness.training.train, "_leave"), "entering": (harness.training.train, "_made"),
+        "evaluation": (harness.runs.recorder, "_result"), "selection": (harness.training.train, "_keep_the_best"),
         "swap": (Path, "replace"), "record": (Path, "write_text"),
     }  # fmt: skip
     if place == "saving":

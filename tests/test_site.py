@@ -20,14 +20,14 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from harness.judgement import GRAVITY
-from harness.record import read_all
+from harness.judging.types import GRAVITY
+from harness.records.record import read_all
 from leaderboard import cells, site, strip_plot, table
 from leaderboard.entry_page import commands
 from leaderboard.flips import flips
 from leaderboard.strip_plot import Run
-from zoo import catalogue
 from zoo.errors import IntegrityError, UsageError
+from zoo.recipes import catalogue
 
 EVIDENCE = ROOT / "leaderboard" / "records"
 PLOTTED, UNRUN = "digits-resnet8_from_digits-resnet14", "bert-base-uncased-mrpc"

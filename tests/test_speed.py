@@ -27,25 +27,26 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness import batching, sweep, train
-from harness.batching import batches, by_length
-from harness.environment import accelerator_on, deterministic
-from harness.evaluate import Running
-from harness.first_token import PLACES, _place, first_token_only
-from harness.gradients import gradients, sparse_embeddings
-from harness.layout import laid_out
-from harness.objective import Need
-from harness.observation import observe
-from harness.reproduce import run_all
-from harness.stage import _optimizer
-from harness.study import Setup, Study
-from harness.teacher import Cached, Live, _is_known, _settings, kept
-from zoo import catalogue
-from zoo.build import Builder
-from zoo.config import Call
+from harness.evaluation import batched_inference, batching
+from harness.evaluation.batching import batches, by_length
+from harness.evaluation.evaluate import Running
+from harness.models.cls_token_pruning import PLACES, _place, first_token_only
+from harness.models.environment import accelerator_on, deterministic
+from harness.models.memory_format import laid_out
+from harness.models.outputs import observe
+from harness.runs.experiment import Setup, Study
+from harness.runs.reproduce import run_all
+from harness.training import train
+from harness.training.gradients import gradients, sparse_embeddings
+from harness.training.objective import Need
+from harness.training.stage import _optimizer
+from harness.training.teacher import Cached, Live, _is_known, _settings, kept
 from zoo.errors import UsageError
-from zoo.kept import kept as once
+from zoo.fetch.tensor_cache import kept as once
 from zoo.models import bert_classifier, cifar_resnet
+from zoo.recipes import catalogue
+from zoo.recipes.build import Builder
+from zoo.recipes.reader import Call
 from zoo.tasks import digits
 from zoo.tasks.base import TensorSplit, TextSplit
 from zoo.tasks.pixels import PixelSplit
@@ -115,7 +116,7 @@ def test_evaluation_does_not_depend_on_batches_and_threads(
     with torch.no_grad():
         alone = torch.cat([model(**split.batch([row]).inputs).logits for row in range(len(split))])  # type: ignore[arg-type]
     monkeypatch.setattr(batching, "TOKENS", tokens)
-    monkeypatch.setattr("harness.evaluate.threads_for", lambda model, device: threads)
+    monkeypatch.setattr("harness.evaluation.evaluate.threads_for", lambda model, device: threads)
     before = torch.get_num_threads()
     outputs = Running(model, study.task, accelerator).outputs(split)
     assert torch.get_num_threads() == before
@@ -125,10 +126,12 @@ def test_evaluation_does_not_depend_on_batches_and_threads(
 
 def test_known_models_run_in_threads_and_no_other_code_does(study: Study) -> None:
     cpu = torch.device("cpu")
-    assert sweep.threads_for(cifar_resnet(depth=8, width=16, num_classes=10), cpu) == torch.get_num_threads()
-    assert sweep.threads_for(study.published_model()[0], cpu) == torch.get_num_threads()
-    assert sweep.threads_for(nn.Flatten(), cpu) == 1
-    assert sweep.threads_for(study.published_model()[0], torch.device("cuda")) == 1
+    assert (
+        batched_inference.threads_for(cifar_resnet(depth=8, width=16, num_classes=10), cpu) == torch.get_num_threads()
+    )
+    assert batched_inference.threads_for(study.published_model()[0], cpu) == torch.get_num_threads()
+    assert batched_inference.threads_for(nn.Flatten(), cpu) == 1
+    assert batched_inference.threads_for(study.published_model()[0], torch.device("cuda")) == 1
 
 
 def test_an_error_in_a_thread_is_raised_and_the_threads_are_given_back() -> None:
@@ -137,7 +140,7 @@ def test_an_error_in_a_thread_is_raised_and_the_threads_are_given_back() -> None
 
     before, split = torch.get_num_threads(), TensorSplit(torch.zeros(9, 1), torch.zeros(9))
     with pytest.raises(ValueError, match="no such row"):
-        sweep.sweep(split, fail, accelerator_on("cpu"), size=2, threads=2)
+        batched_inference.sweep(split, fail, accelerator_on("cpu"), size=2, threads=2)
     assert torch.get_num_threads() == before
 
 
@@ -155,7 +158,7 @@ def test_threads_read_a_split_one_at_a_time_and_a_random_one_in_its_order(fixed:
 
     split, names = Watched(torch.zeros(40, 1), torch.zeros(40)), set()
     split.fixed = fixed
-    sweep.sweep(split, lambda batch: names.add(get_ident()), accelerator_on("cpu"), size=2, threads=3)
+    batched_inference.sweep(split, lambda batch: names.add(get_ident()), accelerator_on("cpu"), size=2, threads=3)
     assert sorted(order) == list(range(0, 40, 2))
     assert fixed or (order == sorted(order) and names == {get_ident()})
 
@@ -166,7 +169,7 @@ def test_parts_of_like_length_give_the_gradient_of_the_whole_batch(
     loss: str, large: int, setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To 1e-6 of the largest; the losses that are logged, too."""
-    monkeypatch.setattr("harness.gradients.LARGE", large)
+    monkeypatch.setattr("harness.training.gradients.LARGE", large)
     stage, run = _text_stage(loss, setup, tmp_path)
     rows = stage.rows(0)
     assert stage.lengths is not None
@@ -355,7 +358,7 @@ def test_embeddings_have_dense_gradients_again_and_only_plain_ones_are_sparse_me
 def test_freed_memory_is_kept_for_the_next_tensor() -> None:
     """A page that the system must give anew is a fault; where the environment says how memory is kept, that holds."""
     code = (
-        "import resource, torch; from harness.environment import accelerator_on; accelerator_on('cpu')\n"
+        "import resource, torch; from harness.models.environment import accelerator_on; accelerator_on('cpu')\n"
         "def faults():\n"
         "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "    for _ in range(20): torch.ones(2**22)\n"  # 16 MiB: 4,096 pages
@@ -496,7 +499,7 @@ def test_what_cannot_be_kept_is_made_all_the_same(
         path.write_bytes(b"half of it")
         raise error
 
-    monkeypatch.setattr("zoo.kept.save_file", full)
+    monkeypatch.setattr("zoo.fetch.tensor_cache.save_file", full)
     assert once(tmp_path / "full", "key", lambda: {"x": torch.ones(1)}) == {"x": torch.ones(1)}
     assert not list((tmp_path / "full").iterdir())
     (tmp_path / "file").write_text("not a folder")

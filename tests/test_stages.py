@@ -15,20 +15,21 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import resnet34
 
-import harness.train
-from harness.environment import accelerator_on
+import harness.training.train
 from harness.losses import CrossEntropy, Hint
-from harness.objective import Need, Objective, Place
-from harness.observation import observe
-from harness.stage import ActiveStage
-from harness.study import Setup, Study, trained_weights
-from harness.teacher import Cached, Live, kept
-from zoo import catalogue, checkpoint
-from zoo.build import Builder
+from harness.models.environment import accelerator_on
+from harness.models.outputs import observe
+from harness.runs.experiment import Setup, Study, trained_weights
+from harness.training.objective import Need, Objective, Place
+from harness.training.stage import ActiveStage
+from harness.training.teacher import Cached, Live, kept
+from zoo.fetch import weights_file
+from zoo.fetch.sources import Sources
 from zoo.models import cifar_resnet
-from zoo.prefetch import needs
-from zoo.recipe import STUDENT, load_recipe
-from zoo.sources import Sources
+from zoo.recipes import catalogue
+from zoo.recipes.build import Builder
+from zoo.recipes.prefetch import needs
+from zoo.recipes.schema import STUDENT, load_recipe
 from zoo.tasks import digits
 from zoo.tasks.base import Batch, TensorSplit
 
@@ -166,7 +167,7 @@ def test_two_objectives_of_one_model_alive_do_not_touch_each_other() -> None:
 
 def test_a_frozen_teachers_statistics_do_not_move_and_a_trained_ones_do(recipe_file: Write, tmp_path: Path) -> None:
     """torchdistill (1.0 on) leaves the teacher in train mode, so its BatchNorm drifts away from its weights."""
-    published = checkpoint.read(Sources().fetch("embedded:digits-resnet14.safetensors").path)
+    published = weights_file.read(Sources().fetch("embedded:digits-resnet14.safetensors").path)
     stage = stage_of(recipe_file(DISTILLED))
     assert isinstance(stage.teachers, Live)
     teacher = stage.teachers.models["teacher"]
@@ -309,7 +310,7 @@ def test_another_entrys_published_weights_teach(zoo: Zoo, recipe_file: Write) ->
 @pytest.fixture
 def teacher() -> nn.Module:
     model = cifar_resnet(depth=14, width=16, in_channels=1)
-    checkpoint.load_into(model, Sources().fetch("embedded:digits-resnet14.safetensors").path)
+    weights_file.load_into(model, Sources().fetch("embedded:digits-resnet14.safetensors").path)
     return model
 
 
@@ -468,7 +469,7 @@ def test_nothing_is_kept_of_what_changes(teacher: nn.Module, monkeypatch: pytest
     assert kept(live, Noisy(split.inputs, split.labels), accelerator) is live
     tokens = Live({"t": nn.Flatten(0)}, {"t": Need((), True)}, accelerator.device)
     assert kept(tokens, split, accelerator) is tokens
-    monkeypatch.setattr("harness.teacher.CACHE_BYTES", 1000)
+    monkeypatch.setattr("harness.training.teacher.CACHE_BYTES", 1000)
     assert kept(live, split, accelerator) is live
 
 
@@ -619,7 +620,7 @@ def test_an_image_model_of_ours_loads_without_this_project(zoo: Zoo, recipe_file
         f"import torch\n{snippet}\nprint(model.eval()(torch.ones(1, 1, 8, 8)).tolist()[0])", tmp_path / "run"
     )
     model = Builder().build(load_recipe(tmp_path / "tiny.yaml").model, "model")
-    checkpoint.load_into(model, tmp_path / "run" / "model.safetensors")
+    weights_file.load_into(model, tmp_path / "run" / "model.safetensors")
     with torch.no_grad():
         assert json.loads(shown) == pytest.approx(model.eval()(torch.ones(1, 1, 8, 8)).tolist()[0], rel=1e-5)
 
@@ -678,7 +679,7 @@ def test_what_is_wrong_with_a_late_stage_is_told_before_the_first_is_trained(zoo
 def test_later_stages_made_early_change_no_bit(zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     path = recipe_file(LATE.replace("fcc", "fc"))
     assert zoo("train", path, "--out", "one").code == 0
-    monkeypatch.setattr(harness.train, "_rehearse", lambda run, student: None)
+    monkeypatch.setattr(harness.training.train, "_rehearse", lambda run, student: None)
     assert zoo("train", path, "--out", "two").code == 0
     assert Path("one/model.safetensors").read_bytes() == Path("two/model.safetensors").read_bytes()
 
@@ -710,8 +711,8 @@ def test_a_tied_parameter_learns_where_any_of_its_names_does_and_is_saved(tmp_pa
     assert not model.a.bias.requires_grad
     groups = objective.parameter_groups({"b": {"lr": 1}})
     assert [len(group["params"]) for group in groups] == [2]
-    checkpoint.save(model, tmp_path / "tied.safetensors")
-    checkpoint.load_into(Tied(), tmp_path / "tied.safetensors")
+    weights_file.save(model, tmp_path / "tied.safetensors")
+    weights_file.load_into(Tied(), tmp_path / "tied.safetensors")
 
 
 MISTAKES = [

@@ -8,14 +8,15 @@ import jsonschema
 import pytest
 from conftest import ROOT, Zoo
 
-from harness.record import Record, read_all, schema, verify_files
+from harness.records.record import Record, read_all, schema, verify_files
 from leaderboard.table import reference_runs
-from zoo import catalogue, sources
-from zoo.build import Builder
-from zoo.catalogue import Entry
-from zoo.lock import FilePin, read_lock
-from zoo.recipe import Claim
-from zoo.sources import Sources
+from zoo.fetch import sources
+from zoo.fetch.lock import FilePin, read_lock
+from zoo.fetch.sources import Sources
+from zoo.recipes import catalogue
+from zoo.recipes.build import Builder
+from zoo.recipes.catalogue import Entry
+from zoo.recipes.schema import Claim
 
 EVIDENCE = ROOT / "leaderboard" / "records"
 ENTRIES = catalogue.entries()

@@ -16,7 +16,7 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.submission import FILES, HEADER, ZIP, check, write
+from harness.runs.glue_submission import FILES, HEADER, ZIP, check, write
 from zoo.errors import SourceError, UsageError, ZooError
 from zoo.tasks.glue import AX, GLUE
 
@@ -355,7 +355,7 @@ def test_what_is_no_zip_or_not_there_is_refused(whole: Path, tmp_path: Path) -> 
 
 
 def test_nothing_of_torch_is_needed() -> None:
-    code = "import sys, harness.submission; sys.exit('torch' in sys.modules)"
+    code = "import sys, harness.runs.glue_submission; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.observation import observe
-from harness.taps import taps
+from harness.models.feature_hooks import taps
+from harness.models.outputs import observe
 from zoo.errors import UsageError
 from zoo.models import bert_classifier, cifar_resnet
 

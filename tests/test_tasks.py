@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from harness.environment import accelerator_on
-from harness.evaluate import evaluate
+from harness.evaluation.evaluate import evaluate
 from harness.metrics import accuracy
-from zoo import catalogue, checkpoint
-from zoo.build import Builder
-from zoo.config import Call
-from zoo.sources import Source, Sources
+from harness.models.environment import accelerator_on
+from zoo.fetch import weights_file
+from zoo.fetch.sources import Source, Sources
+from zoo.recipes import catalogue
+from zoo.recipes.build import Builder
+from zoo.recipes.reader import Call
 from zoo.tasks import digits, entailment
 from zoo.tasks.base import Batch, Task, content_hash
 from zoo.tokenizers import wordpiece
@@ -93,7 +94,7 @@ def test_a_wrong_tokenizer_or_length_shows_in_the_score(fault: dict[str, object]
         task = builder.build(Call(use="entailment", args=length), "task", tokenizer=tokenizer)
         model = builder.build(recipe.model, "model")
         assert recipe.weights is not None
-        checkpoint.load_into(model, Sources().fetch(recipe.weights).path)
+        weights_file.load_into(model, Sources().fetch(recipe.weights).path)
         accelerator = accelerator_on("cpu")
         scores.append(
             evaluate(model, task, "test", {"accuracy": accuracy}, accelerator=accelerator).scores["accuracy"].value

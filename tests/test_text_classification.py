@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from transformers import BertForSequenceClassification
 
 from harness import metrics
-from harness.export import export
+from harness.runs.export import export
 from zoo.errors import SourceError, UsageError
-from zoo.hub import Hub
-from zoo.lock import Lock
-from zoo.sources import Source, Sources
+from zoo.fetch.hub import Hub
+from zoo.fetch.lock import Lock
+from zoo.fetch.sources import Source, Sources
 from zoo.tasks import text_classification
 from zoo.tasks.base import TextSplit
 from zoo.tasks.tables import read_file, read_repository

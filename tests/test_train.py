@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import schedules
-from zoo.digest import sha256
+from zoo.fetch.checksum import sha256
 
 DISTILLED = TINY.replace("{loss: CrossEntropy}", "{loss: {use: KD, temperature: 4, alpha: 0.1}}").replace(
     "    criterion:",

@@ -13,11 +13,11 @@ from hub import LocalHub
 from huggingface_hub import constants
 from transformers import BertForSequenceClassification
 
-from harness.record import read_record
+from harness.records.record import read_record
 from zoo.errors import MissingError, SourceError, UsageError
-from zoo.hub import Hub
-from zoo.lock import FilePin, Lock, Pin, read_lock
-from zoo.sources import Sources
+from zoo.fetch.hub import Hub
+from zoo.fetch.lock import FilePin, Lock, Pin, read_lock
+from zoo.fetch.sources import Sources
 
 MRPC = (ROOT / "configs" / "glue" / "bert-base-uncased-mrpc.yaml").read_text()
 OWN = "hub:yoshitomo-matsubara/bert-base-uncased-mrpc"

@@ -18,13 +18,14 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from zoo import catalogue, checkpoint, prefetch, urls
-from zoo.build import Builder
 from zoo.errors import IntegrityError, MissingError, SourceError, UsageError
-from zoo.hub import Hub
-from zoo.lock import FilePin, Lock, Pin, read_lock
-from zoo.mirror import Mirror
-from zoo.sources import Sources
+from zoo.fetch import urls, weights_file
+from zoo.fetch.hub import Hub
+from zoo.fetch.lock import FilePin, Lock, Pin, read_lock
+from zoo.fetch.mirror import Mirror
+from zoo.fetch.sources import Sources
+from zoo.recipes import catalogue, prefetch
+from zoo.recipes.build import Builder
 
 DATA = b"not very many weights" * 9_000
 SHA = hashlib.sha256(DATA).hexdigest()
@@ -231,9 +232,9 @@ def test_a_file_of_a_mirror_is_never_removed(url: str, sources: Make, tmp_path: 
 
 def test_safetensors_are_told_by_their_content(tmp_path: Path) -> None:
     save_file({"a": torch.ones(2)}, tmp_path / "under another name")
-    assert torch.equal(checkpoint.read(tmp_path / "under another name")["a"], torch.ones(2))
+    assert torch.equal(weights_file.read(tmp_path / "under another name")["a"], torch.ones(2))
     torch.save({"a": torch.ones(2)}, tmp_path / "pickled.safetensors")
-    assert torch.equal(checkpoint.read(tmp_path / "pickled.safetensors")["a"], torch.ones(2))
+    assert torch.equal(weights_file.read(tmp_path / "pickled.safetensors")["a"], torch.ones(2))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what is given up leaves a socket open
@@ -491,7 +492,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_checkpoint_is_read_whatever_its_layout(layout: str, tmp_path: Path) -> None:
     torch.save(LAYOUTS[layout], tmp_path / "x.pt")
-    found = checkpoint.read(tmp_path / "x.pt")
+    found = weights_file.read(tmp_path / "x.pt")
     assert found.keys() == STATE.keys()
     assert all(torch.equal(value, STATE[name]) for name, value in found.items())
 
@@ -508,7 +509,7 @@ def test_nothing_else_is_unpickled(value: object, tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     torch.save(value, tmp_path / "x.pt")
     with pytest.raises(UsageError):
-        checkpoint.read(tmp_path / "x.pt")
+        weights_file.read(tmp_path / "x.pt")
     assert not (tmp_path / "executed").exists()
 
 
@@ -526,7 +527,7 @@ def test_weights_of_before_2018_lack_a_counter(tmp_path: Path) -> None:
     model = torch.nn.Sequential(torch.nn.BatchNorm2d(2))
     old = {name: value + 1 for name, value in model.state_dict().items() if "num_batches" not in name}
     torch.save(old, tmp_path / "x.pt")
-    checkpoint.load_into(model, tmp_path / "x.pt")
+    weights_file.load_into(model, tmp_path / "x.pt")
     assert torch.equal(model.state_dict()["0.weight"], torch.full((2,), 2.0))
 
 

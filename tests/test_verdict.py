@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import retraining
-from harness.judgement import Judgement, Measured, not_run, overall
-from harness.verdict import judge, judge_all
-from zoo.recipe import Claim
+from harness.judging import retraining
+from harness.judging.types import Judgement, Measured, not_run, overall
+from harness.judging.verdict import judge, judge_all
+from zoo.recipes.schema import Claim
 
 WEIGHTS: dict[str, Any] = {
     "of": "weights",

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.judgement import Measured
-from harness.verdict import judge_all
+from harness.judging.types import Measured
+from harness.judging.verdict import judge_all
 from tests.conftest import ROOT
-from zoo.recipe import Claim
+from zoo.recipes.schema import Claim
 
 pytest.importorskip("matplotlib", reason="the extra `benchmark` is not installed")
 PAGE = ROOT / "docs" / "verdicts.md"

@@ -25,20 +25,20 @@ from torchvision.models import mobilenet_v3_large, resnet18, resnet34
 from torchvision.models.segmentation import deeplabv3_resnet50, deeplabv3_resnet101
 from vision_data import cifar_files, coco_folder, image_folders, voc_folder
 
-from harness.environment import accelerator_on
-from harness.judgement import Measured
-from harness.record import read_record
-from harness.study import Setup, Study
-from harness.train import train
-from harness.verdict import judge
-from zoo import catalogue
-from zoo.build import Builder
-from zoo.catalogue import Entry
-from zoo.digest import sha256
-from zoo.lock import FilePin, Lock, Pin
-from zoo.mirror import Mirror
-from zoo.sources import Sources
-from zoo.weights import architecture
+from harness.judging.types import Measured
+from harness.judging.verdict import judge
+from harness.models.environment import accelerator_on
+from harness.records.record import read_record
+from harness.runs.experiment import Setup, Study
+from harness.training.train import train
+from zoo.fetch.checksum import sha256
+from zoo.fetch.lock import FilePin, Lock, Pin
+from zoo.fetch.mirror import Mirror
+from zoo.fetch.sources import Sources
+from zoo.recipes import catalogue
+from zoo.recipes.build import Builder
+from zoo.recipes.catalogue import Entry
+from zoo.recipes.load_model import architecture
 
 SUITES = ("cifar10", "cifar100", "ilsvrc2012", "coco2017", "pascal_voc2012")
 ENTRIES = catalogue.select(list(SUITES))

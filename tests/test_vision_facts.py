@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-from zoo import catalogue
-from zoo.catalogue import Entry
+from zoo.recipes import catalogue
+from zoo.recipes.catalogue import Entry
 
 FACTS = ROOT.parent / "shared" / "reference"
 ENTRIES = catalogue.select(["cifar10", "cifar100", "ilsvrc2012", "coco2017", "pascal_voc2012"])

@@ -1,5 +1,5 @@
 """`python -m zoo` is `zoo`."""
 
-from zoo.cli import main
+from zoo.cli.app import main
 
 main()

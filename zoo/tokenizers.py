@@ -7,7 +7,7 @@ from tokenizers.normalizers import BertNormalizer
 from transformers import AutoTokenizer, BertTokenizer
 
 from zoo.errors import IntegrityError, UsageError, first_line
-from zoo.sources import Source
+from zoo.fetch.sources import Source
 
 Side = Literal["left", "right"]
 

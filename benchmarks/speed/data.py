@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import BertTokenizer
 
-from harness.stage import shuffled
-from zoo import checkpoint
+from harness.training.stage import shuffled
+from zoo.fetch import weights_file
 from zoo.models import bert_classifier, cifar_resnet
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -110,14 +110,14 @@ def classifier(folder: Path, name: str) -> nn.Module:
         model: nn.Module = bert_classifier(**SHAPES[name].arguments())  # type: ignore[arg-type]
     path = folder / f"{name}.safetensors"
     if path.exists():
-        checkpoint.load_into(model, path)
+        weights_file.load_into(model, path)
     return model.eval()
 
 
 def resnet(folder: Path) -> nn.Module:
     """The ResNet-20 of all contenders."""
     model = cifar_resnet(**PUBLISHED_RESNET)
-    checkpoint.load_into(model, folder / "resnet20.safetensors")
+    weights_file.load_into(model, folder / "resnet20.safetensors")
     return model.eval()
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from benchmarks.speed import data
-from zoo import checkpoint
+from zoo.fetch import weights_file
 from zoo.models import cifar_resnet
 
 SEED = 20231206
@@ -103,15 +103,15 @@ def _lay_weights(folder: Path, shared: Path | None, encoder: Path | None) -> Non
     if encoder is not None:
         published = load_file(encoder / "model.safetensors")
         small.load_state_dict({f"bert.{name}": value for name, value in published.items()}, strict=False)
-    checkpoint.save(small, folder / "minilm6.safetensors")
+    weights_file.save(small, folder / "minilm6.safetensors")
     large, given = data.classifier(folder, "minilm12"), small.state_dict()
     large.load_state_dict({name: given[_halved(name)] for name in large.state_dict()})
-    checkpoint.save(large, folder / "minilm12.safetensors")
+    weights_file.save(large, folder / "minilm12.safetensors")
     torch.manual_seed(SEED)
     network = cifar_resnet(**data.PUBLISHED_RESNET)
     if shared is not None:
-        checkpoint.load_into(network, shared / "data" / "weights" / "resnet20-12fca82f.th")
-    checkpoint.save(network, folder / "resnet20.safetensors")
+        weights_file.load_into(network, shared / "data" / "weights" / "resnet20-12fca82f.th")
+    weights_file.save(network, folder / "resnet20.safetensors")
 
 
 def _halved(name: str) -> str:

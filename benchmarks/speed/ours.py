@@ -11,14 +11,14 @@ from typing import Any
 import torch
 
 from benchmarks.speed import data
-from harness.environment import accelerator_on, deterministic
-from harness.evaluate import Running, metrics_of
-from harness.run import LOG, Run
-from harness.study import Setup, Study
-from harness.train import train
-from zoo import places
-from zoo.build import Builder
-from zoo.catalogue import local
+from harness.evaluation.evaluate import Running, metrics_of
+from harness.models.environment import accelerator_on, deterministic
+from harness.runs.experiment import Setup, Study
+from harness.training.train import train
+from harness.training.training_run import LOG, Run
+from zoo import paths
+from zoo.recipes.build import Builder
+from zoo.recipes.catalogue import local
 from zoo.tasks.base import Task, TextSplit
 from zoo.tasks.cifar import BATCH_SIZE
 from zoo.tasks.pixels import PixelSplit
@@ -48,7 +48,7 @@ def pictures(folder: Path, point: str, *, moved: bool = False) -> Task:
 
 
 class Evaluation:
-    """`harness.evaluate.Running` over a split whose texts are tokenised."""
+    """`harness.evaluation.evaluate.Running` over a split whose texts are tokenised."""
 
     def __init__(self, folder: Path, model: str) -> None:
         self.folder, self.accelerator = folder, accelerator_on("cpu")
@@ -71,7 +71,7 @@ class Evaluation:
 
 
 class Training:
-    """`harness.train.train` from a recipe; the whole includes its rehearsal, its log and the state that it leaves."""
+    """Train from a recipe with `harness.training.train.train`, with its checks, its log and its checkpoint."""
 
     def __init__(self, folder: Path, kind: str, epochs: int = 1) -> None:
         self.folder, self.kind, self.epochs = folder, kind, epochs
@@ -87,7 +87,7 @@ class Training:
                 texts(self.folder, point) if self.kind != "cifar" else pictures(self.folder, point, moved=True)
             )
         task, study = self.tasks[point], self.study
-        shutil.rmtree(places.home() / "kept" / "teachers", ignore_errors=True)  # no round has what another has kept
+        shutil.rmtree(paths.home() / "kept" / "teachers", ignore_errors=True)  # no round has what another has kept
         self.marks: list[float] = []
         self.training = Run(
             recipe=study.recipe, task=task, splits=(task.load(point),), views=({},), seed=data.SEED,

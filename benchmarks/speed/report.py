@@ -18,7 +18,7 @@ import torch
 from benchmarks.speed.arena import Measured, quartiles
 from benchmarks.speed.cases import CASES, Case
 from benchmarks.speed.torchdistill_patches import PATCHES
-from harness.environment import environment
+from harness.models.environment import environment
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "speed.md"

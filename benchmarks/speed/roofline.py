@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from harness.memory import keep_freed_memory
+from harness.models.malloc import keep_freed_memory
 
 ROWS, REPEATS, IMAGES = 2048, 4, 128
 LAYER = ((768, 768, 4), (768, 3072, 1), (3072, 768, 1))

@@ -11,9 +11,9 @@ import torch
 
 from benchmarks.speed import zoo_process
 from benchmarks.speed.arena import SPAWN, Contender, Measured, Run, asked, ready
-from harness.environment import accelerator_on
-from harness.evaluate import Running
-from zoo import checkpoint
+from harness.evaluation.evaluate import Running
+from harness.models.environment import accelerator_on
+from zoo.fetch import weights_file
 from zoo.models import cifar_resnet
 from zoo.tasks import digits
 
@@ -62,7 +62,7 @@ def _write(entries: Path, number: int, model: Mapping[str, int]) -> None:
     torch.manual_seed(number)
     name = f"{entries.name}-{number:03}"
     weights = entries / f"{name}.safetensors"
-    checkpoint.save(cifar_resnet(**model), weights)
+    weights_file.save(cifar_resnet(**model), weights)
     claim = {"of": "weights", "split": "test", "metric": "accuracy", "value": 0.1, "decimals": 1, "source": "nowhere"}
     recipe = {"name": name, "task": "digits", "model": {"use": "cifar_resnet", **model}, "weights": f"file:{weights}"}
     (entries / f"{name}.yaml").write_text(json.dumps({**recipe, "claims": [claim]}), encoding="utf-8")
@@ -98,7 +98,7 @@ class Alone:
     def run(self) -> None:
         for path in self.paths:
             model = cifar_resnet(**self.model)
-            checkpoint.load_into(model, path)
+            weights_file.load_into(model, path)
             Running(model, self.task, self.accelerator).outputs(self.split)
 
     def found(self) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ mean over the batch. What else it needs it declares by attributes, of the class 
 
     needs_teacher = False       it compares with a teacher
     reads_logits = True         it reads their logits; where no loss does, the forward stops at the last tap
-    student_taps = ()           the taps it reads of either (`harness.taps`): `student["layer1.0:output"]`
+    student_taps = ()           the features it reads (`harness.models.feature_hooks`): `student["layer1.0:output"]`
     teacher_taps = ()
     needs_whole_batch = False   it compares rows with each other, so a batch cannot be taken in parts
     needs_two_rows = False      it cannot do with a batch of one

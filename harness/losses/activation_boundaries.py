@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.functional import connector, paired
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 
 class ActivationBoundaries(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.functional import check_choice, paired, root, same_size, unit
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 
 class AttentionTransfer(nn.Module):

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import check_temperature, divergence
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 
 class DKD(nn.Module):

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import fitted
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 
 class FeatureMSE(nn.Module):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 
 class FeatureNorm(nn.Module):

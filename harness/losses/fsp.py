@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import paired
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 
 class FSP(nn.Module):

@@ -4,13 +4,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import regressor
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 
 class Hint(nn.Module):
     """`1/n |r(f_s) - f_t|^2` over all n numbers: a student's layer, through a learned regressor r, against a teacher's.
 
-    `student` and `teacher` are taps (`harness.taps`), both of shape `(B, C, H, W)`, `(B, T, D)` or `(B, D)`. The
+    `student` and `teacher` are taps, both of shape `(B, C, H, W)`, `(B, T, D)` or `(B, D)`. The
     regressor is made for the shapes that are seen: a convolution whose kernel fits the one size to the other, as in the
     paper (3x3 in steps of two where one is half the other), or a linear layer on the last dimension. A mean where the
     paper has half the sum; without the paper's nonlinearity after the regressor.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.functional import paired, unit
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 
 class ICKD(nn.Module):

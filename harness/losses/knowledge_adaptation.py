@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import autoencoder, check_rate, root, same_size, unit
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 
 class KnowledgeTranslation(nn.Module):

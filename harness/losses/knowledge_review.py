@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import paired, same_size
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 SIZES = (4, 2, 1)
 """The sides to which features are pooled for the hierarchical context loss."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.functional import MASK, divergence, scores, split_heads
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 
 class MiniLM(nn.Module):

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 
 class MSE(nn.Module):

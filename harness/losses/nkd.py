@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import check_temperature
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 
 class NKD(nn.Module):

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from harness.losses.functional import fitted
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 
 class PAD(nn.Module):

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 
 class PKT(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.functional import check_choice, check_temperature, divergence, root, unit
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 Form = Literal["paper", "code"]
 FORMS = ("paper", "code")

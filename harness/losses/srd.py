@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.functional import check_temperature, divergence
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 
 class SRD(nn.Module):

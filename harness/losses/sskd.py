@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import check_temperature, divergence
-from harness.observation import Observation
+from harness.models.outputs import Observation
 from zoo.errors import UsageError
 from zoo.tasks.base import CPU, Batch, Split
 

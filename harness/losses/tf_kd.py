@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import check_alpha, check_temperature, divergence
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 
 class VirtualTeacher(nn.Module):

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from harness.losses.functional import check_temperature, divergence
-from harness.observation import Observation
+from harness.models.outputs import Observation
 
 
 class TTM(nn.Module):

@@ -4,11 +4,11 @@
 the local cache.
 """
 
-from zoo.catalogue import Entry
 from zoo.doctor.case import Case
 from zoo.doctor.hazards import NAMES, Hazard, lines
 from zoo.doctor.looks import LOOKS
-from zoo.sources import Sources
+from zoo.fetch.sources import Sources
+from zoo.recipes.catalogue import Entry
 
 __all__ = ["NAMES", "Hazard", "examine", "lines"]
 

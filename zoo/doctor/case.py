@@ -10,15 +10,15 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode
 
-from zoo import urls
-from zoo.catalogue import Entry
-from zoo.config import Call, texts
 from zoo.doctor import public_data
 from zoo.errors import Mark, UsageError
-from zoo.hub import SCHEME, Repository
-from zoo.lock import FilePin
-from zoo.recipe import Claim, Recipe
-from zoo.sources import HERE, WEIGHTS, Sources, is_source
+from zoo.fetch import urls
+from zoo.fetch.hub import SCHEME, Repository
+from zoo.fetch.lock import FilePin
+from zoo.fetch.sources import HERE, WEIGHTS, Sources, is_source
+from zoo.recipes.catalogue import Entry
+from zoo.recipes.reader import Call, texts
+from zoo.recipes.schema import Claim, Recipe
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from zoo import urls
-from zoo.allowed import ALLOWED
 from zoo.doctor.case import Case, calls, file_names, repository, weights_pin
 from zoo.doctor.hazards import Hazard
-from zoo.hub import SCHEME
-from zoo.lock import COMMIT
-from zoo.recipe import CORRELATIONS, SHARES, Claim
+from zoo.fetch import urls
+from zoo.fetch.hub import SCHEME
+from zoo.fetch.lock import COMMIT
+from zoo.recipes.allowed import ALLOWED
+from zoo.recipes.schema import CORRELATIONS, SHARES, Claim
 
 PICKLES = (".bin", ".pt", ".pth", ".th", ".ckpt", ".pkl", ".tar")
 SEED = re.compile(r"\bseeds?\s+\d", re.IGNORECASE)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from zoo.config import Call
-from zoo.sources import DATA
+from zoo.fetch.sources import DATA
+from zoo.recipes.reader import Call
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from zoo import checkpoint
 from zoo.errors import UsageError
-from zoo.sources import Source
+from zoo.fetch import weights_file
+from zoo.fetch.sources import Source
 
 
 def pretrained(*, model: nn.Module, weights: Source, part: str = "", of: str = "") -> nn.Module:
@@ -14,11 +14,11 @@ def pretrained(*, model: nn.Module, weights: Source, part: str = "", of: str = "
     checkpoint that they are taken from. Raises UsageError where names or shapes there are not the module's.
     """
     fetched = weights.fetch()
-    given = checkpoint.read(fetched.path)
+    given = weights_file.read(fetched.path)
     prefix = f"{of}." if of else ""
     own = {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
     if not own:
         raise UsageError(f"{fetched.path}: holds nothing at {of!r}; it has {', '.join(sorted(given)[:3])}, ...")
     into = model.get_submodule(part)
-    checkpoint.load_state(into, own, fetched.path)
+    weights_file.load_state(into, own, fetched.path)
     return model

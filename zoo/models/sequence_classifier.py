@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from transformers.utils import logging
 
 from zoo.errors import IntegrityError, UsageError, first_line
-from zoo.sources import Source
+from zoo.fetch.sources import Source
 
 HEADS = ("classifier.", "score.", "pre_classifier.", "classification_head.", "dropout.")
 

@@ -85,7 +85,7 @@ class Task:
     batch_size: int = 128
     """How many rows are scored at once."""
     sources: tuple[tuple[Any, str], ...] = ()
-    """What the splits read from elsewhere: each a `zoo.sources.Source`, and what is wanted of it."""
+    """What the splits read from elsewhere: each a `zoo.fetch.sources.Source`, and what is wanted of it."""
     label_names: tuple[str, ...] = ()
     loaded: dict[str, Split] = field(default_factory=dict, compare=False, repr=False)
     contents: dict[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)

@@ -19,7 +19,7 @@ from torch import Tensor
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from zoo.errors import IntegrityError, NoDataError, UsageError, did_you_mean
-from zoo.sources import Source
+from zoo.fetch.sources import Source
 from zoo.tasks.base import Task
 from zoo.tasks.pixels import PixelSplit
 from zoo.tasks.tables import read_repository

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from zoo.errors import IntegrityError, UsageError, did_you_mean
-from zoo.sources import Source
+from zoo.fetch.sources import Source
 from zoo.tasks.base import Split, Task, TextSplit
 from zoo.tasks.tables import read_repository
 

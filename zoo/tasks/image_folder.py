@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from zoo.errors import SourceError, UsageError
-from zoo.sources import Source
+from zoo.fetch.sources import Source
 from zoo.tasks.base import CPU, Batch, Task
 from zoo.tasks.images import local_folder, normalised, read_rgb
 

@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from zoo.errors import NoDataError, SourceError, UsageError
-from zoo.sources import DATA, Source
+from zoo.fetch.sources import DATA, Source
 
 
 def local_folder(data: Source, layout: Sequence[str], splits: Sequence[str], split: str) -> Path:

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from torchvision import tv_tensors
 
 from zoo.errors import SourceError, UsageError
-from zoo.sources import Source
+from zoo.fetch.sources import Source
 from zoo.tasks.base import CPU, IGNORED, Batch, Task
 from zoo.tasks.images import local_folder, normalised, read_image, read_rgb
 

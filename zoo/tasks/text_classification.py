@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import UsageError, did_you_mean
-from zoo.sources import Source
+from zoo.fetch.sources import Source
 from zoo.tasks.base import Kind, Split, Task, TextSplit
 from zoo.tasks.tables import Table, read_file, read_repository
 

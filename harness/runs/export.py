@@ -1,0 +1,129 @@
+"""What makes a run's folder useful without this project: configuration and tokenizer beside the weights, and a card."""
+
+import copy
+import inspect
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+from tabulate import tabulate
+from torch import nn
+
+from harness.records.record import Record
+from zoo.recipes.build import home
+from zoo.tasks.base import Task
+
+CARD, CONFIG = "README.md", "config.json"
+MODELS = "zoo.models"
+PROBLEM_TYPES = {
+    "classification": "single_label_classification",
+    "multilabel": "multi_label_classification",
+    "regression": "regression",
+}
+"""How transformers calls a task's kind."""
+FROM_PRETRAINED = """\
+```python
+from transformers import {imports}
+
+model = {model}.from_pretrained("."){tokenizer}
+```"""
+TOKENIZER, TOKENIZER_CONFIG = '\ntokenizer = AutoTokenizer.from_pretrained(".")', "tokenizer_config.json"
+STATE_DICT = """\
+```python
+from safetensors.torch import load_file
+from {module} import {function}
+
+model = {function}({arguments})
+model.load_state_dict(load_file("model.safetensors"))
+```"""
+
+
+def export(model: nn.Module, task: Task, tokenizer: Any, folder: Path) -> None:
+    """Write what `from_pretrained` reads beside the weights of a model of transformers.
+
+    The configuration names the classes of the task. Of any other model of this project its own code, a file that needs
+    nothing but torch.
+    """
+    if not hasattr(getattr(model, "config", None), "save_pretrained"):
+        if type(model).__module__.startswith(f"{MODELS}."):
+            shutil.copy(str(inspect.getsourcefile(type(model))), folder)
+        return
+    config: Any = copy.deepcopy(model.config)
+    config.architectures = [type(model).__name__]
+    if len(task.class_names) == config.num_labels:
+        config.id2label = dict(enumerate(task.class_names))
+        config.label2id = {name: number for number, name in enumerate(task.class_names)}
+    config.problem_type = PROBLEM_TYPES[task.kind]
+    config.save_pretrained(folder)
+    if hasattr(tokenizer, "save_pretrained"):
+        tokenizer.save_pretrained(folder)
+
+
+def model_card(record: Record, folder: Path) -> str:
+    """The README.md of a run's folder: metadata as the Hub reads it, scores, how it was made, and how to load it."""
+    texts = (folder / TOKENIZER_CONFIG).exists()
+    recipe, identity = record.recipe, record.identity
+    task = recipe["task"]["use"]
+    results = [
+        EvalResult(
+            task_type=_task_type(task, texts=texts),
+            dataset_type=task,
+            dataset_name=task,
+            dataset_split=result.split,
+            metric_type=metric,
+            metric_name=f"{metric}, {result.selection} epoch",
+            metric_value=score["value"],
+        )
+        for result in record.results
+        for metric, score in result.metrics.items()
+    ]
+    data = ModelCardData(model_name=recipe["name"], tags=["zoo-reproduce"], eval_results=results)
+    rows = [
+        [r.dataset_split, r.metric_name, "-" if r.metric_value is None else f"{r.metric_value:.4f}"] for r in results
+    ]
+    table = tabulate(rows, headers=["split", "metric", "value"], tablefmt="github", disable_numparse=True)
+    if (folder / CONFIG).exists():
+        model = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["architectures"][0]
+        imports = f"AutoTokenizer, {model}" if texts else model
+        load = FROM_PRETRAINED.format(imports=imports, model=model, tokenizer=TOKENIZER if texts else "")
+    else:
+        load = _how_to_build(recipe["model"], folder)
+    selected = record.results[-1].selection
+    return f"""\
+---
+{data.to_yaml().strip()}
+---
+
+# {recipe["name"]}
+
+Trained by `zoo train` from [recipe.yaml](recipe.yaml), seed {identity.seed}, on `{task}`. [record.json](record.json)
+tells what was computed, from which bytes and where; its key is `{identity.key}`. The weights are those of the
+{selected} epoch.
+
+{table}
+
+## Load it
+
+{load}
+"""
+
+
+def _task_type(task: str, *, texts: bool) -> str:
+    """What the Hub calls such a task."""
+    if texts:
+        return "text-classification"
+    return "image-segmentation" if task.endswith("segmentation") else "image-classification"
+
+
+def _how_to_build(model: Mapping[str, Any], folder: Path) -> str:
+    """The lines that make a model that is none of transformers, from the code beside it or from its own package."""
+    while model["use"] == "pretrained":  # its weights are in the file
+        model = model["model"] if isinstance(model["model"], Mapping) else {"use": model["model"]}
+    module, _, function = str(model["use"]).rpartition(".")
+    code = next(folder.glob("*.py"), None)
+    arguments = ", ".join(f"{name}={value!r}" for name, value in model.items() if name != "use")
+    module = module or (code.stem if code else home(function, "model").__name__)
+    return STATE_DICT.format(module=module, function=function, arguments=arguments)
