@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from harness.judging.judge_runs import Run as Recorded
+from harness.judging.judge_runs import RecordedRun as Recorded
 from harness.judging.types import Judgement, overall
 from harness.records.record import FIRST_REFERENCE_SEED, Record
 from leaderboard import table

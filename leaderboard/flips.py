@@ -5,14 +5,14 @@ from itertools import combinations
 from typing import Any
 
 from harness.judging import paired
-from harness.judging.judge_runs import Run, predictions
+from harness.judging.judge_runs import RecordedRun, predictions
 from zoo.errors import UsageError
 from zoo.recipes.catalogue import Entry
 
 Arrays = Mapping[str, paired.Array]
 
 
-def flips(entry: Entry, records: Sequence[Run]) -> list[dict[str, Any]]:
+def flips(entry: Entry, records: Sequence[RecordedRun]) -> list[dict[str, Any]]:
     """One row for each evaluation of published weights, each other record of those weights, and split.
 
     `differ` of `n` predictions, None where they are numbers; `gained` were wrong in `a` and are right in `b`, `lost`
@@ -23,7 +23,7 @@ def flips(entry: Entry, records: Sequence[Run]) -> list[dict[str, Any]]:
     return [row for first, second in _pairs(own) for row in _compared(first, second)]
 
 
-def _pairs(own: list[Run]) -> Iterator[tuple[Run, Run]]:
+def _pairs(own: list[RecordedRun]) -> Iterator[tuple[RecordedRun, RecordedRun]]:
     """Two records of the same weights, one of them of the published ones, which comes second."""
     for pair in combinations(own, 2):
         modes = [record.identity.mode for _, record in pair]
@@ -31,7 +31,7 @@ def _pairs(own: list[Run]) -> Iterator[tuple[Run, Run]]:
             yield pair if modes[1] == "weights" else (pair[1], pair[0])
 
 
-def _compared(first: Run, second: Run) -> Iterator[dict[str, Any]]:
+def _compared(first: RecordedRun, second: RecordedRun) -> Iterator[dict[str, Any]]:
     for result in first[1].results:
         others = [r for r in second[1].results if (r.split, r.selection) == (result.split, result.selection)]
         for other in others:

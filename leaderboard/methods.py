@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from harness.judging.judge_runs import Run
+from harness.judging.judge_runs import RecordedRun
 from harness.records.record import read_all
 from leaderboard import page, table
 from leaderboard.losses import Loss, read_losses, reads
@@ -87,7 +87,7 @@ def own_losses(recipe: Recipe) -> list[Call]:
     return next((found for names in left_out if (found := [call for call in calls if call.use not in names])), [])
 
 
-def _row(entry: Entry, known: list[Entry], losses: Mapping[str, Loss], records: list[Run]) -> dict[str, Any]:
+def _row(entry: Entry, known: list[Entry], losses: Mapping[str, Loss], records: list[RecordedRun]) -> dict[str, Any]:
     plain = plain_student(entry, known)
     calls = [call for call in own_losses(entry.recipe) if call.use in losses]
     claim = table.measured_by(entry, plain or entry)
@@ -108,7 +108,7 @@ def _row(entry: Entry, known: list[Entry], losses: Mapping[str, Loss], records: 
     }
 
 
-def _summary(entry: Entry, claim: Claim | None, records: list[Run]) -> tuple[float | None, float | None, int]:
+def _summary(entry: Entry, claim: Claim | None, records: list[RecordedRun]) -> tuple[float | None, float | None, int]:
     """Mean and standard deviation of an entry's reference runs, where there are any, and their number."""
     values = [*table.reference_runs(entry, claim, records).values()] if claim else []
     return fmean(values) if values else None, stdev(values) if len(values) > 1 else None, len(values)
@@ -127,7 +127,7 @@ def _counted(found: list[dict[str, Any]]) -> str:
     return said if compared else ""
 
 
-def _plain(student: str | None, records: list[Run]) -> list[str]:
+def _plain(student: str | None, records: list[RecordedRun]) -> list[str]:
     """How the plain student of a family is trained, and what it scores."""
     if student is None:
         return ["No entry of the starter suite trains the student of these alone."]

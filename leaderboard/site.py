@@ -11,7 +11,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
-from harness.judging.judge_runs import Run
+from harness.judging.judge_runs import RecordedRun
 from harness.judging.types import GRAVITY
 from harness.records.record import read_all, verify_files
 from leaderboard import entry_page, table
@@ -102,7 +102,7 @@ def _templates() -> jinja2.Environment:
     return made
 
 
-def _index(rows: pd.DataFrame, known: list[Entry], records: list[Run]) -> dict[str, Any]:
+def _index(rows: pd.DataFrame, known: list[Entry], records: list[RecordedRun]) -> dict[str, Any]:
     """What the index shows: what was measured first, and else in the catalogue's order."""
     counts = Counter(rows["verdict"])
     found = sorted(rows.to_dict("records"), key=lambda row: row["n"] == 0)
@@ -118,7 +118,7 @@ def _index(rows: pd.DataFrame, known: list[Entry], records: list[Run]) -> dict[s
 
 
 def _entry_pages(
-    found: list[table.Judged], rows: pd.DataFrame, records: list[Run], template: jinja2.Template
+    found: list[table.Judged], rows: pd.DataFrame, records: list[RecordedRun], template: jinja2.Template
 ) -> dict[str, str]:
     """Each entry's page, in the catalogue's order, which is that of the links to the next and the one before."""
     claims, judged, own = defaultdict(list), defaultdict(list), defaultdict(list)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from harness.judging.judge_runs import Run, family, measured
+from harness.judging.judge_runs import RecordedRun, family_size, measured
 from harness.judging.types import Judgement, not_run
 from harness.judging.verdict import judge_all, with_published
 from harness.records.record import FIRST_REFERENCE_SEED, Record, read_all
@@ -17,7 +17,7 @@ from zoo.recipes.schema import Claim
 
 NO_RECORD = "no committed record of this recipe"
 ONLY_REFERENCES = "no committed run of this recipe but those of the reference, which judge nothing"
-Judged = tuple[Entry, Judgement, list[Run]]
+Judged = tuple[Entry, Judgement, list[RecordedRun]]
 """A claim of an entry as it is judged, and by which records."""
 
 
@@ -46,7 +46,7 @@ def gains(evidence: Path) -> pd.DataFrame:
     return pd.DataFrame([row for entry, plain in pairs if plain and (row := gain(entry, plain, records))])
 
 
-def gain(entry: Entry, plain: Entry, records: list[Run]) -> dict[str, Any] | None:
+def gain(entry: Entry, plain: Entry, records: list[RecordedRun]) -> dict[str, Any] | None:
     """The mean difference over the seeds that both have, with the 95 % interval of Student's t for paired samples.
 
     None where nothing is claimed of either, or they share fewer than two seeds.
@@ -80,12 +80,12 @@ def measured_by(entry: Entry, plain: Entry) -> Claim | None:
     return next((claim for claim in claims if claim.of == "retrain"), None)
 
 
-def reference_runs(entry: Entry, claim: Claim, records: list[Run]) -> dict[int, float]:
+def reference_runs(entry: Entry, claim: Claim, records: list[RecordedRun]) -> dict[int, float]:
     """Seed -> value of the recorded reference runs of a claim's metric."""
     return {seed: value for seed, value in values(entry, claim, records) if seed >= FIRST_REFERENCE_SEED}
 
 
-def values(entry: Entry, claim: Claim, records: list[Run]) -> list[tuple[int, float]]:
+def values(entry: Entry, claim: Claim, records: list[RecordedRun]) -> list[tuple[int, float]]:
     """Seed and value of every recorded training of a claim's metric, of the recipe as it now is."""
     found = []
     for _, record in _own(entry, claim, records, "retrain"):
@@ -95,12 +95,12 @@ def values(entry: Entry, claim: Claim, records: list[Run]) -> list[tuple[int, fl
     return found
 
 
-def _judged(suite: str, records: list[Run], evidence: Path) -> list[Judged]:
+def _judged(suite: str, records: list[RecordedRun], evidence: Path) -> list[Judged]:
     chosen = [entry for entry in entries() if entry.suite == suite]
     claims = [(entry, _with_published(entry, claim, records)) for entry in chosen for claim in entry.recipe.claims]
     used = [_used(entry, claim, records) for entry, claim in claims]
     pairs = [(claim, measured(claim, runs, evidence)) for (_, claim), runs in zip(claims, used, strict=True)]
-    found = judge_all(pairs, family(chosen))
+    found = judge_all(pairs, family_size(chosen))
     given = zip(claims, found, used, strict=True)
     return [
         (entry, one if runs or claim.of == "test-server" else not_run(claim, _lacking(entry, claim, records)), runs)
@@ -108,11 +108,11 @@ def _judged(suite: str, records: list[Run], evidence: Path) -> list[Judged]:
     ]
 
 
-def _lacking(entry: Entry, claim: Claim, records: list[Run]) -> str:
+def _lacking(entry: Entry, claim: Claim, records: list[RecordedRun]) -> str:
     return ONLY_REFERENCES if _own(entry, claim, records, claim.of) else NO_RECORD
 
 
-def _row(entry: Entry, judgement: Judgement, used: list[Run]) -> dict[str, Any]:
+def _row(entry: Entry, judgement: Judgement, used: list[RecordedRun]) -> dict[str, Any]:
     claim, value, values = judgement.claim, judgement.measured, judgement.values
     low, high = judgement.band or judgement.equivalent or (math.nan, math.nan)
     return {
@@ -140,13 +140,13 @@ def _row(entry: Entry, judgement: Judgement, used: list[Run]) -> dict[str, Any]:
     }
 
 
-def _with_published(entry: Entry, claim: Claim, records: list[Run]) -> Claim:
+def _with_published(entry: Entry, claim: Claim, records: list[RecordedRun]) -> Claim:
     """The claim with the value that a record found in the log beside the weights."""
     logs = [r.published for _, r in records if r.entry == entry.name and r.identity.digest == entry.recipe.digest]
     return with_published(claim, next(filter(None, logs), {}))
 
 
-def _used(entry: Entry, claim: Claim, records: list[Run]) -> list[Run]:
+def _used(entry: Entry, claim: Claim, records: list[RecordedRun]) -> list[RecordedRun]:
     """The records by which a claim is judged; a re-training's are those that are not the reference itself."""
     if claim.of == "test-server":
         return []
@@ -154,7 +154,7 @@ def _used(entry: Entry, claim: Claim, records: list[Run]) -> list[Run]:
     return [run for run in own if not run[1].identity.is_reference]
 
 
-def _own(entry: Entry, claim: Claim, records: list[Run], mode: str) -> list[Run]:
+def _own(entry: Entry, claim: Claim, records: list[RecordedRun], mode: str) -> list[RecordedRun]:
     """The entry's records in this mode, of the recipe as it now is, with the claim's metric on its split."""
     own = [run for run in records if (run[1].entry, run[1].identity.mode) == (entry.name, mode)]
     digest = entry.recipe.digest if own else ""

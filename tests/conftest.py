@@ -9,13 +9,12 @@ import gc
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tests.helpers.project import ROOT, TINY, Ended, Write, Zoo
 from zoo import paths
 from zoo.cli.app import main
 
@@ -27,26 +26,6 @@ def pytest_collection_finish() -> None:
     """Leave all that was imported out of the collections of garbage, of which every training run makes some."""
     gc.collect()
     gc.freeze()
-
-
-ROOT = Path(__file__).parent.parent
-ROOMS = ("zoo", "harness", "leaderboard", "configs")
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[str]:
-        return self.err.splitlines()
-
-
-Zoo = Callable[..., Ended]
 
 
 @pytest.fixture
@@ -90,22 +69,6 @@ def damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(paths, "configs", lambda: root / "configs")
     monkeypatch.setattr(paths, "PACKAGE", root / "zoo")
     return root
-
-
-TINY = """\
-name: tiny
-task: digits
-model: {use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}
-stages:
-  - epochs: 1
-    batch_size: 64
-    optimizer: {use: SGD, lr: 0.1, momentum: 0.9}
-    schedule: {use: linear, warmup: 0.2}
-    clip_norm: 1.0
-    criterion:
-      ce: {loss: CrossEntropy}
-"""
-Write = Callable[..., Path]
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import TINY, Write, Zoo
+
+from tests.helpers.project import TINY, Write, Zoo
 
 LOSS = '''"""Brier score."""
 from torch import Tensor, nn

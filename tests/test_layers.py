@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+
+from tests.helpers.project import ROOT
 
 MODULES = sorted(
     path.relative_to(ROOT) for room in ("zoo", "harness", "leaderboard") for path in (ROOT / room).rglob("*.py")

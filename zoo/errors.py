@@ -114,7 +114,7 @@ def did_you_mean(word: str, known: list[str]) -> str:
 
 
 @contextmanager
-def told(name: str) -> Iterator[None]:
+def translate_errors(name: str) -> Iterator[None]:
     """Whatever a library raises of what it cannot use, as an error of ours; `name` is what was being done.
 
     With ZOO_DEBUG the traceback is shown instead.

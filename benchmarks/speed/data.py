@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import BertTokenizer
 
-from harness.training.stage import shuffled
+from harness.training.stage import shuffled_rows
 from zoo.fetch import weights_file
 from zoo.models import bert_classifier, cifar_resnet
 
@@ -139,4 +139,4 @@ class Ordered(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         self.epoch += 1
-        return iter(shuffled(self.count, SEED, 0, self.epoch - 1))
+        return iter(shuffled_rows(self.count, SEED, 0, self.epoch - 1))

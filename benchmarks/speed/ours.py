@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from benchmarks.speed import data
-from harness.evaluation.evaluate import Running, metrics_of
+from harness.evaluation.evaluate import SplitRunner, metrics_of
 from harness.models.environment import accelerator_on, deterministic
-from harness.runs.experiment import Setup, Study
+from harness.runs.experiment import Experiment, RunContext
 from harness.training.train import train
-from harness.training.training_run import LOG, Run
+from harness.training.training_run import LOG, TrainingRun
 from zoo import paths
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import local
@@ -64,7 +64,7 @@ class Evaluation:
 
     def run(self) -> None:
         with deterministic():
-            self.outputs = Running(self.model, self.task, self.accelerator).outputs(self.split)
+            self.outputs = SplitRunner(self.model, self.task, self.accelerator).outputs(self.split)
 
     def found(self) -> Mapping[str, Any]:
         return {"logits": self.outputs.numpy()}
@@ -78,7 +78,9 @@ class Training:
         self.made = tempfile.TemporaryDirectory()
         path = Path(self.made.name) / f"{kind}.yaml"
         path.write_text(json.dumps(self._recipe()), encoding="utf-8")
-        self.study = Study(local(path), Setup(builder=Builder(), accelerator=accelerator_on("cpu"), runs=path.parent))
+        self.study = Experiment(
+            local(path), RunContext(builder=Builder(), accelerator=accelerator_on("cpu"), runs=path.parent)
+        )
         self.tasks: dict[str, Task] = {}
 
     def begin(self, point: str) -> None:
@@ -89,7 +91,7 @@ class Training:
         task, study = self.tasks[point], self.study
         shutil.rmtree(paths.home() / "kept" / "teachers", ignore_errors=True)  # no round has what another has kept
         self.marks: list[float] = []
-        self.training = Run(
+        self.training = TrainingRun(
             recipe=study.recipe, task=task, splits=(task.load(point),), views=({},), seed=data.SEED,
             metrics=metrics_of(study.recipe, task, study.builder), builder=study.builder,
             accelerator=study.setup.accelerator, resolve=study.checkpoint,

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.speed import zoo_process
 from benchmarks.speed.arena import SPAWN, Contender, Measured, Run, asked, ready
-from harness.evaluation.evaluate import Running
+from harness.evaluation.evaluate import SplitRunner
 from harness.models.environment import accelerator_on
 from zoo.fetch import weights_file
 from zoo.models import cifar_resnet
@@ -99,7 +99,7 @@ class Alone:
         for path in self.paths:
             model = cifar_resnet(**self.model)
             weights_file.load_into(model, path)
-            Running(model, self.task, self.accelerator).outputs(self.split)
+            SplitRunner(model, self.task, self.accelerator).outputs(self.split)
 
     def found(self) -> Mapping[str, Any]:
         return {}

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.evaluation.evaluate import Running
+from harness.evaluation.evaluate import SplitRunner
 from harness.evaluation.subset import subset
 from harness.judging.types import Verdict
 from harness.models.environment import deterministic
-from harness.runs.experiment import Setup, Study
-from zoo.errors import IntegrityError, SourceError, UsageError, ZooError, first_line, told
+from harness.runs.experiment import Experiment, RunContext
+from zoo.errors import IntegrityError, SourceError, UsageError, ZooError, first_line, translate_errors
 from zoo.recipes.catalogue import Entry
 from zoo.tasks.base import Inputs, content_hash
 
@@ -35,7 +35,7 @@ NONE_YET = "no canary; once its claims are reproduced, `zoo verify --quick --upd
 
 
 @dataclass(frozen=True, kw_only=True)
-class Canary:
+class Fingerprint:
     """The fingerprint: digests as SHA-256, and what was put out for the first rows of the first scored split."""
 
     recipe: str
@@ -53,7 +53,7 @@ class Canary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Level:
+class LevelResult:
     """Whether a level is as it was recorded, and what there is to say of it where it is not."""
 
     name: str
@@ -62,10 +62,10 @@ class Level:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class FingerprintComparison:
     """Every level, the first that broke, and the verdict."""
 
-    levels: tuple[Level, ...]
+    levels: tuple[LevelResult, ...]
 
     @property
     def broke(self) -> str | None:
@@ -86,8 +86,8 @@ class Check:
             return "every level is as recorded"
         if not self._breaks:
             return f"every level but the digest is as recorded; {broken[0]}"
-        told = [*broken, *([f"{_listed(held)} as recorded"] if held else [])]
-        return "; ".join(told) + (": the computation changed" if self.broke in ("logits", "predictions") else "")
+        parts = [*broken, *([f"{_listed(held)} as recorded"] if held else [])]
+        return "; ".join(parts) + (": the computation changed" if self.broke in ("logits", "predictions") else "")
 
     @property
     def _breaks(self) -> bool:
@@ -95,13 +95,13 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quick:
+class FingerprintOutcome:
     """What a look at the first rows says of an entry; or the error that ended it."""
 
     entry: Entry
     verdict: Verdict
     why: str
-    check: Check | None = None
+    check: FingerprintComparison | None = None
     error: ZooError | None = None
     counts: bool = True
     """Whether the exit code is to tell of it."""
@@ -120,47 +120,49 @@ class Quick:
         }
 
 
-def quick(entry: Entry, setup: Setup) -> Quick:
+def check_fingerprint(entry: Entry, setup: RunContext) -> FingerprintOutcome:
     """Compare an entry's fingerprint with what is computed now; an error becomes part of the outcome."""
     try:
-        with told(entry.name):
+        with translate_errors(entry.name):
             return _quick(entry, setup)
     except ZooError as error:
-        return Quick(entry=entry, verdict="not-run", why=first_line(error), error=error)
+        return FingerprintOutcome(entry=entry, verdict="not-run", why=first_line(error), error=error)
 
 
-def updated(entry: Entry, setup: Setup) -> Quick:
+def update_fingerprint(entry: Entry, setup: RunContext) -> FingerprintOutcome:
     """Write an entry's fingerprint as it is now, and compare it with itself; an entry that can have none has none."""
     try:
-        with told(entry.name):
-            study = Study(entry, setup)
+        with translate_errors(entry.name):
+            study = Experiment(entry, setup)
             if why := _unable(study):
-                return Quick(entry=entry, verdict="not-run", why=why)
-            found = fingerprint(study)
-            write_canary(canary_path(entry), found)
-            check = compare(read_canary(canary_path(entry)), found)
-            return Quick(entry=entry, verdict=check.verdict, why=f"wrote {canary_path(entry)}", check=check)
+                return FingerprintOutcome(entry=entry, verdict="not-run", why=why)
+            found = compute_fingerprint(study)
+            write_fingerprint(fingerprint_path(entry), found)
+            check = compare_fingerprints(read_fingerprint(fingerprint_path(entry)), found)
+            return FingerprintOutcome(
+                entry=entry, verdict=check.verdict, why=f"wrote {fingerprint_path(entry)}", check=check
+            )
     except ZooError as error:
-        return Quick(entry=entry, verdict="not-run", why=first_line(error), error=error)
+        return FingerprintOutcome(entry=entry, verdict="not-run", why=first_line(error), error=error)
 
 
-def canary_path(entry: Entry) -> Path:
+def fingerprint_path(entry: Entry) -> Path:
     """Where an entry's fingerprint lies."""
     return entry.path.with_suffix(".fingerprint.json")
 
 
-def _quick(entry: Entry, setup: Setup) -> Quick:
-    study = Study(entry, setup)
+def _quick(entry: Entry, setup: RunContext) -> FingerprintOutcome:
+    study = Experiment(entry, setup)
     if why := _unable(study):
-        return Quick(entry=entry, verdict="not-run", why=why)
-    if not canary_path(entry).exists():
-        return Quick(entry=entry, verdict="not-run", why=NONE_YET)
-    expected = read_canary(canary_path(entry))
-    check = compare(expected, fingerprint(study))
-    return Quick(entry=entry, verdict=check.verdict, why=check.why, check=check)
+        return FingerprintOutcome(entry=entry, verdict="not-run", why=why)
+    if not fingerprint_path(entry).exists():
+        return FingerprintOutcome(entry=entry, verdict="not-run", why=NONE_YET)
+    expected = read_fingerprint(fingerprint_path(entry))
+    check = compare_fingerprints(expected, compute_fingerprint(study))
+    return FingerprintOutcome(entry=entry, verdict=check.verdict, why=check.why, check=check)
 
 
-def _unable(study: Study) -> str:
+def _unable(study: Experiment) -> str:
     """Why an entry can have no fingerprint; empty where it can."""
     if study.recipe.weights is None:
         return "there are no published weights"
@@ -169,15 +171,15 @@ def _unable(study: Study) -> str:
     return "a segmentation has no canary" if is_segmentation else ""
 
 
-def fingerprint(study: Study) -> Canary:
+def compute_fingerprint(study: Experiment) -> Fingerprint:
     """What the published weights put out now; of the data only the first rows are hashed."""
     model, weights = study.published_model()
     name, precision = study.task.scored[0], study.setup.options.precision
     split = study.task.load(name)
     rows = subset(split, range(min(ROWS, len(split))))
     with deterministic():
-        logits = Running(model, study.task, study.setup.accelerator, precision).outputs(rows)
-    return Canary(
+        logits = SplitRunner(model, study.task, study.setup.accelerator, precision).outputs(rows)
+    return Fingerprint(
         recipe=study.recipe.digest, weights=weights, data=content_hash(rows),
         inputs=_digest(rows.batch(range(len(rows))).inputs), split=name, precision=precision,
         logits=np.round(logits.double().numpy(), DECIMALS), predictions=study.task.predict(logits).numpy(),
@@ -193,10 +195,10 @@ def _digest(inputs: Inputs) -> str:
     return digest.hexdigest()
 
 
-def compare(expected: Canary, found: Canary) -> Check:
+def compare_fingerprints(expected: Fingerprint, found: Fingerprint) -> FingerprintComparison:
     """Level by level; one that broke does not hide that a later one holds."""
     levels = [
-        Level(name=name, ok=old == new, detail=f"SHA-256 {new[:12]} instead of {old[:12]}" if old != new else "")
+        LevelResult(name=name, ok=old == new, detail=f"SHA-256 {new[:12]} instead of {old[:12]}" if old != new else "")
         for name in LEVELS[:4]
         for old, new in [(getattr(expected, name), getattr(found, name))]
     ]
@@ -204,34 +206,34 @@ def compare(expected: Canary, found: Canary) -> Check:
         said = f"of the split {found.split} instead of {expected.split}"
         levels = [replace(level, ok=False, detail=said) if level.name == "data" else level for level in levels]
     logits = _logits(expected, found)
-    return Check(levels=(*levels, logits, _predictions(expected, found, logits_hold=logits.ok)))
+    return FingerprintComparison(levels=(*levels, logits, _predictions(expected, found, logits_hold=logits.ok)))
 
 
-def _logits(expected: Canary, found: Canary) -> Level:
+def _logits(expected: Fingerprint, found: Fingerprint) -> LevelResult:
     old, new = expected.logits, found.logits
     if old.shape != new.shape:
-        return Level(name="logits", ok=False, detail=f"of shape {new.shape}, recorded {old.shape}")
+        return LevelResult(name="logits", ok=False, detail=f"of shape {new.shape}, recorded {old.shape}")
     close = np.isclose(old, new, rtol=0, atol=TOLERANCE * 1.01, equal_nan=True)  # of 1e-4 the last bit is not there
     if close.all():
-        return Level(name="logits", ok=True)
+        return LevelResult(name="logits", ok=True)
     rows, most = int((~close).any(axis=1).sum()), float(np.nanmax(np.abs(old - new), initial=0.0))
     computed = f", computed in {found.precision}, recorded in {expected.precision}"
     said = f"{rows} of {len(old)} rows differ, at most {most:.2g}"
-    return Level(name="logits", ok=False, detail=said + computed * (found.precision != expected.precision))
+    return LevelResult(name="logits", ok=False, detail=said + computed * (found.precision != expected.precision))
 
 
-def _predictions(expected: Canary, found: Canary, *, logits_hold: bool) -> Level:
+def _predictions(expected: Fingerprint, found: Fingerprint, *, logits_hold: bool) -> LevelResult:
     """Of a regression the predictions are the logits."""
     old, new = expected.predictions, found.predictions
     if old.shape != new.shape:
-        return Level(name="predictions", ok=False, detail=f"of shape {new.shape}, recorded {old.shape}")
+        return LevelResult(name="predictions", ok=False, detail=f"of shape {new.shape}, recorded {old.shape}")
     if np.issubdtype(new.dtype, np.floating):
-        return Level(name="predictions", ok=logits_hold, detail="" if logits_hold else "are the logits")
+        return LevelResult(name="predictions", ok=logits_hold, detail="" if logits_hold else "are the logits")
     differ = int((old != new).reshape(len(old), -1).any(axis=1).sum())
-    return Level(name="predictions", ok=not differ, detail=f"{differ} of {len(old)} differ" if differ else "")
+    return LevelResult(name="predictions", ok=not differ, detail=f"{differ} of {len(old)} differ" if differ else "")
 
 
-def write_canary(path: Path, canary: Canary) -> None:
+def write_fingerprint(path: Path, canary: Fingerprint) -> None:
     """Write a fingerprint, a row of logits a line; raises UsageError for logits that are no numbers."""
     if not np.isfinite(canary.logits).all():
         raise UsageError(f"{path}: the weights put out logits that are no numbers")
@@ -247,7 +249,7 @@ def write_canary(path: Path, canary: Canary) -> None:
         raise SourceError(f"{path}: cannot write there: {error.strerror or error}") from None
 
 
-def read_canary(path: Path) -> Canary:
+def read_fingerprint(path: Path) -> Fingerprint:
     """The fingerprint in a file; raises SourceError where it cannot be read, IntegrityError where it is none."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -255,7 +257,7 @@ def read_canary(path: Path) -> Canary:
             raise IntegrityError(f"{path}: its schema is {data['schema']!r}, known is {SCHEMA}")
         logits = np.asarray(data["logits"], np.float64)
         texts = {name: str(data[name]) for name in ("recipe", "weights", "data", "inputs", "split", "precision")}
-        return Canary(**texts, logits=logits, predictions=np.asarray(data["predictions"]))
+        return Fingerprint(**texts, logits=logits, predictions=np.asarray(data["predictions"]))
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror or error}") from None
     except (ValueError, TypeError, KeyError) as error:

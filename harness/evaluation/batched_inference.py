@@ -20,7 +20,7 @@ BATCH_SIZE = 128
 T = TypeVar("T")
 
 
-def sweep(
+def map_batches(
     split: Split,
     function: Callable[[Batch], T],
     accelerator: Accelerator,

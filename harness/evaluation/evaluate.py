@@ -13,11 +13,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from harness.evaluation.batched_inference import in_order, sweep, threads_for
+from harness.evaluation.batched_inference import in_order, map_batches, threads_for
 from harness.metrics import Array, Metric, measure, reads
 from harness.models.environment import autocast
-from harness.models.memory_format import laid_out
-from harness.models.outputs import observe
+from harness.models.memory_format import place_model
+from harness.models.outputs import run_model
 from zoo.recipes.build import Builder
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Precision, Recipe
@@ -71,7 +71,7 @@ def evaluate(
 ) -> Evaluation:
     """Run the model over the split in its order, in `eval()`, and score it; every process gets the whole of it."""
     split = task.load(split_name)
-    running = Running(model, task, accelerator, precision, progress, learning)
+    running = SplitRunner(model, task, accelerator, precision, progress, learning)
     if task.kind == "segmentation":
         return score(split_name, {"confusion": running.confusion(split)}, metrics)
     outputs = running.outputs(split)
@@ -83,7 +83,7 @@ def evaluate(
 
 
 @dataclass(frozen=True)
-class Running:
+class SplitRunner:
     """A model that is run over whole splits of a task, in `eval()`."""
 
     model: nn.Module
@@ -119,16 +119,16 @@ class Running:
 
     def _swept(self, split: Split, function: Callable[[Tensor, Batch], Tensor]) -> Tensor:
         device = self.accelerator.device
-        laid_out(self.model, device).eval()
+        place_model(self.model, device).eval()
 
         def run(batch: Batch) -> Tensor:
             with torch.no_grad() if self.learning else torch.inference_mode():
                 with autocast(device, self.precision):
-                    logits = observe(self.model, batch.inputs).logits.float()
+                    logits = run_model(self.model, batch.inputs).logits.float()
                 return function(logits, batch)
 
         size, threads = self.task.batch_size, threads_for(self.model, device)
-        return in_order(sweep(split, run, self.accelerator, self.progress, size=size, threads=threads))
+        return in_order(map_batches(split, run, self.accelerator, self.progress, size=size, threads=threads))
 
 
 def score(split_name: str, arrays: Mapping[str, Array], metrics: Mapping[str, Metric]) -> Evaluation:

@@ -20,17 +20,17 @@ from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import CORRELATIONS, Claim
 
-Run = tuple[Path, Record]
+RecordedRun = tuple[Path, Record]
 CLASSES_OF_TOP5 = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ran:
+class EntryRuns:
     """The runs of one entry for its claims of a mode, or why there are none."""
 
     entry: Entry
     mode: Mode
-    runs: tuple[Run, ...] = ()
+    runs: tuple[RecordedRun, ...] = ()
     published: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Scores that files beside the weights hold."""
     skipped: str = ""
@@ -58,7 +58,7 @@ class Outcome:
         return not asked or any(claim.gates for claim in asked)
 
 
-def outcomes(ran: Iterable[Ran], evidence: Path) -> list[Outcome]:
+def judge_entries(ran: Iterable[EntryRuns], evidence: Path) -> list[Outcome]:
     """The outcomes of entries, in their order; re-trainings adjusted over all claims of their suite, run or not.
 
     Each entry is judged by itself, so that a verdict does not depend on what was run beside it. `evidence` is the
@@ -69,7 +69,7 @@ def outcomes(ran: Iterable[Ran], evidence: Path) -> list[Outcome]:
     return [_judged(one, evidence, shipped) for one in ran]
 
 
-def _judged(ran: Ran, evidence: Path, shipped: list[Entry]) -> Outcome:
+def _judged(ran: EntryRuns, evidence: Path, shipped: list[Entry]) -> Outcome:
     if not ran.runs:
         return _outcome(ran, ())
     claims = [with_published(claim, ran.published) for claim in ran.entry.recipe.claims]
@@ -77,7 +77,7 @@ def _judged(ran: Ran, evidence: Path, shipped: list[Entry]) -> Outcome:
         asked = [(claim, measured(claim, ran.runs, evidence)) for claim in claims if claim.of == ran.mode]
     except ZooError as error:
         return _outcome(replace(ran, runs=(), error=error), ())
-    found = iter(judge_all(asked, family(suite_of(ran.entry, shipped)) if ran.mode == "retrain" else 1))
+    found = iter(judge_all(asked, family_size(suite_of(ran.entry, shipped)) if ran.mode == "retrain" else 1))
     return _outcome(ran, tuple(next(found) if claim.of == ran.mode else _other(claim) for claim in claims))
 
 
@@ -86,17 +86,17 @@ def suite_of(entry: Entry, shipped: Iterable[Entry]) -> list[Entry]:
     return [entry] if entry.suite == catalogue.LOCAL else [other for other in shipped if other.suite == entry.suite]
 
 
-def family(suite: Iterable[Entry]) -> int:
+def family_size(suite: Iterable[Entry]) -> int:
     """Over how many claims the re-trainings of a suite are adjusted, at least one."""
     return max(1, sum(in_family(claim) for entry in suite for claim in _claims(entry)))
 
 
-def seeds_of(entry: Entry) -> list[int]:
+def default_seeds_of(entry: Entry) -> list[int]:
     """The seeds that an entry is trained with by default: as many as its claims need, from 0 on."""
     return list(range(max((default_seeds(claim) for claim in _claims(entry) if claim.of == "retrain"), default=3)))
 
 
-def measured(claim: Claim, runs: Iterable[Run], evidence: Path | None = None) -> Measured | None:
+def measured(claim: Claim, runs: Iterable[RecordedRun], evidence: Path | None = None) -> Measured | None:
     """What runs say of a claim, one value each; None where one of them has nothing on its split and metric.
 
     Runs with the seeds of references are left out: no claim is judged by the runs that it came from.
@@ -122,7 +122,7 @@ def measured(claim: Claim, runs: Iterable[Run], evidence: Path | None = None) ->
     )
 
 
-def majority(metric: str, labels: NDArray[np.generic]) -> float | None:
+def majority_baseline(metric: str, labels: NDArray[np.generic]) -> float | None:
     """What a model scores that always says the most frequent class; 0 for correlations; None where that is not known.
 
     `labels` is `(N,)`. The F1 of two classes is `2 p / (1 + p)` where the positive one is the more frequent, else 0.
@@ -142,7 +142,7 @@ def majority(metric: str, labels: NDArray[np.generic]) -> float | None:
     return None
 
 
-def _outcome(ran: Ran, judgements: tuple[Judgement, ...]) -> Outcome:
+def _outcome(ran: EntryRuns, judgements: tuple[Judgement, ...]) -> Outcome:
     if not ran.runs:
         why = first_line(ran.error) if ran.error else ran.skipped
         shown = tuple(not_run(claim, why) for claim in _claims(ran.entry))
@@ -206,7 +206,7 @@ def _baseline(claim: Claim, path: Path, record: Record, result: Result) -> float
     if any(str(call["use"]).split(".")[-1] == claim.metric for call in given):
         return None
     arrays = predictions(path, result)
-    return majority(claim.metric, arrays["labels"]) if "labels" in arrays else None
+    return majority_baseline(claim.metric, arrays["labels"]) if "labels" in arrays else None
 
 
 def _or_nan(value: float | None) -> float:

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from harness.losses.functional import check_temperature
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class ABKD(nn.Module):
@@ -24,7 +24,7 @@ class ABKD(nn.Module):
             raise ValueError(f"alpha, beta and their sum must not be 0: {alpha}, {beta}")
         self.temperature, self.alpha, self.beta = temperature, alpha, beta
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         a, b = self.alpha, self.beta
         log_q, log_p = ((one.logits / self.temperature).log_softmax(1) for one in (student, teacher))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.functional import connector, paired
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class ActivationBoundaries(nn.Module):
@@ -28,12 +28,12 @@ class ActivationBoundaries(nn.Module):
         self.student_taps, self.teacher_taps = paired(student, teacher)
         self.margin, self.connectors = margin, nn.ModuleList()
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make a connector for each pair; raises ValueError for a pair of different sizes."""
         for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
             self.connectors.append(connector(mine, student[mine], theirs, teacher[theirs]))
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         losses = []
         for mine, theirs, leads in zip(self.student_taps, self.teacher_taps, self.connectors, strict=True):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.functional import check_choice, paired, root, same_size, unit
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class AttentionTransfer(nn.Module):
@@ -31,12 +31,12 @@ class AttentionTransfer(nn.Module):
         self.student_taps, self.teacher_taps = paired(student, teacher)
         self.form = form
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make nothing; raises ValueError for a pair of different sizes."""
         for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
             same_size(mine, student[mine], theirs, teacher[theirs])
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         losses = []
         for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):

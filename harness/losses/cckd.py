@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.functional import check_choice, unit
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class CCKD(nn.Module):
@@ -41,12 +41,12 @@ class CCKD(nn.Module):
         self.student_embedding: nn.Module | None = None
         self.teacher_embedding: nn.Module | None = None
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make both embeddings."""
         self.student_embedding = nn.Linear(student[self.student_taps[0]].flatten(1).shape[1], self.dim)
         self.teacher_embedding = nn.Linear(teacher[self.teacher_taps[0]].flatten(1).shape[1], self.dim)
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.student_embedding is not None and self.teacher_embedding is not None
         mine = self._correlations(self.student_embedding(student[self.student_taps[0]].flatten(1)))
         theirs = self._correlations(self.teacher_embedding(teacher[self.teacher_taps[0]].flatten(1)))

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import unit
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 from zoo.errors import UsageError
 from zoo.tasks.base import Batch, Split
 
@@ -62,12 +62,12 @@ class CRD(nn.Module):
             self.register_buffer(name, torch.empty(len(labels), self.dim).uniform_(-bound, bound))
         return split
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make both embeddings."""
         self.student_embedding = nn.Linear(student[self.student_taps[0]].flatten(1).shape[1], self.dim)
         self.teacher_embedding = nn.Linear(teacher[self.teacher_taps[0]].flatten(1).shape[1], self.dim)
 
-    def forward(self, student: Observation, teacher: Observation | None, batch: Batch) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, batch: Batch) -> Tensor:
         assert teacher is not None and self.student_embedding is not None and self.teacher_embedding is not None
         mine = unit(self.student_embedding(student[self.student_taps[0]].flatten(1)))
         theirs = unit(self.teacher_embedding(teacher[self.teacher_taps[0]].flatten(1)))

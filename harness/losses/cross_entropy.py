@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class CrossEntropy(nn.Module):
@@ -23,7 +23,7 @@ class CrossEntropy(nn.Module):
         self.student_taps = (of,) if of else ()
         self.reads_logits = of is None
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         logits = student[self.student_taps[0]] if self.student_taps else student.logits
         if self.student_taps and labels.dim() == 3:
             logits = F.interpolate(logits, size=labels.shape[1:], mode="bilinear", align_corners=False)

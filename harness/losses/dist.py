@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from harness.losses.functional import check_temperature, pearson
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class DIST(nn.Module):
@@ -23,7 +23,7 @@ class DIST(nn.Module):
         check_temperature(temperature)
         self.temperature, self.beta, self.gamma = temperature, beta, gamma
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         mine, theirs = ((one.logits / self.temperature).softmax(1) for one in (student, teacher))
         between = 1 - pearson(mine, theirs, dim=1).mean()

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from harness.losses.functional import check_temperature, fitted, pearson
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class DISTPlus(nn.Module):
@@ -38,11 +38,11 @@ class DISTPlus(nn.Module):
         self.weights = (temperature**2 * beta, temperature**2 * gamma, iota, kappa)
         self.adapter: nn.Module | None = None
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the regressor, if the shapes need one."""
         self.adapter = fitted(student[self.student_taps[0]], teacher[self.teacher_taps[0]])
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.adapter is not None
         p, q = ((one.logits / self.temperature).softmax(1) for one in (student, teacher))
         f, g = self.adapter(student[self.student_taps[0]]), teacher[self.teacher_taps[0]]

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import check_temperature, divergence
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class DKD(nn.Module):
@@ -24,7 +24,7 @@ class DKD(nn.Module):
         check_temperature(temperature)
         self.temperature, self.alpha, self.beta = temperature, alpha, beta
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         right = F.one_hot(labels, student.logits.shape[1]).bool()
         mine, theirs = student.logits / self.temperature, teacher.logits / self.temperature

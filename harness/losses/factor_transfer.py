@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import autoencoder, check_rate, same_size, unit
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class Paraphrase(nn.Module):
@@ -30,14 +30,14 @@ class Paraphrase(nn.Module):
         self.encoder: nn.Module | None = None
         self.decoder: nn.Module | None = None
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make encoder and decoder for the teacher's channels."""
         channels = teacher[self.teacher_taps[0]].shape[1]
         code = int(channels * self.rate)
         self.encoder = autoencoder(nn.Conv2d, (channels, channels, code, code), batch_norm=self.batch_norm)
         self.decoder = autoencoder(nn.ConvTranspose2d, (code, code, channels, channels), batch_norm=self.batch_norm)
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.encoder is not None and self.decoder is not None
         feature = teacher[self.teacher_taps[0]]
         return F.mse_loss(self.decoder(self.encoder(feature)), feature)
@@ -67,7 +67,7 @@ class FactorTransfer(nn.Module):
         self.encoder: nn.Module | None = None
         self.translator: nn.Module | None = None
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the frozen encoder and the translator; raises ValueError for taps of different sizes."""
         given, wanted = student[self.student_taps[0]], teacher[self.teacher_taps[0]]
         same_size(self.student_taps[0], given, self.teacher_taps[0], wanted)
@@ -84,7 +84,7 @@ class FactorTransfer(nn.Module):
             self.encoder.eval()
         return self
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.encoder is not None and self.translator is not None
         mine = unit(self.translator(student[self.student_taps[0]]).flatten(1))
         theirs = unit(self.encoder(teacher[self.teacher_taps[0]]).flatten(1))

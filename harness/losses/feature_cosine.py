@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from harness.losses.functional import fitted, unit
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class FeatureCosine(nn.Module):
@@ -17,11 +17,11 @@ class FeatureCosine(nn.Module):
         self.student_taps, self.teacher_taps = (student,), (teacher,)
         self.adapter: nn.Module | None = None
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the linear layer, if the widths need one."""
         self.adapter = fitted(student[self.student_taps[0]].flatten(1), teacher[self.teacher_taps[0]].flatten(1))
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.adapter is not None
         mine = self.adapter(student[self.student_taps[0]].flatten(1))
         return 1 - (unit(mine) * unit(teacher[self.teacher_taps[0]].flatten(1))).sum(1).mean()

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import fitted
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class FeatureMSE(nn.Module):
@@ -18,10 +18,10 @@ class FeatureMSE(nn.Module):
         self.student_taps, self.teacher_taps = (student,), (teacher,)
         self.adapter: nn.Module | None = None
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the regressor, if the shapes need one."""
         self.adapter = fitted(student[self.student_taps[0]], teacher[self.teacher_taps[0]])
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.adapter is not None
         return F.mse_loss(self.adapter(student[self.student_taps[0]]), teacher[self.teacher_taps[0]])

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class FeatureNorm(nn.Module):
@@ -17,6 +17,6 @@ class FeatureNorm(nn.Module):
             raise ValueError(f"p must be above 0, not {p}")
         self.student_taps, self.p = (of,), p
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         norms: Tensor = torch.linalg.vector_norm(student[self.student_taps[0]].flatten(1), self.p, dim=1)
         return norms.mean()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import paired
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class FSP(nn.Module):
@@ -33,7 +33,7 @@ class FSP(nn.Module):
         self.teacher_taps = tuple(dict.fromkeys(tap for flow in teacher for tap in flow))
         self.adapters = nn.ModuleList()
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make a convolution for each end of a flow whose channels are not the teacher's."""
         for first, second, other_first, other_second in self.flows:
             for mine, theirs in ((first, other_first), (second, other_second)):
@@ -41,7 +41,7 @@ class FSP(nn.Module):
                 same = inputs == outputs
                 self.adapters.append(nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, bias=False))
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         losses = []
         for number, (first, second, other_first, other_second) in enumerate(self.flows):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.functional import fitted, paired
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class HeadNetworkDistillation(nn.Module):
@@ -27,12 +27,12 @@ class HeadNetworkDistillation(nn.Module):
         self.student_taps, self.teacher_taps = paired(student, teacher)
         self.adapters = nn.ModuleList()
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the regressors that shapes need."""
         for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
             self.adapters.append(fitted(student[mine], teacher[theirs]))
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         losses = []
         for mine, theirs, adapter in zip(self.student_taps, self.teacher_taps, self.adapters, strict=True):

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import regressor
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class Hint(nn.Module):
@@ -26,10 +26,10 @@ class Hint(nn.Module):
         self.student_taps, self.teacher_taps = (student,), (teacher,)
         self.regressor: nn.Module | None = None
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the regressor for the shapes seen; raises ValueError where none can lead from one to the other."""
         self.regressor = regressor(student[self.student_taps[0]], teacher[self.teacher_taps[0]])
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.regressor is not None
         return F.mse_loss(self.regressor(student[self.student_taps[0]]), teacher[self.teacher_taps[0]])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.functional import paired, unit
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class ICKD(nn.Module):
@@ -27,14 +27,14 @@ class ICKD(nn.Module):
         self.student_taps, self.teacher_taps = paired(student, teacher)
         self.embeddings = nn.ModuleList()
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make an embedding for each pair."""
         for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
             channels = teacher[theirs].shape[1]
             convolution = nn.Conv2d(student[mine].shape[1], channels, 3, padding=1, bias=False)
             self.embeddings.append(nn.Sequential(convolution, nn.BatchNorm2d(channels)))
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         losses = []
         for mine, theirs, embedding in zip(self.student_taps, self.teacher_taps, self.embeddings, strict=True):

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import check_alpha, check_temperature, divergence
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class KD(nn.Module):
@@ -23,7 +23,7 @@ class KD(nn.Module):
         check_alpha(alpha)
         self.alpha, self.temperature = alpha, temperature
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         hard = F.cross_entropy(student.logits, labels)
         soft = self.temperature**2 * divergence(student.logits, teacher.logits, self.temperature).mean()

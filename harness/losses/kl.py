@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from harness.losses.functional import check_temperature, divergence
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class KL(nn.Module):
@@ -16,6 +16,6 @@ class KL(nn.Module):
         check_temperature(temperature)
         self.temperature = temperature
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         return divergence(student.logits, teacher.logits, self.temperature).mean()

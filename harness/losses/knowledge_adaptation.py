@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import autoencoder, check_rate, root, same_size, unit
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class KnowledgeTranslation(nn.Module):
@@ -31,14 +31,14 @@ class KnowledgeTranslation(nn.Module):
         self.encoder: nn.Module | None = None
         self.decoder: nn.Module | None = None
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make encoder and decoder for the teacher's channels."""
         channels = teacher[self.teacher_taps[0]].shape[1]
         code = int(channels * self.rate)
         self.encoder = autoencoder(nn.Conv2d, (channels, channels, code, code))
         self.decoder = autoencoder(nn.ConvTranspose2d, (code, code, channels, channels))
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.encoder is not None and self.decoder is not None
         feature = teacher[self.teacher_taps[0]]
         code = self.encoder(feature)
@@ -73,7 +73,7 @@ class KnowledgeAdaptation(nn.Module):
         self.feature_adapter: nn.Module | None = None
         self.affinity_adapter: nn.Module | None = None
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the frozen encoder and both adapters; raises ValueError for taps of different sizes."""
         mine, theirs = self.student_taps[0], self.teacher_taps[0]
         same_size(mine, student[mine], theirs, teacher[theirs])
@@ -90,7 +90,7 @@ class KnowledgeAdaptation(nn.Module):
             self.encoder.eval()
         return self
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.encoder is not None
         assert self.feature_adapter is not None and self.affinity_adapter is not None
         feature = student[self.student_taps[0]]

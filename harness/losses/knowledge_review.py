@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import paired, same_size
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 SIZES = (4, 2, 1)
 """The sides to which features are pooled for the hierarchical context loss."""
@@ -36,7 +36,7 @@ class KnowledgeReview(nn.Module):
         self.mid_channels = mid_channels
         self.fusions = nn.ModuleList()
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make a fusion for each pair of layers; raises ValueError for a pair of different sizes."""
         for number, (mine, theirs) in enumerate(zip(self.student_taps, self.teacher_taps, strict=True)):
             given, wanted = student[mine], teacher[theirs]
@@ -44,7 +44,7 @@ class KnowledgeReview(nn.Module):
             deepest = number == len(self.student_taps) - 1
             self.fusions.append(Fusion(given.shape[1], self.mid_channels, wanted.shape[1], attends=not deepest))
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         residual: Tensor | None = None
         losses = []

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import check_alpha, check_temperature, divergence
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class LogitStandardizedKD(nn.Module):
@@ -24,7 +24,7 @@ class LogitStandardizedKD(nn.Module):
         check_alpha(alpha)
         self.temperature, self.alpha, self.eps, self.correction = temperature, alpha, eps, correction
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         hard = F.cross_entropy(student.logits, labels)
         mine, theirs = self._standardized(student.logits), self._standardized(teacher.logits)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.functional import paired, same_size
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class MGD(nn.Module):
@@ -29,7 +29,7 @@ class MGD(nn.Module):
         self.student_taps, self.teacher_taps = paired(student, teacher)
         self.mask, self.aligners, self.generators = mask, nn.ModuleList(), nn.ModuleList()
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make a generator for each pair; raises ValueError for a pair of different sizes."""
         for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
             given, wanted = student[mine], teacher[theirs]
@@ -39,7 +39,7 @@ class MGD(nn.Module):
             first, second = nn.Conv2d(channels, channels, 3, padding=1), nn.Conv2d(channels, channels, 3, padding=1)
             self.generators.append(nn.Sequential(first, nn.ReLU(), second))
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         losses = []
         for mine, theirs, aligner, generator in zip(

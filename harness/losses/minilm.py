@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.functional import MASK, divergence, scores, split_heads
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class MiniLM(nn.Module):
@@ -28,14 +28,14 @@ class MiniLM(nn.Module):
         self.student_taps = (MASK, *(f"{student}.{name}" for name in names))
         self.teacher_taps = tuple(f"{teacher}.{name}" for name in names)
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         mask = student[MASK].bool()
         mine, theirs = (self._relations(*one, mask) for one in zip((student, teacher), self.layers, strict=True))
         read = mask.unsqueeze(1).expand(-1, self.heads, -1)
         return torch.stack([divergence(s, t)[read].mean() for s, t in zip(mine, theirs, strict=True)]).sum()
 
-    def _relations(self, seen: Observation, layer: str, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def _relations(self, seen: ModelOutputs, layer: str, mask: Tensor) -> tuple[Tensor, Tensor]:
         """The scores of attention and of the value relation, padding far below all others."""
         query, key, value = (split_heads(seen[f"{layer}.{name}"], self.heads) for name in ("query", "key", "value"))
         padding = ~mask[:, None, None, :]

@@ -3,13 +3,13 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class MSE(nn.Module):
     """`1/B sum_i (s_i - y_i)^2`: the one output of a regression, `(B, 1)`, against its targets `(B,)`."""
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         return F.mse_loss(student.logits.squeeze(-1), labels)
 
 
@@ -22,6 +22,6 @@ class LogitMSE(nn.Module):
 
     needs_teacher = True
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         return F.mse_loss(student.logits, teacher.logits)

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import check_temperature
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class NKD(nn.Module):
@@ -23,7 +23,7 @@ class NKD(nn.Module):
         check_temperature(temperature)
         self.temperature, self.gamma = temperature, gamma
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         right = F.one_hot(labels, student.logits.shape[1]).bool()
         target = (teacher.logits.softmax(1) * student.logits.log_softmax(1))[right]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.functional import connector, paired
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class OFD(nn.Module):
@@ -30,13 +30,13 @@ class OFD(nn.Module):
         self.student_taps, self.teacher_taps = paired(student, teacher)
         self.connectors, self.margins = nn.ModuleList(), nn.ModuleList()
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make a connector and a margin for each pair; raises ValueError for a pair of different sizes."""
         for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
             self.connectors.append(connector(mine, student[mine], theirs, teacher[theirs]))
             self.margins.append(Margin(teacher[theirs].shape[1]))
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         losses = []
         for depth, (mine, theirs) in enumerate(zip(self.student_taps, self.teacher_taps, strict=True), 1):

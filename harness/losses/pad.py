@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from harness.losses.functional import fitted
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class PAD(nn.Module):
@@ -26,14 +26,14 @@ class PAD(nn.Module):
         self.adapter: nn.Module | None = None
         self.log_variance: nn.Module | None = None
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the variance's layer, and the adapter where widths differ."""
         given, wanted = student[self.student_taps[0]].flatten(1), teacher[self.teacher_taps[0]].flatten(1)
         width = wanted.shape[1]
         self.adapter = fitted(given, wanted)
         self.log_variance = nn.Sequential(nn.Linear(width, width), nn.BatchNorm1d(width))
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.adapter is not None and self.log_variance is not None
         mine = self.adapter(student[self.student_taps[0]].flatten(1))
         spread = self.log_variance(mine)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class PKT(nn.Module):
@@ -22,7 +22,7 @@ class PKT(nn.Module):
         super().__init__()
         self.student_taps, self.teacher_taps, self.eps = (student,), (teacher,), eps
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         q, p = self._affinity(student[self.student_taps[0]]), self._affinity(teacher[self.teacher_taps[0]])
         loss: Tensor = (p * ((p + self.eps) / (q + self.eps)).log()).mean()

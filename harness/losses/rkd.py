@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import unit
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class RKD(nn.Module):
@@ -26,7 +26,7 @@ class RKD(nn.Module):
         self.student_taps, self.teacher_taps = (student,), (teacher,)
         self.distance, self.angle = distance, angle
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         mine, theirs = student[self.student_taps[0]].flatten(1), teacher[self.teacher_taps[0]].flatten(1)
         distance = F.smooth_l1_loss(distances(mine), distances(theirs))

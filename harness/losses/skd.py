@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.functional import check_choice, check_temperature, divergence, root, unit
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 Form = Literal["paper", "code"]
 FORMS = ("paper", "code")
@@ -29,7 +29,7 @@ class SKDInstance(nn.Module):
         self.temperature, self.form = temperature, form
         self.needs_whole_batch = form == "code"
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         diverged = divergence(student.logits, teacher.logits, self.temperature)
         if self.form == "paper":
@@ -59,7 +59,7 @@ class SKDDirection(nn.Module):
             raise ValueError(f"tikhonov must be above 0, not {tikhonov}")
         self.tikhonov, self.form = tikhonov, form
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         if len(student.logits) < 2:
             raise ValueError("SKDDirection compares rows with each other: a batch of one has none to compare with")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.functional import paired, unit
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class SPKD(nn.Module):
@@ -25,7 +25,7 @@ class SPKD(nn.Module):
         super().__init__()
         self.student_taps, self.teacher_taps = paired(student, teacher)
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         pairs = zip(self.student_taps, self.teacher_taps, strict=True)
         losses = [

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.functional import check_temperature, divergence
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class SRD(nn.Module):
@@ -33,7 +33,7 @@ class SRD(nn.Module):
         self.projector: nn.Module | None = None
         self.teacher_norm: nn.Module | None = None
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the projector and both norms."""
         given, wanted = _pooled(student[self.student_taps[0]]), _pooled(teacher[self.teacher_taps[0]])
         width = wanted.shape[1]
@@ -41,7 +41,7 @@ class SRD(nn.Module):
         self.projector = nn.Sequential(nn.Linear(given.shape[1], width), norm)
         self.teacher_norm = nn.BatchNorm1d(width, eps=self.eps, affine=False)
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.projector is not None and self.teacher_norm is not None
         mine = self.projector(_pooled(student[self.student_taps[0]]))
         theirs = self.teacher_norm(_pooled(teacher[self.teacher_taps[0]]))

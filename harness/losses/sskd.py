@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import check_temperature, divergence
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 from zoo.errors import UsageError
 from zoo.tasks.base import CPU, Batch, Split
 
@@ -67,11 +67,11 @@ class SelfSupervision(nn.Module):
         """Turn the images."""
         return split if isinstance(split, Rotated) else Rotated(split)
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the head."""
         self.teacher_head = _head(teacher[self.teacher_taps[0]])
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.teacher_head is not None
         similar = similarities(self.teacher_head(teacher[self.teacher_taps[0]].flatten(1)))
         return F.cross_entropy(similar, whose(similar))
@@ -118,12 +118,12 @@ class SSKD(nn.Module):
         """Turn the images."""
         return split if isinstance(split, Rotated) else Rotated(split)
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the student's head, and the teacher's, frozen."""
         self.student_head = _head(student[self.student_taps[0]])
         self.teacher_head = _head(teacher[self.teacher_taps[0]]).requires_grad_(False)
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.student_head is not None and self.teacher_head is not None
         mine = similarities(self.student_head(student[self.student_taps[0]].flatten(1)))
         theirs = similarities(self.teacher_head(teacher[self.teacher_taps[0]].flatten(1)))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import check_alpha, check_temperature, divergence
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class VirtualTeacher(nn.Module):
@@ -28,7 +28,7 @@ class VirtualTeacher(nn.Module):
             raise ValueError(f"correct must be in (0, 1), not {correct}")
         self.alpha, self.temperature, self.correct = alpha, temperature, correct
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         logits = student.logits
         right = F.one_hot(labels, logits.shape[1]).bool()
         rest = (1 - self.correct) / (logits.shape[1] - 1)

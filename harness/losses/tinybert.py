@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.functional import MASK, fitted, paired, scores, split_heads
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class TinyBERT(nn.Module):
@@ -43,12 +43,12 @@ class TinyBERT(nn.Module):
         self.teacher_taps = (*_projections(teacher_layers), *teacher)
         self.adapters = nn.ModuleList()
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the maps between widths."""
         for mine, theirs in self.hidden:
             self.adapters.append(fitted(student[mine], teacher[theirs]))
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         mask = student[MASK].bool()
         both = (mask[:, None, :] & mask[:, :, None]).unsqueeze(1)
@@ -61,7 +61,7 @@ class TinyBERT(nn.Module):
             losses.append(difference.square().mean())
         return torch.stack(losses).sum()
 
-    def _scores(self, seen: Observation, layer: str) -> Tensor:
+    def _scores(self, seen: ModelOutputs, layer: str) -> Tensor:
         query, key = (split_heads(seen[f"{layer}.{name}"], self.heads) for name in ("query", "key"))
         return scores(query, key)
 

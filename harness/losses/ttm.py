@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from harness.losses.functional import check_temperature, divergence
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class TTM(nn.Module):
@@ -22,7 +22,7 @@ class TTM(nn.Module):
         check_temperature(temperature)
         self.temperature, self.weighted = temperature, weighted
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         diverged = divergence(student.logits, teacher.logits / self.temperature)
         if self.weighted:

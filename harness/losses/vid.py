@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.losses.functional import paired, same_size
-from harness.models.outputs import Observation
+from harness.models.outputs import ModelOutputs
 
 
 class VID(nn.Module):
@@ -40,7 +40,7 @@ class VID(nn.Module):
         self.mid_channels, self.variance, self.eps = mid_channels, variance, eps
         self.means, self.scales = nn.ModuleList(), nn.ParameterList()
 
-    def build_adapters(self, student: Observation, teacher: Observation) -> None:
+    def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make mean and variance of each pair; raises ValueError for a pair of different sizes."""
         for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
             given, wanted = student[mine], teacher[theirs]
@@ -54,7 +54,7 @@ class VID(nn.Module):
             self.means.append(nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third))
             self.scales.append(torch.full((outputs,), start))
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         losses = []
         for mine, theirs, mean, scale in zip(

@@ -23,7 +23,7 @@ _REGISTERING = Lock()
 
 
 @contextmanager
-def first_token_only(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+def cls_token_pruning(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     """What comes after the last attention is computed of the first token only, in a forward inside the `with`.
 
     To rounding the logits are the same, and so are the gradients: the other tokens have no path to them. Dropout that

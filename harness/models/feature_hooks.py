@@ -27,7 +27,7 @@ _GRAMMAR = re.compile(r"(?P<path>[^#:]*)(#(?P<call>\d+|\*))?(:(?P<side>input|out
 
 
 @contextmanager
-def taps(model: nn.Module, paths: Sequence[str], *, stop: bool = False) -> Iterator[Mapping[str, Tensor]]:
+def feature_hooks(model: nn.Module, paths: Sequence[str], *, stop: bool = False) -> Iterator[Mapping[str, Tensor]]:
     """Read what flows at `paths` in the forward inside the `with`: a mapping from path to tensor, filled as it runs.
 
     The hooks are gone when the `with` ends. With `stop` the forward ends where nothing is left to read (a tap of all
@@ -35,7 +35,7 @@ def taps(model: nn.Module, paths: Sequence[str], *, stop: bool = False) -> Itera
     module that was not called, or that was called several times and no call is named.
     """
     seen: dict[str, Tensor] = {}
-    readings = [_Reading(parse(path)) for path in paths]
+    readings = [_Reading(parse_feature_path(path)) for path in paths]
 
     def see(reading: _Reading, value: Any) -> None:
         if reading.see(value):
@@ -68,7 +68,7 @@ def find_module(model: nn.Module, path: str) -> nn.Module:
 
 
 @dataclass(frozen=True)
-class Tap:
+class FeaturePath:
     """What is to be read: the `call` (a number, `*`, or None: the only one) of the module at `path`."""
 
     text: str
@@ -78,13 +78,15 @@ class Tap:
     items: tuple[str, ...]
 
 
-def parse(text: str) -> Tap:
+def parse_feature_path(text: str) -> FeaturePath:
     """A tap as it is written; raises UsageError for what is none."""
     match = _GRAMMAR.fullmatch(text)
     if match is None:
         raise UsageError(f"{text!r} is no tap; write PATH[#CALL][:input|:output[.ITEM...]], such as layer1.0:input")
     items = match["items"]
-    return Tap(text, match["path"], match["call"], match["side"] or "output", tuple(items.split(".")) if items else ())
+    return FeaturePath(
+        text, match["path"], match["call"], match["side"] or "output", tuple(items.split(".")) if items else ()
+    )
 
 
 class _Stop(Exception):
@@ -95,7 +97,7 @@ class _Stop(Exception):
 class _Reading:
     """What has been read of a tap."""
 
-    tap: Tap
+    tap: FeaturePath
     calls: int = 0
     found: list[Tensor] = field(default_factory=list)
 
@@ -143,7 +145,7 @@ def _hook(module: nn.Module, reading: _Reading, see: Callable[[_Reading, Any], N
     return module.register_forward_hook(after)
 
 
-def _item(value: Any, tap: Tap) -> Tensor:
+def _item(value: Any, tap: FeaturePath) -> Tensor:
     """The tensor at the items of nested tuples and mappings, the first there is where they end before a tensor."""
     for item in tap.items:
         parts = _parts(value)

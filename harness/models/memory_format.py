@@ -9,7 +9,7 @@ VECTOR = 16
 """Channels that a kernel takes at once. With two channels torch's own dies in the backward pass of channels last."""
 
 
-def laid_out(model: nn.Module, device: torch.device) -> nn.Module:
+def place_model(model: nn.Module, device: torch.device) -> nn.Module:
     """The model on a device; on a CPU its convolutions with channels last, which is how their kernels compute.
 
     Other code may `view` what it computes, for which the order counts: its models stay as they are.

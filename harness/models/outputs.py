@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.models.cls_token_pruning import first_token_only
-from harness.models.feature_hooks import taps
+from harness.models.cls_token_pruning import cls_token_pruning
+from harness.models.feature_hooks import feature_hooks
 from zoo.errors import UsageError
 from zoo.tasks.base import Inputs
 
 
 @dataclass(frozen=True)
-class Observation:
+class ModelOutputs:
     """A model's output on a batch, logits `(B, C)`, and what its taps read, `observation["layer1:output"]`.
 
     The output is None where the forward was stopped at the last tap.
@@ -38,17 +38,17 @@ class Observation:
             )
         return self.taps[path]
 
-    def map(self, function: Callable[[Tensor], Tensor]) -> "Observation":
+    def map(self, function: Callable[[Tensor], Tensor]) -> "ModelOutputs":
         """The function applied to every tensor."""
         output = None if self.output is None else function(self.output)
-        return Observation(output, {path: function(value) for path, value in self.taps.items()})
+        return ModelOutputs(output, {path: function(value) for path, value in self.taps.items()})
 
-    def detach(self) -> "Observation":
+    def detach(self) -> "ModelOutputs":
         """The same values outside the graph."""
         return self.map(torch.Tensor.detach)
 
 
-def observe(model: nn.Module, inputs: Inputs, paths: Sequence[str] = (), *, logits: bool = True) -> Observation:
+def run_model(model: nn.Module, inputs: Inputs, paths: Sequence[str] = (), *, logits: bool = True) -> ModelOutputs:
     """Run the model and read its taps, only as far as the last of them unless `logits` are wanted.
 
     Where there are none, what logits do not need may be left out: `first_token_only`.
@@ -58,10 +58,10 @@ def observe(model: nn.Module, inputs: Inputs, paths: Sequence[str] = (), *, logi
     What was computed in half precision is handed on in single, for the losses.
     """
     found: list[Tensor] = []
-    with taps(model, paths, stop=not logits) if paths else first_token_only(model) as seen:
+    with feature_hooks(model, paths, stop=not logits) if paths else cls_token_pruning(model) as seen:
         output = model(inputs) if isinstance(inputs, Tensor) else model(**inputs)
         found.append(_logits(output))
-    return Observation(found[0] if found else None, seen).map(_single)
+    return ModelOutputs(found[0] if found else None, seen).map(_single)
 
 
 def _logits(output: Any) -> Tensor:

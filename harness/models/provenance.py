@@ -10,7 +10,7 @@ from zoo.fetch.checksum import sha256
 
 
 @cache
-def own_code() -> str:
+def project_code_digest() -> str:
     """SHA-256 over this project's own code: data are made and metrics computed by it."""
     digest = hashlib.sha256()
     for room in (Path(zoo.__file__).parent, Path(harness.__file__).parent):

@@ -16,7 +16,7 @@ POLL = 0.2
 
 
 @contextmanager
-def alone(work: Path, accelerator: Accelerator, wait: Callable[[], None]) -> Iterator[None]:
+def run_lock(work: Path, accelerator: Accelerator, wait: Callable[[], None]) -> Iterator[None]:
     """Hold the lock of the folder `work`, which is made; `wait` is called once if another command holds it.
 
     The lock is the operating system's, so it ends with the process that holds it, however that ends. One process of

@@ -13,7 +13,7 @@ _SCORE = re.compile(r"(\w+) = ([-+]?\d*\.?\d+(?:[eE][-+]?\d+)?)")
 _NAMES = {"spearmanr": "spearman"}
 
 
-def scores(text: str) -> dict[str, str]:
+def read_test_scores(text: str) -> dict[str, str]:
     """Metric -> value, as written, in the last line headed `Test: `; empty where there is none."""
     lines = [line.split(HEADER, 1)[1] for line in text.splitlines() if HEADER in line]
     found = [{_NAMES.get(name, name): value for name, value in _SCORE.findall(line)} for line in lines]

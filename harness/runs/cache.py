@@ -17,8 +17,8 @@ from pathlib import Path
 from time import time_ns
 from typing import Any
 
-from harness.judging.judge_runs import Ran, Run
-from harness.models.provenance import own_code
+from harness.judging.judge_runs import EntryRuns, RecordedRun
+from harness.models.provenance import project_code_digest
 from harness.records.record import Mode, read_record
 from zoo import paths
 from zoo.errors import ZooError
@@ -33,12 +33,12 @@ PACKAGES = (
 """What data and metrics come from, beside this project."""
 SETTLED = 2_000_000_000
 """So many nanoseconds after its last change a file's time tells whether it was changed since; sooner it may not."""
-Stamp = tuple[str, int, int, str]
+FileStamp = tuple[str, int, int, str]
 """A path, its size and time, and the SHA-256 of its content; of a folder, of a listing of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conditions:
+class RunConditions:
     """Under what a run is asked for; whatever of it could make another run."""
 
     precision: str = "fp32"
@@ -53,20 +53,22 @@ class Conditions:
         return {
             "entry": entry.name, "path": str(entry.path.resolve()), "recipe": entry.recipe.digest, "mode": mode,
             "seed": seed, **asdict(self), "from": str(Path.cwd()), "trusted": str(paths.trusted().resolve()),
-            "code": own_code(), "packages": _versions(), "devices": _devices(),
+            "code": project_code_digest(), "packages": _versions(), "devices": _devices(),
             "endpoint": os.environ.get("HF_ENDPOINT"),
         }  # fmt: skip
 
 
-def stamps(paths: Iterable[Path]) -> list[Stamp]:
+def file_stamps(paths: Iterable[Path]) -> list[FileStamp]:
     """What files and folders are now: taken before a run, so that what is changed meanwhile is seen to be."""
     return [_stamp(path) for path in dict.fromkeys(path.absolute() for path in paths)]
 
 
-def remember(runs: Path, question: Mapping[str, Any], run: Run, inputs: list[Stamp], published: Any) -> None:
+def cache_run(
+    runs: Path, question: Mapping[str, Any], run: RecordedRun, inputs: list[FileStamp], published: Any
+) -> None:
     """Keep which run answers a question, and what it was computed from."""
     path, record = run
-    made = stamps([path, *(path.parent / result.predictions["file"] for result in record.results)])
+    made = file_stamps([path, *(path.parent / result.predictions["file"] for result in record.results)])
     kept = {"record": str(path.absolute()), "published": published, "inputs": [*inputs, *made], "question": question}
     target = _place(runs, question)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -75,11 +77,13 @@ def remember(runs: Path, question: Mapping[str, Any], run: Run, inputs: list[Sta
     partial.replace(target)
 
 
-def recall(entry: Entry, mode: Mode, seeds: Iterable[int | None], conditions: Conditions, runs: Path) -> Ran | None:
+def find_cached_runs(
+    entry: Entry, mode: Mode, seeds: Iterable[int | None], conditions: RunConditions, runs: Path
+) -> EntryRuns | None:
     """The runs of an entry, one of each seed, if all are there and nothing they were computed from has changed."""
     if entry.here is not None or int(os.environ.get("WORLD_SIZE", "1")) > 1 or not entry.is_readable:
         return None
-    found: list[Run] = []
+    found: list[RecordedRun] = []
     published: Mapping[str, Mapping[str, str]] = {}
     for seed in seeds:
         known = _known(_place(runs, conditions.question(entry, mode, seed)))
@@ -87,7 +91,7 @@ def recall(entry: Entry, mode: Mode, seeds: Iterable[int | None], conditions: Co
             return None
         run, published = known
         found.append(run)
-    return Ran(entry=entry, mode=mode, runs=tuple(found), published=published)
+    return EntryRuns(entry=entry, mode=mode, runs=tuple(found), published=published)
 
 
 def _place(runs: Path, question: Mapping[str, Any]) -> Path:
@@ -95,7 +99,7 @@ def _place(runs: Path, question: Mapping[str, Any]) -> Path:
     return runs / KNOWN / f"{asked[:32]}.json"
 
 
-def _known(path: Path) -> tuple[Run, Mapping[str, Mapping[str, str]]] | None:
+def _known(path: Path) -> tuple[RecordedRun, Mapping[str, Mapping[str, str]]] | None:
     """The run that a file speaks of and what was published, if all inputs are as it says; None for a damaged file."""
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
@@ -115,7 +119,7 @@ def _is_same(name: str, size: int, time: int, digest: str) -> bool:
     return (now == (size, time) and not path.is_dir()) or _digest(path) == digest
 
 
-def _stamp(path: Path) -> Stamp:
+def _stamp(path: Path) -> FileStamp:
     found = _size_and_time(path)
     if found is None:
         return str(path), -1, 0, ""

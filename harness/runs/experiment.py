@@ -13,17 +13,17 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from harness.evaluation.evaluate import Evaluation, Running, evaluate, metric_code, metrics_of
+from harness.evaluation.evaluate import Evaluation, SplitRunner, evaluate, metric_code, metrics_of
 from harness.metrics import Array, Metric
 from harness.records.record import FILE, Identity, Mode, Record
-from harness.records.torchdistill_log import scores
-from harness.runs.cache import Conditions, Stamp, remember, stamps
+from harness.records.torchdistill_log import read_test_scores
+from harness.runs.cache import FileStamp, RunConditions, cache_run, file_stamps
 from harness.runs.export import CONFIG, export
-from harness.runs.recorder import Made, Recording, recorded
-from harness.runs.shared_tasks import Shared
-from harness.training.teacher import Checkpoint
+from harness.runs.recorder import ModelToRecord, RunRecorder, find_or_make_run
+from harness.runs.shared_tasks import SharedTasks
+from harness.training.teacher import TeacherWeights
 from harness.training.train import train
-from harness.training.training_run import LOG, Options, Run
+from harness.training.training_run import LOG, ComputeOptions, TrainingRun
 from zoo import paths
 from zoo.errors import IntegrityError, MissingError, RecipeError, UsageError
 from zoo.fetch import weights_file
@@ -50,29 +50,29 @@ def _silent(_: str) -> AbstractContextManager[Step]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setup:
+class RunContext:
     """With what and where runs are made; nothing of it is in a recipe."""
 
     builder: Builder
     accelerator: Accelerator
     runs: Path
-    options: Options = field(default_factory=Options)
+    options: ComputeOptions = field(default_factory=ComputeOptions)
     show: Show = _silent
     say: Callable[[str], None] = lambda message: None
     fresh: bool = False
     """Whether a run that is there is made again, in its place."""
-    shared: Shared = field(default_factory=Shared)
+    shared: SharedTasks = field(default_factory=SharedTasks)
     """What was read for earlier entries."""
-    conditions: Conditions | None = None
+    conditions: RunConditions | None = None
     """Under what runs are asked for, to know them again; None where nothing is to be kept of that."""
 
 
 @dataclass(frozen=True)
-class Study:
+class Experiment:
     """An entry made ready to run: recipe checked, task and metrics built, files verified and data hashed, each once."""
 
     entry: Entry
-    setup: Setup
+    setup: RunContext
 
     @cached_property
     def builder(self) -> Builder:
@@ -110,9 +110,9 @@ class Study:
     def weights(self) -> tuple[Path, Record]:
         """The record of the published weights, evaluated now unless it is there already."""
 
-        def make(folder: Path, work: Path) -> Made:
+        def make(folder: Path, work: Path) -> ModelToRecord:
             model, sha256 = self.published_model()
-            return Made(model=model, sha256=sha256, published=self.published)
+            return ModelToRecord(model=model, sha256=sha256, published=self.published)
 
         return self._recorded("weights", None, make)
 
@@ -128,7 +128,7 @@ class Study:
             log = self.sources.fetch(self.recipe.weights, file).path / file
         except MissingError:
             return {}
-        return scores(log.read_text(encoding="utf-8", errors="replace"))
+        return read_test_scores(log.read_text(encoding="utf-8", errors="replace"))
 
     def _provenance(self) -> dict[str, dict[str, str]]:
         """Which commits of the repositories that the recipe names were read, and what pins them."""
@@ -146,7 +146,7 @@ class Study:
         A training that was interrupted goes on from its newest state; missing runs of teachers are made first.
         """
 
-        def make(folder: Path, work: Path) -> Made:
+        def make(folder: Path, work: Path) -> ModelToRecord:
             return self._train(seed, folder, work)
 
         return self._recorded("retrain", seed, make, out)
@@ -173,7 +173,7 @@ class Study:
         """What the model predicts for every row of a split, `(N,)`; its labels may be hidden."""
         with self.setup.show(f"{self.entry.name}: predict {split}") as step:
             options = self.setup.options
-            running = Running(model, self.task, self.setup.accelerator, options.precision, step)
+            running = SplitRunner(model, self.task, self.setup.accelerator, options.precision, step)
             outputs = running.outputs(self.task.load(split))
         found: Array = self.task.predict(outputs).numpy()
         return found
@@ -208,7 +208,7 @@ class Study:
             raise UsageError(f"{self.entry.name} names no weights to evaluate; --train trains it")
         return self.sources.fetch(self.recipe.weights)
 
-    def checkpoint(self, teacher: Teacher) -> Checkpoint:
+    def checkpoint(self, teacher: Teacher) -> TeacherWeights:
         """A teacher's architecture and verified weights; a run that is missing is made now."""
         for known, found in self._checkpoints:
             if known == teacher:
@@ -217,17 +217,17 @@ class Study:
         return self._checkpoints[-1][1]
 
     @cached_property
-    def _checkpoints(self) -> list[tuple[Teacher, Checkpoint]]:
+    def _checkpoints(self) -> list[tuple[Teacher, TeacherWeights]]:
         return []
 
-    def _checkpoint(self, teacher: Teacher) -> Checkpoint:
+    def _checkpoint(self, teacher: Teacher) -> TeacherWeights:
         if teacher.model is not None:
             model, source = teacher.model, teacher.weights
         else:
             # how a student is computed is not how its teacher was
-            options = Options(save_every=self.setup.options.save_every)
+            options = ComputeOptions(save_every=self.setup.options.save_every)
             plain = replace(self.setup, options=options, fresh=False, conditions=None)
-            study = Study(catalogue.one(str(teacher.entry or teacher.run)), plain)
+            study = Experiment(catalogue.one(str(teacher.entry or teacher.run)), plain)
             self._taught.append(study)
             model, source = study.recipe.model, study.recipe.weights
             if teacher.run is not None:
@@ -237,11 +237,11 @@ class Study:
                     raise IntegrityError(
                         f"{path.parent / WEIGHTS}: expected sha256 {record.weights}, found {trained.sha256}"
                     )
-                return Checkpoint(model, trained)
-        return Checkpoint(model, None if source is None else self.sources.fetch(source))
+                return TeacherWeights(model, trained)
+        return TeacherWeights(model, None if source is None else self.sources.fetch(source))
 
     @cached_property
-    def _taught(self) -> list["Study"]:
+    def _taught(self) -> list["Experiment"]:
         """The studies of teachers that are entries or runs."""
         return []
 
@@ -279,10 +279,10 @@ class Study:
             )
         return own
 
-    def run(self, seed: int, folder: Path, progress: Step = lambda done, total: None) -> Run:
+    def run(self, seed: int, folder: Path, progress: Step = lambda done, total: None) -> TrainingRun:
         """A training of the recipe with this seed, not yet begun, with its log and states in `folder`."""
         setup = self.setup
-        return Run(
+        return TrainingRun(
             recipe=self.recipe, task=self.task, splits=self.splits(), views=self.views, metrics=self.metrics, seed=seed,
             builder=self.builder, accelerator=setup.accelerator, resolve=self.checkpoint, folder=folder,
             options=setup.options, progress=progress, say=setup.say,
@@ -295,12 +295,12 @@ class Study:
         return self.setup.shared.task(call, tokenizer, self.builder)
 
     def _recorded(
-        self, mode: Mode, seed: int | None, make: Callable[[Path, Path], Made], out: Path | None = None
+        self, mode: Mode, seed: int | None, make: Callable[[Path, Path], ModelToRecord], out: Path | None = None
     ) -> tuple[Path, Record]:
         identity, setup = self._identity(mode, seed), self.setup
         remembered = self._asked(mode, seed) if out is None else None
-        run = recorded(
-            Recording(
+        run = find_or_make_run(
+            RunRecorder(
                 entry=self.entry, identity=identity, final=out or setup.runs / self.entry.name / identity.folder,
                 work=setup.runs / UNFINISHED / f"{self.entry.name}-{identity.key[:12]}",
                 accelerator=setup.accelerator, say=setup.say, evaluations=self.evaluations,
@@ -311,10 +311,10 @@ class Study:
         )  # fmt: skip
         if remembered is not None:
             question, inputs = remembered
-            remember(setup.runs, question, run, inputs, run[1].published if mode == "weights" else self.published)
+            cache_run(setup.runs, question, run, inputs, run[1].published if mode == "weights" else self.published)
         return run
 
-    def _asked(self, mode: Mode, seed: int | None) -> tuple[Mapping[str, Any], list[Stamp]] | None:
+    def _asked(self, mode: Mode, seed: int | None) -> tuple[Mapping[str, Any], list[FileStamp]] | None:
         """What is asked for and what it is computed from, to know the run again without torch.
 
         None where that is not to be kept, or cannot be: trusted code is not known before it is loaded.
@@ -322,7 +322,7 @@ class Study:
         conditions, accelerator = self.setup.conditions, self.setup.accelerator
         if conditions is None or accelerator.num_processes > 1 or self.builder.trust or self.entry.here is not None:
             return None
-        return conditions.question(self.entry, mode, seed), stamps(self._inputs())
+        return conditions.question(self.entry, mode, seed), file_stamps(self._inputs())
 
     def _inputs(self) -> Iterator[Path]:
         """The files and folders that are read for it, as far as they are the recipe's and its teachers'."""
@@ -336,7 +336,7 @@ class Study:
         yield from (path for one in list(self.sources.fetched.values()) if one.source in named for path in one.paths)
         yield from filter(None, (self.sources.folder(name) for name in named if is_source(name)))
 
-    def _train(self, seed: int, folder: Path, work: Path) -> Made:
+    def _train(self, seed: int, folder: Path, work: Path) -> ModelToRecord:
         """Train in `work`, where an earlier process may have left a state; what is to stay goes to `folder`."""
         setup = self.setup
         with setup.show(f"{self.entry.name}: train, seed {seed}") as step:
@@ -353,7 +353,7 @@ class Study:
         setup.accelerator.wait_for_everyone()
         digest = sha256(folder / WEIGHTS) if setup.accelerator.is_main_process else ""
         selection = self.recipe.stages[-1].selection
-        return Made(
+        return ModelToRecord(
             model=student, sha256=digest, selection=selection, last=run.last, seconds=run.seconds, environment=told
         )
 
@@ -416,7 +416,7 @@ def trusted_code(packages: Iterable[str]) -> dict[str, str]:
     return {f"code:{name}": sha256(Path(file)) for name, file in own}
 
 
-def _whole(teacher: Checkpoint) -> bool:
+def _whole(teacher: TeacherWeights) -> bool:
     """Whether a teacher's weights come with their own configuration."""
     return teacher.weights is not None and teacher.weights.weights is not None
 

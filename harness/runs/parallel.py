@@ -17,24 +17,24 @@ from multiprocessing.synchronize import Event
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from harness.judging.judge_runs import Ran
+from harness.judging.judge_runs import EntryRuns
 from harness.records.record import Mode
-from zoo.errors import SourceError, ZooError, told
+from zoo.errors import SourceError, ZooError, translate_errors
 from zoo.recipes.catalogue import Entry
 
 if TYPE_CHECKING:
-    from harness.runs.experiment import Setup
+    from harness.runs.experiment import RunContext
 
 
-def run_in_jobs(
+def make_runs_in_parallel(
     wanted: Sequence[tuple[Entry, list[int]]],
     mode: Mode,
-    make: Callable[[], "Setup"],
+    make: Callable[[], "RunContext"],
     jobs: int,
     say: Callable[[str], None],
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Iterator[Ran]:
-    """What `run_all` returns, made by at most `jobs` processes, one run at a time each, an entry's seeds apart.
+) -> Iterator[EntryRuns]:
+    """What `make_runs` returns, made by at most `jobs` processes, one run at a time each, an entry's seeds apart.
 
     A process has its share of the threads by `jobs` alone, so that what else is asked for changes no number.
     Each process has its own setup from `make`, which must be picklable, and what it says is said when its run is done.
@@ -64,18 +64,20 @@ def run_in_jobs(
             pool.shutdown(cancel_futures=True)
 
 
-def _together(parts: Sequence[Ran]) -> Ran:
+def _together(parts: Sequence[EntryRuns]) -> EntryRuns:
     """The runs of one entry, of which each part has some; the first error is that of all."""
     failed = next((part for part in parts if part.error), None)
     return failed or replace(parts[0], runs=tuple(run for part in parts for run in part.runs))
 
 
-def _result(future: "Future[tuple[Ran, list[str]]]", entry: Entry, mode: Mode, say: Callable[[str], None]) -> Ran:
+def _result(
+    future: "Future[tuple[EntryRuns, list[str]]]", entry: Entry, mode: Mode, say: Callable[[str], None]
+) -> EntryRuns:
     try:
         ran, said = future.result()
     except BrokenProcessPool:
         lost = f"{entry.name}: not run: one of the processes was killed, perhaps for want of memory; try fewer --jobs"
-        return Ran(entry=entry, mode=mode, error=SourceError(lost))
+        return EntryRuns(entry=entry, mode=mode, error=SourceError(lost))
     for message in said:
         say(message)
     return ran
@@ -85,26 +87,26 @@ def _result(future: "Future[tuple[Ran, list[str]]]", entry: Entry, mode: Mode, s
 class _Worker:
     """What a process needs to make its runs."""
 
-    make: Callable[[], "Setup"]
+    make: Callable[[], "RunContext"]
     jobs: int
     said: list[str] = field(default_factory=list)
 
     @cached_property
-    def setup(self) -> "Setup":
+    def setup(self) -> "RunContext":
         """Made once, for the first run: what cannot be had is then that run's error. No bars; all share a terminal."""
         torch = import_module("torch")
         torch.set_num_threads(max(torch.get_num_threads() // self.jobs, 1))
         made = self.make()
         return replace(made, show=type(made).show, say=self.said.append)
 
-    def ran(self, entry: Entry, mode: Mode, seeds: list[int]) -> tuple[Ran, list[str]]:
+    def ran(self, entry: Entry, mode: Mode, seeds: list[int]) -> tuple[EntryRuns, list[str]]:
         self.said.clear()
         try:
-            with told(entry.name):
-                study = import_module("harness.runs.experiment").Study(entry, self.setup)
-                return import_module("harness.runs.reproduce").run(study, mode, seeds), list(self.said)
+            with translate_errors(entry.name):
+                study = import_module("harness.runs.experiment").Experiment(entry, self.setup)
+                return import_module("harness.runs.reproduce").make_entry_runs(study, mode, seeds), list(self.said)
         except ZooError as error:
-            return Ran(entry=entry, mode=mode, error=error), list(self.said)
+            return EntryRuns(entry=entry, mode=mode, error=error), list(self.said)
 
 
 _worker: _Worker
@@ -126,7 +128,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _ran(entry: Entry, mode: Mode, seeds: list[int]) -> tuple[Ran, list[str]]:
+def _ran(entry: Entry, mode: Mode, seeds: list[int]) -> tuple[EntryRuns, list[str]]:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if not _stop.is_set():

@@ -18,15 +18,15 @@ from harness.evaluation.evaluate import Evaluation
 from harness.evaluation.label_order import findings
 from harness.models.environment import deterministic, environment, peak_memory
 from harness.records.record import FILE, Identity, Record, Result, new_folder, read_record, verify_files
-from harness.records.run_lock import alone
+from harness.records.run_lock import run_lock
 from harness.runs.export import CARD, model_card
-from zoo.errors import UsageError, told
+from zoo.errors import UsageError, translate_errors
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Selection
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
+class ModelToRecord:
     """A model that was read or trained, with the SHA-256 of its weights file, and how it came to be."""
 
     model: nn.Module
@@ -42,7 +42,7 @@ class Made:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recording:
+class RunRecorder:
     """What is to be recorded, where, and how it is scored."""
 
     entry: Entry
@@ -61,23 +61,23 @@ class Recording:
     """Whether a run that is there is made again."""
 
 
-def recorded(run: Recording, make: Callable[[Path, Path], Made]) -> tuple[Path, Record]:
+def find_or_make_run(run: RunRecorder, make: Callable[[Path, Path], ModelToRecord]) -> tuple[Path, Record]:
     """The run of an identity: the one that is there, else what `make` makes, scored and recorded.
 
     `make` is called with the folder to be, and with that of its state. While one command makes a run, another that
     wants it waits.
     """
-    with alone(run.work, run.accelerator, lambda: run.say(f"{run.entry.name}: waiting for another run of it")):
+    with run_lock(run.work, run.accelerator, lambda: run.say(f"{run.entry.name}: waiting for another run of it")):
         record = _found(run)
         if record is None:
-            with told(run.entry.name), deterministic():
+            with translate_errors(run.entry.name), deterministic():
                 record = _make(run, make)
         if run.accelerator.is_main_process:
             shutil.rmtree(run.work, ignore_errors=True)
     return run.final / FILE, record
 
 
-def _found(run: Recording) -> Record | None:
+def _found(run: RunRecorder) -> Record | None:
     """The record that is there already, its files verified; none where it is to be made again."""
     if run.fresh or not (run.final / FILE).exists():
         return None
@@ -90,7 +90,7 @@ def _found(run: Recording) -> Record | None:
     return record
 
 
-def _make(run: Recording, make: Callable[[Path, Path], Made]) -> Record:
+def _make(run: RunRecorder, make: Callable[[Path, Path], ModelToRecord]) -> Record:
     writes, started = run.accelerator.is_main_process, time.perf_counter()
     with new_folder(run.final, run.identity.key, writes=writes, replaces=run.fresh) as folder:
         made = make(folder, run.work)
@@ -124,7 +124,7 @@ def _make(run: Recording, make: Callable[[Path, Path], Made]) -> Record:
     return found
 
 
-def _evaluated(run: Recording, made: Made) -> Iterator[tuple[Evaluation, Selection]]:
+def _evaluated(run: RunRecorder, made: ModelToRecord) -> Iterator[tuple[Evaluation, Selection]]:
     """The model scored on every split; first as of its last epoch, where it is of the best one."""
     if made.last is not None:
         best = {name: value.clone() for name, value in made.model.state_dict().items()}
@@ -134,7 +134,7 @@ def _evaluated(run: Recording, made: Made) -> Iterator[tuple[Evaluation, Selecti
     yield from ((evaluation, made.selection) for evaluation in run.evaluations(made.model))
 
 
-def _findings(run: Recording, made: Made, evaluation: Evaluation) -> tuple[str, ...]:
+def _findings(run: RunRecorder, made: ModelToRecord, evaluation: Evaluation) -> tuple[str, ...]:
     """What speaks against the published order of the classes; a model trained here has that of its data."""
     if run.identity.mode != "weights" or not run.label_names:  # of none but a classification they are given
         return ()

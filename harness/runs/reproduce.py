@@ -3,20 +3,20 @@
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from harness.judging.judge_runs import Ran
+from harness.judging.judge_runs import EntryRuns
 from harness.records.record import Mode
-from harness.runs.experiment import Setup, Study
-from zoo.errors import ZooError, told
+from harness.runs.experiment import Experiment, RunContext
+from zoo.errors import ZooError, translate_errors
 from zoo.recipes.catalogue import Entry
 
 
-def run_all(wanted: Iterable[tuple[Entry, list[int]]], mode: Mode, setup: Setup) -> Iterator[Ran]:
+def make_runs(wanted: Iterable[tuple[Entry, list[int]]], mode: Mode, setup: RunContext) -> Iterator[EntryRuns]:
     """Make what the entries' claims of `mode` lack, a re-training with each of its seeds; one after the other.
 
     While published weights are evaluated, those of the next entry are downloaded, verified and loaded and its texts are
     tokenised, so at most two models are in memory. An error becomes part of what is returned for its own entry.
     """
-    waiting = [(Study(entry, setup), seeds) for entry, seeds in wanted]
+    waiting = [(Experiment(entry, setup), seeds) for entry, seeds in wanted]
     ahead = mode == "weights" and setup.accelerator.num_processes == 1 and len(waiting) > 1
     with ThreadPoolExecutor(1) as pool:
         ready = pool.submit(waiting[0][0].prepare) if ahead else None
@@ -24,30 +24,30 @@ def run_all(wanted: Iterable[tuple[Entry, list[int]]], mode: Mode, setup: Setup)
             while waiting:
                 study, seeds = waiting.pop(0)
                 prepared, ready = ready, pool.submit(waiting[0][0].prepare) if ahead and waiting else None
-                yield run(study, mode, seeds, prepared)
+                yield make_entry_runs(study, mode, seeds, prepared)
                 del study  # and with it the model
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def run(study: Study, mode: Mode, seeds: list[int], prepared: Future[None] | None = None) -> Ran:
+def make_entry_runs(study: Experiment, mode: Mode, seeds: list[int], prepared: Future[None] | None = None) -> EntryRuns:
     """The runs of one entry, once it is `prepared`; an error becomes part of what is returned."""
     entry = study.entry
     try:
-        with told(entry.name):
+        with translate_errors(entry.name):
             if prepared is not None:
                 prepared.result()
             return _run(study, mode, seeds)
     except ZooError as error:
-        return Ran(entry=entry, mode=mode, error=error)
+        return EntryRuns(entry=entry, mode=mode, error=error)
 
 
-def _run(study: Study, mode: Mode, seeds: list[int]) -> Ran:
+def _run(study: Experiment, mode: Mode, seeds: list[int]) -> EntryRuns:
     entry = study.entry
     if mode == "weights":
         if study.recipe.weights is None:
-            return Ran(entry=entry, mode=mode, skipped="there are no published weights; --train trains it")
+            return EntryRuns(entry=entry, mode=mode, skipped="there are no published weights; --train trains it")
         found = study.weights()
-        return Ran(entry=entry, mode=mode, runs=(found,), published=found[1].published)
+        return EntryRuns(entry=entry, mode=mode, runs=(found,), published=found[1].published)
     runs = tuple(study.retrain(seed) for seed in seeds)
-    return Ran(entry=entry, mode=mode, runs=runs, published=study.published)
+    return EntryRuns(entry=entry, mode=mode, runs=runs, published=study.published)

@@ -9,14 +9,14 @@ import pandas as pd
 
 from harness.evaluation.evaluate import Evaluation, score
 from harness.metrics import Array
-from harness.runs.experiment import Study, trained_weights
+from harness.runs.experiment import Experiment, trained_weights
 from zoo.errors import SourceError, UsageError, did_you_mean
 
 TABLES = (".csv", ".tsv", ".jsonl")
 PREDICTIONS = (*TABLES, ".npz")
 
 
-def evaluate_file(study: Study, path: Path, split: str | None = None) -> Iterator[Evaluation]:
+def score_file(study: Experiment, path: Path, split: str | None = None) -> Iterator[Evaluation]:
     """Score a file: predictions by their ending, else weights; a folder stands for the weights in it.
 
     `split` is the one that predictions are of, the task's first scored one when None; weights are scored on all.

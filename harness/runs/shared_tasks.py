@@ -15,7 +15,7 @@ MOST = 16
 
 
 @dataclass
-class Shared:
+class SharedTasks:
     """Tokenizers and tasks by what their calls say, and in which repository `hub:.` is read."""
 
     tokenizers: dict[Any, Any] = field(default_factory=dict)

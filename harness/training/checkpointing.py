@@ -14,17 +14,17 @@ import torch
 
 from zoo.errors import UsageError
 
-State = dict[str, Any]
+Checkpoint = dict[str, Any]
 """Tensors, numbers, texts, and lists, tuples and dicts of them: what loads without running code."""
 
 
-class States:
+class CheckpointStore:
     """The states of one run, in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.generation = folder, 0
 
-    def newest(self) -> State | None:
+    def newest(self) -> Checkpoint | None:
         """The newest that can be read; None where there is none. Raises UsageError where there are, and none can be."""
         found = [state for slot in range(2) if (state := self._read(slot)) is not None]
         if not found and any(self._file(slot).exists() for slot in range(2)):
@@ -33,7 +33,7 @@ class States:
         self.generation = int(newest["generation"]) if newest else 0
         return newest
 
-    def save(self, state: State) -> None:
+    def save(self, state: Checkpoint) -> None:
         """Add a generation; the one before stays."""
         self.generation += 1
         partial = self.folder / "state.partial"
@@ -46,18 +46,18 @@ class States:
     def _file(self, slot: int) -> Path:
         return self.folder / f"state-{slot}.pt"
 
-    def _read(self, slot: int) -> State | None:
+    def _read(self, slot: int) -> Checkpoint | None:
         try:
-            state: State = torch.load(self._file(slot), map_location="cpu", weights_only=True)
+            state: Checkpoint = torch.load(self._file(slot), map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
             return None
         return state
 
 
-def rng_state(device: torch.device | None = None) -> State:
+def rng_state(device: torch.device | None = None) -> Checkpoint:
     """The state of the global generators of Python, numpy and torch, and of the device's if it has one of its own."""
     name, keys, *rest = np.random.get_state(legacy=True)
-    state: State = {
+    state: Checkpoint = {
         "python": random.getstate(),
         "numpy": (name, torch.tensor(np.asarray(keys).astype(np.int64)), *rest),
         "torch": torch.get_rng_state(),
@@ -67,7 +67,7 @@ def rng_state(device: torch.device | None = None) -> State:
     return state
 
 
-def set_rng_state(state: State, device: torch.device | None = None) -> None:
+def set_rng_state(state: Checkpoint, device: torch.device | None = None) -> None:
     """Put the global generators where `rng_state` found them."""
     random.setstate(state["python"])
     name, keys, *rest = state["numpy"]

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from harness.evaluation.batching import by_length
 from harness.models.environment import autocast
 from harness.training.stage import ActiveStage
-from harness.training.training_run import Run
+from harness.training.training_run import TrainingRun
 from zoo.errors import UsageError
 
 LARGE = 2**20
 """From so many parameters on an embedding has sparse gradients while parts are summed up."""
 
 
-def gradients(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
+def accumulate_gradients(run: TrainingRun, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
     """Sum up the gradients of the mean loss over the rows of a step; the losses, of this process's share.
 
     Where memory runs out the rows are taken in smaller parts, and the sum is begun again.
@@ -33,14 +33,14 @@ def gradients(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor
         run.micro_batch = _halved(run, stage)
 
 
-def _accumulate(run: Run, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
+def _accumulate(run: TrainingRun, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
     parts = list(_parts(rows, run, stage.lengths))
     by_lengths = len(parts) > 1 and stage.lengths is not None
     with sparse_embeddings(stage.objective) if by_lengths else nullcontext():
         return _of_parts(run, stage, parts)
 
 
-def _of_parts(run: Run, stage: ActiveStage, parts: list[tuple[list[int], float]]) -> dict[str, Tensor]:
+def _of_parts(run: TrainingRun, stage: ActiveStage, parts: list[tuple[list[int], float]]) -> dict[str, Tensor]:
     losses: dict[str, Tensor] = {}
     for number, (part, share) in enumerate(parts, 1):
         # gradients are averaged over the processes once, with the last part
@@ -77,7 +77,7 @@ def _is_large(embedding: nn.Embedding) -> bool:
     return plain and embedding.weight.numel() >= LARGE and embedding.weight.grad is None
 
 
-def _parts(rows: list[int], run: Run, lengths: Sequence[int] | None) -> Iterator[tuple[list[int], float]]:
+def _parts(rows: list[int], run: TrainingRun, lengths: Sequence[int] | None) -> Iterator[tuple[list[int], float]]:
     """This process's rows of a step in parts that fit in memory, each with its share of the step's mean.
 
     With `lengths` the rows of each part are of like length. Rows are shared out evenly, over processes and over parts:
@@ -100,7 +100,7 @@ def _share(rows: list[int], number: int, place: int) -> list[int]:
     return rows[place * len(rows) // number : (place + 1) * len(rows) // number]
 
 
-def _halved(run: Run, stage: ActiveStage) -> int:
+def _halved(run: TrainingRun, stage: ActiveStage) -> int:
     """Half the micro-batch; raises UsageError where that would change what is computed."""
     size = min(run.micro_batch or stage.recipe.batch_size, stage.recipe.batch_size)
     why = {

@@ -12,14 +12,14 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from harness.training.checkpointing import State
+from harness.training.checkpointing import Checkpoint
 from zoo.errors import UsageError
 
 
-class Log:
+class TrainingLog:
     """`log.jsonl`: a line a step with its number, its rate and every named loss, and a line for each epoch scored."""
 
-    def __init__(self, path: Path, state: State, accelerator: Accelerator, *, save_every: float) -> None:
+    def __init__(self, path: Path, state: Checkpoint, accelerator: Accelerator, *, save_every: float) -> None:
         self.path, self.accelerator, self.save_every = path, accelerator, save_every
         self.step: int = state.get("steps", 0)
         self.length: int = state.get("log", 0)
@@ -27,7 +27,7 @@ class Log:
         self.started = self.saved = time.monotonic()
         self.file: IO[bytes] | None = None
 
-    def __enter__(self) -> "Log":
+    def __enter__(self) -> "TrainingLog":
         if self.accelerator.is_main_process:
             self.file = self.path.open("ab")
             self.file.truncate(self.length)  # what was written after the state was

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.models.outputs import Observation, observe
+from harness.models.outputs import ModelOutputs, run_model
 from zoo.errors import RecipeError, UsageError, did_you_mean
 from zoo.recipes.build import Builder
 from zoo.recipes.schema import STUDENT, Stage
@@ -16,7 +16,7 @@ from zoo.tasks.base import Batch
 
 
 @dataclass(frozen=True)
-class Need:
+class ModelReads:
     """What the terms read of one model."""
 
     taps: tuple[str, ...] = ()
@@ -24,7 +24,7 @@ class Need:
 
 
 @dataclass(frozen=True)
-class Place:
+class TermRoles:
     """Which models stand in the student's and the teacher's place of a term, and the term's factor in the sum."""
 
     student: str
@@ -35,7 +35,9 @@ class Place:
 class Objective(nn.Module):
     """Models that learn, and terms: so that optimisers, wrappers and checkpoints see every learned parameter."""
 
-    def __init__(self, models: Mapping[str, nn.Module], terms: Mapping[str, nn.Module], places: Mapping[str, Place]):
+    def __init__(
+        self, models: Mapping[str, nn.Module], terms: Mapping[str, nn.Module], places: Mapping[str, TermRoles]
+    ):
         super().__init__()
         self.student, self.places = models[STUDENT], dict(places)
         self.teachers = nn.ModuleDict({name: model for name, model in models.items() if name != STUDENT})
@@ -48,7 +50,7 @@ class Objective(nn.Module):
         """The models that learn, by name."""
         return {STUDENT: self.student, **self.teachers}
 
-    def forward(self, batch: Batch, observed: Mapping[str, Observation]) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, observed: Mapping[str, ModelOutputs]) -> dict[str, Tensor]:
         """Every term's loss under its name, unweighted, and their weighted sum as `total`; scalars.
 
         `observed` is what was seen of the frozen models. Those that learn are run here, if a term reads them.
@@ -61,17 +63,17 @@ class Objective(nn.Module):
         total: Any = sum(self.places[name].weight * loss for name, loss in losses.items())
         return {**losses, "total": total}
 
-    def observe(self, batch: Batch, *, whole: bool = False) -> dict[str, Observation]:
+    def observe(self, batch: Batch, *, whole: bool = False) -> dict[str, ModelOutputs]:
         """What is read of the models that learn; with `whole` the forward never stops at the last tap."""
         reads = [(name, model, self.needs[name]) for name, model in self.models.items()]
         return {
-            name: observe(model, batch.inputs, need.taps, logits=need.logits or whole)
+            name: run_model(model, batch.inputs, need.taps, logits=need.logits or whole)
             for name, model, need in reads
             if need.taps or need.logits
         }
 
     @torch.no_grad()
-    def build_adapters(self, batch: Batch, observed: Mapping[str, Observation]) -> None:
+    def build_adapters(self, batch: Batch, observed: Mapping[str, ModelOutputs]) -> None:
         """Let terms make their adapters for the shapes that two examples have; nothing is drawn, nothing moves.
 
         Raises UsageError for a tap that cannot be read, and ValueError where a term cannot do with the shapes.
@@ -96,7 +98,7 @@ class Objective(nn.Module):
                 continue
             model = self.models[model_name]
             modules, names = dict(model.named_modules()), _parameter_names(model)
-            match_all(paths, [name for several in names.values() for name in several] + list(modules))
+            require_matches(paths, [name for several in names.values() for name in several] + list(modules))
             learning = [name for several in names.values() for name in several if matches(name, paths)]
             for parameter, several in names.items():
                 parameter.requires_grad_(parameter.requires_grad and any(name in learning for name in several))
@@ -123,7 +125,7 @@ class Objective(nn.Module):
             for parameter, names in _parameter_names(self).items()
             if parameter.requires_grad
         }
-        match_all(groups, [name for names in learning.values() for name in names])
+        require_matches(groups, [name for names in learning.values() for name in names])
         found: dict[str, dict[str, Any]] = {}
         for parameter, names in learning.items():
             settings: dict[str, Any] = {}
@@ -132,16 +134,18 @@ class Objective(nn.Module):
             found.setdefault(repr(sorted(settings.items())), {"params": [], **settings})["params"].append(parameter)
         return list(found.values())
 
-    def _seen_by(self, term: str, seen: Mapping[str, Observation]) -> tuple[Observation, Observation | None]:
+    def _seen_by(self, term: str, seen: Mapping[str, ModelOutputs]) -> tuple[ModelOutputs, ModelOutputs | None]:
         place = self.places[term]
-        teacher = None if place.teacher is None else seen.get(place.teacher, Observation()).detach()
-        return seen.get(place.student, Observation()), teacher
+        teacher = None if place.teacher is None else seen.get(place.teacher, ModelOutputs()).detach()
+        return seen.get(place.student, ModelOutputs()), teacher
 
 
 def build_objective(models: Mapping[str, nn.Module], stage: Stage, builder: Builder) -> Objective:
     """The objective of a stage over the models that learn in it; raises RecipeError where a loss cannot be built."""
     terms = {name: builder.build(term.loss, "loss") for name, term in stage.criterion.items()}
-    places = {name: Place(term.student, stage.teacher_of(term), term.weight) for name, term in stage.criterion.items()}
+    places = {
+        name: TermRoles(term.student, stage.teacher_of(term), term.weight) for name, term in stage.criterion.items()
+    }
     for name, term in terms.items():
         if not isinstance(term, nn.Module):
             raise RecipeError.at(stage.criterion[name].loss.mark, f"{name} is no nn.Module: {type(term).__name__}")
@@ -159,7 +163,7 @@ def build_objective(models: Mapping[str, nn.Module], stage: Stage, builder: Buil
         raise RecipeError.at(mark, f"no term or teacher can have this name: {error.args[0]}") from None
 
 
-def _loss(name: str, term: nn.Module, student: Observation, teacher: Observation | None, batch: Batch) -> Tensor:
+def _loss(name: str, term: nn.Module, student: ModelOutputs, teacher: ModelOutputs | None, batch: Batch) -> Tensor:
     """A term's loss; raises UsageError, naming the term, where its code is wrong or it is no scalar."""
     try:
         with torch.autocast(batch.labels.device.type, enabled=False):  # products in half precision overflow, or cancel
@@ -185,7 +189,7 @@ def matches(name: str, paths: Iterable[str]) -> bool:
     return any(fnmatchcase(name, path) or fnmatchcase(name, f"{path}.*") for path in paths)
 
 
-def match_all(paths: Iterable[str], names: Iterable[str]) -> None:
+def require_matches(paths: Iterable[str], names: Iterable[str]) -> None:
     """Raise UsageError, naming the nearest, for the first path that none of the names is at."""
     known = [name for name in names if name]
     for path in paths:
@@ -193,11 +197,11 @@ def match_all(paths: Iterable[str], names: Iterable[str]) -> None:
             raise UsageError(f"there is nothing to train at {path!r}{did_you_mean(path, known)}")
 
 
-def _teachers(places: Mapping[str, Place]) -> list[str]:
+def _teachers(places: Mapping[str, TermRoles]) -> list[str]:
     return [place.teacher for place in places.values() if place.teacher is not None]
 
 
-def _need(model: str, terms: Mapping[str, nn.Module], places: Mapping[str, Place]) -> Need:
+def _need(model: str, terms: Mapping[str, nn.Module], places: Mapping[str, TermRoles]) -> ModelReads:
     paths: dict[str, None] = {}
     logits = False
     for name, term in terms.items():
@@ -207,4 +211,4 @@ def _need(model: str, terms: Mapping[str, nn.Module], places: Mapping[str, Place
         paths |= dict.fromkeys(getattr(term, "teacher_taps", ()) if as_teacher else ())
         reads_teacher = as_teacher and getattr(term, "needs_teacher", False)
         logits = logits or (getattr(term, "reads_logits", True) and (as_student or reads_teacher))
-    return Need(tuple(paths), logits)
+    return ModelReads(tuple(paths), logits)

@@ -17,11 +17,11 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from harness.evaluation.batching import lengths_of
 from harness.models.environment import autocast
-from harness.models.feature_hooks import find_module, parse
-from harness.models.memory_format import laid_out
-from harness.training.checkpointing import State
+from harness.models.feature_hooks import find_module, parse_feature_path
+from harness.models.memory_format import place_model
+from harness.training.checkpointing import Checkpoint
 from harness.training.objective import Objective, build_objective
-from harness.training.teacher import Live, Observe, Resolve, build_teacher, kept
+from harness.training.teacher import LiveTeachers, ResolveTeacher, TeacherOutputs, build_teacher, cache_teacher_outputs
 from zoo import paths
 from zoo.errors import Mark, RecipeError, UsageError
 from zoo.recipes.build import Builder
@@ -31,7 +31,7 @@ from zoo.tasks.base import Split
 
 IGNORE_INDEX = -100
 """Labels that torch's cross entropy leaves out where nothing else is said."""
-Kept = dict[str, dict[str, Tensor]]
+StateDicts = dict[str, dict[str, Tensor]]
 """State dicts of terms and trained teachers that live on, by name."""
 
 
@@ -48,13 +48,13 @@ class ActiveStage:
         split: Split,
         number: int,
         seed: int,
-        entered: list[State],
-        inherited: Kept,
+        entered: list[Checkpoint],
+        inherited: StateDicts,
         *,
         views: Mapping[str, Split],
         builder: Builder,
         accelerator: Accelerator,
-        resolve: Resolve,
+        resolve: ResolveTeacher,
         precision: Precision = "fp32",
         micro_batch: int | None = None,
     ) -> None:
@@ -65,14 +65,14 @@ class ActiveStage:
         frozen: dict[str, nn.Module] = {}
         for name, teacher in stage.all_teachers.items():
             with _at(teacher.marks.get("weights", stage.optimizer.mark)):
-                model = laid_out(build_teacher(resolve(teacher), builder), device)
+                model = place_model(build_teacher(resolve(teacher), builder), device)
             (learning if teacher.trainable else frozen)[name] = model
         self.objective: Objective = build_objective(learning, stage, builder)
         with _at(stage.marks.get("criterion", stage.optimizer.mark)):
             self.split = self._prepared(split, views)
         self.objective.to(device)
         self._check_parts(micro_batch)
-        teachers = Live(frozen, self.objective.needs, device, views)
+        teachers = LiveTeachers(frozen, self.objective.needs, device, views)
         self._build_adapters(teachers, {**learning, **frozen})
         for name, state in inherited.items():
             with _at(stage.optimizer.mark):
@@ -86,19 +86,21 @@ class ActiveStage:
         self.schedule = _schedule(stage, self.optimizer, self.steps, builder)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self.wrapped: nn.Module = self.objective
-        self.teachers: Observe = teachers
+        self.teachers: TeacherOutputs = teachers
         self.lengths: Sequence[int] | None = None
         """By what rows of a step are grouped, each group padded by itself; None where they stay together."""
-        self.best: State | None = None
+        self.best: Checkpoint | None = None
         self.precision = precision
         self.objective.train()
 
     def begin(self) -> "ActiveStage":
         """Make it ready for its first step: shared among processes, and what its teachers say computed if it can be."""
         self.wrapped = self.accelerator.prepare(self.objective)
-        if self.recipe.epochs > 1 and isinstance(self.teachers, Live):  # from the second epoch on it pays
+        if self.recipe.epochs > 1 and isinstance(self.teachers, LiveTeachers):  # from the second epoch on it pays
             with autocast(self.accelerator.device, self.precision):
-                self.teachers = kept(self.teachers, self.split, self.accelerator, paths.home() / "kept" / "teachers")
+                self.teachers = cache_teacher_outputs(
+                    self.teachers, self.split, self.accelerator, paths.home() / "kept" / "teachers"
+                )
         self.lengths = self._lengths_to_split_by()
         return self
 
@@ -115,7 +117,7 @@ class ActiveStage:
         """The rows of a step, over all processes: another random order each epoch, whose last step may be shorter."""
         epoch, place = divmod(step, self.steps_per_epoch)
         start = place * self.recipe.batch_size
-        return shuffled(len(self.split), self.seed, self.number, epoch)[start : start + self.recipe.batch_size]
+        return shuffled_rows(len(self.split), self.seed, self.number, epoch)[start : start + self.recipe.batch_size]
 
     def parts(self) -> dict[str, nn.Module]:
         """Terms and teachers that learn, by name."""
@@ -171,7 +173,7 @@ class ActiveStage:
         shares = {max(batch // int(self.accelerator.num_processes), 1) for batch in batches}
         return min(share // math.ceil(share / (micro_batch or share)) for share in shares)
 
-    def state_dict(self) -> State:
+    def state_dict(self) -> Checkpoint:
         """All that changes as the stage is trained, and where the generators stood when it was entered."""
         return {
             "entered": self.entered,
@@ -182,7 +184,7 @@ class ActiveStage:
             "best": self.best,
         }
 
-    def load_state_dict(self, state: State) -> None:
+    def load_state_dict(self, state: Checkpoint) -> None:
         """Go on from a state of this stage."""
         self.objective.load_state_dict(state["objective"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -202,14 +204,14 @@ class ActiveStage:
                 raise UsageError(f"{name} makes {len(split)} rows of {len(given)}")
         return split
 
-    def _build_adapters(self, teachers: Live, models: Mapping[str, nn.Module]) -> None:
+    def _build_adapters(self, teachers: LiveTeachers, models: Mapping[str, nn.Module]) -> None:
         """Check every tap against its model, then let terms make what they need for the shapes of two examples."""
         for name, term in self.recipe.criterion.items():
             loss, place = self.objective.terms[name], self.objective.places[name]
             with _at(term.loss.mark):
                 for model, declared in ((place.student, "student_taps"), (place.teacher or "", "teacher_taps")):
                     for tap in getattr(loss, declared, ()) if model else ():
-                        find_module(models[model], parse(tap).path)
+                        find_module(models[model], parse_feature_path(tap).path)
         has_adapters = any(callable(getattr(term, "build_adapters", None)) for term in self.objective.terms.values())
         if has_adapters or any(need.taps for need in self.objective.needs.values()):
             two = self.split.batch(range(min(2, len(self.split))), self.accelerator.device)
@@ -230,7 +232,7 @@ def steps_per_epoch(stage: Stage, split: Split) -> int:
 
 
 @lru_cache(maxsize=1)
-def shuffled(rows: int, *key: int) -> list[int]:
+def shuffled_rows(rows: int, *key: int) -> list[int]:
     """A random order of the rows; the key is seed, stage and epoch."""
     seed = np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1)
     order: list[int] = torch.randperm(rows, generator=torch.Generator().manual_seed(int(seed))).tolist()

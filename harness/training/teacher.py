@@ -10,15 +10,15 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
-from harness.evaluation.batched_inference import BATCH_SIZE, in_order, sweep
+from harness.evaluation.batched_inference import BATCH_SIZE, in_order, map_batches
 from harness.evaluation.batching import batches
 from harness.models.environment import environment
-from harness.models.memory_format import laid_out
-from harness.models.outputs import Observation, observe
-from harness.models.provenance import own_code
-from harness.training.objective import Need
+from harness.models.memory_format import place_model
+from harness.models.outputs import ModelOutputs, run_model
+from harness.models.provenance import project_code_digest
+from harness.training.objective import ModelReads
 from zoo.fetch.sources import Fetched
-from zoo.fetch.tensor_cache import kept as once
+from zoo.fetch.tensor_cache import cached_tensors as once
 from zoo.recipes.build import Builder
 from zoo.recipes.load_model import load_model
 from zoo.recipes.reader import Call
@@ -28,21 +28,21 @@ from zoo.tasks.base import Batch, Inputs, Split
 CACHE_BYTES = 2**31
 """The most that is kept of the outputs of a stage's teachers."""
 
-Observe = Callable[[Batch], dict[str, Observation]]
+TeacherOutputs = Callable[[Batch], dict[str, ModelOutputs]]
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class TeacherWeights:
     """A teacher's architecture and its verified weights; None for one that is trained from scratch."""
 
     model: Call
     weights: Fetched | None = None
 
 
-Resolve = Callable[[Teacher], Checkpoint]
+ResolveTeacher = Callable[[Teacher], TeacherWeights]
 
 
-def build_teacher(checkpoint: Checkpoint, builder: Builder) -> nn.Module:
+def build_teacher(checkpoint: TeacherWeights, builder: Builder) -> nn.Module:
     """The model with its weights; raises UsageError where the two do not fit."""
     if checkpoint.weights is not None:
         return load_model(checkpoint.model, checkpoint.weights, builder)
@@ -50,7 +50,7 @@ def build_teacher(checkpoint: Checkpoint, builder: Builder) -> nn.Module:
     return model
 
 
-class Live:
+class LiveTeachers:
     """Runs the teachers on every batch that the student sees, those of `views` on their own inputs of the same rows.
 
     `eval()` because in train mode BatchNorm statistics would drift; `no_grad` and not `inference_mode` because a
@@ -60,18 +60,18 @@ class Live:
     def __init__(
         self,
         models: Mapping[str, nn.Module],
-        needs: Mapping[str, Need],
+        needs: Mapping[str, ModelReads],
         device: torch.device,
         views: Mapping[str, Split] | None = None,
     ) -> None:
         self.views, self.device = views or {}, device
-        self.models = {name: laid_out(model, device).eval().requires_grad_(False) for name, model in models.items()}
-        self.needs = {name: needs[name] for name in models if name in needs and needs[name] != Need()}
+        self.models = {name: place_model(model, device).eval().requires_grad_(False) for name, model in models.items()}
+        self.needs = {name: needs[name] for name in models if name in needs and needs[name] != ModelReads()}
 
-    def __call__(self, batch: Batch, *, whole: bool = False) -> dict[str, Observation]:
+    def __call__(self, batch: Batch, *, whole: bool = False) -> dict[str, ModelOutputs]:
         with torch.no_grad():
             return {
-                name: observe(
+                name: run_model(
                     self.models[name], self.inputs(name, batch, self.device), need.taps, logits=need.logits or whole
                 )
                 for name, need in self.needs.items()
@@ -88,13 +88,13 @@ class Live:
         return batch.inputs if view is None else view.batch(batch.ids.tolist(), device).inputs
 
 
-class Cached:
+class CachedTeachers:
     """Looks up what was observed of the rows of a batch."""
 
-    def __init__(self, observed: Mapping[str, Observation]) -> None:
+    def __init__(self, observed: Mapping[str, ModelOutputs]) -> None:
         self.observed = observed
 
-    def __call__(self, batch: Batch) -> dict[str, Observation]:
+    def __call__(self, batch: Batch) -> dict[str, ModelOutputs]:
         ids = batch.ids.cpu()
 
         def pick(value: Tensor) -> Tensor:
@@ -103,7 +103,9 @@ class Cached:
         return {name: observation.map(pick) for name, observation in self.observed.items()}
 
 
-def kept(teachers: Live, split: Split, accelerator: Accelerator, folder: Path | None = None) -> Observe:
+def cache_teacher_outputs(
+    teachers: LiveTeachers, split: Split, accelerator: Accelerator, folder: Path | None = None
+) -> TeacherOutputs:
     """The teachers with their outputs on the whole split computed now, if these are fixed; live ones if not.
 
     In `folder` they are kept for other runs, such as those of other seeds, by the teachers' weights and settings, what
@@ -118,7 +120,7 @@ def kept(teachers: Live, split: Split, accelerator: Accelerator, folder: Path | 
         return teachers
 
     def make() -> dict[str, Tensor]:
-        swept = sweep(split, lambda batch: _on_cpu(teachers(batch)), accelerator)
+        swept = map_batches(split, lambda batch: _on_cpu(teachers(batch)), accelerator)
         if not all(_one_shape([observed[name] for _, observed in swept]) for name in teachers.needs):
             raise _Ragged
         if any(len(v) != len(rows) for rows, observed in swept for o in observed.values() for v in _parts(o).values()):
@@ -137,9 +139,9 @@ def kept(teachers: Live, split: Split, accelerator: Accelerator, folder: Path | 
     except _Ragged:
         return teachers
     needs = teachers.needs.items()
-    return Cached(
+    return CachedTeachers(
         {
-            name: Observation(found.get(_name(name, "")), {path: found[_name(name, path)] for path in need.taps})
+            name: ModelOutputs(found.get(_name(name, "")), {path: found[_name(name, path)] for path in need.taps})
             for name, need in needs
         }
     )
@@ -153,20 +155,20 @@ def _name(teacher: str, path: str) -> str:
     return f"{teacher} {path}"
 
 
-def _parts(observation: Observation) -> dict[str, Tensor]:
+def _parts(observation: ModelOutputs) -> dict[str, Tensor]:
     """All that was observed by its path, the output under no path."""
     output = {} if observation.output is None else {"": observation.output}
     return {**output, **observation.taps}
 
 
-def _key(teachers: Live, split: Split, device: torch.device) -> str:
+def _key(teachers: LiveTeachers, split: Split, device: torch.device) -> str:
     """SHA-256 of all that the outputs depend on: weights, every setting of every module, taps, inputs, precision, code.
 
     And where they are computed: packages, device, threads.
     """
     half = str(torch.get_autocast_dtype(device.type)) if torch.is_autocast_enabled(device.type) else "fp32"
     here = {name: value for name, value in environment(device).items() if name not in ("commit", "dirty")}
-    digest = hashlib.sha256(f"{own_code()} {here} {half} {teachers.needs}".encode())
+    digest = hashlib.sha256(f"{project_code_digest()} {here} {half} {teachers.needs}".encode())
     for name in teachers.needs:
         model = teachers.models[name]
         digest.update(f"{name} {model}".encode())
@@ -203,23 +205,23 @@ def _is_known(model: nn.Module) -> bool:
     return packages <= {"zoo", "torch", "torchvision", "transformers"} and tensors
 
 
-def _whole(swept: list[tuple[Sequence[int], Observation]]) -> Observation:
+def _whole(swept: list[tuple[Sequence[int], ModelOutputs]]) -> ModelOutputs:
     """What was observed of all batches, in the order of the split."""
     first = swept[0][1]
     output = None if first.output is None else in_order((rows, one.logits) for rows, one in swept)
-    return Observation(output, {path: in_order((rows, one[path]) for rows, one in swept) for path in first.taps})
+    return ModelOutputs(output, {path: in_order((rows, one[path]) for rows, one in swept) for path in first.taps})
 
 
-def _on_cpu(observed: Mapping[str, Observation]) -> dict[str, Observation]:
+def _on_cpu(observed: Mapping[str, ModelOutputs]) -> dict[str, ModelOutputs]:
     return {name: observation.map(torch.Tensor.cpu) for name, observation in observed.items()}
 
 
-def _bytes_per_row(observed: Mapping[str, Observation]) -> float:
+def _bytes_per_row(observed: Mapping[str, ModelOutputs]) -> float:
     return sum(
         v.nbytes / max(len(v), 1) if v.dim() else v.nbytes for o in observed.values() for v in _parts(o).values()
     )
 
 
-def _one_shape(observations: list[Observation]) -> bool:
+def _one_shape(observations: list[ModelOutputs]) -> bool:
     shapes = [[value.shape[1:] if value.dim() else None for value in _parts(one).values()] for one in observations]
     return all(one == shapes[0] and None not in one for one in shapes)

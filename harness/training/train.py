@@ -15,19 +15,19 @@ from torch import Tensor, nn
 
 from harness.evaluation.evaluate import evaluate
 from harness.models.environment import environment
-from harness.models.memory_format import laid_out
-from harness.models.outputs import observe
-from harness.training.checkpointing import State, rng_state, set_rng_state
-from harness.training.gradients import gradients
+from harness.models.memory_format import place_model
+from harness.models.outputs import run_model
+from harness.training.checkpointing import Checkpoint, rng_state, set_rng_state
+from harness.training.gradients import accumulate_gradients
 from harness.training.interrupt import Interrupt
-from harness.training.log import Log
+from harness.training.log import TrainingLog
 from harness.training.stage import ActiveStage
-from harness.training.training_run import LOG, Run
+from harness.training.training_run import LOG, TrainingRun
 from zoo.errors import RecipeError, UsageError, did_you_mean, first_line
 from zoo.recipes.schema import Stage
 
 
-def train(run: Run) -> nn.Module:
+def train(run: TrainingRun) -> nn.Module:
     """A student, trained through all stages of the recipe; where the run's folder holds a state, from the newest on.
 
     Every step's losses go to `log.jsonl` in that folder. The global generators are left as they were found. Raises
@@ -47,12 +47,14 @@ def train(run: Run) -> nn.Module:
         set_rng_state(outside, run.device)
 
 
-def _train(run: Run) -> nn.Module:
+def _train(run: TrainingRun) -> nn.Module:
     process = run.accelerator.process_index
     set_seed(run.seed)
-    student = laid_out(run.builder.build(run.recipe.model, "model"), run.device)
+    student = place_model(run.builder.build(run.recipe.model, "model"), run.device)
     learns = {name: parameter.requires_grad for name, parameter in student.named_parameters()}
-    state: State = broadcast_object_list([run.states.newest() if run.accelerator.is_main_process else None])[0] or {}
+    state: Checkpoint = (
+        broadcast_object_list([run.states.newest() if run.accelerator.is_main_process else None])[0] or {}
+    )
     _resume(run, state)
     if not state:
         _rehearse(run, student)
@@ -62,7 +64,7 @@ def _train(run: Run) -> nn.Module:
         set_rng_state(state["entered"][process], run.device)
     with (
         Interrupt(run.say) as interrupt,
-        Log(run.folder / LOG, state, run.accelerator, save_every=run.options.save_every) as log,
+        TrainingLog(run.folder / LOG, state, run.accelerator, save_every=run.options.save_every) as log,
     ):
         run.progress(log.step, run.steps)
         for number in range(state.get("stage", 0), len(run.recipe.stages)):
@@ -81,10 +83,10 @@ def _train(run: Run) -> nn.Module:
     return student
 
 
-def train_stage(run: Run, stage: ActiveStage, log: Log, done: int, interrupt: Interrupt) -> None:
+def train_stage(run: TrainingRun, stage: ActiveStage, log: TrainingLog, done: int, interrupt: Interrupt) -> None:
     """Take the steps of a stage from number `done` on, saving a state when one is due, or a process is told to stop."""
     for step in range(done, stage.steps):
-        losses = gradients(run, stage, stage.rows(step))
+        losses = accumulate_gradients(run, stage, stage.rows(step))
         scale = stage.scaler.get_scale()
         overflows = stage.scaler.is_enabled() and scale >= 1  # a step to skip, at half the scale next time
         rate = stage.optimizer.param_groups[0]["lr"]
@@ -109,7 +111,7 @@ def train_stage(run: Run, stage: ActiveStage, log: Log, done: int, interrupt: In
                 raise KeyboardInterrupt
 
 
-def _keep_the_best(run: Run, stage: ActiveStage, log: Log, epoch: int) -> None:
+def _keep_the_best(run: TrainingRun, stage: ActiveStage, log: TrainingLog, epoch: int) -> None:
     """Score the student, and keep what is learned if no earlier epoch was as good."""
     stage.agree()
     on, by = _selected(run, stage.recipe)
@@ -127,7 +129,7 @@ def _keep_the_best(run: Run, stage: ActiveStage, log: Log, epoch: int) -> None:
     stage.objective.train()
 
 
-def _selected(run: Run, stage: Stage) -> tuple[str, tuple[str, ...]]:
+def _selected(run: TrainingRun, stage: Stage) -> tuple[str, tuple[str, ...]]:
     """On which split and by which metrics epochs are compared; raises RecipeError for one that there is not."""
     on, by = stage.selected_on or run.task.scored[0], stage.selected_by or (next(iter(run.metrics)),)
     wanted = [("selected_on", on, run.task.scored), *(("selected_by", name, tuple(run.metrics)) for name in by)]
@@ -137,7 +139,7 @@ def _selected(run: Run, stage: Stage) -> tuple[str, tuple[str, ...]]:
     return on, by
 
 
-def _rehearse(run: Run, student: nn.Module) -> None:
+def _rehearse(run: TrainingRun, student: nn.Module) -> None:
     """Make the later stages once, of copies: what is wrong with the last is told before the first is trained.
 
     The student is shown two rows of what it is scored on, and must have as many outputs as its labels need.
@@ -146,7 +148,7 @@ def _rehearse(run: Run, student: nn.Module) -> None:
     scored = run.task.load(run.task.scored[0])
     with torch.no_grad():
         two = scored.batch(range(min(2, len(scored))), run.device)
-        logits = observe(copy.deepcopy(student).eval(), two.inputs).logits
+        logits = run_model(copy.deepcopy(student).eval(), two.inputs).logits
     own = [s for s, stage in zip(run.splits, run.recipe.stages, strict=True) if stage.task is None]
     for found in [two.labels] if run.task.kind == "segmentation" else [scored.labels, *(s.labels for s in own)]:
         run.task.check(logits, found)
@@ -155,7 +157,7 @@ def _rehearse(run: Run, student: nn.Module) -> None:
     set_rng_state(before, run.device)
 
 
-def _made(run: Run, number: int, student: nn.Module) -> ActiveStage:
+def _made(run: TrainingRun, number: int, student: nn.Module) -> ActiveStage:
     """A stage with what earlier ones have kept for it."""
     entered, stage = _of_all(run), run.recipe.stages[number]
     names = (*stage.criterion, *stage.all_teachers)
@@ -167,7 +169,7 @@ def _made(run: Run, number: int, student: nn.Module) -> ActiveStage:
     )  # fmt: skip
 
 
-def _leave(run: Run, stage: ActiveStage) -> None:
+def _leave(run: TrainingRun, stage: ActiveStage) -> None:
     """End a stage with the parameters it selects, and keep what it says lives on."""
     stage.agree()
     if stage.best is not None:
@@ -179,7 +181,7 @@ def _leave(run: Run, stage: ActiveStage) -> None:
     run.accelerator.free_memory()
 
 
-def _resume(run: Run, state: State) -> None:
+def _resume(run: TrainingRun, state: Checkpoint) -> None:
     """Take from a state, empty for a new run, what outlives stages."""
     run.kept, run.last = state.get("kept", {}), state.get("last")
     run.micro_batch = state.get("micro_batch", run.options.micro_batch)
@@ -190,7 +192,7 @@ def _resume(run: Run, state: State) -> None:
         run.say(f"{run.recipe.name}: going on after step {state['steps']} of {run.steps}")
 
 
-def _go_on(run: Run, stage: ActiveStage, state: State) -> None:
+def _go_on(run: TrainingRun, stage: ActiveStage, state: Checkpoint) -> None:
     """Load a state into its stage; raises UsageError for one that another version of a loss or of torch has left."""
     try:
         stage.load_state_dict(state)
@@ -200,7 +202,7 @@ def _go_on(run: Run, stage: ActiveStage, state: State) -> None:
     set_rng_state(state["rng"][run.accelerator.process_index], run.device)
 
 
-def _save(run: Run, log: Log, **state: Any) -> None:
+def _save(run: TrainingRun, log: TrainingLog, **state: Any) -> None:
     """Write a state; all processes come here, one writes."""
     if run.accelerator.is_main_process:
         state |= {"steps": log.step, "log": log.flushed(), "seconds": log.seconds()}
@@ -208,7 +210,7 @@ def _save(run: Run, log: Log, **state: Any) -> None:
         run.states.save(state)
 
 
-def _of_all(run: Run) -> list[State]:
+def _of_all(run: TrainingRun) -> list[Checkpoint]:
     """The generators of every process."""
     mine = [rng_state(run.device)]
     return gather_object(mine) if run.accelerator.num_processes > 1 else mine

@@ -10,9 +10,9 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from harness.metrics import Metric
-from harness.training.checkpointing import States
-from harness.training.stage import Kept, steps_per_epoch
-from harness.training.teacher import Resolve
+from harness.training.checkpointing import CheckpointStore
+from harness.training.stage import StateDicts, steps_per_epoch
+from harness.training.teacher import ResolveTeacher
 from zoo.recipes.build import Builder
 from zoo.recipes.schema import Precision, Recipe
 from zoo.tasks.base import Split, Task
@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class ComputeOptions:
     """How to compute what a recipe says; of these only the precision and `micro_batch` can change a digit."""
 
     precision: Precision = "fp32"
@@ -34,7 +34,7 @@ class Options:
 
 
 @dataclass(kw_only=True)
-class Run:
+class TrainingRun:
     """One training on its way: what it is made with, and what outlives a stage."""
 
     recipe: Recipe
@@ -48,14 +48,14 @@ class Run:
     seed: int
     builder: Builder
     accelerator: Accelerator
-    resolve: Resolve
+    resolve: ResolveTeacher
     folder: Path
     """Where its log and its states are."""
-    options: Options = field(default_factory=Options)
+    options: ComputeOptions = field(default_factory=ComputeOptions)
     progress: Progress = lambda done, total: None
     say: Callable[[str], None] = lambda message: None
 
-    kept: Kept = field(default_factory=dict)
+    kept: StateDicts = field(default_factory=dict)
     last: dict[str, Tensor] | None = None
     """The student of the last epoch, where the last stage ended with that of its best one."""
     micro_batch: int | None = None
@@ -66,7 +66,7 @@ class Run:
     """How long it ran before it was resumed."""
 
     def __post_init__(self) -> None:
-        self.states = States(self.folder)
+        self.states = CheckpointStore(self.folder)
 
     @property
     def device(self) -> torch.device:

@@ -24,16 +24,16 @@ from tabulate import tabulate
 
 from zoo import paths
 from zoo.cli import render
-from zoo.errors import NoDataError, UsageError, ZooError, told
+from zoo.errors import NoDataError, UsageError, ZooError, translate_errors
 from zoo.recipes import catalogue
 from zoo.recipes.schema import Precision
 
 if TYPE_CHECKING:
     from harness.diagnosis.diff import Diff
-    from harness.diagnosis.fingerprint import Quick
+    from harness.diagnosis.fingerprint import FingerprintOutcome
     from harness.judging.judge_runs import Outcome
-    from harness.runs.cache import Conditions
-    from harness.runs.experiment import Setup
+    from harness.runs.cache import RunConditions
+    from harness.runs.experiment import RunContext
 
 GRAVEST_FIRST = (5, 2, 1, 4, 3, 0)
 PUBLISHED = re.compile(r"(?!.*\.ya?ml$)[\w.-]+/[\w.-]+(@[\w./-]+)?")
@@ -425,7 +425,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a recipe once and evaluate it; writes weights, log, predictions and record into one folder."""
-    from harness.runs.experiment import Study
+    from harness.runs.experiment import Experiment
 
     if (
         out is not None
@@ -437,7 +437,7 @@ def train(
     given = Given(trust, lock, mirror, data)
     entry = _one(recipe, given)
     setup = _setup([entry], device, records, given, precision, micro_batch, save_every)
-    path, record = Study(entry, setup).retrain(seed, out.resolve() if out else None)
+    path, record = Experiment(entry, setup).retrain(seed, out.resolve() if out else None)
     results: list[dict[str, Any]] = [
         {
             "split": result.split,
@@ -480,12 +480,12 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score your own weights or predictions on an entry's task; its claims are shown beside, not judged."""
-    from harness.runs.experiment import Study
-    from harness.runs.score_file import evaluate_file
+    from harness.runs.experiment import Experiment
+    from harness.runs.score_file import score_file
 
     given = Given(trust, lock, mirror, data)
     chosen = _one(entry, given)
-    evaluations = evaluate_file(Study(chosen, _setup([chosen], device, None, given, precision)), path, split)
+    evaluations = score_file(Experiment(chosen, _setup([chosen], device, None, given, precision)), path, split)
     claimed = {(c.split, c.metric): c.value for c in reversed(chosen.recipe.claims) if c.of == "weights"}
     results: list[dict[str, Any]] = [
         {
@@ -647,7 +647,7 @@ def submit(
 ) -> None:
     """Predict the hidden test splits of GLUE, one entry a task, and write and check a submission to its leaderboard."""
     from harness.runs import glue_submission
-    from harness.runs.experiment import Study
+    from harness.runs.experiment import Experiment
 
     if (written is None) == (out is None):
         raise UsageError("name entries and --out DIR, or --check ZIP alone")
@@ -658,7 +658,7 @@ def submit(
         setup = _setup(chosen, device, None, given, precision)
         predictions: dict[str, Any] = {}
         for entry in chosen:
-            study = Study(entry, setup)
+            study = Experiment(entry, setup)
             if entry.recipe.weights is None:
                 raise UsageError(f"{entry.name} has no published weights to predict with")
             files = glue_submission.of_task(study.task.name.removeprefix("glue/"))
@@ -746,7 +746,7 @@ def main() -> None:
     if rank:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     try:
-        with told("zoo"):
+        with translate_errors("zoo"):
             app()
     except ZooError as error:
         if isinstance(error.__cause__, BrokenPipeError):  # the reader, such as `head`, has seen enough
@@ -851,17 +851,17 @@ def _setup(
     precision: Precision = "fp32",
     micro_batch: int | None = None,
     save_every: float = 300.0,
-) -> Setup:
+) -> RunContext:
     from harness.models.environment import accelerator_on, check_precision
-    from harness.runs.experiment import Setup
-    from harness.training.training_run import Options
+    from harness.runs.experiment import RunContext
+    from harness.training.training_run import ComputeOptions
     from zoo.cli.progress import progress, say
 
     accelerator = accelerator_on(device)
     check_precision(accelerator.device, precision)
-    options = Options(precision=precision, micro_batch=micro_batch, save_every=save_every)
+    options = ComputeOptions(precision=precision, micro_batch=micro_batch, save_every=save_every)
     runs = paths.runs(records)
-    setup = Setup(builder=_builder(entries, given), accelerator=accelerator, runs=runs, options=options)
+    setup = RunContext(builder=_builder(entries, given), accelerator=accelerator, runs=runs, options=options)
     return replace(setup, show=progress, say=say) if accelerator.is_main_process else setup
 
 
@@ -917,19 +917,19 @@ class Asked:
 
     def seeds_of(self, entry: catalogue.Entry) -> list[int]:
         """The seeds to train an entry with; as many as its claims say where the user does not."""
-        from harness.judging.judge_runs import seeds_of
+        from harness.judging.judge_runs import default_seeds_of
 
-        number = len(seeds_of(entry)) if self.seeds is None else self.seeds
+        number = len(default_seeds_of(entry)) if self.seeds is None else self.seeds
         return list(range(self.first_seed, self.first_seed + number))
 
 
 def _outcomes(entries: list[catalogue.Entry], asked: Asked, given: Given) -> list[Outcome]:
     """What is known is recalled; torch is only loaded where something must be run."""
-    from harness.judging.judge_runs import outcomes
-    from harness.runs.cache import Conditions, recall
+    from harness.judging.judge_runs import judge_entries
+    from harness.runs.cache import RunConditions, find_cached_runs
 
     data = {name: str(folder.resolve()) for name, folder in given.folders().items()}
-    conditions = Conditions(
+    conditions = RunConditions(
         precision=asked.precision, micro_batch=asked.micro_batch, device=asked.device, data=data,
         lock=str(given.lock.absolute()) if given.lock else None,
     )  # fmt: skip
@@ -937,7 +937,7 @@ def _outcomes(entries: list[catalogue.Entry], asked: Asked, given: Given) -> lis
     found: list[Any] = [
         None
         if asked.fresh or given.trust
-        else recall(entry, asked.mode, asked.seeds_of(entry) if asked.train else [None], conditions, runs)
+        else find_cached_runs(entry, asked.mode, asked.seeds_of(entry) if asked.train else [None], conditions, runs)
         for entry in entries
     ]
     missing = [place for place, ran in enumerate(found) if ran is None]
@@ -947,41 +947,43 @@ def _outcomes(entries: list[catalogue.Entry], asked: Asked, given: Given) -> lis
         found[place] = ran
         if ran.error:
             print(ran.error, file=sys.stderr)
-    judged = outcomes(found, paths.evidence())
+    judged = judge_entries(found, paths.evidence())
     for ran, outcome in zip(found, judged, strict=True):
         if outcome.error is not ran.error:  # what is wrong with committed predictions shows only now
             print(outcome.error, file=sys.stderr)
     return judged
 
 
-def _run(wanted: list[tuple[catalogue.Entry, list[int]]], asked: Asked, make: Callable[[], Setup]) -> Iterator[Any]:
+def _run(
+    wanted: list[tuple[catalogue.Entry, list[int]]], asked: Asked, make: Callable[[], RunContext]
+) -> Iterator[Any]:
     """The runs of each entry, here one after the other or in as many processes as are asked for."""
     if asked.jobs > 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("--jobs does not go with torchrun: its processes share every run")
     if asked.jobs > 1 and wanted:
-        from harness.runs.parallel import run_in_jobs
+        from harness.runs.parallel import make_runs_in_parallel
         from zoo.cli.progress import progress, say
 
         with progress("runs") as step:
-            yield from run_in_jobs(wanted, asked.mode, make, asked.jobs, say, step)
+            yield from make_runs_in_parallel(wanted, asked.mode, make, asked.jobs, say, step)
     elif wanted:
-        from harness.runs.reproduce import run_all
+        from harness.runs.reproduce import make_runs
 
-        yield from run_all(wanted, asked.mode, make())
+        yield from make_runs(wanted, asked.mode, make())
 
 
-def _made(entries: list[catalogue.Entry], asked: Asked, given: Given, conditions: Conditions) -> Setup:
+def _made(entries: list[catalogue.Entry], asked: Asked, given: Given, conditions: RunConditions) -> RunContext:
     """With what the runs that are asked for are made."""
     setup = _setup(entries, asked.device, asked.records, given, asked.precision, asked.micro_batch, asked.save_every)
     return replace(setup, fresh=asked.fresh, conditions=conditions)
 
 
-def _quick(entries: list[catalogue.Entry], setup: Setup, update: bool) -> Iterator[Quick]:
+def _quick(entries: list[catalogue.Entry], setup: RunContext, update: bool) -> Iterator[FingerprintOutcome]:
     """Look at the first rows of each entry; with `update`, write first what they are now, where it can be."""
     from harness.diagnosis import fingerprint
 
     for entry in entries:
-        looked = fingerprint.updated(entry, setup) if update else fingerprint.quick(entry, setup)
+        looked = fingerprint.update_fingerprint(entry, setup) if update else fingerprint.check_fingerprint(entry, setup)
         if looked.error:
             print(looked.error, file=sys.stderr)
         yield looked
@@ -989,15 +991,15 @@ def _quick(entries: list[catalogue.Entry], setup: Setup, update: bool) -> Iterat
 
 def _illustrated(found: Diff, limit: int, records: Path | None, given: Given) -> Diff:
     """The same with what its flipped examples look like, or why that cannot be shown."""
-    from harness.diagnosis.diff.example_data import entry_of, illustrated
-    from harness.runs.experiment import Study
+    from harness.diagnosis.diff.example_data import entry_of, with_examples
+    from harness.runs.experiment import Experiment
 
     try:
         entry = entry_of(found.path_a, found.a)
         print(f"reading the examples of {entry.name} to show them", file=sys.stderr)
-        return illustrated(found, Study(entry, _setup([entry], "cpu", records, given)), limit=limit)
+        return with_examples(found, Experiment(entry, _setup([entry], "cpu", records, given)), limit=limit)
     except ZooError as error:
-        return illustrated(found, None, why=str(error))
+        return with_examples(found, None, why=str(error))
 
 
 def _unclaimed(outcome: Outcome) -> list[str]:
@@ -1050,7 +1052,7 @@ def _report(
     from zoo.cli import ci_reports
 
     if junit is not None:
-        ci_reports.write_junit(junit, found, seconds, ci_reports.FAILING if failing is None else failing)
+        ci_reports.write_junit(junit, found, seconds, ci_reports.DEFAULT_FAILING if failing is None else failing)
     if actions:
         root = paths.checkout()
         recipes = {e.name: str(e.path.relative_to(root)) for e in entries if root and e.path.is_relative_to(root)}
@@ -1059,7 +1061,9 @@ def _report(
         ci_reports.write_summary(found)
 
 
-def _code(outcome: Outcome | Quick, patterns: list[str] | None, failing: frozenset[str] | None = None) -> int:
+def _code(
+    outcome: Outcome | FingerprintOutcome, patterns: list[str] | None, failing: frozenset[str] | None = None
+) -> int:
     """The exit code of one outcome: of an error always its own, of a verdict only if it is one that fails."""
     asked = _is_asked(outcome.entry, patterns)
     if outcome.error is not None and (asked or not isinstance(outcome.error, NoDataError)):

@@ -14,7 +14,7 @@ from tabulate import tabulate
 from zoo.cli.render import number
 from zoo.errors import SourceError
 
-FAILING = ("not-reproduced",)
+DEFAULT_FAILING = ("not-reproduced",)
 """The verdicts that fail a build unless it is said otherwise."""
 SUMMARY_BYTES, ANNOTATIONS = 1_048_576, 10
 """GitHub's limits: of a step's summary, and of a step's annotations of one kind."""
@@ -22,7 +22,7 @@ NO_XML = re.compile("[^\\t\\n\\r -\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]
 KINDS = {"not-reproduced": "error", "inconclusive": "warning", "not-compared": "notice", "not-run": "warning"}
 
 
-def junit(found: Mapping[str, Any], seconds: float, failing: Collection[str] = FAILING) -> bytes:
+def junit(found: Mapping[str, Any], seconds: float, failing: Collection[str] = DEFAULT_FAILING) -> bytes:
     """`verify --json` as JUnit's XML: a suite for each of ours, a case for each entry and claim that was asked for.
 
     A verdict that is `failing` is a failure, what ended an entry an error, any other that is not `reproduced` skipped.
@@ -42,7 +42,9 @@ def junit(found: Mapping[str, Any], seconds: float, failing: Collection[str] = F
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
-def write_junit(path: Path, found: Mapping[str, Any], seconds: float, failing: Collection[str] = FAILING) -> None:
+def write_junit(
+    path: Path, found: Mapping[str, Any], seconds: float, failing: Collection[str] = DEFAULT_FAILING
+) -> None:
     """Write the XML to a file, whose folder is made; raises SourceError where that cannot be done."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ ABANDONED = 86400
 Tensors = dict[str, Tensor]
 
 
-def kept(folder: Path, key: str, make: Callable[[], Tensors], limit: int = LIMIT) -> Tensors:
+def cached_tensors(folder: Path, key: str, make: Callable[[], Tensors], limit: int = LIMIT) -> Tensors:
     """What is kept in the folder under this key, a digest of all that it depends on; else what `make` makes."""
     found = _read(folder, key)
     if found is None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zoo import paths
 from zoo.errors import UsageError
-from zoo.fetch.tensor_cache import kept
+from zoo.fetch.tensor_cache import cached_tensors
 
 ENDS = "ends"
 FEW = 256
@@ -92,7 +92,7 @@ def tokenised(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int)
                 len(row).to_bytes(1)
                 + b"".join(len(text).to_bytes(8) + text.encode(errors="surrogatepass") for text in row)
             )
-        found = kept(paths.home() / "kept" / "tokens", digest.hexdigest(), make)
+        found = cached_tensors(paths.home() / "kept" / "tokens", digest.hexdigest(), make)
     ends = found.pop(ENDS)
     tokens = Tokens(found, ends, {name: fill.get(name) or 0 for name in found}, left=tokenizer.padding_side == "left")
     lacking = next((name for name in found if fill.get(name) is None), None)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from harness import metrics
-from harness.diagnosis.diff.example_preview import Look
+from harness.diagnosis.diff.example_preview import ExamplePreview
 from harness.diagnosis.diff.intervals import Interval, paired
 from harness.judging.judge_runs import predictions
 from harness.judging.paired import EDGES, Array, Drift, Flips, drift, flips
@@ -30,7 +30,7 @@ SAME = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unlike:
+class Difference:
     """A part of what was computed, or where, that is not the same in both; None where one has none."""
 
     part: str
@@ -64,7 +64,7 @@ class MetricChange:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flipped:
+class FlippedExample:
     """An example that is predicted differently: its position, label and predictions (lists of several labels)."""
 
     id: int
@@ -73,7 +73,7 @@ class Flipped:
     b: Any
     margin_a: float | None
     margin_b: float | None
-    look: Look | None = None
+    look: ExamplePreview | None = None
 
     def data(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -83,7 +83,7 @@ class Flipped:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class SplitDiff:
     """A split that both were scored on; `examples` are the flipped ones, those whose logits moved farthest first."""
 
     split: str
@@ -92,7 +92,7 @@ class Part:
     metrics: tuple[MetricChange, ...]
     flips: Flips | None
     drift: Drift | None
-    examples: tuple[Flipped, ...] = ()
+    examples: tuple[FlippedExample, ...] = ()
     classes: tuple[str, ...] = ()
     said: str = ""
     """Why nothing flips."""
@@ -129,8 +129,8 @@ class Diff:
     path_b: Path
     a: Record
     b: Record
-    unlike: tuple[Unlike, ...]
-    parts: tuple[Part, ...]
+    unlike: tuple[Difference, ...]
+    parts: tuple[SplitDiff, ...]
     why: str = ""
 
     @property
@@ -176,7 +176,7 @@ Side = tuple[Path, Record, Result]
 """A record, where it is, and one of its results."""
 
 
-def _part(a: Side, b: Side) -> Part:
+def _part(a: Side, b: Side) -> SplitDiff:
     before, after = predictions(a[0], a[2]), predictions(b[0], b[2])
     flipped, drifted, said = None, None, ""
     try:
@@ -185,7 +185,7 @@ def _part(a: Side, b: Side) -> Part:
     except UsageError as error:
         said = str(error)
     comparable = bool(drifted or flipped) or _same_shapes(before, after)
-    return Part(
+    return SplitDiff(
         split=a[2].split, selections=(a[2].selection, b[2].selection), n=a[2].n, flips=flipped, drift=drifted,
         metrics=tuple(_changes(a, b, before, after, said="" if comparable else said)), said=said,
         examples=tuple(_flipped(flipped, before, after)) if flipped else (), labels=before.get("labels"),
@@ -199,11 +199,11 @@ def _same_shapes(a: Mapping[str, Array], b: Mapping[str, Array]) -> bool:
     return np.array_equal(*(arrays["confusion"].sum(axis=2) for arrays in (a, b)))
 
 
-def _flipped(found: Flips, a: Mapping[str, Array], b: Mapping[str, Array]) -> Iterator[Flipped]:
+def _flipped(found: Flips, a: Mapping[str, Array], b: Mapping[str, Array]) -> Iterator[FlippedExample]:
     moved = np.nan_to_num(found.margins_a) + np.nan_to_num(found.margins_b)
     for at in np.argsort(-moved, kind="stable"):
         row = int(found.rows[at])
-        yield Flipped(
+        yield FlippedExample(
             id=row, label=a["labels"][row].tolist(), a=a["predictions"][row].tolist(), b=b["predictions"][row].tolist(),
             margin_a=finite(found.margins_a[at]), margin_b=finite(found.margins_b[at]),
         )  # fmt: skip
@@ -253,12 +253,12 @@ def _metric(record: Record, name: str) -> Metric | None:
     return partial(function, **call) if call else function
 
 
-def _unlike(a: Record, b: Record) -> Iterator[Unlike]:
+def _unlike(a: Record, b: Record) -> Iterator[Difference]:
     """What differs of what was computed and where, by paths into the record."""
     mine, theirs = (dict(_flat(_compared(record))) for record in (a, b))
     for part in sorted(mine.keys() | theirs.keys(), key=lambda path: (ORDER.index(path.split(".")[0]), path)):
         if mine.get(part) != theirs.get(part):
-            yield Unlike(part=part, a=mine.get(part), b=theirs.get(part))
+            yield Difference(part=part, a=mine.get(part), b=theirs.get(part))
 
 
 def _compared(record: Record) -> dict[str, Any]:

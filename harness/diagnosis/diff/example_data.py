@@ -6,8 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from harness.diagnosis.diff.comparison import Diff, Part
-from harness.diagnosis.diff.example_preview import look
+from harness.diagnosis.diff.comparison import Diff, SplitDiff
+from harness.diagnosis.diff.example_preview import preview_example
 from harness.records.record import Record
 from zoo.errors import UsageError, ZooError
 from zoo.recipes import catalogue
@@ -22,7 +22,7 @@ HASHED = 20_000
 
 
 class Ready(Protocol):
-    """What is read of a `harness.runs.experiment.Study`: its recipe, checked, and its task."""
+    """What is read of a `harness.runs.experiment.Experiment`: its recipe, checked, and its task."""
 
     @property
     def recipe(self) -> Recipe: ...
@@ -46,7 +46,7 @@ def entry_of(path: Path, record: Record) -> Entry:
     return catalogue.local(beside)
 
 
-def illustrated(found: Diff, study: Ready | None, *, limit: int = 20, why: str = "") -> Diff:
+def with_examples(found: Diff, study: Ready | None, *, limit: int = 20, why: str = "") -> Diff:
     """The same with what the first `limit` flipped examples of each split look like, from the study of A's entry.
 
     Without a study, for the reason `why`, or where the data are not the recorded ones or cannot be had, nothing is
@@ -62,17 +62,17 @@ def illustrated(found: Diff, study: Ready | None, *, limit: int = 20, why: str =
         return replace(found, why=str(error))
 
 
-def _with_looks(part: Part, study: Ready, record: Record, limit: int) -> Part:
+def _with_looks(part: SplitDiff, study: Ready, record: Record, limit: int) -> SplitDiff:
     if not part.examples:
         return part
     split = study.task.load(part.split)
     if not _is_recorded(split, part, record):
         raise UsageError(f"the rows of {study.task.name}, {part.split}, are not those that were scored")
-    seen = [replace(one, look=look(split, one.id)) for one in part.examples[:limit]]
+    seen = [replace(one, look=preview_example(split, one.id)) for one in part.examples[:limit]]
     return replace(part, examples=(*seen, *part.examples[limit:]), classes=study.task.class_names)
 
 
-def _is_recorded(split: Split, part: Part, record: Record) -> bool:
+def _is_recorded(split: Split, part: SplitDiff, record: Record) -> bool:
     """Whether a split's rows are those of a record: by their content, of many by their labels alone."""
     if len(split) != part.n or not np.array_equal(split.labels.numpy(), np.asarray(part.labels)):
         return False

@@ -25,7 +25,7 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class ExamplePreview:
     """The texts of an example, or its picture: `(H, W)` or `(H, W, 3)`, 0 to 255."""
 
     texts: tuple[str, ...] = ()
@@ -50,15 +50,15 @@ class Look:
         return [_blocks(upper, lower) if colours else _signs(upper, lower) for upper, lower in pairs]
 
 
-def look(split: Split, row: int) -> Look | None:
+def preview_example(split: Split, row: int) -> ExamplePreview | None:
     """What a row of a split looks like; None for what is neither a text nor an image `(C, H, W)` of 1 or 3 channels."""
     texts = getattr(split, "texts", None)
     if texts is not None:
-        return Look(texts=tuple(texts[row]))
+        return ExamplePreview(texts=tuple(texts[row]))
     inputs = split.batch([row]).inputs
     if isinstance(inputs, dict) or inputs.ndim != 4 or inputs.shape[1] not in (1, 3):
         return None
-    return Look(pixels=_pixels(np.asarray(inputs[0], dtype=np.float64)))
+    return ExamplePreview(pixels=_pixels(np.asarray(inputs[0], dtype=np.float64)))
 
 
 def _pixels(image: NDArray[np.float64]) -> Pixels:

@@ -5,7 +5,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from harness.diagnosis.diff.comparison import Diff, Flipped, MetricChange, Part
+from harness.diagnosis.diff.comparison import Diff, FlippedExample, MetricChange, SplitDiff
 from harness.judging.paired import EDGES, Drift, Flips
 from harness.judging.types import signed
 from harness.records.record import Record
@@ -35,7 +35,7 @@ def lines(found: Diff, *, limit: int = 20, colours: bool = False) -> Iterator[st
         yield f"\nno example is shown: {found.why}"
 
 
-def _part(part: Part, limit: int, colours: bool) -> Iterator[str]:
+def _part(part: SplitDiff, limit: int, colours: bool) -> Iterator[str]:
     chosen = part.selections[0] if len(set(part.selections)) == 1 else " and ".join(part.selections)
     yield f"{part.split}, {part.n:,} examples, epoch: {chosen}\n"
     headers = ["metric", "A", "B", "B - A", "95 % interval", "by"]
@@ -75,7 +75,7 @@ def _drift(found: Drift) -> Iterator[str]:
         yield f"  {name:<16} {found.counts[at]:>9,} {bar}".rstrip()
 
 
-def _example(one: Flipped, classes: tuple[str, ...], colours: bool) -> Iterator[str]:
+def _example(one: FlippedExample, classes: tuple[str, ...], colours: bool) -> Iterator[str]:
     names = [_class(label, classes) for label in (one.label, one.a, one.b)]
     margins = ["-" if margin is None else f"{margin:.2g}" for margin in (one.margin_a, one.margin_b)]
     yield f"  {one.id}: label {names[0]}: {names[1]} -> {names[2]}, margins {margins[0]} and {margins[1]}"

@@ -10,7 +10,7 @@ State = Literal["explained", "unexplained", "nothing to explain", "nothing to co
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compared:
+class ClaimResult:
     """A claim of the weights, and what the run as it is gives for it."""
 
     split: str
@@ -61,7 +61,7 @@ class Explanation:
     """An entry's claims of weights as they are run, and what was tried of the known factors, the cheapest first."""
 
     entry: str
-    claims: tuple[Compared, ...]
+    claims: tuple[ClaimResult, ...]
     canary: int = 0
     """How many rows it has."""
     tried: tuple[Attempt, ...] = ()
@@ -79,7 +79,7 @@ class Explanation:
         return min(scored, key=lambda attempt: attempt.distance or 0.0, default=None)
 
     @property
-    def failing(self) -> tuple[Compared, ...]:
+    def failing(self) -> tuple[ClaimResult, ...]:
         """The claims that are not reproduced as it is."""
         return tuple(claim for claim in self.claims if claim.verdict == "not-reproduced")
 

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 from harness import metrics
 from harness.diagnosis.explain.file_versions import commit_of, versions
 from harness.diagnosis.explain.variant import AS_IT_IS, Change, Variant
-from harness.diagnosis.explain.variant_runs import Bench
+from harness.diagnosis.explain.variant_runs import VariantRunner
 from harness.metrics import Array, Metric
 from zoo.errors import ZooError, first_line
 from zoo.fetch.sources import is_source
@@ -49,7 +49,9 @@ class Untried:
 Tried = Iterator[Variant | Untried]
 
 
-def factors(bench: Bench, claims: tuple[Claim, ...], folder: Path, enough: Callable[[], bool] = lambda: False) -> Tried:
+def factors(
+    bench: VariantRunner, claims: tuple[Claim, ...], folder: Path, enough: Callable[[], bool] = lambda: False
+) -> Tried:
     """What is to be tried for these claims; files of other versions are written into `folder`, unless it is enough."""
     name = claims[0].split
     yield from _orders(bench, name)
@@ -74,7 +76,7 @@ def _told(factor: str, found: Tried) -> Tried:
             yield Untried(factor, "there are no other versions")
 
 
-def _orders(bench: Bench, name: str) -> Tried:
+def _orders(bench: VariantRunner, name: str) -> Tried:
     """Every other order of the classes."""
     outputs = bench.logits(name, AS_IT_IS, ()).shape[1]
     names = bench.task.class_names or tuple(map(str, range(outputs)))
@@ -87,7 +89,7 @@ def _orders(bench: Bench, name: str) -> Tried:
             yield Variant(changes=(Change("label order", "", ", ".join(names), after),), order=order)
 
 
-def _definitions(bench: Bench, claims: tuple[Claim, ...]) -> Tried:
+def _definitions(bench: VariantRunner, claims: tuple[Claim, ...]) -> Tried:
     """Other metrics that a claim's name could mean."""
     calls = {call.use.split(".")[-1]: call for call in bench.study.recipe.metrics}
     for metric in dict.fromkeys(claim.metric for claim in claims):
@@ -103,7 +105,7 @@ def _definition(call: Call) -> str:
     return f"{average} f1" if name in ("f1", "f1_micro") else name.replace("_", " ")
 
 
-def _possible(bench: Bench) -> dict[str, Metric]:
+def _possible(bench: VariantRunner) -> dict[str, Metric]:
     """Definitions of metrics that the task's predictions admit."""
     if bench.task.kind == "regression":
         return {"pearson": metrics.pearson, "spearman": metrics.spearman}
@@ -132,7 +134,7 @@ def _balanced_accuracy(predictions: Array, labels: Array) -> float:
         return float(sklearn_metrics.balanced_accuracy_score(labels, predictions))
 
 
-def _lowercase(bench: Bench, name: str) -> Tried:
+def _lowercase(bench: VariantRunner, name: str) -> Tried:
     normalizer = getattr(getattr(bench.tokenizer(), "backend_tokenizer", None), "normalizer", None)
     if not isinstance(normalizer, BertNormalizer) or not _takes(bench, "tokenizer", "lowercase"):
         yield Untried("tokenizer", "no tokenizer that lower-cases, or not, by a switch")
@@ -143,7 +145,7 @@ def _lowercase(bench: Bench, name: str) -> Tried:
     )
 
 
-def _lengths(bench: Bench, name: str) -> Tried:
+def _lengths(bench: VariantRunner, name: str) -> Tried:
     """Other limits, as far as they make other tokens of some row."""
     split = bench.split(name)
     if not isinstance(split, TextSplit):
@@ -161,7 +163,7 @@ def _lengths(bench: Bench, name: str) -> Tried:
         yield Untried("max length", f"no row has more than {longest} tokens")
 
 
-def _padding(bench: Bench, name: str) -> Tried:
+def _padding(bench: VariantRunner, name: str) -> Tried:
     if not isinstance(bench.split(name), TextSplit) or not _takes(bench, "tokenizer", "padding_side"):
         yield Untried("padding", NO_TEXTS if bench.tokenizer() is None else "the tokenizer takes no padding_side")
         return
@@ -170,7 +172,7 @@ def _padding(bench: Bench, name: str) -> Tried:
     yield Variant(changes=(Change("padding", "padding_side", now, other),), tokenizer={"padding_side": other})
 
 
-def _batch_sizes(bench: Bench, name: str) -> Tried:
+def _batch_sizes(bench: VariantRunner, name: str) -> Tried:
     """How many rows are padded to one length: of one factor with the side, since one row alone has no padding."""
     now = bench.task.batch_size
     for size in BATCH_SIZES:
@@ -178,7 +180,7 @@ def _batch_sizes(bench: Bench, name: str) -> Tried:
             yield Variant(changes=(Change("padding", "batch size", str(now), str(size)),), batch_size=size)
 
 
-def _kernels(bench: Bench, name: str) -> Tried:
+def _kernels(bench: VariantRunner, name: str) -> Tried:
     if not isinstance(bench.model, PreTrainedModel):
         yield Untried("attention", "the model's attention is none of transformers'")
         return
@@ -188,13 +190,13 @@ def _kernels(bench: Bench, name: str) -> Tried:
             yield Variant(changes=(Change("attention", "", now, kernel),), attention=kernel)
 
 
-def _precisions(bench: Bench, name: str) -> Tried:
+def _precisions(bench: VariantRunner, name: str) -> Tried:
     for precision in PRECISIONS:
         if precision != bench.precision:
             yield Variant(changes=(Change("precision", "", bench.precision, precision),), precision=precision)
 
 
-def _tf32(bench: Bench, name: str) -> Tried:
+def _tf32(bench: VariantRunner, name: str) -> Tried:
     device = bench.study.setup.accelerator.device.type
     if device != "cuda" or bench.precision != "fp32":
         yield Untried("precision", f"TF32 needs a CUDA device, not {device}, and fp32")
@@ -206,7 +208,7 @@ def _tf32(bench: Bench, name: str) -> Tried:
             yield Variant(changes=(Change("precision", "", before, "tf32" if wanted else "fp32"),), tf32=wanted)
 
 
-def _data(bench: Bench, folder: Path) -> Tried:
+def _data(bench: VariantRunner, folder: Path) -> Tried:
     wants = {source.name: want for source, want in bench.task.sources}
     call, sources = bench.study.recipe.task, bench.study.sources
     for source in dict.fromkeys(_sources(call)):
@@ -217,14 +219,14 @@ def _data(bench: Bench, folder: Path) -> Tried:
             yield Variant(changes=(Change("data revision", source, before, version.commit),), task=other)
 
 
-def _weights(bench: Bench, folder: Path) -> Tried:
+def _weights(bench: VariantRunner, folder: Path) -> Tried:
     source, sources = str(bench.study.recipe.weights), bench.study.sources
     before = commit_of(sources, source, "weights")
     for version in versions(sources, source, "weights", folder):
         yield Variant(changes=(Change("weights revision", "", before, version.commit),), weights=version.source)
 
 
-def _takes(bench: Bench, slot: str, argument: str) -> bool:
+def _takes(bench: VariantRunner, slot: str, argument: str) -> bool:
     """Whether the recipe's tokenizer has an argument of that name."""
     call = bench.study.recipe.tokenizer
     return call is not None and argument in inspect.signature(bench.study.builder.target(call, slot)).parameters

@@ -13,19 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from harness.diagnosis.explain.explanation import Attempt, Compared, Explanation
+from harness.diagnosis.explain.explanation import Attempt, ClaimResult, Explanation
 from harness.diagnosis.explain.factors import Untried, factors
 from harness.diagnosis.explain.variant import AS_IT_IS, Variant
-from harness.diagnosis.explain.variant_runs import NOISE, Bench, CanaryRun
+from harness.diagnosis.explain.variant_runs import NOISE, CanaryRun, VariantRunner
 from harness.judging.judge_runs import predictions
 from harness.judging.paired import Flips, flips
 from harness.judging.types import ROUNDING, Judgement, Measured
 from harness.judging.verdict import judge, with_published
 from harness.metrics import Array, Metric, measure, reads
 from harness.records.record import FILE, read_record, verify_files
-from harness.runs.experiment import Setup, Step, Study
+from harness.runs.experiment import Experiment, RunContext, Step
 from zoo.cli import render
-from zoo.errors import UsageError, ZooError, first_line, told
+from zoo.errors import UsageError, ZooError, first_line, translate_errors
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Claim
 from zoo.tasks.base import content_hash
@@ -40,18 +40,18 @@ Recorded = Mapping[str, Mapping[str, Array]]
 Scored = tuple[Variant, Attempt]
 
 
-def explain(entry: Entry, setup: Setup, *, evidence: Path | None = None) -> Explanation:
+def explain(entry: Entry, setup: RunContext, *, evidence: Path | None = None) -> Explanation:
     """Try the known factors on the claims of weights that are not reproduced; writes no record.
 
     Where the folder `evidence` holds predictions of the same weights on the same rows, they must come out again, too.
     Raises what an evaluation of the entry raises, and UsageError for a segmentation.
     """
-    with told(entry.name), TemporaryDirectory() as folder:
-        study = Study(entry, setup)
+    with translate_errors(entry.name), TemporaryDirectory() as folder:
+        study = Experiment(entry, setup)
         return _explain(study, recorded_predictions(study, evidence) if evidence else {}, Path(folder))
 
 
-def recorded_predictions(study: Study, evidence: Path) -> dict[str, dict[str, Array]]:
+def recorded_predictions(study: Experiment, evidence: Path) -> dict[str, dict[str, Array]]:
     """What committed evaluations of these weights on these rows predict, by split; nothing of other ones."""
     found: dict[str, dict[str, Array]] = {}
     for path in sorted((evidence / study.entry.name).glob(f"weights-*/{FILE}")):
@@ -64,16 +64,16 @@ def recorded_predictions(study: Study, evidence: Path) -> dict[str, dict[str, Ar
     return {split: arrays for split, arrays in found.items() if "predictions" in arrays}
 
 
-def _is_same(study: Study, split: str, rows: Mapping[str, Any]) -> bool:
+def _is_same(study: Experiment, split: str, rows: Mapping[str, Any]) -> bool:
     return bool(rows.get(split, {}).get("sha256") == content_hash(study.task.load(split)))
 
 
-def _explain(study: Study, recorded: Recorded, folder: Path) -> Explanation:
+def _explain(study: Experiment, recorded: Recorded, folder: Path) -> Explanation:
     name = study.entry.name
     if study.task.kind == "segmentation":
         raise UsageError(f"{name}: the factors are told apart by logits of rows; a segmentation's are of pixels")
     claims = tuple(with_published(c, study.published) for c in study.recipe.claims if c.of == "weights")
-    trial = _Trial(bench=Bench(study), claims=claims, recorded=recorded)
+    trial = _Trial(bench=VariantRunner(study), claims=claims, recorded=recorded)
     with study.setup.show(f"{name}: as it is") as step:
         judgements = trial.on(step).judged(AS_IT_IS)
     compared = tuple(_compared(judgement) for judgement in judgements)
@@ -94,9 +94,9 @@ def _tolerance(judgement: Judgement) -> float:
     return inf if judgement.equivalent is None else (judgement.equivalent[1] - judgement.equivalent[0]) / 2
 
 
-def _compared(judgement: Judgement) -> Compared:
+def _compared(judgement: Judgement) -> ClaimResult:
     claim = judgement.claim
-    return Compared(
+    return ClaimResult(
         split=claim.split, metric=claim.metric, claimed=claim.value, as_run=judgement.measured,
         verdict=judgement.verdict, why=judgement.why,
     )  # fmt: skip
@@ -106,7 +106,7 @@ def _compared(judgement: Judgement) -> Compared:
 class _Trial:
     """Claims that are judged under one variant after the other."""
 
-    bench: Bench
+    bench: VariantRunner
     claims: tuple[Claim, ...]
     recorded: Recorded
     comparable: tuple[Claim, ...] = ()
@@ -210,7 +210,7 @@ class _Trial:
         bench = self.bench
         try:
             with (
-                told(named.change),
+                translate_errors(named.change),
                 bench.study.setup.show(f"{bench.study.entry.name}: {one.factor}, {named.change}") as step,
             ):
                 return one, self.on(step)._attempt(one, named)

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from harness.diagnosis.explain.variant import AS_IT_IS, NUMERICS, Variant
-from harness.evaluation.evaluate import RANKS, Running
+from harness.evaluation.evaluate import RANKS, SplitRunner
 from harness.evaluation.subset import subset
 from harness.metrics import Array, reads
 from harness.models.environment import deterministic, tf32
-from harness.runs.experiment import Study
+from harness.runs.experiment import Experiment
 from zoo.errors import UsageError
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Precision
@@ -45,10 +45,10 @@ class CanaryRun:
 
 
 @dataclass(frozen=True)
-class Bench:
+class VariantRunner:
     """An entry made ready to be evaluated again and again; its model is loaded once."""
 
-    study: Study
+    study: Experiment
     progress: Callable[[int, int], None] = lambda done, total: None
     made: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     """What was built or computed before."""
@@ -149,7 +149,7 @@ class Bench:
         self._check_positions(model, split)
         with deterministic(), _attention(model, variant.attention), tf32(bool(variant.tf32)):
             precision = variant.precision or self.precision
-            running = Running(model, replace(self.task, batch_size=size), study.setup.accelerator, precision)
+            running = SplitRunner(model, replace(self.task, batch_size=size), study.setup.accelerator, precision)
             return replace(running, progress=self.progress).outputs(split)
 
     def _model(self, variant: Variant) -> nn.Module:

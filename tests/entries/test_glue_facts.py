@@ -1,0 +1,113 @@
+"""The 27 recipes against the recorded facts, number by number; skipped where the facts are not beside the checkout."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.helpers.project import ROOT
+from zoo.fetch.lock import read_lock
+from zoo.recipes import catalogue
+from zoo.recipes.catalogue import Entry
+from zoo.recipes.schema import Claim
+
+FACTS = ROOT.parent / "shared" / "reference"
+ENTRIES = catalogue.select(["glue"])
+AS_LOGGED = {  # where the log beside the weights and the configuration disagree, the log is what was run
+    "bert-large-uncased-sst2": 2e-5,
+    "bert-base-uncased-wnli_from_bert-large-uncased-wnli": 3e-5,
+}
+METRICS = {"spearmanr": "spearman", "P-S Corr. (header in README; GLUE server combined)": "pearson_spearman"}
+
+pytestmark = pytest.mark.skipif(not FACTS.is_dir(), reason="the facts are not here")
+
+
+def facts(name: str) -> Any:
+    return json.loads((FACTS / name).read_text(encoding="utf-8"))
+
+
+def scores(entry: str, split: str) -> dict[tuple[str, str], set[tuple[float, str | None]]]:
+    """(split, metric) -> every published score of the weights, as a fraction, with its precision."""
+    found: dict[tuple[str, str], set[tuple[float, str | None]]] = {}
+    for fact in facts("references.json"):
+        ours = fact["id"] == entry and fact["kind"] == "published_weights" and fact["value"] is not None
+        if ours and fact["split"].startswith(split):
+            value = fact["value"] / 100 if fact["unit"] == "%" else fact["value"]
+            key = (fact["split"].split(" ")[0], METRICS.get(fact["metric"], fact["metric"]))
+            found.setdefault(key, set()).add((value, fact["precision"]))
+    return found
+
+
+def claims(entry: Entry, of: str) -> dict[tuple[str, str], Claim]:
+    return {(claim.split, claim.metric): claim for claim in entry.recipe.claims if claim.of == of}
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_a_recipe_trains_as_was_recorded(entry: Entry) -> None:
+    (row,) = [row for row in facts("recipes.json")["table"] if row["id"] == f"yoshitomo-matsubara/{entry.name}"]
+    (stage,) = entry.recipe.stages
+    assert (stage.epochs, stage.batch_size, stage.clip_norm) == (row["epochs"], row["batch_size"], row["max_grad_norm"])
+    assert dict(stage.optimizer.args) == {
+        "lr": AS_LOGGED.get(entry.name, row["lr"]),
+        "weight_decay": row["weight_decay"],
+    }
+    assert (stage.schedule.use if stage.schedule else None, stage.selection) == ("linear", "best")
+    assert entry.recipe.model.args["init"] == f"hub:google-bert/{row['model']}"
+    (term,) = stage.criterion.values()
+    if row["teacher"] is None:
+        assert not stage.all_teachers
+    else:
+        assert [f"yoshitomo-matsubara/{teacher.entry}" for teacher in stage.all_teachers.values()] == [row["teacher"]]
+        told = (term.loss.use, term.loss.args.get("temperature"))
+        assert told == (("KL", row["temperature"]) if "temperature" in row else ("LogitMSE", None))
+        meant = f"kd: {{loss: {{use: KD, temperature: {row.get('temperature', 0):g}, alpha: {row.get('alpha', 0):g}}}}}"
+        assert "temperature" not in row or meant in entry.path.read_text()
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_a_claim_is_the_recorded_score_the_fp32_one_where_there_are_two(entry: Entry) -> None:
+    recorded = scores(entry.name, "validation")
+    for key, claim in claims(entry, "weights").items():
+        if claim.log:
+            assert key not in recorded
+            continue
+        assert claim.value is not None
+        assert claim.decimals is not None
+        assert any(abs(value - claim.value) <= 10.0**-claim.decimals / 2 for value, _ in recorded[key])
+        precisions = {precision for _, precision in recorded[key]}
+        assert claim.precision == ("fp32" if "fp32" in precisions else "fp16")
+    assert {key: claim.value for key, claim in claims(entry, "test-server").items()} == {
+        key: pytest.approx(value) for key, found in scores(entry.name, "test").items() for value, _ in found
+    }
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_a_header_holds_the_papers_table_and_every_second_score(entry: Entry) -> None:
+    header = " ".join(line[2:] for line in entry.path.read_text().splitlines() if line.startswith("#"))
+    task = entry.recipe.task.args["name"]
+    for family in (
+        "bert-large-uncased-{0}",
+        "bert-base-uncased-{0}",
+        "bert-base-uncased-{0}_from_bert-large-uncased-{0}",
+    ):
+        found = scores(family.format(task), "test")
+        assert "/".join(f"{100 * value:.1f}" for _, ((value, _),) in sorted(found.items())) in header
+    claimed = claims(entry, "weights")
+    for key, found in scores(entry.name, "validation").items():
+        for value, precision in found:
+            if (precision, round(value, 7)) != (claimed[key].precision, claimed[key].value):
+                assert f"also scored in {precision}: " in header
+                assert f"{value:.7f}" in header or f"{value:.4f}" in header
+
+
+def test_the_lock_pins_what_is_publicly_known() -> None:
+    pins = read_lock().pins
+    for fact in facts("weights.json"):
+        source = f"hub:{fact.get('hub_id')}"
+        if source in pins and fact.get("sha256") and "superseded" not in fact["id"]:
+            assert pins[source].files["pytorch_model.bin"].sha256 == fact["sha256"]
+    revisions = facts("revisions.json")
+    for kind, prefix in (("models", "hub:"), ("datasets", "hub:datasets/")):
+        for name, fact in revisions[kind].items():
+            pin = pins.get(f"{prefix}{name}")
+            assert pin is None or pin.revision == fact["revision"]

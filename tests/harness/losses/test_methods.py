@@ -1,0 +1,88 @@
+"""The recipes of `configs/methods`: each trains, and its recorded runs are what the page says of them."""
+
+import re
+from pathlib import Path
+from statistics import fmean, median
+
+import pytest
+import torch
+
+from harness.models.environment import accelerator_on
+from harness.records.record import FIRST_REFERENCE_SEED, read_all
+from harness.runs.experiment import Experiment, RunContext
+from harness.training.train import train
+from leaderboard.methods import plain_student
+from tests.helpers.project import ROOT
+from zoo.recipes import catalogue
+from zoo.recipes.build import Builder
+from zoo.recipes.catalogue import Entry, entries
+from zoo.tasks.base import Split, TensorSplit, TextSplit
+
+ROWS, FLOOR, SECONDS = 64, 0.02, 20
+METHODS = [entry for entry in entries() if entry.suite == "methods"]
+
+
+def some(split: Split) -> Split:
+    """Its first rows."""
+    if isinstance(split, TensorSplit):
+        return TensorSplit(split.inputs[:ROWS], split.labels[:ROWS])
+    assert isinstance(split, TextSplit)
+    return TextSplit(split.texts[:ROWS], split.labels[:ROWS], tokenizer=split.tokenizer, max_length=split.max_length)
+
+
+@pytest.mark.parametrize("entry", METHODS, ids=lambda entry: entry.name)
+def test_every_stage_of_a_method_trains_two_steps(entry: Entry, tmp_path: Path) -> None:
+    text = re.sub(
+        r"batch_size: \d+", f"batch_size: {ROWS // 2}", re.sub(r"epochs: \d+", "epochs: 1", entry.path.read_text())
+    )
+    path = tmp_path / f"{entry.name}.yaml"
+    path.write_text(text)
+    study = Experiment(
+        catalogue.local(path), RunContext(builder=Builder(), accelerator=accelerator_on("cpu"), runs=tmp_path)
+    )
+    for name in study.task.splits:
+        study.task.loaded[name] = some(study.task.splits[name]())
+    run = study.run(0, tmp_path)
+    student = train(run)
+    assert run.steps == 2 * len(entry.recipe.stages)
+    assert all(torch.isfinite(value).all() for value in student.state_dict().values())
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == run.steps
+
+
+def test_there_are_thirty_and_more() -> None:
+    assert len(METHODS) >= 30
+
+
+def reference(entry: Entry) -> dict[int, tuple[float, float]]:
+    """Seed -> accuracy and seconds of the recorded reference runs of the recipe as it is."""
+    records = [record for _, record in read_all(ROOT / "leaderboard" / "records") if record.entry == entry.name]
+    found = {}
+    for record in records:
+        seed, same = record.identity.seed, record.identity.digest == entry.recipe.digest
+        if same and record.identity.mode == "retrain" and seed is not None and seed >= FIRST_REFERENCE_SEED:
+            found[seed] = (record.results[0].metrics["accuracy"]["value"], record.cost["seconds"])
+    return found
+
+
+@pytest.mark.parametrize("entry", METHODS, ids=lambda entry: entry.name)
+def test_five_recorded_runs_are_above_the_plain_students_worst_less_two_points(entry: Entry) -> None:
+    """A run takes at most 20 s, here half of them do: they were recorded beside other work."""
+    plain = plain_student(entry, entries())
+    assert plain is not None
+    runs, alone = reference(entry), reference(plain)
+    assert {*range(FIRST_REFERENCE_SEED, FIRST_REFERENCE_SEED + 5)} <= runs.keys() & alone.keys()
+    assert fmean(value for value, _ in runs.values()) >= min(value for value, _ in alone.values()) - FLOOR
+    assert median(seconds for _, seconds in runs.values()) <= SECONDS
+
+
+def test_the_readme_counts_our_lines() -> None:
+    counted = re.findall(r"\[(\d+)\]\((configs/ilsvrc2012\S+\.yaml)\)", (ROOT / "README.md").read_text())
+    assert len(counted) == 3
+    for number, path in counted:
+        lines = [line.strip() for line in (ROOT / path).read_text().splitlines()]
+        assert int(number) == len([line for line in lines if line and not line.startswith("#")])
+
+
+def test_no_entry_is_named_as_a_suite() -> None:
+    """Both are what a command can be given."""
+    assert not {entry.name for entry in entries()} & {entry.suite for entry in entries()}

@@ -1,0 +1,254 @@
+"""Killed at any moment, a run that is asked for again ends with the same bits; asked for twice, it is made once.
+
+Each command runs in a process of its own, forked from one that has imported everything, and kills itself with SIGKILL
+at a moment that a seeded generator draws: after so many calls of a function, or so many bytes of a file.
+"""
+
+import io
+import os
+import random
+import shutil
+import signal
+from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import harness.runs.recorder
+import harness.training.train
+from harness.records.record import FILE, read_all, read_record, verify_files
+from tests.helpers import forked
+from tests.helpers.forked import zoo
+from zoo.fetch.checksum import sha256
+from zoo.recipes.build import Builder
+
+MINE = """
+from torch import nn
+
+def dropping() -> nn.Module:
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 32), nn.BatchNorm1d(32), nn.Dropout(0.3), nn.ReLU(), nn.Linear(32, 10)
+    )
+"""
+RECIPE = """\
+# Whatever a state must hold: dropout, BatchNorm, adapters that live on, moving rates, momentum, a best epoch.
+name: three_stages
+task: digits
+model: mine.dropping
+stages:
+  - epochs: 1
+    batch_size: 64
+    optimizer: {use: Adam, lr: 2e-3}
+    trainable: ["1", "2"]
+    teacher: {entry: digits-resnet14}
+    criterion:
+      hint: {loss: {use: Hint, student: "4", teacher: "fc:input"}}
+    keep: [hint]
+  - epochs: 3
+    batch_size: 48
+    optimizer: {use: SGD, lr: 0.05, momentum: 0.9}
+    schedule: {use: cosine, warmup: 0.3}
+    clip_norm: 0.5
+    teachers:
+      large: {entry: digits-resnet14}
+      small: {model: mine.dropping, trainable: ["*"]}
+    criterion:
+      of_large: {loss: {use: KD, temperature: 4, alpha: 0.1}, teacher: large}
+      of_small: {loss: KL, teacher: small}
+      own: {loss: CrossEntropy, student: small}
+      hint: {loss: {use: Hint, student: "4", teacher: "fc:input"}, teacher: large}
+    keep: [small]
+  - epochs: 3
+    batch_size: 100
+    optimizer: {use: SGD, lr: 6.0, momentum: 0.9}
+    schedule: {use: multistep, milestones: [0.3], gamma: 3}
+    teachers:
+      small: {model: mine.dropping}
+    criterion:
+      ce: {loss: {use: CrossEntropy, label_smoothing: 0.1}}
+      of_small: {loss: KL, teacher: small}
+    selection: best
+"""
+Kill = tuple[str, int]
+"""Where, and at which call of it."""
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killing(function: Callable[..., Any], call: int) -> Callable[..., Any]:
+    """The function, which kills the process at that call of it (from 0)."""
+    calls = iter(range(call, -1, -1))
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        if next(calls) == 0:
+            kill()
+        return function(*args, **kwargs)
+
+    return counted
+
+
+def half_saved(call: int, share: float) -> Callable[..., None]:
+    """`torch.save`, which at that call writes a share of the bytes and kills the process."""
+    calls, save = iter(range(call, -1, -1)), torch.save
+
+    def counted(state: object, file: Any) -> None:
+        if next(calls):
+            save(state, file)
+            return
+        whole = io.BytesIO()
+        save(state, whole)
+        file.write(whole.getvalue()[: int(share * whole.tell())])
+        file.flush()
+        kill()
+
+    return counted
+
+
+def command(arguments: list[str], place: str, call: int, share: float) -> int:
+    """What a child runs: `zoo` with these arguments, killed there."""
+    patched = {
+        "start": (Builder, "build"),
+        "step": (harness.training.train, "accumulate_gradients"), "saved": (harness.training.train, "_save"),
+        "stage": (harness.training.train, "_leave"), "entering": (harness.training.train, "_made"),
+        "evaluation": (harness.runs.recorder, "_result"), "selection": (harness.training.train, "_keep_the_best"),
+        "swap": (Path, "replace"), "record": (Path, "write_text"),
+    }  # fmt: skip
+    if place == "saving":
+        torch.save = half_saved(call, share)
+    elif place in patched:
+        owner, name = patched[place]
+        setattr(owner, name, killing(getattr(owner, name), call))
+    return zoo(*arguments)
+
+
+def start(home: Path, *arguments: str, at: Kill = ("nowhere", 0), share: float = 0.5) -> ForkServerProcess:
+    (home.parent / "mine.py").write_text(MINE)
+    (home.parent / "three.yaml").write_text(RECIPE)
+    said, environment = Path(f"{home}.said"), {"ZOO_HOME": str(home)}
+    return forked.start(home.parent, environment, (said, said), command, [*arguments], *at, share)
+
+
+def run(home: Path, *arguments: str, at: Kill = ("nowhere", 0), share: float = 0.5) -> int:
+    """The exit code; -9 if it was killed."""
+    process = start(home, *arguments, at=at, share=share)
+    process.join(120)
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+TRAIN = ("train", "three.yaml", "--trust", "mine", "--seed", "3", "--save-every", "0", "--device", "cpu")
+
+
+def outcome(folder: Path) -> dict[str, str]:
+    """Everything of a run that must not depend on how often it was killed."""
+    names = ("model.safetensors", "log.jsonl", "predictions-test.npz", "predictions-test-best.npz", "recipe.yaml")
+    return {name: sha256(folder / name) for name in names}
+
+
+def the_run(home: Path) -> Path:
+    ((path, _),) = read_all(home / "runs")
+    return path.parent
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a run was made that nothing interrupted."""
+    home = tmp_path_factory.mktemp("whole") / "home"
+    assert run(home, *TRAIN) == 0
+    return home
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(whole: Path) -> dict[str, str]:
+    made = outcome(the_run(whole))
+    assert made["predictions-test.npz"] != made["predictions-test-best.npz"]  # or the best epoch would be no state
+    return made
+
+
+def check_what_is_visible(home: Path) -> None:
+    """No run is half there, and of the two states at most the one being written is not whole."""
+    for path, record in read_all(home / "runs"):
+        verify_files(path, record)
+    states = sorted((home / "runs" / ".unfinished").glob("*/state-*.pt"))
+    for state in states:
+        torch.load(state, weights_only=True)
+    assert not [path for path in (home / "runs").rglob("*.partial") if not path.name.startswith((".", "state"))]
+
+
+# 99 steps, 3 stages, 3 epochs scored, 99 states, 1 run with 2 results; each row of kills happens to one run
+MOMENTS = {
+    "start": [("start", (0, 9)), ("start", (0, 9)), ("entering", (0, 0)), ("step", (0, 0))],
+    "mid-epoch": [("step", (1, 14)), ("step", (1, 14)), ("step", (1, 14)), ("step", (1, 30))],
+    "saving": [("saving", (0, 20)), ("saving", (0, 20)), ("swap", (0, 20)), ("saved", (0, 20)), ("saving", (0, 5))],
+    "between stages": [("stage", (0, 0)), ("entering", (1, 1)), ("saved", (45, 60)), ("stage", (0, 0))],
+    "evaluation": [("selection", (0, 1)), ("selection", (0, 1)), ("evaluation", (0, 1)), ("evaluation", (1, 1)),
+                   ("record", (0, 1)), ("record", (1, 1))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("moments", MOMENTS)
+def test_a_run_that_is_killed_and_asked_for_again_ends_with_the_same_bits(
+    moments: str, uninterrupted: dict[str, str], tmp_path: Path
+) -> None:
+    draw, home = random.Random(f"kill {moments}"), tmp_path / "home"  # noqa: S311
+    for place, (first, last) in MOMENTS[moments]:
+        assert run(home, *TRAIN, at=(place, draw.randint(first, last)), share=draw.random()) == -9, place
+        check_what_is_visible(home)
+    assert run(home, *TRAIN) == 0
+    assert outcome(the_run(home)) == uninterrupted
+    check_what_is_visible(home)
+    assert list((home / "runs" / ".unfinished").iterdir()) == []
+
+
+def test_the_last_rename_is_the_run(whole: Path, tmp_path: Path) -> None:
+    """Killed with the run in place and its state not yet swept away."""
+    home = tmp_path / "home"
+    shutil.copytree(whole, home)
+    key = read_record(the_run(home) / FILE).identity.key
+    work = home / "runs" / ".unfinished" / f"three_stages-{key[:12]}"
+    work.mkdir()
+    (work / "state-0.pt").write_bytes(b"")
+    before = (the_run(home) / FILE).read_bytes()
+    assert run(home, *TRAIN) == 0
+    assert (the_run(home) / FILE).read_bytes() == before
+    assert not work.exists()
+
+
+def test_a_resumed_run_says_where_it_goes_on_and_counts_all_its_time(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert run(home, *TRAIN, at=("step", 90)) == -9
+    states = (home / "runs" / ".unfinished").glob("*/state-*.pt")
+    before = max(torch.load(state, weights_only=True)["seconds"] for state in states)
+    assert run(home, *TRAIN) == 0
+    assert read_record(the_run(home) / FILE).cost["seconds"] > before > 0
+    assert "three_stages: going on after step 90 of 99" in (tmp_path / "home.said").read_text()
+
+
+def test_into_a_folder_of_ones_own_too(uninterrupted: dict[str, str], tmp_path: Path) -> None:
+    home, out = tmp_path / "home", tmp_path / "out"
+    mine = (*TRAIN, "--out", str(out))
+    assert run(home, *mine, at=("step", 33)) == -9
+    assert not out.exists()
+    assert run(home, *mine) == 0
+    assert outcome(out) == uninterrupted
+    before = (out / FILE).read_bytes()
+    assert run(home, *mine) == 0
+    assert (out / FILE).read_bytes() == before
+    assert run(home, *TRAIN[:4], "--seed", "4", "--out", str(out)) == 2
+    assert "holds another run" in (tmp_path / "home.said").read_text()
+
+
+def test_two_commands_on_the_same_run_do_the_work_once(uninterrupted: dict[str, str], tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    both = [start(home, *TRAIN), start(home, *TRAIN)]
+    for process in both:
+        process.join(120)
+    assert [process.exitcode for process in both] == [0, 0]
+    said = (tmp_path / "home.said").read_text()
+    assert said.count("three_stages: waiting for another run of it") == 1
+    assert outcome(the_run(home)) == uninterrupted

@@ -1,0 +1,250 @@
+"""The page of methods: ranked by paired differences, every loss's paper and equation read from its file, no torch."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, stdev
+
+import pytest
+from scipy import stats
+
+from harness.losses import __all__ as exported
+from harness.records.record import FILE, new_folder, read_record
+from leaderboard import losses, methods, page
+from tests.helpers.project import ROOT, TINY, Zoo
+from zoo import paths
+from zoo.errors import IntegrityError
+from zoo.recipes import catalogue
+from zoo.recipes.reader import Call
+from zoo.recipes.schema import load_recipe
+
+EVIDENCE = ROOT / "leaderboard" / "records"
+COMMITTED = read_record(min((EVIDENCE / "digits-resnet8").glob(f"retrain-seed1000-*/{FILE}")))
+CLAIM = "claims: [{of: retrain, split: test, metric: accuracy, source: us, value: 0.9, sigma: 0.01}]\n"
+TEACHER = "    teacher: {entry: large}\n    criterion:"
+PLAIN = {1000: 0.90, 1001: 0.92, 1002: 0.94}
+
+
+class Board:
+    """A catalogue of one plain student and some methods, with its evidence."""
+
+    def __init__(self, root: Path) -> None:
+        self.configs, self.evidence = root / "configs", root / "records"
+        self.add("plain", "ce: {loss: CrossEntropy}", suite="starter", claims=CLAIM)
+        self.run("plain", PLAIN)
+
+    def add(self, name: str, terms: str, *, suite: str = "methods", claims: str = "", head: str = "") -> None:
+        """Write a recipe; one of the methods has a teacher."""
+        text = TINY.replace("name: tiny", f"name: {name}").replace("ce: {loss: CrossEntropy}", terms)
+        text = text.replace("    criterion:", TEACHER) if suite == "methods" else text
+        path = self.configs / suite / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{head}{text}{claims}", encoding="utf-8")
+
+    def run(self, name: str, values: Mapping[int, float]) -> None:
+        """Record a run for each seed."""
+        (entry,) = [entry for entry in catalogue.entries() if entry.name == name]
+        for seed, value in values.items():
+            identity = replace(COMMITTED.identity, digest=entry.recipe.digest, seed=seed)
+            scores = {"accuracy": {"value": value, "one_prediction": 0.01}}
+            results = tuple(replace(result, metrics=scores, n=100) for result in COMMITTED.results)
+            record = replace(COMMITTED, entry=name, identity=identity, results=results)
+            with new_folder(self.evidence / name / identity.folder, identity.key) as folder:
+                (folder / FILE).write_text(record.to_json(), encoding="utf-8")
+
+    def cells(self, column: str) -> dict[str, str]:
+        """Method -> what its row holds in a column."""
+        text = methods.render(self.evidence)
+        table = next(part for part in text.split("\n\n") if f" {column} " in part and part.startswith("| method"))
+        lines = table.replace("\u00a0", " ").splitlines()
+        head, _, *rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+        assert {len(row) for row in rows} == {len(head)}
+        return {re.sub(r"\[?(\w+).*", r"\1", row[0]): row[head.index(column)] for row in rows}
+
+
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
+    monkeypatch.setattr(paths, "configs", lambda: tmp_path / "configs")
+    return Board(tmp_path)
+
+
+def test_methods_are_ranked_by_what_they_add_and_losses_and_those_not_run_are_shown(board: Board) -> None:
+    for name in ("a_unrun", "b_worse", "c_better", "d_once"):
+        board.add(name, "kd: {loss: KD}")
+    better = {1000: 0.95, 1001: 0.93, 1002: 0.96}
+    board.run("b_worse", {seed: value - 0.01 for seed, value in PLAIN.items()})
+    board.run("c_better", {**better, 1007: 0.5, 3: 0.1})
+    board.run("d_once", {1000: 0.91})
+    assert board.cells("difference, points") == {"c_better": "+2.67", "b_worse": "-1.00", "d_once": "", "a_unrun": ""}
+    assert [*board.cells("runs").items()] == [
+        ("c_better", "4 (3 paired)"), ("b_worse", "3"), ("d_once", "1 (0 paired)"), ("a_unrun", ""),
+    ]  # fmt: skip
+    values = [*better.values(), 0.5]
+    assert board.cells("accuracy") == {
+        "c_better": f"{fmean(values):.4f} ± {stdev(values):.4f}",
+        "b_worse": "0.9100 ± 0.0200", "d_once": "0.9100", "a_unrun": "not-run",
+    }  # fmt: skip
+    t = stats.ttest_rel([*better.values()], [*PLAIN.values()]).confidence_interval(0.95)
+    assert board.cells("95 % interval")["c_better"] == f"{100 * t.low:+.2f} to {100 * t.high:+.2f}"
+    text = methods.render(board.evidence)
+    assert "Of the 2 intervals here 1 exclude zero; by chance alone about 0.1 would." in text
+    assert "1 epochs in batches of 64 with SGD (lr 0.1, momentum 0.9). Its accuracy on test (100 examples) is" in text
+
+
+def test_runs_of_another_recipe_do_not_count(board: Board) -> None:
+    board.add("method", "kd: {loss: KD}")
+    board.run("method", PLAIN)
+    board.add("method", "kd: {loss: KD, weight: 2}")
+    assert board.cells("accuracy") == {"method": "not-run"}
+
+
+def test_a_suite_without_recipes_has_a_page(board: Board) -> None:
+    text = methods.render(board.evidence)
+    assert "zoo reproduce X" in text
+    assert "| method" not in text
+
+
+def test_a_method_of_another_student_is_shown_apart(board: Board) -> None:
+    board.add("odd", "kd: {loss: KD}")
+    path = board.configs / "methods" / "odd.yaml"
+    path.write_text(path.read_text().replace("width: 2", "width: 4"))
+    assert "## other students\n\nNo entry" in methods.render(board.evidence)
+    assert board.cells("score") == {"odd": "not-run"}
+
+
+def test_claims_of_methods_are_on_their_own_page(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "verify_files", lambda path, record: None)
+    board.add("method", "kd: {loss: KD}", claims=CLAIM)
+    front = page.render(board.evidence)
+    assert "[methods.md](methods.md)" in front
+    assert "| method " not in front
+    assert "| plain " in front
+    assert re.search(r"## Claims\n\n.*\n.*\n\| method +\| retrain, test accuracy", methods.render(board.evidence))
+
+
+def test_what_each_method_is_stands_in_one_row_of_the_second_table(board: Board) -> None:
+    board.add("two", "a: {loss: SKDInstance}\n      b: {loss: SKDDirection}\n      kd: {loss: KD}")
+    board.add(
+        "again", "a: {loss: {use: Hint, student: x, teacher: y}}\n      b: {loss: {use: Hint, student: x, teacher: z}}"
+    )
+    hint, direction = "[Hint](../harness/losses/hint.py)", "[SKDDirection](../harness/losses/skd.py)"
+    assert board.cells("method, with its loss") == {
+        "again": f"again<br>{hint}", "two": f"two<br>[SKDInstance](../harness/losses/skd.py)<br>{direction}",
+    }  # fmt: skip
+    found = board.cells("paper and equation of the loss")
+    paper, equation = found["again"].split("<br>")
+    assert paper.startswith("Romero et al., FitNets: Hints")
+    assert equation == r"`1/n \|r(f_s) - f_t\|^2`"
+    paper, *equations = found["two"].split("<br>")
+    assert "CVPR 2026" in paper
+    assert equations[0] == r"`1/B sum_i KL(softmax(t_i / T) \|\| softmax(s_i / T))`"
+    assert equations[1].startswith("`1/B sum_i sqrt(")
+    assert board.cells("reads") == {
+        "again": "student's `x`; teacher's `y`<br>student's `x`; teacher's `z`", "two": "logits",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("terms", "found"),
+    [
+        ("ce: {loss: CrossEntropy}\n      kd: {loss: KD}", ["KD"]),
+        ("kd: {loss: KD}\n      a: {loss: DIST}\n      b: {loss: VID}", ["DIST", "VID"]),
+        ("ce: {loss: CrossEntropy}", ["CrossEntropy"]),
+        ("a: {loss: KL}\n      ce: {loss: CrossEntropy}", ["KL"]),
+    ],
+)
+def test_a_methods_losses_are_all_but_those_that_others_have_too(terms: str, found: list[str], board: Board) -> None:
+    board.add("method", terms)
+    recipe = load_recipe(board.configs / "methods" / "method.yaml")
+    assert [call.use for call in methods.own_losses(recipe)] == found
+
+
+@pytest.mark.parametrize(
+    ("use", "args", "told"),
+    [
+        ("DKD", {}, "logits"),
+        ("VID", {"student": ("a", "b"), "teacher": ("a", "b")}, "`a`, `b` of both"),
+        ("SRD", {"student": "a", "teacher": "b"}, "student's `a`; teacher's `b`; logits"),
+        ("Paraphrase", {"teacher": "b"}, "teacher's `b`"),
+        ("FeatureNorm", {"of": "a", "p": 1}, "student's `a`"),
+        ("FSP", {"student": [["a", "b"]], "teacher": [["c", "d"]]}, "student's `a`, `b`; teacher's `c`, `d`"),
+        ("TinyBERT", {"student_layers": ["a"], "teacher_layers": ["a"], "student": ["b"], "teacher": ["b"], "heads": 8},
+         "`a`, `b` of both"),
+    ],
+)  # fmt: skip
+def test_the_layers_are_those_of_the_arguments(use: str, args: dict[str, object], told: str) -> None:
+    assert losses.reads(Call(use=use, args=args), losses.read_losses()[use]) == told
+
+
+@pytest.mark.parametrize(
+    ("docstring", "told"),
+    [
+        ("`s - t`.\n\nMore.\n\nWang et al., ABKD: Pursuing, ICML 2025.", "Wang et al., ABKD: Pursuing, ICML 2025"),
+        ("`s`: a regulariser.\n\nOf any shape.", ""),
+        ("`s`.\n\nBoth of two\nlines, ICLR 2020.", "Both of two lines, ICLR 2020"),
+    ],
+)
+def test_a_paper_is_read_from_a_classs_last_paragraph(docstring: str, told: str) -> None:
+    assert losses.paper(docstring) == told
+
+
+@pytest.mark.parametrize(
+    ("docstring", "told"),
+    [
+        ("`a = b\n    + c`; logits `(B, C)`.", "`a = b + c`"),
+        ("A map of `(B, C)` after Wang et al. 2020. More.", "A map of `(B, C)` after Wang et al. 2020."),
+        ("No stop", "No stop"),
+    ],
+)
+def test_an_equation_is_what_a_docstring_begins_with(docstring: str, told: str) -> None:
+    assert losses.equation(docstring) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("# A (B et al. 2020): what\n# it is.\n# More.\nname: x", "A (B et al. 2020): what it is."),
+        ("# Short\nname: x", "Short"),
+        ("name: x\n# Later.", ""),
+    ],
+)
+def test_what_a_recipe_is_stands_at_its_head(text: str, told: str) -> None:
+    assert methods.about(text) == told
+
+
+def test_every_loss_has_an_equation_that_is_read_without_torch() -> None:
+    found = losses.read_losses()
+    assert sorted(found) == sorted(exported)
+    assert all(loss.equation.startswith("`") for loss in found.values())
+    code = f"import sys, pathlib; from leaderboard import methods; methods.render(pathlib.Path({str(EVIDENCE)!r}))"
+    code += "; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_every_link_of_the_shipped_methods_leads_somewhere() -> None:
+    links = re.findall(r"\]\(([^)]+)\)", methods.render(EVIDENCE))
+    assert [link for link in links if not (ROOT / "leaderboard" / link).exists()] == []
+    assert {row["student"] for row in methods.rows(EVIDENCE)} <= {"digits-resnet8", "entail-bert-l2h32"}
+
+
+def test_the_command_writes_both_pages_and_tells_which_is_stale(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "checkout", lambda: tmp_path)
+    monkeypatch.setattr(paths, "configs", lambda: ROOT / "configs")
+    (tmp_path / "leaderboard").mkdir()
+    path = tmp_path / "leaderboard" / "methods.md"
+    assert zoo("leaderboard", "--check").code == 1
+    assert zoo("leaderboard").code == 0
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("# Methods\n", "# Methods\n\nBy hand.\n"), encoding="utf-8")
+    assert zoo("leaderboard", "--check").code == 0
+    path.write_text(text.replace("a rank is not a finding", "a rank is one"), encoding="utf-8")
+    ended = zoo("leaderboard", "--check")
+    assert (ended.code, ended.lines) == (1, [f"{path} is stale; `zoo leaderboard` writes it anew"])
+    path.write_text("nothing", encoding="utf-8")
+    with pytest.raises(IntegrityError, match="markers"):
+        page.write(path, text)

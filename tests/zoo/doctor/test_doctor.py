@@ -1,0 +1,303 @@
+"""Hazards: each with a recipe that has it, at its line, and one that has not; and what the shipped entries have."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.diagnosis.diff import find_record
+from tests.helpers.project import ROOT, TINY
+from zoo.doctor import examine, public_data
+from zoo.doctor.hazards import NAMES, Hazard, lines
+from zoo.fetch.hub import Hub
+from zoo.fetch.lock import FilePin, Lock, Pin
+from zoo.fetch.sources import Sources
+from zoo.recipes import catalogue
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+HEAD, _, STAGES = TINY.partition("stages:\n")
+GLUE = "task: {use: glue, name: rte, data: hub:datasets/nyu-mll/glue}"
+CLASSIFIER = "model: {use: sequence_classifier, num_labels: 2}\n"
+Find = Callable[..., list[Hazard]]
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Sources:
+    """Sources with an empty lock and nothing seen, of a Hub that nobody may ask."""
+    return Sources(lock=Lock(tmp_path / "zoo.lock", {}, tmp_path / "trusted.json"), data={})
+
+
+@pytest.fixture
+def find(tmp_path: Path, sources: Sources) -> Find:
+    """The hazards of a recipe, or only those of one code."""
+
+    def examined(text: str, code: str | None = None, pins: dict[str, Pin] | None = None) -> list[Hazard]:
+        path = tmp_path / "mine.yaml"
+        path.write_text(text)
+        sources.lock = Lock(tmp_path / "zoo.lock", pins or {}, tmp_path / "trusted.json")
+        return [one for one in examine(catalogue.local(path), sources) if code in (None, one.code)]
+
+    return examined
+
+
+def claimed(*claims: str, head: str = HEAD, stages: str = STAGES, weights: str = "") -> str:
+    trained = f"stages:\n{stages}" if stages else ""
+    return head + weights + trained + "claims:\n" + "".join(f"  - {{{claim}}}\n" for claim in claims)
+
+
+WEIGHTS = "of: weights, split: test, metric: accuracy, value: 0.9, decimals: 4, source: here"
+RETRAIN = "of: retrain, split: test, metric: accuracy, value: 0.9, sigma: 0.01, source: seed 3"
+
+
+def test_a_good_recipe_has_no_hazard(find: Find) -> None:
+    assert find(claimed(RETRAIN)) == []
+
+
+def test_no_shipped_entry_has_an_error_and_those_that_need_no_network_have_none_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path))
+    sources = Sources()
+    for entry in catalogue.entries():
+        found = examine(entry, sources)
+        assert not [hazard for hazard in found if hazard.severity == "error"]
+        assert entry.suite not in ("starter", "methods") or found == []
+
+
+@pytest.mark.parametrize(
+    ("weights", "pins", "there"),
+    [
+        ("hub:a/b", {}, True),
+        ("hub:a/b@main", {}, True),
+        (f"hub:a/b@{COMMIT}", {}, False),
+        ("hub:a/b", {"hub:a/b": Pin(revision=COMMIT)}, False),
+        ("https://a.b/c.safetensors", {}, False),
+    ],
+)
+def test_an_unpinned_revision(weights: str, pins: dict[str, Pin], there: bool, find: Find) -> None:
+    found = find(claimed(RETRAIN, weights=f"weights: {weights}\n"), "D101", pins)
+    assert [(one.severity, one.mark.line) for one in found] == [("warning", 4)] * there
+
+
+def test_data_and_tokenizers_are_pinned_too_and_a_first_use_is_told(find: Find, sources: Sources) -> None:
+    head = f"name: mine\n{GLUE}\ntokenizer: {{use: published, of: hub:a/b}}\n{CLASSIFIER}"
+    text = claimed(stages="", head=head).replace("claims:\n", "")
+    assert [one.mark.line for one in find(text, "D101")] == [2, 3]
+    sources.lock.trust("hub:a/b", sources.hub.shown, Pin(revision=COMMIT))
+    first = find(text, "D101")[1]
+    assert f"kept to {COMMIT[:12]}" in first.message and "zoo lock --update mine" in first.fix
+
+
+@pytest.mark.parametrize(
+    ("weights", "pin", "severity"),
+    [
+        ("https://a.b/c.pt", FilePin(), "warning"),
+        ("https://a.b/c.pt", FilePin(sha256_prefix="abcd"), "note"),
+        ("https://a.b/c.pt", FilePin(sha256="ab" * 32), None),
+        ("https://a.b/c.zip#d.pt", FilePin(), "warning"),
+        ("hub:a/b", FilePin(), "warning"),
+        ("hub:a/b", FilePin(etag_sha256="ab" * 32), "note"),
+        ("hub:a/b", FilePin(sha256="ab" * 32), None),
+        ("file:mine.pt", FilePin(), "note"),
+    ],
+)
+def test_an_unknown_digest(weights: str, pin: FilePin, severity: str | None, find: Find) -> None:
+    name = "model.safetensors" if weights.startswith("hub:") else weights.partition("#")[0].rpartition("/")[2]
+    pins = {weights.partition("#")[0]: Pin(files={name: pin})}
+    found = find(claimed(RETRAIN, weights=f"weights: {weights}\n"), "D102", pins)
+    assert [one.severity for one in found] == ([severity] if severity else [])
+
+
+@pytest.mark.parametrize(
+    ("weights", "files", "there"),
+    [
+        ("https://a.b/c.pth", [], True),
+        ("https://a.b/c.zip#d/e.pt", [], True),
+        ("https://a.b/c.safetensors", [], False),
+        ("file:mine.ckpt", [], True),
+        ("hub:a/b", ["pytorch_model.bin"], True),
+        ("hub:a/b", ["pytorch_model.bin", "model.safetensors"], False),
+        ("hub:a/b", [], False),
+    ],
+)
+def test_pickled_weights(weights: str, files: Sequence[str], there: bool, find: Find) -> None:
+    pins = {weights: Pin(files={name: FilePin() for name in files})}
+    found = find(claimed(RETRAIN, weights=f"weights: {weights}\n"), "D103", pins)
+    assert [one.severity for one in found] == ["note"] * there
+
+
+def test_a_reference_without_a_seed(find: Find) -> None:
+    text = claimed(RETRAIN.replace("seed 3", "the log"), WEIGHTS, RETRAIN.replace("seed 3", "runs of seeds 0 to 4"))
+    (found,) = find(text, "D201")
+    assert text.splitlines()[found.mark.line - 1][found.mark.column - 1 :].startswith("source: the log")
+
+
+BEST = STAGES.replace("    criterion:", "    selection: best\n    selected_on: test\n    criterion:")
+
+
+@pytest.mark.parametrize(
+    ("stages", "claims", "lines_found"),
+    [
+        (BEST, [RETRAIN], [10]),
+        (BEST, [f"{RETRAIN}, selection: best", f"{WEIGHTS}, selection: best"], [10]),
+        (BEST.replace("    selected_on: test\n", ""), [f"{RETRAIN}, selection: best"], [10]),
+        (BEST.replace("on: test", "on: validation"), [RETRAIN], []),
+        (STAGES, [f"{WEIGHTS}, selection: best"], [13]),
+        (STAGES, [RETRAIN, WEIGHTS], []),
+        (BEST, [RETRAIN.replace("of: retrain, split: test", "of: test-server, split: hidden")], []),
+    ],
+)
+def test_the_best_epoch_on_the_split_that_is_reported(
+    stages: str, claims: list[str], lines_found: list[int], find: Find
+) -> None:
+    found = find(claimed(*claims, stages=stages), "D202")
+    assert [one.mark.line for one in found] == lines_found
+
+
+def test_a_reference_that_was_trained_in_fp16(find: Find) -> None:
+    (by_claim,) = find(claimed(f"{RETRAIN}, precision: fp16"), "D203")
+    assert by_claim.mark.line == 13
+    comment = "# A model.\n# Trained in FP16, with clipping.\n"
+    (by_comment,) = find(comment + claimed(RETRAIN), "D203")
+    assert (by_comment.mark.line, by_comment.severity) == (2, "note")
+    assert find(comment + claimed(WEIGHTS), "D203") == []
+    assert find(claimed(RETRAIN), "D203") == []
+
+
+def test_what_is_not_deterministic_on_a_gpu(find: Find) -> None:
+    pixels = HEAD.replace("task: digits", "task: voc_segmentation")
+    (loss,) = find(claimed(RETRAIN, head=pixels), "D204")
+    assert "NLLLoss" in loss.message and loss.mark.line == 11
+    (pooled,) = find(claimed(RETRAIN, head=HEAD.replace("use: cifar_resnet, depth: 8", "use: vgg11, depth: 8")), "D204")
+    assert (pooled.mark.line, "adaptively" in pooled.message) == (3, True)
+    layer = HEAD.replace("use: cifar_resnet,", "use: torch.nn.AdaptiveMaxPool2d,")
+    assert "AdaptiveMaxPool2d" in find(claimed(RETRAIN, head=layer), "D204")[0].message
+    assert find(claimed(WEIGHTS, head=HEAD.replace("cifar_resnet", "vgg11"), stages=""), "D204") == []
+
+
+RTE = f"name: mine\n{GLUE}\n{CLASSIFIER}"
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        ([WEIGHTS.replace("split: test", "split: validation")], []),
+        ([WEIGHTS], ["error"]),
+        ([WEIGHTS.replace("split: test", "split: dev")], ["error"]),
+        ([WEIGHTS.replace("of: weights", "of: test-server")], ["note"]),
+    ],
+)
+def test_a_reference_on_a_split_that_cannot_be_scored(claims: list[str], expected: list[str], find: Find) -> None:
+    assert [one.severity for one in find(claimed(*claims, head=RTE, stages=""), "D301")] == expected
+
+
+def test_claims_of_one_metric_on_two_splits(find: Find) -> None:
+    mnli = RTE.replace("name: rte", "name: mnli")
+    claims = [WEIGHTS.replace("split: test", f"split: validation_{half}") for half in ("matched", "mismatched")]
+    (found,) = find(claimed(*claims, head=mnli, stages=""), "D301")
+    assert (found.severity, found.mark.line) == ("note", 6)
+
+
+def test_a_score_of_another_number_of_examples(find: Find) -> None:
+    (found,) = find(claimed(f"{WEIGHTS}, n: 900"), "D302")
+    assert "900 examples, and test has 898" in found.message
+    assert find(claimed(f"{WEIGHTS}, n: 898"), "D302") == []
+
+
+def test_a_reference_without_a_spread_and_one_that_is_rounded(find: Find) -> None:
+    (found,) = find(claimed(RETRAIN.replace("sigma: 0.01, ", ""), RETRAIN, WEIGHTS), "D303")
+    assert (found.severity, found.mark.line) == ("note", 13)
+    (rounded,) = find(claimed(WEIGHTS.replace("decimals: 4", "decimals: 2"), WEIGHTS), "D304")
+    assert "9 counts" in rounded.message  # 898 / 10^2
+
+
+def test_a_score_that_needs_no_model(find: Find) -> None:
+    wnli = RTE.replace("name: rte", "name: wnli")
+    claim = WEIGHTS.replace("split: test", "split: validation").replace("0.9,", "0.5633803,")
+    assert [one.severity for one in find(claimed(claim, head=wnli, stages=""), "D305")] == ["warning"]
+    assert [one.severity for one in find(claimed(f"{claim}, gates: false", head=wnli, stages=""), "D305")] == ["note"]
+    assert find(claimed(claim.replace("0.5633803", "0.577"), head=wnli, stages=""), "D305") == []
+
+
+@pytest.mark.parametrize(
+    ("config", "severity", "said"),
+    [
+        (None, "note", "not in the cache"),
+        ({}, "note", "LABEL_0"),
+        ({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, "note", "LABEL_0"),
+        ({"id2label": {"0": "not_entailment", "1": "Entailment"}}, "error", "not_entailment, entailment"),
+        ({"id2label": {"0": "yes", "1": "no"}}, "warning", "names the classes yes, no"),
+        ({"id2label": {"0": "entailment", "1": "not_entailment"}}, None, ""),
+    ],
+)
+def test_the_order_of_classes(
+    config: Any, severity: str | None, said: str, find: Find, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache(config, tmp_path, monkeypatch)
+    claim = WEIGHTS.replace("split: test", "split: validation")
+    text = claimed(claim, head=RTE, stages="", weights="weights: hub:a/b\n")
+    found = find(text, "D401", {"hub:a/b": Pin(revision=COMMIT)})
+    assert [one.severity for one in found] == ([severity] if severity else [])
+    assert all(said in one.message for one in found)
+    assert find(claimed(claim, head=RTE, stages="", weights="weights: embedded:x\n"), "D401") == []
+    stsb = RTE.replace("rte", "stsb").replace("num_labels: 2", "num_labels: 1")
+    assert find(claimed(claim, head=stsb, stages="", weights="weights: hub:a/b\n"), "D401") == []
+
+
+def test_code_of_others(find: Find, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = STAGES.replace("loss: CrossEntropy", "loss: mine.losses.Mine")
+    (named,) = find(claimed(RETRAIN, stages=stages), "D402")
+    assert (named.severity, named.mark.line) == ("warning", 11)
+    assert "--trust mine" in named.fix
+    (refused,) = find(claimed(RETRAIN, head=HEAD.replace("depth: 8,", "trust_remote_code: true,")), "D402")
+    assert refused.severity == "error"
+    cache({"auto_map": {"AutoModel": "modeling.Mine"}}, tmp_path, monkeypatch)
+    pins = {"hub:a/b": Pin(revision=COMMIT)}
+    (loaded,) = find(claimed(RETRAIN, weights="weights: hub:a/b\n"), "D402", pins)
+    assert "auto_map" in loaded.message
+    cache({}, tmp_path, monkeypatch)
+    assert find(claimed(RETRAIN, weights="weights: hub:a/b\n"), "D402", pins) == []
+
+
+def cache(config: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the cache hold this configuration of every repository, or none."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(config))
+    monkeypatch.setattr(Hub, "cached", lambda *_: None if config is None else path)
+
+
+def test_a_recipe_that_is_published_stands_at_its_commit(tmp_path: Path, sources: Sources) -> None:
+    path = tmp_path / "zoo.yaml"
+    path.write_text(claimed(RETRAIN, weights="weights: hub:.\n"))
+    entry = catalogue.local(path, f"hub:a/b@{COMMIT}", "hub:a/b")
+    assert {one.code for one in examine(entry, sources)} == {"D102"}
+
+
+def test_a_hazard_is_a_line_with_its_place_and_a_fix(find: Find) -> None:
+    (found,) = find(claimed(RETRAIN, weights="weights: file:mine.pt\n"), "D103")
+    first, second = lines([found])
+    assert first.startswith(f"{found.mark.path}:4:1: note D103 pickle-weights: mine.pt is a pickle")
+    assert second == "    fix: publish the weights as model.safetensors"
+    data = json.loads(json.dumps(found.data()))
+    assert (data["code"], data["name"], data["line"], data["column"]) == ("D103", NAMES["D103"], 4, 1)
+
+
+@pytest.mark.parametrize("name", ["cola", "sst2", "mrpc", "stsb", "rte", "wnli"])
+def test_what_is_known_of_data_is_what_runs_have_seen(name: str) -> None:
+    known = public_data.PUBLIC[f"glue/{name}"]
+    path = find_record(f"minilm-l6-{name}:1000", Path("nowhere"), ROOT / "leaderboard" / "records")
+    labels = np.load(path.parent / "predictions-validation.npz")["labels"]
+    assert known.rows == {"validation": len(labels)}
+    if known.classes:
+        counts = np.bincount(labels)
+        assert (known.largest["validation"], len(known.classes)) == (counts.max(), len(counts))
+
+
+def test_an_examination_imports_no_torch() -> None:
+    code = "import sys, zoo.doctor; sys.exit(bool({'torch', 'numpy', 'transformers'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

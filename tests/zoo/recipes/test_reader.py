@@ -1,0 +1,185 @@
+"""Reading recipes: every problem with its place, nothing imported, a digest of what matters."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.helpers.project import ROOT, TINY, Write
+from zoo.errors import RecipeError
+from zoo.recipes.build import Builder
+from zoo.recipes.reader import Call, to_data
+from zoo.recipes.schema import load_recipe
+
+TWO_FAULTS = (("epochs: 1", "epoch: 1"), ("loss: CrossEntropy", "loss: CrossEntrpy, wait: 2"))
+
+BAD = {
+    "unknown key": (("clip_norm: 1.0", "clip_nrom: 1.0"), ":9:5: unknown key 'clip_nrom'; did you mean clip_norm?"),
+    "wrong type": (("epochs: 1", "epochs: many"), ":5:13: epochs must be a whole number, not 'many'"),
+    "fraction for a whole number": (("epochs: 1", "epochs: 1.5"), "epochs must be a whole number, not '1.5'"),
+    "missing key": (("    batch_size: 64\n", ""), ":5:5: an item of stages lacks the key 'batch_size'"),
+    "repeated key": (("clip_norm: 1.0", "epochs: 2"), ":9:5: the key 'epochs' is repeated"),
+    "no use": (("{use: SGD, lr", "{name: SGD, lr"), ":7:16: optimizer lacks the key 'use'"),
+    "yaml 1.1 truth": (("momentum: 0.9", "nesterov: yes"), "yes is neither true nor false in YAML 1.2"),
+    "infinite": (("lr: 0.1", "lr: 1e999"), ":7:31: the number is too large"),
+    "endless": (("lr: 0.1", "lr: " + "9" * 5000), ":7:31: the number is too large"),
+    "tag": (("name: tiny", "name: !!python/name:os.system tiny"), "the tag"),
+    "anchor": (("name: tiny", "name: &a tiny"), "anchors and aliases are not used here"),
+    "zero epochs": (("epochs: 1", "epochs: 0"), "epochs and batch_size must be at least 1"),
+    "reserved term": (("ce: {", "total: {"), "no term can be named 'total'"),
+    "broken yaml": (("criterion:", "criterion: ["), "expected"),
+}
+UNBUILDABLE = {
+    "misspelt loss": (
+        ("CrossEntropy", "CrosEntropy"),
+        ":11:18: harness.losses has no 'CrosEntropy'; did you mean CrossEntropy",
+    ),
+    "misspelt model": (("cifar_resnet", "cifar_resnt"), "zoo.models has no 'cifar_resnt'; did you mean cifar_resnet"),
+    "unknown argument": (("momentum", "momentun"), ":7:36: SGD takes no argument 'momentun'; did you mean momentum?"),
+    "lacking argument": (("depth: 8, ", ""), "cifar_resnet lacks the argument 'depth'"),
+    "outside the allow-list": (
+        ("use: SGD", "use: os.system"),
+        "imports from 'os' are not allowed; --trust os allows them",
+    ),
+    "through a module": (("use: SGD", "use: torch.serialization.os.system"), "cannot be named in one"),
+    "through another module": (("use: SGD", "use: torch.nn.functional.torch"), "has no 'torch'"),
+    "runs code": (("use: SGD", "use: torch.hub.load"), "can run code from outside a recipe"),
+    "runs code, by another name": (("use: SGD", "use: torch.utils.model_zoo.load_url"), "cannot be named in one"),
+    "private": (("use: SGD", "use: torch.storage._load_from_bytes"), "is private to 'torch'"),
+    "loads a script": (("use: SGD", "use: evaluate.load"), "can run code from outside a recipe"),
+    "needs a teacher": (("CrossEntropy", "KL"), ":11:18: KL compares with a teacher, and the stage has none"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_recipe_is_refused_with_its_place(name: str, recipe_file: Write) -> None:
+    change, message = BAD[name]
+    path = recipe_file(TINY, change)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"{path}:")
+
+
+@pytest.mark.parametrize("name", UNBUILDABLE)
+def test_a_recipe_whose_names_or_arguments_do_not_fit_is_refused_with_its_place(name: str, recipe_file: Write) -> None:
+    change, message = UNBUILDABLE[name]
+    path = recipe_file(TINY, change)
+    with pytest.raises(RecipeError) as caught:
+        Builder().check(load_recipe(path))
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"{path}:")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"name: \xff\n", ":1:7: not UTF-8 (byte 0xff)"),
+        (b"", ":1:1: the file is empty"),
+        (b"# only a comment\n", "the file is empty"),
+        (b"- a\n- b\n", ":1:1: the recipe must be a mapping of keys, not a list"),
+        (b"just text\n", "the recipe must be a mapping of keys, not 'just text'"),
+        (b"[" * 1_000_000, "1,000,000 bytes; a recipe has at most"),
+        (b"[" * 200_000, "nested deeper than 32 levels"),
+        (b"a: \x07\n", "is not allowed in YAML"),
+        (b"a: 1\n---\nb: 2\n", "but found another document"),
+    ],
+)
+def test_what_is_no_recipe_at_all_is_one_line(content: bytes, message: str, recipe_file: Write) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(recipe_file(content))
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_all_problems_of_a_file_are_reported_in_order(recipe_file: Write) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(recipe_file(TINY, *TWO_FAULTS))
+    lines = str(caught.value).splitlines()
+    assert [line.split(": ", 1)[1] for line in lines] == [
+        "unknown key 'epoch'; did you mean epochs?",
+        "an item of stages lacks the key 'epochs'",
+        "unknown key 'wait'; did you mean weight?",
+    ]
+
+
+def test_names_and_arguments_are_all_reported_too(recipe_file: Write) -> None:
+    path = recipe_file(TINY, ("lr: 0.1", "rate: 0.1"), ("CrossEntropy", "CrosEntropy"), ("use: linear", "use: linea"))
+    with pytest.raises(RecipeError) as caught:
+        Builder().check(load_recipe(path))
+    assert [problem.mark.line for problem in caught.value.problems] == [7, 8, 11]
+
+
+def test_scalars_are_read_as_yaml_1_2(recipe_file: Write) -> None:
+    text = TINY.replace("lr: 0.1", "lr: 1e-4, a: 010, b: '1', c: null, d: .5, e: -3, f: true, g: 1.0e+3, h: 1_000")
+    optimizer = load_recipe(recipe_file(text)).stages[0].optimizer
+    assert optimizer.args == {
+        "lr": 1e-4, "a": 10, "b": "1", "c": None, "d": 0.5, "e": -3, "f": True, "g": 1000.0, "h": 1000, "momentum": 0.9,
+    }  # fmt: skip
+
+
+def test_reading_a_recipe_imports_and_runs_nothing(recipe_file: Write) -> None:
+    path = recipe_file(TINY, ("use: SGD", "use: antigravity.fly"))
+    code = "import sys; from zoo.recipes.schema import load_recipe; "
+    code += f"load_recipe(__import__('pathlib').Path({str(path)!r}))"
+    code += "; assert not {'antigravity', 'torch', 'numpy', 'harness'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_a_trusted_package_may_be_named(recipe_file: Write) -> None:
+    recipe = load_recipe(recipe_file(TINY, ("task: digits", "task: collections.OrderedDict")))
+    with pytest.raises(RecipeError, match="--trust collections"):
+        Builder().check(recipe)
+    Builder(frozenset({"collections"})).target(recipe.task, "task")
+
+
+def test_what_a_callable_refuses_is_told_at_its_place(recipe_file: Write) -> None:
+    recipe = load_recipe(recipe_file(TINY, ("depth: 8", "depth: 9")))
+    with pytest.raises(RecipeError, match=r"tiny.yaml:3:9: cifar_resnet: depth must be 6n \+ 2"):
+        Builder().build(recipe.model, "model")
+
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
+)  # fmt: skip
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcd"), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(args=st.dictionaries(st.sampled_from(["p", "q", "r"]), VALUES), reverse=st.booleans())
+def test_a_digest_ignores_order_comments_and_style(
+    args: dict[str, object], reverse: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    data = yaml.safe_load(TINY)
+    data["model"] |= args
+    folder = tmp_path_factory.mktemp("digest")
+    one, other = folder / "one.yaml", folder / "other.yaml"
+    one.write_text(yaml.safe_dump(data, sort_keys=True, default_style=None))
+    turned = {key: data[key] for key in (reversed(data) if reverse else data)}
+    turned["stages"] = [dict(reversed(data["stages"][0].items()))]
+    turned["claims"] = [
+        {"of": "weights", "split": "test", "metric": "accuracy", "value": 0.5, "decimals": 1, "source": "s"}
+    ]
+    other.write_text("# a comment\n" + yaml.safe_dump(turned, sort_keys=False, default_flow_style=True))
+    assert load_recipe(one).digest == load_recipe(other).digest
+
+
+def test_a_digest_knows_every_value_and_no_default(recipe_file: Write) -> None:
+    plain = load_recipe(recipe_file(TINY)).digest
+    assert load_recipe(recipe_file(TINY, ("lr: 0.1", "lr: 0.2"))).digest != plain
+    assert (
+        load_recipe(recipe_file(TINY, ("loss: CrossEntropy", "loss: {use: CrossEntropy}, weight: 1"))).digest == plain
+    )
+
+
+def test_data_of_a_call_is_its_name_and_arguments() -> None:
+    assert to_data(Call(use="SGD", args={"b": [1, Call(use="x")], "a": None})) == {
+        "use": "SGD", "a": None, "b": [1, {"use": "x"}],
+    }  # fmt: skip

@@ -1,0 +1,256 @@
+"""Anyone's own texts: files and data sets of the Hub, classes, several labels at once, numbers; and what is wrong."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import BertForSequenceClassification
+
+from harness import metrics
+from harness.runs.export import export
+from tests.helpers.glue_hub import config, parquet
+from tests.helpers.hub_server import LocalHub
+from tests.helpers.project import ROOT, Zoo
+from zoo.errors import SourceError, UsageError
+from zoo.fetch.hub import Hub
+from zoo.fetch.lock import Lock
+from zoo.fetch.sources import Source, Sources
+from zoo.tasks import text_classification
+from zoo.tasks.base import TextSplit
+from zoo.tasks.tables import read_file, read_repository
+
+RECIPE = (ROOT / "tests" / "recipes" / "reviews.yaml").read_text()
+TEXTS = ["Rose keeps the rose.", "Mark sells the dog.", 'The old "bird", she says.', "None", "NA", ""]
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def file(path: Path) -> Source:
+    return Source(Sources(), f"file:{path}")
+
+
+@pytest.fixture
+def reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    rows = [(f"Rose {i}", TEXTS[i % 6], ["bad", "good"][i % 2]) for i in range(12)]
+    Path("train.csv").write_text("\n".join(["title,body,stars", *(",".join(map(quoted, row)) for row in rows)]))
+    lines = [json.dumps({"title": a, "body": b, "stars": c}) for a, b, c in rows[:5]]
+    Path("validation.jsonl").write_text("\n".join(lines) + "\n")
+    Path("reviews.yaml").write_text(RECIPE)
+    return tmp_path
+
+
+def test_files_of_ones_own_are_trained_on_and_scored(reviews: Path, zoo: Zoo) -> None:
+    ended = zoo("train", "reviews.yaml", "--out", "run", "--device", "cpu")
+    assert ended.code == 0, ended.err
+    record = json.loads(Path("run/record.json").read_text())
+    assert {name: split["rows"] for name, split in record["sources"]["data"].items()} == {"train": 12, "validation": 5}
+    assert json.loads(Path("run/config.json").read_text())["id2label"] == {"0": "bad", "1": "good"}
+
+
+def test_every_format_gives_the_same_texts_also_those_that_look_like_nothing(tmp_path: Path) -> None:
+    texts = [text for text in TEXTS if text]
+    (tmp_path / "a.csv").write_text("text,label\n" + "".join(f'"{t.replace(chr(34), chr(34) * 2)}",0\n' for t in texts))
+    (tmp_path / "a.tsv").write_text(
+        "text\tlabel\n" + "".join(f'"{t.replace(chr(34), chr(34) * 2)}"\t0\n' for t in texts)
+    )
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": t, "label": 0}) + "\n" for t in texts))
+    (tmp_path / "a.parquet").write_bytes(parquet({"text": texts, "label": [0] * len(texts)}, labels=pa.int64()))
+    for name in ("a.csv", "a.tsv", "a.jsonl", "a.parquet"):
+        table = read_file(tmp_path / name)
+        assert table.texts(("text",)) == [(text,) for text in texts], name
+        files = {"train": file(tmp_path / name), "validation": file(tmp_path / name)}
+        task = text_classification(data=files, text="text", tokenizer=None)
+        assert task.load("train").labels.tolist() == [0] * len(texts)
+
+
+def test_classes_whose_names_are_numbers_are_read_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\n2020,1\n2021,0\n2022,1\n")
+    files = {"train": file(tmp_path / "a.csv"), "validation": file(tmp_path / "a.csv")}
+    task = text_classification(data=files, text="text", classes=["1", "0"], tokenizer=None)
+    assert task.load("train").labels.tolist() == [0, 1, 0]
+    assert next(task.load("train").rows()) == b"2020\t0"
+
+
+def test_no_two_rows_have_the_same_content() -> None:
+    texts: list[tuple[str, ...]] = [("a\tb", "c"), ("a", "b\tc"), ("a\\tb", "c"), ("a\\", "tb\tc")]
+    rows = list(TextSplit(texts, torch.zeros(4, dtype=torch.int64), tokenizer=None).rows())
+    assert len(set(rows)) == 4
+    plain = TextSplit([("a dog", "b")], torch.zeros(1, dtype=torch.int64), tokenizer=None)
+    assert list(plain.rows()) == [b"a dog\tb\t0"]  # as committed records have it
+
+
+def test_several_labels_at_once(reviews: Path, zoo: Zoo) -> None:
+    tags: list[list[str]] = [["a"], ["a", "c"], []] * 4
+    rows = [{"text": f"Rose keeps {number}.", "tags": several} for number, several in enumerate(tags)]
+    Path("tags.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    Path("tags.csv").write_text(
+        "text,tags\n" + "".join(f"Rose keeps {number}.,{'|'.join(several)}\n" for number, several in enumerate(tags))
+    )
+    files = {"train": file(Path("tags.csv")), "validation": file(Path("tags.jsonl"))}
+    task = text_classification(
+        data=files, text="text", label="tags", classes=["a", "b", "c"], kind="multilabel", tokenizer=None
+    )
+    expected = torch.tensor([[1.0, 0, 0], [1, 0, 1], [0, 0, 0]] * 4)
+    assert torch.equal(task.load("train").labels, expected)
+    assert torch.equal(task.load("validation").labels, expected)
+    assert torch.equal(task.predict(torch.tensor([[0.2, -1, 0.0]])), torch.tensor([[1, 0, 0]]))
+    recipe = RECIPE.replace("file:train.csv", "file:tags.csv").replace("file:validation.jsonl", "file:tags.jsonl")
+    recipe = recipe.replace("text: [title, body]", "text: text").replace(
+        "label: stars", "label: tags\n  kind: multilabel"
+    )
+    recipe = recipe.replace("[bad, good]", "[a, b, c]").replace("num_labels: 2", "num_labels: 3")
+    Path("tags.yaml").write_text(recipe.replace("CrossEntropy", "BinaryCrossEntropy"))
+    ended = zoo("train", "tags.yaml", "--out", "tags", "--device", "cpu")
+    assert ended.code == 0, ended.err
+    assert json.loads(Path("tags/config.json").read_text())["problem_type"] == "multi_label_classification"
+    arrays = np.load("tags/predictions-validation-best.npz")
+    assert arrays["predictions"].shape == (12, 3)
+    scored = zoo("evaluate", "tags/predictions-validation-best.npz", "--as", "tags.yaml", "--json")
+    assert scored.code == 0, scored.err
+
+
+def test_a_regression_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,score\nRose,0.5\nMark,2\n")
+    (tmp_path / "b.csv").write_text("text,score\nRose,nan\n")
+    files = {"train": file(tmp_path / "a.csv"), "validation": file(tmp_path / "a.csv")}
+    task = text_classification(data=files, text="text", label="score", kind="regression", tokenizer=None)
+    assert task.load("train").labels.tolist() == [0.5, 2.0]
+    assert task.metrics == ("pearson", "spearman")
+    files = {"train": file(tmp_path / "b.csv"), "validation": file(tmp_path / "b.csv")}
+    with pytest.raises(UsageError, match="row 0: 'nan' is no number"):
+        text_classification(data=files, text="text", label="score", kind="regression", tokenizer=None).load("train")
+
+
+def test_a_data_set_of_the_hub_brings_the_names_of_its_classes(tmp_path: Path) -> None:
+    label = "{name: label, dtype: {class_label: {names: {'0': bad, '1': good}}}}"
+    info = f"{{config_name: default, features: [{{name: text, dtype: string}}, {label}]}}"
+    card = f"---\ndataset_info: {info}\n---\n".encode()
+    with LocalHub() as server:
+        files = {
+            f"{split}.parquet": parquet({"text": ["a", "b"], "label": [0, 1]}, labels=pa.int64())
+            for split in ("train", "test")
+        }
+        server.add("datasets", "someone/answers", {**files, "README.md": card})
+        hub = Hub(deadline=10)
+        hub.endpoint, hub.cache = server.url, tmp_path / "cache"
+        sources = Sources(lock=Lock(tmp_path / "lock", {}, tmp_path / "trusted.json"), hub=hub)
+        task = text_classification(
+            data=Source(sources, "hub:datasets/someone/answers"), text="text", splits=["train", "test"],
+            scored=["test"], tokenizer=None,
+        )  # fmt: skip
+        assert task.load("test").labels.tolist() == [0, 1]
+        assert task.class_names == ("bad", "good")
+        export(BertForSequenceClassification(config("base", num_labels=2)), task, None, tmp_path)
+        assert json.loads((tmp_path / "config.json").read_text())["id2label"] == {"0": "bad", "1": "good"}
+        fetched = sources.fetch("hub:datasets/someone/answers", "data")
+        assert read_repository(fetched, None, "test").classes == {"label": ("bad", "good")}
+
+
+WRONG = {
+    "no such column": ({"text": "words"}, "the data have no column 'words'; known: label, text"),
+    "no such label column": ({"label": "labels"}, "the data have no column 'labels'; did you mean label?"),
+    "an unknown class": ({"classes": ["yes", "no"]}, "row 1: 'maybe' is none of the classes; known: no, yes"),
+    "no names": ({"classes": []}, "classes: the data do not declare the names of their classes"),
+    "not a number": ({"kind": "regression"}, "row 0: 'yes' is no number"),
+    "three texts": ({"text": ["a", "b", "c"]}, "text names one column or two, not 3"),
+    "another kind": ({"kind": "ranking"}, "kind cannot be 'ranking'"),
+    "no such split": ({"scored": ["test"]}, "scored: there is no split 'test'"),
+}
+
+
+@pytest.mark.parametrize(("changed", "message"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_with_data_is_told_by_column_and_row(
+    changed: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("text,label\nRose,yes\nMark,maybe\n")
+    files = {"train": file(tmp_path / "a.csv"), "validation": file(tmp_path / "a.csv")}
+    options = {"data": files, "text": "text", "classes": ["yes", "no", "maybe"], "tokenizer": None, **changed}
+    with pytest.raises(UsageError) as raised:
+        text_classification(**options).load("train")  # type: ignore[arg-type]
+    assert message in str(raised.value)
+
+
+def test_a_file_that_cannot_be_read_is_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"no parquet")
+    (tmp_path / "a.doc").write_bytes(b"")
+    with pytest.raises(SourceError, match="cannot be read as data"):
+        read_file(tmp_path / "a.parquet")
+    with pytest.raises(UsageError, match="data end with"):
+        read_file(tmp_path / "a.doc")
+    with pytest.raises(SourceError, match="no such file"):
+        read_file(tmp_path / "b.csv")
+
+
+SEPARATED = {
+    "too long": ("text,label\ngood great fine,the film,good\n", "line 2: 3 fields, the header has 2; quote a text"),
+    "too short": ("text,label\ngood,good\nbad\n", "line 3: 1 fields, the header has 2"),
+    "an open quote": ('text,label\n"good,good\n', "line 2: unexpected end of data"),
+    "two alike": ("text,text,label\na,b,good\n", "two columns are called 'text'"),
+    "nothing": ("", "there is no header"),
+    "latin-1": ("text,label\ncaf\xe9,good\n", "is not in UTF-8; save it so"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), SEPARATED.values(), ids=SEPARATED)
+def test_a_table_whose_fields_do_not_fit_its_header_is_refused(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(content.encode("latin-1"))
+    with pytest.raises(SourceError, match=message):
+        read_file(tmp_path / "a.csv")
+
+
+def test_a_split_without_rows_is_told_before_anything_is_trained(reviews: Path, zoo: Zoo) -> None:
+    for split, file_name in (("train", "train.csv"), ("validation", "validation.jsonl")):
+        (reviews / "empty.csv").write_text("title,body,stars\n")
+        (reviews / "empty.yaml").write_text(RECIPE.replace(f"file:{file_name}", "file:empty.csv"))
+        ended = zoo("train", "empty.yaml", "--out", "run")
+        assert (ended.code, len(ended.lines)) == (2, 1), ended.err
+        assert f"text_classification: the split '{split}' has no rows" in ended.err
+        assert not list(Path("home").rglob("log.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("classes: [", "classes: [ugly, "), "the model has 2 outputs, text_classification needs 3"),
+        (("num_labels: 2", "num_labels: 5"), "the model has 5 outputs, text_classification needs 2"),
+    ],
+)
+def test_outputs_that_do_not_fit_the_classes_are_told_before_anything_is_trained(
+    change: tuple[str, str], message: str, reviews: Path, zoo: Zoo
+) -> None:
+    assert change[0] in RECIPE
+    (reviews / "unfit.yaml").write_text(RECIPE.replace(*change))
+    ended = zoo("train", "unfit.yaml", "--out", "run")
+    assert ended.code == 2
+    assert message in ended.err
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("data", ["{train: a.csv, validation: b.csv}", "a.csv", "{trian: 'file:a.csv'}"])
+def test_data_that_are_no_source_are_a_problem_of_the_recipe(data: str, reviews: Path, zoo: Zoo) -> None:
+    (reviews / "wrong.yaml").write_text(re.sub(r"data: \{[^}]*\}", f"data: {data}", RECIPE))
+    ended = zoo("check", "wrong.yaml")
+    assert (ended.code, len(ended.lines)) == (2, 1)
+    assert "is no source; write file:" in ended.err or "there is no split 'validation'" in ended.err
+
+
+@given(st.lists(st.tuples(*[st.booleans()] * 4), min_size=1, max_size=6))
+def test_one_prediction_of_several_labels_is_the_largest_change_of_any(rows: list[tuple[bool, ...]]) -> None:
+    cells = np.array(rows, dtype=np.int64)
+    predictions, labels = cells[:, :2], cells[:, 2:]
+    before, largest = metrics.f1_micro(predictions, labels), 0.0
+    for row in range(len(rows)):
+        for column in range(2):
+            changed = predictions.copy()
+            changed[row, column] = 1 - changed[row, column]
+            largest = max(largest, abs(metrics.f1_micro(changed, labels) - before))
+    assert metrics.one_prediction(metrics.f1_micro, predictions, labels) == pytest.approx(largest)
