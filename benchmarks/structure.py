@@ -1,0 +1,70 @@
+"""Measure the structure of a checkout: `python -m benchmarks.structure [ROOT]` prints the table of docs/architecture.md."""
+
+import ast
+import statistics
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+PACKAGES = ("zoo", "harness", "leaderboard")
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def modules(root: Path) -> dict[str, ast.Module]:
+    """Return the syntax tree of every module of the packages, by dotted name."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+            found[name] = ast.parse(path.read_text(encoding="utf-8"))
+    return found
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Yield the dotted names that a syntax tree imports; `from a import b` yields both `a` and `a.b`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def has_cycle(trees: dict[str, ast.Module]) -> bool:
+    """Return whether modules import each other in a circle; a package may import its own modules."""
+    graph = {
+        name: {other for other in imported(tree) if other in trees and not name.startswith(f"{other}.") and other != name}
+        for name, tree in trees.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError:
+        return True
+    return False
+
+
+def measure(root: Path) -> dict[str, str]:
+    """Return each row of the table with its value."""
+    trees = modules(root)
+    functions = [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, FUNCTIONS)]
+    lengths = [len(range(node.lineno, (node.end_lineno or node.lineno) + 1)) for node in functions]
+    longest = max(functions, key=lambda node: (node.end_lineno or 0) - node.lineno)
+    files = {name: (tree.body[-1].end_lineno or 0) if tree.body else 0 for name, tree in trees.items()}
+    largest = max(files, key=lambda name: files[name])
+    inner = sum(isinstance(node, ast.Import | ast.ImportFrom) for f in functions for node in ast.walk(f))
+    return {
+        "modules": str(len(trees)),
+        "lines": f"{sum(files.values()):,}",
+        "modules directly in `harness/`": str(len(list((root / "harness").glob("[!_]*.py")))),
+        "longest module": f"{files[largest]} lines (`{largest}`)",
+        "median function": f"{statistics.median(lengths):g} lines",
+        "longest function": f"{max(lengths)} lines (`{longest.name}`)",
+        "import cycles": "yes" if has_cycle(trees) else "none",
+        "imports inside functions": str(inner),
+    }
+
+
+if __name__ == "__main__":
+    for row, value in measure(Path(sys.argv[1] if len(sys.argv) > 1 else ".")).items():
+        print(f"| {row} | {value} |")
