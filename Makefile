@@ -1,23 +1,39 @@
-# `make reproduce` runs the main job on the starter suite, `make test` every check; both need Python 3.11 or later only.
+# `make reproduce` runs the main job on the starter suite, `make test` every check; both need only Python 3.11 or later.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+# One worker more than there are cores: some tests wait for servers and other processes.
+PYTEST := $(BIN)/pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist worksteal
 
-.PHONY: reproduce test benchmark clean
+.PHONY: reproduce check test lint nightly docs benchmark clean
 
 reproduce: .venv/run
 	$(BIN)/zoo verify --suite starter
 	$(BIN)/zoo reproduce digits-resnet8_from_digits-resnet14 --train --seeds 5
 
-# One worker more than there are cores: some tests wait for servers and other processes.
-test: .venv/test
+# While you work: linters, types, recipes, and the tests that start no process. Under a minute on 2 cores.
+check: .venv/test lint
+	$(PYTEST) -q -m "not slow and not process and not browser"
+
+# What CI runs: everything that is not marked `slow`. Under 5 minutes on 2 cores.
+test: .venv/test lint
+	$(PYTEST) -m "not slow"
+
+lint: .venv/test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/zoo check --all
 	$(BIN)/zoo leaderboard --check
-	$(BIN)/pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist worksteal
 
-# Real data where they are given: make benchmark WITH='--shared DIR --encoder DIR'.
+# The rest: slow tests, the tests under other processor settings, the documentation site. Under an hour on 2 cores.
+nightly: .venv/test .venv/docs
+	$(BIN)/python -m tests.nightly
+
+docs: .venv/docs
+	$(BIN)/python docs/assemble.py
+	$(BIN)/zensical build --clean --strict
+
+# With real data: make benchmark WITH='--shared DIR --encoder DIR'.
 benchmark: .venv/benchmark
 	$(BIN)/python -m benchmarks.speed $(WITH)
 
@@ -34,5 +50,9 @@ benchmark: .venv/benchmark
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[benchmark,parity]'
 	touch $@
 
+.venv/docs: .venv/run
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf .venv
+	rm -rf .venv build

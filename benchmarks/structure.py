@@ -1,4 +1,4 @@
-"""Measure the structure of a checkout: `python -m benchmarks.structure [ROOT]` prints the table of docs/architecture.md."""
+"""Measure a checkout: `python -m benchmarks.structure [ROOT]` prints the rows of a table in docs/architecture.md."""
 
 import ast
 import statistics
@@ -34,7 +34,9 @@ def imported(tree: ast.AST) -> Iterator[str]:
 def has_cycle(trees: dict[str, ast.Module]) -> bool:
     """Return whether modules import each other in a circle; a package may import its own modules."""
     graph = {
-        name: {other for other in imported(tree) if other in trees and not name.startswith(f"{other}.") and other != name}
+        name: {
+            other for other in imported(tree) if other in trees and not name.startswith(f"{other}.") and other != name
+        }
         for name, tree in trees.items()
     }
     try:

@@ -1,4 +1,4 @@
-"""docs/speed.md is what the numbers beside it say, and the README quotes it."""
+"""docs/speed.md shows the numbers of docs/speed.json."""
 
 import importlib
 import json
@@ -21,14 +21,14 @@ def report() -> Iterator[Any]:
         yield importlib.import_module("benchmarks.speed.report")
 
 
-def test_the_tables_are_those_of_the_numbers(report: Any) -> None:
+def test_the_tables_show_the_numbers(report: Any) -> None:
     numbers = json.loads((ROOT / "docs" / "speed.json").read_text(encoding="utf-8"))
     assert all((ROOT / "docs" / path).is_file() for path in re.findall(r"!\[.*\]\((.*)\)", PAGE))
     assert PAGE.partition(report.BEGIN)[2].partition(report.END)[0].strip() == report.page(numbers).strip()
     assert all("+" not in case["commit"] for case in numbers["cases"].values()), "measured in a changed checkout"
 
 
-def test_the_readme_quotes_the_numbers() -> None:
+def test_the_summary_quotes_the_numbers() -> None:
     cases = json.loads((ROOT / "docs" / "speed.json").read_text(encoding="utf-8"))["cases"]
 
     def both(case: str, ratio: str = "ratio") -> str:
@@ -40,19 +40,17 @@ def test_the_readme_quotes_the_numbers() -> None:
     whole = {task: both(f"finetune-{task}") for task in ("rte", "sst2", "mrpc")}
     same = [row["ratio"] for row in cases["grow-length"]["rows"] if not row["contender"].startswith("ours")]
     distilled, images = cases["distil-kd"]["rows"][1]["ratio"], cases["train-cifar"]["rows"][1]["step_ratio"]
-    said = (
+    summary = (
         f"evaluation of a MiniLM-L6 {evaluated['rte']} on RTE, {evaluated['sst2']} on SST-2, {evaluated['mrpc']} on"
-        f" MRPC; a step of its fine-tuning {trained['rte']}, {trained['sst2']}, {trained['mrpc']} (twelve of them with"
-        f" building and saved state {whole['rte']}, {whole['sst2']}, {whole['mrpc']}); a whole distillation from 12"
-        f" layers {distilled:.2f}; a step of a ResNet-20 on CIFAR-10 {images:.2f}; of rows of one length, where no"
-        f" padding is saved, an evaluation {min(same):.2f} to {max(same):.2f}."
+        f" MRPC; a step of its fine-tuning {trained['rte']}, {trained['sst2']}, {trained['mrpc']} (twelve steps with"
+        f" building and saving {whole['rte']}, {whole['sst2']}, {whole['mrpc']}); a whole distillation from 12"
+        f" layers {distilled:.2f}; a step of a ResNet-20 on CIFAR-10 {images:.2f}; an evaluation of rows of"
+        f" equal length, where no padding is saved, {min(same):.2f} to {max(same):.2f}."
     )
-    assert said in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert summary in " ".join(PAGE.split())
 
 
-def test_plots_have_a_line_for_each_contender_over_the_sizes(
-    report: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plots_have_a_line_for_each_contender(report: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "PAGE", tmp_path / "speed.md")
     points = {
         "grow-rows": ["mnli:100", "mnli:200"], "grow-length": ["length-16:64", "length-128:64"],

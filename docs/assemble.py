@@ -1,0 +1,77 @@
+"""Collect the pages of the documentation site: `python docs/assemble.py` fills build/docs, which mkdocs.yml names.
+
+In the repository, pages link to each other by path, so that they can be read there. On the site all pages lie in one
+folder. This script copies the pages, rewrites their links, copies the files that they link to, and adds the API pages.
+"""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+OUT = ROOT / "build" / "docs"
+PAGES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "leaderboard/README.md": "leaderboard.md",
+    "leaderboard/methods.md": "methods.md",
+    "harness/losses/README.md": "torchdistill-losses.md",
+    **{f"docs/{path.name}": path.name for path in sorted((ROOT / "docs").glob("*.md"))},
+}
+API = {
+    "api/zoo.md": ("Python API", ["zoo.api"]),
+    "api/recipes.md": ("Recipes", ["zoo.recipes.schema"]),
+    "api/errors.md": ("Errors", ["zoo.errors"]),
+    "api/losses.md": ("Losses", ["harness.losses.base", "harness.losses"]),
+    "api/tasks.md": ("Tasks", ["zoo.tasks.base"]),
+    "api/records.md": ("Records", ["harness.records.record"]),
+    "api/judging.md": ("Judging", ["harness.judging.types", "harness.judging.statistics"]),
+}
+LINK = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)([^)\s#]+)(#[^)\s]*)?(?=\))")
+
+
+def main() -> None:
+    """Fill the folder anew."""
+    shutil.rmtree(OUT, ignore_errors=True)
+    for source, page in PAGES.items():
+        write(page, rewritten(ROOT / source, page))
+    for page, (title, modules) in API.items():
+        write(page, f"# {title}\n\n" + "\n".join(f"::: {module}\n" for module in modules))
+
+
+def write(page: str, text: str) -> None:
+    """Write one page."""
+    target = OUT / page
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+
+
+def rewritten(source: Path, page: str) -> str:
+    """Return the text of a page with its relative links as they are on the site."""
+
+    def link(match: re.Match[str]) -> str:
+        path = (source.parent / match[1]).resolve()
+        inside = path.relative_to(ROOT).as_posix()
+        target = PAGES.get(inside) or copied(path, inside)
+        return os.path.relpath(target, Path(page).parent) + (match[2] or "")
+
+    return LINK.sub(link, source.read_text(encoding="utf-8"))
+
+
+def copied(path: Path, inside: str) -> str:
+    """Copy a linked file to the site; a folder becomes a page that lists its files. Return the path on the site."""
+    if path.is_dir():
+        names = "\n".join(f"- `{child.name}`" for child in sorted(path.iterdir()) if child.name != "__pycache__")
+        page = f"files/{inside}.md"
+        write(page, f"# {inside}\n\nThis folder of the repository contains:\n\n{names}\n")
+        return page
+    target = path.name if path.suffix == ".svg" else f"files/{inside}"
+    (OUT / target).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, OUT / target)
+    return target
+
+
+if __name__ == "__main__":
+    main()
