@@ -1,0 +1,34 @@
+"""What `make nightly` runs beside `make test`: each part with its time and result, as a table at the end."""
+
+import os
+import subprocess
+import sys
+import time
+
+from tabulate import tabulate
+
+PARTS: dict[str, tuple[list[str], dict[str, str]]] = {
+    "slow tests": ([sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "-m", "slow"], {}),
+    "fuzzing": (
+        [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "-m", "hypothesis and not slow"],
+        {"HYPOTHESIS_PROFILE": "nightly"},
+    ),
+    "documentation site": (["make", "docs"], {}),
+    "processor settings": ([sys.executable, "-m", "tests.processors"], {}),
+}
+
+
+def main() -> int:
+    """Run every part, also after one has failed; return 1 if any has."""
+    rows = []
+    for name, (command, environment) in PARTS.items():
+        print(f"\n== {name}: {' '.join(command)}", flush=True)
+        started = time.monotonic()
+        code = subprocess.run(command, env={**os.environ, **environment}, check=False).returncode
+        rows.append([name, f"{time.monotonic() - started:.0f} s", "passed" if code == 0 else f"failed (exit {code})"])
+    print("\n" + tabulate(rows, headers=["part", "time", "result"]))
+    return int(any(not result.startswith("passed") for *_, result in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
