@@ -5,43 +5,43 @@ from typing import Any
 
 import pandas as pd
 
-from harness.judging.types import signed
+from harness.judging.types import format_difference
 
-OF = {"weights": "weights", "retrain": "retrain", "test-server": "test server"}
+KINDS = {"weights": "weights", "retrain": "retrain", "test-server": "test server"}
 """The kinds of claims, and what they are called."""
 Row = Mapping[Hashable, Any]
 
 
-def cells(row: Row) -> dict[str, str]:
+def claim_cells(row: Row) -> dict[str, str]:
     """What is shown of a row of `leaderboard.table.rows`, by column; empty where there is nothing."""
     return {
-        "kind": OF[row["of"]],
+        "kind": KINDS[row["of"]],
         "scored": f"{row['split']} {row['metric']}",
-        "reference": number(row["reference"]),
+        "reference": format_score(row["reference"]),
         "reference_runs": _runs(row["sigma"], row["reference_runs"], row.get("sigma_from", "")),
-        "measured": number(row["measured"]),
+        "measured": format_score(row["measured"]),
         "measured_runs": _runs(row["spread"], row["n"]),
-        "difference": difference(row),
-        "band": span(row.get("low"), row.get("high")),
+        "difference": format_difference(row),
+        "band": format_range(row.get("low"), row.get("high")),
     }
 
 
-def number(value: float | None) -> str:
+def format_score(value: float | None) -> str:
     """A score to four decimals, empty where there is none."""
     return "" if _lacks(value) else f"{value:.4f}"
 
 
-def span(low: float | None, high: float | None) -> str:
+def format_range(low: float | None, high: float | None) -> str:
     """A range of scores, empty where there is none."""
     return "" if _lacks(low) or _lacks(high) else f"{low:.4f} to {high:.4f}"
 
 
-def difference(row: Row) -> str:
+def format_difference(row: Row) -> str:
     """Measured less claimed, with its sign; empty where either is missing."""
-    return signed(float(row["measured"] - row["reference"])) if _is_measured(row) else ""
+    return format_difference(float(row["measured"] - row["reference"])) if _is_measured(row) else ""
 
 
-def values(row: Row) -> dict[str, float | str]:
+def sort_values(row: Row) -> dict[str, float | str]:
     """The numbers behind the cells at full precision, which a page sorts by; empty where there is none."""
     found = {name: row[name] for name in ("reference", "measured")}
     found["difference"] = row["measured"] - row["reference"] if _is_measured(row) else None

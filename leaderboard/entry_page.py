@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from harness.judging.judge_runs import RecordedRun as Recorded
-from harness.judging.types import Judgement, overall
+from harness.judging.types import Judgement, gravest_verdict
 from harness.records.record import FIRST_REFERENCE_SEED, Record
 from leaderboard import table
-from leaderboard.cells import Row, cells, number, span, values
-from leaderboard.flips import flips
-from leaderboard.methods import about
+from leaderboard.cells import Row, claim_cells, format_range, format_score, sort_values
+from leaderboard.flips import compare_records
+from leaderboard.methods import recipe_summary
 from leaderboard.strip_plot import Kind, Run, strip_plot
 from zoo.recipes.catalogue import Entry
 
@@ -22,7 +22,9 @@ Judged = tuple[Judgement, list[Recorded]]
 """A claim's judgement, and the records it rests on."""
 
 
-def context(entry: Entry, rows: Sequence[Row], judged: Sequence[Judged], records: list[Recorded]) -> dict[str, Any]:
+def page_context(
+    entry: Entry, rows: Sequence[Row], judged: Sequence[Judged], records: list[Recorded]
+) -> dict[str, Any]:
     """All that an entry's page shows.
 
     `rows` are its claims' of `leaderboard.table.rows`, `judged` those of `leaderboard.table.judged`, in the same order,
@@ -36,23 +38,23 @@ def context(entry: Entry, rows: Sequence[Row], judged: Sequence[Judged], records
     return {
         "name": entry.name,
         "suite": entry.suite,
-        "about": about(recipe),
-        "verdict": verdict(judgements),
-        "claims": [{**row, **cells(row), "values": values(row)} for row in rows],
+        "about": recipe_summary(recipe),
+        "verdict": entry_verdict(judgements),
+        "claims": [{**row, **claim_cells(row), "values": sort_values(row)} for row in rows],
         "plots": [plot for one in judgements if (plot := _plot(entry, one, records))],
         "records": [_record(entry, record, environments) for _, record in ordered],
         "folder": f"{RECORDS}/{entry.name}",
         "environments": [*environments.values()],
         "findings": [*dict.fromkeys(finding for found in noticed for finding in found)],
-        "flips": flips(entry, records),
+        "flips": compare_records(entry, records),
         "commands": commands(entry),
         "recipe": recipe,
     }
 
 
-def verdict(judgements: Iterable[Judgement]) -> str:
+def entry_verdict(judgements: Iterable[Judgement]) -> str:
     """The gravest of the claims that count: not those of a hidden test split, nor those that are only reported."""
-    return overall(one for one in judgements if one.claim.of != "test-server" and one.claim.gates)
+    return gravest_verdict(one for one in judgements if one.claim.of != "test-server" and one.claim.gates)
 
 
 def commands(entry: Entry) -> list[tuple[str, str]]:
@@ -80,12 +82,12 @@ def _plot(entry: Entry, judgement: Judgement, records: list[Recorded]) -> dict[s
         return None
     runs = [
         Run(seed=seed, value=value, kind=_kind(seed, value, judgement))
-        for seed, value in table.values(entry, claim, records)
+        for seed, value in table.training_scores(entry, claim, records)
     ]
     drawn = strip_plot(claim.metric, claim.split, runs, claim.value, band, equivalent)
     if drawn is None:
         return None
-    ranges = {"band": span(*(band or (None, None))), "equivalent": span(*(equivalent or (None, None)))}
+    ranges = {"band": format_range(*(band or (None, None))), "equivalent": format_range(*(equivalent or (None, None)))}
     return {"drawn": drawn, "metric": claim.metric, "split": claim.split, "verdict": judgement.verdict, **ranges}
 
 
@@ -103,7 +105,7 @@ def _record(entry: Entry, record: Record, environments: dict[str, dict[str, Any]
         "is_current": record.identity.digest == entry.recipe.digest,
         "scores": [
             {"metric": name, "split": result.split, "n": f"{result.n:,}", "selection": result.selection,
-             "value": number(found["value"])}
+             "value": format_score(found["value"])}
             for result in record.results
             for name, found in result.metrics.items()
         ],
@@ -125,8 +127,8 @@ def _environments(records: Iterable[Record]) -> dict[str, dict[str, Any]]:
         packages = where["packages"]
         said = [f"torch {packages.get('torch', '?')}", f"Python {where['python']}", where["device"], threads]
         rest = {name: value for name, value in sorted(where.items()) if name not in ("commit", "dirty", "packages")}
-        about = {"number": known + 1, "said": ", ".join(map(str, said)), "machine": rest, "packages": packages}
-        found.setdefault(_where(record), about)
+        recipe_summary = {"number": known + 1, "said": ", ".join(map(str, said)), "machine": rest, "packages": packages}
+        found.setdefault(_where(record), recipe_summary)
     return found
 
 

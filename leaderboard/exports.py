@@ -6,12 +6,12 @@ from typing import Any
 import pandas as pd
 
 from leaderboard import page
-from leaderboard.cells import cells
+from leaderboard.cells import claim_cells
 
 SCHEMA = 1
 
 
-def exports(rows: pd.DataFrame) -> dict[str, str]:
+def export_files(rows: pd.DataFrame) -> dict[str, str]:
     """File name -> text."""
     return {"leaderboard.csv": as_csv(rows), "leaderboard.json": as_json(rows), "leaderboard.md": as_markdown(rows)}
 
@@ -30,12 +30,12 @@ def as_json(rows: pd.DataFrame) -> str:
 def as_markdown(rows: pd.DataFrame) -> str:
     """A table for each suite, with the numbers as the page rounds them."""
     suites = sorted(set(rows["suite"])) if len(rows) else []
-    tables = [f"## {suite}\n\n{page.markdown(_shown(rows[rows['suite'] == suite]))}" for suite in suites]
+    tables = [f"## {suite}\n\n{page.markdown_table(_shown(rows[rows['suite'] == suite]))}" for suite in suites]
     return "\n\n".join(["# Leaderboard", *tables]) + "\n"
 
 
 def _shown(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    found = [(row, cells(row)) for row in rows.to_dict("records")]
+    found = [(row, claim_cells(row)) for row in rows.to_dict("records")]
     return [
         {
             "entry": row["entry"],

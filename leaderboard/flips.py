@@ -5,14 +5,14 @@ from itertools import combinations
 from typing import Any
 
 from harness.judging import paired
-from harness.judging.judge_runs import RecordedRun, predictions
+from harness.judging.judge_runs import RecordedRun, read_predictions
 from zoo.errors import UsageError
 from zoo.recipes.catalogue import Entry
 
 Arrays = Mapping[str, paired.Array]
 
 
-def flips(entry: Entry, records: Sequence[RecordedRun]) -> list[dict[str, Any]]:
+def compare_records(entry: Entry, records: Sequence[RecordedRun]) -> list[dict[str, Any]]:
     """One row for each evaluation of published weights, each other record of those weights, and split.
 
     `differ` of `n` predictions, None where they are numbers; `gained` were wrong in `a` and are right in `b`, `lost`
@@ -35,7 +35,7 @@ def _compared(first: RecordedRun, second: RecordedRun) -> Iterator[dict[str, Any
     for result in first[1].results:
         others = [r for r in second[1].results if (r.split, r.selection) == (result.split, result.selection)]
         for other in others:
-            a, b = predictions(first[0], result), predictions(second[0], other)
+            a, b = read_predictions(first[0], result), read_predictions(second[0], other)
             if (found := _difference(a, b)) is not None:
                 folders = {"a": first[1].identity.folder, "b": second[1].identity.folder}
                 yield {"split": result.split, **folders, **found}
@@ -44,12 +44,12 @@ def _compared(first: RecordedRun, second: RecordedRun) -> Iterator[dict[str, Any
 def _difference(a: Arrays, b: Arrays) -> dict[str, Any] | None:
     """What differs; None where these are not predictions of the same examples."""
     try:
-        drift = paired.drift(a, b)
+        drift = paired.measure_drift(a, b)
     except UsageError:
         return None
     told = {"n": len(a["labels"]), "drift": drift.max if drift else None}
     try:
-        found = paired.flips(a, b)
+        found = paired.find_flips(a, b)
     except UsageError:  # of a regression: numbers drift, and none flips
         return {**told, "differ": None, "gained": None, "lost": None}
     return {**told, "differ": found.flipped, "gained": found.gained, "lost": found.lost}

@@ -49,10 +49,14 @@ def render(evidence: Path) -> str:
     records, found = read_all(evidence), rows(evidence)
     parts = [READING.format(counted=_counted(found))]
     for student, family in groupby(found, lambda row: row["student"]):
-        parts += [f"## {student or 'other students'}", *_plain(student, records), page.markdown(_ranking([*family]))]
-    parts += [REFERENCE, page.markdown(_reference(found))] if found else []
+        parts += [
+            f"## {student or 'other students'}",
+            *_plain(student, records),
+            page.markdown_table(_ranking([*family])),
+        ]
+    parts += [REFERENCE, page.markdown_table(_reference(found))] if found else []
     claims = table.rows(evidence, SUITE)
-    return "\n\n".join([*parts, *([page.claims(claims, SUITE, "Claims")] if len(claims) else [])])
+    return "\n\n".join([*parts, *([page.claims_table(claims, SUITE, "Claims")] if len(claims) else [])])
 
 
 def rows(evidence: Path) -> list[dict[str, Any]]:
@@ -64,7 +68,7 @@ def rows(evidence: Path) -> list[dict[str, Any]]:
     )
 
 
-def about(text: str) -> str:
+def recipe_summary(text: str) -> str:
     """The first sentence of a recipe: its leading comment, up to a line that ends in a full stop."""
     said = ""
     for line in text.splitlines():
@@ -80,7 +84,7 @@ def plain_student(entry: Entry, known: list[Entry]) -> Entry | None:
     return next((one for one in alone if _student(one.recipe) == _student(entry.recipe)), None)
 
 
-def own_losses(recipe: Recipe) -> list[Call]:
+def method_losses(recipe: Recipe) -> list[Call]:
     """The losses that make the method: all but those of the labels, and but KD where there is another."""
     calls = [term.loss for stage in recipe.stages for term in stage.criterion.values()]
     left_out: tuple[Collection[str], ...] = ((*LABELS, "KD"), LABELS, ())
@@ -89,14 +93,14 @@ def own_losses(recipe: Recipe) -> list[Call]:
 
 def _row(entry: Entry, known: list[Entry], losses: Mapping[str, Loss], records: list[RecordedRun]) -> dict[str, Any]:
     plain = plain_student(entry, known)
-    calls = [call for call in own_losses(entry.recipe) if call.use in losses]
-    claim = table.measured_by(entry, plain or entry)
+    calls = [call for call in method_losses(entry.recipe) if call.use in losses]
+    claim = table.comparison_claim(entry, plain or entry)
     mean, sd, runs = _summary(entry, claim, records)
     gain = (table.gain(entry, plain, records) if plain else None) or {}
     return {
         "method": entry.name,
         "student": plain.name if plain else None,
-        "about": about(entry.path.read_text(encoding="utf-8")),
+        "about": recipe_summary(entry.path.read_text(encoding="utf-8")),
         "epochs": [stage.epochs for stage in entry.recipe.stages],
         "losses": [{**asdict(losses[call.use]), "reads": reads(call, losses[call.use])} for call in calls],
         "metric": claim.metric if claim else None,
@@ -134,12 +138,12 @@ def _plain(student: str | None, records: list[RecordedRun]) -> list[str]:
     (entry,) = [one for one in entries() if one.name == student]
     training = ", then ".join(map(_training, entry.recipe.stages))
     said = f"The plain student is [{student}]({CONFIGS}/{entry.suite}/{student}.yaml), trained for {training}."
-    claim = table.measured_by(entry, entry)
+    claim = table.comparison_claim(entry, entry)
     mean, sd, runs = _summary(entry, claim, records)
     if claim is None or not runs:
         return [f"{said} It is not-run."]
     n = next(result.n for _, one in records if one.entry == student and (result := one.result(claim.split)))
-    return [f"{said} Its {claim.metric} on {claim.split} ({n:,} examples) is {page.value(mean, sd, runs)}."]
+    return [f"{said} Its {claim.metric} on {claim.split} ({n:,} examples) is {page.format_mean(mean, sd, runs)}."]
 
 
 def _training(stage: Stage) -> str:
@@ -154,9 +158,11 @@ def _ranking(family: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {
             "method": f"[{row['method']}]({CONFIGS}/{SUITE}/{row['method']}.yaml)<br>{row['about']}",
             "epochs": _unbroken(" + ".join(map(str, row["epochs"]))),
-            metric: _unbroken(page.value(row["mean"], row["sd"], row["n"]).partition(" (")[0]) or "not-run",
-            "difference, points": "" if row["gain"] is None else page.points(row["gain"]),
-            "95 % interval": "" if row["gain"] is None else _unbroken(page.span(row["low"], row["high"])),
+            metric: _unbroken(page.format_mean(row["mean"], row["sd"], row["n"]).partition(" (")[0]) or "not-run",
+            "difference, points": "" if row["gain"] is None else page.format_points(row["gain"]),
+            "95 % interval": ""
+            if row["gain"] is None
+            else _unbroken(page.format_points_range(row["low"], row["high"])),
             "runs": f"{row['n'] or ''}" + (f" ({row['seeds']} paired)" if row["seeds"] != row["n"] else ""),
         }
         for row in family

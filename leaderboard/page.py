@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.judging.types import signed
+from harness.judging.types import format_difference
 from harness.records.record import FILE, new_folder, read_all, read_record, verify_files
 from leaderboard import table
 from zoo.errors import IntegrityError, SourceError, UsageError, did_you_mean
@@ -34,7 +34,7 @@ def render(evidence: Path) -> str:
     for path, record in read_all(evidence):
         verify_files(path, record)
     rows, suites = table.rows(evidence), sorted({entry.suite for entry in entries()})
-    parts = [ELSEWHERE if suite == METHODS else claims(rows, suite) for suite in suites]
+    parts = [ELSEWHERE if suite == METHODS else claims_table(rows, suite) for suite in suites]
     return "\n\n".join([*parts, *_gains(table.gains(evidence))])
 
 
@@ -73,16 +73,16 @@ def promote(run: str, runs: Path, evidence: Path) -> list[Path]:
     return copied
 
 
-def claims(rows: pd.DataFrame, suite: str, title: str = "") -> str:
+def claims_table(rows: pd.DataFrame, suite: str, title: str = "") -> str:
     """One suite's claims as a Markdown table, under its name or a title."""
     own = rows[rows["suite"] == suite] if len(rows) else rows
     shown = [
         {
             "entry": row["entry"],
             "claim": f"{row['of']}, {row['split']} {row['metric']}",
-            "reference": value(row["reference"], row["sigma"], row["reference_runs"]),
-            "measured": value(row["measured"], row["spread"], row["n"]),
-            "difference": signed(row["measured"] - row["reference"]) if row["n"] else "",
+            "reference": format_mean(row["reference"], row["sigma"], row["reference_runs"]),
+            "measured": format_mean(row["measured"], row["spread"], row["n"]),
+            "difference": format_difference(row["measured"] - row["reference"]) if row["n"] else "",
             "verdict": row["verdict"],
             "environment": row["environment"],
             "date": row["date"],
@@ -90,30 +90,30 @@ def claims(rows: pd.DataFrame, suite: str, title: str = "") -> str:
         }
         for _, row in own.iterrows()
     ]
-    return f"## {title or suite}\n\n{markdown(shown)}"
+    return f"## {title or suite}\n\n{markdown_table(shown)}"
 
 
-def markdown(shown: list[dict[str, Any]]) -> str:
+def markdown_table(shown: list[dict[str, Any]]) -> str:
     """Rows as a Markdown table; a `|` in a cell, also one in backticks, is escaped as GitHub wants it."""
     cells = [{name: str(cell).replace("|", r"\|") for name, cell in row.items()} for row in shown]
     return str(pd.DataFrame(cells).to_markdown(index=False, disable_numparse=True))
 
 
-def value(mean: float | None, spread: float | None, n: int) -> str:
+def format_mean(mean: float | None, spread: float | None, n: int) -> str:
     """A mean with the standard deviation of single runs and their number, empty where there is none."""
     if mean is None or pd.isna(mean):
         return ""
     return f"{mean:.4f}" if spread is None or pd.isna(spread) else f"{mean:.4f} ± {spread:.4f} (n = {n})"
 
 
-def points(difference: float) -> str:
+def format_points(difference: float) -> str:
     """A difference of fractions in hundredths, with its sign."""
     return f"{round(100 * difference, 2) + 0.0:+.2f}"  # adding 0.0 makes a rounded -0.0 a plain 0
 
 
-def span(low: float, high: float) -> str:
+def format_points_range(low: float, high: float) -> str:
     """An interval of differences, in points."""
-    return f"{points(low)} to {points(high)}"
+    return f"{format_points(low)} to {format_points(high)}"
 
 
 def _found(run: str, runs: Path) -> list[Path]:
@@ -146,11 +146,11 @@ def _gains(gains: pd.DataFrame) -> list[str]:
             "distilled": row["distilled"],
             "plain": f"{row['plain']:.4f}",
             "with teacher": f"{row['distilled_mean']:.4f}",
-            "gain, points": points(row["gain"]),
-            "95 % interval": span(row["low"], row["high"]),
+            "gain, points": format_points(row["gain"]),
+            "95 % interval": format_points_range(row["low"], row["high"]),
             "seeds": row["n"],
         }
         for _, row in gains.iterrows()
     ]
     text = "Reference runs of the same seeds with and without the teacher; Student's t on the paired differences."
-    return ["## Gain of distillation", text, markdown(shown)]
+    return ["## Gain of distillation", text, markdown_table(shown)]

@@ -15,8 +15,8 @@ from harness.judging.judge_runs import RecordedRun
 from harness.judging.types import GRAVITY
 from harness.records.record import read_all, verify_files
 from leaderboard import entry_page, table
-from leaderboard.cells import OF, cells, values
-from leaderboard.exports import exports
+from leaderboard.cells import KINDS, claim_cells, sort_values
+from leaderboard.exports import export_files
 from zoo.errors import UsageError
 from zoo.recipes.catalogue import Entry, entries
 
@@ -58,14 +58,14 @@ def render(evidence: Path) -> dict[str, str]:
     records = read_all(evidence)
     for path, record in records:
         verify_files(path, record)
-    judged, templates = table.judged(evidence), _templates()
-    rows = table.frame(judged)
+    judged, templates = table.judge_records(evidence), _templates()
+    rows = table.to_frame(judged)
     index = templates.get_template("index.html").render(root="", **_index(rows, entries(), records))
     return {
         MARKER: "A site that `zoo leaderboard --html` wrote, and may write anew.\n",
         "index.html": index,
         **{name: (TEMPLATES / name).read_text(encoding="utf-8") for name in ASSETS},
-        **exports(rows),
+        **export_files(rows),
         **_entry_pages(judged, rows, records, templates.get_template("entry.html")),
     }
 
@@ -107,18 +107,18 @@ def _index(rows: pd.DataFrame, known: list[Entry], records: list[RecordedRun]) -
     counts = Counter(rows["verdict"])
     found = sorted(rows.to_dict("records"), key=lambda row: row["n"] == 0)
     return {
-        "claims": [{**row, **cells(row), "values": values(row)} for row in found],
+        "claims": [{**row, **claim_cells(row), "values": sort_values(row)} for row in found],
         "verdicts": [(name, counts[name], meaning) for name, meaning in VERDICTS.items()],
         "gravity": {name: place for place, name in enumerate(GRAVITY)},
         "suites": sorted({entry.suite for entry in known}),
-        "kinds": OF,
+        "kinds": KINDS,
         "entries": len(known),
         "records": len(records),
     }
 
 
 def _entry_pages(
-    found: list[table.Judged], rows: pd.DataFrame, records: list[RecordedRun], template: jinja2.Template
+    found: list[table.JudgedClaim], rows: pd.DataFrame, records: list[RecordedRun], template: jinja2.Template
 ) -> dict[str, str]:
     """Each entry's page, in the catalogue's order, which is that of the links to the next and the one before."""
     claims, judged, own = defaultdict(list), defaultdict(list), defaultdict(list)
@@ -136,6 +136,6 @@ def _entry_pages(
             "before": known[place - 1].name if place else "",
             "after": "".join(e.name for e in known[place + 1 :][:1]),
         }
-        told = entry_page.context(entry, claims[entry.name], judged[entry.name], own[entry.name])
+        told = entry_page.page_context(entry, claims[entry.name], judged[entry.name], own[entry.name])
         pages[f"{ENTRIES}/{entry.name}.html"] = template.render(root="../", **near, **told)
     return pages

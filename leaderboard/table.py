@@ -8,30 +8,30 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from harness.judging.judge_runs import RecordedRun, family_size, measured
+from harness.judging.judge_runs import RecordedRun, family_size, measure_claim
 from harness.judging.types import Judgement, not_run
-from harness.judging.verdict import judge_all, with_published
+from harness.judging.verdict import fill_published_value, judge_all
 from harness.records.record import FIRST_REFERENCE_SEED, Record, read_all
 from zoo.recipes.catalogue import Entry, entries
 from zoo.recipes.schema import Claim
 
 NO_RECORD = "no committed record of this recipe"
 ONLY_REFERENCES = "no committed run of this recipe but those of the reference, which judge nothing"
-Judged = tuple[Entry, Judgement, list[RecordedRun]]
+JudgedClaim = tuple[Entry, Judgement, list[RecordedRun]]
 """A claim of an entry as it is judged, and by which records."""
 
 
 def rows(evidence: Path, suite: str | None = None) -> pd.DataFrame:
     """One row for each claim of each entry, or of a suite's, judged by the records of the entry's present recipe."""
-    return frame(judged(evidence, suite))
+    return to_frame(judge_records(evidence, suite))
 
 
-def frame(found: list[Judged]) -> pd.DataFrame:
+def to_frame(found: list[JudgedClaim]) -> pd.DataFrame:
     """What `judged` returns as a table."""
     return pd.DataFrame([_row(*one) for one in found])
 
 
-def judged(evidence: Path, suite: str | None = None) -> list[Judged]:
+def judge_records(evidence: Path, suite: str | None = None) -> list[JudgedClaim]:
     """Each claim of each entry, or of a suite's, as it is judged, and by which records; each suite is judged as one."""
     records = read_all(evidence)
     suites = sorted({entry.suite for entry in entries()}) if suite is None else [suite]
@@ -51,7 +51,7 @@ def gain(entry: Entry, plain: Entry, records: list[RecordedRun]) -> dict[str, An
 
     None where nothing is claimed of either, or they share fewer than two seeds.
     """
-    claim = measured_by(entry, plain)
+    claim = comparison_claim(entry, plain)
     if claim is None:
         return None
     distilled, alone = reference_runs(entry, claim, records), reference_runs(plain, claim, records)
@@ -74,7 +74,7 @@ def gain(entry: Entry, plain: Entry, records: list[RecordedRun]) -> dict[str, An
     }
 
 
-def measured_by(entry: Entry, plain: Entry) -> Claim | None:
+def comparison_claim(entry: Entry, plain: Entry) -> Claim | None:
     """What tells which score the two are compared by: the first claim of a re-training, else the plain student's."""
     claims = [*entry.recipe.claims, *plain.recipe.claims]
     return next((claim for claim in claims if claim.of == "retrain"), None)
@@ -82,10 +82,10 @@ def measured_by(entry: Entry, plain: Entry) -> Claim | None:
 
 def reference_runs(entry: Entry, claim: Claim, records: list[RecordedRun]) -> dict[int, float]:
     """Seed -> value of the recorded reference runs of a claim's metric."""
-    return {seed: value for seed, value in values(entry, claim, records) if seed >= FIRST_REFERENCE_SEED}
+    return {seed: value for seed, value in training_scores(entry, claim, records) if seed >= FIRST_REFERENCE_SEED}
 
 
-def values(entry: Entry, claim: Claim, records: list[RecordedRun]) -> list[tuple[int, float]]:
+def training_scores(entry: Entry, claim: Claim, records: list[RecordedRun]) -> list[tuple[int, float]]:
     """Seed and value of every recorded training of a claim's metric, of the recipe as it now is."""
     found = []
     for _, record in _own(entry, claim, records, "retrain"):
@@ -95,11 +95,11 @@ def values(entry: Entry, claim: Claim, records: list[RecordedRun]) -> list[tuple
     return found
 
 
-def _judged(suite: str, records: list[RecordedRun], evidence: Path) -> list[Judged]:
+def _judged(suite: str, records: list[RecordedRun], evidence: Path) -> list[JudgedClaim]:
     chosen = [entry for entry in entries() if entry.suite == suite]
     claims = [(entry, _with_published(entry, claim, records)) for entry in chosen for claim in entry.recipe.claims]
     used = [_used(entry, claim, records) for entry, claim in claims]
-    pairs = [(claim, measured(claim, runs, evidence)) for (_, claim), runs in zip(claims, used, strict=True)]
+    pairs = [(claim, measure_claim(claim, runs, evidence)) for (_, claim), runs in zip(claims, used, strict=True)]
     found = judge_all(pairs, family_size(chosen))
     given = zip(claims, found, used, strict=True)
     return [
@@ -113,7 +113,7 @@ def _lacking(entry: Entry, claim: Claim, records: list[RecordedRun]) -> str:
 
 
 def _row(entry: Entry, judgement: Judgement, used: list[RecordedRun]) -> dict[str, Any]:
-    claim, value, values = judgement.claim, judgement.measured, judgement.values
+    claim, value, training_scores = judgement.claim, judgement.measured, judgement.values
     low, high = judgement.band or judgement.equivalent or (math.nan, math.nan)
     return {
         "entry": entry.name,
@@ -127,7 +127,7 @@ def _row(entry: Entry, judgement: Judgement, used: list[RecordedRun]) -> dict[st
         "source": claim.source,
         "measured": value,
         "difference": math.nan if value is None or claim.value is None else value - claim.value,
-        "spread": stdev(values) if len(values) > 1 else math.nan,
+        "spread": stdev(training_scores) if len(training_scores) > 1 else math.nan,
         "n": len(used),
         "low": low,
         "high": high,
@@ -143,7 +143,7 @@ def _row(entry: Entry, judgement: Judgement, used: list[RecordedRun]) -> dict[st
 def _with_published(entry: Entry, claim: Claim, records: list[RecordedRun]) -> Claim:
     """The claim with the value that a record found in the log beside the weights."""
     logs = [r.published for _, r in records if r.entry == entry.name and r.identity.digest == entry.recipe.digest]
-    return with_published(claim, next(filter(None, logs), {}))
+    return fill_published_value(claim, next(filter(None, logs), {}))
 
 
 def _used(entry: Entry, claim: Claim, records: list[RecordedRun]) -> list[RecordedRun]:

@@ -159,7 +159,7 @@ def test_what_each_method_is_stands_in_one_row_of_the_second_table(board: Board)
 def test_a_methods_losses_are_all_but_those_that_others_have_too(terms: str, found: list[str], board: Board) -> None:
     board.add("method", terms)
     recipe = load_recipe(board.configs / "methods" / "method.yaml")
-    assert [call.use for call in methods.own_losses(recipe)] == found
+    assert [call.use for call in methods.method_losses(recipe)] == found
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_an_equation_is_what_a_docstring_begins_with(docstring: str, told: str) 
     ],
 )
 def test_what_a_recipe_is_stands_at_its_head(text: str, told: str) -> None:
-    assert methods.about(text) == told
+    assert methods.recipe_summary(text) == told
 
 
 def test_every_loss_has_an_equation_that_is_read_without_torch() -> None:

@@ -23,7 +23,7 @@ from harness.judging.types import GRAVITY
 from harness.records.record import read_all
 from leaderboard import cells, site, strip_plot, table
 from leaderboard.entry_page import commands
-from leaderboard.flips import flips
+from leaderboard.flips import compare_records
 from leaderboard.strip_plot import Run
 from tests.helpers.project import ROOT
 from zoo.errors import IntegrityError, UsageError
@@ -126,10 +126,10 @@ def test_markdown_holds_every_row(built: Path, rows: pd.DataFrame) -> None:
         assert cell["entry"] == row["entry"]
         assert cell["claim"] == f"{row['of']}, {row['split']} {row['metric']}"
         assert cell["verdict"] == row["verdict"]
-        assert cell["reference"].startswith(cells.number(row["reference"]))
-        assert cell["measured"].startswith(cells.number(row["measured"]))
-        assert cell["band"] == cells.span(row["low"], row["high"])
-        assert cell["difference"] == cells.difference(row)
+        assert cell["reference"].startswith(cells.format_score(row["reference"]))
+        assert cell["measured"].startswith(cells.format_score(row["measured"]))
+        assert cell["band"] == cells.format_range(row["low"], row["high"])
+        assert cell["difference"] == cells.format_difference(row)
 
 
 def test_the_index_and_the_entries_hold_every_row(pages: dict[str, Node], rows: pd.DataFrame) -> None:
@@ -138,18 +138,22 @@ def test_the_index_and_the_entries_hold_every_row(pages: dict[str, Node], rows: 
     for row, line in zip(sorted(rows.to_dict("records"), key=lambda row: row["n"] == 0), shown.all("tr"), strict=True):
         entry, suite, claim, reference, measured, difference, band, verdict, run = line.all("th", "td")
         assert [entry.text, suite.text, verdict.text] == [row["entry"], row["suite"], row["verdict"]]
-        assert claim.text == f"{cells.OF[row['of']]} {row['split']} {row['metric']}"
+        assert claim.text == f"{cells.KINDS[row['of']]} {row['split']} {row['metric']}"
         for cell, value in ((reference, row["reference"]), (measured, row["measured"])):
             assert same(cell.attributes["data-value"], value)
-            assert cell.text.startswith(cells.number(value))
+            assert cell.text.startswith(cells.format_score(value))
         if not math.isnan(row["spread"]):
             assert measured.text == f"{row['measured']:.4f} ± {row['spread']:.4f}, n = {row['n']}"
-        assert difference.text == cells.difference(row)
-        assert band.text == cells.span(row["low"], row["high"])
+        assert difference.text == cells.format_difference(row)
+        assert band.text == cells.format_range(row["low"], row["high"])
         assert run.text == f"{row['date']} {row['environment']}".strip()
     for row in rows.to_dict("records"):
         told = next(entries[f"entries/{row['entry']}.html"]).text
-        numbers = cells.number(row["reference"]), cells.number(row["measured"]), cells.difference(row)
+        numbers = (
+            cells.format_score(row["reference"]),
+            cells.format_score(row["measured"]),
+            cells.format_difference(row),
+        )
         assert all(one in told for one in (*numbers, row["verdict"], row["why"], " ".join(row["source"].split())))
 
 
@@ -294,13 +298,13 @@ def test_flips_are_of_the_same_weights_and_examples(tmp_path: Path) -> None:
     arrays["predictions"][right] = (arrays["labels"][right] + 1) % 10
     arrays["logits"][0, 0] += 0.5
     np.savez(file, **arrays)
-    (row,) = flips(catalogue.one(PLOTTED), read_all(tmp_path))
+    (row,) = compare_records(catalogue.one(PLOTTED), read_all(tmp_path))
     assert (row["n"], row["differ"], row["gained"], row["lost"]) == (len(arrays["labels"]), 3, 1, 2)
     assert row["drift"] == pytest.approx(0.5, abs=1e-6)
     assert (row["a"].split("-")[1], row["b"].split("-")[0]) == ("seed1000", "weights")
     arrays["labels"][0] += 1
     np.savez(file, **arrays)
-    assert not flips(catalogue.one(PLOTTED), read_all(tmp_path))
+    assert not compare_records(catalogue.one(PLOTTED), read_all(tmp_path))
 
 
 def test_a_plot_places_runs_by_their_values() -> None:
