@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.judging import retraining, statistics
+from harness.judging.sigma import CONTRADICTED, KNOWN_FROM
 from zoo.recipes.schema import Claim
 
 Floats = NDArray[np.float64]
@@ -100,8 +101,8 @@ def simulate(reference: Reference, seeds: NDArray[np.int64], shift: float, zoos:
 def judged(zoos: Zoos, family: int) -> NDArray[np.int8]:
     """Our verdicts `(Z, E)`: formulas of `harness.judging.statistics` in the order of `harness.judging.retraining`."""
     reference, k, r = zoos.reference, zoos.seeds, zoos.reference.runs
-    if r >= retraining.KNOWN_FROM:
-        fits = statistics.prior_p_value(zoos.reference_sd, r - 1, 1.0) >= retraining.CONTRADICTED
+    if r >= KNOWN_FROM:
+        fits = statistics.prior_p_value(zoos.reference_sd, r - 1, 1.0) >= CONTRADICTED
         weight = np.where(fits, statistics.PRIOR_DOF, 0)
         parts = [(zoos.reference_sd, r - 1), *([(1.0, weight)] if reference.prior else [])]
         sigma, _ = statistics.pool(parts)
@@ -153,7 +154,7 @@ def rates(reference: Reference, k: int | None, zoos: int) -> Iterator[dict[str, 
         random = np.random.default_rng([SEED, int(shift), REFERENCES.index(reference), k or 0])
         sample = simulate(reference, seeds, shift, zoos, random)
         rule = {"zoo": judged(sample, len(seeds))} | {f"{t:g} points": within(sample, t) for t in TOLERANCES}
-        rule |= {NAIVE: naive(sample, len(seeds))} if reference.runs >= retraining.KNOWN_FROM else {}
+        rule |= {NAIVE: naive(sample, len(seeds))} if reference.runs >= KNOWN_FROM else {}
         for name, verdicts in rule.items():
             row = found.setdefault(name, {})
             if not shift:

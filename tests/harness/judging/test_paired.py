@@ -67,7 +67,7 @@ def test_a_multi_label_row_flips_if_any_label_flips_and_is_right_if_all_labels_a
         (
             {"confusion": np.zeros((4, 2, 2))},
             {"confusion": np.zeros((4, 2, 2))},
-            "records no predictions of each example, only confusion",
+            "no predictions of each example",
         ),
         ({**A, "predictions": np.zeros(4)}, {**B, "predictions": np.ones(4)}, "they can drift but not flip"),
         (A, {**B, "predictions": np.zeros((4, 2), np.int64)}, "not the same task"),
