@@ -53,12 +53,10 @@ def from_evaluate(metric: evaluate.Metric) -> Metric:
     def compute(predictions: Array, labels: Array) -> float:
         feature = getattr(metric.features, "get", lambda _: None)("predictions")
         if np.issubdtype(predictions.dtype, np.floating) and "int" in str(getattr(feature, "dtype", "")):
-            raise UsageError(
-                f"The metric {metric.name} reads whole numbers and would truncate the predictions of a regression"
-            )
+            raise UsageError(f"the metric {metric.name} reads whole numbers; it would truncate real-valued predictions")
         numbers = list(metric.compute(predictions=predictions, references=labels).values())
         if not numbers or not np.isscalar(numbers[0]):
-            raise UsageError(f"The metric {metric.name} returns no single number: {numbers}")
+            raise UsageError(f"the metric {metric.name} returns no single number: {numbers}")
         return float(numbers[0])  # type: ignore[arg-type]
 
     compute.measured_by = type(metric)  # type: ignore[attr-defined]  # a record hashes its source
