@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from harness.judging.judge_runs import RecordedRun as Recorded
+from harness.judging.judge_runs import RecordedRun
 from harness.judging.types import Judgement, gravest_verdict
 from harness.records.record import FIRST_REFERENCE_SEED, Record
 from leaderboard import table
@@ -18,12 +18,12 @@ RECORDS = "leaderboard/records"
 """The folder of committed records in the repository."""
 SHORT = 12
 """The number of digits of a key that are shown."""
-Judged = tuple[Judgement, list[Recorded]]
+Judged = tuple[Judgement, list[RecordedRun]]
 """The judgement of a claim and the records behind it."""
 
 
 def page_context(
-    entry: Entry, rows: Sequence[Row], judged: Sequence[Judged], records: list[Recorded]
+    entry: Entry, rows: Sequence[Row], judged: Sequence[Judged], records: list[RecordedRun]
 ) -> dict[str, Any]:
     """Return the values that the template of an entry's page shows.
 
@@ -78,7 +78,7 @@ def commands(entry: Entry) -> list[tuple[str, str]]:
     return shown
 
 
-def _plot(entry: Entry, judgement: Judgement, records: list[Recorded]) -> dict[str, Any] | None:
+def _plot(entry: Entry, judgement: Judgement, records: list[RecordedRun]) -> dict[str, Any] | None:
     """Return the plot of a re-training's runs with the ranges that judge them; None if there are no runs."""
     claim, band, equivalent = judgement.claim, judgement.band, judgement.equivalent
     if claim.of != "retrain":
