@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.judging import retraining, statistics
+from harness.judging.sigma import CONTRADICTED, KNOWN_FROM
 from zoo.recipes.schema import Claim
 
 Floats = NDArray[np.float64]
@@ -100,18 +101,18 @@ def simulate(reference: Reference, seeds: NDArray[np.int64], shift: float, zoos:
 def judged(zoos: Zoos, family: int) -> NDArray[np.int8]:
     """Our verdicts `(Z, E)`: formulas of `harness.judging.statistics` in the order of `harness.judging.retraining`."""
     reference, k, r = zoos.reference, zoos.seeds, zoos.reference.runs
-    if r >= retraining.KNOWN_FROM:
-        fits = statistics.fits_prior(zoos.reference_sd, r - 1, 1.0) >= retraining.CONTRADICTED
+    if r >= KNOWN_FROM:
+        fits = statistics.prior_p_value(zoos.reference_sd, r - 1, 1.0) >= CONTRADICTED
         weight = np.where(fits, statistics.PRIOR_DOF, 0)
         parts = [(zoos.reference_sd, r - 1), *([(1.0, weight)] if reference.prior else [])]
-        sigma, _ = statistics.pooled(parts)
-        pooled, dof = statistics.pooled([*parts, (zoos.own_sd, k - 1)])
+        sigma, _ = statistics.pool(parts)
+        pooled, dof = statistics.pool([*parts, (zoos.own_sd, k - 1)])
     else:
         sigma = pooled = np.ones_like(zoos.difference)
         dof = np.full(len(k), statistics.KNOWN)
     margin = (retraining.MARGIN_OF_RUNS if r > 1 else retraining.MARGIN_OF_ONE) * sigma
     error = statistics.standard_error(pooled, k, r)
-    equivalent = np.abs(zoos.difference) <= statistics.half_equivalent(margin, error, dof)
+    equivalent = np.abs(zoos.difference) <= statistics.equivalence_half_width(margin, error, dof)
     outside = _rejected(statistics.p_value(zoos.difference, error, dof), family)
     return np.where(equivalent, REPRODUCED, np.where(outside, NOT_REPRODUCED, INCONCLUSIVE)).astype(np.int8)
 
@@ -153,7 +154,7 @@ def rates(reference: Reference, k: int | None, zoos: int) -> Iterator[dict[str, 
         random = np.random.default_rng([SEED, int(shift), REFERENCES.index(reference), k or 0])
         sample = simulate(reference, seeds, shift, zoos, random)
         rule = {"zoo": judged(sample, len(seeds))} | {f"{t:g} points": within(sample, t) for t in TOLERANCES}
-        rule |= {NAIVE: naive(sample, len(seeds))} if reference.runs >= retraining.KNOWN_FROM else {}
+        rule |= {NAIVE: naive(sample, len(seeds))} if reference.runs >= KNOWN_FROM else {}
         for name, verdicts in rule.items():
             row = found.setdefault(name, {})
             if not shift:
@@ -171,7 +172,7 @@ def rates(reference: Reference, k: int | None, zoos: int) -> Iterator[dict[str, 
 def cap(k: float, family: int) -> float:
     """The chance to see a shift of 4 sigma against a single score at the first Holm step, from the formula."""
     error = statistics.standard_error(1.0, k, 1) if math.isfinite(k) else 1.0
-    return float(statistics.detection(4.0, error, statistics.KNOWN, family))
+    return float(statistics.detection_power(4.0, error, statistics.KNOWN, family))
 
 
 def table(found: list[dict[str, Any]]) -> str:

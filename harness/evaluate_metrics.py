@@ -1,9 +1,9 @@
-"""Our metrics as `evaluate.Metric`, for other people's scripts, and theirs as ours, for a recipe.
+"""Convert metrics: zoo's to `evaluate.Metric` for use in other scripts, and `evaluate.Metric` to zoo's for recipes.
 
     from harness.evaluate_metrics import as_evaluate
     as_evaluate("f1").compute(predictions=[0, 1], references=[0, 1])
 
-Nothing is loaded from a hub. Importing `evaluate` takes seconds, so nothing imports this module but who asks for it.
+Nothing is downloaded. Importing `evaluate` takes seconds, so this module is imported only where a recipe needs it.
 """
 
 from typing import Any
@@ -38,23 +38,26 @@ class PlainMetric(evaluate.Metric):  # type: ignore[misc]
 
 
 def as_evaluate(name: str) -> evaluate.Metric:
-    """The metric of that name as an `evaluate.Metric`; raises UsageError for an unknown one."""
+    """Return a metric of `harness.metrics` as an `evaluate.Metric`. Raises UsageError for an unknown name."""
     if name not in NAMES:
-        raise UsageError(f"no metric {name!r}{did_you_mean(name, list(NAMES))}")
+        raise UsageError(f"Unknown metric {name!r}{did_you_mean(name, list(NAMES))}")
     return PlainMetric(config_name=name)
 
 
 def from_evaluate(metric: evaluate.Metric) -> Metric:
-    """An `evaluate.Metric` as a plain function; raises UsageError where it gives no number or would cut floats."""
+    """Return an `evaluate.Metric` as a plain function of predictions and labels.
+
+    The function raises UsageError if the metric returns no number, or if it would truncate real-valued predictions.
+    """
 
     def compute(predictions: Array, labels: Array) -> float:
         feature = getattr(metric.features, "get", lambda _: None)("predictions")
         if np.issubdtype(predictions.dtype, np.floating) and "int" in str(getattr(feature, "dtype", "")):
-            raise UsageError(f"{metric.name} takes whole numbers and would cut the predictions of a regression")
+            raise UsageError(f"the metric {metric.name} reads whole numbers; it would truncate real-valued predictions")
         numbers = list(metric.compute(predictions=predictions, references=labels).values())
         if not numbers or not np.isscalar(numbers[0]):
-            raise UsageError(f"{metric.name} gives no single number: {numbers}")
+            raise UsageError(f"the metric {metric.name} returns no single number: {numbers}")
         return float(numbers[0])  # type: ignore[arg-type]
 
-    compute.measured_by = type(metric)  # type: ignore[attr-defined]  # whose source a record hashes
+    compute.measured_by = type(metric)  # type: ignore[attr-defined]  # a record hashes its source
     return compute

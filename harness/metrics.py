@@ -1,10 +1,14 @@
-"""Metrics: plain functions of predictions and labels, both of shape `(N,)`, on scikit-learn and scipy.
+"""Metrics: plain functions of predictions and labels, both of shape `(N,)`, built on scikit-learn and scipy.
 
-One whose first argument is `ranked` is given the most likely classes instead, `(N, 5)`, the likeliest first; one whose
-first is `confusion` the counts of pixels of each image, `(N, C, C)`: of class i, predicted as class j.
+The name of a metric's first argument says what it reads. `ranked` is the five most likely classes of each example,
+`(N, 5)`, most likely first. `confusion` is the number of pixels of class i predicted as class j in each image,
+`(N, C, C)`. Any other metric reads the predictions and the labels.
 
-All are fractions; correlations lie in [-1, 1]. A metric that is not defined (a constant prediction has no correlation)
-is NaN, which no claim is compared with. Each is there as an `evaluate.Metric` too: `harness.evaluate_metrics`.
+Scores are fractions; correlations lie in [-1, 1]. An undefined metric is NaN, such as the correlation of constant
+predictions; no claim is compared with NaN. `harness.evaluate_metrics` offers the metrics as `evaluate.Metric` objects.
+
+A record holds the SHA-256 of each metric's source text, including its docstring. So a change to a function below that
+is a metric, or that a metric calls, changes the key of new records.
 """
 
 import inspect
@@ -20,10 +24,10 @@ from sklearn import metrics as sklearn_metrics
 Array = NDArray[np.generic]
 Metric = Callable[..., float]
 READS = {"ranked": ("ranked", "labels"), "confusion": ("confusion",)}
-"""What a metric with such a first argument is given; any other the predictions and the labels."""
+"""First argument of a metric -> the arrays that it reads."""
 
 CORRELATION_STEP = 5e-4
-"""The tolerance of a correlation, which no single prediction changes by a fixed step."""
+"""The tolerance of a correlation, because a single real-valued prediction has no fixed effect on it."""
 
 
 def accuracy(predictions: Array, labels: Array) -> float:
@@ -81,30 +85,34 @@ def spearman(predictions: Array, labels: Array) -> float:
 
 
 def reads(metric: Metric) -> tuple[str, ...]:
-    """The names of the arrays that a metric is given."""
+    """Return the names of the arrays that a metric reads."""
     first = next(iter(inspect.signature(metric).parameters), "")
     return READS.get(first, ("predictions", "labels"))
 
 
 def measure(metric: Metric, arrays: Mapping[str, Array]) -> tuple[float, float]:
-    """A metric's value, and the largest change that one prediction, of a segmentation one pixel, can make to it."""
-    given = [arrays[name] for name in reads(metric)]
+    """Compute a metric.
+
+    Returns:
+        The value, and the largest change of it that one prediction can cause (one pixel, for a segmentation).
+    """
+    inputs = [arrays[name] for name in reads(metric)]
     if reads(metric) == READS["confusion"]:
-        return float(metric(*given)), 1 / max(int(given[0].sum()), 1)
-    step = 1 / len(given[1]) if reads(metric) == READS["ranked"] else one_prediction(metric, *given)
-    return float(metric(*given)), step
+        return float(metric(*inputs)), 1 / max(int(inputs[0].sum()), 1)
+    step = 1 / len(inputs[1]) if reads(metric) == READS["ranked"] else one_prediction(metric, *inputs)
+    return float(metric(*inputs)), step
 
 
 def one_prediction(metric: Metric, predictions: Array, labels: Array) -> float:
-    """The largest change of a metric that changing any one prediction can make; 5e-4 for real-valued predictions.
+    """Return the largest change of a metric that one changed prediction can cause; 5e-4 for real-valued predictions.
 
-    Tries one row of every (prediction, label) pair that occurs with every other class, since rows alike count alike. Of
-    several labels, `(N, C)`, a prediction is one of them.
+    Equal rows have equal effects, so one row of every (prediction, label) pair is tried with every other class. For
+    multi-label predictions `(N, C)` one prediction is one label of one row.
     """
     if np.issubdtype(predictions.dtype, np.floating):
         return CORRELATION_STEP
     if predictions.ndim == 2:
-        return max(_flips(metric, predictions, labels), default=0.0)
+        return max(_label_changes(metric, predictions, labels), default=0.0)
     if metric is accuracy:
         return 1 / len(labels)
     before, largest = metric(predictions, labels), 0.0
@@ -116,8 +124,8 @@ def one_prediction(metric: Metric, predictions: Array, labels: Array) -> float:
     return largest
 
 
-def _flips(metric: Metric, predictions: Array, labels: Array) -> Iterator[float]:
-    """How much the metric changes when one label is predicted or not: of each class, one row of every kind."""
+def _label_changes(metric: Metric, predictions: Array, labels: Array) -> Iterator[float]:
+    """Yield the change of the metric when one label is flipped: for each class, one row of each kind."""
     before = metric(predictions, labels)
     for column, (predicted, true) in product(range(predictions.shape[1]), product((0, 1), repeat=2)):
         rows = np.flatnonzero((predictions[:, column] == predicted) & (labels[:, column] == true))

@@ -1,64 +1,82 @@
-"""The cells of a claim as a reader sees them: the table's row, rounded. Values in, texts out."""
+"""Format the cells of a claim's row, as all pages show them."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from harness.judging.types import signed
+from harness.judging.types import format_difference
 
-OF = {"weights": "weights", "retrain": "retrain", "test-server": "test server"}
-"""The kinds of claims, and what they are called."""
+KINDS = {"weights": "published weights", "retrain": "re-training", "test-server": "test server"}
+"""Kind of claim -> its name on the pages."""
+VERDICT_MEANINGS = {
+    "reproduced": "The score was reproduced: equal up to rounding and one prediction for published weights, equivalent"
+    " within the spread over seeds for a re-training.",
+    "not-reproduced": "The measured score lies outside the range that a correct re-run would give, above or below.",
+    "inconclusive": "The runs so far show neither agreement nor disagreement. The reason says how many further runs"
+    " would settle it.",
+    "not-compared": "No comparable measurement is possible: hidden labels, another split or number of examples, or no"
+    " published value.",
+    "not-run": "No run of the current recipe is committed, except perhaps its reference runs, which cannot judge their"
+    " own mean.",
+}
+"""Verdict -> its meaning for a reader of the pages."""
+_SIGMA_LABELS = {"prior": " (prior)", "binomial": " (test-set error)"}
 Row = Mapping[Hashable, Any]
+"""A row of `leaderboard.table.rows`."""
 
 
-def cells(row: Row) -> dict[str, str]:
-    """What is shown of a row of `leaderboard.table.rows`, by column; empty where there is nothing."""
+def claim_cells(row: Row) -> dict[str, str]:
+    """Return the formatted cells of a row by name; a cell without a value is empty."""
     return {
-        "kind": OF[row["of"]],
-        "scored": f"{row['split']} {row['metric']}",
-        "reference": number(row["reference"]),
-        "reference_runs": _runs(row["sigma"], row["reference_runs"], row.get("sigma_from", "")),
-        "measured": number(row["measured"]),
-        "measured_runs": _runs(row["spread"], row["n"]),
-        "difference": difference(row),
-        "band": span(row.get("low"), row.get("high")),
+        "kind": KINDS[row["of"]],
+        "scored": f"{row['metric']} on {row['split']}",
+        "reference": format_score(row["reference"]),
+        "reference_runs": _format_runs(row["sigma"], row["reference_runs"], row.get("sigma_from", "")),
+        "measured": format_score(row["measured"]),
+        "measured_runs": _format_runs(row["spread"], row["n"]),
+        "difference": difference_cell(row),
+        "band": format_range(row.get("low"), row.get("high")),
     }
 
 
-def number(value: float | None) -> str:
-    """A score to four decimals, empty where there is none."""
-    return "" if _lacks(value) else f"{value:.4f}"
+def claim_title(row: Row) -> str:
+    """Return what a claim is about, such as `re-training: accuracy on test`."""
+    return f"{KINDS[row['of']]}: {row['metric']} on {row['split']}"
 
 
-def span(low: float | None, high: float | None) -> str:
-    """A range of scores, empty where there is none."""
-    return "" if _lacks(low) or _lacks(high) else f"{low:.4f} to {high:.4f}"
+def format_score(value: float | None) -> str:
+    """Return a score with four decimals, or an empty string if it is missing."""
+    return "" if _is_missing(value) else f"{value:.4f}"
 
 
-def difference(row: Row) -> str:
-    """Measured less claimed, with its sign; empty where either is missing."""
-    return signed(float(row["measured"] - row["reference"])) if _is_measured(row) else ""
+def format_range(low: float | None, high: float | None) -> str:
+    """Return a range of scores, or an empty string if an end is missing."""
+    return "" if _is_missing(low) or _is_missing(high) else f"{low:.4f} to {high:.4f}"
 
 
-def values(row: Row) -> dict[str, float | str]:
-    """The numbers behind the cells at full precision, which a page sorts by; empty where there is none."""
-    found = {name: row[name] for name in ("reference", "measured")}
-    found["difference"] = row["measured"] - row["reference"] if _is_measured(row) else None
-    return {name: "" if _lacks(value) else float(value) for name, value in found.items()}
+def difference_cell(row: Row) -> str:
+    """Return the measured minus the claimed score with its sign, or an empty string if either is missing."""
+    return format_difference(float(row["measured"] - row["reference"])) if _is_measured(row) else ""
 
 
-def _runs(spread: float | None, n: int, sigma_from: str = "") -> str:
-    """The standard deviation of single runs and their number; of a spread that nobody measured, where it is from."""
-    if _lacks(spread):
+def sort_values(row: Row) -> dict[str, float | str]:
+    """Return the numbers behind the cells at full precision, by which a page sorts; empty if missing."""
+    numbers = {name: row[name] for name in ("reference", "measured")}
+    numbers["difference"] = row["measured"] - row["reference"] if _is_measured(row) else None
+    return {name: "" if _is_missing(value) else float(value) for name, value in numbers.items()}
+
+
+def _format_runs(spread: float | None, n: int, sigma_from: str = "") -> str:
+    """Return the standard deviation of single runs, its source if it was not measured, and the number of runs."""
+    if _is_missing(spread):
         return f"n = {n}" if n > 1 else ""
-    declared = f" ({sigma_from})" if sigma_from in ("prior", "binomial") else ""
-    return f"± {spread:.4f}{declared}, n = {n}"
+    return f"± {spread:.4f}{_SIGMA_LABELS.get(sigma_from, '')}, n = {n}"
 
 
 def _is_measured(row: Row) -> bool:
-    return not _lacks(row["measured"]) and not _lacks(row["reference"])
+    return not _is_missing(row["measured"]) and not _is_missing(row["reference"])
 
 
-def _lacks(value: float | None) -> bool:
+def _is_missing(value: float | None) -> bool:
     return value is None or bool(pd.isna(value))

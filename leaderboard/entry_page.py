@@ -1,92 +1,97 @@
-"""What an entry's page tells: its claims, the runs behind them, where they were made, and how to run them again."""
+"""Collect what the page of an entry shows: claims, runs, environments, and the commands to run them again."""
 
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from harness.judging.judge_runs import RecordedRun as Recorded
-from harness.judging.types import Judgement, overall
+from harness.judging.judge_runs import RecordedRun
+from harness.judging.types import Judgement, gravest_verdict
 from harness.records.record import FIRST_REFERENCE_SEED, Record
 from leaderboard import table
-from leaderboard.cells import Row, cells, number, span, values
-from leaderboard.flips import flips
-from leaderboard.methods import about
+from leaderboard.cells import Row, claim_cells, format_range, format_score, sort_values
+from leaderboard.flips import compare_records
+from leaderboard.methods import recipe_summary
 from leaderboard.strip_plot import Kind, Run, strip_plot
 from zoo.recipes.catalogue import Entry
 
 RECORDS = "leaderboard/records"
-"""Where the committed records are in the repository."""
+"""The folder of committed records in the repository."""
 SHORT = 12
-"""So many digits of a key or commit tell it from all others."""
-Judged = tuple[Judgement, list[Recorded]]
-"""A claim's judgement, and the records it rests on."""
+"""The number of digits of a key that are shown."""
+Judged = tuple[Judgement, list[RecordedRun]]
+"""The judgement of a claim and the records behind it."""
 
 
-def context(entry: Entry, rows: Sequence[Row], judged: Sequence[Judged], records: list[Recorded]) -> dict[str, Any]:
-    """All that an entry's page shows.
+def page_context(
+    entry: Entry, rows: Sequence[Row], judged: Sequence[Judged], records: list[RecordedRun]
+) -> dict[str, Any]:
+    """Return the values that the template of an entry's page shows.
 
-    `rows` are its claims' of `leaderboard.table.rows`, `judged` those of `leaderboard.table.judged`, in the same order,
-    `records` all of its own.
+    Args:
+        entry: The entry.
+        rows: Its rows of `leaderboard.table.rows`.
+        judged: Its judged claims, in the order of `rows`.
+        records: All of its records.
     """
     recipe = entry.path.read_text(encoding="utf-8")
     ordered = sorted(records, key=lambda run: (run[1].identity.mode == "retrain", run[1].identity.seed or 0))
     environments = _environments(record for _, record in ordered)
     judgements = [judgement for judgement, _ in judged]
-    noticed = [record.findings for _, record in ordered] + [judgement.findings for judgement in judgements]
+    findings = [record.findings for _, record in ordered] + [judgement.findings for judgement in judgements]
     return {
         "name": entry.name,
         "suite": entry.suite,
-        "about": about(recipe),
-        "verdict": verdict(judgements),
-        "claims": [{**row, **cells(row), "values": values(row)} for row in rows],
+        "about": recipe_summary(recipe),
+        "verdict": entry_verdict(judgements),
+        "claims": [{**row, **claim_cells(row), "values": sort_values(row)} for row in rows],
         "plots": [plot for one in judgements if (plot := _plot(entry, one, records))],
         "records": [_record(entry, record, environments) for _, record in ordered],
         "folder": f"{RECORDS}/{entry.name}",
         "environments": [*environments.values()],
-        "findings": [*dict.fromkeys(finding for found in noticed for finding in found)],
-        "flips": flips(entry, records),
+        "findings": [*dict.fromkeys(finding for group in findings for finding in group)],
+        "flips": compare_records(entry, records),
         "commands": commands(entry),
         "recipe": recipe,
     }
 
 
-def verdict(judgements: Iterable[Judgement]) -> str:
-    """The gravest of the claims that count: not those of a hidden test split, nor those that are only reported."""
-    return overall(one for one in judgements if one.claim.of != "test-server" and one.claim.gates)
+def entry_verdict(judgements: Iterable[Judgement]) -> str:
+    """Return the worst verdict of the claims that count; claims of test servers and reported claims do not."""
+    return gravest_verdict(one for one in judgements if one.claim.of != "test-server" and one.claim.gates)
 
 
 def commands(entry: Entry) -> list[tuple[str, str]]:
-    """What to type to judge the claims again, each with what it does."""
+    """Return the commands that run and judge the claims again, each with its purpose."""
     source = str(entry.recipe.task.args.get("data") or "")
-    given = f" --data {source.removeprefix('data:')}=DIR" if source.startswith("data:") else ""
+    data = f" --data {source.removeprefix('data:')}=DIR" if source.startswith("data:") else ""
     claims = [claim for claim in entry.recipe.claims if claim.of == "retrain"]
-    found = []
+    shown = []
     if entry.recipe.weights:
-        found.append(("Evaluate the published weights", f"zoo reproduce {entry.name}{given}"))
+        shown.append(("Evaluate the published weights and judge them", f"zoo reproduce {entry.name}{data}"))
     if entry.recipe.stages:
         seeds = max((claim.seeds for claim in claims), default=3)
-        again = f"zoo reproduce {entry.name} --train --seeds {seeds}{given}"
-        found.append(("Train again with seeds of your own, and judge", again))
+        again = f"zoo reproduce {entry.name} --train --seeds {seeds}{data}"
+        shown.append(("Train with other seeds than the reference runs and judge the mean", again))
     if (runs := max((claim.reference_runs for claim in claims), default=1)) > 1:
         first = f"--seeds {runs} --first-seed {FIRST_REFERENCE_SEED}"
-        found.append(("Train the reference runs again", f"zoo reproduce {entry.name} --train {first}{given}"))
-    return found
+        shown.append(("Repeat the reference runs", f"zoo reproduce {entry.name} --train {first}{data}"))
+    return shown
 
 
-def _plot(entry: Entry, judgement: Judgement, records: list[Recorded]) -> dict[str, Any] | None:
-    """A re-training's runs with the ranges that it is judged by; None where nothing was run."""
+def _plot(entry: Entry, judgement: Judgement, records: list[RecordedRun]) -> dict[str, Any] | None:
+    """Return the plot of a re-training's runs with the ranges that judge them; None if there are no runs."""
     claim, band, equivalent = judgement.claim, judgement.band, judgement.equivalent
     if claim.of != "retrain":
         return None
     runs = [
         Run(seed=seed, value=value, kind=_kind(seed, value, judgement))
-        for seed, value in table.values(entry, claim, records)
+        for seed, value in table.training_scores(entry, claim, records)
     ]
-    drawn = strip_plot(claim.metric, claim.split, runs, claim.value, band, equivalent)
-    if drawn is None:
+    plot = strip_plot(claim.metric, claim.split, runs, claim.value, band, equivalent)
+    if plot is None:
         return None
-    ranges = {"band": span(*(band or (None, None))), "equivalent": span(*(equivalent or (None, None)))}
-    return {"drawn": drawn, "metric": claim.metric, "split": claim.split, "verdict": judgement.verdict, **ranges}
+    ranges = {"band": format_range(*(band or (None, None))), "equivalent": format_range(*(equivalent or (None, None)))}
+    return {"drawn": plot, "metric": claim.metric, "split": claim.split, "verdict": judgement.verdict, **ranges}
 
 
 def _kind(seed: int, value: float, judgement: Judgement) -> Kind:
@@ -103,34 +108,34 @@ def _record(entry: Entry, record: Record, environments: dict[str, dict[str, Any]
         "is_current": record.identity.digest == entry.recipe.digest,
         "scores": [
             {"metric": name, "split": result.split, "n": f"{result.n:,}", "selection": result.selection,
-             "value": number(found["value"])}
+             "value": format_score(score["value"])}
             for result in record.results
-            for name, found in result.metrics.items()
+            for name, score in result.metrics.items()
         ],
         "key": record.identity.key[:SHORT],
         "commit": (record.environment["commit"] or "no commit")[:7],
         "date": record.created[:10],
         "seconds": f"{record.cost['seconds']:,.1f}",
-        "environment": environments[_where(record)]["number"],
+        "environment": environments[_environment_key(record)]["number"],
         "folder": record.identity.folder,
     }  # fmt: skip
 
 
 def _environments(records: Iterable[Record]) -> dict[str, dict[str, Any]]:
-    """The different places that records were made in, numbered from 1."""
-    found: dict[str, dict[str, Any]] = {}
+    """Return the distinct environments of records, numbered from 1, by their key."""
+    numbered: dict[str, dict[str, Any]] = {}
     for record in records:
-        where, known = record.environment, len(found)
-        threads = f"{where['threads']} thread{'s' if where['threads'] != 1 else ''}"
-        packages = where["packages"]
-        said = [f"torch {packages.get('torch', '?')}", f"Python {where['python']}", where["device"], threads]
-        rest = {name: value for name, value in sorted(where.items()) if name not in ("commit", "dirty", "packages")}
-        about = {"number": known + 1, "said": ", ".join(map(str, said)), "machine": rest, "packages": packages}
-        found.setdefault(_where(record), about)
-    return found
+        fields = record.environment
+        threads = f"{fields['threads']} thread{'s' if fields['threads'] != 1 else ''}"
+        packages = fields["packages"]
+        summary = f"torch {packages.get('torch', '?')}, Python {fields['python']}, {fields['device']}, {threads}"
+        machine = {name: fields[name] for name in sorted(fields) if name not in ("commit", "dirty", "packages")}
+        shown = {"number": len(numbered) + 1, "summary": summary, "machine": machine, "packages": packages}
+        numbered.setdefault(_environment_key(record), shown)
+    return numbered
 
 
-def _where(record: Record) -> str:
-    """What tells one environment from another: all of it but the commit."""
-    kept = {name: value for name, value in record.environment.items() if name not in ("commit", "dirty")}
-    return json.dumps(kept, sort_keys=True)
+def _environment_key(record: Record) -> str:
+    """Return a text that identifies an environment, whatever the commit of the code."""
+    fields = {name: value for name, value in record.environment.items() if name not in ("commit", "dirty")}
+    return json.dumps(fields, sort_keys=True)

@@ -1,4 +1,4 @@
-"""The leaderboard's rows as CSV, JSON and Markdown: the numbers of the page, in the first two at full precision."""
+"""Export the rows of the leaderboard as CSV, JSON and Markdown."""
 
 import json
 from typing import Any
@@ -6,44 +6,45 @@ from typing import Any
 import pandas as pd
 
 from leaderboard import page
-from leaderboard.cells import cells
+from leaderboard.cells import claim_cells, claim_title
 
 SCHEMA = 1
 
 
-def exports(rows: pd.DataFrame) -> dict[str, str]:
-    """File name -> text."""
+def export_files(rows: pd.DataFrame) -> dict[str, str]:
+    """Return the exported files: name -> text."""
     return {"leaderboard.csv": as_csv(rows), "leaderboard.json": as_json(rows), "leaderboard.md": as_markdown(rows)}
 
 
 def as_csv(rows: pd.DataFrame) -> str:
-    """One line a claim; a number is written with all digits that tell it from its neighbours."""
+    """Return one line per claim, with numbers at full precision."""
     return str(rows.to_csv(index=False, lineterminator="\n"))
 
 
 def as_json(rows: pd.DataFrame) -> str:
-    """`{"schema": 1, "rows": [...]}`; what is not a number is null."""
-    found = [{key: None if pd.isna(value) else value for key, value in row.items()} for row in rows.to_dict("records")]
-    return json.dumps({"schema": SCHEMA, "rows": found}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return `{"schema": 1, "rows": [...]}`, with numbers at full precision; a missing number is null."""
+    data = [{key: None if pd.isna(value) else value for key, value in row.items()} for row in rows.to_dict("records")]
+    return json.dumps({"schema": SCHEMA, "rows": data}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def as_markdown(rows: pd.DataFrame) -> str:
-    """A table for each suite, with the numbers as the page rounds them."""
+    """Return one table per suite, with numbers rounded as on the pages."""
     suites = sorted(set(rows["suite"])) if len(rows) else []
-    tables = [f"## {suite}\n\n{page.markdown(_shown(rows[rows['suite'] == suite]))}" for suite in suites]
+    tables = [f"## {suite}\n\n{page.markdown_table(_formatted(rows[rows['suite'] == suite]))}" for suite in suites]
     return "\n\n".join(["# Leaderboard", *tables]) + "\n"
 
 
-def _shown(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    found = [(row, cells(row)) for row in rows.to_dict("records")]
+def _formatted(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    formatted = [(row, claim_cells(row)) for row in rows.to_dict("records")]
     return [
         {
             "entry": row["entry"],
-            "claim": f"{row['of']}, {row['split']} {row['metric']}",
-            "reference": f"{shown['reference']} {shown['reference_runs']}".strip(),
-            "measured": f"{shown['measured']} {shown['measured_runs']}".strip(),
-            **{name: shown[name] for name in ("difference", "band")},
+            "claim": claim_title(row),
+            "claimed": f"{cells['reference']} {cells['reference_runs']}".strip(),
+            "measured": f"{cells['measured']} {cells['measured_runs']}".strip(),
+            "difference": cells["difference"],
+            "expected range": cells["band"],
             **{name: row[name] for name in ("verdict", "environment", "date", "source")},
         }
-        for row, shown in found
+        for row, cells in formatted
     ]

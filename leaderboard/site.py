@@ -1,6 +1,6 @@
-"""The leaderboard as a static site: an index, a page for each entry, and the same rows as CSV, JSON and Markdown.
+"""Write the leaderboard as a static site: an index, a page per entry, and the rows as CSV, JSON and Markdown.
 
-The same records give the same bytes. Nothing is read from a network, neither here nor by the pages.
+Equal records give equal bytes. Neither this module nor the pages use a network.
 """
 
 from collections import Counter, defaultdict
@@ -15,127 +15,118 @@ from harness.judging.judge_runs import RecordedRun
 from harness.judging.types import GRAVITY
 from harness.records.record import read_all, verify_files
 from leaderboard import entry_page, table
-from leaderboard.cells import OF, cells, values
-from leaderboard.exports import exports
+from leaderboard.cells import KINDS, VERDICT_MEANINGS, claim_cells, sort_values
+from leaderboard.exports import export_files
 from zoo.errors import UsageError
+from zoo.files import write_atomically
 from zoo.recipes.catalogue import Entry, entries
 
 MARKER = ".zoo-site"
-"""The file that tells a folder of ours from others."""
+"""The file that marks a folder as a site of zoo."""
 ENTRIES = "entries"
 TEMPLATES = Path(__file__).with_name("templates")
 ASSETS = ("site.css", "site.js")
-VERDICTS = {
-    "reproduced": "the score was found again: equal up to its decimals, or of a re-training equivalent within the"
-    " spread of its seeds",
-    "not-reproduced": "what was measured lies outside what a correct re-run would give, below or above",
-    "inconclusive": "the runs so far can tell neither; the entry says how many more would",
-    "not-compared": "nothing like it was measured: hidden labels, another split or number of examples, no recorded"
-    " value",
-    "not-run": "there is no committed run of the recipe as it is now, but perhaps those of its reference",
-}
-"""Verdict -> what it means."""
 
 
 def write(evidence: Path, folder: Path) -> list[Path]:
-    """Write the site into a folder, which is made if missing, and return its files.
+    """Write the site into a folder and return its files.
 
-    Pages of entries that are no more are removed. Raises UsageError for a folder that holds something else, and
-    IntegrityError where predictions are not the recorded ones; nothing is written then.
+    The folder is created if it is missing. Pages of entries that no longer exist are deleted.
+
+    Args:
+        evidence: The folder of committed records.
+        folder: The folder of the site: new, empty, or an older site of zoo.
+
+    Raises:
+        UsageError: The folder holds something else. Nothing is written.
+        IntegrityError: A prediction file differs from the recorded one. Nothing is written.
     """
-    _check_ours(folder)
+    _check_folder(folder)
     texts = render(evidence)
-    (folder / ENTRIES).mkdir(parents=True, exist_ok=True)
-    written = [_put(folder / name, text) for name, text in texts.items()]
+    for name, text in texts.items():
+        write_atomically(folder / name, text)
     for page in (folder / ENTRIES).glob("*.html"):
-        if page not in written:
+        if f"{ENTRIES}/{page.name}" not in texts:
             page.unlink()
-    return written
+    return [folder / name for name in texts]
 
 
 def render(evidence: Path) -> dict[str, str]:
-    """Path in the site -> text."""
+    """Return the files of the site: path in the site -> text. Raises IntegrityError."""
     records = read_all(evidence)
     for path, record in records:
         verify_files(path, record)
-    judged, templates = table.judged(evidence), _templates()
-    rows = table.frame(judged)
+    judged, templates = table.judge_records(evidence), _templates()
+    rows = table.to_frame(judged)
     index = templates.get_template("index.html").render(root="", **_index(rows, entries(), records))
     return {
-        MARKER: "A site that `zoo leaderboard --html` wrote, and may write anew.\n",
+        MARKER: "Written by `zoo leaderboard --html`, which may replace it.\n",
         "index.html": index,
         **{name: (TEMPLATES / name).read_text(encoding="utf-8") for name in ASSETS},
-        **exports(rows),
+        **export_files(rows),
         **_entry_pages(judged, rows, records, templates.get_template("entry.html")),
     }
 
 
 def breakable(text: str) -> Markup:
-    """A long name, escaped, that may break after an underscore or a slash."""
+    """Escape a long name for HTML and let it break after an underscore or a slash."""
     escaped = str(escape(text))
     return Markup(escaped.replace("_", "_<wbr>").replace("/", "/<wbr>"))  # noqa: S704 - escaped above
 
 
-def _check_ours(folder: Path) -> None:
+def _check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder}: is no folder")
+        raise UsageError(f"{folder}: not a folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
-        raise UsageError(f"{folder}: holds something else than a leaderboard's site; name a new or empty folder")
-
-
-def _put(path: Path, text: str) -> Path:
-    """Write a file that is seen whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    return partial.replace(path)
+        raise UsageError(f"{folder}: the folder holds something other than a leaderboard site; use a new or empty one")
 
 
 def _templates() -> jinja2.Environment:
-    made = jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["breakable"] = breakable
-    return made
+    environment.filters["breakable"] = breakable
+    return environment
 
 
-def _index(rows: pd.DataFrame, known: list[Entry], records: list[RecordedRun]) -> dict[str, Any]:
-    """What the index shows: what was measured first, and else in the catalogue's order."""
+def _index(rows: pd.DataFrame, shipped: list[Entry], records: list[RecordedRun]) -> dict[str, Any]:
+    """Return the values of the index page: measured claims first, otherwise in the order of the catalogue."""
     counts = Counter(rows["verdict"])
-    found = sorted(rows.to_dict("records"), key=lambda row: row["n"] == 0)
+    ordered = sorted(rows.to_dict("records"), key=lambda row: row["n"] == 0)
     return {
-        "claims": [{**row, **cells(row), "values": values(row)} for row in found],
-        "verdicts": [(name, counts[name], meaning) for name, meaning in VERDICTS.items()],
+        "claims": [{**row, **claim_cells(row), "values": sort_values(row)} for row in ordered],
+        "verdicts": [(name, counts[name], meaning) for name, meaning in VERDICT_MEANINGS.items()],
         "gravity": {name: place for place, name in enumerate(GRAVITY)},
-        "suites": sorted({entry.suite for entry in known}),
-        "kinds": OF,
-        "entries": len(known),
+        "suites": sorted({entry.suite for entry in shipped}),
+        "kinds": KINDS,
+        "entries": len(shipped),
         "records": len(records),
     }
 
 
 def _entry_pages(
-    found: list[table.Judged], rows: pd.DataFrame, records: list[RecordedRun], template: jinja2.Template
+    judged_claims: list[table.JudgedClaim], rows: pd.DataFrame, records: list[RecordedRun], template: jinja2.Template
 ) -> dict[str, str]:
-    """Each entry's page, in the catalogue's order, which is that of the links to the next and the one before."""
-    claims, judged, own = defaultdict(list), defaultdict(list), defaultdict(list)
+    """Return the page of each entry. The links to the previous and next entry follow the order of the catalogue."""
+    claims, judged, of_entry = defaultdict(list), defaultdict(list), defaultdict(list)
     for row in rows.to_dict("records"):
         claims[row["entry"]].append(row)
-    read = {}  # a recipe is read once an entry
-    for entry, judgement, used in found:
-        read[entry.name] = entry
+    already_read = {}  # these entries have read their recipes
+    for entry, judgement, used in judged_claims:
+        already_read[entry.name] = entry
         judged[entry.name].append((judgement, used))
     for path, record in records:
-        own[record.entry].append((path, record))
-    known, pages = [read.get(entry.name, entry) for entry in entries()], {}
-    for place, entry in enumerate(known):
-        near = {
-            "before": known[place - 1].name if place else "",
-            "after": "".join(e.name for e in known[place + 1 :][:1]),
+        of_entry[record.entry].append((path, record))
+    shipped, pages = [already_read.get(entry.name, entry) for entry in entries()], {}
+    for place, entry in enumerate(shipped):
+        neighbours = {
+            "before": shipped[place - 1].name if place else "",
+            "after": "".join(e.name for e in shipped[place + 1 :][:1]),
         }
-        told = entry_page.context(entry, claims[entry.name], judged[entry.name], own[entry.name])
-        pages[f"{ENTRIES}/{entry.name}.html"] = template.render(root="../", **near, **told)
+        context = entry_page.page_context(entry, claims[entry.name], judged[entry.name], of_entry[entry.name])
+        pages[f"{ENTRIES}/{entry.name}.html"] = template.render(root="../", **neighbours, **context)
     return pages

@@ -1,6 +1,7 @@
-"""Where each part of a strip plot stands: one dot a run, beside the claimed value and its ranges. Pure; no drawing.
+"""Lay out a strip plot: one dot per run, the claimed value, and the ranges that judge the mean. It draws nothing.
 
-Places across are percentages of the plot's width, so that one drawing fits a phone and a desk; places down are pixels.
+Horizontal positions are percentages of the plot's width, so that one plot fits a phone and a desktop. Vertical
+positions are pixels.
 """
 
 import math
@@ -14,18 +15,18 @@ ROWS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
     ("reference runs", ("reference",)),
     ("judged runs", ("judged", "set aside")),
 )
-"""The rows of dots from the top, and what is in them."""
+"""The rows of dots from top to bottom, and the kinds of runs in them."""
 LEFT, WIDTH = 3.0, 94.0
 NEAR = 2.4
-"""Dots nearer than this, in percent of the width, are stacked."""
+"""Dots closer than this percentage of the width are stacked."""
 STEP, HEAD, LABEL, PAD, FOOT = 10, 22, 18, 8, 26
-"""Heights in pixels: of a dot in a stack, the claim's label, a row's label, the space below its dots, the axis."""
+"""Heights in pixels: a dot in a stack, the label of the claim, the label of a row, the space below dots, the axis."""
 Span = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run's value of a metric; `set aside` is one that does not count, for it is degenerate."""
+    """The score of one run. A degenerate run is `set aside`: it is left out of the mean."""
 
     seed: int
     value: float
@@ -34,7 +35,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Dot:
-    """One run's place."""
+    """The position of one run."""
 
     x: float
     y: int
@@ -44,7 +45,7 @@ class Dot:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row of dots: its label's place, its height, and the place of the mean of the runs that count."""
+    """One row of dots: its label, vertical extent, and the position of the mean of the runs that count."""
 
     label: str
     top: int
@@ -54,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """A plot without its colours. `band` and `equivalent` are `(x, width)`."""
+    """The layout of a plot. `band` and `equivalent` are `(x, width)`."""
 
     title: str
     description: str
@@ -69,19 +70,31 @@ class Plot:
 
     @property
     def foot(self) -> int:
-        """Where the axis is."""
+        """The vertical position of the axis."""
         return self.height - FOOT
 
     @property
     def kinds(self) -> set[Kind]:
-        """What a legend must tell apart."""
+        """The kinds of runs that the legend must explain."""
         return {dot.kind for dot in self.dots}
 
 
 def strip_plot(
     metric: str, split: str, runs: Sequence[Run], claimed: float | None, band: Span | None, equivalent: Span | None
 ) -> Plot | None:
-    """The plot of all runs that have a value; None where there are none."""
+    """Lay out the plot of all runs with a defined score.
+
+    Args:
+        metric: The metric's name.
+        split: The split's name.
+        runs: The runs.
+        claimed: The claimed value.
+        band: The prediction band of the mean.
+        equivalent: The range in which the mean counts as equivalent.
+
+    Returns:
+        The layout, or None if no run has a defined score.
+    """
     runs = [run for run in runs if math.isfinite(run.value)]
     if not runs:
         return None
@@ -96,14 +109,14 @@ def strip_plot(
 
     rows, dots, bottom = [], [], HEAD
     for label, kinds in ROWS:
-        if own := [run for run in runs if run.kind in kinds]:
-            placed = _stacked([(across(run.value), run) for run in own])
+        if in_row := [run for run in runs if run.kind in kinds]:
+            placed = _stack([(across(run.value), run) for run in in_row])
             top, bottom = bottom, bottom + LABEL + STEP * (1 + max(level for _, level, _ in placed)) + PAD
             dots += [
-                Dot(x=x, y=bottom - PAD - STEP * level - STEP // 2, kind=run.kind, label=_told(run))
+                Dot(x=x, y=bottom - PAD - STEP * level - STEP // 2, kind=run.kind, label=_label(run))
                 for x, level, run in placed
             ]
-            mean = _mean(own, kinds[0])
+            mean = _mean(in_row, kinds[0])
             rows.append(Row(label=label, top=top, bottom=bottom, mean=None if mean is None else across(mean)))
     return Plot(
         title=f"Runs of {metric} on {split}" + ("" if claimed is None else f" against the claimed {claimed:.4f}"),
@@ -120,21 +133,23 @@ def strip_plot(
 
 
 def describe(runs: Iterable[Run], claimed: float | None, band: Span | None, equivalent: Span | None) -> str:
-    """What the plot shows, in words and numbers, for those who do not see it."""
-    said, runs = [], [*runs]
+    """Describe the plot in words and numbers, for readers who cannot see it."""
+    sentences, runs = [], [*runs]
     for label, kinds in (*ROWS[:1], ("judged runs", ("judged",)), ("runs set aside", ("set aside",))):
-        if own := sorted(run.value for run in runs if run.kind in kinds):
-            shown = label if len(own) > 1 else label.replace("runs", "run")
-            reach = f"from {own[0]:.4f} to {own[-1]:.4f}, mean {fmean(own):.4f}" if len(own) > 1 else f"{own[0]:.4f}"
-            said.append(f"{len(own)} {shown}: {reach}.")
-    said += [f"Claimed: {claimed:.4f}."] if claimed is not None else []
+        if values := sorted(run.value for run in runs if run.kind in kinds):
+            low, high, mean = values[0], values[-1], fmean(values)
+            if len(values) == 1:
+                sentences.append(f"1 {label.replace('runs', 'run')}: {mean:.4f}.")
+            else:
+                sentences.append(f"{len(values)} {label}: from {low:.4f} to {high:.4f}, mean {mean:.4f}.")
+    sentences += [f"Claimed: {claimed:.4f}."] if claimed is not None else []
     for name, span in (("Prediction band of the mean", band), ("The mean counts as equivalent", equivalent)):
-        said += [f"{name}: {span[0]:.4f} to {span[1]:.4f}."] if span else []
-    return " ".join(said)
+        sentences += [f"{name}: {span[0]:.4f} to {span[1]:.4f}."] if span else []
+    return " ".join(sentences)
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[tuple[float, str]]:
-    """Round numbers from `low` to `high`, at most so many, with as many decimals as tell them apart."""
+    """Return about `most` round numbers from `low` to `high`, with labels of enough decimals to differ."""
     rough = (high - low) / most
     power = math.floor(math.log10(rough))
     factor = next(factor for factor in (1, 2, 2.5, 5, 10) if factor * 10.0**power >= rough)
@@ -144,14 +159,14 @@ def ticks(low: float, high: float, most: int = 5) -> list[tuple[float, str]]:
 
 
 def _limits(values: list[float]) -> Span:
-    """The ends of the axis: a little beyond the values, also where all are equal."""
+    """Return the ends of the axis, a little beyond the values even if all are equal."""
     low, high = min(values), max(values)
     margin = 0.03 * (high - low) or 0.005
     return low - margin, high + margin
 
 
-def _stacked(points: list[tuple[float, Run]]) -> list[tuple[float, int, Run]]:
-    """Each run's place and level: the lowest level where no other is near."""
+def _stack(points: list[tuple[float, Run]]) -> list[tuple[float, int, Run]]:
+    """Return the position, level and run of each dot; the level is the lowest one without a dot nearby."""
     taken: list[float] = []
     placed = []
     for x, run in sorted(points, key=lambda point: (point[0], point[1].seed)):
@@ -162,11 +177,11 @@ def _stacked(points: list[tuple[float, Run]]) -> list[tuple[float, int, Run]]:
 
 
 def _mean(runs: list[Run], kind: Kind) -> float | None:
-    """The mean of those of a kind, where they are several: that of one is its dot."""
+    """Return the mean of the runs of a kind, or None for a single run, whose dot shows it."""
     values = [run.value for run in runs if run.kind == kind]
     return fmean(values) if len(values) > 1 else None
 
 
-def _told(run: Run) -> str:
+def _label(run: Run) -> str:
     aside = ", set aside" if run.kind == "set aside" else ""
     return f"seed {run.seed}: {run.value:.4f}{aside}"

@@ -1,4 +1,4 @@
-"""Records and claims as tables: one row a claim, and the paired gains over a plain student. Never imports torch."""
+"""Tables of the committed records: one row per claim, and the gains of distillation. Never imports torch."""
 
 import math
 from pathlib import Path
@@ -8,50 +8,56 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from harness.judging.judge_runs import RecordedRun, family_size, measured
+from harness.judging.judge_runs import RecordedRun, family_size, measure_claim
 from harness.judging.types import Judgement, not_run
-from harness.judging.verdict import judge_all, with_published
+from harness.judging.verdict import fill_published_value, judge_all
 from harness.records.record import FIRST_REFERENCE_SEED, Record, read_all
 from zoo.recipes.catalogue import Entry, entries
 from zoo.recipes.schema import Claim
 
-NO_RECORD = "no committed record of this recipe"
-ONLY_REFERENCES = "no committed run of this recipe but those of the reference, which judge nothing"
-Judged = tuple[Entry, Judgement, list[RecordedRun]]
-"""A claim of an entry as it is judged, and by which records."""
+NO_RECORD = "No run of the current recipe is committed."
+ONLY_REFERENCES = "Only reference runs of the current recipe are committed, and they cannot judge their own mean."
+JudgedClaim = tuple[Entry, Judgement, list[RecordedRun]]
+"""An entry, the judgement of one of its claims, and the records behind the judgement."""
 
 
 def rows(evidence: Path, suite: str | None = None) -> pd.DataFrame:
-    """One row for each claim of each entry, or of a suite's, judged by the records of the entry's present recipe."""
-    return frame(judged(evidence, suite))
+    """Return one row per claim, of all entries or of one suite, judged by the records of the current recipes."""
+    return to_frame(judge_records(evidence, suite))
 
 
-def frame(found: list[Judged]) -> pd.DataFrame:
-    """What `judged` returns as a table."""
-    return pd.DataFrame([_row(*one) for one in found])
+def to_frame(judged: list[JudgedClaim]) -> pd.DataFrame:
+    """Return judged claims as a table."""
+    return pd.DataFrame([_row(*one) for one in judged])
 
 
-def judged(evidence: Path, suite: str | None = None) -> list[Judged]:
-    """Each claim of each entry, or of a suite's, as it is judged, and by which records; each suite is judged as one."""
+def judge_records(evidence: Path, suite: str | None = None) -> list[JudgedClaim]:
+    """Judge the claims of all entries or of one suite by the committed records; each suite is one family of tests."""
     records = read_all(evidence)
     suites = sorted({entry.suite for entry in entries()}) if suite is None else [suite]
-    return [one for name in suites for one in _judged(name, records, evidence)]
+    return [one for name in suites for one in _judge_suite(name, records, evidence)]
 
 
 def gains(evidence: Path) -> pd.DataFrame:
-    """What distillation adds: each `A_from_B` against `A`, paired by the seed of the reference runs."""
+    """Return what distillation gains: each entry `A_from_B` against `A`, paired by the seeds of the reference runs."""
     records = read_all(evidence)
-    known = {entry.name: entry for entry in entries()}
-    pairs = [(entry, known.get(name.split("_from_")[0])) for name, entry in known.items() if "_from_" in name]
-    return pd.DataFrame([row for entry, plain in pairs if plain and (row := gain(entry, plain, records))])
+    by_name = {entry.name: entry for entry in entries()}
+    pairs = [(entry, by_name.get(name.split("_from_")[0])) for name, entry in by_name.items() if "_from_" in name]
+    return pd.DataFrame([row for entry, plain in pairs if plain and (row := paired_gain(entry, plain, records))])
 
 
-def gain(entry: Entry, plain: Entry, records: list[RecordedRun]) -> dict[str, Any] | None:
-    """The mean difference over the seeds that both have, with the 95 % interval of Student's t for paired samples.
+def paired_gain(entry: Entry, plain: Entry, records: list[RecordedRun]) -> dict[str, Any] | None:
+    """Return the mean difference over common seeds, with the 95 % interval of Student's t for paired samples.
 
-    None where nothing is claimed of either, or they share fewer than two seeds.
+    Args:
+        entry: The distilled student.
+        plain: The same student, trained without a teacher.
+        records: All committed records.
+
+    Returns:
+        A row, or None if neither entry has a claim or they have fewer than two seeds in common.
     """
-    claim = measured_by(entry, plain)
+    claim = comparison_claim(entry, plain)
     if claim is None:
         return None
     distilled, alone = reference_runs(entry, claim, records), reference_runs(plain, claim, records)
@@ -74,42 +80,44 @@ def gain(entry: Entry, plain: Entry, records: list[RecordedRun]) -> dict[str, An
     }
 
 
-def measured_by(entry: Entry, plain: Entry) -> Claim | None:
-    """What tells which score the two are compared by: the first claim of a re-training, else the plain student's."""
+def comparison_claim(entry: Entry, plain: Entry) -> Claim | None:
+    """Return the claim whose metric and split compare the two entries: the first re-training claim of either."""
     claims = [*entry.recipe.claims, *plain.recipe.claims]
     return next((claim for claim in claims if claim.of == "retrain"), None)
 
 
 def reference_runs(entry: Entry, claim: Claim, records: list[RecordedRun]) -> dict[int, float]:
-    """Seed -> value of the recorded reference runs of a claim's metric."""
-    return {seed: value for seed, value in values(entry, claim, records) if seed >= FIRST_REFERENCE_SEED}
+    """Return the scores of the recorded reference runs for a claim: seed -> value."""
+    return {seed: value for seed, value in training_scores(entry, claim, records) if seed >= FIRST_REFERENCE_SEED}
 
 
-def values(entry: Entry, claim: Claim, records: list[RecordedRun]) -> list[tuple[int, float]]:
-    """Seed and value of every recorded training of a claim's metric, of the recipe as it now is."""
-    found = []
-    for _, record in _own(entry, claim, records, "retrain"):
+def training_scores(entry: Entry, claim: Claim, records: list[RecordedRun]) -> list[tuple[int, float]]:
+    """Return seed and score of every recorded training of the current recipe for a claim; NaN if undefined."""
+    scores = []
+    for _, record in _current_records(entry, claim, records, "retrain"):
         result = record.result(claim.split, claim.selection)
         value = result.metrics[claim.metric]["value"] if result else None
-        found.append((record.identity.seed or 0, math.nan if value is None else value))
-    return found
+        scores.append((record.identity.seed or 0, math.nan if value is None else value))
+    return scores
 
 
-def _judged(suite: str, records: list[RecordedRun], evidence: Path) -> list[Judged]:
-    chosen = [entry for entry in entries() if entry.suite == suite]
-    claims = [(entry, _with_published(entry, claim, records)) for entry in chosen for claim in entry.recipe.claims]
-    used = [_used(entry, claim, records) for entry, claim in claims]
-    pairs = [(claim, measured(claim, runs, evidence)) for (_, claim), runs in zip(claims, used, strict=True)]
-    found = judge_all(pairs, family_size(chosen))
-    given = zip(claims, found, used, strict=True)
+def _judge_suite(suite: str, records: list[RecordedRun], evidence: Path) -> list[JudgedClaim]:
+    suite_entries = [entry for entry in entries() if entry.suite == suite]
+    claims = [
+        (entry, _with_log_value(entry, claim, records)) for entry in suite_entries for claim in entry.recipe.claims
+    ]
+    used = [_judging_records(entry, claim, records) for entry, claim in claims]
+    pairs = [(claim, measure_claim(claim, runs, evidence)) for (_, claim), runs in zip(claims, used, strict=True)]
+    judgements = judge_all(pairs, family_size(suite_entries))
     return [
-        (entry, one if runs or claim.of == "test-server" else not_run(claim, _lacking(entry, claim, records)), runs)
-        for (entry, claim), one, runs in given
+        (entry, judged if runs or claim.of == "test-server" else not_run(claim, _missing(entry, claim, records)), runs)
+        for (entry, claim), judged, runs in zip(claims, judgements, used, strict=True)
     ]
 
 
-def _lacking(entry: Entry, claim: Claim, records: list[RecordedRun]) -> str:
-    return ONLY_REFERENCES if _own(entry, claim, records, claim.of) else NO_RECORD
+def _missing(entry: Entry, claim: Claim, records: list[RecordedRun]) -> str:
+    """Return why no record judges a claim."""
+    return ONLY_REFERENCES if _current_records(entry, claim, records, claim.of) else NO_RECORD
 
 
 def _row(entry: Entry, judgement: Judgement, used: list[RecordedRun]) -> dict[str, Any]:
@@ -140,27 +148,27 @@ def _row(entry: Entry, judgement: Judgement, used: list[RecordedRun]) -> dict[st
     }
 
 
-def _with_published(entry: Entry, claim: Claim, records: list[RecordedRun]) -> Claim:
-    """The claim with the value that a record found in the log beside the weights."""
+def _with_log_value(entry: Entry, claim: Claim, records: list[RecordedRun]) -> Claim:
+    """Return the claim with the value that a record found in the log beside the weights."""
     logs = [r.published for _, r in records if r.entry == entry.name and r.identity.digest == entry.recipe.digest]
-    return with_published(claim, next(filter(None, logs), {}))
+    return fill_published_value(claim, next(filter(None, logs), {}))
 
 
-def _used(entry: Entry, claim: Claim, records: list[RecordedRun]) -> list[RecordedRun]:
-    """The records by which a claim is judged; a re-training's are those that are not the reference itself."""
+def _judging_records(entry: Entry, claim: Claim, records: list[RecordedRun]) -> list[RecordedRun]:
+    """Return the records that judge a claim: those of the current recipe that are not reference runs."""
     if claim.of == "test-server":
         return []
-    own = _own(entry, claim, records, claim.of)
-    return [run for run in own if not run[1].identity.is_reference]
+    current = _current_records(entry, claim, records, claim.of)
+    return [run for run in current if not run[1].identity.is_reference]
 
 
-def _own(entry: Entry, claim: Claim, records: list[RecordedRun], mode: str) -> list[RecordedRun]:
-    """The entry's records in this mode, of the recipe as it now is, with the claim's metric on its split."""
-    own = [run for run in records if (run[1].entry, run[1].identity.mode) == (entry.name, mode)]
-    digest = entry.recipe.digest if own else ""
+def _current_records(entry: Entry, claim: Claim, records: list[RecordedRun], mode: str) -> list[RecordedRun]:
+    """Return the records of an entry's current recipe in a mode that have the claim's metric on its split."""
+    of_entry = [run for run in records if (run[1].entry, run[1].identity.mode) == (entry.name, mode)]
+    digest = entry.recipe.digest if of_entry else ""
     return [
         (path, record)
-        for path, record in own
+        for path, record in of_entry
         if record.identity.digest == digest
         and (result := record.result(claim.split, claim.selection))
         and claim.metric in result.metrics

@@ -1,4 +1,4 @@
-"""From records to judgements: what the runs of entries say of their claims. Nothing here imports torch."""
+"""Judge entries by their records: collect what the runs measured for each claim, and judge it. Never imports torch."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -10,10 +10,10 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.judging.paired import Flips, flips
+from harness.judging.paired import Flips, find_flips
 from harness.judging.retraining import default_seeds
-from harness.judging.types import Judgement, Measured, Verdict, not_run, overall
-from harness.judging.verdict import in_family, judge, judge_all, with_published
+from harness.judging.types import Judgement, Measurement, Verdict, gravest_verdict, not_run
+from harness.judging.verdict import fill_published_value, in_family, judge, judge_all
 from harness.records.record import FILE, Mode, Record, Result, read_record, verify_files
 from zoo.errors import IntegrityError, UsageError, ZooError, first_line
 from zoo.recipes import catalogue
@@ -21,26 +21,28 @@ from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import CORRELATIONS, Claim
 
 RecordedRun = tuple[Path, Record]
+"""The path of a record file, and the record."""
 CLASSES_OF_TOP5 = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class EntryRuns:
-    """The runs of one entry for its claims of a mode, or why there are none."""
+    """The runs of one entry in one mode, or the reason why there are none."""
 
     entry: Entry
     mode: Mode
     runs: tuple[RecordedRun, ...] = ()
     published: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Scores that files beside the weights hold."""
+    """The scores in files beside the published weights: file -> metric -> score as written."""
     skipped: str = ""
     """Why nothing was run."""
     error: ZooError | None = None
+    """The error that prevented the runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """An entry's verdict, the judgements of its claims and the records behind them; or the error that ended it."""
+    """The verdict of an entry, with the judgements of its claims and the records behind them."""
 
     entry: Entry
     mode: Mode
@@ -48,84 +50,106 @@ class Outcome:
     judgements: tuple[Judgement, ...] = ()
     records: tuple[Path, ...] = ()
     findings: tuple[str, ...] = ()
-    """What was noticed that a reader of the scores should know."""
+    """Observations that a reader of the scores should know."""
     error: ZooError | None = None
+    """The error that ended the entry."""
 
     @property
     def counts(self) -> bool:
-        """Whether a claim that was asked for gates; where all are only reported the exit code leaves them out."""
-        asked = [one.claim for one in self.judgements if one.claim.of == self.mode]
-        return not asked or any(claim.gates for claim in asked)
+        """Whether the entry counts for the exit code: not if all its claims of this mode are only reported."""
+        claims = [one.claim for one in self.judgements if one.claim.of == self.mode]
+        return not claims or any(claim.gates for claim in claims)
 
 
-def judge_entries(ran: Iterable[EntryRuns], evidence: Path) -> list[Outcome]:
-    """The outcomes of entries, in their order; re-trainings adjusted over all claims of their suite, run or not.
+def judge_entries(entry_runs: Iterable[EntryRuns], evidence: Path) -> list[Outcome]:
+    """Return the outcome of each entry, in order.
 
-    Each entry is judged by itself, so that a verdict does not depend on what was run beside it. `evidence` is the
-    folder of committed records, whose predictions of the same weights are compared with; what is wrong with these is
-    the entry's error.
+    Re-trainings are adjusted over all claims of their suite, whether they were run or not. Each entry is judged by
+    itself, so that its verdict does not depend on the other entries of the same command.
+
+    Args:
+        entry_runs: The runs of each entry.
+        evidence: The folder of committed records. Predictions are compared with those it holds of the same weights; a
+            damaged record becomes the error of the entry.
     """
-    shipped = catalogue.entries()  # a recipe of a suite is then read once, however many of its entries are judged
-    return [_judged(one, evidence, shipped) for one in ran]
+    shipped = catalogue.entries()  # listed once, so that each recipe is read only once
+    return [_judge_entry(one, evidence, shipped) for one in entry_runs]
 
 
-def _judged(ran: EntryRuns, evidence: Path, shipped: list[Entry]) -> Outcome:
-    if not ran.runs:
-        return _outcome(ran, ())
-    claims = [with_published(claim, ran.published) for claim in ran.entry.recipe.claims]
+def _judge_entry(entry_runs: EntryRuns, evidence: Path, shipped: list[Entry]) -> Outcome:
+    entry, mode = entry_runs.entry, entry_runs.mode
+    if not entry_runs.runs:
+        return _not_run_outcome(entry_runs)
+    claims = [fill_published_value(claim, entry_runs.published) for claim in entry.recipe.claims]
     try:
-        asked = [(claim, measured(claim, ran.runs, evidence)) for claim in claims if claim.of == ran.mode]
+        pairs = [(claim, measure_claim(claim, entry_runs.runs, evidence)) for claim in claims if claim.of == mode]
     except ZooError as error:
-        return _outcome(replace(ran, runs=(), error=error), ())
-    found = iter(judge_all(asked, family_size(suite_of(ran.entry, shipped)) if ran.mode == "retrain" else 1))
-    return _outcome(ran, tuple(next(found) if claim.of == ran.mode else _other(claim) for claim in claims))
+        return _not_run_outcome(replace(entry_runs, runs=(), error=error))
+    judged = iter(judge_all(pairs, family_size(suite_of(entry, shipped)) if mode == "retrain" else 1))
+    return _outcome(entry_runs, tuple(next(judged) if claim.of == mode else _not_asked(claim) for claim in claims))
 
 
 def suite_of(entry: Entry, shipped: Iterable[Entry]) -> list[Entry]:
-    """The entries of its suite; a recipe of the user's own is alone."""
+    """Return the shipped entries of the entry's suite; a user's own recipe is a suite of its own."""
     return [entry] if entry.suite == catalogue.LOCAL else [other for other in shipped if other.suite == entry.suite]
 
 
 def family_size(suite: Iterable[Entry]) -> int:
-    """Over how many claims the re-trainings of a suite are adjusted, at least one."""
+    """Return the number of claims, at least one, over which the re-trainings of a suite are adjusted."""
     return max(1, sum(in_family(claim) for entry in suite for claim in _claims(entry)))
 
 
 def default_seeds_of(entry: Entry) -> list[int]:
-    """The seeds that an entry is trained with by default: as many as its claims need, from 0 on."""
+    """Return the seeds that an entry is trained with by default: from 0 on, as many as its claims need."""
     return list(range(max((default_seeds(claim) for claim in _claims(entry) if claim.of == "retrain"), default=3)))
 
 
-def measured(claim: Claim, runs: Iterable[RecordedRun], evidence: Path | None = None) -> Measured | None:
-    """What runs say of a claim, one value each; None where one of them has nothing on its split and metric.
+def measure_claim(claim: Claim, runs: Iterable[RecordedRun], evidence: Path | None = None) -> Measurement | None:
+    """Collect the values of a claim's metric from the runs, one value each.
 
-    Runs with the seeds of references are left out: no claim is judged by the runs that it came from.
+    Runs with seeds of the reference are left out: no claim is judged by the runs that it came from.
+
+    Args:
+        claim: The claim.
+        runs: The runs.
+        evidence: The folder of committed records to compare predictions of published weights with.
+
+    Returns:
+        The measurement, or None if any run lacks a result for the claim's split and metric.
     """
-    runs = [run for run in runs if not run[1].identity.is_reference]
-    read = [(path, record, record.result(claim.split, claim.selection)) for path, record in runs]
-    found = [(path, record, result) for path, record, result in read if result and claim.metric in result.metrics]
-    if not found or len(found) < len(read):
+    judged = [run for run in runs if not run[1].identity.is_reference]
+    results = [(path, record, record.result(claim.split, claim.selection)) for path, record in judged]
+    measured = [(path, record, result) for path, record, result in results if result and claim.metric in result.metrics]
+    if not measured or len(measured) < len(results):
         return None
-    path, record, result = found[0]
-    compared = _recorded(path, record, result, evidence) if claim.of == "weights" and evidence else None
-    return Measured(
+    path, record, result = measured[0]
+    comparison = _compare_with_recorded(path, record, result, evidence) if claim.of == "weights" and evidence else None
+    return Measurement(
         split=claim.split,
         metric=claim.metric,
         n=result.n,
-        values=tuple(_or_nan(result.metrics[claim.metric]["value"]) for _, _, result in found),
-        one_prediction=max(_or_nan(result.metrics[claim.metric]["one_prediction"]) for _, _, result in found),
+        values=tuple(_or_nan(result.metrics[claim.metric]["value"]) for _, _, result in measured),
+        one_prediction=max(_or_nan(result.metrics[claim.metric]["one_prediction"]) for _, _, result in measured),
         precision=record.identity.numerics["precision"],
         selection=result.selection,
         baseline=_baseline(claim, path, record, result) if claim.of == "retrain" else None,
-        flips=compared[0] if compared else None,
-        recorded_in=compared[1] if compared else "fp32",
+        flips=comparison[0] if comparison else None,
+        recorded_in=comparison[1] if comparison else "fp32",
     )
 
 
 def majority_baseline(metric: str, labels: NDArray[np.generic]) -> float | None:
-    """What a model scores that always says the most frequent class; 0 for correlations; None where that is not known.
+    """Return the score of a model that always predicts the most frequent class.
 
-    `labels` is `(N,)`. The F1 of two classes is `2 p / (1 + p)` where the positive one is the more frequent, else 0.
+    The F1 score of two classes is `2 p / (1 + p)` if the positive class, with share p, is the more frequent one, else
+    0. A correlation is 0.
+
+    Args:
+        metric: The metric's name.
+        labels: The labels, `(N,)`.
+
+    Returns:
+        The score, or None if it is unknown for this metric.
     """
     if metric in CORRELATIONS:
         return 0.0
@@ -142,58 +166,70 @@ def majority_baseline(metric: str, labels: NDArray[np.generic]) -> float | None:
     return None
 
 
-def _outcome(ran: EntryRuns, judgements: tuple[Judgement, ...]) -> Outcome:
-    if not ran.runs:
-        why = first_line(ran.error) if ran.error else ran.skipped
-        shown = tuple(not_run(claim, why) for claim in _claims(ran.entry))
-        return Outcome(entry=ran.entry, mode=ran.mode, verdict="not-run", judgements=shown, error=ran.error)
-    findings = [finding for _, record in ran.runs for finding in record.findings]
+def read_predictions(path: Path, result: Result) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of a result's prediction file, which lies beside the record file `path`.
+
+    Raises:
+        IntegrityError: The file is missing or holds no arrays.
+    """
+    name = path.parent / result.predictions["file"]
+    try:
+        with np.load(name) as file:
+            return dict(file)
+    except (OSError, ValueError, BadZipFile) as error:
+        raise IntegrityError(f"{name}: not a predictions file: {error}") from None
+
+
+def _not_run_outcome(entry_runs: EntryRuns) -> Outcome:
+    entry, error = entry_runs.entry, entry_runs.error
+    why = first_line(error) if error else entry_runs.skipped
+    judgements = tuple(not_run(claim, why) for claim in _claims(entry))
+    return Outcome(entry=entry, mode=entry_runs.mode, verdict="not-run", judgements=judgements, error=error)
+
+
+def _outcome(entry_runs: EntryRuns, judgements: tuple[Judgement, ...]) -> Outcome:
+    findings = [finding for _, record in entry_runs.runs for finding in record.findings]
     findings += [finding for judgement in judgements for finding in judgement.findings]
     return Outcome(
-        entry=ran.entry,
-        mode=ran.mode,
-        verdict=overall(one for one in judgements if one.claim.of == ran.mode and one.claim.gates),
+        entry=entry_runs.entry,
+        mode=entry_runs.mode,
+        verdict=gravest_verdict(one for one in judgements if one.claim.of == entry_runs.mode and one.claim.gates),
         judgements=judgements,
-        records=tuple(path for path, _ in ran.runs),
+        records=tuple(path for path, _ in entry_runs.runs),
         findings=tuple(dict.fromkeys(findings)),
     )
 
 
-def _other(claim: Claim) -> Judgement:
-    """The judgement of a claim of another mode than was run."""
+def _not_asked(claim: Claim) -> Judgement:
+    """Return the judgement of a claim of another mode than the one that was run."""
     if claim.of == "test-server":
         return judge(claim, None)
-    return not_run(claim, "asked for with --train" if claim.of == "retrain" else "asked for without --train")
+    option = "with --train" if claim.of == "retrain" else "without --train"
+    return not_run(claim, f"Not part of this command; run it {option} to judge this claim.")
 
 
 def _claims(entry: Entry) -> tuple[Claim, ...]:
     return entry.recipe.claims if entry.is_readable else ()
 
 
-def _recorded(path: Path, record: Record, result: Result, evidence: Path) -> tuple[Flips, str] | None:
-    """The predictions against committed ones of the same weights on the same rows, and the precision of those."""
+def _compare_with_recorded(path: Path, record: Record, result: Result, evidence: Path) -> tuple[Flips, str] | None:
+    """Compare a result with the committed predictions of the same weights on the same rows.
+
+    Returns:
+        The flips and the precision of the committed record, or None if there is none or nothing can flip.
+    """
     for other_path in sorted((evidence / record.entry).glob(f"[!.]*/{FILE}")):
         other = read_record(other_path)
         same = other.weights == record.weights and _rows(other, result.split) == _rows(record, result.split)
-        there = other.result(result.split) if same and other_path.resolve() != path.resolve() else None
-        if there is not None:
+        recorded = other.result(result.split) if same and other_path.resolve() != path.resolve() else None
+        if recorded is not None:
             verify_files(other_path, other)
             try:
-                found = flips(predictions(other_path, there), predictions(path, result))
-            except UsageError:  # a segmentation, a regression: no prediction flips
+                flips = find_flips(read_predictions(other_path, recorded), read_predictions(path, result))
+            except UsageError:  # a segmentation or a regression: no prediction can flip
                 return None
-            return found, other.identity.numerics["precision"]
+            return flips, other.identity.numerics["precision"]
     return None
-
-
-def predictions(path: Path, result: Result) -> dict[str, NDArray[np.generic]]:
-    """The arrays that a record keeps of a result; raises IntegrityError for a file that holds none."""
-    name = path.parent / result.predictions["file"]
-    try:
-        with np.load(name) as file:
-            return dict(file)
-    except (OSError, ValueError, BadZipFile) as error:
-        raise IntegrityError(f"{name}: these are no predictions: {error}") from None
 
 
 def _rows(record: Record, split: str) -> Any:
@@ -201,11 +237,11 @@ def _rows(record: Record, split: str) -> Any:
 
 
 def _baseline(claim: Claim, path: Path, record: Record, result: Result) -> float | None:
-    """What always saying the most frequent class scores; not known of a metric with arguments of its own."""
-    given = [call for call in record.recipe.get("metrics", []) if isinstance(call, Mapping) and len(call) > 1]
-    if any(str(call["use"]).split(".")[-1] == claim.metric for call in given):
+    """Return the majority-class baseline; None for a metric that the recipe calls with arguments."""
+    calls = [call for call in record.recipe.get("metrics", []) if isinstance(call, Mapping) and len(call) > 1]
+    if any(str(call["use"]).split(".")[-1] == claim.metric for call in calls):
         return None
-    arrays = predictions(path, result)
+    arrays = read_predictions(path, result)
     return majority_baseline(claim.metric, arrays["labels"]) if "labels" in arrays else None
 
 

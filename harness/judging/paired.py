@@ -1,6 +1,6 @@
-"""Two sets of predictions of the same examples: what flipped, whether chance explains it, and how far logits drifted.
+"""Compare two sets of predictions of the same examples: flips, whether chance explains them, and drift of the logits.
 
-Light: numpy and scipy.special alone, so that a command that only compares starts at once.
+It imports numpy and scipy.special only, so that a command that only compares starts fast.
 """
 
 from collections.abc import Mapping
@@ -15,38 +15,41 @@ from zoo.errors import UsageError
 
 Array = NDArray[np.generic]
 EDGES = tuple(10.0**power for power in range(-7, 2))
-"""Of a histogram of drift: 1e-7, 1e-6, ... 10."""
+"""The edges of the histogram bins of a drift: 1e-7, 1e-6, ... 10."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flips:
-    """Which of `n` examples two models predict differently.
+    """The examples that two models A and B predict differently.
 
-    `rows`, `margins_a` and `margins_b` are of the `flipped` ones, `(F,)`. A margin is the lead of the largest logit
-    over the second; of several labels the distance from zero of that flipped label's logit which moved farthest; NaN
-    where neither logits nor margins were kept.
+    A margin is the lead of the largest logit over the second. For multi-label predictions it is the distance from zero
+    of a logit: of the flipped label whose logit moved farthest. It is NaN if neither logits nor margins were recorded.
     """
 
     n: int
+    """The number of examples."""
     flipped: int
     gained: int
-    """Wrong before, right now; of several labels a row is right if all of them are."""
+    """Wrong in A, right in B. A multi-label example is right if all its labels are."""
     lost: int
-    """Right before, wrong now."""
+    """Right in A, wrong in B."""
     p: float
     """The exact two-sided p-value of `gained` against `lost`, see `sign_test`."""
     rows: NDArray[np.int64]
+    """The indices of the flipped examples, `(F,)`."""
     margins_a: NDArray[np.float64]
+    """Their margins in A, `(F,)`."""
     margins_b: NDArray[np.float64]
+    """Their margins in B, `(F,)`."""
     moving: int = 2
-    """How many logits a margin is the difference of: two, or of several labels one, which is compared with zero."""
+    """The number of logits that a margin depends on: two, or one for multi-label predictions."""
 
     def unexplained(self, noise: float) -> int:
-        """How many flips a noise of at most `noise` in each logit cannot explain.
+        """Return the number of flips that numeric noise of at most `noise` in each logit cannot explain.
 
-        Where class i led in A by `a_i - a_j` and j leads in B by `b_j - b_i`, these two sum to what two logits moved:
-        at most `2 noise`. A margin is no larger than that lead, so both together are no larger than `2 noise` either.
-        A flip without any margin is not explained.
+        Suppose class i leads in A by `a_i - a_j` and class j leads in B by `b_j - b_i`. The sum of these leads is the
+        movement of two logits, so it is at most `2 noise`. No margin is larger than its lead, so the sum of both
+        margins is at most `2 noise` too. A flip without any margin counts as unexplained.
         """
         unknown = np.isnan(self.margins_a) & np.isnan(self.margins_b)
         moved = np.nan_to_num(self.margins_a) + np.nan_to_num(self.margins_b)
@@ -55,10 +58,7 @@ class Flips:
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """How far numbers moved, `|b - a|`: of all logits, or where these were not kept of the margins or predictions.
-
-    `counts` are of the bins that `EDGES` bound: below the first, between each two, and from the last on.
-    """
+    """The distribution of `|b - a|` over all logits; over margins or predictions where no logits were recorded."""
 
     of: Literal["logits", "margins", "predictions"]
     max: float
@@ -66,53 +66,69 @@ class Drift:
     p99: float
     """The 99th percentile."""
     counts: tuple[int, ...]
+    """The counts of the histogram bins: below the first of `EDGES`, between each two, and from the last on."""
 
 
-def flips(a: Mapping[str, Array], b: Mapping[str, Array]) -> Flips:
-    """Compare the arrays of two predictions files, from A to B.
+def find_flips(a: Mapping[str, Array], b: Mapping[str, Array]) -> Flips:
+    """Compare the predictions of two prediction files, from A to B.
 
-    `predictions` and `labels` are `(N,)` whole numbers, or `(N, C)` zeros and ones of several labels; `logits` `(N, C)`
-    or `margins` `(N,)` may be there. Raises UsageError where the examples are not the same, and for what has no flips:
-    the counts of a segmentation, the numbers of a regression.
+    Args:
+        a: The arrays of the first file. `predictions` and `labels` are whole numbers `(N,)`, or zeros and ones `(N, C)`
+            for multi-label tasks. `logits` `(N, C)` or `margins` `(N,)` are optional.
+        b: The arrays of the second file.
+
+    Raises:
+        UsageError: The examples differ, or the predictions cannot flip: those of a segmentation or a regression.
     """
     check_same_examples(a, b)
     before, after, labels = a["predictions"], b["predictions"], a["labels"]
     if np.issubdtype(before.dtype, np.floating) or np.issubdtype(after.dtype, np.floating):
-        raise UsageError("predictions of a regression are numbers: they drift, and none flips")
-    rows = np.flatnonzero(_any(before != after))
-    was, now = ~_any(before != labels), ~_any(after != labels)
-    gained, lost = int(np.sum(now & ~was)), int(np.sum(was & ~now))
-    several = before.ndim == 2
-    margins = _distances(a, b, rows) if several else (_leads(a, rows), _leads(b, rows))
+        raise UsageError("the predictions are real numbers, of a regression: they can drift but not flip")
+    rows = np.flatnonzero(_any_in_row(before != after))
+    was_right, is_right = ~_any_in_row(before != labels), ~_any_in_row(after != labels)
+    gained, lost = int(np.sum(is_right & ~was_right)), int(np.sum(was_right & ~is_right))
+    multi_label = before.ndim == 2
+    margins = _multi_label_margins(a, b, rows) if multi_label else (_margins(a, rows), _margins(b, rows))
     return Flips(
         n=len(labels), flipped=len(rows), gained=gained, lost=lost, p=sign_test(gained, lost), rows=rows,
-        margins_a=margins[0], margins_b=margins[1], moving=1 if several else 2,
+        margins_a=margins[0], margins_b=margins[1], moving=1 if multi_label else 2,
     )  # fmt: skip
 
 
 def check_same_examples(a: Mapping[str, Array], b: Mapping[str, Array]) -> None:
-    """Raise UsageError for predictions that are not of the same examples, as far as their labels tell."""
+    """Raise UsageError unless both sets of predictions have the same labels in the same order.
+
+    Two data sets are assumed to hold the same rows if their sizes and labels match.
+    """
     for name in ("predictions", "labels"):
         if name not in a or name not in b:
-            raise UsageError(f"no {name} were kept of each example, but {', '.join(sorted(a if name not in a else b))}")
+            present = ", ".join(sorted(a if name not in a else b))
+            raise UsageError(f"the file records no {name} of each example, only {present}")
     if len(a["labels"]) != len(b["labels"]):
         raise UsageError(f"not the same examples: {len(a['labels']):,} and {len(b['labels']):,}")
     if a["predictions"].shape != b["predictions"].shape:
-        raise UsageError(f"not the same task: predictions {a['predictions'].shape} and {b['predictions'].shape}")
+        raise UsageError(
+            f"not the same task: predictions of shape {a['predictions'].shape} and {b['predictions'].shape}"
+        )
     if not np.array_equal(a["labels"], b["labels"]):
-        differ = int(np.sum(_any(a["labels"] != b["labels"]))) if a["labels"].shape == b["labels"].shape else "all"
+        same_shape = a["labels"].shape == b["labels"].shape
+        differ = int(np.sum(_any_in_row(a["labels"] != b["labels"]))) if same_shape else "all"
         raise UsageError(f"not the same examples: {differ} of {len(a['labels']):,} labels differ")
 
 
-def drift(a: Mapping[str, Array], b: Mapping[str, Array]) -> Drift | None:
-    """How far the logits, else the margins, else the numbers that are predicted moved; None where none were kept.
+def measure_drift(a: Mapping[str, Array], b: Mapping[str, Array]) -> Drift | None:
+    """Measure how far the logits moved from A to B; or the margins, or the predictions of a regression.
 
-    Raises UsageError where the examples are not the same.
+    Returns:
+        The drift, or None if neither file records real numbers of the same shape.
+
+    Raises:
+        UsageError: The examples differ.
     """
     check_same_examples(a, b)
     for of in ("logits", "margins", "predictions"):
-        kept = of in a and of in b and a[of].shape == b[of].shape
-        if kept and np.issubdtype(a[of].dtype, np.floating):
+        recorded = of in a and of in b and a[of].shape == b[of].shape
+        if recorded and np.issubdtype(a[of].dtype, np.floating):
             moved = np.abs(b[of].astype(np.float64) - a[of].astype(np.float64)).ravel()
             counts = np.bincount(np.digitize(moved, EDGES), minlength=len(EDGES) + 1)
             return Drift(
@@ -123,21 +139,23 @@ def drift(a: Mapping[str, Array], b: Mapping[str, Array]) -> Drift | None:
 
 
 def sign_test(gained: int, lost: int) -> float:
-    """The two-sided p-value of so uneven a split of examples that changed, if either side were as likely.
+    """Return the exact two-sided p-value of McNemar's test; 1 if nothing changed.
 
-    McNemar's test (Psychometrika 1947) in its exact form: `2 P(X <= min(gained, lost))` for X binomial with 1/2, at
-    most 1 (Fagerland, Lydersen and Laake, BMC Medical Research Methodology 2013). 1 where nothing changed.
+    `min(1, 2 P(X <= min(gained, lost)))` for X binomial with `gained + lost` trials and probability 1/2.
+
+    McNemar, Psychometrika 1947; in the exact form of Fagerland, Lydersen and Laake, BMC Medical Research Methodology
+    2013.
     """
     return float(min(1.0, 2 * special.bdtr(min(gained, lost), gained + lost, 0.5))) if gained + lost else 1.0
 
 
-def _any(differs: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether anything of a row differs: `(N,)` or `(N, C)` to `(N,)`."""
+def _any_in_row(differs: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return whether any element of a row is true: `(N,)` or `(N, C)` to `(N,)`."""
     return np.asarray(differs.reshape(len(differs), -1).any(axis=1))
 
 
-def _leads(arrays: Mapping[str, Array], rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The lead of the largest logit over the second in some rows."""
+def _margins(arrays: Mapping[str, Array], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the lead of the largest logit over the second in the given rows."""
     if "margins" in arrays:
         return arrays["margins"][rows].astype(np.float64)
     if "logits" not in arrays or arrays["logits"].shape[1] < 2:
@@ -146,10 +164,10 @@ def _leads(arrays: Mapping[str, Array], rows: NDArray[np.int64]) -> NDArray[np.f
     return best[:, -1] - best[:, -2]
 
 
-def _distances(
+def _multi_label_margins(
     a: Mapping[str, Array], b: Mapping[str, Array], rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How far from zero the logit was and is of that flipped label of each row which moved farthest."""
+    """Return the distances from zero, in A and B, of the flipped label of each row whose logit moved farthest."""
     if "logits" not in a or "logits" not in b or not len(rows):
         return np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     before, after = (np.abs(arrays["logits"][rows].astype(np.float64)) for arrays in (a, b))

@@ -1,4 +1,4 @@
-"""What is judged and what a judgement says, as values."""
+"""Types of the judging code: what was measured for a claim, and the judgement of that claim."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,73 +9,79 @@ from zoo.recipes.schema import Claim
 
 Verdict = Literal["reproduced", "not-reproduced", "inconclusive", "not-compared", "not-run"]
 GRAVITY: tuple[Verdict, ...] = ("not-reproduced", "inconclusive", "not-compared", "not-run", "reproduced")
-"""From the gravest on: an entry's verdict is the gravest of its counted claims."""
+"""The verdicts, worst first. The verdict of an entry is the worst verdict of its claims that gate."""
 
 ROUNDING = 1e-9
-"""A difference that is exactly the tolerance must not fail by the last bit."""
+"""Added to every tolerance, so that a difference of exactly the tolerance does not fail by floating-point rounding."""
 
-SigmaFrom = Literal["measured", "steadied", "prior", "binomial", ""]
+SigmaSource = Literal["measured", "moderated", "prior", "binomial", ""]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """A metric on a split: one value of published weights, or one per seed of a re-training."""
+class Measurement:
+    """The values of one metric on one split: one value for published weights, one per seed for a re-training."""
 
     split: str
     metric: str
     n: int
+    """The number of scored examples."""
     values: tuple[float, ...]
     one_prediction: float = 0.0
+    """The largest change of the metric that a single changed prediction can cause."""
     precision: str = "fp32"
+    """The precision of the run."""
     selection: str = "last"
+    """The checkpoint that was scored: `last` or `best`."""
     baseline: float | None = None
-    """What predicting the most frequent class scores."""
+    """The score of always predicting the most frequent class; None if it is unknown."""
     flips: Flips | None = None
-    """Against recorded predictions of the same weights."""
+    """The comparison with recorded predictions of the same weights; None if there are none."""
     recorded_in: str = "fp32"
-    """The precision of those."""
+    """The precision of the recorded predictions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """A claim, what was measured (the mean of the runs that count), the verdict, and why."""
+    """A claim, its verdict, the reason in plain sentences, and the numbers behind it."""
 
     claim: Claim
     verdict: Verdict
     why: str
     measured: float | None = None
+    """The mean of `values`."""
     values: tuple[float, ...] = ()
-    """The runs that count."""
+    """The runs that the verdict rests on."""
     set_aside: tuple[float, ...] = ()
-    """Degenerate runs, at or below the majority's baseline."""
+    """Degenerate runs, at or below the majority-class baseline. They are left out of the mean."""
     sigma: float | None = None
-    """The standard deviation of one run that the judgement rests on."""
-    sigma_from: SigmaFrom = ""
-    """Whether it is measured, measured and steadied by a prior, a declared prior, or the lower bound of a test set."""
+    """The standard deviation of one run that sets the margin."""
+    sigma_from: SigmaSource = ""
+    """The source of sigma: `measured` (the reference runs), `moderated` (the reference runs pooled with a declared
+    prior), `prior` (declared), or `binomial` (the sampling error of the test set, a lower bound)."""
     band: tuple[float, float] | None = None
-    """Where the mean of as many correct re-trainings falls."""
+    """The prediction band for the mean of this many correct re-trainings."""
     equivalent: tuple[float, float] | None = None
-    """Where the mean counts as equivalent to the claim; None where too few runs could show it."""
+    """The range in which the mean counts as equivalent to the claim; None if too few runs can show equivalence."""
     p: float | None = None
-    """Of the difference, were there none; not adjusted."""
+    """The two-sided p-value of the difference, not adjusted for other claims."""
     power: float | None = None
-    """The chance that so many runs of a correct re-training are found equivalent."""
+    """The probability that this many runs of a correct re-training pass the equivalence test."""
     further_seeds: int | None = None
-    """How many more runs settle it if the mean stays; None where none do, or it is settled."""
+    """The number of further runs that would settle an inconclusive verdict if the mean stays the same."""
     findings: tuple[str, ...] = ()
-    """What else a reader of the verdict should know."""
+    """Further observations for a reader of the verdict, such as degenerate runs."""
 
 
-def signed(difference: float) -> str:
-    """A difference to four decimals with its sign; what rounds to zero is +0.0000."""
+def format_difference(difference: float) -> str:
+    """Return a difference with its sign and four decimals; a rounded zero is always `+0.0000`."""
     return f"{round(difference, 4) + 0.0:+.4f}"
 
 
 def not_run(claim: Claim, why: str) -> Judgement:
-    """The judgement of a claim that this run did not set out to test."""
+    """Return the judgement of a claim for which nothing was run."""
     return Judgement(claim=claim, verdict="not-run", why=why)
 
 
-def overall(judgements: Iterable[Judgement]) -> Verdict:
-    """The gravest of the verdicts; `not-compared` where there are none."""
+def gravest_verdict(judgements: Iterable[Judgement]) -> Verdict:
+    """Return the worst verdict among the judgements, or `not-compared` if there are none."""
     return min((judgement.verdict for judgement in judgements), key=GRAVITY.index, default="not-compared")

@@ -1,15 +1,16 @@
-"""Whether a measurement agrees with a claim. Pure: values in, values out; no torch, no files.
+"""Decide whether a measurement agrees with a claim. Pure functions of values; no torch, no files.
 
-Published weights must give the claimed score again, up to its decimals and one prediction, and what was predicted for
-each example where that is known. Re-trainings are judged by their mean, in this order:
+Published weights must reproduce the claimed score up to its decimals and one prediction. Where predictions of the same
+weights are recorded, they must be reproduced too. A re-training is judged by the mean of its runs, in this order:
 
-1. `reproduced`: it is equivalent to the claim (two one-sided tests, margin 2 sigma against several reference runs, 4
-   sigma against a single score);
-2. `not-reproduced`: it lies outside the claim's prediction band, 95 % over all claims of the suite (Holm), also above;
-3. `inconclusive`: neither, with the power and the number of further runs needed.
+1. `reproduced`: the mean is equivalent to the claim (two one-sided tests; the margin is 2 sigma against several
+   reference runs, 4 sigma against a single score).
+2. `not-reproduced`: the mean lies outside the claim's prediction band, on either side. The bands hold for all claims of
+   the suite together at 95 % (Holm).
+3. `inconclusive`: neither. The reason gives the power and the number of further runs needed.
 
-Unlike is never compared with like: another split, metric or selection, or a missing value, is `not-compared`, and why.
-The formulas are in `harness.judging.statistics`.
+A claim is `not-compared` if the measurement has another split, metric or selection, or if a value is missing. The
+formulas are in `harness.judging.statistics`.
 """
 
 import math
@@ -18,51 +19,67 @@ from dataclasses import replace
 from statistics import fmean
 
 from harness.judging import statistics
-from harness.judging.retraining import judge_retraining, reference_sigma
-from harness.judging.types import ROUNDING, Judgement, Measured, signed
+from harness.judging.retraining import judge_retraining
+from harness.judging.sigma import reference_sigma
+from harness.judging.types import ROUNDING, Judgement, Measurement, format_difference
 from zoo.recipes.schema import CORRELATIONS, SHARES, Claim
 
 PRECISION_FLIPS = 3
-"""Predictions that may flip where the claim was computed in another precision than the run."""
+"""The number of predictions that may differ where the claim and the run were computed in different precisions."""
 NOISE = {"fp32": 1e-4, "tf32": 0.02, "fp16": 0.02, "bf16": 0.165}
-"""How far a logit moves between two kernels: measured 1.1e-5 in fp32 (other processors move it more) and 0.165 in bf16
-on a BERT-base; fp16 and TF32, which a record of another program may be of, have three more bits than bf16."""
+"""The largest difference of a logit between two kernels, by precision.
+
+Measured on a BERT-base: 1.1e-5 in fp32 (other processors move it more) and 0.165 in bf16. fp16 and TF32, which another
+program's record may use, have three more bits than bf16."""
 FLIP_BUDGET = 0.005
-"""The share of predictions that may flip between two precisions beyond what their margins explain, at least two."""
+"""The share of predictions, at least two of them, that may flip between two precisions beyond what margins explain."""
 
 
-def judge(claim: Claim, measured: Measured | None, *, steps: int = 1) -> Judgement:
-    """The verdict on one claim. `measured` is None where nothing was measured on the claim's split and metric.
+def judge(claim: Claim, measured: Measurement | None, *, steps: int = 1) -> Judgement:
+    """Return the judgement of one claim.
 
-    `steps` is the step of Holm's procedure at which a re-training is tested: the level is 5 % divided by it.
+    Args:
+        claim: The claim.
+        measured: The measurement, or None if nothing was measured on the claim's split and metric.
+        steps: The divisor of the level 5 % at which Holm's procedure tests a re-training.
     """
-    if why := _incomparable(claim, measured):
+    if why := _not_comparable(claim, measured):
         mean = fmean(measured.values) if measured and measured.values else math.nan
         value = mean if math.isfinite(mean) else None
         values = measured.values if measured and value is not None else ()
         return Judgement(claim=claim, verdict="not-compared", why=why, measured=value, values=values)
     assert measured is not None
-    return _of_weights(claim, measured) if claim.of == "weights" else judge_retraining(claim, measured, steps)
+    return _judge_weights(claim, measured) if claim.of == "weights" else judge_retraining(claim, measured, steps)
 
 
-def judge_all(claims: Sequence[tuple[Claim, Measured | None]], family: int = 1) -> tuple[Judgement, ...]:
-    """The verdicts on claims of one suite; re-trainings Holm-adjusted over its `family`, however few were run."""
-    alone = [judge(claim, measured) for claim, measured in claims]
-    steps = statistics.holm([one.p if one.claim.gates else None for one in alone], family)
+def judge_all(claims: Sequence[tuple[Claim, Measurement | None]], family: int = 1) -> tuple[Judgement, ...]:
+    """Return the judgements of claims of one suite.
+
+    Args:
+        claims: Each claim with its measurement.
+        family: The number of claims over which Holm's procedure adjusts re-trainings, whether they were run or not.
+    """
+    unadjusted = [judge(claim, measured) for claim, measured in claims]
+    steps = statistics.holm_steps([one.p if one.claim.gates else None for one in unadjusted], family)
     return tuple(
-        one if one.p is None else judge(*pair, steps=step) for one, pair, step in zip(alone, claims, steps, strict=True)
+        one if one.p is None else judge(*pair, steps=step)
+        for one, pair, step in zip(unadjusted, claims, steps, strict=True)
     )
 
 
 def in_family(claim: Claim) -> bool:
-    """Whether a claim is one of those over which re-trainings are adjusted."""
+    """Return whether Holm's procedure counts a claim: re-trainings that gate."""
     return claim.of == "retrain" and claim.gates
 
 
-def with_published(claim: Claim, published: Mapping[str, Mapping[str, str]]) -> Claim:
-    """The claim with the value that its log holds; itself where there is none, or what stands there is no score.
+def fill_published_value(claim: Claim, published: Mapping[str, Mapping[str, str]]) -> Claim:
+    """Return the claim with the value that its log file holds, or unchanged if the log holds no such score.
 
-    A log drops zeros at the end of a number, so how many decimals it has is the claim's to say, else those of a float.
+    A log omits trailing zeros, so the claim says how many decimals its value has; by default those of a float.
+
+    Args:
+        claim: The claim.
+        published: File name -> metric -> score as the file spells it.
     """
     written = published.get(claim.log, {}).get(claim.metric) if claim.log else None
     if written is None:
@@ -74,90 +91,91 @@ def with_published(claim: Claim, published: Mapping[str, Mapping[str, str]]) -> 
 
 
 def flip_budget(n: int, *precisions: str) -> int:
-    """How many predictions may differ from the recorded ones beyond what their margins explain.
+    """Return how many of n predictions may differ from the recorded ones beyond what their margins explain.
 
-    None where both are in fp32, which is deterministic up to its noise; else `max(2, 0.5 % of n)`.
+    None may where both are in fp32, which is deterministic up to its noise; otherwise `max(2, 0.5 % of n)`.
     """
     return 0 if set(precisions) == {"fp32"} else max(2, math.floor(FLIP_BUDGET * n))
 
 
-def _incomparable(claim: Claim, measured: Measured | None) -> str:
-    """Why the two cannot be compared; empty where they can."""
+def _not_comparable(claim: Claim, measured: Measurement | None) -> str:
+    """Return why the claim and the measurement cannot be compared, or an empty string if they can."""
     if claim.of == "test-server":
-        return "the labels are hidden: only the test server can score this"
+        return "The labels are hidden: only the test server can score this claim."
     if claim.value is None and claim.log:
-        return f"{claim.log}, where the value should be, holds no such score"
+        return f"The file {claim.log} should hold the claimed value, but it holds no such score."
     if claim.value is None:
-        return f"no public source gives a value ({claim.source})"
+        return f"No public source gives a value ({claim.source})."
     if measured is None:
-        return f"nothing was measured as {claim.metric} on the split {claim.split!r}"
+        return f"The metric {claim.metric} was not measured on the split {claim.split!r}."
     if (measured.split, measured.metric) != (claim.split, claim.metric):
-        return f"measured {measured.metric} on {measured.split!r}, claimed {claim.metric} on {claim.split!r}"
+        return f"Measured {measured.metric} on {measured.split!r}, but claimed {claim.metric} on {claim.split!r}."
     if claim.n is not None and measured.n != claim.n:
-        return f"measured on {measured.n:,} examples, claimed on {claim.n:,}{_interval(claim, measured)}"
+        return f"Measured on {measured.n:,} examples, but claimed on {claim.n:,}.{_position(claim, measured)}"
     if not measured.values or not all(map(math.isfinite, measured.values)):
-        return f"{claim.metric} is not defined for these predictions"
-    return _unlike_training(claim, measured) if claim.of == "retrain" else ""
+        return f"The metric {claim.metric} is not defined for these predictions."
+    return _not_comparable_training(claim, measured) if claim.of == "retrain" else ""
 
 
-def _unlike_training(claim: Claim, measured: Measured) -> str:
-    if measured.selection != claim.selection:  # published weights are what they are, so of these nobody asks
-        return f"measured the {measured.selection} epoch, claimed the {claim.selection}"
+def _not_comparable_training(claim: Claim, measured: Measurement) -> str:
+    if measured.selection != claim.selection:
+        return f"Measured the {measured.selection} epoch, but claimed the {claim.selection} epoch."
     if not claim.gates:
-        return "only reported, as the claim says (gates: false)"
+        return "The claim is only reported (gates: false)."
     if reference_sigma(claim, measured.n) is None:
-        return "the claim gives no sigma to judge a difference by"
+        return "The claim gives no sigma, so a difference cannot be judged."
     return ""
 
 
-def _interval(claim: Claim, measured: Measured) -> str:
-    """Where a score on other examples lies, as far as it can be told: Wilson's 95 % interval of a share of them."""
+def _position(claim: Claim, measured: Measurement) -> str:
+    """Return where the claimed value lies against the 95 % interval of a share measured on other examples."""
     value = fmean(measured.values) if measured.values else math.nan
     if claim.metric not in SHARES or not math.isfinite(value):
         return ""
-    low, high = statistics.wilson(value, measured.n)
-    inside = "inside" if low <= (claim.value or 0) <= high else "outside"
-    return f": {value:.4f}, 95 % interval {low:.4f} to {high:.4f}, and the claim lies {inside}"
+    low, high = statistics.wilson_interval(value, measured.n)
+    where = "inside" if low <= (claim.value or 0) <= high else "outside"
+    return f" The claimed value lies {where} the 95 % interval of the measured {value:.4f}: {low:.4f} to {high:.4f}."
 
 
-def _of_weights(claim: Claim, measured: Measured) -> Judgement:
-    """Equal at the claim's decimals, plus the largest change that one prediction can make; and no other predictions.
+def _judge_weights(claim: Claim, measured: Measurement) -> Judgement:
+    """Judge published weights: the same score within a tolerance, and the same predictions where they are recorded.
 
-    `|m - v| <= 10^-d / 2 + c s`: m measured, v claimed at d decimals, s the step of one prediction (5e-4 for
-    Pearson and Spearman), c = 1, or 3 where claim and run differ in precision. Where predictions of the same weights
-    are recorded, those that differ and whose margins numeric noise does not explain must be within `flip_budget`.
+    `|m - v| <= 10^-d / 2 + c s`, with m measured, v claimed at d decimals, s the largest change that one prediction can
+    cause (5e-4 for Pearson and Spearman), and c = 1, or 3 where claim and run differ in precision. Recorded predictions
+    that differ, and whose margins numeric noise does not explain, must be within `flip_budget`.
     """
     assert claim.value is not None and claim.decimals is not None
     allowance = 1 if measured.precision == claim.precision else PRECISION_FLIPS
     tolerance = 10.0**-claim.decimals / 2 + allowance * measured.one_prediction
     value = measured.values[0]
     agrees = abs(value - claim.value) <= tolerance + ROUNDING
-    step = "correlation tolerance" if claim.metric in CORRELATIONS[1:] else "prediction"
-    allowed = f"{tolerance:.4g} = half a unit of decimal {claim.decimals} + {allowance} {step}{'s' * (allowance > 1)}"
-    why = f"difference {signed(value - claim.value)}, {'within' if agrees else 'beyond'} {allowed}"
-    same, said = _same_predictions(measured)
+    unit = "correlation step" if claim.metric in CORRELATIONS[1:] else "prediction"
+    parts = f"half a unit in decimal place {claim.decimals} plus {allowance} {unit}{'s' * (allowance > 1)}"
+    where = "within" if agrees else "beyond"
+    why = f"Difference {format_difference(value - claim.value)}; {where} the tolerance of {tolerance:.4g} ({parts})."
+    same, predictions = _compare_predictions(measured)
     return Judgement(
         claim=claim,
         verdict="reproduced" if agrees and same else "not-reproduced",
-        why=f"{why}; {said}" if said else why,
+        why=f"{why} {predictions}".rstrip(),
         measured=value,
         values=measured.values,
         equivalent=(claim.value - tolerance, claim.value + tolerance),
     )
 
 
-def _same_predictions(measured: Measured) -> tuple[bool, str]:
-    """Whether the predictions are those that are recorded of the same weights, and what there is to say of them."""
+def _compare_predictions(measured: Measurement) -> tuple[bool, str]:
+    """Return whether the predictions match those recorded of the same weights, and a sentence on them."""
     if (flips := measured.flips) is None:
         return True, ""
     precisions = (measured.precision, measured.recorded_in)
     noise, budget = max(NOISE[one] for one in precisions), flip_budget(flips.n, *precisions)
     if not flips.flipped:
-        return True, f"all {flips.n:,} predictions are those recorded of these weights"
+        return True, f"All {flips.n:,} predictions match those recorded for these weights."
     unexplained = flips.unexplained(noise)
-    said = (
-        f"{flips.flipped} of {flips.n:,} predictions differ from those recorded of these weights, {unexplained} by more"
-        f" than noise of {noise:g} explains ({budget} allowed); {flips.gained} became right, {flips.lost} wrong,"
-        f" McNemar p = {flips.p:.3g}"
+    sentence = (
+        f"{flips.flipped} of {flips.n:,} predictions differ from those recorded for these weights; numeric noise of"
+        f" {noise:g} does not explain {unexplained} of them ({budget} allowed). {flips.gained} became right and"
+        f" {flips.lost} wrong (McNemar's test: p = {flips.p:.3g})."
     )
-    return unexplained <= budget, said
+    return unexplained <= budget, sentence

@@ -1,8 +1,8 @@
-"""Records: one immutable folder per run, `record.json` beside the predictions, log and weights it speaks of.
+"""Records: the public file format of a run. Never imports torch.
 
-A record's key is what was computed: mode, recipe, content of the sources, metric code, numerics and seed. Where it was
-computed is in its environment. A folder is written under a hidden name and renamed: a half-written one is never seen.
-Nothing here imports torch.
+Each run has one folder that never changes: `record.json` beside the predictions, training log and weights that it
+refers to. `record.schema.json` describes the file. The key of a record identifies what was computed: mode, recipe,
+content of the sources, metric code, numerics and seed. Where it was computed is in the environment and not in the key.
 """
 
 import hashlib
@@ -21,91 +21,112 @@ from zoo.errors import IntegrityError, SourceError, UsageError
 from zoo.fetch.checksum import sha256
 
 SCHEMA = 1
-ADDED = ("published", "provenance", "findings")
-"""Fields that are left out where there is nothing to tell."""
+OPTIONAL_FIELDS = ("published", "provenance", "findings")
+"""Fields that the file omits if they are empty."""
 FILE = "record.json"
 Mode = Literal["weights", "retrain"]
+"""`weights`: published weights were evaluated. `retrain`: the model was trained, then evaluated."""
 FIRST_REFERENCE_SEED = 1000
-"""Recorded references use seeds from here on, a user's runs from 0: no claim is judged by the runs it came from."""
+"""Reference runs have seeds from this number on, and a user's runs from 0. So no claim is judged by the runs that it
+came from."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What a run computes; equal identities need not be run twice."""
+    """What a run computes. Runs with equal identities give equal results, so one of them is enough."""
 
     mode: Mode
     digest: str
+    """The SHA-256 of the recipe as sorted data, without its claims."""
     sources: Mapping[str, Any]
+    """`files`: source -> SHA-256 of its bytes. `data`: split -> number of rows and SHA-256 of their content."""
     metric_code: Mapping[str, str]
+    """Metric -> SHA-256 of its source code."""
     numerics: Mapping[str, Any]
+    """Precision, device, and the micro-batch and number of processes where these change the result."""
     seed: int | None
+    """The seed of a training; None for an evaluation of published weights, in which nothing is random."""
 
     @property
     def key(self) -> str:
-        """SHA-256 of the identity as sorted JSON."""
+        """The SHA-256 of the identity as sorted JSON."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     @property
     def is_reference(self) -> bool:
-        """Whether its seed is one of those that references are recorded with."""
+        """Whether the run is a reference run, by its seed."""
         return self.seed is not None and self.seed >= FIRST_REFERENCE_SEED
 
     @property
     def folder(self) -> str:
-        """The run's folder below its entry's."""
+        """The name of the run's folder, below the folder of its entry."""
         return "-".join([self.mode, *([f"seed{self.seed}"] if self.seed is not None else []), self.key[:12]])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One split's scores, metric -> {value, one_prediction}; `predictions`: a file beside it and its SHA-256."""
+    """The scores on one split and the file with the predictions."""
 
     split: str
     n: int
+    """The number of scored examples."""
     selection: str
+    """The checkpoint that was scored: `last` or `best` epoch."""
     metrics: Mapping[str, Mapping[str, float | None]]
+    """Metric -> `value`, and `one_prediction`: the largest change that a single prediction can cause."""
     predictions: Mapping[str, str]
+    """`file`: the name of a file beside the record. `sha256`: its SHA-256."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One run, as `record.schema.json` describes it. `weights` is the SHA-256 of the weights file that was scored."""
+    """One run, as `record.schema.json` describes it."""
 
     entry: str
     suite: str
     identity: Identity
     recipe: Mapping[str, Any]
+    """The recipe as data, without its claims."""
     weights: str
+    """The SHA-256 of the weights file that was scored, published or trained."""
     results: tuple[Result, ...]
     environment: Mapping[str, Any]
+    """The commit of the code, package versions, processor, device and threads."""
     cost: Mapping[str, float]
+    """`seconds` and `peak_memory_bytes`."""
     created: str
+    """The time of the record in UTC, such as `2026-11-25T12:00:00Z`."""
     published: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Scores that files beside the weights hold, as they are written there: file -> metric -> value."""
+    """The scores in files beside the published weights: file -> metric -> score as the file spells it."""
     provenance: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Repository -> the commit that was read, and what pins it: the lock, or this machine since its first use."""
+    """Repository -> the commit that was read, and what pins it: the lock, or the first use on this machine."""
     findings: tuple[str, ...] = ()
-    """What was noticed that a reader of the scores should know."""
+    """Observations that a reader of the scores should know."""
 
     def to_json(self) -> str:
-        """The record as the text of its file."""
+        """Return the text of the record file."""
         identity = asdict(self.identity)
         data = {"schema": SCHEMA, "key": self.identity.key, **identity, **asdict(self)}
         del data["identity"]
-        data = {name: value for name, value in data.items() if value or name not in ADDED}
+        data = {name: value for name, value in data.items() if value or name not in OPTIONAL_FIELDS}
         return json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
     def result(self, split: str, selection: str | None = None) -> Result | None:
-        """The result on that split, of that selection if there is one; a record of one selection has no other."""
-        found = [result for result in self.results if result.split == split]
-        return next((result for result in found if result.selection == selection), found[0] if found else None)
+        """Return the result on a split, or None if there is none.
+
+        Of several results on the split, the one with this selection is returned, or else the first.
+        """
+        results = [result for result in self.results if result.split == split]
+        return next((result for result in results if result.selection == selection), results[0] if results else None)
 
 
 def read_record(path: Path) -> Record:
-    """The record in a file.
+    """Return the record in a file.
 
-    Raises SourceError where it cannot be read, UsageError where it is no record, and IntegrityError where its key is
-    not that of its content.
+    Raises:
+        SourceError: The file cannot be read.
+        UsageError: The file is not a record.
+        IntegrityError: The key does not match the content.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -113,14 +134,11 @@ def read_record(path: Path) -> Record:
         raise SourceError(f"{path}: {error.strerror or error}") from None
     except ValueError as error:
         raise UsageError(f"{path}: not JSON: {error}") from None
-    return _parsed(path, text)
+    return _parse_record(path, text)
 
 
-@lru_cache(
-    maxsize=2048
-)  # a leaderboard asks for each several times, and to look through one costs more than to read it
-def _parsed(path: Path, text: str) -> Record:
-    """The record in the text of a file."""
+@lru_cache(maxsize=2048)  # a leaderboard reads each record several times, and validation is slow
+def _parse_record(path: Path, text: str) -> Record:
     try:
         data = json.loads(text)
     except ValueError as error:
@@ -130,23 +148,27 @@ def _parsed(path: Path, text: str) -> Record:
     names = ("mode", "digest", "sources", "metric_code", "numerics", "seed")
     identity = Identity(**{name: data[name] for name in names})
     if identity.key != data["key"]:
-        raise IntegrityError(f"{path}: the key is {data['key']}, that of its content {identity.key}")
-    rest = {name: data[name] for name in ("entry", "suite", "recipe", "weights", "environment", "cost", "created")}
-    told = {name: data[name] for name in ("published", "provenance") if name in data}
-    told["findings"] = tuple(data.get("findings", ()))
-    return Record(identity=identity, results=tuple(Result(**result) for result in data["results"]), **rest, **told)
+        raise IntegrityError(f"{path}: the key is {data['key']}, but the content has the key {identity.key}")
+    fields = {name: data[name] for name in ("entry", "suite", "recipe", "weights", "environment", "cost", "created")}
+    fields |= {name: data[name] for name in ("published", "provenance") if name in data}
+    fields["findings"] = tuple(data.get("findings", ()))
+    return Record(identity=identity, results=tuple(Result(**result) for result in data["results"]), **fields)
 
 
 def verify_files(path: Path, record: Record) -> None:
-    """Check the prediction files beside a record; raises IntegrityError for one that is not the recorded one."""
+    """Check the SHA-256 of the prediction files beside a record file.
+
+    Raises:
+        IntegrityError: A file differs from the recorded one.
+    """
     for result in record.results:
         file, expected = path.parent / result.predictions["file"], result.predictions["sha256"]
-        if (found := sha256(file)) != expected:
-            raise IntegrityError(f"{file}: expected sha256 {expected}, found {found}")
+        if (actual := sha256(file)) != expected:
+            raise IntegrityError(f"{file}: expected sha256 {expected}, found {actual}")
 
 
 def read_all(root: Path) -> list[tuple[Path, Record]]:
-    """Every record below a folder, in a stable order."""
+    """Return every record below a folder with the path of its file, sorted by entry and run folder."""
     paths = sorted(root.glob(f"*/[!.]*/{FILE}"))
     records = [(path, read_record(path)) for path in paths]
     return sorted(records, key=lambda pair: (pair[1].entry, pair[1].identity.folder))
@@ -154,42 +176,51 @@ def read_all(root: Path) -> list[tuple[Path, Record]]:
 
 @contextmanager
 def new_folder(final: Path, key: str, *, writes: bool = True, replaces: bool = False) -> Iterator[Path]:
-    """A folder to write into, which becomes `final` when the `with` ends well and vanishes when it does not.
+    """Yield a temporary folder, and rename it to `final` when the block ends without an exception.
 
-    One that is there already stays, and raises SourceError, unless it `replaces` that. What a killed process of the
-    same `key` left of it is swept away. Of many processes one writes; the others only get its path.
+    A reader never sees a half-written folder. After an exception the temporary folder is deleted. The leftovers of a
+    killed process with the same key are deleted first.
+
+    Args:
+        final: The folder to create.
+        key: The key of the record; it makes the temporary name unique.
+        writes: Whether this process writes. The other processes of a run get the same path and leave it alone.
+        replaces: Whether an existing folder is replaced.
+
+    Raises:
+        SourceError: The folder cannot be written, or it exists, holds something and is not to be replaced.
     """
     partial, before = (final.with_name(f".{final.name}-{key[:12]}.{stage}") for stage in ("partial", "replaced"))
     if not writes:
         yield partial
         return
     try:
-        _put_back(before, final)  # a process was killed between the two renames
+        _restore(before, final)  # a process may have been killed between the two renames
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     except OSError as error:
         raise SourceError(f"{final}: cannot write there: {error.strerror or error}") from None
     try:
         yield partial
-        if final.exists() and any(final.iterdir()):  # a rename replaces no folder that holds something
+        if final.exists() and any(final.iterdir()):  # a rename cannot replace a folder with content
             if not replaces:
-                raise SourceError(f"{final} is there already, and is no run, since it has no {FILE}; move it away")
+                raise SourceError(f"{final} exists but is not a run: it has no {FILE}. Move the folder away.")
             final.replace(before)
         partial.replace(final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-        _put_back(before, final)
+        _restore(before, final)
         shutil.rmtree(before, ignore_errors=True)
 
 
-def _put_back(before: Path, final: Path) -> None:
-    """What was to be replaced, and was not."""
+def _restore(before: Path, final: Path) -> None:
+    """Move the replaced folder back if the new one did not take its place."""
     if before.exists() and not final.exists():
         before.replace(final)
 
 
 def schema() -> dict[str, Any]:
-    """The published JSON Schema of a record file."""
+    """Return the JSON Schema of a record file."""
     data: dict[str, Any] = json.loads(Path(__file__).with_name("record.schema.json").read_text(encoding="utf-8"))
     return data
 

@@ -1,4 +1,4 @@
-"""One command at a time on one run."""
+"""A file lock that keeps two commands from making the same run at the same time."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,33 +12,42 @@ from filelock import FileLock, Timeout
 from zoo.errors import SourceError
 
 POLL = 0.2
-"""Seconds between two tries for a lock."""
+"""Seconds to wait for the lock in one attempt."""
 
 
 @contextmanager
-def run_lock(work: Path, accelerator: Accelerator, wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of the folder `work`, which is made; `wait` is called once if another command holds it.
+def run_lock(work: Path, accelerator: Accelerator, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Create the work folder of a run and hold its lock; wait while another command holds it.
 
-    The lock is the operating system's, so it ends with the process that holds it, however that ends. One process of
-    many takes it for all of them.
+    The operating system releases the lock when the process ends, however it ends. In a multi-process run the main
+    process holds the lock for all processes. The folder is deleted at the end unless it holds a checkpoint.
+
+    Args:
+        work: The folder for the checkpoints of the run. The lock file lies beside it.
+        accelerator: The accelerator of this run.
+        on_wait: Called once if another command holds the lock.
+
+    Raises:
+        SourceError: The folder cannot be written.
     """
     lock = FileLock(f"{work}.lock")
-    tries = 0
-    while not broadcast_object_list([_taken(lock, work) if accelerator.is_main_process else None])[0]:
-        tries += 1
-        if tries == 1 and accelerator.is_main_process:
-            wait()
+    attempts = 0
+    while not broadcast_object_list([_acquire(lock, work) if accelerator.is_main_process else None])[0]:
+        attempts += 1
+        if attempts == 1 and accelerator.is_main_process:
+            on_wait()
     try:
         yield
     finally:
         if accelerator.is_main_process:
-            if not any(work.glob("state-*.pt")):  # nothing to go on from
+            if not any(work.glob("state-*.pt")):  # no checkpoint to resume from
                 shutil.rmtree(work, ignore_errors=True)
-            Path(lock.lock_file).unlink(missing_ok=True)  # whoever waits for it sees that, and makes a new one
+            Path(lock.lock_file).unlink(missing_ok=True)  # a waiting command notices and creates a new lock file
             lock.release()
 
 
-def _taken(lock: FileLock, work: Path) -> bool:
+def _acquire(lock: FileLock, work: Path) -> bool:
+    """Try once to take the lock, and create the work folder; return whether it succeeded."""
     try:
         work.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=POLL, poll_interval=POLL / 4)

@@ -1,4 +1,4 @@
-// Search, filters and sorting of the index. The view is kept in the address, after #, so that it can be linked.
+// Search, filters and sorting of the index. The address holds the view after #, so that a view can be linked.
 "use strict";
 (() => {
   const id = (name) => document.getElementById(name);
@@ -8,7 +8,7 @@
     row, place, text: row.textContent.toLowerCase(), keys: Array.from(row.cells, keyOf),
   }));
 
-  // A number where the cell carries one, else its text; null where it is empty, which is sorted last.
+  // Return the number or the text of a cell to sort by; null for an empty cell, which is sorted last.
   function keyOf(cell) {
     const text = cell.dataset.value ?? cell.textContent.trim().replace(/\s+/g, " ");
     return text === "" ? null : cell.dataset.value === undefined ? text : Number(text);
@@ -35,8 +35,8 @@
   function draw() {
     const by = id("sort").value;
     for (const head of heads) {
-      const own = by.replace("-", "") === head.dataset.key;
-      if (own) head.setAttribute("aria-sort", by.startsWith("-") ? "descending" : "ascending");
+      const chosen = by.replace("-", "") === head.dataset.key;
+      if (chosen) head.setAttribute("aria-sort", by.startsWith("-") ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     }
     let count = 0;
@@ -46,7 +46,7 @@
     id("none").hidden = count > 0;
   }
 
-  function keep() {
+  function showAndLink() {
     const state = new URLSearchParams();
     for (const name of FIELDS) if (id(name).value) state.set(name, id(name).value);
     history.replaceState(null, "", `#${state}`);
@@ -54,7 +54,7 @@
   }
 
   function restore() {
-    if (/^#[^=]+$/.test(location.hash)) return; // a place on the page, not a view
+    if (/^#[^=]+$/.test(location.hash)) return; // an anchor on the page, not a view
     const state = new URLSearchParams(location.hash.slice(1));
     for (const name of FIELDS) {
       id(name).value = state.get(name) ?? "";
@@ -69,18 +69,18 @@
     button.textContent = name;
     button.addEventListener("click", () => {
       id("sort").value = id("sort").value === key ? `-${key}` : key;
-      keep();
+      showAndLink();
     });
     head.replaceChildren(button);
     id("sort").append(new Option(`${name}, ascending`, key), new Option(`${name}, descending`, `-${key}`));
   }
   const controls = id("controls");
   controls.hidden = false;
-  controls.addEventListener("input", keep);
+  controls.addEventListener("input", showAndLink);
   controls.addEventListener("submit", (event) => event.preventDefault());
   id("clear").addEventListener("click", () => {
     for (const name of FIELDS) id(name).value = "";
-    keep();
+    showAndLink();
   });
   addEventListener("hashchange", restore);
   for (const tile of document.querySelectorAll(".verdicts a")) {

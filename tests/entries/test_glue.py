@@ -21,7 +21,7 @@ from huggingface_hub import constants
 from transformers import AutoModelForSequenceClassification, BertTokenizer
 
 from harness.evaluation import label_order
-from harness.judging.verdict import with_published
+from harness.judging.verdict import fill_published_value
 from harness.records import torchdistill_log
 from harness.records.record import read_record
 from harness.runs import glue_submission
@@ -515,9 +515,9 @@ def test_a_log_that_holds_no_fraction_is_not_compared(written: str, glue: Zoo, h
 def test_a_score_of_a_log_with_few_digits_is_compared_as_strictly() -> None:
     claim = Claim(of="weights", split="v", metric="accuracy", log="training.log", decimals=7, source="x")
     for written, value in (("0.5", 0.5), ("5.5e-01", 0.55)):
-        found = with_published(claim, {"training.log": {"accuracy": written}})
+        found = fill_published_value(claim, {"training.log": {"accuracy": written}})
         assert (found.value, found.decimals, found.log) == (value, 7, None)
-    own = with_published(replace(claim, decimals=None), {"training.log": {"accuracy": "0.5"}})
+    own = fill_published_value(replace(claim, decimals=None), {"training.log": {"accuracy": "0.5"}})
     assert own.decimals == 16
 
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_large, resnet18, resnet34
 from torchvision.models.segmentation import deeplabv3_resnet50, deeplabv3_resnet101
 
-from harness.judging.types import Measured
+from harness.judging.types import Measurement
 from harness.judging.verdict import judge
 from harness.models.environment import accelerator_on
 from harness.records.record import read_record
@@ -320,7 +320,7 @@ def test_where_readme_and_log_disagree_both_are_claimed_and_one_at_most_holds(na
     assert ["README" in claim.source for claim in claims] == [True, False]
     for number, claim in enumerate(claims):
         assert claim.value is not None
-        found = Measured(split="val", metric="accuracy", n=50_000, values=(claim.value,), one_prediction=2e-5)
+        found = Measurement(split="val", metric="accuracy", n=50_000, values=(claim.value,), one_prediction=2e-5)
         verdicts = [judge(one, found).verdict for one in claims]
         assert (verdicts[number], verdicts[1 - number]) == ("reproduced", "not-reproduced")
 

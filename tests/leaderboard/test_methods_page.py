@@ -1,4 +1,4 @@
-"""The page of methods: ranked by paired differences, every loss's paper and equation read from its file, no torch."""
+"""The page of methods: ranking by paired differences, and the paper, equation and layers of each loss."""
 
 import re
 import subprocess
@@ -29,7 +29,7 @@ PLAIN = {1000: 0.90, 1001: 0.92, 1002: 0.94}
 
 
 class Board:
-    """A catalogue of one plain student and some methods, with its evidence."""
+    """A catalogue of one plain student and some methods, with their records."""
 
     def __init__(self, root: Path) -> None:
         self.configs, self.evidence = root / "configs", root / "records"
@@ -37,7 +37,7 @@ class Board:
         self.run("plain", PLAIN)
 
     def add(self, name: str, terms: str, *, suite: str = "methods", claims: str = "", head: str = "") -> None:
-        """Write a recipe; one of the methods has a teacher."""
+        """Write a recipe; recipes of the methods suite have a teacher."""
         text = TINY.replace("name: tiny", f"name: {name}").replace("ce: {loss: CrossEntropy}", terms)
         text = text.replace("    criterion:", TEACHER) if suite == "methods" else text
         path = self.configs / suite / f"{name}.yaml"
@@ -45,7 +45,7 @@ class Board:
         path.write_text(f"{head}{text}{claims}", encoding="utf-8")
 
     def run(self, name: str, values: Mapping[int, float]) -> None:
-        """Record a run for each seed."""
+        """Write a record for each seed."""
         (entry,) = [entry for entry in catalogue.entries() if entry.name == name]
         for seed, value in values.items():
             identity = replace(COMMITTED.identity, digest=entry.recipe.digest, seed=seed)
@@ -56,7 +56,7 @@ class Board:
                 (folder / FILE).write_text(record.to_json(), encoding="utf-8")
 
     def cells(self, column: str) -> dict[str, str]:
-        """Method -> what its row holds in a column."""
+        """Return a column of the page: method -> cell."""
         text = methods.render(self.evidence)
         table = next(part for part in text.split("\n\n") if f" {column} " in part and part.startswith("| method"))
         lines = table.replace("\u00a0", " ").splitlines()
@@ -71,7 +71,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
     return Board(tmp_path)
 
 
-def test_methods_are_ranked_by_what_they_add_and_losses_and_those_not_run_are_shown(board: Board) -> None:
+def test_methods_are_ranked_by_their_gain_and_methods_without_runs_come_last(board: Board) -> None:
     for name in ("a_unrun", "b_worse", "c_better", "d_once"):
         board.add(name, "kd: {loss: KD}")
     better = {1000: 0.95, 1001: 0.93, 1002: 0.96}
@@ -90,51 +90,53 @@ def test_methods_are_ranked_by_what_they_add_and_losses_and_those_not_run_are_sh
     t = stats.ttest_rel([*better.values()], [*PLAIN.values()]).confidence_interval(0.95)
     assert board.cells("95 % interval")["c_better"] == f"{100 * t.low:+.2f} to {100 * t.high:+.2f}"
     text = methods.render(board.evidence)
-    assert "Of the 2 intervals here 1 exclude zero; by chance alone about 0.1 would." in text
-    assert "1 epochs in batches of 64 with SGD (lr 0.1, momentum 0.9). Its accuracy on test (100 examples) is" in text
+    assert "Of the 2 intervals here, 1 exclude zero; about 0.1 would by chance." in text
+    assert "1 epoch in batches of 64 with SGD (lr 0.1, momentum 0.9). Its accuracy on test (100 examples) is" in text
 
 
-def test_runs_of_another_recipe_do_not_count(board: Board) -> None:
+def test_runs_of_an_older_recipe_do_not_count(board: Board) -> None:
     board.add("method", "kd: {loss: KD}")
     board.run("method", PLAIN)
     board.add("method", "kd: {loss: KD, weight: 2}")
     assert board.cells("accuracy") == {"method": "not-run"}
 
 
-def test_a_suite_without_recipes_has_a_page(board: Board) -> None:
+def test_a_catalogue_without_methods_has_a_page_without_tables(board: Board) -> None:
     text = methods.render(board.evidence)
-    assert "zoo reproduce X" in text
+    assert "zoo reproduce kd" in text
     assert "| method" not in text
 
 
-def test_a_method_of_another_student_is_shown_apart(board: Board) -> None:
+def test_a_method_whose_student_is_not_in_the_starter_suite_is_shown_apart(board: Board) -> None:
     board.add("odd", "kd: {loss: KD}")
     path = board.configs / "methods" / "odd.yaml"
     path.write_text(path.read_text().replace("width: 2", "width: 4"))
-    assert "## other students\n\nNo entry" in methods.render(board.evidence)
+    assert "## Other students\n\nNo entry" in methods.render(board.evidence)
     assert board.cells("score") == {"odd": "not-run"}
 
 
-def test_claims_of_methods_are_on_their_own_page(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_claims_of_methods_are_shown_on_the_page_of_methods_only(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "verify_files", lambda path, record: None)
     board.add("method", "kd: {loss: KD}", claims=CLAIM)
     front = page.render(board.evidence)
     assert "[methods.md](methods.md)" in front
     assert "| method " not in front
     assert "| plain " in front
-    assert re.search(r"## Claims\n\n.*\n.*\n\| method +\| retrain, test accuracy", methods.render(board.evidence))
+    assert re.search(
+        r"## Claims\n\n.*\n.*\n\| method +\| re-training: accuracy on test", methods.render(board.evidence)
+    )
 
 
-def test_what_each_method_is_stands_in_one_row_of_the_second_table(board: Board) -> None:
+def test_the_second_table_has_one_row_per_method_with_its_losses_papers_and_layers(board: Board) -> None:
     board.add("two", "a: {loss: SKDInstance}\n      b: {loss: SKDDirection}\n      kd: {loss: KD}")
     board.add(
         "again", "a: {loss: {use: Hint, student: x, teacher: y}}\n      b: {loss: {use: Hint, student: x, teacher: z}}"
     )
     hint, direction = "[Hint](../harness/losses/hint.py)", "[SKDDirection](../harness/losses/skd.py)"
-    assert board.cells("method, with its loss") == {
+    assert board.cells("method and its losses") == {
         "again": f"again<br>{hint}", "two": f"two<br>[SKDInstance](../harness/losses/skd.py)<br>{direction}",
     }  # fmt: skip
-    found = board.cells("paper and equation of the loss")
+    found = board.cells("papers and equations")
     paper, equation = found["again"].split("<br>")
     assert paper.startswith("Romero et al., FitNets: Hints")
     assert equation == r"`1/n \|r(f_s) - f_t\|^2`"
@@ -142,7 +144,7 @@ def test_what_each_method_is_stands_in_one_row_of_the_second_table(board: Board)
     assert "CVPR 2026" in paper
     assert equations[0] == r"`1/B sum_i KL(softmax(t_i / T) \|\| softmax(s_i / T))`"
     assert equations[1].startswith("`1/B sum_i sqrt(")
-    assert board.cells("reads") == {
+    assert board.cells("layers") == {
         "again": "student's `x`; teacher's `y`<br>student's `x`; teacher's `z`", "two": "logits",
     }  # fmt: skip
 
@@ -156,14 +158,16 @@ def test_what_each_method_is_stands_in_one_row_of_the_second_table(board: Board)
         ("a: {loss: KL}\n      ce: {loss: CrossEntropy}", ["KL"]),
     ],
 )
-def test_a_methods_losses_are_all_but_those_that_others_have_too(terms: str, found: list[str], board: Board) -> None:
+def test_the_losses_of_a_method_leave_out_those_of_the_labels_and_kd_beside_others(
+    terms: str, found: list[str], board: Board
+) -> None:
     board.add("method", terms)
     recipe = load_recipe(board.configs / "methods" / "method.yaml")
-    assert [call.use for call in methods.own_losses(recipe)] == found
+    assert [call.use for call in methods.method_losses(recipe)] == found
 
 
 @pytest.mark.parametrize(
-    ("use", "args", "told"),
+    ("use", "args", "layers"),
     [
         ("DKD", {}, "logits"),
         ("VID", {"student": ("a", "b"), "teacher": ("a", "b")}, "`a`, `b` of both"),
@@ -175,47 +179,47 @@ def test_a_methods_losses_are_all_but_those_that_others_have_too(terms: str, fou
          "`a`, `b` of both"),
     ],
 )  # fmt: skip
-def test_the_layers_are_those_of_the_arguments(use: str, args: dict[str, object], told: str) -> None:
-    assert losses.reads(Call(use=use, args=args), losses.read_losses()[use]) == told
+def test_the_layers_of_a_loss_are_read_from_its_arguments(use: str, args: dict[str, object], layers: str) -> None:
+    assert losses.reads(Call(use=use, args=args), losses.read_losses()[use]) == layers
 
 
 @pytest.mark.parametrize(
-    ("docstring", "told"),
+    ("docstring", "paper"),
     [
         ("`s - t`.\n\nMore.\n\nWang et al., ABKD: Pursuing, ICML 2025.", "Wang et al., ABKD: Pursuing, ICML 2025"),
         ("`s`: a regulariser.\n\nOf any shape.", ""),
         ("`s`.\n\nBoth of two\nlines, ICLR 2020.", "Both of two lines, ICLR 2020"),
     ],
 )
-def test_a_paper_is_read_from_a_classs_last_paragraph(docstring: str, told: str) -> None:
-    assert losses.paper(docstring) == told
+def test_the_paper_of_a_loss_is_the_last_paragraph_of_its_docstring(docstring: str, paper: str) -> None:
+    assert losses.paper(docstring) == paper
 
 
 @pytest.mark.parametrize(
-    ("docstring", "told"),
+    ("docstring", "equation"),
     [
         ("`a = b\n    + c`; logits `(B, C)`.", "`a = b + c`"),
         ("A map of `(B, C)` after Wang et al. 2020. More.", "A map of `(B, C)` after Wang et al. 2020."),
         ("No stop", "No stop"),
     ],
 )
-def test_an_equation_is_what_a_docstring_begins_with(docstring: str, told: str) -> None:
-    assert losses.equation(docstring) == told
+def test_the_equation_of_a_loss_is_the_start_of_its_docstring(docstring: str, equation: str) -> None:
+    assert losses.equation(docstring) == equation
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "summary"),
     [
         ("# A (B et al. 2020): what\n# it is.\n# More.\nname: x", "A (B et al. 2020): what it is."),
         ("# Short\nname: x", "Short"),
         ("name: x\n# Later.", ""),
     ],
 )
-def test_what_a_recipe_is_stands_at_its_head(text: str, told: str) -> None:
-    assert methods.about(text) == told
+def test_the_summary_of_a_recipe_is_the_first_sentence_of_its_leading_comment(text: str, summary: str) -> None:
+    assert methods.recipe_summary(text) == summary
 
 
-def test_every_loss_has_an_equation_that_is_read_without_torch() -> None:
+def test_every_loss_has_an_equation_and_the_page_is_rendered_without_torch() -> None:
     found = losses.read_losses()
     assert sorted(found) == sorted(exported)
     assert all(loss.equation.startswith("`") for loss in found.values())
@@ -224,13 +228,13 @@ def test_every_loss_has_an_equation_that_is_read_without_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def test_every_link_of_the_shipped_methods_leads_somewhere() -> None:
+def test_every_link_of_the_page_leads_to_a_file() -> None:
     links = re.findall(r"\]\(([^)]+)\)", methods.render(EVIDENCE))
     assert [link for link in links if not (ROOT / "leaderboard" / link).exists()] == []
     assert {row["student"] for row in methods.rows(EVIDENCE)} <= {"digits-resnet8", "entail-bert-l2h32"}
 
 
-def test_the_command_writes_both_pages_and_tells_which_is_stale(
+def test_the_command_writes_both_pages_and_names_a_stale_one(
     zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "checkout", lambda: tmp_path)
@@ -242,7 +246,7 @@ def test_the_command_writes_both_pages_and_tells_which_is_stale(
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("# Methods\n", "# Methods\n\nBy hand.\n"), encoding="utf-8")
     assert zoo("leaderboard", "--check").code == 0
-    path.write_text(text.replace("a rank is not a finding", "a rank is one"), encoding="utf-8")
+    path.write_text(text.replace("a rank is no finding", "a rank is a finding"), encoding="utf-8")
     ended = zoo("leaderboard", "--check")
     assert (ended.code, ended.lines) == (1, [f"{path} is stale; `zoo leaderboard` writes it anew"])
     path.write_text("nothing", encoding="utf-8")

@@ -16,8 +16,8 @@ import numpy as np
 from harness import metrics
 from harness.diagnosis.diff.example_preview import ExamplePreview
 from harness.diagnosis.diff.intervals import Interval, paired
-from harness.judging.judge_runs import predictions
-from harness.judging.paired import EDGES, Array, Drift, Flips, drift, flips
+from harness.judging.judge_runs import read_predictions
+from harness.judging.paired import EDGES, Array, Drift, Flips, find_flips, measure_drift
 from harness.metrics import Metric, reads
 from harness.records.record import Record, Result, read_record, verify_files
 from zoo.cli.render import finite
@@ -177,11 +177,11 @@ Side = tuple[Path, Record, Result]
 
 
 def _part(a: Side, b: Side) -> SplitDiff:
-    before, after = predictions(a[0], a[2]), predictions(b[0], b[2])
+    before, after = read_predictions(a[0], a[2]), read_predictions(b[0], b[2])
     flipped, drifted, said = None, None, ""
     try:
-        drifted = drift(before, after)
-        flipped = flips(before, after)
+        drifted = measure_drift(before, after)
+        flipped = find_flips(before, after)
     except UsageError as error:
         said = str(error)
     comparable = bool(drifted or flipped) or _same_shapes(before, after)

@@ -7,7 +7,7 @@ from tabulate import tabulate
 
 from harness.diagnosis.diff.comparison import Diff, FlippedExample, MetricChange, SplitDiff
 from harness.judging.paired import EDGES, Drift, Flips
-from harness.judging.types import signed
+from harness.judging.types import format_difference
 from harness.records.record import Record
 
 BAR = 24
@@ -54,7 +54,7 @@ def _row(change: MetricChange) -> list[str]:
     found = change.interval
     between = f"{found.low:+.4f} to {found.high:+.4f}" if found else "-"
     values = ["-" if value is None else f"{value:.4f}" for value in (change.a, change.b)]
-    moved = "-" if change.difference is None else signed(change.difference)
+    moved = "-" if change.difference is None else format_difference(change.difference)
     return [change.metric, *values, moved, between, found.kind if found else change.why]
 
 

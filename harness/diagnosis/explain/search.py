@@ -17,10 +17,10 @@ from harness.diagnosis.explain.explanation import Attempt, ClaimResult, Explanat
 from harness.diagnosis.explain.factors import Untried, factors
 from harness.diagnosis.explain.variant import AS_IT_IS, Variant
 from harness.diagnosis.explain.variant_runs import NOISE, CanaryRun, VariantRunner
-from harness.judging.judge_runs import predictions
-from harness.judging.paired import Flips, flips
-from harness.judging.types import ROUNDING, Judgement, Measured
-from harness.judging.verdict import judge, with_published
+from harness.judging.judge_runs import read_predictions
+from harness.judging.paired import Flips, find_flips
+from harness.judging.types import ROUNDING, Judgement, Measurement
+from harness.judging.verdict import fill_published_value, judge
 from harness.metrics import Array, Metric, measure, reads
 from harness.records.record import FILE, read_record, verify_files
 from harness.runs.experiment import Experiment, RunContext, Step
@@ -60,7 +60,7 @@ def recorded_predictions(study: Experiment, evidence: Path) -> dict[str, dict[st
             verify_files(path, record)
             rows = record.identity.sources["data"]
             same = [r for r in record.results if r.split in study.task.scored and _is_same(study, r.split, rows)]
-            found |= {result.split: predictions(path, result) for result in same}
+            found |= {result.split: read_predictions(path, result) for result in same}
     return {split: arrays for split, arrays in found.items() if "predictions" in arrays}
 
 
@@ -72,7 +72,7 @@ def _explain(study: Experiment, recorded: Recorded, folder: Path) -> Explanation
     name = study.entry.name
     if study.task.kind == "segmentation":
         raise UsageError(f"{name}: the factors are told apart by logits of rows; a segmentation's are of pixels")
-    claims = tuple(with_published(c, study.published) for c in study.recipe.claims if c.of == "weights")
+    claims = tuple(fill_published_value(c, study.published) for c in study.recipe.claims if c.of == "weights")
     trial = _Trial(bench=VariantRunner(study), claims=claims, recorded=recorded)
     with study.setup.show(f"{name}: as it is") as step:
         judgements = trial.on(step).judged(AS_IT_IS)
@@ -135,14 +135,14 @@ class _Trial:
 
     def _against(
         self, claim: Claim, variant: Variant, arrays: Mapping[str, dict[str, Array]]
-    ) -> tuple[Claim, Measured | None]:
+    ) -> tuple[Claim, Measurement | None]:
         """A claim, and what is measured of it; another precision is taken to be the claim's."""
         metrics = {**self.bench.study.metrics, **dict([variant.metric] if variant.metric else [])}
         if claim.split not in arrays or claim.metric not in metrics:
             return claim, None
         value, step = self._measured(claim, metrics[claim.metric], arrays[claim.split])
         precision = variant.precision or self.bench.precision
-        measured = Measured(
+        measured = Measurement(
             split=claim.split, metric=claim.metric, n=len(arrays[claim.split]["labels"]), values=(value,),
             one_prediction=step, precision=precision, selection=claim.selection,
             flips=self._differing(claim.split, arrays[claim.split]),
@@ -152,7 +152,7 @@ class _Trial:
     def _differing(self, split: str, arrays: Mapping[str, Array]) -> Flips | None:
         """The predictions against recorded ones; None where none are, or numbers are predicted."""
         try:
-            return flips(self.recorded[split], arrays) if split in self.recorded else None
+            return find_flips(self.recorded[split], arrays) if split in self.recorded else None
         except UsageError:
             return None
 

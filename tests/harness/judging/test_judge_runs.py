@@ -1,4 +1,4 @@
-"""From records to judgements: the baseline of the majority, committed predictions, families of claims."""
+"""Judging entries by their records: majority-class baseline, recorded predictions, and the family of claims."""
 
 import copy
 import json
@@ -15,13 +15,12 @@ from harness.judging.judge_runs import (
     family_size,
     judge_entries,
     majority_baseline,
-    measured,
-    predictions,
+    measure_claim,
+    read_predictions,
     suite_of,
 )
-from harness.judging.paired import flips
 from harness.records.record import Identity, read_record
-from tests.conftest import ROOT, Write, Zoo
+from tests.helpers.project import ROOT, Write, Zoo
 from zoo import paths
 from zoo.errors import IntegrityError, SourceError
 from zoo.recipes import catalogue
@@ -38,7 +37,7 @@ def run_of(entry: str, mode: str) -> Path:
     ("metric", "labels", "expected"),
     [
         ("accuracy", [0, 0, 0, 1, 2], 0.6),
-        ("f1", [1, 1, 1, 0], 6 / 7),  # all positive: precision 3/4, recall 1
+        ("f1", [1, 1, 1, 0], 6 / 7),  # predicting all positive: precision 3/4, recall 1
         ("f1", [0, 1, 2], None),
         ("top5_accuracy", [0, 1, 2, 3, 4, 5, 5], 6 / 7),
         ("matthews_correlation", [0, 1, 1], 0.0),
@@ -46,35 +45,35 @@ def run_of(entry: str, mode: str) -> Path:
         ("mean_iou", [0, 1], None),
     ],
 )
-def test_the_baseline_of_the_majority(metric: str, labels: list[int], expected: float | None) -> None:
+def test_majority_baseline_of_each_metric(metric: str, labels: list[int], expected: float | None) -> None:
     assert majority_baseline(metric, np.array(labels)) == (None if expected is None else pytest.approx(expected))
 
 
-def test_rte_and_mrpc_have_the_baselines_that_everybody_quotes() -> None:
+def test_majority_baselines_of_rte_and_mrpc_match_the_literature() -> None:
     """146 of 277 and 279 of 408."""
     assert majority_baseline("accuracy", np.repeat([0, 1], [146, 131])) == pytest.approx(0.5271, abs=1e-4)
     assert majority_baseline("f1", np.repeat([1, 0], [279, 129])) == pytest.approx(0.8122, abs=1e-4)
 
 
-def test_weights_are_compared_with_the_committed_predictions_of_the_same_weights(tmp_path: Path) -> None:
+def test_predictions_of_weights_are_compared_with_committed_predictions_of_the_same_weights(tmp_path: Path) -> None:
     path = run_of("digits-resnet8", "weights")
     record = read_record(path)
     claim = next(c for c in catalogue.one("digits-resnet8").recipe.claims if c.of == "weights")
-    found = measured(claim, [(path, record)], EVIDENCE)
+    found = measure_claim(claim, [(path, record)], EVIDENCE)
     assert found is not None
     assert found.flips is not None
     assert (found.flips.n, found.flips.flipped) == (898, 0)
-    alone = measured(claim, [(path, record)], tmp_path)
+    alone = measure_claim(claim, [(path, record)], tmp_path)
     assert alone is not None
     assert alone.flips is None
 
 
-def test_other_predictions_of_the_same_weights_are_not_reproduced(tmp_path: Path) -> None:
-    """One right and one wrong prediction swapped: the score is as claimed, the predictions are not."""
+def test_an_equal_score_from_other_predictions_is_not_reproduced(tmp_path: Path) -> None:
+    """One right prediction becomes wrong and one wrong prediction right, so the score stays as claimed."""
     folder = tmp_path / "weights-1"
     shutil.copytree(run_of("digits-resnet8", "weights").parent, folder)
     path, record = folder / "record.json", read_record(folder / "record.json")
-    arrays = predictions(path, record.results[0])
+    arrays = read_predictions(path, record.results[0])
     right = arrays["predictions"] == arrays["labels"]
     gained, lost = np.flatnonzero(~right)[0], np.flatnonzero(right)[0]
     arrays["predictions"] = arrays["predictions"].copy()
@@ -87,11 +86,11 @@ def test_other_predictions_of_the_same_weights_are_not_reproduced(tmp_path: Path
     (outcome,) = judge_entries([EntryRuns(entry=entry, mode="weights", runs=((path, record),))], EVIDENCE)
     judgement = outcome.judgements[0]
     assert (outcome.verdict, judgement.measured) == ("not-reproduced", pytest.approx(0.9788419))
-    assert "2 of 898 predictions differ from those recorded" in judgement.why
-    assert "1 became right, 1 wrong, McNemar p = 1" in judgement.why
+    assert "2 of 898 predictions differ from those recorded for these weights" in judgement.why
+    assert "1 became right and 1 wrong (McNemar's test: p = 1)" in judgement.why
 
 
-def test_a_family_is_the_retrainings_of_a_suite_that_count(recipe_file: Write) -> None:
+def test_the_family_of_a_suite_is_its_retraining_claims_that_gate(recipe_file: Write) -> None:
     assert family_size(suite_of(catalogue.one("digits-resnet8"), catalogue.entries())) == 6
     assert family_size(suite_of(catalogue.one("kd"), catalogue.entries())) == 39
     wnli = [e for e in catalogue.entries() if e.suite == "glue" and e.name.endswith("wnli")]
@@ -100,7 +99,7 @@ def test_a_family_is_the_retrainings_of_a_suite_that_count(recipe_file: Write) -
     assert family_size(suite_of(catalogue.local(recipe_file()), catalogue.entries())) == 1
 
 
-def test_a_training_is_judged_alike_alone_and_in_company() -> None:
+def test_an_entry_gets_the_same_judgement_alone_and_with_others() -> None:
     names = ("digits-resnet8", "digits-resnet14")
     runs = {
         name: tuple(
@@ -114,23 +113,23 @@ def test_a_training_is_judged_alike_alone_and_in_company() -> None:
     assert [one.entry.name for one in together] == list(names)
 
 
-def _key(data: dict[str, Any]) -> str:
-    """The key of a record's content."""
+def key_of(data: dict[str, Any]) -> str:
+    """Return the key that belongs to the content of a record."""
     names = ("mode", "digest", "sources", "metric_code", "numerics", "seed")
     return Identity(**{name: data[name] for name in names}).key
 
 
-def test_runs_of_the_references_seeds_judge_nothing() -> None:
-    """What `--first-seed 1000` makes is a reference, and no evidence for one."""
+def test_runs_with_seeds_of_the_reference_judge_nothing() -> None:
+    """Runs of `--first-seed 1000` are reference runs, so they are no evidence for their own mean."""
     entry = catalogue.one("digits-resnet8")
     paths = sorted((EVIDENCE / entry.name).glob("retrain-seed1???-*/record.json"))
     runs = tuple((path, read_record(path)) for path in paths)
     (outcome,) = judge_entries([EntryRuns(entry=entry, mode="retrain", runs=runs)], EVIDENCE)
     assert (len(runs), outcome.verdict, len(outcome.records)) == (10, "not-compared", 10)
-    assert "nothing was measured" in outcome.judgements[1].why
+    assert "was not measured" in outcome.judgements[1].why
 
 
-def test_altered_committed_predictions_are_an_integrity_error(tmp_path: Path) -> None:
+def test_damaged_committed_predictions_are_an_integrity_error(tmp_path: Path) -> None:
     shutil.copytree(EVIDENCE / "digits-resnet8", tmp_path / "digits-resnet8")
     for path in tmp_path.glob("*/retrain-seed1000-*/predictions-test.npz"):
         path.write_bytes(b"other")
@@ -140,7 +139,9 @@ def test_altered_committed_predictions_are_an_integrity_error(tmp_path: Path) ->
     assert outcome.verdict == "not-run"
 
 
-def test_the_command_tells_of_them(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_exits_with_5_and_names_the_damaged_file(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copytree(EVIDENCE / "digits-resnet8", tmp_path / "evidence" / "digits-resnet8")
     for path in (tmp_path / "evidence").glob("*/retrain-seed1000-*/predictions-test.npz"):
         path.write_bytes(b"other")
@@ -150,14 +151,14 @@ def test_the_command_tells_of_them(zoo: Zoo, tmp_path: Path, monkeypatch: pytest
     assert "predictions-test.npz: expected sha256" in ended.err
 
 
-def test_an_entry_whose_claims_are_only_reported_does_not_count() -> None:
+def test_an_entry_with_only_reported_claims_does_not_count_for_the_exit_code() -> None:
     entry = catalogue.one("minilm-l6-wnli")
     (outcome,) = judge_entries([EntryRuns(entry=entry, mode="retrain", runs=())], EVIDENCE)
     assert not outcome.counts
     assert judge_entries([EntryRuns(entry=catalogue.one("digits-resnet8"), mode="retrain")], EVIDENCE)[0].counts
 
 
-def test_degenerate_runs_are_found_by_the_labels_of_their_predictions(tmp_path: Path) -> None:
+def test_the_baseline_of_degenerate_runs_comes_from_the_labels_of_the_record(tmp_path: Path) -> None:
     source = run_of("digits-resnet8", "retrain-seed1000").parent
     runs = []
     for seed, value in ((0, 0.05), (1, 0.97)):
@@ -166,28 +167,30 @@ def test_degenerate_runs_are_found_by_the_labels_of_their_predictions(tmp_path: 
         data = json.loads((folder / "record.json").read_text())
         data["results"][0]["metrics"]["accuracy"]["value"] = value
         data["seed"] = seed
-        data["key"] = _key(data)
+        data["key"] = key_of(data)
         (folder / "record.json").write_text(json.dumps(data))
         runs.append((folder / "record.json", read_record(folder / "record.json")))
     claim = Claim(of="retrain", split="test", metric="accuracy", value=0.97, sigma=0.01, source="x")
-    found = measured(claim, runs)
+    found = measure_claim(claim, runs)
     assert found is not None
-    labels = predictions(runs[0][0], runs[0][1].results[0])["labels"]
+    labels = read_predictions(runs[0][0], runs[0][1].results[0])["labels"]
     assert found.baseline == pytest.approx(np.bincount(labels).max() / 898)
     assert found.values == (0.05, 0.97)
 
 
-def test_an_entry_without_runs_says_why_and_an_undefined_score_is_nan() -> None:
+def test_an_entry_without_runs_repeats_the_first_line_of_the_error() -> None:
     entry = catalogue.one("digits-resnet8")
     (outcome,) = judge_entries(
         [EntryRuns(entry=entry, mode="weights", error=SourceError("the Hub\nis down"))], EVIDENCE
     )
     assert (outcome.verdict, {one.why for one in outcome.judgements}) == ("not-run", {"the Hub"})
-    path = run_of("digits-resnet8", "weights")
+
+
+def test_an_undefined_score_is_nan() -> None:
+    entry, path = catalogue.one("digits-resnet8"), run_of("digits-resnet8", "weights")
     record = copy.deepcopy(read_record(path))
     record.results[0].metrics["accuracy"]["value"] = None  # type: ignore[index]
     claim = next(c for c in entry.recipe.claims if c.of == "weights")
-    found = measured(claim, [(path, record)])
+    found = measure_claim(claim, [(path, record)])
     assert found is not None
     assert math.isnan(found.values[0])
-    assert flips(predictions(path, record.results[0]), predictions(path, record.results[0])).flipped == 0

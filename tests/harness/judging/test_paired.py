@@ -1,4 +1,4 @@
-"""Two sets of predictions: flips, McNemar and drift by hand, and what holds of any two."""
+"""Comparison of two sets of predictions: flips, McNemar's test and drift, by hand and by their properties."""
 
 import subprocess
 import sys
@@ -10,22 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from harness.judging.paired import EDGES, Array, drift, flips, sign_test
+from harness.judging.paired import EDGES, Array, find_flips, measure_drift, sign_test
 from tests.helpers.project import ROOT
 from zoo.errors import UsageError
 
 
 def classified(logits: list[list[float]], labels: list[int]) -> dict[str, Array]:
-    kept = np.array(logits, np.float32)
-    return {"predictions": kept.argmax(axis=1), "labels": np.array(labels), "logits": kept}
+    array = np.array(logits, np.float32)
+    return {"predictions": array.argmax(axis=1), "labels": np.array(labels), "logits": array}
 
 
 A = classified([[2.0, 1.0], [0.0, 3.0], [1.0, 0.5], [0.2, 0.1]], [0, 0, 0, 1])
 B = classified([[2.5, 1.0], [1.0, 0.0], [1.0, 1.5], [0.1, 0.2]], [0, 0, 0, 1])
 
 
-def test_flips_by_hand() -> None:
-    found = flips(A, B)
+def test_flips_match_an_example_worked_out_by_hand() -> None:
+    found = find_flips(A, B)
     assert (found.n, found.flipped, found.gained, found.lost) == (4, 3, 2, 1)
     assert found.rows.tolist() == [1, 2, 3]
     assert found.margins_a == pytest.approx([3.0, 0.5, 0.1])
@@ -34,83 +34,84 @@ def test_flips_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("noise", "unexplained"), [(0.0, 3), (0.0999, 3), (0.1001, 2), (0.51, 1), (2.01, 0)])
-def test_noise_explains_a_flip_that_both_margins_together_allow(noise: float, unexplained: int) -> None:
-    assert flips(A, B).unexplained(noise) == unexplained  # leads of both: 4, 1 and 0.2, over two logits
+def test_noise_explains_a_flip_if_both_margins_together_are_within_it(noise: float, unexplained: int) -> None:
+    assert find_flips(A, B).unexplained(noise) == unexplained  # sums of both margins: 4, 1 and 0.2, over two logits
 
 
-def test_a_flip_without_a_margin_is_not_explained() -> None:
+def test_a_flip_without_a_margin_is_unexplained() -> None:
     bare = [{name: arrays[name] for name in ("predictions", "labels")} for arrays in (A, B)]
-    found = flips(*bare)
+    found = find_flips(*bare)
     assert np.isnan(found.margins_a).all()
     assert found.unexplained(1e9) == 3
-    kept = {**bare[0], "margins": np.array([1.0, 3.0, 0.5, 0.1], np.float32)}
-    assert flips(kept, bare[1]).unexplained(0.3) == 1  # the lead of A alone: 3, 0.5 and 0.1
+    with_margins = {**bare[0], "margins": np.array([1.0, 3.0, 0.5, 0.1], np.float32)}
+    assert find_flips(with_margins, bare[1]).unexplained(0.3) == 1  # the margins of A alone: 3, 0.5 and 0.1
 
 
-def test_of_several_labels_a_row_flips_where_any_does_and_is_right_where_all_are() -> None:
-    def of(logits: list[list[float]]) -> dict[str, Array]:
-        kept = np.array(logits)
-        return {
-            "predictions": (kept > 0).astype(np.int64),
-            "labels": np.array([[1, 0], [0, 1], [1, 1]]),
-            "logits": kept,
-        }
+def test_a_multi_label_row_flips_if_any_label_flips_and_is_right_if_all_labels_are() -> None:
+    def arrays(logits: list[list[float]]) -> dict[str, Array]:
+        array = np.array(logits)
+        labels = np.array([[1, 0], [0, 1], [1, 1]])
+        return {"predictions": (array > 0).astype(np.int64), "labels": labels, "logits": array}
 
-    found = flips(of([[1, -1], [0.2, 1], [-3, -1]]), of([[2, -2], [-0.1, 1], [-3, 2]]))
+    found = find_flips(arrays([[1, -1], [0.2, 1], [-3, -1]]), arrays([[2, -2], [-0.1, 1], [-3, 2]]))
     assert (found.flipped, found.gained, found.lost) == (2, 1, 0)
     assert (found.margins_a.tolist(), found.margins_b.tolist()) == ([0.2, 1.0], [0.1, 2.0])
-    assert [found.unexplained(noise) for noise in (0.29, 0.31, 3.0)] == [2, 1, 0]  # one logit moves, against zero
+    assert [found.unexplained(noise) for noise in (0.29, 0.31, 3.0)] == [2, 1, 0]  # one logit moves against zero
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "said"),
+    ("a", "b", "message"),
     [
         (A, {**B, "labels": np.array([0, 0, 1, 1])}, "not the same examples: 1 of 4 labels"),
         (A, {name: values[:3] for name, values in B.items()}, "not the same examples: 4 and 3"),
-        ({"confusion": np.zeros((4, 2, 2))}, {"confusion": np.zeros((4, 2, 2))}, "but confusion"),
-        ({**A, "predictions": np.zeros(4)}, {**B, "predictions": np.ones(4)}, "none flips"),
+        (
+            {"confusion": np.zeros((4, 2, 2))},
+            {"confusion": np.zeros((4, 2, 2))},
+            "no predictions of each example",
+        ),
+        ({**A, "predictions": np.zeros(4)}, {**B, "predictions": np.ones(4)}, "they can drift but not flip"),
         (A, {**B, "predictions": np.zeros((4, 2), np.int64)}, "not the same task"),
     ],
 )
-def test_what_cannot_be_compared_is_said(a: dict[str, Array], b: dict[str, Array], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        flips(a, b)
+def test_predictions_that_cannot_be_compared_raise(a: dict[str, Array], b: dict[str, Array], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        find_flips(a, b)
 
 
 @pytest.mark.parametrize(
     ("gained", "lost", "p"),
     [(0, 0, 1), (5, 0, 2 / 32), (0, 6, 2 / 64), (8, 1, 2 * 10 / 512), (3, 3, 1), (2, 7, 2 * (1 + 9 + 36) / 512)],
 )
-def test_mcnemar_is_a_binomial(gained: int, lost: int, p: float) -> None:
+def test_sign_test_matches_examples_of_mcnemars_exact_test(gained: int, lost: int, p: float) -> None:
     assert sign_test(gained, lost) == pytest.approx(p, rel=1e-12)
 
 
 @given(st.integers(0, 400), st.integers(0, 400))
-def test_mcnemar_is_the_sum_of_binomials(gained: int, lost: int) -> None:
+def test_sign_test_is_symmetric_and_equals_the_binomial_sum(gained: int, lost: int) -> None:
     n = gained + lost
     exact = min(1.0, 2 * sum(comb(n, k) for k in range(max(gained, lost), n + 1)) / 2**n)
     assert sign_test(gained, lost) == pytest.approx(exact, rel=1e-9)
     assert sign_test(gained, lost) == sign_test(lost, gained)
 
 
-def test_drift_by_hand() -> None:
-    found = drift(A, B)
+def test_drift_matches_an_example_worked_out_by_hand() -> None:
+    found = measure_drift(A, B)
     assert found is not None and found.of == "logits"
     moved = [0.5, 0, 1, 3, 0, 1, 0.1, 0.1]
     assert (found.max, found.mean) == (pytest.approx(3), pytest.approx(sum(moved) / 8))
     assert found.p99 == pytest.approx(np.percentile(moved, 99), rel=1e-6)
     assert len(found.counts) == len(EDGES) + 1 and sum(found.counts) == 8
-    assert found.counts[0] == 2 and found.counts[-2] == 3  # nothing, and from 1 to 10
+    assert found.counts[0] == 2 and found.counts[-2] == 3  # the bins below 1e-7 and from 1 to 10
 
 
-def test_a_regression_drifts_by_its_predictions() -> None:
-    found = drift(
+def test_the_drift_of_a_regression_is_that_of_its_predictions() -> None:
+    found = measure_drift(
         {"predictions": np.array([1.0, 2.0]), "labels": np.zeros(2)},
         {"predictions": np.array([1.5, 2.0]), "labels": np.zeros(2)},
     )
     assert found is not None and (found.of, found.max) == ("predictions", 0.5)
     bare = {name: A[name] for name in ("predictions", "labels")}
-    assert drift(bare, bare) is None
+    assert measure_drift(bare, bare) is None
 
 
 LOGITS = st_numpy.arrays(np.float32, (12, 3), elements=st.floats(-4, 4, width=32))
@@ -119,13 +120,15 @@ LABELS = st_numpy.arrays(np.int64, 12, elements=st.integers(0, 2))
 
 @settings(max_examples=40)
 @given(LOGITS, LOGITS, LABELS)
-def test_swapping_swaps_and_itself_is_the_same(first: Array, second: Array, labels: Array) -> None:
+def test_swapping_the_sets_swaps_gained_and_lost_and_a_set_equals_itself(
+    first: Array, second: Array, labels: Array
+) -> None:
     a, b = ({"predictions": x.argmax(axis=1), "labels": labels, "logits": x} for x in (first, second))
-    one, other = flips(a, b), flips(b, a)
+    one, other = find_flips(a, b), find_flips(b, a)
     assert (one.gained, one.lost, one.p) == (other.lost, other.gained, other.p)
     assert np.array_equal(one.margins_a, other.margins_b) and np.array_equal(one.rows, other.rows)
-    assert drift(a, b) == drift(b, a)
-    itself, still = flips(a, a), drift(a, a)
+    assert measure_drift(a, b) == measure_drift(b, a)
+    itself, still = find_flips(a, a), measure_drift(a, a)
     assert (itself.flipped, itself.p, itself.unexplained(0.0)) == (0, 1.0, 0)
     assert still is not None and (still.max, still.mean, still.p99) == (0, 0, 0)
     assert one.gained - one.lost == int(np.sum(b["predictions"] == labels) - np.sum(a["predictions"] == labels))
@@ -133,17 +136,17 @@ def test_swapping_swaps_and_itself_is_the_same(first: Array, second: Array, labe
 
 @settings(max_examples=40)
 @given(LOGITS, st_numpy.arrays(np.float32, (12, 3), elements=st.floats(-0.25, 0.25, width=32)), LABELS)
-def test_noise_never_makes_a_flip_that_it_does_not_explain(logits: Array, noise: Array, labels: Array) -> None:
+def test_noise_explains_every_flip_that_it_causes(logits: Array, noise: Array, labels: Array) -> None:
     a, b = ({"predictions": x.argmax(axis=1), "labels": labels, "logits": x} for x in (logits, logits + noise))
-    moved = drift(a, b)
+    moved = measure_drift(a, b)
     assert moved is not None
-    assert flips(a, b).unexplained(moved.max * (1 + 1e-6)) == 0
+    assert find_flips(a, b).unexplained(moved.max * (1 + 1e-6)) == 0
 
 
 @pytest.mark.parametrize(
     "module", ["harness.judging.paired", "harness.diagnosis.diff.text_report", "harness.diagnosis.diff.find_record"]
 )
-def test_comparing_imports_no_torch(module: str) -> None:
+def test_comparing_predictions_imports_no_torch(module: str) -> None:
     refused = {"torch"} | ({"sklearn", "scipy.stats"} if module == "harness.judging.paired" else set())
     code = f"import sys, {module}; sys.exit(bool({refused!r} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""The formulas of the verdicts, each against numbers worked out by hand or read from the tables."""
+"""The formulas of the verdicts, compared with numbers worked out by hand or read from statistical tables."""
 
 import math
 
@@ -10,70 +10,70 @@ from harness.judging import statistics
 from harness.judging.statistics import KNOWN
 
 
-def test_the_error_of_a_difference_of_means() -> None:
+def test_standard_error_of_a_difference_of_means() -> None:
     assert statistics.standard_error(0.01, 3, 10) == pytest.approx(0.01 * math.sqrt(13 / 30))
 
 
-def test_p_values_and_quantiles_are_those_of_the_tables() -> None:
+def test_p_values_and_quantiles_match_the_tables() -> None:
     assert statistics.p_value(1.96, 1.0, KNOWN) == pytest.approx(0.05, abs=1e-5)
     assert statistics.p_value(-2.776, 1.0, 4.0) == pytest.approx(0.05, abs=1e-4)
     assert statistics.quantile(0.95, KNOWN) == pytest.approx(1.644854, abs=1e-6)
     assert statistics.quantile(0.95, 9.0) == pytest.approx(1.833, abs=1e-3)
 
 
-def test_the_band_of_one_claim_and_of_forty_one() -> None:
-    assert statistics.half_band(0.5, KNOWN) == pytest.approx(0.979982, abs=1e-6)
-    assert statistics.half_band(1.0, KNOWN, 41) == pytest.approx(3.2343, abs=1e-4)
+def test_band_is_wider_for_forty_one_claims_than_for_one() -> None:
+    assert statistics.band_half_width(0.5, KNOWN) == pytest.approx(0.979982, abs=1e-6)
+    assert statistics.band_half_width(1.0, KNOWN, 41) == pytest.approx(3.2343, abs=1e-4)
 
 
-def test_equivalence_with_three_seeds_and_a_single_score() -> None:
+def test_equivalence_half_width_of_three_seeds_against_a_single_score() -> None:
     """4 - 1.644854 x sqrt(4 / 3)."""
-    assert statistics.half_equivalent(4.0, math.sqrt(4 / 3), KNOWN) == pytest.approx(2.100686, abs=1e-6)
+    assert statistics.equivalence_half_width(4.0, math.sqrt(4 / 3), KNOWN) == pytest.approx(2.100686, abs=1e-6)
 
 
-def test_the_power_of_three_seeds_against_ten() -> None:
+def test_power_of_three_seeds_against_ten_reference_runs() -> None:
     """2 Phi(2 / 0.658281 - 1.644854) - 1 = 2 Phi(1.393360) - 1 = 2 x 0.918245 - 1."""
     assert statistics.power(2.0, math.sqrt(13 / 30), KNOWN) == pytest.approx(0.836490, abs=1e-6)
     assert statistics.power(1.0, 1.0, KNOWN) == 0
 
 
-def test_one_published_score_caps_what_can_be_seen() -> None:
+def test_a_single_published_score_caps_the_power() -> None:
     """Phi(4 / sqrt(1 + 1/k) - 3.2343): 59 % with three seeds, 78 % with any number."""
-    assert statistics.detection(4.0, math.sqrt(4 / 3), KNOWN, 41) == pytest.approx(0.591, abs=1e-3)
-    assert statistics.detection(4.0, 1.0, KNOWN, 41) == pytest.approx(0.778, abs=1e-3)
+    assert statistics.detection_power(4.0, math.sqrt(4 / 3), KNOWN, 41) == pytest.approx(0.591, abs=1e-3)
+    assert statistics.detection_power(4.0, 1.0, KNOWN, 41) == pytest.approx(0.778, abs=1e-3)
 
 
-def test_spreads_are_pooled_by_their_degrees_of_freedom() -> None:
-    sigma, dof = statistics.pooled([(1.0, 4), (2.0, 8)])
+def test_standard_deviations_are_pooled_by_their_degrees_of_freedom() -> None:
+    sigma, dof = statistics.pool([(1.0, 4), (2.0, 8)])
     assert (sigma, dof) == (pytest.approx(math.sqrt(3)), 12)
 
 
-def test_a_prior_is_compared_with_a_measured_spread() -> None:
+def test_f_test_compares_a_prior_with_a_measured_standard_deviation() -> None:
     """F of equal spreads with four and eight degrees: P(F <= 1) = I(1/3; 2, 4) = 131 / 243."""
-    assert statistics.fits_prior(1.0, 4, 1.0) == pytest.approx(2 * (1 - 131 / 243))
-    assert statistics.fits_prior(0.001, 4, 0.02) < 0.001
-    assert statistics.fits_prior(0.03, 4, 0.01) == pytest.approx(2 * 0.0046, abs=1e-3)
+    assert statistics.prior_p_value(1.0, 4, 1.0) == pytest.approx(2 * (1 - 131 / 243))
+    assert statistics.prior_p_value(0.001, 4, 0.02) < 0.001
+    assert statistics.prior_p_value(0.03, 4, 0.01) == pytest.approx(2 * 0.0046, abs=1e-3)
 
 
-def test_the_spread_that_a_test_set_alone_makes() -> None:
+def test_binomial_sigma_is_the_sampling_error_of_the_test_set() -> None:
     assert statistics.binomial_sigma(0.9, 500) == pytest.approx(0.01)
 
 
-def test_holms_steps() -> None:
-    """0.05 / 4 = 0.0125, then / 3 = 0.0167, then / 2 = 0.025: the third and all after it stay."""
-    assert statistics.holm([0.03, 0.001, 0.016, 0.9], 4) == [2, 4, 3, 2]
-    assert statistics.holm([0.03, 0.001, 0.016, 0.9], 41) == [40, 41, 40, 40]
-    assert statistics.holm([0.2, None, math.nan], 3) == [3, 3, 3]
-    assert statistics.holm([0.01, 0.04], 2) == [2, 1]
-    assert statistics.holm([], 1) == []
+def test_holm_steps_stop_at_the_first_hypothesis_that_is_not_rejected() -> None:
+    """0.05 / 4 = 0.0125, then / 3 = 0.0167, then / 2 = 0.025: the third p-value and all after it are not rejected."""
+    assert statistics.holm_steps([0.03, 0.001, 0.016, 0.9], 4) == [2, 4, 3, 2]
+    assert statistics.holm_steps([0.03, 0.001, 0.016, 0.9], 41) == [40, 41, 40, 40]
+    assert statistics.holm_steps([0.2, None, math.nan], 3) == [3, 3, 3]
+    assert statistics.holm_steps([0.01, 0.04], 2) == [2, 1]
+    assert statistics.holm_steps([], 1) == []
 
 
 P = st.floats(0, 1)
 
 
 @given(p=st.lists(P | st.none(), max_size=8), family=st.integers(1, 50))
-def test_holm_rejects_no_less_than_bonferroni_and_as_the_definition_says(p: list[float | None], family: int) -> None:
-    steps = statistics.holm(p, family)
+def test_holm_rejects_exactly_what_its_definition_rejects(p: list[float | None], family: int) -> None:
+    steps = statistics.holm_steps(p, family)
     size = max(family, sum(one is not None for one in p))
     known = sorted(one for one in p if one is not None)
     expected = 0
@@ -84,25 +84,25 @@ def test_holm_rejects_no_less_than_bonferroni_and_as_the_definition_says(p: list
     assert all(1 <= step <= size for step in steps)
 
 
-def test_failures_are_compared_exactly() -> None:
+def test_failure_p_value_matches_fishers_exact_test() -> None:
     """Three of three against none of ten: 1 / C(13, 3); two of eight against none of one: C(8, 2) / C(9, 2)."""
-    assert statistics.excess_failures(3, 3, 0, 10) == pytest.approx(1 / 286)
-    assert statistics.excess_failures(2, 8, 0, 1) == pytest.approx(28 / 36)
-    assert statistics.excess_failures(0, 8, 3, 9) == pytest.approx(1)
+    assert statistics.failure_p_value(3, 3, 0, 10) == pytest.approx(1 / 286)
+    assert statistics.failure_p_value(2, 8, 0, 1) == pytest.approx(28 / 36)
+    assert statistics.failure_p_value(0, 8, 3, 9) == pytest.approx(1)
 
 
-def test_a_larger_spread_than_sigma() -> None:
-    """Of two degrees of freedom both have closed forms: e^(-x/2), and (1 + 2 f / d)^(-d/2)."""
-    assert statistics.larger_spread(3.0, 3, 1.0, KNOWN) == pytest.approx(math.exp(-9))
-    assert statistics.larger_spread(3.0, 3, 1.0, 4) == pytest.approx(5.5**-2)
+def test_spread_p_value_matches_its_closed_forms() -> None:
+    """With two degrees of freedom both tests have closed forms: e^(-x/2), and (1 + 2 f / d)^(-d/2)."""
+    assert statistics.spread_p_value(3.0, 3, 1.0, KNOWN) == pytest.approx(math.exp(-9))
+    assert statistics.spread_p_value(3.0, 3, 1.0, 4) == pytest.approx(5.5**-2)
 
 
-def test_wilsons_interval_is_that_of_the_literature() -> None:
+def test_wilson_interval_matches_a_published_example() -> None:
     """Newcombe 1998, table I: 81 of 263, 0.2553 to 0.3662."""
-    assert statistics.wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert statistics.wilson_interval(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
 
 
-def test_seeds_are_counted_up_to_a_thousand() -> None:
+def test_seeds_needed_gives_up_after_999_further_runs() -> None:
     assert statistics.seeds_needed(3, lambda k: k >= 5) == 2
     assert statistics.seeds_needed(1500, lambda k: k >= 1505) == 5
     assert statistics.seeds_needed(3, lambda k: False) is None

@@ -1,4 +1,4 @@
-"""The benchmark of verdicts judges as the verdicts do, and what docs/verdicts.md claims of them holds."""
+"""The simulation in benchmarks/verdicts.py judges as zoo does, and the error rates in docs/verdicts.md hold."""
 
 import re
 import sys
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.judging.types import Measured
+from harness.judging.types import Measurement
 from harness.judging.verdict import judge_all
-from tests.conftest import ROOT
+from tests.helpers.project import ROOT
 from zoo.recipes.schema import Claim
 
 pytest.importorskip("matplotlib", reason="the extra `benchmark` is not installed")
@@ -29,7 +29,7 @@ def benchmark() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("number", range(8))
-def test_simulated_zoos_are_judged_as_real_ones(benchmark: Any, number: int) -> None:
+def test_simulated_claims_get_the_verdicts_of_real_claims(benchmark: Any, number: int) -> None:
     reference, random = benchmark.REFERENCES[number], np.random.default_rng(number)
     zoos = benchmark.simulate(reference, benchmark.seeds_of(None, reference), 4.0, 6, random)
     found = benchmark.judged(zoos, 41)
@@ -39,8 +39,8 @@ def test_simulated_zoos_are_judged_as_real_ones(benchmark: Any, number: int) -> 
         assert [one.verdict for one in judge_all(pairs, 41)] == list(words[found[zoo]])
 
 
-def _as_claim(zoos: Any, zoo: int, entry: int) -> tuple[Claim, Measured]:
-    """A claim of 0.5 whose seeds have the simulated mean and spread; a sigma of the prior is 0.001."""
+def _as_claim(zoos: Any, zoo: int, entry: int) -> tuple[Claim, Measurement]:
+    """Return a claim of 0.5 and runs with the simulated mean and standard deviation; the prior is 0.001."""
     reference, seeds, unit = zoos.reference, int(zoos.seeds[entry]), 0.001
     shape = np.linspace(-1, 1, seeds)
     shape = shape / stdev(shape) * zoos.own_sd[zoo, entry]
@@ -51,10 +51,11 @@ def _as_claim(zoos: Any, zoo: int, entry: int) -> tuple[Claim, Measured]:
         sigma=unit * float(zoos.reference_sd[zoo, entry]) if measured else unit,
         prior=unit if reference.prior and measured else None,
     )  # fmt: skip
-    return claim, Measured(split="test", metric="f1", n=1000, values=values)
+    return claim, Measurement(split="test", metric="f1", n=1000, values=values)
 
 
-def test_few_false_alarms_and_most_regressions_are_found(benchmark: Any) -> None:
+@pytest.mark.slow
+def test_false_alarms_are_rare_and_most_regressions_are_found(benchmark: Any) -> None:
     zoos = 2000
     for number, least in ((0, benchmark.cap(3, 41) - 0.03), (3, 0.8), (5, 0.8), (6, 0.8), (7, 0.8)):
         rows = {row["rule"]: row for row in benchmark.rates(benchmark.REFERENCES[number], None, zoos)}
@@ -62,7 +63,8 @@ def test_few_false_alarms_and_most_regressions_are_found(benchmark: Any) -> None
         assert rows["zoo"]["found 4"] >= least
 
 
-def test_in_no_setting_a_fixed_tolerance_is_better_on_both(benchmark: Any) -> None:
+@pytest.mark.slow
+def test_no_fixed_tolerance_has_both_fewer_false_alarms_and_more_power(benchmark: Any) -> None:
     for reference in benchmark.REFERENCES:
         for seeds in (1, 3, 8, 20, None):
             rows = {row["rule"]: row for row in benchmark.rates(reference, seeds, 300)}
@@ -77,14 +79,16 @@ def test_in_no_setting_a_fixed_tolerance_is_better_on_both(benchmark: Any) -> No
                     assert not all(better)
 
 
-def test_the_cap_of_a_single_score_is_reached(benchmark: Any) -> None:
+@pytest.mark.slow
+def test_simulated_power_against_a_single_score_reaches_the_calculated_cap(benchmark: Any) -> None:
     for seeds in (3, 8):
         rows = {row["rule"]: row for row in benchmark.rates(benchmark.SINGLE, seeds, 4000)}
         assert rows["zoo"]["found 4"] == pytest.approx(benchmark.cap(seeds, 41), abs=0.03)
 
 
-def test_the_page_holds_what_the_benchmark_prints(benchmark: Any) -> None:
-    """One setting of the full ten thousand zoos, which repeat to the last digit."""
+@pytest.mark.slow
+def test_docs_hold_the_numbers_that_the_benchmark_prints(benchmark: Any) -> None:
+    """One setting with the full ten thousand zoos; the rounded numbers are deterministic."""
     (row,) = (r for r in benchmark.rates(benchmark.REFERENCES[3], None, benchmark.ZOOS) if r["rule"] == "zoo")
     line = benchmark.table([row]).splitlines()[-1]
     cells = [cell.strip() for cell in line.strip("|").split("|")]

@@ -1,4 +1,4 @@
-"""Records: what their keys depend on, the published schema, folders that are whole or not there."""
+"""Records: keys, the public JSON Schema, damaged files, and folders that appear only when they are complete."""
 
 import json
 from dataclasses import replace
@@ -8,11 +8,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from harness.records.record import FILE, Identity, new_folder, read_record, schema, verify_files
+from harness.records.record import FILE, Identity, new_folder, read_all, read_record, schema, verify_files
 from tests.helpers.project import ROOT
 from zoo.errors import IntegrityError, SourceError, UsageError
 
-COMMITTED = min((ROOT / "leaderboard" / "records" / "digits-resnet8").glob(f"*/{FILE}"))
+EVIDENCE = ROOT / "leaderboard" / "records"
+COMMITTED = min((EVIDENCE / "digits-resnet8").glob(f"*/{FILE}"))
 IDENTITY = Identity(
     mode="retrain", digest="d", sources={"files": {}, "data": {}}, metric_code={}, numerics={"device": "cpu"}, seed=0
 )
@@ -26,43 +27,45 @@ IDENTITY = Identity(
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
-def test_a_key_is_of_all_that_is_computed(change: dict[str, Any]) -> None:
+def test_a_key_depends_on_everything_that_is_computed(change: dict[str, Any]) -> None:
     assert replace(IDENTITY, **change).key != IDENTITY.key
     assert replace(IDENTITY).key == IDENTITY.key
 
 
-def test_a_record_survives_the_round_trip() -> None:
-    record = read_record(COMMITTED)
-    assert record.to_json() == COMMITTED.read_text(encoding="utf-8")
+def test_every_committed_record_is_read_and_written_back_unchanged() -> None:
+    records = read_all(EVIDENCE)
+    assert len(records) == len([*EVIDENCE.glob(f"*/*/{FILE}")])
+    for path, record in records:
+        assert record.to_json() == path.read_text(encoding="utf-8")
 
 
-def test_the_schema_is_a_schema_and_refuses_what_is_no_record() -> None:
+def test_the_schema_rejects_a_record_without_a_required_field() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
     data = json.loads(COMMITTED.read_text(encoding="utf-8"))
     for name in schema()["required"]:
-        lacking = {key: value for key, value in data.items() if key != name}
+        incomplete = {key: value for key, value in data.items() if key != name}
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate(lacking, schema())
+            jsonschema.validate(incomplete, schema())
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "said"),
+    ("change", "error", "message"),
     [
         ({"seed": 7}, IntegrityError, "the key is"),
         ({"schema": 99}, UsageError, "not a record"),
         ({"mode": "guess"}, UsageError, "not a record"),
     ],
 )
-def test_a_changed_record_is_found_out(
-    change: dict[str, Any], error: type[Exception], said: str, tmp_path: Path
+def test_a_changed_record_is_rejected(
+    change: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / FILE
     path.write_text(json.dumps({**json.loads(COMMITTED.read_text(encoding="utf-8")), **change}))
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         read_record(path)
 
 
-def test_a_file_that_is_no_json_or_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_or_one_that_is_not_json_is_rejected(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("{")
     with pytest.raises(UsageError, match="not JSON"):
         read_record(tmp_path / FILE)
@@ -70,7 +73,7 @@ def test_a_file_that_is_no_json_or_not_there_is_named(tmp_path: Path) -> None:
         read_record(tmp_path / "none" / FILE)
 
 
-def test_changed_predictions_are_found_out(tmp_path: Path) -> None:
+def test_changed_predictions_are_rejected(tmp_path: Path) -> None:
     record = read_record(COMMITTED)
     name = record.results[0].predictions["file"]
     (tmp_path / name).write_bytes((COMMITTED.parent / name).read_bytes() + b"x")
@@ -78,7 +81,7 @@ def test_changed_predictions_are_found_out(tmp_path: Path) -> None:
         verify_files(tmp_path / FILE, record)
 
 
-def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
+def test_a_folder_appears_only_when_it_is_complete(tmp_path: Path) -> None:
     final = tmp_path / "runs" / "one"
 
     def fail() -> None:
@@ -90,11 +93,15 @@ def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         fail()
     assert list(final.parent.iterdir()) == []
+
+
+def test_an_existing_folder_is_only_replaced_on_request(tmp_path: Path) -> None:
+    final = tmp_path / "runs" / "one"
     with new_folder(final, "key") as folder:
-        (folder / FILE).write_text("whole")
-    with pytest.raises(SourceError, match="is there already"), new_folder(final, "key") as folder:
-        (folder / FILE).write_text("later")
-    assert [path.read_text() for path in final.iterdir()] == ["whole"]
+        (folder / FILE).write_text("first")
+    with pytest.raises(SourceError, match="exists but is not a run"), new_folder(final, "key") as folder:
+        (folder / FILE).write_text("second")
+    assert [path.read_text() for path in final.iterdir()] == ["first"]
     with new_folder(final, "key", replaces=True) as folder:
         (folder / FILE).write_text("fresh")
     assert [path.read_text() for path in final.iterdir()] == ["fresh"]

@@ -1,0 +1,210 @@
+"""The site in a headless Chromium: layout on a desktop and a phone, contrast, sorting, search, links, no script."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from harness.judging.types import GRAVITY
+
+pytestmark = pytest.mark.browser
+PLOTTED, UNRUN = "digits-resnet8_from_digits-resnet14", "bert-base-uncased-mrpc"
+
+
+@dataclass
+class Tab:
+    """A page in a browser, with its requests and its messages on the console."""
+
+    page: Any
+    root: Path
+    requests: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+
+    def open(self, name: str) -> Any:
+        self.page.goto(f"{self.root.as_uri()}/{name}")
+        return self.page
+
+    def entries(self) -> list[str]:
+        """Return the entries in the visible rows."""
+        return self.column(0)
+
+    def wait_for_rows(self, shown: int, of: int) -> None:
+        """Wait until this number of rows is visible, because the page follows a changed address with a delay."""
+        text = f"{shown} of {of} claims" if shown < of else f"{of} claims"
+        self.page.locator("#shown", has_text=re.compile(f"^{text}$")).wait_for()
+        assert len(self.entries()) == shown
+
+    def column(self, number: int) -> list[str]:
+        """Return the sort values or texts of a column in the visible rows."""
+        found: list[str] = self.page.eval_on_selector_all(
+            "#claims tbody tr:not([hidden])",
+            "(rows, n) => rows.map((row) => row.cells[n].dataset.value ?? row.cells[n].textContent.trim())",
+            number,
+        )
+        return found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip(f"none of {', '.join(names)} is installed")
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def tab(browser: Any, built_site: Path, request: pytest.FixtureRequest) -> Iterator[Tab]:
+    """Open a tab of 1280 by 900 pixels, with a test's options; check that it loads only files and logs nothing."""
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **getattr(request, "param", {})})
+    tab = Tab(context.new_page(), built_site)
+    tab.page.on("request", lambda sent: tab.requests.append(sent.url))
+    tab.page.on("console", lambda message: tab.messages.append(message.text))
+    tab.page.on("pageerror", lambda error: tab.messages.append(str(error)))
+    yield tab
+    context.close()
+    assert not tab.messages
+    assert not [url for url in tab.requests if not url.startswith(("file:", "data:"))]
+
+
+SCREENS = [(width, height, scheme) for width, height in ((1280, 900), (390, 844)) for scheme in ("light", "dark")]
+CONTRAST = """() => {
+  const parse = (text) => { const n = text.match(/[\\d.]+/g).map(Number); return [...n.slice(0, 3), n[3] ?? 1]; };
+  const linear = (v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = (c) => { const [r, g, b] = c.map((v) => linear(v / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const behind = (element) => { for (let at = element; at; at = at.parentElement) {
+    const found = parse(getComputedStyle(at).backgroundColor); if (found[3] === 1) return found; }
+    throw new Error("no background"); };
+  const found = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const hasText = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!(hasText || element.matches("input, select")) || element.matches("title, desc, option")) continue;
+    if (!element.checkVisibility()) continue;
+    const style = getComputedStyle(element), colour = parse(element.closest("svg") ? style.fill : style.color);
+    const [a, b] = [light(colour.slice(0, 3)), light(behind(element).slice(0, 3))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    found.push([Math.round(ratio * 100) / 100, element.className.baseVal ?? element.className, element.tagName]);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("name", ["index.html", f"entries/{PLOTTED}.html", f"entries/{UNRUN}.html"])
+def test_pages_fit_the_screen_with_readable_contrast(tab: Tab, name: str, tmp_path: Path) -> None:
+    image, opened = pytest.importorskip("PIL.Image"), tab.open(name)
+    for width, height, scheme in SCREENS:
+        opened.set_viewport_size({"width": width, "height": height})
+        opened.emulate_media(color_scheme=scheme)
+        wide, room = opened.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        assert wide <= room, (width, scheme)
+        assert opened.locator("h1").is_visible()
+        assert opened.locator("tbody th").first.is_visible()
+        contrasts = opened.evaluate(CONTRAST)
+        assert len(contrasts) > 30
+        assert min(contrasts)[0] >= 4.5, (width, scheme, min(contrasts))
+        opened.screenshot(path=tmp_path / "shot.png")
+        with image.open(tmp_path / "shot.png") as shot:
+            assert shot.size == (width, height)
+            colours = shot.convert("RGB").getcolors(width * height)
+        assert len(colours) > 50, (width, scheme)  # antialiased letters have many colours, a blank page has one
+        most, colour = max(colours)
+        assert most < 0.97 * width * height, (width, scheme)
+        assert (sum(colour) < 3 * 128) == (scheme == "dark")
+
+
+def test_verdict_badges_and_the_plot_are_visible(tab: Tab) -> None:
+    opened = tab.open("index.html")
+    assert [opened.locator(f".verdicts .badge.{name}").is_visible() for name in GRAVITY] == [True] * len(GRAVITY)
+    opened = tab.open(f"entries/{PLOTTED}.html")
+    box = opened.locator(".plot > svg").first.bounding_box()
+    assert box["width"] > 600 and box["height"] > 80
+    dot = opened.locator(".dot.reference circle").first.bounding_box()
+    assert box["x"] <= dot["x"] <= box["x"] + box["width"]
+
+
+def test_a_click_or_enter_on_a_column_sorts_it(tab: Tab, rows: pd.DataFrame) -> None:
+    opened = tab.open("index.html")
+    opened.get_by_role("button", name="Measured").click()
+    numbers = [float(value) for value in tab.column(4) if value]
+    assert numbers == sorted(rows["measured"].dropna())
+    assert tab.column(4)[: len(numbers)] == [value for value in tab.column(4) if value]  # empty cells come last
+    assert opened.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
+    opened.get_by_role("button", name="Measured").click()
+    assert [float(value) for value in tab.column(4)[: len(numbers)]] == numbers[::-1]
+    assert opened.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
+    opened.get_by_role("button", name="Entry").focus()
+    opened.keyboard.press("Enter")
+    assert tab.column(0) == sorted(rows["entry"])
+    opened.keyboard.press("Enter")
+    assert tab.column(0) == sorted(rows["entry"], reverse=True)
+    opened.get_by_role("button", name="Verdict").click()
+    assert tab.column(7) == sorted((str(GRAVITY.index(verdict)) for verdict in rows["verdict"]), key=int)
+
+
+def test_search_and_filters_reduce_the_rows(tab: Tab, rows: pd.DataFrame) -> None:
+    opened = tab.open("index.html")
+    opened.get_by_label("Search").fill("DIGITS re-training")
+    assert {name.startswith("digits") for name in tab.entries()} == {True}
+    shown = len(tab.entries())
+    assert opened.get_by_role("status").inner_text() == f"{shown} of {len(rows)} claims"
+    opened.get_by_label("Search").fill("no such thing")
+    assert not tab.entries()
+    assert opened.locator("#none").is_visible()
+    opened.get_by_role("button", name="Clear").click()
+    assert len(tab.entries()) == len(rows)
+    opened.get_by_label("Suite").select_option("glue")
+    assert len(tab.entries()) == (rows["suite"] == "glue").sum()
+    opened.get_by_label("Verdict", exact=True).select_option("not-compared")
+    chosen = (rows["suite"] == "glue") & (rows["verdict"] == "not-compared")
+    assert len(tab.entries()) == chosen.sum() > 0
+    opened.get_by_label("Kind of claim").select_option("test-server")
+    assert len(tab.entries()) == (chosen & (rows["of"] == "test-server")).sum()
+
+
+def test_the_address_restores_search_filters_and_sorting(tab: Tab, rows: pd.DataFrame) -> None:
+    opened = tab.open("index.html")
+    opened.get_by_label("Search").fill("accuracy & more")
+    opened.get_by_label("Search").fill("accuracy")
+    opened.get_by_label("Suite").select_option("starter")
+    opened.get_by_role("button", name="Claimed").click()
+    before, view = tab.entries(), opened.evaluate("location.hash")
+    assert view == "#q=accuracy&suite=starter&sort=claimed"
+    opened.goto("about:blank")
+    tab.open(f"index.html{view}")
+    assert tab.entries() == before
+    assert opened.get_by_label("Suite").input_value() == "starter"
+    opened.locator(".verdicts a").first.click()
+    tab.wait_for_rows((rows["verdict"] == "reproduced").sum(), len(rows))
+    tab.open("index.html#suite=unknown&sort=-unknown")
+    tab.wait_for_rows(len(rows), len(rows))
+    tab.open(f"entries/{UNRUN}.html").get_by_role("link", name="glue", exact=True).click()
+    tab.wait_for_rows((rows["suite"] == "glue").sum(), len(rows))
+
+
+@pytest.mark.parametrize("tab", [{"java_script_enabled": False}], indirect=True)
+def test_pages_work_without_javascript(tab: Tab, rows: pd.DataFrame) -> None:
+    opened = tab.open("index.html")
+    assert opened.locator("#claims tbody tr").count() == len(rows)
+    assert opened.locator("#claims tbody tr").last.is_visible()
+    assert not opened.get_by_label("Search").is_visible()
+    opened.get_by_role("link", name=PLOTTED).first.click()
+    assert opened.locator("h1").inner_text() == PLOTTED
+
+
+@pytest.mark.parametrize("tab", [{"viewport": {"width": 390, "height": 844}}], indirect=True)
+def test_a_phone_shows_sortable_cards(tab: Tab, rows: pd.DataFrame) -> None:
+    opened = tab.open("index.html")
+    first = opened.locator("#claims tbody tr").first.bounding_box()
+    assert first["width"] <= 390 and first["height"] > 100
+    opened.get_by_label("Sort by").select_option("-measured")
+    assert float(tab.column(4)[0]) == rows["measured"].max()
