@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,29 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from zoo.recipes.catalogue import Entry
+
 Pixels = NDArray[np.uint8]
+SMALLER = [
+    (r"epochs: \d+", "epochs: 2"),
+    (r"milestones: \[[^]]*\]", "milestones: [1]"),
+    (r"classes: 1000", "classes: 6"),
+    (r"mid_channels: 512", "mid_channels: 16"),
+    (r"size: 224", "size: 32"),
+    (r"size: 256\}", "size: 36}"),
+    (r"min_size: \d+", "min_size: 24"),
+    (r"max_size: \d+", "max_size: 28"),
+    (r"size: (480|513)\}", "size: 20}"),
+]
+"""Replacements in a recipe, as regular expressions: two epochs, six classes of ImageNet, small images."""
+
+
+def shrink(entry: Entry, *replacements: tuple[str, str]) -> str:
+    """Return the text of a recipe after replacements by regular expressions."""
+    text = entry.path.read_text(encoding="utf-8")
+    for pattern, replacement in replacements:
+        text = re.sub(pattern, replacement, text)
+    return text
 
 
 def pixels(seed: int, *shape: int) -> Pixels:
@@ -70,7 +93,7 @@ def image_folders(root: Path, classes: int = 3, images: int = 2) -> Path:
 
 
 def voc_folder(root: Path, sizes: Sequence[tuple[int, int]] = ((40, 50), (44, 40)), train: int = 3) -> Path:
-    """Write VOC 2012 in torchvision's layout, and return the root. `sizes` are (height, width) of the images of `val`."""
+    """Write VOC 2012 in torchvision's layout; `sizes` are (height, width) of the images of `val`. Return the root."""
     base = root / "VOCdevkit" / "VOC2012"
     for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (base / part).mkdir(parents=True)

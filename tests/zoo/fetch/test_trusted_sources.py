@@ -11,7 +11,7 @@ from huggingface_hub import constants
 from transformers import BertForSequenceClassification
 
 from harness.records.record import read_record
-from tests.helpers.glue_hub import TOKENIZER, VOCABULARY, use_hub, classifier, fill_hub, glue_data
+from tests.helpers.glue_hub import TOKENIZER, VOCABULARY, classifier, fill_hub, glue_data, use_hub
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import ROOT, Write, Zoo
 from zoo.errors import MissingError, SourceError, UsageError
