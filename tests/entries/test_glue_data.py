@@ -1,4 +1,4 @@
-"""GLUE data that are not what the task expects: an error of the one entry that reads them."""
+"""GLUE data with other classes, splits, cards or labels than the task expects."""
 
 import io
 import json

@@ -20,14 +20,14 @@ pytestmark = needs_facts
 
 def scores(entry: str, split: str) -> dict[tuple[str, str], set[tuple[float, str | None]]]:
     """Return every published score of the weights, as a fraction with its precision, by split and metric."""
-    found: dict[tuple[str, str], set[tuple[float, str | None]]] = {}
+    published: dict[tuple[str, str], set[tuple[float, str | None]]] = {}
     for fact in facts("references.json"):
-        ours = fact["id"] == entry and fact["kind"] == "published_weights" and fact["value"] is not None
-        if ours and fact["split"].startswith(split):
+        is_score = fact["id"] == entry and fact["kind"] == "published_weights" and fact["value"] is not None
+        if is_score and fact["split"].startswith(split):
             value = fact["value"] / 100 if fact["unit"] == "%" else fact["value"]
             key = (fact["split"].split(" ")[0], METRICS.get(fact["metric"], fact["metric"]))
-            found.setdefault(key, set()).add((value, fact["precision"]))
-    return found
+            published.setdefault(key, set()).add((value, fact["precision"]))
+    return published
 
 
 def claims(entry: Entry, of: str) -> dict[tuple[str, str], Claim]:
@@ -70,7 +70,7 @@ def test_a_claim_is_a_recorded_score_and_the_one_in_fp32_if_there_is_one(entry: 
         precisions = {precision for _, precision in recorded[key]}
         assert claim.precision == ("fp32" if "fp32" in precisions else "fp16")
     assert {key: claim.value for key, claim in claims(entry, "test-server").items()} == {
-        key: pytest.approx(value) for key, found in scores(entry.name, "test").items() for value, _ in found
+        key: pytest.approx(value) for key, published in scores(entry.name, "test").items() for value, _ in published
     }
 
 
@@ -83,11 +83,11 @@ def test_a_header_holds_the_scores_of_the_paper_and_every_further_score(entry: E
         "bert-base-uncased-{0}",
         "bert-base-uncased-{0}_from_bert-large-uncased-{0}",
     ):
-        found = scores(family.format(task), "test")
-        assert "/".join(f"{100 * value:.1f}" for _, ((value, _),) in sorted(found.items())) in header
+        published = scores(family.format(task), "test")
+        assert "/".join(f"{100 * value:.1f}" for _, ((value, _),) in sorted(published.items())) in header
     claimed = claims(entry, "weights")
-    for key, found in scores(entry.name, "validation").items():
-        for value, precision in found:
+    for key, published in scores(entry.name, "validation").items():
+        for value, precision in published:
             if (precision, round(value, 7)) != (claimed[key].precision, claimed[key].value):
                 assert f"also scored in {precision}: " in header
                 assert f"{value:.7f}" in header or f"{value:.4f}" in header

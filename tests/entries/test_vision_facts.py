@@ -31,8 +31,8 @@ def details(entry: Entry) -> Any:
     """Return the official configuration of an entry."""
     name = entry.name.partition("-")[2]
     wanted = rf"/{entry.suite}/.*nlp-oss2023/(kr-|ktaad-)?{name}(-final_run)?\.yaml"
-    (found,) = [one for one in facts("recipes.json")["details"] if re.search(wanted, one["config"])]
-    return found
+    (recorded,) = [detail for detail in facts("recipes.json")["details"] if re.search(wanted, detail["config"])]
+    return recorded
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
@@ -77,17 +77,17 @@ def test_images_are_prepared_as_recorded(entry: Entry) -> None:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_a_claim_is_a_recorded_score_of_the_whole_split(entry: Entry) -> None:
-    known: dict[str, list[float]] = {}
+    recorded: dict[str, list[float]] = {}
     for fact in facts("references.json"):
         if fact["id"] == IDS.get(entry.name, entry.name) and fact["kind"] == "published_weights":
-            known.setdefault(METRICS.get(fact["metric"], fact["metric"]), []).append(fact["value"] / 100)
+            recorded.setdefault(METRICS.get(fact["metric"], fact["metric"]), []).append(fact["value"] / 100)
             assert entry.recipe.weights == fact["weight_url"]
     for claim in entry.recipe.claims:
         assert claim.value is not None
         step = 10.0**-claim.decimals / 2 if claim.decimals else 1e-9
-        assert any(abs(value - claim.value) <= step + 1e-12 for value in known[claim.metric]), claim
+        assert any(abs(value - claim.value) <= step + 1e-12 for value in recorded[claim.metric]), claim
         assert claim.n == SIZES[entry.suite]
-    assert {claim.metric for claim in entry.recipe.claims if claim.of == "weights"} == known.keys()
+    assert {claim.metric for claim in entry.recipe.claims if claim.of == "weights"} == recorded.keys()
 
 
 @pytest.mark.parametrize("entry", ENTRIES[:13], ids=lambda entry: entry.name)

@@ -88,7 +88,7 @@ def cifar(
         else:
             pixels, labels = _read_torchvision_files(folder, name, split)
         augmentation = {"padding": crop_padding, "flip": flip} if split == "train" else {}
-        return PixelSplit(pixels, _check_labels(labels, spec.classes, where), mean=mean, std=std, **augmentation)  # type: ignore[arg-type]
+        return PixelSplit(pixels, _to_labels(labels, spec.classes, where), mean=mean, std=std, **augmentation)  # type: ignore[arg-type]
 
     return Task(
         name=name,
@@ -130,7 +130,7 @@ def _read_torchvision_files(folder: Path, name: str, split: str) -> tuple[Tensor
     return torch.from_numpy(dataset.data).permute(0, 3, 1, 2).contiguous(), dataset.targets
 
 
-def _check_labels(labels: Sequence[Any], classes: int, where: str) -> Tensor:
+def _to_labels(labels: Sequence[Any], classes: int, where: str) -> Tensor:
     row = next((r for r, label in enumerate(labels) if not isinstance(label, int) or not 0 <= label < classes), None)
     if row is not None:
         raise IntegrityError(f"{where}: row {row} has the label {labels[row]!r}, which is not in 0 to {classes - 1}")

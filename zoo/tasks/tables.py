@@ -52,8 +52,8 @@ class Table:
 def read_repository(fetched: Fetched, config: str | None, split: str) -> Table:
     """Read one split of a data set of the Hub.
 
-    The card says which files belong to the split. If the card does not say it, these are the files whose names start
-    with the name of the split.
+    The card says which files belong to the split. Without such a card, the files are those whose names start with
+    the name of the split.
 
     Args:
         fetched: The files that were downloaded and verified. No other file is read.

@@ -26,7 +26,6 @@ from zoo.tasks.base import content_hash
 from zoo.tasks.pixels import PixelSplit
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)
-PLAIN = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
 
 
 def test_pixels_are_normalised_as_torchvision_does() -> None:

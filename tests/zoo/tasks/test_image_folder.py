@@ -17,7 +17,6 @@ from zoo.errors import NoDataError, SourceError, UsageError
 from zoo.fetch.sources import Source, Sources
 from zoo.tasks import image_folder
 
-MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)
 PLAIN = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
 
 

@@ -22,7 +22,6 @@ from zoo.tasks import coco_segmentation, voc_segmentation
 from zoo.tasks.base import content_hash
 from zoo.tasks.transforms import PadTo, ShorterSide
 
-MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)
 PLAIN = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
 
 
@@ -87,7 +86,7 @@ def test_a_model_is_scored_over_the_pixels_of_all_images(tmp_path: Path) -> None
     torch.manual_seed(0)
     model = nn.Conv2d(3, 21, 3, padding=1)
     metrics = {"mean_iou": mean_iou, "pixel_accuracy": pixel_accuracy}
-    found = evaluate(model, task, "val", metrics, accelerator=accelerator_on("cpu"))
+    evaluation = evaluate(model, task, "val", metrics, accelerator=accelerator_on("cpu"))
     labels, predicted = [], []
     for row in range(2):
         batch = task.load("val").batch([row])
@@ -95,10 +94,10 @@ def test_a_model_is_scored_over_the_pixels_of_all_images(tmp_path: Path) -> None
         with torch.no_grad():
             predicted.append(model(batch.inputs).argmax(1).flatten())
     expected = reference(torch.cat(labels), torch.cat(predicted), 21)
-    assert found.scores["pixel_accuracy"].value == pytest.approx(expected[0])
-    assert found.scores["mean_iou"].value == pytest.approx(expected[1], nan_ok=True)
-    assert found.arrays["confusion"].shape == (2, 21, 21)
-    assert found.n == 2
+    assert evaluation.scores["pixel_accuracy"].value == pytest.approx(expected[0])
+    assert evaluation.scores["mean_iou"].value == pytest.approx(expected[1], nan_ok=True)
+    assert evaluation.arrays["confusion"].shape == (2, 21, 21)
+    assert evaluation.n == 2
 
 
 def test_a_missing_file_of_voc_is_reported(tmp_path: Path) -> None:
