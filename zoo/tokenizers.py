@@ -1,4 +1,4 @@
-"""Tokenizers that a recipe can name."""
+"""The tokenizers that recipes can name."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -13,38 +13,50 @@ Side = Literal["left", "right"]
 
 
 def wordpiece(*, vocab: Source, lowercase: bool = True, padding_side: Side | None = None) -> BertTokenizer:
-    """BERT's WordPiece tokenizer over the vocabulary file at source `vocab`; cased where `lowercase` is false.
+    """Return BERT's WordPiece tokenizer.
 
-    It pads on the right, unless `padding_side` says left.
+    Args:
+        vocab: The vocabulary file, one token per line.
+        lowercase: Convert texts to lower case. Use False for a cased vocabulary.
+        padding_side: "left" or "right". Default: right.
     """
-    return BertTokenizer(vocab=str(vocab.fetch().path), do_lower_case=lowercase, **_given(padding_side))
+    return BertTokenizer(vocab=str(vocab.fetch().path), do_lower_case=lowercase, **_optional(padding_side))
 
 
 def published(*, of: Source, lowercase: bool | None = None, padding_side: Side | None = None) -> Any:
-    """The tokenizer that is published in the repository `of`, with its own settings where these are left out.
+    """Return the tokenizer of a repository, with its published settings unless an argument changes them.
 
-    Raises UsageError where `lowercase` is given and it is not one of BERT's, which alone have that switch.
+    Args:
+        of: The repository.
+        lowercase: Convert texts to lower case. Only BERT's tokenizers have this setting.
+        padding_side: "left" or "right".
+
+    Raises:
+        IntegrityError: The files of the tokenizer cannot be loaded.
+        UsageError: The tokenizer does not have the setting `lowercase`.
     """
     fetched = of.fetch("tokenizer")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(Path(fetched.path), trust_remote_code=False, **_given(padding_side))
-    except Exception as error:  # every tokenizer raises errors of its own for a damaged file
-        said = first_line(error)
-        raise IntegrityError(f"{fetched.path}: no tokenizer can be loaded: {type(error).__name__}: {said}") from error
+        tokenizer = AutoTokenizer.from_pretrained(
+            Path(fetched.path), trust_remote_code=False, **_optional(padding_side)
+        )
+    except Exception as error:  # for a damaged file every tokenizer raises exceptions of its own
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise IntegrityError(f"{fetched.path}: the tokenizer cannot be loaded: {reason}") from error
     if lowercase is not None:
-        _lower(tokenizer, lowercase, of.name)
+        _set_lowercase(tokenizer, lowercase, of.name)
     return tokenizer
 
 
-def _given(padding_side: Side | None) -> dict[str, Side]:
-    """Nothing where it is left out: what is given is saved with the tokenizer."""
+def _optional(padding_side: Side | None) -> dict[str, Side]:
+    """Leave the argument out if it is None: transformers saves every argument with the tokenizer."""
     return {} if padding_side is None else {"padding_side": padding_side}
 
 
-def _lower(tokenizer: Any, lowercase: bool, name: str) -> None:
+def _set_lowercase(tokenizer: Any, lowercase: bool, name: str) -> None:
     normalizer = getattr(getattr(tokenizer, "backend_tokenizer", None), "normalizer", None)
     if not isinstance(normalizer, BertNormalizer):
-        raise UsageError(f"{name}: {type(tokenizer).__name__} has no switch `lowercase`; leave it out")
+        raise UsageError(f"{name}: {type(tokenizer).__name__} has no setting 'lowercase'; leave it out of the recipe")
     normalizer.lowercase = lowercase
     tokenizer.backend_tokenizer.normalizer = normalizer
-    tokenizer.do_lower_case = tokenizer.init_kwargs["do_lower_case"] = lowercase  # what is saved with a model
+    tokenizer.do_lower_case = tokenizer.init_kwargs["do_lower_case"] = lowercase  # so that it is saved with a model

@@ -1,41 +1,33 @@
-"""The 27 recipes against the recorded facts, number by number; skipped where the facts are not beside the checkout."""
-
-import json
-from typing import Any
+"""The 27 GLUE recipes and the lock compared with the recorded facts, number by number."""
 
 import pytest
 
-from tests.helpers.project import ROOT
+from tests.helpers.facts import METRICS, facts, needs_facts
 from zoo.fetch.lock import read_lock
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Claim
 
-FACTS = ROOT.parent / "shared" / "reference"
 ENTRIES = catalogue.select(["glue"])
-AS_LOGGED = {  # where the log beside the weights and the configuration disagree, the log is what was run
+AS_LOGGED = {
     "bert-large-uncased-sst2": 2e-5,
     "bert-base-uncased-wnli_from_bert-large-uncased-wnli": 3e-5,
 }
-METRICS = {"spearmanr": "spearman", "P-S Corr. (header in README; GLUE server combined)": "pearson_spearman"}
+"""Learning rates in the log beside the weights that differ from the configuration. The log tells what was run."""
 
-pytestmark = pytest.mark.skipif(not FACTS.is_dir(), reason="the facts are not here")
-
-
-def facts(name: str) -> Any:
-    return json.loads((FACTS / name).read_text(encoding="utf-8"))
+pytestmark = needs_facts
 
 
 def scores(entry: str, split: str) -> dict[tuple[str, str], set[tuple[float, str | None]]]:
-    """(split, metric) -> every published score of the weights, as a fraction, with its precision."""
-    found: dict[tuple[str, str], set[tuple[float, str | None]]] = {}
+    """Return every published score of the weights, as a fraction with its precision, by split and metric."""
+    published: dict[tuple[str, str], set[tuple[float, str | None]]] = {}
     for fact in facts("references.json"):
-        ours = fact["id"] == entry and fact["kind"] == "published_weights" and fact["value"] is not None
-        if ours and fact["split"].startswith(split):
+        is_score = fact["id"] == entry and fact["kind"] == "published_weights" and fact["value"] is not None
+        if is_score and fact["split"].startswith(split):
             value = fact["value"] / 100 if fact["unit"] == "%" else fact["value"]
             key = (fact["split"].split(" ")[0], METRICS.get(fact["metric"], fact["metric"]))
-            found.setdefault(key, set()).add((value, fact["precision"]))
-    return found
+            published.setdefault(key, set()).add((value, fact["precision"]))
+    return published
 
 
 def claims(entry: Entry, of: str) -> dict[tuple[str, str], Claim]:
@@ -43,7 +35,7 @@ def claims(entry: Entry, of: str) -> dict[tuple[str, str], Claim]:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_a_recipe_trains_as_was_recorded(entry: Entry) -> None:
+def test_a_recipe_trains_as_recorded(entry: Entry) -> None:
     (row,) = [row for row in facts("recipes.json")["table"] if row["id"] == f"yoshitomo-matsubara/{entry.name}"]
     (stage,) = entry.recipe.stages
     assert (stage.epochs, stage.batch_size, stage.clip_norm) == (row["epochs"], row["batch_size"], row["max_grad_norm"])
@@ -58,14 +50,15 @@ def test_a_recipe_trains_as_was_recorded(entry: Entry) -> None:
         assert not stage.all_teachers
     else:
         assert [f"yoshitomo-matsubara/{teacher.entry}" for teacher in stage.all_teachers.values()] == [row["teacher"]]
-        told = (term.loss.use, term.loss.args.get("temperature"))
-        assert told == (("KL", row["temperature"]) if "temperature" in row else ("LogitMSE", None))
-        meant = f"kd: {{loss: {{use: KD, temperature: {row.get('temperature', 0):g}, alpha: {row.get('alpha', 0):g}}}}}"
-        assert "temperature" not in row or meant in entry.path.read_text()
+        loss = (term.loss.use, term.loss.args.get("temperature"))
+        assert loss == (("KL", row["temperature"]) if "temperature" in row else ("LogitMSE", None))
+        if "temperature" in row:
+            intended = f"kd: {{loss: {{use: KD, temperature: {row['temperature']:g}, alpha: {row['alpha']:g}}}}}"
+            assert intended in entry.path.read_text()
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_a_claim_is_the_recorded_score_the_fp32_one_where_there_are_two(entry: Entry) -> None:
+def test_a_claim_is_a_recorded_score_and_the_one_in_fp32_if_there_is_one(entry: Entry) -> None:
     recorded = scores(entry.name, "validation")
     for key, claim in claims(entry, "weights").items():
         if claim.log:
@@ -77,12 +70,12 @@ def test_a_claim_is_the_recorded_score_the_fp32_one_where_there_are_two(entry: E
         precisions = {precision for _, precision in recorded[key]}
         assert claim.precision == ("fp32" if "fp32" in precisions else "fp16")
     assert {key: claim.value for key, claim in claims(entry, "test-server").items()} == {
-        key: pytest.approx(value) for key, found in scores(entry.name, "test").items() for value, _ in found
+        key: pytest.approx(value) for key, published in scores(entry.name, "test").items() for value, _ in published
     }
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_a_header_holds_the_papers_table_and_every_second_score(entry: Entry) -> None:
+def test_a_header_holds_the_scores_of_the_paper_and_every_further_score(entry: Entry) -> None:
     header = " ".join(line[2:] for line in entry.path.read_text().splitlines() if line.startswith("#"))
     task = entry.recipe.task.args["name"]
     for family in (
@@ -90,11 +83,11 @@ def test_a_header_holds_the_papers_table_and_every_second_score(entry: Entry) ->
         "bert-base-uncased-{0}",
         "bert-base-uncased-{0}_from_bert-large-uncased-{0}",
     ):
-        found = scores(family.format(task), "test")
-        assert "/".join(f"{100 * value:.1f}" for _, ((value, _),) in sorted(found.items())) in header
+        published = scores(family.format(task), "test")
+        assert "/".join(f"{100 * value:.1f}" for _, ((value, _),) in sorted(published.items())) in header
     claimed = claims(entry, "weights")
-    for key, found in scores(entry.name, "validation").items():
-        for value, precision in found:
+    for key, published in scores(entry.name, "validation").items():
+        for value, precision in published:
             if (precision, round(value, 7)) != (claimed[key].precision, claimed[key].value):
                 assert f"also scored in {precision}: " in header
                 assert f"{value:.7f}" in header or f"{value:.4f}" in header

@@ -1,23 +1,23 @@
-"""The recipes of methods on ImageNet against the recorded facts; skipped where the facts are not at hand."""
+"""The recipes of nine methods on ImageNet compared with the recorded facts, number by number."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.helpers.facts import FACTS, METRICS, SIZES, facts
+from tests.helpers.facts import METRICS, SIZES, facts, needs_facts
 from zoo.fetch import urls
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Stage
 
 REVIEW = catalogue.one("ilsvrc2012-resnet18_from_resnet34")
-ENTRIES = [one for one in catalogue.select(["ilsvrc2012-methods"]) if one.name != f"{REVIEW.name}-kr"]
-"""All but Knowledge Review, which is compared with the facts as the entry that it is in the suite `ilsvrc2012`."""
+ENTRIES = [entry for entry in catalogue.select(["ilsvrc2012-methods"]) if entry.name != f"{REVIEW.name}-kr"]
+"""All but Knowledge Review, which is also an entry of the suite `ilsvrc2012` and is compared there."""
 HARDWARE = {"1 GPU": (1, 1), "3 GPUs": (3, 1), "3 GPUs, -adjust_lr": (3, 3)}
-"""How many times as many rows a step, and by what the rate, is more than configured."""
+"""Factors between the configuration and the log, by hardware: rows per step, learning rate."""
 
-pytestmark = pytest.mark.skipif(not FACTS.is_dir(), reason="the facts are not here")
+pytestmark = needs_facts
 
 
 def method(entry: Entry) -> str:
@@ -25,62 +25,66 @@ def method(entry: Entry) -> str:
 
 
 def details(name: str) -> Any:
-    """The official configuration of a method."""
-    known = [one for one in facts("recipes.json")["details"] if one["task"] == "ilsvrc2012"]
-    (found,) = [one for one in known if one["config"].rpartition("/")[2].startswith(f"{name}-")]
-    return found
+    """Return the official configuration of a method."""
+    (recorded,) = [
+        detail
+        for detail in facts("recipes.json")["details"]
+        if detail["task"] == "ilsvrc2012" and detail["config"].rpartition("/")[2].startswith(f"{name}-")
+    ]
+    return recorded
 
 
 def wrapper(stage: Any, model: str = "teacher") -> Any:
     return stage[model]["auxiliary_model_wrapper"]["kwargs"]
 
 
-def tap(path: str) -> str:
+def module(path: str) -> str:
     return path.rpartition(".")[2]
 
 
-def both(path: str) -> dict[str, Any]:
-    return {"student": tap(path), "teacher": tap(path)}
+def sides(path: str) -> dict[str, Any]:
+    return {"student": module(path), "teacher": module(path)}
 
 
-def of_pairs(kwargs: Any) -> dict[str, Any]:
+def attention_pairs(kwargs: Any) -> dict[str, Any]:
     pairs = kwargs["at_pairs"].values()
     assert all(pair["weight"] == 1 and pair["student"]["io"] == pair["teacher"]["io"] == "output" for pair in pairs)
     return {side: [pair[side]["path"] for pair in pairs] for side in ("student", "teacher")}
 
 
 def paraphraser(stage: Any) -> dict[str, Any]:
-    told = wrapper(stage)["paraphraser_kwargs"]
-    return {"rate": told["k"], "batch_norm": told["uses_bn"]}
+    kwargs = wrapper(stage)["paraphraser_kwargs"]
+    return {"rate": kwargs["k"], "batch_norm": kwargs["uses_bn"]}
 
 
-def of_sskd(kwargs: Any, stage: Any) -> dict[str, Any]:
-    assert kwargs["tf_temp"] == kwargs["kl_temp"]  # ours has one for both
+def sskd(kwargs: Any, stage: Any) -> dict[str, Any]:
+    assert kwargs["tf_temp"] == kwargs["kl_temp"]  # our loss has one argument for both
     return {
-        **both(wrapper(stage)["input_module"]["path"]), "temperature": kwargs["kl_temp"], "ratio": kwargs["tf_ratio"],
+        **sides(wrapper(stage)["input_module"]["path"]), "temperature": kwargs["kl_temp"], "ratio": kwargs["tf_ratio"],
         "self_temperature": kwargs["ss_temp"], "self_ratio": kwargs["ss_ratio"], "weights": kwargs["loss_weights"],
     }  # fmt: skip
 
 
 Expected = Callable[[Any, Any], dict[str, Any]]
-"""The arguments of ours, of those of theirs and of their stage."""
+"""Returns the arguments of our loss, given the recorded arguments of the loss and the recorded stage."""
 LOSSES: dict[str, tuple[str, Expected]] = {
     "CrossEntropyLoss": ("CrossEntropy", lambda k, s: {}),
     "KDLoss": ("KD", lambda k, s: {"temperature": k["temperature"], "alpha": k["alpha"]}),
-    "ATLoss": ("AttentionTransfer", lambda k, s: {**of_pairs(k), "form": k["mode"]}),
+    "ATLoss": ("AttentionTransfer", lambda k, s: {**attention_pairs(k), "form": k["mode"]}),
     "FTLoss": ("FactorTransfer", lambda k, s: {
-        **both(wrapper(s)["input_module_path"]), **paraphraser(s), "p": k["p"]}),
+        **sides(wrapper(s)["input_module_path"]), **paraphraser(s), "p": k["p"]}),
     "CRDLoss": ("CRD", lambda k, s: {
-        **both(wrapper(s)["input_module_path"]), "dim": k["input_size"], "negatives": k["num_negative_samples"],
+        **sides(wrapper(s)["input_module_path"]), "dim": k["input_size"], "negatives": k["num_negative_samples"],
         **{name: k[name] for name in ("temperature", "momentum", "eps")}}),
-    "AuxSSKDLoss": ("SelfSupervision", lambda k, s: {"teacher": tap(wrapper(s)["input_module"]["path"])}),
-    "SSKDLoss": ("SSKD", of_sskd),
-    "PADL2Loss": ("PAD", lambda k, s: {**both(k["student_embed_module_path"]), "eps": k["eps"]}),
+    "AuxSSKDLoss": ("SelfSupervision", lambda k, s: {"teacher": module(wrapper(s)["input_module"]["path"])}),
+    "SSKDLoss": ("SSKD", sskd),
+    "PADL2Loss": ("PAD", lambda k, s: {**sides(k["student_embed_module_path"]), "eps": k["eps"]}),
     "SRDLoss": ("SRD", lambda k, s: {
-        **both(wrapper(s)["input_module"]["path"]), "exponent": k["exponent"], "temperature": k["temperature"],
+        **sides(wrapper(s)["input_module"]["path"]), "exponent": k["exponent"], "temperature": k["temperature"],
         "eps": wrapper(s)["norm_kwargs"]["eps"]}),
-    "MSELoss of ft": ("Paraphrase", lambda k, s: {"teacher": tap(wrapper(s)["input_module_path"]), **paraphraser(s)}),
-    "MSELoss of ce_l2": ("FeatureMSE", lambda k, s: both(*s["student"]["forward_hook"]["output"])),
+    "MSELoss of ft": ("Paraphrase", lambda k, s: {
+        "teacher": module(wrapper(s)["input_module_path"]), **paraphraser(s)}),
+    "MSELoss of ce_l2": ("FeatureMSE", lambda k, s: sides(*s["student"]["forward_hook"]["output"])),
 }  # fmt: skip
 
 
@@ -89,17 +93,19 @@ def schedule(stage: Stage) -> Any:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=method)
-def test_a_recipe_trains_as_was_recorded(entry: Entry) -> None:
+def test_a_recipe_trains_as_recorded(entry: Entry) -> None:
     fact, recipe = details(method(entry)), entry.recipe
-    processes, faster = HARDWARE[fact["log_hardware"]]
-    for stage, told in zip(recipe.stages, fact["stages"], strict=True):
-        assert (stage.epochs, stage.batch_size) == (told["epochs"], processes * told["batch_size"])
-        rate = {"lr": pytest.approx(faster * told["lr"])}
+    processes, rate_factor = HARDWARE[fact["log_hardware"]]
+    for stage, recorded in zip(recipe.stages, fact["stages"], strict=True):
+        assert (stage.epochs, stage.batch_size) == (recorded["epochs"], processes * recorded["batch_size"])
+        rate = {"lr": pytest.approx(rate_factor * recorded["lr"])}
         assert (stage.optimizer.use, stage.optimizer.args) == (
-            told["optimizer"], rate | {name: told[name] for name in ("momentum", "weight_decay")},
+            recorded["optimizer"], rate | {name: recorded[name] for name in ("momentum", "weight_decay")},
         )  # fmt: skip
-        assert schedule(stage) == (told["scheduler"] and (told["scheduler"], told["scheduler_kwargs"], "epoch"))
-        assert stage.trainable == (None if told["student"]["requires_grad"] else ())
+        assert schedule(stage) == (
+            recorded["scheduler"] and (recorded["scheduler"], recorded["scheduler_kwargs"], "epoch")
+        )
+        assert stage.trainable == (None if recorded["student"]["requires_grad"] else ())
         (teacher,) = stage.all_teachers.values()
         assert teacher.model is not None
         assert (teacher.model.use, teacher.model.args) == (fact["teacher"]["key"], {"num_classes": 1000})
@@ -109,36 +115,35 @@ def test_a_recipe_trains_as_was_recorded(entry: Entry) -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=method)
-def test_a_loss_is_the_recorded_one(entry: Entry) -> None:
-    for stage, told in zip(entry.recipe.stages, details(method(entry))["stages"], strict=True):
-        for term, theirs in zip(stage.criterion.values(), told["losses"].values(), strict=True):
-            key = theirs["key"]
+def test_a_loss_has_the_recorded_arguments(entry: Entry) -> None:
+    for stage, recorded in zip(entry.recipe.stages, details(method(entry))["stages"], strict=True):
+        for term, term_recorded in zip(stage.criterion.values(), recorded["losses"].values(), strict=True):
+            key = term_recorded["key"]
             use, expected = LOSSES[key if key != "MSELoss" else f"{key} of {method(entry)}"]
-            assert (term.loss.use, dict(term.loss.args)) == (use, expected(theirs["kwargs"], told))
-            assert term.weight == theirs["weight"]
+            assert (term.loss.use, dict(term.loss.args)) == (use, expected(term_recorded["kwargs"], recorded))
+            assert term.weight == term_recorded["weight"]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=method)
 def test_images_are_prepared_as_for_knowledge_review(entry: Entry) -> None:
-    """Whose recipe is compared with what was recorded of it."""
     assert entry.recipe.task == REVIEW.recipe.task
     assert details(method(entry))["augmentations"] == details("kr")["augmentations"]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=method)
-def test_every_recorded_score_is_claimed_and_no_other(entry: Entry) -> None:
-    known: dict[str, list[float]] = {}
+def test_all_recorded_scores_are_claimed_and_no_others(entry: Entry) -> None:
+    recorded: dict[str, list[float]] = {}
     for fact in facts("references.json"):
         if (fact["id"], fact["kind"]) == (f"ilsvrc2012-resnet18-{method(entry)}", "published_weights"):
-            known.setdefault(METRICS.get(fact["metric"], fact["metric"]), []).append(fact["value"] / 100)
+            recorded.setdefault(METRICS.get(fact["metric"], fact["metric"]), []).append(fact["value"] / 100)
             assert urls.address(str(entry.recipe.weights)) == fact["weight_url"]
     claimed: dict[str, list[float]] = {}
     for claim in entry.recipe.claims:
         assert claim.value is not None
         assert claim.n == SIZES["ilsvrc2012"]
-        assert any(abs(value - claim.value) <= 5e-5 + 1e-12 for value in known[claim.metric]), claim
+        assert any(abs(value - claim.value) <= 5e-5 + 1e-12 for value in recorded[claim.metric]), claim
         if claim.of == "weights":
             claimed.setdefault(claim.metric, []).append(claim.value)
-    assert claimed.keys() == known.keys()
-    for metric, values in known.items():  # two of them are cut to four decimals, not rounded
-        assert all(any(abs(value - one) <= 1e-4 + 1e-12 for one in claimed[metric]) for value in values)
+    assert claimed.keys() == recorded.keys()
+    for metric, values in recorded.items():  # two scores are truncated to four decimals
+        assert all(any(abs(value - claim) <= 1e-4 + 1e-12 for claim in claimed[metric]) for value in values)

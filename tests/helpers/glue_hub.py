@@ -1,8 +1,9 @@
-"""A Hub on loopback with all that the GLUE entries read, shrunk: nine tasks and AX, two encoders, 27 classifiers."""
+"""Small versions of everything that the GLUE entries read: data sets, encoders and classifiers, for a local Hub."""
 
 import io
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +17,7 @@ from safetensors.torch import save as to_safetensors
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
 from tests.helpers.hub_server import LocalHub
-from tests.helpers.project import Zoo
+from tests.helpers.project import Ended, Zoo
 from zoo.recipes import catalogue
 from zoo.tasks.glue import AX, ENTAILMENT, GLUE
 
@@ -33,14 +34,18 @@ LOGGED = {
     "pearson": "0.1",
     "spearmanr": "0.2",
 }
+"""The scores in every `training.log`, by torchdistill's names of the metrics."""
 SIZES = {"base": {"hidden_size": 16, "num_hidden_layers": 2}, "large": {"hidden_size": 24, "num_hidden_layers": 3}}
 TOKENIZER = {
     "vocab.txt": "\n".join(VOCABULARY).encode(),
     "tokenizer_config.json": json.dumps({"do_lower_case": True, "tokenizer_class": "BertTokenizer"}).encode(),
 }
 
+WriteGlueRecipe = Callable[..., str]
+
 
 def parquet(columns: Mapping[str, list[Any]], *, labels: pa.DataType) -> bytes:
+    """Return a parquet file; its column `label` has the given type."""
     table = pa.table({**columns, "label": pa.array(columns["label"], labels)})
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
@@ -48,7 +53,7 @@ def parquet(columns: Mapping[str, list[Any]], *, labels: pa.DataType) -> bytes:
 
 
 def glue_data() -> dict[str, bytes]:
-    """`nyu-mll/glue` as the Hub lays it out, with a few rows of random words."""
+    """Return the files of `nyu-mll/glue` in the Hub's layout, with a few rows of random words."""
     random, files, info, configs = Random(0), {}, [], []  # noqa: S311
     tasks = {
         **{name: (task.texts, task.classes) for name, task in GLUE.items()},
@@ -61,8 +66,8 @@ def glue_data() -> dict[str, bytes]:
             columns: dict[str, list[Any]] = {
                 text: [" ".join(random.choices(WORDS, k=random.randint(3, 9))) for _ in range(count)] for text in texts
             }
-            known = [i % len(classes) if classes else i * 5 / count for i in range(count)]
-            columns["label"] = [-1] * count if hidden else known
+            labels = [i % len(classes) if classes else i * 5 / count for i in range(count)]
+            columns["label"] = [-1] * count if hidden else labels
             columns["idx"] = list(range(count))
             files[f"{name}/{split}-00000-of-00001.parquet"] = parquet(
                 columns, labels=pa.int64() if classes else pa.float32()
@@ -83,6 +88,7 @@ def glue_data() -> dict[str, bytes]:
 
 
 def config(size: str, **changed: Any) -> BertConfig:
+    """Return the configuration of the small "base" or "large" BERT."""
     return BertConfig(
         vocab_size=len(VOCABULARY), num_attention_heads=2, intermediate_size=32, max_position_embeddings=128,
         **{**SIZES[size], **changed},
@@ -90,7 +96,14 @@ def config(size: str, **changed: Any) -> BertConfig:
 
 
 def classifier(size: str, outputs: int, *, seed: int, style: str = "2021") -> dict[str, bytes]:
-    """The files of a published classifier: `2021` has a pickle with the names of that time, `now` has safetensors."""
+    """Return the files of a published classifier.
+
+    Args:
+        size: "base" or "large".
+        outputs: The number of outputs; 1 for a regression.
+        seed: The seed of the weights.
+        style: "2021" for a pickle with the names of weights of that time, "now" for safetensors.
+    """
     torch.manual_seed(seed)
     settings = config(size, num_labels=outputs, **({"problem_type": "regression"} if outputs == 1 else {}))
     model = BertForSequenceClassification(settings)
@@ -111,16 +124,18 @@ def classifier(size: str, outputs: int, *, seed: int, style: str = "2021") -> di
 
 
 def pickled(state: Any) -> bytes:
+    """Return what `torch.save` writes."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     return buffer.getvalue()
 
 
 def encoder(size: str, **changed: Any) -> dict[str, bytes]:
+    """Return the files of a pre-trained encoder, with a pre-training head as the published ones have it."""
     torch.manual_seed(len(size))
     model = BertModel(config(size, **changed))
     state = {f"bert.{name}": value.clone() for name, value in model.state_dict().items()}
-    state["cls.predictions.bias"] = torch.zeros(len(VOCABULARY))  # a head of pre-training, that nobody needs
+    state["cls.predictions.bias"] = torch.zeros(len(VOCABULARY))
     settings = json.dumps({**model.config.to_diff_dict(), "architectures": ["BertForMaskedLM"], "model_type": "bert"})
     return {
         "config.json": settings.encode(),
@@ -130,13 +145,14 @@ def encoder(size: str, **changed: Any) -> dict[str, bytes]:
 
 
 def training_log(metrics: tuple[str, ...]) -> bytes:
-    written = ", ".join(f"{name} = {LOGGED[name]}" for name in metrics)
+    """Return a log of torchdistill with the scores `LOGGED`."""
+    scores = ", ".join(f"{name} = {LOGGED[name]}" for name in metrics)
     prefix = "2021/05/29 18:03:32\tINFO\t__main__\t"
-    return f"{prefix}Validation: accuracy = 0.1\n{prefix}Test: {written}\n".encode()
+    return f"{prefix}Validation: accuracy = 0.1\n{prefix}Test: {scores}\n".encode()
 
 
-def filled(hub: LocalHub) -> LocalHub:
-    """The Hub with everything that the shipped GLUE entries name."""
+def fill_hub(hub: LocalHub) -> LocalHub:
+    """Add everything that the shipped GLUE entries read, and return the Hub."""
     hub.add("datasets", "nyu-mll/glue", glue_data())
     for size in SIZES:
         hub.add("models", f"google-bert/bert-{size}-uncased", encoder(size))
@@ -149,8 +165,8 @@ def filled(hub: LocalHub) -> LocalHub:
     return hub
 
 
-def at(hub: LocalHub, zoo: Zoo, *, cache: Path, lock: Path, monkeypatch: pytest.MonkeyPatch) -> Zoo:
-    """The command line with that Hub and cache, and a lock in place of the project's."""
+def use_hub(hub: LocalHub, zoo: Zoo, *, cache: Path, lock: Path, monkeypatch: pytest.MonkeyPatch) -> Zoo:
+    """Let commands of this process use a Hub, a cache of its files, and a lock instead of the project's."""
     template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"  # all three are read from the environment at import
     monkeypatch.setattr(constants, "ENDPOINT", hub.url)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
@@ -160,9 +176,19 @@ def at(hub: LocalHub, zoo: Zoo, *, cache: Path, lock: Path, monkeypatch: pytest.
     return zoo
 
 
-def save(folder: Path, files: Mapping[str, bytes]) -> Path:
-    """The files in a folder."""
+def write_files(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """Create a folder with these files and return it."""
     folder.mkdir(parents=True)
     for name, data in files.items():
         (folder / name).write_bytes(data)
     return folder
+
+
+def results(ended: Ended) -> dict[str, dict[str, Any]]:
+    """Return the results that a command printed as JSON, by entry."""
+    return {entry["entry"]: entry for entry in json.loads(ended.out)["entries"]}
+
+
+def messages(ended: Ended) -> list[str]:
+    """Return the lines on stderr, without those that any source causes that is not in a lock yet."""
+    return [line for line in ended.lines if not re.search("trusted on first use$|: no such lock yet: ", line)]

@@ -1,4 +1,4 @@
-"""The models a recipe can name; one family a file."""
+"""The models that recipes can name, one family per file. A model is a callable that returns a `torch.nn.Module`."""
 
 from zoo.models.bert import bert_classifier
 from zoo.models.cifar_resnet import cifar_resnet

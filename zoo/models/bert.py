@@ -1,4 +1,4 @@
-"""Small BERT classifiers of any size, from scratch: Devlin et al., BERT, NAACL 2019, on transformers' own modules."""
+"""BERT classifiers of any size with random weights: Devlin et al., BERT, NAACL 2019. The modules are transformers'."""
 
 from transformers import BertConfig, BertForSequenceClassification
 
@@ -15,7 +15,19 @@ def bert_classifier(
     dropout: float = 0.1,
     initializer_range: float = 0.02,
 ) -> BertForSequenceClassification:
-    """A BERT encoder with a classifier on its pooled first token; randomly initialised."""
+    """Return a randomly initialised BERT encoder with a classifier on the pooled output of its first token.
+
+    Args:
+        layers: The number of encoder layers.
+        hidden: The width of the encoder.
+        heads: The number of attention heads.
+        intermediate: The width of the feed-forward layers.
+        vocab_size: The number of tokens in the vocabulary.
+        num_labels: The number of outputs.
+        max_length: The largest number of tokens in a row.
+        dropout: The dropout probability of hidden states and of attention.
+        initializer_range: The standard deviation of the initial weights.
+    """
     config = BertConfig(
         num_hidden_layers=layers,
         hidden_size=hidden,

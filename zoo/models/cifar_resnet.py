@@ -5,12 +5,22 @@ from torch.nn import functional as F
 
 
 class CifarResNet(nn.Module):
-    """Three stages of `(depth - 2) / 6` basic blocks; images `(B, in_channels, H, W)` to logits `(B, num_classes)`.
+    """A ResNet of three stages with `(depth - 2) / 6` basic blocks each.
 
-    `width` is the first stage's; each later stage halves the image and doubles the channels. `shortcut` is how a
-    block whose shape changes passes its input on: `projection` (a 1x1 convolution, option B) or `padding` (option A,
-    no parameters). `head` names the last layer, which some published checkpoints call `linear`. Raises ValueError
-    where `depth` is not 6n + 2.
+    The input is images `(B, in_channels, H, W)`, the output logits `(B, num_classes)`. The second and the third stage
+    halve the image and double the channels.
+
+    Args:
+        depth: The number of layers with weights, 6n + 2.
+        num_classes: The number of outputs.
+        in_channels: The channels of the images.
+        width: The channels of the first stage.
+        shortcut: How the shortcut changes its shape: "projection" (a 1x1 convolution, option B of the paper) or
+            "padding" (option A, without parameters).
+        head: The name of the last layer. Some published checkpoints call it "linear".
+
+    Raises:
+        ValueError: `depth` is not 6n + 2, or `shortcut` is unknown.
     """
 
     def __init__(
@@ -27,7 +37,7 @@ class CifarResNet(nn.Module):
         if depth < 8 or (depth - 2) % 6:
             raise ValueError(f"depth must be 6n + 2 (8, 14, 20, ...), not {depth}")
         if shortcut not in ("projection", "padding"):
-            raise ValueError(f"shortcut must be projection or padding, not {shortcut!r}")
+            raise ValueError(f"shortcut must be 'projection' or 'padding', not {shortcut!r}")
         blocks = (depth - 2) // 6
         self.conv1 = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
@@ -57,7 +67,7 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
         self.downsample = _shortcut(inputs, outputs, stride, shortcut)
-        self.relu2 = nn.ReLU()  # a module, so that what comes before it can be read
+        self.relu2 = nn.ReLU()  # a module, so that feature hooks can read its input
 
     def forward(self, features: Tensor) -> Tensor:
         out = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(features)))))
@@ -66,7 +76,7 @@ class BasicBlock(nn.Module):
 
 
 class PaddedShortcut(nn.Module):
-    """Option A: take every `stride`-th pixel and pad the missing channels with zeros, half of them on either side."""
+    """The shortcut of option A: take every `stride`-th pixel and add `extra` channels of zeros, half on either side."""
 
     def __init__(self, stride: int, extra: int) -> None:
         super().__init__()
@@ -78,7 +88,7 @@ class PaddedShortcut(nn.Module):
 
 
 cifar_resnet = CifarResNet
-"""The name that recipes use."""
+"""The name in recipes."""
 
 
 def _stage(inputs: int, outputs: int, blocks: int, stride: int, shortcut: str) -> nn.Sequential:

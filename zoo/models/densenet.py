@@ -8,11 +8,20 @@ from torch.nn import functional as F
 
 
 class CifarDenseNet(nn.Module):
-    """DenseNet-BC of `depth` layers, k = `growth_rate`; images `(B, in_channels, H, W)` to logits `(B, num_classes)`.
+    """A DenseNet-BC of three dense blocks with `(depth - 4) / 6` dense layers each.
 
-    Three dense blocks of `(depth - 4) / 6` layers, each a bottleneck of 4k channels and a 3x3 convolution of k; between
-    them transitions that halve channels and image. `dropout` follows each convolution of k channels. Raises ValueError
-    where `depth` is not 6n + 4.
+    The input is images `(B, in_channels, H, W)`, the output logits `(B, num_classes)`. A dense layer is a bottleneck of
+    4k channels and a 3x3 convolution to k channels. The transitions between blocks halve channels and image.
+
+    Args:
+        depth: The number of layers with weights, 6n + 4.
+        growth_rate: The channels that every dense layer adds, k in the paper.
+        num_classes: The number of outputs.
+        in_channels: The channels of the images.
+        dropout: The dropout probability after each 3x3 convolution of a dense layer.
+
+    Raises:
+        ValueError: `depth` is not 6n + 4.
     """
 
     def __init__(
@@ -43,7 +52,7 @@ class CifarDenseNet(nn.Module):
 
 
 class DenseBlock(nn.Module):
-    """Layers that each see what came into the block and what all before them made."""
+    """Dense layers, each with the input of the block and the outputs of all earlier layers as its input."""
 
     def __init__(self, layers: int, channels: int, growth_rate: int, dropout: float) -> None:
         super().__init__()
@@ -58,7 +67,7 @@ class DenseBlock(nn.Module):
 
 
 class DenseLayer(nn.Module):
-    """BN-ReLU-Conv(1x1) to `4k` channels, BN-ReLU-Conv(3x3) to k."""
+    """BN-ReLU-Conv(1x1) to 4k channels, then BN-ReLU-Conv(3x3) to k channels."""
 
     def __init__(self, channels: int, growth_rate: int, dropout: float) -> None:
         super().__init__()
@@ -75,7 +84,7 @@ class DenseLayer(nn.Module):
 
 
 cifar_densenet = CifarDenseNet
-"""The name that recipes use."""
+"""The name in recipes."""
 
 
 def _transition(channels: int) -> nn.Sequential:

@@ -1,4 +1,4 @@
-"""Any model that starts from published weights: all of them, or those of a part such as its backbone."""
+"""Any model with published weights for all of it, or for a part such as its backbone."""
 
 from torch import nn
 
@@ -8,17 +8,23 @@ from zoo.fetch.sources import Source
 
 
 def pretrained(*, model: nn.Module, weights: Source, part: str = "", of: str = "") -> nn.Module:
-    """The model with the weights of a checkpoint, which are verified as any are.
+    """Load published weights into a model, or into a part of it, and return the model.
 
-    `part` is the path of the module that they are for, the whole model where left out; `of` the path within the
-    checkpoint that they are taken from. Raises UsageError where names or shapes there are not the module's.
+    Args:
+        model: The model.
+        weights: The file with the weights. Its checksum is verified.
+        part: The path of the submodule to load, such as "backbone". Default: the whole model.
+        of: Take only the weights below this path of the file, such as "features". Default: all weights.
+
+    Raises:
+        UsageError: The file has no weights below `of`, or names or shapes differ from those of the module.
     """
     fetched = weights.fetch()
-    given = weights_file.read(fetched.path)
+    state = weights_file.read(fetched.path)
     prefix = f"{of}." if of else ""
-    own = {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
-    if not own:
-        raise UsageError(f"{fetched.path}: holds nothing at {of!r}; it has {', '.join(sorted(given)[:3])}, ...")
-    into = model.get_submodule(part)
-    weights_file.load_state(into, own, fetched.path)
+    state_of_part = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    if not state_of_part:
+        examples = ", ".join(sorted(state)[:3])
+        raise UsageError(f"{fetched.path}: there are no weights below {of!r}; the file has {examples}, ...")
+    weights_file.load_state(model.get_submodule(part), state_of_part, fetched.path)
     return model

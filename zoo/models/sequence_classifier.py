@@ -14,65 +14,80 @@ from zoo.errors import IntegrityError, UsageError, first_line
 from zoo.fetch.sources import Source
 
 HEADS = ("classifier.", "score.", "pre_classifier.", "classification_head.", "dropout.")
+"""Prefixes of the weights that belong to the head in the architectures of transformers."""
 
 
 def sequence_classifier(*, init: Source, num_labels: int, layers: Sequence[int] | None = None) -> PreTrainedModel:
-    """The encoder at `init` under a classifier of `num_labels` outputs that is drawn anew; fp32 whatever it is kept in.
+    """Return a published encoder with a new, randomly initialised classification head, in fp32.
 
-    `layers` keeps only these of the encoder's layers, numbered from 0: a smaller student that starts from its teacher's
-    encoder (Sanh et al., DistilBERT, 2019, section 2). Raises IntegrityError where the encoder is not complete.
+    Args:
+        init: The repository of the encoder. Its weights are converted to fp32.
+        num_labels: The number of outputs.
+        layers: Keep only these layers of the encoder, numbered from 0. A student can so start from some layers of its
+            teacher's encoder (Sanh et al., DistilBERT, 2019, section 2). Default: all layers.
+
+    Raises:
+        IntegrityError: The repository lacks weights of the encoder.
+        UsageError: The encoder does not have one of `layers`.
     """
     fetched = init.fetch()
     model, missing = _load(fetched.path, str(fetched.weights), num_labels=num_labels)
-    lacks = [name for name in missing if not name.startswith(HEADS)]
-    if lacks:
-        raise IntegrityError(f"{fetched.source}: {fetched.weights} lacks {', '.join(lacks[:3])} of the encoder")
+    missing_in_encoder = [name for name in missing if not name.startswith(HEADS)]
+    if missing_in_encoder:
+        names = ", ".join(missing_in_encoder[:3])
+        raise IntegrityError(f"{fetched.source}: {fetched.weights} lacks {names} of the encoder")
     if layers is not None:
         _keep_layers(model, layers)
     return model
 
 
 def published_classifier(folder: Path, weights: str, expected: Mapping[str, Any]) -> PreTrainedModel:
-    """The classifier in a folder of transformers, in fp32; `expected` are the arguments of `sequence_classifier`.
+    """Load a published classifier in fp32.
 
-    Raises IntegrityError where weights of the model are missing (they would be drawn at random), or where it has
-    another number of outputs than the recipe says.
+    Args:
+        folder: A folder that `transformers` can load.
+        weights: The name of the weights file in it.
+        expected: The arguments of `sequence_classifier` in the recipe. `num_labels` must fit the model.
+
+    Raises:
+        IntegrityError: The file lacks weights of the model, which transformers would initialise at random, or the
+            number of outputs is not the expected one.
     """
     model, missing = _load(folder, weights)
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise IntegrityError(
-            f"{folder / weights} lacks {', '.join(missing[:3])}{more}: it would be scored with random weights"
+            f"{folder / weights} lacks {', '.join(missing[:3])}{more}: the model would be scored with random weights"
         )
     outputs = expected.get("num_labels")
     if outputs is not None and model.config.num_labels != outputs:
-        raise IntegrityError(f"{folder}: the model has {model.config.num_labels} outputs, the recipe says {outputs}")
+        raise IntegrityError(
+            f"{folder}: the model has {model.config.num_labels} outputs, but the recipe says {outputs}"
+        )
     return model
 
 
-def _load(folder: Path, weights: str, **changed: Any) -> tuple[PreTrainedModel, list[str]]:
-    """The model and the names of its weights that the file lacks. No code of a repository is run, nothing unpickled."""
+def _load(folder: Path, weights: str, **config_changes: Any) -> tuple[PreTrainedModel, list[str]]:
+    """Load a model and the names of the weights that the file lacks. Runs no code of the repository or of a pickle."""
     try:
-        with _quiet():
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **changed)
+        with _quiet_transformers():
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **config_changes)
             model, report = AutoModelForSequenceClassification.from_pretrained(
                 folder, config=config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False,
                 use_safetensors=".safetensors" in weights, weights_only=True, local_files_only=True,
             )  # fmt: skip
-    except Exception as error:  # safetensors and pickle raise errors of their own for a damaged or a malicious file
-        said = first_line(error)
-        raise IntegrityError(
-            f"{folder}: {weights} is no model that can be loaded: {type(error).__name__}: {said}"
-        ) from error
-    faults = sorted(map(str, report["mismatched_keys"]))
-    if faults:
-        raise IntegrityError(f"{folder / weights}: {faults[0]} has another shape than the configuration says")
+    except Exception as error:  # a damaged or malicious file makes safetensors and pickle raise exceptions of their own
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise IntegrityError(f"{folder}: {weights} cannot be loaded as a model: {reason}") from error
+    mismatched = sorted(map(str, report["mismatched_keys"]))
+    if mismatched:
+        raise IntegrityError(f"{folder / weights}: {mismatched[0]} has another shape than config.json says")
     return model, sorted(report["missing_keys"])
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the library's report on missing weights, which is ours to make, and its progress bar."""
+def _quiet_transformers() -> Iterator[None]:
+    """Turn off the progress bar and the warning about missing weights, which become an error of ours."""
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -85,13 +100,14 @@ def _quiet() -> Iterator[None]:
 
 
 def _keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> None:
-    """Leave only these layers of the encoder, in this order."""
+    """Remove all other layers from the encoder. The layers stay in the order of `layers`."""
     for module in model.modules():
         for name, child in module.named_children():
             if isinstance(child, nn.ModuleList) and len(child) == model.config.num_hidden_layers:
                 if not layers or not all(0 <= layer < len(child) for layer in layers):
-                    raise UsageError(f"layers must be of 0 to {len(child) - 1}, not {list(layers)}")
+                    raise UsageError(f"layers must be numbers from 0 to {len(child) - 1}, not {list(layers)}")
                 setattr(module, name, nn.ModuleList(child[layer] for layer in layers))
                 model.config.num_hidden_layers = len(layers)
                 return
-    raise UsageError(f"{type(model).__name__} has no list of {model.config.num_hidden_layers} layers to choose from")
+    count = model.config.num_hidden_layers
+    raise UsageError(f"{type(model).__name__} has no list of {count} layers; leave out the argument 'layers'")

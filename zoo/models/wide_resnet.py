@@ -5,11 +5,21 @@ from torch.nn import functional as F
 
 
 class WideResNet(nn.Module):
-    """WRN-`depth`-`widen_factor`; images `(B, in_channels, H, W)` to logits `(B, num_classes)`.
+    """WRN-`depth`-`widen_factor`: three stages with `(depth - 4) / 6` pre-activation blocks each.
 
-    Three stages of `(depth - 4) / 6` pre-activation blocks, of 16, 32 and 64 times `widen_factor` channels; the later
-    two halve the image. `dropout` is between the convolutions of a block. The shortcut of a block whose shape changes
-    is a 1x1 convolution of the block's input, before its BatchNorm. Raises ValueError where `depth` is not 6n + 4.
+    The input is images `(B, in_channels, H, W)`, the output logits `(B, num_classes)`. The stages have 16, 32 and 64
+    times `widen_factor` channels; the second and the third halve the image. If the shape changes in a block, its
+    shortcut is a 1x1 convolution of the block's input, before the BatchNorm.
+
+    Args:
+        depth: The number of layers with weights, 6n + 4.
+        widen_factor: Multiplies the channels of all stages.
+        num_classes: The number of outputs.
+        in_channels: The channels of the images.
+        dropout: The dropout probability between the two convolutions of a block.
+
+    Raises:
+        ValueError: `depth` is not 6n + 4.
     """
 
     def __init__(
@@ -37,7 +47,7 @@ class WideResNet(nn.Module):
 
 
 class WideBlock(nn.Module):
-    """`shortcut(x) + conv2(relu(bn2(dropout(conv1(relu(bn1(x)))))))`."""
+    """A pre-activation block: `shortcut(x) + conv2(relu(bn2(dropout(conv1(relu(bn1(x)))))))`."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, dropout: float) -> None:
         super().__init__()
@@ -57,7 +67,7 @@ class WideBlock(nn.Module):
 
 
 wide_resnet = WideResNet
-"""The name that recipes use."""
+"""The name in recipes."""
 
 
 def _stage(inputs: int, outputs: int, blocks: int, stride: int, dropout: float) -> nn.Sequential:

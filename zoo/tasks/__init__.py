@@ -1,4 +1,4 @@
-"""The tasks a recipe can name; one file each."""
+"""The tasks that recipes can name, one per file. `zoo/tasks/base.py` describes what a task is."""
 
 from zoo.tasks.cifar import cifar
 from zoo.tasks.digits import digits

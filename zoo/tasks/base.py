@@ -1,7 +1,8 @@
-"""What a task is: splits of examples, how they are batched, and how predictions are read off logits.
+"""The interface of a task: named splits of rows, batches of them, and predictions from logits.
 
-A task is a frozen value that reads nothing until `load` is called. Two kinds of split cover what is in memory: tensors
-(images, features) and texts. Anything else need only offer the same four members.
+A task is a value that reads nothing until `Task.load` is called. `TensorSplit` and `TextSplit` cover data that fit in
+memory. Any other data need a class with the four members of `Split`. To write a task of your own, write a function that
+returns a `Task`; `zoo/tasks/digits.py` is the shortest example.
 """
 
 import hashlib
@@ -14,23 +15,24 @@ import torch
 from torch import Tensor
 
 from zoo.errors import UsageError
-from zoo.tasks.tokens import Tokens, tokenised
+from zoo.tasks.tokens import Tokens, tokenize
 
 Inputs = Tensor | dict[str, Tensor]
 Kind = Literal["classification", "multilabel", "regression", "segmentation"]
 CPU = torch.device("cpu")
 IGNORED = 255
-"""The label of pixels that count for nothing."""
+"""The label of pixels that losses and metrics ignore (PyTorch's `ignore_index`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Some examples of a split.
+    """A batch of B rows of a split.
 
-    `inputs` is what the model is called with: one tensor `(B, ...)`, or keyword arguments of tensors `(B, ...)`.
-    `labels` is `(B,)`: int64 classes or float32 targets; or `(B, C)`, float32, one for each class that a row has; or
-    `(B, H, W)`, int64, the class of every pixel, 255 where none counts. `ids` is `(B,)` int64, the positions in the
-    split.
+    Attributes:
+        inputs: The arguments of the model: one tensor `(B, ...)`, or a dict of keyword arguments, each `(B, ...)`.
+        labels: By kind of task: `(B,)` int64 class numbers; `(B,)` float32 targets of a regression; `(B, C)` float32
+            zeros and ones (multilabel); `(B, H, W)` int64 class numbers of pixels, 255 where a pixel is ignored.
+        ids: The positions of the rows in the split, `(B,)` int64.
     """
 
     inputs: Inputs
@@ -38,7 +40,7 @@ class Batch:
     ids: Tensor
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on another device."""
+        """Return the batch on a device."""
         if isinstance(self.inputs, Tensor):
             inputs: Inputs = self.inputs.to(device)
         else:
@@ -47,34 +49,51 @@ class Batch:
 
 
 class Split(Protocol):
-    """One split of a task's data, in a fixed order.
+    """One split of a data set, with its rows in a fixed order.
 
-    One whose rows are the same at every call, with no random transform, may say so by an attribute `fixed = True`:
-    what a teacher makes of them is then computed once.
+    A split may have these attributes as well:
+
+    - `fixed = True`: a row is the same at every call, because no transform is random. The outputs of a teacher are then
+      computed once, and batches are prepared in several threads. Without the attribute a split counts as random.
+    - `classes`: the names of the classes, as the data set declares them.
+    - `lengths`: the number of tokens of every row. Rows of similar length are then put into the same batch.
     """
 
     @property
     def labels(self) -> Tensor:
-        """Labels of all rows, `(N,)` or `(N, C)`; of a segmentation nobody asks for them."""
+        """The labels of all N rows, `(N,)` or `(N, C)`. A split of a segmentation task may raise UsageError."""
         ...
 
     def __len__(self) -> int: ...
 
     def batch(self, indices: Sequence[int], device: torch.device = CPU) -> Batch:
-        """The rows at `indices`, in that order, on a device; random transforms draw from the global generators."""
+        """Return the rows at `indices`, in that order. Random transforms draw from torch's global generators."""
         ...
 
     def rows(self) -> Iterator[bytes]:
-        """Every row's content in order, as bytes that do not depend on the platform: what a record hashes."""
+        """Yield the content of every row in order, as bytes that are the same on every platform.
+
+        A record of a run holds the SHA-256 of these bytes, so that two runs can be compared only on the same data.
+        """
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """How examples are read, batched and scored.
+    """How the rows of a data set are read, batched and scored.
 
-    `splits` names every split and how to load it. `scored` names those whose labels are public: a record holds the
-    `metrics` (names in `harness.metrics`) of each of them. `kind` says how logits become predictions.
+    Attributes:
+        name: The name in messages and records.
+        splits: The names of all splits, each with the function that loads it.
+        scored: The splits that are evaluated. Their labels must be public.
+        metrics: The metrics of every scored split, names in `harness.metrics`. The first one selects checkpoints.
+        kind: How logits become predictions, see `predict`.
+        batch_size: How many rows are evaluated at once.
+        sources: What the splits read: pairs of a `zoo.fetch.sources.Source` and what to fetch of it, such as "data".
+        label_names: The names of the classes in the order of the model's outputs. Leave it empty to use the names that
+            the data declare.
+        loaded: Cache of `load`. Leave it out.
+        contents: Cache of `content`. Leave it out.
     """
 
     name: str
@@ -83,53 +102,67 @@ class Task:
     metrics: tuple[str, ...]
     kind: Kind = "classification"
     batch_size: int = 128
-    """How many rows are scored at once."""
     sources: tuple[tuple[Any, str], ...] = ()
-    """What the splits read from elsewhere: each a `zoo.fetch.sources.Source`, and what is wanted of it."""
     label_names: tuple[str, ...] = ()
     loaded: dict[str, Split] = field(default_factory=dict, compare=False, repr=False)
     contents: dict[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def load(self, split: str) -> Split:
-        """The split of that name, read at the first call.
+        """Return a split by name. The first call reads the data.
 
-        Raises UsageError for a name that is not in `splits`, and for a split without rows.
+        Raises:
+            UsageError: `splits` does not have this name, or the split has no rows.
         """
         if split not in self.splits:
             raise UsageError(f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}")
         if split not in self.loaded:
-            found = self.splits[split]()
-            if not len(found):
+            loaded = self.splits[split]()
+            if not len(loaded):
                 raise UsageError(f"{self.name}: the split {split!r} has no rows")
-            self.loaded[split] = found
+            self.loaded[split] = loaded
         return self.loaded[split]
 
     def content(self, split: str) -> Mapping[str, Any]:
-        """How many rows a split has, and the SHA-256 of them; read once."""
+        """Return the number of rows of a split and their SHA-256, computed at the first call."""
         if split not in self.contents:
             self.contents[split] = content(self.load(split))
         return self.contents[split]
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The names of the classes: `label_names`, else those that the data which were loaded declare."""
+        """The names of the classes: `label_names`, or else the names that a loaded split declares, or else none."""
         declared = (getattr(split, "classes", ()) for split in self.loaded.values())
         return self.label_names or next(filter(None, declared), ())
 
     def check(self, logits: Tensor, labels: Tensor) -> None:
-        """Raise UsageError for logits `(B, C)` that have not as many outputs as the task, or its labels, need."""
+        """Check that the outputs of a model fit the task and its labels.
+
+        Args:
+            logits: `(B, C)`, or `(B,)` for one output.
+            labels: The labels of the same rows.
+
+        Raises:
+            UsageError: The number of outputs is not the number that the task or the labels need.
+        """
         outputs = logits.shape[1] if logits.dim() > 1 else 1
         expected = {"regression": 1, "multilabel": labels.shape[-1]}.get(self.kind, len(self.class_names) or outputs)
         if outputs != expected:
-            raise UsageError(f"the model has {outputs} outputs, {self.name} needs {expected}")
+            raise UsageError(f"the model has {outputs} outputs, but {self.name} needs {expected}")
         if self.kind == "classification" and len(labels) and int(labels.max()) >= outputs:
-            raise UsageError(f"the model has {outputs} outputs, and {self.name} a label {int(labels.max())}")
+            raise UsageError(
+                f"the model has {outputs} outputs, but {self.name} has a row with label {int(labels.max())}"
+            )
 
     def predict(self, logits: Tensor) -> Tensor:
-        """Predictions `(N,)` from logits `(N, C)`: the largest class, or the one value of a regression.
+        """Turn logits into predictions.
 
-        Of a segmentation `(N, H, W)` from `(N, C, H, W)`. Of several labels `(N, C)`: those whose logits are above
-        zero, that is whose probability is above one half.
+        Args:
+            logits: `(N, C)`; for a segmentation `(N, C, H, W)`.
+
+        Returns:
+            By kind: "classification" the class with the largest logit, `(N,)`; "regression" the only output, `(N,)`;
+            "multilabel" `(N, C)` with 1 where the logit is above zero (the probability is above one half);
+            "segmentation" the class with the largest logit of every pixel, `(N, H, W)`.
         """
         if self.kind == "multilabel":
             return (logits > 0).long()
@@ -138,7 +171,7 @@ class Task:
 
 @dataclass(frozen=True)
 class TensorSplit:
-    """A split held as one tensor of inputs `(N, ...)` and one of labels `(N,)`."""
+    """A split in memory: inputs `(N, ...)` and labels `(N,)`."""
 
     fixed: ClassVar[bool] = True
     inputs: Tensor
@@ -148,8 +181,8 @@ class TensorSplit:
         return len(self.labels)
 
     def batch(self, indices: Sequence[int], device: torch.device = CPU) -> Batch:
-        at = torch.as_tensor(indices, dtype=torch.int64)
-        return Batch(inputs=self.inputs[at], labels=self.labels[at], ids=at).to(device)
+        ids = torch.as_tensor(indices, dtype=torch.int64)
+        return Batch(inputs=self.inputs[ids], labels=self.labels[ids], ids=ids).to(device)
 
     def rows(self) -> Iterator[bytes]:
         for row, label in zip(self.inputs, self.labels, strict=True):
@@ -157,11 +190,14 @@ class TensorSplit:
 
 
 class TextSplit:
-    """One text or a pair of texts a row, tokenised once and padded batch by batch to their longest row.
+    """A split of texts or pairs of texts. Rows are tokenized once; a batch is padded to its longest row.
 
-    `tokenizer` is a transformers tokenizer; rows longer than `max_length` tokens are cut, the longer text of a pair
-    first. `labels` is `(N,)`, or `(N, C)` where a row has any number of C classes; `classes` are their names, where the
-    data declare them.
+    Args:
+        texts: One text or a pair of texts for each row.
+        labels: `(N,)`, or `(N, C)` float32 zeros and ones for a multilabel task.
+        tokenizer: A tokenizer of transformers.
+        max_length: Longer rows are cut to this number of tokens. In a pair the longer text is cut first.
+        classes: The names of the classes, if the data declare them.
     """
 
     fixed = True
@@ -180,8 +216,8 @@ class TextSplit:
 
     @cached_property
     def tokens(self) -> Tokens:
-        """What the tokenizer makes of all rows, when it is first needed."""
-        return tokenised(self.tokenizer, self.texts, self.max_length)
+        """The tokens of all rows, computed at the first use."""
+        return tokenize(self.tokenizer, self.texts, self.max_length)
 
     @property
     def lengths(self) -> list[int]:
@@ -192,26 +228,26 @@ class TextSplit:
         return len(self.texts)
 
     def batch(self, indices: Sequence[int], device: torch.device = CPU) -> Batch:
-        at = torch.as_tensor(indices, dtype=torch.int64)
-        return Batch(inputs=self.tokens.padded(at), labels=self.labels[at], ids=at).to(device)
+        ids = torch.as_tensor(indices, dtype=torch.int64)
+        return Batch(inputs=self.tokens.padded(ids), labels=self.labels[ids], ids=ids).to(device)
 
     def rows(self) -> Iterator[bytes]:
         for texts, label in zip(self.texts, self.labels.tolist(), strict=True):
-            yield "\t".join([*map(_escaped, texts), str(label)]).encode()
+            yield "\t".join([*map(_escape_tabs, texts), str(label)]).encode()
 
 
-def _escaped(text: str) -> str:
-    """Without tabs, so that those between texts are told from those within."""
+def _escape_tabs(text: str) -> str:
+    """Escape tabs, because `TextSplit.rows` separates texts by tabs."""
     return text.replace("\\", "\\\\").replace("\t", "\\t")
 
 
 def content(split: Split) -> Mapping[str, Any]:
-    """How many rows a split has, and the SHA-256 of them."""
+    """Return the number of rows of a split and their SHA-256."""
     return {"rows": len(split), "sha256": content_hash(split)}
 
 
 def content_hash(split: Split) -> str:
-    """SHA-256 over the split's rows in order, each preceded by its length."""
+    """Return the SHA-256 over all rows in order, each after its length as 8 bytes."""
     digest = hashlib.sha256()
     for row in split.rows():
         digest.update(len(row).to_bytes(8, "big") + row)

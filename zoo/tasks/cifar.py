@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
 
-Rows are those of `uoft-cs/cifar10` and `uoft-cs/cifar100` on the Hub, in their order, or of the files that torchvision
-keeps; both hold the same images in the same order.
+The rows come from `uoft-cs/cifar10` and `uoft-cs/cifar100` on the Hub, or from the files that torchvision downloads.
+Both hold the same images in the same order.
 """
 
 import io
@@ -29,11 +29,14 @@ SIDE = 32
 
 @dataclass(frozen=True)
 class Cifar:
-    """What is particular to one of the two: its configuration and columns on the Hub, torchvision's class, classes."""
+    """Where one of the two data sets has its images and labels."""
 
     config: str
+    """The configuration on the Hub."""
     label: str
+    """The column of labels on the Hub."""
     local: type[CIFAR10]
+    """The class of torchvision that reads the downloaded files."""
     classes: int
 
 
@@ -42,7 +45,7 @@ CIFAR: Mapping[str, Cifar] = {
     "cifar100": Cifar("cifar100", "fine_label", CIFAR100, 100),
 }
 BATCH_SIZE = 64
-"""Of evaluation: a batch of so many images stays in the caches of a core."""
+"""Images in a batch of an evaluation. The activations of this many images fit in the cache of a CPU core."""
 
 
 def cifar(
@@ -54,27 +57,38 @@ def cifar(
     crop_padding: int = 0,
     flip: bool = False,
 ) -> Task:
-    """Images `(3, 32, 32)` of ten or a hundred classes; `name` is cifar10 or cifar100. Splits are `train` and `test`.
+    """Return the task CIFAR-10 or CIFAR-100: images `(3, 32, 32)` float32 of 10 or 100 classes.
 
-    Pixels become `(x / 255 - mean) / std`. With `crop_padding` and `flip` those of `train` are cropped out of a black
-    frame and mirrored at random. Raises UsageError for another name, IntegrityError where the data are not what they
-    should be, NoDataError where a local folder lacks torchvision's files.
+    The splits are `train` (50,000 images) and `test` (10,000). `test` is scored.
+
+    Args:
+        name: "cifar10" or "cifar100".
+        data: A data set of the Hub with the layout of `uoft-cs/cifar10`, or a folder with torchvision's files.
+        mean: Mean of each channel. Pixels become `(x / 255 - mean) / std`.
+        std: Standard deviation of each channel.
+        crop_padding: Pad the images of `train` by this many black pixels on each side, and crop 32 x 32 at random.
+        flip: Mirror the images of `train` with probability 1/2.
+
+    Raises:
+        UsageError: `name` is another name.
+        IntegrityError: A row is not an image of 32 x 32 in RGB, or a label is out of range.
+        NoDataError: The local folder does not have torchvision's files.
     """
     if name not in CIFAR:
         raise UsageError(f"cifar has no task {name!r}{did_you_mean(name, list(CIFAR))}")
-    of, want = CIFAR[name], f"data/{CIFAR[name].config}"
+    spec, want = CIFAR[name], f"data/{CIFAR[name].config}"
 
     folder = Source.needed(data).folder()
 
     def load(split: str) -> PixelSplit:
         where = f"{data.name}: {split}"
         if folder is None:
-            table = read_repository(data.fetch(want), of.config, split)
-            pixels, labels = _decoded(table.column("img"), where), table.column(of.label)
+            table = read_repository(data.fetch(want), spec.config, split)
+            pixels, labels = _decode(table.column("img"), where), table.column(spec.label)
         else:
-            pixels, labels = _local(folder, name, split)
-        moves = {"padding": crop_padding, "flip": flip} if split == "train" else {}
-        return PixelSplit(pixels, _labels(labels, of.classes, where), mean=mean, std=std, **moves)  # type: ignore[arg-type]
+            pixels, labels = _read_torchvision_files(folder, name, split)
+        augmentation = {"padding": crop_padding, "flip": flip} if split == "train" else {}
+        return PixelSplit(pixels, _to_labels(labels, spec.classes, where), mean=mean, std=std, **augmentation)  # type: ignore[arg-type]
 
     return Task(
         name=name,
@@ -86,36 +100,37 @@ def cifar(
     )
 
 
-def _decoded(images: Sequence[Any], where: str) -> Tensor:
-    """Images in their files' bytes as one tensor; raises IntegrityError, naming the row, for one that is none."""
+def _decode(images: Sequence[Any], where: str) -> Tensor:
+    """Decode image files into one tensor `(N, 3, 32, 32)` uint8. Raises IntegrityError with the row of a bad image."""
 
     def decode(row: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
         try:
             image = Image.open(io.BytesIO(images[row]["bytes"]))
             image.load()
-        except Exception as error:  # Pillow's formats raise whatever they stumble over
-            raise IntegrityError(f"{where}: row {row} is no image: {type(error).__name__}: {error}") from None
+        except Exception as error:  # each of Pillow's decoders raises exceptions of its own
+            raise IntegrityError(f"{where}: row {row} is not an image: {type(error).__name__}: {error}") from None
         if image.mode != "RGB" or image.size != (SIDE, SIDE):
-            found = f"{image.mode}, {image.width} x {image.height}"
-            raise IntegrityError(f"{where}: row {row} is {found}, expected RGB, {SIDE} x {SIDE}")
+            actual = f"{image.mode}, {image.width} x {image.height}"
+            raise IntegrityError(f"{where}: row {row} is {actual}, expected RGB, {SIDE} x {SIDE}")
         return np.asarray(image)
 
     with ThreadPoolExecutor() as pool:
-        found = np.stack(list(pool.map(decode, range(len(images)))))
-    return torch.from_numpy(found).permute(0, 3, 1, 2).contiguous()
+        pixels = np.stack(list(pool.map(decode, range(len(images)))))
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
 
 
-def _local(folder: Path, name: str, split: str) -> tuple[Tensor, list[int]]:
-    """What torchvision reads of a folder, whose files it compares with their known digests."""
+def _read_torchvision_files(folder: Path, name: str, split: str) -> tuple[Tensor, list[int]]:
+    """Read images and labels with torchvision, which checks the MD5 of its files."""
     kind = CIFAR[name].local
     try:
-        found = kind(str(folder), train=split == "train", download=False)
+        dataset = kind(str(folder), train=split == "train", download=False)
     except RuntimeError:
-        raise NoDataError(name, f": {folder} holds no {kind.base_folder} as torchvision keeps it") from None
-    return torch.from_numpy(found.data).permute(0, 3, 1, 2).contiguous(), found.targets
+        lacks = f": {folder} does not hold a complete {kind.base_folder}, as torchvision downloads it"
+        raise NoDataError(name, lacks) from None
+    return torch.from_numpy(dataset.data).permute(0, 3, 1, 2).contiguous(), dataset.targets
 
 
-def _labels(labels: Sequence[Any], classes: int, where: str) -> Tensor:
+def _to_labels(labels: Sequence[Any], classes: int, where: str) -> Tensor:
     row = next((r for r, label in enumerate(labels) if not isinstance(label, int) or not 0 <= label < classes), None)
     if row is not None:
         raise IntegrityError(f"{where}: row {row} has the label {labels[row]!r}, which is not in 0 to {classes - 1}")

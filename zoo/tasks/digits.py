@@ -7,9 +7,10 @@ from zoo.tasks.base import Task, TensorSplit
 
 
 def digits() -> Task:
-    """Ten classes; images `(1, 8, 8)` of float32.
+    """Return the task of ten digits: images `(1, 8, 8)` float32.
 
-    Rows are in the order of scikit-learn: even ones are `train` (899), odd ones `test` (898); both hold every writer.
+    The rows have scikit-learn's order. Even rows are `train` (899), odd rows are `test` (898). Both splits hold images
+    of every writer.
     """
     return Task(
         name="digits",
@@ -22,7 +23,7 @@ def digits() -> Task:
 
 
 def _every_second_row(first: int) -> TensorSplit:
-    """Pixels scaled from 0..16 to [0, 1], then to about zero mean and unit deviation."""
+    """Scale pixels from 0..16 to [0, 1], then to about zero mean and unit standard deviation."""
     data = load_digits()
     images = torch.tensor(data.images[first::2], dtype=torch.float32).unsqueeze(1) / 16
     return TensorSplit((images - 0.3) / 0.38, torch.tensor(data.target[first::2], dtype=torch.int64))

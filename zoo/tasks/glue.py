@@ -1,8 +1,8 @@
 """GLUE: Wang et al., GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding, ICLR 2019.
 
-Rows are those of `nyu-mll/glue` on the Hub. The labels of the test splits are hidden: they are predicted for a
-submission, never scored. Texts are not changed in any way; a pair is cut to 128 tokens, the longer text first, as the
-published models were trained.
+The rows come from `nyu-mll/glue` on the Hub. The labels of the test splits are hidden: predictions for them go into a
+submission and are never scored here. The texts are not changed. A pair is cut to 128 tokens, the longer text first, as
+in the training of the published models.
 """
 
 from collections.abc import Mapping
@@ -19,18 +19,21 @@ from zoo.tasks.tables import read_repository
 
 ENTAILMENT = ("entailment", "neutral", "contradiction")
 AX = "ax"
-"""The diagnostic set: pairs with MNLI's classes, predicted by a model of MNLI."""
+"""The diagnostic set: pairs with MNLI's classes. A model of MNLI predicts them."""
 
 
 @dataclass(frozen=True)
 class GlueTask:
-    """What is particular to one of the nine: text columns, names of the classes (none: a regression), metrics."""
+    """Columns, classes, metrics and splits of one of the nine tasks."""
 
     texts: tuple[str, ...]
+    """The columns with the texts."""
     classes: tuple[str, ...]
+    """The names of the classes; empty for a regression."""
     metrics: tuple[str, ...]
     scored: tuple[str, ...] = ("validation",)
     hidden: tuple[str, ...] = ("test",)
+    """The splits whose labels are hidden."""
 
 
 GLUE: Mapping[str, GlueTask] = {
@@ -50,56 +53,65 @@ GLUE: Mapping[str, GlueTask] = {
 
 
 def glue(*, name: str, data: Source, tokenizer: Any, max_length: int = 128) -> Task:
-    """One of the nine tasks: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli; `data` is laid out as nyu-mll/glue.
+    """Return one of the nine GLUE tasks.
 
-    Splits are `train`, `validation` and `test`; of mnli `validation_matched`, `validation_mismatched`, `test_matched`,
-    `test_mismatched`, and `ax`. Raises UsageError for another name, and IntegrityError where the data name other
-    classes, or the same in another order.
+    The splits are `train`, `validation` and `test`. MNLI has `train`, `validation_matched`, `validation_mismatched`,
+    `test_matched`, `test_mismatched` and `ax`, the diagnostic set.
+
+    Args:
+        name: "cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte" or "wnli".
+        data: A data set of the Hub with the layout of `nyu-mll/glue`.
+        tokenizer: A tokenizer of transformers.
+        max_length: Longer rows are cut to this number of tokens.
+
+    Raises:
+        UsageError: `name` is another name.
+        IntegrityError: The data declare other classes, or the same classes in another order, or a label is out of
+            range.
     """
     if name not in GLUE:
         raise UsageError(f"GLUE has no task {name!r}{did_you_mean(name, list(GLUE))}")
-    of = GLUE[name]
+    spec = GLUE[name]
 
     def load(split: str) -> Split:
         config = AX if split == AX else name
         table = read_repository(data.fetch(f"data/{config}"), config, "test" if split == AX else split)
         classes = table.classes.get("label", ())
-        if classes != of.classes:
+        if classes != spec.classes:
             raise IntegrityError(
-                f"{data.name}: {config} has the classes {_names(classes)}, expected {_names(of.classes)}"
+                f"{data.name}: {config} has the classes {_join(classes)}, expected {_join(spec.classes)}"
             )
         where = f"{data.name}: {config}, {split}"
-        given = _numbers(table.column("label"), where)
-        labels = torch.tensor(given, dtype=torch.int64 if of.classes else torch.float32)
-        if split in of.scored or split == "train":
-            _check_labels(labels, of, where)
-        return TextSplit(table.texts(of.texts), labels, tokenizer=tokenizer, max_length=max_length)
+        numbers = _check_numbers(table.column("label"), where)
+        labels = torch.tensor(numbers, dtype=torch.int64 if spec.classes else torch.float32)
+        if split in spec.scored or split == "train":
+            _check_range(labels, spec, where)
+        return TextSplit(table.texts(spec.texts), labels, tokenizer=tokenizer, max_length=max_length)
 
     configs = (name, AX) if name == "mnli" else (name,)
-    names = ("train", *of.scored, *of.hidden, *([AX] if name == "mnli" else []))
+    names = ("train", *spec.scored, *spec.hidden, *([AX] if name == "mnli" else []))
     return Task(
         name=f"glue/{name}",
         splits={split: partial(load, split) for split in names},
-        scored=of.scored,
-        metrics=of.metrics,
-        kind="classification" if of.classes else "regression",
-        label_names=of.classes,
+        scored=spec.scored,
+        metrics=spec.metrics,
+        kind="classification" if spec.classes else "regression",
+        label_names=spec.classes,
         sources=tuple((data, f"data/{config}") for config in configs),
     )
 
 
-def _numbers(labels: list[Any], where: str) -> list[float]:
-    """Raise IntegrityError for a label that is no number."""
+def _check_numbers(labels: list[Any], where: str) -> list[float]:
     row = next((row for row, label in enumerate(labels) if not isinstance(label, int | float)), None)
     if row is not None:
-        raise IntegrityError(f"{where}: row {row} has the label {labels[row]!r}, which is no number")
+        raise IntegrityError(f"{where}: row {row} has the label {labels[row]!r}, which is not a number")
     return labels
 
 
-def _check_labels(labels: torch.Tensor, of: GlueTask, where: str) -> None:
-    """Raise IntegrityError for a label that is none, as of a split whose labels are hidden."""
-    low, high = (0, len(of.classes) - 1) if of.classes else (0, 5)
-    wrong = (~((labels >= low) & (labels <= high))).nonzero()  # what is no number is neither
+def _check_range(labels: torch.Tensor, spec: GlueTask, where: str) -> None:
+    """Raise IntegrityError for a label that is out of range, such as the -1 of a split with hidden labels."""
+    low, high = (0, len(spec.classes) - 1) if spec.classes else (0, 5)
+    wrong = (~((labels >= low) & (labels <= high))).nonzero()  # also finds NaN
     if len(wrong):
         row = int(wrong[0])
         raise IntegrityError(
@@ -107,5 +119,5 @@ def _check_labels(labels: torch.Tensor, of: GlueTask, where: str) -> None:
         )
 
 
-def _names(classes: tuple[str, ...]) -> str:
+def _join(classes: tuple[str, ...]) -> str:
     return ", ".join(classes) or "none (a regression)"

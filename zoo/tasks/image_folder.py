@@ -1,4 +1,4 @@
-"""Images in folders, one folder a class: ImageNet, and anything laid out like it."""
+"""Images in one folder per class, as ImageNet has them."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from zoo.errors import SourceError, UsageError
 from zoo.fetch.sources import Source
 from zoo.tasks.base import CPU, Batch, Task
-from zoo.tasks.images import local_folder, normalised, read_rgb
+from zoo.tasks.images import local_folder, read_rgb, with_normalisation
 
 
 def image_folder(
@@ -27,12 +27,25 @@ def image_folder(
     train: str = "train",
     val: str = "val",
 ) -> Task:
-    """A class for every folder of the splits `train` and `val`, in the order of their names; scored on `val`.
+    """Return a classification task over images in folders `SPLIT/CLASS/`. The classes have the order of their names.
 
-    Transforms are those of `torchvision.transforms.v2`, given the decoded RGB image in their order; then it becomes
-    float32 `(3, H, W)` in [0, 1], less `mean`, over `std`. Random ones are drawn anew for every example and epoch. Each
-    split must hold a folder of every one of the `classes`, or its labels would not be the model's: UsageError. Raises
-    NoDataError where the data are not there.
+    The split `val` is scored. After the transforms an image is float32 `(3, H, W)`, normalised as `(x - mean) / std`
+    with `x` in [0, 1].
+
+    Args:
+        data: The folder that holds the folders of both splits.
+        classes: The number of classes. Both splits must have a folder for each of them.
+        train_transforms: Transforms of `torchvision.transforms.v2` for the split `train`, applied in order to the
+            decoded RGB image. Random transforms are drawn anew for every image and epoch.
+        eval_transforms: The same for the split `val`.
+        mean: Mean of each channel.
+        std: Standard deviation of each channel.
+        train: The name of the split for training, and of its folder.
+        val: The name of the scored split, and of its folder.
+
+    Raises:
+        NoDataError: The folder is missing or incomplete.
+        UsageError: A split does not have all classes, which would shift the labels.
     """
 
     Source.needed(data)
@@ -40,19 +53,19 @@ def image_folder(
     def load(split: str) -> "ImageSplit":
         root = local_folder(data, ["{split}/*/*"], (train, val), split)
         others = [root / name for name in (train, val) if name != split and (root / name).is_dir()]
-        found = _classes(root / split)
-        if len(found) != classes:
-            lacks = sorted({name for other in others for name in _classes(other)} - set(found))
-            example = f"; there is no {lacks[0]}" if lacks else ""
-            raise UsageError(f"{root / split}: {len(found)} folders of classes, expected {classes}{example}")
+        names = _class_names(root / split)
+        if len(names) != classes:
+            missing = sorted({name for other in others for name in _class_names(other)} - set(names))
+            example = f"; {missing[0]} is missing" if missing else ""
+            raise UsageError(f"{root / split}: {len(names)} folders of classes, expected {classes}{example}")
         for other in others:
-            if differ := sorted(set(_classes(other)) ^ set(found)):
+            if differing := sorted(set(_class_names(other)) ^ set(names)):
                 raise UsageError(
-                    f"{root}: {split} and {other.name} do not hold the same classes: {', '.join(differ[:3])}"
+                    f"{root}: {split} and {other.name} do not hold the same classes: {', '.join(differing[:3])}"
                 )
         transforms = train_transforms if split == train else eval_transforms
         fixed = split != train or not train_transforms
-        return ImageSplit(root / split, found, normalised(transforms, mean, std), fixed=fixed)
+        return ImageSplit(root / split, names, with_normalisation(transforms, mean, std), fixed=fixed)
 
     return Task(
         name="image_folder",
@@ -64,11 +77,18 @@ def image_folder(
 
 
 class ImageSplit:
-    """A folder of folders of images, read when they are asked for; `fixed` says that no transform is random."""
+    """Images in one folder per class, decoded when a batch needs them.
+
+    Args:
+        folder: The folder of the split.
+        classes: The names of the class folders, in the order of the labels.
+        transform: Turns a decoded RGB image into a tensor `(3, H, W)`.
+        fixed: True if no transform is random.
+    """
 
     def __init__(self, folder: Path, classes: Sequence[str], transform: Any, *, fixed: bool) -> None:
         self.folder, self.transform, self.fixed, self.classes = folder, transform, fixed, tuple(classes)
-        self.samples = [(path, label) for label, name in enumerate(classes) for path in _images(folder / name)]
+        self.samples = [(path, label) for label, name in enumerate(classes) for path in _image_files(folder / name)]
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -78,27 +98,27 @@ class ImageSplit:
         return torch.tensor([label for _, label in self.samples], dtype=torch.int64)
 
     def batch(self, indices: Sequence[int], device: torch.device = CPU) -> Batch:
-        at = list(indices)
-        with ThreadPoolExecutor() as pool:  # decoding runs side by side, drawing random numbers in order
-            images = list(pool.map(read_rgb, [self.samples[i][0] for i in at]))
+        ids = list(indices)
+        with ThreadPoolExecutor() as pool:  # only decoding is parallel: transforms must draw random numbers in order
+            images = list(pool.map(read_rgb, [self.samples[i][0] for i in ids]))
         inputs = torch.stack([torch.as_tensor(self.transform(image)) for image in images])
-        labels = torch.tensor([self.samples[i][1] for i in at], dtype=torch.int64)
-        return Batch(inputs=inputs, labels=labels, ids=torch.tensor(at, dtype=torch.int64)).to(device)
+        labels = torch.tensor([self.samples[i][1] for i in ids], dtype=torch.int64)
+        return Batch(inputs=inputs, labels=labels, ids=torch.tensor(ids, dtype=torch.int64)).to(device)
 
     def rows(self) -> Iterator[bytes]:
-        """Path, size in bytes and label of every image: to read all of ImageNet takes longer than to score it."""
+        """Yield path, size in bytes and label of every image. Reading all of ImageNet takes longer than scoring it."""
         for path, label in self.samples:
             yield f"{path.relative_to(self.folder).as_posix()}\t{path.stat().st_size}\t{label}".encode()
 
 
-def _classes(folder: Path) -> list[str]:
+def _class_names(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
 
 
-def _images(folder: Path) -> list[Path]:
-    """The images below a class's folder, in torchvision's order; raises SourceError where there are none."""
+def _image_files(folder: Path) -> list[Path]:
+    """List the images of a class, also in subfolders, in torchvision's order. Raises SourceError if there are none."""
     paths = (path for path in folder.rglob("*") if path.suffix.lower() in IMG_EXTENSIONS)
-    found = sorted(paths, key=lambda path: (str(path.parent), path.name))
-    if not found:
+    images = sorted(paths, key=lambda path: (str(path.parent), path.name))
+    if not images:
         raise SourceError(f"{folder}: there are no images")
-    return found
+    return images

@@ -1,4 +1,4 @@
-"""What tasks over folders of images share: finding the folder, decoding, and the last steps of every transform."""
+"""Shared parts of tasks that read folders of images: finding the folder, decoding images, and normalisation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,12 +13,19 @@ from zoo.fetch.sources import DATA, Source
 
 
 def local_folder(data: Source, layout: Sequence[str], splits: Sequence[str], split: str) -> Path:
-    """The folder of a data set, in which the parts of `layout`, with a split for `{split}`, are there for one of them.
+    """Return the folder of a data set after checking that it holds the files of a split.
 
-    Raises NoDataError, naming all that it should hold for all `splits`, where it is not there or lacks some of that.
+    Args:
+        data: The source of the data set.
+        layout: Glob patterns of the needed files, with "{split}" in place of the name of the split.
+        splits: All splits. The error lists the files of all of them.
+        split: The split to check.
+
+    Raises:
+        NoDataError: The folder is missing, or a pattern matches nothing.
     """
-    every = list(dict.fromkeys(part.format(split=one) for part in layout for one in splits))
-    wanted = f": it is a folder that holds {', '.join(every)}"
+    patterns = list(dict.fromkeys(part.format(split=name) for part in layout for name in splits))
+    wanted = f": it is a folder that holds {', '.join(patterns)}"
     name = data.name.removeprefix(DATA).rpartition("/")[2]
     try:
         folder = data.fetch("data").path
@@ -26,32 +33,33 @@ def local_folder(data: Source, layout: Sequence[str], splits: Sequence[str], spl
         raise NoDataError(name, wanted) from None
     for part in layout:
         if not any(folder.glob(part.format(split=split))):
-            raise NoDataError(name, f"{wanted}, and {folder} lacks {part.format(split=split)}")
+            raise NoDataError(name, f"{wanted}, but {folder} lacks {part.format(split=split)}")
     return folder
 
 
 def read_image(path: Path) -> Image.Image:
-    """A decoded image in its own mode; raises SourceError for a file that is none."""
+    """Decode an image without changing its mode. Raises SourceError for a file that is not an image."""
     try:
         with Image.open(path) as image:
             image.load()
             return image.copy()
-    except Exception as error:  # Pillow's formats raise whatever they stumble over
+    except Exception as error:  # each of Pillow's decoders raises exceptions of its own
         raise SourceError(f"{path}: cannot be read as an image: {error}") from None
 
 
 def read_rgb(path: Path) -> Image.Image:
-    """A decoded image in RGB; grey and other ones are converted, as torchvision's loader does."""
+    """Decode an image and convert it to RGB, as torchvision's loader does. Raises SourceError."""
     return read_image(path).convert("RGB")
 
 
-def normalised(transforms: Sequence[Any], mean: Sequence[float], std: Sequence[float]) -> v2.Compose:
-    """The transforms, then the image as float32 `(3, H, W)` in [0, 1], less `mean`, over `std`.
+def with_normalisation(transforms: Sequence[Any], mean: Sequence[float], std: Sequence[float]) -> v2.Compose:
+    """Append the last steps to a list of transforms: float32 `(3, H, W)` in [0, 1], then `(x - mean) / std`.
 
-    Raises UsageError for what is no transform.
+    Raises:
+        UsageError: An item of `transforms` is not a transform, for example a name without `{use: ...}`.
     """
     for transform in transforms:
         if not callable(transform):
-            raise UsageError(f"{transform!r} is no transform; write {{use: {transform}}}")
-    end = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(mean), list(std))]
-    return v2.Compose([*transforms, *end])
+            raise UsageError(f"{transform!r} is not a transform; write {{use: {transform}}}")
+    steps = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(mean), list(std))]
+    return v2.Compose([*transforms, *steps])

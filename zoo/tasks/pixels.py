@@ -1,4 +1,4 @@
-"""Small images held as one tensor of bytes: cropped, flipped and normalised as whole batches, on the device."""
+"""Small images held as one uint8 tensor, cropped, flipped and normalised as whole batches on the device."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,11 +10,18 @@ from zoo.tasks.base import CPU, Batch
 
 
 class PixelSplit:
-    """Images `(N, C, H, W)` of uint8 and labels `(N,)`; batches are float32, `(x / 255 - mean) / std` by channel.
+    """Images in memory. Batches are float32, `(x / 255 - mean) / std` per channel.
 
-    With `padding` each image of a batch is cropped at its own random place out of a frame of as many black pixels, with
-    `flip` it is mirrored with probability 1/2: what torchvision's `RandomCrop(size, padding)` and
-    `RandomHorizontalFlip` do one image at a time.
+    With `padding` and `flip` the images of a batch are transformed as torchvision's `RandomCrop(size, padding)` and
+    `RandomHorizontalFlip` do, with random numbers of its own for each image.
+
+    Args:
+        pixels: `(N, C, H, W)` uint8.
+        labels: `(N,)`.
+        mean: Mean of each channel.
+        std: Standard deviation of each channel.
+        padding: Pad images by this many black pixels on each side, and crop them to their size at random.
+        flip: Mirror images with probability 1/2.
     """
 
     def __init__(
@@ -33,39 +40,39 @@ class PixelSplit:
         deviation = torch.tensor(std, dtype=torch.float64)
         self.scale = (1 / (255 * deviation)).float().reshape(shape)
         self.shift = (-torch.tensor(mean, dtype=torch.float64) / deviation).float().reshape(shape)
-        self._on: dict[torch.device, tuple[Tensor, Tensor, Tensor, Tensor]] = {}
+        self._by_device: dict[torch.device, tuple[Tensor, Tensor, Tensor, Tensor]] = {}
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def batch(self, indices: Sequence[int], device: torch.device = CPU) -> Batch:
-        pixels, labels, scale, shift = self._moved(device)
-        at = torch.as_tensor(indices, dtype=torch.int64, device=device)
-        chosen = pixels.index_select(0, at)
+        pixels, labels, scale, shift = self._tensors_on(device)
+        ids = torch.as_tensor(indices, dtype=torch.int64, device=device)
+        chosen = pixels.index_select(0, ids)
         if not self.fixed:
-            chosen = self._transformed(chosen)
-        return Batch(inputs=torch.addcmul(shift, chosen.float(), scale), labels=labels[at], ids=at)
+            chosen = self._augment(chosen)
+        return Batch(inputs=torch.addcmul(shift, chosen.float(), scale), labels=labels[ids], ids=ids)
 
     def rows(self) -> Iterator[bytes]:
         for row, label in zip(self.pixels.numpy(), self.labels.numpy(), strict=True):
             yield row.tobytes() + label.tobytes()
 
-    def _moved(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        if device not in self._on:
-            parts = (self.pixels, self.labels, self.scale, self.shift)
-            self._on[device] = tuple(part.to(device) for part in parts)  # type: ignore[assignment]
-        return self._on[device]
+    def _tensors_on(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        if device not in self._by_device:
+            tensors = (self.pixels, self.labels, self.scale, self.shift)
+            self._by_device[device] = tuple(tensor.to(device) for tensor in tensors)  # type: ignore[assignment]
+        return self._by_device[device]
 
-    def _transformed(self, pixels: Tensor) -> Tensor:
-        """Each image cropped and flipped as it is drawn: whole rows of pixels are copied, then places in them."""
+    def _augment(self, pixels: Tensor) -> Tensor:
+        """Crop and flip each image at random. Copying whole rows of pixels before columns is faster than one gather."""
         count, channels, height, width = pixels.shape
-        device, places = pixels.device, 2 * self.padding + 1
-        rows = torch.randint(places, (count, 1), device=device) + torch.arange(height, device=device)
-        columns = torch.randint(places, (count, 1), device=device) + torch.arange(width, device=device)
+        device, offsets = pixels.device, 2 * self.padding + 1
+        rows = torch.randint(offsets, (count, 1), device=device) + torch.arange(height, device=device)
+        columns = torch.randint(offsets, (count, 1), device=device) + torch.arange(width, device=device)
         if self.flip:
             columns = torch.where(torch.rand(count, 1, device=device) < 0.5, columns.flip(1), columns)
-        framed = F.pad(pixels, (self.padding,) * 4)
-        starts = torch.arange(count * channels, device=device).reshape(count, channels, 1) * framed.shape[2]
-        copied = framed.flatten(0, 2).index_select(0, (starts + rows[:, None]).flatten())
-        copied = copied.reshape(count, channels, height, -1)
-        return copied.gather(3, columns[:, None, None].expand(-1, channels, height, -1))
+        padded = F.pad(pixels, (self.padding,) * 4)
+        starts = torch.arange(count * channels, device=device).reshape(count, channels, 1) * padded.shape[2]
+        cropped_rows = padded.flatten(0, 2).index_select(0, (starts + rows[:, None]).flatten())
+        cropped_rows = cropped_rows.reshape(count, channels, height, -1)
+        return cropped_rows.gather(3, columns[:, None, None].expand(-1, channels, height, -1))

@@ -1,6 +1,6 @@
-"""Semantic segmentation in the 21 classes of PASCAL VOC: VOC 2012 itself, and COCO 2017 drawn in its classes.
+"""Semantic segmentation with the 21 classes of PASCAL VOC: VOC 2012, and COCO 2017 with its objects as VOC's classes.
 
-Both are local folders in torchvision's layout. Masks are `(H, W)` of classes, 255 where none counts.
+Both data sets are local folders in torchvision's layout. Masks are `(H, W)` class numbers; 255 marks ignored pixels.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ from torchvision import tv_tensors
 from zoo.errors import SourceError, UsageError
 from zoo.fetch.sources import Source
 from zoo.tasks.base import CPU, IGNORED, Batch, Task
-from zoo.tasks.images import local_folder, normalised, read_image, read_rgb
+from zoo.tasks.images import local_folder, read_image, read_rgb, with_normalisation
 
 try:
     from pycocotools import mask as coco_mask
-except ImportError:  # only who has COCO needs it
+except ImportError:  # an optional dependency that only COCO needs
     coco_mask = None
 
 CLASSES = (
@@ -34,7 +34,7 @@ CLASSES = (
     "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 COCO = (0, 5, 2, 16, 9, 44, 6, 3, 17, 62, 21, 67, 18, 19, 4, 1, 64, 20, 63, 7, 72)
-"""COCO's numbers of these classes, in their order; it has no background."""
+"""COCO's category of each class, in the order of `CLASSES`. COCO has no category for the background."""
 SPLITS = ("train", "val")
 VOC_LAYOUT = tuple(
     f"VOCdevkit/VOC2012/{part}" for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation/{split}.txt")
@@ -44,11 +44,13 @@ COCO_LAYOUT = ("{split}2017", "annotations/instances_{split}2017.json")
 
 @dataclass(frozen=True)
 class Example:
-    """An image, how its mask is made, and what tells its content: a line of text."""
+    """One image with its mask, neither of them read yet."""
 
     image: Path
     mask: Callable[[], Tensor]
+    """Reads or draws the mask, `(H, W)`."""
     content: str
+    """A line that identifies the content of the example; it goes into the hash of the split."""
 
 
 def voc_segmentation(
@@ -59,23 +61,33 @@ def voc_segmentation(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Task:
-    """PASCAL VOC 2012 (Everingham et al. 2015): `train` 1,464 images, `val` 1,449.
+    """Return the task PASCAL VOC 2012 (Everingham et al. 2015): `train` has 1,464 images, `val` 1,449. `val` is scored.
 
-    Transforms are of `torchvision.transforms.v2` and `zoo.tasks.transforms`, given image and mask together; the image
-    then becomes float32 `(3, H, W)` in [0, 1], less `mean`, over `std`. Raises NoDataError where the data are not
-    there.
+    After the transforms an image is float32 `(3, H, W)`, normalised as `(x - mean) / std` with `x` in [0, 1].
+
+    Args:
+        data: The folder that holds `VOCdevkit`.
+        train_transforms: Transforms of `torchvision.transforms.v2` or `zoo.tasks.transforms` for the split `train`,
+            applied in order to image and mask together.
+        eval_transforms: The same for the split `val`.
+        mean: Mean of each channel.
+        std: Standard deviation of each channel.
+
+    Raises:
+        NoDataError: The folder is missing or incomplete.
+        SourceError: An image or a mask cannot be read.
     """
 
     def examples(split: str) -> list[Example]:
         root = local_folder(data, VOC_LAYOUT, SPLITS, split) / "VOCdevkit" / "VOC2012"
         names = (root / "ImageSets" / "Segmentation" / f"{split}.txt").read_text(encoding="utf-8").split()
-        found = []
+        listed = []
         for name in names:
             image, mask = root / "JPEGImages" / f"{name}.jpg", root / "SegmentationClass" / f"{name}.png"
-            if lacking := next((path for path in (image, mask) if not path.is_file()), None):
-                raise SourceError(f"{lacking}: no such file, and {split}.txt names it")
-            found.append(Example(image, partial(_read_mask, mask), f"{name}\t{_sizes(image, mask)}"))
-        return found
+            if missing := next((path for path in (image, mask) if not path.is_file()), None):
+                raise SourceError(f"{missing}: no such file, but {split}.txt lists it")
+            listed.append(Example(image, partial(_read_mask, mask), f"{name}\t{_sizes(image, mask)}"))
+        return listed
 
     return _task("voc_segmentation", data, examples, train_transforms, eval_transforms, mean, std)
 
@@ -88,36 +100,45 @@ def coco_segmentation(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Task:
-    """COCO 2017 (Lin et al., ECCV 2014) with the polygons of VOC's classes drawn as masks; 255 where two overlap.
+    """Return the task COCO 2017 (Lin et al., ECCV 2014) with VOC's classes. `val` is scored.
 
-    `train` holds the images that have any object whose box is wider and higher than a pixel, `val` all 5,000. For the
-    rest see `voc_segmentation`.
+    Masks are drawn from the objects of VOC's classes; a pixel of two objects is ignored (255). `train` has the images
+    with at least one object whose box is wider and higher than one pixel, `val` has all 5,000 images.
+
+    Arguments and errors are those of `voc_segmentation`. `data` is the folder that holds `train2017`, `val2017` and
+    `annotations`. The package pycocotools must be installed.
     """
 
     def examples(split: str) -> list[Example]:
         root = local_folder(data, COCO_LAYOUT, SPLITS, split)
-        images, objects = _annotations(root / "annotations" / f"instances_{split}2017.json")
-        found = []
+        images, objects = _read_annotations(root / "annotations" / f"instances_{split}2017.json")
+        listed = []
         for number, image in sorted(images.items()):
-            these = objects.get(number, [])
-            if split == "train" and all(min(one["bbox"][2:]) <= 1 for one in these):
+            in_image = objects.get(number, [])
+            if split == "train" and all(min(item["bbox"][2:]) <= 1 for item in in_image):
                 continue
             path = root / f"{split}2017" / image["file_name"]
             if not path.is_file():
-                raise SourceError(f"{path}: no such file, and the annotations of {split} name it")
-            drawn = [(one["category_id"], one["segmentation"]) for one in these]
-            told = hashlib.sha256(json.dumps(drawn).encode()).hexdigest()
-            draw = partial(_drawn, drawn, image["height"], image["width"])
-            found.append(Example(path, draw, f"{path.name}\t{path.stat().st_size}\t{told}"))
-        return found
+                raise SourceError(f"{path}: no such file, but the annotations of {split} list it")
+            shapes = [(item["category_id"], item["segmentation"]) for item in in_image]
+            digest = hashlib.sha256(json.dumps(shapes).encode()).hexdigest()
+            draw = partial(_draw_mask, shapes, image["height"], image["width"])
+            listed.append(Example(path, draw, f"{path.name}\t{path.stat().st_size}\t{digest}"))
+        return listed
 
     return _task("coco_segmentation", data, examples, train_transforms, eval_transforms, mean, std)
 
 
 class SegmentationSplit:
-    """Images and masks, read when they are asked for; `fixed` says that no transform is random.
+    """Images and masks, read when a batch needs them.
 
-    Images of a batch that are smaller than its largest are padded: with 0 once they are normalised, masks with 255.
+    If the images of a batch have different sizes, smaller ones are padded at the right and at the bottom: normalised
+    images with 0, masks with 255.
+
+    Args:
+        examples: The examples in order.
+        transform: Turns a decoded RGB image and its mask into tensors `(3, H, W)` and `(H, W)`.
+        fixed: True if no transform is random.
     """
 
     def __init__(self, examples: Sequence[Example], transform: Any, *, fixed: bool) -> None:
@@ -128,21 +149,21 @@ class SegmentationSplit:
 
     @property
     def labels(self) -> Tensor:
-        """Raises UsageError: masks are read with their images."""
-        raise UsageError("the labels of a segmentation are masks, which are read with their images")
+        """Raises UsageError, because all masks need not fit in memory."""
+        raise UsageError("a segmentation split has no tensor of all labels: its masks are read batch by batch")
 
     def batch(self, indices: Sequence[int], device: torch.device = CPU) -> Batch:
-        at = list(indices)
-        with ThreadPoolExecutor() as pool:  # decoding runs side by side, drawing random numbers in order
-            read = list(pool.map(_read, [self.examples[i] for i in at]))
-        pairs = [self.transform(image, mask) for image, mask in read]
+        ids = list(indices)
+        with ThreadPoolExecutor() as pool:  # only decoding is parallel: transforms must draw random numbers in order
+            decoded = list(pool.map(_read, [self.examples[i] for i in ids]))
+        pairs = [self.transform(image, mask) for image, mask in decoded]
         height, width = (max(mask.shape[side] for _, mask in pairs) for side in (0, 1))
-        images = torch.stack([_padded(torch.as_tensor(image), height, width, 0.0) for image, _ in pairs])
-        masks = torch.stack([_padded(torch.as_tensor(mask), height, width, IGNORED) for _, mask in pairs])
-        return Batch(inputs=images, labels=masks.long(), ids=torch.tensor(at, dtype=torch.int64)).to(device)
+        images = torch.stack([_pad(torch.as_tensor(image), height, width, 0.0) for image, _ in pairs])
+        masks = torch.stack([_pad(torch.as_tensor(mask), height, width, IGNORED) for _, mask in pairs])
+        return Batch(inputs=images, labels=masks.long(), ids=torch.tensor(ids, dtype=torch.int64)).to(device)
 
     def rows(self) -> Iterator[bytes]:
-        """What tells an example's content without reading it: names, sizes in bytes, and annotations."""
+        """Yield names, sizes in bytes and annotations of the examples, without reading the images."""
         for example in self.examples:
             yield example.content.encode()
 
@@ -161,7 +182,7 @@ def _task(
     def load(split: str) -> SegmentationSplit:
         transforms = train_transforms if split == "train" else eval_transforms
         fixed = split != "train" or not train_transforms
-        return SegmentationSplit(examples(split), normalised(transforms, mean, std), fixed=fixed)
+        return SegmentationSplit(examples(split), with_normalisation(transforms, mean, std), fixed=fixed)
 
     return Task(
         name=name,
@@ -169,7 +190,7 @@ def _task(
         scored=("val",),
         metrics=("mean_iou", "pixel_accuracy"),
         kind="segmentation",
-        batch_size=1,  # images are of different sizes, and padding them changes what is predicted at their edges
+        batch_size=1,  # images differ in size, and padding an image changes predictions near its border
         label_names=CLASSES,
         sources=((data, "data"),),
     )
@@ -179,55 +200,54 @@ def _read(example: Example) -> tuple[Any, tv_tensors.Mask]:
     image, mask = read_rgb(example.image), example.mask()
     if (image.height, image.width) != tuple(mask.shape):
         raise SourceError(
-            f"{example.image}: {image.width} x {image.height}, its mask {mask.shape[1]} x {mask.shape[0]}"
+            f"{example.image}: the image is {image.width} x {image.height}, but its mask is "
+            f"{mask.shape[1]} x {mask.shape[0]}"
         )
     return image, tv_tensors.Mask(mask)
 
 
 def _read_mask(path: Path) -> Tensor:
-    """A mask of class numbers; raises SourceError for an image that holds colours, or the number of no class."""
+    """Read a mask of class numbers. Raises SourceError for an image of colours or an unknown class number."""
     image = read_image(path)
     if image.mode not in ("P", "L"):
-        raise SourceError(
-            f"{path}: a mask of mode {image.mode}; one number of a class for each pixel is expected (P or L)"
-        )
+        raise SourceError(f"{path}: the mask has mode {image.mode}; expected P or L, one class number per pixel")
     mask = torch.from_numpy(np.array(image))
     unknown = [value for value in np.unique(mask.numpy()) if value >= len(CLASSES) and value != IGNORED]
     if unknown:
         raise SourceError(
-            f"{path}: {unknown[0]} is the number of no class; they are 0 to {len(CLASSES) - 1} and {IGNORED}"
+            f"{path}: {unknown[0]} is not a class number; expected 0 to {len(CLASSES) - 1}, or {IGNORED} for ignored"
         )
     return mask
 
 
-def _annotations(path: Path) -> tuple[dict[int, Any], Mapping[int, list[Any]]]:
-    """COCO's images by number, and the objects in each."""
+def _read_annotations(path: Path) -> tuple[dict[int, Any], Mapping[int, list[Any]]]:
+    """Read COCO's images by their number, and the objects of each image."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         images = {image["id"]: image for image in data["images"]}
         objects: dict[int, list[Any]] = {}
-        for one in data["annotations"]:
-            objects.setdefault(one["image_id"], []).append(one)
+        for item in data["annotations"]:
+            objects.setdefault(item["image_id"], []).append(item)
     except (ValueError, KeyError, TypeError) as error:
-        raise SourceError(f"{path}: no annotations of COCO: {type(error).__name__}: {error}") from None
+        raise SourceError(f"{path}: these are not COCO's annotations: {type(error).__name__}: {error}") from None
     return images, objects
 
 
-def _drawn(objects: Sequence[tuple[int, Any]], height: int, width: int) -> Tensor:
-    """The mask of objects, each given by COCO's number of its class and its polygons or run lengths."""
+def _draw_mask(shapes: Sequence[tuple[int, Any]], height: int, width: int) -> Tensor:
+    """Draw objects as a mask. Each object is COCO's category and its polygons or run lengths."""
     if coco_mask is None:
-        raise SourceError("the annotations of COCO are drawn by pycocotools: pip install 'zoo-reproduce[coco]'")
-    mask, times = np.zeros((height, width), np.uint8), np.zeros((height, width), np.int64)
-    for number, segmentation in objects:
-        if number not in COCO:
+        raise SourceError("COCO's annotations need the package pycocotools: pip install 'zoo-reproduce[coco]'")
+    mask, objects_here = np.zeros((height, width), np.uint8), np.zeros((height, width), np.int64)
+    for category, segmentation in shapes:
+        if category not in COCO:
             continue
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of numpy, about pycocotools
+            warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools uses a deprecated function of numpy
             drawn = coco_mask.decode(coco_mask.frPyObjects(segmentation, height, width))
         inside = drawn.any(axis=2) if drawn.ndim == 3 else drawn > 0
-        mask[inside] = np.maximum(mask[inside], COCO.index(number))
-        times += inside
-    mask[times > 1] = IGNORED
+        mask[inside] = np.maximum(mask[inside], COCO.index(category))
+        objects_here += inside
+    mask[objects_here > 1] = IGNORED
     return torch.from_numpy(mask)
 
 
@@ -235,5 +255,5 @@ def _sizes(*paths: Path) -> str:
     return "\t".join(str(path.stat().st_size) for path in paths)
 
 
-def _padded(value: Tensor, height: int, width: int, fill: float) -> Tensor:
+def _pad(value: Tensor, height: int, width: int, fill: float) -> Tensor:
     return F.pad(value, (0, width - value.shape[-1], 0, height - value.shape[-2]), value=fill)

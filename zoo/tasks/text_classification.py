@@ -1,4 +1,4 @@
-"""Classification or regression of anyone's own texts: a data set of the Hub, or files of CSV, JSON lines or parquet."""
+"""Classification or regression of your own texts, from files (CSV, TSV, JSON lines, parquet) or the Hub."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ METRICS: Mapping[Kind, tuple[str, ...]] = {
     "classification": ("accuracy",), "multilabel": ("f1_micro",), "regression": ("pearson", "spearman"),
 }  # fmt: skip
 SEPARATOR = "|"
-"""Between the classes of one row in a file of comma-separated values."""
+"""Separates the classes of one row in a CSV or TSV file."""
 
 
 def text_classification(
@@ -33,33 +33,45 @@ def text_classification(
     scored: Sequence[str] = ("validation",),
     max_length: int = 128,
 ) -> Task:
-    """A task over texts.
+    """Return a task over texts or pairs of texts.
 
-    `data` is a repository of the Hub, read in its configuration `config`, or a file for each split. `text` names one
-    column, or two for pairs. `label` holds a class, several (a list, or `a|b` in CSV) where `kind` is `multilabel`, or
-    a number where it is `regression`. `classes` are their names in the order of the model's outputs; where left out,
-    those that the data set declares. `splits` are those of a repository, `scored` the ones with public labels.
+    Args:
+        data: A data set of the Hub, or one file for each split: `{train: "file:train.csv", ...}`.
+        text: The column with the text, or two columns for pairs.
+        tokenizer: A tokenizer of transformers.
+        label: The column with the label: the name or the number of a class; several classes, as a list or as `a|b`,
+            if `kind` is "multilabel"; a number if `kind` is "regression".
+        classes: The names of the classes, in the order of the model's outputs. Default: the names that the data set
+            declares.
+        kind: "classification", "multilabel" or "regression".
+        config: The configuration of a data set of the Hub.
+        splits: The splits of a data set of the Hub to offer. Files define their own.
+        scored: The splits that are evaluated. Their labels must be public.
+        max_length: Longer rows are cut to this number of tokens.
+
+    Raises:
+        UsageError: An argument is wrong. `Task.load` raises it, with the row, for a text or label that is wrong.
     """
     columns = (text,) if isinstance(text, str) else tuple(text)
     names = tuple(data) if isinstance(data, Mapping) else tuple(splits)
-    _check(columns, kind, data, names, scored)
+    _check_arguments(columns, kind, data, names, scored)
 
     want = "data" if config is None else f"data/{config}"
 
-    def table(split: str) -> Table:
+    def read(split: str) -> Table:
         if isinstance(data, Mapping):
             return read_file(data[split].fetch().path)
         return read_repository(data.fetch(want), config, split)
 
     def load(split: str) -> Split:
-        read = table(split)
-        known = tuple(classes) or read.classes.get(label, ())
+        table = read(split)
+        class_names = tuple(classes) or table.classes.get(label, ())
         where = data[split].name if isinstance(data, Mapping) else f"{data.name}, {split}"
         try:
-            texts, labels = read.texts(columns), _labels(read.column(label), known, kind)
+            texts, labels = table.texts(columns), _to_labels(table.column(label), class_names, kind)
         except UsageError as error:
             raise UsageError(f"{where}: {error}") from None
-        return TextSplit(texts, labels, tokenizer=tokenizer, max_length=max_length, classes=known)
+        return TextSplit(texts, labels, tokenizer=tokenizer, max_length=max_length, classes=class_names)
 
     return Task(
         name="text_classification",
@@ -72,10 +84,9 @@ def text_classification(
     )
 
 
-def _check(columns: Sequence[str], kind: str, data: Any, names: Sequence[str], scored: Sequence[str]) -> None:
-    """Raise UsageError for arguments that say nothing of a task."""
+def _check_arguments(columns: Sequence[str], kind: str, data: Any, names: Sequence[str], scored: Sequence[str]) -> None:
     if len(columns) not in (1, 2):
-        raise UsageError(f"text names one column or two, not {len(columns)}")
+        raise UsageError(f"text must name one column or two, not {len(columns)}")
     if kind not in METRICS:
         raise UsageError(f"kind cannot be {kind!r}{did_you_mean(kind, list(METRICS))}")
     for name, source in data.items() if isinstance(data, Mapping) else [("data", data)]:
@@ -85,40 +96,40 @@ def _check(columns: Sequence[str], kind: str, data: Any, names: Sequence[str], s
             raise UsageError(f"scored: there is no split {split!r}{did_you_mean(split, list(names))}")
 
 
-def _labels(column: list[Any], classes: tuple[str, ...], kind: Kind) -> Tensor:
-    """The labels `(N,)`, or `(N, C)` of several; raises UsageError, naming the row, for one that is none."""
+def _to_labels(column: list[Any], classes: tuple[str, ...], kind: Kind) -> Tensor:
+    """Convert a column to labels `(N,)` or, if multilabel, `(N, C)`. Raises UsageError with the row of a bad value."""
     if kind == "regression":
-        return torch.tensor([_number(row, value) for row, value in enumerate(column)], dtype=torch.float32)
+        return torch.tensor([_to_number(row, value) for row, value in enumerate(column)], dtype=torch.float32)
     column = [int(value) if not classes and str(value).isdecimal() else value for value in column]
     if not classes and not all(isinstance(value, int) for value in column):
-        raise UsageError("classes: the data do not declare the names of their classes, so the recipe must")
+        raise UsageError("the data do not declare the names of their classes; list them in the argument 'classes'")
     if kind == "classification":
-        return torch.tensor([_class(row, value, classes) for row, value in enumerate(column)], dtype=torch.int64)
+        return torch.tensor([_to_class(row, value, classes) for row, value in enumerate(column)], dtype=torch.int64)
     if not classes:
-        raise UsageError("classes: a task of several labels must say how many there are")
+        raise UsageError("the argument 'classes' is missing; a multilabel task needs it to count its classes")
     labels = torch.zeros(len(column), len(classes))
     for row, value in enumerate(column):
-        several = [part for part in value.split(SEPARATOR) if part] if isinstance(value, str) else value
-        for one in several or []:
-            labels[row, _class(row, one, classes)] = 1
+        values = [part for part in value.split(SEPARATOR) if part] if isinstance(value, str) else value
+        for item in values or []:
+            labels[row, _to_class(row, item, classes)] = 1
     return labels
 
 
-def _class(row: int, value: Any, classes: tuple[str, ...]) -> int:
+def _to_class(row: int, value: Any, classes: tuple[str, ...]) -> int:
     if isinstance(value, str):
         if value not in classes:
-            raise UsageError(f"row {row}: {value!r} is none of the classes{did_you_mean(value, list(classes))}")
+            raise UsageError(f"row {row}: {value!r} is not one of the classes{did_you_mean(value, list(classes))}")
         return classes.index(value)
     if not isinstance(value, int) or not 0 <= value < (len(classes) or value + 1):
-        raise UsageError(f"row {row}: {value!r} is not the number of a class, 0 to {len(classes) - 1}")
+        raise UsageError(f"row {row}: {value!r} is not a class number; expected 0 to {len(classes) - 1}")
     return value
 
 
-def _number(row: int, value: Any) -> float:
+def _to_number(row: int, value: Any) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):
-        raise UsageError(f"row {row}: {value!r} is no number")
+        raise UsageError(f"row {row}: {value!r} is not a number")
     return number

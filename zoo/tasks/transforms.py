@@ -1,4 +1,7 @@
-"""Transforms of an image and its mask that torchvision does otherwise than the published segmentation models."""
+"""Transforms of an image and its mask that reproduce how the published segmentation models were trained and scored.
+
+torchvision's own transforms resize and pad masks differently.
+"""
 
 from typing import Any
 
@@ -13,9 +16,13 @@ from zoo.tasks.base import IGNORED
 
 
 class ShorterSide(v2.Transform):  # type: ignore[misc]
-    """Resize so that the shorter side is of `min_size` to `max_size` pixels, drawn evenly; both may be one number.
+    """Resize image and mask so that the shorter side has a random length between `min_size` and `max_size` pixels.
 
-    Masks are resized by Pillow, which takes the pixel whose centre is nearest; torchvision takes another.
+    Masks are resized by Pillow, which takes the pixel with the nearest centre. torchvision takes another pixel.
+
+    Args:
+        min_size: The smallest length in pixels.
+        max_size: The largest length in pixels. Default: `min_size`, so that nothing is random.
     """
 
     def __init__(self, min_size: int, max_size: int | None = None) -> None:
@@ -33,7 +40,11 @@ class ShorterSide(v2.Transform):  # type: ignore[misc]
 
 
 class PadTo(v2.Transform):  # type: ignore[misc]
-    """Pad what is smaller than `size` pixels to it, at the right and at the bottom: images with 0, masks with 255."""
+    """Pad image and mask at the right and at the bottom to at least `size` pixels: images with 0, masks with 255.
+
+    Args:
+        size: The smallest height and width in pixels after padding.
+    """
 
     def __init__(self, size: int) -> None:
         super().__init__()

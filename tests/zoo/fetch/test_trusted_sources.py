@@ -11,7 +11,7 @@ from huggingface_hub import constants
 from transformers import BertForSequenceClassification
 
 from harness.records.record import read_record
-from tests.helpers.glue_hub import TOKENIZER, VOCABULARY, at, classifier, filled, glue_data
+from tests.helpers.glue_hub import TOKENIZER, VOCABULARY, classifier, fill_hub, glue_data, use_hub
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import ROOT, Write, Zoo
 from zoo.errors import MissingError, SourceError, UsageError
@@ -26,13 +26,13 @@ OWN = "hub:yoshitomo-matsubara/bert-base-uncased-mrpc"
 @pytest.fixture(scope="module")
 def hub() -> Iterator[LocalHub]:
     with LocalHub() as server:
-        yield filled(server)
+        yield fill_hub(server)
 
 
 @pytest.fixture
 def here(zoo: Zoo, hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Zoo:
     """The command line with that Hub, an empty cache, and a lock that pins nothing."""
-    return at(hub, zoo, cache=tmp_path / "cache", lock=tmp_path / "zoo.lock", monkeypatch=monkeypatch)
+    return use_hub(hub, zoo, cache=tmp_path / "cache", lock=tmp_path / "zoo.lock", monkeypatch=monkeypatch)
 
 
 @pytest.fixture

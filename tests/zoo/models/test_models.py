@@ -1,6 +1,5 @@
-"""The families of models: every tensor of the published checkpoints, and forwards written anew from the papers."""
+"""The model families compared with the tensors of published checkpoints and with forwards written from the papers."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -9,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tests.helpers.project import ROOT, Write, Zoo
+from tests.helpers.facts import FACTS, facts
+from tests.helpers.project import Write, Zoo
 from zoo.models import cifar_densenet, cifar_resnet, wide_resnet
 
-FACTS = ROOT.parent / "shared" / "reference" / "cifar_state_dicts.json"
 PUBLISHED: Mapping[str, tuple[Callable[[], nn.Module], int]] = {
     **{
         f"resnet{depth}": (lambda depth=depth: cifar_resnet(depth=depth), parameters)  # type: ignore[misc]
@@ -24,6 +23,7 @@ PUBLISHED: Mapping[str, tuple[Callable[[], nn.Module], int]] = {
     "densenet_bc_k12_depth100": (lambda: cifar_densenet(depth=100, growth_rate=12), 769_162),
 }
 State = Mapping[str, Tensor]
+TINY_MODEL = "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}"
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -33,13 +33,13 @@ def test_a_model_has_the_published_tensors(name: str) -> None:
         model = make()
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
     if FACTS.exists():
-        fact = json.loads(FACTS.read_text(encoding="utf-8"))[name]
-        assert {key: list(value.shape) for key, value in model.state_dict().items()} == fact["state_dict"]
-        assert fact["parameters"] == parameters
+        recorded = facts("cifar_state_dicts.json")[name]
+        assert {key: list(value.shape) for key, value in model.state_dict().items()} == recorded["state_dict"]
+        assert recorded["parameters"] == parameters
 
 
-def test_the_deepest_resnet_has_1202_layers_and_the_papers_size() -> None:
-    """He et al., table 6: 19.4 million parameters; they count option A's."""
+def test_resnet_1202_has_as_many_layers_and_parameters_as_in_the_paper() -> None:
+    """He et al., table 6: 19.4 million parameters, with the shortcuts of option A."""
     with torch.device("meta"):
         model = cifar_resnet(depth=1202, shortcut="padding")
     assert sum(isinstance(module, nn.Conv2d | nn.Linear) for module in model.modules()) == 1202
@@ -47,7 +47,7 @@ def test_the_deepest_resnet_has_1202_layers_and_the_papers_size() -> None:
 
 
 def normalised(x: Tensor, state: State, name: str) -> Tensor:
-    """BatchNorm by running statistics, from Ioffe and Szegedy's algorithm 2."""
+    """BatchNorm with running statistics: Ioffe and Szegedy 2015, algorithm 2."""
     mean, variance, gamma, beta = (
         state[f"{name}.{part}"][None, :, None, None] for part in ("running_mean", "running_var", "weight", "bias")
     )
@@ -55,7 +55,7 @@ def normalised(x: Tensor, state: State, name: str) -> Tensor:
 
 
 def residual(x: Tensor, state: State) -> Tensor:
-    """ResNet-20, He et al. section 4.2: 3 stages of 3 blocks; a block that halves the image has a shortcut."""
+    """ResNet-20, He et al., section 4.2: three stages of three blocks; a block that halves the image has a shortcut."""
     x = normalised(F.conv2d(x, state["conv1.weight"], padding=1), state, "bn1").clamp(min=0)
     for stage in (1, 2, 3):
         for block in range(3):
@@ -66,7 +66,7 @@ def residual(x: Tensor, state: State) -> Tensor:
             if f"{at}.downsample.0.weight" in state:
                 x = F.conv2d(x, state[f"{at}.downsample.0.weight"], stride=stride)
                 x = normalised(x, state, f"{at}.downsample.1")
-            elif stride == 2:  # option A: every second pixel, and zeros for the channels that are new
+            elif stride == 2:  # option A: every second pixel, and zeros for the added channels
                 sub = x[:, :, ::2, ::2]
                 x = torch.zeros_like(out)
                 first = (out.shape[1] - sub.shape[1]) // 2
@@ -76,7 +76,7 @@ def residual(x: Tensor, state: State) -> Tensor:
 
 
 def wide(x: Tensor, state: State) -> Tensor:
-    """WRN-16-2, Zagoruyko and Komodakis figure 1(d): BN, ReLU, convolution, twice; the shortcut takes the input."""
+    """WRN-16-2, Zagoruyko and Komodakis, figure 1(d): BN, ReLU, convolution, twice; the shortcut reads the input."""
     x = F.conv2d(x, state["conv1.weight"], padding=1)
     for stage in (1, 2, 3):
         for block in range(2):
@@ -92,7 +92,7 @@ def wide(x: Tensor, state: State) -> Tensor:
 
 
 def dense(x: Tensor, state: State) -> Tensor:
-    """DenseNet-BC of depth 22, Huang et al. section 3: every layer sees all before it; transitions halve channels."""
+    """DenseNet-BC of depth 22, Huang et al., section 3: layers read all earlier outputs; transitions halve channels."""
     x = F.conv2d(x, state["features.conv0.weight"], padding=1)
     for block in (1, 2, 3):
         if block > 1:
@@ -118,11 +118,13 @@ def dense(x: Tensor, state: State) -> Tensor:
     ],
     ids=["resnet", "resnet, option A", "wide resnet", "densenet"],
 )
-def test_a_forward_is_what_the_paper_describes(model: nn.Module, forward: Callable[[Tensor, State], Tensor]) -> None:
+def test_a_forward_computes_what_the_paper_describes(
+    model: nn.Module, forward: Callable[[Tensor, State], Tensor]
+) -> None:
     generator = torch.Generator().manual_seed(0)
     state = dict(model.state_dict())
     for name, value in state.items():
-        if value.is_floating_point():  # variances are above zero
+        if value.is_floating_point():  # variances must be positive
             drawn = torch.rand(value.shape, generator=generator, dtype=torch.float64)
             state[name] = drawn + 0.5 if "running_var" in name else drawn - 0.5
     model.double().load_state_dict(state)
@@ -140,26 +142,25 @@ def test_a_forward_is_what_the_paper_describes(model: nn.Module, forward: Callab
         "{use: resnet19}",
     ],
 )
-def test_what_is_no_model_is_refused(call: str, zoo: Zoo, recipe_file: Write) -> None:
-    model = "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}"
-    ended = zoo("check", recipe_file(recipe_file().read_text(), (model, call)))
+def test_wrong_arguments_of_a_model_are_reported_in_one_line(call: str, zoo: Zoo, recipe_file: Write) -> None:
+    ended = zoo("check", recipe_file(recipe_file().read_text(), (TINY_MODEL, call)))
     assert (ended.code, len(ended.lines)) == (2, 1)
 
 
-def test_models_of_torchvision_go_by_their_names_and_of_others_by_a_trusted_path(
-    zoo: Zoo, recipe_file: Write, tmp_path: Path
-) -> None:
-    model = "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}"
-    for name in ("resnet18", "torchvision.models.resnet18", "deeplabv3_resnet50"):
-        null = ", weights_backbone: null" if "deeplab" in name else ""
-        path = recipe_file(recipe_file().read_text(), (model, f"{{use: {name}, num_classes: 10{null}}}"))
-        assert zoo("check", path).code == 0
+@pytest.mark.parametrize("name", ["resnet18", "torchvision.models.resnet18", "deeplabv3_resnet50"])
+def test_a_recipe_names_a_model_of_torchvision(name: str, zoo: Zoo, recipe_file: Write) -> None:
+    null = ", weights_backbone: null" if "deeplab" in name else ""
+    path = recipe_file(recipe_file().read_text(), (TINY_MODEL, f"{{use: {name}, num_classes: 10{null}}}"))
+    assert zoo("check", path).code == 0
+
+
+def test_a_model_of_another_package_needs_trust(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:
     (tmp_path / "models_of_mine.py").write_text(
         "from torch import nn\n\ndef create_model(model_name, pretrained=False, num_classes=10):\n"
         "    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))\n"
     )
     call = "{use: models_of_mine.create_model, model_name: tiny, num_classes: 10}"
-    path = recipe_file(recipe_file().read_text(), (model, call))
+    path = recipe_file(recipe_file().read_text(), (TINY_MODEL, call))
     assert "--trust models_of_mine allows them" in zoo("check", path).err
     ended = zoo("train", path, "--trust", "models_of_mine", "--out", "run")
     assert ended.code == 0, ended.err

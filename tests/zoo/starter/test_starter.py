@@ -1,4 +1,4 @@
-"""The shipped suite: every recipe holds, every claim is what the records say, every file is the locked one."""
+"""The starter suite and all shipped recipes: recipes build, claims equal the committed records, files are locked."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 from harness.records.record import Record, read_all, schema, verify_files
 from leaderboard.table import reference_runs
 from tests.helpers.project import ROOT, Zoo
-from zoo.fetch import sources
+from zoo.fetch.checksum import sha256
 from zoo.fetch.lock import FilePin, read_lock
 from zoo.fetch.sources import Sources
 from zoo.recipes import catalogue
@@ -33,20 +33,18 @@ def claim(entry: Entry, of: str) -> Claim:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_every_shipped_recipe_is_checked_and_builds(entry: Entry) -> None:
+def test_every_shipped_recipe_is_valid_and_short(entry: Entry) -> None:
     recipe, builder = entry.recipe, Builder()
     builder.check(recipe)
     assert len(entry.path.read_text(encoding="utf-8").splitlines()) <= 60
-    if entry.suite != "starter":  # the others read a Hub
+    if entry.suite != "starter":  # only these models are built without a Hub
         return
     assert {claim.of for claim in recipe.claims} >= {"weights", "retrain"}
     assert sum(parameter.numel() for parameter in builder.build(recipe.model, "model").parameters()) > 0
 
 
 @pytest.mark.parametrize("entry", STARTER, ids=lambda entry: entry.name)
-def test_a_claim_of_retraining_is_what_the_ten_reference_runs_gave(
-    entry: Entry, runs: list[tuple[Path, Record]]
-) -> None:
+def test_a_claim_of_retraining_is_the_mean_of_ten_committed_runs(entry: Entry, runs: list[tuple[Path, Record]]) -> None:
     retrain = claim(entry, "retrain")
     values = reference_runs(entry, retrain, runs)
     assert sorted(values) == list(range(1000, 1010))
@@ -56,7 +54,7 @@ def test_a_claim_of_retraining_is_what_the_ten_reference_runs_gave(
 
 
 @pytest.mark.parametrize("entry", STARTER, ids=lambda entry: entry.name)
-def test_the_shipped_weights_are_those_of_the_recorded_run_that_the_claim_names(
+def test_the_shipped_weights_come_from_the_committed_run_that_the_claim_names(
     entry: Entry, runs: list[tuple[Path, Record]]
 ) -> None:
     assert entry.recipe.weights is not None
@@ -70,29 +68,29 @@ def test_the_shipped_weights_are_those_of_the_recorded_run_that_the_claim_names(
     assert claim(entry, "weights").source.endswith(f"leaderboard/records/{entry.name}/{record.identity.folder}")
 
 
-def test_every_committed_record_passes_the_published_schema_and_is_of_a_clean_checkout(
+def test_committed_records_pass_the_published_schema_and_come_from_a_clean_checkout(
     runs: list[tuple[Path, Record]],
 ) -> None:
     paths = sorted(EVIDENCE.glob("*/*/record.json"))
     assert len(paths) == len(runs) >= 84
-    published = jsonschema.Draft202012Validator(schema())
-    published.check_schema(schema())
+    validator = jsonschema.Draft202012Validator(schema())
+    validator.check_schema(schema())
     for path, record in runs:
-        published.validate(json.loads(path.read_text(encoding="utf-8")))
+        validator.validate(json.loads(path.read_text(encoding="utf-8")))
         verify_files(path, record)
         assert record.environment["dirty"] is False
         assert path.parent.name == record.identity.folder
 
 
-def test_the_lock_pins_exactly_what_is_shipped() -> None:
+def test_the_lock_pins_exactly_the_shipped_files() -> None:
     locked = read_lock().pins["embedded:"].files
     shipped = {path.name: path for path in (ROOT / "zoo" / "starter").iterdir()}
     assert locked.keys() == shipped.keys()
     for name, path in shipped.items():
-        assert locked[name] == FilePin(sha256=sources.sha256(path), size=path.stat().st_size)
+        assert locked[name] == FilePin(sha256=sha256(path), size=path.stat().st_size)
 
 
-def test_the_suite_reproduces(zoo: Zoo, tmp_path: Path) -> None:
+def test_the_starter_suite_is_reproduced(zoo: Zoo, tmp_path: Path) -> None:
     ended = zoo("verify", "--suite", "starter", "--device", "cpu", "--json")
     data = json.loads(ended.out)
     assert ended.code == 0
@@ -111,15 +109,15 @@ def test_the_suite_reproduces(zoo: Zoo, tmp_path: Path) -> None:
     assert "6 reproduced" in zoo("verify", "starter", "--device", "cpu").out
 
 
-def test_a_flipped_byte_of_a_weights_file_is_an_integrity_error(zoo: Zoo, damaged: Path) -> None:
+def test_a_changed_byte_of_a_weights_file_is_an_integrity_error(zoo: Zoo, damaged: Path) -> None:
     path = damaged / "zoo" / "starter" / "digits-resnet8.safetensors"
-    expected = sources.sha256(path)
+    expected = sha256(path)
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
     ended = zoo("verify", "digits*", "--json")
     assert ended.code == 5
-    assert ended.err == f"{path}: expected sha256 {expected}, found {sources.sha256(path)}\n"
+    assert ended.err == f"{path}: expected sha256 {expected}, found {sha256(path)}\n"
     assert [entry["verdict"] for entry in json.loads(ended.out)["entries"]] == ["reproduced", "not-run", "reproduced"]
 
 
@@ -131,7 +129,7 @@ def test_a_flipped_byte_of_a_weights_file_is_an_integrity_error(zoo: Zoo, damage
         ("metric: accuracy", "metric: f1", 3, "not-compared"),
     ],
 )
-def test_a_changed_claim_is_found_out(
+def test_a_changed_claim_changes_the_verdict(
     before: str, after: str, code: int, verdict: str, zoo: Zoo, damaged: Path
 ) -> None:
     path = damaged / "configs" / "starter" / "digits-resnet8.yaml"
@@ -144,7 +142,7 @@ def test_a_changed_claim_is_found_out(
     assert verdicts == {"digits-resnet8": verdict, "digits-resnet14": "reproduced"}
 
 
-def test_what_is_asked_for_a_second_time_is_not_run_again(zoo: Zoo) -> None:
+def test_a_second_call_reuses_the_run_unless_its_files_were_changed(zoo: Zoo) -> None:
     first = json.loads(zoo("reproduce", "digits-resnet8", "--json").out)
     (path,) = map(Path, first["entries"][0]["records"])
     before = path.stat().st_mtime_ns

@@ -1,0 +1,148 @@
+"""The task `image_folder`: classes, transforms and errors."""
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms import v2
+
+from harness.metrics import accuracy, measure, top5_accuracy
+from tests.helpers.project import Write, Zoo
+from tests.helpers.vision_data import image_folders, pixels, png
+from zoo.errors import NoDataError, SourceError, UsageError
+from zoo.fetch.sources import Source, Sources
+from zoo.tasks import image_folder
+
+PLAIN = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
+
+
+def folder(path: Path, name: str = "mine") -> Source:
+    return Source(Sources(data={name: path}), f"data:{name}")
+
+
+def task_of(root: Path, classes: int = 3) -> Any:
+    return image_folder(
+        data=folder(root), classes=classes, train_transforms=[v2.RandomResizedCrop(16)],
+        eval_transforms=[v2.Resize(20), v2.CenterCrop(16)], **PLAIN,
+    )  # fmt: skip
+
+
+def test_classes_have_the_order_of_the_names_of_their_folders(tmp_path: Path) -> None:
+    root = image_folders(tmp_path / "in")
+    task = task_of(root)
+    split = task.load("val")
+    assert (len(split), split.labels.tolist(), split.fixed) == (6, [0, 0, 1, 1, 2, 2], True)
+    batch = split.batch([5, 0])
+    assert (tuple(batch.inputs.shape), batch.labels.tolist()) == ((2, 3, 16, 16), [2, 0])
+    assert not task.load("train").fixed
+    only_val = image_folders(tmp_path / "other")
+    for path in (only_val / "train").rglob("*.JPEG"):
+        path.unlink()
+    assert len(task_of(only_val).load("val")) == 6
+
+
+def test_a_missing_class_is_refused_because_it_would_shift_the_labels(tmp_path: Path) -> None:
+    root = image_folders(tmp_path / "in")
+    (root / "val" / "n00000001").rename(root / "gone")
+    with pytest.raises(UsageError, match="val: 2 folders of classes, expected 3; n00000001 is missing"):
+        task_of(root).load("val")
+    (root / "gone").rename(root / "val" / "n00000009")
+    with pytest.raises(UsageError, match="val and train do not hold the same classes: n00000001, n00000009"):
+        task_of(root).load("val")
+
+
+def test_a_bad_image_is_reported_with_its_path(tmp_path: Path) -> None:
+    root = image_folders(tmp_path / "in")
+    (root / "val" / "n00000001" / "0.JPEG").write_bytes(b"nothing")
+    with pytest.raises(SourceError, match=r"0\.JPEG: cannot be read as an image"):
+        task_of(root).load("val").batch(range(6))
+    for path in (root / "val" / "n00000002").iterdir():
+        path.unlink()
+    with pytest.raises(SourceError, match="n00000002: there are no images"):
+        task_of(root).load("val")
+
+
+def test_an_image_that_is_too_large_is_a_source_error(tmp_path: Path) -> None:
+    """A small file with a header of 60,000 x 60,000 pixels."""
+    root = image_folders(tmp_path / "in")
+    data = bytearray(png(pixels(0, 4, 4, 3)))
+    data[16:24] = (60_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    (root / "val" / "n00000000" / "0.JPEG").write_bytes(data)
+    with pytest.raises(SourceError, match=r"0\.JPEG: cannot be read as an image"):
+        task_of(root).load("val").batch([0])
+
+
+def test_images_of_other_modes_are_converted_to_rgb(tmp_path: Path) -> None:
+    root = image_folders(tmp_path / "in")
+    for mode in ("L", "CMYK"):
+        Image.fromarray(pixels(0, 40, 40, 3)).convert(mode).save(root / "val" / "n00000000" / "0.JPEG")
+        assert task_of(root).load("val").batch([0]).inputs.shape == (1, 3, 16, 16)
+
+
+@pytest.mark.parametrize("lacks", ["all", "val"])
+def test_missing_data_are_reported_with_the_expected_layout(lacks: str, tmp_path: Path) -> None:
+    data = Source(Sources(data={}), "data:ilsvrc2012") if lacks == "all" else folder(tmp_path, "ilsvrc2012")
+    task = image_folder(data=data, classes=3, train_transforms=[], eval_transforms=[], **PLAIN)  # type: ignore[arg-type]
+    with pytest.raises(NoDataError) as raised:
+        task.load("val")
+    message = str(raised.value)
+    for part in ("'ilsvrc2012'", "it is a folder that holds train/*/*, val/*/*", "--data ilsvrc2012=DIR", "ZOO_DATA"):
+        assert part in message
+
+
+def test_top5_accuracy_counts_labels_among_the_five_largest_logits() -> None:
+    logits = torch.randn(50, 9, generator=torch.Generator().manual_seed(0))
+    labels = torch.randint(9, (50,), generator=torch.Generator().manual_seed(1)).numpy()
+    ranked = logits.topk(5).indices.numpy()
+    expected = np.mean([label in row for label, row in zip(labels, ranked, strict=True)])
+    assert top5_accuracy(ranked, labels) == pytest.approx(expected)
+    arrays = {"ranked": ranked, "labels": labels, "predictions": ranked[:, 0]}
+    assert measure(top5_accuracy, arrays) == (pytest.approx(expected), 1 / 50)
+    assert measure(accuracy, arrays)[0] <= measure(top5_accuracy, arrays)[0]
+
+
+RECIPE = """\
+name: mine
+task:
+  use: image_folder
+  data: data:flowers
+  classes: 3
+  train_transforms: [{use: RandomResizedCrop, size: 16}, {use: RandomHorizontalFlip}]
+  eval_transforms: [{use: Resize, size: 20}, {use: CenterCrop, size: 16}]
+  mean: [0.5, 0.5, 0.5]
+  std: [0.5, 0.5, 0.5]
+model: {use: cifar_resnet, depth: 8, width: 2, num_classes: 3}
+stages:
+  - {epochs: 1, batch_size: 4, optimizer: {use: SGD, lr: 0.1}, criterion: {ce: {loss: CrossEntropy}}}
+"""
+
+
+def test_a_recipe_trains_on_a_folder_named_on_the_command_line(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:
+    root = image_folders(tmp_path / "in")
+    path = recipe_file(RECIPE, name="mine.yaml")
+    absent = zoo("train", path, "--out", "run")
+    assert (absent.code, len(absent.lines)) == (4, 1)
+    assert "'flowers'" in absent.err
+    assert "it is a folder that holds" in absent.err
+    assert zoo("train", path, "--data", f"flowers={root}", "--out", "run").code == 0
+    assert "top5_accuracy" in Path("run/README.md").read_text()
+    for wrong in ("flowers", "flowers=nowhere", "=x"):
+        ended = zoo("train", path, "--data", wrong)
+        assert (ended.code, len(ended.lines)) == (2, 1)
+
+
+def test_a_recipe_names_a_folder_by_its_path(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:
+    root = image_folders(tmp_path / "in")
+    path = recipe_file(RECIPE, ("data:flowers", f"'file:{root}'"), name="path.yaml")
+    assert zoo("train", path, "--out", "run").code == 0
+
+
+def test_a_transform_without_use_is_reported(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:
+    root = image_folders(tmp_path / "in")
+    path = recipe_file(RECIPE, ("{use: RandomHorizontalFlip}", "RandomHorizontalFlip"), name="bare.yaml")
+    assert "write {use: RandomHorizontalFlip}" in zoo("train", path, "--data", f"flowers={root}").err
