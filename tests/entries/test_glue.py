@@ -165,7 +165,7 @@ def test_a_submission_of_the_nine_tasks_is_refused_only_for_its_counts(family: s
     assert glue("submit", "--check", "submitted/submission.zip").lines == expected
     twice = glue("submit", "bert-base-uncased-mrpc", "bert-large-uncased-mrpc", "--out", "twice")
     assert (twice.code, len(said(twice))) == (2, 1)
-    assert "another entry is of the same task" in twice.err
+    assert "another entry has the same task" in twice.err
 
 
 def test_without_a_hub_every_entry_is_not_run_and_nothing_is_written(zoo: Zoo, tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_without_a_hub_every_entry_is_not_run_and_nothing_is_written(zoo: Zoo, t
 OFFLINE = """
 import os, socket, sys
 import harness.runs.reproduce
-from zoo.cli.app import main
+from zoo.cli import main
 
 def refuse(*_): raise AssertionError("a socket was opened")
 

@@ -17,7 +17,7 @@ from zoo.recipes.schema import Recipe
 
 ALL = ("pyproject.toml", "constraints.txt")
 TELLING = (
-    "zoo/doctor/", "zoo/recipes/changes.py", "zoo/cli/", "harness/diagnosis/", "harness/runs/export.py",
+    "zoo/doctor/", "zoo/recipes/changes.py", "zoo/cli/", "zoo/api/", "zoo/text_tables.py", "harness/diagnosis/", "harness/runs/export.py",
     "harness/runs/cache.py", "harness/runs/glue_submission.py",
 )  # fmt: skip
 """Code that only tells of scores, or looks for their faults: no entry is touched by it."""

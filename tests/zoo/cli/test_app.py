@@ -135,7 +135,7 @@ def test_a_bug_is_exit_70_and_one_line_that_names_the_saved_traceback(
     ended = zoo("list")
     assert (ended.code, len(ended.lines), ended.out) == (70, 1, "")
     (file,) = (tmp_path / "home").glob("zoo-error-*.txt")
-    assert "zoo: internal error: AttributeError: 'NoneType' object has no attribute 'table'" in ended.err
+    assert "zoo: internal error: AttributeError: 'NoneType' object has no attribute 'claim_data'" in ended.err
     assert f"the traceback is in {file}; please report it to The zoo authors with that file" in ended.err
     text = file.read_text(encoding="utf-8")
     assert text.startswith("command: zoo list\n")
@@ -157,18 +157,22 @@ def test_a_bug_in_one_entry_is_graver_than_any_other_result(
 
 
 @pytest.mark.parametrize(
-    ("code", "message"),
-    [("return None", "the metric"), ("return labels.nowhere", "nowhere"), ("return labels @ [1]", "")],
+    ("name", "code", "message"),
+    [
+        ("raises", "raise ValueError('three labels at most')", "ValueError: three labels at most"),
+        ("misspells", "return labels.nowhere", "AttributeError: 'numpy.ndarray' object has no attribute 'nowhere'"),
+        ("misuses_numpy", "return labels @ [1]", "ValueError: matmul"),
+    ],
 )
 def test_a_mistake_in_a_users_metric_is_exit_2_with_its_own_message(
-    code: str, message: str, zoo: Zoo, recipe_file: Write, tmp_path: Path
+    name: str, code: str, message: str, zoo: Zoo, recipe_file: Write, tmp_path: Path
 ) -> None:
-    (tmp_path / "own_metrics.py").write_text(f"def own(predictions, labels):\n    {code}\n")
-    path = recipe_file(TINY, ("stages:", "metrics: [{use: own_metrics.own}]\nstages:"))
-    ended = zoo("train", path, "--trust", "own_metrics", "--out", "out")
+    (tmp_path / f"metric_that_{name}.py").write_text(f"def own(predictions, labels):\n    {code}\n")
+    path = recipe_file(TINY, ("stages:", f"metrics: [{{use: metric_that_{name}.own}}]\nstages:"))
+    ended = zoo("train", path, "--trust", f"metric_that_{name}", "--out", "out")
     assert ended.code == 2
-    assert "internal error" not in ended.err
-    assert message in ended.err
+    assert f"tiny: {message}" in ended.err
+    assert "(set ZOO_DEBUG=1 to see the traceback)" in ended.err
 
 
 def test_zoo_debug_shows_the_traceback(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,7 @@ def test_a_users_predictions_are_scored_on_an_entrys_task(ending: str, zoo: Zoo)
     assert ended.code == 0, ended.err
     (result,) = json.loads(ended.out)["results"]
     assert result["measured"] == pytest.approx(1 - 9 / 898)
-    assert (result["n"], result["claimed"]) == (898, 0.9788)
+    assert (result["n"], result["claimed"]) == (898, 0.9788419)
 
 
 @pytest.mark.parametrize(

@@ -255,7 +255,7 @@ def test_data_that_are_not_here_are_asked_for_by_layout(lacks: str, tmp_path: Pa
         task.load("val")
     said = str(raised.value)
     assert "the data set 'ilsvrc2012' is not here: it is a folder that holds train/*/*, val/*/*" in said
-    assert "--data ilsvrc2012=DIR says where it is, or ZOO_DATA the folder that holds a folder 'ilsvrc2012'" in said
+    assert "pass --data ilsvrc2012=DIR, or set ZOO_DATA to a folder that contains a folder 'ilsvrc2012'" in said
 
 
 # ---- segmentation
