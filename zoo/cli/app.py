@@ -54,6 +54,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 reproduced, 1 not reproduced, 2 wrong usage, 3 inconclusive or not run, 4 a file or device is"
+    " missing, 5 bytes differ from the pinned ones, 70 a bug in zoo.",
 )
 for _panel, _commands in COMMANDS.items():
     for _name, _command in _commands.items():
