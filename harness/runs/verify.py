@@ -5,7 +5,7 @@ Nothing here imports torch: `harness.runs.reproduce`, which does, is loaded only
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -30,23 +30,14 @@ WantedRuns = Sequence[tuple[Entry, list[int]]]
 """Entries, each with the seeds to train it with."""
 
 
-def ignore_message(message: str) -> None:
-    """Show no message."""
-
-
-def ignore_progress(name: str) -> AbstractContextManager[Callable[[int, int], None]]:
-    """Show no progress."""
-    return nullcontext(lambda done, total: None)
-
-
 def verify(
     entries: Sequence[Entry],
     options: RunOptions,
     sources: SourceOptions,
     make_context: Callable[[], "RunContext"],
     *,
-    report: Report = ignore_message,
-    show_progress: ShowProgress = ignore_progress,
+    report: Report,
+    show_progress: ShowProgress,
 ) -> list[Outcome]:
     """Return the verdict on each entry, in the order of the entries. Runs in the cache are not repeated.
 

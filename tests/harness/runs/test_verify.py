@@ -1,14 +1,18 @@
 """Finding, making and judging runs."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.judging.judge_runs import Outcome
 from harness.models.environment import accelerator_on
+from harness.runs import verify as module
 from harness.runs.experiment import RunContext
-from harness.runs.verify import run_conditions, seeds_of, tested_claims, verify
+from harness.runs.verify import run_conditions, seeds_of
 from tests.helpers.project import TINY, Write
+from zoo.api.session import ignore_progress
 from zoo.errors import UsageError
 from zoo.fetch.sources import Sources
 from zoo.recipes import catalogue
@@ -30,6 +34,10 @@ def make_context(options: RunOptions) -> RunContext:
     return RunContext(builder=builder, accelerator=accelerator_on("cpu"), runs=options.records, conditions=conditions)
 
 
+def verify(*arguments: Any, report: Callable[[str], None] = print) -> list[Outcome]:
+    return module.verify(*arguments, report=report, show_progress=ignore_progress)
+
+
 def refuse_context() -> Any:
     raise AssertionError("every run is in the cache")
 
@@ -40,7 +48,7 @@ def test_runs_are_made_once_and_judged_each_time(options: RunOptions) -> None:
     again = verify(entries[::-1], options, SOURCES, refuse_context)
     assert again == first[::-1]
     assert [outcome.verdict for outcome in first] == ["reproduced", "reproduced"]
-    assert [judgement.claim.of for judgement in tested_claims(first[0])] == ["weights"]
+    assert [judgement.claim.of for judgement in module.tested_claims(first[0])] == ["weights"]
 
 
 def test_only_missing_runs_are_made(options: RunOptions) -> None:
