@@ -1,9 +1,9 @@
-"""Fixtures: own recipes, a checkout that a test may damage, and the command line in and out of this process."""
+"""Fixtures: recipes, a copy of the checkout that a test may damage, and the command line in and out of this process."""
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch starts: tests run side by side
-os.environ |= {"HF_ENDPOINT": "http://127.0.0.1:9", "ZOO_DEADLINE": "2"}  # no test reaches a Hub that it did not start
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # set before torch starts, because tests run side by side
+os.environ |= {"HF_ENDPOINT": "http://127.0.0.1:9", "ZOO_DEADLINE": "2"}  # tests reach only servers that they start
 
 import gc
 import shutil
@@ -16,40 +16,37 @@ from hypothesis import settings
 
 from tests.helpers.project import ROOT, TINY, Ended, Write, Zoo
 from zoo import paths
-from zoo.cli.app import main
+from zoo.cli import main
 
-settings.register_profile("noisy", deadline=None)  # machines are, and a slow example is not a wrong one
-settings.load_profile("noisy")
+settings.register_profile("no-deadline", deadline=None)  # a busy machine is slow, which is not a failure
+settings.load_profile("no-deadline")
 
 
 def pytest_collection_finish() -> None:
-    """Leave all that was imported out of the collections of garbage, of which every training run makes some."""
+    """Keep the imported modules out of garbage collection, which every training triggers."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture
 def zoo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Zoo:
-    """Run a `zoo` command in this process, in an empty folder, on the CPU, with its runs there."""
+    """Run a `zoo` command in this process, in an empty folder that also holds its runs."""
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
 
     def run(*args: object) -> Ended:
         monkeypatch.setattr(sys, "argv", ["zoo", *map(str, args)])
         capsys.readouterr()
-        code = 0
-        try:
+        with pytest.raises(SystemExit) as end:
             main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Ended(code, *capsys.readouterr())
+        return Ended(int(end.value.code or 0), *capsys.readouterr())
 
     return run
 
 
 @pytest.fixture
 def zoo_process(tmp_path: Path) -> Zoo:
-    """Run `python -m zoo` in a process of its own; `root` is another checkout's path."""
+    """Run `python -m zoo` in a new process. `root` is the checkout to run; other keywords set the environment."""
 
     def run(*args: object, root: Path = ROOT, **env: str) -> Ended:
         environment = {**os.environ, "ZOO_HOME": str(tmp_path / "home"), "PYTHONPATH": str(root), **env}
@@ -62,7 +59,7 @@ def zoo_process(tmp_path: Path) -> Zoo:
 
 @pytest.fixture
 def damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the recipes and the starter files that this process uses instead of its own, and a test may damage."""
+    """A copy of the recipes and of the starter files that this process uses, and that a test may damage."""
     root = tmp_path / "damaged"
     shutil.copytree(ROOT / "configs", root / "configs")
     shutil.copytree(ROOT / "zoo" / "starter", root / "zoo" / "starter")
@@ -73,7 +70,7 @@ def damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def recipe_file(tmp_path: Path) -> Write:
-    """Write a recipe, the tiny one unless given, with texts in it replaced."""
+    """Write a recipe, the tiny one by default, with pairs of texts replaced. Returns its path."""
 
     def write(text: str | bytes = TINY, /, *replaced: tuple[str, str], name: str = "tiny.yaml") -> Path:
         path = tmp_path / name

@@ -1,5 +1,5 @@
-"""`python -m zoo` is `zoo`."""
+"""Let `python -m zoo` do the same as `zoo`."""
 
-from zoo.cli.app import main
+from zoo.cli import main
 
 main()

@@ -1,14 +1,16 @@
-"""Everything that can go wrong for a user, as one tree; each error is printed as plain lines, never as a traceback.
+"""The errors that zoo reports to a user: one tree of exceptions, each with the exit code of the command line.
 
     ZooError
-    ├── UsageError       2  a wrong argument, an unknown entry, weights that do not fit the model
-    │   └── RecipeError  2  one or more problems of a recipe, each with its line
-    ├── SourceError      4  something could not be had: a missing file, a failed download, a missing device
-    │   ├── MissingError 4  a repository does not have what is wanted of it
-    │   └── NoDataError  4  a data set that everyone must get for themselves is not there; 3 where it was not asked for
-    └── IntegrityError   5  bytes that are not the locked ones
+    ├── UsageError         2  a wrong argument, an unknown entry, weights that do not fit the model
+    │   └── RecipeError    2  one or more problems in a recipe, each with its line
+    ├── SourceError        4  something is not available: a missing file, a failed download, a missing device
+    │   ├── MissingError   4  a repository lacks a file
+    │   └── NoDataError    4  a data set that every user must get for themselves (3 if the user did not name its entry)
+    ├── IntegrityError     5  bytes differ from the pinned ones
+    └── InternalError     70  a bug in zoo
 
-The exit codes 1 (not reproduced), 3 (inconclusive, not compared, not run) and 130 (interrupted) are outcomes.
+The exit codes 1 (not reproduced), 3 (inconclusive, not compared or not run), 130 (Ctrl-C) and 143 (SIGTERM) are
+outcomes, not errors.
 """
 
 import os
@@ -18,30 +20,36 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from zoo.tracebacks import project_version, raised_by, report_address, save_traceback
+
 
 class ZooError(Exception):
-    """Base of all; `exit_code` is what the command line ends with."""
+    """Base class of all errors that zoo raises on purpose. The message is plain text, ready to be printed.
+
+    Attributes:
+        exit_code: The exit code of the command line.
+    """
 
     exit_code = 2
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copied as it is: what it was made from may be other than its `args`."""
-        return _copied, (type(self), self.args, self.__dict__)
+        """Pickle the attributes, because `args` need not be the arguments of the constructor."""
+        return _unpickle, (type(self), self.args, self.__dict__)
 
 
-def _copied(kind: type[ZooError], args: tuple[Any, ...], state: dict[str, Any]) -> ZooError:
+def _unpickle(kind: type[ZooError], args: tuple[Any, ...], attributes: dict[str, Any]) -> ZooError:
     error = kind.__new__(kind, *args)
-    error.__dict__ |= state
+    error.__dict__ |= attributes
     return error
 
 
 class UsageError(ZooError):
-    """The command was given something it cannot use."""
+    """An argument, an option or a file cannot be used."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """A place in a file; line and column count from 1."""
+    """A position in a file. Lines and columns count from 1."""
 
     path: str
     line: int
@@ -53,7 +61,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a recipe, and where."""
+    """One problem in a recipe, with its position."""
 
     mark: Mark
     message: str
@@ -63,7 +71,11 @@ class Problem:
 
 
 class RecipeError(UsageError):
-    """All problems of one recipe, in the order of their lines."""
+    """All problems of one recipe, sorted by line.
+
+    Attributes:
+        problems: The problems, each with its position.
+    """
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = sorted(problems, key=lambda problem: (problem.mark.line, problem.mark.column))
@@ -71,53 +83,74 @@ class RecipeError(UsageError):
 
     @classmethod
     def at(cls, mark: Mark, message: str) -> "RecipeError":
-        """A recipe's one problem."""
+        """Return the error of a recipe with a single problem."""
         return cls([Problem(mark, message)])
 
 
 class SourceError(ZooError):
-    """Weights, data or a device could not be had."""
+    """Weights, data, a file or a device are not available."""
 
     exit_code = 4
 
 
 class MissingError(SourceError):
-    """A repository, which could be read, does not have what is wanted of it."""
+    """A repository is readable but lacks a file."""
 
 
 class NoDataError(SourceError):
-    """A data set that is gated, or huge, and so a local folder, is not there."""
+    """A data set that every user must get for themselves, because it is gated or huge, has no local folder."""
 
     def __init__(self, name: str, lacks: str = "") -> None:
-        where = f"--data {name}=DIR says where it is, or ZOO_DATA the folder that holds a folder {name!r}"
-        where += f" (it is {os.environ['ZOO_DATA']})" if os.environ.get("ZOO_DATA") else ""
-        super().__init__(f"the data set {name!r} is not here{lacks}; {where}")
+        hint = f"pass --data {name}=DIR, or set ZOO_DATA to a folder that contains a folder {name!r}"
+        hint += f" (ZOO_DATA is {os.environ['ZOO_DATA']})" if os.environ.get("ZOO_DATA") else ""
+        super().__init__(f"the data set {name!r} is not here{lacks}; {hint}")
 
 
 class IntegrityError(ZooError):
-    """Bytes differ from the locked ones."""
+    """Bytes differ from the pinned ones."""
 
     exit_code = 5
 
 
+class InternalError(ZooError):
+    """A bug in zoo. The message names the file with the traceback and where to report it."""
+
+    exit_code = 70
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM asked the process to end; a training has saved its checkpoint. The command line exits with 143."""
+
+
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line: the first that is not blank."""
+    """Return the first line of an error's message that is not blank."""
     return next(filter(None, str(error).splitlines()), "")
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
-    """`; did you mean a, b?`, or the whole list where it is short, or nothing."""
-    near = get_close_matches(word, known, n=3, cutoff=0.6)
-    if near:
-        return f"; did you mean {', '.join(near)}?"
+    """Return a hint for a misspelt word.
+
+    Returns:
+        `; did you mean a, b?`, or `; known: a, b` if nothing is similar and the list is short, or an empty string.
+    """
+    similar = get_close_matches(word, known, n=3, cutoff=0.6)
+    if similar:
+        return f"; did you mean {', '.join(similar)}?"
     return f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""
 
 
 @contextmanager
-def translate_errors(name: str) -> Iterator[None]:
-    """Whatever a library raises of what it cannot use, as an error of ours; `name` is what was being done.
+def translate_errors(name: str, *, library_errors_are_bugs: bool = False) -> Iterator[None]:
+    """Turn any exception in the block into a ZooError.
 
-    With ZOO_DEBUG the traceback is shown instead.
+    An OSError or MemoryError becomes a SourceError. An exception from a user's own code, or from a library that
+    refuses a value, becomes a UsageError. An exception from this project becomes an InternalError. With ZOO_DEBUG
+    set, exceptions pass unchanged, so that Python prints the traceback.
+
+    Args:
+        name: What the block works on, such as an entry's name. The message starts with it.
+        library_errors_are_bugs: Whether an exception from a library is a bug of this project too, because the block
+            hands no user's values to libraries.
     """
     try:
         yield
@@ -126,7 +159,26 @@ def translate_errors(name: str) -> Iterator[None]:
     except Exception as error:
         if os.environ.get("ZOO_DEBUG"):
             raise
-        if isinstance(error, OSError):
-            raise SourceError(f"{name}: {error.filename or 'a file'}: {error.strerror or error}") from error
-        said = f"{type(error).__name__}: {first_line(error)}"
-        raise UsageError(f"{name}: {said} (ZOO_DEBUG=1 shows where)") from error
+        raise _translated(name, error, library_errors_are_bugs) from error
+
+
+def _translated(name: str, error: Exception, library_errors_are_bugs: bool) -> ZooError:
+    if isinstance(error, OSError):
+        parts = (name, error.filename, error.strerror or error)
+        return SourceError(": ".join(str(part) for part in parts if part is not None))
+    if isinstance(error, MemoryError):
+        return SourceError(f"{name}: out of memory")
+    summary = f"{type(error).__name__}: {first_line(error)}"
+    owner = raised_by(error)
+    if owner == "project" or (owner == "library" and library_errors_are_bugs):
+        return _internal_error(name, error, summary)
+    return UsageError(f"{name}: {summary} (set ZOO_DEBUG=1 to see the traceback)")
+
+
+def _internal_error(name: str, error: Exception, summary: str) -> InternalError:
+    path = save_traceback(error)
+    saved = f"the traceback is in {path}" if path else "its traceback could not be saved; set ZOO_DEBUG=1 to see it"
+    report = f"please report it to {report_address()}{' with that file' if path else ''}"
+    return InternalError(
+        f"{name}: internal error: {summary}; this is a bug in zoo {project_version()}: {saved}; {report}"
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed.arena import peak_memory
-from zoo.cli.app import main
+from zoo.cli import main
 
 
 def verify(connection: Connection, entries: Path, count: int, jobs: int, records: str) -> None:

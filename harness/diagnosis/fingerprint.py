@@ -31,7 +31,7 @@ ROWS = 32
 DECIMALS = 4
 TOLERANCE = 10.0**-DECIMALS
 LEVELS = ("recipe", "weights", "data", "inputs", "logits", "predictions")
-NONE_YET = "no canary; once its claims are reproduced, `zoo verify --quick --update` writes one"
+NONE_YET = "no canary; once its claims are reproduced, `zoo fingerprint --update` writes one"
 
 
 @dataclass(frozen=True, kw_only=True)

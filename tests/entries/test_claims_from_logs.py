@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.judging.verdict import with_published
+from harness.judging.verdict import fill_published_value
 from tests.helpers.glue_hub import WriteGlueRecipe, classifier, results
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import Write, Zoo
@@ -40,9 +40,9 @@ def test_a_logged_score_that_is_not_a_fraction_is_not_compared(
 def test_few_digits_in_a_log_do_not_widen_the_comparison() -> None:
     claim = Claim(of="weights", split="v", metric="accuracy", log="training.log", decimals=7, source="x")
     for text, value in (("0.5", 0.5), ("5.5e-01", 0.55)):
-        filled = with_published(claim, {"training.log": {"accuracy": text}})
+        filled = fill_published_value(claim, {"training.log": {"accuracy": text}})
         assert (filled.value, filled.decimals, filled.log) == (value, 7, None)
-    without_decimals = with_published(replace(claim, decimals=None), {"training.log": {"accuracy": "0.5"}})
+    without_decimals = fill_published_value(replace(claim, decimals=None), {"training.log": {"accuracy": "0.5"}})
     assert without_decimals.decimals == 16
 
 

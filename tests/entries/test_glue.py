@@ -140,7 +140,7 @@ def test_a_submission_is_complete_but_for_the_number_of_rows(family: str, glue: 
 def test_a_submission_takes_one_entry_of_each_task(glue: Zoo) -> None:
     ended = glue("submit", "bert-base-uncased-mrpc", "bert-large-uncased-mrpc", "--out", "twice")
     assert (ended.code, len(messages(ended))) == (2, 1)
-    assert "another entry is of the same task" in ended.err
+    assert "another entry has the same task" in ended.err
 
 
 def test_hidden_labels_are_never_scored(glue: Zoo, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torchvision.models import resnet18, resnet34
 
-from harness.judging.types import Measured
+from harness.judging.types import Measurement
 from harness.judging.verdict import judge
 from harness.models.environment import accelerator_on
 from harness.runs.experiment import Experiment, RunContext
@@ -99,7 +99,7 @@ def test_of_two_published_scores_that_differ_at_most_one_is_reproduced(name: str
     assert ["README" in claim.source for claim in claims] == [True, False]
     for number, claim in enumerate(claims):
         assert claim.value is not None
-        measured = Measured(split="val", metric="accuracy", n=50_000, values=(claim.value,), one_prediction=2e-5)
+        measured = Measurement(split="val", metric="accuracy", n=50_000, values=(claim.value,), one_prediction=2e-5)
         verdicts = [judge(one, measured).verdict for one in claims]
         assert (verdicts[number], verdicts[1 - number]) == ("reproduced", "not-reproduced")
 

@@ -1,4 +1,4 @@
-"""Paths, a small recipe and the types of the fixtures that run commands."""
+"""Paths, a small recipe, and the types of the fixtures that run commands and write recipes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,11 +6,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("zoo", "harness", "leaderboard", "configs")
+"""The folders of a checkout that a command needs."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended."""
+    """How a command ended: its exit code, its stdout and its stderr."""
 
     code: int
     out: str
@@ -18,10 +19,12 @@ class Ended:
 
     @property
     def lines(self) -> list[str]:
+        """The lines of stderr."""
         return self.err.splitlines()
 
 
 Zoo = Callable[..., Ended]
+"""Runs a `zoo` command with these arguments."""
 
 TINY = """\
 name: tiny
@@ -36,4 +39,7 @@ stages:
     criterion:
       ce: {loss: CrossEntropy}
 """
+"""A recipe that trains in a second."""
+
 Write = Callable[..., Path]
+"""Writes a recipe and returns its path."""

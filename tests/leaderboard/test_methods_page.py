@@ -248,7 +248,7 @@ def test_the_command_writes_both_pages_and_names_a_stale_one(
     assert zoo("leaderboard", "--check").code == 0
     path.write_text(text.replace("a rank is no finding", "a rank is a finding"), encoding="utf-8")
     ended = zoo("leaderboard", "--check")
-    assert (ended.code, ended.lines) == (1, [f"{path} is stale; `zoo leaderboard` writes it anew"])
+    assert (ended.code, ended.lines) == (1, [f"{path} is out of date; run: zoo leaderboard"])
     path.write_text("nothing", encoding="utf-8")
     with pytest.raises(IntegrityError, match="markers"):
         page.write(path, text)

@@ -1,156 +1,190 @@
-"""What continuous integration reads of a verification: JUnit's XML, and GitHub's summary and annotations."""
+"""Reports for continuous integration: JUnit XML, and the summary and annotations of GitHub Actions.
+
+All of them are made from the JSON of `zoo verify`, called `data` here.
+"""
 
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 
 from tabulate import tabulate
 
-from zoo.cli.render import number
 from zoo.errors import SourceError
+from zoo.files import write_atomically
+from zoo.text_tables import number
 
 DEFAULT_FAILING = ("not-reproduced",)
-"""The verdicts that fail a build unless it is said otherwise."""
-SUMMARY_BYTES, ANNOTATIONS = 1_048_576, 10
-"""GitHub's limits: of a step's summary, and of a step's annotations of one kind."""
-NO_XML = re.compile("[^\\t\\n\\r -\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
-KINDS = {"not-reproduced": "error", "inconclusive": "warning", "not-compared": "notice", "not-run": "warning"}
+"""The verdicts that are JUnit failures without `--fail-on`."""
+SUMMARY_BYTES = 1_048_576
+"""GitHub's limit for the summary of a step."""
+ANNOTATIONS = 10
+"""GitHub's limit for the annotations of one level in a step."""
+NOT_XML = re.compile("[^\\t\\n\\r -\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+LEVELS = {"not-reproduced": "error", "inconclusive": "warning", "not-compared": "notice", "not-run": "warning"}
+"""Verdict -> level of its annotation, the gravest verdict first."""
 
 
-def junit(found: Mapping[str, Any], seconds: float, failing: Collection[str] = DEFAULT_FAILING) -> bytes:
-    """`verify --json` as JUnit's XML: a suite for each of ours, a case for each entry and claim that was asked for.
+class _Case(NamedTuple):
+    """A tested claim, or an entry without one."""
 
-    A verdict that is `failing` is a failure, what ended an entry an error, any other that is not `reproduced` skipped.
+    title: str
+    verdict: str
+    why: str
+
+
+def junit(data: Mapping[str, Any], seconds: float, failing: Collection[str] = DEFAULT_FAILING) -> bytes:
+    """Return JUnit XML with a test suite for each suite, and a test case for each tested claim.
+
+    A `failing` verdict is a failure, an entry that ended with an error is an error, and any other verdict that is not
+    `reproduced` is skipped.
+
+    Args:
+        data: The JSON of `zoo verify`.
+        seconds: How long the command took.
+        failing: The verdicts that are failures.
     """
     root = ET.Element("testsuites", name="zoo verify", time=f"{seconds:.3f}")
     totals: Counter[str] = Counter()
-    for suite in dict.fromkeys(entry["suite"] for entry in found["entries"]):
+    for suite in dict.fromkeys(entry["suite"] for entry in data["entries"]):
         element, counts = ET.SubElement(root, "testsuite", name=suite), Counter[str]()
-        for entry in (one for one in found["entries"] if one["suite"] == suite):
-            for case, kind in _cases(entry, failing):
+        for entry in (one for one in data["entries"] if one["suite"] == suite):
+            for case, kind in _test_cases(entry, failing):
                 element.append(case)
                 counts.update(["tests", *([kind] if kind else [])])
-        _count(element, counts)
+        _set_counts(element, counts)
         totals += counts
-    _count(root, totals)
+    _set_counts(root, totals)
     ET.indent(root, " ")
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
 def write_junit(
-    path: Path, found: Mapping[str, Any], seconds: float, failing: Collection[str] = DEFAULT_FAILING
+    path: Path, data: Mapping[str, Any], seconds: float, failing: Collection[str] = DEFAULT_FAILING
 ) -> None:
-    """Write the XML to a file, whose folder is made; raises SourceError where that cannot be done."""
+    """Write JUnit XML to a file. Raise SourceError if that is not possible."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(junit(found, seconds, failing))
+        write_atomically(path, junit(data, seconds, failing))
     except OSError as error:
-        raise SourceError(f"{path}: cannot write there: {error.strerror or error}") from None
+        raise SourceError(f"{path}: cannot write the JUnit report: {error.strerror or error}") from None
 
 
-def annotations(found: Mapping[str, Any], places: Mapping[str, str]) -> list[str]:
-    """Workflow commands, at most ten of a kind, the last of which says how many more there are.
+def annotations(data: Mapping[str, Any], recipes: Mapping[str, str]) -> list[str]:
+    """Return GitHub's workflow commands, at most ten of a level; the last one counts those that are left out.
 
-    `places` are the entries' recipes, relative to the checkout.
+    Args:
+        data: The JSON of `zoo verify`.
+        recipes: Entry -> path of its recipe, relative to the checkout.
     """
     lines: dict[str, list[str]] = {}
-    for entry in found["entries"]:
-        for title, verdict, why in _told(entry):
-            if kind := ("error" if entry["error"] else KINDS.get(verdict)):
-                at = f"file={_property(places[entry['entry']])}," if entry["entry"] in places else ""
-                lines.setdefault(kind, []).append(f"::{kind} {at}title={_property(title)}::{_message(why)}")
-    return [line for kind, told in lines.items() for line in _limited(kind, told)]
+    for entry in data["entries"]:
+        for case in _cases(entry):
+            if level := ("error" if entry["error"] else LEVELS.get(case.verdict)):
+                file = f"file={_property(recipes[entry['entry']])}," if entry["entry"] in recipes else ""
+                line = f"::{level} {file}title={_property(case.title)}::{_message(case.why)}"
+                lines.setdefault(level, []).append(line)
+    return [line for level, found in lines.items() for line in _limited(level, found)]
 
 
-def summary(found: Mapping[str, Any], limit: int = SUMMARY_BYTES) -> str:
-    """Markdown for a step's summary: counts, then a table of claims, the gravest first, as many as `limit` bytes."""
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in found["summary"].items() if count)
-    order = {verdict: number for number, verdict in enumerate(["error", *KINDS, "reproduced"])}
-    rows = sorted(_rows(found), key=lambda row: order[row["verdict"]])
+def summary(data: Mapping[str, Any], limit: int = SUMMARY_BYTES) -> str:
+    """Return Markdown for the summary of a step: the counts, then a table of claims with the gravest first.
+
+    Args:
+        data: The JSON of `zoo verify`.
+        limit: The most bytes. Rows are left out to stay below it.
+    """
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in data["summary"].items() if count)
+    order = {verdict: number for number, verdict in enumerate(["error", *LEVELS, "reproduced"])}
+    rows = sorted(_summary_rows(data), key=lambda row: order[row["verdict"]])
     head = f"## zoo verify: {counts or 'nothing'}\n\n"
-    for kept in (len(rows), *(len(rows) * share // 16 for share in range(15, -1, -1))):
-        left = len(rows) - kept
-        text = head + _table(rows[:kept]) + (f"\n\n{left} more rows are left out.\n" if left else "\n")
+    for length in (len(rows), *(len(rows) * share // 16 for share in range(15, -1, -1))):
+        left = len(rows) - length
+        text = head + _markdown_table(rows[:length]) + (f"\n\n{left} more rows are left out.\n" if left else "\n")
         if len(text.encode()) <= limit:
             return text
     return ""
 
 
-def write_summary(found: Mapping[str, Any]) -> None:
-    """Append to the step's summary, where GitHub names a file for it."""
+def write_summary(data: Mapping[str, Any]) -> None:
+    """Append the summary to the file that GitHub names, if it names one."""
     if name := os.environ.get("GITHUB_STEP_SUMMARY"):
         path = Path(name)
-        taken = path.stat().st_size if path.exists() else 0
+        used = path.stat().st_size if path.exists() else 0
         with path.open("a", encoding="utf-8") as file:
-            file.write(summary(found, SUMMARY_BYTES - taken))
+            file.write(summary(data, SUMMARY_BYTES - used))
 
 
-def _cases(entry: Mapping[str, Any], failing: Collection[str]) -> Iterable[tuple[ET.Element, str | None]]:
-    for title, verdict, why in _told(entry):
-        named = _printable(f"{entry['suite']}.{entry['entry']}")
-        case = ET.Element("testcase", classname=named, name=_printable(title))
-        kind = "errors" if entry["error"] else "failures" if verdict in failing else "skipped"
-        if verdict != "reproduced":
+def _test_cases(entry: Mapping[str, Any], failing: Collection[str]) -> Iterable[tuple[ET.Element, str | None]]:
+    """Return each test case with the count that it adds to, or None if it passed."""
+    for case in _cases(entry):
+        name = _printable(f"{entry['suite']}.{entry['entry']}")
+        element = ET.Element("testcase", classname=name, name=_printable(case.title))
+        kind = "errors" if entry["error"] else "failures" if case.verdict in failing else "skipped"
+        if case.verdict != "reproduced":
             tag = {"errors": "error", "failures": "failure", "skipped": "skipped"}[kind]
-            ET.SubElement(case, tag, message=_printable(f"{verdict}: {why}"))
-        yield case, None if verdict == "reproduced" else kind
+            ET.SubElement(element, tag, message=_printable(f"{case.verdict}: {case.why}"))
+        yield element, None if case.verdict == "reproduced" else kind
 
 
-def _told(entry: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Title, verdict and reason of each claim that was asked for; of an entry that has none, its own."""
+def _cases(entry: Mapping[str, Any]) -> list[_Case]:
+    """Return the tested claims of an entry with unique titles; the entry itself if it failed or tests no claim."""
+    name, verdict = entry["entry"], entry["verdict"]
     if entry["error"]:
-        return [(entry["entry"], entry["verdict"], entry["error"])]
-    asked = [claim for claim in entry["claims"] if claim["asked"]]
-    titles = [f"{claim['of']} {claim['metric']} on {claim['split']}" for claim in asked]
-    titles = [f"{t}, claimed {c['claimed']}" if titles.count(t) > 1 else t for t, c in zip(titles, asked, strict=True)]
+        return [_Case(name, verdict, entry["error"])]
+    claims = [claim for claim in entry["claims"] if claim["tested"]]
+    titles = [f"{claim['of']} {claim['metric']} on {claim['split']}" for claim in claims]
+    titles = [f"{t}, claimed {c['claimed']}" if titles.count(t) > 1 else t for t, c in zip(titles, claims, strict=True)]
     titles = [f"{t} ({titles[:i].count(t) + 1})" if titles.count(t) > 1 else t for i, t in enumerate(titles)]
-    told = [(f"{entry['entry']}: {t}", c["verdict"], _numbers(c)) for t, c in zip(titles, asked, strict=True)]
-    return told or [(entry["entry"], entry["verdict"], "nothing of it is claimed")]
+    pairs = zip(titles, claims, strict=True)
+    cases = [_Case(f"{name}: {title}", claim["verdict"], _reason(claim)) for title, claim in pairs]
+    return cases or [_Case(name, verdict, "the entry has no claim to test")]
 
 
-def _numbers(claim: Mapping[str, Any]) -> str:
-    shown = [f"{name} {number(claim[name])}" for name in ("claimed", "measured") if claim[name] is not None]
-    return f"{', '.join(shown)}: {claim['why']}" if shown else str(claim["why"])
+def _reason(claim: Mapping[str, Any]) -> str:
+    scores = [f"{name} {number(claim[name])}" for name in ("claimed", "measured") if claim[name] is not None]
+    return f"{', '.join(scores)}: {claim['why']}" if scores else str(claim["why"])
 
 
-def _rows(found: Mapping[str, Any]) -> list[dict[str, str]]:
+def _summary_rows(data: Mapping[str, Any]) -> list[dict[str, str]]:
     return [
         {"claim": title, "verdict": "error" if entry["error"] else verdict, "why": why.splitlines()[0] if why else ""}
-        for entry in found["entries"]
-        for title, verdict, why in _told(entry)
+        for entry in data["entries"]
+        for title, verdict, why in _cases(entry)
     ]
 
 
-def _table(rows: list[dict[str, str]]) -> str:
+def _markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
     cells = [{name: _cell(text) for name, text in row.items()} for row in rows]
     return tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True)
 
 
 def _cell(text: str) -> str:
-    """A text as a cell of a table: on one line, and nothing in it is Markdown's or HTML's."""
+    """Return a text as a cell of a Markdown table: on one line, with Markdown and HTML escaped."""
     return escape(" ".join(text.split()), quote=False).replace("\\", r"\\").replace("|", r"\|")
 
 
-def _limited(kind: str, lines: list[str]) -> list[str]:
+def _limited(level: str, lines: list[str]) -> list[str]:
     if len(lines) <= ANNOTATIONS:
         return lines
     more = len(lines) - ANNOTATIONS + 1
-    return [*lines[: ANNOTATIONS - 1], f"::{kind} title=zoo verify::and {more} more; the step's summary has them all"]
+    return [
+        *lines[: ANNOTATIONS - 1],
+        f"::{level} title=zoo verify::and {more} more; the step's summary lists them all",
+    ]
 
 
-def _count(element: ET.Element, counts: Counter[str]) -> None:
+def _set_counts(element: ET.Element, counts: Counter[str]) -> None:
     for name in ("tests", "failures", "errors", "skipped"):
         element.set(name, str(counts[name]))
 
 
 def _printable(text: str) -> str:
-    """Without the characters that XML 1.0 cannot hold."""
-    return NO_XML.sub("", text)
+    """Remove the characters that XML 1.0 cannot hold."""
+    return NOT_XML.sub("", text)
 
 
 def _message(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar with rate and time left; where stderr is no terminal, a line a minute."""
+"""Progress on stderr: a bar on a terminal, else a line a minute."""
 
 import sys
 import time
@@ -19,8 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-EVERY = 60.0
-"""Seconds between two lines."""
+SECONDS_BETWEEN_LINES = 60.0
 
 
 class _Rate(ProgressColumn):
@@ -32,11 +31,19 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress(name: str, unit: str = "") -> Iterator[Callable[[int, int], None]]:
-    """A bar that the yielded function moves: call it with what is done and all there is to do, in steps or bytes."""
+def show_progress(name: str, unit: str = "") -> Iterator[Callable[[int, int], None]]:
+    """Show the progress of a named piece of work in the block.
+
+    Args:
+        name: The text beside the bar.
+        unit: `bytes` to show sizes and speeds of a download; else steps are counted.
+
+    Yields:
+        A function to call with the number of finished steps or bytes, and of all.
+    """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _spoken(name)
+        yield _line_printer(name)
         return
     amounts = (DownloadColumn(), TransferSpeedColumn()) if unit == "bytes" else (MofNCompleteColumn(), _Rate())
     columns = (TextColumn("{task.description}"), BarColumn(), *amounts, TimeRemainingColumn())
@@ -45,19 +52,18 @@ def progress(name: str, unit: str = "") -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _spoken(name: str) -> Callable[[int, int], None]:
-    """Says where it stands, a minute after it said so last; what is done sooner needs no word."""
-    said = time.monotonic()
-
-    def move(done: int, total: int) -> None:
-        nonlocal said
-        if time.monotonic() - said >= EVERY:
-            said = time.monotonic()
-            say(f"{name}: {done} of {total}")
-
-    return move
-
-
-def say(message: str) -> None:
-    """A line on stderr, above the bar if there is one: rich catches what is printed while it draws."""
+def report(message: str) -> None:
+    """Print a line on stderr. If a bar is drawn, rich prints the line above it."""
     print(message, file=sys.stderr)
+
+
+def _line_printer(name: str) -> Callable[[int, int], None]:
+    last = time.monotonic()
+
+    def advance(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            report(f"{name}: {done} of {total}")
+
+    return advance

@@ -20,8 +20,8 @@ from harness.judging.judge_runs import read_predictions
 from harness.judging.paired import EDGES, Array, Drift, Flips, find_flips, measure_drift
 from harness.metrics import Metric, reads
 from harness.records.record import Record, Result, read_record, verify_files
-from zoo.cli.render import finite
 from zoo.errors import UsageError
+from zoo.text_tables import finite
 
 ORDER = ("mode", "seed", "digest", "recipe", "sources", "metric_code", "numerics", "weights", "environment")
 """In which the parts that differ are told."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from zoo.cli import render
+from zoo.text_tables import fitted, number
 
 State = Literal["explained", "unexplained", "nothing to explain", "nothing to compare"]
 
@@ -107,8 +107,8 @@ class Explanation:
 
     def _told(self, attempt: Attempt, comes: str) -> str:
         values = [
-            f"{claim.name} {render.number(attempt.values.get(claim.name))}, claimed {render.number(claim.claimed)}"
-            f" ({render.number(claim.as_run)} as run)"
+            f"{claim.name} {number(attempt.values.get(claim.name))}, claimed {number(claim.claimed)}"
+            f" ({number(claim.as_run)} as run)"
             for claim in self.failing
         ]
         return f"{attempt.factor}: {attempt.said} {comes}: {'; '.join(values)}"
@@ -132,7 +132,7 @@ class Explanation:
         if self.tried:
             headers = ["factor", "change", "canary", "shift", *(claim.metric for claim in self.failing), "agrees"]
             rows = [self._row(attempt) for attempt in self.tried]
-            lines += ["", render.fitted(rows, headers, columns, flexible=(0, 1, -1))]
+            lines += ["", fitted(rows, headers, columns, flexible=(0, 1, -1))]
             lines += [
                 "",
                 f"canary: {self.canary} rows, the first, and of texts the longest; predictions that differ",
@@ -143,6 +143,6 @@ class Explanation:
         canary = "" if attempt.changed is None else f"{attempt.changed} of {self.canary}"
         canary += "" if attempt.flips is None else f" ({attempt.flips} off the record)"
         shift = "" if attempt.shift is None else f"{attempt.shift:.1e}"
-        values = [render.number(attempt.values.get(claim.name)) for claim in self.failing]
+        values = [number(attempt.values.get(claim.name)) for claim in self.failing]
         agrees = attempt.reason or ("yes" if attempt.agrees else "no")
         return [attempt.factor, attempt.change, canary, shift, *values, agrees]

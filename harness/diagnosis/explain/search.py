@@ -24,11 +24,11 @@ from harness.judging.verdict import fill_published_value, judge
 from harness.metrics import Array, Metric, measure, reads
 from harness.records.record import FILE, read_record, verify_files
 from harness.runs.experiment import Experiment, RunContext, Step
-from zoo.cli import render
 from zoo.errors import UsageError, ZooError, first_line, translate_errors
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Claim
 from zoo.tasks.base import content_hash
+from zoo.text_tables import finite
 
 FAR = 10
 """How many times the tolerance of the run as it is a value is off when nobody need know what one prediction changes."""
@@ -222,7 +222,7 @@ class _Trial:
         found = replace(
             named,
             changed=canary.changed,
-            shift=None if variant.only_rescores else render.finite(canary.shift),
+            shift=None if variant.only_rescores else finite(canary.shift),
             flips=self._flips(canary),
         )
         rows = {c.split: self.bench.rows_to_compute(c.split, variant, canary) for c in self.comparable}
@@ -236,7 +236,7 @@ class _Trial:
             values={f"{j.claim.metric} on {j.claim.split}": j.measured for j in judgements},
             agrees=agrees,
             exact=agrees and all(map(_exact, self._counted(judgements))),
-            distance=render.finite(self._distance(judgements)),
+            distance=finite(self._distance(judgements)),
         )
 
     def _computed(self, split: str, rows: tuple[int, ...] | None) -> int:

@@ -195,7 +195,7 @@ def test_what_has_no_fingerprint_is_not_run_and_why(setup: RunContext, copy: Cal
     fingerprint_path(entry).unlink()
     found = check_fingerprint(entry, setup)
     assert (found.verdict, found.why, found.error) == (
-        "not-run", "no canary; once its claims are reproduced, `zoo verify --quick --update` writes one", None,
+        "not-run", "no canary; once its claims are reproduced, `zoo fingerprint --update` writes one", None,
     )  # fmt: skip
     unpublished = copy(NAME, (f"weights: embedded:{NAME}.safetensors\n", ""))
     assert check_fingerprint(unpublished, setup).why == "there are no published weights"

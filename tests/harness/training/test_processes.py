@@ -50,7 +50,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from zoo.cli.app import main
+from zoo.cli import main
 
 rank = os.environ["RANK"]
 for name, arguments in json.loads(sys.argv[1]).items():

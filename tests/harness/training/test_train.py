@@ -68,7 +68,7 @@ def test_a_folder_with_something_in_it_is_never_written_into(zoo: Zoo, recipe_fi
     Path("out").mkdir()
     Path("out/mine.txt").write_text("keep")
     ended = zoo("train", recipe_file(), "--out", "out")
-    assert (ended.code, ended.lines) == (2, ["out is there already and not empty; --out makes a new folder"])
+    assert (ended.code, ended.lines) == (2, ["out exists and is not empty; --out needs a new folder"])
     assert [file.name for file in Path("out").iterdir()] == ["mine.txt"]
 
 

@@ -193,7 +193,7 @@ def test_the_pin_of_an_archive_touches_who_reads_a_file_of_it(checkout: Path) ->
 
 def test_verify_looks_only_at_what_has_changed(checkout: Path, zoo: Zoo) -> None:
     done = zoo("verify", "--changed-since", "HEAD")
-    assert (done.code, done.err) == (0, f"nothing of {len(everything())} entries has changed since HEAD\n")
+    assert (done.code, done.err) == (0, f"none of the {len(everything())} entries has changed since HEAD\n")
     edit(checkout / "configs/starter/digits-resnet8.yaml", "value: 0.9788419", "value: 0.9788418")
     done = zoo("verify", "--suite", "starter", "--changed-since", "HEAD", "--json")
     assert done.lines[0] == "changed: configs/starter/digits-resnet8.yaml: digits-resnet8"

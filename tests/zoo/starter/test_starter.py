@@ -94,14 +94,25 @@ def test_the_starter_suite_is_reproduced(zoo: Zoo, tmp_path: Path) -> None:
     ended = zoo("verify", "--suite", "starter", "--device", "cpu", "--json")
     data = json.loads(ended.out)
     assert ended.code == 0
-    assert data["schema"] == 1
+    assert data["schema"] == 2
     assert data["summary"] == {
         "reproduced": 6, "not-reproduced": 0, "inconclusive": 0, "not-compared": 0, "not-run": 0,
     }  # fmt: skip
     first = data["entries"][0]
     assert first.keys() >= {"entry", "suite", "verdict", "claims", "records"}
     judged, shown = first["claims"]
-    assert judged.keys() >= {"of", "split", "metric", "claimed", "measured", "verdict", "why", "source", "band", "p"}
+    assert judged.keys() >= {
+        "of",
+        "split",
+        "metric",
+        "claimed",
+        "measured",
+        "verdict",
+        "why",
+        "source",
+        "prediction_band",
+        "p_value",
+    }
     assert (judged["of"], judged["verdict"], shown["of"], shown["verdict"]) == (
         "weights", "reproduced", "retrain", "not-run",
     )  # fmt: skip

@@ -1,0 +1,120 @@
+"""Find the runs that claims need, make the missing ones, and judge the claims.
+
+Nothing here imports torch: `harness.runs.reproduce`, which does, is loaded only if a run is missing.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from harness.judging.judge_runs import EntryRuns, Outcome, default_seeds_of, judge_entries
+from harness.judging.types import Judgement
+from harness.records.record import Mode
+from harness.runs.cache import RunConditions, find_cached_runs
+from harness.runs.parallel import make_runs_in_parallel
+from zoo import paths
+from zoo.errors import UsageError
+from zoo.recipes.catalogue import Entry
+from zoo.recipes.options import RunOptions, SourceOptions
+
+if TYPE_CHECKING:
+    from harness.runs.experiment import RunContext
+
+Report = Callable[[str], None]
+"""Shows a message to the user."""
+ShowProgress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+"""Shows the progress of a named piece of work in a `with` block, which calls the function with (done, total)."""
+WantedRuns = Sequence[tuple[Entry, list[int]]]
+"""Entries, each with the seeds to train it with."""
+
+
+def verify(
+    entries: Sequence[Entry],
+    options: RunOptions,
+    sources: SourceOptions,
+    make_context: Callable[[], "RunContext"],
+    *,
+    report: Report,
+    show_progress: ShowProgress,
+) -> list[Outcome]:
+    """Return the verdict on each entry, in the order of the entries. Runs in the cache are not repeated.
+
+    Args:
+        entries: The entries.
+        options: Which runs to judge, and how to make missing ones.
+        sources: Where the entries' files come from. With trusted packages the cache is not used.
+        make_context: Returns the context in which missing runs are made. Called only if a run is missing. It must be
+            picklable if `options.jobs` is above 1.
+        report: Called with each entry's error, and with messages while runs are made in several processes.
+        show_progress: Shows how many runs are finished if `options.jobs` is above 1.
+
+    Raises:
+        UsageError: Several jobs were requested under torchrun.
+    """
+    if options.jobs > 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("--jobs cannot be combined with torchrun: its processes work on every run together")
+    runs = [_cached(entry, options, sources) for entry in entries]
+    missing = [index for index, found in enumerate(runs) if found is None]
+    wanted = [(entries[index], seeds_of(entries[index], options)) for index in missing]
+    for index, made in zip(missing, _make(wanted, options, make_context, report, show_progress), strict=True):
+        runs[index] = made
+        if made.error:
+            report(str(made.error))
+    complete = [found for found in runs if found is not None]
+    outcomes = judge_entries(complete, paths.evidence())
+    for found, outcome in zip(complete, outcomes, strict=True):
+        if outcome.error is not None and found.error is None:  # judging met damaged committed predictions
+            report(str(outcome.error))
+    return outcomes
+
+
+def tested_claims(outcome: Outcome) -> list[Judgement]:
+    """Return the judgements of the claims that a run of this mode tests."""
+    return [judgement for judgement in outcome.judgements if judgement.claim.of == outcome.mode]
+
+
+def mode_of(options: RunOptions) -> Mode:
+    """Return which claims the options ask for: of the published weights, or of retraining."""
+    return "retrain" if options.train else "weights"
+
+
+def seeds_of(entry: Entry, options: RunOptions) -> list[int]:
+    """Return the seeds to train an entry with. The entry's claims give their number unless the options do."""
+    number = len(default_seeds_of(entry)) if options.seeds is None else options.seeds
+    return list(range(options.first_seed, options.first_seed + number))
+
+
+def run_conditions(options: RunOptions, sources: SourceOptions) -> RunConditions:
+    """Return the options that decide which cached run answers a request."""
+    return RunConditions(
+        precision=options.precision,
+        micro_batch=options.micro_batch,
+        device=options.device,
+        lock=str(sources.lock.absolute()) if sources.lock else None,
+        data={name: str(folder.resolve()) for name, folder in sources.data.items()},
+    )
+
+
+def _cached(entry: Entry, options: RunOptions, sources: SourceOptions) -> EntryRuns | None:
+    if options.fresh or sources.trust:  # the trusted code is unknown until it is loaded
+        return None
+    seeds = seeds_of(entry, options) if options.train else [None]
+    conditions = run_conditions(options, sources)
+    return find_cached_runs(entry, mode_of(options), seeds, conditions, paths.runs(options.records))
+
+
+def _make(
+    wanted: WantedRuns,
+    options: RunOptions,
+    make_context: Callable[[], "RunContext"],
+    report: Report,
+    show_progress: ShowProgress,
+) -> Iterator[EntryRuns]:
+    mode = mode_of(options)
+    if wanted and options.jobs > 1:
+        with show_progress("runs") as step:
+            yield from make_runs_in_parallel(wanted, mode, make_context, options.jobs, report, step)
+    elif wanted:
+        yield from import_module("harness.runs.reproduce").make_runs(wanted, mode, make_context())

@@ -1,0 +1,17 @@
+"""Tables that fit a terminal."""
+
+from zoo.text_tables import finite, fitted, number
+
+
+def test_a_table_fits_its_terminal() -> None:
+    rows = [["a-long-name-of-an-entry", "suite", "some words " * 20]]
+    lines = fitted(rows, ["entry", "suite", "claims"], 60).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert len(lines) > 6
+    assert "a-long-name-of-an-entry" in lines[2]
+    assert len(fitted(rows, ["entry", "suite", "claims"], None).splitlines()) == 3
+
+
+def test_numbers_have_four_decimals_and_json_no_nan() -> None:
+    assert (number(None), number(0.97884)) == ("-", "0.9788")
+    assert (finite(float("nan")), finite(1.5)) == (None, 1.5)

@@ -1,0 +1,192 @@
+"""The Python API: functions that mirror the commands. `zoo` exports them.
+
+Only this package and `zoo.cli` import all three packages. They import heavy modules inside functions, so that
+`import zoo` and `zoo --help` are quick.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+
+from zoo.api.session import Session, changed_entries, quiet_libraries
+from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
+from zoo.recipes.schema import Precision
+
+if TYPE_CHECKING:
+    from zoo.api.results import EntryList, EvaluationResult, TrainingResult, VerificationResult
+
+Options = TypeVar("Options")
+
+
+class SourceArguments(TypedDict, total=False):
+    """Keyword arguments of every function. They mirror the command line's options and `SourceOptions`."""
+
+    trust: Sequence[str]
+    lock: str | Path | None
+    mirror: str | Path | None
+    data: Mapping[str, str | Path]
+
+
+class DeviceArguments(SourceArguments, total=False):
+    """Keyword arguments of functions that compute. See `DeviceOptions`."""
+
+    device: str | None
+    precision: Precision
+
+
+class TrainingArguments(DeviceArguments, total=False):
+    """Keyword arguments of functions that train. See `TrainingOptions`."""
+
+    micro_batch: int | None
+    save_every: float
+    records: str | Path | None
+
+
+class RunArguments(TrainingArguments, total=False):
+    """Keyword arguments of functions that judge claims. See `RunOptions`."""
+
+    train: bool
+    seeds: int | None
+    first_seed: int
+    fresh: bool
+    jobs: int
+
+
+def reproduce(*entries: str, **options: Unpack[RunArguments]) -> "VerificationResult":
+    """Evaluate the published weights of entries, or train them again, and judge their claims.
+
+    Args:
+        *entries: Names, suites, globs, paths of recipes, or OWNER/NAME[@REVISION] of a recipe on the Hub.
+        **options: `train=True` trains again instead of evaluating the published weights, `seeds` times. See
+            `RunOptions` and `SourceOptions` in `zoo.recipes.options` for all options.
+
+    Raises:
+        ZooError: An entry failed. Other entries have run by then, and their runs are in the cache.
+
+    Example:
+        >>> import zoo
+        >>> result = zoo.reproduce("digits-resnet8")
+        >>> result.verdict
+        'reproduced'
+        >>> [(judgement.claim.metric, judgement.verdict) for judgement in result.claims]
+        [('accuracy', 'reproduced')]
+    """
+    result = verify(*entries, **options)
+    result.raise_error()
+    return result
+
+
+def verify(
+    *patterns: str,
+    suite: str | Sequence[str] = (),
+    all: bool = False,  # noqa: A002 - mirrors --all
+    changed_since: str | None = None,
+    **options: Unpack[RunArguments],
+) -> "VerificationResult":
+    """Judge the claims of many entries. An entry that fails does not stop the others; its outcome has the error.
+
+    Args:
+        *patterns: Names, suites, globs, paths of recipes, or OWNER/NAME[@REVISION] of a recipe on the Hub.
+        suite: A suite, or several.
+        all: Whether to judge all shipped entries.
+        changed_since: Judge only entries that differ from this git revision.
+        **options: See `reproduce`.
+
+    Raises:
+        UsageError: No entry matches, or an option cannot be used.
+
+    Example:
+        >>> import zoo
+        >>> zoo.verify(suite="starter").to_frame()["verdict"].unique().tolist()
+        ['reproduced']
+    """
+    from zoo.api.results import VerificationResult
+
+    session = _session(options)
+    suites = [suite] if isinstance(suite, str) else list(suite)
+    everything = all or (changed_since is not None and not (patterns or suites))
+    chosen, _ = changed_entries(session.select(patterns, suites, everything), changed_since)
+    return VerificationResult(tuple(session.verify(chosen, _pick(RunOptions, options))))
+
+
+def train(
+    recipe: str, *, seed: int = 0, out: str | Path | None = None, **options: Unpack[TrainingArguments]
+) -> "TrainingResult":
+    """Train a recipe once and evaluate the result. An interrupted training resumes from its checkpoint.
+
+    Args:
+        recipe: The path of a recipe, or an entry.
+        seed: The seed.
+        out: A new folder for the weights, the log, the predictions and the record. Default: a folder in `records`.
+        **options: See `TrainingOptions` and `SourceOptions` in `zoo.recipes.options`.
+
+    Raises:
+        ZooError: The training failed.
+
+    Example:
+        >>> import zoo
+        >>> result = zoo.train("digits-resnet8", seed=1)  # doctest: +SKIP
+        >>> result.to_frame()  # doctest: +SKIP
+          split    metric     value    n epoch
+        0  test  accuracy  0.974388  898  last
+    """
+    session = _session(options)
+    folder = None if out is None else Path(out)
+    return session.train(session.one(recipe), _pick(TrainingOptions, options), seed=seed, out=folder)
+
+
+def evaluate(
+    path: str | Path, *, as_entry: str, split: str | None = None, **options: Unpack[DeviceArguments]
+) -> "EvaluationResult":
+    """Score weights or predictions of your own on an entry's task. The entry's claims are shown, not judged.
+
+    Args:
+        path: Weights (a `.safetensors` or `.pt` file, or a folder of `train`), or predictions (`.npz`, `.csv`, `.tsv`
+            or `.jsonl`).
+        as_entry: The entry whose task and model are used.
+        split: The split of a predictions file. Default: the first scored split of the task.
+        **options: See `DeviceOptions` and `SourceOptions` in `zoo.recipes.options`.
+
+    Raises:
+        ZooError: The file cannot be read, or does not fit the entry.
+
+    Example:
+        >>> from zoo.paths import PACKAGE
+        >>> import zoo
+        >>> result = zoo.evaluate(PACKAGE / "starter/digits-resnet8.safetensors", as_entry="digits-resnet8")
+        >>> result.scores[0].metric, round(result.scores[0].value, 3)
+        ('accuracy', 0.979)
+    """
+    session = _session(options)
+    return session.evaluate(session.one(as_entry), _pick(DeviceOptions, options), Path(path), split)
+
+
+def list_entries(*patterns: str, suite: str | Sequence[str] = (), **options: Unpack[SourceArguments]) -> "EntryList":
+    """Return entries with their recorded claims. The package exports this function as `zoo.list`.
+
+    Args:
+        *patterns: Names, suites, globs, paths of recipes, or OWNER/NAME[@REVISION]. Default: all shipped entries.
+        suite: A suite, or several.
+        **options: See `SourceOptions` in `zoo.recipes.options`.
+
+    Example:
+        >>> import zoo
+        >>> [entry.name for entry in zoo.list("digits*")]
+        ['digits-resnet14', 'digits-resnet8', 'digits-resnet8_from_digits-resnet14']
+    """
+    from zoo.api.results import EntryList
+
+    suites = [suite] if isinstance(suite, str) else list(suite)
+    return EntryList(tuple(_session(options).select(patterns, suites, not patterns and not suites)))
+
+
+def _session(options: Mapping[str, Any]) -> Session:
+    quiet_libraries()
+    return Session(sources=_pick(SourceOptions, options))
+
+
+def _pick(kind: type[Options], options: Mapping[str, Any]) -> Options:
+    """Return the dataclass with those of the options that are its fields."""
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in options.items() if name in names})

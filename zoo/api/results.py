@@ -1,0 +1,200 @@
+"""What the Python API returns: frozen dataclasses that turn into pandas tables."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.evaluation.evaluate import Evaluation
+from harness.judging.judge_runs import Outcome
+from harness.judging.types import GRAVITY, Judgement, Verdict
+from harness.records.record import Record
+from harness.runs.verify import tested_claims
+from zoo.errors import ZooError
+from zoo.recipes.catalogue import Entry
+from zoo.recipes.schema import Claim
+from zoo.text_tables import finite
+
+
+@dataclass(frozen=True)
+class VerificationResult:
+    """The verdicts on one or more entries.
+
+    Attributes:
+        outcomes: One for each entry: its verdict, the judgement of each claim, the paths of the records, its error.
+    """
+
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The gravest verdict of all entries."""
+        return min((outcome.verdict for outcome in self.outcomes), key=GRAVITY.index, default="not-run")
+
+    @property
+    def claims(self) -> tuple[Judgement, ...]:
+        """The judgements of all tested claims: of the published weights, or with `train=True` of retraining."""
+        return tuple(judgement for outcome in self.outcomes for judgement in tested_claims(outcome))
+
+    @property
+    def records(self) -> tuple[Path, ...]:
+        """The record files of all runs that were judged."""
+        return tuple(path for outcome in self.outcomes for path in outcome.records)
+
+    def raise_error(self) -> None:
+        """Raise the error of the first entry that has one."""
+        for outcome in self.outcomes:
+            if outcome.error is not None:
+                raise outcome.error
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table with one row for each entry."""
+        return _frame(
+            ["entry", "suite", "verdict", "runs", "error"],
+            ([o.entry.name, o.entry.suite, o.verdict, len(o.records), _text(o.error)] for o in self.outcomes),
+        )
+
+    def claims_frame(self) -> pd.DataFrame:
+        """Return a table with one row for each tested claim."""
+        measured = ["measured", "sigma", "p_value", "verdict", "why", "source"]
+        rows = (_claim_row(o.entry.name, judgement) for o in self.outcomes for judgement in tested_claims(o))
+        return _frame(["entry", "of", "split", "metric", "claimed", *measured], rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitScore:
+    """One metric of a model on one split.
+
+    Attributes:
+        split: The split.
+        metric: The metric.
+        value: The score; None if the metric is not defined for these predictions.
+        n: The number of examples.
+        epoch: `last` or `best`: the epoch whose weights were scored.
+        claimed: The score that the entry claims for its published weights, if any.
+    """
+
+    split: str
+    metric: str
+    value: float | None
+    n: int
+    epoch: str = "last"
+    claimed: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationResult:
+    """The scores of a user's own weights or predictions on an entry's task. The entry's claims are not judged.
+
+    Attributes:
+        entry: The entry's name.
+        path: The file or folder that was scored.
+        scores: One for each split and metric.
+    """
+
+    entry: str
+    path: Path
+    scores: tuple[SplitScore, ...]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table with one row for each score."""
+        return _frame(
+            ["split", "metric", "value", "claimed", "n"],
+            ([s.split, s.metric, s.value, s.claimed, s.n] for s in self.scores),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """One finished training.
+
+    Attributes:
+        entry: The recipe's name.
+        seed: The seed.
+        record: The record file. The weights, the training log and the predictions are beside it.
+        scores: One for each split, metric and scored epoch.
+    """
+
+    entry: str
+    seed: int
+    record: Path
+    scores: tuple[SplitScore, ...]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table with one row for each score."""
+        return _frame(
+            ["split", "metric", "value", "n", "epoch"],
+            ([s.split, s.metric, s.value, s.n, s.epoch] for s in self.scores),
+        )
+
+
+@dataclass(frozen=True)
+class EntryList:
+    """Entries with their recorded claims.
+
+    Attributes:
+        entries: The entries, each with its `name`, `suite`, `path` and `recipe`.
+    """
+
+    entries: tuple[Entry, ...]
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table with one row for each entry."""
+        return _frame(
+            ["entry", "suite", "task", "model", "claims"],
+            ([e.name, e.suite, e.recipe.task.use, e.recipe.model.use, len(e.recipe.claims)] for e in self.entries),
+        )
+
+    def claims_frame(self) -> pd.DataFrame:
+        """Return a table with one row for each claim."""
+        columns = ["entry", "of", "split", "metric", "claimed", "source"]
+        return _frame(columns, (_claimed(e.name, claim) for e in self.entries for claim in e.recipe.claims))
+
+
+def scores_of_evaluations(evaluations: Iterable[Evaluation], claims: Iterable[Claim]) -> tuple[SplitScore, ...]:
+    """Return the scores of evaluations, beside what is claimed for the published weights."""
+    claimed: dict[tuple[str, str], float | None] = {}
+    for claim in claims:
+        if claim.of == "weights":
+            claimed.setdefault((claim.split, claim.metric), claim.value)
+    return tuple(
+        SplitScore(
+            split=e.split, metric=name, n=e.n, value=finite(score.value), claimed=claimed.get((e.split, name))
+        )
+        for e in evaluations
+        for name, score in e.scores.items()
+    )  # fmt: skip
+
+
+def scores_of_record(record: Record) -> tuple[SplitScore, ...]:
+    """Return the scores in a record."""
+    return tuple(
+        SplitScore(split=result.split, metric=name, n=result.n, value=score["value"], epoch=result.selection)
+        for result in record.results
+        for name, score in result.metrics.items()
+    )
+
+
+def _claim_row(entry: str, judgement: Judgement) -> list[Any]:
+    *named, source = _claimed(entry, judgement.claim)
+    return [*named, judgement.measured, judgement.sigma, judgement.p, judgement.verdict, judgement.why, source]
+
+
+def _claimed(entry: str, claim: Claim) -> list[Any]:
+    return [entry, claim.of, claim.split, claim.metric, claim.value, claim.source]
+
+
+def _text(error: ZooError | None) -> str | None:
+    return None if error is None else str(error)
+
+
+def _frame(columns: list[str], rows: Iterable[list[Any]]) -> pd.DataFrame:
+    return pd.DataFrame([dict(zip(columns, row, strict=True)) for row in rows], columns=columns)

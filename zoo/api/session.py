@@ -1,0 +1,214 @@
+"""The session behind the Python API and the command line: it selects entries, prepares them, and runs them."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo import paths
+from zoo.errors import UsageError, translate_errors
+from zoo.recipes import catalogue
+from zoo.recipes.catalogue import Entry
+from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
+
+if TYPE_CHECKING:
+    from harness.judging.judge_runs import Outcome
+    from harness.runs.experiment import Experiment, RunContext
+    from zoo.api.results import EvaluationResult, TrainingResult
+    from zoo.fetch.sources import Sources
+    from zoo.recipes.build import Builder
+
+HUB_NAME = re.compile(r"(?!.*\.ya?ml$)[\w.-]+/[\w.-]+(@[\w./-]+)?")
+"""OWNER/NAME[@REVISION]: a recipe that is published on the Hub."""
+
+
+def changed_entries(entries: list[Entry], revision: str | None) -> tuple[list[Entry], dict[str, str]]:
+    """Return the entries that differ from a git revision, and why each does; all of them for None."""
+    if revision is None:
+        return entries, {}
+    from zoo.recipes.changes import changed_since
+
+    reasons = changed_since(revision, entries)
+    return [entry for entry in entries if entry.name in reasons], reasons
+
+
+def quiet_libraries() -> None:
+    """Switch off the libraries' telemetry, warnings and progress bars, unless the environment says otherwise."""
+    for name in (
+        "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_EVALUATE_OFFLINE",
+        "DISABLE_SAFETENSORS_CONVERSION",
+    ):  # fmt: skip
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if "RANK" in os.environ:  # DDP warns about parameters that no stage has left out yet
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
+def ignore_message(message: str) -> None:
+    """Show no message."""
+
+
+def ignore_progress(name: str, unit: str = "") -> AbstractContextManager[Callable[[int, int], None]]:
+    """Show no progress."""
+    return nullcontext(lambda done, total: None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """One use of zoo: where its files come from, and how it talks to the user.
+
+    Attributes:
+        sources: Where weights and data come from, and which code recipes may import.
+        report: Shows a message.
+        show_progress: Shows the progress of a named piece of work in a `with` block.
+    """
+
+    sources: SourceOptions
+    report: Callable[[str], None] = ignore_message
+    show_progress: Callable[[str], AbstractContextManager[Callable[[int, int], None]]] = ignore_progress
+
+    def select(
+        self, patterns: Sequence[str], suites: Sequence[str], everything: bool, *, refresh: bool = False
+    ) -> list[Entry]:
+        """Return the entries that names, suites, globs, paths and names on the Hub select.
+
+        Args:
+            patterns: Names, suites, globs, paths of recipes, or OWNER/NAME[@REVISION].
+            suites: Names of suites.
+            everything: Whether to select all shipped entries.
+            refresh: Whether to ask the Hub for the newest revision of published recipes, instead of the pinned one.
+
+        Raises:
+            UsageError: Nothing is requested, or a pattern matches nothing.
+        """
+        if not (patterns or suites or everything):
+            raise UsageError(
+                "nothing to do: name entries, suites, globs or recipe files, or pass --suite NAME or --all"
+            )
+        published = list(dict.fromkeys(name for name in patterns if _is_hub_name(name)))
+        shipped = [name for name in patterns if name not in published]
+        chosen = catalogue.select(shipped, list(suites), everything) if shipped or suites or everything else []
+        return chosen + [self._published(name, refresh) for name in published]
+
+    def one(self, pattern: str) -> Entry:
+        """Return the single entry that a name, a path or a name on the Hub selects. Raise UsageError otherwise."""
+        return self._published(pattern, False) if _is_hub_name(pattern) else catalogue.one(pattern)
+
+    def fetcher(self, *, report_new_lock: bool = True) -> "Sources":
+        """Return what fetches and verifies files.
+
+        Args:
+            report_new_lock: Whether to report a lock that does not exist.
+        """
+        from zoo.fetch.lock import read_lock
+        from zoo.fetch.mirror import Mirror
+        from zoo.fetch.sources import Sources
+
+        lock, mirror = self.sources.lock, self.sources.mirror
+        if report_new_lock and lock is not None and not lock.exists():
+            self.report(
+                f"{lock}: no such lock yet: files are trusted on first use; `zoo lock --update` writes the lock"
+            )
+        return Sources(
+            lock=read_lock(lock),
+            mirror=Mirror(mirror) if mirror else None,
+            data=dict(self.sources.data),
+            say=self.report,
+        )
+
+    def builder(self, entries: Sequence[Entry], *, report_new_lock: bool = True) -> "Builder":
+        """Return what builds the recipes of entries."""
+        from zoo.recipes.build import Builder
+
+        if self.sources.trust:  # a trusted module is usually beside the user's recipe
+            sys.path[:0] = dict.fromkeys([*(str(e.path.parent.resolve()) for e in entries), str(Path.cwd())])
+        return Builder(frozenset(self.sources.trust), self.fetcher(report_new_lock=report_new_lock))
+
+    def context(self, entries: Sequence[Entry], options: DeviceOptions) -> "RunContext":
+        """Return the context in which runs of entries are made."""
+        from harness.models.environment import accelerator_on, check_precision
+        from harness.runs.experiment import RunContext
+        from harness.runs.verify import run_conditions
+        from harness.training.training_run import ComputeOptions
+
+        training = options if isinstance(options, TrainingOptions) else TrainingOptions(**vars(options))
+        accelerator = accelerator_on(options.device)
+        check_precision(accelerator.device, options.precision)
+        context = RunContext(
+            builder=self.builder(entries),
+            accelerator=accelerator,
+            runs=paths.runs(training.records),
+            options=ComputeOptions(
+                precision=training.precision, micro_batch=training.micro_batch, save_every=training.save_every
+            ),
+        )
+        if isinstance(options, RunOptions):
+            context = replace(context, fresh=options.fresh, conditions=run_conditions(options, self.sources))
+        return replace(context, show=self.show_progress, say=self.report) if accelerator.is_main_process else context
+
+    def experiment(self, entry: Entry, context: "RunContext") -> "Experiment":
+        """Return an entry with its data, model and weights, ready to run."""
+        from harness.runs.experiment import Experiment
+
+        return Experiment(entry, context)
+
+    def verify(self, entries: Sequence[Entry], options: RunOptions) -> "list[Outcome]":
+        """Return the verdict on each entry; runs that are missing are made."""
+        from harness.runs.verify import verify as verify_entries
+
+        make_context = partial(self.context, entries, options)
+        return verify_entries(
+            entries, options, self.sources, make_context, report=self.report, show_progress=self.show_progress
+        )
+
+    def train(self, entry: Entry, options: TrainingOptions, *, seed: int, out: Path | None) -> "TrainingResult":
+        """Train an entry once, into `out` if it is given, and return the scores."""
+        from zoo.api.results import TrainingResult, scores_of_record
+
+        if out is not None and _is_occupied(out):
+            raise UsageError(f"{out} exists and is not empty; --out needs a new folder")
+        with translate_errors(entry.name):
+            experiment = self.experiment(entry, self.context([entry], options))
+            path, record = experiment.retrain(seed, out.resolve() if out else None)
+        return TrainingResult(entry=entry.name, seed=seed, record=path, scores=scores_of_record(record))
+
+    def evaluate(self, entry: Entry, options: DeviceOptions, path: Path, split: str | None) -> "EvaluationResult":
+        """Score a user's weights or predictions on an entry's task."""
+        from harness.runs.score_file import score_file
+        from zoo.api.results import EvaluationResult, scores_of_evaluations
+
+        with translate_errors(entry.name):
+            experiment = self.experiment(entry, self.context([entry], options))
+            scores = scores_of_evaluations(score_file(experiment, path, split), entry.recipe.claims)
+        return EvaluationResult(entry=entry.name, path=path, scores=scores)
+
+    def _published(self, name: str, refresh: bool) -> Entry:
+        """Return the recipe in a repository on the Hub, at the pinned commit. `hub:.` in it is that repository."""
+        from zoo.fetch.hub import Repository
+        from zoo.recipes.prefetch import PUBLISHED
+
+        sources, source = self.fetcher(report_new_lock=False), f"hub:{name}"
+        repository = f"hub:{name.partition('@')[0]}"
+        if refresh:
+            source = f"{repository}@{sources.hub.commit(Repository.parse(source))}"
+        fetched = sources.fetch(source, PUBLISHED)
+        return catalogue.local(fetched.path / PUBLISHED, f"{repository}@{fetched.revision}", f"hub:{name}")
+
+
+def _is_hub_name(name: str) -> bool:
+    return HUB_NAME.fullmatch(name) is not None and not Path(name).exists()
+
+
+def _is_occupied(folder: Path) -> bool:
+    """Return whether a path holds something other than a run of zoo."""
+    if not folder.exists() or (folder / "record.json").exists():
+        return False
+    return not folder.is_dir() or any(folder.iterdir())

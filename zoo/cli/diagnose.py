@@ -1,0 +1,118 @@
+"""Commands that find out why scores differ: fingerprint, explain, diff."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from zoo import paths
+from zoo.api.session import Session
+from zoo.cli import render
+from zoo.cli.exit_codes import code_of_outcome, end
+from zoo.cli.options import OUTPUT, All, Json, OneEntry, Patterns, Records, Suites, argument, expand_options, option
+from zoo.cli.progress import report, show_progress
+from zoo.errors import ZooError
+from zoo.recipes.options import DeviceOptions, SourceOptions, TrainingOptions
+
+if TYPE_CHECKING:
+    from harness.diagnosis.diff import Diff
+
+RUN_HELP = "The folder of a run, or a run of an entry: ENTRY, ENTRY:SEED or ENTRY:weights."
+CODES_OF_EXPLAIN = {"nothing to explain": 0, "explained": 1, "unexplained": 1, "nothing to compare": 3}
+
+
+@expand_options
+def fingerprint(
+    options: DeviceOptions,
+    sources: SourceOptions,
+    patterns: Patterns = None,
+    suite: Suites = None,
+    everything: All = False,
+    update: Annotated[
+        bool,
+        option(
+            "--update",
+            "Write the fingerprints as they are now, beside the recipes. Default: only compare.",
+            OUTPUT,
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Check in seconds whether published weights still compute the same.
+
+    Runs 32 examples of each entry and compares data, inputs, logits and predictions with the fingerprint beside its
+    recipe. Names the first step that differs.
+
+    Example: zoo fingerprint --suite starter
+    """
+    from harness.diagnosis.fingerprint import check_fingerprint, update_fingerprint
+
+    session = Session(sources=sources, report=report, show_progress=show_progress)
+    entries = session.select(patterns or [], suite or [], everything)
+    context = session.context(entries, options)
+    outcomes = []
+    for entry in entries:
+        outcomes.append(update_fingerprint(entry, context) if update else check_fingerprint(entry, context))
+        if outcomes[-1].error:
+            report(str(outcomes[-1].error))
+    summary = render.verdict_counts(outcome.verdict for outcome in outcomes)
+    text = render.table(["entry", "verdict", "why"], [[o.entry.name, o.verdict, o.why] for o in outcomes])
+    data = {"entries": [outcome.data() for outcome in outcomes], "summary": summary}
+    render.emit(data, f"{text}\n\n{render.counts_line(summary)}", as_json=as_json)
+    end(code_of_outcome(outcome, patterns or []) for outcome in outcomes)
+
+
+@expand_options
+def explain(entry: OneEntry, options: DeviceOptions, sources: SourceOptions, as_json: Json = False) -> None:
+    """Find out why published weights do not reach their claimed score.
+
+    Tries known causes one by one (label order, preprocessing, precision, older weights, ...) and names those that
+    restore the score. Exit code 1 means that a claim is not reproduced.
+
+    Example: zoo explain entail-bert-l2h64
+    """
+    from harness.diagnosis.explain import explain as explain_entry
+
+    session = Session(sources=sources, report=report, show_progress=show_progress)
+    chosen = session.one(entry)
+    explanation = explain_entry(chosen, session.context([chosen], options), evidence=paths.evidence())
+    render.emit(explanation.data(), explanation.text(render.terminal_width()), as_json=as_json)
+    end([CODES_OF_EXPLAIN[explanation.state]])
+
+
+@expand_options
+def diff(
+    a: Annotated[str, argument("A", RUN_HELP)],
+    b: Annotated[str, argument("B", "The other run.")],
+    sources: SourceOptions,
+    records: Records = None,
+    limit: Annotated[
+        int, option("--limit", "Show N flipped examples of each split. Default: 5.", OUTPUT, "N", min=0)
+    ] = 5,
+    as_json: Json = False,
+) -> None:
+    """Compare two runs example by example.
+
+    Shows scores with 95 % intervals, McNemar's test, flipped predictions, and how far the logits moved.
+
+    Example: zoo diff digits-resnet8:1000 digits-resnet8:1001
+    """
+    from harness.diagnosis.diff import diff as diff_records
+    from harness.diagnosis.diff import find_record, text_report
+
+    difference = diff_records(*(find_record(run, paths.runs(records), paths.evidence()) for run in (a, b)))
+    if difference.flipped and limit:  # torch and the data are loaded only to show examples
+        session = Session(sources=sources, report=report, show_progress=show_progress)
+        difference = _with_examples(difference, limit, session, TrainingOptions(device="cpu", records=records))
+    text = "\n".join(text_report.lines(difference, limit=limit, colours=sys.stdout.isatty()))
+    render.emit(difference.data(), text, as_json=as_json)
+
+
+def _with_examples(difference: "Diff", limit: int, session: Session, options: TrainingOptions) -> "Diff":
+    """Return the difference with its flipped examples as text or pictures, or the reason why they cannot be shown."""
+    from harness.diagnosis.diff.example_data import entry_of, with_examples
+
+    try:
+        entry = entry_of(difference.path_a, difference.a)
+        report(f"reading the examples of {entry.name} to show them")
+        return with_examples(difference, session.experiment(entry, session.context([entry], options)), limit=limit)
+    except ZooError as error:
+        return with_examples(difference, None, why=str(error))

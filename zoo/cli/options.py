@@ -1,0 +1,201 @@
+"""The options of the command line: every shared one is declared here once, with its help and its panel.
+
+A command takes a dataclass of `zoo.recipes.options` as a parameter; `expand_options` turns its fields into options.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from zoo.errors import UsageError
+from zoo.recipes.schema import Precision
+
+WHAT, HOW, SOURCES, OUTPUT = "What to run", "Where and how", "Data and sources", "Output"
+"""The panels of `--help`."""
+Returned = TypeVar("Returned")
+
+
+def argument(metavar: str, text: str) -> Any:
+    """Return a positional argument."""
+    return typer.Argument(metavar=metavar, help=text, show_default=False)
+
+
+def option(name: str, text: str, panel: str, metavar: str | None = None, **settings: Any) -> Any:
+    """Return an option. Its help says what it does, then its default in words."""
+    return typer.Option(name, help=text, rich_help_panel=panel, metavar=metavar, show_default=False, **settings)
+
+
+def parse_data(pairs: list[str]) -> dict[str, Path]:
+    """Return the folders of `--data NAME=DIR` by name. Raise UsageError for any other text."""
+    folders = {}
+    for pair in pairs:
+        name, _, folder = pair.partition("=")
+        if not name or not folder:
+            raise UsageError(f"--data {pair}: write NAME=DIR")
+        folders[name] = Path(folder)
+    return folders
+
+
+ENTRY_HELP = "Names, suites, globs such as 'digits*', recipe files, or OWNER/NAME of a recipe on the Hub."
+Patterns = Annotated[list[str] | None, argument("ENTRY", ENTRY_HELP)]
+RequiredPatterns = Annotated[list[str], argument("ENTRY", ENTRY_HELP)]
+OneEntry = Annotated[str, argument("ENTRY", "An entry, a recipe file, or OWNER/NAME of a recipe on the Hub.")]
+
+Suites = Annotated[
+    list[str] | None, option("--suite", "All entries of this suite. Can be repeated. Default: none.", WHAT, "NAME")
+]
+All = Annotated[bool, option("--all", "All shipped entries. Default: only the entries you name.", WHAT)]
+Json = Annotated[bool, option("--json", "Print JSON instead of text. Default: text.", OUTPUT)]
+
+Lock = Annotated[
+    Path | None,
+    option(
+        "--lock",
+        "Use the pinned revisions and checksums in this file, for example for a mirror of the Hub."
+        " Default: $ZOO_LOCK, else the project's lock.",
+        SOURCES,
+        "FILE",
+    ),
+]
+Trust = Annotated[
+    list[str] | None,
+    option(
+        "--trust",
+        "Let recipes run code of this Python package, such as your own models. Can be repeated. Default: only zoo,"
+        " PyTorch and Hugging Face packages.",
+        SOURCES,
+        "PACKAGE",
+    ),
+]
+Mirror = Annotated[
+    Path | None,
+    option(
+        "--mirror",
+        "Search this folder, by SHA-256, before downloading. Default: $ZOO_MIRROR, else none.",
+        SOURCES,
+        "DIR",
+    ),
+]
+Data = Annotated[
+    list[str] | None,
+    option(
+        "--data",
+        "Read the data set NAME from this folder. Can be repeated. Default: the folders in $ZOO_DATA.",
+        SOURCES,
+        "NAME=DIR",
+    ),
+]
+
+Device = Annotated[
+    str | None, option("--device", "Compute on cpu, cuda or mps. Default: the best one available.", HOW, "DEVICE")
+]
+InPrecision = Annotated[
+    Precision, option("--precision", "Compute in fp32, bf16 or, on a CUDA GPU, fp16. Default: fp32.", HOW, "TYPE")
+]
+MicroBatch = Annotated[
+    int | None,
+    option(
+        "--micro-batch",
+        "Compute at most N examples at once and accumulate the gradients, to save memory. Default: the whole batch.",
+        HOW,
+        "N",
+        min=1,
+    ),
+]
+SaveEvery = Annotated[
+    float,
+    option(
+        "--save-every",
+        "Save a checkpoint every S seconds of training; 0 saves one after every step. Default: 300.",
+        HOW,
+        "S",
+        min=0,
+    ),
+]
+Records = Annotated[
+    Path | None,
+    option(
+        "--records",
+        "Keep your runs in this folder. Default: runs/ in $ZOO_HOME, else in the checkout, else in your data folder.",
+        OUTPUT,
+        "DIR",
+    ),
+]
+
+Train = Annotated[
+    bool,
+    option("--train", "Train again and judge the claims of retraining. Default: evaluate the published weights.", WHAT),
+]
+Seeds = Annotated[
+    int | None,
+    option("--seeds", "Train with N seeds. Default: as many as the entry's claims name.", WHAT, "N", min=1),
+]
+FirstSeed = Annotated[
+    int,
+    option(
+        "--first-seed",
+        "Train with seeds from N on. Seeds from 1000 on are for recorded reference runs. Default: 0.",
+        WHAT,
+        "N",
+        min=0,
+    ),
+]
+Fresh = Annotated[bool, option("--fresh", "Repeat runs that exist already. Default: use them.", HOW)]
+Jobs = Annotated[
+    int,
+    option(
+        "--jobs",
+        "Make N runs at once, each in a process with its share of the CPU threads. Default: 1.",
+        HOW,
+        "N",
+        min=1,
+    ),
+]
+
+FIELDS: dict[str, Any] = {
+    "train": Train, "seeds": Seeds, "first_seed": FirstSeed, "device": Device, "precision": InPrecision,
+    "micro_batch": MicroBatch, "save_every": SaveEvery, "fresh": Fresh, "jobs": Jobs, "trust": Trust, "lock": Lock,
+    "mirror": Mirror, "data": Data, "records": Records,
+}  # fmt: skip
+"""Field of a dataclass in `zoo.recipes.options` -> its option. The order is that of `--help`."""
+
+
+def expand_options(command: Callable[..., Returned]) -> Callable[..., Returned]:
+    """Return the command with every dataclass parameter replaced by one option for each of its fields."""
+    signature = inspect.signature(command, eval_str=True)
+    groups: dict[str, Any] = {
+        name: p.annotation for name, p in signature.parameters.items() if is_dataclass(p.annotation)
+    }
+
+    @functools.wraps(command)
+    def run(**values: Any) -> Returned:
+        for name, kind in groups.items():
+            chosen = {field.name: values.pop(field.name) for field in fields(kind)}
+            if chosen.get("data"):
+                chosen["data"] = parse_data(chosen["data"])
+            values[name] = kind(**{key: value for key, value in chosen.items() if value is not None})
+        return command(**values)
+
+    plain = [parameter for name, parameter in signature.parameters.items() if name not in groups]
+    expanded = [parameter for kind in groups.values() for parameter in _parameters(kind)]
+    expanded.sort(key=lambda parameter: list(FIELDS).index(parameter.name))
+    run.__signature__ = signature.replace(parameters=[*plain, *expanded])  # type: ignore[attr-defined]
+    run.__annotations__ = {}
+    return run
+
+
+def _parameters(kind: Any) -> list[inspect.Parameter]:
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None if field.default is MISSING else field.default or None,
+            annotation=FIELDS[field.name],
+        )
+        for field in fields(kind)
+    ]

@@ -1,0 +1,152 @@
+"""Commands that publish results: leaderboard, submit."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from zoo import paths
+from zoo.api.session import Session
+from zoo.cli import render
+from zoo.cli.exit_codes import end
+from zoo.cli.options import OUTPUT, WHAT, Json, Patterns, Records, Suites, expand_options, option
+from zoo.cli.progress import report, show_progress
+from zoo.errors import UsageError, translate_errors
+from zoo.recipes.options import DeviceOptions, SourceOptions
+
+if TYPE_CHECKING:
+    from zoo.recipes.catalogue import Entry
+
+
+def leaderboard(
+    add: Annotated[
+        list[str] | None,
+        option(
+            "--add",
+            "Add a run of yours to the committed records: its folder, or an entry for all its runs. Default: none.",
+            WHAT,
+            "RUN",
+        ),
+    ] = None,
+    check: Annotated[
+        bool, option("--check", "Write nothing; exit with 1 if the pages are out of date. Default: write them.", OUTPUT)
+    ] = False,
+    html: Annotated[
+        Path | None,
+        option("--html", "Write a website with CSV and JSON to this folder instead. Default: none.", OUTPUT, "DIR"),
+    ] = None,
+    records: Records = None,
+    as_json: Json = False,
+) -> None:
+    """Write the leaderboard pages from the committed records.
+
+    Writes leaderboard/README.md and leaderboard/methods.md.
+
+    Example: zoo leaderboard --html site
+    """
+    from leaderboard import page
+
+    if html is not None and check:
+        raise UsageError("--check compares the committed pages; it cannot be combined with --html")
+    evidence = paths.evidence()
+    for run in add or []:
+        for path in page.promote(run, paths.runs(records), evidence):
+            report(f"added {path}")
+    if as_json:
+        render.emit(_tables(evidence), "", as_json=True)
+    if html is not None:
+        from leaderboard import site
+
+        report(f"wrote {html / 'index.html'} and {len(site.write(evidence, html)) - 1} other files")
+    else:
+        _pages(evidence, check=check, as_json=as_json)
+
+
+@expand_options
+def submit(
+    options: DeviceOptions,
+    sources: SourceOptions,
+    patterns: Patterns = None,
+    suite: Suites = None,
+    out: Annotated[
+        Path | None, option("--out", "Write submission.zip to this folder. Required unless --check.", OUTPUT, "DIR")
+    ] = None,
+    written: Annotated[
+        Path | None,
+        option("--check", "Only check this zip or folder. Default: predict, write and check.", WHAT, "ZIP"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Predict GLUE's hidden test labels and write a submission for its test server.
+
+    Name one entry for each task.
+
+    Example: zoo submit --suite glue --out submission
+    """
+    from harness.runs import glue_submission
+
+    if (written is None) == (out is None):
+        raise UsageError("pass entries and --out DIR, or only --check ZIP")
+    if written is None:
+        assert out is not None
+        session = Session(sources=sources, report=report, show_progress=show_progress)
+        predictions = _predict(session, session.select(patterns or [], suite or [], False), options)
+        written = glue_submission.write(predictions, out)
+    problems = glue_submission.check(written)
+    render.emit({"submission": str(written), "problems": problems}, str(written), as_json=as_json)
+    if not as_json:
+        report("\n".join(problems) or "no problems found")
+    end([1] if problems else [])
+
+
+def _predict(session: Session, entries: "Sequence[Entry]", options: DeviceOptions) -> dict[str, Any]:
+    """Return the predictions for each file of a GLUE submission."""
+    from harness.runs import glue_submission
+
+    context = session.context(entries, options)
+    predictions: dict[str, Any] = {}
+    for entry in entries:
+        with translate_errors(entry.name):
+            experiment = session.experiment(entry, context)
+            if entry.recipe.weights is None:
+                raise UsageError(f"{entry.name} has no published weights to predict with")
+            files = glue_submission.of_task(experiment.task.name.removeprefix("glue/"))
+            if not files:
+                raise UsageError(f"{entry.name}: its task {experiment.task.name} is not a task of GLUE")
+            if taken := [file.name for file in files if file.name in predictions]:
+                raise UsageError(f"{entry.name}: another entry has the same task; {taken[0]} holds one entry")
+            model, _ = experiment.published_model()
+            predictions |= {file.name: experiment.predictions(model, file.split) for file in files}
+    return predictions
+
+
+def _tables(evidence: Path) -> dict[str, Any]:
+    """Return the JSON of the leaderboard."""
+    from leaderboard import methods, table
+
+    tables: dict[str, list[dict[Any, Any]]] = {
+        "rows": table.rows(evidence).to_dict("records"),
+        "gains": table.gains(evidence).to_dict("records"),
+        "methods": methods.rows(evidence),
+    }
+    return {name: render.without_nan(rows) for name, rows in tables.items()}
+
+
+def _pages(evidence: Path, *, check: bool, as_json: bool) -> None:
+    """Write or check the committed pages; without a checkout, print them."""
+    from leaderboard import methods, page
+
+    root = paths.checkout()
+    texts = [page.render(evidence), methods.render(evidence)]
+    if root is None:
+        render.emit({}, "" if as_json else "\n\n".join(texts), as_json=False)
+        return
+    targets = [root / "leaderboard" / name for name in ("README.md", "methods.md")]
+    if check:
+        stale = [target for target, text in zip(targets, texts, strict=True) if not page.is_current(target, text)]
+        for target in stale:
+            report(f"{target} is out of date; run: zoo leaderboard")
+        end([1] if stale else [])
+        return
+    for target, text, introduction in zip(targets, texts, (page.INTRODUCTION, methods.INTRODUCTION), strict=True):
+        page.write(target, text, introduction)
+        report(f"wrote {target}")

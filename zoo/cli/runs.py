@@ -1,0 +1,255 @@
+"""Commands that evaluate and train: reproduce, verify, train, evaluate."""
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from zoo import paths
+from zoo.api.session import Session, changed_entries
+from zoo.cli import render
+from zoo.cli.exit_codes import code_of_outcome, end, failing_verdicts
+from zoo.cli.options import (
+    OUTPUT,
+    WHAT,
+    All,
+    Json,
+    OneEntry,
+    Patterns,
+    RequiredPatterns,
+    Suites,
+    argument,
+    expand_options,
+    option,
+)
+from zoo.cli.progress import report, show_progress
+from zoo.recipes.catalogue import LOCAL, Entry
+from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
+from zoo.text_tables import number
+
+if TYPE_CHECKING:
+    from harness.judging.judge_runs import Outcome
+
+
+@expand_options
+def reproduce(entry: RequiredPatterns, options: RunOptions, sources: SourceOptions, as_json: Json = False) -> None:
+    """Evaluate published weights, or train again, and judge each claim in detail.
+
+    Runs that exist already are not repeated.
+
+    Example: zoo reproduce digits-resnet8 --train --seeds 3
+    """
+    session = Session(sources=sources, report=report, show_progress=show_progress)
+    outcomes = session.verify(session.select(entry, [], False), options)
+    text = "\n".join(line for outcome in outcomes for line in _details(outcome))
+    render.emit(render.verification_data(outcomes), text, as_json=as_json)
+    _suggest_explain(outcomes)
+    end(code_of_outcome(outcome, entry) for outcome in outcomes)
+
+
+@expand_options
+def verify(
+    options: RunOptions,
+    sources: SourceOptions,
+    patterns: Patterns = None,
+    suite: Suites = None,
+    everything: All = False,
+    changed_since: Annotated[
+        str | None,
+        option(
+            "--changed-since",
+            "Only entries that differ from this git revision. Default: all selected entries.",
+            WHAT,
+            "REV",
+        ),
+    ] = None,
+    junit: Annotated[
+        Path | None, option("--junit", "Also write a JUnit XML report to this file. Default: none.", OUTPUT, "FILE")
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        option(
+            "--fail-on",
+            "Exit with 0 unless an entry has one of these verdicts (separated by commas, or 'none') or an error."
+            " Default: all verdicts but 'reproduced' fail.",
+            OUTPUT,
+            "VERDICTS",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Judge the claims of many entries, one line each, with a summary.
+
+    Runs that exist already are not repeated.
+
+    Example: zoo verify --suite starter
+    """
+    failing = failing_verdicts(fail_on)
+    session = Session(sources=sources, report=report, show_progress=show_progress)
+    everything = everything or (changed_since is not None and not (patterns or suite))
+    entries = _changed(session.select(patterns or [], suite or [], everything), changed_since)
+    started = time.perf_counter()
+    outcomes = session.verify(entries, options)
+    data = render.verification_data(outcomes)
+    headers = ["entry", "split", "metric", "claimed", "measured", "runs", "verdict"]
+    rows = [row for outcome in outcomes for row in _rows(outcome)]
+    text = f"{render.table(headers, rows, flexible=(0,))}\n\n{render.counts_line(data['summary'])}"
+    render.emit(data, text, as_json=as_json)
+    _suggest_explain(outcomes)
+    _write_ci_reports(data, entries, junit, time.perf_counter() - started, failing)
+    end(code_of_outcome(outcome, patterns or [], failing) for outcome in outcomes)
+
+
+@expand_options
+def train(
+    recipe: OneEntry,
+    options: TrainingOptions,
+    sources: SourceOptions,
+    seed: Annotated[int, option("--seed", "The seed of the training. Default: 0.", WHAT, "N", min=0)] = 0,
+    out: Annotated[
+        Path | None,
+        option(
+            "--out", "Write the run to this new folder. Default: a folder in the folder of your runs.", OUTPUT, "DIR"
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a recipe once and evaluate the result.
+
+    Writes weights, training log, predictions, record and model card into one folder. If it is interrupted, the same
+    command resumes from the last checkpoint.
+
+    Example: zoo train mine.yaml --out mine
+    """
+    session = Session(sources=sources, report=report, show_progress=show_progress)
+    result = session.train(session.one(recipe), options, seed=seed, out=out)
+    rows = [[score.split, score.metric, number(score.value), score.n, score.epoch] for score in result.scores]
+    text = f"{render.table(['split', 'metric', 'value', 'n', 'epoch'], rows)}\nrecord: {result.record}"
+    data = {"entry": result.entry, "seed": seed, "results": _by_split(result.scores), "record": str(result.record)}
+    render.emit(data, text, as_json=as_json)
+
+
+@expand_options
+def evaluate(
+    path: Annotated[
+        Path,
+        argument(
+            "PATH",
+            "Weights (.safetensors, .pt, or a folder of 'zoo train') or predictions (.npz, .csv, .tsv, .jsonl).",
+        ),
+    ],
+    options: DeviceOptions,
+    sources: SourceOptions,
+    entry: Annotated[str, option("--as", "Use the task and the model of this entry.", WHAT, "ENTRY")],
+    split: Annotated[
+        str | None,
+        option(
+            "--split", "The split of a predictions file. Default: the first scored split of the task.", WHAT, "SPLIT"
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Score your own weights or predictions on an entry's task.
+
+    The entry's claims are shown beside your scores; they are not judged. A predictions file has a column
+    'prediction' in the order of the split, or in any order with a column 'id' that counts from 0.
+
+    Example: zoo evaluate mine --as digits-resnet8
+    """
+    session = Session(sources=sources, report=report, show_progress=show_progress)
+    result = session.evaluate(session.one(entry), options, path, split)
+    data = [
+        {"split": s.split, "metric": s.metric, "n": s.n, "measured": s.value, "claimed": s.claimed}
+        for s in result.scores
+    ]
+    rows = [[s.split, s.metric, number(s.value), number(s.claimed), s.n] for s in result.scores]
+    text = render.table(["split", "metric", "measured", "claimed", "n"], rows)
+    render.emit({"entry": result.entry, "path": str(path), "results": data}, text, as_json=as_json)
+
+
+def _details(outcome: "Outcome") -> Iterator[str]:
+    """Return an entry's verdict, each claim with its reason and source, and the records."""
+    from harness.runs.verify import tested_claims
+
+    yield f"{outcome.entry.name}: {outcome.verdict}"
+    for judgement in outcome.judgements:
+        yield f"  {render.claim_line(judgement)}"
+        yield f"    {judgement.why}"
+        yield f"    source: {judgement.claim.source}"
+    yield from (f"  note: {finding}" for finding in outcome.findings)
+    if not tested_claims(outcome):
+        yield from (f"  {line}" for line in _scores_without_claims(outcome))
+    yield from (f"  record: {path}" for path in outcome.records)
+
+
+def _scores_without_claims(outcome: "Outcome") -> list[str]:
+    """Return the scores of runs that no claim of the entry is about."""
+    from harness.records.record import read_record
+
+    scores: dict[str, list[str]] = {}
+    for path in outcome.records:
+        for result in read_record(path).results:
+            for metric, score in result.metrics.items():
+                name = f"{metric} on {result.split} ({result.selection} epoch)"
+                scores.setdefault(name, []).append(number(score["value"]))
+    lines = [f"{name}: {', '.join(values)}" for name, values in scores.items()]
+    return ["the entry claims nothing for these runs", *lines] if lines else []
+
+
+def _rows(outcome: "Outcome") -> list[list[str]]:
+    """Return one row for each tested claim, or a single row for an entry without any."""
+    from harness.runs.verify import tested_claims
+
+    runs = str(len(outcome.records))
+    rows = [
+        [outcome.entry.name, j.claim.split, j.claim.metric, number(j.claim.value), number(j.measured), runs, j.verdict]
+        for j in tested_claims(outcome)
+    ]
+    return rows or [[outcome.entry.name, "", "", "", "", "", outcome.verdict]]
+
+
+def _by_split(scores: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return the JSON of the scores of a training: one object for each split and epoch."""
+    results: dict[tuple[str, str], dict[str, Any]] = {}
+    for score in scores:
+        result = {"split": score.split, "n": score.n, "selection": score.epoch, "metrics": {}}
+        results.setdefault((score.split, score.epoch), result)["metrics"][score.metric] = score.value
+    return list(results.values())
+
+
+def _changed(entries: list[Entry], revision: str | None) -> list[Entry]:
+    """Return the entries that differ from a git revision, and report why."""
+    changed, reasons = changed_entries(entries, revision)
+    for reason in dict.fromkeys(reasons.values()):
+        names = [name for name, why in reasons.items() if why == reason]
+        report(f"changed: {reason}: {names[0] if len(names) == 1 else f'{len(names)} entries'}")
+    if revision is not None and not changed:
+        report(f"none of the {len(entries)} entries has changed since {revision}")
+    return changed
+
+
+def _suggest_explain(outcomes: Iterable["Outcome"]) -> None:
+    for outcome in outcomes:
+        if outcome.mode == "weights" and outcome.verdict == "not-reproduced":
+            name = outcome.entry.path if outcome.entry.suite == LOCAL else outcome.entry.name
+            report(f"{outcome.entry.name}: to find out why, run: zoo explain {name}")
+
+
+def _write_ci_reports(
+    data: dict[str, Any], entries: list[Entry], junit: Path | None, seconds: float, failing: frozenset[str] | None
+) -> None:
+    """Write JUnit XML if it is requested, and in GitHub Actions a summary and annotations."""
+    in_github = os.environ.get("GITHUB_ACTIONS") == "true"
+    if junit is None and not in_github:
+        return
+    from zoo.cli import ci_reports
+
+    if junit is not None:
+        ci_reports.write_junit(junit, data, seconds, ci_reports.DEFAULT_FAILING if failing is None else failing)
+    if in_github:
+        root = paths.checkout()
+        recipes = {e.name: str(e.path.relative_to(root)) for e in entries if root and e.path.is_relative_to(root)}
+        for line in ci_reports.annotations(data, recipes):
+            report(line)  # stdout may be JSON; the runner reads both streams
+        ci_reports.write_summary(data)

@@ -1,0 +1,162 @@
+"""Commands that download and pin files: fetch, lock."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from zoo.api.session import Session
+from zoo.cli import render
+from zoo.cli.exit_codes import code_of_error, end, is_named
+from zoo.cli.options import OUTPUT, WHAT, All, Json, Patterns, Suites, expand_options, option
+from zoo.cli.progress import report, show_progress
+from zoo.errors import UsageError, ZooError
+from zoo.recipes.options import SourceOptions
+
+if TYPE_CHECKING:
+    from zoo.fetch.sources import Fetched
+    from zoo.recipes.build import Builder
+    from zoo.recipes.catalogue import Entry
+    from zoo.recipes.prefetch import Need
+
+
+@expand_options
+def fetch(
+    sources: SourceOptions,
+    patterns: Patterns = None,
+    suite: Suites = None,
+    everything: All = False,
+    train: Annotated[
+        bool,
+        option("--train", "Also download what training needs, such as teachers. Default: what evaluation needs.", WHAT),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Download and verify the files of entries, ahead of time.
+
+    Afterwards the entries run without network if HF_HUB_OFFLINE=1 is set.
+
+    Example: zoo fetch bert-base-uncased-mrpc
+    """
+    from zoo.recipes.prefetch import needs
+
+    session = Session(sources=sources, report=report, show_progress=show_progress)
+    entries = session.select(patterns or [], suite or [], everything)
+    builder = session.builder(entries)
+    fetched = _fetch([need for entry in entries for need in needs(entry, builder, train=train)], builder)
+    errors = [result for _, result in fetched if isinstance(result, ZooError)]
+    data: list[dict[str, Any]] = [
+        {
+            "source": need.source,
+            "needed_for": need.want,
+            "revision": result.revision,
+            "files": len(result.files),
+            "pinned": builder.sources.pinned_by(need.source),
+        }
+        for need, result in fetched
+        if not isinstance(result, ZooError)
+    ]
+    rows = [[r["source"], r["needed_for"], (r["revision"] or "")[:12], r["files"], r["pinned"]] for r in data]
+    text = render.table(["source", "needed for", "revision", "files", "pinned by"], rows, flexible=(0,)) if rows else ""
+    render.emit({"fetched": data, "errors": [str(error) for error in errors]}, text, as_json=as_json)
+    for message in dict.fromkeys(map(str, errors)):
+        report(message)
+    named = any(is_named(entry, patterns or []) for entry in entries)
+    end(code_of_error(error, named) for error in errors)
+
+
+@expand_options
+def lock(
+    sources: SourceOptions,
+    patterns: Patterns = None,
+    suite: Suites = None,
+    everything: All = False,
+    check: Annotated[
+        bool,
+        option(
+            "--check",
+            "Compare the lock with all shipped recipes, without network; exit with 1 if they differ. Default: show it.",
+            OUTPUT,
+        ),
+    ] = False,
+    update: Annotated[
+        bool,
+        option(
+            "--update",
+            "Pin the files that the Hub has now for these entries, and print what changes. Default: show the lock.",
+            OUTPUT,
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show, check or update the pinned revisions and checksums.
+
+    Example: zoo lock bert-base-uncased-mrpc
+    """
+    if check and (patterns or suite or update):
+        raise UsageError("--check compares the lock with all shipped entries: pass no entries, --suite or --update")
+    session = Session(sources=sources, report=report, show_progress=show_progress)
+    whole = everything or check or not (patterns or suite or update)
+    entries = session.select(patterns or [], suite or [], whole, refresh=update)
+    builder = session.builder(entries, report_new_lock=not update)
+    if check:
+        _check_lock(entries, builder, as_json)
+    elif update:
+        _update_lock(entries, builder, as_json)
+    else:
+        _show_lock(entries, builder, as_json)
+
+
+def _fetch(needs: "list[Need]", builder: "Builder") -> "list[tuple[Need, Fetched | ZooError]]":
+    """Download several files at once, and show the progress in bytes."""
+    from zoo.recipes.prefetch import prefetch
+
+    total = done = 0
+    with show_progress("fetch", unit="bytes") as step:
+
+        def start(size: int) -> None:
+            nonlocal total
+            total = size
+            names = {need.source for need in needs}
+            report(f"{len(set(needs))} parts of {len(names)} sources, {size / 1e6:,.1f} MB to download")
+
+        def advance(length: int) -> None:
+            nonlocal done
+            done += length
+            step(done, max(total, done))
+
+        builder.sources.hub.on_bytes = builder.sources.urls.on_bytes = advance
+        return prefetch(needs, builder.sources, start)
+
+
+def _check_lock(entries: "list[Entry]", builder: "Builder", as_json: bool) -> None:
+    from zoo.recipes.prefetch import unlocked
+
+    problems = unlocked(entries, builder)
+    render.emit({"problems": problems}, "" if problems else f"{builder.sources.lock.path}: ok", as_json=as_json)
+    if problems and not as_json:
+        report("\n".join(problems))
+    end([1] if problems else [])
+
+
+def _update_lock(entries: "list[Entry]", builder: "Builder", as_json: bool) -> None:
+    from zoo.fetch.lock import difference, write_lock
+    from zoo.recipes.prefetch import relock
+
+    before, after = relock(entries, builder)
+    changes = difference(before, after)
+    write_lock(builder.sources.lock.path, after)
+    render.emit({"changes": changes}, "\n".join(changes), as_json=as_json)
+    report(f"{len(changes)} changes in {builder.sources.lock.path}")
+
+
+def _show_lock(entries: "list[Entry]", builder: "Builder", as_json: bool) -> None:
+    from zoo.recipes.prefetch import needs
+
+    sources = builder.sources
+    names = sorted({need.source for entry in entries for need in needs(entry, builder, train=True)})
+    pins = {name: sources.known(name) for name in names}
+    data: list[dict[str, Any]] = [
+        {"source": name, "revision": pin.revision, "files": len(pin.files), "pinned": sources.pinned_by(name)}
+        for name, pin in pins.items()
+    ]
+    rows = [[r["source"], r["revision"] or "-", r["files"], r["pinned"]] for r in data]
+    text = render.table(["source", "revision", "files", "pinned by"], rows, flexible=(0, 1))
+    render.emit({"lock": str(sources.lock.path), "sources": data}, text, as_json=as_json)

@@ -1,0 +1,94 @@
+"""The options that the command line and the Python API share. `zoo.cli.options` has their help texts."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from zoo import paths
+from zoo.errors import UsageError
+from zoo.recipes.schema import Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """Where weights and data come from, and which code recipes may import.
+
+    Attributes:
+        trust: Packages that recipes may import besides the allowed ones.
+        lock: The lock to use instead of the project's. Default: ZOO_LOCK, else None.
+        mirror: A folder that is searched by SHA-256 before anything is downloaded. Default: ZOO_MIRROR, else None.
+        data: The local folders of data sets by name. Folders in ZOO_DATA are added.
+    """
+
+    trust: Sequence[str] = ()
+    lock: Path | None = None
+    mirror: Path | None = None
+    data: Mapping[str, Path] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Apply the environment variables. Raise UsageError for a data folder that does not exist."""
+        for name, folder in self.data.items():
+            if not Path(folder).expanduser().is_dir():
+                raise UsageError(f"--data {name}={folder}: no such folder")
+        local = {name: Path(folder).expanduser() for name, folder in self.data.items()}
+        object.__setattr__(self, "trust", tuple(self.trust))
+        object.__setattr__(self, "lock", _path_or_environment(self.lock, "ZOO_LOCK"))
+        object.__setattr__(self, "mirror", _path_or_environment(self.mirror, "ZOO_MIRROR"))
+        object.__setattr__(self, "data", paths.data() | local)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceOptions:
+    """What computes, and in which precision.
+
+    Attributes:
+        device: `cpu`, `cuda` or `mps`; None for the best one available.
+        precision: `fp32`, `bf16` or `fp16`.
+    """
+
+    device: str | None = None
+    precision: Precision = "fp32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(DeviceOptions):
+    """How a training is computed.
+
+    Attributes:
+        micro_batch: The most examples in one forward pass; None for the whole batch. Gradients are accumulated.
+        save_every: Seconds between checkpoints; 0 saves one after every step.
+        records: The folder of the runs; None for `zoo.paths.runs()`.
+    """
+
+    micro_batch: int | None = None
+    save_every: float = 300.0
+    records: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Accept a folder as text."""
+        object.__setattr__(self, "records", None if self.records is None else Path(self.records))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(TrainingOptions):
+    """Which runs claims are judged by, and how missing runs are made.
+
+    Attributes:
+        train: Whether to train and judge the claims of retraining, instead of evaluating the published weights.
+        seeds: How many trainings an entry; None for the number that its claims name.
+        first_seed: The first seed. Seeds from 1000 on are reserved for recorded reference runs.
+        fresh: Whether to repeat runs that exist already.
+        jobs: How many runs are made at once, each in its own process.
+    """
+
+    train: bool = False
+    seeds: int | None = None
+    first_seed: int = 0
+    fresh: bool = False
+    jobs: int = 1
+
+
+def _path_or_environment(path: Path | None, variable: str) -> Path | None:
+    chosen = path or os.environ.get(variable)
+    return Path(chosen) if chosen else None
