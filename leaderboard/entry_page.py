@@ -12,6 +12,7 @@ from leaderboard.cells import Row, cells, number, span, values
 from leaderboard.flips import flips
 from leaderboard.methods import about
 from leaderboard.strip_plot import Kind, Run, strip_plot
+from zoo.fetch.source_types import UserFolder, parse_or_none
 from zoo.recipes.catalogue import Entry
 
 RECORDS = "leaderboard/records"
@@ -57,8 +58,8 @@ def verdict(judgements: Iterable[Judgement]) -> str:
 
 def commands(entry: Entry) -> list[tuple[str, str]]:
     """What to type to judge the claims again, each with what it does."""
-    source = str(entry.recipe.task.args.get("data") or "")
-    given = f" --data {source.removeprefix('data:')}=DIR" if source.startswith("data:") else ""
+    source = parse_or_none(str(entry.recipe.task.args.get("data") or ""))
+    given = f" --data {source.name}=DIR" if isinstance(source, UserFolder) else ""
     claims = [claim for claim in entry.recipe.claims if claim.of == "retrain"]
     found = []
     if entry.recipe.weights:

@@ -8,6 +8,7 @@ import yaml
 
 from tests.helpers.project import ROOT, Zoo
 from zoo.recipes.build import Builder
+from zoo.recipes.check import check_recipe
 from zoo.recipes.schema import load_recipe
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,7 +24,7 @@ def test_the_recipe_in_the_readme_is_one(tmp_path: Path) -> None:
     assert re.sub(r" +# .*", "", part) in stages
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    Builder().check(load_recipe(path))
+    check_recipe(load_recipe(path), Builder())
     assert yaml.safe_load(text)["name"] == "mine"
 
 

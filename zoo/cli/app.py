@@ -174,6 +174,8 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check recipes: keys, types, and every name and argument against what it names."""
+    from zoo.recipes.check import check_recipe
+
     given = Given(trust, lock)
     chosen = _chosen(patterns, suite, everything, given)
     builder = _builder(chosen, given)
@@ -181,7 +183,7 @@ def check(
     codes = []
     for entry in chosen:
         try:
-            builder.at(entry.here).check(entry.recipe)
+            check_recipe(entry.recipe, builder.at(entry.here))
             found.append(
                 {
                     "path": str(entry.path),
@@ -584,7 +586,7 @@ def lock_sources(
 ) -> None:
     """Show, check or renew which bytes every source is."""
     from zoo.fetch.lock import difference, write_lock
-    from zoo.recipes import prefetch
+    from zoo.recipes import locking, prefetch
 
     if stale and (patterns or suite or update):
         raise UsageError("--check is of all entries and writes nothing: a lock may name no other source")
@@ -592,7 +594,7 @@ def lock_sources(
     chosen = _chosen(patterns, suite, everything or stale or not (patterns or suite or update), given)
     builder = _builder(chosen, given)
     if stale:
-        problems = prefetch.unlocked(chosen, builder)
+        problems = locking.lock_problems(chosen, builder)
         render.print_json({"problems": problems}) if as_json else [
             print(problem, file=sys.stderr) for problem in problems
         ]
@@ -600,7 +602,7 @@ def lock_sources(
             print(f"{builder.sources.lock.path}: ok")
         raise typer.Exit(1 if problems else 0)
     if update:
-        before, after = prefetch.relock(chosen, builder)
+        before, after = locking.update_pins(chosen, builder)
         changes = difference(before, after)
         write_lock(builder.sources.lock.path, after)
         render.print_json({"changes": changes}) if as_json else [print(change) for change in changes]
@@ -807,9 +809,10 @@ def _published(name: str, given: Given) -> catalogue.Entry:
 
     sources, source = _builder([], replace(given, trust=None), tell=False).sources, f"hub:{name}"
     if given.anew:
-        from zoo.fetch.hub import Repository
+        from zoo.fetch.source_types import HubRepo
 
-        source = f"hub:{name.partition('@')[0]}@{sources.hub.commit(Repository.parse(source))}"
+        repo = HubRepo.parse(source)
+        source = str(replace(repo, revision=sources.hub.commit(repo)))
     fetched = sources.fetch(source, PUBLISHED)
     return catalogue.local(fetched.path / PUBLISHED, f"hub:{name.partition('@')[0]}@{fetched.revision}", f"hub:{name}")
 
@@ -839,7 +842,7 @@ def _builder(entries: Iterable[catalogue.Entry], given: Given, *, tell: bool = T
     if tell and given.lock is not None and not given.lock.exists() and not given.anew:
         say(f"{given.lock}: no such lock yet: what is first seen is trusted; `zoo lock --update` writes it")
     mirror = Mirror(given.mirror) if given.mirror else None
-    sources = Sources(lock=read_lock(given.lock), mirror=mirror, data=given.folders(), say=say)
+    sources = Sources(lock=read_lock(given.lock), mirror=mirror, data=given.folders(), report=say)
     return Builder(frozenset(given.trust or []), sources)
 
 

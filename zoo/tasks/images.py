@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from zoo.errors import NoDataError, SourceError, UsageError
-from zoo.fetch.sources import DATA, Source
+from zoo.fetch.sources import Source
 
 
 def local_folder(data: Source, layout: Sequence[str], splits: Sequence[str], split: str) -> Path:
@@ -19,7 +19,7 @@ def local_folder(data: Source, layout: Sequence[str], splits: Sequence[str], spl
     """
     every = list(dict.fromkeys(part.format(split=one) for part in layout for one in splits))
     wanted = f": it is a folder that holds {', '.join(every)}"
-    name = data.name.removeprefix(DATA).rpartition("/")[2]
+    name = data.short_name
     try:
         folder = data.fetch("data").path
     except NoDataError:

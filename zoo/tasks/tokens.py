@@ -14,6 +14,7 @@ from torch import Tensor
 from zoo import paths
 from zoo.errors import UsageError
 from zoo.fetch.tensor_cache import cached_tensors
+from zoo.trusted_code import TRANSFORMERS, comes_from
 
 ENDS = "ends"
 FEW = 256
@@ -74,7 +75,7 @@ def tokenised(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int)
         return {**flat, ENDS: lengths.cumsum(0)}
 
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    known = type(tokenizer).__module__.startswith("transformers.")
+    known = comes_from(tokenizer, TRANSFORMERS)
     if backend is None or not known or len(texts) < FEW:
         found = make()
     else:
