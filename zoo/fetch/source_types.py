@@ -76,7 +76,8 @@ class HubRepo:
         """Parse `hub:[datasets/]OWNER/NAME[@REVISION]`; raises UsageError for any other text."""
         path, at, revision = text.removeprefix(HUB).partition("@")
         name = path.removeprefix("datasets/")
-        if name.count("/") != 1 or not all(name.split("/")) or bool(at) != bool(revision):
+        is_name = name.count("/") == 1 and all(name.split("/"))
+        if not text.startswith(HUB) or not is_name or bool(at) != bool(revision):
             raise UsageError(f"{text!r} is not a repository; write {HUB}[datasets/]OWNER/NAME[@REVISION]")
         return cls("model" if name == path else "dataset", name, revision or None)
 
