@@ -119,7 +119,7 @@ class Urls:
         if self.stopped:
             raise SourceError(f"{url}: given up")
         if constants.is_offline_mode():
-            missing = "not downloaded yet, and HF_HUB_OFFLINE is set; download it with `zoo fetch` while online"
+            missing = "not downloaded yet, and HF_HUB_OFFLINE is set; `zoo fetch` gets it online"
             raise SourceError(f"{url}: {missing}")
         if why := self.unreachable.get(url.origin):
             raise SourceError(f"{url}: {why}")

@@ -55,8 +55,7 @@ def _resolve_dotted(path: str, field: str, trusted: frozenset[str]) -> Any:
     package = path.split(".", maxsplit=1)[0]
     allowed = {*RECIPES_MAY_IMPORT, *trusted}
     if package not in allowed:
-        advice = f"if you trust its code, pass --trust {package}"
-        raise UnusableNameError(f"{path!r}: imports from {package!r} are not allowed; {advice}")
+        raise UnusableNameError(f"{path!r}: imports from {package!r} are not allowed; --trust {package} allows them")
     if any(part.startswith("_") for part in path.split(".")):
         raise UnusableNameError(f"{path!r} is private to {package!r}")
     _refuse_foreign_code(path, path)

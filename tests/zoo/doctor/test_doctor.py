@@ -107,7 +107,9 @@ def test_unpinned_data_and_tokenizers_are_reported_with_their_first_use(find: Fi
         ("file:mine.pt", FilePin(), "note"),
     ],
 )
-def test_weights_without_a_locked_digest_are_reported(weights: str, pin: FilePin, severity: str | None, find: Find) -> None:
+def test_weights_without_a_locked_digest_are_reported(
+    weights: str, pin: FilePin, severity: str | None, find: Find
+) -> None:
     name = "model.safetensors" if weights.startswith("hub:") else weights.partition("#")[0].rpartition("/")[2]
     pins = {weights.partition("#")[0]: Pin(files={name: pin})}
     found = find(claimed(RETRAIN, weights=f"weights: {weights}\n"), "D102", pins)
@@ -193,7 +195,9 @@ RTE = f"name: mine\n{GLUE}\n{CLASSIFIER}"
         ([WEIGHTS.replace("of: weights", "of: test-server")], ["note"]),
     ],
 )
-def test_a_claim_about_a_split_that_cannot_be_scored_is_reported(claims: list[str], expected: list[str], find: Find) -> None:
+def test_a_claim_about_a_split_that_cannot_be_scored_is_reported(
+    claims: list[str], expected: list[str], find: Find
+) -> None:
     assert [one.severity for one in find(claimed(*claims, head=RTE, stages=""), "D301")] == expected
 
 

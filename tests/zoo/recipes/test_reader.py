@@ -18,7 +18,10 @@ from zoo.recipes.schema import load_recipe
 TWO_FAULTS = (("epochs: 1", "epoch: 1"), ("loss: CrossEntropy", "loss: CrossEntrpy, wait: 2"))
 
 BAD = {
-    "unknown key": (("clip_norm: 1.0", "clip_nrom: 1.0"), ":9:5: unknown key 'clip_nrom' in stages[0]; did you mean clip_norm?"),
+    "unknown key": (
+        ("clip_norm: 1.0", "clip_nrom: 1.0"),
+        ":9:5: unknown key 'clip_nrom' in stages[0]; did you mean clip_norm?",
+    ),
     "wrong type": (("epochs: 1", "epochs: many"), ":5:13: stages[0].epochs must be a whole number, not 'many'"),
     "fraction for a whole number": (("epochs: 1", "epochs: 1.5"), "stages[0].epochs must be a whole number, not '1.5'"),
     "missing key": (("    batch_size: 64\n", ""), ":5:5: stages[0] lacks the key 'batch_size'"),
@@ -43,7 +46,7 @@ UNBUILDABLE = {
     "lacking argument": (("depth: 8, ", ""), "cifar_resnet lacks the argument 'depth'"),
     "outside the allow-list": (
         ("use: SGD", "use: os.system"),
-        "imports from 'os' are not allowed; if you trust its code, pass --trust os",
+        "imports from 'os' are not allowed; --trust os allows them",
     ),
     "through a module": (("use: SGD", "use: torch.serialization.os.system"), "cannot be named in one"),
     "through another module": (("use: SGD", "use: torch.nn.functional.torch"), "has no 'torch'"),

@@ -240,7 +240,7 @@ def test_data_that_are_no_source_are_a_problem_of_the_recipe(data: str, reviews:
     (reviews / "wrong.yaml").write_text(re.sub(r"data: \{[^}]*\}", f"data: {data}", RECIPE))
     ended = zoo("check", "wrong.yaml")
     assert (ended.code, len(ended.lines)) == (2, 1)
-    assert "is no source; write file:" in ended.err or "there is no split 'validation'" in ended.err
+    assert "is not a source; for a local file write file:" in ended.err or "there is no split 'validation'" in ended.err
 
 
 @given(st.lists(st.tuples(*[st.booleans()] * 4), min_size=1, max_size=6))
