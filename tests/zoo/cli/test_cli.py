@@ -52,8 +52,8 @@ def test_two_faults_in_one_file_are_both_reported(zoo: Zoo, recipe_file: Write) 
     ended = zoo("train", path)
     assert ended.code == 2
     assert ended.lines == [
-        f"{path}:5:13: epochs must be a whole number, not 'many'",
-        f"{path}:9:5: unknown key 'clip_nrom'; did you mean clip_norm?",
+        f"{path}:5:13: stages[0].epochs must be a whole number, not 'many'",
+        f"{path}:9:5: unknown key 'clip_nrom' in stages[0]; did you mean clip_norm?",
     ]
 
 
@@ -346,8 +346,8 @@ def test_a_lock_that_is_not_there_is_told(zoo: Zoo) -> None:
     [
         ('{"sources": {"hub:a/b": {"files": {"x": {"size": "x"}}}}}', "x: size cannot be 'x'"),
         ('{"sources": {"hub:a/b": {"files": {"x": {"sha256": 7}}}}}', "x: sha256 cannot be 7"),
-        ('{"schema": 9, "sources": {}}', "its schema is 9, known is 1"),
-        ('{"endpoints": []}', "this is no lock"),
+        ('{"schema": 9, "sources": {}}', "its schema is 9; this version of zoo reads schema 1"),
+        ('{"endpoints": []}', "not a lock"),
         ("[", "the lock cannot be read"),
     ],
 )
