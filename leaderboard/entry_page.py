@@ -12,6 +12,7 @@ from leaderboard.cells import Row, claim_cells, format_range, format_score, sort
 from leaderboard.flips import compare_records
 from leaderboard.methods import recipe_summary
 from leaderboard.strip_plot import Kind, Run, strip_plot
+from zoo.fetch.source_types import UserFolder, parse_or_none
 from zoo.recipes.catalogue import Entry
 
 RECORDS = "leaderboard/records"
@@ -62,8 +63,8 @@ def entry_verdict(judgements: Iterable[Judgement]) -> str:
 
 def commands(entry: Entry) -> list[tuple[str, str]]:
     """Return the commands that run and judge the claims again, each with its purpose."""
-    source = str(entry.recipe.task.args.get("data") or "")
-    data = f" --data {source.removeprefix('data:')}=DIR" if source.startswith("data:") else ""
+    source = parse_or_none(str(entry.recipe.task.args.get("data") or ""))
+    data = f" --data {source.name}=DIR" if isinstance(source, UserFolder) else ""
     claims = [claim for claim in entry.recipe.claims if claim.of == "retrain"]
     shown = []
     if entry.recipe.weights:

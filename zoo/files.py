@@ -1,10 +1,35 @@
 """Write files so that a reader, or a crash, never sees a half-written one."""
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def partial_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, for a file whose final name is known only when it is written.
+
+    The folder is created if it is missing. The block renames the file itself; what it does not rename is deleted.
+
+    Args:
+        path: The file that the temporary name is made from.
+
+    Yields:
+        The temporary path, a hidden file. No other process or thread uses the same one.
+
+    Raises:
+        OSError: The folder or the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unique = f"{os.getpid()}-{threading.get_ident()}-{time.monotonic_ns()}"
+    partial = path.with_name(f".{path.name}.{unique}.partial")
+    try:
+        yield partial
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -22,13 +47,9 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: The folder or the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{time.monotonic_ns()}.partial")
-    try:
+    with partial_file(path) as partial:
         yield partial
         partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

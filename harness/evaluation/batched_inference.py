@@ -13,8 +13,8 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor, nn
 
 from harness.evaluation.batching import batches
-from harness.models.memory_format import is_own
 from zoo.tasks.base import Batch, Split
+from zoo.trusted_code import THREAD_SAFE_FORWARD, comes_from
 
 BATCH_SIZE = 128
 T = TypeVar("T")
@@ -102,6 +102,6 @@ def threads_for(model: nn.Module, device: torch.device) -> int:
     That holds of torchvision's, this project's and transformers' models, but for rotary embeddings that are stretched
     to the length they meet; of other code it is not known.
     """
-    known = type(model).__module__.startswith("transformers.") or is_own(model)
+    known = comes_from(model, THREAD_SAFE_FORWARD)
     known &= all(getattr(module, "rope_type", "default") == "default" for module in model.modules())
     return torch.get_num_threads() if device.type == "cpu" and known else 1

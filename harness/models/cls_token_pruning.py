@@ -8,6 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 
+from zoo.trusted_code import STANDARD_LAYERS, comes_from
+
 PLACES = {
     "BertForSequenceClassification": ("bert.encoder.layer", "attention.output"),
     "CamembertForSequenceClassification": ("roberta.encoder.layer", "attention.output"),
@@ -18,7 +20,6 @@ PLACES = {
 }
 """Classifiers of transformers that read the first token alone: their layers, and from where on in the last of them
 tokens do not meet any more."""
-PACKAGES = ("torch.nn.", "transformers.")
 _REGISTERING = Lock()
 
 
@@ -73,7 +74,7 @@ def _is_plain(module: nn.Module) -> bool:
     own = vars(module)
     hooks = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
     return (
-        type(module).__module__.startswith(PACKAGES)
+        comes_from(module, STANDARD_LAYERS)
         and not any(callable(value) for name, value in own.items() if name != "act")  # what an activation computes
         and not (module._backward_hooks or module._backward_pre_hooks)
         and all(hook is _first for hook in hooks)

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-OWN = ("zoo.", "torchvision.")
-"""Packages whose models do not care in what order their tensors lie in memory, and keep nothing of a forward."""
+from zoo.trusted_code import ANY_MEMORY_FORMAT, comes_from
+
 VECTOR = 16
 """Channels that a kernel takes at once. With two channels torch's own dies in the backward pass of channels last."""
 
@@ -15,14 +15,9 @@ def place_model(model: nn.Module, device: torch.device) -> nn.Module:
     Other code may `view` what it computes, for which the order counts: its models stay as they are.
     """
     model.to(device)
-    if device.type == "cpu" and is_own(model) and _suits(model):
+    if device.type == "cpu" and comes_from(model, ANY_MEMORY_FORMAT) and _suits(model):
         model.to(memory_format=torch.channels_last)
     return model
-
-
-def is_own(model: nn.Module) -> bool:
-    """Whether the model is this project's or torchvision's."""
-    return type(model).__module__.startswith(OWN)
 
 
 def _suits(model: nn.Module) -> bool:

@@ -28,14 +28,17 @@ from zoo import paths
 from zoo.errors import IntegrityError, MissingError, RecipeError, UsageError
 from zoo.fetch import weights_file
 from zoo.fetch.checksum import sha256
-from zoo.fetch.hub import SCHEME
-from zoo.fetch.sources import DATA, Fetched, Sources, is_source
+from zoo.fetch.fetched import Fetched
+from zoo.fetch.source_types import Embedded, HubRepo, LocalFile, RecipeRepo, UserFolder, parse_source
+from zoo.fetch.sources import Sources
 from zoo.recipes import catalogue
-from zoo.recipes.build import Builder, named_sources
+from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import Entry
+from zoo.recipes.check import check_recipe
 from zoo.recipes.load_model import architecture, load_model
-from zoo.recipes.reader import Call, texts
+from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe, Stage, Teacher
+from zoo.recipes.walk import recipe_sources, walk_sources
 from zoo.tasks.base import Split, Task, content
 
 WEIGHTS, RECIPE, UNFINISHED = "model.safetensors", "recipe.yaml", ".unfinished"
@@ -82,7 +85,7 @@ class Experiment:
     @cached_property
     def recipe(self) -> Recipe:
         """The recipe, with every name and argument checked."""
-        self.builder.check(self.entry.recipe)
+        check_recipe(self.entry.recipe, self.builder)
         return self.entry.recipe
 
     @cached_property
@@ -132,7 +135,7 @@ class Experiment:
 
     def _provenance(self) -> dict[str, dict[str, str]]:
         """Which commits of the repositories that the recipe names were read, and what pins them."""
-        named: set[str | None] = set(texts(self.recipe.data()))
+        named: set[str | None] = {one.text for one in recipe_sources(self.recipe)}
         named |= {teacher.weights.source for _, teacher in self._checkpoints if teacher.weights}
         named |= {self.sources.here} if self.sources.here else set()
         read = [one for one in list(self.sources.fetched.values()) if one.revision and one.source in named]
@@ -190,7 +193,9 @@ class Experiment:
         model's forward would only disturb that.
         """
         weights = self.recipe.weights
-        if weights is None or (self.recipe.tokenizer is None and weights.startswith(("embedded:", "file:"))):
+        if weights is None or (
+            self.recipe.tokenizer is None and isinstance(parse_source(weights), Embedded | LocalFile)
+        ):
             return
         folder = self._identity("weights", None).folder
         if self.setup.fresh or not (self.setup.runs / self.entry.name / folder / FILE).exists():
@@ -332,9 +337,9 @@ class Experiment:
                 yield from found.weights.paths
         for taught in self._taught:
             yield from taught._inputs()
-        named = set(texts(self.recipe.data()))
+        named = {one.text for one in recipe_sources(self.recipe)}
         yield from (path for one in list(self.sources.fetched.values()) if one.source in named for path in one.paths)
-        yield from filter(None, (self.sources.folder(name) for name in named if is_source(name)))
+        yield from filter(None, (self.sources.folder(name) for name in named))
 
     def _train(self, seed: int, folder: Path, work: Path) -> ModelToRecord:
         """Train in `work`, where an earlier process may have left a state; what is to stay goes to `folder`."""
@@ -393,9 +398,9 @@ class Experiment:
 
     def _named(self, parts: list[tuple[str, Any]]) -> Iterator[Fetched]:
         """What calls name as arguments; a task's data are hashed by their rows, wherever they came from."""
-        for slot, source, _ in (named for name, part in parts for named in named_sources(part, name)):
-            if slot != "task" or not source.startswith((SCHEME, DATA)):
-                yield self.sources.fetch(source, "tokenizer" if slot == "tokenizer" else "weights")
+        for one in (named for name, part in parts for named in walk_sources(part, name)):
+            if one.field != "task" or not isinstance(parse_source(one.text), HubRepo | RecipeRepo | UserFolder):
+                yield self.sources.fetch(one.text, "tokenizer" if one.field == "tokenizer" else "weights")
 
 
 def trained_weights(folder: Path, source: str) -> Fetched:

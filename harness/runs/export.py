@@ -13,8 +13,9 @@ from tabulate import tabulate
 from torch import nn
 
 from harness.records.record import Record
-from zoo.recipes.build import home
+from zoo.recipes.names import module_of
 from zoo.tasks.base import Task
+from zoo.trusted_code import comes_from
 
 CARD, CONFIG = "README.md", "config.json"
 MODELS = "zoo.models"
@@ -48,7 +49,7 @@ def export(model: nn.Module, task: Task, tokenizer: Any, folder: Path) -> None:
     nothing but torch.
     """
     if not hasattr(getattr(model, "config", None), "save_pretrained"):
-        if type(model).__module__.startswith(f"{MODELS}."):
+        if comes_from(model, (MODELS,)):
             shutil.copy(str(inspect.getsourcefile(type(model))), folder)
         return
     config: Any = copy.deepcopy(model.config)
@@ -125,5 +126,5 @@ def _how_to_build(model: Mapping[str, Any], folder: Path) -> str:
     module, _, function = str(model["use"]).rpartition(".")
     code = next(folder.glob("*.py"), None)
     arguments = ", ".join(f"{name}={value!r}" for name, value in model.items() if name != "use")
-    module = module or (code.stem if code else home(function, "model").__name__)
+    module = module or (code.stem if code else module_of(function, "model").__name__)
     return STATE_DICT.format(module=module, function=function, arguments=arguments)

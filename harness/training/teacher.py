@@ -17,13 +17,14 @@ from harness.models.memory_format import place_model
 from harness.models.outputs import ModelOutputs, run_model
 from harness.models.provenance import project_code_digest
 from harness.training.objective import ModelReads
-from zoo.fetch.sources import Fetched
+from zoo.fetch.fetched import Fetched
 from zoo.fetch.tensor_cache import cached_tensors as once
 from zoo.recipes.build import Builder
 from zoo.recipes.load_model import load_model
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Teacher
 from zoo.tasks.base import Batch, Inputs, Split
+from zoo.trusted_code import VERSION_TELLS_OUTPUTS, comes_from
 
 CACHE_BYTES = 2**31
 """The most that is kept of the outputs of a stage's teachers."""
@@ -200,9 +201,8 @@ def _bytes(value: Tensor) -> bytes:
 
 def _is_known(model: nn.Module) -> bool:
     """Whether all of a model's code is of packages whose versions are in the key, and its state is tensors."""
-    packages = {type(module).__module__.partition(".")[0] for module in model.modules()}
     tensors = all(isinstance(value, Tensor) for value in model.state_dict().values())
-    return packages <= {"zoo", "torch", "torchvision", "transformers"} and tensors
+    return tensors and all(comes_from(module, VERSION_TELLS_OUTPUTS) for module in model.modules())
 
 
 def _whole(swept: list[tuple[Sequence[int], ModelOutputs]]) -> ModelOutputs:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.facts import METRICS, SIZES, facts, needs_facts
-from zoo.fetch import urls
+from zoo.fetch.source_types import parse_source, pinned_source
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Stage
@@ -136,7 +136,7 @@ def test_all_recorded_scores_are_claimed_and_no_others(entry: Entry) -> None:
     for fact in facts("references.json"):
         if (fact["id"], fact["kind"]) == (f"ilsvrc2012-resnet18-{method(entry)}", "published_weights"):
             recorded.setdefault(METRICS.get(fact["metric"], fact["metric"]), []).append(fact["value"] / 100)
-            assert urls.address(str(entry.recipe.weights)) == fact["weight_url"]
+            assert str(pinned_source(parse_source(str(entry.recipe.weights)))) == fact["weight_url"]
     claimed: dict[str, list[float]] = {}
     for claim in entry.recipe.claims:
         assert claim.value is not None

@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on loopback: the routes, headers and error codes that its clients ask for, and faults on request.
+"""A Hugging Face Hub on loopback, with the routes, headers and error codes that clients use, and faults on request.
 
     with LocalHub() as hub:
         commit = hub.add("models", "owner/name", {"config.json": b"{}"})
@@ -6,7 +6,7 @@
         ...  # HF_ENDPOINT=hub.url
     hub.requests  # [("HEAD", "/owner/name/resolve/.../config.json", 503), ...]
 
-Files of LFS are redirected to another origin (127.0.0.1 is the Hub, localhost the other), which must not see a token.
+LFS files are redirected to another origin, which must not see a token: 127.0.0.1 is the Hub, localhost the other.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 TOKEN, STRANGER = "hf_secret123", "hf_stranger456"
-"""One that opens every repository, and one that opens none that is gated or private; any other is refused."""
+"""A token with access to every repository, and one without access to gated and private ones; others are refused."""
 LFS = (".safetensors", ".bin", ".parquet")
 ALWAYS = 1_000_000
 _REPO, _FILE = "/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)", "/(?P<commit>[^/]+)/(?P<path>.+)"
@@ -39,7 +39,7 @@ ROUTES = {
 
 @dataclass
 class Repo:
-    """Commits, each with its files, and the one that is `main`."""
+    """A repository: the files of each commit, and the commit that is `main`."""
 
     gated: bool
     private: bool
@@ -49,7 +49,7 @@ class Repo:
 
 @dataclass
 class Fault:
-    """What goes wrong with the next `times` requests in whose `METHOD PATH` the pattern is found."""
+    """Something that goes wrong with the next `times` requests whose `METHOD PATH` contains a match of the pattern."""
 
     pattern: str
     action: str
@@ -59,7 +59,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is sent; a status of 0 is no answer."""
+    """A response; the status 0 means that none is sent."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -71,13 +71,13 @@ class Answer:
 
 
 class LocalHub:
-    """The server; `page` is how many files a page of a listing has, `ranges` whether parts of files are served."""
+    """The server. `page` is the number of files on a page of a listing; with `ranges` it serves parts of files."""
 
     def __init__(self, *, page: int = 1000, ranges: bool = True) -> None:
         self.page, self.ranges = page, ranges
         self.repos: dict[tuple[str, str], Repo] = {}
         self.plain: dict[str, bytes] = {}
-        """What any web server would have at /plain/PATH."""
+        """The files of a plain web server, at /plain/PATH."""
         self.requests: list[tuple[str, str, int]] = []
         self.faults: list[Fault] = []
         self.closing = threading.Event()
@@ -96,51 +96,51 @@ class LocalHub:
     def add(
         self, kind: str, name: str, files: Mapping[str, bytes], *, gated: bool = False, private: bool = False
     ) -> str:
-        """Make these files the `main` of a repository of "models" or "datasets"; returns the commit, a hash of them."""
+        """Make these files the `main` of a repository of "models" or "datasets"; return the commit, a hash of them."""
         repo = self.repos.setdefault((kind, name), Repo(gated, private))
         repo.main = _sha1(repr(sorted(files.items())).encode())
         repo.commits[repo.main] = dict(files)
         return repo.main
 
     def fault(self, pattern: str, action: str, *, times: int = 1, **options: Any) -> None:
-        """Let requests go wrong; of those that fit, the first fault counts.
+        """Make requests go wrong. The first fault that matches a request counts.
 
         status   answer with `status`, `headers` and `body`
         close    close the connection without an answer
         drop     close it after `at` bytes of the body
-        stall    say nothing until the server is closed, from the start or after `at` bytes of the body
+        stall    send nothing until the server is closed, from the start or after `at` bytes of the body
         short    announce and send the first `at` bytes only
         corrupt  flip the byte `at`
-        etag     call the file `etag`
+        etag     send the header `etag` for the file
         slow     send `piece` bytes every `delay` seconds
         """
         self.faults.append(Fault(pattern, action, times, options))
 
     def answer(self, target: str, token: str | None) -> Answer:
-        """What the Hub says to HEAD and GET."""
+        """Return the answer to HEAD and GET."""
         url = urlsplit(target)
         matches = {route: re.fullmatch(pattern, unquote(url.path)) for route, pattern in ROUTES.items()}
-        route, asked = next(((route, found.groupdict()) for route, found in matches.items() if found), ("", {}))
+        route, parts = next(((route, match.groupdict()) for route, match in matches.items() if match), ("", {}))
         if route == "plain":
-            data = self.plain.get(asked["path"])
+            data = self.plain.get(parts["path"])
             return Answer(404) if data is None else Answer(200, body=data)
-        kind, name = asked.get("kind") or "models", asked.get("name", "")
+        kind, name = parts.get("kind") or "models", parts.get("name", "")
         repo = self.repos.get((kind, name))
         if token not in {None, TOKEN, STRANGER}:
             return Answer.refusal(401, **{"X-Error-Message": "Invalid credentials in Authorization header"})
         if repo is None or (repo.private and token != TOKEN and route != "lfs"):
             return Answer.refusal(404 if token else 401, "RepoNotFound")
-        commit = repo.main if asked["commit"] in {None, "main"} else asked["commit"]
+        commit = repo.main if parts["commit"] in {None, "main"} else parts["commit"]
         if commit not in repo.commits:
             return Answer.refusal(404, "RevisionNotFound")
         if route == "info":
             return Answer(200, body=json.dumps({"id": name, "sha": commit}).encode())
         if route == "history":
-            return Answer(200, body=json.dumps([_told(one) for one in reversed(repo.commits)]).encode())
+            return Answer(200, body=json.dumps([_commit_data(one) for one in reversed(repo.commits)]).encode())
         if route == "tree":
             cursor = int(parse_qs(url.query).get("cursor", ["0"])[0])
             return self._page(f"{kind}/{name}/tree/{commit}", list(repo.commits[commit].items()), cursor)
-        return self._file(route, repo, f"{kind}/{name}/{commit}/{asked['path']}", token)
+        return self._file(route, repo, f"{kind}/{name}/{commit}/{parts['path']}", token)
 
     def _page(self, tree: str, files: list[tuple[str, bytes]], cursor: int) -> Answer:
         more = f'<{self.url}/api/{tree}?recursive=true&cursor={cursor + self.page}>; rel="next"'
@@ -148,7 +148,7 @@ class LocalHub:
         return Answer(200, {"Link": more} if cursor + self.page < len(files) else {}, json.dumps(listed).encode())
 
     def _file(self, route: str, repo: Repo, where: str, token: str | None) -> Answer:
-        """The file, or what it is called and where it is."""
+        """Return the file, or a redirect with its etag."""
         commit, path = where.split("/", 4)[3:]
         data = repo.commits[commit].get(path)
         if route == "lfs" and data is not None:
@@ -166,8 +166,8 @@ class LocalHub:
         return Answer(200, {**known, "ETag": etag}, data)
 
 
-def _told(commit: str) -> dict[str, Any]:
-    """A commit in a history."""
+def _commit_data(commit: str) -> dict[str, Any]:
+    """Return a commit as a history lists it."""
     return {
         "id": commit,
         "title": "",
@@ -178,7 +178,7 @@ def _told(commit: str) -> dict[str, Any]:
 
 
 def _listed(path: str, data: bytes) -> dict[str, Any]:
-    """A file in a listing: one of LFS is there as a pointer to it."""
+    """Return a file as a listing has it; for an LFS file the listing has a pointer."""
     entry = {"type": "file", "path": path, "size": len(data), "oid": _etag(path, data)}
     if path.endswith(LFS):
         entry |= {"oid": _sha1(data), "lfs": {"oid": _etag(path, data), "size": len(data), "pointerSize": 134}}
@@ -212,11 +212,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_HEAD()
 
     def _part(self, answer: Answer) -> Answer:
-        """The rest of a file, where that is asked for."""
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        if not asked or not self.hub.ranges or answer.status != 200:
+        """Return the rest of a file if the request has a Range header."""
+        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if not match or not self.hub.ranges or answer.status != 200:
             return answer
-        first, size = int(asked[1]), len(answer.body)
+        first, size = int(match[1]), len(answer.body)
         headers = {**answer.headers, "Content-Range": f"bytes {first}-{size - 1}/{size}"}
         return replace(answer, status=206, headers=headers, body=answer.body[first:])
 
@@ -239,7 +239,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, *_: object) -> None:
-        """Nothing: what was asked is in `requests`."""
+        """Print nothing; `requests` has every request."""
 
 
 def _faulty(answer: Answer, fault: Fault) -> Answer:

@@ -121,7 +121,7 @@ class Session:
             lock=read_lock(lock),
             mirror=Mirror(mirror) if mirror else None,
             data=dict(self.sources.data),
-            say=self.report,
+            report=self.report,
         )
 
     def builder(self, entries: Sequence[Entry], *, report_new_lock: bool = True) -> "Builder":
@@ -192,15 +192,14 @@ class Session:
 
     def _published(self, name: str, refresh: bool) -> Entry:
         """Return the recipe in a repository on the Hub, at the pinned commit. `hub:.` in it is that repository."""
-        from zoo.fetch.hub import Repository
+        from zoo.fetch.source_types import HubRepo
         from zoo.recipes.prefetch import PUBLISHED
 
-        sources, source = self.fetcher(report_new_lock=False), f"hub:{name}"
-        repository = f"hub:{name.partition('@')[0]}"
-        if refresh:
-            source = f"{repository}@{sources.hub.commit(Repository.parse(source))}"
-        fetched = sources.fetch(source, PUBLISHED)
-        return catalogue.local(fetched.path / PUBLISHED, f"{repository}@{fetched.revision}", f"hub:{name}")
+        sources, repository = self.fetcher(report_new_lock=False), HubRepo.parse(f"hub:{name}")
+        wanted = replace(repository, revision=sources.hub.commit(repository)) if refresh else repository
+        fetched = sources.fetch(str(wanted), PUBLISHED)
+        at_commit = replace(repository, revision=fetched.revision)
+        return catalogue.local(fetched.path / PUBLISHED, str(at_commit), str(repository))
 
 
 def _is_hub_name(name: str) -> bool:

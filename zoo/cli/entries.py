@@ -86,6 +86,8 @@ def check(
 
     Example: zoo check mine.yaml
     """
+    from zoo.recipes.check import check_recipe
+
     session = Session(sources=sources, report=report)
     entries = session.select(patterns or [], suite or [], everything)
     builder = session.builder(entries)
@@ -93,7 +95,7 @@ def check(
     for entry in entries:
         problems: list[str] = []
         try:
-            builder.at(entry.here).check(entry.recipe)
+            check_recipe(entry.recipe, builder.at(entry.here))
         except ZooError as error:
             codes.append(error.exit_code)
             problems = str(error).splitlines()

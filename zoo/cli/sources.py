@@ -127,9 +127,9 @@ def _fetch(needs: "list[Need]", builder: "Builder") -> "list[tuple[Need, Fetched
 
 
 def _check_lock(entries: "list[Entry]", builder: "Builder", as_json: bool) -> None:
-    from zoo.recipes.prefetch import unlocked
+    from zoo.recipes.locking import lock_problems
 
-    problems = unlocked(entries, builder)
+    problems = lock_problems(entries, builder)
     render.emit({"problems": problems}, "" if problems else f"{builder.sources.lock.path}: ok", as_json=as_json)
     if problems and not as_json:
         report("\n".join(problems))
@@ -138,9 +138,9 @@ def _check_lock(entries: "list[Entry]", builder: "Builder", as_json: bool) -> No
 
 def _update_lock(entries: "list[Entry]", builder: "Builder", as_json: bool) -> None:
     from zoo.fetch.lock import difference, write_lock
-    from zoo.recipes.prefetch import relock
+    from zoo.recipes.locking import update_pins
 
-    before, after = relock(entries, builder)
+    before, after = update_pins(entries, builder)
     changes = difference(before, after)
     write_lock(builder.sources.lock.path, after)
     render.emit({"changes": changes}, "\n".join(changes), as_json=as_json)

@@ -1,4 +1,4 @@
-"""What may be wrong with a recipe that is right as far as `zoo check` can tell: codes that never change, and places."""
+"""Hazards of a recipe that runs: stable codes, and how a hazard is shown."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,15 +24,14 @@ NAMES = {
     "D401": "label-order",
     "D402": "custom-code",
 }
-"""Code -> name: 1 what is read, 2 how it was trained, 3 what is claimed, 4 what is run."""
+"""Code -> name. D1xx is about sources, D2xx about trainings, D3xx about claims, D4xx about code and labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hazard:
-    """Something that can make a score differ, or a comparison mean less than it seems, and what to do about it.
+    """Something that can change a score or weaken a comparison, and what to do about it.
 
-    An `error` makes a claim or a run meaningless, a `warning` is true of this recipe and weakens it, a `note` is good
-    to know.
+    An `error` makes a claim or a run meaningless. A `warning` weakens a claim or a run. A `note` is good to know.
     """
 
     code: str
@@ -43,11 +42,11 @@ class Hazard:
 
     @property
     def name(self) -> str:
-        """The code in words."""
+        """The name of the code."""
         return NAMES[self.code]
 
     def data(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """Return the hazard as JSON can hold it."""
         return {
             "code": self.code, "name": self.name, "severity": self.severity, **vars(self.mark),
             "message": self.message, "fix": self.fix,
@@ -55,7 +54,7 @@ class Hazard:
 
 
 def lines(hazards: Iterable[Hazard]) -> Iterator[str]:
-    """Hazards as `path:line:column: severity CODE name: message`, and below each what to do."""
+    """Yield hazards as `path:line:column: severity CODE name: message`, each followed by a line with its fix."""
     for one in hazards:
         path = Path(one.mark.path).resolve()
         shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else one.mark.path

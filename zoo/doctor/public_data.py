@@ -1,23 +1,24 @@
-"""What is publicly known of the data sets that shipped recipes use, so that nobody has to load them to ask."""
+"""Public facts about the data sets of shipped recipes, so that checks need not load them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from zoo.fetch.sources import DATA
+from zoo.fetch.source_types import UserFolder, parse_or_none
 from zoo.recipes.reader import Call
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublicData:
-    """Rows of the splits that can be scored, names of the classes in their order, and splits whose labels are hidden.
-
-    `largest` is how many rows of a split the most frequent class has, where that is recorded here.
-    """
+    """Facts about a data set."""
 
     rows: Mapping[str, int]
+    """The number of rows of each split that can be scored."""
     classes: tuple[str, ...] = ()
+    """The names of the classes, in their order."""
     hidden: tuple[str, ...] = ()
+    """The splits with hidden labels."""
     largest: Mapping[str, int] = field(default_factory=dict)
+    """The number of rows of the most frequent class, for the splits where it is recorded here."""
 
 
 def _glue(rows: int, *classes: str, largest: int | None = None) -> PublicData:
@@ -52,9 +53,9 @@ PUBLIC: Mapping[str, PublicData] = {
 
 
 def known(task: Call) -> PublicData | None:
-    """What is known of the data that a recipe's task reads; None for any other."""
+    """Return the facts about the data that a recipe's task reads; None for any other data."""
     data = task.args.get("data")
-    if isinstance(data, str) and data.startswith(DATA):
+    if isinstance(data, str) and isinstance(parse_or_none(data), UserFolder):
         return PUBLIC.get(data)
     if "name" in task.args:
         return PUBLIC.get(f"{task.use}/{task.args['name']}")

@@ -1,4 +1,4 @@
-"""Digests of files."""
+"""Checksums of files."""
 
 import hashlib
 from pathlib import Path
@@ -7,7 +7,7 @@ from zoo.errors import SourceError
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file; raises SourceError where it cannot be read."""
+    """Return the SHA-256 of a file; raises SourceError if the file cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -16,6 +16,6 @@ def sha256(path: Path) -> str:
 
 
 def git_sha1(path: Path) -> str:
-    """The SHA-1 by which git, and the Hub of small files, calls a file."""
+    """Return the SHA-1 that git gives a file; the Hub lists small files by it."""
     data = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

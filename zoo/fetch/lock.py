@@ -1,15 +1,12 @@
-"""Which bytes a source is: the committed lock, and what a user's own machine has seen and keeps to.
+"""The lock: the exact bytes behind every source. The project commits one; each machine adds what it has seen.
 
-A lock names, by source, a repository's full commit and the size and SHA-256 of its files, as far as they are known.
-What it does not know is fixed at first use in the user's own file, by the Hub it came from, and is enforced from then
-on. `etag_sha256` pins a file of which only the SHA-256 of its quoted SHA-256 is public: its name in an old cache;
-`sha256_prefix` one whose own name holds the first digits, as the files of torchvision do.
+A lock names, by source, a repository's full commit and the size and SHA-256 of its files, as far as they are publicly
+known. Anything else is pinned at first use in the user's own file, under the Hub or server it came from, and is
+enforced from then on.
 """
 
 import hashlib
 import json
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,27 +17,30 @@ from filelock import FileLock, Timeout
 from zoo import paths
 from zoo.errors import IntegrityError, SourceError
 from zoo.fetch.retry import deadline
+from zoo.fetch.source_types import COMMIT, EMBEDDED, HubRepo, parse_or_none
+from zoo.files import write_atomically
 
 SCHEMA = 1
-EMBEDDED = "embedded:"
-COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilePin:
-    """What is known of a file's bytes."""
+    """What is known about the bytes of a file."""
 
     sha256: str | None = None
     size: int | None = None
+    """Bytes."""
     etag_sha256: str | None = None
+    """The SHA-256 of the file's quoted SHA-256. Old caches name files by it, so for some files only this is public."""
     sha256_prefix: str | None = None
+    """The first digits of the SHA-256, as in the names of torchvision's files."""
 
     def over(self, other: "FilePin") -> "FilePin":
-        """This and what the other knows beside it."""
+        """Merge two pins; this one wins where both know something."""
         return FilePin(**{**_file_data(other), **_file_data(self)})
 
-    def refuses(self, sha256: str, size: int) -> str | None:
-        """What the file was expected to be, where it is not; None where it may be this one."""
+    def mismatch(self, sha256: str, size: int) -> str | None:
+        """Return what was expected of a file that is not the pinned one, or None for a file that can be."""
         if self.sha256 is not None and sha256 != self.sha256:
             return f"sha256 {self.sha256}"
         if self.sha256_prefix is not None and not sha256.startswith(self.sha256_prefix):
@@ -48,20 +48,22 @@ class FilePin:
         if self.size is not None and size != self.size:
             return f"{self.size:,} bytes"
         if self.etag_sha256 is not None and hashlib.sha256(f'"{sha256}"'.encode()).hexdigest() != self.etag_sha256:
-            return f"a sha256 whose own, quoted, is {self.etag_sha256}"
+            return f"a file whose quoted sha256 has the sha256 {self.etag_sha256}"
         return None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pin:
-    """What is known of a source: a repository's commit, its files, and which of them are read for what."""
+    """What is known about a source."""
 
     revision: str | None = None
+    """The full commit of a repository."""
     files: Mapping[str, FilePin] = field(default_factory=dict)
     wants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The names of the files that were chosen for each purpose, such as `weights` or `tokenizer`."""
 
     def over(self, other: "Pin") -> "Pin":
-        """This and what the other knows beside it; of another commit it knows nothing."""
+        """Merge two pins; this one wins where both know something. A pin of another commit is ignored."""
         if self.revision and other.revision and self.revision != other.revision:
             return self
         both = {name: pin.over(other.files.get(name, FilePin())) for name, pin in self.files.items()}
@@ -70,112 +72,114 @@ class Pin:
 
 
 Pins = Mapping[str, Pin]
+"""Pins by the text of their source; all files of the starter suite are under `embedded:`."""
 
 
 @dataclass(frozen=True)
 class Lock:
-    """A file of pins, and the user's own beside it."""
+    """A lock file, and the file of what this machine has seen at first use."""
 
     path: Path
     pins: Pins
-    own: Path
+    trust_file: Path
     others: Pins = field(default_factory=dict)
-    """What the committed lock says of what is on no Hub, where this is another lock: the same bytes for every one."""
+    """For a lock that replaces the committed one: the committed pins of what is on no Hub, which stay valid."""
 
     def pin(self, source: str, endpoint: str) -> Pin:
-        """All that is known of a source; the lock's word counts before the user's own."""
-        return self.locked(source).over(_of(self.trusted(endpoint), source))
+        """Return all that is known about a source; the lock wins over what was seen at first use of the endpoint."""
+        return self.locked(source).over(_pin_of(self.trusted(endpoint), source))
 
     def locked(self, source: str) -> Pin:
-        """What the lock itself says of a source, without what was seen at first use."""
-        return _of({**self.others, **self.pins}, source)
+        """Return what the lock itself says about a source."""
+        return _pin_of({**self.others, **self.pins}, source)
 
     def trusted(self, endpoint: str) -> Pins:
-        """What was fixed at first use of that Hub, or that server."""
-        return _pins(self._endpoints().get(endpoint, {}), self.own)
+        """Return what was seen at first use of a Hub or server."""
+        return _parse_pins(self._endpoints().get(endpoint, {}), self.trust_file)
 
     def all_trusted(self) -> Pins:
-        """What was fixed at first use of any."""
-        return {name: pin for found in self._endpoints().values() for name, pin in _pins(found, self.own).items()}
+        """Return what was seen at first use of any Hub or server."""
+        by_endpoint = self._endpoints().values()
+        return {name: pin for pins in by_endpoint for name, pin in _parse_pins(pins, self.trust_file).items()}
 
     def _endpoints(self) -> dict[str, Any]:
-        found: dict[str, Any] = _read(self.own)["endpoints"] if self.own.exists() else {}
-        return found
+        endpoints: dict[str, Any] = _read(self.trust_file)["endpoints"] if self.trust_file.exists() else {}
+        return endpoints
 
     def trust(self, source: str, endpoint: str, seen: Pin) -> None:
-        """Fix what was seen of a source and is not in the lock.
+        """Pin what was seen at first use.
 
-        Raises IntegrityError where another process has meanwhile seen something else, SourceError where it cannot be
-        written.
+        Raises:
+            IntegrityError: Another process has seen something else in the meantime.
+            SourceError: The file of trusted pins cannot be written.
         """
         try:
-            self.own.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{self.own}.lock", timeout=deadline()):
-                data: dict[str, Any] = _read(self.own) if self.own.exists() else {"schema": SCHEMA, "endpoints": {}}
-                known = data["endpoints"].setdefault(endpoint, {})
-                before = _pins(known, self.own).get(source, Pin())
-                if before.revision not in {None, seen.revision} and self.pins.get(source, Pin()).revision is None:
-                    raise IntegrityError(f"{source}: this machine has seen commit {before.revision} of it before")
-                for name, pin in seen.files.items():
-                    if before.revision == seen.revision and before.files.get(name, pin) != pin:
-                        raise IntegrityError(f"{source}: {name} is not the file that this machine has seen before")
-                known[source] = _data(seen.over(before))
-                _write(self.own, data)
+            self.trust_file.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{self.trust_file}.lock", timeout=deadline()):
+                endpoints = self._endpoints()
+                pins = endpoints.setdefault(endpoint, {})
+                before = _parse_pins(pins, self.trust_file).get(source, Pin())
+                self._check_unchanged(source, before, seen)
+                pins[source] = _pin_data(seen.over(before))
+                _write(self.trust_file, {"schema": SCHEMA, "endpoints": endpoints})
         except Timeout:
-            raise SourceError(f"{self.own}: another process holds {self.own}.lock") from None
+            held = f"another process holds {self.trust_file}.lock"
+            raise SourceError(f"{self.trust_file}: {held}; try again when it has ended") from None
         except OSError as error:
-            raise SourceError(f"{self.own}: cannot write there: {error.strerror or error}") from None
+            raise SourceError(f"{self.trust_file}: cannot write there: {error.strerror or error}") from None
+
+    def _check_unchanged(self, source: str, before: Pin, seen: Pin) -> None:
+        if before.revision not in {None, seen.revision} and self.pins.get(source, Pin()).revision is None:
+            raise IntegrityError(f"{source}: this machine has seen commit {before.revision} of it before")
+        for name, pin in seen.files.items():
+            if before.revision == seen.revision and before.files.get(name, pin) != pin:
+                raise IntegrityError(f"{source}: {name} is not the file that this machine has seen before")
 
 
-def _of(pins: Pins, source: str) -> Pin:
-    """What pins say of a source.
+def _pin_of(pins: Pins, source: str) -> Pin:
+    """Return the pin of a source.
 
-    Of a repository at a full commit they also say what they say of it without one, unless that is of another commit.
+    A pin without a revision also holds for the repository at any commit, and one with a revision for that commit.
     """
-    name, _, revision = source.partition("@")
-    general = pins.get(name, Pin()) if COMMIT.fullmatch(revision) else Pin()
-    return pins.get(source, Pin()).over(general if general.revision in (None, revision) else Pin())
+    repo, general = parse_or_none(source), Pin()
+    if isinstance(repo, HubRepo) and repo.commit:
+        general = pins.get(str(repo.without_revision), Pin())
+        general = general if general.revision in (None, repo.commit) else Pin()
+    return pins.get(source, Pin()).over(general)
 
 
 def read_lock(path: Path | None = None) -> Lock:
-    """The lock in a file, the committed one when None; raises IntegrityError for a damaged one.
+    """Read a lock.
 
-    A file that is not there yet pins nothing.
+    Args:
+        path: The lock to use instead of the committed one. A file that does not exist yet pins nothing.
+
+    Raises:
+        IntegrityError: The lock is damaged.
     """
-    committed, trusted = paths.lock(), paths.trusted()
-    pins = _pins(_read(committed)["sources"], committed)
+    committed, trust_file = paths.lock(), paths.trusted()
+    pins = _parse_pins(_read(committed)["sources"], committed)
     if path is None:
-        return Lock(committed, pins, trusted)
-    own = _pins(_read(path)["sources"], path) if path.exists() else {}
-    own.pop(EMBEDDED, None)  # what is shipped is what the project says
-    others = {source: pin for source, pin in pins.items() if not source.startswith("hub:")}
-    return Lock(path, own, trusted, others)
+        return Lock(committed, pins, trust_file)
+    replaced = _parse_pins(_read(path)["sources"], path) if path.exists() else {}
+    replaced.pop(EMBEDDED, None)  # only the project's lock can pin the files that zoo ships
+    others = {source: pin for source, pin in pins.items() if not isinstance(parse_or_none(source), HubRepo)}
+    return Lock(path, replaced, trust_file, others)
 
 
 def write_lock(path: Path, pins: Pins) -> None:
-    """Write a lock; raises SourceError where it cannot be written."""
+    """Write a lock; raises SourceError if it cannot be written."""
     try:
-        _write(path, {"schema": SCHEMA, "sources": {source: _data(pin) for source, pin in sorted(pins.items())}})
+        _write(path, {"schema": SCHEMA, "sources": {source: _pin_data(pin) for source, pin in sorted(pins.items())}})
     except OSError as error:
         raise SourceError(f"{path}: cannot write there: {error.strerror or error}") from None
 
 
-def _write(path: Path, data: Mapping[str, Any]) -> None:
-    """Write JSON in one rename."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def difference(before: Pins, after: Pins) -> list[str]:
-    """What an update changes, a line each: `- source file old`, `+ source file new`."""
+    """Return what an update changes, one line each: `- SOURCE FILE OLD` and `+ SOURCE FILE NEW`."""
     old, new = _lines(before), _lines(after)
-    changed = sorted(old.keys() | new.keys())
     lines = []
-    for key in changed:
+    for key in sorted(old.keys() | new.keys()):
         if old.get(key) != new.get(key):
             lines += [f"- {key} {old[key]}"] if key in old else []
             lines += [f"+ {key} {new[key]}"] if key in new else []
@@ -183,11 +187,11 @@ def difference(before: Pins, after: Pins) -> list[str]:
 
 
 def _lines(pins: Pins) -> dict[str, str]:
-    found = {f"{source} revision": pin.revision for source, pin in pins.items() if pin.revision}
+    lines = {f"{source} revision": pin.revision for source, pin in pins.items() if pin.revision}
     for source, pin in pins.items():
         for name, file in pin.files.items():
-            found[f"{source} {name}"] = " ".join(f"{key} {value}" for key, value in _file_data(file).items())
-    return found
+            lines[f"{source} {name}"] = " ".join(f"{key} {value}" for key, value in _file_data(file).items())
+    return lines
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -196,15 +200,19 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise IntegrityError(f"{path}: the lock cannot be read: {error}") from None
     if not isinstance(data, dict) or not isinstance(data.get("sources", data.get("endpoints")), dict):
-        raise IntegrityError(f"{path}: this is no lock: it has neither 'sources' nor 'endpoints'")
+        raise IntegrityError(f"{path}: not a lock: it has neither 'sources' nor 'endpoints'")
     if data.get("schema", SCHEMA) != SCHEMA:
-        raise IntegrityError(f"{path}: its schema is {data['schema']!r}, known is {SCHEMA}")
+        raise IntegrityError(f"{path}: its schema is {data['schema']!r}; this version of zoo reads schema {SCHEMA}")
     return {"sources": {}, "endpoints": {}, **data}
 
 
-def _pins(data: Mapping[str, Any], path: Path) -> dict[str, Pin]:
+def _write(path: Path, data: Mapping[str, Any]) -> None:
+    write_atomically(path, json.dumps(data, indent=1, sort_keys=True) + "\n")
+
+
+def _parse_pins(data: Mapping[str, Any], path: Path) -> dict[str, Pin]:
     try:
-        pins = {source: _pin(entry) for source, entry in data.items()}
+        pins = {source: _parse_pin(entry) for source, entry in data.items()}
     except (TypeError, AttributeError, ValueError) as error:
         raise IntegrityError(f"{path}: the lock cannot be read: {error}") from None
     for source, pin in pins.items():
@@ -213,7 +221,7 @@ def _pins(data: Mapping[str, Any], path: Path) -> dict[str, Pin]:
     return pins
 
 
-def _pin(entry: Mapping[str, Any]) -> Pin:
+def _parse_pin(entry: Mapping[str, Any]) -> Pin:
     files = {name: FilePin(**file) for name, file in entry.get("files", {}).items()}
     for name, file in files.items():
         for key, value in _file_data(file).items():
@@ -223,7 +231,7 @@ def _pin(entry: Mapping[str, Any]) -> Pin:
     return Pin(revision=entry.get("revision"), files=files, wants=wants)
 
 
-def _data(pin: Pin) -> dict[str, Any]:
+def _pin_data(pin: Pin) -> dict[str, Any]:
     data: dict[str, Any] = {"files": {name: _file_data(file) for name, file in pin.files.items()}}
     data |= {"revision": pin.revision} if pin.revision else {}
     data |= {"wants": {want: list(names) for want, names in pin.wants.items()}} if pin.wants else {}

@@ -1,4 +1,4 @@
-"""A folder that holds files somebody else has downloaded: what is in it is told by content, not by name."""
+"""A local folder of files that somebody has downloaded before; files are found by content, not by name."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,13 +10,25 @@ from zoo.fetch.checksum import sha256
 
 @dataclass
 class Mirror:
-    """A local folder, with all below it; each file is hashed once, when its size may be that of one wanted."""
+    """A folder, including its subfolders, that is searched by SHA-256 before anything is downloaded.
+
+    Each file is hashed at most once, and only if its size can be that of a wanted file.
+    """
 
     root: Path
     digests: dict[Path, str] = field(default_factory=dict)
+    """The SHA-256 of the files that were hashed so far."""
 
     def find(self, digest: str | None, size: int | None = None) -> Path | None:
-        """The first file with that SHA-256; None where there is none, or no digest is known."""
+        """Return the first file with this SHA-256, or None if there is none or `digest` is None.
+
+        Args:
+            digest: The SHA-256 in hexadecimal.
+            size: The size in bytes if it is known; files of other sizes are not hashed.
+
+        Raises:
+            SourceError: The mirror is not a folder, or one of its files cannot be read.
+        """
         if digest is None:
             return None
         for path in self._sizes if size is None else (p for p, length in self._sizes.items() if length == size):
@@ -29,5 +41,5 @@ class Mirror:
     @cached_property
     def _sizes(self) -> dict[Path, int]:
         if not self.root.is_dir():
-            raise SourceError(f"{self.root}: the mirror is no folder")
+            raise SourceError(f"{self.root}: the mirror is not a folder; --mirror takes a folder")
         return {path: path.stat().st_size for path in sorted(self.root.rglob("*")) if path.is_file()}

@@ -1,4 +1,4 @@
-"""How long a download is waited for, and what is tried again: the same for the Hub and for any other server."""
+"""The retry policy of downloads: the same for the Hub and for any other server."""
 
 import math
 import os
@@ -8,28 +8,28 @@ from tenacity import RetryCallState, wait_exponential
 from zoo.errors import UsageError
 
 DEADLINE = 60.0
-"""Seconds without a new byte, retries and their pauses included, until a request is given up; ZOO_DEADLINE."""
+"""Seconds without a new byte, including retries and their pauses, before a request is given up."""
 
 
 def deadline() -> float:
-    """The deadline in seconds; raises UsageError where ZOO_DEADLINE is none."""
-    given = os.environ.get("ZOO_DEADLINE", str(DEADLINE))
+    """Return the deadline in seconds: ZOO_DEADLINE, or `DEADLINE`; raises UsageError for an invalid ZOO_DEADLINE."""
+    text = os.environ.get("ZOO_DEADLINE", str(DEADLINE))
     try:
-        seconds = float(given)
+        seconds = float(text)
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise UsageError(f"ZOO_DEADLINE is a number of seconds, not {given!r}")
+        raise UsageError(f"ZOO_DEADLINE must be a positive number of seconds, not {text!r}")
     return seconds
 
 
-def status_may_pass(status: int) -> bool:
-    """Whether a server that answers so may answer otherwise soon."""
+def is_temporary(status: int) -> bool:
+    """Return whether a server that answers with this HTTP status may answer differently soon."""
     return status in (408, 429) or status >= 500
 
 
 def pause(state: RetryCallState, retry_after: str) -> float:
-    """Seconds until the next try: what the server asks for by its header, else one, two, four, eight."""
+    """Return the seconds until the next try: the server's `Retry-After` header, or 0.5, 1, 2, 4 and then always 8."""
     if retry_after.isdigit():
         return float(retry_after)
     return float(wait_exponential(multiplier=0.5, min=0.5, max=8)(state))

@@ -1,4 +1,4 @@
-"""State dicts in and out of files; nothing is ever unpickled beyond tensors and what a training script keeps beside."""
+"""Read and write state dicts as files. Reading never runs code: a pickle may only hold tensors and plain values."""
 
 from argparse import Namespace
 from collections.abc import Mapping
@@ -11,70 +11,90 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from zoo.errors import UsageError
+from zoo.files import write_atomically
 
-CHECKPOINT = ("model", "state_dict")
-"""Where a checkpoint keeps the state dict."""
-WRAPPER = "module."
+STATE_DICT_KEYS = ("model", "state_dict")
+"""The keys under which training scripts store the state dict in a checkpoint."""
+DATA_PARALLEL_PREFIX = "module."
 COUNTER = ".num_batches_tracked"
-"""BatchNorm's, which nothing reads where it has a momentum; files from before 2018 lack it."""
+"""BatchNorm's counter. It is unused if BatchNorm has a momentum, and files from before 2018 lack it."""
+MAX_SHOWN = 3
 
 
 def save(model: nn.Module, path: Path) -> None:
-    """Write the model's state dict as safetensors."""
-    # not `save_file`: it makes files that only their owner can read; copies, because it refuses tensors that are shared
-    path.write_bytes(
-        to_bytes({name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()})
-    )
+    """Write the model's state dict as safetensors. Raises OSError."""
+    # `save_file` would make the file unreadable for other users; clones, since safetensors refuses shared tensors
+    state = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
+    write_atomically(path, to_bytes(state))
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """A state dict from safetensors, or from a `torch.save` file of tensors only. Raises UsageError for any other.
+    """Read a state dict from safetensors or from a `torch.save` file.
 
-    Of a checkpoint it is what stands at `model` or `state_dict`; names are without the `module.` of DataParallel.
+    The file may be a whole checkpoint with the state dict under `model` or `state_dict`. The prefix `module.` of
+    DataParallel is removed from the names.
+
+    Raises:
+        UsageError: The file is damaged, has no state dict, or is a pickle of more than tensors and plain values.
     """
+    content = _load(path)
+    state = content
+    if isinstance(content, Mapping):
+        state = next((content[key] for key in STATE_DICT_KEYS if key in content), content)
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        keys = " or ".join(map(repr, STATE_DICT_KEYS))
+        raise UsageError(f"{path}: not a state dict of tensors, nor a checkpoint that has one under {keys}")
+    wrapped = all(name.startswith(DATA_PARALLEL_PREFIX) for name in state)
+    return {name.removeprefix(DATA_PARALLEL_PREFIX) if wrapped else name: value for name, value in state.items()}
+
+
+def _load(path: Path) -> object:
     try:
         if _is_safetensors(path):
             return load_file(path)
-        # many checkpoints keep the arguments of a script; a file has no name here, since torch goes by it
+        # Namespace: many checkpoints hold a script's arguments. An open file: torch would go by the path's suffix
         with torch.serialization.safe_globals([Namespace]), path.open("rb") as file:
-            found = torch.load(file, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise UsageError(f"{path}: these weights cannot be read: {error}") from None
-    except Exception as error:  # torch raises pickle's own errors for what is no tensor
-        raise UsageError(
-            f"{path}: not a file of tensors only, and nothing else is read ({type(error).__name__})"
-        ) from None
-    state = next((found[key] for key in CHECKPOINT if key in found), found) if isinstance(found, Mapping) else found
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UsageError(f"{path}: not a state dict of tensors, nor a checkpoint with one at {' or '.join(CHECKPOINT)}")
-    wrapped = all(name.startswith(WRAPPER) for name in state)
-    return {name.removeprefix(WRAPPER) if wrapped else name: value for name, value in state.items()}
+    except Exception as error:  # torch raises the errors of pickle for anything but tensors
+        advice = "only tensors are read, since a pickle can run code; save the weights as safetensors"
+        raise UsageError(f"{path}: not a file of tensors only ({type(error).__name__}); {advice}") from None
 
 
 def _is_safetensors(path: Path) -> bool:
-    """Whether a file, whatever it is called, begins with the length of a header and the header, in JSON."""
+    """Return whether the file, whatever its name, begins with the length of a JSON header and that header."""
     with path.open("rb") as file:
         start = file.read(9)
     return start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
 
 
 def load_into(model: nn.Module, path: Path) -> None:
-    """Load the file into the model; every tensor must be there, named and shaped as the model's. Raises UsageError."""
+    """Load a file into a model; names and shapes of all tensors must match. Raises UsageError."""
     load_state(model, read(path), path)
 
 
-def load_state(model: nn.Module, given: Mapping[str, Tensor], path: Path) -> None:
-    """Load a state dict, which was read from `path`, into a model that it fits; raises UsageError where it does not."""
-    own = model.state_dict()
-    given = {**{name: value for name, value in own.items() if name.endswith(COUNTER)}, **given}
-    faults = [f"missing {name}" for name in own if name not in given]
-    faults += [f"unexpected {name}" for name in given if name not in own]
+def load_state(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Load a state dict into a model; names and shapes of all tensors must match.
+
+    Args:
+        model: The model to change.
+        state: The state dict. BatchNorm's counters may be missing.
+        path: The file that the state dict was read from, for the message of an error.
+
+    Raises:
+        UsageError: A tensor is missing, unexpected or of another shape.
+    """
+    expected = model.state_dict()
+    state = {**{name: value for name, value in expected.items() if name.endswith(COUNTER)}, **state}
+    faults = [f"missing {name}" for name in expected if name not in state]
+    faults += [f"unexpected {name}" for name in state if name not in expected]
     faults += [
-        f"{name} is {tuple(given[name].shape)}, the model's is {tuple(own[name].shape)}"
-        for name in own
-        if name in given and given[name].shape != own[name].shape
+        f"{name} is {tuple(state[name].shape)}, the model's is {tuple(expected[name].shape)}"
+        for name in expected
+        if name in state and state[name].shape != expected[name].shape
     ]
     if faults:
-        more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
-        raise UsageError(f"{path}: the weights do not fit the model: {'; '.join(faults[:3])}{more}")
-    model.load_state_dict(given)
+        more = f" (and {len(faults) - MAX_SHOWN} more)" if len(faults) > MAX_SHOWN else ""
+        raise UsageError(f"{path}: the weights do not fit the model: {'; '.join(faults[:MAX_SHOWN])}{more}")
+    model.load_state_dict(state)

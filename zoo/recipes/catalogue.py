@@ -1,4 +1,4 @@
-"""The shipped entries, by name, suite and glob. Imports nothing heavy; a recipe is read when it is asked for."""
+"""The shipped entries, by name, suite and glob. Recipes are read on demand, and nothing heavy is imported."""
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from zoo import paths
 from zoo.errors import Mark, RecipeError, UsageError, ZooError, did_you_mean
+from zoo.fetch.source_types import HUB
 from zoo.recipes.schema import Recipe, load_recipe
 
 LOCAL = "local"
@@ -14,19 +15,27 @@ LOCAL = "local"
 
 @dataclass(frozen=True)
 class Entry:
-    """One recipe file. `suite` is its folder in `configs/`, or `local` for a file of the user's."""
+    """A recipe file with its name and suite."""
 
     name: str
     suite: str
+    """The file's folder in `configs/`; `local` for any other file."""
     path: Path
     here: str | None = None
-    """The source of the repository that it is published in, at its commit; the recipe calls it `hub:.`."""
+    """The source of the repository that the recipe is published in, at its commit; `hub:.` in the recipe means it."""
     named: str | None = None
-    """That source as the user named it."""
+    """That repository as the user wrote it, perhaps without the commit."""
+
+    @property
+    def argument(self) -> str:
+        """What selects the entry on the command line: its name, its file, or the repository that publishes it."""
+        if self.named is not None:
+            return self.named.removeprefix(HUB)
+        return str(self.path) if self.suite == LOCAL else self.name
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The recipe, read at first use; raises RecipeError."""
+        """The recipe, read when it is first used. Raises RecipeError and SourceError."""
         recipe = load_recipe(self.path)
         if self.suite != LOCAL and recipe.name != self.name:
             mark = Mark(path=str(self.path), line=1, column=1)
@@ -35,7 +44,7 @@ class Entry:
 
     @property
     def is_readable(self) -> bool:
-        """Whether its recipe can be read."""
+        """Whether the recipe can be read."""
         try:
             return self.recipe is not None
         except ZooError:
@@ -43,13 +52,19 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """All shipped entries, by suite and name."""
+    """Return all shipped entries, by suite and name."""
     files = sorted(paths.configs().glob("*/*.yaml"))
     return [Entry(file.stem, file.parent.name, file) for file in files]
 
 
 def local(path: Path, here: str | None = None, named: str | None = None) -> Entry:
-    """A user's own or a published recipe, named as the recipe says, or as the file while it cannot be read."""
+    """Return the entry of a recipe file that is not shipped.
+
+    Args:
+        path: The file. Its name is the entry's until the recipe can be read, which has a name too.
+        here: See `Entry.here`.
+        named: See `Entry.named`.
+    """
     entry = Entry(path.stem, LOCAL, path, here, named)
     try:
         return Entry(entry.recipe.name, LOCAL, path, here, named)
@@ -58,9 +73,15 @@ def local(path: Path, here: str | None = None, named: str | None = None) -> Entr
 
 
 def select(patterns: list[str], suites: list[str] | None = None, everything: bool = False) -> list[Entry]:
-    """The entries that names, suites, globs or paths of recipes select, each once, in the catalogue's order.
+    """Return the selected entries, each once, in the order of the catalogue.
 
-    Raises UsageError for one that selects nothing, naming the nearest.
+    Args:
+        patterns: Names of entries or suites, globs, and paths of recipe files.
+        suites: Suites whose entries are all selected.
+        everything: Whether to select all shipped entries.
+
+    Raises:
+        UsageError: A pattern or suite selects nothing; the message names the nearest.
     """
     known = entries()
     if everything:
@@ -72,18 +93,18 @@ def select(patterns: list[str], suites: list[str] | None = None, everything: boo
             raise UsageError(f"no suite {suite!r}{did_you_mean(suite, folders)}")
         chosen += [entry for entry in known if entry.suite == suite]
     for pattern in patterns:
-        found = [entry for entry in known if fnmatchcase(entry.name, pattern) or entry.suite == pattern]
-        if not found and (pattern.endswith((".yaml", ".yml")) or "/" in pattern):
-            found = [local(Path(pattern))]
-        if not found:
+        matches = [entry for entry in known if fnmatchcase(entry.name, pattern) or entry.suite == pattern]
+        if not matches and (pattern.endswith((".yaml", ".yml")) or "/" in pattern):
+            matches = [local(Path(pattern))]
+        if not matches:
             raise UsageError(f"no entry {pattern!r}{did_you_mean(pattern, names + folders)}")
-        chosen += found
+        chosen += matches
     return list(dict.fromkeys(chosen))
 
 
 def one(pattern: str) -> Entry:
-    """The one entry that is selected; raises UsageError where there are none or several."""
-    found = select([pattern])
-    if len(found) != 1:
-        raise UsageError(f"{pattern!r} selects {len(found)} entries; name one")
-    return found[0]
+    """Return the one entry that a pattern selects; raises UsageError if it selects none or several."""
+    matches = select([pattern])
+    if len(matches) != 1:
+        raise UsageError(f"{pattern!r} selects {len(matches)} entries; name one of them")
+    return matches[0]

@@ -1,29 +1,37 @@
-"""From a recipe's model and verified files to a model with weights."""
+"""Load a recipe's model with weights."""
 
 from torch import nn
 
 from zoo.fetch import weights_file
-from zoo.fetch.sources import Fetched
+from zoo.fetch.fetched import Fetched
 from zoo.models.sequence_classifier import published_classifier
 from zoo.recipes.build import Builder
 from zoo.recipes.reader import Call
 
 
 def architecture(model: Call) -> Call:
-    """What is built where a model's weights come from elsewhere: `pretrained` need not fetch its own."""
+    """Return the call to build if the weights come from elsewhere: `pretrained` then need not fetch its own."""
     inner = model.args.get("model") if model.use == "pretrained" else None
     return architecture(inner) if isinstance(inner, Call) else model
 
 
 def load_model(call: Call, fetched: Fetched, builder: Builder) -> nn.Module:
-    """The model that a recipe names, with weights.
+    """Return the model of a recipe with fetched weights.
 
-    A repository's, and those of a folder of transformers, come with their own configuration and are loaded as they are;
-    for any other the model is built, and the file loaded into it.
+    A repository, or a folder that transformers has written, has a configuration of its own and is loaded with it. For a
+    single file the recipe's model is built, and the file is loaded into it.
+
+    Args:
+        call: The recipe's model.
+        fetched: The weights.
+        builder: Builds the model.
+
+    Raises:
+        UsageError: The weights do not fit the model.
     """
     if fetched.weights is not None:
-        published: nn.Module = published_classifier(fetched.path, fetched.weights, call.args)
-        return published
+        classifier: nn.Module = published_classifier(fetched.path, fetched.weights, call.args)
+        return classifier
     model: nn.Module = builder.build(architecture(call), "model")
     weights_file.load_into(model, fetched.path)
     return model

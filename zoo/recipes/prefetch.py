@@ -1,168 +1,134 @@
-"""What entries read from elsewhere: all of it at once, ahead of time; and the lock that says which bytes it is."""
+"""Find everything that entries download, and download it ahead of time."""
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from zoo.errors import IntegrityError, MissingError, UsageError, ZooError
-from zoo.fetch import urls
-from zoo.fetch.hub import SCHEME
-from zoo.fetch.lock import Pin, Pins, read_lock
-from zoo.fetch.sources import HERE, Fetched, Sources
-from zoo.fetch.urls import Urls
+from zoo.errors import MissingError, ZooError
+from zoo.fetch.fetched import Fetched
+from zoo.fetch.source_types import HubRepo, ParsedSource, RecipeRepo, parse_or_none, pinned_source
+from zoo.fetch.sources import Sources
 from zoo.recipes import catalogue
-from zoo.recipes.build import Builder, named_sources
+from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.load_model import architecture
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe
+from zoo.recipes.walk import walk_sources
 
 WORKERS = 8
-ELSEWHERE = (SCHEME, *urls.SCHEMES)
-"""What is downloaded."""
 PUBLISHED = "zoo.yaml"
-"""The file in a repository that is a recipe."""
-HUGGING_FACE = "https://huggingface.co"
+"""The recipe's file in a repository that publishes one."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """A source, and for what it is read."""
+    """A source, and what it is read for."""
 
     source: str
     want: str
+    """See `zoo.fetch.sources.Sources.fetch`."""
     optional: bool = False
-    """Whether nothing fails where the repository does not have it."""
+    """Whether it may be missing in the repository."""
+
+    @property
+    def parsed(self) -> ParsedSource | None:
+        """The source as a typed value; None if it is malformed, which `zoo check` reports."""
+        return parse_or_none(self.source)
 
 
 def needs(entry: Entry, builder: Builder, *, train: bool) -> Iterator[Need]:
-    """All that an evaluation of the published weights reads from elsewhere, and with `train` all that a training does.
+    """Yield everything that an entry reads. Nothing is downloaded.
 
-    The tokenizer is not built for it, so nothing is downloaded.
+    Args:
+        entry: The entry.
+        builder: Builds the tasks, which know what data they read.
+        train: Whether to include what a training reads, besides what an evaluation of the published weights does.
     """
     if entry.here:
         yield Need(entry.here, PUBLISHED)
-    for need in _needs(entry.recipe, builder.at(entry.here), train=train):
-        yield replace(need, source=entry.here) if need.source == HERE and entry.here else need
+    for need in _recipe_needs(entry.recipe, builder.at(entry.here), train=train):
+        is_here = need.parsed == RecipeRepo()
+        yield replace(need, source=entry.here) if entry.here and is_here else need
 
 
-def _needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[Need]:
+def _recipe_needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[Need]:
     if recipe.weights is not None:
         yield Need(recipe.weights, "weights")
         yield from (Need(recipe.weights, claim.log, optional=True) for claim in recipe.claims if claim.log)
     parts: list[tuple[str, Any]] = [("weights", recipe.model if train else _read_of(recipe.model, recipe.weights))]
     for task, tokenizer in recipe.readings if train else recipe.readings[:1]:
         parts.append(("tokenizer", tokenizer))
-        given = {} if tokenizer is None else {"tokenizer": None}
-        yield from (Need(source.name, want) for source, want in builder.build(task, "task", **given).sources)
+        yield from _task_needs(task, tokenizer, builder)
     for stage in recipe.stages if train else ():
         for teacher in stage.all_teachers.values():
             if teacher.model is None:
                 other = catalogue.one(str(teacher.entry or teacher.run)).recipe
-                yield from _needs(other, builder, train=teacher.run is not None)
+                yield from _recipe_needs(other, builder, train=teacher.run is not None)
             else:
                 parts.append(("weights", _read_of(teacher.model, teacher.weights)))
                 yield from [Need(teacher.weights, "weights")] if teacher.weights else []
     for want, part in parts:
-        yield from (Need(source, want) for _, source, _ in named_sources(part, "model"))
+        yield from (Need(named.text, want) for named in walk_sources(part, "model"))
+
+
+def _task_needs(task: Call, tokenizer: Call | None, builder: Builder) -> Iterator[Need]:
+    """Yield the data that a task reads. It is built without its tokenizer, which may have to be downloaded."""
+    without_tokenizer = {} if tokenizer is None else {"tokenizer": None}
+    for source, want in builder.build(task, "task", **without_tokenizer).sources:
+        yield Need(source.name, want)
 
 
 def _read_of(model: Call, weights: str | None) -> Call | None:
-    """What of a model's own call is read where it is built for these weights; a repository's have their own."""
+    """Return the part of a model's call whose sources are read if it is built for these weights."""
     if weights is None:
         return model
-    return None if weights.startswith(SCHEME) else architecture(model)
+    has_configuration = isinstance(parse_or_none(weights), HubRepo | RecipeRepo)
+    return None if has_configuration else architecture(model)
 
 
 def prefetch(
     wanted: Iterable[Need], sources: Sources, started: Callable[[int], None] = lambda size: None
 ) -> list[tuple[Need, Fetched | ZooError]]:
-    """Fetch everything, several at once; `started` is told the size of what is not there yet, in bytes."""
+    """Fetch everything, several files at once.
+
+    Args:
+        wanted: What to fetch.
+        sources: Fetches.
+        started: Called once with the number of bytes that have to be downloaded.
+
+    Returns:
+        For each need the files, or the error. Optional needs that are missing are left out.
+    """
     distinct = list(dict.fromkeys(wanted))
     with ThreadPoolExecutor(WORKERS) as pool:
         try:
-            return _fetched(distinct, sources, started, pool)
-        except KeyboardInterrupt:  # what is asked for now is given up, and the rest not begun
+            return _fetch_all(distinct, sources, started, pool)
+        except KeyboardInterrupt:  # give up running downloads, and start no others
             sources.hub.deadline, sources.urls.stopped = 0.0, True
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _fetched(
+def _fetch_all(
     needs: list[Need], sources: Sources, started: Callable[[int], None], pool: Executor
 ) -> list[tuple[Need, Fetched | ZooError]]:
-    asked = dict.fromkeys((urls.address(need.source), need.want) for need in needs)
-    sizes = list(pool.map(lambda one: _tried(partial(sources.missing, *one)), asked))
+    downloads = dict.fromkeys((pinned_source(need.parsed), need.want) for need in needs if need.parsed)
+    sizes = list(pool.map(lambda one: attempt(partial(sources.download_size, *one)), downloads))
     started(sum(size for size in sizes if isinstance(size, int)))
     pairs: list[tuple[Need, Any]] = []
-    for optional in (False, True):  # a repository that has none of it is in use by then, so that is remembered
-        these = [need for need in needs if need.optional == optional]
-        got = pool.map(lambda need: _tried(partial(sources.fetch, need.source, need.want)), these)
-        pairs += zip(these, got, strict=True)
-    return [(need, one) for need, one in pairs if not (need.optional and isinstance(one, MissingError))]
+    for optional in (False, True):  # that an optional file is missing is remembered only for a commit in use
+        same = [need for need in needs if need.optional == optional]
+        results = pool.map(lambda need: attempt(partial(sources.fetch, need.source, need.want)), same)
+        pairs += zip(same, results, strict=True)
+    return [(need, result) for need, result in pairs if not (need.optional and isinstance(result, MissingError))]
 
 
-def _tried(call: Callable[[], Any]) -> Any:
+def attempt(call: Callable[[], Any]) -> Any:
+    """Return what a call returns, or the ZooError that it raises."""
     try:
         return call()
     except ZooError as error:
         return error
-
-
-def unlocked(entries: Iterable[Entry], builder: Builder) -> list[str]:
-    """What is wrong between the lock and the recipes, a line each: a source that it lacks, or that nobody names.
-
-    Asks nobody. What is not publicly known (a revision, a digest) may be missing of a source that is there.
-    """
-    lock = builder.sources.lock
-    named = {need.source for entry in entries for need in needs(entry, builder, train=True)}
-    problems = []
-    for source in sorted(named):
-        if said := builder.sources.problem(source):
-            problems.append(said)
-        elif source.startswith("embedded:"):
-            said = _tried(partial(builder.sources.fetch, source))
-            problems += [str(said)] if isinstance(said, ZooError) else []
-        elif source.startswith(ELSEWHERE) and urls.address(source) not in {**lock.others, **lock.pins}:
-            said = f"{lock.path}: {urls.address(source)} is named by a recipe and not in the lock"
-            problems += [] if said in problems else [said]
-    read = set(map(urls.address, named))
-    unnamed = [source for source in lock.pins if source.startswith(ELSEWHERE) and source not in read]
-    return problems + [f"{lock.path}: {source} is in the lock and named by no recipe" for source in sorted(unnamed)]
-
-
-def relock(entries: Iterable[Entry], builder: Builder) -> tuple[Pins, Pins]:
-    """The pins of a lock as they are, and as they are now at the Hub: every file that the entries read is downloaded.
-
-    What is known of a commit, or of no particular one, stays known. Raises UsageError where another Hub's bytes would
-    enter the project's own lock, IntegrityError where a file is not the one whose digest is known, and any other first
-    error met; nothing is written.
-    """
-    lock, hub = builder.sources.lock, builder.sources.hub
-    if lock.path.resolve() == read_lock().path.resolve() and hub.endpoint != HUGGING_FACE:
-        raise UsageError(f"{lock.path} is for {HUGGING_FACE}, not for {hub.shown}: --lock FILE writes another")
-    with tempfile.TemporaryDirectory() as folder:
-        blank = replace(lock, pins={**lock.pins, **_without_commits(lock.pins)}, own=Path(folder) / "trusted.json")
-        fresh = replace(builder, sources=Sources(lock=blank, hub=hub, urls=Urls(folder=Path(folder)), data={}))
-        wanted = {n for entry in entries for n in needs(entry, fresh, train=True) if n.source.startswith(ELSEWHERE)}
-        for _, got in prefetch(sorted(wanted, key=lambda need: (need.source, need.want)), fresh.sources):
-            if isinstance(got, ZooError):
-                raise got
-        names = {entry.here: entry.named for entry in entries}
-        found = {names.get(source) or source: pin for source, pin in blank.all_trusted().items()}
-    for source, pin in found.items():
-        known = lock.locked(source)
-        for name, file in pin.files.items() if pin.revision == known.revision else ():
-            if name in known.files and (fault := known.files[name].refuses(str(file.sha256), file.size or 0)):
-                raise IntegrityError(f"{source}: {name}: expected {fault}, found sha256 {file.sha256}")
-    return lock.pins, {**lock.pins, **{source: pin.over(lock.locked(source)) for source, pin in found.items()}}
-
-
-def _without_commits(pins: Pins) -> Pins:
-    """What is pinned of the Hub's repositories without their commits: digests known of no particular one."""
-    hub = {source: pin for source, pin in pins.items() if source.startswith(SCHEME)}
-    return {source: pin if pin.revision is None else Pin() for source, pin in hub.items()}

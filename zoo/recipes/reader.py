@@ -1,8 +1,7 @@
-"""YAML to typed, inert values: every problem of a file is reported at once, as `path:line:column: message`.
+"""Read a recipe's YAML into typed, inert values. All problems of a file are reported, as `path:line:column: message`.
 
-PyYAML's node graph carries the marks; `_Reader.value` turns one node and one type into a value. Nothing named in a file
-is imported here. Plain scalars are read as YAML 1.2 reads them (`1e-4` is a number, `yes` is refused); tags, anchors
-and repeated keys are errors.
+Nothing that a file names is imported. Plain scalars are read as YAML 1.2 reads them: `1e-4` is a number, and `yes` is
+refused. Tags, anchors and repeated keys are errors.
 """
 
 import math
@@ -13,47 +12,54 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from zoo.errors import Mark, Problem, RecipeError, SourceError, did_you_mean
+from zoo.errors import Mark, Problem, RecipeError, did_you_mean
+from zoo.recipes.yaml_graph import compose, mark_of
 
 T = TypeVar("T")
 
-MAX_BYTES = 256 * 1024
-MAX_DEPTH = 32
+ROOT = "the recipe"
 MAX_SHOWN = 60
+"""Characters of a wrong value that are shown."""
 MAX_DIGITS = 400
 _INT = re.compile(r"[-+]?[0-9][0-9_]*")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_PLAIN_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """Something to build, by name and arguments; inert until `zoo.recipes.build` builds it."""
+    """Something to build, written `{use: NAME, ARGUMENT: VALUE, ...}`; inert until `zoo.recipes.build` builds it."""
 
     use: str
+    """The name of a class or function; without a dot it is looked up in the namespace of the call's field."""
     args: Mapping[str, Any] = field(default_factory=dict)
+    """The arguments: scalars, lists, mappings and calls."""
     mark: Mark = field(default=Mark(path="<code>", line=1, column=1), compare=False, repr=False)
+    """Where the call stands."""
     marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)
+    """Where the arguments' keys stand."""
 
 
 def read(path: Path, into: type[T]) -> T:
-    """The file as a value of the dataclass `into`.
+    """Read a file as a value of the dataclass `into`.
 
-    Raises RecipeError with all problems, and SourceError where the file cannot be read.
+    Raises:
+        RecipeError: With all problems of the file.
+        SourceError: The file cannot be read.
     """
     problems: list[Problem] = []
-    root = _compose(path, _text(path))
-    value: T = _Reader(str(path), problems).value(root, into, "the recipe")
+    root = compose(path)
+    value: T = _Reader(str(path), problems).value(root, into, ROOT)
     if problems:
         raise RecipeError(problems)
     return value
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text in plain data: the scalars of nested mappings and lists, but no keys."""
+    """Yield every text in plain data: the scalars in nested mappings and lists, but no keys."""
     if isinstance(value, Mapping | list | tuple):
         for item in value.values() if isinstance(value, Mapping) else value:
             yield from texts(item)
@@ -62,13 +68,13 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def to_data(value: Any) -> Any:
-    """A value as plain sorted data, with fields that hold their default left out: what a digest is taken of."""
+    """Return a value as plain sorted data without fields that hold their default. Digests are taken of it."""
     if isinstance(value, Call):
         return {"use": value.use, **{key: to_data(arg) for key, arg in sorted(value.args.items())}}
     if is_dataclass(value):
-        pairs = [(f, getattr(value, f.name)) for f in fields(value)]
-        kept = [(f.name, v) for f, v in pairs if f.compare and v != _default(f)]
-        return {name: to_data(v) for name, v in sorted(kept)}
+        pairs = [(part, getattr(value, part.name)) for part in fields(value)]
+        stated = [(part.name, item) for part, item in pairs if part.compare and item != _default(part)]
+        return {name: to_data(item) for name, item in sorted(stated)}
     if isinstance(value, Mapping):
         return {key: to_data(item) for key, item in sorted(value.items())}
     if isinstance(value, list | tuple):
@@ -76,85 +82,31 @@ def to_data(value: Any) -> Any:
     return value
 
 
-def _default(f: Any) -> Any:
-    return f.default_factory() if f.default_factory is not MISSING else f.default
+def _default(part: Any) -> Any:
+    return part.default_factory() if part.default_factory is not MISSING else part.default
 
 
-def _text(path: Path) -> str:
-    start = Mark(path=str(path), line=1, column=1)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror or error}") from None
-    if len(data) > MAX_BYTES:
-        raise RecipeError.at(start, f"{len(data):,} bytes; a recipe has at most {MAX_BYTES:,}")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - data.rfind(b"\n", 0, error.start)
-        mark = Mark(path=str(path), line=line, column=column)
-        raise RecipeError.at(mark, f"not UTF-8 (byte 0x{data[error.start]:02x})") from None
-
-
-class _Loader(yaml.BaseLoader):
-    """Refuses aliases (they could expand without end) and deep nesting while the graph is composed."""
-
-    depth = 0
-
-    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise yaml.MarkedYAMLError(problem="anchors and aliases are not used here", problem_mark=event.start_mark)
-        if self.depth >= MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
-        self.depth += 1
-        node: Node | None = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-
-def _compose(path: Path, text: str) -> Node:
-    mark = Mark(path=str(path), line=1, column=1)
-    try:
-        node = yaml.compose(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        at = error.problem_mark
-        if at is not None:
-            mark = Mark(path=str(path), line=at.line + 1, column=at.column + 1)
-        raise RecipeError.at(mark, f"{error.problem or error.context}") from None
-    except yaml.reader.ReaderError as error:
-        before = text[: error.position]
-        mark = Mark(path=str(path), line=before.count("\n") + 1, column=len(before) - before.rfind("\n"))
-        character = text[error.position]
-        raise RecipeError.at(mark, f"the character {character!r} is not allowed in YAML") from None
-    if node is None:
-        raise RecipeError.at(mark, "the file is empty")
-    return node
-
-
-class _Bad(Exception):
-    """A value that could not be read; its problem has been noted."""
+class _InvalidError(Exception):
+    """A value is invalid; its problem has been added to the list."""
 
 
 class _Reader:
+    """Turns nodes into values. The name of a value is its path in the recipe, such as `stages[0].optimizer`."""
+
     def __init__(self, path: str, problems: list[Problem]) -> None:
         self.path, self.problems = path, problems
-        self.keys: dict[int, Mark] = {}  # where the key of a value node stands, by the node's identity
+        self.key_marks: dict[int, Mark] = {}
+        """Where the key of a value node stands, by the identity of that node."""
 
-    def mark(self, node: Node) -> Mark:
-        at = node.start_mark
-        return Mark(path=self.path, line=at.line + 1, column=at.column + 1)
-
-    def refuse(self, node: Node, message: str) -> _Bad:
-        self.problems.append(Problem(self.mark(node), message))
-        return _Bad()
+    def refuse(self, node: Node, message: str) -> _InvalidError:
+        self.problems.append(Problem(mark_of(node, self.path), message))
+        return _InvalidError()
 
     def value(self, node: Node, into: Any, name: str) -> Any:
-        """The node as a value of type `into`; on a problem notes it and returns None."""
+        """Return the node as a value of type `into`; on a problem add it to the list and return None."""
         try:
             return self.typed(node, into, name)
-        except _Bad:
+        except _InvalidError:
             return None
 
     def typed(self, node: Node, into: Any, name: str) -> Any:
@@ -164,35 +116,34 @@ class _Reader:
                 return None
             return self.typed(node, next(arg for arg in args if arg is not type(None)), name)
         if into is Any:
-            return self.anything(node)
+            return self.anything(node, name)
         if into is Call:
             return self.call(node, name)
         if origin is tuple:
             return self.sequence(node, args[0], name)
         if origin in (dict, Mapping):
-            return {key: self.value(item, args[1], key) for key, item in self.pairs(node, name)}
+            return {key: self.value(item, args[1], _child(name, key)) for key, item in self.pairs(node, name)}
         if is_dataclass(into):
             return self.dataclass(node, into, name)
         return self.plain(node, into, name)
 
     def dataclass(self, node: Node, into: Any, name: str) -> Any:
-        known, hints = {f.name: f for f in fields(into) if f.compare}, get_type_hints(into)
+        known, hints = {part.name: part for part in fields(into) if part.compare}, get_type_hints(into)
         before, values = len(self.problems), {}
         pairs = self.pairs(node, name)
         for key, item in pairs:
             if key in known:
-                values[key] = self.value(item, hints[key], key)
+                values[key] = self.value(item, hints[key], _child(name, key))
             else:
-                self.problems.append(
-                    Problem(self.keys[id(item)], f"unknown key {key!r}{did_you_mean(key, list(known))}")
-                )
-        for key, f in known.items():
-            if key not in values and f.default is MISSING and f.default_factory is MISSING:
+                message = f"unknown key {key!r} in {name}{did_you_mean(key, list(known))}"
+                self.problems.append(Problem(self.key_marks[id(item)], message))
+        for key, part in known.items():
+            if key not in values and part.default is MISSING and part.default_factory is MISSING:
                 self.refuse(node, f"{name} lacks the key {key!r}")
         if len(self.problems) > before:
-            raise _Bad
-        if "marks" in hints:  # where its keys stand, for what only a later check can find
-            values["marks"] = {key: self.keys[id(item)] for key, item in pairs}
+            raise _InvalidError
+        if "marks" in hints:  # for problems that only a later check can find
+            values["marks"] = {key: self.key_marks[id(item)] for key, item in pairs}
         try:
             return into(**values)
         except ValueError as error:
@@ -200,37 +151,37 @@ class _Reader:
 
     def sequence(self, node: Node, into: Any, name: str) -> tuple[Any, ...]:
         if not isinstance(node, SequenceNode):
-            raise self.refuse(node, f"{name} must be a list, not {self.describe(node)}")
-        self.untagged(node)
-        return tuple(self.value(item, into, f"an item of {name}") for item in node.value)
+            raise self.refuse(node, f"{name} must be a list, not {_describe(node)}")
+        self.check_tag(node)
+        return tuple(self.value(item, into, f"{name}[{index}]") for index, item in enumerate(node.value))
 
     def call(self, node: Node, name: str) -> Call:
         if isinstance(node, ScalarNode):
-            return Call(use=self.plain(node, str, name), mark=self.mark(node))
+            return Call(use=self.plain(node, str, name), mark=mark_of(node, self.path))
         pairs = dict(self.pairs(node, name))
         if "use" not in pairs:
             raise self.refuse(node, f"{name} lacks the key 'use'")
-        marks = {key: self.keys[id(item)] for key, item in pairs.items()}
-        use = self.plain(pairs.pop("use"), str, "use")
-        args = {key: self.anything(item) for key, item in pairs.items()}
+        marks = {key: self.key_marks[id(item)] for key, item in pairs.items()}
+        use = self.plain(pairs.pop("use"), str, _child(name, "use"))
+        args = {key: self.anything(item, _child(name, key)) for key, item in pairs.items()}
         return Call(use=use, args=args, mark=marks.pop("use"), marks=marks)
 
-    def anything(self, node: Node) -> Any:
-        """An argument of a Call: scalars, lists, dicts and nested Calls."""
+    def anything(self, node: Node, name: str) -> Any:
+        """Return an argument of a call: a scalar, list, mapping or call."""
         if isinstance(node, ScalarNode):
             return self.scalar(node)
         if isinstance(node, SequenceNode):
-            return list(self.sequence(node, Any, "a list"))
-        pairs = self.pairs(node, "an argument")
+            return list(self.sequence(node, Any, name))
+        pairs = self.pairs(node, name)
         if any(key == "use" for key, _ in pairs):
-            return self.call(node, "an argument")
-        return {key: self.value(item, Any, key) for key, item in pairs}
+            return self.call(node, name)
+        return {key: self.value(item, Any, _child(name, key)) for key, item in pairs}
 
     def pairs(self, node: Node, name: str) -> list[tuple[str, Node]]:
-        """Keys and value nodes of a mapping; repeated keys and keys that are not text are problems."""
+        """Return the keys and value nodes of a mapping; repeated keys and keys that are not text are problems."""
         if not isinstance(node, MappingNode):
-            raise self.refuse(node, f"{name} must be a mapping of keys, not {self.describe(node)}")
-        self.untagged(node)
+            raise self.refuse(node, f"{name} must be a mapping of keys, not {_describe(node)}")
+        self.check_tag(node)
         pairs: dict[str, Node] = {}
         for key_node, item in node.value:
             key = key_node.value if isinstance(key_node, ScalarNode) else None
@@ -240,7 +191,7 @@ class _Reader:
                 self.refuse(key_node, f"the key {key!r} is repeated")
             else:
                 pairs[key] = item
-                self.keys[id(item)] = self.mark(key_node)
+                self.key_marks[id(item)] = mark_of(key_node, self.path)
         return list(pairs.items())
 
     def plain(self, node: Node, into: Any, name: str) -> Any:
@@ -249,22 +200,22 @@ class _Reader:
             choices = get_args(into)
             if value not in choices:
                 hint = did_you_mean(str(value), [str(choice) for choice in choices])
-                raise self.refuse(node, f"{name} cannot be {self.describe(node)}{hint}")
+                raise self.refuse(node, f"{name} cannot be {_describe(node)}{hint}")
             return value
         if into is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)
         if type(value) is not into:
-            raise self.refuse(node, f"{name} must be {_NAMES[into]}, not {self.describe(node)}")
+            raise self.refuse(node, f"{name} must be {_TYPE_NAMES[into]}, not {_describe(node)}")
         return value
 
-    def untagged(self, node: Node) -> None:
-        if node.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"):
-            raise self.refuse(node, f"the tag {node.tag} is not used here; write {{use: NAME, ...}}")
+    def check_tag(self, node: Node) -> None:
+        if node.tag not in _PLAIN_TAGS:
+            raise self.refuse(node, f"the tag {node.tag} is not allowed; write {{use: NAME, ...}}")
 
     def scalar(self, node: ScalarNode) -> str | int | float | bool | None:
-        """A scalar as YAML 1.2's core schema reads it; quoted scalars are text."""
+        """Return a scalar as YAML 1.2's core schema reads it; quoted scalars are text."""
         text: str = node.value
-        self.untagged(node)
+        self.check_tag(node)
         if node.style is not None:
             return text
         if text in ("", "~", "null"):
@@ -279,8 +230,13 @@ class _Reader:
             raise self.refuse(node, "the number is too large")
         return int(text) if _INT.fullmatch(text) else float(text)
 
-    def describe(self, node: Node) -> str:
-        if isinstance(node, ScalarNode):
-            shown = node.value if len(node.value) <= MAX_SHOWN else f"{node.value[:MAX_SHOWN]}..."
-            return f"{shown!r}" if node.value else "empty"
-        return "a list" if isinstance(node, SequenceNode) else "a mapping"
+
+def _child(name: str, key: str) -> str:
+    return key if name == ROOT else f"{name}.{key}"
+
+
+def _describe(node: Node) -> str:
+    if isinstance(node, ScalarNode):
+        shown = node.value if len(node.value) <= MAX_SHOWN else f"{node.value[:MAX_SHOWN]}..."
+        return f"{shown!r}" if node.value else "empty"
+    return "a list" if isinstance(node, SequenceNode) else "a mapping"

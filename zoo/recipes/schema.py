@@ -1,4 +1,22 @@
-"""The schema of a recipe: what is trained, how, and what is claimed of it. A docstring per field; no inheritance."""
+"""The schema of a recipe: every key that a recipe may have, its type, its default and what it means.
+
+A recipe is one YAML file. Its top level is a `Recipe`; `stages` is a list of `Stage`, and so on. A key without a
+default is required. A key of type `Call` names something to build, as `{use: NAME, ARGUMENT: VALUE}` or, without
+arguments, as `NAME`. Recipes do not inherit from each other: a file says everything about its entry.
+
+    name: digits-resnet8
+    task: digits
+    model: {use: cifar_resnet, depth: 8, num_classes: 10}
+    weights: hub:someone/digits-resnet8
+    stages:
+      - epochs: 10
+        batch_size: 64
+        optimizer: {use: SGD, lr: 0.1}
+        criterion:
+          ce: {loss: CrossEntropy}
+    claims:
+      - {of: weights, split: test, metric: accuracy, value: 0.979, decimals: 3, source: the model card}
+"""
 
 import hashlib
 import json
@@ -9,64 +27,67 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zoo.errors import Mark, did_you_mean
+from zoo.fetch.source_types import HubRepo, RecipeRepo, parse_or_none
 from zoo.recipes.reader import Call, read, to_data
 
 Of = Literal["weights", "retrain", "test-server"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Computed = Literal["fp32", "tf32", "bf16", "fp16"]
-"""What others computed a score in; here TF32 is off."""
+"""The arithmetic that somebody else computed a score in; zoo itself never uses TF32."""
 Selection = Literal["last", "best"]
 STUDENT = "student"
 NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 SHARES = ("accuracy", "top5_accuracy")
-"""The metrics that are a share of the examples."""
+"""Metrics that are a share of the examples."""
 CORRELATIONS = ("matthews_correlation", "pearson", "spearman")
+"""Metrics that range from -1 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """One weighted part of a criterion."""
+    """One weighted loss of a stage's criterion."""
 
     loss: Call
-    """The loss, a name in `harness.losses`."""
+    """The loss: a name in `harness.losses`, or the dotted name of an `nn.Module`."""
     weight: float = 1.0
-    """Its factor in the sum."""
+    """The factor of the loss in the sum."""
     student: str = STUDENT
-    """Which model stands in the student's place and learns: the student, or a teacher that is trained."""
+    """The model that learns from this term: `student`, or the name of a teacher that is trained."""
     teacher: str | None = None
-    """Which model stands in the teacher's place; the stage's only teacher when left out."""
+    """The name of the teacher to compare with. By default the stage's only teacher."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Teacher:
-    """A model whose outputs a student learns from: `model` and `weights`, or an `entry`, or a `run`.
+    """A model whose outputs the student learns from. One of `model`, `entry` and `run` says which.
 
-    It sees the same inputs as the student; with a `task` or `tokenizer` of its own, its own inputs of the same rows. It
-    is frozen and in `eval()`, but for the parts named by `trainable`.
+    By default a teacher sees the same inputs as the student. It is frozen and in `eval()`, except for the parts in
+    `trainable`.
     """
 
     model: Call | None = None
-    """Its architecture, a name in `zoo.models`."""
+    """The architecture: a name in `zoo.models`, or another callable that returns an `nn.Module`."""
     weights: str | None = None
-    """The source of its weights; none where it is trained from scratch here, or an earlier stage keeps it."""
+    """The source of the weights, with `model`. Leave it out for a teacher that is trained from scratch in this stage,
+    or that an earlier stage lists in its `keep`."""
     entry: str | None = None
-    """Another entry, whose model and published weights it is."""
+    """The name of another entry; the teacher is its model with its published weights."""
     run: str | None = None
-    """Another entry, whose model it is, trained here; it is trained first if that run is missing."""
+    """The name of another entry; the teacher is its model trained on this machine. A missing run is made first."""
     seed: int = 0
     """The seed of that run."""
     trainable: tuple[str, ...] = ()
-    """Paths of the parts that learn, as in `Stage.trainable`."""
+    """The paths of the parts that learn, as in `Stage.trainable`."""
     task: Call | None = None
-    """What a frozen one reads the split's rows with, if not with the stage's task: other transforms, for one. As many
-    rows with the same labels are taken to be the same."""
+    """The task by which a frozen teacher reads the rows, for example with other transforms. By default the stage's.
+    Two data sets are assumed to hold the same rows if their sizes and labels match."""
     tokenizer: Call | None = None
-    """Its own tokenizer, handed to that task."""
+    """The tokenizer for that task. By default the recipe's."""
     marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def has_own_inputs(self) -> bool:
-        """Whether it reads the rows in its own way."""
+        """Whether the teacher reads the rows differently from the student."""
         return self.task is not None or self.tokenizer is not None
 
     def __post_init__(self) -> None:
@@ -75,55 +96,58 @@ class Teacher:
         if sum(part is not None for part in (self.model, self.entry, self.run)) != 1:
             raise ValueError("a teacher has one of the keys 'model', 'entry' and 'run'")
         if self.model is None and self.weights is not None:
-            raise ValueError("'weights' goes with 'model'; an entry and a run have their own")
+            raise ValueError("'weights' goes with 'model'; an entry or a run has weights already")
         if self.seed < 0 or (self.seed and self.run is None):
             raise ValueError("'seed' goes with 'run' and is at least 0")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One part of a training: some epochs under one criterion.
+    """One part of a training: some epochs with one criterion.
 
-    A path names a module or parameter and all below it: `layer1` is not `layer10`; `*` stands for any characters.
+    Paths name a module or parameter and everything below it. `layer1` does not match `layer10`, and `*` stands for any
+    characters.
     """
 
     epochs: int
-    """Passes over the split."""
+    """Passes over the training split."""
     batch_size: int
     """Examples per optimiser step, over all processes."""
     optimizer: Call
-    """A name in `torch.optim`; it is given all parameters of the objective that learn."""
+    """The optimiser: a name in `torch.optim`. It updates all parameters that learn, including those of losses."""
     criterion: Mapping[str, Term]
-    """The terms that are summed, by the names they are logged under."""
+    """The losses to sum, by name. The training log uses the names; `total` is the sum."""
     groups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Settings of the optimiser for some paths: the student's, or below `terms.NAME` and `teachers.NAME`."""
+    """Other settings of the optimiser for some parameters, by path: a path of the student, or one that begins with
+    `terms.NAME` or `teachers.NAME`."""
     schedule: Call | None = None
-    """How the learning rate moves: a name in `harness.schedules`, or a dotted one of torch or transformers."""
+    """How the learning rate changes: a name in `harness.schedules`, or a dotted name of torch or transformers. By
+    default it is constant."""
     schedule_per: Literal["step", "epoch"] = "step"
-    """When it moves."""
+    """When the learning rate changes: after every step, or after every epoch."""
     clip_norm: float | None = None
-    """The largest gradient norm; larger ones are scaled down to it."""
+    """The largest norm of the gradient; a larger one is scaled down to it. By default gradients are not clipped."""
     trainable: tuple[str, ...] | None = None
-    """Paths of the student's parts that learn, all of it when left out. The rest is frozen: no gradient, and in
-    `eval()`, so its BatchNorm normalises by its running statistics and leaves them, and its dropout is off."""
+    """The paths of the student's parts that learn. By default all do. The others are frozen: they get no gradient and
+    are in `eval()`, so BatchNorm uses its running statistics without updating them, and dropout is off."""
     teacher: Teacher | None = None
-    """What distillation terms compare with."""
+    """The teacher of a stage that has one."""
     teachers: Mapping[str, Teacher] = field(default_factory=dict)
-    """Several of them, by the names that terms call them by."""
+    """The teachers of a stage that has several, by the names that terms use."""
     task: Call | None = None
-    """What it is trained on, if not on the recipe's task."""
+    """The task to train on. By default the recipe's."""
     split: str = "train"
-    """The split that is trained on."""
+    """The split to train on."""
     drop_last: bool = False
-    """Whether the rows at an epoch's end that fill no batch are left out."""
+    """Whether to skip the rows at the end of an epoch that do not fill a batch."""
     keep: tuple[str, ...] = ()
-    """Terms or trained teachers that live on: a later stage's of that name starts with their parameters."""
+    """Terms and trained teachers whose parameters a later stage takes over: its term or teacher of the same name."""
     selection: Selection = "last"
-    """Which epoch's parameters the stage ends with: the last, or the best on `selected_on` by `selected_by`."""
+    """The parameters that the stage ends with: those of the last epoch, or of the `best` one."""
     selected_on: str | None = None
-    """A scored split; the task's first when left out."""
+    """With `selection: best`, the split that decides. By default the task's first scored split."""
     selected_by: tuple[str, ...] = ()
-    """Some of the recipe's metrics, the larger their sum the better; the first one when left out."""
+    """With `selection: best`, the metrics whose sum decides. By default the recipe's first metric."""
     marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -134,36 +158,42 @@ class Stage:
         if not self.criterion:
             raise ValueError("criterion must name at least one term")
         if "total" in self.criterion:
-            raise ValueError("no term can be named 'total': that is the sum of all")
+            raise ValueError("no term can be named 'total', which is the sum of all terms")
         if self.teacher is not None and self.teachers:
             raise ValueError("a stage has one 'teacher' or several 'teachers', not both")
         if STUDENT in self.teachers:
             raise ValueError("no teacher can be named 'student'")
         if both := sorted(self.all_teachers.keys() & self.criterion.keys()):
-            raise ValueError(f"a term and a teacher cannot both be named {both[0]!r}: `keep` could not tell them apart")
+            raise ValueError(f"a term and a teacher cannot both be named {both[0]!r}: 'keep' would be ambiguous")
         if any("." in name for name in (*self.criterion, *self.teachers)):
-            raise ValueError("names of terms and teachers hold no dot")
+            raise ValueError("names of terms and teachers cannot contain a dot")
         if self.selection == "last" and (self.selected_on or self.selected_by):
             raise ValueError("'selected_on' and 'selected_by' go with 'selection: best'")
-        self._check_names()
+        self._check_terms()
+        self._check_keep()
 
-    def _check_names(self) -> None:
-        """Raise ValueError for a term or `keep` that names what is not in the stage."""
-        learn = [STUDENT, *(name for name, teacher in self.all_teachers.items() if teacher.trainable)]
-        known = [STUDENT, *self.all_teachers]
+    @property
+    def _learning(self) -> list[str]:
+        return [STUDENT, *(name for name, teacher in self.all_teachers.items() if teacher.trainable)]
+
+    def _check_terms(self) -> None:
+        """Raise ValueError for a term that names a model which the stage lacks."""
+        models = [STUDENT, *self.all_teachers]
         for name, term in self.criterion.items():
-            if term.student not in learn:
-                raise ValueError(
-                    f"{name}: {term.student!r} does not learn in this stage{did_you_mean(term.student, learn)}"
-                )
-            if term.teacher is not None and term.teacher not in known:
-                raise ValueError(f"{name}: no teacher {term.teacher!r}{did_you_mean(term.teacher, known)}")
+            if term.student not in self._learning:
+                hint = did_you_mean(term.student, self._learning)
+                raise ValueError(f"{name}: {term.student!r} does not learn in this stage{hint}")
+            if term.teacher is not None and term.teacher not in models:
+                raise ValueError(f"{name}: no teacher {term.teacher!r}{did_you_mean(term.teacher, models)}")
             if term.teacher == term.student:
                 raise ValueError(f"{name}: compares {term.student!r} with itself")
-        kept = [*self.criterion, *learn[1:]]
+
+    def _check_keep(self) -> None:
+        """Raise ValueError for a name in `keep` that is not in the stage."""
+        names = [*self.criterion, *self._learning[1:]]
         for name in self.keep:
-            if name not in kept:
-                raise ValueError(f"keep: no term or trained teacher {name!r}{did_you_mean(name, kept)}")
+            if name not in names:
+                raise ValueError(f"keep: no term or trained teacher {name!r}{did_you_mean(name, names)}")
 
     @property
     def all_teachers(self) -> dict[str, Teacher]:
@@ -171,121 +201,128 @@ class Stage:
         return {"teacher": self.teacher} if self.teacher is not None else dict(self.teachers)
 
     def teacher_of(self, term: Term) -> str | None:
-        """Which model stands in a term's teacher's place: the one it names, else the only other there is."""
+        """Return the name of the teacher that a term compares with: the one it names, or the only one there is."""
         others = [name for name in self.all_teachers if name != term.student]
         return term.teacher or (others[0] if len(others) == 1 else None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One score that somebody recorded, and how it is to be compared."""
+    """One published score, and how to compare it."""
 
     of: Of
-    """`weights`: published weights evaluated; `retrain`: trained again; `test-server`: hidden labels, not compared."""
+    """What has the score: the published `weights`, which are evaluated; a training, which is repeated (`retrain`); or a
+    submission to a `test-server` with hidden labels, which is shown and never compared."""
     split: str
-    """The split it was measured on."""
+    """The split that the score was measured on."""
     metric: str
-    """A name in `harness.metrics`."""
+    """The metric: a name in `harness.metrics`."""
     source: str
-    """Where the value stands, so that a reader can look it up."""
+    """Where the score is published, for readers who want to look it up."""
     value: float | None = None
-    """The score as a fraction (correlations: in [-1, 1]); left out where no public place holds one."""
+    """The score, as a fraction: 86.8 % is 0.868. Correlations range from -1 to 1. Leave it out if it is not public."""
     log: str | None = None
-    """The file in the repository of the weights that holds the value, in torchdistill's lines; read when it is run."""
+    """Instead of `value`, a torchdistill log in the repository of the weights that has the score."""
     decimals: int | None = None
-    """To how many decimals of the fraction the value is given; needed for `of: weights`."""
+    """The number of decimals of `value`. Required for `of: weights`."""
     precision: Computed = "fp32"
-    """The numbers that the value was computed in; of a re-training, those that the reference was trained in."""
+    """The arithmetic in which the score was computed; for `of: retrain`, in which the reference was trained."""
     selection: Selection = "last"
-    """Which checkpoint it is of: the last epoch's, or the best on this split."""
+    """The checkpoint that has the score: that of the last epoch, or the `best` one on this split."""
     n: int | None = None
-    """Of how many examples the value is: of a split that has another number nothing is said."""
+    """The number of examples that the score was measured on. A split of another size is not compared."""
     sigma: float | None = None
-    """Seed-to-seed standard deviation of one run, for `of: retrain`: that of the reference runs where these are five or
-    more, else what is taken for it (a prior)."""
+    """For `of: retrain`, the standard deviation over seeds: that of five or more reference runs, or else a prior."""
     prior: float | None = None
-    """What sigma was taken to be before there were reference runs; steadies the sigma of few."""
+    """The sigma that was assumed before there were reference runs. It steadies the sigma of few runs."""
     reference_runs: int = 1
-    """How many runs the value is the mean of."""
+    """The number of runs whose mean is `value`."""
     failures: int = 0
-    """How many more reference runs were degenerate, at or below the majority's baseline, and are not in the mean."""
+    """The number of further reference runs that are not in the mean, because they scored no better than always
+    predicting the most frequent class."""
     gates: bool = True
-    """Whether the entry's verdict counts it; one whose value is the majority's baseline is only reported."""
+    """Whether the claim counts for the entry's verdict. A score that needs no model should not."""
     seeds: int = 3
-    """How many runs to train by default."""
+    """The number of runs to train by default."""
 
     def __post_init__(self) -> None:
         lowest = -1 if self.metric in CORRELATIONS else 0
         if self.value is not None and not lowest <= self.value <= 1:
             raise ValueError(f"the claim's value {self.value:g} is not a fraction; 86.8 % is written 0.868")
         if self.of == "weights" and self.value is not None and self.decimals is None:
-            raise ValueError("a claim of weights lacks the key 'decimals': to how many its value is given")
+            raise ValueError("a claim of weights lacks the key 'decimals': the number of decimals of its value")
         if self.log is not None and self.value is not None:
-            raise ValueError("a claim has a value or a log that holds it, not both")
+            raise ValueError("a claim has a 'value' or a 'log' with the value, not both")
         if self.decimals is not None and not 0 <= self.decimals <= 16:
             raise ValueError(f"decimals must be 0 to 16, not {self.decimals}")
         for name, spread in (("sigma", self.sigma), ("prior", self.prior)):
             if spread is not None and not 0 < spread <= 1:
                 raise ValueError(f"{name} must be above 0 and at most 1, not {spread:g}")
         if self.failures < 0:
-            raise ValueError(f"failures must not be below 0: {self.failures}")
+            raise ValueError(f"failures must be at least 0, not {self.failures}")
         if self.reference_runs < 1 or self.seeds < 1 or (self.n is not None and self.n < 1):
             raise ValueError("reference_runs, seeds and n must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One entry: a task, a model, published weights, how they were trained, and what is claimed of them."""
+    """One entry: a task, a model, its published weights, how they were trained, and the claims about them."""
 
     name: str
-    """The entry's name; for a shipped recipe also the file's."""
+    """The entry's name. A shipped recipe's file has the same name."""
     task: Call
-    """A name in `zoo.tasks`: how examples are read, batched and scored."""
+    """How examples are read, batched and scored: a name in `zoo.tasks`."""
     model: Call
-    """A name in `zoo.models`: the architecture."""
+    """The architecture: a name in `zoo.models`, or another callable that returns an `nn.Module`."""
     tokenizer: Call | None = None
-    """A name in `zoo.tokenizers`, handed to the task."""
+    """The tokenizer that the task uses: a name in `zoo.tokenizers`."""
     weights: str | None = None
-    """The source of the published weights: `hub:OWNER/NAME`, `embedded:FILE`, or `file:PATH` for your own."""
+    """The source of the published weights, such as `hub:OWNER/NAME` or `file:PATH`; see `zoo.fetch.source_types`."""
     metrics: tuple[Call, ...] = ()
-    """Names in `harness.metrics`, or classes of `evaluate.Metric`; the task's own where left out."""
+    """Names in `harness.metrics`, or dotted names of `evaluate.Metric` classes. By default the task's metrics."""
     stages: tuple[Stage, ...] = ()
-    """How it is trained, in order."""
+    """How the model is trained, in order."""
     claims: tuple[Claim, ...] = field(default=())
-    """What is claimed of it."""
+    """The published scores."""
     marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):  # its runs are kept in a folder of that name
-            raise ValueError(f"the name {self.name!r} has other signs than letters, digits and ._-, or begins with one")
-        if any(claim.log for claim in self.claims) and not (self.weights or "").startswith("hub:"):
-            raise ValueError("a claim's 'log' is a file in the repository of the weights, and these are in none")
+        if not NAME.fullmatch(self.name):  # runs are stored in a folder of that name
+            allowed = "a name has letters, digits and ._- and begins with a letter, a digit or _"
+            raise ValueError(f"{self.name!r} cannot be a name; {allowed}")
+        has_repository = isinstance(parse_or_none(self.weights), HubRepo | RecipeRepo)
+        if any(claim.log for claim in self.claims) and not has_repository:
+            raise ValueError("a claim's 'log' is a file in the repository of the weights, so weights must be hub:...")
 
     @property
     def readings(self) -> list[tuple[Call, Call | None]]:
-        """Every task with the tokenizer it is given: what is scored, then what stages and their teachers read."""
-        found = [(self.task, self.tokenizer)]
+        """Every task with its tokenizer: the recipe's, then those of stages and of teachers with other inputs."""
+        pairs = [(self.task, self.tokenizer)]
         for stage in self.stages:
-            found += [(stage.task, self.tokenizer)] if stage.task is not None else []
-            found += [self.reading_of(t, stage) for t in stage.all_teachers.values() if t.has_own_inputs]
-        return found
+            pairs += [(stage.task, self.tokenizer)] if stage.task is not None else []
+            pairs += [self.reading_of(t, stage) for t in stage.all_teachers.values() if t.has_own_inputs]
+        return pairs
 
     def reading_of(self, teacher: Teacher, stage: Stage) -> tuple[Call, Call | None]:
-        """The task and tokenizer by which a teacher reads the rows of a stage."""
+        """Return the task and tokenizer by which a teacher reads the rows of a stage."""
         return teacher.task or stage.task or self.task, teacher.tokenizer or self.tokenizer
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the recipe as sorted data, without its claims; the order of keys and comments do not matter."""
-        data = to_data(replace(self, claims=()))
-        return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        """SHA-256 of the recipe without its claims; comments and the order of keys do not matter."""
+        return hashlib.sha256(json.dumps(self.data(), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def data(self) -> dict[str, Any]:
-        """The recipe without its claims as plain data: what a record keeps."""
+        """Return the recipe without its claims as plain data; records hold it."""
         data: dict[str, Any] = to_data(replace(self, claims=()))
         return data
 
 
 def load_recipe(path: Path) -> Recipe:
-    """The recipe in a file; raises RecipeError with every problem found, SourceError where it cannot be read."""
+    """Read the recipe in a file.
+
+    Raises:
+        RecipeError: With every problem of the file.
+        SourceError: The file cannot be read.
+    """
     return read(path, Recipe)

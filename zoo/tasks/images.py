@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from zoo.errors import NoDataError, SourceError, UsageError
-from zoo.fetch.sources import DATA, Source
+from zoo.fetch.sources import Source
 
 
 def local_folder(data: Source, layout: Sequence[str], splits: Sequence[str], split: str) -> Path:
@@ -26,7 +26,7 @@ def local_folder(data: Source, layout: Sequence[str], splits: Sequence[str], spl
     """
     patterns = list(dict.fromkeys(part.format(split=name) for part in layout for name in splits))
     wanted = f": it is a folder that holds {', '.join(patterns)}"
-    name = data.name.removeprefix(DATA).rpartition("/")[2]
+    name = data.short_name
     try:
         folder = data.fetch("data").path
     except NoDataError:

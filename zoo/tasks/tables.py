@@ -14,7 +14,7 @@ import datasets
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from zoo.errors import SourceError, UsageError, did_you_mean, first_line
-from zoo.fetch.sources import Fetched
+from zoo.fetch.fetched import Fetched
 
 CARD = "README.md"
 datasets.utils.logging.set_verbosity(datasets.utils.logging.CRITICAL)  # it logs an error that it also raises

@@ -14,6 +14,7 @@ from torch import Tensor
 from zoo import paths
 from zoo.errors import UsageError
 from zoo.fetch.tensor_cache import cached_tensors
+from zoo.trusted_code import TRANSFORMERS, comes_from
 
 ENDS = "ends"
 FEWEST_CACHED = 256
@@ -84,8 +85,7 @@ def tokenize(tokenizer: Any, texts: Texts, max_length: int) -> Tokens:
         UsageError: The rows differ in length, but the tokenizer has no padding value for a column.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    is_known = type(tokenizer).__module__.startswith("transformers.")
-    if backend is None or not is_known or len(texts) < FEWEST_CACHED:
+    if backend is None or not comes_from(tokenizer, TRANSFORMERS) or len(texts) < FEWEST_CACHED:
         columns = _call_tokenizer(tokenizer, texts, max_length)
     else:
         folder, key = paths.home() / "cache" / "tokens", _cache_key(tokenizer, texts, max_length)

@@ -23,9 +23,9 @@ from harness.diagnosis.explain.variant import AS_IT_IS, Change, Variant
 from harness.diagnosis.explain.variant_runs import VariantRunner
 from harness.metrics import Array, Metric
 from zoo.errors import ZooError, first_line
-from zoo.fetch.sources import is_source
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Claim, Precision
+from zoo.recipes.walk import walk_sources
 from zoo.tasks.base import TextSplit
 
 LENGTHS = (32, 64, 128, 256, 512)
@@ -211,7 +211,7 @@ def _tf32(bench: VariantRunner, name: str) -> Tried:
 def _data(bench: VariantRunner, folder: Path) -> Tried:
     wants = {source.name: want for source, want in bench.task.sources}
     call, sources = bench.study.recipe.task, bench.study.sources
-    for source in dict.fromkeys(_sources(call)):
+    for source in dict.fromkeys(named.text for named in walk_sources(call, "task")):
         want = wants.get(source, "weights")
         before = commit_of(sources, source, want)
         for version in versions(sources, source, want, folder):
@@ -230,15 +230,6 @@ def _takes(bench: VariantRunner, slot: str, argument: str) -> bool:
     """Whether the recipe's tokenizer has an argument of that name."""
     call = bench.study.recipe.tokenizer
     return call is not None and argument in inspect.signature(bench.study.builder.target(call, slot)).parameters
-
-
-def _sources(value: Any) -> Iterator[str]:
-    if is_source(value):
-        yield value
-    elif isinstance(value, Call | Mapping | list):
-        items = value if isinstance(value, list) else (value.args if isinstance(value, Call) else value).values()
-        for item in items:
-            yield from _sources(item)
 
 
 def _with(value: Any, before: str, after: str) -> Any:

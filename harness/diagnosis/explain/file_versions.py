@@ -2,14 +2,23 @@
 
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from zoo.errors import MissingError, SourceError, UsageError
-from zoo.fetch import urls
 from zoo.fetch.checksum import sha256
-from zoo.fetch.hub import SCHEME, Listed, Repository
-from zoo.fetch.sources import DATA, HERE, Sources, chosen
+from zoo.fetch.hub import Listed
+from zoo.fetch.repository_files import choose_files
+from zoo.fetch.source_types import (
+    ArchiveMember,
+    HubRepo,
+    LocalFile,
+    RecipeRepo,
+    Url,
+    UserFolder,
+    parse_source,
+)
+from zoo.fetch.sources import Sources
 
 MOST = 5
 """How many other versions are tried, the newest first."""
@@ -31,11 +40,12 @@ def versions(sources: Sources, source: str, want: str, folder: Path) -> Iterator
     Files of a git repository are written into `folder`. Raises UsageError for a source that has no versions, and
     SourceError where they cannot be had.
     """
-    if source.startswith(DATA):
+    parsed = parse_source(source)
+    if isinstance(parsed, UserFolder):
         raise UsageError(f"{source} is a folder of yours, which has no revisions")
-    if source.startswith(urls.SCHEMES):
+    if isinstance(parsed, Url | ArchiveMember):
         raise UsageError(f"{source} is a file on a server, which has no revisions")
-    if source.startswith(SCHEME):
+    if isinstance(parsed, HubRepo | RecipeRepo):
         return _on_the_hub(sources, source, want)
     return _in_git(sources.fetch(source).path, folder)
 
@@ -47,25 +57,25 @@ def commit_of(sources: Sources, source: str, want: str) -> str:
 
 
 def _on_the_hub(sources: Sources, source: str, want: str) -> Iterator[Version]:
-    hub, actual = sources.hub, (sources.here or source) if source == HERE else source
+    hub, repo = sources.hub, HubRepo.parse((sources.here if parse_source(source) == RecipeRepo() else None) or source)
     if hub.offline:
         raise SourceError("HF_HUB_OFFLINE is set, so no other commit is asked for; without it they are tried")
-    repo, at = Repository.parse(actual), sources.fetch(source, want).revision
+    at = sources.fetch(source, want).revision
     seen = [_files(sources, repo, str(at), want)]
     for commit in hub.history(repo)[:LOOKED_AT]:
         files = None if commit == at else _files(sources, repo, commit, want)
         if files and files not in seen:
             seen.append(files)
-            yield Version(f"{actual.partition('@')[0]}@{commit}", commit[:12])
+            yield Version(str(replace(repo, revision=commit)), commit[:12])
         if len(seen) > MOST:
             return
 
 
-def _files(sources: Sources, repo: Repository, commit: str, want: str) -> dict[str, Listed]:
+def _files(sources: Sources, repo: HubRepo, commit: str, want: str) -> dict[str, Listed]:
     """What is read for `want` at a commit, as the Hub lists it; nothing where it is not there."""
     listing = sources.hub.listing(repo, commit)
     try:
-        return {name: listing[name] for name in chosen(want, list(listing), {}, repo.name) if name != "README.md"}
+        return {name: listing[name] for name in choose_files(want, list(listing), {}, repo.name) if name != "README.md"}
     except MissingError:
         return {}
 
@@ -83,7 +93,7 @@ def _in_git(path: Path, folder: Path) -> Iterator[Version]:
             copy.write_bytes(data)
             if (digest := sha256(copy)) not in seen:
                 seen.add(digest)
-                yield Version(f"file:{copy}", commit[:12])
+                yield Version(str(LocalFile(str(copy))), commit[:12])
         if len(seen) > MOST:
             return
 

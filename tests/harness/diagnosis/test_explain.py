@@ -237,7 +237,7 @@ def hub_setup(
         made = Hub()
         made.endpoint, made.cache = hub.url, tmp_path / "cache"
         sources = Sources(lock=Lock(tmp_path / "no.lock", {}, tmp_path / "trusted.json"), hub=made)
-        sources.lock = Lock(sources.lock.path, Sources().lock.pins, sources.lock.own)
+        sources.lock = Lock(sources.lock.path, Sources().lock.pins, sources.lock.trust_file)
         yield hub, RunContext(builder=Builder(sources=sources), accelerator=setup.accelerator, runs=setup.runs)
 
 

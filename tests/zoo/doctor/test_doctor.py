@@ -1,4 +1,4 @@
-"""Hazards: each with a recipe that has it, at its line, and one that has not; and what the shipped entries have."""
+"""Hazards: for each a recipe that has it, with its line, and one that does not; and those of the shipped entries."""
 
 import json
 import subprocess
@@ -28,13 +28,13 @@ Find = Callable[..., list[Hazard]]
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Sources:
-    """Sources with an empty lock and nothing seen, of a Hub that nobody may ask."""
+    """Sources with an empty lock and no pins of a first use; the Hub must not be asked."""
     return Sources(lock=Lock(tmp_path / "zoo.lock", {}, tmp_path / "trusted.json"), data={})
 
 
 @pytest.fixture
 def find(tmp_path: Path, sources: Sources) -> Find:
-    """The hazards of a recipe, or only those of one code."""
+    """Return the hazards of a recipe, or only those of one code."""
 
     def examined(text: str, code: str | None = None, pins: dict[str, Pin] | None = None) -> list[Hazard]:
         path = tmp_path / "mine.yaml"
@@ -58,7 +58,7 @@ def test_a_good_recipe_has_no_hazard(find: Find) -> None:
     assert find(claimed(RETRAIN)) == []
 
 
-def test_no_shipped_entry_has_an_error_and_those_that_need_no_network_have_none_at_all(
+def test_no_shipped_entry_has_an_error_and_offline_suites_have_no_hazard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ZOO_HOME", str(tmp_path))
@@ -79,18 +79,19 @@ def test_no_shipped_entry_has_an_error_and_those_that_need_no_network_have_none_
         ("https://a.b/c.safetensors", {}, False),
     ],
 )
-def test_an_unpinned_revision(weights: str, pins: dict[str, Pin], there: bool, find: Find) -> None:
+def test_a_repository_without_a_commit_is_reported(weights: str, pins: dict[str, Pin], there: bool, find: Find) -> None:
     found = find(claimed(RETRAIN, weights=f"weights: {weights}\n"), "D101", pins)
     assert [(one.severity, one.mark.line) for one in found] == [("warning", 4)] * there
 
 
-def test_data_and_tokenizers_are_pinned_too_and_a_first_use_is_told(find: Find, sources: Sources) -> None:
+def test_unpinned_data_and_tokenizers_are_reported_with_their_first_use(find: Find, sources: Sources) -> None:
     head = f"name: mine\n{GLUE}\ntokenizer: {{use: published, of: hub:a/b}}\n{CLASSIFIER}"
     text = claimed(stages="", head=head).replace("claims:\n", "")
     assert [one.mark.line for one in find(text, "D101")] == [2, 3]
-    sources.lock.trust("hub:a/b", sources.hub.shown, Pin(revision=COMMIT))
+    sources.lock.trust("hub:a/b", sources.hub.address, Pin(revision=COMMIT))
     first = find(text, "D101")[1]
-    assert f"kept to {COMMIT[:12]}" in first.message and "zoo lock --update mine" in first.fix
+    assert f"this machine uses {COMMIT[:12]}" in first.message
+    assert f"zoo lock --update {first.mark.path}" in first.fix
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,9 @@ def test_data_and_tokenizers_are_pinned_too_and_a_first_use_is_told(find: Find, 
         ("file:mine.pt", FilePin(), "note"),
     ],
 )
-def test_an_unknown_digest(weights: str, pin: FilePin, severity: str | None, find: Find) -> None:
+def test_weights_without_a_locked_digest_are_reported(
+    weights: str, pin: FilePin, severity: str | None, find: Find
+) -> None:
     name = "model.safetensors" if weights.startswith("hub:") else weights.partition("#")[0].rpartition("/")[2]
     pins = {weights.partition("#")[0]: Pin(files={name: pin})}
     found = find(claimed(RETRAIN, weights=f"weights: {weights}\n"), "D102", pins)
@@ -125,13 +128,13 @@ def test_an_unknown_digest(weights: str, pin: FilePin, severity: str | None, fin
         ("hub:a/b", [], False),
     ],
 )
-def test_pickled_weights(weights: str, files: Sequence[str], there: bool, find: Find) -> None:
+def test_pickled_weights_are_reported(weights: str, files: Sequence[str], there: bool, find: Find) -> None:
     pins = {weights: Pin(files={name: FilePin() for name in files})}
     found = find(claimed(RETRAIN, weights=f"weights: {weights}\n"), "D103", pins)
     assert [one.severity for one in found] == ["note"] * there
 
 
-def test_a_reference_without_a_seed(find: Find) -> None:
+def test_a_reference_without_a_seed_is_reported(find: Find) -> None:
     text = claimed(RETRAIN.replace("seed 3", "the log"), WEIGHTS, RETRAIN.replace("seed 3", "runs of seeds 0 to 4"))
     (found,) = find(text, "D201")
     assert text.splitlines()[found.mark.line - 1][found.mark.column - 1 :].startswith("source: the log")
@@ -152,14 +155,14 @@ BEST = STAGES.replace("    criterion:", "    selection: best\n    selected_on: t
         (BEST, [RETRAIN.replace("of: retrain, split: test", "of: test-server, split: hidden")], []),
     ],
 )
-def test_the_best_epoch_on_the_split_that_is_reported(
+def test_choosing_the_epoch_on_the_reported_split_is_reported(
     stages: str, claims: list[str], lines_found: list[int], find: Find
 ) -> None:
     found = find(claimed(*claims, stages=stages), "D202")
     assert [one.mark.line for one in found] == lines_found
 
 
-def test_a_reference_that_was_trained_in_fp16(find: Find) -> None:
+def test_a_reference_that_was_trained_in_fp16_is_reported(find: Find) -> None:
     (by_claim,) = find(claimed(f"{RETRAIN}, precision: fp16"), "D203")
     assert by_claim.mark.line == 13
     comment = "# A model.\n# Trained in FP16, with clipping.\n"
@@ -169,7 +172,7 @@ def test_a_reference_that_was_trained_in_fp16(find: Find) -> None:
     assert find(claimed(RETRAIN), "D203") == []
 
 
-def test_what_is_not_deterministic_on_a_gpu(find: Find) -> None:
+def test_operations_without_a_deterministic_cuda_kernel_are_reported(find: Find) -> None:
     pixels = HEAD.replace("task: digits", "task: voc_segmentation")
     (loss,) = find(claimed(RETRAIN, head=pixels), "D204")
     assert "NLLLoss" in loss.message and loss.mark.line == 11
@@ -192,31 +195,33 @@ RTE = f"name: mine\n{GLUE}\n{CLASSIFIER}"
         ([WEIGHTS.replace("of: weights", "of: test-server")], ["note"]),
     ],
 )
-def test_a_reference_on_a_split_that_cannot_be_scored(claims: list[str], expected: list[str], find: Find) -> None:
+def test_a_claim_about_a_split_that_cannot_be_scored_is_reported(
+    claims: list[str], expected: list[str], find: Find
+) -> None:
     assert [one.severity for one in find(claimed(*claims, head=RTE, stages=""), "D301")] == expected
 
 
-def test_claims_of_one_metric_on_two_splits(find: Find) -> None:
+def test_claims_of_one_metric_on_two_splits_are_noted(find: Find) -> None:
     mnli = RTE.replace("name: rte", "name: mnli")
     claims = [WEIGHTS.replace("split: test", f"split: validation_{half}") for half in ("matched", "mismatched")]
     (found,) = find(claimed(*claims, head=mnli, stages=""), "D301")
     assert (found.severity, found.mark.line) == ("note", 6)
 
 
-def test_a_score_of_another_number_of_examples(find: Find) -> None:
+def test_a_score_of_another_number_of_examples_is_reported(find: Find) -> None:
     (found,) = find(claimed(f"{WEIGHTS}, n: 900"), "D302")
     assert "900 examples, and test has 898" in found.message
     assert find(claimed(f"{WEIGHTS}, n: 898"), "D302") == []
 
 
-def test_a_reference_without_a_spread_and_one_that_is_rounded(find: Find) -> None:
+def test_a_missing_sigma_and_a_coarse_rounding_are_noted(find: Find) -> None:
     (found,) = find(claimed(RETRAIN.replace("sigma: 0.01, ", ""), RETRAIN, WEIGHTS), "D303")
     assert (found.severity, found.mark.line) == ("note", 13)
     (rounded,) = find(claimed(WEIGHTS.replace("decimals: 4", "decimals: 2"), WEIGHTS), "D304")
     assert "9 counts" in rounded.message  # 898 / 10^2
 
 
-def test_a_score_that_needs_no_model(find: Find) -> None:
+def test_a_score_that_needs_no_model_is_reported(find: Find) -> None:
     wnli = RTE.replace("name: rte", "name: wnli")
     claim = WEIGHTS.replace("split: test", "split: validation").replace("0.9,", "0.5633803,")
     assert [one.severity for one in find(claimed(claim, head=wnli, stages=""), "D305")] == ["warning"]
@@ -235,7 +240,7 @@ def test_a_score_that_needs_no_model(find: Find) -> None:
         ({"id2label": {"0": "entailment", "1": "not_entailment"}}, None, ""),
     ],
 )
-def test_the_order_of_classes(
+def test_classes_in_another_or_unknown_order_are_reported(
     config: Any, severity: str | None, said: str, find: Find, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache(config, tmp_path, monkeypatch)
@@ -249,7 +254,7 @@ def test_the_order_of_classes(
     assert find(claimed(claim, head=stsb, stages="", weights="weights: hub:a/b\n"), "D401") == []
 
 
-def test_code_of_others(find: Find, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_from_outside_is_reported(find: Find, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = STAGES.replace("loss: CrossEntropy", "loss: mine.losses.Mine")
     (named,) = find(claimed(RETRAIN, stages=stages), "D402")
     assert (named.severity, named.mark.line) == ("warning", 11)
@@ -265,20 +270,20 @@ def test_code_of_others(find: Find, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def cache(config: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the cache hold this configuration of every repository, or none."""
+    """Make the cache hold this configuration of every repository, or none."""
     path = folder / "config.json"
     path.write_text(json.dumps(config))
     monkeypatch.setattr(Hub, "cached", lambda *_: None if config is None else path)
 
 
-def test_a_recipe_that_is_published_stands_at_its_commit(tmp_path: Path, sources: Sources) -> None:
+def test_a_published_recipe_is_pinned_by_its_own_commit(tmp_path: Path, sources: Sources) -> None:
     path = tmp_path / "zoo.yaml"
     path.write_text(claimed(RETRAIN, weights="weights: hub:.\n"))
     entry = catalogue.local(path, f"hub:a/b@{COMMIT}", "hub:a/b")
     assert {one.code for one in examine(entry, sources)} == {"D102"}
 
 
-def test_a_hazard_is_a_line_with_its_place_and_a_fix(find: Find) -> None:
+def test_a_hazard_is_shown_with_its_position_and_a_fix(find: Find) -> None:
     (found,) = find(claimed(RETRAIN, weights="weights: file:mine.pt\n"), "D103")
     first, second = lines([found])
     assert first.startswith(f"{found.mark.path}:4:1: note D103 pickle-weights: mine.pt is a pickle")
@@ -288,7 +293,7 @@ def test_a_hazard_is_a_line_with_its_place_and_a_fix(find: Find) -> None:
 
 
 @pytest.mark.parametrize("name", ["cola", "sst2", "mrpc", "stsb", "rte", "wnli"])
-def test_what_is_known_of_data_is_what_runs_have_seen(name: str) -> None:
+def test_public_facts_about_data_agree_with_recorded_runs(name: str) -> None:
     known = public_data.PUBLIC[f"glue/{name}"]
     path = find_record(f"minilm-l6-{name}:1000", Path("nowhere"), ROOT / "leaderboard" / "records")
     labels = np.load(path.parent / "predictions-validation.npz")["labels"]
@@ -298,6 +303,6 @@ def test_what_is_known_of_data_is_what_runs_have_seen(name: str) -> None:
         assert (known.largest["validation"], len(known.classes)) == (counts.max(), len(counts))
 
 
-def test_an_examination_imports_no_torch() -> None:
+def test_the_doctor_imports_no_torch() -> None:
     code = "import sys, zoo.doctor; sys.exit(bool({'torch', 'numpy', 'transformers'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""Which entries a change touches, asked of a real git repository."""
+"""The entries that a change affects, in a real git repository."""
 
 import json
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Zoo
+from tests.helpers.project import ROOT, Zoo
 from zoo import paths
 from zoo.errors import UsageError
 from zoo.recipes import catalogue
@@ -39,7 +39,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def checkout(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The repository as it was committed, which this process takes for its own."""
+    """The repository as it was committed; this process uses it as its checkout."""
     git(repository, "reset", "--hard", "--quiet")
     git(repository, "clean", "-fdq")
     monkeypatch.setattr(paths, "checkout", lambda: repository)
@@ -47,7 +47,7 @@ def checkout(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return repository
 
 
-def touched(revision: str = "HEAD") -> set[str]:
+def affected(revision: str = "HEAD") -> set[str]:
     return set(changed_since(revision, catalogue.entries()))
 
 
@@ -61,18 +61,18 @@ def everything() -> set[str]:
     return {entry.name for entry in catalogue.entries()}
 
 
-def test_nothing_is_touched_where_nothing_changed_nor_by_pages_and_tests(checkout: Path) -> None:
-    assert touched() == set()
-    for told in ("zoo/doctor/looks.py", "harness/diagnosis/diff/text_report.py", "zoo/cli/render.py"):
-        with (checkout / told).open("a") as file:
+def test_pages_tests_and_code_that_only_reports_affect_no_entry(checkout: Path) -> None:
+    assert affected() == set()
+    for report in ("zoo/doctor/claim_checks.py", "harness/diagnosis/diff/text_report.py", "zoo/cli/render.py"):
+        with (checkout / report).open("a") as file:
             file.write("\n")
     (checkout / "README.md").write_text("more")
     (checkout / "tests").mkdir()
     (checkout / "tests" / "test_new.py").write_text("")
-    assert touched() == set()
+    assert affected() == set()
 
 
-def test_a_recipe_touches_its_entry_and_those_that_learn_from_it(checkout: Path) -> None:
+def test_a_recipe_affects_its_entry_and_those_that_learn_from_it(checkout: Path) -> None:
     edit(checkout / "configs/glue/bert-large-uncased-rte.yaml", "epochs:", "epochs:  ")
     assert changed_since("HEAD", catalogue.entries()) == {
         "bert-large-uncased-rte": "configs/glue/bert-large-uncased-rte.yaml",
@@ -82,10 +82,10 @@ def test_a_recipe_touches_its_entry_and_those_that_learn_from_it(checkout: Path)
     }
 
 
-def test_shipped_weights_and_their_pin_touch_who_reads_them(checkout: Path) -> None:
+def test_shipped_weights_and_their_pin_affect_the_entries_that_read_them(checkout: Path) -> None:
     (checkout / "zoo/starter/digits-resnet8.safetensors").write_bytes(b"other")
     readers = {e.name for e in catalogue.entries() if "embedded:digits-resnet8.safetensors" in e.path.read_text()}
-    assert touched() == readers
+    assert affected() == readers
     assert "digits-resnet8" in readers
     git(checkout, "reset", "--hard", "--quiet")
     lock = json.loads((checkout / "configs/zoo.lock").read_text())
@@ -95,59 +95,59 @@ def test_shipped_weights_and_their_pin_touch_who_reads_them(checkout: Path) -> N
     assert changed_since("HEAD", catalogue.entries()) == dict.fromkeys(readers, pin)
 
 
-def test_a_model_a_task_or_a_loss_touches_who_names_it_and_other_code_all(checkout: Path) -> None:
+def test_a_model_or_loss_affects_the_entries_that_name_it_and_other_code_all(checkout: Path) -> None:
     with (checkout / "zoo/models/bert.py").open("a") as file:
         file.write("\n")
     text = {e.name for e in catalogue.entries() if "bert_classifier" in e.path.read_text()}
-    assert touched() == text
+    assert affected() == text
     git(checkout, "reset", "--hard", "--quiet")
     with (checkout / "harness/losses/rkd.py").open("a") as file:
         file.write("\n")
-    assert touched() == {"rkd"}
+    assert affected() == {"rkd"}
     git(checkout, "reset", "--hard", "--quiet")
     for shared in ("harness/metrics.py", "zoo/tasks/base.py", "harness/losses/functional.py", "pyproject.toml"):
         with (checkout / shared).open("a") as file:
             file.write("\n")
-        assert touched() == everything()
+        assert affected() == everything()
         git(checkout, "reset", "--hard", "--quiet")
 
 
-def test_new_records_and_commits_count_too(checkout: Path) -> None:
+def test_new_records_and_commits_affect_their_entry(checkout: Path) -> None:
     folder = checkout / "leaderboard/records/kd/retrain-seed0-1"
     folder.mkdir(parents=True)
     (folder / "record.json").write_text("{}")
-    assert touched() == {"kd"}
+    assert affected() == {"kd"}
     git(checkout, "add", ".")
     git(checkout, "commit", "--quiet", "--message", "more")
-    assert (touched(), touched("HEAD~1")) == (set(), {"kd"})
+    assert (affected(), affected("HEAD~1")) == (set(), {"kd"})
     git(checkout, "reset", "--hard", "--quiet", "HEAD~1")
 
 
 @pytest.mark.parametrize("revision", ["nowhere", "--output=x"])
 def test_a_revision_that_git_does_not_know_is_a_usage_error(revision: str, checkout: Path) -> None:
     with pytest.raises(UsageError, match="git rev-parse: no such revision"):
-        touched(revision)
+        affected(revision)
     assert not (checkout / "x").exists()
 
 
-def test_outside_a_checkout_there_is_nothing_to_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_since_needs_a_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "checkout", lambda: None)
     with pytest.raises(UsageError, match="needs a checkout"):
-        touched()
+        affected()
 
 
-def test_a_teacher_that_is_not_asked_for_touches_too(checkout: Path) -> None:
+def test_a_teacher_affects_its_student_even_if_it_is_not_selected(checkout: Path) -> None:
     edit(checkout / "configs/glue/bert-large-uncased-rte.yaml", "epochs:", "epochs:  ")
     student = catalogue.one("bert-base-uncased-rte_from_bert-large-uncased-rte")
     assert list(changed_since("HEAD", [student])) == [student.name]
 
 
-def test_a_recipe_that_cannot_be_read_is_touched_and_ends_nothing(checkout: Path) -> None:
+def test_a_recipe_that_cannot_be_read_counts_as_affected(checkout: Path) -> None:
     (checkout / "configs/methods/kd.yaml").write_text("name: [")
     assert changed_since("HEAD", catalogue.entries()) == {"kd": "its recipe cannot be read"}
 
 
-def test_a_renamed_record_touches_both_entries(checkout: Path) -> None:
+def test_a_moved_record_affects_both_entries(checkout: Path) -> None:
     folder = checkout / "leaderboard/records"
     for name in ("kd", "rkd"):
         (folder / name / "run").mkdir(parents=True)
@@ -155,11 +155,11 @@ def test_a_renamed_record_touches_both_entries(checkout: Path) -> None:
     git(checkout, "add", ".")
     git(checkout, "commit", "--quiet", "--message", "a record")
     git(checkout, "mv", "leaderboard/records/kd/run/record.json", "leaderboard/records/rkd/run/record.json")
-    assert touched() == {"kd", "rkd"}
+    assert affected() == {"kd", "rkd"}
     git(checkout, "reset", "--hard", "--quiet", "HEAD~1")
 
 
-def test_a_checkout_below_the_root_of_its_repository(
+def test_a_checkout_may_be_a_subfolder_of_its_repository(
     tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     git(repository, "reset", "--hard", "--quiet")
@@ -173,10 +173,10 @@ def test_a_checkout_below_the_root_of_its_repository(
     edit(root / "configs/zoo.lock", '"embedded:"', '"embedded:" ')
     with (root / "harness/losses/rkd.py").open("a") as file:
         file.write("\n")
-    assert touched() == {"rkd"}
+    assert affected() == {"rkd"}
 
 
-def test_the_pin_of_an_archive_touches_who_reads_a_file_of_it(checkout: Path) -> None:
+def test_the_pin_of_an_archive_affects_the_entries_that_read_a_file_in_it(checkout: Path) -> None:
     lock = checkout / "configs/zoo.lock"
     data = json.loads(lock.read_text())
     archive = "https://example.org/all.zip"
@@ -191,7 +191,7 @@ def test_the_pin_of_an_archive_touches_who_reads_a_file_of_it(checkout: Path) ->
     git(checkout, "reset", "--hard", "--quiet", "HEAD~1")
 
 
-def test_verify_looks_only_at_what_has_changed(checkout: Path, zoo: Zoo) -> None:
+def test_verify_changed_since_runs_only_affected_entries(checkout: Path, zoo: Zoo) -> None:
     done = zoo("verify", "--changed-since", "HEAD")
     assert (done.code, done.err) == (0, f"none of the {len(everything())} entries has changed since HEAD\n")
     edit(checkout / "configs/starter/digits-resnet8.yaml", "value: 0.9788419", "value: 0.9788418")

@@ -1,4 +1,4 @@
-"""Reading recipes: every problem with its place, nothing imported, a digest of what matters."""
+"""Reading recipes: every problem with its position, nothing imported, a digest that ignores comments and order."""
 
 import subprocess
 import sys
@@ -11,23 +11,27 @@ from hypothesis import strategies as st
 from tests.helpers.project import ROOT, TINY, Write
 from zoo.errors import RecipeError
 from zoo.recipes.build import Builder
+from zoo.recipes.check import check_recipe
 from zoo.recipes.reader import Call, to_data
 from zoo.recipes.schema import load_recipe
 
 TWO_FAULTS = (("epochs: 1", "epoch: 1"), ("loss: CrossEntropy", "loss: CrossEntrpy, wait: 2"))
 
 BAD = {
-    "unknown key": (("clip_norm: 1.0", "clip_nrom: 1.0"), ":9:5: unknown key 'clip_nrom'; did you mean clip_norm?"),
-    "wrong type": (("epochs: 1", "epochs: many"), ":5:13: epochs must be a whole number, not 'many'"),
-    "fraction for a whole number": (("epochs: 1", "epochs: 1.5"), "epochs must be a whole number, not '1.5'"),
-    "missing key": (("    batch_size: 64\n", ""), ":5:5: an item of stages lacks the key 'batch_size'"),
+    "unknown key": (
+        ("clip_norm: 1.0", "clip_nrom: 1.0"),
+        ":9:5: unknown key 'clip_nrom' in stages[0]; did you mean clip_norm?",
+    ),
+    "wrong type": (("epochs: 1", "epochs: many"), ":5:13: stages[0].epochs must be a whole number, not 'many'"),
+    "fraction for a whole number": (("epochs: 1", "epochs: 1.5"), "stages[0].epochs must be a whole number, not '1.5'"),
+    "missing key": (("    batch_size: 64\n", ""), ":5:5: stages[0] lacks the key 'batch_size'"),
     "repeated key": (("clip_norm: 1.0", "epochs: 2"), ":9:5: the key 'epochs' is repeated"),
-    "no use": (("{use: SGD, lr", "{name: SGD, lr"), ":7:16: optimizer lacks the key 'use'"),
+    "no use": (("{use: SGD, lr", "{name: SGD, lr"), ":7:16: stages[0].optimizer lacks the key 'use'"),
     "yaml 1.1 truth": (("momentum: 0.9", "nesterov: yes"), "yes is neither true nor false in YAML 1.2"),
     "infinite": (("lr: 0.1", "lr: 1e999"), ":7:31: the number is too large"),
     "endless": (("lr: 0.1", "lr: " + "9" * 5000), ":7:31: the number is too large"),
     "tag": (("name: tiny", "name: !!python/name:os.system tiny"), "the tag"),
-    "anchor": (("name: tiny", "name: &a tiny"), "anchors and aliases are not used here"),
+    "anchor": (("name: tiny", "name: &a tiny"), "anchors and aliases are not allowed"),
     "zero epochs": (("epochs: 1", "epochs: 0"), "epochs and batch_size must be at least 1"),
     "reserved term": (("ce: {", "total: {"), "no term can be named 'total'"),
     "broken yaml": (("criterion:", "criterion: ["), "expected"),
@@ -55,7 +59,7 @@ UNBUILDABLE = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_recipe_is_refused_with_its_place(name: str, recipe_file: Write) -> None:
+def test_an_invalid_recipe_is_refused_with_line_and_column(name: str, recipe_file: Write) -> None:
     change, message = BAD[name]
     path = recipe_file(TINY, change)
     with pytest.raises(RecipeError) as caught:
@@ -65,11 +69,11 @@ def test_a_bad_recipe_is_refused_with_its_place(name: str, recipe_file: Write) -
 
 
 @pytest.mark.parametrize("name", UNBUILDABLE)
-def test_a_recipe_whose_names_or_arguments_do_not_fit_is_refused_with_its_place(name: str, recipe_file: Write) -> None:
+def test_a_name_or_argument_that_does_not_fit_is_refused_with_line_and_column(name: str, recipe_file: Write) -> None:
     change, message = UNBUILDABLE[name]
     path = recipe_file(TINY, change)
     with pytest.raises(RecipeError) as caught:
-        Builder().check(load_recipe(path))
+        check_recipe(load_recipe(path), Builder())
     assert message in str(caught.value)
     assert str(caught.value).startswith(f"{path}:")
 
@@ -88,28 +92,28 @@ def test_a_recipe_whose_names_or_arguments_do_not_fit_is_refused_with_its_place(
         (b"a: 1\n---\nb: 2\n", "but found another document"),
     ],
 )
-def test_what_is_no_recipe_at_all_is_one_line(content: bytes, message: str, recipe_file: Write) -> None:
+def test_a_file_that_is_not_a_recipe_is_one_line_of_error(content: bytes, message: str, recipe_file: Write) -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe(recipe_file(content))
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_all_problems_of_a_file_are_reported_in_order(recipe_file: Write) -> None:
+def test_all_problems_of_a_file_are_reported_in_the_order_of_lines(recipe_file: Write) -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe(recipe_file(TINY, *TWO_FAULTS))
     lines = str(caught.value).splitlines()
     assert [line.split(": ", 1)[1] for line in lines] == [
-        "unknown key 'epoch'; did you mean epochs?",
-        "an item of stages lacks the key 'epochs'",
-        "unknown key 'wait'; did you mean weight?",
+        "unknown key 'epoch' in stages[0]; did you mean epochs?",
+        "stages[0] lacks the key 'epochs'",
+        "unknown key 'wait' in stages[0].criterion.ce; did you mean weight?",
     ]
 
 
-def test_names_and_arguments_are_all_reported_too(recipe_file: Write) -> None:
+def test_all_wrong_names_and_arguments_are_reported(recipe_file: Write) -> None:
     path = recipe_file(TINY, ("lr: 0.1", "rate: 0.1"), ("CrossEntropy", "CrosEntropy"), ("use: linear", "use: linea"))
     with pytest.raises(RecipeError) as caught:
-        Builder().check(load_recipe(path))
+        check_recipe(load_recipe(path), Builder())
     assert [problem.mark.line for problem in caught.value.problems] == [7, 8, 11]
 
 
@@ -129,14 +133,14 @@ def test_reading_a_recipe_imports_and_runs_nothing(recipe_file: Write) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-def test_a_trusted_package_may_be_named(recipe_file: Write) -> None:
+def test_a_recipe_may_name_a_trusted_package(recipe_file: Write) -> None:
     recipe = load_recipe(recipe_file(TINY, ("task: digits", "task: collections.OrderedDict")))
     with pytest.raises(RecipeError, match="--trust collections"):
-        Builder().check(recipe)
+        check_recipe(recipe, Builder())
     Builder(frozenset({"collections"})).target(recipe.task, "task")
 
 
-def test_what_a_callable_refuses_is_told_at_its_place(recipe_file: Write) -> None:
+def test_an_error_of_a_callable_is_reported_with_the_position_of_its_call(recipe_file: Write) -> None:
     recipe = load_recipe(recipe_file(TINY, ("depth: 8", "depth: 9")))
     with pytest.raises(RecipeError, match=r"tiny.yaml:3:9: cifar_resnet: depth must be 6n \+ 2"):
         Builder().build(recipe.model, "model")
@@ -171,7 +175,7 @@ def test_a_digest_ignores_order_comments_and_style(
     assert load_recipe(one).digest == load_recipe(other).digest
 
 
-def test_a_digest_knows_every_value_and_no_default(recipe_file: Write) -> None:
+def test_a_digest_depends_on_every_value_but_not_on_stated_defaults(recipe_file: Write) -> None:
     plain = load_recipe(recipe_file(TINY)).digest
     assert load_recipe(recipe_file(TINY, ("lr: 0.1", "lr: 0.2"))).digest != plain
     assert (
@@ -179,7 +183,7 @@ def test_a_digest_knows_every_value_and_no_default(recipe_file: Write) -> None:
     )
 
 
-def test_data_of_a_call_is_its_name_and_arguments() -> None:
+def test_a_call_as_data_is_its_name_and_arguments() -> None:
     assert to_data(Call(use="SGD", args={"b": [1, Call(use="x")], "a": None})) == {
         "use": "SGD", "a": None, "b": [1, {"use": "x"}],
     }  # fmt: skip

@@ -241,7 +241,7 @@ def test_data_that_are_not_a_source_are_a_problem_of_the_recipe(data: str, revie
     (reviews / "wrong.yaml").write_text(re.sub(r"data: \{[^}]*\}", f"data: {data}", RECIPE))
     ended = zoo("check", "wrong.yaml")
     assert (ended.code, len(ended.lines)) == (2, 1)
-    assert "write file:" in ended.err or "there is no split 'validation'" in ended.err
+    assert "is not a source; for a local file write file:" in ended.err or "there is no split 'validation'" in ended.err
 
 
 @settings(max_examples=25)

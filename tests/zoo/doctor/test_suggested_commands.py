@@ -1,0 +1,78 @@
+"""The commands that messages suggest run as they are printed."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.hub_server import LocalHub
+from tests.helpers.project import TINY, Write, Zoo
+from zoo.doctor import examine
+from zoo.fetch.sources import Sources
+from zoo.recipes import catalogue
+
+CLAIM = "claims:\n  - {of: retrain, split: test, metric: accuracy, value: 0.5, sigma: 0.01, source: a paper}\n"
+COMMAND = re.compile(r"zoo ((?:lock|reproduce) .*)")
+
+
+@pytest.fixture
+def server() -> Iterator[LocalHub]:
+    with LocalHub() as server:
+        server.plain["weights.pt"] = b"weights"
+        yield server
+
+
+def suggested(text: str) -> list[str]:
+    """Return the arguments of the one command in a text."""
+    match = COMMAND.search(text)
+    assert match, text
+    return shlex.split(match[1])
+
+
+def fix(path: Path, code: str) -> str:
+    (hazard,) = [one for one in examine(catalogue.local(path), Sources(data={})) if one.code == code]
+    return hazard.fix
+
+
+def test_the_fix_of_an_unknown_digest_pins_it(
+    zoo: Zoo, server: LocalHub, recipe_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_LOCK", str(tmp_path / "other.lock"))
+    path = recipe_file(f"{TINY}weights: {server.url}/plain/weights.pt\n")
+    ended = zoo(*suggested(fix(path, "D102")))
+    assert (ended.code, f"+ {server.url}/plain/weights.pt" in ended.out) == (0, True), ended.err
+
+
+def test_the_fix_of_a_reference_without_a_seed_trains_reference_runs(zoo: Zoo, recipe_file: Write) -> None:
+    path = recipe_file(TINY + CLAIM)
+    command = suggested(fix(path, "D201"))
+    assert command[-2:] == ["--seeds", "5"]
+    ended = zoo(*command[:-1], "1")  # four seeds fewer, for time
+    assert ended.code in (0, 1, 3), ended.err
+
+
+def test_the_advice_for_a_missing_download_works_while_online(
+    zoo: Zoo, server: LocalHub, recipe_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_LOCK", str(tmp_path / "other.lock"))
+    path = recipe_file(f"{TINY}weights: {server.url}/plain/weights.pt\n")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    offline = zoo("reproduce", path)
+    assert (offline.code, "`zoo fetch`" in offline.err) == (4, True), offline.err
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    assert zoo("fetch", path).code == 0
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert "`zoo fetch`" not in zoo("reproduce", path).err
+
+
+def test_the_advice_for_a_foreign_package_lets_the_recipe_be_checked(
+    zoo: Zoo, recipe_file: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text("from harness.losses import CrossEntropy\n")
+    path = recipe_file(TINY, ("loss: CrossEntropy", "loss: mine.CrossEntropy"))
+    refused = zoo("check", path)
+    assert refused.code == 2
+    (option,) = re.findall(r"(--trust \w+) allows", refused.err)
+    assert zoo("check", path, *option.split()).code == 0

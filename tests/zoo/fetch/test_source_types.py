@@ -1,0 +1,100 @@
+"""Sources as typed values: parsed once, and written back as the same text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoo.errors import UsageError
+from zoo.fetch.source_types import (
+    SCHEMES,
+    ArchiveMember,
+    Embedded,
+    HubRepo,
+    LocalFile,
+    ParsedSource,
+    RecipeRepo,
+    Url,
+    UserFolder,
+    is_source,
+    parse_or_none,
+    parse_source,
+    pinned_source,
+)
+
+NAMES = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
+URLS = NAMES.map(lambda name: Url(f"https://example.org/{name}.pt"))
+ARCHIVES = st.builds(ArchiveMember, NAMES.map(lambda name: Url(f"https://example.org/{name}.zip")), NAMES)
+SOURCES = st.one_of(
+    st.builds(Embedded, NAMES), st.builds(LocalFile, st.text(min_size=1)), st.builds(UserFolder, NAMES),
+    st.builds(
+        HubRepo,
+        st.sampled_from(["model", "dataset"]),
+        st.builds("{}/{}".format, NAMES.filter(lambda name: name != "datasets"), NAMES),
+        st.none() | NAMES,
+    ),
+    st.just(RecipeRepo()), URLS, ARCHIVES,
+)  # fmt: skip
+
+
+@given(SOURCES)
+def test_a_source_is_parsed_from_its_own_text(source: ParsedSource) -> None:
+    assert parse_source(str(source)) == source
+    assert is_source(str(source))
+
+
+@given(st.sampled_from(SCHEMES), st.text(max_size=30) | st.text("a/.@#:", max_size=12))
+def test_every_text_that_parses_is_written_back_unchanged(scheme: str, rest: str) -> None:
+    source = parse_or_none(scheme + rest)
+    assert source is None or str(source) == scheme + rest
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("embedded:vocab.txt", Embedded("vocab.txt")),
+        ("file:~/weights.pt", LocalFile("~/weights.pt")),
+        ("hub:owner/name", HubRepo("model", "owner/name")),
+        ("hub:owner/name@v1.0", HubRepo("model", "owner/name", "v1.0")),
+        ("hub:datasets/owner/name", HubRepo("dataset", "owner/name")),
+        ("hub:.", RecipeRepo()),
+        ("data:ilsvrc2012", UserFolder("ilsvrc2012")),
+        ("https://a.b/c.pt", Url("https://a.b/c.pt")),
+        ("https://a.b/c.zip#d/e.pt", ArchiveMember(Url("https://a.b/c.zip"), "d/e.pt")),
+        ("http://localhost:80/c.pt", Url("http://localhost:80/c.pt")),
+    ],
+)
+def test_each_scheme_has_its_type(text: str, source: ParsedSource) -> None:
+    assert parse_source(text) == source
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("weights.pt", "write embedded:NAME or file:NAME"),
+        ("ftp://host/x.pt", "write embedded:NAME or file:NAME"),
+        ("file:", "write embedded:NAME or file:NAME"),
+        ("hub:name", r"write hub:\[datasets/\]OWNER/NAME"),
+        ("hub:owner/name@", r"write hub:\[datasets/\]OWNER/NAME"),
+        ("https://host", "write https://HOST/PATH"),
+        ("https://host/x.pt#member", "write https://HOST/PATH.zip#MEMBER"),
+        ("http://example.org/x.pt", "write https://"),
+    ],
+)
+def test_a_malformed_source_is_an_error_that_shows_the_right_form(text: str, advice: str) -> None:
+    with pytest.raises(UsageError, match=advice):
+        parse_source(text)
+
+
+def test_a_file_in_an_archive_is_pinned_by_its_archive() -> None:
+    assert pinned_source(parse_source("https://a.b/c.zip#d.pt")) == Url("https://a.b/c.zip")
+    assert pinned_source(HubRepo("model", "a/b")) == HubRepo("model", "a/b")
+
+
+def test_only_a_full_commit_counts_as_a_commit() -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    assert HubRepo("model", "a/b", commit).commit == commit
+    assert HubRepo("model", "a/b", commit[:12]).commit is None
+
+
+def test_the_origin_of_a_url_has_no_password() -> None:
+    assert Url("https://someone:secret@host:80/x.pt").origin == "https://host:80"

@@ -1,0 +1,99 @@
+"""State dicts from files: every common layout, and nothing that runs code."""
+
+import shutil
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from tests.helpers.project import ROOT, Write, Zoo
+from zoo.errors import UsageError
+from zoo.fetch import weights_file
+
+
+def test_safetensors_are_recognised_by_their_content(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(2)}, tmp_path / "under another name")
+    assert torch.equal(weights_file.read(tmp_path / "under another name")["a"], torch.ones(2))
+    torch.save({"a": torch.ones(2)}, tmp_path / "pickled.safetensors")
+    assert torch.equal(weights_file.read(tmp_path / "pickled.safetensors")["a"], torch.ones(2))
+
+
+STATE = {"layer.weight": torch.ones(2, 3), "layer.bias": torch.zeros(2)}
+LAYOUTS = {
+    "a state dict": STATE,
+    "at model": {"model": STATE, "epoch": 3, "args": Namespace(lr=0.1, name="x"), "best_value": 91.9},
+    "at state_dict": {"state_dict": STATE, "best_prec1": torch.tensor(91.8)},
+    "of DataParallel": {f"module.{name}": value for name, value in STATE.items()},
+    "of both": {"state_dict": {f"module.{name}": value for name, value in STATE.items()}},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_state_dict_is_found_in_every_common_layout(layout: str, tmp_path: Path) -> None:
+    torch.save(LAYOUTS[layout], tmp_path / "x.pt")
+    state = weights_file.read(tmp_path / "x.pt")
+    assert state.keys() == STATE.keys()
+    assert all(torch.equal(value, STATE[name]) for name, value in state.items())
+
+
+class Command:
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return Path.touch, (Path("executed"),)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    "value", [Command(), {"args": Command(), "model": STATE}, Namespace(run=Command()), 7, {"a": 1}]
+)
+def test_a_pickle_of_anything_else_is_refused_and_not_executed(
+    value: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save(value, tmp_path / "x.pt")
+    with pytest.raises(UsageError):
+        weights_file.read(tmp_path / "x.pt")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_weights_of_another_architecture_are_refused_with_three_tensors(zoo: Zoo, tmp_path: Path) -> None:
+    torch.save({"model": {f"features.{i}.weight": torch.ones(1) for i in range(9)}}, tmp_path / "x.pt")
+    ended = zoo("evaluate", tmp_path / "x.pt", "--as", "digits-resnet8")
+    assert ended.code == 2
+    assert (
+        "x.pt: the weights do not fit the model: missing conv1.weight; missing bn1.weight; missing bn1.bias (and"
+        in (ended.err)
+    )
+
+
+def test_weights_may_lack_the_counter_of_batch_norm(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.BatchNorm2d(2))
+    old = {name: value + 1 for name, value in model.state_dict().items() if "num_batches" not in name}
+    torch.save(old, tmp_path / "x.pt")
+    weights_file.load_into(model, tmp_path / "x.pt")
+    assert torch.equal(model.state_dict()["0.weight"], torch.full((2,), 2.0))
+
+
+def test_a_part_of_a_model_starts_from_a_part_of_a_checkpoint(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:
+    """The starter's ResNet-14 gives its first stage to a deeper one; what is trained goes on from there."""
+    teacher = load_file(ROOT / "zoo" / "starter" / "digits-resnet14.safetensors")
+    model = "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}"
+    deeper = "{use: cifar_resnet, depth: 14, width: 16, num_classes: 10, in_channels: 1}"
+    call = (
+        f"{{use: pretrained, model: {deeper}, weights: embedded:digits-resnet14.safetensors, part: layer1, of: layer1}}"
+    )
+    stage = "    trainable: [fc]\n    clip_norm: 1.0\n"
+    path = recipe_file(recipe_file().read_text(), (model, call), ("    clip_norm: 1.0\n", stage))
+    assert zoo("check", path).code == 0
+    ended = zoo("train", path, "--out", "run")
+    assert ended.code == 0, ended.err
+    trained: dict[str, Tensor] = load_file(tmp_path / "run" / "model.safetensors")
+    assert torch.equal(trained["layer1.0.conv1.weight"], teacher["layer1.0.conv1.weight"])
+    assert not torch.equal(trained["layer2.0.conv1.weight"], teacher["layer2.0.conv1.weight"])
+    for written in ("of: layer9", "part: layer2, of: layer1"):
+        wrong = recipe_file(path.read_text(), ("part: layer1, of: layer1", written), name="wrong.yaml")
+        ended = zoo("train", wrong)
+        assert ended.code == 2, ended.err
+        shutil.rmtree(tmp_path / "home", ignore_errors=True)

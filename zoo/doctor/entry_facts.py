@@ -1,0 +1,133 @@
+"""What is known about an entry without sending a request: its sources, positions in its file, and cached files."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.nodes import MappingNode
+
+from zoo.doctor import public_data
+from zoo.errors import Mark
+from zoo.fetch.lock import FilePin
+from zoo.fetch.repository_files import WEIGHTS
+from zoo.fetch.source_types import (
+    ArchiveMember,
+    HubRepo,
+    LocalFile,
+    ParsedSource,
+    RecipeRepo,
+    Url,
+    parse_or_none,
+    parse_source,
+)
+from zoo.fetch.sources import Sources
+from zoo.recipes.catalogue import Entry
+from zoo.recipes.schema import Claim, Recipe
+from zoo.recipes.walk import recipe_sources
+from zoo.recipes.yaml_graph import mark_of
+
+ROLES = {"weights": "weights", "model": "weights", "task": "data", "tokenizer": "tokenizer"}
+
+
+@dataclass(frozen=True)
+class UsedSource:
+    """A source that an entry uses for `weights`, a `tokenizer`, `data` or something else."""
+
+    source: ParsedSource
+    role: str
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class EntryFacts:
+    """An entry with the sources that it uses, and positions that the values of its recipe do not carry."""
+
+    entry: Entry
+    sources: Sources
+
+    @property
+    def recipe(self) -> Recipe:
+        """The entry's recipe."""
+        return self.entry.recipe
+
+    @cached_property
+    def data(self) -> public_data.PublicData | None:
+        """What is publicly known about the data set of the task."""
+        return public_data.known(self.recipe.task)
+
+    @cached_property
+    def used_sources(self) -> list[UsedSource]:
+        """Every well-formed source, once for each role; `hub:.` is replaced by the repository that it stands for."""
+        used: dict[tuple[ParsedSource, str], UsedSource] = {}
+        for named in recipe_sources(self.recipe):
+            source, role = self._resolve(named.text), ROLES.get(named.field, "")
+            if source is not None:
+                used.setdefault((source, role), UsedSource(source, role, named.mark))
+        return list(used.values())
+
+    @property
+    def weights(self) -> ParsedSource | None:
+        """The source of the published weights, if it is well-formed."""
+        return self._resolve(self.recipe.weights)
+
+    def _resolve(self, text: str | None) -> ParsedSource | None:
+        source = parse_or_none(text)
+        return parse_source(self.entry.here) if isinstance(source, RecipeRepo) and self.entry.here else source
+
+    @cached_property
+    def claims(self) -> list[tuple[Claim, Mapping[str, Mark]]]:
+        """The claims, each with the positions of its keys, and its own position under the key ''."""
+        return list(zip(self.recipe.claims, _claim_marks(self.entry.path), strict=True))
+
+    @cached_property
+    def header(self) -> list[tuple[Mark, str]]:
+        """The lines of the comment at the top of the file."""
+        lines = []
+        for number, line in enumerate(self.entry.path.read_text(encoding="utf-8-sig").splitlines(), 1):
+            if not line.startswith("#"):
+                break
+            lines.append((Mark(path=str(self.entry.path), line=number, column=1), line))
+        return lines
+
+    def config(self, repo: HubRepo) -> Mapping[str, Any] | None:
+        """Return the `config.json` of a repository at the pinned commit, if it is in the cache and readable."""
+        revision = self.sources.known(repo).revision
+        path = self.sources.hub.cached(repo, revision, "config.json") if revision else None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8")) if path else None
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
+
+    def weights_pin(self, source: HubRepo | Url | ArchiveMember) -> FilePin:
+        """Return what the lock itself knows about the file of weights, or about the archive that holds it."""
+        files = self.sources.pins.locked(source).files
+        if not isinstance(source, HubRepo):
+            file = source.archive if isinstance(source, ArchiveMember) else source
+            return files.get(file.short_name, FilePin())
+        pins = [pin for name, pin in files.items() if name in WEIGHTS or name.endswith(".safetensors")]
+        return next((pin for pin in pins if pin.sha256), pins[0] if pins else FilePin())
+
+    def weights_names(self, source: ParsedSource) -> list[str]:
+        """Return the names of the files of weights that would be read, as far as they are known."""
+        if isinstance(source, LocalFile | Url | ArchiveMember):
+            return [source.short_name]
+        if not isinstance(source, HubRepo):
+            return []
+        files = self.sources.known(source).files
+        has_safetensors = any(name.endswith(".safetensors") for name in files)
+        return [] if has_safetensors else [name for name in files if name in WEIGHTS]
+
+
+def _claim_marks(path: Path) -> Iterator[dict[str, Mark]]:
+    """Yield the positions of each claim and of its keys, from the YAML: the values of a recipe do not carry them."""
+    root = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
+    assert isinstance(root, MappingNode)
+    for claims in (item for key, item in root.value if key.value == "claims"):
+        for claim in claims.value:
+            keys = {key.value: mark_of(key, str(path)) for key, _ in claim.value}
+            yield {"": mark_of(claim, str(path)), **keys}

@@ -1,0 +1,107 @@
+"""D2xx: trainings whose result cannot be repeated, or is better than it should be."""
+
+import re
+from collections.abc import Iterator
+
+from zoo.doctor.entry_facts import EntryFacts
+from zoo.doctor.hazards import Hazard
+from zoo.recipes.walk import walk_calls
+from zoo.trusted_code import is_part_of
+
+SEED = re.compile(r"\bseeds?\s+\d", re.IGNORECASE)
+FP16 = re.compile(r"\bfp16\b|\bhalf precision\b", re.IGNORECASE)
+POOLED = ("alexnet", "vgg")
+"""Models of torchvision that pool adaptively to more than one pixel, and pass the gradient through it."""
+NON_DETERMINISTIC = tuple(
+    f"torch.nn.{name}"
+    for name in (
+        "AvgPool3d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool2d", "FractionalMaxPool2d",
+        "FractionalMaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "ReflectionPad1d", "ReflectionPad2d",
+        "ReflectionPad3d", "NLLLoss", "CTCLoss",
+    )
+)  # fmt: skip
+"""Modules without a deterministic CUDA kernel, by the docstring of `torch.use_deterministic_algorithms`.
+
+The docstring also lists bilinear interpolation, but `torch.nn.functional.interpolate` uses another method when
+determinism is requested. `harness.losses` replaces the adaptive pooling of Knowledge Review, and that of FSP for sizes
+that divide.
+"""
+STOPS = "has no deterministic kernel on a CUDA device, so torch ends the training there with a RuntimeError"
+USE_CPU = "train on the CPU, or use a layer or loss of your own instead"
+
+
+def unseeded_references(facts: EntryFacts) -> Iterator[Hazard]:
+    """D201: references of a training without a seed."""
+    for claim, marks in facts.claims:
+        if claim.of == "retrain" and not SEED.search(claim.source):
+            yield Hazard(
+                code="D201", severity="warning", mark=marks.get("source", marks[""]),
+                message="the source names no seed of the reference, so exactly that training cannot be repeated",
+                fix="name the seeds of the reference runs, or train some: "
+                f"zoo reproduce {facts.entry.argument} --train --seeds 5",
+            )  # fmt: skip
+
+
+def best_epochs(facts: EntryFacts) -> Iterator[Hazard]:
+    """D202: epochs that were chosen on the split whose score is reported."""
+    fix = "claim the last epoch's score (selection: last), or choose the epoch on a split that is not reported"
+    reported = [(claim, marks) for claim, marks in facts.claims if claim.of != "test-server"]
+    splits = {claim.split for claim, _ in reported}
+    best = {claim.split for claim, _ in reported if claim.selection == "best"}
+    mentioned: set[str] = set()
+    for stage in facts.recipe.stages[-1:]:
+        chosen_on = {stage.selected_on} & splits if stage.selected_on else best
+        if stage.selection == "best" and chosen_on:
+            mentioned |= chosen_on
+            on = ", ".join(sorted(chosen_on))
+            yield Hazard(
+                code="D202", severity="warning", mark=stage.marks.get("selection", stage.optimizer.mark), fix=fix,
+                message=f"the epoch is chosen on {on}, and its score there is reported, which is biased upwards",
+            )  # fmt: skip
+    for claim, marks in reported:
+        if claim.selection == "best" and claim.split not in mentioned:
+            mentioned.add(claim.split)
+            yield Hazard(
+                code="D202", severity="warning", mark=marks.get("selection", marks[""]), fix=fix,
+                message=f"the score is that of the best epoch on {claim.split}, which is biased upwards",
+            )  # fmt: skip
+
+
+def fp16_references(facts: EntryFacts) -> Iterator[Hazard]:
+    """D203: references that were trained in FP16."""
+    retrained = [(claim, marks) for claim, marks in facts.claims if claim.of == "retrain"]
+    mentions = [mark for mark, line in facts.header if FP16.search(line)]
+    declared = [marks.get("precision", marks[""]) for claim, marks in retrained if claim.precision == "fp16"]
+    if not declared and retrained and mentions:
+        yield Hazard(
+            code="D203", severity="note", mark=mentions[0],
+            message="the comment mentions fp16, and no claim says that the reference was trained in it",
+            fix="if it was, add precision: fp16 to the claim of the training",
+        )  # fmt: skip
+    for mark in declared:
+        yield Hazard(
+            code="D203", severity="warning", mark=mark,
+            message="the reference was trained in fp16; a training in fp32 can have another mean score",
+            fix="give the claim a sigma of runs like yours, or train with --precision fp16, which needs CUDA",
+        )  # fmt: skip
+
+
+def non_deterministic_kernels(facts: EntryFacts) -> Iterator[Hazard]:
+    """D204: operations without a deterministic kernel on a CUDA device; zoo only allows deterministic ones."""
+    for stage in facts.recipe.stages:
+        classifies_pixels = (stage.task or facts.recipe.task).use.split(".")[-1].endswith("segmentation")
+        for term in stage.criterion.values():
+            if classifies_pixels and term.loss.use == "CrossEntropy" and stage.trainable != ():
+                message = f"{term.loss.use} of pixels (torch.nn.NLLLoss of logits (B, C, H, W)) {STOPS}"
+                yield Hazard(code="D204", severity="warning", mark=term.loss.mark, message=message, fix=USE_CPU)
+    for _, call in walk_calls(facts.recipe):
+        if is_part_of(call.use, NON_DETERMINISTIC):
+            yield Hazard(code="D204", severity="warning", mark=call.mark, message=f"{call.use} {STOPS}", fix=USE_CPU)
+    learns = any(stage.trainable != () for stage in facts.recipe.stages)
+    for _, call in walk_calls(facts.recipe.model, "model") if learns else ():
+        if call.use.split(".")[-1].startswith(POOLED):
+            message = f"{call.use} pools adaptively to more than one pixel, which {STOPS}"
+            yield Hazard(code="D204", severity="warning", mark=call.mark, message=message, fix=USE_CPU)
+
+
+TRAINING_CHECKS = (unseeded_references, best_epochs, fp16_references, non_deterministic_kernels)

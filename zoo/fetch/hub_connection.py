@@ -1,0 +1,171 @@
+"""Requests to the Hub with retries, under a deadline.
+
+The client library does not retry everything (a 503 for a file, a closed connection, a short body), and some of its own
+retries can last for hours. Here no request waits longer than the deadline without a new byte.
+"""
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from pathlib import Path
+from typing import Any, TypeVar
+
+from huggingface_hub import constants
+from huggingface_hub.utils.tqdm import tqdm
+from tenacity import Retrying, retry_if_exception
+
+from zoo.errors import SourceError
+from zoo.fetch import retry
+from zoo.fetch.hub_errors import GaveUpError, may_pass, retry_after, translate_hub_errors
+from zoo.fetch.source_types import HubRepo
+
+T = TypeVar("T")
+OnBytes = Callable[[int], None]
+REPORT_AFTER = 3.0
+"""Seconds after which the user is told that a request is being retried."""
+constants.DOWNLOAD_CHUNK_SIZE = (
+    1 << 16
+)  # progress is counted in chunks, and the default of 10 MB can outlast a deadline
+
+
+class HubConnection:
+    """The endpoint, its cache, and what is known about how it answers."""
+
+    def __init__(self, *, deadline: float | None = None, on_bytes: OnBytes = lambda length: None) -> None:
+        """Connect to HF_ENDPOINT.
+
+        Args:
+            deadline: Seconds without a new byte before a request is given up; ZOO_DEADLINE if it is None.
+            on_bytes: Called with the length of every new part that is downloaded.
+        """
+        self.deadline = retry.deadline() if deadline is None else deadline
+        self.on_bytes = on_bytes
+        self.endpoint: str = constants.ENDPOINT
+        self.cache = Path(constants.HF_HUB_CACHE)
+        self.report: Callable[[str], None] = lambda message: None
+        """Prints a message for the user."""
+        self.unreachable: str | None = None
+        """Why no more requests are sent: the Hub did not answer at all for a whole deadline."""
+        self.only_errors = False
+        """Whether the last request met nothing but errors until the deadline; then no request is retried."""
+        self._reported_waiting = False
+
+    @property
+    def address(self) -> str:
+        """The endpoint without a password, for messages and for the file of trusted pins."""
+        return re.sub(r"//[^/@]*@", "//", self.endpoint)
+
+    @property
+    def offline(self) -> bool:
+        """Whether HF_HUB_OFFLINE forbids requests."""
+        return bool(constants.is_offline_mode())
+
+    def request(self, repo: HubRepo, what: str, call: Callable[[OnBytes], T]) -> T:
+        """Call the client library, again and again while its errors can be temporary.
+
+        Args:
+            repo: The repository, for messages.
+            what: What is requested, for messages.
+            call: Sends the request. It is passed a function to call with the length of every new part.
+
+        Raises:
+            SourceError: The Hub refuses, or the deadline has passed.
+        """
+        if self.unreachable is not None:
+            raise SourceError(f"{repo.name}: {what}: {self.unreachable}")
+        started = last_byte = time.monotonic()
+
+        def on_bytes(length: int) -> None:
+            nonlocal last_byte
+            last_byte = time.monotonic()
+            self.on_bytes(length)
+
+        def time_left() -> float:
+            return self.deadline - (time.monotonic() - last_byte)
+
+        retrying = Retrying(
+            retry=retry_if_exception(may_pass),
+            wait=lambda state: retry.pause(state, retry_after(state)),
+            stop=lambda state: self.only_errors or state.upcoming_sleep >= time_left(),
+            before_sleep=lambda _: self._report_waiting(started),
+            reraise=True,
+        )
+        try:
+            with translate_hub_errors(repo, what, self.address, self.cache):
+                result = retrying(lambda: _call_in_thread(lambda: call(on_bytes), time_left))
+        except GaveUpError as error:
+            why = f"{self.address} did not serve it in {time.monotonic() - started:.1f} s: {error}"
+            if error.answered or last_byte > started:
+                self.only_errors = True
+            else:
+                self.unreachable = why
+            raise SourceError(f"{repo.name}: {what}: {why}") from None
+        self.only_errors = False
+        return result
+
+    def _report_waiting(self, started: float) -> None:
+        if not self._reported_waiting and time.monotonic() - started > REPORT_AFTER:
+            self._reported_waiting = True
+            self.report(f"{self.address} does not answer; retrying until {self.deadline:g} s have passed")
+
+
+def _call_in_thread(call: Callable[[], T], time_left: Callable[[], float]) -> T:
+    """Call in a new thread, and abandon that thread when no time is left: a request cannot be cancelled."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        _WARNINGS.last.pop(threading.get_ident(), None)  # left by an earlier thread with the same number
+        try:
+            future.set_result(call())
+        except BaseException as error:  # raised again below, in the calling thread
+            future.set_exception(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while (seconds := time_left()) > 0 and not wait([future], timeout=min(seconds, 1.0)).done:
+        pass
+    if future.done():
+        return future.result()
+    reason = _WARNINGS.last.get(thread.ident or 0, "a request is still waiting")
+    raise GaveUpError(reason, answered=reason.startswith("HTTP Error"))
+
+
+class _RetryWarnings(logging.Handler):
+    """Collect the client library's warnings about its own retries, by thread; shown only if a request is given up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: dict[int, str] = {}
+        for name in ("huggingface_hub.utils._http", "huggingface_hub.file_download"):
+            logger = logging.getLogger(name)
+            logger.addHandler(self)
+            logger.setLevel(logging.WARNING)
+            logger.propagate = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message, thrown, _ = record.getMessage().partition(" thrown while ")  # the rest is a URL, perhaps a signed one
+        if isinstance(record.args, tuple) and record.args:
+            self.last[record.thread or 0] = str(record.args[-1])
+        elif thrown:
+            self.last[record.thread or 0] = message
+
+
+_WARNINGS = _RetryWarnings()
+
+
+def progress_class(on_bytes: OnBytes) -> type[tqdm]:
+    """Return a progress bar for the client library that draws nothing and passes on the number of bytes."""
+
+    class Progress(tqdm):
+        monitor_interval = 0  # no thread that monitors bars which are never drawn
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **{**options, "disable": True})  # type: ignore[no-untyped-call]
+
+        def update(self, n: float | None = 1) -> None:
+            on_bytes(int(n or 0))
+
+    return Progress

@@ -1,0 +1,76 @@
+"""What is known about sources on this machine: the lock, and what was seen at first use."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from zoo.fetch.lock import FilePin, Lock, Pin
+from zoo.fetch.source_types import (
+    ArchiveMember,
+    Embedded,
+    HubRepo,
+    LocalFile,
+    ParsedSource,
+    Url,
+    UserFolder,
+    pinned_source,
+)
+
+
+@dataclass(frozen=True)
+class PinStore:
+    """Read pins, and write those of sources that are used for the first time."""
+
+    lock: Lock
+    hub_address: str
+    report: Callable[[str], None]
+    reported: set[str]
+    """The sources that were reported as trusted on first use."""
+
+    def known(self, source: ParsedSource) -> Pin:
+        """Return all that is known about a source: what the lock says, and what this machine has seen."""
+        return self.lock.pin(str(pinned_source(source)), self._endpoint(source))
+
+    def locked(self, source: ParsedSource) -> Pin:
+        """Return what the lock itself says about a source."""
+        return self.lock.locked(str(pinned_source(source)))
+
+    def is_locked(self, source: ParsedSource) -> bool:
+        """Return whether the lock itself pins a source."""
+        if isinstance(source, Embedded):
+            return True
+        pin = self.locked(source)
+        if isinstance(source, HubRepo):
+            return pin.revision is not None
+        return any(file.sha256 is not None for file in pin.files.values())
+
+    def pinned_by(self, source: ParsedSource) -> str:
+        """Return what pins a source: `lock`, `first use`, `nothing yet`, or `nothing` if it is never pinned."""
+        if isinstance(source, LocalFile | UserFolder):
+            return "nothing"
+        if self.is_locked(source):
+            return "lock"
+        pin = self.known(source)
+        seen = pin.revision if isinstance(source, HubRepo) else any(file.sha256 for file in pin.files.values())
+        return "first use" if seen else "nothing yet"
+
+    def remember(self, source: HubRepo | Url, known: Pin, seen: Pin) -> None:
+        """Pin what the lock does not, and report a source that is trusted for the first time.
+
+        Args:
+            source: The source that was read.
+            known: What was known about it before.
+            seen: What was found.
+        """
+        new = [name for name, pin in seen.files.items() if known.files.get(name, FilePin()).sha256 != pin.sha256]
+        has_moved = seen.revision != known.revision
+        if new or has_moved or not seen.wants.items() <= known.wants.items():
+            self.lock.trust(str(source), self._endpoint(source), seen)
+        trusted = [name for name in new if known.files.get(name, FilePin()).etag_sha256 is None]
+        if (trusted or has_moved) and str(source) not in self.reported:
+            self.reported.add(str(source))
+            at = f" at {seen.revision[:12]}" if seen.revision else ""
+            self.report(f"{source}{at}: trusted on first use")
+
+    def _endpoint(self, source: ParsedSource) -> str:
+        pinned = source.archive if isinstance(source, ArchiveMember) else source
+        return pinned.origin if isinstance(pinned, Url) else self.hub_address

@@ -1,0 +1,130 @@
+"""Fetch the files of a repository for one purpose, each verified against its pin and the Hub's listing."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.errors import IntegrityError, MissingError
+from zoo.fetch.checksum import git_sha1, sha256
+from zoo.fetch.fetched import Fetched, record_name
+from zoo.fetch.hub import Hub, Listed
+from zoo.fetch.lock import FilePin, Pin
+from zoo.fetch.mirror import Mirror
+from zoo.fetch.pin_store import PinStore
+from zoo.fetch.repository_files import INDEX, WEIGHTS, choose_files
+from zoo.fetch.source_types import HubRepo
+
+
+@dataclass(frozen=True)
+class RepositoryFetcher:
+    """Fetch files of repositories from the cache, a mirror or the Hub, and pin those that are new."""
+
+    pins: PinStore
+    hub: Hub
+    mirror: Mirror | None
+
+    def fetch(self, repo: HubRepo, want: str) -> Fetched:
+        """Return the files for a purpose at the pinned commit; pinned files in the cache need no request.
+
+        Raises:
+            IntegrityError: A file is not the expected one.
+            SourceError: A file cannot be downloaded or does not exist.
+        """
+        known = self.pins.known(repo)
+        commit = known.revision or self.hub.commit(repo)
+        names, listing = self._names(repo, want, known, commit)
+        if not names:
+            raise MissingError(f"{repo.name} at {commit[:7]} has no {want}")
+        paths, seen = {}, {}
+        for name in names:
+            paths[name], seen[name] = self._verified(repo, commit, name, known.files.get(name), listing.get(name))
+        self.hub.remove_partial_downloads(repo)
+        self.pins.remember(repo, known, Pin(revision=commit, files=seen, wants={want: names}))
+        root = paths[names[0]].parents[names[0].count("/")]
+        return self._fetched(repo, want, root, commit, seen)
+
+    def download_size(self, repo: HubRepo, want: str) -> int:
+        """Return the size in bytes of the files that `fetch` would download."""
+        known = self.pins.known(repo)
+        names, commit = self._known_names(repo, want, known), known.revision
+        if commit and names is not None and all(self.hub.cached(repo, commit, name) for name in names):
+            return 0
+        commit = commit or self.hub.commit(repo)
+        listing = self.hub.listing(repo, commit)
+        missing = [name for name in names or self._choose(repo, want, commit, listing) if name in listing]
+        return sum(listing[name].size for name in missing if not self.hub.cached(repo, commit, name))
+
+    def _names(self, repo: HubRepo, want: str, known: Pin, commit: str) -> tuple[tuple[str, ...], Mapping[str, Listed]]:
+        """Return the names of the files, and the repository's listing unless all of them are pinned."""
+        names = self._known_names(repo, want, known)
+        if names is not None and all(name in known.files for name in names):
+            return names, {}
+        listing = self.hub.listing(repo, commit)
+        try:
+            return self._choose(repo, want, commit, listing), listing
+        except MissingError:
+            if known.revision:  # a commit never gets a file that it lacks, so the Hub need not be asked again
+                self.pins.lock.trust(str(repo), self.hub.address, Pin(revision=commit, wants={want: ()}))
+            raise
+
+    def _known_names(self, repo: HubRepo, want: str, known: Pin) -> tuple[str, ...] | None:
+        """Return the names that were chosen before; None if none were, or if the lock now names other weights."""
+        names = known.wants.get(want)
+        locked = [name for name in WEIGHTS if name in self.pins.locked(repo).files]
+        if want == "weights" and names is not None and locked and locked[0] not in names:
+            return None
+        return names
+
+    def _choose(self, repo: HubRepo, want: str, commit: str, listing: Mapping[str, Listed]) -> tuple[str, ...]:
+        return choose_files(want, list(listing), self.pins.locked(repo).files, f"{repo.name} at {commit[:7]}")
+
+    def _verified(
+        self, repo: HubRepo, commit: str, name: str, pin: FilePin | None, listed: Listed | None
+    ) -> tuple[Path, FilePin]:
+        """Return a file that fits its pin and the listing, and its new pin; a wrong one is downloaded once more."""
+        faults = []
+        for _ in range(2):
+            path = self._file(repo, commit, name, pin)
+            digest, size = sha256(path), path.stat().st_size
+            expected = (pin.mismatch(digest, size) if pin else None) or (_unlisted(path, digest, listed))
+            is_named = _is_named_by_content(path, digest)
+            if expected is None:
+                if not is_named:
+                    self.hub.detach_blob(path)
+                return path, FilePin(sha256=digest, size=size)
+            faults.append(f"{repo.name}: {name}: expected {expected}, found sha256 {digest}, {size:,} bytes")
+            if self.hub.offline:
+                break
+            self.hub.remove_from_cache(path, with_blob=not is_named)
+        raise IntegrityError(faults[-1])
+
+    def _file(self, repo: HubRepo, commit: str, name: str, pin: FilePin | None) -> Path:
+        path = self.hub.cached(repo, commit, name)
+        if path is None and pin is not None and self.mirror and (copy := self.mirror.find(pin.sha256, pin.size)):
+            path = self.hub.add_to_cache(repo, commit, name, copy)
+        return path or self.hub.download(repo, commit, name)
+
+    def _fetched(self, repo: HubRepo, want: str, root: Path, commit: str, seen: Mapping[str, FilePin]) -> Fetched:
+        digests = {f"{record_name(str(repo))}/{name}": str(pin.sha256) for name, pin in seen.items()}
+        weights = next((name for name in seen if name in (*WEIGHTS, INDEX)), None) if want == "weights" else None
+        digest = hashlib.sha256(str(sorted(digests.items())).encode()).hexdigest()
+        if weights in WEIGHTS:
+            digest = digests[f"{record_name(str(repo))}/{weights}"]
+        is_locked = self.pins.locked(repo).revision == commit
+        return Fetched(str(repo), root, digest, digests, weights, commit, is_locked)
+
+
+def _unlisted(path: Path, digest: str, listed: Listed | None) -> str | None:
+    """Return what the Hub's listing expects of a file that is not the listed one; None for one that is."""
+    if listed is None:
+        return None
+    if listed.sha256 is not None:
+        return None if digest == listed.sha256 else f"sha256 {listed.sha256}, as the Hub lists it"
+    return None if git_sha1(path) == listed.git_sha1 else f"git sha1 {listed.git_sha1}, as the Hub lists it"
+
+
+def _is_named_by_content(path: Path, digest: str) -> bool:
+    """Return whether the cache named the bytes by their own SHA-256, or by git's SHA-1."""
+    name = path.resolve().name
+    return name == digest or (len(name) == 40 and name == git_sha1(path))

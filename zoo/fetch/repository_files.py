@@ -1,0 +1,83 @@
+"""Which files of a repository are read for which purpose."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from zoo.errors import MissingError, did_you_mean
+from zoo.fetch.lock import FilePin
+
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+"""Names of weights, in order of preference; a file that the lock names comes first."""
+INDEX = "model.safetensors.index.json"
+"""Names the parts of weights that are split over several files."""
+WANTS: Mapping[str, tuple[str, ...]] = {
+    "config": ("config.json",),
+    "tokenizer": (
+        "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+        "vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
+    ),
+    "data": ("README.md", "*.parquet", "*.csv", "*.tsv", "*.jsonl", "*.json"),
+}  # fmt: skip
+"""Patterns of the files for a purpose, besides `weights` and `data/NAME`."""
+MAX_SHOWN = 12
+
+
+def choose_files(want: str, names: list[str], locked: Mapping[str, FilePin], where: str) -> tuple[str, ...]:
+    """Choose the files of a repository to read.
+
+    Args:
+        want: The purpose: `weights`, a key of `WANTS`, `data/NAME` for one configuration of a data set, or the name of
+            one file.
+        names: All files of the repository.
+        locked: The files that the lock names.
+        where: The repository and its commit, for messages.
+
+    Returns:
+        The names, sorted.
+
+    Raises:
+        MissingError: The repository lacks a file that is needed.
+    """
+    if want == "weights":
+        chosen = _weights(names, locked, where)
+    elif want.startswith("data/"):
+        chosen = _configuration(want.removeprefix("data/"), names, where)
+    elif want in WANTS:
+        chosen = [name for name in names if _matches(name, want)]
+        if not chosen:
+            raise MissingError(f"{where} has no {want}; it has {_some(names)}")
+    else:
+        chosen = [want]
+    for name in chosen:
+        if name not in names:
+            raise MissingError(f"{where} has no file {name!r}; it has {_some(names)}")
+    return tuple(sorted(chosen))
+
+
+def _weights(names: list[str], locked: Mapping[str, FilePin], where: str) -> list[str]:
+    pinned = [name for name in WEIGHTS if name in locked]
+    if pinned and pinned[0] not in names:
+        raise MissingError(f"{where} does not have {pinned[0]}, which the lock names; it has {_some(names)}")
+    weights = next((name for name in (*pinned, *WEIGHTS) if name in names), None)
+    if weights is not None:
+        return ["config.json", weights]
+    parts = [name for name in names if fnmatchcase(name, "model-*-of-*.safetensors")]
+    if not parts:
+        raise MissingError(f"{where} has neither {' nor '.join(WEIGHTS)}; it has {_some(names)}")
+    return ["config.json", INDEX, *parts]
+
+
+def _configuration(folder: str, names: list[str], where: str) -> list[str]:
+    data = [name for name in names if name.startswith(f"{folder}/") and _matches(name, "data")]
+    if not data:
+        folders = sorted({name.split("/")[0] for name in names if "/" in name})
+        raise MissingError(f"{where} has no data {folder!r}{did_you_mean(folder, folders)}")
+    return [*data, *(name for name in names if name == "README.md")]
+
+
+def _matches(name: str, want: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in WANTS[want])
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(sorted(names)[:MAX_SHOWN]) or "no file"

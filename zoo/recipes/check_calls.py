@@ -1,0 +1,130 @@
+"""Check single calls of a recipe: arguments that do not fit, and objects that cannot be built."""
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from zoo.errors import Problem, RecipeError, UsageError, did_you_mean
+from zoo.recipes.build import Builder
+from zoo.recipes.fields import FIELDS
+from zoo.recipes.names import is_torchvision_model
+from zoo.recipes.reader import Call
+from zoo.recipes.schema import Recipe
+from zoo.recipes.walk import walk_sources
+
+DOWNLOADS = ("weights", "weights_backbone", "pretrained", "pretrained_backbone")
+"""Arguments of torchvision's models that download weights which nobody verifies."""
+FOREIGN_CODE = ("trust_remote_code", "auto_map")
+"""Arguments of transformers that run code of a repository."""
+
+
+def argument_problems(call: Call, field: str, target: Any, *, supplies_tokenizer: bool) -> Iterator[Problem]:
+    """Yield arguments of a call that do not fit, and arguments that are missing.
+
+    Args:
+        call: The call.
+        field: The field that the call stands in.
+        target: The class or function that it names.
+        supplies_tokenizer: Whether zoo passes the task a tokenizer.
+    """
+    supplied = () if field == "task" and not supplies_tokenizer else FIELDS[field].supplied
+    try:
+        parameters = _parameters(target)
+    except (TypeError, ValueError):  # some builtins have no signature
+        return
+    yield from _unknown_arguments(call, parameters, supplied)
+    for parameter in parameters.values():
+        yield from _parameter_problems(call, parameter, supplied)
+    yield from _unverified_downloads(call, target)
+
+
+def build_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
+    """Yield calls that refuse their arguments when they are built: models without memory, tasks without data."""
+    with torch.device("meta"):
+        yield from _model_problems(recipe, builder)
+    yield from _task_problems(recipe, builder)
+    for stage in recipe.stages:
+        for term in stage.criterion.values():
+            yield from _refusals(builder, term.loss, "loss")
+        yield from _refusals(builder, stage.optimizer, "optimizer", [nn.Parameter(torch.zeros(1))])
+        if stage.schedule is not None and "progress" in _parameters(builder.target(stage.schedule, "schedule")):
+            yield from _refusals(builder, stage.schedule, "schedule", 0.0, 100)
+
+
+def _unknown_arguments(
+    call: Call, parameters: Mapping[str, inspect.Parameter], supplied: tuple[str, ...]
+) -> Iterator[Problem]:
+    named = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    allowed = [name for name in named if name not in supplied]
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for key in call.args:
+        if key in FOREIGN_CODE:
+            yield Problem(call.marks[key], f"{key} runs code from outside a recipe and cannot be set in one")
+        if key not in allowed and not takes_any:
+            yield Problem(call.marks[key], f"{call.use} takes no argument {key!r}{did_you_mean(key, allowed)}")
+
+
+def _parameter_problems(call: Call, parameter: inspect.Parameter, supplied: tuple[str, ...]) -> Iterator[Problem]:
+    p = parameter
+    if isinstance(value := call.args.get(p.name), str) and _is_number(str(p.annotation)):
+        yield Problem(call.marks[p.name], f"{call.use}: {p.name} must be a number, not {value!r}")
+    is_required = p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    if is_required and p.name not in call.args and p.name not in supplied:
+        yield Problem(call.mark, f"{call.use} lacks the argument {p.name!r}")
+
+
+def _unverified_downloads(call: Call, target: Any) -> Iterator[Problem]:
+    """Yield arguments by which a model of torchvision would download weights, including defaults that do."""
+    if not is_torchvision_model(target):
+        return
+    defaults = {name: p.default for name, p in _parameters(target).items() if p.default is not inspect.Parameter.empty}
+    for name in DOWNLOADS:
+        if {**defaults, **call.args}.get(name) not in (None, False):
+            message = f"{call.use}: write {name}: null; `pretrained` starts from weights that are pinned"
+            yield Problem(call.marks.get(name, call.mark), message)
+
+
+def _model_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
+    teachers = [teacher for stage in recipe.stages for teacher in stage.all_teachers.values()]
+    for model in (recipe.model, *(teacher.model for teacher in teachers if teacher.model is not None)):
+        # only models of zoo and torchvision are known to be cheap to build, and only without files
+        if repr(model) in builder.checked_models or "." in model.use or any(walk_sources(model)):
+            continue
+        problems = list(_refusals(builder, model, "model"))
+        if not problems:
+            builder.checked_models.add(repr(model))
+        yield from problems
+
+
+def _task_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
+    for task, tokenizer in recipe.readings:
+        if "." in task.use:  # zoo's own tasks read nothing when they are built
+            continue
+        if tokenizer is None:
+            yield from _refusals(builder, task, "task")
+        elif "tokenizer" not in _parameters(builder.target(task, "task")):
+            yield Problem(tokenizer.mark, f"the task {task.use} takes no tokenizer")
+        else:
+            yield from _refusals(builder, task, "task", tokenizer=None)
+
+
+def _refusals(builder: Builder, call: Call, field: str, *args: Any, **supplied: Any) -> Iterator[Problem]:
+    try:
+        builder.build(call, field, *args, **supplied)
+    except RecipeError as error:  # a model that computes while it is built cannot be built without memory
+        yield from (problem for problem in error.problems if "meta" not in problem.message)
+    except UsageError as error:
+        yield Problem(call.mark, str(error))
+
+
+def _is_number(annotation: str) -> bool:
+    """Return whether an annotation admits numbers and no text."""
+    return bool(re.search(r"\b(int|float)\b", annotation)) and not re.search(r"\b(str|Any)\b", annotation)
+
+
+def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters

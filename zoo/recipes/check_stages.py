@@ -1,0 +1,99 @@
+"""Check the stages of a training: terms, optimisers, and what one stage takes over from an earlier one."""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from zoo.errors import Problem, did_you_mean
+from zoo.recipes.build import Builder
+from zoo.recipes.schema import Stage
+
+
+@dataclass(frozen=True)
+class LossDeclaration:
+    """What a loss declares and a recipe must provide."""
+
+    needs_teacher: bool
+    """The loss compares the student with a teacher."""
+    inherited_parts: tuple[str, ...]
+    """Learned parts that an earlier stage must have trained."""
+
+
+def declaration_of(loss: Any) -> LossDeclaration:
+    """Return what a loss class declares; `harness.losses.base.Loss` documents the attributes.
+
+    They are read by name, since zoo does not import harness. A class that does not derive from `Loss` may lack them.
+    """
+    return LossDeclaration(
+        needs_teacher=bool(getattr(loss, "needs_teacher", False)),
+        inherited_parts=tuple(getattr(loss, "inherited_parts", ())),
+    )
+
+
+def stage_problems(stages: tuple[Stage, ...], builder: Builder) -> Iterator[Problem]:
+    """Yield the problems of stages whose names and arguments are right."""
+    for stage in stages:
+        yield from _terms_without_teacher(stage, builder)
+        yield from _optimizer_problems(stage, builder)
+    yield from _useless_keeps(stages)
+    yield from _teachers_without_weights(stages)
+    yield from _missing_parts(stages, builder)
+
+
+def _terms_without_teacher(stage: Stage, builder: Builder) -> Iterator[Problem]:
+    for name, term in stage.criterion.items():
+        declaration = declaration_of(builder.target(term.loss, "loss"))
+        if declaration.needs_teacher and stage.teacher_of(term) is None:
+            others = [teacher for teacher in stage.all_teachers if teacher != term.student]
+            several = f"{name} must say which: teacher: one of {', '.join(others)}"
+            none = "the stage has none for it; add the key 'teacher' to the stage"
+            yield Problem(term.loss.mark, f"{term.loss.use} compares with a teacher, and {several if others else none}")
+
+
+def _optimizer_problems(stage: Stage, builder: Builder) -> Iterator[Problem]:
+    optimizer = builder.target(stage.optimizer, "optimizer")
+    closure = inspect.signature(getattr(optimizer, "step", optimizer)).parameters.get("closure")
+    if closure is not None and closure.default is closure.empty:
+        message = f"{stage.optimizer.use} evaluates the loss several times a step, which zoo does not support"
+        yield Problem(stage.optimizer.mark, message)
+    settings = [name for name in inspect.signature(optimizer).parameters if name != "params"]
+    for pattern, group in stage.groups.items():
+        for key in group:
+            if key not in settings:
+                message = f"{pattern}: {stage.optimizer.use} takes no argument {key!r}{did_you_mean(key, settings)}"
+                yield Problem(stage.marks.get("groups", stage.optimizer.mark), message)
+
+
+def _useless_keeps(stages: tuple[Stage, ...]) -> Iterator[Problem]:
+    """Yield names in `keep` that no later stage uses."""
+    for number, stage in enumerate(stages):
+        later = [name for other in stages[number + 1 :] for name in (*other.criterion, *other.all_teachers)]
+        for name in stage.keep:
+            if name not in later:
+                message = f"{name!r} is kept, and no later stage has a term or teacher of that name"
+                yield Problem(stage.marks.get("keep", stage.optimizer.mark), message)
+
+
+def _teachers_without_weights(stages: tuple[Stage, ...]) -> Iterator[Problem]:
+    """Yield frozen teachers that have no weights of their own and none from an earlier stage."""
+    kept: set[str] = set()
+    for stage in stages:
+        for name, teacher in stage.all_teachers.items():
+            if teacher.model is not None and teacher.weights is None and not teacher.trainable and name not in kept:
+                message = f"{name} lacks the key 'weights', and no earlier stage lists {name!r} in its 'keep'"
+                yield Problem(teacher.marks.get("model", stage.optimizer.mark), message)
+        kept |= set(stage.keep)
+
+
+def _missing_parts(stages: tuple[Stage, ...], builder: Builder) -> Iterator[Problem]:
+    """Yield terms with learned parts that an earlier stage must have trained, and that none keeps."""
+    kept: set[str] = set()
+    for stage in stages:
+        for name, term in stage.criterion.items():
+            parts = declaration_of(builder.target(term.loss, "loss")).inherited_parts
+            if parts and name not in kept:
+                needed = f"takes its {parts[0]} from an earlier stage that keeps {name!r}: there is none"
+                advice = f"add `keep: [{name}]` to the stage that trains it"
+                yield Problem(term.loss.mark, f"{term.loss.use} {needed}; {advice}")
+        kept |= set(stage.keep)

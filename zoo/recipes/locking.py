@@ -1,0 +1,112 @@
+"""Compare the lock with the recipes, and update it from the Hub."""
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from zoo.errors import IntegrityError, UsageError, ZooError
+from zoo.fetch.lock import Lock, Pin, Pins, read_lock
+from zoo.fetch.source_types import Embedded, HubRepo, ParsedSource, Remote, parse_or_none, pinned_source
+from zoo.fetch.sources import Sources
+from zoo.fetch.urls import Urls
+from zoo.recipes.build import Builder
+from zoo.recipes.catalogue import Entry
+from zoo.recipes.prefetch import attempt, needs, prefetch
+
+HUGGING_FACE = "https://huggingface.co"
+
+
+def lock_problems(entries: Iterable[Entry], builder: Builder) -> list[str]:
+    """Compare the lock with the recipes. Sends no request.
+
+    A revision or digest may be missing, since it may not be publicly known; the source itself must be there.
+
+    Args:
+        entries: All entries that the lock is for.
+        builder: Builds tasks; its sources have the lock.
+
+    Returns:
+        One line for each source that the lock lacks, and for each that no recipe names.
+    """
+    lock = builder.sources.lock
+    named = {need.source for entry in entries for need in needs(entry, builder, train=True)}
+    problems: dict[str, None] = {}
+    for source in sorted(named):
+        if problem := _source_problem(source, builder.sources):
+            problems[problem] = None
+    read = {_lock_name(source) for source in named}
+    for source in sorted(lock.pins):
+        if isinstance(parse_or_none(source), Remote) and source not in read:
+            problems[f"{lock.path}: {source} is in the lock and named by no recipe"] = None
+    return list(problems)
+
+
+def _source_problem(source: str, sources: Sources) -> str | None:
+    if problem := sources.problem(source):
+        return problem
+    lock, value = sources.lock, parse_or_none(source)
+    if isinstance(value, Embedded):
+        result = attempt(partial(sources.fetch, value))
+        return str(result) if isinstance(result, ZooError) else None
+    if isinstance(value, Remote) and _lock_name(source) not in {**lock.others, **lock.pins}:
+        return f"{lock.path}: {_lock_name(source)} is named by a recipe and not in the lock"
+    return None
+
+
+def _lock_name(source: str) -> str:
+    value: ParsedSource | None = parse_or_none(source)
+    return source if value is None else str(pinned_source(value))
+
+
+def update_pins(entries: Iterable[Entry], builder: Builder) -> tuple[Pins, Pins]:
+    """Download everything that entries read, and pin it as it is now. The lock itself is not written.
+
+    Args:
+        entries: The entries to update. The pins of others stay.
+        builder: Builds tasks; its sources have the lock and the Hub.
+
+    Returns:
+        The pins of the lock before and after.
+
+    Raises:
+        UsageError: The lock is the project's own, and the Hub is not huggingface.co.
+        IntegrityError: A file differs from a digest that is known.
+        SourceError: Something cannot be downloaded.
+    """
+    lock, hub = builder.sources.lock, builder.sources.hub
+    if lock.path.resolve() == read_lock().path.resolve() and hub.endpoint != HUGGING_FACE:
+        raise UsageError(f"{lock.path} is for {HUGGING_FACE}, not for {hub.address}: --lock FILE writes another")
+    with tempfile.TemporaryDirectory() as folder:
+        blank = replace(
+            lock, pins={**lock.pins, **_without_commits(lock.pins)}, trust_file=Path(folder) / "trusted.json"
+        )
+        sources = Sources(lock=blank, hub=hub, urls=Urls(folder=Path(folder)), data={})
+        _download(entries, replace(builder, sources=sources))
+        names = {entry.here: entry.named for entry in entries}
+        seen = {names.get(source) or source: pin for source, pin in blank.all_trusted().items()}
+    _check_known_digests(lock, seen)
+    return lock.pins, {**lock.pins, **{source: pin.over(lock.locked(source)) for source, pin in seen.items()}}
+
+
+def _download(entries: Iterable[Entry], builder: Builder) -> None:
+    wanted = {need for entry in entries for need in needs(entry, builder, train=True)}
+    remote = [need for need in wanted if isinstance(need.parsed, Remote)]
+    for _, result in prefetch(sorted(remote, key=lambda need: (need.source, need.want)), builder.sources):
+        if isinstance(result, ZooError):
+            raise result
+
+
+def _check_known_digests(lock: Lock, seen: Mapping[str, Pin]) -> None:
+    for source, pin in seen.items():
+        known = lock.locked(source)
+        for name, file in pin.files.items() if pin.revision == known.revision else ():
+            if name in known.files and (expected := known.files[name].mismatch(str(file.sha256), file.size or 0)):
+                raise IntegrityError(f"{source}: {name}: expected {expected}, found sha256 {file.sha256}")
+
+
+def _without_commits(pins: Pins) -> Pins:
+    """Return the pins of repositories that are still true at another commit: those without a commit."""
+    hub = {source: pin for source, pin in pins.items() if isinstance(parse_or_none(source), HubRepo)}
+    return {source: pin if pin.revision is None else Pin() for source, pin in hub.items()}

@@ -1,0 +1,76 @@
+"""Read a YAML file as PyYAML's node graph, which knows the line and column of every value.
+
+Aliases and deep nesting are refused while the graph is composed: they could expand without end.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.nodes import Node
+
+from zoo.errors import Mark, RecipeError, SourceError
+
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 32
+
+
+def compose(path: Path) -> Node:
+    """Return the root node of a YAML file.
+
+    Raises:
+        RecipeError: The file is not UTF-8, not YAML, too large, too deep or empty.
+        SourceError: The file cannot be read.
+    """
+    text = _read(path)
+    mark = Mark(path=str(path), line=1, column=1)
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        if (at := error.problem_mark) is not None:
+            mark = Mark(path=str(path), line=at.line + 1, column=at.column + 1)
+        raise RecipeError.at(mark, f"{error.problem or error.context}") from None
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        mark = Mark(path=str(path), line=before.count("\n") + 1, column=len(before) - before.rfind("\n"))
+        raise RecipeError.at(mark, f"the character {text[error.position]!r} is not allowed in YAML") from None
+    if node is None:
+        raise RecipeError.at(mark, "the file is empty")
+    return node
+
+
+def mark_of(node: Node, path: str) -> Mark:
+    """Return where a node begins."""
+    return Mark(path=path, line=node.start_mark.line + 1, column=node.start_mark.column + 1)
+
+
+def _read(path: Path) -> str:
+    start = Mark(path=str(path), line=1, column=1)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror or error}") from None
+    if len(data) > MAX_BYTES:
+        raise RecipeError.at(start, f"{len(data):,} bytes; a recipe has at most {MAX_BYTES:,}")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        mark = Mark(path=str(path), line=line, column=column)
+        raise RecipeError.at(mark, f"not UTF-8 (byte 0x{data[error.start]:02x})") from None
+
+
+class _Loader(yaml.BaseLoader):
+    depth = 0
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise yaml.MarkedYAMLError(problem="anchors and aliases are not allowed", problem_mark=event.start_mark)
+        if self.depth >= MAX_DEPTH:
+            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
+        self.depth += 1
+        node: Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
