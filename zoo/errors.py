@@ -100,6 +100,10 @@ class IntegrityError(ZooError):
     exit_code = 5
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM asked the process to end; a training has saved its checkpoint. The command line exits with 143."""
+
+
 def first_line(error: BaseException) -> str:
     """What an error says, in one line: the first that is not blank."""
     return next(filter(None, str(error).splitlines()), "")
