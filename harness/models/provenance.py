@@ -6,6 +6,7 @@ This module does not import torch, so that cached runs can be looked up without 
 import hashlib
 import importlib.metadata
 import subprocess
+import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -70,3 +71,12 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def trusted_code(packages: Iterable[str]) -> dict[str, str]:
+    """Return the SHA-256 of every loaded module of the packages that the user trusts, as `code:MODULE`."""
+    if not (packages := tuple(packages)):
+        return {}
+    loaded = [(name, getattr(module, "__file__", None)) for name, module in sorted(sys.modules.items())]
+    files = {name: file for name, file in loaded if file and name.partition(".")[0] in packages}
+    return {f"code:{name}": sha256(Path(file)) for name, file in files.items()}

@@ -32,7 +32,7 @@ def run_lock(work: Path, accelerator: Accelerator, wait: Callable[[], None]) -> 
         yield
     finally:
         if accelerator.is_main_process:
-            if not any(work.glob("state-*.pt")):  # nothing to go on from
+            if not any(work.glob("checkpoint-*.pt")):  # nothing to go on from
                 shutil.rmtree(work, ignore_errors=True)
             Path(lock.lock_file).unlink(missing_ok=True)  # whoever waits for it sees that, and makes a new one
             lock.release()

@@ -26,7 +26,10 @@ from harness.judging.types import Measured
 from harness.judging.verdict import judge
 from harness.models.environment import accelerator_on
 from harness.records.record import read_record
-from harness.runs.experiment import Experiment, RunContext
+from harness.runs.experiment import RunContext
+from harness.runs.experiment import prepare as prepare_experiment
+from harness.runs.record_runs import evaluate_and_record, training_run
+from harness.runs.teachers import TeacherResolver
 from harness.training.train import train
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import ROOT, Ended, Zoo
@@ -331,15 +334,15 @@ def test_a_method_is_loaded_from_its_archive_and_trained_two_steps_a_stage(
 ) -> None:
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
     smaller, sources = archived(entry, few, tmp_path)
-    study = Experiment(
+    study = prepare_experiment(
         smaller, RunContext(builder=Builder(sources=sources), accelerator=accelerator_on("cpu"), runs=tmp_path / "runs")
     )
-    _, record = study.weights()
+    _, record = evaluate_and_record(study)
     digest = sha256(few / "student.pt")
     assert (record.weights, record.identity.sources["files"]) == (digest, {entry.recipe.weights: digest})
     assert set(record.results[0].metrics) == {"accuracy", "top5_accuracy"}
     (tmp_path / "work").mkdir()
-    train(study.run(0, tmp_path / "work"))
+    train(training_run(study, TeacherResolver().resolve(study), 0, tmp_path / "work"))
     lines = [json.loads(line) for line in (tmp_path / "work" / "log.jsonl").read_text().splitlines()]
     steps = [line["losses"] for line in lines if "losses" in line]
     terms = TERMS[entry.name.rpartition("-")[2]]

@@ -425,7 +425,8 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a recipe once and evaluate it; writes weights, log, predictions and record into one folder."""
-    from harness.runs.experiment import Experiment
+    from harness.runs.experiment import prepare
+    from harness.runs.record_runs import train_and_record
 
     if (
         out is not None
@@ -437,7 +438,7 @@ def train(
     given = Given(trust, lock, mirror, data)
     entry = _one(recipe, given)
     setup = _setup([entry], device, records, given, precision, micro_batch, save_every)
-    path, record = Experiment(entry, setup).retrain(seed, out.resolve() if out else None)
+    ((path, record),) = train_and_record(prepare(entry, setup), [seed], out.resolve() if out else None)
     results: list[dict[str, Any]] = [
         {
             "split": result.split,
@@ -480,12 +481,12 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score your own weights or predictions on an entry's task; its claims are shown beside, not judged."""
-    from harness.runs.experiment import Experiment
+    from harness.runs.experiment import prepare
     from harness.runs.score_file import score_file
 
     given = Given(trust, lock, mirror, data)
     chosen = _one(entry, given)
-    evaluations = score_file(Experiment(chosen, _setup([chosen], device, None, given, precision)), path, split)
+    evaluations = score_file(prepare(chosen, _setup([chosen], device, None, given, precision)), path, split)
     claimed = {(c.split, c.metric): c.value for c in reversed(chosen.recipe.claims) if c.of == "weights"}
     results: list[dict[str, Any]] = [
         {
@@ -647,7 +648,7 @@ def submit(
 ) -> None:
     """Predict the hidden test splits of GLUE, one entry a task, and write and check a submission to its leaderboard."""
     from harness.runs import glue_submission
-    from harness.runs.experiment import Experiment
+    from harness.runs.experiment import prepare
 
     if (written is None) == (out is None):
         raise UsageError("name entries and --out DIR, or --check ZIP alone")
@@ -658,9 +659,9 @@ def submit(
         setup = _setup(chosen, device, None, given, precision)
         predictions: dict[str, Any] = {}
         for entry in chosen:
-            study = Experiment(entry, setup)
             if entry.recipe.weights is None:
                 raise UsageError(f"{entry.name} has no published weights to predict with")
+            study = prepare(entry, setup)
             files = glue_submission.of_task(study.task.name.removeprefix("glue/"))
             if not files:
                 raise UsageError(f"{entry.name} is of {study.task.name}, which is no task of GLUE")
@@ -862,7 +863,7 @@ def _setup(
     options = ComputeOptions(precision=precision, micro_batch=micro_batch, save_every=save_every)
     runs = paths.runs(records)
     setup = RunContext(builder=_builder(entries, given), accelerator=accelerator, runs=runs, options=options)
-    return replace(setup, show=progress, say=say) if accelerator.is_main_process else setup
+    return replace(setup, show=progress, report=say) if accelerator.is_main_process else setup
 
 
 def _version(wanted: bool) -> None:
@@ -992,12 +993,12 @@ def _quick(entries: list[catalogue.Entry], setup: RunContext, update: bool) -> I
 def _illustrated(found: Diff, limit: int, records: Path | None, given: Given) -> Diff:
     """The same with what its flipped examples look like, or why that cannot be shown."""
     from harness.diagnosis.diff.example_data import entry_of, with_examples
-    from harness.runs.experiment import Experiment
+    from harness.runs.experiment import prepare
 
     try:
         entry = entry_of(found.path_a, found.a)
         print(f"reading the examples of {entry.name} to show them", file=sys.stderr)
-        return with_examples(found, Experiment(entry, _setup([entry], "cpu", records, given)), limit=limit)
+        return with_examples(found, prepare(entry, _setup([entry], "cpu", records, given)), limit=limit)
     except ZooError as error:
         return with_examples(found, None, why=str(error))
 

@@ -294,7 +294,7 @@ def test_it_reads_nothing_but_what_it_declares(name: str) -> None:
     objective = Objective({"student": nn.Identity()}, {"term": loss}, {"term": TermRoles("student", "teacher", 1.0)})
     needs = {who: objective.needs[who] for who in ("student", "teacher")}
     seen = [
-        ModelOutputs(one.output if need.logits else None, {path: one[path] for path in need.taps})
+        ModelOutputs(one.output if need.logits else None, {path: one[path] for path in need.features})
         for one, need in zip((student, teacher), needs.values(), strict=True)
     ]
     assert torch.isfinite(call(*seen, labels_of(name)))

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from harness.evaluation.batched_inference import in_order, map_batches
 from harness.evaluation.evaluate import score
 from harness.models.environment import accelerator_on
-from harness.runs.experiment import Experiment, RunContext
+from harness.runs.experiment import RunContext, prepare
 from harness.training import gradients
 from harness.training import train as engine
 from harness.training.checkpointing import CheckpointStore, rng_state, set_rng_state
@@ -153,7 +153,7 @@ def run_of(path: Path, folder: Path) -> TrainingRun:
     folder.mkdir(exist_ok=True)
     builder = Builder(frozenset({"mine"}))
     setup = RunContext(builder=builder, accelerator=accelerator_on("cpu"), runs=folder / "runs")
-    return Experiment(catalogue.local(path), setup).run(0, folder)
+    return prepare(catalogue.local(path), setup).run(0, folder)
 
 
 def test_clipping_is_of_true_gradients_whatever_the_scale(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

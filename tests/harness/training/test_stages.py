@@ -18,7 +18,8 @@ import harness.training.train
 from harness.losses import CrossEntropy, Hint
 from harness.models.environment import accelerator_on
 from harness.models.outputs import run_model
-from harness.runs.experiment import Experiment, RunContext, trained_weights
+from harness.runs.experiment import RunContext, prepare
+from harness.runs.teachers import trained_weights
 from harness.training.objective import ModelReads, Objective, TermRoles
 from harness.training.stage import ActiveStage
 from harness.training.teacher import CachedTeachers, LiveTeachers, cache_teacher_outputs
@@ -47,7 +48,7 @@ DISTILLED = TINY.replace(
 def stage_of(path: Path, number: int = 0) -> ActiveStage:
     """A stage of a recipe, ready to be trained and looked into."""
     builder, accelerator = Builder(), accelerator_on("cpu")
-    study = Experiment(
+    study = prepare(
         catalogue.local(path), RunContext(builder=builder, accelerator=accelerator, runs=path.parent / "runs")
     )
     torch.manual_seed(0)
@@ -354,7 +355,7 @@ def test_a_teacher_reads_the_rows_in_its_own_way(
     text = DISTILLED.replace("      weights:", "      task: own_way.inverted\n      weights:")
     builder, accelerator = Builder(trust=frozenset({"own_way"})), accelerator_on("cpu")
     setup = RunContext(builder=builder, accelerator=accelerator, runs=tmp_path / "runs")
-    study = Experiment(catalogue.local(recipe_file(text)), setup)
+    study = prepare(catalogue.local(recipe_file(text)), setup)
     (split,), (views,) = study.splits(), study.views
     teacher = nn.Flatten()
     live = LiveTeachers({"teacher": teacher}, {"teacher": ModelReads((), True)}, torch.device("cpu"), views)
@@ -392,7 +393,7 @@ stages:
 def test_a_teacher_reads_the_same_texts_with_its_own_tokenizer(recipe_file: Write, tmp_path: Path) -> None:
     builder = Builder()
     entry = catalogue.local(recipe_file(ENTAILMENT))
-    study = Experiment(entry, RunContext(builder=builder, accelerator=accelerator_on("cpu"), runs=tmp_path / "runs"))
+    study = prepare(entry, RunContext(builder=builder, accelerator=accelerator_on("cpu"), runs=tmp_path / "runs"))
     (split,), view = study.splits(), study.views[0]["teacher"]
     rows = range(20)
     given, own = (one.batch(rows).inputs["input_ids"] for one in (split, view))  # type: ignore[call-overload]
@@ -607,7 +608,7 @@ def test_a_text_model_of_ours_loads_with_from_pretrained(zoo: Zoo, recipe_file: 
     assert "entailment" in shown
     assert "[UNK]" not in shown
     logits = json.loads(shown.split("entailment ")[1])
-    study = Experiment(
+    study = prepare(
         catalogue.local(tmp_path / "tiny.yaml"),
         RunContext(builder=Builder(), accelerator=accelerator_on("cpu"), runs=tmp_path),
     )
