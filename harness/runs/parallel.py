@@ -116,12 +116,13 @@ class _Worker:
         context = self.make_context()
         return replace(context, show=type(context).show, report=self.messages.append)
 
-    def make_entry_runs(self, entry: Entry, mode: Mode, seeds: list[int]) -> tuple[EntryRuns, list[str]]:
+    def make_runs(self, entry: Entry, mode: Mode, seeds: list[int]) -> tuple[EntryRuns, list[str]]:
         self.messages.clear()
         try:
             with translate_errors(entry.name):
-                make_entry_runs = import_module("harness.runs.reproduce").make_entry_runs
-                return make_entry_runs(entry, mode, seeds, self.context), list(self.messages)
+                make_runs = import_module("harness.runs.reproduce").make_runs
+                (runs,) = make_runs([(entry, seeds)], mode, self.context)
+                return runs, list(self.messages)
         except ZooError as error:
             return EntryRuns(entry=entry, mode=mode, error=error), list(self.messages)
 
@@ -157,7 +158,7 @@ def _make_in_worker(entry: Entry, mode: Mode, seeds: list[int]) -> tuple[EntryRu
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if not _stop.is_set():
-            return _worker.make_entry_runs(entry, mode, seeds)
+            return _worker.make_runs(entry, mode, seeds)
     except KeyboardInterrupt:
         _stop.set()
         print(*_worker.messages, sep="\n", end="\n" * bool(_worker.messages), file=sys.stderr, flush=True)

@@ -26,55 +26,47 @@ class PreparedEvaluation:
 def make_runs(wanted: Iterable[tuple[Entry, list[int]]], mode: Mode, context: RunContext) -> Iterator[EntryRuns]:
     """Make the runs that entries lack for their claims of a mode, one after the other.
 
-    While the published weights of an entry are evaluated, those of the next one are downloaded, verified and loaded,
-    and its texts are tokenized, so at most two models are in memory. An error becomes part of its own entry's result.
+    An error becomes part of its own entry's result.
 
     Args:
         wanted: The entries, each with the seeds to train it with.
         mode: `weights` to evaluate published weights, `retrain` to train.
         context: Where and how runs are made.
     """
-    waiting = list(wanted)
-    ahead = mode == "weights" and context.accelerator.num_processes == 1 and len(waiting) > 1
-    with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(prepare_evaluation, waiting[0][0], context) if ahead else None
+    for entry, seeds, prepared in _prepared_ahead(list(wanted), mode, context):
         try:
-            while waiting:
-                entry, seeds = waiting.pop(0)
-                prepared = following
-                following = pool.submit(prepare_evaluation, waiting[0][0], context) if ahead and waiting else None
-                runs = make_entry_runs(entry, mode, seeds, context, prepared)
-                del prepared  # and with it the model
-                yield runs
+            with translate_errors(entry.name):
+                if mode == "weights":
+                    runs = _evaluate(entry, prepared.result() if prepared else _prepare(entry, context))
+                else:
+                    experiment = prepare(entry, context)
+                    recorded = train_and_record(experiment, seeds)
+                    runs = EntryRuns(entry=entry, mode=mode, runs=recorded, published=experiment.published_scores())
+        except ZooError as error:
+            runs = EntryRuns(entry=entry, mode=mode, error=error)
+        del prepared  # and with it the model
+        yield runs
+
+
+def _prepared_ahead(
+    wanted: list[tuple[Entry, list[int]]], mode: Mode, context: RunContext
+) -> Iterator[tuple[Entry, list[int], "Future[PreparedEvaluation | None] | None"]]:
+    """Yield entries and seeds, and if several entries are evaluated, the preparation of each in another thread.
+
+    While the published weights of an entry are evaluated, those of the next one are downloaded, verified and loaded,
+    and its texts are tokenized. So at most two models are in memory.
+    """
+    if mode == "retrain" or context.accelerator.num_processes > 1 or len(wanted) < 2:
+        yield from ((entry, seeds, None) for entry, seeds in wanted)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        pending = [pool.submit(prepare_evaluation, wanted[0][0], context)]
+        try:
+            for index, (entry, seeds) in enumerate(wanted, 1):
+                pending += [pool.submit(prepare_evaluation, wanted[index][0], context)] if index < len(wanted) else []
+                yield entry, seeds, pending.pop(0)
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def make_entry_runs(
-    entry: Entry,
-    mode: Mode,
-    seeds: list[int],
-    context: RunContext,
-    prepared: "Future[PreparedEvaluation | None] | None" = None,
-) -> EntryRuns:
-    """Make the runs of one entry; an error becomes part of the result.
-
-    Args:
-        entry: The entry.
-        mode: `weights` to evaluate published weights, `retrain` to train.
-        seeds: The seeds to train with.
-        context: Where and how runs are made.
-        prepared: The entry's preparation in another thread.
-    """
-    try:
-        with translate_errors(entry.name):
-            if mode == "weights":
-                return _evaluate(prepared.result() if prepared else _prepare(entry, context), entry)
-            experiment = prepare(entry, context)
-            runs = train_and_record(experiment, seeds)
-            return EntryRuns(entry=entry, mode=mode, runs=runs, published=experiment.published_scores())
-    except ZooError as error:
-        return EntryRuns(entry=entry, mode=mode, error=error)
 
 
 def prepare_evaluation(entry: Entry, context: RunContext) -> PreparedEvaluation | None:
@@ -104,7 +96,7 @@ def _prepare(entry: Entry, context: RunContext) -> PreparedEvaluation | None:
     return PreparedEvaluation(prepare(entry, context))
 
 
-def _evaluate(prepared: PreparedEvaluation | None, entry: Entry) -> EntryRuns:
+def _evaluate(entry: Entry, prepared: PreparedEvaluation | None) -> EntryRuns:
     if prepared is None:
         return EntryRuns(entry=entry, mode="weights", skipped="there are no published weights; --train trains it")
     run = evaluate_and_record(prepared.experiment, prepared.published)
