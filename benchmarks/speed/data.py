@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import BertTokenizer
 
-from harness.training.stage import shuffled_rows
+from harness.training.row_order import shuffled_rows
 from zoo.fetch import weights_file
 from zoo.models import bert_classifier, cifar_resnet
 

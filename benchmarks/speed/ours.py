@@ -13,7 +13,8 @@ import torch
 from benchmarks.speed import data
 from harness.evaluation.evaluate import SplitRunner, metrics_of
 from harness.models.environment import accelerator_on, deterministic
-from harness.runs.experiment import Experiment, RunContext
+from harness.runs.experiment import RunContext, prepare
+from harness.runs.teachers import TeacherResolver
 from harness.training.train import train
 from harness.training.training_run import LOG, TrainingRun
 from zoo import paths
@@ -78,7 +79,7 @@ class Training:
         self.made = tempfile.TemporaryDirectory()
         path = Path(self.made.name) / f"{kind}.yaml"
         path.write_text(json.dumps(self._recipe()), encoding="utf-8")
-        self.study = Experiment(
+        self.study = prepare(
             local(path), RunContext(builder=Builder(), accelerator=accelerator_on("cpu"), runs=path.parent)
         )
         self.tasks: dict[str, Task] = {}
@@ -89,12 +90,12 @@ class Training:
                 texts(self.folder, point) if self.kind != "cifar" else pictures(self.folder, point, moved=True)
             )
         task, study = self.tasks[point], self.study
-        shutil.rmtree(paths.home() / "kept" / "teachers", ignore_errors=True)  # no round has what another has kept
+        shutil.rmtree(paths.home() / "cache" / "teachers", ignore_errors=True)  # no round has what another has kept
         self.marks: list[float] = []
         self.training = TrainingRun(
-            recipe=study.recipe, task=task, splits=(task.load(point),), views=({},), seed=data.SEED,
+            recipe=study.recipe, task=task, splits=(task.load(point),), teacher_splits=({},), seed=data.SEED,
             metrics=metrics_of(study.recipe, task, study.builder), builder=study.builder,
-            accelerator=study.setup.accelerator, resolve=study.checkpoint,
+            accelerator=study.context.accelerator, teachers=TeacherResolver().resolve(study).stages,
             folder=Path(tempfile.mkdtemp(dir=self.made.name)), progress=self._mark,
         )  # fmt: skip
 

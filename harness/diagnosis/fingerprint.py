@@ -21,7 +21,7 @@ from harness.evaluation.evaluate import SplitRunner
 from harness.evaluation.subset import subset
 from harness.judging.types import Verdict
 from harness.models.environment import deterministic
-from harness.runs.experiment import Experiment, RunContext
+from harness.runs.experiment import Experiment, RunContext, checked_builder, prepare
 from zoo.errors import IntegrityError, SourceError, UsageError, ZooError, first_line, translate_errors
 from zoo.recipes.catalogue import Entry
 from zoo.tasks.base import Inputs, content_hash
@@ -133,10 +133,9 @@ def update_fingerprint(entry: Entry, setup: RunContext) -> FingerprintOutcome:
     """Write an entry's fingerprint as it is now, and compare it with itself; an entry that can have none has none."""
     try:
         with translate_errors(entry.name):
-            study = Experiment(entry, setup)
-            if why := _unable(study):
+            if why := _unable(entry, setup):
                 return FingerprintOutcome(entry=entry, verdict="not-run", why=why)
-            found = compute_fingerprint(study)
+            found = compute_fingerprint(prepare(entry, setup))
             write_fingerprint(fingerprint_path(entry), found)
             check = compare_fingerprints(read_fingerprint(fingerprint_path(entry)), found)
             return FingerprintOutcome(
@@ -152,33 +151,33 @@ def fingerprint_path(entry: Entry) -> Path:
 
 
 def _quick(entry: Entry, setup: RunContext) -> FingerprintOutcome:
-    study = Experiment(entry, setup)
-    if why := _unable(study):
+    if why := _unable(entry, setup):
         return FingerprintOutcome(entry=entry, verdict="not-run", why=why)
     if not fingerprint_path(entry).exists():
         return FingerprintOutcome(entry=entry, verdict="not-run", why=NONE_YET)
     expected = read_fingerprint(fingerprint_path(entry))
-    check = compare_fingerprints(expected, compute_fingerprint(study))
+    check = compare_fingerprints(expected, compute_fingerprint(prepare(entry, setup)))
     return FingerprintOutcome(entry=entry, verdict=check.verdict, why=check.why, check=check)
 
 
-def _unable(study: Experiment) -> str:
+def _unable(entry: Entry, setup: RunContext) -> str:
     """Why an entry can have no fingerprint; empty where it can."""
-    if study.recipe.weights is None:
+    checked_builder(entry, setup)
+    if entry.recipe.weights is None:
         return "there are no published weights"
     # of texts nobody asks: to build their task may fetch a tokenizer
-    is_segmentation = study.recipe.tokenizer is None and study.task.kind == "segmentation"
+    is_segmentation = entry.recipe.tokenizer is None and prepare(entry, setup).task.kind == "segmentation"
     return "a segmentation has no canary" if is_segmentation else ""
 
 
 def compute_fingerprint(study: Experiment) -> Fingerprint:
     """What the published weights put out now; of the data only the first rows are hashed."""
     model, weights = study.published_model()
-    name, precision = study.task.scored[0], study.setup.options.precision
+    name, precision = study.task.scored[0], study.context.options.precision
     split = study.task.load(name)
     rows = subset(split, range(min(ROWS, len(split))))
     with deterministic():
-        logits = SplitRunner(model, study.task, study.setup.accelerator, precision).outputs(rows)
+        logits = SplitRunner(model, study.task, study.context.accelerator, precision).outputs(rows)
     return Fingerprint(
         recipe=study.recipe.digest, weights=weights, data=content_hash(rows),
         inputs=_digest(rows.batch(range(len(rows))).inputs), split=name, precision=precision,

@@ -1,6 +1,6 @@
 """The base class of losses, and what a loss declares that it needs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any
@@ -113,3 +113,19 @@ def check_names(owner: str, attributes: Mapping[str, object]) -> None:
 
 def _is_user_class(kind: type) -> bool:
     return kind.__module__.partition(".")[0] not in ("torch", "builtins") and kind not in (Loss, object)
+
+
+def adapter_builder(loss: nn.Module) -> Callable[[ModelOutputs, ModelOutputs | None], None] | None:
+    """Return the method that builds the learned parts of a loss, or None for a loss without any."""
+    if getattr(type(loss), "build_adapters", None) is Loss.build_adapters:
+        return None
+    method: Any = getattr(loss, "build_adapters", None)
+    return method if callable(method) else None
+
+
+def split_preparer(loss: nn.Module) -> Callable[[Split], Split] | None:
+    """Return the method by which a loss changes the training rows, or None for a loss that takes them as they are."""
+    if getattr(type(loss), "prepare_split", None) is Loss.prepare_split:
+        return None
+    method: Any = getattr(loss, "prepare_split", None)
+    return method if callable(method) else None

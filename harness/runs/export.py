@@ -1,4 +1,4 @@
-"""What makes a run's folder useful without this project: configuration and tokenizer beside the weights, and a card."""
+"""Make a run's folder useful without this project: configuration and tokenizer beside the weights, and a model card."""
 
 import copy
 import inspect
@@ -24,14 +24,14 @@ PROBLEM_TYPES = {
     "multilabel": "multi_label_classification",
     "regression": "regression",
 }
-"""How transformers calls a task's kind."""
+"""The names of transformers for the kinds of tasks."""
 FROM_PRETRAINED = """\
 ```python
 from transformers import {imports}
 
 model = {model}.from_pretrained("."){tokenizer}
 ```"""
-TOKENIZER, TOKENIZER_CONFIG = '\ntokenizer = AutoTokenizer.from_pretrained(".")', "tokenizer_config.json"
+LOAD_TOKENIZER, TOKENIZER_CONFIG = '\ntokenizer = AutoTokenizer.from_pretrained(".")', "tokenizer_config.json"
 STATE_DICT = """\
 ```python
 from safetensors.torch import load_file
@@ -43,10 +43,16 @@ model.load_state_dict(load_file("model.safetensors"))
 
 
 def export(model: nn.Module, task: Task, tokenizer: Any, folder: Path) -> None:
-    """Write what `from_pretrained` reads beside the weights of a model of transformers.
+    """Write the files into a run's folder that load the model without this project.
 
-    The configuration names the classes of the task. Of any other model of this project its own code, a file that needs
-    nothing but torch.
+    For a model of transformers, these are the configuration, with the classes of the task, and the tokenizer, which
+    `from_pretrained` reads. For another model of this project it is the file with its code, which imports only torch.
+
+    Args:
+        model: The trained model.
+        task: The task that it was trained for.
+        tokenizer: The recipe's tokenizer, or None.
+        folder: The run's folder.
     """
     if not hasattr(getattr(model, "config", None), "save_pretrained"):
         if comes_from(model, (MODELS,)):
@@ -64,13 +70,13 @@ def export(model: nn.Module, task: Task, tokenizer: Any, folder: Path) -> None:
 
 
 def model_card(record: Record, folder: Path) -> str:
-    """The README.md of a run's folder: metadata as the Hub reads it, scores, how it was made, and how to load it."""
-    texts = (folder / TOKENIZER_CONFIG).exists()
+    """Return the README.md of a training run: metadata for the Hub, scores, how it was trained, and how to load it."""
+    has_tokenizer = (folder / TOKENIZER_CONFIG).exists()
     recipe, identity = record.recipe, record.identity
     task = recipe["task"]["use"]
     results = [
         EvalResult(
-            task_type=_task_type(task, texts=texts),
+            task_type=_task_type(task, reads_texts=has_tokenizer),
             dataset_type=task,
             dataset_name=task,
             dataset_split=result.split,
@@ -88,10 +94,10 @@ def model_card(record: Record, folder: Path) -> str:
     table = tabulate(rows, headers=["split", "metric", "value"], tablefmt="github", disable_numparse=True)
     if (folder / CONFIG).exists():
         model = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["architectures"][0]
-        imports = f"AutoTokenizer, {model}" if texts else model
-        load = FROM_PRETRAINED.format(imports=imports, model=model, tokenizer=TOKENIZER if texts else "")
+        imports = f"AutoTokenizer, {model}" if has_tokenizer else model
+        load = FROM_PRETRAINED.format(imports=imports, model=model, tokenizer=LOAD_TOKENIZER if has_tokenizer else "")
     else:
-        load = _how_to_build(recipe["model"], folder)
+        load = _loading_code(recipe["model"], folder)
     selected = record.results[-1].selection
     return f"""\
 ---
@@ -101,27 +107,27 @@ def model_card(record: Record, folder: Path) -> str:
 # {recipe["name"]}
 
 Trained by `zoo train` from [recipe.yaml](recipe.yaml), seed {identity.seed}, on `{task}`. [record.json](record.json)
-tells what was computed, from which bytes and where; its key is `{identity.key}`. The weights are those of the
-{selected} epoch.
+lists the inputs with their checksums, the environment and the scores; its key is `{identity.key}`. The weights are
+those of the {selected} epoch.
 
 {table}
 
-## Load it
+## How to load it
 
 {load}
 """
 
 
-def _task_type(task: str, *, texts: bool) -> str:
-    """What the Hub calls such a task."""
-    if texts:
+def _task_type(task: str, *, reads_texts: bool) -> str:
+    """Return the Hub's name for the type of a task."""
+    if reads_texts:
         return "text-classification"
     return "image-segmentation" if task.endswith("segmentation") else "image-classification"
 
 
-def _how_to_build(model: Mapping[str, Any], folder: Path) -> str:
-    """The lines that make a model that is none of transformers, from the code beside it or from its own package."""
-    while model["use"] == "pretrained":  # its weights are in the file
+def _loading_code(model: Mapping[str, Any], folder: Path) -> str:
+    """Return the lines that load a model that is not of transformers, with the code beside it or its own package."""
+    while model["use"] == "pretrained":  # the run's weights replace those it started from
         model = model["model"] if isinstance(model["model"], Mapping) else {"use": model["model"]}
     module, _, function = str(model["use"]).rpartition(".")
     code = next(folder.glob("*.py"), None)

@@ -1,11 +1,12 @@
-"""Several runs at once, each in a process of its own with its share of the cores.
+"""Make several runs at once, each in a process of its own with its share of the threads.
 
-Nothing here imports torch: the process that asks has no use for it.
+This module does not import torch: the process that starts the others does not need it.
 """
 
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -25,96 +26,113 @@ from zoo.recipes.catalogue import Entry
 if TYPE_CHECKING:
     from harness.runs.experiment import RunContext
 
+GRACE_SECONDS = 60
+"""If the parent is killed, a process has so many seconds to finish its step and save a checkpoint."""
+
 
 def make_runs_in_parallel(
     wanted: Sequence[tuple[Entry, list[int]]],
     mode: Mode,
-    make: Callable[[], "RunContext"],
+    make_context: Callable[[], "RunContext"],
     jobs: int,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[EntryRuns]:
-    """What `make_runs` returns, made by at most `jobs` processes, one run at a time each, an entry's seeds apart.
+    """Make the runs that `make_runs` makes, in at most `jobs` processes; the seeds of an entry are separate runs.
 
-    A process has its share of the threads by `jobs` alone, so that what else is asked for changes no number.
-    Each process has its own setup from `make`, which must be picklable, and what it says is said when its run is done.
-    A process that dies is an error of the entries whose runs are not all made yet. Ctrl-C ends the runs on their way as
-    it ends one alone.
+    The number of threads of a process depends on `jobs` alone, so that other entries in the same command change no
+    number. If a process is killed, the entries whose runs are not finished get an error. Ctrl-C ends the runs in
+    progress as it ends a single one.
+
+    Args:
+        wanted: The entries, each with the seeds to train it with.
+        mode: `weights` to evaluate published weights, `retrain` to train.
+        make_context: Called in each process to make its context; must be picklable.
+        jobs: The number of processes.
+        report: Called with the messages of a run once the run is finished.
+        progress: Called with the number of finished runs and of all runs.
     """
-    shares = [
-        (entry, [[seed] for seed in seeds] if mode == "retrain" and seeds else [seeds]) for entry, seeds in wanted
-    ]
-    total, done = sum(len(runs) for _, runs in shares), 0
-    here = min(jobs, total) or 1
+    runs = [(entry, [[seed] for seed in seeds] if mode == "retrain" and seeds else [seeds]) for entry, seeds in wanted]
+    total, done = sum(len(shares) for _, shares in runs), 0
     if mode == "retrain" and jobs > 1 and total:
-        say(f"{jobs} processes share the threads; with another number a training ends otherwise: records name it")
-    context = get_context("spawn")  # not forked: torch's threads do not outlive that
+        report(f"{jobs} processes share the threads. Training results depend on their number; records name it.")
+    context = get_context("spawn")  # torch's threads do not survive a fork
     stop = context.Event()
-    with ProcessPoolExecutor(here, context, initializer=_begin, initargs=(_Worker(make, jobs), stop)) as pool:
+    worker = _Worker(make_context, jobs)
+    with ProcessPoolExecutor(
+        min(jobs, total) or 1, context, initializer=_start_worker, initargs=(worker, stop)
+    ) as pool:
         try:
-            asked = [(entry, [pool.submit(_ran, entry, mode, seeds) for seeds in runs]) for entry, runs in shares]
-            for entry, futures in asked:
-                found = []
+            submitted = [
+                (entry, [pool.submit(_make_in_worker, entry, mode, seeds) for seeds in shares])
+                for entry, shares in runs
+            ]
+            for entry, futures in submitted:
+                parts = []
                 for future in futures:
-                    found.append(_result(future, entry, mode, say))
+                    parts.append(_result(future, entry, mode, report))
                     progress(done := done + 1, total)
-                yield _together(found)
+                yield _joined(parts)
         finally:
-            stop.set()  # some of what is not begun is on its way to a process, and cannot be cancelled
+            stop.set()  # some work is on its way to a process already, and cannot be cancelled
             pool.shutdown(cancel_futures=True)
 
 
-def _together(parts: Sequence[EntryRuns]) -> EntryRuns:
-    """The runs of one entry, of which each part has some; the first error is that of all."""
+def _joined(parts: Sequence[EntryRuns]) -> EntryRuns:
+    """Return the runs of all parts of one entry, or the first part that has an error."""
     failed = next((part for part in parts if part.error), None)
     return failed or replace(parts[0], runs=tuple(run for part in parts for run in part.runs))
 
 
 def _result(
-    future: "Future[tuple[EntryRuns, list[str]]]", entry: Entry, mode: Mode, say: Callable[[str], None]
+    future: "Future[tuple[EntryRuns, list[str]]]", entry: Entry, mode: Mode, report: Callable[[str], None]
 ) -> EntryRuns:
     try:
-        ran, said = future.result()
+        runs, messages = future.result()
     except BrokenProcessPool:
-        lost = f"{entry.name}: not run: one of the processes was killed, perhaps for want of memory; try fewer --jobs"
-        return EntryRuns(entry=entry, mode=mode, error=SourceError(lost))
-    for message in said:
-        say(message)
-    return ran
+        message = f"{entry.name}: not run: one of the processes was killed. If memory ran out, try fewer --jobs."
+        return EntryRuns(entry=entry, mode=mode, error=SourceError(message))
+    for message in messages:
+        report(message)
+    return runs
 
 
 @dataclass
 class _Worker:
-    """What a process needs to make its runs."""
+    """Makes runs in one process."""
 
-    make: Callable[[], "RunContext"]
+    make_context: Callable[[], "RunContext"]
     jobs: int
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
     @cached_property
-    def setup(self) -> "RunContext":
-        """Made once, for the first run: what cannot be had is then that run's error. No bars; all share a terminal."""
+    def context(self) -> "RunContext":
+        """The context of all runs in this process; an error while it is made becomes that of the first run.
+
+        It shows no progress bars, since all processes share a terminal.
+        """
         torch = import_module("torch")
         torch.set_num_threads(max(torch.get_num_threads() // self.jobs, 1))
-        made = self.make()
-        return replace(made, show=type(made).show, say=self.said.append)
+        context = self.make_context()
+        return replace(context, show=type(context).show, report=self.messages.append)
 
-    def ran(self, entry: Entry, mode: Mode, seeds: list[int]) -> tuple[EntryRuns, list[str]]:
-        self.said.clear()
+    def make_runs(self, entry: Entry, mode: Mode, seeds: list[int]) -> tuple[EntryRuns, list[str]]:
+        self.messages.clear()
         try:
             with translate_errors(entry.name):
-                study = import_module("harness.runs.experiment").Experiment(entry, self.setup)
-                return import_module("harness.runs.reproduce").make_entry_runs(study, mode, seeds), list(self.said)
+                make_runs = import_module("harness.runs.reproduce").make_runs
+                (runs,) = make_runs([(entry, seeds)], mode, self.context)
+                return runs, list(self.messages)
         except ZooError as error:
-            return EntryRuns(entry=entry, mode=mode, error=error), list(self.said)
+            return EntryRuns(entry=entry, mode=mode, error=error), list(self.messages)
 
 
 _worker: _Worker
 _stop: Event
 
 
-def _begin(worker: _Worker, stop: Event) -> None:
-    """In a new process: keep what it works with; end with the process that asked, and not by Ctrl-C between runs."""
+def _start_worker(worker: _Worker, stop: Event) -> None:
+    """Set up a new process: it ends with its parent, and Ctrl-C between two runs does not end it."""
     global _worker, _stop
     _worker, _stop = worker, stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -122,20 +140,30 @@ def _begin(worker: _Worker, stop: Event) -> None:
 
 
 def _end_with_parent() -> None:
+    """Wait for the parent to end, then end this process; a training saves a checkpoint first."""
     parent = parent_process()
     if parent is not None:
         parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE_SECONDS)
         os._exit(1)
 
 
-def _ran(entry: Entry, mode: Mode, seeds: list[int]) -> tuple[EntryRuns, list[str]]:
+def _is_orphan() -> bool:
+    parent = parent_process()
+    return parent is not None and not parent.is_alive()
+
+
+def _make_in_worker(entry: Entry, mode: Mode, seeds: list[int]) -> tuple[EntryRuns, list[str]]:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if not _stop.is_set():
-            return _worker.ran(entry, mode, seeds)
+            return _worker.make_runs(entry, mode, seeds)
     except KeyboardInterrupt:
         _stop.set()
-        print(*_worker.said, sep="\n", end="\n" * bool(_worker.said), file=sys.stderr)
+        print(*_worker.messages, sep="\n", end="\n" * bool(_worker.messages), file=sys.stderr, flush=True)
+        if _is_orphan():
+            os._exit(1)
         raise
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

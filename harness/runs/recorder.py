@@ -1,16 +1,16 @@
-"""From a model to its record: one command at a time, scored on every process, written by one, visible when whole."""
+"""Record a run: made by one command at a time, scored by every process, written by one, visible once complete."""
 
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
@@ -18,135 +18,160 @@ from harness.evaluation.evaluate import Evaluation
 from harness.evaluation.label_order import findings
 from harness.models.environment import deterministic, environment, peak_memory
 from harness.records.record import FILE, Identity, Record, Result, new_folder, read_record, verify_files
-from harness.records.run_lock import run_lock
+from harness.runs.experiment import Experiment, RunContext
 from harness.runs.export import CARD, model_card
+from harness.runs.run_lock import run_lock
 from zoo.errors import UsageError, translate_errors
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Selection
 
-
-@dataclass(frozen=True, kw_only=True)
-class ModelToRecord:
-    """A model that was read or trained, with the SHA-256 of its weights file, and how it came to be."""
-
-    model: nn.Module
-    sha256: str
-    selection: Selection = "last"
-    last: Mapping[str, Tensor] | None = None
-    """The last epoch's state dict, where the model is of the best one."""
-    published: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Scores that files beside the weights hold."""
-    seconds: float = 0.0
-    """What was spent on it before this process."""
-    environment: Mapping[str, Any] = field(default_factory=dict)
+UNFINISHED = ".unfinished"
+"""The folder of the runs that are being made, beside the entries' folders."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunRecorder:
-    """What is to be recorded, where, and how it is scored."""
+class RunPlace:
+    """A run, and where it is recorded."""
 
     entry: Entry
     identity: Identity
-    final: Path
-    work: Path
-    """A folder for the state of the run, which outlives a kill."""
-    accelerator: Accelerator
-    say: Callable[[str], None]
-    evaluations: Callable[[nn.Module], Iterable[Evaluation]]
-    label_names: tuple[str, ...] = ()
-    """The classes of the task, in its order."""
-    provenance: Callable[[], Mapping[str, Mapping[str, str]]] = dict
-    """Which commits of repositories were read."""
-    fresh: bool = False
-    """Whether a run that is there is made again."""
+    context: RunContext
+    folder: Path
+    """The folder of the finished run."""
+
+    @property
+    def work(self) -> Path:
+        """The folder of the run's checkpoints and log while it is made; it outlives a kill."""
+        return self.context.runs / UNFINISHED / f"{self.entry.name}-{self.identity.key[:12]}"
 
 
-def find_or_make_run(run: RunRecorder, make: Callable[[Path, Path], ModelToRecord]) -> tuple[Path, Record]:
-    """The run of an identity: the one that is there, else what `make` makes, scored and recorded.
+def run_place(experiment: Experiment, identity: Identity, out: Path | None = None) -> RunPlace:
+    """Return where a run is recorded: in `out`, or below the folder of all runs."""
+    folder = out or experiment.context.runs / experiment.entry.name / identity.folder
+    return RunPlace(entry=experiment.entry, identity=identity, context=experiment.context, folder=folder)
 
-    `make` is called with the folder to be, and with that of its state. While one command makes a run, another that
-    wants it waits.
+
+@contextmanager
+def locked_run(place: RunPlace) -> Iterator[Record | None]:
+    """Lock a run, and yield its record if it exists, else None.
+
+    While one command makes a run, another that needs it waits. The folder of its checkpoints is deleted when the block
+    ends without an exception.
+
+    Raises:
+        UsageError: The folder holds another run.
+        IntegrityError: Its predictions are not those that its record names.
     """
-    with run_lock(run.work, run.accelerator, lambda: run.say(f"{run.entry.name}: waiting for another run of it")):
-        record = _found(run)
-        if record is None:
-            with translate_errors(run.entry.name), deterministic():
-                record = _make(run, make)
-        if run.accelerator.is_main_process:
-            shutil.rmtree(run.work, ignore_errors=True)
-    return run.final / FILE, record
+    accelerator, report = place.context.accelerator, place.context.report
+    with run_lock(place.work, accelerator, lambda: report(f"{place.entry.name}: waiting for another run of it")):
+        yield _existing_record(place)
+        if accelerator.is_main_process:
+            shutil.rmtree(place.work, ignore_errors=True)
 
 
-def _found(run: RunRecorder) -> Record | None:
-    """The record that is there already, its files verified; none where it is to be made again."""
-    if run.fresh or not (run.final / FILE).exists():
-        return None
-    record = read_record(run.final / FILE)
-    if record.identity != run.identity:
-        mine, there = asdict(run.identity), asdict(record.identity)
-        other = ", ".join(name for name, value in mine.items() if value != there[name])
-        raise UsageError(f"{run.final} holds another run of {record.entry} (another {other}); --out makes a new folder")
-    verify_files(run.final / FILE, record)
-    return record
+@contextmanager
+def new_run(place: RunPlace) -> Iterator[Path]:
+    """Yield a temporary folder to make a run in; it becomes the run's folder when the block ends without an exception.
+
+    Inside the block algorithms are deterministic, and errors of libraries become errors of the entry.
+    """
+    writes, replaces = place.context.accelerator.is_main_process, place.context.fresh
+    with (
+        translate_errors(place.entry.name),
+        deterministic(),
+        new_folder(place.folder, place.identity.key, writes=writes, replaces=replaces) as folder,
+    ):
+        yield folder
 
 
-def _make(run: RunRecorder, make: Callable[[Path, Path], ModelToRecord]) -> Record:
-    writes, started = run.accelerator.is_main_process, time.perf_counter()
-    with new_folder(run.final, run.identity.key, writes=writes, replaces=run.fresh) as folder:
-        made = make(folder, run.work)
-        evaluated = list(_evaluated(run, made))
-        results = [_result(evaluation, selection) for evaluation, selection in evaluated]
-        record = Record(
-            entry=run.entry.name,
-            suite=run.entry.suite,
-            identity=run.identity,
-            recipe=run.entry.recipe.data(),
-            weights=made.sha256,
-            results=tuple(result for result, _ in results),
-            environment={**environment(run.accelerator.device), **made.environment},
-            cost={
-                "seconds": round(made.seconds + time.perf_counter() - started, 3),
-                "peak_memory_bytes": peak_memory(),
-            },
-            created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            published=made.published,
-            provenance=run.provenance(),
-            findings=_findings(run, made, evaluated[0][0]),
-        )
-        if writes:
-            for result, data in results:
-                (folder / result.predictions["file"]).write_bytes(data)
-            if run.identity.mode == "retrain":
-                card = model_card(record, folder)
-                (folder / CARD).write_text(card, encoding="utf-8")
-            (folder / FILE).write_text(record.to_json(), encoding="utf-8")
-    found: Record = broadcast_object_list([record])[0]
-    return found
+@dataclass(frozen=True, kw_only=True)
+class ModelToRecord:
+    """A model that was loaded or trained, and what its record says about it."""
+
+    model: nn.Module
+    sha256: str
+    """The SHA-256 of its weights file."""
+    selection: Selection = "last"
+    last_epoch: Mapping[str, Tensor] | None = None
+    """The state dict after the last epoch, if the model has the parameters of its best one."""
+    published: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The scores in files beside the weights."""
+    seconds: float = 0.0
+    """The seconds that earlier processes spent on it."""
+    environment: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _evaluated(run: RunRecorder, made: ModelToRecord) -> Iterator[tuple[Evaluation, Selection]]:
-    """The model scored on every split; first as of its last epoch, where it is of the best one."""
-    if made.last is not None:
-        best = {name: value.clone() for name, value in made.model.state_dict().items()}
-        made.model.load_state_dict(made.last)
-        yield from ((evaluation, "last") for evaluation in run.evaluations(made.model))
-        made.model.load_state_dict(best)
-    yield from ((evaluation, made.selection) for evaluation in run.evaluations(made.model))
+ScoredEpoch = tuple[Evaluation, Selection]
 
 
-def _findings(run: RunRecorder, made: ModelToRecord, evaluation: Evaluation) -> tuple[str, ...]:
-    """What speaks against the published order of the classes; a model trained here has that of its data."""
-    if run.identity.mode != "weights" or not run.label_names:  # of none but a classification they are given
-        return ()
-    named = getattr(getattr(made.model, "config", None), "id2label", {})
-    return findings(named, run.label_names, evaluation.arrays["predictions"], evaluation.arrays["labels"])
+def evaluate_epochs(experiment: Experiment, model: ModelToRecord) -> list[ScoredEpoch]:
+    """Evaluate a model on every scored split; before that as it was after its last epoch, if that was not its best."""
+    scored: list[ScoredEpoch] = []
+    if model.last_epoch is not None:
+        best = {name: value.clone() for name, value in model.model.state_dict().items()}
+        model.model.load_state_dict(model.last_epoch)
+        scored += [(evaluation, "last") for evaluation in experiment.evaluations(model.model)]
+        model.model.load_state_dict(best)
+    return scored + [(evaluation, model.selection) for evaluation in experiment.evaluations(model.model)]
 
 
-def _result(evaluation: Evaluation, selection: Selection) -> tuple[Result, bytes]:
-    """An evaluation as a record's result, with the content of its file of predictions."""
+def write_record(
+    place: RunPlace,
+    folder: Path,
+    model: ModelToRecord,
+    scored: Sequence[ScoredEpoch],
+    *,
+    started: float,
+    label_names: tuple[str, ...],
+    provenance: Mapping[str, Mapping[str, str]],
+) -> Record:
+    """Write the record of a run and its predictions into a folder, and a model card if it was trained.
+
+    Args:
+        place: The run.
+        folder: The folder that `new_run` yields.
+        model: The model.
+        scored: What `evaluate_epochs` returns.
+        started: The value of `time.perf_counter` when this process started the run.
+        label_names: The classes of a classification task, in its order; of other tasks nothing.
+        provenance: The commits of the repositories that were read.
+
+    Returns:
+        The record; all processes return that of the main process.
+    """
+    results = [result_of(evaluation, selection) for evaluation, selection in scored]
+    record = Record(
+        entry=place.entry.name,
+        suite=place.entry.suite,
+        identity=place.identity,
+        recipe=place.entry.recipe.data(),
+        weights=model.sha256,
+        results=tuple(result for result, _ in results),
+        environment={**environment(place.context.accelerator.device), **model.environment},
+        cost={
+            "seconds": round(model.seconds + time.perf_counter() - started, 3),
+            "peak_memory_bytes": peak_memory(),
+        },
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        published=model.published,
+        provenance=provenance,
+        findings=_findings(place, model, scored[0][0], label_names),
+    )
+    if place.context.accelerator.is_main_process:
+        for result, predictions in results:
+            (folder / result.predictions["file"]).write_bytes(predictions)
+        if place.identity.mode == "retrain":
+            (folder / CARD).write_text(model_card(record, folder), encoding="utf-8")
+        (folder / FILE).write_text(record.to_json(), encoding="utf-8")
+    shared: Record = broadcast_object_list([record])[0]
+    return shared
+
+
+def result_of(evaluation: Evaluation, selection: Selection) -> tuple[Result, bytes]:
+    """Return an evaluation as a result of a record, and the content of its predictions file."""
     data = evaluation.npz()
     scores = {
-        metric: {"value": _or_none(score.value), "one_prediction": _or_none(score.one_prediction)}
+        metric: {"value": _finite_or_none(score.value), "one_prediction": _finite_or_none(score.one_prediction)}
         for metric, score in evaluation.scores.items()
     }
     name = f"predictions-{evaluation.split}{'' if selection == 'last' else '-' + selection}.npz"
@@ -157,5 +182,30 @@ def _result(evaluation: Evaluation, selection: Selection) -> tuple[Result, bytes
     )
 
 
-def _or_none(value: float) -> float | None:
+def _existing_record(place: RunPlace) -> Record | None:
+    file = place.folder / FILE
+    if place.context.fresh or not file.exists():
+        return None
+    record = read_record(file)
+    if record.identity != place.identity:
+        wanted, recorded = asdict(place.identity), asdict(record.identity)
+        differing = ", ".join(name for name, value in wanted.items() if value != recorded[name])
+        raise UsageError(
+            f"{place.folder} holds another run of {record.entry} (another {differing}); pass a new folder to --out"
+        )
+    verify_files(file, record)
+    return record
+
+
+def _findings(
+    place: RunPlace, model: ModelToRecord, evaluation: Evaluation, label_names: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the evidence against the published order of the classes; a model trained here has that of its data."""
+    if place.identity.mode != "weights" or not label_names:
+        return ()
+    names = getattr(getattr(model.model, "config", None), "id2label", {})
+    return findings(names, label_names, evaluation.arrays["predictions"], evaluation.arrays["labels"])
+
+
+def _finite_or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None

@@ -1,53 +1,104 @@
-"""From entries to the runs that their claims need: what is missing is made now."""
+"""Make the runs that the claims of entries need."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from torch import nn
 
 from harness.judging.judge_runs import EntryRuns
-from harness.records.record import Mode
-from harness.runs.experiment import Experiment, RunContext
+from harness.records.record import FILE, Mode
+from harness.runs.experiment import Experiment, RunContext, checked_builder, prepare
+from harness.runs.identity import weights_identity
+from harness.runs.record_runs import evaluate_and_record, train_and_record
 from zoo.errors import ZooError, translate_errors
+from zoo.fetch.source_types import Embedded, LocalFile, parse_source
 from zoo.recipes.catalogue import Entry
 
 
-def make_runs(wanted: Iterable[tuple[Entry, list[int]]], mode: Mode, setup: RunContext) -> Iterator[EntryRuns]:
-    """Make what the entries' claims of `mode` lack, a re-training with each of its seeds; one after the other.
+@dataclass(frozen=True)
+class PreparedEvaluation:
+    """An entry whose published weights can be evaluated, and its model if that was loaded ahead of time."""
 
-    While published weights are evaluated, those of the next entry are downloaded, verified and loaded and its texts are
-    tokenised, so at most two models are in memory. An error becomes part of what is returned for its own entry.
+    experiment: Experiment
+    published: tuple[nn.Module, str] | None = None
+
+
+def make_runs(wanted: Iterable[tuple[Entry, list[int]]], mode: Mode, context: RunContext) -> Iterator[EntryRuns]:
+    """Make the runs that entries lack for their claims of a mode, one after the other.
+
+    An error becomes part of its own entry's result.
+
+    Args:
+        wanted: The entries, each with the seeds to train it with.
+        mode: `weights` to evaluate published weights, `retrain` to train.
+        context: Where and how runs are made.
     """
-    waiting = [(Experiment(entry, setup), seeds) for entry, seeds in wanted]
-    ahead = mode == "weights" and setup.accelerator.num_processes == 1 and len(waiting) > 1
-    with ThreadPoolExecutor(1) as pool:
-        ready = pool.submit(waiting[0][0].prepare) if ahead else None
+    for entry, seeds, prepared in _prepared_ahead(list(wanted), mode, context):
         try:
-            while waiting:
-                study, seeds = waiting.pop(0)
-                prepared, ready = ready, pool.submit(waiting[0][0].prepare) if ahead and waiting else None
-                yield make_entry_runs(study, mode, seeds, prepared)
-                del study  # and with it the model
+            with translate_errors(entry.name):
+                if mode == "weights":
+                    runs = _evaluate(entry, prepared.result() if prepared else _prepare(entry, context))
+                else:
+                    experiment = prepare(entry, context)
+                    recorded = train_and_record(experiment, seeds)
+                    runs = EntryRuns(entry=entry, mode=mode, runs=recorded, published=experiment.published_scores())
+        except ZooError as error:
+            runs = EntryRuns(entry=entry, mode=mode, error=error)
+        del prepared  # and with it the model
+        yield runs
+
+
+def _prepared_ahead(
+    wanted: list[tuple[Entry, list[int]]], mode: Mode, context: RunContext
+) -> Iterator[tuple[Entry, list[int], "Future[PreparedEvaluation | None] | None"]]:
+    """Yield entries and seeds, and if several entries are evaluated, the preparation of each in another thread.
+
+    While the published weights of an entry are evaluated, those of the next one are downloaded, verified and loaded,
+    and its texts are tokenized. So at most two models are in memory.
+    """
+    if mode == "retrain" or context.accelerator.num_processes > 1 or len(wanted) < 2:
+        yield from ((entry, seeds, None) for entry, seeds in wanted)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        pending = [pool.submit(prepare_evaluation, wanted[0][0], context)]
+        try:
+            for index, (entry, seeds) in enumerate(wanted, 1):
+                pending += [pool.submit(prepare_evaluation, wanted[index][0], context)] if index < len(wanted) else []
+                yield entry, seeds, pending.pop(0)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def make_entry_runs(study: Experiment, mode: Mode, seeds: list[int], prepared: Future[None] | None = None) -> EntryRuns:
-    """The runs of one entry, once it is `prepared`; an error becomes part of what is returned."""
-    entry = study.entry
-    try:
-        with translate_errors(entry.name):
-            if prepared is not None:
-                prepared.result()
-            return _run(study, mode, seeds)
-    except ZooError as error:
-        return EntryRuns(entry=entry, mode=mode, error=error)
+def prepare_evaluation(entry: Entry, context: RunContext) -> PreparedEvaluation | None:
+    """Prepare an entry, and if its record is missing, load its model and tokenize its rows; None without weights.
+
+    If nothing has to be downloaded or tokenized, loading takes little time, and reading files would only slow down the
+    evaluation that runs meanwhile. The model is then loaded later.
+    """
+    prepared = _prepare(entry, context)
+    if prepared is None:
+        return None
+    experiment, weights = prepared.experiment, str(entry.recipe.weights)
+    if experiment.tokenizer is None and isinstance(parse_source(weights), Embedded | LocalFile):
+        return prepared
+    folder = context.runs / entry.name / weights_identity(experiment).folder
+    if not context.fresh and (folder / FILE).exists():
+        return prepared
+    for split in experiment.task.scored:
+        getattr(experiment.task.load(split), "tokens", None)
+    return PreparedEvaluation(experiment, experiment.published_model())
 
 
-def _run(study: Experiment, mode: Mode, seeds: list[int]) -> EntryRuns:
-    entry = study.entry
-    if mode == "weights":
-        if study.recipe.weights is None:
-            return EntryRuns(entry=entry, mode=mode, skipped="there are no published weights; --train trains it")
-        found = study.weights()
-        return EntryRuns(entry=entry, mode=mode, runs=(found,), published=found[1].published)
-    runs = tuple(study.retrain(seed) for seed in seeds)
-    return EntryRuns(entry=entry, mode=mode, runs=runs, published=study.published)
+def _prepare(entry: Entry, context: RunContext) -> PreparedEvaluation | None:
+    if entry.recipe.weights is None:
+        checked_builder(entry, context)
+        return None
+    return PreparedEvaluation(prepare(entry, context))
+
+
+def _evaluate(entry: Entry, prepared: PreparedEvaluation | None) -> EntryRuns:
+    if prepared is None:
+        return EntryRuns(entry=entry, mode="weights", skipped="there are no published weights; --train trains it")
+    run = evaluate_and_record(prepared.experiment, prepared.published)
+    return EntryRuns(entry=entry, mode="weights", runs=(run,), published=run[1].published)

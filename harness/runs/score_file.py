@@ -1,4 +1,4 @@
-"""A user's own weights or predictions on an entry's task."""
+"""Score a user's weights or predictions on an entry's task."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,71 +9,89 @@ import pandas as pd
 
 from harness.evaluation.evaluate import Evaluation, score
 from harness.metrics import Array
-from harness.runs.experiment import Experiment, trained_weights
+from harness.runs.experiment import Experiment
+from harness.runs.teachers import trained_weights
 from zoo.errors import SourceError, UsageError, did_you_mean
 
 TABLES = (".csv", ".tsv", ".jsonl")
 PREDICTIONS = (*TABLES, ".npz")
 
 
-def score_file(study: Experiment, path: Path, split: str | None = None) -> Iterator[Evaluation]:
-    """Score a file: predictions by their ending, else weights; a folder stands for the weights in it.
+def score_file(experiment: Experiment, path: Path, split: str | None = None) -> Iterator[Evaluation]:
+    """Score predictions or weights.
 
-    `split` is the one that predictions are of, the task's first scored one when None; weights are scored on all.
+    Args:
+        experiment: The entry whose task, model and metrics are used.
+        path: A file of predictions (`.csv`, `.tsv`, `.jsonl`, `.npz`), any other file for weights, or the folder of a
+            training run for the weights in it.
+        split: The split that the predictions are for; the task's first scored one if left out. Weights are scored on
+            all scored splits.
+
+    Raises:
+        SourceError: The file does not exist.
+        UsageError: The predictions cannot be read or do not fit the split.
     """
     if path.is_dir():
-        yield from study.evaluations(study.model_with(trained_weights(path, f"file:{path}")))
+        weights = trained_weights(path, f"file:{path}")
+        yield from experiment.evaluations(experiment.model_with(weights))
         return
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
     if path.suffix not in PREDICTIONS:
-        yield from study.evaluations(study.model_with(study.sources.fetch(f"file:{path}")))
+        weights = experiment.sources.fetch(f"file:{path}")
+        yield from experiment.evaluations(experiment.model_with(weights))
         return
-    name = split or study.task.scored[0]
-    if study.task.kind == "segmentation":
-        raise UsageError(f"{path}: predictions of {study.task.name} are masks, which are not read; give weights")
-    labels = study.task.load(name).labels.numpy()
-    if name not in study.task.scored:
-        raise UsageError(f"the split {name!r} is not scored; {', '.join(study.task.scored)} is")
-    predictions = _matched(path, study.task.kind, labels, study.task.class_names)
-    yield score(name, {"predictions": predictions, "labels": labels}, study.metrics)
+    task, name = experiment.task, split or experiment.task.scored[0]
+    if task.kind == "segmentation":
+        raise UsageError(f"{path}: predictions of {task.name} are masks, which cannot be read; pass weights instead")
+    labels = task.load(name).labels.numpy()
+    if name not in task.scored:
+        raise UsageError(f"the split {name!r} is not scored; {', '.join(task.scored)} is")
+    predictions = _read_predictions(path, task.kind, labels, task.class_names)
+    yield score(name, {"predictions": predictions, "labels": labels}, experiment.metrics)
 
 
-def _matched(path: Path, kind: str, labels: Array, names: tuple[str, ...]) -> Array:
-    """The file's predictions in the split's order, as classes or targets. Raises UsageError for what does not fit."""
-    ids, given = _read(path)
+def _read_predictions(path: Path, kind: str, labels: Array, class_names: tuple[str, ...]) -> Array:
+    """Return predictions in the order of the split, as classes or targets; raises UsageError if they do not fit."""
+    ids, predictions = _read(path)
     if ids is not None:
-        expected = np.arange(len(labels))
-        missing, extra = np.setdiff1d(expected, ids), np.setdiff1d(ids, expected)
-        if len(missing) or len(extra) or len(ids) != len(labels):
-            raise UsageError(f"{path}: ids must be 0 to {len(labels) - 1}, each once: {_ids(missing, extra, ids)}")
-        given = given[np.argsort(ids)]
-    if len(given) != len(labels):
-        raise UsageError(f"{path}: {len(given)} predictions for {len(labels)} examples")
-    if given.dtype.kind in "OUT":
-        unknown = next((str(word) for word in given if word not in names), None)
+        predictions = predictions[_order(path, ids, len(labels))]
+    if len(predictions) != len(labels):
+        raise UsageError(f"{path}: {len(predictions)} predictions for {len(labels)} examples")
+    if predictions.dtype.kind in "OUT":
+        unknown = next((str(word) for word in predictions if word not in class_names), None)
         if unknown is not None:
-            raise UsageError(f"{path}: {unknown!r} is no label of this task{did_you_mean(unknown, list(names))}")
-        given = np.array([names.index(word) for word in given])
-    if given.dtype.kind not in "iuf" or not np.isfinite(given).all():
+            suggestion = did_you_mean(unknown, list(class_names))
+            raise UsageError(f"{path}: {unknown!r} is not a label of this task{suggestion}")
+        predictions = np.array([class_names.index(word) for word in predictions])
+    if predictions.dtype.kind not in "iuf" or not np.isfinite(predictions).all():
         raise UsageError(f"{path}: predictions must be finite numbers or names of labels")
-    if given.shape != labels.shape:
-        raise UsageError(f"{path}: predictions are {given.shape}, the labels {labels.shape}")
-    if kind != "regression":
-        if (given != given.astype(np.int64)).any():
-            raise UsageError(f"{path}: predictions of classes must be whole numbers")
-        return given.astype(np.int64)
-    return given.astype(np.float32)
+    if predictions.shape != labels.shape:
+        raise UsageError(f"{path}: predictions have the shape {predictions.shape}, the labels {labels.shape}")
+    if kind == "regression":
+        return predictions.astype(np.float32)
+    if (predictions != predictions.astype(np.int64)).any():
+        raise UsageError(f"{path}: predictions of classes must be whole numbers")
+    return predictions.astype(np.int64)
 
 
-def _ids(missing: Array, extra: Array, ids: Array) -> str:
+def _order(path: Path, ids: Array, rows: int) -> Array:
+    """Return the positions of the ids 0, 1, 2, ...; raises UsageError unless each of them occurs once."""
+    expected = np.arange(rows)
+    missing, extra = np.setdiff1d(expected, ids), np.setdiff1d(ids, expected)
     if len(missing):
-        return f"{missing[0]} is missing"
-    return f"{extra[0]} is too many" if len(extra) else f"{len(ids)} rows hold some twice"
+        problem = f"{missing[0]} is missing"
+    elif len(extra):
+        problem = f"there is no row {extra[0]}"
+    elif len(ids) != rows:
+        problem = f"some of the {len(ids)} occur twice"
+    else:
+        return np.argsort(ids)
+    raise UsageError(f"{path}: ids must be 0 to {rows - 1}, each once: {problem}")
 
 
 def _read(path: Path) -> tuple[Array | None, Array]:
-    """Ids (None: rows are in order) and predictions of a table with these columns, or of the arrays of an .npz."""
+    """Return the ids, None if the rows are in order, and the predictions of a table or an `.npz` file."""
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:

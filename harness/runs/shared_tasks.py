@@ -1,4 +1,4 @@
-"""What entries of one command have in common: tokenizers and tasks, with what was read of them, are made once."""
+"""Tokenizers and tasks that the entries of one command share, so that their data are read once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,40 +9,43 @@ from zoo.recipes.build import Builder
 from zoo.recipes.reader import Call
 from zoo.tasks.base import Task
 
-_CHANGING = Lock()
-MOST = 16
-"""So many tokenizers and as many tasks are kept, those that were used last."""
+_CACHES_LOCK = Lock()
+MAX_ITEMS = 16
+"""So many tokenizers, and as many tasks, stay in memory: those that were used last."""
 
 
 @dataclass
 class SharedTasks:
-    """Tokenizers and tasks by what their calls say, and in which repository `hub:.` is read."""
+    """Tokenizers and tasks by their call in a recipe, and by the repository that `hub:.` stands for."""
 
     tokenizers: dict[Any, Any] = field(default_factory=dict)
     tasks: dict[Any, tuple[Any, Task]] = field(default_factory=dict)
 
     def tokenizer(self, call: Call, builder: Builder) -> Any:
-        """The tokenizer of a call."""
-        return _kept(self.tokenizers, (builder.sources.here, repr(call)), lambda: builder.build(call, "tokenizer"))
+        """Return the tokenizer of a call."""
+        key = (builder.sources.here, repr(call))
+        return _get_or_build(self.tokenizers, key, lambda: builder.build(call, "tokenizer"))
 
     def task(self, call: Call, tokenizer: Any, builder: Builder) -> Task:
-        """The task of a call, given the tokenizer unless that is None."""
-        given = {} if tokenizer is None else {"tokenizer": tokenizer}
-        key = (builder.sources.here, repr(call), id(tokenizer))  # kept beside the task, so that no other has its id
-        found: tuple[Any, Task] = _kept(self.tasks, key, lambda: (tokenizer, builder.build(call, "task", **given)))
-        return found[1]
+        """Return the task of a call; it is given the tokenizer unless that is None."""
+        argument = {} if tokenizer is None else {"tokenizer": tokenizer}
+        key = (builder.sources.here, repr(call), id(tokenizer))  # stored with the task, so that its id stays in use
+        item: tuple[Any, Task] = _get_or_build(
+            self.tasks, key, lambda: (tokenizer, builder.build(call, "task", **argument))
+        )
+        return item[1]
 
 
-def _kept(known: dict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
-    """What is known under a key, else made; the one that was not used for longest makes room.
+def _get_or_build(cache: dict[Any, Any], key: Any, build: Callable[[], Any]) -> Any:
+    """Return an item, built if it is not in the cache; the least recently used one is dropped if there are too many.
 
-    The next entry is made ready by another thread: two that want the same at once may both make it.
+    Another thread prepares the next entry. If two threads need the same item at once, both may build it.
     """
-    with _CHANGING:
-        found = known.pop(key, None)
-    found = make() if found is None else found
-    with _CHANGING:
-        known[key] = found
-        if len(known) > MOST:
-            del known[next(iter(known))]
-    return found
+    with _CACHES_LOCK:
+        item = cache.pop(key, None)
+    item = build() if item is None else item
+    with _CACHES_LOCK:
+        cache[key] = item
+        if len(cache) > MAX_ITEMS:
+            del cache[next(iter(cache))]
+    return item

@@ -1,6 +1,6 @@
-"""What resuming a run needs, on disk: two generations, so that a kill at any moment leaves one whole.
+"""Checkpoints to resume a training run from. Two generations are kept, so that a kill at any moment leaves a whole one.
 
-A generation is written under another name, synced, and renamed over the older of the two.
+A generation is written to a temporary file, synced to the disk, and renamed over the older of the two.
 """
 
 import os
@@ -13,49 +13,56 @@ import numpy as np
 import torch
 
 from zoo.errors import UsageError
+from zoo.files import replacing
 
 Checkpoint = dict[str, Any]
-"""Tensors, numbers, texts, and lists, tuples and dicts of them: what loads without running code."""
+"""Tensors, numbers, strings, and lists, tuples and dicts of them: loading one runs no code."""
 
 
 class CheckpointStore:
-    """The states of one run, in one folder."""
+    """The checkpoints of one run: `checkpoint-0.pt` and `checkpoint-1.pt` in its folder, written in turn."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.generation = folder, 0
 
     def newest(self) -> Checkpoint | None:
-        """The newest that can be read; None where there is none. Raises UsageError where there are, and none can be."""
-        found = [state for slot in range(2) if (state := self._read(slot)) is not None]
-        if not found and any(self._file(slot).exists() for slot in range(2)):
-            raise UsageError(f"{self.folder}: no saved state there can be read; remove the folder to begin again")
-        newest = max(found, key=lambda state: int(state["generation"]), default=None)
+        """Return the newest checkpoint that can be read, or None if the folder has none.
+
+        Temporary files that a killed process left are deleted.
+
+        Raises:
+            UsageError: The folder has checkpoints, and none can be read.
+        """
+        for partial in self.folder.glob(".checkpoint-*.partial"):
+            partial.unlink(missing_ok=True)
+        readable = [checkpoint for slot in range(2) if (checkpoint := self._read(slot)) is not None]
+        if not readable and any(self._file(slot).exists() for slot in range(2)):
+            raise UsageError(f"{self.folder}: none of its checkpoints can be read; delete the folder to start again")
+        newest = max(readable, key=lambda checkpoint: int(checkpoint["generation"]), default=None)
         self.generation = int(newest["generation"]) if newest else 0
         return newest
 
-    def save(self, state: Checkpoint) -> None:
-        """Add a generation; the one before stays."""
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a new generation; the one before it is kept."""
         self.generation += 1
-        partial = self.folder / "state.partial"
-        with partial.open("wb") as file:
-            torch.save({**state, "generation": self.generation}, file)
+        with replacing(self._file(self.generation % 2)) as partial, partial.open("wb") as file:
+            torch.save({**checkpoint, "generation": self.generation}, file)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(self._file(self.generation % 2))
 
     def _file(self, slot: int) -> Path:
-        return self.folder / f"state-{slot}.pt"
+        return self.folder / f"checkpoint-{slot}.pt"
 
     def _read(self, slot: int) -> Checkpoint | None:
         try:
-            state: Checkpoint = torch.load(self._file(slot), map_location="cpu", weights_only=True)
+            checkpoint: Checkpoint = torch.load(self._file(slot), map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
             return None
-        return state
+        return checkpoint
 
 
 def rng_state(device: torch.device | None = None) -> Checkpoint:
-    """The state of the global generators of Python, numpy and torch, and of the device's if it has one of its own."""
+    """Return the state of the global generators of Python, numpy and torch, and of the device if it has its own."""
     name, keys, *rest = np.random.get_state(legacy=True)
     state: Checkpoint = {
         "python": random.getstate(),
@@ -68,7 +75,7 @@ def rng_state(device: torch.device | None = None) -> Checkpoint:
 
 
 def set_rng_state(state: Checkpoint, device: torch.device | None = None) -> None:
-    """Put the global generators where `rng_state` found them."""
+    """Set the global generators to a state that `rng_state` returned."""
     random.setstate(state["python"])
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))

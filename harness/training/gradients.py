@@ -1,4 +1,4 @@
-"""The gradients of one step, summed over parts that fit in memory and averaged over processes."""
+"""The gradients of one step: summed over parts of the batch that fit in memory, and averaged over processes."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,110 +9,123 @@ from torch import Tensor, nn
 
 from harness.evaluation.batching import by_length
 from harness.models.environment import autocast
+from harness.training.batch_parts import normalizes_by_batch
 from harness.training.stage import ActiveStage
 from harness.training.training_run import TrainingRun
 from zoo.errors import UsageError
 
 LARGE = 2**20
-"""From so many parameters on an embedding has sparse gradients while parts are summed up."""
+"""An embedding with at least so many parameters has sparse gradients while parts of a batch are summed."""
 
 
 def accumulate_gradients(run: TrainingRun, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
-    """Sum up the gradients of the mean loss over the rows of a step; the losses, of this process's share.
+    """Compute the gradients of the mean loss over the rows of a step.
 
-    Where memory runs out the rows are taken in smaller parts, and the sum is begun again.
+    If memory runs out, the micro-batch is halved and the step starts again.
+
+    Returns:
+        The losses by term, and their `total`. Each is this process's share of the mean over all rows.
+
+    Raises:
+        UsageError: Memory ran out, and smaller parts would change the result.
     """
     while True:
         try:
-            return _accumulate(run, stage, rows)
+            losses: dict[str, Tensor] = {}
+            parts = list(_parts(run, stage, rows))
+            grouped = len(parts) > 1 and stage.lengths is not None
+            with sparse_embeddings(stage.objective) if grouped else nullcontext():
+                for number, (part, share) in enumerate(parts, 1):
+                    # gradients are averaged over the processes once, with the last part
+                    with nullcontext() if number == len(parts) else run.accelerator.no_sync(stage.wrapped):
+                        part_losses = _losses(run, stage, part)
+                        scaled = stage.scaler.scale(part_losses["total"] * share * run.accelerator.num_processes)
+                        scaled.backward()
+                    for name, loss in part_losses.items():
+                        losses[name] = losses.get(name, 0) + loss.detach() * share
         except RuntimeError as error:
             if not should_reduce_batch_size(error):
                 raise
+        else:
+            return losses
         stage.optimizer.zero_grad()
         clear_device_cache(garbage_collection=True)
-        run.micro_batch = _halved(run, stage)
+        stage.micro_batch = _halved_micro_batch(run, stage)
 
 
-def _accumulate(run: TrainingRun, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
-    parts = list(_parts(rows, run, stage.lengths))
-    by_lengths = len(parts) > 1 and stage.lengths is not None
-    with sparse_embeddings(stage.objective) if by_lengths else nullcontext():
-        return _of_parts(run, stage, parts)
-
-
-def _of_parts(run: TrainingRun, stage: ActiveStage, parts: list[tuple[list[int], float]]) -> dict[str, Tensor]:
-    losses: dict[str, Tensor] = {}
-    for number, (part, share) in enumerate(parts, 1):
-        # gradients are averaged over the processes once, with the last part
-        with nullcontext() if number == len(parts) else run.accelerator.no_sync(stage.wrapped):
-            batch = stage.split.batch(part, run.device)
-            with autocast(run.device, run.options.precision):
-                found = stage.wrapped(batch, stage.teachers(batch))
-            stage.scaler.scale(found["total"] * share * run.accelerator.num_processes).backward()
-        for name, loss in found.items():
-            losses[name] = losses.get(name, 0) + loss.detach() * share
+def _losses(run: TrainingRun, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
+    batch = stage.split.batch(rows, run.device)
+    with autocast(run.device, run.options.precision):
+        losses: dict[str, Tensor] = stage.wrapped(batch, stage.teachers(batch))
     return losses
 
 
 @contextmanager
 def sparse_embeddings(module: nn.Module) -> Iterator[None]:
-    """Sum up the gradients of large embeddings by the rows that were looked up; afterwards they are dense as ever.
+    """Sum the gradients of large embeddings by the rows that were looked up; make them dense when the block ends.
 
-    A dense one of each part of a batch has as many rows as the vocabulary, nearly all of them zero.
+    A dense gradient has as many rows as the vocabulary, nearly all of them zero, for every part of a batch.
     """
-    large = [one for one in module.modules() if type(one) is nn.Embedding and _is_large(one)]
-    for one in large:
-        one.sparse = True
+    large = [part for part in module.modules() if type(part) is nn.Embedding and _can_be_sparse(part)]
+    for embedding in large:
+        embedding.sparse = True
     try:
         yield
     finally:
-        for one in large:
-            one.sparse = False
-            if one.weight.grad is not None and one.weight.grad.is_sparse:
-                one.weight.grad = one.weight.grad.to_dense()
+        for embedding in large:
+            embedding.sparse = False
+            if embedding.weight.grad is not None and embedding.weight.grad.is_sparse:
+                embedding.weight.grad = embedding.weight.grad.to_dense()
 
 
-def _is_large(embedding: nn.Embedding) -> bool:
+def _can_be_sparse(embedding: nn.Embedding) -> bool:
     plain = embedding.max_norm is None and not embedding.scale_grad_by_freq and not embedding.sparse
     return plain and embedding.weight.numel() >= LARGE and embedding.weight.grad is None
 
 
-def _parts(rows: list[int], run: TrainingRun, lengths: Sequence[int] | None) -> Iterator[tuple[list[int], float]]:
-    """This process's rows of a step in parts that fit in memory, each with its share of the step's mean.
+def _parts(run: TrainingRun, stage: ActiveStage, rows: list[int]) -> Iterator[tuple[list[int], float]]:
+    """Yield this process's rows of a step in parts that fit in memory, each with its share of the step's mean.
 
-    With `lengths` the rows of each part are of like length. Rows are shared out evenly, over processes and over parts:
-    BatchNorm cannot do with a last part of one row. Every process has the same number of parts, since they meet after
-    the last: one without rows takes some at no share.
+    With `stage.lengths` the rows of a part are of like length. All processes have the same number of parts, since they
+    meet after the last: a process without rows takes some with a share of 0.
     """
     processes = run.accelerator.num_processes
-    each = math.ceil(len(rows) / processes)
-    mine = _share(rows, processes, run.accelerator.process_index)
-    for group in [mine] if lengths is None else by_length(mine, lengths):
-        most = each if lengths is None else len(group)
-        number = math.ceil(most / (run.micro_batch or most))
-        for place in range(number):
-            part = _share(group, number, place)
+    most_rows = math.ceil(len(rows) / processes)
+    local_rows = even_part(rows, processes, run.accelerator.process_index)
+    for group in [local_rows] if stage.lengths is None else by_length(local_rows, stage.lengths):
+        size = most_rows if stage.lengths is None else len(group)
+        for part in even_parts(group, math.ceil(size / (stage.micro_batch or size))):
             yield part or rows[:2], len(part) / len(rows)
 
 
-def _share(rows: list[int], number: int, place: int) -> list[int]:
-    """One of `number` parts of the rows, whose lengths differ by one at most."""
-    return rows[place * len(rows) // number : (place + 1) * len(rows) // number]
+def even_parts(rows: Sequence[int], number: int) -> list[list[int]]:
+    """Split rows into `number` parts whose sizes differ by one at most.
+
+    A small remainder could be a part of one row, which BatchNorm cannot normalize.
+    """
+    return [even_part(rows, number, index) for index in range(number)]
 
 
-def _halved(run: TrainingRun, stage: ActiveStage) -> int:
-    """Half the micro-batch; raises UsageError where that would change what is computed."""
-    size = min(run.micro_batch or stage.recipe.batch_size, stage.recipe.batch_size)
-    why = {
-        "one is the least": size == 1,
-        "the other processes would not know of it": run.accelerator.num_processes > 1,
-        "BatchNorm in training normalises by the batch it sees": stage.normalises_by_batch(),
+def even_part(rows: Sequence[int], number: int, index: int) -> list[int]:
+    """Return one of the parts of `even_parts`."""
+    return list(rows[index * len(rows) // number : (index + 1) * len(rows) // number])
+
+
+def _halved_micro_batch(run: TrainingRun, stage: ActiveStage) -> int:
+    """Return half the micro-batch; raises UsageError if that is impossible or would change what is computed."""
+    size = min(stage.micro_batch or stage.recipe.batch_size, stage.recipe.batch_size)
+    reasons = {
+        "one row is the least": size == 1,
+        "the other processes would not take part": run.accelerator.num_processes > 1,
+        "BatchNorm in training normalizes by the rows that it gets at once": normalizes_by_batch(stage.objective),
         "a term compares the rows of a batch": any(
-            getattr(t, "needs_whole_batch", False) for t in stage.parts().values()
+            needs.needs_whole_batch for needs in stage.objective.term_needs.values()
         ),
     }
-    if reason := next((reason for reason, holds in why.items() if holds), None):
-        instead = f"; --micro-batch {size // 2} does it all the same, and the record says so" if size > 1 else ""
-        raise UsageError(f"out of memory with {size} examples at once, which are not halved: {reason}{instead}")
-    run.say(f"out of memory with {size} examples at once: from here on {size // 2}, at the same batch size")
+    if reason := next((reason for reason, applies in reasons.items() if applies), None):
+        advice = f". Pass --micro-batch {size // 2} to use less anyway; the record will name it" if size > 1 else ""
+        raise UsageError(
+            f"out of memory with a micro-batch of {size}. It cannot be reduced automatically: {reason}{advice}"
+        )
+    run.report(f"out of memory with a micro-batch of {size}: continuing with {size // 2}, at the same batch size")
     return size // 2

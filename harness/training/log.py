@@ -1,4 +1,4 @@
-"""The log of a training: one JSON line a step, written by one process."""
+"""The training log: one JSON line per step, written by the main process."""
 
 import json
 import math
@@ -17,68 +17,90 @@ from zoo.errors import UsageError
 
 
 class TrainingLog:
-    """`log.jsonl`: a line a step with its number, its rate and every named loss, and a line for each epoch scored."""
+    """`log.jsonl`: a line for each step (its number, learning rate and losses) and for each epoch that is scored.
 
-    def __init__(self, path: Path, state: Checkpoint, accelerator: Accelerator, *, save_every: float) -> None:
+    Args:
+        path: The file. Lines that were written after the checkpoint are removed.
+        checkpoint: The checkpoint that the run resumes from; empty for a new run.
+        accelerator: Its main process writes the file.
+        save_every: The seconds between two checkpoints.
+    """
+
+    def __init__(self, path: Path, checkpoint: Checkpoint, accelerator: Accelerator, *, save_every: float) -> None:
         self.path, self.accelerator, self.save_every = path, accelerator, save_every
-        self.step: int = state.get("steps", 0)
-        self.length: int = state.get("log", 0)
-        self.before: float = state.get("seconds", 0.0)
-        self.started = self.saved = time.monotonic()
-        self.file: IO[bytes] | None = None
+        self.step: int = checkpoint.get("steps", 0)
+        self._length: int = checkpoint.get("log", 0)
+        self._earlier_seconds: float = checkpoint.get("seconds", 0.0)
+        self._started = self._saved = time.monotonic()
+        self._file: IO[bytes] | None = None
 
     def __enter__(self) -> "TrainingLog":
         if self.accelerator.is_main_process:
-            self.file = self.path.open("ab")
-            self.file.truncate(self.length)  # what was written after the state was
+            self._file = self.path.open("ab")
+            self._file.truncate(self._length)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.file:
-            self.file.close()
+        if self._file:
+            self._file.close()
 
     def write(
-        self, losses: dict[str, Tensor], rate: float, *, forgiven: bool = False, stop: bool = False
+        self, losses: dict[str, Tensor], rate: float, *, may_overflow: bool = False, stop: bool = False
     ) -> tuple[bool, bool]:
-        """Log a step's losses over all processes; whether a state is due, and whether one of them was told to stop.
+        """Log the losses of a step, summed over all processes.
 
-        Raises UsageError for a sum that is not finite, unless that is `forgiven`.
+        Args:
+            losses: The losses of this process's rows by term, with their weighted sum as `total`.
+            rate: The learning rate of the step.
+            may_overflow: The step will be skipped if its gradients overflow, so its loss may be infinite.
+            stop: A signal asked this process to stop.
+
+        Returns:
+            Whether a checkpoint is due, and whether any process was asked to stop.
+
+        Raises:
+            UsageError: The total loss is not finite, and it may not overflow.
         """
-        due = time.monotonic() - self.saved >= self.save_every and self.accelerator.is_main_process
+        due = time.monotonic() - self._saved >= self.save_every and self.accelerator.is_main_process
         total = losses["total"]
-        found = torch.stack([*losses.values(), total.new_tensor(due), total.new_tensor(stop)])
-        *numbers, save, end = self.accelerator.reduce(found, "sum").tolist()
-        values = dict(zip(losses, numbers, strict=True))
-        if not math.isfinite(values["total"]) and not forgiven:
-            seen = ", ".join(f"{name} {value:g}" for name, value in values.items())
-            raise UsageError(f"the loss is not finite at step {self.step + 1}: {seen}; a lower rate may help")
+        local = torch.stack([*losses.values(), total.new_tensor(due), total.new_tensor(stop)])
+        *sums, any_due, any_stop = self.accelerator.reduce(local, "sum").tolist()
+        values = dict(zip(losses, sums, strict=True))
+        if not math.isfinite(values["total"]) and not may_overflow:
+            listed = ", ".join(f"{name} {value:g}" for name, value in values.items())
+            raise UsageError(f"the loss is not finite at step {self.step + 1}: {listed}; try a lower learning rate")
         self.step += 1
-        told = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        self._line({"step": self.step, "rate": rate, "losses": told})
-        return bool(save), bool(end)
+        self._write_line({"step": self.step, "rate": rate, "losses": _finite_or_none(values)})
+        return bool(any_due), bool(any_stop)
 
-    def any(self, asked: bool) -> bool:
-        """Whether one of the processes says so."""
-        mine = torch.tensor(float(asked), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(mine, "sum").item())
+    def any_process(self, flag: bool) -> bool:
+        """Return whether the flag is set in any process."""
+        local = torch.tensor(float(flag), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(local, "sum").item())
 
-    def epoch(self, epoch: int, split: str, scores: Mapping[str, float]) -> None:
+    def write_epoch(self, epoch: int, split: str, scores: Mapping[str, float]) -> None:
         """Log the scores of an epoch, by metric."""
-        told = {metric: value if math.isfinite(value) else None for metric, value in scores.items()}
-        self._line({"step": self.step, "epoch": epoch, "split": split, **told})
+        self._write_line({"step": self.step, "epoch": epoch, "split": split, **_finite_or_none(scores)})
 
-    def flushed(self) -> int:
-        """Bring all lines to the disk; their length in bytes."""
-        assert self.file is not None
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        self.saved = time.monotonic()
-        return self.file.tell()
+    def flush(self) -> int:
+        """Sync all lines to the disk for a checkpoint that is about to be saved, and return the file's size in bytes.
 
-    def seconds(self) -> float:
-        """How long the run has taken so far."""
-        return self.before + time.monotonic() - self.started
+        The time to the next checkpoint starts again.
+        """
+        assert self._file is not None
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._saved = time.monotonic()
+        return self._file.tell()
 
-    def _line(self, data: dict[str, Any]) -> None:
-        if self.file:
-            self.file.write(json.dumps(data).encode() + b"\n")
+    def elapsed(self) -> float:
+        """Return the seconds that the run has taken so far, those before it was resumed included."""
+        return self._earlier_seconds + time.monotonic() - self._started
+
+    def _write_line(self, data: dict[str, Any]) -> None:
+        if self._file:
+            self._file.write(json.dumps(data).encode() + b"\n")
+
+
+def _finite_or_none(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}

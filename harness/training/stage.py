@@ -1,182 +1,81 @@
-"""A stage made ready to be trained: its models, terms, optimiser and schedule, and the order of its rows."""
+"""Build a stage: its models, terms, optimizer and schedule, ready for the first step."""
 
-import inspect
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
-from typing import Any
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler
 
-from harness.evaluation.batching import lengths_of
+from harness.losses.base import adapter_builder, split_preparer
 from harness.models.environment import autocast
 from harness.models.feature_hooks import find_module, parse_feature_path
 from harness.models.memory_format import place_model
+from harness.training.batch_parts import check_batch_sizes, lengths_to_split_by
 from harness.training.checkpointing import Checkpoint
 from harness.training.objective import Objective, build_objective
-from harness.training.teacher import LiveTeachers, ResolveTeacher, TeacherOutputs, build_teacher, cache_teacher_outputs
+from harness.training.optimization import build_optimizer, build_schedule
+from harness.training.row_order import shuffled_rows, steps_per_epoch
+from harness.training.teacher import LiveTeachers, TeacherOutputs, build_teacher
+from harness.training.teacher_cache import cache_teacher_outputs
+from harness.training.training_run import StateDicts, TrainingRun
 from zoo import paths
 from zoo.errors import Mark, RecipeError, UsageError
-from zoo.recipes.build import Builder
-from zoo.recipes.reader import Call
-from zoo.recipes.schema import STUDENT, Precision, Stage
+from zoo.recipes.schema import STUDENT, Stage
 from zoo.tasks.base import Split
 
-IGNORE_INDEX = -100
-"""Labels that torch's cross entropy leaves out where nothing else is said."""
-StateDicts = dict[str, dict[str, Tensor]]
-"""State dicts of terms and trained teachers that live on, by name."""
 
-
+@dataclass(kw_only=True)
 class ActiveStage:
-    """The objective of a stage, who teaches it and what moves it.
+    """A stage that is being trained."""
 
-    Raises RecipeError, at the line that is wrong, for what cannot be built or does not fit the models.
-    """
-
-    def __init__(
-        self,
-        stage: Stage,
-        student: nn.Module,
-        split: Split,
-        number: int,
-        seed: int,
-        entered: list[Checkpoint],
-        inherited: StateDicts,
-        *,
-        views: Mapping[str, Split],
-        builder: Builder,
-        accelerator: Accelerator,
-        resolve: ResolveTeacher,
-        precision: Precision = "fp32",
-        micro_batch: int | None = None,
-    ) -> None:
-        self.recipe, self.accelerator = stage, accelerator
-        self.number, self.seed, self.entered = number, seed, entered
-        device = accelerator.device
-        learning: dict[str, nn.Module] = {STUDENT: student}
-        frozen: dict[str, nn.Module] = {}
-        for name, teacher in stage.all_teachers.items():
-            with _at(teacher.marks.get("weights", stage.optimizer.mark)):
-                model = place_model(build_teacher(resolve(teacher), builder), device)
-            (learning if teacher.trainable else frozen)[name] = model
-        self.objective: Objective = build_objective(learning, stage, builder)
-        with _at(stage.marks.get("criterion", stage.optimizer.mark)):
-            self.split = self._prepared(split, views)
-        self.objective.to(device)
-        self._check_parts(micro_batch)
-        teachers = LiveTeachers(frozen, self.objective.needs, device, views)
-        self._build_adapters(teachers, {**learning, **frozen})
-        for name, state in inherited.items():
-            with _at(stage.optimizer.mark):
-                _inherit(name, {**frozen, **self.parts()}[name], state, whole=name in frozen)
-        with _at(stage.marks.get("trainable", stage.optimizer.mark)):
-            paths = {name: stage.all_teachers[name].trainable for name in learning if name != STUDENT}
-            self.objective.freeze({STUDENT: stage.trainable, **paths})
-        with _at(stage.marks.get("groups", stage.optimizer.mark)):
-            groups = self.objective.parameter_groups(stage.groups)
-        self.optimizer = _optimizer(stage.optimizer, groups, builder)
-        self.schedule = _schedule(stage, self.optimizer, self.steps, builder)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-        self.wrapped: nn.Module = self.objective
-        self.teachers: TeacherOutputs = teachers
-        self.lengths: Sequence[int] | None = None
-        """By what rows of a step are grouped, each group padded by itself; None where they stay together."""
-        self.best: Checkpoint | None = None
-        self.precision = precision
-        self.objective.train()
-
-    def begin(self) -> "ActiveStage":
-        """Make it ready for its first step: shared among processes, and what its teachers say computed if it can be."""
-        self.wrapped = self.accelerator.prepare(self.objective)
-        if self.recipe.epochs > 1 and isinstance(self.teachers, LiveTeachers):  # from the second epoch on it pays
-            with autocast(self.accelerator.device, self.precision):
-                self.teachers = cache_teacher_outputs(
-                    self.teachers, self.split, self.accelerator, paths.home() / "kept" / "teachers"
-                )
-        self.lengths = self._lengths_to_split_by()
-        return self
+    recipe: Stage
+    number: int
+    """Its place in the recipe, from 0."""
+    seed: int
+    split: Split
+    """The rows to train on, as the terms prepared them."""
+    objective: Objective
+    optimizer: Optimizer
+    schedule: LRScheduler
+    scaler: torch.amp.GradScaler
+    teachers: TeacherOutputs
+    wrapped: nn.Module
+    """The objective as accelerate wraps it for several processes."""
+    micro_batch: int | None
+    """The most rows that a process takes at once; it is halved if memory runs out."""
+    lengths: Sequence[int] | None = None
+    """The rows' lengths, if the rows of a step are grouped by length and each group padded by itself."""
+    best: Checkpoint | None = None
+    """The epoch with the best score so far, with its objective's parameters."""
 
     @property
     def steps(self) -> int:
-        """Optimiser steps in all."""
+        """The optimizer steps of all epochs."""
         return self.recipe.epochs * self.steps_per_epoch
 
     @property
     def steps_per_epoch(self) -> int:
+        """The optimizer steps of an epoch."""
         return steps_per_epoch(self.recipe, self.split)
 
     def rows(self, step: int) -> list[int]:
-        """The rows of a step, over all processes: another random order each epoch, whose last step may be shorter."""
+        """Return the rows of a step, over all processes. Their order is another one in each epoch."""
         epoch, place = divmod(step, self.steps_per_epoch)
         start = place * self.recipe.batch_size
         return shuffled_rows(len(self.split), self.seed, self.number, epoch)[start : start + self.recipe.batch_size]
 
     def parts(self) -> dict[str, nn.Module]:
-        """Terms and teachers that learn, by name."""
+        """Return the terms and the teachers that learn, by name."""
         return {**self.objective.teachers, **self.objective.terms}
 
-    def normalises_by_batch(self) -> bool:
-        """Whether a part of a batch is normalised otherwise than the whole: BatchNorm that learns."""
-        modules = self.objective.modules()
-        return any(isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training for module in modules)
-
-    def _lengths_to_split_by(self) -> Sequence[int] | None:
-        """The rows' lengths, where parts of a batch give its gradient, and on this device sooner.
-
-        That is, where terms only read logits, keep no state and are means over all rows. So are this project's unless
-        they say `needs_whole_batch`; others must say that they do not.
-        """
-        lengths = lengths_of(self.split)
-        terms, needs = list(self.objective.terms.values()), self.objective.needs.values()
-        if lengths is None or self.accelerator.device.type != "cpu" or self.accelerator.num_processes > 1:
-            return None
-        if any(need.taps for need in needs) or self.normalises_by_batch():
-            return None
-        if not all(_is_mean_over_rows(term) for term in terms):
-            return None
-        ignored = {getattr(term, "ignore_index", IGNORE_INDEX) for term in terms}
-        return None if any(bool((self.split.labels == index).any()) for index in ignored) else lengths
-
-    def agree(self) -> None:
-        """Give every process the first one's buffers: in between, BatchNorm follows what each has seen of a batch."""
-        if self.accelerator.num_processes > 1:
-            for buffer in self.objective.buffers():
-                broadcast(buffer)
-
-    def _check_parts(self, micro_batch: int | None) -> None:
-        """Raise RecipeError for a term that compares the rows of a batch where it would be given parts of it."""
-        parts = self.accelerator.num_processes > 1 or (micro_batch or math.inf) < self.recipe.batch_size
-        for name, term in self.objective.terms.items():
-            if parts and getattr(term, "needs_whole_batch", False):
-                message = (
-                    f"{name} compares the rows of a batch with each other: it needs one process, and no --micro-batch"
-                )
-                raise RecipeError.at(self.recipe.criterion[name].loss.mark, message)
-            if self._fewest(micro_batch) < 2 and getattr(term, "needs_two_rows", False):
-                message = (
-                    f"{name} cannot do with a batch of one row, as the last of an epoch; `drop_last` leaves that out"
-                )
-                raise RecipeError.at(self.recipe.criterion[name].loss.mark, message)
-
-    def _fewest(self, micro_batch: int | None) -> int:
-        """The fewest rows that a process is ever given at once."""
-        size, rows = self.recipe.batch_size, len(self.split)
-        batches = {min(size, rows)} if self.recipe.drop_last or rows % size == 0 else {min(size, rows), rows % size}
-        shares = {max(batch // int(self.accelerator.num_processes), 1) for batch in batches}
-        return min(share // math.ceil(share / (micro_batch or share)) for share in shares)
-
     def state_dict(self) -> Checkpoint:
-        """All that changes as the stage is trained, and where the generators stood when it was entered."""
+        """Return all that changes while the stage is trained."""
         return {
-            "entered": self.entered,
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -185,107 +84,157 @@ class ActiveStage:
         }
 
     def load_state_dict(self, state: Checkpoint) -> None:
-        """Go on from a state of this stage."""
+        """Load what `state_dict` returned."""
         self.objective.load_state_dict(state["objective"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
         self.best = state["best"]
 
-    def _prepared(self, split: Split, views: Mapping[str, Split]) -> Split:
-        """The split with what the terms make of it; raises UsageError where a teacher's own inputs would not follow."""
-        given = split
-        for name, term in self.objective.terms.items():
-            prepare = getattr(term, "prepare_split", None)
-            split = prepare(split) if callable(prepare) else split
-            if split is not given and views:
-                raise UsageError(f"{name} changes the rows, which a teacher with inputs of its own would not see")
-            if len(split) != len(given):
-                raise UsageError(f"{name} makes {len(split)} rows of {len(given)}")
-        return split
 
-    def _build_adapters(self, teachers: LiveTeachers, models: Mapping[str, nn.Module]) -> None:
-        """Check every tap against its model, then let terms make what they need for the shapes of two examples."""
-        for name, term in self.recipe.criterion.items():
-            loss, place = self.objective.terms[name], self.objective.places[name]
-            with _at(term.loss.mark):
-                for model, declared in ((place.student, "student_taps"), (place.teacher or "", "teacher_taps")):
-                    for tap in getattr(loss, declared, ()) if model else ():
-                        find_module(models[model], parse_feature_path(tap).path)
-        has_adapters = any(callable(getattr(term, "build_adapters", None)) for term in self.objective.terms.values())
-        if has_adapters or any(need.taps for need in self.objective.needs.values()):
-            two = self.split.batch(range(min(2, len(self.split))), self.accelerator.device)
-            with _at(self.recipe.marks.get("criterion", self.recipe.optimizer.mark)):
-                self.objective.build_adapters(two, teachers(two, whole=True))
+def build_stage(run: TrainingRun, number: int, student: nn.Module, inherited: StateDicts | None = None) -> ActiveStage:
+    """Build a stage, on one process and with live teachers.
 
+    The order of the steps below is the order in which initial parameters are drawn from the global generators.
 
-def _is_mean_over_rows(term: nn.Module) -> bool:
-    own = type(term).__module__.startswith("harness.losses.")
-    whole = getattr(term, "needs_whole_batch", not own) or getattr(term, "needs_two_rows", False)
-    return not whole and not term.state_dict()
+    Args:
+        run: The training.
+        number: The place of the stage in the recipe, from 0.
+        student: The student as the previous stage left it.
+        inherited: The state dicts of terms and teachers that earlier stages keep for this one.
 
-
-def steps_per_epoch(stage: Stage, split: Split) -> int:
-    """Optimiser steps in an epoch; the last may have fewer examples, unless these are dropped."""
-    steps = len(split) / stage.batch_size
-    return max(math.floor(steps), 1) if stage.drop_last else math.ceil(steps)
-
-
-@lru_cache(maxsize=1)
-def shuffled_rows(rows: int, *key: int) -> list[int]:
-    """A random order of the rows; the key is seed, stage and epoch."""
-    seed = np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1)
-    order: list[int] = torch.randperm(rows, generator=torch.Generator().manual_seed(int(seed))).tolist()
-    return order
+    Raises:
+        RecipeError: Something cannot be built or does not fit the models; with the line of the recipe.
+    """
+    stage, teacher_splits = run.recipe.stages[number], run.teacher_splits[number]
+    learning, frozen = build_models(run, number, student)
+    objective = build_objective(learning, stage, run.builder)
+    with _problems_at(stage.marks.get("criterion", stage.optimizer.mark)):
+        split = prepare_rows(objective, run.splits[number], teacher_splits)
+    objective.to(run.device)
+    check_batch_sizes(stage, objective, len(split), run.options.micro_batch, run.accelerator.num_processes)
+    teachers = LiveTeachers(frozen, objective.needs, run.device, teacher_splits)
+    build_adapters(stage, objective, teachers, {**learning, **frozen}, split)
+    for name, state in (inherited or {}).items():
+        with _problems_at(stage.optimizer.mark):
+            _inherit(name, {**frozen, **objective.teachers, **objective.terms}[name], state, complete=name in frozen)
+    freeze_parts(stage, objective)
+    with _problems_at(stage.marks.get("groups", stage.optimizer.mark)):
+        groups = objective.parameter_groups(stage.groups)
+    optimizer = build_optimizer(stage.optimizer, groups, run.builder)
+    schedule = build_schedule(stage, optimizer, stage.epochs * steps_per_epoch(stage, split), run.builder)
+    scaler = torch.amp.GradScaler(run.device.type, enabled=run.options.precision == "fp16")
+    return ActiveStage(
+        recipe=stage, number=number, seed=run.seed, split=split, objective=objective.train(), optimizer=optimizer,
+        schedule=schedule, scaler=scaler, teachers=teachers, wrapped=objective, micro_batch=run.options.micro_batch,
+    )  # fmt: skip
 
 
-def _optimizer(call: Call, groups: list[dict[str, Any]], builder: Builder) -> Optimizer:
-    """The optimiser; where torch has one kernel for all of its step, with that, unless the recipe says how."""
-    has = inspect.signature(builder.target(call, "optimizer")).parameters
-    said = call.args.keys() | {key for group in groups for key in group}
-    fused = {"fused": True} if "fused" in has and not {"fused", "foreach", "differentiable"} & said else {}
-    made: Optimizer = builder.build(call, "optimizer", groups, **fused)
-    return made
+def prepare_stage(
+    run: TrainingRun, number: int, student: nn.Module, inherited: StateDicts | None = None
+) -> ActiveStage:
+    """Build a stage and make it ready for its first step.
+
+    The objective is shared among the processes. The teachers' outputs are computed once if the stage has several epochs
+    and that is possible. Arguments and errors are those of `build_stage`.
+    """
+    stage = build_stage(run, number, student, inherited)
+    wrapped: nn.Module = run.accelerator.prepare(stage.objective)
+    teachers = stage.teachers
+    if stage.recipe.epochs > 1 and isinstance(teachers, LiveTeachers):
+        with autocast(run.device, run.options.precision):
+            folder = paths.home() / "cache" / "teachers"
+            teachers = cache_teacher_outputs(teachers, stage.split, run.accelerator, folder)
+    lengths = lengths_to_split_by(stage.objective, stage.split, run.accelerator)
+    return replace(stage, wrapped=wrapped, teachers=teachers, lengths=lengths)
 
 
-def _schedule(stage: Stage, optimizer: Optimizer, steps: int, builder: Builder) -> LRScheduler:
-    """What moves the learning rate: a function of progress, or a scheduler of torch or transformers."""
-    ticks = steps if stage.schedule_per == "step" else stage.epochs
-    if stage.schedule is None:
-        return LambdaLR(optimizer, lambda tick: 1.0)
-    target = builder.target(stage.schedule, "schedule")
-    if inspect.isclass(target) and issubclass(target, ReduceLROnPlateau):
-        raise RecipeError.at(
-            stage.schedule.mark, "ReduceLROnPlateau waits for a metric; a schedule here sees only steps"
+def build_models(
+    run: TrainingRun, number: int, student: nn.Module
+) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
+    """Build the teachers of a stage; return the models that learn, the student among them, and the frozen ones."""
+    stage = run.recipe.stages[number]
+    learning: dict[str, nn.Module] = {STUDENT: student}
+    frozen: dict[str, nn.Module] = {}
+    for name, teacher in stage.all_teachers.items():
+        with _problems_at(teacher.marks.get("weights", stage.optimizer.mark)):
+            model = place_model(build_teacher(run.teachers[number][name], run.builder), run.device)
+        (learning if teacher.trainable else frozen)[name] = model
+    return learning, frozen
+
+
+def prepare_rows(objective: Objective, split: Split, teacher_splits: Mapping[str, Split]) -> Split:
+    """Return the rows to train on, as the terms change them.
+
+    Raises:
+        UsageError: A term returns another number of rows, or changes rows that a teacher reads in its own way.
+    """
+    prepared = split
+    for name, term in objective.terms.items():
+        prepare = split_preparer(term)
+        prepared = prepare(prepared) if prepare else prepared
+        if prepared is not split and teacher_splits:
+            raise UsageError(f"{name} changes the rows, but a teacher with a task or tokenizer of its own reads others")
+        if len(prepared) != len(split):
+            raise UsageError(f"{name} makes {len(prepared)} rows of {len(split)}")
+    return prepared
+
+
+def build_adapters(
+    stage: Stage, objective: Objective, teachers: LiveTeachers, models: Mapping[str, nn.Module], split: Split
+) -> None:
+    """Check that the models have all features that terms read, and let terms build their learned parts.
+
+    The shapes are those of the first two rows. Nothing is computed if no term reads a feature or has learned parts.
+    """
+    for name, term in stage.criterion.items():
+        roles, needs = objective.roles[name], objective.term_needs[name]
+        with _problems_at(term.loss.mark):
+            for model, features in ((roles.student, needs.student_features), (roles.teacher, needs.teacher_features)):
+                for feature in features if model else ():
+                    find_module(models[str(model)], parse_feature_path(feature).path)
+    has_adapters = any(adapter_builder(term) for term in objective.terms.values())
+    if has_adapters or any(need.features for need in objective.needs.values()):
+        two_rows = split.batch(range(min(2, len(split))), teachers.device)
+        with _problems_at(stage.marks.get("criterion", stage.optimizer.mark)):
+            objective.build_adapters(two_rows, teachers(two_rows, to_the_end=True))
+
+
+def freeze_parts(stage: Stage, objective: Objective) -> None:
+    """Freeze the parts of the models that the stage does not list as `trainable`."""
+    with _problems_at(stage.marks.get("trainable", stage.optimizer.mark)):
+        teachers = {name: stage.all_teachers[name].trainable for name in objective.teachers}
+        objective.freeze({STUDENT: stage.trainable, **teachers})
+
+
+def share_buffers(stage: ActiveStage, accelerator: Accelerator) -> None:
+    """Give every process the buffers of the first one: BatchNorm statistics follow each process's own rows."""
+    if accelerator.num_processes > 1:
+        for buffer in stage.objective.buffers():
+            broadcast(buffer)
+
+
+def _inherit(name: str, module: nn.Module, state: Mapping[str, Tensor], *, complete: bool) -> None:
+    """Load the parameters that an earlier stage keeps under this name.
+
+    A term may have fewer or more parameters than its namesake, unless the state must be `complete`.
+    """
+    parameters = module.state_dict()
+    shared = {key: value for key, value in state.items() if key in parameters}
+    missing = next((key for key in parameters if key not in state), None) if complete else None
+    wrong = next((key for key, value in shared.items() if parameters[key].shape != value.shape), None)
+    if missing or wrong or (state and not shared):
+        reason = (
+            f": {wrong} is {tuple(state[wrong].shape)} there, {tuple(parameters[wrong].shape)} here" if wrong else ""
         )
-    taken = inspect.signature(target).parameters
-    if "optimizer" in taken:
-        given: dict[str, Any] = {"num_training_steps": ticks} if "num_training_steps" in taken else {}
-        made: LRScheduler = builder.build(stage.schedule, "schedule", optimizer, **given)
-        return made
-    factor = builder.partial(stage.schedule, "schedule")
-    try:
-        return LambdaLR(optimizer, lambda tick: factor(tick / ticks, ticks))
-    except (TypeError, ValueError) as error:
-        raise RecipeError.at(stage.schedule.mark, f"{stage.schedule.use}: {error}") from error
-
-
-def _inherit(name: str, module: nn.Module, state: Mapping[str, Tensor], *, whole: bool) -> None:
-    """Load what an earlier stage kept under this name; a term may have fewer or further parts, unless it is `whole`."""
-    own = module.state_dict()
-    shared = {key: value for key, value in state.items() if key in own}
-    lacking = next((key for key in own if key not in state), None) if whole else None
-    wrong = next((key for key, value in shared.items() if own[key].shape != value.shape), None)
-    if lacking or wrong or (state and not shared):
-        found = f": {wrong} is {tuple(state[wrong].shape)} there, {tuple(own[wrong].shape)} here" if wrong else ""
-        found = f": it has no {lacking}" if lacking else found
-        raise UsageError(f"what an earlier stage keeps as {name!r} does not fit this stage's{found}")
+        reason = f": it has no {missing}" if missing else reason
+        raise UsageError(f"{name!r} as an earlier stage keeps it does not fit {name!r} of this stage{reason}")
     module.load_state_dict(shared, strict=False)
 
 
 @contextmanager
-def _at(mark: Mark) -> Iterator[None]:
-    """What is wrong inside the `with` is a problem of the recipe, at this place."""
+def _problems_at(mark: Mark) -> Iterator[None]:
+    """Turn a UsageError or ValueError inside the `with` block into a problem of the recipe at this place."""
     try:
         yield
     except RecipeError:

@@ -1,4 +1,4 @@
-"""One training on its way: what it is made with, how, and what outlives a stage."""
+"""What a training run consists of, how it is computed, and the student that it returns."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,76 +7,80 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.metrics import Metric
-from harness.training.checkpointing import CheckpointStore
-from harness.training.stage import StateDicts, steps_per_epoch
-from harness.training.teacher import ResolveTeacher
+from harness.training.row_order import steps_per_epoch
+from harness.training.teacher import TeacherWeights
 from zoo.recipes.build import Builder
 from zoo.recipes.schema import Precision, Recipe
 from zoo.tasks.base import Split, Task
 
 LOG = "log.jsonl"
 Progress = Callable[[int, int], None]
-"""Called after every step with the steps done and the steps in all."""
+"""Called after every step with the number of steps done and the number of all steps."""
+StateDicts = dict[str, dict[str, Tensor]]
+"""The state dicts of terms and trained teachers that later stages start from, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeOptions:
-    """How to compute what a recipe says; of these only the precision and `micro_batch` can change a digit."""
+    """How a recipe is computed. Only the precision and `micro_batch` can change the numbers."""
 
     precision: Precision = "fp32"
     micro_batch: int | None = None
-    """The most examples of a batch that a process takes at once; their gradients are summed."""
+    """The most rows of a batch that a process takes at once; the gradients of the parts are summed. None: all rows."""
     save_every: float = 300.0
-    """Seconds between two saved states; 0 saves after every step."""
+    """The seconds between two checkpoints; 0 saves one after every step."""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingRun:
-    """One training on its way: what it is made with, and what outlives a stage."""
+    """One training of a recipe with a seed: its data, models and options."""
 
     recipe: Recipe
     task: Task
-    """What the student is scored on."""
+    """The task that the student is scored on."""
     splits: tuple[Split, ...]
-    """What each stage trains on."""
-    views: tuple[Mapping[str, Split], ...]
-    """In what way the teachers of each stage read it that have a way of their own."""
+    """For each stage, the rows to train on."""
+    teacher_splits: tuple[Mapping[str, Split], ...]
+    """For each stage, the inputs of those teachers that read the rows with a task or tokenizer of their own."""
+    teachers: tuple[Mapping[str, TeacherWeights], ...]
+    """For each stage, its teachers by name."""
     metrics: Mapping[str, Metric]
     seed: int
     builder: Builder
     accelerator: Accelerator
-    resolve: ResolveTeacher
     folder: Path
-    """Where its log and its states are."""
+    """The folder of the log and the checkpoints."""
     options: ComputeOptions = field(default_factory=ComputeOptions)
     progress: Progress = lambda done, total: None
-    say: Callable[[str], None] = lambda message: None
-
-    kept: StateDicts = field(default_factory=dict)
-    last: dict[str, Tensor] | None = None
-    """The student of the last epoch, where the last stage ended with that of its best one."""
-    micro_batch: int | None = None
-    """The most examples at once, less than was asked for where memory ran out."""
-    environments: list[dict[str, Any]] = field(default_factory=list)
-    """Where it ran, the latest last; several where it was resumed elsewhere."""
-    seconds: float = 0.0
-    """How long it ran before it was resumed."""
-
-    def __post_init__(self) -> None:
-        self.states = CheckpointStore(self.folder)
+    report: Callable[[str], None] = lambda message: None
 
     @property
     def device(self) -> torch.device:
-        """Where it is computed."""
+        """The device that it is computed on."""
         device: torch.device = self.accelerator.device
         return device
 
     @property
     def steps(self) -> int:
-        """Optimiser steps of all stages."""
+        """The optimizer steps of all stages."""
         return sum(
             s.epochs * steps_per_epoch(s, split) for s, split in zip(self.recipe.stages, self.splits, strict=True)
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedStudent:
+    """The student that a training returns, and what a record says about the training."""
+
+    model: nn.Module
+    last_epoch: Mapping[str, Tensor] | None
+    """The state dict after the last epoch, if the last stage ended with the parameters of its best epoch."""
+    micro_batch: int | None
+    """The most rows at once in the end; smaller than the option if memory ran out."""
+    environments: list[dict[str, Any]]
+    """The environments that it ran in, the latest last; several if it was resumed in another one."""
+    seconds: float
+    """The seconds that it ran before it was resumed."""

@@ -152,13 +152,13 @@ class Session:
         )
         if isinstance(options, RunOptions):
             context = replace(context, fresh=options.fresh, conditions=run_conditions(options, self.sources))
-        return replace(context, show=self.show_progress, say=self.report) if accelerator.is_main_process else context
+        return replace(context, show=self.show_progress, report=self.report) if accelerator.is_main_process else context
 
     def experiment(self, entry: Entry, context: "RunContext") -> "Experiment":
-        """Return an entry with its data, model and weights, ready to run."""
-        from harness.runs.experiment import Experiment
+        """Return an entry with its recipe checked, and its task, tokenizer and metrics built."""
+        from harness.runs.experiment import prepare
 
-        return Experiment(entry, context)
+        return prepare(entry, context)
 
     def verify(self, entries: Sequence[Entry], options: RunOptions) -> "list[Outcome]":
         """Return the verdict on each entry; runs that are missing are made."""
@@ -171,13 +171,14 @@ class Session:
 
     def train(self, entry: Entry, options: TrainingOptions, *, seed: int, out: Path | None) -> "TrainingResult":
         """Train an entry once, into `out` if it is given, and return the scores."""
+        from harness.runs.record_runs import train_and_record
         from zoo.api.results import TrainingResult, scores_of_record
 
         if out is not None and _is_occupied(out):
             raise UsageError(f"{out} exists and is not empty; --out needs a new folder")
         with translate_errors(entry.name):
             experiment = self.experiment(entry, self.context([entry], options))
-            path, record = experiment.retrain(seed, out.resolve() if out else None)
+            ((path, record),) = train_and_record(experiment, [seed], out.resolve() if out else None)
         return TrainingResult(entry=entry.name, seed=seed, record=path, scores=scores_of_record(record))
 
     def evaluate(self, entry: Entry, options: DeviceOptions, path: Path, split: str | None) -> "EvaluationResult":

@@ -11,7 +11,7 @@ from zoo.errors import UsageError, ZooError
 from zoo.recipes.options import SourceOptions
 
 if TYPE_CHECKING:
-    from zoo.fetch.sources import Fetched
+    from zoo.fetch.fetched import Fetched
     from zoo.recipes.build import Builder
     from zoo.recipes.catalogue import Entry
     from zoo.recipes.prefetch import Need

@@ -197,7 +197,7 @@ def _precisions(bench: VariantRunner, name: str) -> Tried:
 
 
 def _tf32(bench: VariantRunner, name: str) -> Tried:
-    device = bench.study.setup.accelerator.device.type
+    device = bench.study.context.accelerator.device.type
     if device != "cuda" or bench.precision != "fp32":
         yield Untried("precision", f"TF32 needs a CUDA device, not {device}, and fp32")
         return

@@ -23,7 +23,7 @@ from harness.judging.types import ROUNDING, Judgement, Measurement
 from harness.judging.verdict import fill_published_value, judge
 from harness.metrics import Array, Metric, measure, reads
 from harness.records.record import FILE, read_record, verify_files
-from harness.runs.experiment import Experiment, RunContext, Step
+from harness.runs.experiment import Experiment, RunContext, Step, prepare
 from zoo.errors import UsageError, ZooError, first_line, translate_errors
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Claim
@@ -47,7 +47,7 @@ def explain(entry: Entry, setup: RunContext, *, evidence: Path | None = None) ->
     Raises what an evaluation of the entry raises, and UsageError for a segmentation.
     """
     with translate_errors(entry.name), TemporaryDirectory() as folder:
-        study = Experiment(entry, setup)
+        study = prepare(entry, setup)
         return _explain(study, recorded_predictions(study, evidence) if evidence else {}, Path(folder))
 
 
@@ -72,9 +72,9 @@ def _explain(study: Experiment, recorded: Recorded, folder: Path) -> Explanation
     name = study.entry.name
     if study.task.kind == "segmentation":
         raise UsageError(f"{name}: the factors are told apart by logits of rows; a segmentation's are of pixels")
-    claims = tuple(fill_published_value(c, study.published) for c in study.recipe.claims if c.of == "weights")
+    claims = tuple(fill_published_value(c, study.published_scores()) for c in study.recipe.claims if c.of == "weights")
     trial = _Trial(bench=VariantRunner(study), claims=claims, recorded=recorded)
-    with study.setup.show(f"{name}: as it is") as step:
+    with study.context.show(f"{name}: as it is") as step:
         judgements = trial.on(step).judged(AS_IT_IS)
     compared = tuple(_compared(judgement) for judgement in judgements)
     failing = tuple(j.claim for j in judgements if j.verdict == "not-reproduced")
@@ -211,7 +211,7 @@ class _Trial:
         try:
             with (
                 translate_errors(named.change),
-                bench.study.setup.show(f"{bench.study.entry.name}: {one.factor}, {named.change}") as step,
+                bench.study.context.show(f"{bench.study.entry.name}: {one.factor}, {named.change}") as step,
             ):
                 return one, self.on(step)._attempt(one, named)
         except ZooError as error:

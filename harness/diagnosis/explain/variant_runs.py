@@ -67,7 +67,7 @@ class VariantRunner:
     @property
     def precision(self) -> Precision:
         """What the run as it is computes in."""
-        return self.study.setup.options.precision
+        return self.study.context.options.precision
 
     def split(self, name: str, variant: Variant = AS_IT_IS) -> Split:
         """A split as a variant reads it; other tokens are made of the same texts."""
@@ -149,7 +149,7 @@ class VariantRunner:
         self._check_positions(model, split)
         with deterministic(), _attention(model, variant.attention), tf32(bool(variant.tf32)):
             precision = variant.precision or self.precision
-            running = SplitRunner(model, replace(self.task, batch_size=size), study.setup.accelerator, precision)
+            running = SplitRunner(model, replace(self.task, batch_size=size), study.context.accelerator, precision)
             return replace(running, progress=self.progress).outputs(split)
 
     def _model(self, variant: Variant) -> nn.Module:

@@ -22,7 +22,7 @@ from harness.evaluation.evaluate import Evaluation, evaluate
 from harness.evaluation.subset import subset
 from harness.metrics import f1
 from harness.models.environment import accelerator_on
-from harness.runs.experiment import Experiment, RunContext
+from harness.runs.experiment import RunContext, prepare
 from tests.helpers.glue_hub import TOKENIZER
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import ROOT
@@ -64,7 +64,7 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> RunContext:
 @pytest.fixture(scope="module")
 def true(setup: RunContext, _a_part_of_the_test_split: None) -> dict[str, Evaluation]:
     """What the starter's models really score on these rows."""
-    studies = {name: Experiment(catalogue.one(name), setup) for name in (LARGE, DISTILLED, PLAIN)}
+    studies = {name: prepare(catalogue.one(name), setup) for name in (LARGE, DISTILLED, PLAIN)}
     return {name: next(study.evaluations(study.published_model()[0])) for name, study in studies.items()}
 
 
@@ -79,8 +79,8 @@ def plant(tmp_path: Path, setup: RunContext) -> Plant:
             text = text.replace(before, after)
         path = tmp_path / "planted.yaml"
         path.write_text(f"{text}claims:\n{CLAIM.format(metric=metric, value=value)}")
-        study = Experiment(catalogue.local(path), given.pop("setup", setup))
-        found = search._explain(study, given, tmp_path) if given else explain(study.entry, study.setup)
+        study = prepare(catalogue.local(path), given.pop("setup", setup))
+        found = search._explain(study, given, tmp_path) if given else explain(study.entry, study.context)
         assert not setup.runs.exists()
         json.dumps(found.data(), allow_nan=False)
         return found
@@ -111,7 +111,7 @@ class Few:
 
 @pytest.fixture
 def few(setup: RunContext, true: dict[str, Evaluation], tmp_path: Path) -> Few:
-    split, arrays = Experiment(catalogue.one(DISTILLED), setup).task.load("test"), true[DISTILLED].arrays
+    split, arrays = prepare(catalogue.one(DISTILLED), setup).task.load("test"), true[DISTILLED].arrays
     assert isinstance(split, TextSplit)
     right = float(np.mean(arrays["predictions"][:FEW] == arrays["labels"][:FEW]))
     found = Few(right, tmp_path / "few.jsonl", split.texts[:FEW], split.labels[:FEW].tolist())
@@ -187,7 +187,7 @@ def test_padding_on_the_wrong_side_is_named(plant: Plant, true: dict[str, Evalua
 def test_a_reference_that_was_computed_in_bf16_is_named(plant: Plant, setup: RunContext, tmp_path: Path) -> None:
     """All logits are near 256, where bf16 counts in twos and fp32 loses nothing."""
     edit = changed_weights(PLAIN, tmp_path / "w.safetensors", bias=lambda bias: bias + 256)
-    study = Experiment(catalogue.one(PLAIN), setup)
+    study = prepare(catalogue.one(PLAIN), setup)
     model = study.published_model()[0]
     weights_file.load_into(model, tmp_path / "w.safetensors")
     task, on = study.task, setup.accelerator
@@ -243,7 +243,7 @@ def hub_setup(
 
 def add_weights(hub: LocalHub, setup: RunContext) -> str:
     """Push the distilled weights, then a README, then the plain ones; returns the first commit."""
-    study = Experiment(catalogue.one(DISTILLED), setup)
+    study = prepare(catalogue.one(DISTILLED), setup)
     config = study.published_model()[0].config.to_diff_dict() | {"model_type": "bert"}
     config["architectures"] = ["BertForSequenceClassification"]
     files = {"config.json": json.dumps(config).encode()}
@@ -271,8 +271,8 @@ def test_offline_no_other_commit_is_asked_for_and_that_is_said(
 ) -> None:
     hub, setup = hub_setup
     add_weights(hub, setup)
-    study = Experiment(catalogue.one(DISTILLED), setup)
-    study.entry.__dict__["recipe"] = replace(study.entry.recipe, weights="hub:someone/entail")
+    study = prepare(catalogue.one(DISTILLED), setup)
+    study = replace(study, recipe=replace(study.recipe, weights="hub:someone/entail"))
     study.published_model()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     asked = len(hub.requests)
@@ -372,7 +372,7 @@ def test_a_published_tokenizer_can_be_read_in_another_case_and_pad_on_the_other_
 
 def test_predictions_that_moved_are_a_fault_where_the_score_has_not(setup: RunContext, tmp_path: Path) -> None:
     """Of the shipped entry the predictions are committed: another computation with the same score is found out."""
-    study = Experiment(catalogue.one(PLAIN), setup)
+    study = prepare(catalogue.one(PLAIN), setup)
     arrays = next(study.evaluations(study.published_model()[0])).arrays
     right = arrays["predictions"] == arrays["labels"]
     moved = {**arrays, "predictions": arrays["predictions"].copy(), "logits": arrays["logits"].copy()}
@@ -384,8 +384,8 @@ def test_predictions_that_moved_are_a_fault_where_the_score_has_not(setup: RunCo
     path = tmp_path / "same.yaml"
     head = study.entry.path.read_text(encoding="utf-8").split("stages:")[0]
     path.write_text(f"{head}claims:\n{CLAIM.format(metric='accuracy', value=float(np.mean(right)))}")
-    same = search._explain(Experiment(catalogue.local(path), setup), {"test": arrays}, tmp_path)
+    same = search._explain(prepare(catalogue.local(path), setup), {"test": arrays}, tmp_path)
     assert same.state == "nothing to explain"
-    other = search._explain(Experiment(catalogue.local(path), setup), {"test": moved}, tmp_path)
+    other = search._explain(prepare(catalogue.local(path), setup), {"test": moved}, tmp_path)
     assert other.state == "unexplained"
     assert "4 of 320 predictions differ" in other.failing[0].why

@@ -33,13 +33,16 @@ from harness.models.cls_token_pruning import PLACES, _place, cls_token_pruning
 from harness.models.environment import accelerator_on, deterministic
 from harness.models.memory_format import place_model
 from harness.models.outputs import run_model
-from harness.runs.experiment import Experiment, RunContext
+from harness.runs.experiment import Experiment, RunContext, prepare
+from harness.runs.record_runs import training_run
 from harness.runs.reproduce import make_runs
-from harness.training import train
+from harness.runs.teachers import TeacherResolver
 from harness.training.gradients import accumulate_gradients, sparse_embeddings
 from harness.training.objective import ModelReads
-from harness.training.stage import _optimizer
-from harness.training.teacher import CachedTeachers, LiveTeachers, _is_known, _settings, cache_teacher_outputs
+from harness.training.optimization import build_optimizer
+from harness.training.stage import prepare_stage
+from harness.training.teacher import LiveTeachers
+from harness.training.teacher_cache import CachedTeachers, cache_teacher_outputs, is_versioned, module_settings
 from tests.helpers.project import ROOT, Zoo
 from zoo.errors import UsageError
 from zoo.fetch.tensor_cache import cached_tensors as once
@@ -64,7 +67,7 @@ def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunContext:
 
 @pytest.fixture
 def study(setup: RunContext) -> Experiment:
-    return Experiment(catalogue.one(TEXTS), setup)
+    return prepare(catalogue.one(TEXTS), setup)
 
 
 class Lengths(TensorSplit):
@@ -112,7 +115,7 @@ def test_evaluation_does_not_depend_on_batches_and_threads(
     whole = study.task.load("test")
     assert isinstance(whole, TextSplit)
     split = TextSplit(whole.texts[:150], whole.labels[:150], tokenizer=whole.tokenizer)
-    model, accelerator = study.published_model()[0].eval(), study.setup.accelerator
+    model, accelerator = study.published_model()[0].eval(), study.context.accelerator
     with torch.no_grad():
         alone = torch.cat([model(**split.batch([row]).inputs).logits for row in range(len(split))])  # type: ignore[arg-type]
     monkeypatch.setattr(batching, "TOKENS", tokens)
@@ -404,15 +407,15 @@ def _text_stage(loss: str, setup: RunContext, tmp_path: Path) -> tuple[Any, Any]
         text = text.replace("    criterion:", teacher)
     path = tmp_path / "texts.yaml"
     path.write_text(text)
-    study = Experiment(catalogue.local(path), setup)
-    (whole,) = study.splits()
+    study = prepare(catalogue.local(path), setup)
+    run = training_run(study, TeacherResolver().resolve(study), 0, tmp_path)
+    (whole,) = run.splits
     assert isinstance(whole, TextSplit)
     rows = sorted(range(1000), key=lambda row: -len(whole.texts[row][0]))[:20] + list(range(44))
     split = TextSplit([whole.texts[row] for row in rows], whole.labels[rows], tokenizer=whole.tokenizer)
-    run = study.run(0, tmp_path)
-    run.splits = (split,)
+    run = replace(run, splits=(split,))
     torch.manual_seed(0)
-    return train._made(run, 0, study.builder.build(study.recipe.model, "model")).begin(), run
+    return prepare_stage(run, 0, study.builder.build(study.recipe.model, "model")), run
 
 
 def _taken(objective: nn.Module) -> dict[str, Tensor]:
@@ -566,11 +569,11 @@ def test_what_a_teacher_says_is_kept_by_what_no_text_of_it_shows(tmp_path: Path)
         torch.manual_seed(0)
         model = bert_classifier(layers=1, hidden=8, heads=heads, intermediate=8, vocab_size=20, num_labels=2)
         teachers = LiveTeachers({"t": _OnPixels(model)}, {"t": ModelReads((), True)}, torch.device("cpu"))
-        assert not _is_known(teachers.models["t"])
+        assert not is_versioned(teachers.models["t"])
         cache_teacher_outputs(teachers, split, accelerator, tmp_path)
         assert not list(tmp_path.iterdir())
-        assert _is_known(model)
-        found.append([_settings(module) for module in model.modules()])
+        assert is_versioned(model)
+        found.append([module_settings(module) for module in model.modules()])
     assert found[0] != found[1]
 
 
@@ -635,7 +638,7 @@ def test_an_optimiser_is_not_fused_where_the_recipe_says_how_it_steps(
 ) -> None:
     call = Call(use="torch.optim.AdamW", args={"lr": 0.1, **said})
     groups = [{"params": [nn.Parameter(torch.ones(2))]}, {"params": [nn.Parameter(torch.ones(3))], **of_a_group}]
-    made = _optimizer(call, groups, Builder())
+    made = build_optimizer(call, groups, Builder())
     assert [group["fused"] for group in made.param_groups] == [None, None]
 
 

@@ -9,7 +9,9 @@ import torch
 
 from harness.models.environment import accelerator_on
 from harness.records.record import FIRST_REFERENCE_SEED, read_all
-from harness.runs.experiment import Experiment, RunContext
+from harness.runs.experiment import RunContext, prepare
+from harness.runs.record_runs import training_run
+from harness.runs.teachers import TeacherResolver
 from harness.training.train import train
 from leaderboard.methods import plain_student
 from tests.helpers.project import ROOT
@@ -37,13 +39,13 @@ def test_every_stage_of_a_method_trains_two_steps(entry: Entry, tmp_path: Path) 
     )
     path = tmp_path / f"{entry.name}.yaml"
     path.write_text(text)
-    study = Experiment(
+    study = prepare(
         catalogue.local(path), RunContext(builder=Builder(), accelerator=accelerator_on("cpu"), runs=tmp_path)
     )
     for name in study.task.splits:
         study.task.loaded[name] = some(study.task.splits[name]())
-    run = study.run(0, tmp_path)
-    student = train(run)
+    run = training_run(study, TeacherResolver().resolve(study), 0, tmp_path)
+    student = train(run).model
     assert run.steps == 2 * len(entry.recipe.stages)
     assert all(torch.isfinite(value).all() for value in student.state_dict().values())
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == run.steps

@@ -40,7 +40,7 @@ def run_lock(work: Path, accelerator: Accelerator, on_wait: Callable[[], None]) 
         yield
     finally:
         if accelerator.is_main_process:
-            if not any(work.glob("state-*.pt")):  # no checkpoint to resume from
+            if not any(work.glob("checkpoint-*.pt")):  # no checkpoint to resume from
                 shutil.rmtree(work, ignore_errors=True)
             Path(lock.lock_file).unlink(missing_ok=True)  # a waiting command notices and creates a new lock file
             lock.release()

@@ -1,0 +1,161 @@
+"""Make the runs of an entry and record them: evaluate its published weights, or train its recipe with some seeds."""
+
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from harness.judging.judge_runs import RecordedRun
+from harness.records.record import FILE, Mode, Record
+from harness.runs.cache import FileStamp, cache_run, file_stamps
+from harness.runs.experiment import Experiment, Step
+from harness.runs.export import export
+from harness.runs.identity import training_identity, weights_identity
+from harness.runs.recorder import ModelToRecord, RunPlace, evaluate_epochs, locked_run, new_run, run_place, write_record
+from harness.runs.source_files import recipe_inputs, revisions
+from harness.runs.teachers import WEIGHTS, ResolvedTeachers, TeacherResolver, required_runs
+from harness.runs.training_splits import teacher_splits, training_splits
+from harness.training.train import train
+from harness.training.training_run import LOG, TrainedStudent, TrainingRun
+from zoo.fetch import weights_file
+from zoo.fetch.checksum import sha256
+
+RECIPE = "recipe.yaml"
+"""The copy of the recipe in the folder of a training run."""
+CacheEntry = tuple[Mapping[str, Any], list[FileStamp]]
+"""The question that a run answers, and the files that it is computed from as they were before."""
+
+
+def evaluate_and_record(experiment: Experiment, published: tuple[nn.Module, str] | None = None) -> RecordedRun:
+    """Evaluate the published weights, unless their record exists, and return the record.
+
+    Args:
+        experiment: The entry.
+        published: The model with its published weights and their SHA-256, if it is loaded already.
+    """
+    identity = weights_identity(experiment)
+    place, cache_entry = run_place(experiment, identity), _cache_entry(experiment, "weights", None)
+    with locked_run(place) as existing:
+        record = existing
+        if record is None:
+            started = time.perf_counter()
+            with new_run(place) as folder:
+                model, digest = published or experiment.published_model()
+                loaded = ModelToRecord(model=model, sha256=digest, published=experiment.published_scores())
+                scored = evaluate_epochs(experiment, loaded)
+                record = write_record(
+                    place, folder, loaded, scored, started=started, label_names=_label_names(experiment),
+                    provenance=revisions(experiment.recipe, experiment.sources, ()),
+                )  # fmt: skip
+    run = place.folder / FILE, record
+    if cache_entry is not None:
+        cache_run(experiment.context.runs, cache_entry[0], run, cache_entry[1], record.published)
+    return run
+
+
+def train_and_record(experiment: Experiment, seeds: Sequence[int], out: Path | None = None) -> tuple[RecordedRun, ...]:
+    """Train a recipe with each seed, unless the record of that run exists, and return the records.
+
+    Runs that teachers need are made first. A run that was interrupted resumes from its newest checkpoint.
+
+    Args:
+        experiment: The entry.
+        seeds: The seeds.
+        out: The folder of the run, for a single seed; a folder below that of all runs if left out.
+    """
+    resolver, runs = TeacherResolver(), list[RecordedRun]()
+    for student, seed in [*required_runs(experiment), *((experiment, seed) for seed in seeds)]:
+        teachers = resolver.resolve(student)
+        folder_of_run = out if student is experiment else None
+        place = run_place(student, training_identity(student, teachers, seed), folder_of_run)
+        cache_entry = _cache_entry(student, "retrain", seed, teachers) if folder_of_run is None else None
+        with locked_run(place) as existing:
+            record = existing
+            if record is None:
+                started = time.perf_counter()
+                with new_run(place) as folder:
+                    with student.context.show(f"{student.entry.name}: train, seed {seed}") as step:
+                        trained = train(training_run(student, teachers, seed, place.work, step))
+                    record = _record_student(student, teachers, trained, place, folder, started)
+        run = place.folder / FILE, record
+        if cache_entry is not None:
+            cache_run(student.context.runs, cache_entry[0], run, cache_entry[1], student.published_scores())
+        resolver.add(student, seed, run, teachers)
+        runs += [run] if student is experiment else []
+    return tuple(runs)
+
+
+def training_run(
+    experiment: Experiment,
+    teachers: ResolvedTeachers,
+    seed: int,
+    folder: Path,
+    progress: Step = lambda done, total: None,
+) -> TrainingRun:
+    """Return a training of a recipe that has not begun, with its log and checkpoints in `folder`."""
+    context = experiment.context
+    return TrainingRun(
+        recipe=experiment.recipe, task=experiment.task, splits=training_splits(experiment),
+        teacher_splits=teacher_splits(experiment), teachers=teachers.stages, metrics=experiment.metrics, seed=seed,
+        builder=experiment.builder, accelerator=context.accelerator, folder=folder, options=context.options,
+        progress=progress, report=context.report,
+    )  # fmt: skip
+
+
+def _record_student(
+    experiment: Experiment,
+    teachers: ResolvedTeachers,
+    student: TrainedStudent,
+    place: RunPlace,
+    folder: Path,
+    started: float,
+) -> Record:
+    """Save a trained student, evaluate it, and write its record into the run's folder."""
+    trained = _save_student(experiment, student, place, folder)
+    scored = evaluate_epochs(experiment, trained)
+    provenance = revisions(experiment.recipe, experiment.sources, teachers)
+    return write_record(
+        place, folder, trained, scored, started=started, label_names=_label_names(experiment), provenance=provenance
+    )
+
+
+def _save_student(experiment: Experiment, student: TrainedStudent, place: RunPlace, folder: Path) -> ModelToRecord:
+    """Write log, recipe, weights and what `from_pretrained` needs into a run's folder."""
+    accelerator = experiment.context.accelerator
+    if accelerator.is_main_process:
+        shutil.copyfile(place.work / LOG, folder / LOG)
+        (folder / RECIPE).write_bytes(experiment.entry.path.read_bytes())
+        weights_file.save(student.model, folder / WEIGHTS)
+        export(student.model, experiment.task, experiment.tokenizer, folder)
+    earlier = student.environments[:-1]
+    environment: dict[str, Any] = {"earlier": earlier} if earlier else {}
+    if student.micro_batch != experiment.context.options.micro_batch:
+        environment["micro_batch"] = student.micro_batch
+    accelerator.wait_for_everyone()
+    return ModelToRecord(
+        model=student.model, sha256=sha256(folder / WEIGHTS) if accelerator.is_main_process else "",
+        selection=experiment.recipe.stages[-1].selection, last_epoch=student.last_epoch, seconds=student.seconds,
+        environment=environment,
+    )  # fmt: skip
+
+
+def _label_names(experiment: Experiment) -> tuple[str, ...]:
+    return experiment.task.class_names if experiment.task.kind == "classification" else ()
+
+
+def _cache_entry(
+    experiment: Experiment, mode: Mode, seed: int | None, teachers: ResolvedTeachers | None = None
+) -> CacheEntry | None:
+    """Return the key of a run in the run cache and its input files; None if it cannot be cached.
+
+    A run with code that the user trusts cannot: its modules are only known once they are loaded.
+    """
+    entry, context = experiment.entry, experiment.context
+    trusts_code = bool(experiment.builder.trust)
+    if context.conditions is None or context.accelerator.num_processes > 1 or trusts_code or entry.here is not None:
+        return None
+    inputs = [*recipe_inputs(entry, experiment.sources), *(teachers.inputs if teachers else ())]
+    return context.conditions.question(entry, mode, seed), file_stamps(inputs)

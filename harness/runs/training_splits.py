@@ -1,0 +1,55 @@
+"""The rows that the stages of a recipe train on, and the inputs of teachers that read them in their own way."""
+
+import torch
+
+from harness.runs.experiment import Experiment
+from zoo.errors import RecipeError
+from zoo.recipes.schema import Stage, Teacher
+from zoo.tasks.base import Split, Task
+
+
+def training_splits(experiment: Experiment) -> tuple[Split, ...]:
+    """Load the split that each stage trains on; raises RecipeError if its task has no such split."""
+    splits = []
+    for stage, task in zip(experiment.recipe.stages, experiment.stage_tasks, strict=True):
+        if stage.split not in task.splits:
+            message = f"{task.name} has no split {stage.split!r}; it has {', '.join(task.splits)}"
+            raise RecipeError.at(stage.marks.get("split", stage.optimizer.mark), message)
+        splits.append(task.load(stage.split))
+    return tuple(splits)
+
+
+def teacher_splits(experiment: Experiment) -> tuple[dict[str, Split], ...]:
+    """Load, for each stage, the inputs of the teachers that have a task or tokenizer of their own.
+
+    Raises:
+        RecipeError: A teacher's task does not have the rows that the stage trains on.
+    """
+    return tuple(
+        {
+            name: _teacher_split(experiment, teacher, stage, split)
+            for name, teacher in stage.all_teachers.items()
+            if teacher.has_own_inputs
+        }
+        for stage, split in zip(experiment.recipe.stages, training_splits(experiment), strict=True)
+    )
+
+
+def _teacher_split(experiment: Experiment, teacher: Teacher, stage: Stage, split: Split) -> Split:
+    recipe, builder, shared = experiment.recipe, experiment.builder, experiment.context.shared
+    call, tokenizer_call = recipe.reading_of(teacher, stage)
+    tokenizer = experiment.tokenizer
+    if tokenizer_call != recipe.tokenizer:
+        tokenizer = None if tokenizer_call is None else shared.tokenizer(tokenizer_call, builder)
+    task = shared.task(call, tokenizer, builder)
+    rows = task.load(stage.split) if stage.split in task.splits else None
+    if rows is None or len(rows) != len(split) or not _same_labels(task, rows, split):
+        mark = (teacher.task or teacher.tokenizer or call).mark
+        message = f"{task.name} has no split {stage.split!r} with the {len(split)} rows that the stage trains on"
+        raise RecipeError.at(mark, message)
+    return rows
+
+
+def _same_labels(task: Task, rows: Split, split: Split) -> bool:
+    """Return whether rows have the same labels in the same order; those of a segmentation are not compared."""
+    return task.kind == "segmentation" or torch.equal(rows.labels, split.labels)

@@ -1,0 +1,54 @@
+"""Teacher outputs that are computed once for all rows."""
+
+import pytest
+import torch
+from torch import nn
+
+from harness.models.environment import accelerator_on
+from harness.training.objective import ModelReads
+from harness.training.teacher import LiveTeachers
+from harness.training.teacher_cache import CachedTeachers, cache_teacher_outputs
+from zoo.fetch import weights_file
+from zoo.fetch.sources import Sources
+from zoo.models import cifar_resnet
+from zoo.tasks import digits
+from zoo.tasks.base import TensorSplit
+
+
+@pytest.fixture
+def teacher() -> nn.Module:
+    model = cifar_resnet(depth=14, width=16, in_channels=1)
+    weights_file.load_into(model, Sources().fetch("embedded:digits-resnet14.safetensors").path)
+    return model
+
+
+def test_cached_outputs_equal_those_of_the_live_teacher(teacher: nn.Module) -> None:
+    split, accelerator = digits().load("train"), accelerator_on("cpu")
+    live = LiveTeachers({"t": teacher}, {"t": ModelReads(("layer2:output", "fc:input"), True)}, accelerator.device)
+    cached = cache_teacher_outputs(live, split, accelerator)
+    assert isinstance(cached, CachedTeachers)
+    rows = split.batch([898, 3, 3, 500])
+    for path in ("layer2:output", "fc:input"):
+        torch.testing.assert_close(cached(rows)["t"][path], live(rows)["t"][path], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(cached(rows)["t"].logits, live(rows)["t"].logits, rtol=1e-4, atol=1e-4)
+    assert not cached(rows)["t"].logits.requires_grad
+    assert not cached(rows)["t"].logits.is_inference()
+
+
+class Noisy(TensorSplit):
+    """A split whose rows are declared to change at every call."""
+
+    fixed = False
+
+
+def test_outputs_that_change_or_are_too_large_are_not_cached(
+    teacher: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split, accelerator = digits().load("train"), accelerator_on("cpu")
+    assert isinstance(split, TensorSplit)
+    live = LiveTeachers({"t": teacher}, {"t": ModelReads((), True)}, accelerator.device)
+    assert cache_teacher_outputs(live, Noisy(split.inputs, split.labels), accelerator) is live
+    tokens = LiveTeachers({"t": nn.Flatten(0)}, {"t": ModelReads((), True)}, accelerator.device)
+    assert cache_teacher_outputs(tokens, split, accelerator) is tokens
+    monkeypatch.setattr("harness.training.teacher_cache.MAX_BYTES", 1000)
+    assert cache_teacher_outputs(live, split, accelerator) is live
