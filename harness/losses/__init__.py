@@ -6,12 +6,12 @@ mean over the batch. What else it needs it declares by attributes, of the class 
 
     needs_teacher = False       it compares with a teacher
     reads_logits = True         it reads their logits; where no loss does, the forward stops at the last tap
-    student_taps = ()           the features it reads (`harness.models.feature_hooks`): `student["layer1.0:output"]`
-    teacher_taps = ()
+    student_features = ()           the features it reads (`harness.models.feature_hooks`): `student["layer1.0:output"]`
+    teacher_features = ()
     needs_whole_batch = False   it compares rows with each other, so a batch cannot be taken in parts
     needs_two_rows = False      it cannot do with a batch of one
     reads_batch = False         it is called with the whole `Batch`, ids and all, instead of its labels
-    inherits = ()               parts that an earlier stage must have trained: its term of that name is in `keep`
+    inherited_parts = ()               parts that an earlier stage must have trained: its term of that name is in `keep`
 
 One with learned parts whose shapes are the models' has a method `build_adapters(student, teacher)`. It is called once,
 with what is observed of two examples, before there is an optimiser; what it sets on `self` is optimised, saved, moved.

@@ -25,18 +25,18 @@ class ActivationBoundaries(nn.Module):
 
     def __init__(self, *, student: Sequence[str], teacher: Sequence[str], margin: float = 1.0) -> None:
         super().__init__()
-        self.student_taps, self.teacher_taps = paired(student, teacher)
+        self.student_features, self.teacher_features = paired(student, teacher)
         self.margin, self.connectors = margin, nn.ModuleList()
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make a connector for each pair; raises ValueError for a pair of different sizes."""
-        for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
+        for mine, theirs in zip(self.student_features, self.teacher_features, strict=True):
             self.connectors.append(connector(mine, student[mine], theirs, teacher[theirs]))
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         losses = []
-        for mine, theirs, leads in zip(self.student_taps, self.teacher_taps, self.connectors, strict=True):
+        for mine, theirs, leads in zip(self.student_features, self.teacher_features, self.connectors, strict=True):
             losses.append(boundary_distance(leads(student[mine]), teacher[theirs], self.margin))
         return torch.stack(losses).sum()
 

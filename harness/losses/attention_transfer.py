@@ -28,18 +28,18 @@ class AttentionTransfer(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("form", form, ("paper", "code"))
-        self.student_taps, self.teacher_taps = paired(student, teacher)
+        self.student_features, self.teacher_features = paired(student, teacher)
         self.form = form
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make nothing; raises ValueError for a pair of different sizes."""
-        for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
+        for mine, theirs in zip(self.student_features, self.teacher_features, strict=True):
             same_size(mine, student[mine], theirs, teacher[theirs])
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         losses = []
-        for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
+        for mine, theirs in zip(self.student_features, self.teacher_features, strict=True):
             squared = (attention(student[mine]) - attention(teacher[theirs])).square()
             losses.append(squared.mean() if self.form == "code" else root(squared.sum(1)).mean())
         return torch.stack(losses).sum()

@@ -36,20 +36,20 @@ class CCKD(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("kernel", kernel, ("gaussian", "bilinear"))
-        self.student_taps, self.teacher_taps, self.dim = (student,), (teacher,), dim
+        self.student_features, self.teacher_features, self.dim = (student,), (teacher,), dim
         self.kernel, self.gamma, self.order = kernel, gamma, order
         self.student_embedding: nn.Module | None = None
         self.teacher_embedding: nn.Module | None = None
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make both embeddings."""
-        self.student_embedding = nn.Linear(student[self.student_taps[0]].flatten(1).shape[1], self.dim)
-        self.teacher_embedding = nn.Linear(teacher[self.teacher_taps[0]].flatten(1).shape[1], self.dim)
+        self.student_embedding = nn.Linear(student[self.student_features[0]].flatten(1).shape[1], self.dim)
+        self.teacher_embedding = nn.Linear(teacher[self.teacher_features[0]].flatten(1).shape[1], self.dim)
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.student_embedding is not None and self.teacher_embedding is not None
-        mine = self._correlations(self.student_embedding(student[self.student_taps[0]].flatten(1)))
-        theirs = self._correlations(self.teacher_embedding(teacher[self.teacher_taps[0]].flatten(1)))
+        mine = self._correlations(self.student_embedding(student[self.student_features[0]].flatten(1)))
+        theirs = self._correlations(self.teacher_embedding(teacher[self.teacher_features[0]].flatten(1)))
         return (mine - theirs).square().mean()
 
     def _correlations(self, embedded: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ class CRD(nn.Module):
         eps: float = 1e-7,
     ) -> None:
         super().__init__()
-        self.student_taps, self.teacher_taps, self.dim = (student,), (teacher,), dim
+        self.student_features, self.teacher_features, self.dim = (student,), (teacher,), dim
         self.negatives, self.temperature, self.momentum, self.eps = negatives, temperature, momentum, eps
         self.student_embedding: nn.Module | None = None
         self.teacher_embedding: nn.Module | None = None
@@ -64,13 +64,13 @@ class CRD(nn.Module):
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make both embeddings."""
-        self.student_embedding = nn.Linear(student[self.student_taps[0]].flatten(1).shape[1], self.dim)
-        self.teacher_embedding = nn.Linear(teacher[self.teacher_taps[0]].flatten(1).shape[1], self.dim)
+        self.student_embedding = nn.Linear(student[self.student_features[0]].flatten(1).shape[1], self.dim)
+        self.teacher_embedding = nn.Linear(teacher[self.teacher_features[0]].flatten(1).shape[1], self.dim)
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, batch: Batch) -> Tensor:
         assert teacher is not None and self.student_embedding is not None and self.teacher_embedding is not None
-        mine = unit(self.student_embedding(student[self.student_taps[0]].flatten(1)))
-        theirs = unit(self.teacher_embedding(teacher[self.teacher_taps[0]].flatten(1)))
+        mine = unit(self.student_embedding(student[self.student_features[0]].flatten(1)))
+        theirs = unit(self.teacher_embedding(teacher[self.teacher_features[0]].flatten(1)))
         return self.contrast(mine, theirs, batch.ids, self.draw(batch.labels))
 
     def draw(self, labels: Tensor) -> Tensor:

@@ -20,11 +20,11 @@ class CrossEntropy(nn.Module):
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), not {label_smoothing}")
         self.label_smoothing, self.ignore_index = label_smoothing, ignore_index
-        self.student_taps = (of,) if of else ()
+        self.student_features = (of,) if of else ()
         self.reads_logits = of is None
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
-        logits = student[self.student_taps[0]] if self.student_taps else student.logits
-        if self.student_taps and labels.dim() == 3:
+        logits = student[self.student_features[0]] if self.student_features else student.logits
+        if self.student_features and labels.dim() == 3:
             logits = F.interpolate(logits, size=labels.shape[1:], mode="bilinear", align_corners=False)
         return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing, ignore_index=self.ignore_index)

@@ -33,19 +33,19 @@ class DISTPlus(nn.Module):
     ) -> None:
         super().__init__()
         check_temperature(temperature)
-        self.student_taps, self.teacher_taps = (student,), (teacher,)
+        self.student_features, self.teacher_features = (student,), (teacher,)
         self.temperature = temperature
         self.weights = (temperature**2 * beta, temperature**2 * gamma, iota, kappa)
         self.adapter: nn.Module | None = None
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the regressor, if the shapes need one."""
-        self.adapter = fitted(student[self.student_taps[0]], teacher[self.teacher_taps[0]])
+        self.adapter = fitted(student[self.student_features[0]], teacher[self.teacher_features[0]])
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.adapter is not None
         p, q = ((one.logits / self.temperature).softmax(1) for one in (student, teacher))
-        f, g = self.adapter(student[self.student_taps[0]]), teacher[self.teacher_taps[0]]
+        f, g = self.adapter(student[self.student_features[0]]), teacher[self.teacher_features[0]]
         parts = (
             pearson(p, q, dim=1), pearson(p, q, dim=0),
             pearson(f, g, dim=1), pearson(f.sum(1).flatten(1), g.sum(1).flatten(1), dim=0),

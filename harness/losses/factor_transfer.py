@@ -26,20 +26,20 @@ class Paraphrase(nn.Module):
     def __init__(self, *, teacher: str, rate: float = 0.5, batch_norm: bool = True) -> None:
         super().__init__()
         check_rate(rate)
-        self.teacher_taps, self.rate, self.batch_norm = (teacher,), rate, batch_norm
+        self.teacher_features, self.rate, self.batch_norm = (teacher,), rate, batch_norm
         self.encoder: nn.Module | None = None
         self.decoder: nn.Module | None = None
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make encoder and decoder for the teacher's channels."""
-        channels = teacher[self.teacher_taps[0]].shape[1]
+        channels = teacher[self.teacher_features[0]].shape[1]
         code = int(channels * self.rate)
         self.encoder = autoencoder(nn.Conv2d, (channels, channels, code, code), batch_norm=self.batch_norm)
         self.decoder = autoencoder(nn.ConvTranspose2d, (code, code, channels, channels), batch_norm=self.batch_norm)
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.encoder is not None and self.decoder is not None
-        feature = teacher[self.teacher_taps[0]]
+        feature = teacher[self.teacher_features[0]]
         return F.mse_loss(self.decoder(self.encoder(feature)), feature)
 
 
@@ -53,7 +53,7 @@ class FactorTransfer(nn.Module):
     Kim, Park and Kwak, Paraphrasing Complex Network, NeurIPS 2018.
     """
 
-    inherits = ("encoder",)
+    inherited_parts = ("encoder",)
     needs_teacher = True
     reads_logits = False
 
@@ -62,15 +62,15 @@ class FactorTransfer(nn.Module):
         check_rate(rate)
         if p not in (1, 2):
             raise ValueError(f"p must be 1 or 2, not {p}")
-        self.student_taps, self.teacher_taps = (student,), (teacher,)
+        self.student_features, self.teacher_features = (student,), (teacher,)
         self.rate, self.batch_norm, self.p = rate, batch_norm, p
         self.encoder: nn.Module | None = None
         self.translator: nn.Module | None = None
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the frozen encoder and the translator; raises ValueError for taps of different sizes."""
-        given, wanted = student[self.student_taps[0]], teacher[self.teacher_taps[0]]
-        same_size(self.student_taps[0], given, self.teacher_taps[0], wanted)
+        given, wanted = student[self.student_features[0]], teacher[self.teacher_features[0]]
+        same_size(self.student_features[0], given, self.teacher_features[0], wanted)
         inputs, channels = given.shape[1], wanted.shape[1]
         code = int(channels * self.rate)
         self.encoder = autoencoder(nn.Conv2d, (channels, channels, code, code), batch_norm=self.batch_norm)
@@ -86,6 +86,6 @@ class FactorTransfer(nn.Module):
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.encoder is not None and self.translator is not None
-        mine = unit(self.translator(student[self.student_taps[0]]).flatten(1))
-        theirs = unit(self.encoder(teacher[self.teacher_taps[0]]).flatten(1))
+        mine = unit(self.translator(student[self.student_features[0]]).flatten(1))
+        theirs = unit(self.encoder(teacher[self.teacher_features[0]]).flatten(1))
         return F.l1_loss(mine, theirs) if self.p == 1 else torch.linalg.vector_norm(mine - theirs, dim=1).mean()

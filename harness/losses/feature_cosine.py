@@ -14,14 +14,14 @@ class FeatureCosine(nn.Module):
 
     def __init__(self, *, student: str, teacher: str) -> None:
         super().__init__()
-        self.student_taps, self.teacher_taps = (student,), (teacher,)
+        self.student_features, self.teacher_features = (student,), (teacher,)
         self.adapter: nn.Module | None = None
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the linear layer, if the widths need one."""
-        self.adapter = fitted(student[self.student_taps[0]].flatten(1), teacher[self.teacher_taps[0]].flatten(1))
+        self.adapter = fitted(student[self.student_features[0]].flatten(1), teacher[self.teacher_features[0]].flatten(1))
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.adapter is not None
-        mine = self.adapter(student[self.student_taps[0]].flatten(1))
-        return 1 - (unit(mine) * unit(teacher[self.teacher_taps[0]].flatten(1))).sum(1).mean()
+        mine = self.adapter(student[self.student_features[0]].flatten(1))
+        return 1 - (unit(mine) * unit(teacher[self.teacher_features[0]].flatten(1))).sum(1).mean()

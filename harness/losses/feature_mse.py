@@ -15,13 +15,13 @@ class FeatureMSE(nn.Module):
 
     def __init__(self, *, student: str, teacher: str) -> None:
         super().__init__()
-        self.student_taps, self.teacher_taps = (student,), (teacher,)
+        self.student_features, self.teacher_features = (student,), (teacher,)
         self.adapter: nn.Module | None = None
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the regressor, if the shapes need one."""
-        self.adapter = fitted(student[self.student_taps[0]], teacher[self.teacher_taps[0]])
+        self.adapter = fitted(student[self.student_features[0]], teacher[self.teacher_features[0]])
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.adapter is not None
-        return F.mse_loss(self.adapter(student[self.student_taps[0]]), teacher[self.teacher_taps[0]])
+        return F.mse_loss(self.adapter(student[self.student_features[0]]), teacher[self.teacher_features[0]])

@@ -15,8 +15,8 @@ class FeatureNorm(nn.Module):
         super().__init__()
         if not p > 0:
             raise ValueError(f"p must be above 0, not {p}")
-        self.student_taps, self.p = (of,), p
+        self.student_features, self.p = (of,), p
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
-        norms: Tensor = torch.linalg.vector_norm(student[self.student_taps[0]].flatten(1), self.p, dim=1)
+        norms: Tensor = torch.linalg.vector_norm(student[self.student_features[0]].flatten(1), self.p, dim=1)
         return norms.mean()

@@ -29,8 +29,8 @@ class FSP(nn.Module):
         if any(len(flow) != 2 for flow in (*student, *teacher)):
             raise ValueError("a flow goes from one tap to another: [first, second]")
         self.flows = [(*mine, *theirs) for mine, theirs in zip(student, teacher, strict=True)]
-        self.student_taps = tuple(dict.fromkeys(tap for flow in student for tap in flow))
-        self.teacher_taps = tuple(dict.fromkeys(tap for flow in teacher for tap in flow))
+        self.student_features = tuple(dict.fromkeys(tap for flow in student for tap in flow))
+        self.teacher_features = tuple(dict.fromkeys(tap for flow in teacher for tap in flow))
         self.adapters = nn.ModuleList()
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:

@@ -24,17 +24,17 @@ class HeadNetworkDistillation(nn.Module):
 
     def __init__(self, *, student: Sequence[str], teacher: Sequence[str]) -> None:
         super().__init__()
-        self.student_taps, self.teacher_taps = paired(student, teacher)
+        self.student_features, self.teacher_features = paired(student, teacher)
         self.adapters = nn.ModuleList()
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the regressors that shapes need."""
-        for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
+        for mine, theirs in zip(self.student_features, self.teacher_features, strict=True):
             self.adapters.append(fitted(student[mine], teacher[theirs]))
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         losses = []
-        for mine, theirs, adapter in zip(self.student_taps, self.teacher_taps, self.adapters, strict=True):
+        for mine, theirs, adapter in zip(self.student_features, self.teacher_features, self.adapters, strict=True):
             losses.append((adapter(student[mine]) - teacher[theirs]).square().flatten(1).sum(1).mean())
         return torch.stack(losses).sum()

@@ -23,13 +23,13 @@ class Hint(nn.Module):
 
     def __init__(self, *, student: str, teacher: str) -> None:
         super().__init__()
-        self.student_taps, self.teacher_taps = (student,), (teacher,)
+        self.student_features, self.teacher_features = (student,), (teacher,)
         self.regressor: nn.Module | None = None
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the regressor for the shapes seen; raises ValueError where none can lead from one to the other."""
-        self.regressor = regressor(student[self.student_taps[0]], teacher[self.teacher_taps[0]])
+        self.regressor = regressor(student[self.student_features[0]], teacher[self.teacher_features[0]])
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.regressor is not None
-        return F.mse_loss(self.regressor(student[self.student_taps[0]]), teacher[self.teacher_taps[0]])
+        return F.mse_loss(self.regressor(student[self.student_features[0]]), teacher[self.teacher_features[0]])

@@ -24,12 +24,12 @@ class ICKD(nn.Module):
 
     def __init__(self, *, student: Sequence[str], teacher: Sequence[str]) -> None:
         super().__init__()
-        self.student_taps, self.teacher_taps = paired(student, teacher)
+        self.student_features, self.teacher_features = paired(student, teacher)
         self.embeddings = nn.ModuleList()
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make an embedding for each pair."""
-        for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
+        for mine, theirs in zip(self.student_features, self.teacher_features, strict=True):
             channels = teacher[theirs].shape[1]
             convolution = nn.Conv2d(student[mine].shape[1], channels, 3, padding=1, bias=False)
             self.embeddings.append(nn.Sequential(convolution, nn.BatchNorm2d(channels)))
@@ -37,7 +37,7 @@ class ICKD(nn.Module):
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         losses = []
-        for mine, theirs, embedding in zip(self.student_taps, self.teacher_taps, self.embeddings, strict=True):
+        for mine, theirs, embedding in zip(self.student_features, self.teacher_features, self.embeddings, strict=True):
             ours, wanted = correlations(embedding(student[mine])), correlations(teacher[theirs])
             losses.append((ours - wanted).square().sum() / (wanted.shape[1] * len(wanted) ** 2))
         return torch.stack(losses).sum()

@@ -27,20 +27,20 @@ class KnowledgeTranslation(nn.Module):
     def __init__(self, *, teacher: str, rate: float = 0.5, l1: float = 0.0) -> None:
         super().__init__()
         check_rate(rate)
-        self.teacher_taps, self.rate, self.l1 = (teacher,), rate, l1
+        self.teacher_features, self.rate, self.l1 = (teacher,), rate, l1
         self.encoder: nn.Module | None = None
         self.decoder: nn.Module | None = None
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make encoder and decoder for the teacher's channels."""
-        channels = teacher[self.teacher_taps[0]].shape[1]
+        channels = teacher[self.teacher_features[0]].shape[1]
         code = int(channels * self.rate)
         self.encoder = autoencoder(nn.Conv2d, (channels, channels, code, code))
         self.decoder = autoencoder(nn.ConvTranspose2d, (code, code, channels, channels))
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.encoder is not None and self.decoder is not None
-        feature = teacher[self.teacher_taps[0]]
+        feature = teacher[self.teacher_features[0]]
         code = self.encoder(feature)
         loss: Tensor = F.mse_loss(self.decoder(code), feature) + self.l1 * code.abs().flatten(1).sum(1).mean()
         return loss
@@ -58,7 +58,7 @@ class KnowledgeAdaptation(nn.Module):
     He et al., Knowledge Adaptation for Efficient Semantic Segmentation, CVPR 2019.
     """
 
-    inherits = ("encoder",)
+    inherited_parts = ("encoder",)
     needs_teacher = True
     reads_logits = False
 
@@ -67,7 +67,7 @@ class KnowledgeAdaptation(nn.Module):
     ) -> None:
         super().__init__()
         check_rate(rate)
-        self.student_taps, self.teacher_taps, self.rate = (student,), (teacher,), rate
+        self.student_features, self.teacher_features, self.rate = (student,), (teacher,), rate
         self.weights = (adaptation, affinity)
         self.encoder: nn.Module | None = None
         self.feature_adapter: nn.Module | None = None
@@ -75,7 +75,7 @@ class KnowledgeAdaptation(nn.Module):
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the frozen encoder and both adapters; raises ValueError for taps of different sizes."""
-        mine, theirs = self.student_taps[0], self.teacher_taps[0]
+        mine, theirs = self.student_features[0], self.teacher_features[0]
         same_size(mine, student[mine], theirs, teacher[theirs])
         given, wanted = student[mine].shape, teacher[theirs].shape
         code = int(wanted[1] * self.rate)
@@ -93,8 +93,8 @@ class KnowledgeAdaptation(nn.Module):
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.encoder is not None
         assert self.feature_adapter is not None and self.affinity_adapter is not None
-        feature = student[self.student_taps[0]]
-        code = self.encoder(teacher[self.teacher_taps[0]])
+        feature = student[self.student_features[0]]
+        code = self.encoder(teacher[self.teacher_features[0]])
         adapted = F.l1_loss(unit(self.feature_adapter(feature).flatten(1)), unit(code.flatten(1)))
         related = affinity_distance(self.affinity_adapter(feature), code)
         loss: Tensor = self.weights[0] * adapted + self.weights[1] * related

@@ -32,23 +32,23 @@ class KnowledgeReview(nn.Module):
 
     def __init__(self, *, student: Sequence[str], teacher: Sequence[str], mid_channels: int = 512) -> None:
         super().__init__()
-        self.student_taps, self.teacher_taps = paired(student, teacher)
+        self.student_features, self.teacher_features = paired(student, teacher)
         self.mid_channels = mid_channels
         self.fusions = nn.ModuleList()
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make a fusion for each pair of layers; raises ValueError for a pair of different sizes."""
-        for number, (mine, theirs) in enumerate(zip(self.student_taps, self.teacher_taps, strict=True)):
+        for number, (mine, theirs) in enumerate(zip(self.student_features, self.teacher_features, strict=True)):
             given, wanted = student[mine], teacher[theirs]
             same_size(mine, given, theirs, wanted)
-            deepest = number == len(self.student_taps) - 1
+            deepest = number == len(self.student_features) - 1
             self.fusions.append(Fusion(given.shape[1], self.mid_channels, wanted.shape[1], attends=not deepest))
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         residual: Tensor | None = None
         losses = []
-        pairs = zip(self.student_taps, self.teacher_taps, self.fusions, strict=True)
+        pairs = zip(self.student_features, self.teacher_features, self.fusions, strict=True)
         for mine, theirs, fusion in reversed(list(pairs)):
             reviewed, residual = fusion(student[mine], residual)
             losses.append(hierarchical_context(reviewed, teacher[theirs]))

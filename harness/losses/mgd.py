@@ -26,12 +26,12 @@ class MGD(nn.Module):
         super().__init__()
         if not 0 <= mask < 1:
             raise ValueError(f"mask must be in [0, 1), not {mask}")
-        self.student_taps, self.teacher_taps = paired(student, teacher)
+        self.student_features, self.teacher_features = paired(student, teacher)
         self.mask, self.aligners, self.generators = mask, nn.ModuleList(), nn.ModuleList()
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make a generator for each pair; raises ValueError for a pair of different sizes."""
-        for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
+        for mine, theirs in zip(self.student_features, self.teacher_features, strict=True):
             given, wanted = student[mine], teacher[theirs]
             same_size(mine, given, theirs, wanted)
             inputs, channels = given.shape[1], wanted.shape[1]
@@ -43,7 +43,7 @@ class MGD(nn.Module):
         assert teacher is not None
         losses = []
         for mine, theirs, aligner, generator in zip(
-            self.student_taps, self.teacher_taps, self.aligners, self.generators, strict=True
+            self.student_features, self.teacher_features, self.aligners, self.generators, strict=True
         ):
             aligned, wanted = aligner(student[mine]), teacher[theirs]
             seen = torch.rand_like(aligned[:, :1]) >= self.mask

@@ -25,8 +25,8 @@ class MiniLM(nn.Module):
         super().__init__()
         self.layers, self.heads = (student, teacher), heads
         names = ("query", "key", "value")
-        self.student_taps = (MASK, *(f"{student}.{name}" for name in names))
-        self.teacher_taps = tuple(f"{teacher}.{name}" for name in names)
+        self.student_features = (MASK, *(f"{student}.{name}" for name in names))
+        self.teacher_features = tuple(f"{teacher}.{name}" for name in names)
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None

@@ -27,21 +27,21 @@ class OFD(nn.Module):
 
     def __init__(self, *, student: Sequence[str], teacher: Sequence[str]) -> None:
         super().__init__()
-        self.student_taps, self.teacher_taps = paired(student, teacher)
+        self.student_features, self.teacher_features = paired(student, teacher)
         self.connectors, self.margins = nn.ModuleList(), nn.ModuleList()
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make a connector and a margin for each pair; raises ValueError for a pair of different sizes."""
-        for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
+        for mine, theirs in zip(self.student_features, self.teacher_features, strict=True):
             self.connectors.append(connector(mine, student[mine], theirs, teacher[theirs]))
             self.margins.append(Margin(teacher[theirs].shape[1]))
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         losses = []
-        for depth, (mine, theirs) in enumerate(zip(self.student_taps, self.teacher_taps, strict=True), 1):
+        for depth, (mine, theirs) in enumerate(zip(self.student_features, self.teacher_features, strict=True), 1):
             connected, wanted = self.connectors[depth - 1](student[mine]), self.margins[depth - 1](teacher[theirs])
-            factor = 2.0 ** (depth - len(self.student_taps))
+            factor = 2.0 ** (depth - len(self.student_features))
             losses.append(factor * partial_distance(connected, wanted) / len(wanted))
         return torch.stack(losses).sum()
 

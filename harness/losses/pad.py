@@ -22,21 +22,21 @@ class PAD(nn.Module):
 
     def __init__(self, *, student: str, teacher: str, eps: float = 1e-6) -> None:
         super().__init__()
-        self.student_taps, self.teacher_taps, self.eps = (student,), (teacher,), eps
+        self.student_features, self.teacher_features, self.eps = (student,), (teacher,), eps
         self.adapter: nn.Module | None = None
         self.log_variance: nn.Module | None = None
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the variance's layer, and the adapter where widths differ."""
-        given, wanted = student[self.student_taps[0]].flatten(1), teacher[self.teacher_taps[0]].flatten(1)
+        given, wanted = student[self.student_features[0]].flatten(1), teacher[self.teacher_features[0]].flatten(1)
         width = wanted.shape[1]
         self.adapter = fitted(given, wanted)
         self.log_variance = nn.Sequential(nn.Linear(width, width), nn.BatchNorm1d(width))
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.adapter is not None and self.log_variance is not None
-        mine = self.adapter(student[self.student_taps[0]].flatten(1))
+        mine = self.adapter(student[self.student_features[0]].flatten(1))
         spread = self.log_variance(mine)
-        squared = (teacher[self.teacher_taps[0]].flatten(1) - mine).square()
+        squared = (teacher[self.teacher_features[0]].flatten(1) - mine).square()
         loss: Tensor = (squared / (self.eps + spread.exp()) + spread).mean()
         return loss

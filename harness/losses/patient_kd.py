@@ -24,18 +24,18 @@ class PatientKD(nn.Module):
 
     def __init__(self, *, student: Sequence[str], teacher: Sequence[str]) -> None:
         super().__init__()
-        self.student_taps, self.teacher_taps = paired(student, teacher)
+        self.student_features, self.teacher_features = paired(student, teacher)
         self.adapters = nn.ModuleList()
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the maps between widths."""
-        for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
+        for mine, theirs in zip(self.student_features, self.teacher_features, strict=True):
             self.adapters.append(fitted(student[mine][:, 0], teacher[theirs][:, 0]))
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
         losses = []
-        for mine, theirs, adapter in zip(self.student_taps, self.teacher_taps, self.adapters, strict=True):
+        for mine, theirs, adapter in zip(self.student_features, self.teacher_features, self.adapters, strict=True):
             difference = unit(adapter(student[mine][:, 0])) - unit(teacher[theirs][:, 0])
             losses.append(difference.square().sum(1).mean())
         return torch.stack(losses).sum()

@@ -20,11 +20,11 @@ class PKT(nn.Module):
 
     def __init__(self, *, student: str, teacher: str, eps: float = 1e-7) -> None:
         super().__init__()
-        self.student_taps, self.teacher_taps, self.eps = (student,), (teacher,), eps
+        self.student_features, self.teacher_features, self.eps = (student,), (teacher,), eps
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
-        q, p = self._affinity(student[self.student_taps[0]]), self._affinity(teacher[self.teacher_taps[0]])
+        q, p = self._affinity(student[self.student_features[0]]), self._affinity(teacher[self.teacher_features[0]])
         loss: Tensor = (p * ((p + self.eps) / (q + self.eps)).log()).mean()
         return loss
 

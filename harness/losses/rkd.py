@@ -23,12 +23,12 @@ class RKD(nn.Module):
 
     def __init__(self, *, student: str, teacher: str, distance: float = 25.0, angle: float = 50.0) -> None:
         super().__init__()
-        self.student_taps, self.teacher_taps = (student,), (teacher,)
+        self.student_features, self.teacher_features = (student,), (teacher,)
         self.distance, self.angle = distance, angle
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
-        mine, theirs = student[self.student_taps[0]].flatten(1), teacher[self.teacher_taps[0]].flatten(1)
+        mine, theirs = student[self.student_features[0]].flatten(1), teacher[self.teacher_features[0]].flatten(1)
         distance = F.smooth_l1_loss(distances(mine), distances(theirs))
         loss: Tensor = self.distance * distance + self.angle * F.smooth_l1_loss(angles(mine), angles(theirs))
         return loss

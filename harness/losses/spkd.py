@@ -23,11 +23,11 @@ class SPKD(nn.Module):
 
     def __init__(self, *, student: Sequence[str], teacher: Sequence[str]) -> None:
         super().__init__()
-        self.student_taps, self.teacher_taps = paired(student, teacher)
+        self.student_features, self.teacher_features = paired(student, teacher)
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None
-        pairs = zip(self.student_taps, self.teacher_taps, strict=True)
+        pairs = zip(self.student_features, self.teacher_features, strict=True)
         losses = [
             (_similarities(student[mine]) - _similarities(teacher[theirs])).square().mean() for mine, theirs in pairs
         ]

@@ -28,14 +28,14 @@ class SRD(nn.Module):
         check_temperature(temperature)
         if exponent < 1:
             raise ValueError(f"exponent must be at least 1, not {exponent}")
-        self.student_taps, self.teacher_taps = (student,), (teacher,)
+        self.student_features, self.teacher_features = (student,), (teacher,)
         self.exponent, self.temperature, self.eps = exponent, temperature, eps
         self.projector: nn.Module | None = None
         self.teacher_norm: nn.Module | None = None
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the projector and both norms."""
-        given, wanted = _pooled(student[self.student_taps[0]]), _pooled(teacher[self.teacher_taps[0]])
+        given, wanted = _pooled(student[self.student_features[0]]), _pooled(teacher[self.teacher_features[0]])
         width = wanted.shape[1]
         norm = nn.BatchNorm1d(width, eps=self.eps, affine=False)
         self.projector = nn.Sequential(nn.Linear(given.shape[1], width), norm)
@@ -43,8 +43,8 @@ class SRD(nn.Module):
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.projector is not None and self.teacher_norm is not None
-        mine = self.projector(_pooled(student[self.student_taps[0]]))
-        theirs = self.teacher_norm(_pooled(teacher[self.teacher_taps[0]]))
+        mine = self.projector(_pooled(student[self.student_features[0]]))
+        theirs = self.teacher_norm(_pooled(teacher[self.teacher_features[0]]))
         distance = (mine - theirs).abs().pow(self.exponent).sum()
         soft = divergence(student.logits, teacher.logits, self.temperature).mean()
         loss: Tensor = 2 * distance.clamp_min(torch.finfo(distance.dtype).tiny).log() + soft

@@ -60,7 +60,7 @@ class SelfSupervision(nn.Module):
 
     def __init__(self, *, teacher: str) -> None:
         super().__init__()
-        self.teacher_taps = (teacher,)
+        self.teacher_features = (teacher,)
         self.teacher_head: nn.Module | None = None
 
     def prepare_split(self, split: Split) -> Split:
@@ -69,11 +69,11 @@ class SelfSupervision(nn.Module):
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the head."""
-        self.teacher_head = _head(teacher[self.teacher_taps[0]])
+        self.teacher_head = _head(teacher[self.teacher_features[0]])
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.teacher_head is not None
-        similar = similarities(self.teacher_head(teacher[self.teacher_taps[0]].flatten(1)))
+        similar = similarities(self.teacher_head(teacher[self.teacher_features[0]].flatten(1)))
         return F.cross_entropy(similar, whose(similar))
 
 
@@ -88,7 +88,7 @@ class SSKD(nn.Module):
     Xu et al., Knowledge Distillation Meets Self-Supervision, ECCV 2020, equations 3 to 11.
     """
 
-    inherits = ("teacher_head",)
+    inherited_parts = ("teacher_head",)
     needs_teacher = True
     needs_whole_batch = True
 
@@ -108,7 +108,7 @@ class SSKD(nn.Module):
         check_temperature(self_temperature)
         if len(weights) != 4:
             raise ValueError(f"weights are four, of CE, KL, KL_s and KL_r, not {len(weights)}")
-        self.student_taps, self.teacher_taps = (student,), (teacher,)
+        self.student_features, self.teacher_features = (student,), (teacher,)
         self.temperature, self.self_temperature = temperature, self_temperature
         self.ratio, self.self_ratio, self.weights = ratio, self_ratio, tuple(weights)
         self.student_head: nn.Module | None = None
@@ -120,13 +120,13 @@ class SSKD(nn.Module):
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make the student's head, and the teacher's, frozen."""
-        self.student_head = _head(student[self.student_taps[0]])
-        self.teacher_head = _head(teacher[self.teacher_taps[0]]).requires_grad_(False)
+        self.student_head = _head(student[self.student_features[0]])
+        self.teacher_head = _head(teacher[self.teacher_features[0]]).requires_grad_(False)
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         assert teacher is not None and self.student_head is not None and self.teacher_head is not None
-        mine = similarities(self.student_head(student[self.student_taps[0]].flatten(1)))
-        theirs = similarities(self.teacher_head(teacher[self.teacher_taps[0]].flatten(1)))
+        mine = similarities(self.student_head(student[self.student_features[0]].flatten(1)))
+        theirs = similarities(self.teacher_head(teacher[self.teacher_features[0]].flatten(1)))
         turned, turned_teacher = _turned(student.logits), _turned(teacher.logits)
         told = learnable(turned_teacher, labels.repeat_interleave(TURNS - 1), self.ratio)
         related = learnable(theirs, whose(theirs), self.self_ratio)

@@ -39,8 +39,8 @@ class TinyBERT(nn.Module):
         self.hidden = list(zip(*paired(student, teacher), strict=True))
         self.attention = list(zip(student_layers, teacher_layers, strict=True))
         self.heads = heads
-        self.student_taps = (MASK, *_projections(student_layers), *student)
-        self.teacher_taps = (*_projections(teacher_layers), *teacher)
+        self.student_features = (MASK, *_projections(student_layers), *student)
+        self.teacher_features = (*_projections(teacher_layers), *teacher)
         self.adapters = nn.ModuleList()
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:

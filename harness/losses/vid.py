@@ -34,7 +34,7 @@ class VID(nn.Module):
         eps: float = 1e-5,
     ) -> None:
         super().__init__()
-        self.student_taps, self.teacher_taps = paired(student, teacher)
+        self.student_features, self.teacher_features = paired(student, teacher)
         if not variance > eps > 0:
             raise ValueError(f"variance must be above eps, and that above 0, not {variance} and {eps}")
         self.mid_channels, self.variance, self.eps = mid_channels, variance, eps
@@ -42,7 +42,7 @@ class VID(nn.Module):
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Make mean and variance of each pair; raises ValueError for a pair of different sizes."""
-        for mine, theirs in zip(self.student_taps, self.teacher_taps, strict=True):
+        for mine, theirs in zip(self.student_features, self.teacher_features, strict=True):
             given, wanted = student[mine], teacher[theirs]
             same_size(mine, given, theirs, wanted)
             inputs, outputs = given.shape[1], wanted.shape[1]
@@ -58,7 +58,7 @@ class VID(nn.Module):
         assert teacher is not None
         losses = []
         for mine, theirs, mean, scale in zip(
-            self.student_taps, self.teacher_taps, self.means, self.scales, strict=True
+            self.student_features, self.teacher_features, self.means, self.scales, strict=True
         ):
             variance = (F.softplus(scale) + self.eps).view(1, -1, 1, 1)
             squared = (mean(student[mine]) - teacher[theirs]).square()

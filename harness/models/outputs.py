@@ -34,7 +34,7 @@ class ModelOutputs:
         if path not in self.taps:
             seen = ", ".join(map(repr, self.taps)) or "nothing"
             raise UsageError(
-                f"{path!r} was not read: student_taps or teacher_taps must name it just so; read was {seen}"
+                f"{path!r} was not read: student_features or teacher_features must name it just so; read was {seen}"
             )
         return self.taps[path]
 

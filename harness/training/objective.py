@@ -207,8 +207,8 @@ def _need(model: str, terms: Mapping[str, nn.Module], places: Mapping[str, TermR
     for name, term in terms.items():
         place = places[name]
         as_student, as_teacher = place.student == model, place.teacher == model
-        paths |= dict.fromkeys(getattr(term, "student_taps", ()) if as_student else ())
-        paths |= dict.fromkeys(getattr(term, "teacher_taps", ()) if as_teacher else ())
+        paths |= dict.fromkeys(getattr(term, "student_features", ()) if as_student else ())
+        paths |= dict.fromkeys(getattr(term, "teacher_features", ()) if as_teacher else ())
         reads_teacher = as_teacher and getattr(term, "needs_teacher", False)
         logits = logits or (getattr(term, "reads_logits", True) and (as_student or reads_teacher))
     return ModelReads(tuple(paths), logits)

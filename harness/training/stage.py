@@ -209,7 +209,7 @@ class ActiveStage:
         for name, term in self.recipe.criterion.items():
             loss, place = self.objective.terms[name], self.objective.places[name]
             with _at(term.loss.mark):
-                for model, declared in ((place.student, "student_taps"), (place.teacher or "", "teacher_taps")):
+                for model, declared in ((place.student, "student_features"), (place.teacher or "", "teacher_features")):
                     for tap in getattr(loss, declared, ()) if model else ():
                         find_module(models[model], parse_feature_path(tap).path)
         has_adapters = any(callable(getattr(term, "build_adapters", None)) for term in self.objective.terms.values())

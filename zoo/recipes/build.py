@@ -396,7 +396,7 @@ def _without_parts(builder: Builder, stages: tuple[Stage, ...]) -> Iterator[Prob
     kept: set[str] = set()
     for stage in stages:
         for name, term in stage.criterion.items():
-            parts = getattr(builder.target(term.loss, "loss"), "inherits", ())
+            parts = getattr(builder.target(term.loss, "loss"), "inherited_parts", ())
             if parts and name not in kept:
                 message = f"{term.loss.use} has its {parts[0]} from an earlier stage that keeps {name!r}: there is none"
                 yield Problem(term.loss.mark, message)

@@ -138,7 +138,7 @@ def test_it_is_a_finite_scalar_whose_gradient_reaches_student_and_adapters(name:
     learned = [parameter for parameter in loss.parameters() if parameter.requires_grad]
     assert all(parameter.grad is not None and torch.isfinite(parameter.grad).all() for parameter in learned)
     declared = {"logits"} if getattr(loss, "reads_logits", True) else set()
-    declared |= {tap for tap in getattr(loss, "student_taps", ()) if "mask" not in tap}
+    declared |= {tap for tap in getattr(loss, "student_features", ()) if "mask" not in tap}
     assert reached(student) == declared  # those that have no student learn by their adapters alone
     assert declared or learned
 

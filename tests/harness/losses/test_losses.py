@@ -167,7 +167,7 @@ def test_cross_entropy_of_pixels_leaves_out_what_is_ignored_and_reads_an_auxilia
     loss = L.CrossEntropy(ignore_index=255)
     assert value(loss, logits, None, labels) == pytest.approx(expected, rel=1e-12)
     aux = L.CrossEntropy(ignore_index=255, of="aux_classifier")
-    assert (aux.student_taps, aux.reads_logits) == (("aux_classifier",), False)
+    assert (aux.student_features, aux.reads_logits) == (("aux_classifier",), False)
     small = torch.tensor(logits[:, :, ::2, ::2])
     resized = F.interpolate(small, size=(4, 4), mode="bilinear", align_corners=False).numpy()
     found = aux(ModelOutputs(None, {"aux_classifier": small}), None, torch.tensor(labels))
