@@ -158,7 +158,7 @@ def _name(teacher: str, path: str) -> str:
 def _parts(observation: ModelOutputs) -> dict[str, Tensor]:
     """All that was observed by its path, the output under no path."""
     output = {} if observation.output is None else {"": observation.output}
-    return {**output, **observation.taps}
+    return {**output, **observation.features}
 
 
 def _key(teachers: LiveTeachers, split: Split, device: torch.device) -> str:
@@ -209,7 +209,7 @@ def _whole(swept: list[tuple[Sequence[int], ModelOutputs]]) -> ModelOutputs:
     """What was observed of all batches, in the order of the split."""
     first = swept[0][1]
     output = None if first.output is None else in_order((rows, one.logits) for rows, one in swept)
-    return ModelOutputs(output, {path: in_order((rows, one[path]) for rows, one in swept) for path in first.taps})
+    return ModelOutputs(output, {path: in_order((rows, one[path]) for rows, one in swept) for path in first.features})
 
 
 def _on_cpu(observed: Mapping[str, ModelOutputs]) -> dict[str, ModelOutputs]:

@@ -176,30 +176,31 @@ def test_a_methods_losses_are_all_but_those_that_others_have_too(terms: str, fou
     ],
 )  # fmt: skip
 def test_the_layers_are_those_of_the_arguments(use: str, args: dict[str, object], told: str) -> None:
-    assert losses.reads(Call(use=use, args=args), losses.read_losses()[use]) == told
+    assert losses.describe_inputs(Call(use=use, args=args), losses.read_losses()[use]) == told
 
 
 @pytest.mark.parametrize(
     ("docstring", "told"),
     [
-        ("`s - t`.\n\nMore.\n\nWang et al., ABKD: Pursuing, ICML 2025.", "Wang et al., ABKD: Pursuing, ICML 2025"),
-        ("`s`: a regulariser.\n\nOf any shape.", ""),
-        ("`s`.\n\nBoth of two\nlines, ICLR 2020.", "Both of two lines, ICLR 2020"),
+        (
+            "A loss.\n\n`s - t`\n\nPaper:\n    Wang et al., ABKD: Pursuing,\n    ICML 2025.\n\nArgs:\n    a: A.",
+            "Wang et al., ABKD: Pursuing, ICML 2025",
+        ),
+        ("A regularizer.\n\n`s`\n\nAfter Szegedy et al. 2016.", ""),
     ],
 )
-def test_a_paper_is_read_from_a_classs_last_paragraph(docstring: str, told: str) -> None:
+def test_a_paper_is_read_from_its_section_of_the_docstring(docstring: str, told: str) -> None:
     assert losses.paper(docstring) == told
 
 
 @pytest.mark.parametrize(
     ("docstring", "told"),
     [
-        ("`a = b\n    + c`; logits `(B, C)`.", "`a = b + c`"),
-        ("A map of `(B, C)` after Wang et al. 2020. More.", "A map of `(B, C)` after Wang et al. 2020."),
-        ("No stop", "No stop"),
+        ("A loss of `(B, C)`.\n\n`a = b\n    + c`\n\n`d` is more.", "`a = b + c`"),
+        ("A map of `(B, C)`.\n\n`d` is more.", "A map of `(B, C)`."),
     ],
 )
-def test_an_equation_is_what_a_docstring_begins_with(docstring: str, told: str) -> None:
+def test_an_equation_is_the_first_paragraph_in_backticks_or_else_the_summary(docstring: str, told: str) -> None:
     assert losses.equation(docstring) == told
 
 
