@@ -1,6 +1,6 @@
 """The base class of losses, and the attributes in which a loss declares its needs."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any
@@ -87,8 +87,8 @@ class Loss(nn.Module):
 def needs_of(loss: nn.Module | type[nn.Module]) -> LossNeeds:
     """Return the needs that a loss declares.
 
-    An `nn.Module` that does not derive from `Loss` may declare the same attributes. This function is the one place that
-    adapts it: an attribute that it lacks takes its default.
+    An `nn.Module` that does not derive from `Loss` may declare the same attributes. Only this function gives defaults to
+    the attributes that it lacks.
 
     Raises:
         UsageError: An attribute is misspelt, has its name of an earlier version, or has a value of another type.
@@ -111,6 +111,24 @@ def is_mean_over_rows(loss: nn.Module) -> bool:
     needs = needs_of(loss)
     is_declared = isinstance(loss, Loss) or hasattr(loss, "needs_whole_batch")
     return is_declared and not needs.needs_whole_batch and not needs.needs_two_rows and not loss.state_dict()
+
+
+def adapter_builder(loss: nn.Module) -> Callable[[ModelOutputs, ModelOutputs | None], None] | None:
+    """Return the method that builds the learned parts of a loss, or None for a loss without any."""
+    return _overridden_method(loss, "build_adapters")
+
+
+def split_preparer(loss: nn.Module) -> Callable[[Split], Split] | None:
+    """Return the method by which a loss changes the training rows, or None for a loss that leaves them unchanged."""
+    return _overridden_method(loss, "prepare_split")
+
+
+def _overridden_method(loss: nn.Module, name: str) -> Callable[..., Any] | None:
+    """Return a method of the loss, or None if it lacks the method or inherits it from `Loss`."""
+    if getattr(type(loss), name, None) is getattr(Loss, name):
+        return None
+    method = getattr(loss, name, None)
+    return method if callable(method) else None
 
 
 def _check_names(kind: type[nn.Module], names: Iterable[str]) -> None:
