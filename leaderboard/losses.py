@@ -1,4 +1,7 @@
-"""What the losses' files say of them: paper, equation, layers. Read with `ast`: none is imported, and so no torch."""
+"""Papers, equations and layers of the losses, read from their source files.
+
+The files are parsed with `ast` and never imported, because the leaderboard must not import torch.
+"""
 
 import ast
 import re
@@ -14,8 +17,16 @@ FOLDER = Path(harness.__file__).parent / "losses"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loss:
-    """What a loss's file says of it: class, the file's stem, paper, equation, and whether it reads the logits."""
+class LossDescription:
+    """A loss as its source file describes it.
+
+    Attributes:
+        name: Name of the class.
+        file: Name of the file, without suffix.
+        paper: Authors, title, venue and equation number; empty if the loss has no paper.
+        equation: The equation in backticks.
+        reads_logits: Whether the loss reads logits.
+    """
 
     name: str
     file: str
@@ -24,59 +35,61 @@ class Loss:
     reads_logits: bool
 
 
-def read_losses() -> dict[str, Loss]:
-    """The losses that a recipe can name, by name."""
-    imported = [node for node in _tree("__init__").body if isinstance(node, ast.ImportFrom)]
-    names = [(alias.name, str(node.module).rpartition(".")[2]) for node in imported for alias in node.names]
-    return {name: _loss(name, file) for name, file in names}
+def read_losses() -> dict[str, LossDescription]:
+    """Return the losses that a recipe can name, by name."""
+    imports = [node for node in _parse("__init__").body if isinstance(node, ast.ImportFrom)]
+    names = [(alias.name, str(node.module).rpartition(".")[2]) for node in imports for alias in node.names]
+    return {name: _description(name, file) for name, file in names}
 
 
 def paper(docstring: str) -> str:
-    """Authors, title and venue, the last paragraph of a class's docstring; empty where it has no year."""
-    said = " ".join(docstring.rpartition("\n\n")[2].split()).removesuffix(".")
-    return said if re.search(r"\b(19|20)\d\d\b", said) else ""
+    """Return the text of the section `Paper:` of a docstring, on one line; empty without that section."""
+    section = re.search(r"^Paper:\n((?:[ \t]+.+\n?)+)", docstring, re.MULTILINE)
+    return " ".join(section[1].split()).removesuffix(".") if section else ""
 
 
 def equation(docstring: str) -> str:
-    """The backticked text that a class's docstring begins with, or its first sentence."""
-    said = " ".join(docstring.split())
-    found = re.match(r"`[^`]+`", said) or re.match(r".*?[.](?= [A-Z]|$)", said)
-    return found[0] if found else said
+    """Return the first paragraph of a docstring that is one text in backticks, or else the summary line."""
+    paragraphs = [" ".join(paragraph.split()) for paragraph in docstring.split("\n\n")]
+    return next((text for text in paragraphs if re.fullmatch(r"`[^`]+`", text)), paragraphs[0])
 
 
-def reads(call: Call, loss: Loss) -> str:
-    """Which layers a loss reads: those of its arguments `student...`, `teacher...` and `of`, and the logits."""
-    mine, theirs = (
-        [f"`{path}`" for name, arg in call.args.items() if name.split("_")[0] in side for path in _texts(arg)]
-        for side in (("student", "of"), ("teacher",))
+def describe_inputs(call: Call, loss: LossDescription) -> str:
+    """Describe what a loss reads: the layers in its arguments `student...`, `teacher...` and `of`, and the logits."""
+    student, teacher = (
+        [f"`{path}`" for name, value in call.args.items() if name.split("_")[0] in prefixes for path in _texts(value)]
+        for prefixes in (("student", "of"), ("teacher",))
     )
-    if mine == theirs:
-        parts = [f"{', '.join(mine)} of both"] if mine else []
+    if student == teacher:
+        parts = [f"{', '.join(student)} of both"] if student else []
     else:
-        parts = [f"{whose} {', '.join(side)}" for whose, side in (("student's", mine), ("teacher's", theirs)) if side]
-    return "; ".join([*parts, *(["logits"] if (loss.reads_logits and "of" not in call.args) or not parts else [])])
+        parts = [
+            f"{whose} {', '.join(paths)}" for whose, paths in (("student's", student), ("teacher's", teacher)) if paths
+        ]
+    reads_logits = (loss.reads_logits and "of" not in call.args) or not parts
+    return "; ".join([*parts, *(["logits"] if reads_logits else [])])
 
 
-def _loss(name: str, file: str) -> Loss:
-    tree = _tree(file)
-    (found,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
-    return Loss(
+def _description(name: str, file: str) -> LossDescription:
+    (node,) = [node for node in _parse(file).body if isinstance(node, ast.ClassDef) and node.name == name]
+    docstring = ast.get_docstring(node) or ""
+    return LossDescription(
         name=name,
         file=file,
-        paper=paper(ast.get_docstring(found) or ""),
-        equation=equation(ast.get_docstring(found) or ""),
-        reads_logits=not any(re.fullmatch(r"reads_logits(:.+)? = False", ast.unparse(node)) for node in found.body),
+        paper=paper(docstring),
+        equation=equation(docstring),
+        reads_logits=not any(re.fullmatch(r"reads_logits(:.+)? = False", ast.unparse(line)) for line in node.body),
     )
 
 
-def _tree(file: str) -> ast.Module:
+def _parse(file: str) -> ast.Module:
     return ast.parse((FOLDER / f"{file}.py").read_text(encoding="utf-8"))
 
 
-def _texts(arg: Any) -> Iterator[str]:
-    """The texts in an argument that is one, or nested lists of them."""
-    if isinstance(arg, str):
-        yield arg
-    elif isinstance(arg, list | tuple):
-        for item in arg:
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the strings in an argument: a string, or nested lists of strings."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
             yield from _texts(item)

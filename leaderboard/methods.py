@@ -13,7 +13,7 @@ from typing import Any
 from harness.judging.judge_runs import RecordedRun
 from harness.records.record import read_all
 from leaderboard import page, table
-from leaderboard.losses import Loss, read_losses, reads
+from leaderboard.losses import LossDescription, describe_inputs, read_losses
 from zoo.recipes.catalogue import Entry, entries
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Claim, Recipe, Stage
@@ -100,7 +100,9 @@ def method_losses(recipe: Recipe) -> list[Call]:
     return next((rest for names in left_out if (rest := [call for call in calls if call.use not in names])), [])
 
 
-def _row(entry: Entry, shipped: list[Entry], losses: Mapping[str, Loss], records: list[RecordedRun]) -> dict[str, Any]:
+def _row(
+    entry: Entry, shipped: list[Entry], losses: Mapping[str, LossDescription], records: list[RecordedRun]
+) -> dict[str, Any]:
     plain = plain_student(entry, shipped)
     calls = [call for call in method_losses(entry.recipe) if call.use in losses]
     claim = table.comparison_claim(entry, plain or entry)
@@ -111,7 +113,7 @@ def _row(entry: Entry, shipped: list[Entry], losses: Mapping[str, Loss], records
         "student": plain.name if plain else None,
         "about": recipe_summary(entry.path.read_text(encoding="utf-8")),
         "epochs": [stage.epochs for stage in entry.recipe.stages],
-        "losses": [{**asdict(losses[call.use]), "reads": reads(call, losses[call.use])} for call in calls],
+        "losses": [{**asdict(losses[call.use]), "reads": describe_inputs(call, losses[call.use])} for call in calls],
         "metric": claim.metric if claim else None,
         "mean": mean,
         "sd": sd,

@@ -1,24 +1,9 @@
-"""The losses a recipe can name; one method a file.
+"""The losses that a recipe can name, one method per file.
 
-A loss is an `nn.Module`. It is called with what was observed of the student and of the teacher (an `Observation` each;
-the teacher's is None in a stage without one, and outside the graph) and with the labels `(B,)`, and returns a scalar, a
-mean over the batch. What else it needs it declares by attributes, of the class or set from its arguments:
+`harness.losses.base.Loss` documents how the trainer calls a loss and how a loss declares its needs. The docstring of
+each loss states its equation, in which s is the student, t the teacher and B the batch size, and its paper.
 
-    needs_teacher = False       it compares with a teacher
-    reads_logits = True         it reads their logits; where no loss does, the forward stops at the last tap
-    student_features = ()           the features it reads (`harness.models.feature_hooks`): `student["layer1.0:output"]`
-    teacher_features = ()
-    needs_whole_batch = False   it compares rows with each other, so a batch cannot be taken in parts
-    needs_two_rows = False      it cannot do with a batch of one
-    reads_batch = False         it is called with the whole `Batch`, ids and all, instead of its labels
-    inherited_parts = ()               parts that an earlier stage must have trained: its term of that name is in `keep`
-
-One with learned parts whose shapes are the models' has a method `build_adapters(student, teacher)`. It is called once,
-with what is observed of two examples, before there is an optimiser; what it sets on `self` is optimised, saved, moved.
-One that needs other data than the split's rows has a method `prepare_split(split)`, which returns what to train on,
-with as many rows.
-
-No loss imports another: what several share is in `functional`.
+No loss imports another loss; `functional` holds the code that several share.
 """
 
 from harness.losses.abkd import ABKD

@@ -1,18 +1,27 @@
-"""ABKD."""
+"""Alpha-beta knowledge distillation (ABKD)."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from harness.losses.base import Loss
 from harness.losses.functional import check_temperature
 from harness.models.outputs import ModelOutputs
 
 
-class ABKD(nn.Module):
-    """`-T^2/(a b) 1/B sum_i sum_c p^a q^b - a/(a+b) p^(a+b) - b/(a+b) q^(a+b)`; logits `(B, C)`.
+class ABKD(Loss):
+    """Alpha-beta divergence of the student's predictions from the teacher's.
 
-    p and q are the softmax of the teacher's and the student's logits over T, a is `alpha` and b is `beta`, none of
-    them and not their sum zero. Towards a = 1 and b = 0 it is KL(p || q), towards a = 0 and b = 1 KL(q || p).
+    `-T^2/(a b) 1/B sum_i sum_c p^a q^b - a/(a+b) p^(a+b) - b/(a+b) q^(a+b)`
 
-    Wang et al., Pursuing a Proper Allocation of the Probability Mass in Knowledge Distillation, ICML 2025.
+    p and q are the softmax of the teacher's and the student's logits `(B, C)` over T. As a -> 1 and b -> 0 the loss
+    becomes KL(p || q); as a -> 0 and b -> 1 it becomes KL(q || p).
+
+    Paper:
+        Wang et al., Pursuing a Proper Allocation of the Probability Mass in Knowledge Distillation, ICML 2025.
+
+    Args:
+        temperature: T.
+        alpha: a, not 0.
+        beta: b, not 0; a + b must not be 0 either.
     """
 
     needs_teacher = True
@@ -21,14 +30,13 @@ class ABKD(nn.Module):
         super().__init__()
         check_temperature(temperature)
         if not alpha or not beta or not alpha + beta:
-            raise ValueError(f"alpha, beta and their sum must not be 0: {alpha}, {beta}")
+            raise ValueError(f"alpha, beta and their sum must not be 0, but alpha = {alpha} and beta = {beta}")
         self.temperature, self.alpha, self.beta = temperature, alpha, beta
 
-    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
-        assert teacher is not None
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
         a, b = self.alpha, self.beta
-        log_q, log_p = ((one.logits / self.temperature).log_softmax(1) for one in (student, teacher))
-        mixed = (a * log_p + b * log_q).exp()
-        alone = (a * ((a + b) * log_p).exp() + b * ((a + b) * log_q).exp()) / (a + b)
-        loss: Tensor = -(self.temperature**2) / (a * b) * (mixed - alone).sum(1).mean()
+        log_q, log_p = ((outputs.logits / self.temperature).log_softmax(1) for outputs in (student, teacher))
+        product = (a * log_p + b * log_q).exp()
+        powers = (a * ((a + b) * log_p).exp() + b * ((a + b) * log_q).exp()) / (a + b)
+        loss: Tensor = -(self.temperature**2) / (a * b) * (product - powers).sum(1).mean()
         return loss

@@ -4,20 +4,30 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from harness.losses.functional import check_choice, paired, root, same_size, unit
+from harness.losses.base import Loss
+from harness.losses.functional import check_choice, check_same_size, feature_pairs, safe_sqrt, unit_vectors
 from harness.models.outputs import ModelOutputs
 
 
-class AttentionTransfer(nn.Module):
-    """`sum_j 1/B sum_i |Q_s / |Q_s| - Q_t / |Q_t||_2`, Q the sum over channels of the squares of a feature map.
+class AttentionTransfer(Loss):
+    """Distance between the spatial attention maps of student and teacher.
 
-    `student` and `teacher` are lists of taps `(B, C, H, W)`; those of a pair have one size, and any channels. With
-    `form: code` it is what the authors' code computes, the mean square of that difference over its HW numbers; it is
-    about `1 / HW` of the square of the paper's. The factor beta / 2 is the term's weight.
+    `sum_j 1/B sum_i |Q_s / |Q_s| - Q_t / |Q_t||_2`
 
-    Zagoruyko and Komodakis, Paying More Attention to Attention, ICLR 2017, equation 2.
+    The sum is over pairs j of features `(B, C, H, W)`. Q is the sum over channels of the squares of a feature, as a
+    vector over its HW pixels. The paper's factor beta / 2 is the weight of the term in the recipe.
+
+    Paper:
+        Zagoruyko and Komodakis, Paying More Attention to Attention, ICLR 2017, equation 2.
+
+    Args:
+        student: Feature paths of the student.
+        teacher: Feature paths of the teacher, in the same order. Features of a pair have the same H and W; their
+            channels may differ.
+        form: `paper` for the equation above. `code` for the loss of the authors' code: the mean square of the
+            difference over its HW numbers, about `1 / HW` of the square of the paper's loss.
     """
 
     needs_teacher = True
@@ -28,23 +38,22 @@ class AttentionTransfer(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("form", form, ("paper", "code"))
-        self.student_features, self.teacher_features = paired(student, teacher)
+        self.student_features, self.teacher_features = feature_pairs(student, teacher)
         self.form = form
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
-        """Make nothing; raises ValueError for a pair of different sizes."""
-        for mine, theirs in zip(self.student_features, self.teacher_features, strict=True):
-            same_size(mine, student[mine], theirs, teacher[theirs])
+        """Check the shapes; raises ValueError for a pair of different sizes."""
+        for student_path, teacher_path in zip(self.student_features, self.teacher_features, strict=True):
+            check_same_size(student_path, student[student_path], teacher_path, teacher[teacher_path])
 
-    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
-        assert teacher is not None
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
         losses = []
-        for mine, theirs in zip(self.student_features, self.teacher_features, strict=True):
-            squared = (attention(student[mine]) - attention(teacher[theirs])).square()
-            losses.append(squared.mean() if self.form == "code" else root(squared.sum(1)).mean())
+        for student_path, teacher_path in zip(self.student_features, self.teacher_features, strict=True):
+            squares = (attention(student[student_path]) - attention(teacher[teacher_path])).square()
+            losses.append(squares.mean() if self.form == "code" else safe_sqrt(squares.sum(1)).mean())
         return torch.stack(losses).sum()
 
 
 def attention(feature: Tensor) -> Tensor:
-    """The attention map of `(B, C, H, W)` as unit vectors `(B, HW)`."""
-    return unit(feature.square().sum(1).flatten(1))
+    """Return the attention map of a feature `(B, C, H, W)` as unit vectors `(B, HW)`."""
+    return unit_vectors(feature.square().sum(1).flatten(1))

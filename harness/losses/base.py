@@ -1,6 +1,6 @@
-"""The base class of losses, and what a loss declares that it needs."""
+"""The base class of losses, and the attributes in which a loss declares its needs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any
@@ -17,7 +17,7 @@ RENAMED = {"student_taps": "student_features", "teacher_taps": "teacher_features
 
 @dataclass(frozen=True, kw_only=True)
 class LossNeeds:
-    """What a loss reads, and which batches it can work with. The fields are documented in `Loss`."""
+    """The inputs that a loss reads and the batches that it accepts. `Loss` documents the fields."""
 
     needs_teacher: bool = False
     reads_logits: bool = True
@@ -35,15 +35,14 @@ NAMES = tuple(field.name for field in fields(LossNeeds))
 class Loss(nn.Module):
     """A term of a stage's criterion.
 
-    A subclass implements `forward(student, teacher, labels)`. It returns a scalar, the mean over the batch.
+    A subclass implements `forward(student, teacher, labels)` and returns a scalar, the mean over the batch:
 
-    - `student` and `teacher` are `ModelOutputs`. The teacher's are detached; they are None if the term has no teacher.
-    - `labels` has shape `(B,)`. With `reads_batch` the whole `Batch` is passed instead.
+    - `student` and `teacher` are `ModelOutputs`. The teacher's tensors are detached. A loss with `needs_teacher` always
+      gets a teacher; any other loss gets None if the term has no teacher.
+    - `labels` has shape `(B,)`. With `reads_batch` the whole `Batch` is passed in its place.
 
-    A loss with learned parts implements `build_adapters(student, teacher)`. It is called once, before the optimizer is
-    built, with the outputs for two examples. A loss that changes the training rows implements `prepare_split(split)`.
-
-    Set the attributes below on the class, or on `self` in `__init__`. A misspelt one raises UsageError.
+    Set the attributes below on the class, or on `self` in `__init__`. A misspelt one raises UsageError. Names that
+    start with `needs_` or `reads_` are reserved for them.
     """
 
     needs_teacher: bool = False
@@ -51,9 +50,9 @@ class Loss(nn.Module):
     reads_logits: bool = True
     """The loss reads logits. If no loss of a stage does, the forward pass stops at the last feature."""
     student_features: tuple[str, ...] = ()
-    """Paths of the student's features, read as `student["layer1.0:output"]`; see `harness.models.feature_hooks`."""
+    """Feature paths of the student, read as `student["layer1.0:output"]`; see `harness.models.feature_hooks`."""
     teacher_features: tuple[str, ...] = ()
-    """Paths of the teacher's features."""
+    """Feature paths of the teacher."""
     needs_whole_batch: bool = False
     """The loss compares rows with each other, so a batch cannot be split into micro-batches or over processes."""
     needs_two_rows: bool = False
@@ -61,71 +60,96 @@ class Loss(nn.Module):
     reads_batch: bool = False
     """`forward` takes the whole `Batch`, with ids and inputs, in place of its labels."""
     inherited_parts: tuple[str, ...] = ()
-    """Learned parts that an earlier stage must have trained: its term of that name is listed in its `keep`."""
+    """Submodules that an earlier stage must have trained: that stage lists the term of the same name in its `keep`."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        check_names(cls.__name__, vars(cls))
+        _check_names(cls, vars(cls))
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
-        """Build learned parts for the shapes of two examples; raises ValueError for shapes that do not fit."""
+        """Create learned submodules that fit the models' shapes.
+
+        Called once, before the optimizer is built. Modules set on `self` are trained, saved and moved to the device.
+
+        Args:
+            student: Outputs of the student for two examples, in `eval()` mode.
+            teacher: Outputs of the teacher for the same examples; None if the term has no teacher.
+
+        Raises:
+            ValueError: The shapes do not fit the loss.
+        """
 
     def prepare_split(self, split: Split) -> Split:
-        """Return the rows to train on, as many as `split` has."""
+        """Return the split to train on, with the same number of rows as `split`."""
         return split
 
 
 def needs_of(loss: nn.Module | type[nn.Module]) -> LossNeeds:
-    """Return what a loss declares.
+    """Return the needs that a loss declares.
 
-    This is the one place that adapts an `nn.Module` which does not derive from `Loss`: attributes that it lacks take
-    their defaults.
+    An `nn.Module` that does not derive from `Loss` may declare the same attributes. Only this function gives defaults to
+    the attributes that it lacks.
 
     Raises:
-        UsageError: An attribute is misspelt or has a name of an earlier version.
+        UsageError: An attribute is misspelt, has its name of an earlier version, or has a value of another type.
     """
     kind = loss if isinstance(loss, type) else type(loss)
-    check_names(kind.__name__, {name: None for base in kind.__mro__ if _is_user_class(base) for name in vars(base)})
-    if not isinstance(loss, type):
-        check_names(kind.__name__, vars(loss))
-    return LossNeeds(**{name: getattr(loss, name) for name in NAMES if hasattr(loss, name)})
+    for base in kind.__mro__:
+        if base.__module__.partition(".")[0] not in ("torch", "builtins"):
+            _check_names(kind, vars(base))
+    _check_names(kind, () if isinstance(loss, type) else vars(loss))
+    declared = {name: getattr(loss, name) for name in NAMES if hasattr(loss, name)}
+    return LossNeeds(**{name: _checked_value(kind, name, value) for name, value in declared.items()})
 
 
 def is_mean_over_rows(loss: nn.Module) -> bool:
     """Return whether the loss of a batch is the mean of the losses of its rows, whatever the batch.
 
-    A `Loss` without state is, unless it declares otherwise. Any other module must set `needs_whole_batch = False`.
+    A `Loss` without state is such a mean unless it declares otherwise. An `nn.Module` that does not derive from `Loss`
+    must declare `needs_whole_batch = False`.
     """
     needs = needs_of(loss)
-    declared = isinstance(loss, Loss) or hasattr(loss, "needs_whole_batch")
-    return declared and not needs.needs_whole_batch and not needs.needs_two_rows and not loss.state_dict()
-
-
-def check_names(owner: str, attributes: Mapping[str, object]) -> None:
-    """Raise UsageError for an attribute that looks like a misspelt or renamed declaration."""
-    for name in attributes:
-        if name in RENAMED:
-            raise UsageError(f"the loss {owner}: `{name}` is now called `{RENAMED[name]}`")
-        looks_declared = name.startswith(("needs_", "reads_")) or get_close_matches(name, NAMES, n=1, cutoff=0.85)
-        if looks_declared and name not in NAMES:
-            raise UsageError(f"the loss {owner} has an unknown attribute `{name}`{did_you_mean(name, list(NAMES))}")
-
-
-def _is_user_class(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] not in ("torch", "builtins") and kind not in (Loss, object)
+    is_declared = isinstance(loss, Loss) or hasattr(loss, "needs_whole_batch")
+    return is_declared and not needs.needs_whole_batch and not needs.needs_two_rows and not loss.state_dict()
 
 
 def adapter_builder(loss: nn.Module) -> Callable[[ModelOutputs, ModelOutputs | None], None] | None:
     """Return the method that builds the learned parts of a loss, or None for a loss without any."""
-    if getattr(type(loss), "build_adapters", None) is Loss.build_adapters:
-        return None
-    method: Any = getattr(loss, "build_adapters", None)
-    return method if callable(method) else None
+    return _overridden_method(loss, "build_adapters")
 
 
 def split_preparer(loss: nn.Module) -> Callable[[Split], Split] | None:
-    """Return the method by which a loss changes the training rows, or None for a loss that takes them as they are."""
-    if getattr(type(loss), "prepare_split", None) is Loss.prepare_split:
+    """Return the method by which a loss changes the training rows, or None for a loss that leaves them unchanged."""
+    return _overridden_method(loss, "prepare_split")
+
+
+def _overridden_method(loss: nn.Module, name: str) -> Callable[..., Any] | None:
+    """Return a method of the loss, or None if it lacks the method or inherits it from `Loss`."""
+    if getattr(type(loss), name, None) is getattr(Loss, name):
         return None
-    method: Any = getattr(loss, "prepare_split", None)
+    method = getattr(loss, name, None)
     return method if callable(method) else None
+
+
+def _check_names(kind: type[nn.Module], names: Iterable[str]) -> None:
+    """Raise UsageError for an attribute whose name looks like a misspelt or renamed declaration."""
+    reserved = ("needs_", "reads_") if issubclass(kind, Loss) else ()
+    for name in names:
+        if name in RENAMED:
+            raise UsageError(f"the loss {kind.__name__}: `{name}` is now called `{RENAMED[name]}`")
+        looks_declared = name.startswith(reserved) or get_close_matches(name, NAMES, n=1, cutoff=0.85)
+        if looks_declared and name not in NAMES:
+            hint = did_you_mean(name, list(NAMES))
+            raise UsageError(f"the loss {kind.__name__} has an unknown attribute `{name}`{hint}")
+
+
+def _checked_value(kind: type[nn.Module], name: str, value: Any) -> Any:
+    if isinstance(getattr(LossNeeds, name), bool):
+        if isinstance(value, bool):
+            return value
+        expected = "True or False"
+    else:
+        if isinstance(value, tuple | list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        expected = "a tuple of strings"
+    raise UsageError(f"the loss {kind.__name__}: `{name}` must be {expected}, not {value!r}")

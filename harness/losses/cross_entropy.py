@@ -1,18 +1,26 @@
-"""Cross entropy with the labels."""
+"""Cross-entropy with the labels."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from harness.losses.base import Loss
 from harness.models.outputs import ModelOutputs
 
 
-class CrossEntropy(nn.Module):
-    """`-1/B sum_i log softmax(s_i)[y_i]`, the mean over the batch; logits `(B, C)`, labels `(B,)` int64.
+class CrossEntropy(Loss):
+    """Cross-entropy of the predictions with the labels.
 
-    Of a segmentation, logits `(B, C, H, W)` and labels `(B, H, W)`, the mean is over all pixels that count: those
-    labelled `ignore_index` do not. With `label_smoothing` e the target is `1 - e` on the label plus `e / C` on every
-    class (Szegedy et al., CVPR 2016). `of` is a tap of the student to read instead of its logits, an auxiliary
-    classifier's `(B, C, h, w)`, which is brought to the labels' size bilinearly, as torchvision's models do.
+    `-1/B sum_i log softmax(s_i)[y_i]`
+
+    Logits are `(B, C)`, labels `(B,)` of int64. For segmentation, logits are `(B, C, H, W)` and labels `(B, H, W)`; the
+    mean is over all pixels except those labelled `ignore_index`.
+
+    Args:
+        label_smoothing: e in [0, 1). The target is `1 - e` on the label plus `e / C` on every class (Szegedy et al.,
+            CVPR 2016).
+        ignore_index: Label of the pixels to leave out.
+        of: Feature path of the student to read instead of its logits, such as an auxiliary classifier `(B, C, h, w)`.
+            With labels `(B, H, W)` it is resized to H and W bilinearly, as torchvision's models do.
     """
 
     def __init__(self, *, label_smoothing: float = 0.0, ignore_index: int = -100, of: str | None = None) -> None:

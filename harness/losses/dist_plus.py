@@ -1,24 +1,39 @@
-"""DIST+."""
+"""Distillation from a stronger, adaptive teacher (DIST+)."""
 
 from torch import Tensor, nn
 
-from harness.losses.functional import check_temperature, fitted, pearson
+from harness.losses.base import Loss
+from harness.losses.functional import adapter_for, check_temperature, pearson_correlation
 from harness.models.outputs import ModelOutputs
 
 
-class DISTPlus(nn.Module):
-    """`DIST(s, t) + iota mean (1 - r_c(f, g)) + kappa mean (1 - r_b(sum_c f, sum_c g))`; logits `(B, C)`.
+class DISTPlus(Loss):
+    """DIST, plus the correlation of features over channels and over the batch.
 
-    DIST is `T^2 (beta mean_i (1 - r(p_i, q_i)) + gamma mean_c (1 - r(p_c, q_c)))` of the softmax over T, by rows and by
-    columns. r_c is Pearson's correlation over the channels of each pixel of the features f and g, taps `(B, D, H, W)`;
-    r_b the one over the batch, pixel by pixel, of their sums over channels. Where shapes differ, a learned regressor
-    stands before the student's feature.
+    `DIST(s, t) + iota mean (1 - r_c(f, g)) + kappa mean (1 - r_b(sum_c f, sum_c g))`
 
-    Huang et al., DIST+: Knowledge Distillation From a Stronger Adaptive Teacher, TPAMI 2025.
+    DIST is `T^2 (beta mean_i (1 - r(p_i, q_i)) + gamma mean_c (1 - r(p_c, q_c)))`, p and q the softmax of the logits
+    `(B, C)` over T, correlated by rows and by columns. f and g are features `(B, D, H, W)` of student and teacher. r_c
+    is Pearson's correlation over the channels of each pixel; r_b is the correlation over the batch, pixel by pixel, of
+    the sums over channels. Where shapes differ, a learned regressor maps the student's feature to the teacher's shape.
+
+    Paper:
+        Huang et al., DIST+: Knowledge Distillation From a Stronger Adaptive Teacher, TPAMI 2025.
+
+    Args:
+        student: Feature path of the student.
+        teacher: Feature path of the teacher.
+        temperature: T.
+        beta: Weight of the correlation of rows of the predictions.
+        gamma: Weight of the correlation of columns of the predictions.
+        iota: Weight of the correlation of features over channels.
+        kappa: Weight of the correlation of features over the batch.
     """
 
     needs_teacher = True
     needs_whole_batch = True
+
+    adapter: nn.Module
 
     def __init__(
         self,
@@ -36,19 +51,20 @@ class DISTPlus(nn.Module):
         self.student_features, self.teacher_features = (student,), (teacher,)
         self.temperature = temperature
         self.weights = (temperature**2 * beta, temperature**2 * gamma, iota, kappa)
-        self.adapter: nn.Module | None = None
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
-        """Make the regressor, if the shapes need one."""
-        self.adapter = fitted(student[self.student_features[0]], teacher[self.teacher_features[0]])
+        """Create the regressor if the shapes need one."""
+        self.adapter = adapter_for(student[self.student_features[0]], teacher[self.teacher_features[0]])
 
-    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
-        assert teacher is not None and self.adapter is not None
-        p, q = ((one.logits / self.temperature).softmax(1) for one in (student, teacher))
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
+        p, q = ((outputs.logits / self.temperature).softmax(1) for outputs in (student, teacher))
         f, g = self.adapter(student[self.student_features[0]]), teacher[self.teacher_features[0]]
-        parts = (
-            pearson(p, q, dim=1), pearson(p, q, dim=0),
-            pearson(f, g, dim=1), pearson(f.sum(1).flatten(1), g.sum(1).flatten(1), dim=0),
-        )  # fmt: skip
-        loss: Tensor = sum(weight * (1 - part.mean()) for weight, part in zip(self.weights, parts, strict=True))  # type: ignore[assignment]
+        correlations = (
+            pearson_correlation(p, q, dim=1),
+            pearson_correlation(p, q, dim=0),
+            pearson_correlation(f, g, dim=1),
+            pearson_correlation(f.sum(1).flatten(1), g.sum(1).flatten(1), dim=0),
+        )
+        terms = [weight * (1 - r.mean()) for weight, r in zip(self.weights, correlations, strict=True)]
+        loss: Tensor = sum(terms)  # type: ignore[assignment]
         return loss

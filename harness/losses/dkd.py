@@ -1,20 +1,30 @@
-"""DKD."""
+"""Decoupled knowledge distillation (DKD)."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from harness.losses.functional import check_temperature, divergence
+from harness.losses.base import Loss
+from harness.losses.functional import check_temperature, kl_divergence
 from harness.models.outputs import ModelOutputs
 
 
-class DKD(nn.Module):
-    """`T^2 (alpha TCKD + beta NCKD)`, means over the batch; logits `(B, C)`.
+class DKD(Loss):
+    """Distil the probability of the right class apart from the distribution over the other classes.
 
-    TCKD is `KL(b_t || b_s)`, b the softmax over T of the right class against all others together; NCKD is `KL(p_t ||
-    p_s)`, p the softmax over T among the others. With `alpha = 1` and `beta = 1 - p_t[y]` it would be `KD`.
+    `T^2 (alpha TCKD + beta NCKD)`
 
-    Zhao et al., Decoupled Knowledge Distillation, CVPR 2022, equation 7.
+    Both parts are means over the batch, of logits `(B, C)`. TCKD is `KL(b_t || b_s)`: b is the softmax over T of the
+    right class against all others together. NCKD is `KL(p_t || p_s)`: p is the softmax over T among the other classes.
+    With `alpha = 1` and `beta = 1 - p_t[y]` the loss would equal the soft part of `KD`.
+
+    Paper:
+        Zhao et al., Decoupled Knowledge Distillation, CVPR 2022, equation 7.
+
+    Args:
+        temperature: T.
+        alpha: Weight of TCKD.
+        beta: Weight of NCKD.
     """
 
     needs_teacher = True
@@ -24,22 +34,21 @@ class DKD(nn.Module):
         check_temperature(temperature)
         self.temperature, self.alpha, self.beta = temperature, alpha, beta
 
-    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
-        assert teacher is not None
-        right = F.one_hot(labels, student.logits.shape[1]).bool()
-        mine, theirs = student.logits / self.temperature, teacher.logits / self.temperature
-        target = divergence(_binary(mine, right), _binary(theirs, right)).mean()
-        others = divergence(_others(mine, right), _others(theirs, right)).mean()
-        loss: Tensor = self.temperature**2 * (self.alpha * target + self.beta * others)
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
+        target = F.one_hot(labels, student.logits.shape[1]).bool()
+        s, t = student.logits / self.temperature, teacher.logits / self.temperature
+        tckd = kl_divergence(_target_against_others(s, target), _target_against_others(t, target)).mean()
+        nckd = kl_divergence(_others(s, target), _others(t, target)).mean()
+        loss: Tensor = self.temperature**2 * (self.alpha * tckd + self.beta * nckd)
         return loss
 
 
-def _binary(logits: Tensor, right: Tensor) -> Tensor:
-    """Logits `(B, 2)`: of the right class, and of all others together."""
-    others = logits.masked_fill(right, -torch.inf).logsumexp(1)
-    return torch.stack([logits[right], others], dim=1)
+def _target_against_others(logits: Tensor, target: Tensor) -> Tensor:
+    """Return logits `(B, 2)`: of the right class, and of all others together."""
+    others = logits.masked_fill(target, -torch.inf).logsumexp(1)
+    return torch.stack([logits[target], others], dim=1)
 
 
-def _others(logits: Tensor, right: Tensor) -> Tensor:
-    """The logits of the other classes, `(B, C - 1)`."""
-    return logits[~right].view(len(logits), -1)
+def _others(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the logits of the other classes, `(B, C - 1)`."""
+    return logits[~target].view(len(logits), -1)

@@ -1,29 +1,40 @@
-"""The cosine distance of features, a building block."""
+"""Cosine distance of features."""
 
 from torch import Tensor, nn
 
-from harness.losses.functional import fitted, unit
+from harness.losses.base import Loss
+from harness.losses.functional import adapter_for, unit_vectors
 from harness.models.outputs import ModelOutputs
 
 
-class FeatureCosine(nn.Module):
-    """`1/B sum_i (1 - cos(s_i, t_i))` of two taps, flattened to `(B, D)`; where widths differ, of `r(s)`, r linear."""
+class FeatureCosine(Loss):
+    """Cosine distance of a student's feature from a teacher's: a building block without a paper.
+
+    `1/B sum_i (1 - cos(s_i, t_i))`
+
+    Features are flattened to `(B, D)`. Where their widths differ, a learned linear layer maps the student's to the
+    teacher's width.
+
+    Args:
+        student: Feature path of the student.
+        teacher: Feature path of the teacher.
+    """
 
     needs_teacher = True
     reads_logits = False
 
+    adapter: nn.Module
+
     def __init__(self, *, student: str, teacher: str) -> None:
         super().__init__()
         self.student_features, self.teacher_features = (student,), (teacher,)
-        self.adapter: nn.Module | None = None
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
-        """Make the linear layer, if the widths need one."""
-        self.adapter = fitted(
-            student[self.student_features[0]].flatten(1), teacher[self.teacher_features[0]].flatten(1)
-        )
+        """Create the linear layer if the widths need one."""
+        student_feature, teacher_feature = student[self.student_features[0]], teacher[self.teacher_features[0]]
+        self.adapter = adapter_for(student_feature.flatten(1), teacher_feature.flatten(1))
 
-    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
-        assert teacher is not None and self.adapter is not None
-        mine = self.adapter(student[self.student_features[0]].flatten(1))
-        return 1 - (unit(mine) * unit(teacher[self.teacher_features[0]].flatten(1))).sum(1).mean()
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
+        adapted = self.adapter(student[self.student_features[0]].flatten(1))
+        target = teacher[self.teacher_features[0]].flatten(1)
+        return 1 - (unit_vectors(adapted) * unit_vectors(target)).sum(1).mean()

@@ -1,13 +1,21 @@
-"""The size of a feature, a building block: a regulariser."""
+"""Norm of a feature."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from harness.losses.base import Loss
 from harness.models.outputs import ModelOutputs
 
 
-class FeatureNorm(nn.Module):
-    """`1/B sum_i |s_i|_p` of a tap `(B, ...)`: L1 makes it sparse."""
+class FeatureNorm(Loss):
+    """Norm of a student's feature: a regularizer without a paper. The L1 norm makes the feature sparse.
+
+    `1/B sum_i |s_i|_p`
+
+    Args:
+        of: Feature path of the student, `(B, ...)`.
+        p: Order of the norm, above 0.
+    """
 
     reads_logits = False
 

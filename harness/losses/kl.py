@@ -1,13 +1,22 @@
-"""Kullback-Leibler divergence from a teacher's softened distribution to the student's."""
+"""Kullback-Leibler divergence from a teacher's softened predictions."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from harness.losses.functional import check_temperature, divergence
+from harness.losses.base import Loss
+from harness.losses.functional import check_temperature, kl_divergence
 from harness.models.outputs import ModelOutputs
 
 
-class KL(nn.Module):
-    """`1/B sum_i KL(softmax(t_i / T) || softmax(s_i / T))`; logits `(B, C)`. No factor T^2: `KD` has that."""
+class KL(Loss):
+    """Kullback-Leibler divergence of the student's predictions from the teacher's.
+
+    `1/B sum_i KL(softmax(t_i / T) || softmax(s_i / T))`
+
+    Logits are `(B, C)`. Unlike `KD`, this loss has no factor T^2.
+
+    Args:
+        temperature: T.
+    """
 
     needs_teacher = True
 
@@ -16,6 +25,5 @@ class KL(nn.Module):
         check_temperature(temperature)
         self.temperature = temperature
 
-    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
-        assert teacher is not None
-        return divergence(student.logits, teacher.logits, self.temperature).mean()
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
+        return kl_divergence(student.logits, teacher.logits, self.temperature).mean()

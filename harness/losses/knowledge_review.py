@@ -6,25 +6,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.losses.functional import paired, same_size
+from harness.losses.base import Loss
+from harness.losses.functional import check_same_size, feature_pairs
 from harness.models.outputs import ModelOutputs
 
-SIZES = (4, 2, 1)
-"""The sides to which features are pooled for the hierarchical context loss."""
+SIDES = (4, 2, 1)
+"""Sides to which the hierarchical context loss pools features."""
 
 
-class KnowledgeReview(nn.Module):
-    """`sum_i HCL(ABF_i(s_i, r_(i+1)), t_i)`: a student's layers, each fused with all deeper ones, against a teacher's.
+class KnowledgeReview(Loss):
+    """Distance of the student's features, each fused with all deeper ones, from the teacher's features.
 
-    Equation 8 with the fusions of figure 3: from the deepest layer up, ABF brings a student's feature to
-    `mid_channels`, adds the residual feature r of the layer below it, weighed pixel by pixel by learned attention, and
-    maps the sum to the teacher's channels; HCL is the mean squared error at full size and pooled to sides of 4, 2 and
-    1, with weights 1, 1/2, 1/4 and 1/8 over their sum.
+    `sum_i HCL(ABF_i(s_i, r_(i+1)), t_i)`
 
-    `student` and `teacher` are taps in pairs, from the shallowest on, of shape `(B, C, H, W)`; those of a pair have one
-    size. The adapters are made for the shapes that are seen.
+    The sum is equation 8 with the fusions of figure 3, from the deepest layer to the shallowest. The attention-based
+    fusion (ABF) brings a student's feature to `mid_channels` and adds the residual feature r of the next deeper layer;
+    learned attention weights both at every pixel. It then maps the sum to the teacher's channels. The hierarchical
+    context loss (HCL) is the mean squared error at full size and pooled to sides of 4, 2 and 1, with weights 1, 1/2,
+    1/4 and 1/8 divided by their sum.
 
-    Chen et al., Distilling Knowledge via Knowledge Review, CVPR 2021.
+    Paper:
+        Chen et al., Distilling Knowledge via Knowledge Review, CVPR 2021, equation 8 and figure 3.
+
+    Args:
+        student: Feature paths of the student, `(B, C, H, W)`, from shallow to deep.
+        teacher: Feature paths of the teacher, in the same order. Features of a pair have the same H and W.
+        mid_channels: Channels inside the fusions.
     """
 
     needs_teacher = True
@@ -32,31 +39,32 @@ class KnowledgeReview(nn.Module):
 
     def __init__(self, *, student: Sequence[str], teacher: Sequence[str], mid_channels: int = 512) -> None:
         super().__init__()
-        self.student_features, self.teacher_features = paired(student, teacher)
+        self.student_features, self.teacher_features = feature_pairs(student, teacher)
         self.mid_channels = mid_channels
         self.fusions = nn.ModuleList()
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
-        """Make a fusion for each pair of layers; raises ValueError for a pair of different sizes."""
-        for number, (mine, theirs) in enumerate(zip(self.student_features, self.teacher_features, strict=True)):
-            given, wanted = student[mine], teacher[theirs]
-            same_size(mine, given, theirs, wanted)
-            deepest = number == len(self.student_features) - 1
-            self.fusions.append(Fusion(given.shape[1], self.mid_channels, wanted.shape[1], attends=not deepest))
+        """Create a fusion for each pair; raises ValueError for a pair of different sizes."""
+        pairs = zip(self.student_features, self.teacher_features, strict=True)
+        for number, (student_path, teacher_path) in enumerate(pairs, 1):
+            student_feature, teacher_feature = student[student_path], teacher[teacher_path]
+            check_same_size(student_path, student_feature, teacher_path, teacher_feature)
+            inputs, outputs = student_feature.shape[1], teacher_feature.shape[1]
+            is_deepest = number == len(self.student_features)
+            self.fusions.append(Fusion(inputs, self.mid_channels, outputs, attends=not is_deepest))
 
-    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
-        assert teacher is not None
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
         residual: Tensor | None = None
         losses = []
-        pairs = zip(self.student_features, self.teacher_features, self.fusions, strict=True)
-        for mine, theirs, fusion in reversed(list(pairs)):
-            reviewed, residual = fusion(student[mine], residual)
-            losses.append(hierarchical_context(reviewed, teacher[theirs]))
+        triples = zip(self.student_features, self.teacher_features, self.fusions, strict=True)
+        for student_path, teacher_path, fuse in reversed(list(triples)):
+            fused, residual = fuse(student[student_path], residual)
+            losses.append(hierarchical_context_loss(fused, teacher[teacher_path]))
         return torch.stack(losses).sum()
 
 
 class Fusion(nn.Module):
-    """Attention-based fusion of a feature `(B, C, H, W)` with what was made of the deeper ones."""
+    """Attention-based fusion of a feature `(B, C, H, W)` with the residual feature of the next deeper layer."""
 
     def __init__(self, inputs: int, mid_channels: int, outputs: int, *, attends: bool) -> None:
         super().__init__()
@@ -67,9 +75,9 @@ class Fusion(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_uniform_(module.weight, a=1)
 
-    def forward(self, features: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What is compared with the teacher, and the residual feature for the layer above."""
-        fused = self.reduce(features)
+    def forward(self, feature: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the feature to compare with the teacher's, and the residual feature for the next shallower layer."""
+        fused = self.reduce(feature)
         if self.attention is not None:
             assert residual is not None
             residual = F.interpolate(residual, size=fused.shape[2:], mode="nearest")
@@ -78,31 +86,31 @@ class Fusion(nn.Module):
         return self.expand(fused), fused
 
 
-def hierarchical_context(student: Tensor, teacher: Tensor) -> Tensor:
-    """The mean squared error of features `(B, C, H, W)` at full size and pooled, each half as heavy as the one before.
+def hierarchical_context_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the mean squared error of features `(B, C, H, W)` at full size and at pooled sizes.
 
-    Sides that are not smaller than the features are left out.
+    Each size has half the weight of the one before. Sides that are not smaller than the features are left out.
     """
     loss, total, weight = F.mse_loss(student, teacher), 1.0, 1.0
-    for side in SIZES:
+    for side in SIDES:
         if side < student.shape[2]:
             weight /= 2
-            mine, theirs = (_pooled(features, side) for features in (student, teacher))
-            loss, total = loss + weight * F.mse_loss(mine, theirs), total + weight
+            pooled_student, pooled_teacher = (_pooled(features, side) for features in (student, teacher))
+            loss, total = loss + weight * F.mse_loss(pooled_student, pooled_teacher), total + weight
     return loss / total
 
 
 def _pooled(features: Tensor, side: int) -> Tensor:
-    """Averaged to `(B, C, side, side)`, over windows as torch's adaptive pooling has them.
+    """Average to `(B, C, side, side)` over the windows of torch's adaptive pooling.
 
-    By matrices, whose gradient is the same at every run on a GPU too.
+    Matrix products have a deterministic gradient on a GPU too.
     """
     rows, columns = (_windows(length, side).to(features) for length in features.shape[2:])
     return rows @ features @ columns.T
 
 
 def _windows(length: int, side: int) -> Tensor:
-    """`(side, length)`: in row i the weights of the mean over the i-th window."""
+    """Return a matrix `(side, length)` whose row i averages over the i-th window."""
     weights = torch.zeros(side, length)
     for i in range(side):
         first, last = i * length // side, -(-(i + 1) * length // side)

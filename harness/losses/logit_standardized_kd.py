@@ -1,19 +1,29 @@
-"""Logit standardisation."""
+"""Logit standardization in knowledge distillation."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from harness.losses.functional import check_alpha, check_temperature, divergence
+from harness.losses.base import Loss
+from harness.losses.functional import check_alpha, check_temperature, kl_divergence
 from harness.models.outputs import ModelOutputs
 
 
-class LogitStandardizedKD(nn.Module):
-    """`alpha CE(s, y) + (1 - alpha) T^2 KL(softmax(Z(t) / T) || softmax(Z(s) / T))`, means over the batch.
+class LogitStandardizedKD(Loss):
+    """Knowledge distillation with standardized logits.
 
-    `Z(x) = (x - mean(x)) / (eps + std(x))` over the C logits of a row `(B, C)`; the deviation divides by C -
-    `correction`: 1 as in the authors' code, 0 as in their algorithm.
+    `alpha CE(s, y) + (1 - alpha) T^2 KL(softmax(Z(t) / T) || softmax(Z(s) / T))`
 
-    Sun et al., Logit Standardization in Knowledge Distillation, CVPR 2024, algorithm 1.
+    Both parts are means over the batch. `Z(x) = (x - mean(x)) / (eps + std(x))` over the C logits of a row `(B, C)`.
+
+    Paper:
+        Sun et al., Logit Standardization in Knowledge Distillation, CVPR 2024, algorithm 1.
+
+    Args:
+        temperature: T.
+        alpha: Weight of the labels, in [0, 1].
+        eps: Added to the standard deviation.
+        correction: The standard deviation divides by C - `correction`: 1 as in the authors' code, 0 as in their
+            algorithm.
     """
 
     needs_teacher = True
@@ -24,12 +34,11 @@ class LogitStandardizedKD(nn.Module):
         check_alpha(alpha)
         self.temperature, self.alpha, self.eps, self.correction = temperature, alpha, eps, correction
 
-    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
-        assert teacher is not None
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
         hard = F.cross_entropy(student.logits, labels)
-        mine, theirs = self._standardized(student.logits), self._standardized(teacher.logits)
+        s, t = self._standardized(student.logits), self._standardized(teacher.logits)
         loss: Tensor = self.alpha * hard
-        return loss + (1 - self.alpha) * self.temperature**2 * divergence(mine, theirs, self.temperature).mean()
+        return loss + (1 - self.alpha) * self.temperature**2 * kl_divergence(s, t, self.temperature).mean()
 
     def _standardized(self, logits: Tensor) -> Tensor:
         centred = logits - logits.mean(-1, keepdim=True)

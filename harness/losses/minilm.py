@@ -1,20 +1,29 @@
-"""MiniLM."""
+"""Deep self-attention distillation (MiniLM)."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from harness.losses.functional import MASK, divergence, scores, split_heads
+from harness.losses.base import Loss
+from harness.losses.functional import ATTENTION_MASK, attention_scores, kl_divergence, split_heads
 from harness.models.outputs import ModelOutputs
 
 
-class MiniLM(nn.Module):
-    """`mean KL(A_t || A_s) + mean KL(R_t || R_s)` over rows, heads and positions that are not padding.
+class MiniLM(Loss):
+    """Divergence of the attention and of the value relation of one transformer layer from the teacher's.
 
-    A is the attention `softmax(Q K^T / sqrt(d))`, R the value relation `softmax(V V^T / sqrt(d))`, both `(B, H, T, T)`,
-    of one layer, the last: `student` and `teacher` are paths of attention blocks whose `query`, `key` and `value` are
-    read. Heads are equally many; widths may differ; both models read the same tokens.
+    `mean KL(A_t || A_s) + mean KL(R_t || R_s)`
 
-    Wang et al., MiniLM: Deep Self-Attention Distillation, NeurIPS 2020, equations 5 to 9.
+    The means are over rows, heads and positions that are not padding. A is the attention `softmax(Q K^T / sqrt(d))`, R
+    the value relation `softmax(V V^T / sqrt(d))`, both `(B, H, T, T)`. The paper takes the last layer. Both models read
+    the same tokens and have the same number of heads; their widths may differ.
+
+    Paper:
+        Wang et al., MiniLM: Deep Self-Attention Distillation, NeurIPS 2020, equations 5 to 9.
+
+    Args:
+        student: Path of the student's attention block, whose `query`, `key` and `value` are read.
+        teacher: Path of the teacher's attention block.
+        heads: H.
     """
 
     needs_teacher = True
@@ -25,21 +34,24 @@ class MiniLM(nn.Module):
         super().__init__()
         self.layers, self.heads = (student, teacher), heads
         names = ("query", "key", "value")
-        self.student_features = (MASK, *(f"{student}.{name}" for name in names))
+        self.student_features = (ATTENTION_MASK, *(f"{student}.{name}" for name in names))
         self.teacher_features = tuple(f"{teacher}.{name}" for name in names)
 
-    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
-        assert teacher is not None
-        mask = student[MASK].bool()
-        mine, theirs = (self._relations(*one, mask) for one in zip((student, teacher), self.layers, strict=True))
-        read = mask.unsqueeze(1).expand(-1, self.heads, -1)
-        return torch.stack([divergence(s, t)[read].mean() for s, t in zip(mine, theirs, strict=True)]).sum()
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
+        mask = student[ATTENTION_MASK].bool()
+        student_relations, teacher_relations = (
+            self._relations(outputs, layer, mask)
+            for outputs, layer in zip((student, teacher), self.layers, strict=True)
+        )
+        is_token = mask.unsqueeze(1).expand(-1, self.heads, -1)
+        pairs = zip(student_relations, teacher_relations, strict=True)
+        return torch.stack([kl_divergence(s, t)[is_token].mean() for s, t in pairs]).sum()
 
-    def _relations(self, seen: ModelOutputs, layer: str, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The scores of attention and of the value relation, padding far below all others."""
-        query, key, value = (split_heads(seen[f"{layer}.{name}"], self.heads) for name in ("query", "key", "value"))
+    def _relations(self, outputs: ModelOutputs, layer: str, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the scores of attention and of the value relation; padding is far below all other scores."""
+        query, key, value = (split_heads(outputs[f"{layer}.{name}"], self.heads) for name in ("query", "key", "value"))
         padding = ~mask[:, None, None, :]
         attention, relation = (
-            scores(left, right).masked_fill(padding, -1e4) for left, right in ((query, key), (value, value))
+            attention_scores(left, right).masked_fill(padding, -1e4) for left, right in ((query, key), (value, value))
         )
         return attention, relation

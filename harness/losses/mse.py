@@ -1,27 +1,34 @@
-"""Mean squared error, with the labels of a regression or with a teacher's logits."""
+"""Mean squared errors: with the labels of a regression, and with a teacher's logits."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from harness.losses.base import Loss
 from harness.models.outputs import ModelOutputs
 
 
-class MSE(nn.Module):
-    """`1/B sum_i (s_i - y_i)^2`: the one output of a regression, `(B, 1)`, against its targets `(B,)`."""
+class MSE(Loss):
+    """Mean squared error of the one output `(B, 1)` of a regression with its targets `(B,)`.
+
+    `1/B sum_i (s_i - y_i)^2`
+    """
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         return F.mse_loss(student.logits.squeeze(-1), labels)
 
 
-class LogitMSE(nn.Module):
-    """`1/(BC) sum_ic (s_ic - t_ic)^2`: logits `(B, C)` against a teacher's.
+class LogitMSE(Loss):
+    """Mean squared error of the student's logits `(B, C)` with the teacher's.
 
-    Ba and Caruana, Do Deep Nets Really Need to be Deep?, NeurIPS 2014, equation 1, as a mean over classes and
-    without the factor 1/2.
+    `1/(BC) sum_ic (s_ic - t_ic)^2`
+
+    The paper has a sum over classes and a factor 1/2.
+
+    Paper:
+        Ba and Caruana, Do Deep Nets Really Need to be Deep?, NeurIPS 2014, equation 1.
     """
 
     needs_teacher = True
 
-    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
-        assert teacher is not None
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
         return F.mse_loss(student.logits, teacher.logits)

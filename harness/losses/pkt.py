@@ -1,17 +1,28 @@
-"""PKT."""
+"""Probabilistic knowledge transfer (PKT)."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from harness.losses.base import Loss
 from harness.models.outputs import ModelOutputs
 
 
-class PKT(nn.Module):
-    """`1/B^2 sum_ij p_ij log((p_ij + eps) / (q_ij + eps))`: q of the student, p of the teacher, of features `(B, D)`.
+class PKT(Loss):
+    """Divergence between the neighbour probabilities of the examples of a batch.
 
-    `p_ij = k(t_i, t_j) / sum_j k(t_i, t_j)` with k half of one plus the cosine. A mean over all pairs, those of a row
-    with itself included, as in the authors' code; taps of more dimensions are flattened, and D may differ.
+    `1/B^2 sum_ij p_ij log((p_ij + eps) / (q_ij + eps))`
 
-    Passalis and Tefas, Learning Deep Representations with Probabilistic Knowledge Transfer, ECCV 2018, eq. 7.
+    `p_ij = k(t_i, t_j) / sum_j k(t_i, t_j)` for the teacher's features `(B, D)`; q is the same for the student's. The
+    kernel k is half of one plus the cosine. Features of more dimensions are flattened; D may differ.
+
+    The mean is over all pairs, including each row with itself, as in the authors' code.
+
+    Paper:
+        Passalis and Tefas, Learning Deep Representations with Probabilistic Knowledge Transfer, ECCV 2018, equation 7.
+
+    Args:
+        student: Feature path of the student.
+        teacher: Feature path of the teacher.
+        eps: Added to norms and probabilities.
     """
 
     needs_teacher = True
@@ -22,15 +33,15 @@ class PKT(nn.Module):
         super().__init__()
         self.student_features, self.teacher_features, self.eps = (student,), (teacher,), eps
 
-    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
-        assert teacher is not None
-        q, p = self._affinity(student[self.student_features[0]]), self._affinity(teacher[self.teacher_features[0]])
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
+        q = self._neighbour_probabilities(student[self.student_features[0]])
+        p = self._neighbour_probabilities(teacher[self.teacher_features[0]])
         loss: Tensor = (p * ((p + self.eps) / (q + self.eps)).log()).mean()
         return loss
 
-    def _affinity(self, features: Tensor) -> Tensor:
-        flat = features.flatten(1)
+    def _neighbour_probabilities(self, feature: Tensor) -> Tensor:
+        flat = feature.flatten(1)
         directions = flat / (flat.norm(dim=1, keepdim=True) + self.eps)
         kernel = (directions @ directions.T + 1) / 2
-        affinity: Tensor = kernel / kernel.sum(1, keepdim=True)
-        return affinity
+        probabilities: Tensor = kernel / kernel.sum(1, keepdim=True)
+        return probabilities

@@ -1,23 +1,32 @@
-"""SKD."""
+"""Streamlined knowledge distillation (SKD)."""
 
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from harness.losses.functional import check_choice, check_temperature, divergence, root, unit
+from harness.losses.base import Loss
+from harness.losses.functional import check_choice, check_temperature, kl_divergence, safe_sqrt, unit_vectors
 from harness.models.outputs import ModelOutputs
 
 Form = Literal["paper", "code"]
 FORMS = ("paper", "code")
 
 
-class SKDInstance(nn.Module):
-    """`1/B sum_i KL(softmax(t_i / T) || softmax(s_i / T))`; logits `(B, C)`.
+class SKDInstance(Loss):
+    """Divergence of the student's predictions from the teacher's, of each example.
 
-    With `form: code` times T^2, and of the half of the rows alone that the teacher is least sure of; others count as 0.
+    `1/B sum_i KL(softmax(t_i / T) || softmax(s_i / T))`
 
-    Jeong, Lee and Choi, Streamlined Knowledge Distillation, CVPR 2026, equations 1 and 3 to 8.
+    Logits are `(B, C)`.
+
+    Paper:
+        Jeong, Lee and Choi, Streamlined Knowledge Distillation, CVPR 2026, equations 1 and 3 to 8.
+
+    Args:
+        temperature: T.
+        form: `paper` for the equation above. `code` multiplies by T^2, and counts only the half of the rows of which
+            the teacher is least certain; the others count as 0.
     """
 
     needs_teacher = True
@@ -29,23 +38,29 @@ class SKDInstance(nn.Module):
         self.temperature, self.form = temperature, form
         self.needs_whole_batch = form == "code"
 
-    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
-        assert teacher is not None
-        diverged = divergence(student.logits, teacher.logits, self.temperature)
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
+        divergences = kl_divergence(student.logits, teacher.logits, self.temperature)
         if self.form == "paper":
-            return diverged.mean()
-        sure = teacher.logits.softmax(1).amax(1)
-        return (self.temperature**2 * diverged * (sure <= sure.quantile(0.5))).mean()
+            return divergences.mean()
+        confidence = teacher.logits.softmax(1).amax(1)
+        return (self.temperature**2 * divergences * (confidence <= confidence.quantile(0.5))).mean()
 
 
-class SKDDirection(nn.Module):
-    """`1/B sum_i sqrt(d_i^T (cov(d) + tikhonov I)^-1 d_i)`, `d = G(s) - G(t)`, G the cosines of the rows, `(B, B)`.
+class SKDDirection(Loss):
+    """Mahalanobis distance of the directions of the student's logits from the teacher's.
 
-    How far the directions of the logits `(B, C)` are from the teacher's, in the metric of their own spread. With `form:
-    code` G is over C, and the loss times the share of the classes that have at most the median of the teacher's mass.
-    Needs two rows.
+    `1/B sum_i sqrt(d_i^T (cov(d) + tikhonov I)^-1 d_i)`
 
-    Jeong, Lee and Choi, Streamlined Knowledge Distillation, CVPR 2026, equations 1 and 3 to 8.
+    `d = G(s) - G(t)`, and G is the matrix `(B, B)` of the cosines of the rows of the logits `(B, C)`. The metric is the
+    spread of d itself. The loss needs two rows.
+
+    Paper:
+        Jeong, Lee and Choi, Streamlined Knowledge Distillation, CVPR 2026, equations 1 and 3 to 8.
+
+    Args:
+        tikhonov: Added to the diagonal of the covariance, above 0.
+        form: `paper` for the equation above. `code` divides G by C, and multiplies the loss by the share of the classes
+            whose mass in the teacher's predictions is at most the median.
     """
 
     needs_teacher = True
@@ -59,16 +74,17 @@ class SKDDirection(nn.Module):
             raise ValueError(f"tikhonov must be above 0, not {tikhonov}")
         self.tikhonov, self.form = tikhonov, form
 
-    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
-        assert teacher is not None
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
         if len(student.logits) < 2:
-            raise ValueError("SKDDirection compares rows with each other: a batch of one has none to compare with")
+            raise ValueError("SKDDirection compares rows with each other and needs two of them; the batch has one")
         scale = student.logits.shape[1] if self.form == "code" else 1
-        mine, theirs = (directions @ directions.T for directions in (unit(student.logits), unit(teacher.logits)))
-        difference = (mine - theirs) / scale
-        spread = torch.cov(difference.T) + self.tikhonov * torch.eye(len(difference)).to(difference)
-        squared = (difference * torch.linalg.solve(spread, difference, left=False)).sum(1)
-        distance = root(squared).mean()
+        s, t = (
+            directions @ directions.T for directions in (unit_vectors(student.logits), unit_vectors(teacher.logits))
+        )
+        difference = (s - t) / scale
+        covariance = torch.cov(difference.T) + self.tikhonov * torch.eye(len(difference)).to(difference)
+        squares = (difference * torch.linalg.solve(covariance, difference, left=False)).sum(1)
+        distance = safe_sqrt(squares).mean()
         if self.form == "paper":
             return distance
         mass = teacher.logits.softmax(1).sum(0)

@@ -1,25 +1,40 @@
-"""SRD."""
+"""Simple recipe for distillation (SRD): the role of the projector."""
 
 import torch
 from torch import Tensor, nn
 
-from harness.losses.functional import check_temperature, divergence
+from harness.losses.base import Loss
+from harness.losses.functional import check_temperature, kl_divergence
 from harness.models.outputs import ModelOutputs
 
 
-class SRD(nn.Module):
-    """`2 log sum |n(W s) - n'(t)|^a + 1/B sum_i KL(softmax(t_i / T) || softmax(s_i / T))`, the sum over all `(B, D)`.
+class SRD(Loss):
+    """Logarithm of the distance between normalized features, plus the divergence of the predictions.
 
-    `student` and `teacher` are taps of features, `(B, D)` or averaged over their pixels `(B, D, H, W)`; W is a learned
-    linear layer, n and n' BatchNorm without parameters, a the `exponent`, and T that of the logits. Where both are
-    equal, the sum counts as the smallest normal number, without a gradient. The factor 2 is torchdistill's.
+    `2 log sum |n(W s) - n'(t)|^a + 1/B sum_i KL(softmax(t_i / T) || softmax(s_i / T))`
 
-    Miles and Mikolajczyk, Understanding the Role of the Projector in Knowledge Distillation, AAAI 2024, eq. 10.
+    The first sum is over all numbers `(B, D)`. Features are `(B, D)`, or `(B, D, H, W)` averaged over pixels. W is a
+    learned linear layer; n and n' are BatchNorm without parameters. Where student and teacher are equal, the sum counts
+    as the smallest normal number, without a gradient. The factor 2 is torchdistill's.
+
+    Paper:
+        Miles and Mikolajczyk, Understanding the Role of the Projector in Knowledge Distillation, AAAI 2024,
+        equation 10.
+
+    Args:
+        student: Feature path of the student.
+        teacher: Feature path of the teacher.
+        exponent: a, at least 1.
+        temperature: T, of the logits.
+        eps: Added to the variances of BatchNorm.
     """
 
     needs_teacher = True
     needs_whole_batch = True
     needs_two_rows = True
+
+    projector: nn.Module
+    teacher_norm: nn.Module
 
     def __init__(
         self, *, student: str, teacher: str, exponent: float = 4.0, temperature: float = 1.0, eps: float = 1e-4
@@ -30,23 +45,20 @@ class SRD(nn.Module):
             raise ValueError(f"exponent must be at least 1, not {exponent}")
         self.student_features, self.teacher_features = (student,), (teacher,)
         self.exponent, self.temperature, self.eps = exponent, temperature, eps
-        self.projector: nn.Module | None = None
-        self.teacher_norm: nn.Module | None = None
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
-        """Make the projector and both norms."""
-        given, wanted = _pooled(student[self.student_features[0]]), _pooled(teacher[self.teacher_features[0]])
-        width = wanted.shape[1]
+        """Create the projector and both norms."""
+        inputs = _pooled(student[self.student_features[0]]).shape[1]
+        width = _pooled(teacher[self.teacher_features[0]]).shape[1]
         norm = nn.BatchNorm1d(width, eps=self.eps, affine=False)
-        self.projector = nn.Sequential(nn.Linear(given.shape[1], width), norm)
+        self.projector = nn.Sequential(nn.Linear(inputs, width), norm)
         self.teacher_norm = nn.BatchNorm1d(width, eps=self.eps, affine=False)
 
-    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
-        assert teacher is not None and self.projector is not None and self.teacher_norm is not None
-        mine = self.projector(_pooled(student[self.student_features[0]]))
-        theirs = self.teacher_norm(_pooled(teacher[self.teacher_features[0]]))
-        distance = (mine - theirs).abs().pow(self.exponent).sum()
-        soft = divergence(student.logits, teacher.logits, self.temperature).mean()
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
+        projected = self.projector(_pooled(student[self.student_features[0]]))
+        target = self.teacher_norm(_pooled(teacher[self.teacher_features[0]]))
+        distance = (projected - target).abs().pow(self.exponent).sum()
+        soft = kl_divergence(student.logits, teacher.logits, self.temperature).mean()
         loss: Tensor = 2 * distance.clamp_min(torch.finfo(distance.dtype).tiny).log() + soft
         return loss
 

@@ -1,18 +1,27 @@
-"""TTM."""
+"""Transformed teacher matching (TTM)."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from harness.losses.functional import check_temperature, divergence
+from harness.losses.base import Loss
+from harness.losses.functional import check_temperature, kl_divergence
 from harness.models.outputs import ModelOutputs
 
 
-class TTM(nn.Module):
-    """`1/B sum_i u_i KL(softmax(t_i / T) || softmax(s_i))`: the temperature is the teacher's alone; logits `(B, C)`.
+class TTM(Loss):
+    """Divergence of the student's predictions from the teacher's softened ones; the student has no temperature.
 
-    `u = 1`; with `weighted` (WTTM) `u_i = sum_c p_ic^(1/T)`, p the teacher's softmax: the smoother it is, the more it
-    counts. The paper adds cross entropy with the labels.
+    `1/B sum_i u_i KL(softmax(t_i / T) || softmax(s_i))`
 
-    Zheng and Yang, Knowledge Distillation Based on Transformed Teacher Matching, ICLR 2024, equations 9 and 14.
+    Logits are `(B, C)`. The weight u is 1; with `weighted` (WTTM) it is `u_i = sum_c p_ic^(1/T)`, p the teacher's
+    softmax, which is larger for smoother predictions. The paper adds the cross-entropy with the labels: use
+    `CrossEntropy` as a second term.
+
+    Paper:
+        Zheng and Yang, Knowledge Distillation Based on Transformed Teacher Matching, ICLR 2024, equations 9 and 14.
+
+    Args:
+        temperature: T.
+        weighted: Whether to weight rows (WTTM).
     """
 
     needs_teacher = True
@@ -22,9 +31,8 @@ class TTM(nn.Module):
         check_temperature(temperature)
         self.temperature, self.weighted = temperature, weighted
 
-    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
-        assert teacher is not None
-        diverged = divergence(student.logits, teacher.logits / self.temperature)
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
+        divergences = kl_divergence(student.logits, teacher.logits / self.temperature)
         if self.weighted:
-            diverged = diverged * teacher.logits.softmax(1).pow(1 / self.temperature).sum(1)
-        return diverged.mean()
+            divergences = divergences * teacher.logits.softmax(1).pow(1 / self.temperature).sum(1)
+        return divergences.mean()

@@ -1,14 +1,17 @@
-"""Reading a model's inside: the input or output of any module, by its path, while a `with` lasts.
+"""Forward hooks that read the input or output of any module of a model.
+
+A feature path names the tensor to read:
 
     PATH[#CALL][:input|:output[.ITEM...]]
 
-    layer1.-1.relu         the output of a module; a negative number counts from the end of a list of modules
-    bert:output.pooler_output    one item of an output that is a tuple, a dict or an object of transformers
-    fc:input               what a module is called with; `:input.1` its second argument, `:input.mask` one by name
-    relu#1   relu#*        the second call of a module that is called several times; all of them, stacked
-    :output                the model itself
+    layer1.-1.relu              the output of a module; a negative number counts from the end of a list of modules
+    bert:output.pooler_output   one item of an output that is a tuple, a dict or a transformers output object
+    fc:input                    the first argument of a module; `:input.1` is its second argument, `:input.mask` the
+                                argument of that name
+    relu#1   relu#*             the second call of a module that is called several times; all calls, stacked
+    :output                     the output of the model itself
 
-Where no item is named it is the first tensor there is. Tensors are copied as they pass: what comes after may change
+A path without an item reads the first tensor that it finds. Hooks copy the tensors, because later modules may change
 them in place, as the ReLU and the `out += identity` of a ResNet do.
 """
 
@@ -28,33 +31,48 @@ _GRAMMAR = re.compile(r"(?P<path>[^#:]*)(#(?P<call>\d+|\*))?(:(?P<side>input|out
 
 @contextmanager
 def feature_hooks(model: nn.Module, paths: Sequence[str], *, stop: bool = False) -> Iterator[Mapping[str, Tensor]]:
-    """Read what flows at `paths` in the forward inside the `with`: a mapping from path to tensor, filled as it runs.
+    """Read the tensors at `paths` during the forward pass inside the `with` block.
 
-    The hooks are gone when the `with` ends. With `stop` the forward ends where nothing is left to read (a tap of all
-    calls, `#*`, never lets it). Raises UsageError for a path that the model does not have, naming the nearest, for a
-    module that was not called, or that was called several times and no call is named.
+    The hooks are removed when the block ends.
+
+    Args:
+        model: The model to read.
+        paths: Feature paths, as the module docstring describes them.
+        stop: Whether to end the forward pass as soon as every path has been read. A path that reads all calls (`#*`)
+            prevents this.
+
+    Yields:
+        A mapping from path to tensor, filled while the model runs.
+
+    Raises:
+        UsageError: The model has no such module or item, the module was not called, or it was called several times and
+            the path names no call.
     """
-    seen: dict[str, Tensor] = {}
-    readings = [_Reading(parse_feature_path(path)) for path in paths]
+    features: dict[str, Tensor] = {}
+    readers = [_Reader(parse_feature_path(path)) for path in paths]
 
-    def see(reading: _Reading, value: Any) -> None:
-        if reading.see(value):
-            seen[reading.tap.text] = reading.tensor()
-        if stop and all(reading.done for reading in readings):
-            raise _Stop
+    def read(reader: _Reader, value: Any) -> None:
+        if reader.read(value):
+            features[reader.feature.text] = reader.tensor()
+        if stop and all(reader.is_done for reader in readers):
+            raise _StopForward
 
     with ExitStack() as hooks:
-        for reading in readings:
-            module = find_module(model, reading.tap.path)
-            hooks.callback(_hook(module, reading, see).remove)
-        with suppress(_Stop):
-            yield seen
-    for reading in readings:
-        reading.check()
+        for reader in readers:
+            module = find_module(model, reader.feature.path)
+            hooks.callback(_register_hook(module, reader, read).remove)
+        with suppress(_StopForward):
+            yield features
+    for reader in readers:
+        reader.check()
 
 
 def find_module(model: nn.Module, path: str) -> nn.Module:
-    """The module at a path; raises UsageError naming the nearest."""
+    """Return the module at a path such as `layer1.-1.relu`.
+
+    Raises:
+        UsageError: There is no such module. The message suggests the nearest name.
+    """
     module = model
     for part in path.split(".") if path else []:
         children = dict(module.named_children())
@@ -69,7 +87,15 @@ def find_module(model: nn.Module, path: str) -> nn.Module:
 
 @dataclass(frozen=True)
 class FeaturePath:
-    """What is to be read: the `call` (a number, `*`, or None: the only one) of the module at `path`."""
+    """A parsed feature path.
+
+    Attributes:
+        text: The path as written.
+        path: The path of the module; empty for the model itself.
+        call: The number of the call to read, `*` for all calls, or None for the only call.
+        side: `input` or `output`.
+        items: Keys and positions that lead to the tensor inside the input or output.
+    """
 
     text: str
     path: str
@@ -79,92 +105,94 @@ class FeaturePath:
 
 
 def parse_feature_path(text: str) -> FeaturePath:
-    """A tap as it is written; raises UsageError for what is none."""
+    """Parse a feature path; raises UsageError if its syntax is wrong."""
     match = _GRAMMAR.fullmatch(text)
     if match is None:
-        raise UsageError(f"{text!r} is no tap; write PATH[#CALL][:input|:output[.ITEM...]], such as layer1.0:input")
+        raise UsageError(
+            f"{text!r} is not a feature path; write PATH[#CALL][:input|:output[.ITEM...]], such as layer1.0:input"
+        )
     items = match["items"]
     return FeaturePath(
         text, match["path"], match["call"], match["side"] or "output", tuple(items.split(".")) if items else ()
     )
 
 
-class _Stop(Exception):
-    """Nothing is left to read."""
+class _StopForward(Exception):
+    """Every path has been read."""
 
 
 @dataclass
-class _Reading:
-    """What has been read of a tap."""
+class _Reader:
+    """The tensors read at one feature path."""
 
-    tap: FeaturePath
+    feature: FeaturePath
     calls: int = 0
-    found: list[Tensor] = field(default_factory=list)
+    tensors: list[Tensor] = field(default_factory=list)
 
-    def see(self, value: Any) -> bool:
-        """Take the value if it is of the call that is wanted; whether it was."""
-        wanted = self.tap.call == "*" or self.calls == int(self.tap.call or 0)
+    def read(self, value: Any) -> bool:
+        """Copy the tensor if the path names this call, and return whether it does."""
+        is_wanted = self.feature.call == "*" or self.calls == int(self.feature.call or 0)
         self.calls += 1
-        if wanted:
-            self.found.append(_item(value, self.tap).clone())
-        return wanted
+        if is_wanted:
+            self.tensors.append(_item(value, self.feature).clone())
+        return is_wanted
 
     def tensor(self) -> Tensor:
-        """What was read; of all calls stacked, `(calls, ...)`."""
-        if self.tap.call == "*" and len({tensor.shape for tensor in self.found}) == 1:
-            return torch.stack(self.found)
-        return self.found[-1]
+        """Return the tensor; for all calls of equal shape `(calls, ...)`."""
+        if self.feature.call == "*" and len({tensor.shape for tensor in self.tensors}) == 1:
+            return torch.stack(self.tensors)
+        return self.tensors[-1]
 
     @property
-    def done(self) -> bool:
-        return self.tap.call != "*" and bool(self.found)
+    def is_done(self) -> bool:
+        return self.feature.call != "*" and bool(self.tensors)
 
     def check(self) -> None:
-        """Raise UsageError unless exactly what was asked for has been read."""
-        tap = self.tap
-        ran = f"{tap.path or 'the model'} ran {self.calls} times in this forward"
-        if not self.found:
-            raise UsageError(f"nothing to read at {tap.text!r}: {ran}")
-        if tap.call is None and self.calls > 1:
-            raise UsageError(f"{ran}; write {tap.path}#N:{tap.side} for one of them, N from 0, or #* for all")
-        if tap.call == "*" and len({tensor.shape for tensor in self.found}) > 1:
-            raise UsageError(f"{tap.text!r}: {ran}, with different shapes, which cannot be stacked")
+        """Raise UsageError unless the module was called as the path expects."""
+        feature = self.feature
+        ran = f"{feature.path or 'the model'} ran {self.calls} times in this forward pass"
+        if not self.tensors:
+            raise UsageError(f"no tensor was read at the feature path {feature.text!r}: {ran}")
+        if feature.call is None and self.calls > 1:
+            raise UsageError(f"{ran}; write {feature.path}#N:{feature.side} for call N (from 0), or #* for all calls")
+        if feature.call == "*" and len({tensor.shape for tensor in self.tensors}) > 1:
+            raise UsageError(f"{feature.text!r}: {ran}, with different shapes, which cannot be stacked")
 
 
-def _hook(module: nn.Module, reading: _Reading, see: Callable[[_Reading, Any], None]) -> Any:
-    if reading.tap.side == "input":
+def _register_hook(module: nn.Module, reader: _Reader, read: Callable[[_Reader, Any], None]) -> Any:
+    if reader.feature.side == "input":
 
         def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            see(reading, {**{str(place): value for place, value in enumerate(args)}, **kwargs})
+            read(reader, {**{str(position): value for position, value in enumerate(args)}, **kwargs})
 
         return module.register_forward_pre_hook(before, with_kwargs=True)
 
     def after(_: nn.Module, args: Any, output: Any) -> None:
-        see(reading, output)
+        read(reader, output)
 
     return module.register_forward_hook(after)
 
 
-def _item(value: Any, tap: FeaturePath) -> Tensor:
-    """The tensor at the items of nested tuples and mappings, the first there is where they end before a tensor."""
-    for item in tap.items:
+def _item(value: Any, path: FeaturePath) -> Tensor:
+    """Return the first tensor below the path's items in nested tuples and mappings."""
+    for item in path.items:
         parts = _parts(value)
         if re.fullmatch(r"-\d+", item) and isinstance(value, Sequence) and int(item[1:]) <= len(value):
             value = value[int(item)]
         elif item in parts:
             value = parts[item]
         else:
-            raise UsageError(f"{tap.text!r}: there is no item {item!r}{did_you_mean(item, list(parts))}")
+            raise UsageError(f"{path.text!r}: there is no item {item!r}{did_you_mean(item, list(parts))}")
     tensor = next(_tensors(value), None)
     if tensor is None:
-        raise UsageError(f"{tap.text!r}: there is no tensor, but {type(value).__name__}")
+        raise UsageError(f"{path.text!r}: expected a tensor, found {type(value).__name__}")
     return tensor
 
 
 def _parts(value: Any) -> dict[str, Any]:
-    if isinstance(value, Mapping):  # an output of transformers is one
+    if isinstance(value, Mapping):  # also an output object of transformers
         return {str(key): part for key, part in value.items()}
-    return {str(place): part for place, part in enumerate(value)} if isinstance(value, list | tuple) else {}
+    return {str(position): part for position, part in enumerate(value)} if isinstance(value, list | tuple) else {}
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -1,4 +1,4 @@
-"""What is seen of a model on one batch."""
+"""Outputs and intermediate features of a model for one batch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,62 +15,80 @@ from zoo.tasks.base import Inputs
 
 @dataclass(frozen=True)
 class ModelOutputs:
-    """A model's output on a batch, logits `(B, C)`, and what its taps read, `observation["layer1:output"]`.
+    """Logits and intermediate features of a model for one batch.
 
-    The output is None where the forward was stopped at the last tap.
+    Attributes:
+        output: Logits `(B, C)`; None if the forward pass stopped at the last feature.
+        features: Tensors by feature path; also available as `outputs["layer1:output"]`.
     """
 
     output: Tensor | None = None
-    taps: Mapping[str, Tensor] = field(default_factory=dict)
+    features: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def logits(self) -> Tensor:
-        """The output; raises UsageError where no loss declared that it reads it, so the forward did not get there."""
+        """Logits `(B, C)`.
+
+        Raises:
+            UsageError: The model computed no logits, because no loss declares that it reads them.
+        """
         if self.output is None:
-            raise UsageError("a loss reads logits and does not say so: reads_logits, and needs_teacher for a teacher's")
+            raise UsageError(
+                "a loss reads logits but does not declare it: set `reads_logits = True`,"
+                " and `needs_teacher = True` to read a teacher's"
+            )
         return self.output
 
     def __getitem__(self, path: str) -> Tensor:
-        if path not in self.taps:
-            seen = ", ".join(map(repr, self.taps)) or "nothing"
+        if path not in self.features:
+            available = ", ".join(map(repr, self.features)) or "none"
             raise UsageError(
-                f"{path!r} was not read: student_features or teacher_features must name it just so; read was {seen}"
+                f"a loss reads the feature {path!r} but does not declare it: add exactly this path to"
+                f" `student_features` or `teacher_features`; declared features: {available}"
             )
-        return self.taps[path]
+        return self.features[path]
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "ModelOutputs":
-        """The function applied to every tensor."""
+        """Return the outputs with `function` applied to every tensor."""
         output = None if self.output is None else function(self.output)
-        return ModelOutputs(output, {path: function(value) for path, value in self.taps.items()})
+        return ModelOutputs(output, {path: function(value) for path, value in self.features.items()})
 
     def detach(self) -> "ModelOutputs":
-        """The same values outside the graph."""
+        """Return the same values, detached from the graph."""
         return self.map(torch.Tensor.detach)
 
 
 def run_model(model: nn.Module, inputs: Inputs, paths: Sequence[str] = (), *, logits: bool = True) -> ModelOutputs:
-    """Run the model and read its taps, only as far as the last of them unless `logits` are wanted.
+    """Run the model and return its logits and the features at `paths`.
 
-    Where there are none, what logits do not need may be left out: `first_token_only`.
+    Without paths, computations that cannot affect the logits may be skipped (see `cls_token_pruning`). Tensors in half
+    precision are converted to single precision for the losses.
 
-    Its output is a tensor of logits, a tuple that begins with them, an object of transformers that carries them, or a
-    mapping that has them as `out`, as torchvision's models of segmentation return.
-    What was computed in half precision is handed on in single, for the losses.
+    Args:
+        model: A model that returns one of: a tensor of logits; a tuple that starts with it; an object with `.logits`,
+            as in transformers; or a mapping with the key `out`, as torchvision's segmentation models return.
+        inputs: A tensor, passed as the only argument, or a mapping, passed as keyword arguments.
+        paths: Feature paths to read; see `harness.models.feature_hooks`.
+        logits: Whether the logits are needed. If not, the forward pass stops at the last feature.
+
+    Raises:
+        UsageError: The model returns no logits, or a feature path cannot be read.
     """
-    found: list[Tensor] = []
-    with feature_hooks(model, paths, stop=not logits) if paths else cls_token_pruning(model) as seen:
-        output = model(inputs) if isinstance(inputs, Tensor) else model(**inputs)
-        found.append(_logits(output))
-    return ModelOutputs(found[0] if found else None, seen).map(_single)
+    output: Tensor | None = None
+    with feature_hooks(model, paths, stop=not logits) if paths else cls_token_pruning(model) as features:
+        output = _logits(model(inputs) if isinstance(inputs, Tensor) else model(**inputs))
+    return ModelOutputs(output, features).map(_to_single_precision)
 
 
 def _logits(output: Any) -> Tensor:
-    found = output[0] if isinstance(output, tuple | list) and output else getattr(output, "logits", output)
-    found = found.get("out") if isinstance(found, Mapping) else found
-    if not isinstance(found, Tensor):
-        raise UsageError(f"the model returns {type(output).__name__}; a tensor of logits, or `.logits`, is needed")
-    return found
+    logits = output[0] if isinstance(output, tuple | list) and output else getattr(output, "logits", output)
+    logits = logits.get("out") if isinstance(logits, Mapping) else logits
+    if not isinstance(logits, Tensor):
+        raise UsageError(
+            f"the model returns {type(output).__name__}; it must return a tensor of logits, or an object with `.logits`"
+        )
+    return logits
 
 
-def _single(value: Tensor) -> Tensor:
+def _to_single_precision(value: Tensor) -> Tensor:
     return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value

@@ -1,41 +1,41 @@
-"""The losses by name, for tests that outlive the removal of any of them."""
+"""Access to the losses for tests that are skipped, not broken, when the file of a loss is removed."""
 
 from importlib import import_module
 from typing import Any
 
 import pytest
 
-from harness import losses
+from harness import losses as package
 
 
 class Removed:
-    """In the place of a loss that is not there: a test that uses what is made of it is skipped."""
+    """Stand-in for a removed loss: a test that calls an instance, or reads an attribute, is skipped."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        """Taken with whatever a loss is made with."""
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Accept any arguments."""
 
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         pytest.skip("the loss was removed")
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith(("_", "pytest", "test")):  # pytest looks through what a module holds
+        if name.startswith(("_", "pytest", "test")):  # pytest inspects module-level objects
             raise AttributeError(name)
         pytest.skip("the loss was removed")
 
 
-class Present:
-    """`harness.losses`, with `Removed` for every name that it lacks."""
+class AvailableLosses:
+    """The names of `harness.losses`; a name that it lacks is `Removed`."""
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(losses, name, Removed)
+        return getattr(package, name, Removed)
 
 
-def part_of(file: str, name: str) -> Any:
-    """What a loss's file has besides its class."""
+def available_part(file: str, name: str) -> Any:
+    """Return a name of a loss's file other than its class; `Removed()` if the file is gone."""
     try:
         return getattr(import_module(f"harness.losses.{file}"), name)
     except ModuleNotFoundError:
         return Removed()
 
 
-L = Present()
+losses = AvailableLosses()

@@ -180,30 +180,33 @@ def test_the_losses_of_a_method_leave_out_those_of_the_labels_and_kd_beside_othe
     ],
 )  # fmt: skip
 def test_the_layers_of_a_loss_are_read_from_its_arguments(use: str, args: dict[str, object], layers: str) -> None:
-    assert losses.reads(Call(use=use, args=args), losses.read_losses()[use]) == layers
+    assert losses.describe_inputs(Call(use=use, args=args), losses.read_losses()[use]) == layers
 
 
 @pytest.mark.parametrize(
     ("docstring", "paper"),
     [
-        ("`s - t`.\n\nMore.\n\nWang et al., ABKD: Pursuing, ICML 2025.", "Wang et al., ABKD: Pursuing, ICML 2025"),
-        ("`s`: a regulariser.\n\nOf any shape.", ""),
-        ("`s`.\n\nBoth of two\nlines, ICLR 2020.", "Both of two lines, ICLR 2020"),
+        (
+            "A loss.\n\n`s - t`\n\nPaper:\n    Wang et al., ABKD: Pursuing,\n    ICML 2025.\n\nArgs:\n    a: A.",
+            "Wang et al., ABKD: Pursuing, ICML 2025",
+        ),
+        ("A regularizer.\n\n`s`\n\nAfter Szegedy et al. 2016.", ""),
     ],
 )
-def test_the_paper_of_a_loss_is_the_last_paragraph_of_its_docstring(docstring: str, paper: str) -> None:
+def test_the_paper_of_a_loss_is_a_section_of_its_docstring(docstring: str, paper: str) -> None:
     assert losses.paper(docstring) == paper
 
 
 @pytest.mark.parametrize(
     ("docstring", "equation"),
     [
-        ("`a = b\n    + c`; logits `(B, C)`.", "`a = b + c`"),
-        ("A map of `(B, C)` after Wang et al. 2020. More.", "A map of `(B, C)` after Wang et al. 2020."),
-        ("No stop", "No stop"),
+        ("A loss of `(B, C)`.\n\n`a = b\n    + c`\n\n`d` is more.", "`a = b + c`"),
+        ("A map of `(B, C)`.\n\n`d` is more.", "A map of `(B, C)`."),
     ],
 )
-def test_the_equation_of_a_loss_is_the_start_of_its_docstring(docstring: str, equation: str) -> None:
+def test_the_equation_of_a_loss_is_its_first_paragraph_in_backticks_or_the_summary(
+    docstring: str, equation: str
+) -> None:
     assert losses.equation(docstring) == equation
 
 

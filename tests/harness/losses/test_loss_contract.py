@@ -1,7 +1,7 @@
-"""What every loss keeps: each one that `harness.losses` exports is found here by itself, and built from its signature.
+"""Requirements on every loss that `harness.losses` exports. A new loss is tested without a change to this file.
 
-An argument without a default is filled in by its name. A new loss whose arguments have new names, or whose shapes are
-others, says so in `ARGUMENTS` or `INPUTS`.
+`build` fills arguments without a default by their names. A new loss whose arguments have other names or other shapes
+needs an entry in `ARGUMENTS` or `ARGUMENTS_OF`.
 """
 
 import ast
@@ -18,322 +18,347 @@ import torch
 from torch import Tensor, nn
 
 from harness import losses
+from harness.losses.base import Loss, adapter_builder, needs_of, split_preparer
 from harness.models.outputs import ModelOutputs
 from harness.training.objective import Objective, TermRoles
 from tests.helpers.project import ROOT
 from zoo.tasks.base import Batch, TensorSplit
 
-B, C = 6, 4
-ATTENTION = ("block.query", "block.key", "block.value")
+ROWS, CLASSES = 6, 4
+MASK = ":input.attention_mask"
+PROJECTIONS = ("block.query", "block.key", "block.value")
 ARGUMENTS: dict[str, Any] = {
     "temperature": 2.0, "alpha": 0.3, "of": "a", "student": "a", "teacher": "a", "heads": 2, "negatives": 5, "dim": 3,
     "student_layers": ["block"], "teacher_layers": ["block"], "mid_channels": 3,
 }  # fmt: skip
-SEVERAL: dict[str, Any] = {"student": ["a", "b"], "teacher": ["a", "b"]}
-OWN: dict[str, dict[str, Any]] = {
+LISTS: dict[str, Any] = {"student": ["a", "b"], "teacher": ["a", "b"]}
+ARGUMENTS_OF: dict[str, dict[str, Any]] = {
     "FSP": {"student": [["a", "b"]], "teacher": [["a", "b"]]},
     "MiniLM": {"student": "block", "teacher": "block"},
     "PatientKD": {"student": ["tokens"], "teacher": ["tokens"]},
     "TinyBERT": {"student": ["tokens"], "teacher": ["tokens"]},
 }
-NEED_TWO_ROWS = {"PAD", "SKDDirection", "SRD"}
 ROTATED = {"SSKD", "SelfSupervision"}
-GOES_BY_ORDER = {
+DEPENDS_ON_ORDER = {
     "CRD": "negatives are drawn row by row",
-    "MGD": "masks are",
-    "SSKD": "of equal ranks the first are kept",
+    "MGD": "masks are drawn row by row",
+    "SSKD": "of rows with equal ranks the first are used",
 }
-DRAWN = {"CRD", "MGD"}
-ZERO_AT_EQUAL = {
+RANDOM = {"CRD", "MGD"}
+ZERO_FOR_EQUAL_MODELS = {
     "ABKD", "AttentionTransfer", "DIST", "DKD", "DISTPlus", "FSP", "FeatureCosine", "FeatureMSE",
     "HeadNetworkDistillation", "KL", "LogitMSE", "MiniLM", "PKT", "PatientKD", "RKD", "SKDDirection", "SKDInstance",
     "SPKD", "TinyBERT",
 }  # fmt: skip
-NOT_ZERO_AT_EQUAL = {
-    "ActivationBoundaries": "a margin", "BinaryCrossEntropy": "labels", "CCKD": "two embeddings",
-    "CRD": "two embeddings", "CrossEntropy": "labels", "FactorTransfer": "a learned translator",
-    "FeatureNorm": "no teacher", "Hint": "a learned regressor", "ICKD": "a learned embedding", "KD": "labels",
-    "KnowledgeAdaptation": "learned adapters", "KnowledgeReview": "learned fusions", "LogitStandardizedKD": "labels",
-    "KnowledgeTranslation": "no student", "MGD": "a learned generator", "MSE": "labels", "NKD": "a cross entropy",
-    "OFD": "a learned connector", "PAD": "a learned variance", "Paraphrase": "no student", "SRD": "a learned projector",
-    "SSKD": "labels", "SelfSupervision": "no student", "TTM": "the temperature is the teacher's", "VID": "a variance",
-    "VirtualTeacher": "no teacher",
+NOT_ZERO_FOR_EQUAL_MODELS = {
+    "ActivationBoundaries": "has a margin", "BinaryCrossEntropy": "reads labels", "CCKD": "learns two embeddings",
+    "CRD": "learns two embeddings", "CrossEntropy": "reads labels", "FactorTransfer": "learns a translator",
+    "FeatureNorm": "reads no teacher", "Hint": "learns a regressor", "ICKD": "learns an embedding",
+    "KD": "reads labels", "KnowledgeAdaptation": "learns adapters", "KnowledgeReview": "learns fusions",
+    "LogitStandardizedKD": "reads labels", "KnowledgeTranslation": "reads no student", "MGD": "learns a generator",
+    "MSE": "reads labels", "NKD": "is a cross-entropy", "OFD": "learns a connector", "PAD": "learns a variance",
+    "Paraphrase": "reads no student", "SRD": "learns a projector", "SSKD": "reads labels",
+    "SelfSupervision": "reads no student", "TTM": "gives the teacher alone a temperature", "VID": "learns a variance",
+    "VirtualTeacher": "reads no teacher",
 }  # fmt: skip
 NAMES = sorted(losses.__all__)
 
 
-def build(name: str) -> nn.Module:
-    """A loss with an example of every argument that it needs."""
+def build(name: str) -> Loss:
+    """Build a loss with an example of every argument that has no default."""
     kind = getattr(losses, name)
-    given: dict[str, Any] = {}
-    parameters = [p for p in inspect.signature(kind).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for parameter in parameters:
-        wanted = SEVERAL if "Sequence" in str(parameter.annotation) and parameter.name in SEVERAL else ARGUMENTS
-        own = OWN.get(name, {}).get(parameter.name)
+    arguments: dict[str, Any] = {}
+    for parameter in inspect.signature(kind).parameters.values():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            continue
+        takes_list = "Sequence" in str(parameter.annotation) and parameter.name in LISTS
         if parameter.default is parameter.empty or parameter.name in ("negatives", "dim", "mid_channels"):
-            given[parameter.name] = wanted[parameter.name] if own is None else own
-    loss: nn.Module = kind(**given)
+            example = (LISTS if takes_list else ARGUMENTS)[parameter.name]
+            arguments[parameter.name] = ARGUMENTS_OF.get(name, {}).get(parameter.name, example)
+    loss: Loss = kind(**arguments)
     return loss
 
 
-def labels_of(name: str, rows: int = B) -> Tensor:
+def labels_for(name: str, rows: int = ROWS) -> Tensor:
     generator = torch.Generator().manual_seed(9)
     if name == "BinaryCrossEntropy":
-        return torch.randint(0, 2, (rows, C), generator=generator).double()
+        return torch.randint(0, 2, (rows, CLASSES), generator=generator).double()
     if name == "MSE":
         return torch.randn(rows, generator=generator, dtype=torch.float64)
-    return torch.arange(rows) % C
+    return torch.arange(rows) % CLASSES
 
 
-def observed(name: str, seed: int, *, rows: int = B, wide: bool = False, learns: bool = False) -> ModelOutputs:
-    """Random logits, feature maps, tokens and attention of one model; `wide` ones have more channels."""
+def random_outputs(
+    name: str, seed: int, *, rows: int = ROWS, wide: bool = False, requires_grad: bool = False
+) -> ModelOutputs:
+    """Return random logits, feature maps, tokens and projections of one model; `wide` doubles the channels."""
     generator = torch.Generator().manual_seed(seed)
-    rows, more = rows * (4 if name in ROTATED else 1), 2 if wide else 1
+    rows, factor = rows * (4 if name in ROTATED else 1), 2 if wide else 1
 
     def draw(*shape: int) -> Tensor:
-        return torch.randn(rows, *shape, generator=generator, dtype=torch.float64).requires_grad_(learns)
+        return torch.randn(rows, *shape, generator=generator, dtype=torch.float64).requires_grad_(requires_grad)
 
-    taps = {"a": draw(4 * more, 4, 4), "b": draw(6 * more, 2, 2), "tokens": draw(5, 8 * more)}
-    taps |= {path: draw(5, 8 * more) for path in ATTENTION}
+    features = {"a": draw(4 * factor, 4, 4), "b": draw(6 * factor, 2, 2), "tokens": draw(5, 8 * factor)}
+    features |= {path: draw(5, 8 * factor) for path in PROJECTIONS}
     mask = torch.ones(rows, 5, dtype=torch.int64)
     mask[::2, 3:] = 0
-    return ModelOutputs(draw(1 if name == "MSE" else C), {**taps, ":input.attention_mask": mask})
+    return ModelOutputs(draw(1 if name == "MSE" else CLASSES), {**features, MASK: mask})
 
 
-def ready(name: str, *, wide: bool = True) -> tuple[nn.Module, Callable[..., Tensor]]:
-    """The loss with its adapters, and a function that calls it as the objective does."""
+def to_float32(outputs: ModelOutputs) -> ModelOutputs:
+    return outputs.map(lambda value: value.float() if value.is_floating_point() else value)
+
+
+def prepared_loss(name: str, *, wide: bool = True) -> tuple[Loss, Callable[..., Tensor]]:
+    """Return the loss with its adapters, and a function that calls it as the objective does."""
     torch.manual_seed(0)
     loss = build(name)
-    if hasattr(loss, "prepare_split"):
-        loss.prepare_split(TensorSplit(torch.zeros(12, 1, 4, 4), torch.arange(12) % C))
-    if hasattr(loss, "build_adapters"):
-        loss.build_adapters(observed(name, 1, rows=2), observed(name, 2, rows=2, wide=wide))
+    loss.prepare_split(TensorSplit(torch.zeros(12, 1, 4, 4), torch.arange(12) % CLASSES))
+    loss.build_adapters(random_outputs(name, 1, rows=2), random_outputs(name, 2, rows=2, wide=wide))
     loss.double().train()
-    teaches = getattr(loss, "needs_teacher", False)
+    needs = needs_of(loss)
 
-    def call(student: ModelOutputs, teacher: ModelOutputs, labels: Tensor, ids: Tensor | None = None) -> Tensor:
-        given: Any = labels
-        if getattr(loss, "reads_batch", False):
-            ids = torch.arange(len(labels)) if ids is None else ids
-            given = Batch(inputs=torch.zeros(len(labels), 1), labels=labels, ids=ids)
-        found: Tensor = loss(student, teacher if teaches else None, given)
-        return found
+    def call(student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
+        batch = Batch(inputs=torch.zeros(len(labels), 1), labels=labels, ids=torch.arange(len(labels)))
+        value: Tensor = loss(student, teacher if needs.needs_teacher else None, batch if needs.reads_batch else labels)
+        return value
 
     return loss, call
 
 
-def reached(observation: ModelOutputs) -> set[str]:
-    values = {"logits": observation.output, **observation.taps}
-    return {name for name, value in values.items() if value is not None and value.grad is not None}
+class FixedModel(nn.Module):
+    """A model that returns given outputs, and shows given features at their paths."""
+
+    def __init__(self, outputs: ModelOutputs) -> None:
+        super().__init__()
+        self.outputs = outputs
+        for path in outputs.features:
+            module: nn.Module = self
+            for part in [] if path == MASK else path.split("."):
+                if not hasattr(module, part):
+                    module.add_module(part, nn.Identity())
+                module = module.get_submodule(part)
+
+    def forward(self, attention_mask: Tensor) -> Tensor:
+        for path, value in self.outputs.features.items():
+            if path != MASK:
+                self.get_submodule(path)(value)
+        return self.outputs.logits
+
+
+def total_loss(loss: nn.Module, student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
+    """Return the total of an objective with this one term."""
+    objective = Objective(
+        {"student": FixedModel(student)}, {"term": loss}, {"term": TermRoles("student", "teacher", 1.0)}
+    )
+    batch = Batch(inputs={"attention_mask": student[MASK]}, labels=labels, ids=torch.arange(len(labels)))
+    total: Tensor = objective(batch, {"teacher": teacher})["total"]
+    return total
+
+
+def tensors_with_gradient(outputs: ModelOutputs) -> set[str]:
+    tensors = {"logits": outputs.output, **outputs.features}
+    return {name for name, value in tensors.items() if value is not None and value.grad is not None}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_is_a_finite_scalar_whose_gradient_reaches_student_and_adapters(name: str) -> None:
-    loss, call = ready(name)
-    student, teacher = observed(name, 1, learns=True), observed(name, 2, wide=True)
-    total = call(student, teacher, labels_of(name))
+def test_a_loss_is_a_finite_scalar_whose_gradient_reaches_student_and_adapters(name: str) -> None:
+    loss, call = prepared_loss(name)
+    student, teacher = random_outputs(name, 1, requires_grad=True), random_outputs(name, 2, wide=True)
+    total = call(student, teacher, labels_for(name))
     assert total.shape == ()
     assert torch.isfinite(total)
     total.backward()
     learned = [parameter for parameter in loss.parameters() if parameter.requires_grad]
     assert all(parameter.grad is not None and torch.isfinite(parameter.grad).all() for parameter in learned)
-    declared = {"logits"} if getattr(loss, "reads_logits", True) else set()
-    declared |= {tap for tap in getattr(loss, "student_features", ()) if "mask" not in tap}
-    assert reached(student) == declared  # those that have no student learn by their adapters alone
+    needs = needs_of(loss)
+    declared = {"logits"} if needs.reads_logits else set()
+    declared |= {path for path in needs.student_features if path != MASK}
+    assert tensors_with_gradient(student) == declared  # a loss that reads no student trains its adapters only
     assert declared or learned
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_gradient_never_reaches_the_teacher(name: str) -> None:
-    """As the objective calls it: with a teacher that is in the graph, which a loss does not see."""
-    loss, _ = ready(name)
-    student, teacher = observed(name, 1, learns=True), observed(name, 2, wide=True, learns=True)
-    objective = Objective({"student": nn.Identity()}, {"term": loss}, {"term": TermRoles("student", "teacher", 1.0)})
-    rows = Batch(inputs=torch.zeros(B, 1), labels=labels_of(name), ids=torch.arange(B))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(objective, "observe", lambda batch: {"student": student})
-        objective(rows, {"teacher": teacher})["total"].backward()
-    assert not reached(teacher)
-    assert reached(student) or any(parameter.grad is not None for parameter in loss.parameters())
+    loss, _ = prepared_loss(name)
+    student = random_outputs(name, 1, requires_grad=True)
+    teacher = random_outputs(name, 2, wide=True, requires_grad=True)
+    total_loss(loss, student, teacher, labels_for(name)).backward()
+    assert not tensors_with_gradient(teacher)
+    assert tensors_with_gradient(student) or any(parameter.grad is not None for parameter in loss.parameters())
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_gradient_is_the_slope(name: str) -> None:
-    """Along a random direction, by central differences."""
-    student, teacher, labels = observed(name, 1, learns=True), observed(name, 2, wide=True), labels_of(name)
-    values = [v for v in (student.output, *student.taps.values()) if v is not None and v.is_floating_point()]
+def test_the_gradient_equals_central_differences(name: str) -> None:
+    """Along a random direction."""
+    student, labels = random_outputs(name, 1, requires_grad=True), labels_for(name)
+    teacher = random_outputs(name, 2, wide=True)
+    values = [v for v in (student.output, *student.features.values()) if v is not None and v.is_floating_point()]
     directions = [torch.randn(v.shape, generator=torch.Generator().manual_seed(8), dtype=v.dtype) for v in values]
 
-    def second(there: ModelOutputs) -> Tensor:
-        """The second call, when what the first one sets is set."""
-        _, call = ready(name)
+    def second_call(outputs: ModelOutputs) -> Tensor:
+        """Return the loss of a second call, after the first one has set the state."""
+        _, call = prepared_loss(name)
         call(student.detach(), teacher, labels)
         torch.manual_seed(5)
-        return call(there, teacher, labels)
+        return call(outputs, teacher, labels)
 
-    def at(step: float) -> Tensor:
+    def value_at(step: float) -> Tensor:
         moved = iter([v.detach() + step * d for v, d in zip(values, directions, strict=True)])
-        return second(student.map(lambda v: next(moved) if v.is_floating_point() else v))
+        return second_call(student.map(lambda v: next(moved) if v.is_floating_point() else v))
 
-    second(student).backward()
+    second_call(student).backward()
     slope = sum(float((v.grad * d).sum()) for v, d in zip(values, directions, strict=True) if v.grad is not None)
-    assert (at(1e-5) - at(-1e-5)).item() / 2e-5 == pytest.approx(slope, rel=1e-4, abs=1e-7)
+    assert (value_at(1e-5) - value_at(-1e-5)).item() / 2e-5 == pytest.approx(slope, rel=1e-4, abs=1e-7)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in GOES_BY_ORDER])
-def test_the_order_of_a_batch_does_not_matter(name: str) -> None:
-    order = torch.randperm(B, generator=torch.Generator().manual_seed(3))
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in DEPENDS_ON_ORDER])
+def test_the_order_of_rows_does_not_matter(name: str) -> None:
+    order = torch.randperm(ROWS, generator=torch.Generator().manual_seed(3))
     rows = (order[:, None] * 4 + torch.arange(4)).flatten() if name in ROTATED else order
-    student, teacher, labels = observed(name, 1), observed(name, 2, wide=True), labels_of(name)
-    before = ready(name)[1](student, teacher, labels)
-    after = ready(name)[1](student.map(lambda v: v[rows]), teacher.map(lambda v: v[rows]), labels[order])
+    student, teacher, labels = random_outputs(name, 1), random_outputs(name, 2, wide=True), labels_for(name)
+    before = prepared_loss(name)[1](student, teacher, labels)
+    after = prepared_loss(name)[1](student.map(lambda v: v[rows]), teacher.map(lambda v: v[rows]), labels[order])
     assert after.item() == pytest.approx(before.item(), rel=1e-9)
 
 
-@pytest.mark.parametrize("name", sorted(ZERO_AT_EQUAL & set(NAMES)))
-def test_a_student_equal_to_its_teacher_has_nothing_to_learn_from_it(name: str) -> None:
-    _, call = ready(name, wide=False)
-    student = observed(name, 1, learns=True)
-    total = call(student, student.detach(), labels_of(name))
+@pytest.mark.parametrize("name", sorted(ZERO_FOR_EQUAL_MODELS & set(NAMES)))
+def test_a_student_equal_to_its_teacher_has_loss_0_and_a_finite_gradient(name: str) -> None:
+    _, call = prepared_loss(name, wide=False)
+    student = random_outputs(name, 1, requires_grad=True)
+    total = call(student, student.detach(), labels_for(name))
     assert total.item() == pytest.approx(0, abs=1e-7)
     total.backward()
-    values = [student.output, *student.taps.values()]
+    values = [student.output, *student.features.values()]
     assert all(torch.isfinite(value.grad).all() for value in values if value is not None and value.grad is not None)
 
 
-def test_of_every_loss_it_is_known_whether_it_is_zero_there_and_why_not() -> None:
-    assert set(NAMES) <= ZERO_AT_EQUAL | NOT_ZERO_AT_EQUAL.keys()
+def test_every_loss_is_listed_as_zero_or_not_zero_for_equal_models() -> None:
+    assert set(NAMES) <= ZERO_FOR_EQUAL_MODELS | NOT_ZERO_FOR_EQUAL_MODELS.keys()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_under_bf16_autocast_it_is_computed_in_single_precision(name: str) -> None:
-    """As the objective calls it, with observations in single precision: the same number, to the last digit."""
-    student, teacher = (
-        one.map(lambda v: v.float() if v.is_floating_point() else v)
-        for one in (observed(name, 1), observed(name, 2, wide=True))
-    )
-    labels = labels_of(name).float() if labels_of(name).is_floating_point() else labels_of(name)
-    rows, found = Batch(inputs=torch.zeros(B, 1), labels=labels, ids=torch.arange(B)), []
+def test_bf16_autocast_does_not_change_a_loss(name: str) -> None:
+    """The objective computes losses in single precision: the numbers are equal to the last digit."""
+    student, teacher = to_float32(random_outputs(name, 1)), to_float32(random_outputs(name, 2, wide=True))
+    labels = labels_for(name).float() if labels_for(name).is_floating_point() else labels_for(name)
+    totals = []
     for enabled in (False, True):
-        loss = ready(name)[0].float()
-        objective = Objective(
-            {"student": nn.Identity()}, {"term": loss}, {"term": TermRoles("student", "teacher", 1.0)}
-        )
+        loss = prepared_loss(name)[0].float()
         torch.manual_seed(5)
-        with pytest.MonkeyPatch.context() as patch, torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            patch.setattr(objective, "observe", lambda batch: {"student": student})
-            found.append(objective(rows, {"teacher": teacher})["total"])
-    assert torch.isfinite(found[0])
-    assert torch.equal(*found)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            totals.append(total_loss(loss, student, teacher, labels))
+    assert torch.isfinite(totals[0])
+    assert torch.equal(*totals)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_moves_to_a_device_with_all_that_it_holds(name: str) -> None:
-    loss, _ = ready(name)
+def test_a_loss_moves_to_a_device_with_all_its_tensors(name: str) -> None:
+    loss, _ = prepared_loss(name)
     loss.to("meta")
     assert {value.device.type for value in [*loss.parameters(), *loss.buffers()]} <= {"meta"}
     tensors = [key for key, value in vars(loss).items() if isinstance(value, Tensor)]
-    assert not tensors, "a tensor that is no buffer stays behind"
+    assert not tensors, "a tensor that is not a buffer does not move"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_its_state_comes_back_from_a_checkpoint(name: str, tmp_path: Path) -> None:
-    loss, call = ready(name)
-    student, teacher, labels = observed(name, 1), observed(name, 2, wide=True), labels_of(name)
+def test_a_loss_is_restored_from_its_state_dict(name: str, tmp_path: Path) -> None:
+    loss, call = prepared_loss(name)
+    student, teacher, labels = random_outputs(name, 1), random_outputs(name, 2, wide=True), labels_for(name)
     call(student, teacher, labels)
     torch.save(loss.state_dict(), tmp_path / "state.pt")
-    again, call_again = ready(name)
+    restored, call_restored = prepared_loss(name)
     with torch.no_grad():
-        for parameter in again.parameters():
+        for parameter in restored.parameters():
             parameter.add_(1)
-    again.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    restored.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     torch.manual_seed(1)
     expected = call(student, teacher, labels)
     torch.manual_seed(1)
-    assert torch.equal(call_again(student, teacher, labels), expected)
+    assert torch.equal(call_restored(student, teacher, labels), expected)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_batch_of_one_row_is_a_number_or_a_clear_refusal(name: str) -> None:
-    loss, call = ready(name)
-    student, teacher = observed(name, 1, rows=1, learns=True), observed(name, 2, rows=1, wide=True)
-    if name in NEED_TWO_ROWS:
-        with pytest.raises(ValueError, match=r"a batch of one|more than 1 value per channel"):
-            call(student, teacher, labels_of(name, 1))
+def test_a_batch_of_one_row_has_a_finite_loss_or_an_error_that_names_the_reason(name: str) -> None:
+    loss, call = prepared_loss(name)
+    student = random_outputs(name, 1, rows=1, requires_grad=True)
+    teacher = random_outputs(name, 2, rows=1, wide=True)
+    if needs_of(loss).needs_two_rows:
+        with pytest.raises(ValueError, match=r"the batch has one|more than 1 value per channel"):
+            call(student, teacher, labels_for(name, 1))
         return
-    total = call(student, teacher, labels_of(name, 1))
+    total = call(student, teacher, labels_for(name, 1))
     assert torch.isfinite(total)
     total.backward()
-    grads = [value.grad for value in (student.output, *student.taps.values()) if value is not None]
+    grads = [value.grad for value in (student.output, *student.features.values()) if value is not None]
     grads += [parameter.grad for parameter in loss.parameters()]
     assert all(torch.isfinite(grad).all() for grad in grads if grad is not None)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in DRAWN])
-def test_one_is_the_mean_over_its_rows_or_says_that_it_compares_them(name: str) -> None:
-    """So that a batch is taken in parts where it may be. BatchNorm in training compares too: the harness knows."""
-    loss, call = ready(name)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in RANDOM])
+def test_a_loss_that_needs_no_whole_batch_is_the_mean_over_parts_of_it(name: str) -> None:
+    """In `eval()` mode: BatchNorm in training compares rows too, which the trainer checks."""
+    loss, call = prepared_loss(name)
     loss.eval()
-    student, teacher, labels = observed(name, 1), observed(name, 2, wide=True), labels_of(name)
-    several = 4 if name in ROTATED else 1
+    student, teacher, labels = random_outputs(name, 1), random_outputs(name, 2, wide=True), labels_for(name)
+    factor = 4 if name in ROTATED else 1
 
     def part(first: int, end: int) -> Tensor:
-        rows = slice(first * several, end * several)
+        rows = slice(first * factor, end * factor)
         return call(student.map(lambda v: v[rows]), teacher.map(lambda v: v[rows]), labels[first:end])
 
-    parts = torch.stack([part(0, 3), part(3, B)]).mean().item()
-    same = call(student, teacher, labels).item() == pytest.approx(parts, rel=1e-9)
-    assert same != getattr(loss, "needs_whole_batch", False)
+    mean = torch.stack([part(0, 3), part(3, ROWS)]).mean().item()
+    is_mean = call(student, teacher, labels).item() == pytest.approx(mean, rel=1e-9)
+    assert is_mean != needs_of(loss).needs_whole_batch
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_reads_nothing_but_what_it_declares(name: str) -> None:
-    """Undeclared logits or taps are not there: the forward stops before them."""
-    loss, call = ready(name)
-    student, teacher = observed(name, 1), observed(name, 2, wide=True)
-    objective = Objective({"student": nn.Identity()}, {"term": loss}, {"term": TermRoles("student", "teacher", 1.0)})
-    needs = {who: objective.needs[who] for who in ("student", "teacher")}
-    seen = [
-        ModelOutputs(one.output if need.logits else None, {path: one[path] for path in need.features})
-        for one, need in zip((student, teacher), needs.values(), strict=True)
+def test_a_loss_reads_only_the_logits_and_features_that_it_declares(name: str) -> None:
+    loss, call = prepared_loss(name)
+    student, teacher, needs = random_outputs(name, 1), random_outputs(name, 2, wide=True), needs_of(loss)
+    declared = [
+        ModelOutputs(outputs.output if needs.reads_logits else None, {path: outputs[path] for path in paths})
+        for outputs, paths in ((student, needs.student_features), (teacher, needs.teacher_features))
     ]
-    assert torch.isfinite(call(*seen, labels_of(name)))
+    assert torch.isfinite(call(*declared, labels_for(name)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_loss_derives_from_the_base_class_and_has_typed_declarations(name: str) -> None:
+    loss = build(name)
+    assert isinstance(loss, Loss)
+    assert needs_of(type(loss)).needs_teacher == needs_of(loss).needs_teacher
+    assert needs_of(loss).needs_teacher or not needs_of(loss).teacher_features
+    assert not needs_of(loss).inherited_parts or adapter_builder(loss)
+    assert (split_preparer(loss) is not None) == (name in {*ROTATED, "CRD"})
 
 
 def test_no_loss_imports_another() -> None:
     for path in sorted(Path(losses.__file__).parent.glob("*.py")):
         imported = [n.module or "" for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom)]
-        others = {module for module in imported if module.startswith("harness.losses.")}
-        assert path.name == "__init__.py" or others <= {"harness.losses.functional"}, path.name
+        shared = {module for module in imported if module.startswith("harness.losses.")}
+        assert path.name == "__init__.py" or shared <= {"harness.losses.base", "harness.losses.functional"}, path.name
 
 
-def test_a_removed_file_breaks_nothing_but_its_line_and_its_recipes(tmp_path: Path) -> None:
-    """Nor does the collection of the tests that the losses share: in them what is gone is skipped."""
+@pytest.mark.slow
+@pytest.mark.process
+def test_removing_the_file_of_a_loss_breaks_only_its_line_in_the_package_and_its_recipes(tmp_path: Path) -> None:
+    """The other tests of losses can still be collected; tests of the removed loss are skipped."""
     stem = "knowledge_review"
     for folder in ("harness", "tests"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     package = tmp_path / "harness" / "losses"
-    gone = [
-        node.name for node in ast.parse((package / f"{stem}.py").read_text()).body if isinstance(node, ast.ClassDef)
-    ]
+    tree = ast.parse((package / f"{stem}.py").read_text())
+    removed = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
     (package / f"{stem}.py").unlink()
     lines = (package / "__init__.py").read_text().splitlines()
-    kept = [line for line in lines if f".{stem} " not in line and line.strip(' ",') not in gone]
-    (package / "__init__.py").write_text("\n".join(kept))
-    tests = [f"tests/harness/losses/test_{name}.py" for name in ("losses", "newer_losses", "parity", "loss_contract")]
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "--import-mode=importlib",
-        "-p",
-        "no:cacheprovider",
-        "-k",
-        "Knowledge or oblong",
-        *tests,
-    ]
-    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stdout
-    assert "failed" not in found.stdout
-    assert "skipped" in found.stdout
+    remaining = [line for line in lines if f".{stem} " not in line and line.strip(' ",') not in removed]
+    (package / "__init__.py").write_text("\n".join(remaining))
+    names = ("feature_losses", "prediction_losses", "torchdistill_parity", "torchdistill_differences", "loss_contract")
+    tests = [f"tests/harness/losses/test_{name}.py" for name in names]
+    options = ["-q", "--import-mode=importlib", "-p", "no:cacheprovider", "-m", "not slow", "-k", "Knowledge or oblong"]
+    command = [sys.executable, "-m", "pytest", *options, *tests]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "failed" not in done.stdout
+    assert "skipped" in done.stdout

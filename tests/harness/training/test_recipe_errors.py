@@ -44,7 +44,7 @@ HINT = "{loss: {use: Hint, student: %s, teacher: %s}}"
 TRAINED = [
     (DISTILLED, "{loss: LogitMSE}", HINT % ("layer4", "layer2"), "CifarResNet has no module 'layer4'; did you mean"),
     (DISTILLED, "{loss: LogitMSE}", HINT % ("layer2", "'layer2:in'"), "'layer2:in' is no"),
-    (DISTILLED, "{loss: LogitMSE}", HINT % ("layer2", "fc"), "no regressor leads from"),
+    (DISTILLED, "{loss: LogitMSE}", HINT % ("layer2", "fc"), "no regressor maps"),
     (TINY, "    clip_norm: 1.0", "    trainable: [layer4]", "there is nothing to train at 'layer4'; did you mean"),
     (TINY, "    clip_norm: 1.0", "    groups: {layer: {lr: 1}}", "there is nothing to train at 'layer'"),
     (TINY, "    clip_norm: 1.0", "    split: trian", "digits has no split 'trian'; it has train, test"),
