@@ -1,16 +1,12 @@
 """What a run ran on, and the switches that make it repeatable."""
 
 import atexit
-import importlib.metadata
 import os
 import platform
 import resource
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,14 +14,10 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 
 from harness.models.malloc import keep_freed_memory
+from harness.models.provenance import RECORDED_PACKAGES, git_commit, package_versions
 from zoo import paths
 from zoo.errors import SourceError
 from zoo.recipes.schema import Precision
-
-PACKAGES = (
-    "zoo-reproduce", "torch", "torchvision", "transformers", "tokenizers", "datasets", "evaluate", "accelerate",
-    "huggingface_hub", "safetensors", "scikit-learn", "scipy", "numpy",
-)  # fmt: skip
 
 
 @contextmanager
@@ -103,13 +95,13 @@ def accelerator_on(device: str | None) -> Accelerator:
 
 def environment(device: torch.device) -> dict[str, Any]:
     """Commit, packages, device, threads and determinism, as plain data; no name of a machine or a path."""
-    commit, dirty = _commit(paths.checkout())
+    commit, dirty = git_commit(paths.checkout())
     return {
         "commit": commit,
         "dirty": dirty,
         "python": platform.python_version(),
         "platform": f"{platform.system()}-{platform.machine()}",
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "packages": package_versions(RECORDED_PACKAGES),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
@@ -121,26 +113,3 @@ def peak_memory() -> int:
     """The largest resident size of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
-
-
-@cache
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-@cache  # what runs is what was there when it was loaded
-def _commit(root: Path | None) -> tuple[str | None, bool | None]:
-    """The checkout's commit and whether anything in it differs from that; None outside a checkout."""
-    if root is None:
-        return None, None
-    try:
-        commit, status = (
-            subprocess.run(["git", "-C", root, *command], capture_output=True, text=True, check=True).stdout.strip()
-            for command in (["rev-parse", "HEAD"], ["status", "--porcelain"])
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None, None
-    return commit, bool(status)

@@ -7,18 +7,16 @@ slow way, by its identity: so a changed comment costs seconds, and a changed byt
 """
 
 import hashlib
-import importlib.metadata
 import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
 from time import time_ns
 from typing import Any
 
 from harness.judging.judge_runs import EntryRuns, RecordedRun
-from harness.models.provenance import project_code_digest
+from harness.models.provenance import RESULT_PACKAGES, package_versions, project_code_digest
 from harness.records.record import Mode, read_record
 from zoo import paths
 from zoo.errors import ZooError
@@ -26,11 +24,6 @@ from zoo.fetch.checksum import sha256
 from zoo.recipes.catalogue import Entry
 
 KNOWN = ".known"
-PACKAGES = (
-    "torch", "torchvision", "transformers", "tokenizers", "datasets", "evaluate", "accelerate", "scikit-learn", "scipy",
-    "numpy", "pandas", "pyarrow", "pillow",
-)  # fmt: skip
-"""What data and metrics come from, beside this project."""
 SETTLED = 2_000_000_000
 """So many nanoseconds after its last change a file's time tells whether it was changed since; sooner it may not."""
 FileStamp = tuple[str, int, int, str]
@@ -53,7 +46,7 @@ class RunConditions:
         return {
             "entry": entry.name, "path": str(entry.path.resolve()), "recipe": entry.recipe.digest, "mode": mode,
             "seed": seed, **asdict(self), "from": str(Path.cwd()), "trusted": str(paths.trusted().resolve()),
-            "code": project_code_digest(), "packages": _versions(), "devices": _devices(),
+            "code": project_code_digest(), "packages": package_versions(RESULT_PACKAGES), "devices": _devices(),
             "endpoint": os.environ.get("HF_ENDPOINT"),
         }  # fmt: skip
 
@@ -145,17 +138,6 @@ def _digest(path: Path) -> str:
         for file in (Path(folder) / name for name in names)
     )
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
-
-
-@cache
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = ""
-    return found
 
 
 def _devices() -> list[str | None]:

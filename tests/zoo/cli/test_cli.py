@@ -291,7 +291,7 @@ def test_a_stale_leaderboard_is_exit_1(tmp_path: Path, zoo_process: Zoo) -> None
 def test_a_run_of_a_changed_checkout_is_no_evidence(
     zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.models.environment._commit", lambda root: ("0" * 40, True))
+    monkeypatch.setattr("harness.models.environment.git_commit", lambda root: ("0" * 40, True))
     assert zoo("train", recipe_file(TINY, ("name: tiny", "name: digits-resnet8")), "--out", "run").code == 0
     ended = zoo("leaderboard", "--add", "run")
     assert ended.code == 2
