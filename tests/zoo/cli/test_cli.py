@@ -84,7 +84,10 @@ def test_wrong_usage_is_exit_2_and_names_the_nearest(command: list[str], said: s
     [
         (["train", "nowhere.yaml"], "nowhere.yaml: No such file"),
         (["evaluate", "nowhere.csv", "--as", "digits-resnet8"], "nowhere.csv: no such file"),
-        (["verify", "digits-resnet8", "--device", "abacus"], "device 'abacus' is not available on this machine; available: cpu"),
+        (
+            ["verify", "digits-resnet8", "--device", "abacus"],
+            "device 'abacus' is not available on this machine; available: cpu",
+        ),
     ],
 )
 def test_what_cannot_be_had_is_exit_4(command: list[str], said: str, zoo: Zoo) -> None:
