@@ -1,8 +1,8 @@
 """Group the rows of a split into batches with little padding.
 
-Why: the texts of a batch are padded to its longest one, so the model computes tokens that carry no information. Texts of
-similar length need almost no padding. A limit on the tokens of a batch gives every batch about the same work, and keeps
-its tensors in the processor's caches.
+Why: the texts of a batch are padded to its longest one, so the model computes tokens that carry no information. Texts
+of similar length need almost no padding. A limit on the tokens of a batch gives every batch about the same work, and
+keeps its tensors in the processor's caches.
 
 When: splits that know the token counts of their rows. Other splits are batched in their order.
 

@@ -1,0 +1,44 @@
+"""Format numbers and tables for a terminal. Imports nothing heavy."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+NARROWEST = 12
+"""A column is never wrapped to fewer characters."""
+
+
+def number(value: float | None) -> str:
+    """Return a score to four decimals, or `-` for None."""
+    return "-" if value is None else f"{value:.4f}"
+
+
+def finite(value: float) -> float | None:
+    """Return the value, or None if JSON cannot hold it."""
+    return value if math.isfinite(value) else None
+
+
+def fitted(
+    rows: Sequence[Sequence[Any]], headers: Sequence[str], columns: int | None, flexible: Sequence[int] = (-1,)
+) -> str:
+    """Return a table that fits a terminal.
+
+    Args:
+        rows: The cells.
+        headers: The names of the columns.
+        columns: The width of the terminal in characters; None for no limit.
+        flexible: The indices of the columns whose text is wrapped. They share the width that the others leave.
+    """
+    widths = [max(len(str(cell)) for cell in cells) for cells in zip(headers, *rows, strict=True)]
+    shared = {index % len(headers) for index in flexible}
+    left = (columns or 0) - sum(width + 2 for index, width in enumerate(widths) if index not in shared)
+    wanted = sum(widths[index] + 2 for index in shared)
+    limits = [
+        max(left * (width + 2) // wanted - 2, NARROWEST)
+        if columns is not None and index in shared and wanted > left
+        else None
+        for index, width in enumerate(widths)
+    ]
+    return tabulate(rows, headers=headers, disable_numparse=True, maxcolwidths=limits)
