@@ -23,6 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.judging import retraining, statistics
+from zoo.files import write_atomically
 from zoo.recipes.schema import Claim
 
 Floats = NDArray[np.float64]
@@ -266,7 +267,7 @@ def write(rows: list[dict[str, Any]], zoos: int) -> None:
     page = ROOT / "docs" / "verdicts.md"
     before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
-    page.write_text(f"{before}{BEGIN}\n\n{tables(rows, zoos)}\n\n{END}{after}", encoding="utf-8")
+    write_atomically(page, f"{before}{BEGIN}\n\n{tables(rows, zoos)}\n\n{END}{after}")
     plot(rows, ROOT / "docs" / "verdicts.svg")
 
 

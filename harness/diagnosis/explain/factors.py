@@ -92,7 +92,7 @@ def _orders(runner: VariantRunner, name: str) -> Candidates:
     outputs = runner.logits(name, UNCHANGED, ()).shape[1]
     names = runner.task.class_names or tuple(map(str, range(outputs)))
     if runner.task.kind != "classification" or not 2 <= outputs <= MOST_CLASSES:
-        yield Untried("label order", f"it is tried for classifiers with 2 to {MOST_CLASSES} classes only")
+        yield Untried("label order", f"tried only for classifiers with 2 to {MOST_CLASSES} classes")
         return
     for order in permutations(range(outputs)):
         if order != tuple(range(outputs)):
@@ -214,7 +214,7 @@ def _precisions(runner: VariantRunner, name: str) -> Candidates:
 def _tf32(runner: VariantRunner, name: str) -> Candidates:
     device = runner.context.accelerator.device.type
     if device != "cuda" or runner.precision != "fp32":
-        yield Untried("precision", f"TF32 needs a CUDA device and fp32, not {device} and {runner.precision}")
+        yield Untried("precision", f"TF32 needs a CUDA device and fp32; this evaluation uses {device} and {runner.precision}")
         return
     current = {torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32}
     for enabled in (True, False):

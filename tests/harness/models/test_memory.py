@@ -33,6 +33,7 @@ def test_models_with_few_channels_or_of_other_packages_keep_their_memory_format(
         assert all(p.is_contiguous() for p in model.parameters())
 
 
+@pytest.mark.process
 def test_freed_memory_is_reused_unless_the_environment_tunes_malloc() -> None:
     """Each page that the system must provide again counts as a minor page fault."""
     code = (
