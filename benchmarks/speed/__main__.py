@@ -1,4 +1,4 @@
-"""`python -m benchmarks.speed`; contenders' processes import this module under another name, and nothing with it."""
+"""`python -m benchmarks.speed`. The processes of contenders import this module under another name, without effect."""
 
 if __name__ == "__main__":
     from benchmarks.speed.command import main

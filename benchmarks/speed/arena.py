@@ -1,8 +1,8 @@
-"""Contenders in processes of their own, which run in turn, round by round, while all others sleep.
+"""Measure contenders in separate processes that take turns, round by round, while the others sleep.
 
-What disturbs a machine for a while so meets all of them, and a ratio is taken within a round. Each prepares, is warmed
-up, and is measured with as many threads as there are cores. A module names what it times as `benchmarks.speed.x:Name`,
-so that a process imports its own program only.
+A temporary disturbance of the machine so affects all contenders, and ratios are computed within a round. Each contender
+prepares its data, is warmed up, and is measured with as many threads as there are cores. The work of a contender is
+named as `benchmarks.speed.x:Name`, so that its process imports only the program that it measures.
 """
 
 import gc
@@ -27,24 +27,24 @@ SPAWN = multiprocessing.get_context("spawn")
 
 
 class Work(Protocol):
-    """What a contender does; it is made from the folder of the data and its options, untimed."""
+    """The work of a contender. It is constructed, untimed, from the folder of the data and the contender's options."""
 
     def begin(self, point: str) -> None:
-        """Make ready for one run at this point; untimed."""
+        """Prepare one run at this point; untimed."""
         ...
 
     def run(self) -> None:
-        """What is timed."""
+        """Do the work; timed."""
         ...
 
-    def found(self) -> Mapping[str, Any]:
-        """What came of the run, untimed: `logits` `(N, C)`, `losses` a step, `marks` (seconds) after each step."""
+    def results(self) -> Mapping[str, Any]:
+        """Return the results, untimed: `logits` `(N, C)`, `losses` of each step, `marks`, the times after each step."""
         ...
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A program that takes part: its name in the tables, `module:Class` of its work and the options of that."""
+    """A program to measure: its name in the tables, the `module:Class` of its work, and the options of that class."""
 
     name: str
     work: str
@@ -53,69 +53,78 @@ class Contender:
 
 @dataclass(frozen=True)
 class Run:
-    """One timed run: seconds of the whole, the process's peak resident memory so far (bytes), what came of it."""
+    """One timed run: its seconds, the peak resident memory of the process so far in bytes, and the results."""
 
     seconds: float
     peak: int
-    found: Mapping[str, Any]
+    results: Mapping[str, Any]
 
     @property
     def steps(self) -> float | None:
-        """Seconds a step, without the first, which also pays for what is made once; None where there are no steps."""
-        marks = self.found.get("marks", ())
+        """Seconds for each step, without the first one, which includes one-time costs; None without steps."""
+        marks = self.results.get("marks", ())
         return (marks[-1] - marks[0]) / (len(marks) - 1) if len(marks) > 1 else None
 
 
 @dataclass(frozen=True)
 class Measured:
-    """All rounds of one contender at one point."""
+    """All rounds of a contender at a point."""
 
     contender: Contender
     point: str
     runs: Sequence[Run]
 
     def seconds(self, *, a_step: bool = False) -> list[float]:
-        """Of each round: the whole, or a step of it."""
+        """Return the seconds of each round, for the whole run or for a step."""
         return [run.steps or run.seconds if a_step else run.seconds for run in self.runs]
 
     def ratio(self, to: "Measured", *, a_step: bool = False) -> float:
-        """The median over the rounds of its time over another's."""
+        """Return the median over the rounds of the ratio of this contender's time to another's."""
         pairs = zip(self.seconds(a_step=a_step), to.seconds(a_step=a_step), strict=True)
-        return median(mine / other for mine, other in pairs)
+        return median(time / other for time, other in pairs)
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """The lower quartile, the median and the upper quartile."""
+    """Return the lower quartile, the median and the upper quartile."""
     low, middle, high = np.percentile(values, (25, 50, 75))
     return float(low), float(middle), float(high)
 
 
 def compete(folder: Path, contenders: Sequence[Contender], points: Sequence[str], rounds: int) -> list[list[Measured]]:
-    """Measure all contenders at all points, one list a point; raises RuntimeError with what a contender died of."""
-    with ready(folder, contenders, points) as connections:
-        found: dict[tuple[str, str], list[Run]] = {}
+    """Measure all contenders at all points.
+
+    Returns:
+        A list for each point, with the rounds of each contender.
+
+    Raises:
+        RuntimeError: A contender failed; the message has its traceback.
+    """
+    with started_processes(folder, contenders, points) as connections:
+        runs: dict[tuple[str, str], list[Run]] = {}
         for number in range(rounds):
             for point in points:
-                for place in range(len(contenders)):
-                    at = (place + number) % len(contenders)
-                    run = asked(contenders[at], connections[at], point)
-                    found.setdefault((point, contenders[at].name), []).append(run)
-    return [[Measured(one, point, found[point, one.name]) for one in contenders] for point in points]
+                for turn in range(len(contenders)):
+                    index = (turn + number) % len(contenders)  # another order in each round
+                    run = run_once(contenders[index], connections[index], point)
+                    runs.setdefault((point, contenders[index].name), []).append(run)
+    return [[Measured(c, point, runs[point, c.name]) for c in contenders] for point in points]
 
 
 @contextmanager
-def ready(folder: Path, contenders: Sequence[Contender], points: Sequence[str]) -> Iterator[list[Connection]]:
-    """Connections to processes that are prepared and warmed up, one after the other."""
+def started_processes(
+    folder: Path, contenders: Sequence[Contender], points: Sequence[str]
+) -> Iterator[list[Connection]]:
+    """Start a process for each contender, warm them up one after the other, and yield the connections to them."""
     started: list[tuple[Any, Connection]] = []
     try:
         for contender in contenders:
-            here, there = SPAWN.Pipe()
-            process = SPAWN.Process(target=_serve, args=(there, folder, contender))
+            connection, remote = SPAWN.Pipe()
+            process = SPAWN.Process(target=_serve, args=(remote, folder, contender))
             process.start()
-            there.close()  # so that the end of the process is the end of the connection
-            started.append((process, here))
+            remote.close()  # the connection then ends when the process ends
+            started.append((process, connection))
             for point in points:
-                asked(contender, here, point)
+                run_once(contender, connection, point)
         yield [connection for _, connection in started]
     finally:
         for process, connection in started:
@@ -124,21 +133,21 @@ def ready(folder: Path, contenders: Sequence[Contender], points: Sequence[str]) 
             process.terminate()
 
 
-def asked(contender: Contender, connection: Connection, point: str) -> Run:
-    """One run in a contender's process; raises RuntimeError with what it died of."""
+def run_once(contender: Contender, connection: Connection, point: str) -> Run:
+    """Run a contender once in its process. Raises RuntimeError, with the traceback, if it fails."""
     try:
         connection.send(point)
         answer = connection.recv()
     except (EOFError, BrokenPipeError):
-        raise RuntimeError(f"{contender.name} at {point}: its process ended without a word") from None
+        raise RuntimeError(f"{contender.name} at {point}: the process ended without an error message") from None
     if isinstance(answer, str):
         raise RuntimeError(f"{contender.name} at {point}:\n{answer}")  # noqa: TRY004
     return Run(*answer)
 
 
 def _serve(connection: Connection, folder: Path, contender: Contender) -> None:
-    """A contender's process: run at each point that is asked for, until nobody asks any more."""
-    multiprocessing.set_start_method(None, force=True)  # workers of a DataLoader start as the system's default has it
+    """Run the work of a contender at each point that is received, until the connection ends."""
+    multiprocessing.set_start_method(None, force=True)  # workers of a DataLoader start by the system's default method
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "ZOO_HOME": str(folder / "home")}
     silence = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     os.dup2(silence.fileno(), sys.stdout.fileno())
@@ -154,17 +163,17 @@ def _serve(connection: Connection, folder: Path, contender: Contender) -> None:
             start = time.perf_counter()
             work.run()
             seconds = time.perf_counter() - start
-            connection.send((seconds, peak_memory(), dict(work.found())))
+            connection.send((seconds, peak_memory(), dict(work.results())))
     except EOFError:
         return
-    except BaseException:  # whatever a program dies of is told, with where
+    except BaseException:  # every failure of a contender is reported
         connection.send(traceback.format_exc())
 
 
 def peak_memory() -> int:
-    """The largest resident size of this process so far, in bytes.
+    """Return the peak resident memory of this process so far, in bytes.
 
-    On Linux not by `getrusage`, which begins with the size of the process that started this one.
+    Linux is asked through `/proc`, because `getrusage` starts with the size of the parent process.
     """
     status = Path("/proc/self/status")
     if status.exists():

@@ -1,8 +1,8 @@
-"""What all contenders share: texts, images and weights, real or made, laid down in a folder once.
+"""Read the texts, images and weights that all contenders share, from the folder that `prepare_data` writes.
 
     vocab.txt  minilm6.safetensors  minilm12.safetensors  resnet20.safetensors  images.npz  TASK-SPLIT.json
 
-A point of a case names rows of it: `rte` (its validation split), `rte-train:512` (the first 512 rows), `length-64`.
+A point of a case names rows: `rte` (its validation split), `rte-train:512` (the first 512 rows), `length-64`.
 """
 
 import json
@@ -27,12 +27,12 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MAX_LENGTH = 128
 CROP = 4
 SEED = 1
-"""Of our trainings, and so of everybody's order of rows."""
+"""The seed of zoo's trainings. Its order of rows is used by all contenders."""
 BATCH, RATE, CLIP = 32, 5e-5, 1.0
-"""Of every fine-tuning: rows a step, AdamW's learning rate, the most that the norm of the gradient may be."""
+"""Fine-tuning: batch size, learning rate of AdamW, largest gradient norm."""
 TEMPERATURE, ALPHA = 2.0, 0.5
 IMAGES, SGD = 128, {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4}
-"""Of the training of the ResNet: images a step, and its optimiser."""
+"""Training of the ResNet: batch size and optimizer."""
 PUBLISHED_RESNET = {"depth": 20, "num_classes": 10, "shortcut": "padding", "head": "linear"}
 
 
@@ -47,18 +47,21 @@ class Shape:
     classes: int = 2
 
     def arguments(self) -> dict[str, int | float]:
-        """Those of `bert_classifier`; without dropout, so that programs can be compared step by step."""
+        """Return arguments for `bert_classifier`, without dropout, so that losses can be compared step by step."""
         sizes = {"layers": self.layers, "hidden": self.hidden, "heads": self.heads, "intermediate": self.intermediate}
         return {**sizes, "vocab_size": 30522, "num_labels": self.classes, "max_length": 512, "dropout": 0.0}
 
     def flops(self, lengths: Sequence[int]) -> float:
-        """Floating-point operations of the model's matrix products on rows of so many tokens, padding not counted.
+        """Return the floating-point operations of the full model's matrix products, without padding.
 
-        Of all that the model is made of, whoever may leave some of it out.
+        Operations that a contender skips are counted as well.
+
+        Args:
+            lengths: The number of tokens of each row.
         """
-        a_token = 2 * (4 * self.hidden**2 + 2 * self.hidden * self.intermediate)
-        in_layer = sum(length * a_token + 4 * length**2 * self.hidden for length in lengths)
-        return float(self.layers * in_layer + len(lengths) * 2 * self.hidden * (self.hidden + self.classes))
+        per_token = 2 * (4 * self.hidden**2 + 2 * self.hidden * self.intermediate)
+        per_layer = sum(length * per_token + 4 * length**2 * self.hidden for length in lengths)
+        return float(self.layers * per_layer + len(lengths) * 2 * self.hidden * (self.hidden + self.classes))
 
 
 SHAPES = {"minilm6": Shape(6, 384, 12, 1536), "minilm12": Shape(12, 384, 12, 1536), "base": Shape(12, 768, 12, 3072, 3)}
@@ -66,45 +69,46 @@ SHAPES = {"minilm6": Shape(6, 384, 12, 1536), "minilm12": Shape(12, 384, 12, 153
 
 @dataclass(frozen=True)
 class Rows:
-    """Texts or pairs of them, and their classes."""
+    """Texts or pairs of texts, and their classes."""
 
     texts: Sequence[tuple[str, ...]]
     labels: Sequence[int]
 
 
 def rows(folder: Path, point: str) -> Rows:
-    """The rows that a point names."""
+    """Return the rows of a point."""
     name, _, count = point.partition(":")
-    found = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    content = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     end = int(count) if count else None
-    return Rows([tuple(texts) for texts in found["texts"][:end]], found["labels"][:end])
+    return Rows([tuple(texts) for texts in content["texts"][:end]], content["labels"][:end])
 
 
 @cache
 def tokenizer(folder: Path) -> BertTokenizer:
-    """The WordPiece tokenizer of all contenders."""
+    """Return the WordPiece tokenizer of all contenders."""
     return BertTokenizer(vocab=str(folder / "vocab.txt"), do_lower_case=True)
 
 
 def features(folder: Path, point: str) -> list[dict[str, Any]]:
-    """The rows as tokens, each with its `labels`: what a collator of transformers pads."""
-    given = rows(folder, point)
-    columns = [list(column) for column in zip(*given.texts, strict=True)]
+    """Return the rows as tokens with their `labels`, as a collator of transformers expects them."""
+    selected = rows(folder, point)
+    columns = [list(column) for column in zip(*selected.texts, strict=True)]
     encoded = tokenizer(folder)(*columns, truncation="longest_first", max_length=MAX_LENGTH)
     names = list(encoded)
     values = zip(*(encoded[name] for name in names), strict=True)
     return [
-        {**dict(zip(names, row, strict=True)), "labels": label} for row, label in zip(values, given.labels, strict=True)
+        {**dict(zip(names, row, strict=True)), "labels": label}
+        for row, label in zip(values, selected.labels, strict=True)
     ]
 
 
 def flops(folder: Path, point: str, model: str) -> float:
-    """Of a forward pass of the model over the rows of a point, without padding."""
+    """Return the floating-point operations of a forward pass over the rows of a point, without padding."""
     return SHAPES[model].flops([len(row["input_ids"]) for row in features(folder, point)])
 
 
 def classifier(folder: Path, name: str) -> nn.Module:
-    """A BERT of `SHAPES` with the weights of all contenders; the base one is drawn, always the same."""
+    """Return a BERT of `SHAPES` with the shared weights. The weights of `base` are random, from a fixed seed."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model: nn.Module = bert_classifier(**SHAPES[name].arguments())  # type: ignore[arg-type]
@@ -115,21 +119,21 @@ def classifier(folder: Path, name: str) -> nn.Module:
 
 
 def resnet(folder: Path) -> nn.Module:
-    """The ResNet-20 of all contenders."""
+    """Return the ResNet-20 with the shared weights."""
     model = cifar_resnet(**PUBLISHED_RESNET)
     weights_file.load_into(model, folder / "resnet20.safetensors")
     return model.eval()
 
 
 def images(folder: Path, point: str) -> tuple[NDArray[np.uint8], Tensor]:
-    """Images `(N, 32, 32, 3)` and classes `(N,)` of a point, `test:1000` or `train:2560`."""
+    """Return the images `(N, 32, 32, 3)` and classes `(N,)` of a point such as `test:1000` or `train:2560`."""
     split, _, count = point.partition(":")
-    with np.load(folder / "images.npz") as found:
-        return found[f"{split}-images"][: int(count)], torch.from_numpy(found[f"{split}-labels"][: int(count)])
+    with np.load(folder / "images.npz") as arrays:
+        return arrays[f"{split}-images"][: int(count)], torch.from_numpy(arrays[f"{split}-labels"][: int(count)])
 
 
 class Ordered(Sampler[int]):
-    """The rows in the order in which our run of seed `SEED` takes them, epoch after epoch."""
+    """Samples rows in the order of zoo's run with seed `SEED`, epoch after epoch."""
 
     def __init__(self, dataset: Sized) -> None:
         self.count, self.epoch = len(dataset), 0

@@ -1,7 +1,8 @@
-"""torchdistill 1.1.5: its boxes and loaders, and the loops of its examples, which its package on PyPI does not contain.
+"""The work of torchdistill 1.1.5: its boxes and data loaders, and the loops of its examples.
 
-The loops are those of its `text_classification.py` and `image_classification.py`: losses are read off and logged at
-every step, evaluation goes batch by batch. Metrics are left out, which is in its favour.
+The package on PyPI does not contain the examples. These loops follow `text_classification.py` and
+`image_classification.py`: they log the loss at every step, and evaluate batch by batch. They compute no metrics, which
+is to torchdistill's advantage.
 """
 
 import time
@@ -23,15 +24,15 @@ from torchdistill.misc.log import MetricLogger, SmoothedValue
 from transformers import DataCollatorWithPadding
 
 from benchmarks.speed import data, torchdistill_patches
-from benchmarks.speed.pictures import Pictures, moves
+from benchmarks.speed.image_loaders import Images, image_transform
 
-COLLATED, EVERY = "DataCollatorWithPadding", 50
-HERE = torch.device("cpu")
+COLLATOR, LOG_EVERY = "DataCollatorWithPadding", 50
+CPU = torch.device("cpu")
 
 
 @register_func2extract_model_output
 def loss_of_transformers(student_outputs: Any, targets: Any, **_: Any) -> dict[str, Tensor]:
-    """The loss that a model of transformers computes itself, as torchdistill's examples take it."""
+    """Return the loss that a model of transformers computes, as the examples of torchdistill use it."""
     return {"loss": student_outputs.loss}
 
 
@@ -43,11 +44,11 @@ def _loader(sampler: Any, batch_size: int, workers: int = 0, collate: str | None
 
 
 def _register(folder: Path) -> None:
-    register_collate_func(DataCollatorWithPadding(data.tokenizer(folder)), key=COLLATED)
+    register_collate_func(DataCollatorWithPadding(data.tokenizer(folder)), key=COLLATOR)
 
 
 class Evaluation:
-    """The loop of its example over texts."""
+    """The evaluation loop of the text example."""
 
     def __init__(self, folder: Path, model: str) -> None:
         _register(folder)
@@ -58,7 +59,7 @@ class Evaluation:
     def begin(self, point: str) -> None:
         if point not in self.rows:
             self.rows[point] = Dataset.from_list(data.features(self.folder, point))
-        config = _loader(SequentialSampler, data.BATCH, collate=COLLATED)
+        config = _loader(SequentialSampler, data.BATCH, collate=COLLATOR)
         loader = build_data_loader(self.rows[point], {**config, "requires_supp": False}, False)
         self.loader = self.accelerator.prepare(loader)
 
@@ -70,18 +71,18 @@ class Evaluation:
             outputs = self.model(**batch)
             self.logits.append(self.accelerator.gather(outputs.logits))
 
-    def found(self) -> Mapping[str, Any]:
+    def results(self) -> Mapping[str, Any]:
         return {"logits": torch.cat(self.logits).numpy()}
 
 
 class ImageEvaluation:
-    """The loop of its example over images one by one, as its published configurations have it."""
+    """The evaluation loop of the image example, with a batch size of 1 as in the published configurations."""
 
     def __init__(self, folder: Path, workers: int) -> None:
         self.folder, self.workers, self.model = folder, workers, data.resnet(folder)
 
     def begin(self, point: str) -> None:
-        rows = Pictures(*data.images(self.folder, point), moves(moved=False))
+        rows = Images(*data.images(self.folder, point), image_transform(augmented=False))
         self.loader = build_data_loader(
             rows, {**_loader(SequentialSampler, 1, self.workers), "requires_supp": False}, False
         )
@@ -92,16 +93,16 @@ class ImageEvaluation:
         self.logits: list[Tensor] = []
         logger = MetricLogger(delimiter="  ")
         for image, target in logger.log_every(self.loader, 1000, "Test:"):
-            output = self.model(image.to(HERE, non_blocking=True))
-            target.to(HERE, non_blocking=True)
+            output = self.model(image.to(CPU, non_blocking=True))
+            target.to(CPU, non_blocking=True)
             self.logits.append(output)
 
-    def found(self) -> Mapping[str, Any]:
+    def results(self) -> Mapping[str, Any]:
         return {"logits": torch.cat(self.logits).numpy()}
 
 
 class Training:
-    """Its box, for fine-tuning (`text`), distillation (`kd`) or the ResNet (`cifar`), with the loop of its examples."""
+    """A box for fine-tuning (`text`), distillation (`kd`) or the ResNet (`cifar`), with the loop of the examples."""
 
     def __init__(self, folder: Path, kind: str, epochs: int = 1, workers: int = 0) -> None:
         torchdistill_patches.apply()
@@ -120,7 +121,7 @@ class Training:
         self.marks: list[float] = []
 
     def run(self) -> None:
-        settings = ({"train": self.rows[self.point]}, self._config(), HERE, None, False, 1, self.accelerator)
+        settings = ({"train": self.rows[self.point]}, self._config(), CPU, None, False, 1, self.accelerator)
         if self.teacher is None:
             box = get_training_box(self.student, *settings)
         else:
@@ -130,17 +131,17 @@ class Training:
             self._epoch(box, f"Epoch: [{epoch}]")
             box.post_epoch_process()
 
-    def found(self) -> Mapping[str, Any]:
+    def results(self) -> Mapping[str, Any]:
         return {"losses": self.losses, "marks": self.marks} if self.kind != "cifar" else {"marks": self.marks}
 
     def _epoch(self, box: Any, header: str) -> None:
         logger = MetricLogger(delimiter="  ")
         logger.add_meter("lr", SmoothedValue(window_size=1, fmt="{value}"))
         logger.add_meter("sample/s", SmoothedValue(window_size=10, fmt="{value}"))
-        for given in logger.log_every(box.train_data_loader, EVERY, header):
+        for item in logger.log_every(box.train_data_loader, LOG_EVERY, header):
             start = time.time()
-            batch, targets, more = given if self.kind == "cifar" else (given, given["labels"], None)
-            loss = box.forward_process(batch, targets, more)
+            batch, targets, supplement = item if self.kind == "cifar" else (item, item["labels"], None)
+            loss = box.forward_process(batch, targets, supplement)
             box.post_forward_process(loss=loss)
             value = loss.item()
             logger.update(loss=value, lr=box.optimizer.param_groups[0]["lr"])
@@ -150,11 +151,11 @@ class Training:
 
     def _rows(self, point: str) -> Any:
         if self.kind == "cifar":
-            return Pictures(*data.images(self.folder, point), moves(moved=True))
+            return Images(*data.images(self.folder, point), image_transform(augmented=True))
         return Dataset.from_list(data.features(self.folder, point))
 
     def _config(self) -> dict[str, Any]:
-        """As its sample configurations are."""
+        """Return a configuration like the published samples."""
         if self.kind == "cifar":
             return {
                 "num_epochs": 1,
@@ -163,17 +164,17 @@ class Training:
                 "optimizer": {"key": "SGD", "kwargs": dict(data.SGD)},
                 "criterion": {"key": "WeightedSumLoss", "kwargs": {"sub_terms": {"ce": _CROSS_ENTROPY}}},
             }
-        learns: dict[str, Any] = {"forward_proc": "forward_batch_only_as_kwargs"}
+        trained: dict[str, Any] = {"forward_proc": "forward_batch_only_as_kwargs"}
         adam = {"lr": data.RATE, "weight_decay": 0.0}
         config = {
             "num_epochs": self.epochs,
-            "train_data_loader": _loader(data.Ordered, data.BATCH, collate=COLLATED),
+            "train_data_loader": _loader(data.Ordered, data.BATCH, collate=COLLATOR),
             "optimizer": {"key": "AdamW", "kwargs": adam, "max_grad_norm": data.CLIP},
         }
         if self.kind == "text":
             weighted: dict[str, Any] = {"key": "WeightedSumLoss", "func2extract_model_loss": "loss_of_transformers"}
-            return {**config, "model": learns, "criterion": {**weighted, "kwargs": {"model_term": {"weight": 1.0}}}}
-        hooked = {**learns, "forward_hook": {"output": ["classifier"]}}
+            return {**config, "model": trained, "criterion": {**weighted, "kwargs": {"model_term": {"weight": 1.0}}}}
+        hooked = {**trained, "forward_hook": {"output": ["classifier"]}}
         return {
             **config,
             "teacher": {**hooked, "requires_grad": False},

@@ -1,11 +1,11 @@
-"""What keeps torchdistill 1.1.5 from running with current libraries, mended; nothing here makes it faster or slower."""
+"""Fixes that let torchdistill 1.1.5 run with current libraries. None of them changes its speed."""
 
 from accelerate.state import AcceleratorState
 
-PATCHES = ("`AcceleratorState.use_fp16`, which accelerate has removed and its `DistillationBox` reads, is put back.",)
-"""What is mended, in a sentence each: the footnote of the tables."""
+PATCHES = ("`AcceleratorState.use_fp16` is restored: its `DistillationBox` reads it, and accelerate has removed it.",)
+"""A sentence for each fix, for the footnote of the tables."""
 
 
 def apply() -> None:
-    """Mend it in this process."""
+    """Apply the fixes in this process."""
     AcceleratorState.use_fp16 = property(lambda state: state.mixed_precision == "fp16")

@@ -1,4 +1,4 @@
-"""`zoo verify` over many small entries, each with weights of its own, in a fresh process for every number of them."""
+"""Measure `zoo verify` over many small entries with different weights, in a new process for each number of entries."""
 
 import json
 import tempfile
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks.speed import zoo_process
-from benchmarks.speed.arena import SPAWN, Contender, Measured, Run, asked, ready
+from benchmarks.speed.arena import SPAWN, Contender, Measured, Run, run_once, started_processes
 from harness.evaluation.evaluate import SplitRunner
 from harness.models.environment import accelerator_on
 from zoo.fetch import weights_file
@@ -21,41 +21,40 @@ SIZES: Mapping[str, Mapping[str, int]] = {
     "tiny": {"depth": 8, "width": 8, "num_classes": 10, "in_channels": 1},
     "small": {"depth": 20, "width": 64, "num_classes": 10, "in_channels": 1},
 }
-"""A ResNet over 898 images of 8x8 pixels; the small one is as much work as a ResNet-20 over as many of CIFAR-10."""
+"""ResNets for 898 images of 8x8 pixels. The small one is as much work as a ResNet-20 on as many CIFAR-10 images."""
 
 
 def contenders(size: str) -> tuple[Contender, ...]:
-    """In one process, in two, and without us."""
+    """Return the contenders: zoo in one process, zoo in two, and the computation without zoo."""
     return (
-        Contender("ours: zoo verify", "", {"size": size, "jobs": 1}),
-        Contender("ours: zoo verify --jobs 2", "", {"size": size, "jobs": 2}),
-        Contender("load and forward alone", "benchmarks.speed.verify:Alone", {"size": size}),
+        Contender("zoo verify", "", {"size": size, "jobs": 1}),
+        Contender("zoo verify --jobs 2", "", {"size": size, "jobs": 2}),
+        Contender("weights and forward pass alone", "benchmarks.speed.verify:Alone", {"size": size}),
     )
 
 
-def measure(folder: Path, given: Sequence[Contender], points: Sequence[str], rounds: int) -> list[list[Measured]]:
-    """Seconds from the start of the process to its end, and its peak memory, for each number of entries.
+def measure(folder: Path, contenders: Sequence[Contender], points: Sequence[str], rounds: int) -> list[list[Measured]]:
+    """Measure the seconds from start to end of the process and its peak memory, for each number of entries.
 
-    Beside each: how long reading the same weights and running the same rows take in a process that has begun already.
+    The last contender reads the same weights and evaluates the same rows in a process that is already running.
     """
-    alone = given[-1]
+    alone = contenders[-1]
     entries = folder / str(alone.options["size"])
     entries.mkdir(exist_ok=True)
     for number in range(max(map(int, points))):
         _write(entries, number, SIZES[entries.name])
     runs: dict[tuple[str, str], list[Run]] = {}
-    with ready(folder, [alone], points) as (connection,):
+    with started_processes(folder, [alone], points) as (connection,):
         for number in range(rounds):
             for point in points:
-                for place in range(len(given)):
-                    one = given[(place + number) % len(given)]
-                    run = (
-                        asked(alone, connection, point)
-                        if one is alone
-                        else _verified(entries, int(point), one.options["jobs"])
-                    )
-                    runs.setdefault((one.name, point), []).append(run)
-    return [[Measured(one, point, runs[one.name, point]) for one in given] for point in points]
+                for turn in range(len(contenders)):
+                    contender = contenders[(turn + number) % len(contenders)]
+                    if contender is alone:
+                        run = run_once(alone, connection, point)
+                    else:
+                        run = _run_verify(entries, int(point), contender.options["jobs"])
+                    runs.setdefault((contender.name, point), []).append(run)
+    return [[Measured(c, point, runs[c.name, point]) for c in contenders] for point in points]
 
 
 def _write(entries: Path, number: int, model: Mapping[str, int]) -> None:
@@ -68,24 +67,24 @@ def _write(entries: Path, number: int, model: Mapping[str, int]) -> None:
     (entries / f"{name}.yaml").write_text(json.dumps({**recipe, "claims": [claim]}), encoding="utf-8")
 
 
-def _verified(entries: Path, count: int, jobs: int) -> Run:
-    here, there = SPAWN.Pipe()
+def _run_verify(entries: Path, count: int, jobs: int) -> Run:
+    connection, remote = SPAWN.Pipe()
     with tempfile.TemporaryDirectory() as records:
-        process = SPAWN.Process(target=zoo_process.verify, args=(there, entries, count, jobs, records))
+        process = SPAWN.Process(target=zoo_process.verify, args=(remote, entries, count, jobs, records))
         start = time.perf_counter()
         process.start()
-        there.close()
-        peak, code = here.recv()
+        remote.close()
+        peak, code = connection.recv()
         process.join()
         seconds = time.perf_counter() - start
-        made = len(list(Path(records).glob("*/*/record.json")))
-    if made != count:
-        raise RuntimeError(f"zoo verify made {made} records of {count} entries, and ended with {code}")
+        written = len(list(Path(records).glob("*/*/record.json")))
+    if written != count:
+        raise RuntimeError(f"zoo verify wrote {written} records for {count} entries, and exited with code {code}")
     return Run(seconds, peak, {})
 
 
 class Alone:
-    """Weights read into a model, and the model run over the rows, as we do both, once for each entry; nothing else."""
+    """Reading the weights into a model and evaluating it on the rows, as zoo does, for each entry."""
 
     def __init__(self, folder: Path, size: str) -> None:
         self.entries, self.model = folder / size, SIZES[size]
@@ -101,5 +100,5 @@ class Alone:
             weights_file.load_into(model, path)
             SplitRunner(model, self.task, self.accelerator).outputs(self.split)
 
-    def found(self) -> Mapping[str, Any]:
+    def results(self) -> Mapping[str, Any]:
         return {}

@@ -1,4 +1,4 @@
-"""A process that does what the command line does; it imports no more than that before it begins."""
+"""A process that runs `zoo verify`. It imports nothing else before it starts."""
 
 import os
 import resource
@@ -12,7 +12,7 @@ from zoo.cli import main
 
 
 def verify(connection: Connection, entries: Path, count: int, jobs: int, records: str) -> None:
-    """In its own process: what the command line does."""
+    """Run `zoo verify` over the first `count` recipes of a folder, and send the peak memory and the exit code."""
     os.environ["ZOO_HOME"] = records
     silence = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     os.dup2(silence.fileno(), sys.stdout.fileno())

@@ -1,4 +1,13 @@
-"""A function over all rows of a split, batch by batch, shared out among processes."""
+"""Apply a function to all rows of a split, batch by batch, with several threads or processes.
+
+Why: on a CPU, an operation on a small batch is too short for several cores: they wait for each other at the end of each
+one. If each core computes a batch of its own, none waits.
+
+When: threads are used on a CPU, for models that store nothing of a forward pass and splits without random transforms.
+
+Effect: the batches do not depend on the number of processes or threads, so neither do the results, beyond the rounding
+of kernels that split their work by the number of cores.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,36 +37,44 @@ def map_batches(
     size: int = BATCH_SIZE,
     threads: int = 1,
 ) -> list[tuple[Sequence[int], T]]:
-    """What the function makes of each batch of at most `size` rows, after the rows that it is of; on every process.
+    """Apply a function to each batch of a split, and return all results on every process.
 
-    Each batch is computed once, by one of them. A batch for which memory runs out is computed in halves.
+    Each batch is computed once, by one process. A batch that does not fit in memory is computed in halves. The batches
+    are the same for any number of processes, and so are the results, to the last digit.
 
-    The batches are the same whatever the number of processes, so what is computed is too, to the last digit. With
-    several `threads` as many batches are computed at once, each on a core of its own: a core then never waits for
-    another at the end of every operation. The function must not care which thread calls it; the split is read by one
-    thread at a time.
+    Args:
+        split: The rows. One thread at a time reads from it.
+        function: Called with each batch; with several threads it must be thread-safe.
+        accelerator: The device of the batches, and the processes that share the work.
+        progress: Called with the number of rows that are done and of all rows.
+        size: The most rows of a batch.
+        threads: How many batches are computed at the same time; the threads share the cores evenly. Splits with random
+            transforms are read by a single thread, because the order of their random numbers matters.
+
+    Returns:
+        The row numbers of each batch, and the result for it.
     """
-    processes, done, reading = accelerator.num_processes, 0, Lock()
-    threads = threads if getattr(split, "fixed", False) else 1  # random transforms are drawn in one order only
-    mine: list[tuple[Sequence[int], T]] = []
+    processes, done, read_lock = accelerator.num_processes, 0, Lock()
+    threads = threads if getattr(split, "fixed", False) else 1
+    results: list[tuple[Sequence[int], T]] = []
     shares = batches(split, size)[accelerator.process_index :: processes]
-    with _threads(min(threads, len(shares))) as mapped:
-        for found in mapped(lambda rows: _in_memory(split, function, accelerator, rows, reading), shares):
-            mine += found
-            done += sum(len(rows) for rows, _ in found) * processes
+    with _thread_map(min(threads, len(shares))) as thread_map:
+        for parts in thread_map(lambda rows: _in_memory(split, function, accelerator, rows, read_lock), shares):
+            results += parts
+            done += sum(len(rows) for rows, _ in parts) * processes
             progress(min(done, len(split)), len(split))
-    return gather_object(mine) if processes > 1 else mine
+    return gather_object(results) if processes > 1 else results
 
 
 @contextmanager
-def _threads(number: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    """A `map` that works in so many threads, which share the cores evenly; for one it is Python's own."""
-    if number < 2:
+def _thread_map(threads: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """Yield a `map` that runs in several threads which share the cores evenly; for one thread, the built-in `map`."""
+    if threads < 2:
         yield map
         return
     cores = torch.get_num_threads()
-    pool = ThreadPoolExecutor(number)
-    torch.set_num_threads(max(cores // number, 1))
+    pool = ThreadPoolExecutor(threads)
+    torch.set_num_threads(max(cores // threads, 1))
     try:
         yield pool.map
     finally:
@@ -65,23 +82,24 @@ def _threads(number: int) -> Iterator[Callable[..., Iterator[Any]]]:
         torch.set_num_threads(cores)
 
 
-def in_order(swept: Iterable[tuple[Sequence[int], Tensor]]) -> Tensor:
-    """What was computed of each row, `(B, ...)` a batch, as one tensor `(N, ...)` in the order of the split.
+def in_order(results: Iterable[tuple[Sequence[int], Tensor]]) -> Tensor:
+    """Join the results of `map_batches`, one tensor `(B, ...)` a batch, to `(N, ...)` in the order of the split.
 
-    Raises RuntimeError where shapes differ from batch to batch.
+    Raises:
+        RuntimeError: The shapes of two batches differ in more than the number of rows.
     """
-    pairs = list(swept)
+    pairs = list(results)
     rows = torch.tensor([row for rows, _ in pairs for row in rows])
-    together = torch.cat([found for _, found in pairs])
-    return torch.empty_like(together).index_copy_(0, rows, together)
+    values = torch.cat([value for _, value in pairs])
+    return torch.empty_like(values).index_copy_(0, rows, values)
 
 
 def _in_memory(
-    split: Split, function: Callable[[Batch], T], accelerator: Accelerator, rows: Sequence[int], reading: Lock
+    split: Split, function: Callable[[Batch], T], accelerator: Accelerator, rows: Sequence[int], read_lock: Lock
 ) -> list[tuple[Sequence[int], T]]:
-    """What the function makes of some rows, of as many at once as fit in memory."""
+    """Apply the function to these rows, at once if they fit in memory, else in halves."""
     try:
-        with reading:
+        with read_lock:
             batch = split.batch(rows, accelerator.device)
         return [(rows, function(batch))]
     except RuntimeError as error:
@@ -90,18 +108,18 @@ def _in_memory(
     clear_device_cache(garbage_collection=True)
     middle = len(rows) // 2
     return [
-        one
+        result
         for half in (rows[:middle], rows[middle:])
-        for one in _in_memory(split, function, accelerator, half, reading)
+        for result in _in_memory(split, function, accelerator, half, read_lock)
     ]
 
 
 def threads_for(model: nn.Module, device: torch.device) -> int:
-    """How many threads may run a model at once: on a CPU one for each core, of a model that keeps nothing of a forward.
+    """Return how many threads may run a model at the same time: one for each core on a CPU, else 1.
 
-    That holds of torchvision's, this project's and transformers' models, but for rotary embeddings that are stretched
-    to the length they meet; of other code it is not known.
+    The models of this project, torchvision and transformers are thread-safe, except those whose rotary embeddings are
+    rescaled to the longest input seen. Models of other packages run in one thread.
     """
-    known = comes_from(model, THREAD_SAFE_FORWARD)
-    known &= all(getattr(module, "rope_type", "default") == "default" for module in model.modules())
-    return torch.get_num_threads() if device.type == "cpu" and known else 1
+    is_safe = comes_from(model, THREAD_SAFE_FORWARD)
+    is_safe &= all(getattr(module, "rope_type", "default") == "default" for module in model.modules())
+    return torch.get_num_threads() if device.type == "cpu" and is_safe else 1

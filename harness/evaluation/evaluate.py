@@ -1,4 +1,4 @@
-"""Metrics and per-example predictions of a model on a split."""
+"""Run a model over a split, and compute its metrics and per-example predictions."""
 
 import hashlib
 import importlib
@@ -23,15 +23,15 @@ from zoo.recipes.reader import Call
 from zoo.recipes.schema import Precision, Recipe
 from zoo.tasks.base import IGNORED, Batch, Split, Task
 
-LARGE = 2_000_000
-"""Above this many logits only predictions and margins are kept."""
+MOST_LOGITS = 2_000_000
+"""With more logits than this, only predictions and margins are stored."""
 RANKS = 5
-"""How many of the most likely classes are kept where a metric reads them."""
+"""How many of the most likely classes are stored if a metric reads them."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """A metric's value and the largest change that one prediction can make to it."""
+    """The value of a metric, and the largest change that a single prediction can make to it."""
 
     value: float
     one_prediction: float
@@ -39,8 +39,14 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A split's scores, and what was predicted for each example: arrays `(N,)`, logits `(N, C)`, or of a segmentation
-    the counts `(N, C, C)` of pixels of class i predicted as class j."""
+    """The scores of a split and the arrays that they were computed from.
+
+    Attributes:
+        split: The name of the split.
+        scores: Metric name -> score.
+        arrays: Predictions and labels `(N,)`, and logits `(N, C)` or margins `(N,)`. For a segmentation the counts
+            `confusion` `(N, C, C)` of pixels of class i that are predicted as class j.
+    """
 
     split: str
     scores: Mapping[str, Score]
@@ -48,11 +54,11 @@ class Evaluation:
 
     @property
     def n(self) -> int:
-        """How many examples were scored."""
+        """The number of examples."""
         return len(next(iter(self.arrays.values())))
 
     def npz(self) -> bytes:
-        """The arrays, compressed; the same arrays give the same bytes."""
+        """Return the arrays as a compressed npz file; equal arrays give equal bytes."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **self.arrays)  # type: ignore[arg-type]
         return buffer.getvalue()
@@ -69,14 +75,31 @@ def evaluate(
     progress: Callable[[int, int], None] = lambda done, total: None,
     learning: bool = False,
 ) -> Evaluation:
-    """Run the model over the split in its order, in `eval()`, and score it; every process gets the whole of it."""
+    """Run the model over a split in `eval()` mode, and score it. Every process gets the scores of the whole split.
+
+    Args:
+        model: The model.
+        task: The task, which loads the split and turns logits into predictions.
+        split_name: The split to evaluate.
+        metrics: Name -> metric.
+        accelerator: The device, and the processes that share the work.
+        precision: The precision of the forward passes.
+        progress: Called with the number of rows that are done and of all rows.
+        learning: Whether the model is trained further after this; see `SplitRunner`.
+
+    Returns:
+        The scores and the arrays that they were computed from, in the order of the split.
+
+    Raises:
+        UsageError: The outputs of the model do not fit the task.
+    """
     split = task.load(split_name)
-    running = SplitRunner(model, task, accelerator, precision, progress, learning)
+    runner = SplitRunner(model, task, accelerator, precision, progress, learning)
     if task.kind == "segmentation":
-        return score(split_name, {"confusion": running.confusion(split)}, metrics)
-    outputs = running.outputs(split)
+        return score(split_name, {"confusion": runner.confusion(split)}, metrics)
+    outputs = runner.outputs(split)
     arrays = {"predictions": task.predict(outputs).numpy(), "labels": split.labels.numpy()}
-    arrays |= {"logits": outputs.numpy()} if outputs.numel() <= LARGE else {"margins": _margins(outputs)}
+    arrays |= {"logits": outputs.numpy()} if outputs.numel() <= MOST_LOGITS else {"margins": _margins(outputs)}
     if any("ranked" in reads(metric) for metric in metrics.values()):
         arrays["ranked"] = outputs.topk(min(RANKS, outputs.shape[1]), dim=-1).indices.numpy()
     return score(split_name, arrays, metrics)
@@ -84,7 +107,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class SplitRunner:
-    """A model that is run over whole splits of a task, in `eval()`."""
+    """Runs a model over whole splits of a task, in `eval()` mode."""
 
     model: nn.Module
     task: Task
@@ -92,66 +115,67 @@ class SplitRunner:
     precision: Precision = "fp32"
     progress: Callable[[int, int], None] = lambda done, total: None
     learning: bool = False
-    """Whether the model is still to be trained: what it keeps of a forward may then meet autograd in its next step."""
+    """Whether the model is trained further. If so, `no_grad` replaces `inference_mode`, because tensors that the model
+    stores during a forward pass may take part in the next training step."""
 
     def outputs(self, split: Split) -> Tensor:
-        """The model's logits `(N, C)` on all rows of a split; raises UsageError where they do not fit the task."""
-        found = self._swept(split, lambda logits, batch: logits.cpu())
-        self.task.check(found, split.labels)
-        return found
+        """Return the logits `(N, C)` for all rows of a split. Raises UsageError if they do not fit the task."""
+        logits = self._run(split, lambda logits, batch: logits.cpu())
+        self.task.check(logits, split.labels)
+        return logits
 
     def confusion(self, split: Split) -> Array:
-        """How many pixels of each class i of an image are predicted as each class j, `(N, C, C)`, int32.
+        """Count the pixels of class i that are predicted as class j, for each image: `(N, C, C)`, int32.
 
-        Pixels that are labelled 255 are left out. Raises UsageError where the outputs are not the task's classes.
+        Pixels with the label 255 are not counted. Raises UsageError if the outputs do not fit the task's classes.
         """
 
         def count(logits: Tensor, batch: Batch) -> Tensor:
             self.task.check(logits, batch.labels)
             classes, predicted = logits.shape[1], self.task.predict(logits)
             image = torch.arange(len(predicted), device=predicted.device).reshape(-1, 1, 1).expand_as(predicted)
-            counted = batch.labels != IGNORED
-            cells = ((image * classes + batch.labels) * classes + predicted)[counted]
+            is_counted = batch.labels != IGNORED
+            cells = ((image * classes + batch.labels) * classes + predicted)[is_counted]
             counts = torch.bincount(cells, minlength=len(predicted) * classes**2)
             return counts.reshape(-1, classes, classes).to(torch.int32).cpu()
 
-        return np.asarray(self._swept(split, count))
+        return np.asarray(self._run(split, count))
 
-    def _swept(self, split: Split, function: Callable[[Tensor, Batch], Tensor]) -> Tensor:
+    def _run(self, split: Split, function: Callable[[Tensor, Batch], Tensor]) -> Tensor:
         device = self.accelerator.device
         place_model(self.model, device).eval()
 
-        def run(batch: Batch) -> Tensor:
+        def run_batch(batch: Batch) -> Tensor:
             with torch.no_grad() if self.learning else torch.inference_mode():
                 with autocast(device, self.precision):
                     logits = run_model(self.model, batch.inputs).logits.float()
                 return function(logits, batch)
 
         size, threads = self.task.batch_size, threads_for(self.model, device)
-        return in_order(map_batches(split, run, self.accelerator, self.progress, size=size, threads=threads))
+        return in_order(map_batches(split, run_batch, self.accelerator, self.progress, size=size, threads=threads))
 
 
 def score(split_name: str, arrays: Mapping[str, Array], metrics: Mapping[str, Metric]) -> Evaluation:
-    """Score what was predicted, however it was made; metrics of what is not there are left out."""
-    there = {name: metric for name, metric in metrics.items() if set(reads(metric)) <= arrays.keys()}
-    scores = {name: Score(*measure(metric, arrays)) for name, metric in there.items()}
+    """Score the predictions of a split. Metrics that read a missing array are left out."""
+    computable = {name: metric for name, metric in metrics.items() if set(reads(metric)) <= arrays.keys()}
+    scores = {name: Score(*measure(metric, arrays)) for name, metric in computable.items()}
     return Evaluation(split=split_name, scores=scores, arrays=arrays)
 
 
 def metrics_of(recipe: Recipe, task: Task, builder: Builder) -> dict[str, Metric]:
-    """The metrics of a recipe by the last part of their names; the task's own where it names none."""
+    """Return the metrics of a recipe by the last part of their names; without any, those of the task."""
     calls = recipe.metrics or tuple(Call(use=name) for name in task.metrics)
     return {call.use.split(".")[-1]: _metric(call, builder) for call in calls}
 
 
 def metric_code(metrics: Mapping[str, Metric]) -> dict[str, str]:
-    """SHA-256 of each metric's source: a changed metric is another measurement."""
+    """Return the SHA-256 of the source code of each metric: changed code may measure something else."""
     return {name: hashlib.sha256(_source(metric).encode()).hexdigest() for name, metric in metrics.items()}
 
 
 def _metric(call: Call, builder: Builder) -> Metric:
     target = builder.target(call, "metrics")
-    if inspect.isclass(target):  # an evaluate.Metric: importing evaluate costs seconds, so only where one is named
+    if inspect.isclass(target):  # an evaluate.Metric; importing evaluate takes seconds, so only if a recipe uses one
         adapter = importlib.import_module("harness.evaluate_metrics")
         return adapter.from_evaluate(builder.build(call, "metrics"))  # type: ignore[no-any-return]
     return builder.partial(call, "metrics") if call.args else target
@@ -166,17 +190,17 @@ def _source(metric: Any) -> str:
 
 
 def _called(function: Any) -> list[Any]:
-    """The functions of its own module that it calls, and that these call."""
-    names, found = [*getattr(getattr(function, "__code__", None), "co_names", ())], list[Any]()
+    """Return the functions of the same module that a function calls, directly or through one of them."""
+    names, called = [*getattr(getattr(function, "__code__", None), "co_names", ())], list[Any]()
     for name in names:
         other = getattr(function, "__globals__", {}).get(name)
-        if inspect.isfunction(other) and other.__module__ == function.__module__ and other not in [function, *found]:
-            found.append(other)
+        if inspect.isfunction(other) and other.__module__ == function.__module__ and other not in [function, *called]:
+            called.append(other)
             names += other.__code__.co_names
-    return found
+    return called
 
 
 def _margins(logits: Tensor) -> Array:
-    """The lead of the largest logit over the second: `(N, C)` to `(N,)`."""
-    best = logits.topk(2, dim=-1).values
-    return np.asarray(best[:, 0] - best[:, 1])
+    """Return the largest logit minus the second largest: `(N, C)` to `(N,)`."""
+    top = logits.topk(2, dim=-1).values
+    return np.asarray(top[:, 0] - top[:, 1])

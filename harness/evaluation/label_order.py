@@ -1,7 +1,7 @@
-"""Whether a model's classes are in the order of its task: by their names, and by what it predicts.
+"""Check whether the classes of a model are in the order of its task, by their names and by its predictions.
 
-Published models often say only LABEL_0, LABEL_1, ...: their order cannot be read off, only tested. A better order is
-reported, never scored.
+Published models often name their classes LABEL_0, LABEL_1 and so on. Their order cannot be read, only tested. A better
+order is reported as a finding; the score is never changed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,32 +13,41 @@ import numpy as np
 from harness.judging.paired import sign_test
 from harness.metrics import Array
 
-FIRST = 100
-"""How many examples are tried."""
+EXAMPLES = 100
+"""How many of the first examples are used."""
 MOST_CLASSES = 5
-SURE = 0.01
-"""The largest p-value at which another order is called better, shared among all orders (Bonferroni)."""
+SIGNIFICANCE = 0.01
+"""A better order is reported if its p-value is at most this, divided by the number of other orders (Bonferroni)."""
 
 
 def findings(id2label: Mapping[int, str], names: Sequence[str], predictions: Array, labels: Array) -> tuple[str, ...]:
-    """What speaks against the order in which the model's outputs were scored, a line each."""
-    found = [said for said in (_by_name(id2label, names), _by_prediction(names, predictions, labels)) if said]
-    return tuple(found)
+    """Return what speaks against the order in which the outputs of a model were scored.
+
+    Args:
+        id2label: The class names in the configuration of the model.
+        names: The class names of the data, in the order of the labels.
+        predictions: Predicted classes, `(N,)`.
+        labels: True classes, `(N,)`.
+
+    Returns:
+        One sentence for each finding.
+    """
+    sentences = (_by_name(id2label, names), _by_prediction(names, predictions, labels))
+    return tuple(sentence for sentence in sentences if sentence)
 
 
 def _by_name(id2label: Mapping[int, str], names: Sequence[str]) -> str | None:
-    own = [_plain(str(id2label[number])) for number in sorted(id2label)]
-    expected = [_plain(name) for name in names]
-    if own == expected or not expected or all(name == f"label_{number}" for number, name in enumerate(own)):
+    of_model = [_plain(str(id2label[number])) for number in sorted(id2label)]
+    of_data = [_plain(name) for name in names]
+    if of_model == of_data or not of_data or all(name == f"label_{number}" for number, name in enumerate(of_model)):
         return None
-    if sorted(own) == sorted(expected):
-        return f"label order: the model names its classes {', '.join(own)}, the data {', '.join(expected)}"
-    return f"class names: the model says {', '.join(own)}, the data {', '.join(expected)}"
+    kind = "label order" if sorted(of_model) == sorted(of_data) else "class names"
+    return f"{kind}: the model names its classes {', '.join(of_model)}, the data {', '.join(of_data)}"
 
 
 def _by_prediction(names: Sequence[str], predictions: Array, labels: Array) -> str | None:
-    """The best other order on the first examples, where it is better than chance explains (exact sign test)."""
-    predicted, true = np.asarray(predictions[:FIRST], np.int64), np.asarray(labels[:FIRST], np.int64)
+    """Describe the best other order on the first examples, if chance does not explain its lead (exact sign test)."""
+    predicted, true = np.asarray(predictions[:EXAMPLES], np.int64), np.asarray(labels[:EXAMPLES], np.int64)
     if not 2 <= len(names) <= MOST_CLASSES:
         return None
     right = predicted == true
@@ -48,13 +57,13 @@ def _by_prediction(names: Sequence[str], predictions: Array, labels: Array) -> s
         if hits.sum() > best.sum():
             best, order = hits, other
     gained, lost = int((best & ~right).sum()), int((right & ~best).sum())
-    if sign_test(gained, lost) > SURE / (factorial(len(names)) - 1):  # the best of so many orders that were tried
+    if sign_test(gained, lost) > SIGNIFICANCE / (factorial(len(names)) - 1):
         return None
-    told = ", ".join(
+    renamed = ", ".join(
         f"{name} is {names[order[number]]}" for number, name in enumerate(names) if order[number] != number
     )
     share = f"{best.mean():.0%} of the first {len(true)} examples are right, {right.mean():.0%} as scored"
-    return f"label order: if {told}, {share}"
+    return f"label order: if {renamed}, {share}"
 
 
 def _plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Some rows of a split, as a split."""
+"""Select rows of a split as a new split."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from zoo.tasks.base import CPU, Batch, Split, TextSplit
 
 
 def subset(split: Split, rows: Sequence[int]) -> Split:
-    """The rows at these positions, in their order, which must rise; of texts no other row is tokenised."""
+    """Return the rows at these positions, which must be in ascending order; only these texts are tokenized."""
     if not isinstance(split, TextSplit):
-        return Rows(split, tuple(rows))
+        return SplitSubset(split, tuple(rows))
     texts, labels = [split.texts[row] for row in rows], split.labels[list(rows)]
     return TextSplit(texts, labels, tokenizer=split.tokenizer, max_length=split.max_length, classes=split.classes)
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows of any split; a batch's ids are the positions in the whole one."""
+class SplitSubset:
+    """Rows of any split. The ids of a batch are positions in the whole split."""
 
     split: Split
     positions: tuple[int, ...]
@@ -35,9 +35,9 @@ class Rows:
         return self.split.batch([self.positions[index] for index in indices], device)
 
     def rows(self) -> Iterator[bytes]:
-        wanted, last = set(self.positions), max(self.positions, default=-1)
-        for position, row in enumerate(self.split.rows() if wanted else ()):
-            if position in wanted:
+        selected, last = set(self.positions), max(self.positions, default=-1)
+        for position, row in enumerate(self.split.rows() if selected else ()):
+            if position in selected:
                 yield row
-            if position == last:  # what follows may be thousands of images to read
+            if position == last:  # reading on may decode thousands of images
                 return

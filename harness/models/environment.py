@@ -1,4 +1,4 @@
-"""What a run ran on, and the switches that make it repeatable."""
+"""Describe the machine and software of a run, and set what makes a run repeatable: determinism, precision, device."""
 
 import atexit
 import os
@@ -22,15 +22,18 @@ from zoo.recipes.schema import Precision
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Deterministic algorithms only, inside the `with`; torch raises RuntimeError for an operation that has none.
+    """Use deterministic algorithms only, inside the `with` block, and true fp32 instead of TF32 on CUDA devices.
 
-    And fp32 is fp32: on a CUDA device convolutions are otherwise computed in TF32. New memory is not filled:
-    that costs a tenth of a step, and only matters to code that reads what it never wrote.
+    New memory is not filled. Filling costs a tenth of a training step, and only affects code that reads uninitialized
+    memory.
+
+    Raises:
+        RuntimeError: Raised by torch inside the block, for an operation that has no deterministic algorithm.
     """
-    before = torch.are_deterministic_algorithms_enabled()
+    was_deterministic = torch.are_deterministic_algorithms_enabled()
     memory: Any = torch.utils.deterministic
-    filled, memory.fill_uninitialized_memory = memory.fill_uninitialized_memory, False
-    # cuBLAS reads this when CUDA starts, so it must be there before any tensor is on the device
+    fill_before, memory.fill_uninitialized_memory = memory.fill_uninitialized_memory, False
+    # cuBLAS reads this variable when CUDA starts, so it must be set before any tensor is on the device
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
@@ -38,15 +41,15 @@ def deterministic() -> Iterator[None]:
         with tf32(False):
             yield
     finally:
-        torch.use_deterministic_algorithms(before)
-        memory.fill_uninitialized_memory = filled
+        torch.use_deterministic_algorithms(was_deterministic)
+        memory.fill_uninitialized_memory = fill_before
 
 
 @contextmanager
-def tf32(wanted: bool) -> Iterator[None]:
-    """Products of fp32 on a CUDA device in TF32, or not, inside the `with`."""
+def tf32(enabled: bool) -> Iterator[None]:
+    """Allow or forbid TF32 for fp32 matrix products and convolutions on CUDA devices, inside the `with` block."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = wanted
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = enabled
     try:
         yield
     finally:
@@ -54,38 +57,44 @@ def tf32(wanted: bool) -> Iterator[None]:
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """The `with` in which forwards are computed in a precision."""
+    """Return the context in which forward passes are computed in this precision; with fp32 it does nothing."""
     half = torch.float16 if precision == "fp16" else torch.bfloat16
     return torch.autocast(device.type, half, enabled=precision != "fp32")
 
 
 def check_precision(device: torch.device, precision: Precision) -> None:
-    """Raise SourceError for a precision that the device cannot train in."""
+    """Raise SourceError if the device cannot train in this precision."""
     if precision == "fp16" and device.type != "cuda":
         raise SourceError(
-            f"fp16 needs a CUDA device, not {device.type}: its gradients need scaling there;"
-            " bf16 has the range of fp32 and runs here"
+            f"training in fp16 needs a CUDA device, not {device.type}: its gradients must be scaled."
+            " Use --precision bf16, which has the range of fp32 and runs on every device"
         )
 
 
 def accelerator_on(device: str | None) -> Accelerator:
-    """An accelerator on cpu, cuda or mps; on the best there is when None. Raises SourceError where it is missing.
+    """Return an accelerator on a device.
 
-    Under `torchrun` it is one of many: each process has its own part of every batch.
+    Under `torchrun` each process gets one, and works on its own part of every batch.
+
+    Args:
+        device: "cpu", "cuda" or "mps"; None picks the best one available.
+
+    Raises:
+        SourceError: The device is not available, or this process already uses another one.
     """
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device is not None and not available.get(device, False):
-        there = ", ".join(name for name, is_there in available.items() if is_there)
-        raise SourceError(f"no device {device!r} here; there is {there}")
-    # a forward that stops early, or a term without the student, leaves parameters out
+        names = ", ".join(name for name, is_available in available.items() if is_available)
+        raise SourceError(f"device {device!r} is not available on this machine; available: {names}")
+    # a forward pass that stops early, or a loss term without the student, leaves some parameters without gradients
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    wanted = device or next(name for name in ("cuda", "mps", "cpu") if available[name])
-    # said outright also where there is nothing else: accelerate makes processes on the CPU one only if it is told so
-    # precision is ours to set: an environment made by `accelerate config` would set it unseen by the record
-    accelerator = Accelerator(cpu=wanted == "cpu", mixed_precision="no", kwargs_handlers=[unused])
+    chosen = device or next(name for name in ("cuda", "mps", "cpu") if available[name])
+    # `cpu` is explicit: accelerate joins CPU processes into one group only if it is set
+    # `mixed_precision` is explicit: `accelerate config` could set one that the record does not show
+    accelerator = Accelerator(cpu=chosen == "cpu", mixed_precision="no", kwargs_handlers=[unused])
     if device is not None and accelerator.device.type != device:
-        there = accelerator.device.type
-        raise SourceError(f"this process already runs on {there}; {device} needs a process of its own")
+        current = accelerator.device.type
+        raise SourceError(f"this process already runs on {current}; start another process for {device}")
     if accelerator.device.type == "cpu":
         keep_freed_memory()
     if accelerator.num_processes > 1:
@@ -94,7 +103,7 @@ def accelerator_on(device: str | None) -> Accelerator:
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Commit, packages, device, threads and determinism, as plain data; no name of a machine or a path."""
+    """Return commit, package versions, device, threads and determinism as plain data, without host names or paths."""
     commit, dirty = git_commit(paths.checkout())
     return {
         "commit": commit,
@@ -110,6 +119,6 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def peak_memory() -> int:
-    """The largest resident size of this process so far, in bytes."""
+    """Return the peak resident memory of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB

@@ -1,4 +1,12 @@
-"""Where a model lies: its device, and on a CPU the order of its weights in memory."""
+"""Move a model to its device and, on a CPU, store its convolution weights in the memory format "channels last".
+
+Why: the CPU kernels of convolutions compute in channels last. With weights in this format, torch does not convert
+tensors before and after every layer.
+
+When: for models of `zoo` and `torchvision` on a CPU, if all their convolutions suit the kernels.
+
+Effect: the order of values in memory changes; shapes and values stay the same, to rounding.
+"""
 
 import torch
 from torch import nn
@@ -6,20 +14,20 @@ from torch import nn
 from zoo.trusted_code import ANY_MEMORY_FORMAT, comes_from
 
 VECTOR = 16
-"""Channels that a kernel takes at once. With two channels torch's own dies in the backward pass of channels last."""
+"""Channels that a kernel processes at once. With two channels, torch's backward pass in channels last crashes."""
 
 
 def place_model(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model on a device; on a CPU its convolutions with channels last, which is how their kernels compute.
+    """Move a model to a device, in channels last where that is safe and faster; return the same model.
 
-    Other code may `view` what it computes, for which the order counts: its models stay as they are.
+    Models of other packages keep their format: they may call `view` on features, which depends on the order in memory.
     """
     model.to(device)
-    if device.type == "cpu" and comes_from(model, ANY_MEMORY_FORMAT) and _suits(model):
+    if device.type == "cpu" and comes_from(model, ANY_MEMORY_FORMAT) and _suits_channels_last(model):
         model.to(memory_format=torch.channels_last)
     return model
 
 
-def _suits(model: nn.Module) -> bool:
+def _suits_channels_last(model: nn.Module) -> bool:
     convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
-    return all(one.out_channels % VECTOR == 0 and one.groups == 1 for one in convolutions)
+    return all(layer.out_channels % VECTOR == 0 and layer.groups == 1 for layer in convolutions)

@@ -32,13 +32,13 @@ def test_the_summary_quotes_the_numbers() -> None:
     cases = json.loads((ROOT / "docs" / "speed.json").read_text(encoding="utf-8"))["cases"]
 
     def both(case: str, ratio: str = "ratio") -> str:
-        _, *others = [row for row in cases[case]["rows"] if not row["contender"].startswith("roof")]
+        _, *others = [row for row in cases[case]["rows"] if not row["contender"].startswith("peak")]
         return " and ".join(f"{row[ratio]:.2f}" for row in others[:2])
 
     evaluated = {task: both(f"evaluate-{task}") for task in ("rte", "sst2", "mrpc")}
     trained = {task: both(f"finetune-{task}", "step_ratio") for task in ("rte", "sst2", "mrpc")}
     whole = {task: both(f"finetune-{task}") for task in ("rte", "sst2", "mrpc")}
-    same = [row["ratio"] for row in cases["grow-length"]["rows"] if not row["contender"].startswith("ours")]
+    same = [row["ratio"] for row in cases["grow-length"]["rows"] if not row["contender"].startswith("zoo")]
     distilled, images = cases["distil-kd"]["rows"][1]["ratio"], cases["train-cifar"]["rows"][1]["step_ratio"]
     summary = (
         f"evaluation of a MiniLM-L6 {evaluated['rte']} on RTE, {evaluated['sst2']} on SST-2, {evaluated['mrpc']} on"
@@ -60,7 +60,7 @@ def test_plots_have_a_line_for_each_contender(report: Any, tmp_path: Path, monke
         case: [
             {"contender": name, "point": point, "seconds": [1.0, 2.0, 3.0], "peak_bytes": 2**30}
             for point in of_case
-            for name in ("ours", "theirs")
+            for name in ("zoo", "other")
         ]
         for case, of_case in points.items()
     }
@@ -68,5 +68,5 @@ def test_plots_have_a_line_for_each_contender(report: Any, tmp_path: Path, monke
     assert [path.name for path in tmp_path.iterdir()] == ["speed-verify.svg"]
     report.draw(rows)
     drawn = (tmp_path / "speed-evaluate.svg").read_text(encoding="utf-8")
-    assert all(text in drawn for text in ("ours", "theirs", "tokens of a row", "pairs"))
+    assert all(text in drawn for text in ("zoo", "other", "tokens in each row", "number of pairs"))
     assert [report._size(point) for point in points["grow-length"] + points["grow-rows"]] == [16, 128, 100, 200]

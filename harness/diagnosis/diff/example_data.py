@@ -1,4 +1,4 @@
-"""What the flipped examples of two records look like: the entry's data, if they are the ones that were scored."""
+"""Add texts or images to the flipped examples of a comparison, if the data are those that were scored."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from harness.diagnosis.diff.comparison import Diff, SplitDiff
 from harness.diagnosis.diff.example_preview import preview_example
+from harness.diagnosis.diff.types import Diff, SplitDiff
 from harness.records.record import Record
 from zoo.errors import UsageError, ZooError
 from zoo.recipes import catalogue
@@ -16,13 +16,13 @@ from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Split, Task, content_hash
 
 RECIPE = "recipe.yaml"
-"""The recipe beside the record of a training."""
+"""The name of the recipe beside the record of a training."""
 HASHED = 20_000
-"""The most rows that are read through to see whether they are the recorded ones; of more only the labels are."""
+"""The most rows whose content is hashed to check that they are the recorded ones. Beyond this, only labels are."""
 
 
-class Ready(Protocol):
-    """What is read of a `harness.runs.experiment.Experiment`: its recipe, checked, and its task."""
+class HasTask(Protocol):
+    """The part of a `harness.runs.experiment.Experiment` that is needed here: its checked recipe and its task."""
 
     @property
     def recipe(self) -> Recipe: ...
@@ -32,49 +32,59 @@ class Ready(Protocol):
 
 
 def entry_of(path: Path, record: Record) -> Entry:
-    """The entry that a record is of: the shipped one, or for a recipe of the user's the one beside the record.
+    """Return the entry of a record: the shipped one if its recipe is unchanged, else the recipe beside the record.
 
-    Raises UsageError where there is neither, or what is shipped now is another recipe.
+    Raises:
+        UsageError: Neither is the recipe that was run.
     """
     beside = path.parent / RECIPE
     if any(entry.name == record.entry for entry in catalogue.entries()):
-        found = catalogue.one(record.entry)
-        if found.recipe.digest == record.identity.digest:
-            return found
+        shipped = catalogue.one(record.entry)
+        if shipped.recipe.digest == record.identity.digest:
+            return shipped
     if not beside.is_file():
-        raise UsageError(f"the recipe of {record.entry} that was run is not here: digest {record.identity.digest[:12]}")
+        digest = record.identity.digest[:12]
+        raise UsageError(f"the recipe that was run for {record.entry} is not available: its digest is {digest}")
     return catalogue.local(beside)
 
 
-def with_examples(found: Diff, study: Ready | None, *, limit: int = 20, why: str = "") -> Diff:
-    """The same with what the first `limit` flipped examples of each split look like, from the study of A's entry.
+def with_examples(comparison: Diff, experiment: HasTask | None, *, limit: int = 20, why: str = "") -> Diff:
+    """Return a comparison with the texts or images of its flipped examples.
 
-    Without a study, for the reason `why`, or where the data are not the recorded ones or cannot be had, nothing is
-    shown, and why.
+    Args:
+        comparison: The comparison.
+        experiment: The experiment of record A's entry; None if it is not available.
+        limit: The number of examples to show for each split.
+        why: Why there is no experiment.
+
+    Returns:
+        The comparison with previews. If the data are missing or are not the recorded ones, it has no previews, and
+        `why_no_examples` is the reason.
     """
-    if study is None or not found.flipped:
-        return replace(found, why=why)
+    if experiment is None or not comparison.flipped:
+        return replace(comparison, why_no_examples=why)
     try:
-        if study.recipe.digest not in (found.a.identity.digest, found.b.identity.digest):
-            raise UsageError(f"the recipe of {study.recipe.name} is not the one that was run")
-        return replace(found, parts=tuple(_with_looks(part, study, found.a, limit) for part in found.parts))
+        if experiment.recipe.digest not in (comparison.a.identity.digest, comparison.b.identity.digest):
+            raise UsageError(f"the recipe of {experiment.recipe.name} is not the one that was run")
+        splits = tuple(_with_previews(split, experiment, comparison.a, limit) for split in comparison.splits)
+        return replace(comparison, splits=splits)
     except ZooError as error:
-        return replace(found, why=str(error))
+        return replace(comparison, why_no_examples=str(error))
 
 
-def _with_looks(part: SplitDiff, study: Ready, record: Record, limit: int) -> SplitDiff:
-    if not part.examples:
-        return part
-    split = study.task.load(part.split)
-    if not _is_recorded(split, part, record):
-        raise UsageError(f"the rows of {study.task.name}, {part.split}, are not those that were scored")
-    seen = [replace(one, look=preview_example(split, one.id)) for one in part.examples[:limit]]
-    return replace(part, examples=(*seen, *part.examples[limit:]), classes=study.task.class_names)
+def _with_previews(diff: SplitDiff, experiment: HasTask, record: Record, limit: int) -> SplitDiff:
+    if not diff.examples:
+        return diff
+    split = experiment.task.load(diff.split)
+    if not _is_recorded(split, diff, record):
+        raise UsageError(f"the rows of {experiment.task.name}, {diff.split}, are not those that were scored")
+    shown = [replace(example, preview=preview_example(split, example.id)) for example in diff.examples[:limit]]
+    return replace(diff, examples=(*shown, *diff.examples[limit:]), classes=experiment.task.class_names)
 
 
-def _is_recorded(split: Split, part: SplitDiff, record: Record) -> bool:
-    """Whether a split's rows are those of a record: by their content, of many by their labels alone."""
-    if len(split) != part.n or not np.array_equal(split.labels.numpy(), np.asarray(part.labels)):
+def _is_recorded(split: Split, diff: SplitDiff, record: Record) -> bool:
+    """Return whether the rows of a split are those of a record, by content, or for many rows by labels alone."""
+    if len(split) != diff.n or not np.array_equal(split.labels.numpy(), np.asarray(diff.labels)):
         return False
-    recorded = record.identity.sources["data"].get(part.split, {}).get("sha256")
+    recorded = record.identity.sources["data"].get(diff.split, {}).get("sha256")
     return recorded is None or len(split) > HASHED or content_hash(split) == recorded

@@ -1,4 +1,4 @@
-"""What an example looks like: its texts, or a small picture for a page or a terminal. Nothing here imports torch."""
+"""Show an example: its texts, or a small picture for a page or a terminal. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from zoo.tasks.base import Split
 
 THUMBNAIL = 64
-"""The most pixels of a thumbnail's side."""
+"""The largest width and height of a thumbnail in pixels."""
 CELLS = 16
-"""The most pixels of a side of a picture in a terminal: 16 columns, and 8 lines of two pixels each."""
+"""The largest width and height of a picture in a terminal, in pixels: 16 columns, and 8 lines of two pixels each."""
 SHADES = " .:-=+*#%@"
 BLACK, GREYS = 232, 24
-"""The first of the terminal's 24 shades of grey among its 256 colours."""
+"""The first of the 24 shades of grey among the 256 colours of a terminal, and their number."""
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExamplePreview:
-    """The texts of an example, or its picture: `(H, W)` or `(H, W, 3)`, 0 to 255."""
+    """The texts of an example, or its picture `(H, W)` or `(H, W, 3)` with values from 0 to 255."""
 
     texts: tuple[str, ...] = ()
     pixels: Pixels | None = None
 
     @property
     def uri(self) -> str | None:
-        """The picture as a PNG of at most 64 pixels a side, in a `data:` URI."""
+        """The picture as a PNG of at most 64 x 64 pixels, in a `data:` URI; None for texts."""
         if self.pixels is None:
             return None
         image, buffer = Image.fromarray(self.pixels), io.BytesIO()
@@ -42,16 +42,16 @@ class ExamplePreview:
         return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
     def lines(self, *, colours: bool) -> list[str]:
-        """The texts, or the picture in grey: half blocks of a terminal's shades, or with plain signs."""
+        """Return the texts, or the picture in grey: as coloured half blocks, or as ASCII characters without colours."""
         if self.pixels is None:
             return list(self.texts)
-        grey = _fitted(self.pixels)
+        grey = _resized(self.pixels)
         pairs = zip(grey[::2], grey[1::2], strict=True)
-        return [_blocks(upper, lower) if colours else _signs(upper, lower) for upper, lower in pairs]
+        return [_blocks(upper, lower) if colours else _characters(upper, lower) for upper, lower in pairs]
 
 
 def preview_example(split: Split, row: int) -> ExamplePreview | None:
-    """What a row of a split looks like; None for what is neither a text nor an image `(C, H, W)` of 1 or 3 channels."""
+    """Return the preview of a row; None for data other than texts and images `(C, H, W)` with 1 or 3 channels."""
     texts = getattr(split, "texts", None)
     if texts is not None:
         return ExamplePreview(texts=tuple(texts[row]))
@@ -62,14 +62,14 @@ def preview_example(split: Split, row: int) -> ExamplePreview | None:
 
 
 def _pixels(image: NDArray[np.float64]) -> Pixels:
-    """An image `(C, H, W)` of any range, its smallest value black and its largest white."""
+    """Scale an image `(C, H, W)` so that its smallest value is black and its largest white."""
     low, high = float(image.min()), float(image.max())
     scaled = np.rint((image - low) * (255 / (high - low or 1.0))).astype(np.uint8)
     return scaled[0] if len(scaled) == 1 else scaled.transpose(1, 2, 0).copy()
 
 
-def _fitted(pixels: Pixels) -> Pixels:
-    """In grey, with the longer side of 16 pixels and an even number of rows."""
+def _resized(pixels: Pixels) -> Pixels:
+    """Convert a picture to grey, with 16 pixels on its longer side and an even number of rows."""
     image = Image.fromarray(pixels).convert("L")
     scale = CELLS / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
@@ -80,12 +80,12 @@ def _fitted(pixels: Pixels) -> Pixels:
 
 
 def _blocks(upper: Pixels, lower: Pixels) -> str:
-    """A line of half blocks, the upper pixel in front of the lower one."""
+    """Return a line of half blocks: the foreground is the upper pixel, the background the lower one."""
     shades = [[BLACK + int(value) * GREYS // 256 for value in row] for row in (upper, lower)]
     cells = (f"\x1b[38;5;{front};48;5;{back}m▀" for front, back in zip(*shades, strict=True))
     return "".join(cells) + "\x1b[0m"
 
 
-def _signs(upper: Pixels, lower: Pixels) -> str:
-    means = (int(one) + int(other) for one, other in zip(upper, lower, strict=True))
+def _characters(upper: Pixels, lower: Pixels) -> str:
+    means = (int(top) + int(bottom) for top, bottom in zip(upper, lower, strict=True))
     return "".join(SHADES[mean * len(SHADES) // 512] for mean in means)

@@ -1,97 +1,106 @@
-"""The difference of two records as a person reads it."""
+"""Print a comparison of two records for a person."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from tabulate import tabulate
 
-from harness.diagnosis.diff.comparison import Diff, FlippedExample, MetricChange, SplitDiff
+from harness.diagnosis.diff.types import Diff, FlippedExample, MetricChange, SplitDiff
 from harness.judging.paired import EDGES, Drift, Flips
 from harness.judging.types import format_difference
 from harness.records.record import Record
 
 BAR = 24
-"""The longest bar of a histogram."""
-LONGEST = 300
-"""Of a text so many characters are shown."""
+"""The length of the longest bar of a histogram."""
+MOST_CHARACTERS = 300
+"""The number of characters of a text that are shown."""
 DIGEST = 12
+"""The number of digits of a SHA-256 that are shown."""
 
 
-def lines(found: Diff, *, limit: int = 20, colours: bool = False) -> Iterator[str]:
-    """The whole comparison, `limit` examples a split; `colours` draws pictures with a terminal's shades."""
-    yield f"A  {_name(found.a)}  {found.path_a}"
-    yield f"B  {_name(found.b)}  {found.path_b}"
+def lines(comparison: Diff, *, limit: int = 20, colours: bool = False) -> Iterator[str]:
+    """Yield the lines of a comparison.
+
+    Args:
+        comparison: The comparison.
+        limit: The number of flipped examples to show for each split.
+        colours: Whether to draw pictures in the grey shades of a terminal, instead of ASCII characters.
+    """
+    yield f"A  {_name(comparison.a)}  {comparison.path_a}"
+    yield f"B  {_name(comparison.b)}  {comparison.path_b}"
     yield ""
-    if found.unlike:
-        rows = [[one.part, _short(one.a), _short(one.b)] for one in found.unlike]
+    if comparison.differences:
+        rows = [[difference.field, _short(difference.a), _short(difference.b)] for difference in comparison.differences]
         yield tabulate(rows, headers=["differs", "A", "B"], disable_numparse=True)
     else:
-        moved = any((p.flips and p.flips.flipped) or (p.drift and p.drift.max) for p in found.parts)
-        yield f"the same was computed, with {'another' if moved else 'the same'} result"
-    for part in found.parts:
+        changed = any((s.flips and s.flips.flipped) or (s.drift and s.drift.max) for s in comparison.splits)
+        results = "different results" if changed else "the same results"
+        yield f"same recipe, data, weights and environment, with {results}"
+    for split in comparison.splits:
         yield ""
-        yield from _part(part, limit, colours)
-    if found.why:
-        yield f"\nno example is shown: {found.why}"
+        yield from _split(split, limit, colours)
+    if comparison.why_no_examples:
+        yield f"\nexamples are not shown: {comparison.why_no_examples}"
 
 
-def _part(part: SplitDiff, limit: int, colours: bool) -> Iterator[str]:
-    chosen = part.selections[0] if len(set(part.selections)) == 1 else " and ".join(part.selections)
-    yield f"{part.split}, {part.n:,} examples, epoch: {chosen}\n"
-    headers = ["metric", "A", "B", "B - A", "95 % interval", "by"]
-    yield tabulate([_row(change) for change in part.metrics], headers=headers, disable_numparse=True)
+def _split(split: SplitDiff, limit: int, colours: bool) -> Iterator[str]:
+    epochs = split.selections[0] if len(set(split.selections)) == 1 else " and ".join(split.selections)
+    yield f"{split.split}, {split.n:,} examples, epoch: {epochs}\n"
+    headers = ["metric", "A", "B", "B - A", "95 % interval", "method"]
+    yield tabulate([_row(change) for change in split.metrics], headers=headers, disable_numparse=True)
     yield ""
-    yield _flips(part.flips) if part.flips else f"flips: none are defined: {part.said}"
-    if part.drift:
-        yield from _drift(part.drift)
-    for one in part.examples[:limit]:
-        yield from _example(one, part.classes, colours)
-    if len(part.examples) > limit:
-        yield f"... and {len(part.examples) - limit} more; --limit shows more, --json all"
+    yield _flips(split.flips) if split.flips else f"flips: not available: {split.note}"
+    if split.drift:
+        yield from _drift(split.drift)
+    for example in split.examples[:limit]:
+        yield from _example(example, split.classes, colours)
+    if len(split.examples) > limit:
+        yield f"... and {len(split.examples) - limit} more; --limit shows more, --json all"
 
 
 def _row(change: MetricChange) -> list[str]:
-    found = change.interval
-    between = f"{found.low:+.4f} to {found.high:+.4f}" if found else "-"
+    interval = change.interval
+    bounds = f"{interval.low:+.4f} to {interval.high:+.4f}" if interval else "-"
     values = ["-" if value is None else f"{value:.4f}" for value in (change.a, change.b)]
-    moved = "-" if change.difference is None else format_difference(change.difference)
-    return [change.metric, *values, moved, between, found.kind if found else change.why]
+    difference = "-" if change.difference is None else format_difference(change.difference)
+    return [change.metric, *values, difference, bounds, interval.kind if interval else change.why]
 
 
-def _flips(found: Flips) -> str:
-    neither = found.flipped - found.gained - found.lost
-    told = f"flips: {found.flipped:,} of {found.n:,}: {found.gained} wrong to right, {found.lost} right to wrong"
-    told += f", {neither} wrong in both" if neither else ""
-    return f"{told}; McNemar, exact: p = {found.p:.3g}"
+def _flips(flips: Flips) -> str:
+    wrong_in_both = flips.flipped - flips.gained - flips.lost
+    counts = f"flips: {flips.flipped:,} of {flips.n:,}: {flips.gained} wrong to right, {flips.lost} right to wrong"
+    counts += f", {wrong_in_both} wrong in both" if wrong_in_both else ""
+    return f"{counts}; exact McNemar test: p = {flips.p:.3g}"
 
 
-def _drift(found: Drift) -> Iterator[str]:
-    yield f"drift of {found.of}: mean {found.mean:.2g}, 99 % within {found.p99:.2g}, largest {found.max:.2g}"
-    shown = [at for at, count in enumerate(found.counts) if count]
-    for at in range(shown[0], shown[-1] + 1) if found.max else ():
-        low, high = (0.0, *EDGES)[at], (*EDGES, None)[at]
+def _drift(drift: Drift) -> Iterator[str]:
+    yield f"drift of {drift.of}: mean {drift.mean:.2g}, 99 % within {drift.p99:.2g}, largest {drift.max:.2g}"
+    filled = [number for number, count in enumerate(drift.counts) if count]
+    for number in range(filled[0], filled[-1] + 1) if drift.max else ():
+        low, high = (0.0, *EDGES)[number], (*EDGES, None)[number]
         name = f"{low:g} and more" if high is None else f"{low:g} to {high:g}"
-        bar = "#" * round(BAR * found.counts[at] / max(found.counts))
-        yield f"  {name:<16} {found.counts[at]:>9,} {bar}".rstrip()
+        bar = "#" * round(BAR * drift.counts[number] / max(drift.counts))
+        yield f"  {name:<16} {drift.counts[number]:>9,} {bar}".rstrip()
 
 
-def _example(one: FlippedExample, classes: tuple[str, ...], colours: bool) -> Iterator[str]:
-    names = [_class(label, classes) for label in (one.label, one.a, one.b)]
-    margins = ["-" if margin is None else f"{margin:.2g}" for margin in (one.margin_a, one.margin_b)]
-    yield f"  {one.id}: label {names[0]}: {names[1]} -> {names[2]}, margins {margins[0]} and {margins[1]}"
-    for line in one.look.lines(colours=colours) if one.look else ():
-        yield f"    {_cut(line)}" if one.look and one.look.texts else f"    {line}".rstrip(" ")
+def _example(example: FlippedExample, classes: tuple[str, ...], colours: bool) -> Iterator[str]:
+    names = [_class(label, classes) for label in (example.label, example.a, example.b)]
+    margins = ["-" if margin is None else f"{margin:.2g}" for margin in (example.margin_a, example.margin_b)]
+    yield f"  {example.id}: label {names[0]}: {names[1]} -> {names[2]}, margins {margins[0]} and {margins[1]}"
+    preview = example.preview
+    for line in preview.lines(colours=colours) if preview else ():
+        yield f"    {_cut(line)}" if preview and preview.texts else f"    {line}".rstrip(" ")
 
 
 def _cut(text: str) -> str:
-    plain = " ".join(text.split())
-    return plain if len(plain) <= LONGEST else f"{plain[:LONGEST]}..."
+    words = " ".join(text.split())
+    return words if len(words) <= MOST_CHARACTERS else f"{words[:MOST_CHARACTERS]}..."
 
 
 def _class(label: Any, classes: tuple[str, ...]) -> str:
-    """A class by its name, if it has one; of several labels those that are there."""
+    """Return the name of a class, or its number; for several labels the names of those that are set."""
     if isinstance(label, list):
-        return "+".join(_class(at, classes) for at, there in enumerate(label) if there) or "none"
+        return "+".join(_class(number, classes) for number, is_set in enumerate(label) if is_set) or "none"
     return classes[label] if isinstance(label, int) and 0 <= label < len(classes) else str(label)
 
 
@@ -101,6 +110,6 @@ def _name(record: Record) -> str:
 
 
 def _short(value: Any) -> str:
-    """A digest by its first digits; nothing for what one of the two does not have."""
+    """Return the first digits of a digest, any other value in full, and `-` for None."""
     text = "-" if value is None else str(value)
     return text[:DIGEST] if len(text) in (40, 64) and set(text) <= set("0123456789abcdef") else text

@@ -1,4 +1,4 @@
-"""Why a claim of weights is not reproduced: the known factors are tried, and those named that restore agreement."""
+"""Find out why published weights do not give their claimed score: try known causes, one change at a time."""
 
 from harness.diagnosis.explain.explanation import Attempt, ClaimResult, Explanation
 from harness.diagnosis.explain.search import explain

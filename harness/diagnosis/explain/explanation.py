@@ -1,4 +1,4 @@
-"""What `zoo explain` found, as values, as JSON and as text. Light: no torch."""
+"""The result of `zoo explain`: as values, as JSON and as text. This module does not import torch."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ State = Literal["explained", "unexplained", "nothing to explain", "nothing to co
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimResult:
-    """A claim of the weights, and what the run as it is gives for it."""
+    """A claim about the published weights, and its result when they are evaluated as the recipe says."""
 
     split: str
     metric: str
@@ -22,127 +22,128 @@ class ClaimResult:
 
     @property
     def name(self) -> str:
-        """Such as `accuracy on test`."""
+        """The metric and the split, such as `accuracy on test`."""
         return f"{self.metric} on {self.split}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One change, and what came of it; what was not computed is None."""
+    """A change to the evaluation, and its result. Values that were not computed are None."""
 
     factor: str
     change: str = ""
-    """Such as `lowercase: true -> false`; empty where nothing of the factor was tried."""
-    said: str = ""
-    """The same in a sentence: `lowercase false instead of true`."""
+    """The change, such as `lowercase: true -> false`; empty if nothing could be tried for the factor."""
+    description: str = ""
+    """The change in words, such as `lowercase false instead of true`."""
     changed: int | None = None
-    """Predictions for the canary that differ from the run as it is."""
+    """The number of sample rows whose predictions differ from the evaluation as the recipe says."""
     shift: float | None = None
-    """The farthest that a logit of the canary moved."""
+    """The largest change of a logit of the sample rows."""
     flips: int | None = None
-    """Predictions for the canary that differ from recorded ones, where these are given."""
-    computed: int | None = None
-    """Rows of the splits that were computed again."""
+    """The number of sample rows whose predictions differ from the recorded ones, if there are recorded ones."""
+    rows_computed: int | None = None
+    """The number of rows of the splits that were computed again."""
     values: Mapping[str, float | None] = field(default_factory=dict)
-    """Claim -> value, such as `accuracy on test`; empty where it was not scored."""
+    """Claim, such as `accuracy on test` -> its value; empty if the change was not scored."""
     agrees: bool = False
     """Whether every claim that can be compared is reproduced."""
     exact: bool = False
-    """Whether it does so to the claims' last digits, of those that are not reproduced as it is: not by chance of one
-    prediction."""
+    """Whether the claims that failed are reproduced to their last digit, which rules out a lucky single prediction."""
     distance: float | None = None
-    """How far the farthest value is from its claim, of those that are not reproduced as it is."""
+    """The largest difference between value and claim, among the claims that failed."""
     reason: str = ""
-    """Why it was not scored."""
+    """Why the change was not scored."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """An entry's claims of weights as they are run, and what was tried of the known factors, the cheapest first."""
+    """The claims of an entry about its published weights, and the changes that were tried, the cheapest first."""
 
     entry: str
     claims: tuple[ClaimResult, ...]
-    canary: int = 0
-    """How many rows it has."""
-    tried: tuple[Attempt, ...] = ()
+    sample_rows: int = 0
+    """The number of rows that each change is tried on first."""
+    attempts: tuple[Attempt, ...] = ()
 
     @property
-    def found(self) -> tuple[Attempt, ...]:
-        """What restores agreement of every claim."""
-        return tuple(attempt for attempt in self.tried if attempt.agrees)
+    def successful(self) -> tuple[Attempt, ...]:
+        """The attempts that reproduce every claim."""
+        return tuple(attempt for attempt in self.attempts if attempt.agrees)
 
     @property
     def nearest(self) -> Attempt | None:
-        """What comes nearest to the claims, nearer than the run as it is, of what was scored."""
-        far = max((abs((one.as_run or 0.0) - (one.claimed or 0.0)) for one in self.failing), default=0.0)
-        scored = [attempt for attempt in self.tried if attempt.distance is not None and attempt.distance < far]
-        return min(scored, key=lambda attempt: attempt.distance or 0.0, default=None)
+        """The attempt that comes nearest to the claims; None if none is nearer than the evaluation as it was run."""
+        distance = max((abs((claim.as_run or 0.0) - (claim.claimed or 0.0)) for claim in self.failing), default=0.0)
+        nearer = [attempt for attempt in self.attempts if attempt.distance is not None and attempt.distance < distance]
+        return min(nearer, key=lambda attempt: attempt.distance or 0.0, default=None)
 
     @property
     def failing(self) -> tuple[ClaimResult, ...]:
-        """The claims that are not reproduced as it is."""
+        """The claims that are not reproduced when the weights are evaluated as the recipe says."""
         return tuple(claim for claim in self.claims if claim.verdict == "not-reproduced")
 
     @property
     def state(self) -> State:
-        """How it ended."""
+        """Whether a cause was found, or was needed."""
         if self.failing:
-            return "explained" if self.found else "unexplained"
-        compared = any(claim.verdict == "reproduced" for claim in self.claims)
-        return "nothing to explain" if compared else "nothing to compare"
+            return "explained" if self.successful else "unexplained"
+        is_compared = any(claim.verdict == "reproduced" for claim in self.claims)
+        return "nothing to explain" if is_compared else "nothing to compare"
 
     def sentences(self) -> list[str]:
-        """What there is to say, without the table."""
+        """Return the result in sentences, without the table of attempts."""
         if not self.failing:
-            why = "every claim of the weights that can be compared is reproduced as it is"
+            first = "every claim about the published weights that can be compared is reproduced"
             if self.state == "nothing to compare":
-                why = "no claim of the weights can be compared"
-            return [why, *(f"{claim.name}: {claim.verdict}: {claim.why}" for claim in self.claims)]
-        if self.found:
-            near = "restores agreement within the tolerance, not to the last digit"
-            return [self._told(one, "restores agreement" if one.exact else near) for one in self.found]
+                first = "no claim about the published weights can be compared"
+            return [first, *(f"{claim.name}: {claim.verdict}: {claim.why}" for claim in self.claims)]
+        if self.successful:
+            within = "reproduces the claims within the tolerance, not to the last digit"
+            return [
+                self._sentence(attempt, "reproduces the claims" if attempt.exact else within)
+                for attempt in self.successful
+            ]
         if self.nearest is None:
-            return ["nothing that could be tried restores agreement, and nothing comes nearer"]
-        return ["nothing that was tried restores agreement", self._told(self.nearest, "comes nearest")]
+            return ["no change that could be tried reproduces the claims, and none comes nearer to them"]
+        return ["no change that was tried reproduces the claims", self._sentence(self.nearest, "comes nearest")]
 
-    def _told(self, attempt: Attempt, comes: str) -> str:
+    def _sentence(self, attempt: Attempt, verb: str) -> str:
         values = [
             f"{claim.name} {number(attempt.values.get(claim.name))}, claimed {number(claim.claimed)}"
-            f" ({number(claim.as_run)} as run)"
+            f" ({number(claim.as_run)} without the change)"
             for claim in self.failing
         ]
-        return f"{attempt.factor}: {attempt.said} {comes}: {'; '.join(values)}"
+        return f"{attempt.factor}: {attempt.description} {verb}: {'; '.join(values)}"
 
     def data(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        claims = [{**asdict(claim), "as_run": claim.as_run} for claim in self.claims]
+        """Return the result as plain data for JSON."""
         return {
             "entry": self.entry,
             "state": self.state,
-            "claims": claims,
-            "canary": self.canary,
-            "found": [attempt.factor for attempt in self.found],
-            "tried": [asdict(attempt) for attempt in self.tried],
+            "claims": [asdict(claim) for claim in self.claims],
+            "sample_rows": self.sample_rows,
+            "successful": [attempt.factor for attempt in self.successful],
+            "attempts": [asdict(attempt) for attempt in self.attempts],
             "sentences": self.sentences(),
         }
 
     def text(self, columns: int | None = None) -> str:
-        """The sentences, and a table of what was tried, no wider than so many columns if given."""
-        lines = [f"{self.entry}: {self.state}", *(f"  {said}" for said in self.sentences())]
-        if self.tried:
-            headers = ["factor", "change", "canary", "shift", *(claim.metric for claim in self.failing), "agrees"]
-            rows = [self._row(attempt) for attempt in self.tried]
-            lines += ["", fitted(rows, headers, columns, flexible=(0, 1, -1))]
+        """Return the sentences and a table of the attempts, at most `columns` characters wide."""
+        lines = [f"{self.entry}: {self.state}", *(f"  {sentence}" for sentence in self.sentences())]
+        if self.attempts:
+            headers = ["factor", "change", "sample", "shift", *(claim.metric for claim in self.failing), "agrees"]
+            rows = [self._row(attempt) for attempt in self.attempts]
+            lines += ["", fitted(rows, headers, columns, flexible=(0, 1, -1)), ""]
             lines += [
-                "",
-                f"canary: {self.canary} rows, the first, and of texts the longest; predictions that differ",
+                f"sample: predictions that change among {self.sample_rows} rows, the first ones and the longest texts",
+                "shift: largest change of a logit in the sample",
             ]
         return "\n".join(lines)
 
     def _row(self, attempt: Attempt) -> list[str]:
-        canary = "" if attempt.changed is None else f"{attempt.changed} of {self.canary}"
-        canary += "" if attempt.flips is None else f" ({attempt.flips} off the record)"
+        sample = "" if attempt.changed is None else f"{attempt.changed} of {self.sample_rows}"
+        sample += "" if attempt.flips is None else f" ({attempt.flips} differ from the record)"
         shift = "" if attempt.shift is None else f"{attempt.shift:.1e}"
         values = [number(attempt.values.get(claim.name)) for claim in self.failing]
         agrees = attempt.reason or ("yes" if attempt.agrees else "no")
-        return [attempt.factor, attempt.change, canary, shift, *values, agrees]
+        return [attempt.factor, attempt.change, sample, shift, *values, agrees]

@@ -1,6 +1,7 @@
-"""The known factors by which a score differs though weights and recipe are the published ones, the cheapest first.
+"""The known causes of a wrong score with published weights and the right recipe, the cheapest to try first.
 
-Each gives the variants that are worth trying of it, or the reason why there are none. The first two need no forward.
+Each factor yields the variants worth trying, or the reason why there are none. The first two, the order of the classes
+and the definition of the metric, need no forward pass.
 """
 
 import inspect
@@ -19,7 +20,7 @@ from transformers import PreTrainedModel
 
 from harness import metrics
 from harness.diagnosis.explain.file_versions import commit_of, versions
-from harness.diagnosis.explain.variant import AS_IT_IS, Change, Variant
+from harness.diagnosis.explain.variant import UNCHANGED, Change, Variant
 from harness.diagnosis.explain.variant_runs import VariantRunner
 from harness.metrics import Array, Metric
 from zoo.errors import ZooError, first_line
@@ -33,70 +34,81 @@ BATCH_SIZES = (1, 8, 32)
 KERNELS = ("eager", "sdpa")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
 MOST_CLASSES = 5
-"""With more, there are more orders than examples could tell apart."""
-NOT_NEEDED = "not needed: something cheaper gives the claim to its last digit"
-NO_TEXTS = "the task reads no texts"
+"""With more classes there are too many orders for the examples to distinguish."""
+NOT_NEEDED = "not tried: a cheaper change reproduces the claim to its last digit"
+NO_TEXTS = "the task has no texts"
 
 
 @dataclass(frozen=True)
 class Untried:
-    """A factor of which nothing is tried, and why."""
+    """A factor with no variant to try, and the reason."""
 
     factor: str
     reason: str
 
 
-Tried = Iterator[Variant | Untried]
+Candidates = Iterator[Variant | Untried]
 
 
 def factors(
-    bench: VariantRunner, claims: tuple[Claim, ...], folder: Path, enough: Callable[[], bool] = lambda: False
-) -> Tried:
-    """What is to be tried for these claims; files of other versions are written into `folder`, unless it is enough."""
-    name = claims[0].split
-    yield from _orders(bench, name)
-    yield from _definitions(bench, claims)
+    runner: VariantRunner,
+    claims: tuple[Claim, ...],
+    folder: Path,
+    is_explained: Callable[[], bool] = lambda: False,
+) -> Candidates:
+    """Yield the variants to try for these claims, factor by factor.
+
+    Args:
+        runner: The entry.
+        claims: The claims that failed.
+        folder: A folder for files of other versions.
+        is_explained: Asked before other versions of data and weights are fetched; if true they are not tried.
+    """
+    split = claims[0].split
+    yield from _orders(runner, split)
+    yield from _definitions(runner, claims)
     for factor in (_lowercase, _lengths, _padding, _batch_sizes, _kernels, _precisions, _tf32):
-        yield from factor(bench, name)
+        yield from factor(runner, split)
     for name, revisions in (("data revision", _data), ("weights revision", _weights)):
-        yield from [Untried(name, NOT_NEEDED)] if enough() else _told(name, revisions(bench, folder))
+        yield from [Untried(name, NOT_NEEDED)] if is_explained() else _or_reason(name, revisions(runner, folder))
 
 
-def _told(factor: str, found: Tried) -> Tried:
-    """What is found; an error, and that there is nothing, as a reason."""
-    nothing = True
+def _or_reason(factor: str, candidates: Candidates) -> Candidates:
+    """Yield the candidates; an error, or that there are none, becomes the reason of an `Untried`."""
+    is_empty = True
     try:
-        for one in found:
-            nothing = False
-            yield one
+        for candidate in candidates:
+            is_empty = False
+            yield candidate
     except ZooError as error:
         yield Untried(factor, first_line(error))
     else:
-        if nothing:
+        if is_empty:
             yield Untried(factor, "there are no other versions")
 
 
-def _orders(bench: VariantRunner, name: str) -> Tried:
-    """Every other order of the classes."""
-    outputs = bench.logits(name, AS_IT_IS, ()).shape[1]
-    names = bench.task.class_names or tuple(map(str, range(outputs)))
-    if bench.task.kind != "classification" or not 2 <= outputs <= MOST_CLASSES:
-        yield Untried("label order", f"only that of 2 to {MOST_CLASSES} classes is tried")
+def _orders(runner: VariantRunner, name: str) -> Candidates:
+    """Try every other order of the classes."""
+    outputs = runner.logits(name, UNCHANGED, ()).shape[1]
+    names = runner.task.class_names or tuple(map(str, range(outputs)))
+    if runner.task.kind != "classification" or not 2 <= outputs <= MOST_CLASSES:
+        yield Untried("label order", f"tried only for classifiers with 2 to {MOST_CLASSES} classes")
         return
     for order in permutations(range(outputs)):
         if order != tuple(range(outputs)):
-            after = ", ".join(names[of] for of in order)
+            after = ", ".join(names[number] for number in order)
             yield Variant(changes=(Change("label order", "", ", ".join(names), after),), order=order)
 
 
-def _definitions(bench: VariantRunner, claims: tuple[Claim, ...]) -> Tried:
-    """Other metrics that a claim's name could mean."""
-    calls = {call.use.split(".")[-1]: call for call in bench.study.recipe.metrics}
+def _definitions(runner: VariantRunner, claims: tuple[Claim, ...]) -> Candidates:
+    """Try other metrics that the name in a claim could stand for."""
+    calls = {call.use.split(".")[-1]: call for call in runner.experiment.recipe.metrics}
     for metric in dict.fromkeys(claim.metric for claim in claims):
-        now = _definition(calls.get(metric, Call(use=metric)))
-        for definition, function in _possible(bench).items():
-            if definition != now and (now, definition) != ("micro f1", "accuracy"):  # of single labels they are one
-                yield Variant(changes=(Change("metric definition", "", now, definition),), metric=(metric, function))
+        current = _definition(calls.get(metric, Call(use=metric)))
+        for definition, function in _possible_metrics(runner).items():
+            if definition != current and (current, definition) != ("micro f1", "accuracy"):  # equal for single labels
+                change = Change("metric definition", "", current, definition)
+                yield Variant(changes=(change,), metric=(metric, function))
 
 
 def _definition(call: Call) -> str:
@@ -105,21 +117,21 @@ def _definition(call: Call) -> str:
     return f"{average} f1" if name in ("f1", "f1_micro") else name.replace("_", " ")
 
 
-def _possible(bench: VariantRunner) -> dict[str, Metric]:
-    """Definitions of metrics that the task's predictions admit."""
-    if bench.task.kind == "regression":
+def _possible_metrics(runner: VariantRunner) -> dict[str, Metric]:
+    """Return the metrics that can be computed from the predictions of the task."""
+    if runner.task.kind == "regression":
         return {"pearson": metrics.pearson, "spearman": metrics.spearman}
     averages = ("macro", "weighted")
-    found: dict[str, Metric] = {f"{average} f1": partial(metrics.f1, average=average) for average in averages}
-    if bench.task.kind == "multilabel":
-        found |= {f"{average} f1": partial(metrics.f1, average=average) for average in ("micro", "samples")}
-        return {**found, "accuracy": metrics.accuracy}
-    if len(bench.task.class_names) == 2:
-        found = {"binary f1": metrics.f1, "binary f1 of the other class": _other_f1, **found}
+    by_name: dict[str, Metric] = {f"{average} f1": partial(metrics.f1, average=average) for average in averages}
+    if runner.task.kind == "multilabel":
+        by_name |= {f"{average} f1": partial(metrics.f1, average=average) for average in ("micro", "samples")}
+        return {**by_name, "accuracy": metrics.accuracy}
+    if len(runner.task.class_names) == 2:
+        by_name = {"binary f1": metrics.f1, "binary f1 of the other class": _other_f1, **by_name}
     return {
         "accuracy": metrics.accuracy,
         "balanced accuracy": _balanced_accuracy,
-        **found,
+        **by_name,
         "matthews correlation": metrics.matthews_correlation,
     }
 
@@ -130,117 +142,123 @@ def _other_f1(predictions: Array, labels: Array) -> float:
 
 def _balanced_accuracy(predictions: Array, labels: Array) -> float:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of classes that are predicted and never occur
+        warnings.simplefilter("ignore", UserWarning)  # warns of classes that are predicted but never occur
         return float(sklearn_metrics.balanced_accuracy_score(labels, predictions))
 
 
-def _lowercase(bench: VariantRunner, name: str) -> Tried:
-    normalizer = getattr(getattr(bench.tokenizer(), "backend_tokenizer", None), "normalizer", None)
-    if not isinstance(normalizer, BertNormalizer) or not _takes(bench, "tokenizer", "lowercase"):
-        yield Untried("tokenizer", "no tokenizer that lower-cases, or not, by a switch")
+def _lowercase(runner: VariantRunner, name: str) -> Candidates:
+    normalizer = getattr(getattr(runner.tokenizer(), "backend_tokenizer", None), "normalizer", None)
+    if not isinstance(normalizer, BertNormalizer) or not _tokenizer_has(runner, "lowercase"):
+        yield Untried("tokenizer", "the tokenizer has no option for lower case")
         return
-    now = bool(normalizer.lowercase)
+    current = bool(normalizer.lowercase)
     yield Variant(
-        changes=(Change("tokenizer", "lowercase", _yaml(now), _yaml(not now)),), tokenizer={"lowercase": not now}
+        changes=(Change("tokenizer", "lowercase", _yaml(current), _yaml(not current)),),
+        tokenizer={"lowercase": not current},
     )
 
 
-def _lengths(bench: VariantRunner, name: str) -> Tried:
-    """Other limits, as far as they make other tokens of some row."""
-    split = bench.split(name)
+def _lengths(runner: VariantRunner, name: str) -> Candidates:
+    """Try other token limits, if they change the tokens of at least one row."""
+    split = runner.split(name)
     if not isinstance(split, TextSplit):
         yield Untried("max length", NO_TEXTS)
         return
-    whole = bench.split(name, Variant(max_length=max(*LENGTHS, split.max_length)))
-    assert isinstance(whole, TextSplit)
-    longest, now = max(whole.lengths), split.max_length
-    seen = {min(now, longest)}
+    uncut = runner.split(name, Variant(max_length=max(*LENGTHS, split.max_length)))
+    assert isinstance(uncut, TextSplit)
+    longest, current = max(uncut.lengths), split.max_length
+    seen = {min(current, longest)}
     for length in LENGTHS:
         if min(length, longest) not in seen:
             seen.add(min(length, longest))
-            yield Variant(changes=(Change("max length", "max_length", str(now), str(length)),), max_length=length)
+            yield Variant(changes=(Change("max length", "max_length", str(current), str(length)),), max_length=length)
     if seen == {longest}:
         yield Untried("max length", f"no row has more than {longest} tokens")
 
 
-def _padding(bench: VariantRunner, name: str) -> Tried:
-    if not isinstance(bench.split(name), TextSplit) or not _takes(bench, "tokenizer", "padding_side"):
-        yield Untried("padding", NO_TEXTS if bench.tokenizer() is None else "the tokenizer takes no padding_side")
+def _padding(runner: VariantRunner, name: str) -> Candidates:
+    if not isinstance(runner.split(name), TextSplit) or not _tokenizer_has(runner, "padding_side"):
+        yield Untried(
+            "padding", NO_TEXTS if runner.tokenizer() is None else "the tokenizer has no argument padding_side"
+        )
         return
-    now = str(bench.tokenizer().padding_side)
-    other = "left" if now == "right" else "right"
-    yield Variant(changes=(Change("padding", "padding_side", now, other),), tokenizer={"padding_side": other})
+    current = str(runner.tokenizer().padding_side)
+    other = "left" if current == "right" else "right"
+    yield Variant(changes=(Change("padding", "padding_side", current, other),), tokenizer={"padding_side": other})
 
 
-def _batch_sizes(bench: VariantRunner, name: str) -> Tried:
-    """How many rows are padded to one length: of one factor with the side, since one row alone has no padding."""
-    now = bench.task.batch_size
+def _batch_sizes(runner: VariantRunner, name: str) -> Candidates:
+    """Try other batch sizes. They belong to the factor `padding`, because a batch of one row has no padding."""
+    current = runner.task.batch_size
     for size in BATCH_SIZES:
-        if size != now:
-            yield Variant(changes=(Change("padding", "batch size", str(now), str(size)),), batch_size=size)
+        if size != current:
+            yield Variant(changes=(Change("padding", "batch size", str(current), str(size)),), batch_size=size)
 
 
-def _kernels(bench: VariantRunner, name: str) -> Tried:
-    if not isinstance(bench.model, PreTrainedModel):
-        yield Untried("attention", "the model's attention is none of transformers'")
+def _kernels(runner: VariantRunner, name: str) -> Candidates:
+    if not isinstance(runner.model, PreTrainedModel):
+        yield Untried("attention", "the model is not one of transformers, whose attention kernel can be chosen")
         return
-    now = str(bench.model.config._attn_implementation)
+    current = str(runner.model.config._attn_implementation)
     for kernel in KERNELS:
-        if kernel != now:
-            yield Variant(changes=(Change("attention", "", now, kernel),), attention=kernel)
+        if kernel != current:
+            yield Variant(changes=(Change("attention", "", current, kernel),), attention=kernel)
 
 
-def _precisions(bench: VariantRunner, name: str) -> Tried:
+def _precisions(runner: VariantRunner, name: str) -> Candidates:
     for precision in PRECISIONS:
-        if precision != bench.precision:
-            yield Variant(changes=(Change("precision", "", bench.precision, precision),), precision=precision)
+        if precision != runner.precision:
+            yield Variant(changes=(Change("precision", "", runner.precision, precision),), precision=precision)
 
 
-def _tf32(bench: VariantRunner, name: str) -> Tried:
-    device = bench.study.context.accelerator.device.type
-    if device != "cuda" or bench.precision != "fp32":
-        yield Untried("precision", f"TF32 needs a CUDA device, not {device}, and fp32")
+def _tf32(runner: VariantRunner, name: str) -> Candidates:
+    device = runner.context.accelerator.device.type
+    if device != "cuda" or runner.precision != "fp32":
+        yield Untried("precision", f"TF32 needs a CUDA device and fp32, not {device} and {runner.precision}")
         return
-    now = {torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32}
-    for wanted in (True, False):
-        if now != {wanted}:
-            before = "both" if len(now) > 1 else "tf32" if True in now else "fp32"
-            yield Variant(changes=(Change("precision", "", before, "tf32" if wanted else "fp32"),), tf32=wanted)
+    current = {torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32}
+    for enabled in (True, False):
+        if current != {enabled}:
+            before = "both" if len(current) > 1 else "tf32" if True in current else "fp32"
+            yield Variant(changes=(Change("precision", "", before, "tf32" if enabled else "fp32"),), tf32=enabled)
 
 
-def _data(bench: VariantRunner, folder: Path) -> Tried:
-    wants = {source.name: want for source, want in bench.task.sources}
-    call, sources = bench.study.recipe.task, bench.study.sources
+def _data(runner: VariantRunner, folder: Path) -> Candidates:
+    wants = {source.name: want for source, want in runner.task.sources}
+    call, sources = runner.experiment.recipe.task, runner.experiment.sources
     for source in dict.fromkeys(named.text for named in walk_sources(call, "task")):
         want = wants.get(source, "weights")
         before = commit_of(sources, source, want)
         for version in versions(sources, source, want, folder):
-            other = _with(call, source, version.source)
-            yield Variant(changes=(Change("data revision", source, before, version.commit),), task=other)
+            task = _with_source(call, source, version.source)
+            yield Variant(changes=(Change("data revision", source, before, version.commit),), task=task)
 
 
-def _weights(bench: VariantRunner, folder: Path) -> Tried:
-    source, sources = str(bench.study.recipe.weights), bench.study.sources
+def _weights(runner: VariantRunner, folder: Path) -> Candidates:
+    source, sources = str(runner.experiment.recipe.weights), runner.experiment.sources
     before = commit_of(sources, source, "weights")
     for version in versions(sources, source, "weights", folder):
         yield Variant(changes=(Change("weights revision", "", before, version.commit),), weights=version.source)
 
 
-def _takes(bench: VariantRunner, slot: str, argument: str) -> bool:
-    """Whether the recipe's tokenizer has an argument of that name."""
-    call = bench.study.recipe.tokenizer
-    return call is not None and argument in inspect.signature(bench.study.builder.target(call, slot)).parameters
+def _tokenizer_has(runner: VariantRunner, argument: str) -> bool:
+    """Return whether the recipe's tokenizer has an argument of this name."""
+    call = runner.experiment.recipe.tokenizer
+    return (
+        call is not None
+        and argument in inspect.signature(runner.experiment.builder.target(call, "tokenizer")).parameters
+    )
 
 
-def _with(value: Any, before: str, after: str) -> Any:
-    """A value with one source in the place of another."""
-    put: Callable[[Any], Any] = partial(_with, before=before, after=after)
+def _with_source(value: Any, before: str, after: str) -> Any:
+    """Return a value in which one source is replaced by another."""
+    replaced: Callable[[Any], Any] = partial(_with_source, before=before, after=after)
     if isinstance(value, Call):
-        return replace(value, args=put(value.args))
+        return replace(value, args=replaced(value.args))
     if isinstance(value, Mapping):
-        return {key: put(item) for key, item in value.items()}
+        return {key: replaced(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [put(item) for item in value]
+        return [replaced(item) for item in value]
     return after if value == before else value
 
 

@@ -1,4 +1,4 @@
-"""Other versions of a file: other commits of its repository on the Hub, or of the git repository that tracks it."""
+"""Find other versions of a file: other commits on the Hub, or of the git repository that tracks it."""
 
 import subprocess
 from collections.abc import Iterator
@@ -9,70 +9,70 @@ from zoo.errors import MissingError, SourceError, UsageError
 from zoo.fetch.checksum import sha256
 from zoo.fetch.hub import Listed
 from zoo.fetch.repository_files import choose_files
-from zoo.fetch.source_types import (
-    ArchiveMember,
-    HubRepo,
-    LocalFile,
-    RecipeRepo,
-    Url,
-    UserFolder,
-    parse_source,
-)
+from zoo.fetch.source_types import ArchiveMember, HubRepo, LocalFile, RecipeRepo, Url, UserFolder, parse_source
 from zoo.fetch.sources import Sources
 
-MOST = 5
-"""How many other versions are tried, the newest first."""
-LOOKED_AT = 20
-"""How many commits of a repository are listed to find them: most change a README only."""
+MOST_VERSIONS = 5
+"""The number of other versions to try, the newest first."""
+MOST_COMMITS = 20
+"""The number of commits of a Hub repository to list. Most commits change nothing but the README."""
 
 
 @dataclass(frozen=True)
 class Version:
-    """A source of other bytes, and the commit that they are of."""
+    """A source with other content, and its commit."""
 
     source: str
     commit: str
 
 
 def versions(sources: Sources, source: str, want: str, folder: Path) -> Iterator[Version]:
-    """The newest versions of what `source` gives for `want` whose bytes are other ones; none twice.
+    """Yield the newest versions of a source whose content differs from the current one and from each other.
 
-    Files of a git repository are written into `folder`. Raises UsageError for a source that has no versions, and
-    SourceError where they cannot be had.
+    Args:
+        sources: Fetches files.
+        source: The source in the recipe.
+        want: The part of the source that is read, as in `Sources.fetch`.
+        folder: A folder for the files that are read from a git repository.
+
+    Raises:
+        UsageError: The source has no versions, because it is a local folder, a URL or not tracked by git.
+        SourceError: The versions cannot be listed.
     """
     parsed = parse_source(source)
     if isinstance(parsed, UserFolder):
-        raise UsageError(f"{source} is a folder of yours, which has no revisions")
+        raise UsageError(f"{source} is a local folder, which has no revisions")
     if isinstance(parsed, Url | ArchiveMember):
-        raise UsageError(f"{source} is a file on a server, which has no revisions")
+        raise UsageError(f"{source} is a URL, which has no revisions")
     if isinstance(parsed, HubRepo | RecipeRepo):
         return _on_the_hub(sources, source, want)
     return _in_git(sources.fetch(source).path, folder)
 
 
 def commit_of(sources: Sources, source: str, want: str) -> str:
-    """The commit that a source is read at; `the present one` where it is of no repository of the Hub."""
+    """Return the Hub commit that a source is read at; `the current one` for a source that is not on the Hub."""
     revision = sources.fetch(source, want).revision
-    return revision[:12] if revision else "the present one"
+    return revision[:12] if revision else "the current one"
 
 
 def _on_the_hub(sources: Sources, source: str, want: str) -> Iterator[Version]:
-    hub, repo = sources.hub, HubRepo.parse((sources.here if parse_source(source) == RecipeRepo() else None) or source)
+    is_recipe_repo = parse_source(source) == RecipeRepo()
+    hub, repo = sources.hub, HubRepo.parse((sources.here if is_recipe_repo else None) or source)
     if hub.offline:
-        raise SourceError("HF_HUB_OFFLINE is set, so no other commit is asked for; without it they are tried")
-    at = sources.fetch(source, want).revision
-    seen = [_files(sources, repo, str(at), want)]
-    for commit in hub.history(repo)[:LOOKED_AT]:
-        files = None if commit == at else _files(sources, repo, commit, want)
+        raise SourceError("other commits cannot be tried while HF_HUB_OFFLINE is set")
+    current = sources.fetch(source, want).revision
+    seen = [_files(sources, repo, str(current), want)]
+    for commit in hub.history(repo)[:MOST_COMMITS]:
+        files = None if commit == current else _files(sources, repo, commit, want)
         if files and files not in seen:
             seen.append(files)
             yield Version(str(replace(repo, revision=commit)), commit[:12])
-        if len(seen) > MOST:
+        if len(seen) > MOST_VERSIONS:
             return
 
 
 def _files(sources: Sources, repo: HubRepo, commit: str, want: str) -> dict[str, Listed]:
-    """What is read for `want` at a commit, as the Hub lists it; nothing where it is not there."""
+    """Return the files that would be read at a commit, as the Hub lists them; none if they are missing there."""
     listing = sources.hub.listing(repo, commit)
     try:
         return {name: listing[name] for name in choose_files(want, list(listing), {}, repo.name) if name != "README.md"}
@@ -84,24 +84,24 @@ def _in_git(path: Path, folder: Path) -> Iterator[Version]:
     path = path.expanduser().resolve()
     log = _git(path.parent, "log", "--format=%H", "--", path.name) if path.is_file() else None
     if log is None:
-        raise UsageError(f"{path} is tracked in no git repository, so it has no other versions")
+        raise UsageError(f"{path} is not tracked by git, so it has no other versions")
     seen = {sha256(path)}
     for commit in log.decode().split():
-        data = _git(path.parent, "show", f"{commit}:./{path.name}")
+        content = _git(path.parent, "show", f"{commit}:./{path.name}")
         copy = folder / f"{commit[:12]}-{path.name}"
-        if data is not None:
-            copy.write_bytes(data)
+        if content is not None:
+            copy.write_bytes(content)
             if (digest := sha256(copy)) not in seen:
                 seen.add(digest)
                 yield Version(str(LocalFile(str(copy))), commit[:12])
-        if len(seen) > MOST:
+        if len(seen) > MOST_VERSIONS:
             return
 
 
 def _git(folder: Path, *command: str) -> bytes | None:
-    """What git says; None where it cannot."""
+    """Return the output of a git command; None if it fails."""
     try:
-        done = subprocess.run(["git", "-C", folder, *command], capture_output=True, check=False)  # noqa: S603, S607
+        completed = subprocess.run(["git", "-C", folder, *command], capture_output=True, check=False)  # noqa: S603, S607
     except OSError:
         return None
-    return done.stdout if done.returncode == 0 else None
+    return completed.stdout if completed.returncode == 0 else None

@@ -1,4 +1,4 @@
-"""Two records side by side: intervals by hand, examples as they look, and records by name."""
+"""`zoo diff`: differences of two records, their flipped examples as texts and pictures, and records by name."""
 
 import base64
 import hashlib
@@ -16,12 +16,13 @@ from PIL import Image
 
 from harness import metrics
 from harness.diagnosis.diff import intervals
-from harness.diagnosis.diff.comparison import Diff, SplitDiff, diff
+from harness.diagnosis.diff.comparison import diff
 from harness.diagnosis.diff.example_data import entry_of, with_examples
 from harness.diagnosis.diff.example_preview import ExamplePreview, preview_example
 from harness.diagnosis.diff.find_record import find_record
 from harness.diagnosis.diff.intervals import adjusted_wald, bootstrap
 from harness.diagnosis.diff.text_report import lines
+from harness.diagnosis.diff.types import Diff, SplitDiff
 from harness.judging.paired import Array
 from harness.records.record import FILE, Record, Result, read_record
 from tests.helpers.project import ROOT
@@ -50,7 +51,7 @@ def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def written(tmp_path: Path) -> Written:
-    """Write a record of these predictions, by name: split `test`, as the last epoch's unless said otherwise."""
+    """Write a record of these predictions, of the split `test` and the last epoch by default."""
 
     def write(
         name: str,
@@ -65,11 +66,11 @@ def written(tmp_path: Path) -> Written:
         folder.mkdir()
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-        (folder / "kept.npz").write_bytes(buffer.getvalue())
+        (folder / "predictions.npz").write_bytes(buffer.getvalue())
         result = Result(
             split=split, n=len(next(iter(arrays.values()))), selection=selection,
             metrics={metric: {"value": value, "one_prediction": None} for metric, value in scored.items()},
-            predictions={"file": "kept.npz", "sha256": hashlib.sha256(buffer.getvalue()).hexdigest()},
+            predictions={"file": "predictions.npz", "sha256": hashlib.sha256(buffer.getvalue()).hexdigest()},
         )  # fmt: skip
         record = replace(COMMITTED, results=(result,), **changed)
         (folder / FILE).write_text(record.to_json(), encoding="utf-8")
@@ -78,23 +79,23 @@ def written(tmp_path: Path) -> Written:
     return write
 
 
-def one(found: Diff) -> SplitDiff:
-    (part,) = found.parts
-    return part
+def only_split(comparison: Diff) -> SplitDiff:
+    (split,) = comparison.splits
+    return split
 
 
-def test_the_adjusted_wald_interval_by_hand() -> None:
+def test_the_adjusted_wald_interval_equals_a_computation_by_hand() -> None:
     # b = 12.5, c = 6.5, m = 900: 6/900 -+ 1.959964 sqrt(19 - 36/900) / 900
-    found = adjusted_wald(12, 6, 898)
+    interval = adjusted_wald(12, 6, 898)
     half = 1.959964 * (19 - 36 / 900) ** 0.5 / 900
-    assert (found.low, found.high) == (pytest.approx(6 / 900 - half), pytest.approx(6 / 900 + half))
-    assert found.low == pytest.approx(-0.0028157, abs=1e-6)
+    assert (interval.low, interval.high) == (pytest.approx(6 / 900 - half), pytest.approx(6 / 900 + half))
+    assert interval.low == pytest.approx(-0.0028157, abs=1e-6)
     same = adjusted_wald(0, 0, 98)
     assert (same.low, same.high) == (pytest.approx(-1.959964 / 100), pytest.approx(1.959964 / 100))
     assert adjusted_wald(1, 0, 1).high <= 1
 
 
-def test_the_bootstrap_of_counts_is_that_of_rows() -> None:
+def test_the_bootstrap_from_counts_agrees_with_that_from_rows() -> None:
     random = np.random.default_rng(1)
     labels = random.integers(0, 2, 300)
     a, b = ({"labels": labels, "predictions": np.where(random.random(300) < p, labels, 1 - labels)} for p in (0.7, 0.8))
@@ -113,70 +114,74 @@ def test_a_metric_that_is_often_undefined_has_no_interval() -> None:
     assert bootstrap(metrics.pearson, constant, constant) is None
 
 
-def test_two_seeds_of_an_entry() -> None:
-    found = compared("digits-resnet8:1000", "digits-resnet8:1001")
-    assert [part.part for part in found.unlike] == ["seed", "weights"]
-    part = one(found)
-    (change,) = part.metrics
+def test_two_seeds_of_an_entry_differ_in_seed_weights_and_predictions() -> None:
+    comparison = compared("digits-resnet8:1000", "digits-resnet8:1001")
+    assert [difference.field for difference in comparison.differences] == ["seed", "weights"]
+    split = only_split(comparison)
+    (change,) = split.metrics
     assert change.difference == pytest.approx(-6 / 898)
     assert change.interval == adjusted_wald(6, 12, 898)
-    assert part.flips is not None and (part.flips.gained, part.flips.lost, found.flipped) == (6, 12, 22)
-    data = json.loads(json.dumps(found.data(), allow_nan=False))
+    assert split.flips is not None and (split.flips.gained, split.flips.lost, comparison.flipped) == (6, 12, 22)
+    data = json.loads(json.dumps(comparison.data(), allow_nan=False))
     (split,) = data["splits"]
     assert sorted(split["flips"]["ids"]) == sorted(example["id"] for example in split["flips"]["examples"])
     assert sum(one["count"] for one in split["drift"]["histogram"]) == 898 * 10
     assert data["a"]["seed"] == 1000
 
 
-def test_another_result_of_the_same_computation_is_not_called_the_same(tmp_path: Path) -> None:
+def test_different_results_of_the_same_settings_are_reported(tmp_path: Path) -> None:
     source = find_record("digits-resnet8:weights", tmp_path, EVIDENCE).parent
     other = shutil.copytree(source, tmp_path / "other")
-    with np.load(other / "predictions-test.npz") as kept:
-        arrays = dict(kept)
+    with np.load(other / "predictions-test.npz") as stored:
+        arrays = dict(stored)
     arrays["predictions"] = (arrays["predictions"] + (np.arange(898) < 5)) % 10
     np.savez(other / "predictions-test.npz", **arrays)
     data = json.loads((other / FILE).read_text())
     data["results"][0]["predictions"]["sha256"] = sha256(other / "predictions-test.npz")
     (other / FILE).write_text(json.dumps(data))
-    assert "the same was computed, with another result" in lines(diff(source / FILE, other / FILE))
-    assert "the same was computed, with the same result" in lines(diff(source / FILE, source / FILE))
+    assert "same recipe, data, weights and environment, with different results" in lines(
+        diff(source / FILE, other / FILE)
+    )
+    assert "same recipe, data, weights and environment, with the same results" in lines(
+        diff(source / FILE, source / FILE)
+    )
 
 
-def test_swapping_two_records_turns_every_difference_round() -> None:
-    there, back = (one(compared(*pair)) for pair in (("ickd:1000", "ickd:1001"), ("ickd:1001", "ickd:1000")))
-    (first,), (second,) = there.metrics, back.metrics
+def test_swapping_the_records_changes_the_sign_of_every_difference() -> None:
+    forth, back = (only_split(compared(*pair)) for pair in (("ickd:1000", "ickd:1001"), ("ickd:1001", "ickd:1000")))
+    (first,), (second,) = forth.metrics, back.metrics
     assert first.difference == -second.difference  # type: ignore[operator]
     assert first.interval is not None and second.interval is not None
     assert (first.interval.low, first.interval.high) == pytest.approx((-second.interval.high, -second.interval.low))
-    assert there.flips is not None and back.flips is not None
-    assert (there.flips.gained, there.flips.p) == (back.flips.lost, back.flips.p)
+    assert forth.flips is not None and back.flips is not None
+    assert (forth.flips.gained, forth.flips.p) == (back.flips.lost, back.flips.p)
 
 
 @pytest.mark.parametrize("name", ["digits-resnet8:1000", "minilm-l6-mrpc:1000", "minilm-l6-stsb:1000"])
-def test_a_record_is_no_different_from_itself(name: str) -> None:
-    found = compared(name, name)
-    part = one(found)
-    assert (found.unlike, found.flipped, part.examples) == ((), 0, ())
-    assert part.drift is not None and part.drift.max == 0
-    assert part.flips is None or part.flips.p == 1.0
-    for change in part.metrics:
+def test_a_record_does_not_differ_from_itself(name: str) -> None:
+    comparison = compared(name, name)
+    split = only_split(comparison)
+    assert (comparison.differences, comparison.flipped, split.examples) == ((), 0, ())
+    assert split.drift is not None and split.drift.max == 0
+    assert split.flips is None or split.flips.p == 1.0
+    for change in split.metrics:
         assert change.difference == 0
         assert change.interval is not None and change.interval.low <= 0 <= change.interval.high
-    assert "the same was computed" in "\n".join(lines(found))
+    assert "with the same results" in "\n".join(lines(comparison))
 
 
-def test_a_regression_drifts_and_has_bootstrapped_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_regression_has_drift_and_bootstrap_intervals_but_no_flips(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intervals, "RESAMPLES", 1000)
-    part = one(compared("minilm-l6-stsb:1000", "minilm-l6-stsb:1001"))
-    assert part.flips is None and "regression" in part.said and part.drift is not None
-    for change in part.metrics:
+    split = only_split(compared("minilm-l6-stsb:1000", "minilm-l6-stsb:1001"))
+    assert split.flips is None and "regression" in split.note and split.drift is not None
+    for change in split.metrics:
         assert change.interval is not None and change.interval.kind == "paired bootstrap"
         assert change.difference is not None and change.interval.low < change.difference < change.interval.high
 
 
-def test_two_entries_of_one_task_tell_how_their_recipes_differ() -> None:
-    found = compared("digits-resnet8:1000", "digits-resnet8_from_digits-resnet14:1000")
-    parts = {part.part: (part.a, part.b) for part in found.unlike}
+def test_two_entries_of_a_task_differ_in_fields_of_their_recipes() -> None:
+    comparison = compared("digits-resnet8:1000", "digits-resnet8_from_digits-resnet14:1000")
+    parts = {difference.field: (difference.a, difference.b) for difference in comparison.differences}
     assert parts["recipe.stages.0.teacher.model.depth"] == (None, 14)
     assert "digest" in parts and any(name.startswith("sources.files.embedded:") for name in parts)
 
@@ -188,119 +193,119 @@ def test_records_without_a_common_split_are_refused() -> None:
         compared("digits-resnet8:1000", "minilm-l6-rte:1000")
 
 
-def test_records_of_other_examples_have_scores_and_no_interval() -> None:
-    part = one(compared("digits-resnet8:1000", "entail-bert-l2h32:1000"))
-    assert part.flips is None and part.drift is None and "not the same" in part.said
-    assert part.metrics[0].interval is None and part.metrics[0].why == part.said
+def test_records_of_different_examples_have_scores_but_no_intervals() -> None:
+    split = only_split(compared("digits-resnet8:1000", "entail-bert-l2h32:1000"))
+    assert split.flips is None and split.drift is None and "not the same" in split.note
+    assert split.metrics[0].interval is None and split.metrics[0].why == split.note
 
 
 ARRAYS = {"labels": np.array([0, 1, 1, 0]), "predictions": np.array([0, 1, 0, 0])}
 
 
-def test_a_metric_of_another_program_has_no_interval(written: Written) -> None:
+def test_a_metric_of_other_code_has_no_interval(written: Written) -> None:
     recipe = {**COMMITTED.recipe, "metrics": [{"use": "mine.kappa"}, {"use": "f1", "average": "macro"}]}
     value = metrics.f1(ARRAYS["predictions"], ARRAYS["labels"], average="macro")
     paths = [written(name, ARRAYS, {"kappa": 0.5, "f1": value}, recipe=recipe) for name in "ab"]
-    macro, other = one(diff(*paths)).metrics
-    assert other.interval is None and "none of this project's metrics" in other.why
+    macro, other = only_split(diff(*paths)).metrics
+    assert other.interval is None and "not one of this project's metrics" in other.why
     assert macro.interval is not None  # computed with the recipe's own average
 
 
-def test_a_score_that_is_not_found_again_has_no_interval(written: Written) -> None:
+def test_a_score_that_cannot_be_computed_again_has_no_interval(written: Written) -> None:
     path = written("a", ARRAYS, {"accuracy": 0.5, "f1": None, "top5_accuracy": 1.0, "matthews_correlation": 0.0})
-    whys = {change.metric: change.why for change in one(diff(path, path)).metrics}
+    whys = {change.metric: change.why for change in only_split(diff(path, path)).metrics}
     assert "0.750000 now, 0.500000 recorded" in whys["accuracy"]
-    assert "not defined" in whys["f1"] and "no ranked were kept" in whys["top5_accuracy"]
+    assert "not defined" in whys["f1"] and "no ranked of each example" in whys["top5_accuracy"]
     json.dumps(diff(path, path).data(), allow_nan=False)
 
 
-def test_a_segmentation_has_an_interval_and_no_flips(written: Written) -> None:
+def test_a_segmentation_has_an_interval_but_no_flips(written: Written) -> None:
     counts = np.array([[[5, 1], [2, 4]], [[3, 0], [1, 8]], [[7, 2], [0, 3]]], np.int32)
     better = np.array([[[6, 0], [1, 5]], [[3, 0], [0, 9]], [[9, 0], [0, 3]]], np.int32)
     paths = [
-        written(name, {"confusion": kept}, {"mean_iou": metrics.mean_iou(kept)})
-        for name, kept in (("a", counts), ("b", better))
+        written(name, {"confusion": confusion}, {"mean_iou": metrics.mean_iou(confusion)})
+        for name, confusion in (("a", counts), ("b", better))
     ]
-    part = one(diff(*paths))
-    assert part.flips is None and part.drift is None
-    assert part.metrics[0].interval is not None and part.metrics[0].interval.low > 0
+    split = only_split(diff(*paths))
+    assert split.flips is None and split.drift is None
+    assert split.metrics[0].interval is not None and split.metrics[0].interval.low > 0
 
 
-def test_an_epoch_alone_is_compared_with_the_other_one_and_said(written: Written) -> None:
+def test_results_of_different_epochs_are_compared_if_there_are_no_others(written: Written) -> None:
     a, b = written("a", ARRAYS, {"accuracy": 0.75}), written("b", ARRAYS, {"accuracy": 0.75}, selection="best")
-    assert one(diff(a, b)).selections == ("last", "best")
+    assert only_split(diff(a, b)).selections == ("last", "best")
     assert "epoch: last and best" in "\n".join(lines(diff(a, b)))
 
 
-def test_predictions_that_are_not_the_recorded_ones_are_refused(written: Written) -> None:
+def test_changed_predictions_files_are_refused(written: Written) -> None:
     path = written("a", ARRAYS, {"accuracy": 0.75})
-    (path.parent / "kept.npz").write_bytes(b"other")
+    (path.parent / "predictions.npz").write_bytes(b"other")
     with pytest.raises(IntegrityError, match="expected sha256"):
         diff(path, path)
 
 
 @dataclass(frozen=True)
-class Study:
-    """What is read of a real one, which takes seconds to import."""
+class ExperimentStub:
+    """The part of an experiment that is needed; importing the real class takes seconds."""
 
     recipe: Recipe
     task: Task
 
 
-def study(record: Record, task: Task) -> Study:
-    return Study(entry_of(EVIDENCE / "none" / FILE, record).recipe, task)
+def experiment_stub(record: Record, task: Task) -> ExperimentStub:
+    return ExperimentStub(entry_of(EVIDENCE / "none" / FILE, record).recipe, task)
 
 
 def test_flipped_digits_are_shown_as_pictures() -> None:
-    found = compared("digits-resnet8:1000", "digits-resnet8:1001")
-    shown = with_examples(found, study(found.a, digits()), limit=2)
-    first, second, third = one(shown).examples[:3]
-    assert first.look is not None and first.look.pixels is not None and first.look.pixels.shape == (8, 8)
-    assert second.look is not None and third.look is None and shown.why == ""
-    said = list(lines(shown, limit=2))
-    at = next(number for number, line in enumerate(said) if line.startswith(f"  {first.id}: label"))
-    assert len(said[at + 1 : at + 9]) == 8 and all(len(line) <= 4 + 16 for line in said[at + 1 : at + 9])
-    assert said[-1] == "... and 20 more; --limit shows more, --json all"
+    comparison = compared("digits-resnet8:1000", "digits-resnet8:1001")
+    shown = with_examples(comparison, experiment_stub(comparison.a, digits()), limit=2)
+    first, second, third = only_split(shown).examples[:3]
+    assert first.preview is not None and first.preview.pixels is not None and first.preview.pixels.shape == (8, 8)
+    assert second.preview is not None and third.preview is None and shown.why_no_examples == ""
+    printed = list(lines(shown, limit=2))
+    at = next(number for number, line in enumerate(printed) if line.startswith(f"  {first.id}: label"))
+    assert len(printed[at + 1 : at + 9]) == 8 and all(len(line) <= 4 + 16 for line in printed[at + 1 : at + 9])
+    assert printed[-1] == "... and 20 more; --limit shows more, --json all"
     assert any("\x1b[38;5;" in line for line in lines(shown, limit=2, colours=True))
     image = shown.data()["splits"][0]["flips"]["examples"][0]["image"]
     png = base64.b64decode(image.removeprefix("data:image/png;base64,"))
     assert Image.open(io.BytesIO(png)).size == (8, 8)
 
 
-def test_flipped_texts_are_shown_with_the_names_of_classes() -> None:
-    found = compared("entail-bert-l2h32:1000", "entail-bert-l2h32:1001")
-    shown = with_examples(found, study(found.a, entailment(tokenizer=None)), limit=1)
-    first = one(shown).examples[0]
-    assert first.look is not None and len(first.look.texts) == 2
+def test_flipped_texts_are_shown_with_class_names() -> None:
+    comparison = compared("entail-bert-l2h32:1000", "entail-bert-l2h32:1001")
+    shown = with_examples(comparison, experiment_stub(comparison.a, entailment(tokenizer=None)), limit=1)
+    first = only_split(shown).examples[0]
+    assert first.preview is not None and len(first.preview.texts) == 2
     text = "\n".join(lines(shown, limit=1))
-    assert f"{first.id}: label neutral: neutral -> contradiction" in text and first.look.texts[1] in text
+    assert f"{first.id}: label neutral: neutral -> contradiction" in text and first.preview.texts[1] in text
 
 
-def test_without_the_data_flips_are_told_and_why(written: Written) -> None:
-    found = compared("digits-resnet8:1000", "digits-resnet8:1001")
-    unknown = with_examples(found, None, why="no entry of that name")
-    assert "no example is shown: no entry of that name" in "\n".join(lines(unknown))
-    other = study(read_record(find_record("digits-resnet14:1000", NOWHERE, EVIDENCE)), digits())
-    assert "not the one that was run" in with_examples(found, other).why
+def test_without_the_recorded_data_no_example_is_shown_and_the_reason_is_given(written: Written) -> None:
+    comparison = compared("digits-resnet8:1000", "digits-resnet8:1001")
+    unknown = with_examples(comparison, None, why="no entry of that name")
+    assert "examples are not shown: no entry of that name" in "\n".join(lines(unknown))
+    other = experiment_stub(read_record(find_record("digits-resnet14:1000", NOWHERE, EVIDENCE)), digits())
+    assert "not the one that was run" in with_examples(comparison, other).why_no_examples
     flipped = {**ARRAYS, "predictions": np.array([0, 1, 1, 0])}
     short = diff(written("a", ARRAYS, {"accuracy": 0.75}), written("b", flipped, {"accuracy": 1.0}))
-    assert "not those that were scored" in with_examples(short, study(COMMITTED, digits())).why
+    assert "not those that were scored" in with_examples(short, experiment_stub(COMMITTED, digits())).why_no_examples
 
 
-def test_the_entry_of_a_record_is_the_recipe_that_was_run(tmp_path: Path, recipe_file: Callable[..., Path]) -> None:
+def test_the_entry_of_a_record_has_the_recipe_that_was_run(tmp_path: Path, recipe_file: Callable[..., Path]) -> None:
     assert entry_of(tmp_path / FILE, COMMITTED) == catalogue.one("digits-resnet8")
     changed = replace(COMMITTED, identity=replace(COMMITTED.identity, digest="0" * 64))
-    with pytest.raises(UsageError, match=r"digits-resnet8 that was run is not here: digest 000"):
+    with pytest.raises(UsageError, match=r"run for digits-resnet8 is not available: its digest is 000"):
         entry_of(tmp_path / FILE, changed)
-    own = recipe_file(name="recipe.yaml")
-    assert entry_of(own.parent / FILE, replace(COMMITTED, entry="tiny")).name == "tiny"
+    local = recipe_file(name="recipe.yaml")
+    assert entry_of(local.parent / FILE, replace(COMMITTED, entry="tiny")).name == "tiny"
 
 
-def test_an_example_looks_like_a_text_a_picture_or_nothing() -> None:
+def test_the_preview_of_an_example_is_a_text_a_picture_or_none() -> None:
     split = digits().load("test")
-    seen = preview_example(split, 3)
-    assert isinstance(split, TensorSplit) and seen is not None and seen.pixels is not None
-    assert (seen.pixels.min(), seen.pixels.max()) == (0, 255)
+    preview = preview_example(split, 3)
+    assert isinstance(split, TensorSplit) and preview is not None and preview.pixels is not None
+    assert (preview.pixels.min(), preview.pixels.max()) == (0, 255)
     texts = TextSplit([("a", "b")], split.labels[:1], tokenizer=None)
     assert preview_example(texts, 0) == ExamplePreview(texts=("a", "b"))
     assert preview_example(TensorSplit(split.inputs.flatten(1), split.labels), 0) is None
@@ -308,7 +313,7 @@ def test_an_example_looks_like_a_text_a_picture_or_nothing() -> None:
     assert coloured is not None and coloured.pixels is not None and coloured.pixels.shape == (8, 8, 3)
 
 
-def test_a_picture_fits_a_corner_of_a_terminal() -> None:
+def test_a_picture_has_at_most_16_columns_and_8_lines() -> None:
     wide = ExamplePreview(pixels=np.tile(np.array([[0, 255]], np.uint8), (9, 20)))
     assert {len(line) for line in wide.lines(colours=False)} == {16} and len(wide.lines(colours=False)) <= 8
     black_above_white = ExamplePreview(pixels=np.repeat(np.array([[0], [255]], np.uint8), 2, axis=1))
@@ -325,7 +330,7 @@ def runs(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_record_is_found_by_what_it_is_called(runs: Path) -> None:
+def test_a_record_is_found_by_its_folder_its_file_and_its_name(runs: Path) -> None:
     folder = runs / "e" / "retrain-seed1-dd"
     for text in (str(folder), str(folder / FILE), "e:1"):
         assert find_record(text, runs, EVIDENCE) == folder / FILE
@@ -335,15 +340,15 @@ def test_a_record_is_found_by_what_it_is_called(runs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("e", "'e' is 4 runs; name one by its seed or folder: e:0, e:1"),
-        ("e:7", "no run 'e:7'; there is e:0"),
+        ("e", "'e' matches 4 runs; give the seed or folder of one: e:0, e:1"),
+        ("e:7", "no run 'e:7'; existing runs: e:0"),
         ("digit-resnet8", "did you mean digits-resnet8"),
-        ("nowhere/at/all", "name a run's folder"),
-        ("e:last", "name a run's folder"),
+        ("nowhere/at/all", "give the folder of a run"),
+        ("e:last", "give the folder of a run"),
     ],
 )
-def test_a_record_that_is_not_there_is_missed_with_what_there_is(text: str, said: str, runs: Path) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_the_error_for_an_unknown_or_ambiguous_run_lists_the_runs(text: str, message: str, runs: Path) -> None:
+    with pytest.raises(UsageError, match=message):
         find_record(text, runs, EVIDENCE)

@@ -43,7 +43,7 @@ def _as_claim(zoos: Any, zoo: int, entry: int) -> tuple[Claim, Measurement]:
     """Return a claim of 0.5 and runs with the simulated mean and standard deviation; the prior is 0.001."""
     reference, seeds, unit = zoos.reference, int(zoos.seeds[entry]), 0.001
     shape = np.linspace(-1, 1, seeds)
-    shape = shape / stdev(shape) * zoos.own_sd[zoo, entry]
+    shape = shape / stdev(shape) * zoos.seeds_sd[zoo, entry]
     values = tuple(float(v) for v in 0.5 + unit * (zoos.difference[zoo, entry] + shape))
     measured = reference.runs >= 5
     claim = Claim(

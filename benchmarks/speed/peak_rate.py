@@ -1,4 +1,4 @@
-"""What the machine gives at most: the matrix products of BERT-base and the convolutions of ResNet-20, alone."""
+"""Measure the peak rate of the machine: the matrix products of BERT-base or the convolutions of ResNet-20 alone."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from harness.models.malloc import keep_freed_memory
 
 ROWS, REPEATS, IMAGES = 2048, 4, 128
 LAYER = ((768, 768, 4), (768, 3072, 1), (3072, 768, 1))
-"""Of the matrix products of BERT-base's layer: inputs, outputs, how many there are."""
+"""The matrix products in a layer of BERT-base: inputs, outputs, count."""
 NETWORK = (
     (3, 16, 32, 1, 1),
     (16, 16, 32, 1, 6),
@@ -20,11 +20,11 @@ NETWORK = (
     (32, 64, 16, 2, 1),
     (64, 64, 8, 1, 5),
 )
-"""Of ResNet-20's 3x3 convolutions: channels in and out, side, stride, how many there are."""
+"""The 3x3 convolutions of ResNet-20: input channels, output channels, side, stride, count."""
 
 
 class Products:
-    """fp32 products of 2,048 rows in the proportions of BERT-base, on operands that are there already."""
+    """fp32 products of 2,048 rows in the proportions of BERT-base, on operands in memory."""
 
     def __init__(self, folder: Path) -> None:
         keep_freed_memory()
@@ -33,7 +33,7 @@ class Products:
         ]
 
     def begin(self, point: str) -> None:
-        """Nothing is left to do."""
+        """Do nothing: the operands are ready."""
 
     @torch.inference_mode()
     def run(self) -> None:
@@ -42,20 +42,19 @@ class Products:
                 for _ in range(count):
                     torch.mm(rows, weights, out=products)
 
-    def found(self) -> Mapping[str, Any]:
+    def results(self) -> Mapping[str, Any]:
         return {"flops": float(REPEATS * sum(2 * ROWS * i * o * count for i, o, count in LAYER))}
 
 
 class Convolutions:
-    """The convolutions of ResNet-20 on batches of 128, channels last, with nothing in between."""
+    """The convolutions of ResNet-20 on batches of 128 in channels last, without other layers."""
 
     def __init__(self, folder: Path) -> None:
         keep_freed_memory()
-        last = torch.channels_last
         self.operands = [
             (
-                torch.randn(IMAGES, i, side, side).to(memory_format=last),
-                torch.randn(o, i, 3, 3).to(memory_format=last),
+                torch.randn(IMAGES, i, side, side).to(memory_format=torch.channels_last),
+                torch.randn(o, i, 3, 3).to(memory_format=torch.channels_last),
                 stride,
                 n,
             )
@@ -63,7 +62,7 @@ class Convolutions:
         ]
 
     def begin(self, point: str) -> None:
-        """Nothing is left to do."""
+        """Do nothing: the operands are ready."""
 
     @torch.inference_mode()
     def run(self) -> None:
@@ -72,10 +71,10 @@ class Convolutions:
                 for _ in range(count):
                     F.conv2d(images, weights, stride=stride, padding=1)
 
-    def found(self) -> Mapping[str, Any]:
+    def results(self) -> Mapping[str, Any]:
         return {"flops": REPEATS * IMAGES * resnet_flops()}
 
 
 def resnet_flops() -> float:
-    """Floating-point operations of the convolutions on one image."""
+    """Return the floating-point operations of all convolutions for one image."""
     return float(sum(2 * 9 * i * o * (side // stride) ** 2 * count for i, o, side, stride, count in NETWORK))

@@ -1,4 +1,4 @@
-"""What zoo does, by its public ways of doing it."""
+"""The work of zoo, through its public functions."""
 
 import json
 import shutil
@@ -25,22 +25,22 @@ from zoo.tasks.cifar import BATCH_SIZE
 from zoo.tasks.pixels import PixelSplit
 
 
-def texts(folder: Path, point: str) -> Task:
-    """A task whose one split is the rows of a point."""
+def text_task(folder: Path, point: str) -> Task:
+    """Return a task with a single split: the rows of a point."""
     rows = data.rows(folder, point)
     tokenizer = data.tokenizer(folder)
     split = TextSplit(rows.texts, torch.tensor(rows.labels), tokenizer=tokenizer, max_length=data.MAX_LENGTH)
     return Task(name="texts", splits={point: lambda: split}, scored=(point,), metrics=("accuracy",))
 
 
-def pictures(folder: Path, point: str, *, moved: bool = False) -> Task:
-    """A task whose one split is the images of a point, cropped and flipped at random where they are `moved`."""
+def image_task(folder: Path, point: str, *, augmented: bool = False) -> Task:
+    """Return a task with a single split: the images of a point, randomly cropped and flipped if `augmented`."""
     pixels, labels = data.images(folder, point)
-    moves = {"padding": data.CROP, "flip": True} if moved else {}
+    transforms = {"padding": data.CROP, "flip": True} if augmented else {}
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
-    split = PixelSplit(images, labels, mean=data.MEAN, std=data.STD, **moves)  # type: ignore[arg-type]
+    split = PixelSplit(images, labels, mean=data.MEAN, std=data.STD, **transforms)  # type: ignore[arg-type]
     return Task(
-        name="pictures",
+        name="images",
         splits={point: lambda: split},
         scored=(point,),
         metrics=("accuracy",),
@@ -49,17 +49,17 @@ def pictures(folder: Path, point: str, *, moved: bool = False) -> Task:
 
 
 class Evaluation:
-    """`harness.evaluation.evaluate.Running` over a split whose texts are tokenised."""
+    """`harness.evaluation.evaluate.SplitRunner` over a split, after its texts are tokenized."""
 
     def __init__(self, folder: Path, model: str) -> None:
         self.folder, self.accelerator = folder, accelerator_on("cpu")
         self.model = data.resnet(folder) if model == "resnet20" else data.classifier(folder, model)
         self.tasks: dict[str, Task] = {}
-        self.make = pictures if model == "resnet20" else texts
+        self.make_task = image_task if model == "resnet20" else text_task
 
     def begin(self, point: str) -> None:
         if point not in self.tasks:
-            self.tasks[point] = self.make(self.folder, point)
+            self.tasks[point] = self.make_task(self.folder, point)
         self.task = self.tasks[point]
         self.split = self.task.load(point)
 
@@ -67,19 +67,19 @@ class Evaluation:
         with deterministic():
             self.outputs = SplitRunner(self.model, self.task, self.accelerator).outputs(self.split)
 
-    def found(self) -> Mapping[str, Any]:
+    def results(self) -> Mapping[str, Any]:
         return {"logits": self.outputs.numpy()}
 
 
 class Training:
-    """Train from a recipe with `harness.training.train.train`, with its checks, its log and its checkpoint."""
+    """`harness.training.train.train` from a recipe, with its checks, log and checkpoint."""
 
     def __init__(self, folder: Path, kind: str, epochs: int = 1) -> None:
         self.folder, self.kind, self.epochs = folder, kind, epochs
-        self.made = tempfile.TemporaryDirectory()
-        path = Path(self.made.name) / f"{kind}.yaml"
+        self.temporary = tempfile.TemporaryDirectory()
+        path = Path(self.temporary.name) / f"{kind}.yaml"
         path.write_text(json.dumps(self._recipe()), encoding="utf-8")
-        self.study = prepare(
+        self.experiment = prepare(
             local(path), RunContext(builder=Builder(), accelerator=accelerator_on("cpu"), runs=path.parent)
         )
         self.tasks: dict[str, Task] = {}
@@ -87,23 +87,25 @@ class Training:
     def begin(self, point: str) -> None:
         if point not in self.tasks:
             self.tasks[point] = (
-                texts(self.folder, point) if self.kind != "cifar" else pictures(self.folder, point, moved=True)
+                text_task(self.folder, point)
+                if self.kind != "cifar"
+                else image_task(self.folder, point, augmented=True)
             )
-        task, study = self.tasks[point], self.study
-        shutil.rmtree(paths.home() / "cache" / "teachers", ignore_errors=True)  # no round has what another has kept
+        task, experiment = self.tasks[point], self.experiment
+        shutil.rmtree(paths.home() / "cache" / "teachers", ignore_errors=True)  # no round may use the cache of another
         self.marks: list[float] = []
         self.training = TrainingRun(
-            recipe=study.recipe, task=task, splits=(task.load(point),), teacher_splits=({},), seed=data.SEED,
-            metrics=metrics_of(study.recipe, task, study.builder), builder=study.builder,
-            accelerator=study.context.accelerator, teachers=TeacherResolver().resolve(study).stages,
-            folder=Path(tempfile.mkdtemp(dir=self.made.name)), progress=self._mark,
+            recipe=experiment.recipe, task=task, splits=(task.load(point),), teacher_splits=({},), seed=data.SEED,
+            metrics=metrics_of(experiment.recipe, task, experiment.builder), builder=experiment.builder,
+            accelerator=experiment.context.accelerator, teachers=TeacherResolver().resolve(experiment).stages,
+            folder=Path(tempfile.mkdtemp(dir=self.temporary.name)), progress=self._mark,
         )  # fmt: skip
 
     def run(self) -> None:
         with deterministic():
             train(self.training)
 
-    def found(self) -> Mapping[str, Any]:
+    def results(self) -> Mapping[str, Any]:
         lines = (self.training.folder / LOG).read_text(encoding="utf-8").splitlines()
         return {"losses": [json.loads(line)["losses"]["total"] for line in lines], "marks": self.marks}
 
@@ -112,7 +114,7 @@ class Training:
             self.marks.append(time.perf_counter())
 
     def _recipe(self) -> dict[str, Any]:
-        """The rows are handed to the run, so that the task named here is never read."""
+        """Return the recipe. The task named here is never read, because the run gets its rows directly."""
         cifar = self.kind == "cifar"
         network = {"use": "cifar_resnet", **data.PUBLISHED_RESNET} if cifar else _bert("minilm6")
         source = f"file:{self.folder / ('resnet20' if cifar else 'minilm6')}.safetensors"
@@ -138,19 +140,19 @@ def _bert(name: str) -> dict[str, Any]:
 
 
 class Pipeline:
-    """`PixelSplit.batch` over an epoch, batch by batch."""
+    """`PixelSplit.batch` for each batch of an epoch."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def begin(self, point: str) -> None:
-        self.split = pictures(self.folder, point, moved=True).load(point)
+        self.split = image_task(self.folder, point, augmented=True).load(point)
         self.order = torch.randperm(len(self.split)).tolist()
 
     def run(self) -> None:
-        self.seen = 0
+        self.rows = 0
         for start in range(0, len(self.order), data.IMAGES):
-            self.seen += len(self.split.batch(self.order[start : start + data.IMAGES]).labels)
+            self.rows += len(self.split.batch(self.order[start : start + data.IMAGES]).labels)
 
-    def found(self) -> Mapping[str, Any]:
-        return {"rows": self.seen}
+    def results(self) -> Mapping[str, Any]:
+        return {"rows": self.rows}

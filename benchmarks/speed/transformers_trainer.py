@@ -1,4 +1,4 @@
-"""The Trainer of transformers with its own defaults, but for what all contenders share; it saves and logs nothing."""
+"""The work of the Trainer of transformers, with its defaults but for the shared settings. It saves and logs nothing."""
 
 import tempfile
 import time
@@ -25,10 +25,10 @@ class Evaluation:
     """`Trainer.predict` in batches of 32."""
 
     def __init__(self, folder: Path, model: str) -> None:
-        self.folder, self.made = folder, tempfile.TemporaryDirectory()
+        self.folder, self.temporary = folder, tempfile.TemporaryDirectory()
         collator = DataCollatorWithPadding(data.tokenizer(folder))
         network = data.classifier(folder, model)
-        self.trainer = Trainer(model=network, args=_arguments(self.made.name), data_collator=collator)
+        self.trainer = Trainer(model=network, args=_arguments(self.temporary.name), data_collator=collator)
         self.rows: dict[str, Dataset] = {}
 
     def begin(self, point: str) -> None:
@@ -39,7 +39,7 @@ class Evaluation:
     def run(self) -> None:
         self.outputs = self.trainer.predict(self.split)
 
-    def found(self) -> Mapping[str, Any]:
+    def results(self) -> Mapping[str, Any]:
         return {"logits": self.outputs.predictions}
 
 
@@ -47,43 +47,43 @@ class Training:
     """`Trainer.train` for one epoch."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.made = folder, tempfile.TemporaryDirectory()
+        self.folder, self.temporary = folder, tempfile.TemporaryDirectory()
         self.rows: dict[str, Dataset] = {}
 
     def begin(self, point: str) -> None:
         if point not in self.rows:
             self.rows[point] = Dataset.from_list(data.features(self.folder, point))
         self.clock = _Clock()
-        self.trainer = _Recorded(
-            model=data.classifier(self.folder, "minilm6"), args=_arguments(self.made.name),
+        self.trainer = _RecordingTrainer(
+            model=data.classifier(self.folder, "minilm6"), args=_arguments(self.temporary.name),
             train_dataset=self.rows[point], callbacks=[self.clock],
             data_collator=DataCollatorWithPadding(data.tokenizer(self.folder)),
         )  # fmt: skip
-        self.trainer.seen = []
+        self.trainer.losses = []
 
     def run(self) -> None:
         self.trainer.train()
 
-    def found(self) -> Mapping[str, Any]:
-        return {"losses": torch.stack(self.trainer.seen).tolist(), "marks": self.clock.marks}
+    def results(self) -> Mapping[str, Any]:
+        return {"losses": torch.stack(self.trainer.losses).tolist(), "marks": self.clock.marks}
 
 
-class _Recorded(Trainer):  # type: ignore[misc]
-    """Takes the rows in everybody's order and keeps each step's loss."""
+class _RecordingTrainer(Trainer):  # type: ignore[misc]
+    """A Trainer that takes the rows in the shared order and records the loss of each step."""
 
-    seen: list[torch.Tensor]
+    losses: list[torch.Tensor]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> data.Ordered:
         return data.Ordered(self.train_dataset)
 
-    def compute_loss(self, *given: Any, **named: Any) -> Any:
-        loss = super().compute_loss(*given, **named)
-        self.seen.append(loss.detach())
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        loss = super().compute_loss(*args, **kwargs)
+        self.losses.append(loss.detach())
         return loss
 
 
 class _Clock(TrainerCallback):  # type: ignore[misc]
-    """When each step ended."""
+    """Records the time at which each step ends."""
 
     def __init__(self) -> None:
         self.marks: list[float] = []

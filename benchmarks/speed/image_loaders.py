@@ -1,4 +1,4 @@
-"""Images as torchvision's data sets and transforms give them, and plain loops over a DataLoader of them."""
+"""The work of plain loops over a DataLoader of torchvision data sets and transforms."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,8 +15,8 @@ from torchvision import transforms
 from benchmarks.speed import data
 
 
-class Pictures(Dataset[tuple[Any, int]]):
-    """Images `(N, 32, 32, 3)` one by one, as torchvision's CIFAR10 gives them."""
+class Images(Dataset[tuple[Any, int]]):
+    """Returns images `(N, 32, 32, 3)` one by one, as CIFAR10 of torchvision does."""
 
     def __init__(self, pixels: NDArray[np.uint8], labels: Tensor, transform: Callable[[Any], Any]) -> None:
         self.pixels, self.labels, self.transform = pixels, labels.tolist(), transform
@@ -28,27 +28,27 @@ class Pictures(Dataset[tuple[Any, int]]):
         return self.transform(Image.fromarray(self.pixels[row])), self.labels[row]
 
 
-def moves(*, moved: bool) -> Callable[[Any], Any]:
-    """The usual transforms of CIFAR-10, with random crops and flips where it is `moved`."""
-    random = [transforms.RandomCrop(32, padding=data.CROP), transforms.RandomHorizontalFlip()] if moved else []
+def image_transform(*, augmented: bool) -> Callable[[Any], Any]:
+    """Return the usual transform of CIFAR-10, with random crops and flips if `augmented`."""
+    random = [transforms.RandomCrop(32, padding=data.CROP), transforms.RandomHorizontalFlip()] if augmented else []
     return transforms.Compose([*random, transforms.ToTensor(), transforms.Normalize(data.MEAN, data.STD)])
 
 
 class Evaluation:
-    """The model over a DataLoader, batch by batch."""
+    """A forward pass for each batch of a DataLoader."""
 
     def __init__(self, folder: Path, batch: int) -> None:
         self.folder, self.batch, self.model = folder, batch, data.resnet(folder)
 
     def begin(self, point: str) -> None:
-        rows = Pictures(*data.images(self.folder, point), moves(moved=False))
+        rows = Images(*data.images(self.folder, point), image_transform(augmented=False))
         self.loader = DataLoader(rows, batch_size=self.batch)
 
     @torch.inference_mode()
     def run(self) -> None:
         self.logits = torch.cat([self.model(images) for images, _ in self.loader])
 
-    def found(self) -> Mapping[str, Any]:
+    def results(self) -> Mapping[str, Any]:
         return {"logits": self.logits.numpy()}
 
 
@@ -59,11 +59,11 @@ class Pipeline:
         self.folder, self.workers = folder, workers
 
     def begin(self, point: str) -> None:
-        rows = Pictures(*data.images(self.folder, point), moves(moved=True))
+        rows = Images(*data.images(self.folder, point), image_transform(augmented=True))
         self.loader = DataLoader(rows, batch_size=data.IMAGES, shuffle=True, num_workers=self.workers)
 
     def run(self) -> None:
-        self.seen = sum(len(labels) for _, labels in self.loader)
+        self.rows = sum(len(labels) for _, labels in self.loader)
 
-    def found(self) -> Mapping[str, Any]:
-        return {"rows": self.seen}
+    def results(self) -> Mapping[str, Any]:
+        return {"rows": self.rows}

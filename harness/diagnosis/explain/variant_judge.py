@@ -1,0 +1,76 @@
+"""Judge the claims of an entry under a variant."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import inf
+
+from harness.diagnosis.explain.recorded import RecordedArrays
+from harness.diagnosis.explain.variant import Variant
+from harness.diagnosis.explain.variant_runs import VariantRunner
+from harness.judging.paired import Flips, find_flips
+from harness.judging.types import Judgement, Measurement
+from harness.judging.verdict import judge
+from harness.metrics import Array, Metric, measure, reads
+from harness.runs.experiment import Step
+from zoo.errors import UsageError
+from zoo.recipes.schema import Claim
+
+FAR = 10
+"""A value that is this many tolerances from its claim is too far off for a single prediction to matter."""
+RowsBySplit = Mapping[str, tuple[int, ...] | None]
+"""Split -> the rows to compute again, as in `VariantRunner.logits`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantJudge:
+    """Judges claims under one variant after the other."""
+
+    runner: VariantRunner
+    claims: tuple[Claim, ...]
+    recorded: RecordedArrays
+    tolerances: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """Split and metric -> the largest difference from the claim that counts as reproduced, without changes."""
+
+    def with_progress(self, step: Step) -> "VariantJudge":
+        """Return this judge with the progress of its evaluations reported to `step`."""
+        return replace(self, runner=replace(self.runner, progress=step))
+
+    def judge(self, variant: Variant, rows: RowsBySplit | None = None) -> list[Judgement]:
+        """Judge the claims under a variant.
+
+        Args:
+            variant: The variant.
+            rows: Split -> the rows to compute again, as in `VariantRunner.logits`. None computes no row again.
+        """
+        scored = dict.fromkeys(claim.split for claim in self.claims if claim.split in self.runner.task.scored)
+        arrays = {split: self.runner.arrays(split, variant, () if rows is None else rows[split]) for split in scored}
+        return [judge(*self._measured(claim, variant, arrays)) for claim in self.claims]
+
+    def _measured(
+        self, claim: Claim, variant: Variant, arrays: Mapping[str, dict[str, Array]]
+    ) -> tuple[Claim, Measurement | None]:
+        """Return a claim and its measurement. A precision set by the variant is also that of the claim."""
+        metrics = {**self.runner.experiment.metrics, **dict([variant.metric] if variant.metric else [])}
+        if claim.split not in arrays or claim.metric not in metrics:
+            return claim, None
+        value, one_prediction = self._value(claim, metrics[claim.metric], arrays[claim.split])
+        precision = variant.precision or self.runner.precision
+        measured = Measurement(
+            split=claim.split, metric=claim.metric, n=len(arrays[claim.split]["labels"]), values=(value,),
+            one_prediction=one_prediction, precision=precision, selection=claim.selection,
+            flips=self._flips(claim.split, arrays[claim.split]),
+        )  # fmt: skip
+        return (replace(claim, precision=precision) if variant.precision else claim), measured
+
+    def _flips(self, split: str, arrays: Mapping[str, Array]) -> Flips | None:
+        """Compare predictions with the recorded ones; None without recorded ones, and for a regression."""
+        try:
+            return find_flips(self.recorded[split], arrays) if split in self.recorded else None
+        except UsageError:
+            return None
+
+    def _value(self, claim: Claim, metric: Metric, arrays: Mapping[str, Array]) -> tuple[float, float]:
+        """Return the value of a metric and the effect of one prediction on it, or 0 where the value is far off."""
+        value = float(metric(*(arrays[name] for name in reads(metric))))
+        near = FAR * self.tolerances.get((claim.split, claim.metric), inf)
+        return (value, 0.0) if abs(value - (claim.value or 0.0)) > near else measure(metric, arrays)

@@ -1,0 +1,56 @@
+"""Several entries share what they read, and an error of one does not stop the others."""
+
+import gc
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import nn
+
+from harness.runs.experiment import Experiment, RunContext
+from harness.runs.reproduce import make_runs
+from tests.helpers.project import ROOT, Zoo
+from tests.helpers.small_texts import TEXT_ENTRY
+from zoo.recipes import catalogue
+from zoo.tasks.base import TextSplit
+
+
+def test_entries_share_their_data_and_models_are_freed(context: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one entry is evaluated the next one is prepared, so at most two models are in memory."""
+    names = [TEXT_ENTRY, "entail-bert-l2h64", f"{TEXT_ENTRY}_from_entail-bert-l2h64"]
+    alive: list[weakref.ref[nn.Module]] = []
+    most, loads = [0], []
+    load, read = Experiment.model_with, TextSplit.__init__
+
+    def counted(self: Experiment, fetched: Any) -> nn.Module:
+        model = load(self, fetched)
+        alive.append(weakref.ref(model))
+        gc.collect()
+        most[0] = max(most[0], sum(one() is not None for one in alive))
+        return model
+
+    def counted_read(self: TextSplit, *args: Any, **kwargs: Any) -> None:
+        loads.append(1)
+        read(self, *args, **kwargs)
+
+    monkeypatch.setattr(Experiment, "model_with", counted)
+    monkeypatch.setattr(TextSplit, "__init__", counted_read)
+    results = list(make_runs([(catalogue.one(name), []) for name in names], "weights", context))
+    assert [one.error for one in results] == [None] * 3
+    assert (len(alive), len(loads)) == (3, 1)
+    assert most[0] <= 2
+    gc.collect()
+    assert all(one() is None for one in alive)
+
+
+def test_an_entry_that_cannot_be_prepared_does_not_stop_another(zoo: Zoo, recipe_file: Callable[..., Path]) -> None:
+    """Entries with texts are prepared in a thread; errors there are reported as those of a single entry."""
+    text = (ROOT / "configs" / "starter" / f"{TEXT_ENTRY}.yaml").read_text()
+    good = recipe_file(text.replace(f"name: {TEXT_ENTRY}", "name: good"), name="good.yaml")
+    bad = recipe_file(text.replace(f"embedded:{TEXT_ENTRY}.", "file:nowhere."), name="bad.yaml")
+    ended = zoo("verify", good, bad, good, "--json")
+    assert "nowhere" in ended.err
+    assert [part for part in ended.out.split('"verdict"') if "not-run" in part[:20]]
+    assert ended.out.count('"reproduced"') >= 2

@@ -1,0 +1,86 @@
+"""Texts are tokenized once, cached, and padded as their tokenizer pads them."""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.helpers.small_texts import cpu_context, text_experiment
+from zoo.errors import UsageError
+from zoo.tasks.base import TextSplit
+from zoo.tasks.tokens import tokenised
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> Iterator[TextSplit]:
+    """The test split of the smallest text entry, with a tokenizer that a test may change."""
+    with cpu_context(tmp_path) as context:
+        split = text_experiment(context).task.load("test")
+        assert isinstance(split, TextSplit)
+        yield split
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_rows_are_padded_as_the_tokenizer_pads_them(side: str, split: TextSplit) -> None:
+    tokenizer = split.tokenizer
+    tokenizer.padding_side = side
+    tokens = tokenised(tokenizer, split.texts, 24)
+    rows = [7, 0, 1199, 7, 3]
+    first, second = zip(*(split.texts[row] for row in rows), strict=True)
+    options = {"truncation": "longest_first", "max_length": 24}
+    expected = tokenizer(list(first), list(second), padding=True, return_tensors="pt", **options)
+    padded = tokens.padded(torch.tensor(rows))
+    assert list(padded) == list(expected)
+    assert all(torch.equal(padded[name], expected[name]) for name in expected)
+    assert tokens.row(0) == tokenizer(*split.texts[0], truncation="longest_first", max_length=24)["input_ids"]
+
+
+def test_a_tokenizer_without_a_padding_token_reads_rows_of_equal_length_only(split: TextSplit) -> None:
+    tokenizer = copy.deepcopy(split.tokenizer)
+    tokenizer.pad_token = None
+    same = tokenised(tokenizer, [("a",), ("b",)], 16).padded(torch.tensor([1, 0]))
+    assert same["input_ids"].shape[0] == 2
+    assert bool(same["attention_mask"].all())
+    with pytest.raises(UsageError, match="nothing to pad input_ids with, and rows differ in length"):
+        tokenised(tokenizer, [("a",), ("a b c",)], 16)
+
+
+def test_tokens_are_read_from_the_cache_and_computed_again_if_it_is_damaged(
+    split: TextSplit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    real, folder = split.tokenizer, tmp_path / "home" / "kept" / "tokens"
+
+    class CountingTokenizer:
+        __module__ = "transformers.counting"
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            calls.append(1)
+            return real(*args, **kwargs)
+
+    def columns(length: int = 128) -> dict[str, Tensor]:
+        return dict(tokenised(CountingTokenizer(), split.texts, length).columns)
+
+    first = columns()
+    assert all(torch.equal(value, first[name]) for name, value in columns().items())
+    assert len(calls) == 1
+    columns(24)
+    assert (len(calls), len(list(folder.iterdir()))) == (2, 2)
+    cut_right = columns(24)
+    with monkeypatch.context() as patch:
+        patch.setattr(real, "truncation_side", "left")
+        assert not torch.equal(columns(24)["input_ids"], cut_right["input_ids"])
+    assert len(calls) == 3
+    for path in folder.iterdir():
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(bytes(data))
+    assert all(torch.equal(value, first[name]) for name, value in columns().items())
+    assert len(calls) == 4
