@@ -363,7 +363,7 @@ def test_a_log_that_holds_no_score_is_not_compared(glue: Zoo, hub: LocalHub, tmp
         )
         ended = glue("reproduce", f"{name}.yaml", "--device", "cpu")
         assert ended.code == 3, ended.err
-        assert "training.log, where the value should be, holds no such score" in ended.out
+        assert "The file training.log should hold the claimed value, but it holds no such score." in ended.out
 
 
 NAMED, RENAMED = b'"0": "not_equivalent", "1": "equivalent"', b'"0": "equivalent", "1": "not_equivalent"'

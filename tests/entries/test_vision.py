@@ -181,7 +181,7 @@ def test_an_entry_is_evaluated_trained_two_steps_and_judged(entry: Entry, vision
     )  # fmt: skip
     verdicts = {claim["of"]: claim["verdict"] for claim in evaluated["claims"]}
     assert verdicts == {"weights": "not-compared", "retrain": "not-run"}
-    assert "examples, claimed on" in json.dumps(evaluated)
+    assert "examples, but claimed on" in json.dumps(evaluated)
     trained = found(vision("reproduce", path, "--train", "--seeds", "1", "--json", "--device", "cpu"))
     folder = Path(trained["records"][0]).parent
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]

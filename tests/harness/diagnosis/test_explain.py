@@ -323,7 +323,7 @@ def test_what_nothing_restores_is_said_with_the_nearest_and_what_an_entry_of_ima
 def test_a_claim_that_cannot_be_compared_is_said_to_be_so(plant: Plant) -> None:
     found = plant(LARGE, 0.5, metric="spearman")
     assert found.state == "nothing to compare"
-    assert "nothing was measured as spearman" in found.sentences()[1]
+    assert "The metric spearman was not measured" in found.sentences()[1]
 
 
 def test_an_entry_without_weights_or_of_a_segmentation_is_refused(setup: RunContext, plant: Plant) -> None:

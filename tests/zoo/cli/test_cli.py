@@ -324,7 +324,7 @@ def test_a_run_of_ones_own_recipe_is_on_no_leaderboard(zoo: Zoo, recipe_file: Wr
     assert zoo("train", recipe_file(), "--out", "out").code == 0
     ended = zoo("leaderboard", "--add", "out")
     assert (ended.code, len(ended.lines)) == (2, 1)
-    assert "a run of 'tiny', which is no shipped entry" in ended.err
+    assert "the entry 'tiny' is not shipped with zoo" in ended.err
 
 
 def test_a_list_fits_its_terminal() -> None:
