@@ -137,14 +137,12 @@ def _explain(found: _Comparison) -> str:
 
 
 def _advice(found: _Comparison) -> str:
-    """Return what would settle an inconclusive verdict."""
-    further = found.further_seeds
+    """Return the power of the runs and what would settle an inconclusive verdict."""
+    power, further = f"The power of {_runs(found.k)} is {found.power:.2f}", found.further_seeds
     if further is None:
-        advice = f"No number of seeds can settle it against {_runs(found.r, 'reference ')}."
-    else:
-        more = "1 further seed settles" if further == 1 else f"{further} further seeds settle"
-        advice = f"{more} it if the mean stays the same."
-    return f"Power {found.power:.2f}. {advice}"
+        return f"{power}; no number of seeds would settle the verdict against {_runs(found.r, 'reference ')}."
+    seeds = f"{further} further seed{'s' * (further > 1)}"
+    return f"{power}; {seeds} would settle the verdict if the mean stays the same."
 
 
 def _runs(count: int, kind: str = "") -> str:

@@ -347,7 +347,7 @@ def test_an_unexplained_claim_gets_the_nearest_attempt_and_the_factors_without_v
 def test_a_claim_that_cannot_be_compared_is_reported_as_such(plant: Plant) -> None:
     explanation = plant(LARGE, 0.5, metric="spearman")
     assert explanation.state == "nothing to compare"
-    assert "nothing was measured as spearman" in explanation.sentences()[1]
+    assert "The metric spearman was not measured" in explanation.sentences()[1]
 
 
 def test_entries_without_weights_and_segmentations_are_refused(context: RunContext, plant: Plant) -> None:

@@ -145,7 +145,9 @@ def test_an_inconclusive_verdict_reports_its_power_and_the_seeds_that_settle_it(
     assert judgement.verdict == "inconclusive"
     assert judgement.power == pytest.approx(0.0572, abs=1e-4)
     assert judgement.further_seeds == 1
-    assert judgement.why.endswith("Power 0.06. 1 further seed settles it if the mean stays the same.")
+    assert judgement.why.endswith(
+        "The power of 1 run is 0.06; 1 further seed would settle the verdict if the mean stays the same."
+    )
 
 
 @pytest.mark.parametrize("value", [0.856, 0.870, 0.862])
@@ -165,7 +167,7 @@ def test_a_verdict_that_no_number_of_seeds_can_settle_says_so() -> None:
     """A single score settles nothing between 4 - 1.6449 = 2.36 sigma and, with 41 claims, 3.23 sigma."""
     judgement = judge(Claim(**SINGLE_SCORE), measurement(*[0.848] * 8), steps=41)
     assert (judgement.verdict, judgement.further_seeds) == ("inconclusive", None)
-    assert "No number of seeds can settle it against 1 reference run." in judgement.why
+    assert "no number of seeds would settle the verdict against 1 reference run." in judgement.why
 
 
 def test_degenerate_runs_are_left_out_and_reported() -> None:

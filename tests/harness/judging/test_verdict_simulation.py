@@ -54,7 +54,6 @@ def _as_claim(zoos: Any, zoo: int, entry: int) -> tuple[Claim, Measurement]:
     return claim, Measurement(split="test", metric="f1", n=1000, values=values)
 
 
-@pytest.mark.slow
 def test_false_alarms_are_rare_and_most_regressions_are_found(benchmark: Any) -> None:
     zoos = 2000
     for number, least in ((0, benchmark.cap(3, 41) - 0.03), (3, 0.8), (5, 0.8), (6, 0.8), (7, 0.8)):

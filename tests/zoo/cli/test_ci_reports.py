@@ -48,7 +48,7 @@ def test_junit_has_a_case_for_each_tested_claim(zoo: Zoo, recipe_file: Write, tm
     assert cases[("local.own", "own: weights accuracy on test, claimed 0.9")] == ["failure"]
     assert cases[("starter.digits-resnet8", "digits-resnet8: weights accuracy on test")] == []
     (failure,) = root.iter("failure")
-    assert "claimed 0.9000, measured 0.9788: difference +0.0788" in str(failure.get("message"))
+    assert "claimed 0.9000, measured 0.9788: Difference +0.0788" in str(failure.get("message"))
 
 
 def test_junit_separates_errors_failures_and_skipped_claims_in_any_text() -> None:

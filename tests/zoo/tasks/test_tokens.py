@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.helpers.small_texts import cpu_context, text_experiment
 from zoo.errors import UsageError
 from zoo.tasks.base import TextSplit
-from zoo.tasks.tokens import tokenised
+from zoo.tasks.tokens import tokenize
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def split(tmp_path: Path) -> Iterator[TextSplit]:
 def test_rows_are_padded_as_the_tokenizer_pads_them(side: str, split: TextSplit) -> None:
     tokenizer = split.tokenizer
     tokenizer.padding_side = side
-    tokens = tokenised(tokenizer, split.texts, 24)
+    tokens = tokenize(tokenizer, split.texts, 24)
     rows = [7, 0, 1199, 7, 3]
     first, second = zip(*(split.texts[row] for row in rows), strict=True)
     options = {"truncation": "longest_first", "max_length": 24}
@@ -42,18 +42,18 @@ def test_rows_are_padded_as_the_tokenizer_pads_them(side: str, split: TextSplit)
 def test_a_tokenizer_without_a_padding_token_reads_rows_of_equal_length_only(split: TextSplit) -> None:
     tokenizer = copy.deepcopy(split.tokenizer)
     tokenizer.pad_token = None
-    same = tokenised(tokenizer, [("a",), ("b",)], 16).padded(torch.tensor([1, 0]))
+    same = tokenize(tokenizer, [("a",), ("b",)], 16).padded(torch.tensor([1, 0]))
     assert same["input_ids"].shape[0] == 2
     assert bool(same["attention_mask"].all())
     with pytest.raises(UsageError, match="nothing to pad input_ids with, and rows differ in length"):
-        tokenised(tokenizer, [("a",), ("a b c",)], 16)
+        tokenize(tokenizer, [("a",), ("a b c",)], 16)
 
 
 def test_tokens_are_read_from_the_cache_and_computed_again_if_it_is_damaged(
     split: TextSplit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    real, folder = split.tokenizer, tmp_path / "home" / "kept" / "tokens"
+    real, folder = split.tokenizer, tmp_path / "home" / "cache" / "tokens"
 
     class CountingTokenizer:
         __module__ = "transformers.counting"
@@ -66,7 +66,7 @@ def test_tokens_are_read_from_the_cache_and_computed_again_if_it_is_damaged(
             return real(*args, **kwargs)
 
     def columns(length: int = 128) -> dict[str, Tensor]:
-        return dict(tokenised(CountingTokenizer(), split.texts, length).columns)
+        return dict(tokenize(CountingTokenizer(), split.texts, length).columns)
 
     first = columns()
     assert all(torch.equal(value, first[name]) for name, value in columns().items())
