@@ -50,7 +50,7 @@ from zoo.recipes.reader import Call
 from zoo.tasks import digits
 from zoo.tasks.base import TensorSplit, TextSplit
 from zoo.tasks.pixels import PixelSplit
-from zoo.tasks.tokens import tokenize
+from zoo.tasks.tokens import tokenised
 
 TEXTS = "entail-bert-l2h32"
 LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=9)
@@ -426,7 +426,7 @@ def test_rows_are_padded_as_the_tokenizer_pads_them(side: str, study: Experiment
     split, tokenizer = study.task.load("test"), study.tokenizer
     assert isinstance(split, TextSplit)
     tokenizer.padding_side = side
-    tokens = tokenize(tokenizer, split.texts, 24)
+    tokens = tokenised(tokenizer, split.texts, 24)
     rows = [7, 0, 1199, 7, 3]
     given = tokenizer([split.texts[r][0] for r in rows], [split.texts[r][1] for r in rows], truncation="longest_first",
                       max_length=24, padding=True, return_tensors="pt")  # fmt: skip
@@ -440,11 +440,11 @@ def test_what_cannot_be_padded_need_not_be(study: Experiment) -> None:
     """Rows of one length are read with a tokenizer that has nothing to pad with; others are refused by its name."""
     tokenizer = copy.deepcopy(study.tokenizer)
     tokenizer.pad_token = None
-    same = tokenize(tokenizer, [("a",), ("b",)], 16).padded(torch.tensor([1, 0]))
+    same = tokenised(tokenizer, [("a",), ("b",)], 16).padded(torch.tensor([1, 0]))
     assert same["input_ids"].shape[0] == 2
     assert bool(same["attention_mask"].all())
     with pytest.raises(UsageError, match="nothing to pad input_ids with, and rows differ in length"):
-        tokenize(tokenizer, [("a",), ("a b c",)], 16)
+        tokenised(tokenizer, [("a",), ("a b c",)], 16)
 
 
 def test_tokens_are_found_again_by_their_content_and_made_anew_where_they_are_damaged(
@@ -452,7 +452,7 @@ def test_tokens_are_found_again_by_their_content_and_made_anew_where_they_are_da
 ) -> None:
     split, calls = study.task.load("test"), []
     assert isinstance(split, TextSplit)
-    real, folder = split.tokenizer, tmp_path / "home" / "cache" / "tokens"
+    real, folder = split.tokenizer, tmp_path / "home" / "kept" / "tokens"
 
     class Counting:
         __module__ = "transformers.counting"
@@ -465,7 +465,7 @@ def test_tokens_are_found_again_by_their_content_and_made_anew_where_they_are_da
             return real(*args, **kwargs)
 
     def columns(length: int = 128) -> dict[str, Tensor]:
-        return dict(tokenize(Counting(), split.texts, length).columns)
+        return dict(tokenised(Counting(), split.texts, length).columns)
 
     first = columns()
     assert all(torch.equal(value, first[name]) for name, value in columns().items())
