@@ -64,13 +64,13 @@ def test_no_shipped_entry_has_an_error_and_offline_suites_have_no_hazard(
     monkeypatch.setenv("ZOO_HOME", str(tmp_path))
     sources = Sources()
     for entry in catalogue.entries():
-        found = examine(entry, sources)
-        assert not [hazard for hazard in found if hazard.severity == "error"]
-        assert entry.suite not in ("starter", "methods") or found == []
+        hazards = examine(entry, sources)
+        assert not [hazard for hazard in hazards if hazard.severity == "error"]
+        assert entry.suite not in ("starter", "methods") or hazards == []
 
 
 @pytest.mark.parametrize(
-    ("weights", "pins", "there"),
+    ("weights", "pins", "is_reported"),
     [
         ("hub:a/b", {}, True),
         ("hub:a/b@main", {}, True),
@@ -79,9 +79,11 @@ def test_no_shipped_entry_has_an_error_and_offline_suites_have_no_hazard(
         ("https://a.b/c.safetensors", {}, False),
     ],
 )
-def test_a_repository_without_a_commit_is_reported(weights: str, pins: dict[str, Pin], there: bool, find: Find) -> None:
-    found = find(claimed(RETRAIN, weights=f"weights: {weights}\n"), "D101", pins)
-    assert [(one.severity, one.mark.line) for one in found] == [("warning", 4)] * there
+def test_a_repository_without_a_commit_is_reported(
+    weights: str, pins: dict[str, Pin], is_reported: bool, find: Find
+) -> None:
+    hazards = find(claimed(RETRAIN, weights=f"weights: {weights}\n"), "D101", pins)
+    assert [(one.severity, one.mark.line) for one in hazards] == [("warning", 4)] * is_reported
 
 
 def test_unpinned_data_and_tokenizers_are_reported_with_their_first_use(find: Find, sources: Sources) -> None:
@@ -112,12 +114,12 @@ def test_weights_without_a_locked_digest_are_reported(
 ) -> None:
     name = "model.safetensors" if weights.startswith("hub:") else weights.partition("#")[0].rpartition("/")[2]
     pins = {weights.partition("#")[0]: Pin(files={name: pin})}
-    found = find(claimed(RETRAIN, weights=f"weights: {weights}\n"), "D102", pins)
-    assert [one.severity for one in found] == ([severity] if severity else [])
+    hazards = find(claimed(RETRAIN, weights=f"weights: {weights}\n"), "D102", pins)
+    assert [one.severity for one in hazards] == ([severity] if severity else [])
 
 
 @pytest.mark.parametrize(
-    ("weights", "files", "there"),
+    ("weights", "files", "is_reported"),
     [
         ("https://a.b/c.pth", [], True),
         ("https://a.b/c.zip#d/e.pt", [], True),
@@ -128,23 +130,23 @@ def test_weights_without_a_locked_digest_are_reported(
         ("hub:a/b", [], False),
     ],
 )
-def test_pickled_weights_are_reported(weights: str, files: Sequence[str], there: bool, find: Find) -> None:
+def test_pickled_weights_are_reported(weights: str, files: Sequence[str], is_reported: bool, find: Find) -> None:
     pins = {weights: Pin(files={name: FilePin() for name in files})}
-    found = find(claimed(RETRAIN, weights=f"weights: {weights}\n"), "D103", pins)
-    assert [one.severity for one in found] == ["note"] * there
+    hazards = find(claimed(RETRAIN, weights=f"weights: {weights}\n"), "D103", pins)
+    assert [one.severity for one in hazards] == ["note"] * is_reported
 
 
 def test_a_reference_without_a_seed_is_reported(find: Find) -> None:
     text = claimed(RETRAIN.replace("seed 3", "the log"), WEIGHTS, RETRAIN.replace("seed 3", "runs of seeds 0 to 4"))
-    (found,) = find(text, "D201")
-    assert text.splitlines()[found.mark.line - 1][found.mark.column - 1 :].startswith("source: the log")
+    (hazard,) = find(text, "D201")
+    assert text.splitlines()[hazard.mark.line - 1][hazard.mark.column - 1 :].startswith("source: the log")
 
 
 BEST = STAGES.replace("    criterion:", "    selection: best\n    selected_on: test\n    criterion:")
 
 
 @pytest.mark.parametrize(
-    ("stages", "claims", "lines_found"),
+    ("stages", "claims", "expected_lines"),
     [
         (BEST, [RETRAIN], [10]),
         (BEST, [f"{RETRAIN}, selection: best", f"{WEIGHTS}, selection: best"], [10]),
@@ -156,10 +158,10 @@ BEST = STAGES.replace("    criterion:", "    selection: best\n    selected_on: t
     ],
 )
 def test_choosing_the_epoch_on_the_reported_split_is_reported(
-    stages: str, claims: list[str], lines_found: list[int], find: Find
+    stages: str, claims: list[str], expected_lines: list[int], find: Find
 ) -> None:
-    found = find(claimed(*claims, stages=stages), "D202")
-    assert [one.mark.line for one in found] == lines_found
+    hazards = find(claimed(*claims, stages=stages), "D202")
+    assert [one.mark.line for one in hazards] == expected_lines
 
 
 def test_a_reference_that_was_trained_in_fp16_is_reported(find: Find) -> None:
@@ -204,19 +206,19 @@ def test_a_claim_about_a_split_that_cannot_be_scored_is_reported(
 def test_claims_of_one_metric_on_two_splits_are_noted(find: Find) -> None:
     mnli = RTE.replace("name: rte", "name: mnli")
     claims = [WEIGHTS.replace("split: test", f"split: validation_{half}") for half in ("matched", "mismatched")]
-    (found,) = find(claimed(*claims, head=mnli, stages=""), "D301")
-    assert (found.severity, found.mark.line) == ("note", 6)
+    (hazard,) = find(claimed(*claims, head=mnli, stages=""), "D301")
+    assert (hazard.severity, hazard.mark.line) == ("note", 6)
 
 
 def test_a_score_of_another_number_of_examples_is_reported(find: Find) -> None:
-    (found,) = find(claimed(f"{WEIGHTS}, n: 900"), "D302")
-    assert "900 examples, and test has 898" in found.message
+    (hazard,) = find(claimed(f"{WEIGHTS}, n: 900"), "D302")
+    assert "900 examples, and test has 898" in hazard.message
     assert find(claimed(f"{WEIGHTS}, n: 898"), "D302") == []
 
 
 def test_a_missing_sigma_and_a_coarse_rounding_are_noted(find: Find) -> None:
-    (found,) = find(claimed(RETRAIN.replace("sigma: 0.01, ", ""), RETRAIN, WEIGHTS), "D303")
-    assert (found.severity, found.mark.line) == ("note", 13)
+    (hazard,) = find(claimed(RETRAIN.replace("sigma: 0.01, ", ""), RETRAIN, WEIGHTS), "D303")
+    assert (hazard.severity, hazard.mark.line) == ("note", 13)
     (rounded,) = find(claimed(WEIGHTS.replace("decimals: 4", "decimals: 2"), WEIGHTS), "D304")
     assert "9 counts" in rounded.message  # 898 / 10^2
 
@@ -230,7 +232,7 @@ def test_a_score_that_needs_no_model_is_reported(find: Find) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "severity", "said"),
+    ("config", "severity", "words"),
     [
         (None, "note", "not in the cache"),
         ({}, "note", "LABEL_0"),
@@ -241,14 +243,14 @@ def test_a_score_that_needs_no_model_is_reported(find: Find) -> None:
     ],
 )
 def test_classes_in_another_or_unknown_order_are_reported(
-    config: Any, severity: str | None, said: str, find: Find, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: Any, severity: str | None, words: str, find: Find, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache(config, tmp_path, monkeypatch)
     claim = WEIGHTS.replace("split: test", "split: validation")
     text = claimed(claim, head=RTE, stages="", weights="weights: hub:a/b\n")
-    found = find(text, "D401", {"hub:a/b": Pin(revision=COMMIT)})
-    assert [one.severity for one in found] == ([severity] if severity else [])
-    assert all(said in one.message for one in found)
+    hazards = find(text, "D401", {"hub:a/b": Pin(revision=COMMIT)})
+    assert [one.severity for one in hazards] == ([severity] if severity else [])
+    assert all(words in one.message for one in hazards)
     assert find(claimed(claim, head=RTE, stages="", weights="weights: embedded:x\n"), "D401") == []
     stsb = RTE.replace("rte", "stsb").replace("num_labels: 2", "num_labels: 1")
     assert find(claimed(claim, head=stsb, stages="", weights="weights: hub:a/b\n"), "D401") == []
@@ -284,11 +286,11 @@ def test_a_published_recipe_is_pinned_by_its_own_commit(tmp_path: Path, sources:
 
 
 def test_a_hazard_is_shown_with_its_position_and_a_fix(find: Find) -> None:
-    (found,) = find(claimed(RETRAIN, weights="weights: file:mine.pt\n"), "D103")
-    first, second = lines([found])
-    assert first.startswith(f"{found.mark.path}:4:1: note D103 pickle-weights: mine.pt is a pickle")
+    (hazard,) = find(claimed(RETRAIN, weights="weights: file:mine.pt\n"), "D103")
+    first, second = lines([hazard])
+    assert first.startswith(f"{hazard.mark.path}:4:1: note D103 pickle-weights: mine.pt is a pickle")
     assert second == "    fix: publish the weights as model.safetensors"
-    data = json.loads(json.dumps(found.data()))
+    data = json.loads(json.dumps(hazard.data()))
     assert (data["code"], data["name"], data["line"], data["column"]) == ("D103", NAMES["D103"], 4, 1)
 
 

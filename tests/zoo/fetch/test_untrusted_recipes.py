@@ -138,4 +138,6 @@ def test_another_hub_never_changes_the_projects_lock(
     )
     assert ended.code == 2
     assert "is for https://huggingface.co" in ended.err
+    assert "--lock FILE writes another" in ended.err
+    assert glue_zoo("lock", "--update", "bert-base-uncased-cola", "--lock", tmp_path / "other.lock").code == 0
     assert committed.read_bytes() == before
