@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from harness.models.environment import accelerator_on
 from harness.runs.experiment import Experiment
 from harness.training.objective import ModelReads
-from harness.training.teacher import CachedTeachers, LiveTeachers, cache_teacher_outputs
+from harness.training.teacher import LiveTeachers
+from harness.training.teacher_cache import CachedTeachers, cache_teacher_outputs
 from zoo.models import bert_classifier, cifar_resnet
 from zoo.tasks import digits
 from zoo.tasks.base import TensorSplit, TextSplit

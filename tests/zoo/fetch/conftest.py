@@ -16,7 +16,7 @@ import pytest
 from huggingface_hub import constants
 from tqdm import TMonitor
 
-from tests.helpers.glue_hub import at, filled
+from tests.helpers.glue_hub import fill_hub, use_hub
 from tests.helpers.hub_client import DEADLINE, FILES, PROGRAM, ROWS, MakeSources, StartFetch
 from tests.helpers.hub_server import STRANGER, TOKEN, LocalHub
 from tests.helpers.plain_server import DATA, MakeUrlSources
@@ -165,13 +165,13 @@ def url_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeUrlSourc
 def glue_hub() -> Iterator[LocalHub]:
     """A Hub with everything that the GLUE entries read, in small."""
     with LocalHub() as server:
-        yield filled(server)
+        yield fill_hub(server)
 
 
 @pytest.fixture
 def glue_zoo(zoo: Zoo, glue_hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Zoo:
     """The command line with the GLUE Hub, an empty cache, and a lock that pins nothing."""
-    return at(glue_hub, zoo, cache=tmp_path / "cache", lock=tmp_path / "zoo.lock", monkeypatch=monkeypatch)
+    return use_hub(glue_hub, zoo, cache=tmp_path / "cache", lock=tmp_path / "zoo.lock", monkeypatch=monkeypatch)
 
 
 @pytest.fixture
