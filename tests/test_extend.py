@@ -11,14 +11,15 @@ import pytest
 from tests.helpers.project import TINY, Write, Zoo
 
 LOSS = '''"""Brier score."""
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from harness.observation import Observation
+from harness.losses.base import Loss
+from harness.models.outputs import ModelOutputs
 
-class Brier(nn.Module):
+class Brier(Loss):
     """`1/B sum_i |softmax(s_i) - onehot(y_i)|^2`."""
 
-    def forward(self, student: Observation, teacher: Observation | None, labels: Tensor) -> Tensor:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         p = student.logits.softmax(-1)
         return (p - F.one_hot(labels, p.shape[-1])).square().sum(-1).mean()
 '''

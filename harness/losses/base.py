@@ -87,8 +87,8 @@ class Loss(nn.Module):
 def needs_of(loss: nn.Module | type[nn.Module]) -> LossNeeds:
     """Return the needs that a loss declares.
 
-    An `nn.Module` that does not derive from `Loss` may declare the same attributes. Only this function gives defaults
-    to the attributes that it lacks.
+    An `nn.Module` that does not derive from `Loss` may declare the same attributes. No other code gives defaults to the
+    attributes that it lacks.
 
     Raises:
         UsageError: An attribute is misspelt, has its name of an earlier version, or has a value of another type.

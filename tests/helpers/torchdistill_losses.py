@@ -275,7 +275,7 @@ def value_and_gradients(loss: Callable[[Tensors], Tensor], tensors: Tensors) -> 
     return {"loss": value.detach(), **by_name}
 
 
-def is_close(found: Any, expected: Any) -> bool:
+def is_close(actual: Any, expected: Any) -> bool:
     """Return whether two numbers differ by at most 1e-6 of the second."""
-    found, expected = (float(x.detach()) if isinstance(x, Tensor) else x for x in (found, expected))
-    return abs(found - expected) <= 1e-6 * abs(expected)
+    actual, expected = (float(x.detach()) if isinstance(x, Tensor) else x for x in (actual, expected))
+    return abs(actual - expected) <= 1e-6 * abs(expected)

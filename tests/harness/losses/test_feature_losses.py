@@ -33,8 +33,8 @@ def value(loss: nn.Module, student: Mapping[str, Tensor], teacher: Mapping[str, 
     outputs = ModelOutputs(None, student), ModelOutputs(None, teacher)
     loss.build_adapters(*outputs)
     loss.double()
-    found: Tensor = loss(*outputs, torch.zeros(2))
-    return found
+    actual: Tensor = loss(*outputs, torch.zeros(2))
+    return actual
 
 
 @pytest.mark.parametrize(
@@ -147,9 +147,9 @@ def test_knowledge_adaptation_compares_codes_and_affinities() -> None:
         for channel in range(3):
             a, e = (f[image, channel].flatten() / f[image, channel].norm() for f in (related, code))
             expected = expected + 2 * (torch.outer(a, a) - torch.outer(e, e)).norm() / 25 / 2
-    found = loss(student, teacher, torch.zeros(2))
-    assert found.item() == pytest.approx(expected.item(), rel=1e-9)
-    found.backward()
+    actual = loss(student, teacher, torch.zeros(2))
+    assert actual.item() == pytest.approx(expected.item(), rel=1e-9)
+    actual.backward()
     assert loss.affinity_adapter.weight.grad is not None
     assert torch.isfinite(loss.affinity_adapter.weight.grad).all()
     with pytest.raises(ValueError, match=r"the student's s is \(4, 5, 5\) and the teacher's t is \(6, 4, 4\)"):
@@ -195,12 +195,12 @@ def test_ofd_gives_each_deeper_layer_twice_the_weight() -> None:
     loss = losses.OFD(student=["a", "b"], teacher=["a", "b"])
     student = {"a": draw(2, 3, 4, 4), "b": draw(2, 3, 4, 4, seed=3)}
     teacher = {"a": draw(2, 5, 4, 4, seed=1), "b": draw(2, 5, 4, 4, seed=2)}
-    found = value(loss, student, teacher)
+    actual = value(loss, student, teacher)
     parts = []
     for path, connector, margin in zip("ab", loss.connectors, loss.margins, strict=True):
         margin.eval()
         parts.append(partial_distance(connector(student[path]), margin(teacher[path])).item() / 2)
-    assert found.item() == pytest.approx(parts[0] / 2 + parts[1])
+    assert actual.item() == pytest.approx(parts[0] / 2 + parts[1])
 
 
 def test_mgd_generates_the_teachers_feature_from_unmasked_pixels() -> None:
@@ -239,5 +239,5 @@ def test_crd_without_two_classes_is_an_error(labels: Tensor) -> None:
 
 
 def test_rkd_of_one_row_is_0() -> None:
-    found = value(losses.RKD(student="a", teacher="a"), {"a": draw(1, 4)}, {"a": draw(1, 3, seed=1)})
-    assert found.item() == 0
+    actual = value(losses.RKD(student="a", teacher="a"), {"a": draw(1, 4)}, {"a": draw(1, 3, seed=1)})
+    assert actual.item() == 0

@@ -81,8 +81,8 @@ def test_cross_entropy_of_pixels_ignores_a_label_and_reads_an_auxiliary_classifi
     auxiliary = losses.CrossEntropy(ignore_index=255, of="aux_classifier")
     small = torch.tensor(logits[:, :, ::2, ::2])
     resized = F.interpolate(small, size=(4, 4), mode="bilinear", align_corners=False).numpy()
-    found = auxiliary(ModelOutputs(None, {"aux_classifier": small}), None, torch.tensor(labels))
-    assert float(found) == pytest.approx(value(loss, resized, None, labels), rel=1e-12)
+    actual = auxiliary(ModelOutputs(None, {"aux_classifier": small}), None, torch.tensor(labels))
+    assert float(actual) == pytest.approx(value(loss, resized, None, labels), rel=1e-12)
 
 
 def test_binary_cross_entropy_equals_its_equation(case: Case) -> None:
@@ -127,8 +127,8 @@ def test_kd_equals_a_value_computed_by_hand() -> None:
     """Equal student logits against a teacher of odds 3 to 1 at T = 1."""
     student, teacher = np.zeros((1, 2)), np.array([[math.log(3), 0.0]])
     expected = 0.5 * math.log(2) + 0.5 * (0.75 * math.log(1.5) + 0.25 * math.log(0.5))
-    found = value(losses.KD(temperature=1, alpha=0.5), student, teacher, np.array([0]))
-    assert found == pytest.approx(expected, rel=1e-12)
+    actual = value(losses.KD(temperature=1, alpha=0.5), student, teacher, np.array([0]))
+    assert actual == pytest.approx(expected, rel=1e-12)
 
 
 def test_kd_of_extreme_logits_is_finite() -> None:
@@ -166,8 +166,8 @@ def test_dkd_with_the_weights_of_equation_6_equals_kd() -> None:
     """KD is TCKD plus `(1 - p_y) NCKD`, here for one row."""
     s, t, y = STUDENT[:1], TEACHER[:1], LABELS[:1]
     weight = 1 - softmax(t / 4)[0, y[0]]
-    found = value(losses.DKD(temperature=4, alpha=1, beta=weight), s, t, y)
-    assert found == pytest.approx(16 * float(kl(softmax(t / 4), softmax(s / 4))[0]), rel=1e-9)
+    actual = value(losses.DKD(temperature=4, alpha=1, beta=weight), s, t, y)
+    assert actual == pytest.approx(16 * float(kl(softmax(t / 4), softmax(s / 4))[0]), rel=1e-9)
 
 
 def test_nkd_equals_equation_6() -> None:

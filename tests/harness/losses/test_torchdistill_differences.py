@@ -68,14 +68,14 @@ def not_finite(pair: Pair, change: Callable[..., Any], value: Any = None, rotati
     def check() -> None:
         student, teacher, labels = change(*random_batch(rotations=rotations))
         ours, theirs = pair(student, teacher)
-        found = value_and_gradients(lambda s: ours(as_outputs(s), as_outputs(teacher), labels), student)
+        actual = value_and_gradients(lambda s: ours(as_outputs(s), as_outputs(teacher), labels), student)
         wrong = value_and_gradients(lambda s: theirs(s, teacher, labels), student)
         assert not all(x.isfinite().all() for x in wrong.values())
-        assert all(x.isfinite().all() for x in found.values())
+        assert all(x.isfinite().all() for x in actual.values())
         s, t = ({name: x.numpy() for name, x in tensors.items()} for tensors in (student, teacher))
-        loss = found.pop("loss")
+        loss = actual.pop("loss")
         assert is_close(loss, wrong["loss"] if value is None else value(s, t) if callable(value) else value)
-        assert change is not equal_models or all(x.abs().max() < 1e-15 for x in found.values())
+        assert change is not equal_models or all(x.abs().max() < 1e-15 for x in actual.values())
 
     return check
 
@@ -243,9 +243,9 @@ def check_affinity_in_float64() -> None:
     ours, theirs = AFFINITY(student, teacher)
     paper = affinity(*({"e": tensors["e"].numpy()} for tensors in (student, teacher)))
     assert ours(as_outputs(student), as_outputs(teacher), labels).item() == pytest.approx(paper, rel=1e-12)
-    found = theirs(student, teacher, labels)
-    assert found.dtype == torch.float32
-    assert found.item() != pytest.approx(paper, rel=1e-12)
+    actual = theirs(student, teacher, labels)
+    assert actual.dtype == torch.float32
+    assert actual.item() != pytest.approx(paper, rel=1e-12)
 
 
 def check_half_precision() -> None:
@@ -463,14 +463,14 @@ def test_factor_transfer_with_p_1_is_a_mean_in_both_where_equation_3_has_a_sum()
     student, teacher, labels = random_batch()
     ours, theirs = FACTORS(student, teacher)
     s, t = (x["e"].flatten(1) / x["e"].flatten(1).norm(dim=1, keepdim=True) for x in (student, teacher))
-    for found in (ours(as_outputs(student), as_outputs(teacher), labels), theirs(student, teacher, labels)):
-        assert is_close(found * s.shape[1], (s - t).abs().sum(1).mean())
+    for actual in (ours(as_outputs(student), as_outputs(teacher), labels), theirs(student, teacher, labels)):
+        assert is_close(actual * s.shape[1], (s - t).abs().sum(1).mean())
 
 
 @pytest.mark.parametrize("pair", [EQUAL_LOSSES["AttentionTransfer-paper"], FSP], ids=["AttentionTransfer", "FSP"])
 def test_equal_features_have_gradient_0_in_both(pair: Pair) -> None:
     _, teacher, labels = random_batch()
     ours, theirs = pair(teacher, teacher)
-    found = value_and_gradients(lambda s: ours(as_outputs(s), as_outputs(teacher), labels), teacher)
+    actual = value_and_gradients(lambda s: ours(as_outputs(s), as_outputs(teacher), labels), teacher)
     other = value_and_gradients(lambda s: theirs(s, teacher, labels), teacher)
-    assert all((value == 0).all() for value in [*found.values(), *other.values()])
+    assert all((value == 0).all() for value in [*actual.values(), *other.values()])

@@ -31,12 +31,12 @@ ROTATED = ("SelfSupervision", "SSKD")
 READS_TEACHER_ONLY = ("Paraphrase", "KnowledgeTranslation", "SelfSupervision")
 
 
-def assert_equal(found: Tensors, expected: Tensors) -> None:
+def assert_equal(actual: Tensors, expected: Tensors) -> None:
     """Assert that tensors agree to 1e-6 of the largest number of each, and that none is all zero."""
-    assert found.keys() == expected.keys()
+    assert actual.keys() == expected.keys()
     for name, value in expected.items():
         assert value.abs().max() > 0
-        assert (found[name] - value).abs().max() <= 1e-6 * value.abs().max(), name
+        assert (actual[name] - value).abs().max() <= 1e-6 * value.abs().max(), name
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -49,11 +49,11 @@ def test_value_and_gradient_equal_torchdistills(
     student, teacher, labels = random_batch(size, rotations=4 if name in ROTATED else 1)
     ours, theirs = EQUAL_LOSSES[name](student, teacher)
     if name in READS_TEACHER_ONLY:
-        found = value_and_gradients(lambda t: ours(as_outputs(student), as_outputs(t), labels), teacher)
-        assert_equal(found, value_and_gradients(lambda t: theirs(student, t, labels), teacher))
+        actual = value_and_gradients(lambda t: ours(as_outputs(student), as_outputs(t), labels), teacher)
+        assert_equal(actual, value_and_gradients(lambda t: theirs(student, t, labels), teacher))
     else:
-        found = value_and_gradients(lambda s: ours(as_outputs(s), as_outputs(teacher), labels), student)
-        assert_equal(found, value_and_gradients(lambda s: theirs(s, teacher, labels), student))
+        actual = value_and_gradients(lambda s: ours(as_outputs(s), as_outputs(teacher), labels), student)
+        assert_equal(actual, value_and_gradients(lambda s: theirs(s, teacher, labels), student))
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

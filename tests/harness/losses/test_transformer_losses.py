@@ -29,8 +29,8 @@ def projections(seed: int, width: int) -> dict[str, Tensor]:
 def unpadded_head(projection: Tensor, row: int, head: int) -> Floats:
     """Return one of two heads of a row, without padding."""
     width = projection.shape[-1] // 2
-    found: Floats = projection[row, : LENGTHS[row], head * width : (head + 1) * width].numpy()
-    return found
+    actual: Floats = projection[row, : LENGTHS[row], head * width : (head + 1) * width].numpy()
+    return actual
 
 
 def softmax(logits: Floats) -> Floats:
