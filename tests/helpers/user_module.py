@@ -1,6 +1,6 @@
-"""The text of a module that a user could have written: a task and models of their own."""
+"""The text of a module that a user could have written, with a task and models."""
 
-USER_MODULE = '''"""Digits, an odd number of them, and a perceptron without BatchNorm and dropout."""
+USER_MODULE = '''"""An odd number of digits, and a perceptron without BatchNorm and dropout."""
 import os
 import torch
 from torch import nn
@@ -17,18 +17,18 @@ def some() -> Task:
         metrics=("accuracy",), label_names=whole.label_names,
     )
 
-class Mortal(nn.Flatten):
-    """Kills the process DIE, RANK:CALL, at that forward of its training."""
+class Killing(nn.Flatten):
+    """Kills the process in a forward pass of training: the variable DIE is RANK:CALL, with calls counted from 1."""
     calls = 0
 
     def forward(self, x):
-        Mortal.calls += self.training
-        if os.environ.get("DIE") == f"{os.environ.get('RANK')}:{Mortal.calls}":
+        Killing.calls += self.training
+        if os.environ.get("DIE") == f"{os.environ.get('RANK')}:{Killing.calls}":
             os.kill(os.getpid(), 9)
         return super().forward(x)
 
-class Noted(nn.Dropout):
-    """Writes down one number of the generator in every step."""
+class RecordedDropout(nn.Dropout):
+    """Writes a number that it draws from the generator to a file, in every step."""
     def forward(self, x):
         if self.training:
             with open(f"drawn-{os.environ.get('RANK', 'alone')}", "a") as file:
@@ -36,8 +36,8 @@ class Noted(nn.Dropout):
         return super().forward(x)
 
 def dropping() -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), Noted(0.5), nn.Linear(16, 10))
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), RecordedDropout(0.5), nn.Linear(16, 10))
 
 def perceptron(*, width: int) -> nn.Module:
-    return nn.Sequential(Mortal(), nn.Linear(64, width), nn.Tanh(), nn.Linear(width, 10))
+    return nn.Sequential(Killing(), nn.Linear(64, width), nn.Tanh(), nn.Linear(width, 10))
 '''

@@ -1,4 +1,4 @@
-"""What is known is not computed again: by size and time, else by content, else by the run's identity."""
+"""Runs whose inputs are unchanged are not made again: by size and time, else by content, else by identity."""
 
 import json
 import os
@@ -10,11 +10,12 @@ import pytest
 
 from harness.runs import cache, reproduce
 from harness.runs.experiment import Experiment
-from tests.conftest import ROOT, TINY, Write, Zoo
+from tests.helpers.project import ROOT, TINY, Write, Zoo
+from zoo.recipes.catalogue import Entry
 
 WEIGHTS = f"file:{ROOT}/zoo/starter/digits-resnet8.safetensors"
-OWN = f"""\
-name: own
+RECIPE = f"""\
+name: mine
 task: digits
 model: {{use: cifar_resnet, depth: 8, width: 8, num_classes: 10, in_channels: 1}}
 weights: {WEIGHTS}
@@ -24,21 +25,21 @@ claims:
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The entries that were looked up the slow way."""
+def prepared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the entries that were not found in the run cache."""
     names: list[str] = []
-    run = reproduce.make_entry_runs
+    prepare = reproduce.prepare
 
-    def counted(study: Any, *args: Any, **kwargs: Any) -> Any:
-        names.append(study.entry.name)
-        return run(study, *args, **kwargs)
+    def counted(entry: Entry, *arguments: Any) -> Experiment:
+        names.append(entry.name)
+        return prepare(entry, *arguments)
 
-    monkeypatch.setattr(reproduce, "make_entry_runs", counted)
+    monkeypatch.setattr(reproduce, "prepare", counted)
     return names
 
 
 def created(out: str) -> list[str]:
-    """When the runs were made that a verification in JSON speaks of."""
+    """Return when the runs were made that the JSON output of a verification names."""
     records = [Path(path) for entry in json.loads(out)["entries"] for path in entry["records"]]
     return [f"{path.stat().st_mtime_ns} {json.loads(path.read_text())['created']}" for path in records]
 
@@ -58,39 +59,39 @@ def test_a_second_verification_loads_neither_torch_nor_scipy_stats(
     assert json.loads(again.out) == json.loads(first.out)
 
 
-def test_a_second_training_is_recalled_too(zoo: Zoo, recipe_file: Write, made: list[str]) -> None:
+def test_a_second_training_comes_from_the_cache(zoo: Zoo, recipe_file: Write, prepared: list[str]) -> None:
     path = recipe_file(
         TINY + "claims: [{of: retrain, split: test, metric: accuracy, value: 0.5, sigma: 0.2, source: x}]"
     )
     first = zoo("verify", path, "--train", "--seeds", "2", "--json")
-    assert made == ["tiny"]
+    assert prepared == ["tiny"]
     again = zoo("verify", path, "--train", "--seeds", "2", "--json")
-    assert (made, again.out) == (["tiny"], first.out)
+    assert (prepared, again.out) == (["tiny"], first.out)
     more = zoo("verify", path, "--train", "--seeds", "3", "--json")
-    assert made == ["tiny", "tiny"]
+    assert prepared == ["tiny", "tiny"]
     assert created(more.out)[:2] == created(first.out)
 
 
-def test_a_file_that_was_only_touched_is_the_same(
-    zoo: Zoo, recipe_file: Write, tmp_path: Path, made: list[str]
+def test_a_file_with_a_new_time_and_the_same_content_is_unchanged(
+    zoo: Zoo, recipe_file: Write, tmp_path: Path, prepared: list[str]
 ) -> None:
     copy = tmp_path / "weights.safetensors"
     copy.write_bytes(Path(WEIGHTS.removeprefix("file:")).read_bytes())
-    path = recipe_file(OWN, (WEIGHTS, f"file:{copy}"))
+    path = recipe_file(RECIPE, (WEIGHTS, f"file:{copy}"))
     first = zoo("verify", path, "--json")
-    assert (first.code, made) == (0, ["own"])
+    assert (first.code, prepared) == (0, ["mine"])
     os.utime(copy, (1, 1))
     assert zoo("verify", path, "--json").out == first.out
-    assert made == ["own"]
+    assert prepared == ["mine"]
 
 
 @pytest.mark.parametrize("changed", ["weights", "recipe", "conditions", "code", "run gone"])
-def test_whatever_changed_is_looked_at_and_run_only_if_that_makes_another_run(
-    changed: str, zoo: Zoo, recipe_file: Write, tmp_path: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
+def test_a_change_is_noticed_and_runs_again_only_if_it_makes_another_run(
+    changed: str, zoo: Zoo, recipe_file: Write, tmp_path: Path, prepared: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = tmp_path / "weights.safetensors"
     copy.write_bytes(Path(WEIGHTS.removeprefix("file:")).read_bytes())
-    text = OWN.replace(WEIGHTS, f"file:{copy}")
+    text = RECIPE.replace(WEIGHTS, f"file:{copy}")
     first = zoo("verify", recipe_file(text), "--json")
     before, arguments = created(first.out), list[str]()
     if changed == "weights":
@@ -107,71 +108,73 @@ def test_whatever_changed_is_looked_at_and_run_only_if_that_makes_another_run(
         shutil.rmtree(Path(json.loads(first.out)["entries"][0]["records"][0]).parent)
     again = zoo("verify", recipe_file(text), "--json", *arguments)
     assert again.code == 0
-    assert made == ["own", "own"]
-    assert (created(again.out) == before) == (changed == "code")  # another comment is no other run
+    assert prepared == ["mine", "mine"]
+    assert (created(again.out) == before) == (changed == "code")  # a changed comment does not make another run
 
 
-def test_a_relative_source_is_of_where_one_is(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two folders with the same recipe and other weights of the same name."""
+def test_a_relative_source_is_relative_to_the_working_directory(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two folders hold the same recipe, and different weights with the same name."""
     accuracies = []
     for name in ("digits-resnet8", "digits-resnet8_from_digits-resnet14"):
         folder = tmp_path / name
         folder.mkdir()
         shutil.copy(ROOT / "zoo" / "starter" / f"{name}.safetensors", folder / "w.safetensors")
-        (folder / "own.yaml").write_text(OWN.replace(WEIGHTS, "file:w.safetensors"))
+        (folder / "mine.yaml").write_text(RECIPE.replace(WEIGHTS, "file:w.safetensors"))
         monkeypatch.chdir(folder)
-        accuracies.append(json.loads(zoo("verify", "own.yaml", "--json").out)["entries"][0]["claims"][0]["measured"])
+        accuracies.append(json.loads(zoo("verify", "mine.yaml", "--json").out)["entries"][0]["claims"][0]["measured"])
     assert accuracies[0] != accuracies[1]
 
 
-def test_what_is_changed_while_a_run_is_made_is_seen(
-    zoo: Zoo, recipe_file: Write, tmp_path: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_changes_while_a_run_is_made_is_noticed(
+    zoo: Zoo, recipe_file: Write, tmp_path: Path, prepared: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = tmp_path / "weights.safetensors"
     copy.write_bytes(Path(WEIGHTS.removeprefix("file:")).read_bytes())
-    path = recipe_file(OWN.replace(WEIGHTS, f"file:{copy}"))
+    path = recipe_file(RECIPE.replace(WEIGHTS, f"file:{copy}"))
     published_model = Experiment.published_model
 
-    def changed(study: Experiment) -> Any:
-        found = published_model(study)
+    def changed(experiment: Experiment) -> Any:
+        loaded = published_model(experiment)
         shutil.copy(ROOT / "zoo/starter/digits-resnet8_from_digits-resnet14.safetensors", copy)
-        return found
+        return loaded
 
     monkeypatch.setattr(Experiment, "published_model", changed)
     zoo("verify", path)
     zoo("verify", path)
-    assert made == ["own", "own"]
+    assert prepared == ["mine", "mine"]
 
 
-def test_a_folder_is_the_same_if_its_listing_is_also_behind_links(tmp_path: Path) -> None:
+def test_a_folder_is_unchanged_if_its_listing_is_also_behind_links(tmp_path: Path) -> None:
     root, other = tmp_path / "root", tmp_path / "other"
     for folder in (root / "a", root / "b", other):
         folder.mkdir(parents=True)
         (folder / "x.png").write_bytes(b"x")
     (root / "linked").symlink_to(other)
     (stamp,) = cache.file_stamps([root])
-    assert cache._is_same(*stamp)
-    (root / "a" / "x.png").rename(root / "b" / "y.png")  # neither the number of files nor a time has changed
-    assert not cache._is_same(*stamp)
+    assert cache.is_unchanged(stamp)
+    (root / "a" / "x.png").rename(root / "b" / "y.png")  # the number of files and their times stay
+    assert not cache.is_unchanged(stamp)
     (stamp,) = cache.file_stamps([root])
     (other / "new.png").write_bytes(b"")
-    assert not cache._is_same(*stamp)
+    assert not cache.is_unchanged(stamp)
 
 
-def test_what_was_missing_and_is_there_is_another() -> None:
+def test_a_missing_file_is_unchanged_until_it_exists() -> None:
     (stamp,) = cache.file_stamps([Path("nowhere")])
-    assert cache._is_same(*stamp)
+    assert cache.is_unchanged(stamp)
     Path("nowhere").write_text("")
     try:
-        assert not cache._is_same(*stamp)
+        assert not cache.is_unchanged(stamp)
     finally:
         Path("nowhere").unlink()
 
 
-def test_teachers_of_teachers_are_what_a_training_is_computed_from(
-    zoo: Zoo, recipe_file: Write, made: list[str], tmp_path: Path
+def test_the_teachers_of_a_teacher_are_inputs_of_a_training(
+    zoo: Zoo, recipe_file: Write, prepared: list[str], tmp_path: Path
 ) -> None:
-    """z learns from x, which learns from y: another y makes another z."""
+    """z learns from x, which learns from y; so a changed y makes another z."""
     claims = "claims: [{of: retrain, split: test, metric: accuracy, value: 0.5, sigma: 0.2, seeds: 1, source: x}]\n"
     kd = "    criterion:\n      kd:\n        loss: {use: KD, temperature: 4, alpha: 0.5}\n"
     teacher = "    teacher: {run: %s.yaml, seed: 0}\n" + kd
@@ -185,15 +188,15 @@ def test_teachers_of_teachers_are_what_a_training_is_computed_from(
     first = zoo("verify", "z.yaml", "--train", "--json")
     assert first.code in (0, 3), first.err
     assert zoo("verify", "z.yaml", "--train", "--json").out == first.out
-    assert made == ["zz"]
+    assert prepared == ["zz"]
     (tmp_path / "y.yaml").write_text((tmp_path / "y.yaml").read_text().replace("lr: 0.1", "lr: 0.2"))
     again = zoo("verify", "z.yaml", "--train", "--json")
-    assert made == ["zz", "zz"]
+    assert prepared == ["zz", "zz"]
     assert json.loads(again.out)["entries"][0]["records"] != json.loads(first.out)["entries"][0]["records"]
 
 
-def test_damaged_predictions_of_a_known_run_are_no_run(zoo: Zoo, recipe_file: Write) -> None:
-    path = recipe_file(OWN)
+def test_damaged_predictions_of_a_cached_run_are_an_error(zoo: Zoo, recipe_file: Write) -> None:
+    path = recipe_file(RECIPE)
     record = Path(json.loads(zoo("verify", path, "--json").out)["entries"][0]["records"][0])
     (record.parent / "predictions-test.npz").write_bytes(b"damaged")
     again = zoo("verify", path)
@@ -201,12 +204,12 @@ def test_damaged_predictions_of_a_known_run_are_no_run(zoo: Zoo, recipe_file: Wr
     assert "predictions-test.npz: expected sha256" in again.err
 
 
-def test_fresh_makes_the_run_again_in_its_place(zoo: Zoo, recipe_file: Write, made: list[str]) -> None:
-    path = recipe_file(OWN)
+def test_fresh_makes_a_run_again_and_replaces_it(zoo: Zoo, recipe_file: Write, prepared: list[str]) -> None:
+    path = recipe_file(RECIPE)
     first = zoo("verify", path, "--json")
     before = created(first.out)
     again = zoo("verify", path, "--json", "--fresh")
-    assert (again.code, made) == (0, ["own", "own"])
+    assert (again.code, prepared) == (0, ["mine", "mine"])
     assert json.loads(again.out) == json.loads(first.out)
     assert created(again.out) != before
     folder = Path(json.loads(again.out)["entries"][0]["records"][0]).parent.parent
@@ -215,13 +218,11 @@ def test_fresh_makes_the_run_again_in_its_place(zoo: Zoo, recipe_file: Write, ma
     ]
 
 
-def test_what_is_kept_of_a_run_can_be_lost_or_damaged(
-    zoo: Zoo, recipe_file: Write, made: list[str], tmp_path: Path
-) -> None:
-    path = recipe_file(OWN)
+def test_a_damaged_cache_file_is_ignored(zoo: Zoo, recipe_file: Write, prepared: list[str], tmp_path: Path) -> None:
+    path = recipe_file(RECIPE)
     first = zoo("verify", path, "--json")
     for number, damage in enumerate(("{", '{"inputs": []}', '{"inputs": [], "record": 5}', "[]"), 2):
-        for file in (tmp_path / "home" / "runs" / cache.KNOWN).iterdir():
+        for file in (tmp_path / "home" / "runs" / cache.CACHE_FOLDER).iterdir():
             file.write_text(damage)
         assert zoo("verify", path, "--json").out == first.out
-        assert made == ["own"] * number
+        assert prepared == ["mine"] * number

@@ -1,4 +1,4 @@
-"""Submissions: files as the leaderboard reads them, every refusal with its place, and nothing but ZooErrors."""
+"""GLUE submissions: files as the leaderboard reads them, every problem with its line, and no error but ZooError."""
 
 import io
 import re
@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.runs.glue_submission import FILES, HEADER, ZIP, check, write
+from harness.runs.glue_submission import FILES, HEADER, check, write
+from harness.runs.submission_reader import ZIP
 from tests.helpers.project import ROOT
 from zoo.errors import SourceError, UsageError, ZooError
 from zoo.tasks.glue import AX, GLUE
@@ -26,14 +27,14 @@ LINE = re.compile(r"[^\n]+?(:\d+)?: [^\n]+")
 
 
 def fabricated(seed: int = 0) -> Predictions:
-    """Predictions of all files off random logits `(N, C)`; STS-B's also lie outside of its range."""
+    """Return predictions for all files from random logits `(N, C)`; some scores of STS-B are out of range."""
     rng = np.random.default_rng(seed)
     logits = {name: rng.normal(2.5, 2, (file.rows, len(file.labels) or 1)) for name, file in FILES.items()}
     return {name: of.argmax(1) if FILES[name].labels else of[:, 0].astype(np.float32) for name, of in logits.items()}
 
 
 def pack(path: Path, members: dict[str, bytes], change: Callable[[ZipInfo], object] | None = None) -> Path:
-    """A zip of these members; `change` is made to what its directory announces of the last."""
+    """Write a zip archive of these members; `change` edits the directory entry of the last one."""
     with ZipFile(path, "w", ZIP_DEFLATED) as archive:
         for name, data in members.items():
             archive.writestr(name, data)
@@ -44,7 +45,7 @@ def pack(path: Path, members: dict[str, bytes], change: Callable[[ZipInfo], obje
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a submission of full size, as written."""
+    """A folder with a submission of full size."""
     folder = tmp_path_factory.mktemp("whole")
     write(fabricated(), folder)
     return folder
@@ -52,7 +53,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def members(whole: Path) -> dict[str, bytes]:
-    """All of its files but the long QQP.tsv."""
+    """All files of a submission but the long QQP.tsv."""
     return {name: (whole / name).read_bytes() for name in FILES if name != "QQP.tsv"}
 
 
@@ -61,18 +62,18 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("scratch") / "some.zip"
 
 
-Told = Callable[[str, bytes], list[str]]
+ProblemsOf = Callable[[str, bytes], list[str]]
 
 
 @pytest.fixture
-def told(members: dict[str, bytes], tmp_path: Path) -> Told:
-    """What is said of one file in an otherwise right zip, but for QQP.tsv."""
+def problems_of(members: dict[str, bytes], tmp_path: Path) -> ProblemsOf:
+    """List the problems of one file in a zip archive that is correct but for the missing QQP.tsv."""
 
-    def told(name: str, data: bytes) -> list[str]:
+    def problems_of(name: str, data: bytes) -> list[str]:
         problems = check(pack(tmp_path / "one.zip", {**members, name: data}))
         return [problem for problem in problems if problem != "QQP.tsv: missing"]
 
-    return told
+    return problems_of
 
 
 def test_a_submission_of_full_size_is_accepted_in_a_second(whole: Path) -> None:
@@ -82,7 +83,7 @@ def test_a_submission_of_full_size_is_accepted_in_a_second(whole: Path) -> None:
         assert time.process_time() - start < 2  # 0.3 measured; twice a second for a busy machine
 
 
-def test_the_files_are_those_of_glue() -> None:
+def test_the_files_and_their_rows_are_those_of_glue() -> None:
     assert [(file.name, file.rows) for file in FILES.values()] == [
         ("CoLA.tsv", 1063), ("SST-2.tsv", 1821), ("MRPC.tsv", 1725), ("STS-B.tsv", 1379), ("QQP.tsv", 390965),
         ("MNLI-m.tsv", 9796), ("MNLI-mm.tsv", 9847), ("QNLI.tsv", 5463), ("RTE.tsv", 3000), ("WNLI.tsv", 146),
@@ -96,7 +97,7 @@ def test_the_files_are_those_of_glue() -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_classes_are_written_as_the_leaderboard_names_them(name: str, tmp_path: Path) -> None:
+def test_classes_are_written_with_the_names_of_the_leaderboard(name: str, tmp_path: Path) -> None:
     labels = {
         **dict.fromkeys(["MNLI-m.tsv", "MNLI-mm.tsv", "AX.tsv"], ("entailment", "neutral", "contradiction")),
         **dict.fromkeys(["QNLI.tsv", "RTE.tsv"], ("entailment", "not_entailment")),
@@ -135,13 +136,15 @@ def test_the_same_predictions_give_the_same_bytes(whole: Path, tmp_path: Path) -
         ("MRPC.tsv", [[0.2, 0.8]], "MRPC.tsv: predictions are float64 (1, 2), expected numbers (N,)"),
     ],
 )
-def test_what_is_no_prediction_is_not_written(name: str, values: list[Any], message: str, tmp_path: Path) -> None:
+def test_invalid_predictions_are_an_error_and_nothing_is_written(
+    name: str, values: list[Any], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match=re.escape(message)):
         write({"WNLI.tsv": np.array([0]), name: np.array(values)}, tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SourceError, match="file: cannot write there: File exists"):
         write({"WNLI.tsv": np.array([0])}, tmp_path / "file")
@@ -160,84 +163,89 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         ("WNLI.tsv", b"\n7\t", b"\n07\t", "9: the index is '07', expected 7"),
         ("WNLI.tsv", b"\n7\t", b"\n7\t0\t", "9: 3 columns, expected 2"),
         ("WNLI.tsv", b"\n7\t", b"\n7,", "9: 1 column, expected 2"),
-        ("WNLI.tsv", b"\n7\t", b"\n7\tNA", "9: 'NA@' is no label; known: 0, 1"),
-        ("WNLI.tsv", b"\n7\t", b"\n7\t\xe2\x80\xa8", "9: '\\u2028@' is no label; did you mean @?"),
+        ("WNLI.tsv", b"\n7\t", b"\n7\tNA", "9: 'NA@' is not a label; known: 0, 1"),
+        ("WNLI.tsv", b"\n7\t", b"\n7\t\xe2\x80\xa8", "9: '\\u2028@' is not a label; did you mean @?"),
         ("WNLI.tsv", b"\n7\t", b"\n7\t\xff", "9: not UTF-8: the byte 0xff"),
-        ("RTE.tsv", b"\n7\t", b"\n7\tnon_", "9: 'non_@' is no label; did you mean"),
-        ("STS-B.tsv", b"\n7\t", b"\n7\t9", "9: '9@' is not in 0 to 5"),
-        ("STS-B.tsv", b"\n7\t", b"\n7\t-1", "9: '-1@' is not in 0 to 5"),
-        ("STS-B.tsv", b"\n7\t", b"\n7\tabc", "9: 'abc@' is no number"),
-        ("STS-B.tsv", b"\n7\t", b"\n7\t0_", "9: '0_@' is no number"),
+        ("RTE.tsv", b"\n7\t", b"\n7\tnon_", "9: 'non_@' is not a label; did you mean"),
+        ("STS-B.tsv", b"\n7\t", b"\n7\t9", "9: '9@' is not between 0 and 5"),
+        ("STS-B.tsv", b"\n7\t", b"\n7\t-1", "9: '-1@' is not between 0 and 5"),
+        ("STS-B.tsv", b"\n7\t", b"\n7\tabc", "9: 'abc@' is not a number"),
+        ("STS-B.tsv", b"\n7\t", b"\n7\t0_", "9: '0_@' is not a number"),
     ],
 )
-def test_each_fault_is_told_with_its_line(
-    name: str, before: bytes, after: bytes, message: str, members: dict[str, bytes], told: Told
+def test_each_problem_is_reported_with_its_line(
+    name: str, before: bytes, after: bytes, message: str, members: dict[str, bytes], problems_of: ProblemsOf
 ) -> None:
-    """`@` stands for what was in the row."""
-    was = members[name].decode().splitlines()[8].split("\t")[1]
-    (found,) = told(name, members[name].replace(before, after, 1))
-    assert found.startswith(f"{name}:{message}".replace("@", was))
+    """`@` stands for the prediction in the row."""
+    prediction = members[name].decode().splitlines()[8].split("\t")[1]
+    (problem,) = problems_of(name, members[name].replace(before, after, 1))
+    assert problem.startswith(f"{name}:{message}".replace("@", prediction))
 
 
 @pytest.mark.parametrize("text", ["nan", "NaN", "-inf", "Infinity"])
-def test_numbers_that_are_not_finite_are_called_so(text: str, told: Told) -> None:
+def test_numbers_that_are_not_finite_are_reported(text: str, problems_of: ProblemsOf) -> None:
     rows = "".join(f"{index}\t{text if index == 1 else 2}\n" for index in range(1379))
-    assert told("STS-B.tsv", f"{HEADER}\n{rows}".encode()) == [f"STS-B.tsv:3: {text!r} is not finite"]
+    assert problems_of("STS-B.tsv", f"{HEADER}\n{rows}".encode()) == [f"STS-B.tsv:3: {text!r} is not finite"]
 
 
 @pytest.mark.parametrize("text", ["0", "5", "5.", ".5", "5.000", "1e-3", "+2.5", "-0.0"])
-def test_numbers_may_be_written_in_any_usual_way(text: str, told: Told) -> None:
-    assert told("STS-B.tsv", HEADER.encode() + b"".join(f"\n{i}\t{text}".encode() for i in range(1379))) == []
+def test_numbers_may_have_any_usual_notation(text: str, problems_of: ProblemsOf) -> None:
+    assert problems_of("STS-B.tsv", HEADER.encode() + b"".join(f"\n{i}\t{text}".encode() for i in range(1379))) == []
 
 
-def test_numbers_of_rows_and_rows_out_of_order(members: dict[str, bytes], told: Told) -> None:
+def test_missing_extra_and_misplaced_rows_are_reported(members: dict[str, bytes], problems_of: ProblemsOf) -> None:
     header, *rows = members["CoLA.tsv"].splitlines(keepends=True)
     short = "CoLA.tsv: 1062 rows after the header, expected 1063"
-    assert told("CoLA.tsv", header + b"".join(rows[:-1])) == [short]
-    assert told("CoLA.tsv", header + b"".join([*rows, b"1063\t0\n", b"x"])) == [
+    assert problems_of("CoLA.tsv", header + b"".join(rows[:-1])) == [short]
+    assert problems_of("CoLA.tsv", header + b"".join([*rows, b"1063\t0\n", b"x"])) == [
         "CoLA.tsv: 1065 rows after the header, expected 1063"
     ]
-    assert told("CoLA.tsv", b"".join([header, *rows, b"\n"])) == ["CoLA.tsv: 1064 rows after the header, expected 1063"]
-    assert told("CoLA.tsv", header) == ["CoLA.tsv: 0 rows after the header, expected 1063"]
-    assert told("CoLA.tsv", b"") == [f"CoLA.tsv:1: the header is '', expected {HEADER!r}", short.replace("1062", "0")]
-    assert told("CoLA.tsv", b"".join([header, rows[1], rows[0], *rows[2:]])) == [
+    assert problems_of("CoLA.tsv", b"".join([header, *rows, b"\n"])) == [
+        "CoLA.tsv: 1064 rows after the header, expected 1063"
+    ]
+    assert problems_of("CoLA.tsv", header) == ["CoLA.tsv: 0 rows after the header, expected 1063"]
+    assert problems_of("CoLA.tsv", b"") == [
+        f"CoLA.tsv:1: the header is '', expected {HEADER!r}",
+        short.replace("1062", "0"),
+    ]
+    assert problems_of("CoLA.tsv", b"".join([header, rows[1], rows[0], *rows[2:]])) == [
         "CoLA.tsv:2: the index is '1', expected 0", "CoLA.tsv:3: the index is '0', expected 1",
     ]  # fmt: skip
-    assert told("CoLA.tsv", b"".join([header, *rows[:3], *rows[4:]])) == [
+    assert problems_of("CoLA.tsv", b"".join([header, *rows[:3], *rows[4:]])) == [
         short,
         *[f"CoLA.tsv:{index + 2}: the index is '{index + 1}', expected {index}" for index in range(3, 7)],
         "CoLA.tsv: ... and 1055 more",
     ]
-    assert told("CoLA.tsv", b"".join([header, b"\n", *rows[1:]])) == ["CoLA.tsv:2: an empty line"]
+    assert problems_of("CoLA.tsv", b"".join([header, b"\n", *rows[1:]])) == ["CoLA.tsv:2: an empty line"]
 
 
-def test_five_problems_of_a_file_are_told_and_the_others_counted_quickly(whole: Path, tmp_path: Path) -> None:
+def test_five_problems_of_a_file_are_listed_and_the_others_counted_quickly(whole: Path, tmp_path: Path) -> None:
     wrong = (whole / "QQP.tsv").read_bytes().replace(b"\t0\n", b"\tno\n").replace(b"\t1\n", b"\tyes\n")
     start = time.process_time()
     problems = [p for p in check(pack(tmp_path / "a.zip", {"QQP.tsv": wrong})) if not p.endswith(": missing")]
     assert time.process_time() - start < 2
     *five, rest = problems
     assert [re.sub("no'|yes'", "@'", one) for one in five] == [
-        f"QQP.tsv:{line}: '@' is no label; known: 0, 1" for line in range(2, 7)
+        f"QQP.tsv:{line}: '@' is not a label; known: 0, 1" for line in range(2, 7)
     ]
     assert rest == f"QQP.tsv: ... and {390965 - 5} more"
 
 
-def test_a_long_text_is_cut(members: dict[str, bytes], told: Told) -> None:
+def test_a_long_prediction_is_cut_in_the_message(members: dict[str, bytes], problems_of: ProblemsOf) -> None:
     for name in ("STS-B.tsv", "MNLI-m.tsv"):
-        (problem,) = told(name, members[name].replace(b"\n0\t", b"\n0\t" + b"7" * 1_000_000, 1))
+        (problem,) = problems_of(name, members[name].replace(b"\n0\t", b"\n0\t" + b"7" * 1_000_000, 1))
         assert len(problem) < 200
 
 
 @pytest.mark.parametrize("change", [lambda data: data.replace(b"\n", b"\r\n"), lambda data: data.removesuffix(b"\n")])
-def test_ends_of_lines_do_not_matter(
+def test_windows_line_ends_and_a_missing_last_one_are_accepted(
     change: Callable[[bytes], bytes], members: dict[str, bytes], tmp_path: Path
 ) -> None:
     path = pack(tmp_path / "a.zip", {name: change(data) for name, data in members.items()})
     assert check(path) == ["QQP.tsv: missing"]
 
 
-def test_files_may_lie_in_one_folder_of_the_zip(members: dict[str, bytes], tmp_path: Path) -> None:
+def test_files_may_be_in_one_folder_of_the_archive(members: dict[str, bytes], tmp_path: Path) -> None:
     inside = {f"mine/{name}": data for name, data in members.items()}
     apple = {"__MACOSX/mine/._CoLA.tsv": b"x", "mine/": b""}
     assert check(pack(tmp_path / "a.zip", {**apple, **inside})) == ["QQP.tsv: missing"]
@@ -248,7 +256,7 @@ def test_files_may_lie_in_one_folder_of_the_zip(members: dict[str, bytes], tmp_p
         assert "CoLA.tsv: missing" in check(pack(tmp_path / "c.zip", deep))
 
 
-def test_files_that_are_missing_or_do_not_belong_are_named(members: dict[str, bytes], tmp_path: Path) -> None:
+def test_missing_and_unexpected_files_are_named(members: dict[str, bytes], tmp_path: Path) -> None:
     renamed = {"cola.tsv" if name == "CoLA.tsv" else name: data for name, data in members.items()}
     path = pack(tmp_path / "a.zip", {**renamed, "read\nme.txt": b""})
     assert check(path) == [
@@ -259,22 +267,22 @@ def test_files_that_are_missing_or_do_not_belong_are_named(members: dict[str, by
     ]
     many = {f"{number}.txt": b"" for number in range(9)}
     assert check(pack(tmp_path / "b.zip", {**members, **many}))[-2:] == [
-        "4.txt: unexpected file; known: QQP.tsv", "b.zip: ... and 4 more files that do not belong",
+        "4.txt: unexpected file; known: QQP.tsv", "b.zip: ... and 4 more unexpected files",
     ]  # fmt: skip
 
 
-def test_a_file_without_a_name_does_not_belong(tmp_path: Path) -> None:
-    """A damaged directory can hold one; `ZipInfo.is_dir` raises IndexError there before Python 3.12."""
+def test_a_file_without_a_name_is_unexpected(tmp_path: Path) -> None:
+    """A damaged archive can hold one; `ZipInfo.is_dir` raises IndexError for it before Python 3.12."""
     path = pack(tmp_path / "a.zip", {"xx": b""})
     path.write_bytes(path.read_bytes().replace(b"xx", b"\0x"))
     assert check(path)[-1].startswith("'': unexpected file")
 
 
-def test_a_file_that_is_there_twice_is_named(members: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_file_that_occurs_twice_is_named(members: dict[str, bytes], tmp_path: Path) -> None:
     path = pack(tmp_path / "a.zip", members)
     with ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr("CoLA.tsv", b"")
-    assert check(path) == ["QQP.tsv: missing", "CoLA.tsv: is there more than once"]
+    assert check(path) == ["QQP.tsv: missing", "CoLA.tsv: occurs more than once"]
 
 
 def test_a_folder_is_checked_like_a_zip(members: dict[str, bytes], tmp_path: Path) -> None:
@@ -283,7 +291,7 @@ def test_a_folder_is_checked_like_a_zip(members: dict[str, bytes], tmp_path: Pat
     (tmp_path / "__MACOSX").mkdir()
     assert check(tmp_path) == ["QQP.tsv: missing", "notes.txt: unexpected file; known: QQP.tsv"]
     (tmp_path / "QQP.tsv").mkdir()
-    with pytest.raises(UsageError, match=r"QQP\.tsv is no file$"):
+    with pytest.raises(UsageError, match=r"QQP\.tsv is not a file$"):
         check(tmp_path)
 
 
@@ -309,10 +317,10 @@ def exotic(info: ZipInfo) -> None:
         (encrypted, "a.zip: WNLI.tsv is encrypted"),
         (enormous, "a.zip: WNLI.tsv has 67,108,865 bytes, more than 67,108,864"),
         (exotic, "a.zip: WNLI.tsv is compressed by method 12, expected deflate or none"),
-        (broken, "a.zip: no zip, or a damaged one: Bad CRC-32 for file 'WNLI.tsv'"),
+        (broken, "a.zip: not a zip archive, or a damaged one: Bad CRC-32 for file 'WNLI.tsv'"),
     ],
 )
-def test_a_member_that_cannot_be_read_is_refused(
+def test_a_member_that_cannot_be_read_is_an_error(
     change: Callable[[ZipInfo], None], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError) as refused:
@@ -320,7 +328,7 @@ def test_a_member_that_cannot_be_read_is_refused(
     assert str(refused.value).endswith(message)
 
 
-def test_more_than_is_announced_is_never_unpacked(tmp_path: Path) -> None:
+def test_a_member_is_not_unpacked_beyond_its_announced_size(tmp_path: Path) -> None:
     def small(info: ZipInfo) -> None:
         info.file_size = 10
 
@@ -328,7 +336,7 @@ def test_more_than_is_announced_is_never_unpacked(tmp_path: Path) -> None:
         check(pack(tmp_path / "a.zip", {"WNLI.tsv": b"0" * 10**7}, small))
 
 
-def test_a_member_that_ends_before_its_announced_size_is_refused(tmp_path: Path) -> None:
+def test_a_member_that_ends_before_its_announced_size_is_an_error(tmp_path: Path) -> None:
     with ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("WNLI.tsv", b"")
         archive.infolist()[0].compress_size = archive.infolist()[0].file_size = 1000
@@ -336,11 +344,11 @@ def test_a_member_that_ends_before_its_announced_size_is_refused(tmp_path: Path)
         check(tmp_path / "a.zip")
 
 
-def test_what_is_no_zip_or_not_there_is_refused(whole: Path, tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_zip_archive_is_an_error(whole: Path, tmp_path: Path) -> None:
     (tmp_path / "text.zip").write_text("index\tprediction\n")
     (tmp_path / "half.zip").write_bytes((whole / ZIP).read_bytes()[:5000])
     for name in ("text.zip", "half.zip"):
-        with pytest.raises(UsageError, match=rf"{name}: no zip, or a damaged one: File is not a zip file$"):
+        with pytest.raises(UsageError, match=rf"{name}: not a zip archive, or a damaged one: File is not a zip file$"):
             check(tmp_path / name)
     for path in (tmp_path / "none.zip", Path("/dev/null")):
         with pytest.raises(SourceError, match=rf"{path}: no such file or folder$"):
@@ -354,13 +362,13 @@ def test_what_is_no_zip_or_not_there_is_refused(whole: Path, tmp_path: Path) -> 
         check(tmp_path)
 
 
-def test_nothing_of_torch_is_needed() -> None:
+def test_torch_is_not_imported() -> None:
     code = "import sys, harness.runs.glue_submission; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def refused_or_told(path: Path) -> list[str]:
-    """The problems, or the one line of a refusal."""
+def problems_or_error(path: Path) -> list[str]:
+    """Return the problems of a submission, or the message of the error that ends the check."""
     try:
         problems = check(path)
     except ZooError as error:
@@ -370,9 +378,9 @@ def refused_or_told(path: Path) -> list[str]:
 
 
 @given(data=st.binary())
-def test_any_bytes_as_a_zip_are_told_or_refused(data: bytes, scratch: Path) -> None:
+def test_any_bytes_as_an_archive_give_problems_or_an_error(data: bytes, scratch: Path) -> None:
     scratch.write_bytes(data)
-    assert refused_or_told(scratch)
+    assert problems_or_error(scratch)
 
 
 def small_zip() -> bytes:
@@ -390,12 +398,12 @@ SMALL = small_zip()
     changes=st.dictionaries(st.integers(0, len(SMALL) - 1), st.integers(0, 255), min_size=1, max_size=4),
     end=st.integers(0, len(SMALL)) | st.just(len(SMALL)),
 )
-def test_any_damage_to_a_zip_is_told_or_refused(changes: dict[int, int], end: int, scratch: Path) -> None:
+def test_any_damage_to_an_archive_gives_problems_or_an_error(changes: dict[int, int], end: int, scratch: Path) -> None:
     data = bytearray(SMALL)
     for at, byte in changes.items():
         data[at] = byte
     scratch.write_bytes(data[:end])
-    assert refused_or_told(scratch)
+    assert problems_or_error(scratch)
 
 
 PARTS = [b"index\tprediction", b"\n", b"\r\n", b"\t", b"0", b"1", b"2", b"entailment", b"nan", b"1e999", b"NA", b"\xff"]
@@ -403,7 +411,7 @@ ANY = st.binary() | st.lists(st.sampled_from(PARTS)).map(b"".join)
 
 
 @given(data=ANY, name=st.sampled_from(sorted(FILES)))
-def test_any_bytes_as_a_member_are_told(data: bytes, name: str, scratch: Path) -> None:
+def test_any_bytes_as_a_file_give_problems(data: bytes, name: str, scratch: Path) -> None:
     problems = check(pack(scratch, {name: data}))
     assert all(LINE.fullmatch(problem) for problem in problems)
     assert 1 <= sum(problem.startswith(name) for problem in problems) <= 6
@@ -418,7 +426,7 @@ def of_any_size() -> Iterator[st.SearchStrategy[tuple[str, np.ndarray]]]:
 
 
 @given(predictions=st.lists(st.one_of(*of_any_size())).map(dict))
-def test_what_is_written_is_accepted_but_for_the_counts(predictions: Predictions, scratch: Path) -> None:
+def test_written_files_are_accepted_except_for_their_number_of_rows(predictions: Predictions, scratch: Path) -> None:
     path = write(predictions, scratch.parent)
     problems = check(path)
     assert all(COUNT.fullmatch(problem) for problem in problems)

@@ -1,4 +1,4 @@
-"""Runs in several processes: the same numbers, each error its own entry's, and nobody left behind."""
+"""Runs in several processes: the same numbers, an error for each entry that fails, and no process left behind."""
 
 import json
 import os
@@ -23,16 +23,17 @@ from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import Entry
 
+pytestmark = pytest.mark.process
 STARTER = ROOT / "configs" / "starter"
 
 
-def _setup(runs: Path) -> RunContext:
+def _context(runs: Path) -> RunContext:
     return RunContext(builder=Builder(), accelerator=accelerator_on("cpu"), runs=runs)
 
 
 def _dying(runs: Path) -> RunContext:
     os.kill(os.getpid(), signal.SIGKILL)
-    return _setup(runs)
+    return _context(runs)
 
 
 @pytest.mark.parametrize(
@@ -43,14 +44,16 @@ def _dying(runs: Path) -> RunContext:
         ZooError("plain"),
     ],
 )
-def test_an_error_is_the_same_in_another_process(error: ZooError) -> None:
+def test_an_error_survives_pickling(error: ZooError) -> None:
     copied = pickle.loads(pickle.dumps(error))  # noqa: S301
     assert (type(copied), str(copied), copied.exit_code) == (type(error), str(error), error.exit_code)
     assert copied.__dict__ == error.__dict__
 
 
-def test_several_processes_make_the_records_of_one(zoo: Zoo, recipe_file: Callable[..., Path], tmp_path: Path) -> None:
-    """Published weights and trainings with their seeds apart; what is wrong with one entry is told as it is of one."""
+def test_several_processes_make_the_same_records_as_one(
+    zoo: Zoo, recipe_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Published weights, and trainings whose seeds are separate runs; one entry has an error."""
     text = (STARTER / "digits-resnet8.yaml").read_text()
     short = recipe_file(text.replace("name: digits-resnet8", "name: short").replace("epochs: 20", "epochs: 1"))
     bad = recipe_file(text.replace("embedded:digits-resnet8.", "file:nowhere."), name="bad.yaml")
@@ -68,40 +71,40 @@ def test_several_processes_make_the_records_of_one(zoo: Zoo, recipe_file: Callab
             scores[path.parent.parent.name, path.parent.name] = [
                 (result.split, result.n, result.metrics) for result in record.results
             ]
-        told = [
+        judged = [
             [(one["entry"], one["verdict"], one["claims"]) for one in json.loads(ended.out)["entries"]]
             for ended in (weights, trained)
         ]
-        found[number] = (scores, told, weights.code, trained.code)
+        found[number] = (scores, judged, weights.code, trained.code)
         assert len(scores) == 4
     assert found["1"] == found["3"]
 
 
-def test_nothing_is_begun_after_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whatever is on its way to the processes then; what the interrupted run has said is said."""
-    begun: list[Entry] = []
+def test_no_run_starts_after_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Runs that are queued in a process do not start; the messages of the interrupted run are printed."""
+    started: list[Entry] = []
 
     def interrupted(entry: Entry, mode: str, seeds: list[int]) -> None:
-        begun.append(entry)
+        started.append(entry)
         raise KeyboardInterrupt
 
     stop, before = get_context("spawn").Event(), signal.getsignal(signal.SIGINT)
-    worker = SimpleNamespace(said=["the same command goes on"], ran=interrupted)
+    worker = SimpleNamespace(messages=["run it again to resume"], make_runs=interrupted)
     monkeypatch.setattr(parallel, "_stop", stop, raising=False)
     monkeypatch.setattr(parallel, "_worker", worker, raising=False)
     try:
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
-                parallel._ran(catalogue.one("digits-resnet8"), "retrain", [0])
+                parallel._make_in_worker(catalogue.one("digits-resnet8"), "retrain", [0])
     finally:
         signal.signal(signal.SIGINT, before)
     assert stop.is_set()
-    assert len(begun) == 1
-    assert capsys.readouterr().err == "the same command goes on\n"
+    assert len(started) == 1
+    assert capsys.readouterr().err == "run it again to resume\n"
 
 
-def test_a_process_that_dies_is_an_error_of_what_it_did_not_make(tmp_path: Path) -> None:
+def test_a_killed_process_is_an_error_of_the_entry_that_it_did_not_finish(tmp_path: Path) -> None:
     wanted: list[tuple[Entry, list[int]]] = [(catalogue.one("digits-resnet8"), [])]
-    (ran,) = make_runs_in_parallel(wanted, "weights", partial(_dying, tmp_path), 2, print)
-    assert "digits-resnet8: not run: one of the processes was killed" in str(ran.error)
+    (runs,) = make_runs_in_parallel(wanted, "weights", partial(_dying, tmp_path), 2, print)
+    assert "digits-resnet8: not run: one of the processes was killed" in str(runs.error)
     assert not active_children()

@@ -1,4 +1,4 @@
-"""Two processes under `torchrun` (gloo, on the CPU) against one: the same mathematics, one record."""
+"""Two processes under `torchrun` (gloo, on the CPU) compute what one does, and write one record."""
 
 import json
 import os
@@ -19,6 +19,8 @@ from tests.helpers import forked
 from tests.helpers.forked import zoo
 from tests.helpers.project import ROOT
 from tests.helpers.user_module import USER_MODULE
+
+pytestmark = pytest.mark.process
 
 RECIPE = """\
 name: shared
@@ -44,7 +46,7 @@ stages:
 """
 
 
-DRIVER = '''"""Several commands in a process that imports once: what they print and how they end goes to files."""
+DRIVER = '''"""Run several commands in one process; write what they print and their exit codes to files."""
 import contextlib
 import json
 import os
@@ -82,7 +84,7 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def run_torchrun(folder: Path, commands: dict[str, tuple[str, ...]]) -> None:
-    """The commands, one after the other, in the same two processes."""
+    """Run commands, one after the other, in the same two processes."""
     environment = {**os.environ, **ENVIRONMENT, "ZOO_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
@@ -107,7 +109,10 @@ def run_alone(folder: Path, name: str, command: tuple[str, ...]) -> None:
 
 
 def run_two(folder: Path, name: str, command: tuple[str, ...], **env: str) -> list[int | None]:
-    """The exit codes of two processes with the variables that `torchrun` sets; like it, end both when one ends ill."""
+    """Run a command in two processes with the variables that `torchrun` sets, and return their exit codes.
+
+    Like `torchrun`, end both when one fails.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
@@ -141,7 +146,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(folder: Path) -> Path:
-    """What one process makes of it."""
+    """The run that one process makes."""
     run_alone(folder, "train", (*TRAIN, "--out", "alone"))
     run_alone(folder, "score", SCORE)
     return folder / "alone"
@@ -149,7 +154,7 @@ def alone(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def both(folder: Path, alone: Path) -> Path:
-    """What two processes make of it."""
+    """The run that two processes make."""
     trained = ("train", PLAIN, "--device", "cpu", "--json", "--out", "normed")
     commands = {
         "both": (*TRAIN, "--out", "both"),
@@ -159,13 +164,15 @@ def both(folder: Path, alone: Path) -> Path:
     commands |= {"dropping": ("train", "dropping.yaml", "--trust", "mine", "--out", "dropping")}
     run_torchrun(folder, commands)
     assert printed(folder, "both")["results"][0]["n"] == 257
-    assert (folder / "both-1.out").read_text() == ""  # one process prints
+    assert (folder / "both-1.out").read_text() == ""  # only one process prints
     return folder / "both"
 
 
 @pytest.mark.parametrize("micro_batch", [None, 7], ids=["whole batches", "accumulated"])
-def test_two_processes_train_what_one_does(folder: Path, alone: Path, both: Path, micro_batch: int | None) -> None:
-    """301 rows in batches of 50: the last step has one row, and one process nothing."""
+def test_two_processes_train_the_same_weights_as_one(
+    folder: Path, alone: Path, both: Path, micro_batch: int | None
+) -> None:
+    """The last of the batches of 50 rows has one row, so one process has none."""
     both = folder / "accumulated" if micro_batch else both
     ours, theirs = (load_file(run / "model.safetensors") for run in (alone, both))
     for key, value in ours.items():
@@ -174,37 +181,37 @@ def test_two_processes_train_what_one_does(folder: Path, alone: Path, both: Path
     assert records[0]["results"][0]["metrics"] == records[1]["results"][0]["metrics"]
     logs = [(run / "log.jsonl").read_text().splitlines() for run in (alone, both)]
     assert len(logs[0]) == len(logs[1]) == 3 * 7
-    for mine, other in zip(*logs, strict=True):
-        losses = [json.loads(line)["losses"] for line in (mine, other)]
+    for lines in zip(*logs, strict=True):
+        losses = [json.loads(line)["losses"] for line in lines]
         assert losses[1] == pytest.approx(losses[0], abs=1e-5)
     assert records[1]["numerics"]["processes"] == 2
     assert records[1]["numerics"].get("micro_batch") == micro_batch
 
 
-def test_scores_are_the_same_to_the_last_digit_on_an_odd_number_of_examples(folder: Path, both: Path) -> None:
+def test_scores_on_an_odd_number_of_examples_are_the_same_to_the_last_digit(folder: Path, both: Path) -> None:
     one, two = printed(folder, "score", "alone"), printed(folder, "score")
     assert one == two
     assert one["results"][0]["n"] == 257
 
 
-def test_batchnorm_ends_with_the_statistics_that_its_scores_are_of(folder: Path, both: Path) -> None:
-    """Each process follows its own part of a batch; what is scored and what is saved is the first one's."""
+def test_saved_batchnorm_statistics_are_those_that_were_scored(folder: Path, both: Path) -> None:
+    """Each process follows its own part of a batch; the statistics of the first are scored and saved."""
     run_alone(folder, "again", ("evaluate", "normed", "--as", PLAIN, "--device", "cpu", "--json"))
     scored = printed(folder, "again", "alone")["results"][0]["measured"]
     assert printed(folder, "normed")["results"][0]["metrics"]["accuracy"] == scored
 
 
-def test_processes_of_which_one_is_killed_go_on_to_the_same_bits(folder: Path, both: Path) -> None:
+def test_two_processes_resume_to_the_same_bits_after_one_was_killed(folder: Path, both: Path) -> None:
     command = (*TRAIN, "--save-every", "0", "--out", "killed")
     assert run_two(folder, "killed", command, DIE="1:20")[1] == -signal.SIGKILL
     assert not (folder / "killed").exists()
     assert run_two(folder, "resumed", command) == [0, 0], (folder / "resumed-0.err").read_text()
-    assert "going on after step" in (folder / "resumed-0.err").read_text()
+    assert "resuming after step" in (folder / "resumed-0.err").read_text()
     for name in ("model.safetensors", "log.jsonl"):
         assert (folder / "killed" / name).read_bytes() == (both / name).read_bytes()
 
 
-def test_no_two_processes_drop_out_the_same_units(folder: Path, both: Path) -> None:
+def test_processes_draw_different_dropout(folder: Path, both: Path) -> None:
     drawn = [(folder / f"drawn-{rank}").read_text().split() for rank in range(2)]
     assert len(drawn[0]) == len(drawn[1]) == 7
     assert not set(drawn[0]) & set(drawn[1])

@@ -1,7 +1,7 @@
-"""Killed at any moment, a run that is asked for again ends with the same bits; asked for twice, it is made once.
+"""A run that is killed at any moment and started again ends with the same bits; two commands make it only once.
 
-Each command runs in a process of its own, forked from one that has imported everything, and kills itself with SIGKILL
-at a moment that a seeded generator draws: after so many calls of a function, or so many bytes of a file.
+Each command runs in a process of its own, forked from one that has imported everything. It kills itself with SIGKILL at
+a moment that a seeded generator draws: at a certain call of a function, or after a share of the bytes of a file.
 """
 
 import io
@@ -25,6 +25,8 @@ from tests.helpers.forked import zoo
 from zoo.fetch.checksum import sha256
 from zoo.recipes.build import Builder
 
+pytestmark = pytest.mark.process
+
 MINE = """
 from torch import nn
 
@@ -34,7 +36,7 @@ def dropping() -> nn.Module:
     )
 """
 RECIPE = """\
-# Whatever a state must hold: dropout, BatchNorm, adapters that live on, moving rates, momentum, a best epoch.
+# All that a checkpoint must hold: dropout, BatchNorm, kept adapters, schedules, momentum, a best epoch.
 name: three_stages
 task: digits
 model: mine.dropping
@@ -73,7 +75,7 @@ stages:
     selection: best
 """
 Kill = tuple[str, int]
-"""Where, and at which call of it."""
+"""A place in the program, and the number of the call there, from 0."""
 
 
 def kill() -> None:
@@ -81,7 +83,7 @@ def kill() -> None:
 
 
 def killing(function: Callable[..., Any], call: int) -> Callable[..., Any]:
-    """The function, which kills the process at that call of it (from 0)."""
+    """Return the function so that it kills the process at that call, counted from 0."""
     calls = iter(range(call, -1, -1))
 
     def counted(*args: Any, **kwargs: Any) -> Any:
@@ -93,7 +95,7 @@ def killing(function: Callable[..., Any], call: int) -> Callable[..., Any]:
 
 
 def half_saved(call: int, share: float) -> Callable[..., None]:
-    """`torch.save`, which at that call writes a share of the bytes and kills the process."""
+    """Return `torch.save` so that at that call it writes a share of the bytes and kills the process."""
     calls, save = iter(range(call, -1, -1)), torch.save
 
     def counted(state: object, file: Any) -> None:
@@ -110,18 +112,18 @@ def half_saved(call: int, share: float) -> Callable[..., None]:
 
 
 def command(arguments: list[str], place: str, call: int, share: float) -> int:
-    """What a child runs: `zoo` with these arguments, killed there."""
-    patched = {
+    """Run `zoo` in a child process, killed at a call of a place."""
+    places = {
         "start": (Builder, "build"),
-        "step": (harness.training.train, "accumulate_gradients"), "saved": (harness.training.train, "_save"),
-        "stage": (harness.training.train, "_leave"), "entering": (harness.training.train, "_made"),
-        "evaluation": (harness.runs.recorder, "_result"), "selection": (harness.training.train, "_keep_the_best"),
+        "step": (harness.training.train, "accumulate_gradients"), "saved": (harness.training.train, "save_checkpoint"),
+        "stage": (harness.training.train, "leave_stage"), "entering": (harness.training.train, "enter_stage"),
+        "evaluation": (harness.runs.recorder, "result_of"), "selection": (harness.training.train, "keep_best_epoch"),
         "swap": (Path, "replace"), "record": (Path, "write_text"),
     }  # fmt: skip
     if place == "saving":
         torch.save = half_saved(call, share)
-    elif place in patched:
-        owner, name = patched[place]
+    elif place in places:
+        owner, name = places[place]
         setattr(owner, name, killing(getattr(owner, name), call))
     return zoo(*arguments)
 
@@ -129,12 +131,12 @@ def command(arguments: list[str], place: str, call: int, share: float) -> int:
 def start(home: Path, *arguments: str, at: Kill = ("nowhere", 0), share: float = 0.5) -> ForkServerProcess:
     (home.parent / "mine.py").write_text(MINE)
     (home.parent / "three.yaml").write_text(RECIPE)
-    said, environment = Path(f"{home}.said"), {"ZOO_HOME": str(home)}
-    return forked.start(home.parent, environment, (said, said), command, [*arguments], *at, share)
+    printed, environment = Path(f"{home}.printed"), {"ZOO_HOME": str(home)}
+    return forked.start(home.parent, environment, (printed, printed), command, [*arguments], *at, share)
 
 
 def run(home: Path, *arguments: str, at: Kill = ("nowhere", 0), share: float = 0.5) -> int:
-    """The exit code; -9 if it was killed."""
+    """Return the exit code of a command; -9 if it was killed."""
     process = start(home, *arguments, at=at, share=share)
     process.join(120)
     assert process.exitcode is not None
@@ -145,7 +147,7 @@ TRAIN = ("train", "three.yaml", "--trust", "mine", "--seed", "3", "--save-every"
 
 
 def outcome(folder: Path) -> dict[str, str]:
-    """Everything of a run that must not depend on how often it was killed."""
+    """Return the checksums of the files of a run that must not depend on how often it was killed."""
     names = ("model.safetensors", "log.jsonl", "predictions-test.npz", "predictions-test-best.npz", "recipe.yaml")
     return {name: sha256(folder / name) for name in names}
 
@@ -157,7 +159,7 @@ def the_run(home: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a run was made that nothing interrupted."""
+    """The home folder of a run that was not interrupted."""
     home = tmp_path_factory.mktemp("whole") / "home"
     assert run(home, *TRAIN) == 0
     return home
@@ -165,23 +167,24 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def uninterrupted(whole: Path) -> dict[str, str]:
-    made = outcome(the_run(whole))
-    assert made["predictions-test.npz"] != made["predictions-test-best.npz"]  # or the best epoch would be no state
-    return made
+    files = outcome(the_run(whole))
+    assert files["predictions-test.npz"] != files["predictions-test-best.npz"]  # else the best epoch is not tested
+    return files
 
 
-def check_what_is_visible(home: Path) -> None:
-    """No run is half there, and of the two states at most the one being written is not whole."""
+def check_visible_files(home: Path) -> None:
+    """Check that every visible run is complete and every checkpoint can be read."""
     for path, record in read_all(home / "runs"):
         verify_files(path, record)
-    states = sorted((home / "runs" / ".unfinished").glob("*/state-*.pt"))
-    for state in states:
-        torch.load(state, weights_only=True)
-    assert not [path for path in (home / "runs").rglob("*.partial") if not path.name.startswith((".", "state"))]
+    for checkpoint in sorted((home / "runs" / ".unfinished").glob("*/checkpoint-*.pt")):
+        torch.load(checkpoint, weights_only=True)
+    assert not [path for path in (home / "runs").rglob("*.partial") if not path.name.startswith(".")]
 
 
-# 99 steps, 3 stages, 3 epochs scored, 99 states, 1 run with 2 results; each row of kills happens to one run
+# 99 steps, 3 stages, 3 scored epochs, 99 checkpoints, 1 run with 2 results; each row of kills happens to one run
 MOMENTS = {
+    "everywhere": [("step", (1, 14)), ("saving", (0, 20)), ("stage", (0, 0)), ("selection", (0, 1)),
+                   ("record", (0, 1))],
     "start": [("start", (0, 9)), ("start", (0, 9)), ("entering", (0, 0)), ("step", (0, 0))],
     "mid-epoch": [("step", (1, 14)), ("step", (1, 14)), ("step", (1, 14)), ("step", (1, 30))],
     "saving": [("saving", (0, 20)), ("saving", (0, 20)), ("swap", (0, 20)), ("saved", (0, 20)), ("saving", (0, 5))],
@@ -191,64 +194,66 @@ MOMENTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("moments", MOMENTS)
-def test_a_run_that_is_killed_and_asked_for_again_ends_with_the_same_bits(
+@pytest.mark.parametrize(
+    "moments", [name if name == "everywhere" else pytest.param(name, marks=pytest.mark.slow) for name in MOMENTS]
+)
+def test_a_run_that_is_killed_and_started_again_ends_with_the_same_bits(
     moments: str, uninterrupted: dict[str, str], tmp_path: Path
 ) -> None:
     draw, home = random.Random(f"kill {moments}"), tmp_path / "home"  # noqa: S311
     for place, (first, last) in MOMENTS[moments]:
         assert run(home, *TRAIN, at=(place, draw.randint(first, last)), share=draw.random()) == -9, place
-        check_what_is_visible(home)
+        check_visible_files(home)
     assert run(home, *TRAIN) == 0
     assert outcome(the_run(home)) == uninterrupted
-    check_what_is_visible(home)
+    check_visible_files(home)
     assert list((home / "runs" / ".unfinished").iterdir()) == []
 
 
-def test_the_last_rename_is_the_run(whole: Path, tmp_path: Path) -> None:
-    """Killed with the run in place and its state not yet swept away."""
+def test_a_finished_run_stays_if_only_its_checkpoints_were_not_deleted(whole: Path, tmp_path: Path) -> None:
+    """The process was killed between the rename of the run's folder and the deletion of the checkpoints."""
     home = tmp_path / "home"
     shutil.copytree(whole, home)
     key = read_record(the_run(home) / FILE).identity.key
     work = home / "runs" / ".unfinished" / f"three_stages-{key[:12]}"
     work.mkdir()
-    (work / "state-0.pt").write_bytes(b"")
+    (work / "checkpoint-0.pt").write_bytes(b"")
     before = (the_run(home) / FILE).read_bytes()
     assert run(home, *TRAIN) == 0
     assert (the_run(home) / FILE).read_bytes() == before
     assert not work.exists()
 
 
-def test_a_resumed_run_says_where_it_goes_on_and_counts_all_its_time(tmp_path: Path) -> None:
+def test_a_resumed_run_reports_its_step_and_records_the_time_of_all_processes(tmp_path: Path) -> None:
     home = tmp_path / "home"
     assert run(home, *TRAIN, at=("step", 90)) == -9
-    states = (home / "runs" / ".unfinished").glob("*/state-*.pt")
-    before = max(torch.load(state, weights_only=True)["seconds"] for state in states)
+    checkpoints = (home / "runs" / ".unfinished").glob("*/checkpoint-*.pt")
+    before = max(torch.load(checkpoint, weights_only=True)["seconds"] for checkpoint in checkpoints)
     assert run(home, *TRAIN) == 0
     assert read_record(the_run(home) / FILE).cost["seconds"] > before > 0
-    assert "three_stages: going on after step 90 of 99" in (tmp_path / "home.said").read_text()
+    assert "three_stages: resuming after step 90 of 99" in (tmp_path / "home.printed").read_text()
 
 
-def test_into_a_folder_of_ones_own_too(uninterrupted: dict[str, str], tmp_path: Path) -> None:
+def test_a_run_with_its_own_output_folder_resumes_too(uninterrupted: dict[str, str], tmp_path: Path) -> None:
     home, out = tmp_path / "home", tmp_path / "out"
-    mine = (*TRAIN, "--out", str(out))
-    assert run(home, *mine, at=("step", 33)) == -9
+    arguments = (*TRAIN, "--out", str(out))
+    assert run(home, *arguments, at=("step", 33)) == -9
     assert not out.exists()
-    assert run(home, *mine) == 0
+    assert run(home, *arguments) == 0
     assert outcome(out) == uninterrupted
     before = (out / FILE).read_bytes()
-    assert run(home, *mine) == 0
+    assert run(home, *arguments) == 0
     assert (out / FILE).read_bytes() == before
     assert run(home, *TRAIN[:4], "--seed", "4", "--out", str(out)) == 2
-    assert "holds another run" in (tmp_path / "home.said").read_text()
+    assert "holds another run" in (tmp_path / "home.printed").read_text()
 
 
-def test_two_commands_on_the_same_run_do_the_work_once(uninterrupted: dict[str, str], tmp_path: Path) -> None:
+def test_two_commands_that_need_the_same_run_make_it_once(uninterrupted: dict[str, str], tmp_path: Path) -> None:
     home = tmp_path / "home"
     both = [start(home, *TRAIN), start(home, *TRAIN)]
     for process in both:
         process.join(120)
     assert [process.exitcode for process in both] == [0, 0]
-    said = (tmp_path / "home.said").read_text()
-    assert said.count("three_stages: waiting for another run of it") == 1
+    printed = (tmp_path / "home.printed").read_text()
+    assert printed.count("three_stages: waiting for another run of it") == 1
     assert outcome(the_run(home)) == uninterrupted

@@ -1,0 +1,160 @@
+"""Ctrl-C and SIGTERM during training: a checkpoint is saved, and the same command resumes from it."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.training.gradients import accumulate_gradients
+from harness.training.interrupt import Interrupt
+from harness.training.stage import ActiveStage
+from harness.training.train import leave_stage
+from harness.training.training_run import TrainingRun
+from tests.helpers import forked
+from tests.helpers.forked import zoo
+from tests.helpers.project import TINY, Write, Zoo
+from zoo.errors import Terminated
+from zoo.fetch.checksum import sha256
+
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+STEPS = 15
+"""The steps of the tiny recipe."""
+
+
+@pytest.fixture
+def default_handlers() -> Iterator[None]:
+    """Handle signals as in a terminal: processes in the background ignore SIGINT."""
+    before = [(number, signal.getsignal(number)) for number, _ in SIGNALS]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("default_handlers")
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_a_signal_is_reported_once_and_becomes_an_exception_of_its_own(
+    number: signal.Signals, error: type[BaseException]
+) -> None:
+    messages: list[str] = []
+    before = signal.getsignal(number)
+    with Interrupt(messages.append) as interrupt:
+        assert not interrupt.requested
+        os.kill(os.getpid(), number)
+        assert interrupt.requested
+        assert type(interrupt.error) is error
+    assert len(messages) == 1
+    assert "stopping after this step, once a checkpoint is saved" in messages[0]
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.usefixtures("default_handlers")
+def test_a_second_ctrl_c_stops_at_once() -> None:
+    with Interrupt(print), pytest.raises(KeyboardInterrupt):  # noqa: PT012  the first signal must not raise
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.usefixtures("default_handlers")
+def test_a_second_sigterm_changes_nothing() -> None:
+    messages: list[str] = []
+    with Interrupt(messages.append) as interrupt:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupt.requested
+    assert len(messages) == 1
+
+
+def test_a_process_in_the_background_still_ignores_ctrl_c() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interrupt(print) as interrupt:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not interrupt.requested
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("default_handlers")
+@pytest.mark.parametrize(("call", "step"), [(0, 1), (2, 3), (STEPS - 1, STEPS)], ids=["first", "third", "last"])
+def test_an_interrupted_training_resumes_after_the_step_that_it_finished(
+    call: int, step: int, zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter(range(100))
+
+    def interrupted(run: TrainingRun, stage: ActiveStage, rows: list[int]) -> dict[str, torch.Tensor]:
+        if next(calls) == call:
+            os.kill(os.getpid(), signal.SIGINT)
+        return accumulate_gradients(run, stage, rows)
+
+    monkeypatch.setattr("harness.training.train.accumulate_gradients", interrupted)
+    ended = zoo("train", recipe_file(), "--out", "out")
+    assert ended.code == 130
+    assert not Path("out").exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    again = zoo("train", recipe_file(), "--out", "out")
+    assert again.code == 0, again.err
+    assert f"resuming after step {step} of {STEPS}" in again.err
+    assert zoo("train", recipe_file(), "--out", "whole").code == 0
+    assert Path("out/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
+
+
+@pytest.mark.usefixtures("default_handlers")
+def test_a_signal_after_the_last_step_stops_before_the_evaluation(
+    zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same command then only evaluates: no step is repeated."""
+
+    def interrupted(*arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        leave_stage(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("harness.training.train.leave_stage", interrupted)
+    assert zoo("train", recipe_file(), "--out", "out").code == 130
+    monkeypatch.setattr("harness.training.train.accumulate_gradients", None)
+    again = zoo("train", recipe_file(), "--out", "out")
+    assert (again.code, f"resuming after step {STEPS} of {STEPS}" in again.err) == (0, True)
+
+
+def train_and_signal(number: int, *arguments: str) -> int:
+    """Run `zoo` in a process of its own that sends itself a signal in its third step."""
+    calls = iter(range(1000))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def signalled(run: TrainingRun, stage: ActiveStage, rows: list[int]) -> dict[str, torch.Tensor]:
+        if next(calls) == 2 and number:
+            os.kill(os.getpid(), number)
+        return accumulate_gradients(run, stage, rows)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.training.train.accumulate_gradients", signalled)
+        return zoo(*arguments)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("number", "code"), SIGNALS, ids=["SIGINT", "SIGTERM"])
+def test_a_signalled_process_ends_with_its_exit_code_and_resumes_to_the_same_bytes(
+    number: int, code: int, tmp_path: Path
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    printed = tmp_path / "printed"
+
+    def run(number: int, out: str) -> int | None:
+        environment = {"ZOO_HOME": str(tmp_path / "home"), "CUDA_VISIBLE_DEVICES": ""}
+        arguments = ("train", "tiny.yaml", "--device", "cpu", "--out", out)
+        process = forked.start(tmp_path, environment, (printed, printed), train_and_signal, number, *arguments)
+        process.join(120)
+        return process.exitcode
+
+    assert run(number, "out") == code
+    assert "stopping after this step, once a checkpoint is saved" in printed.read_text()
+    assert not (tmp_path / "out").exists()
+    assert run(0, "out") == 0, printed.read_text()
+    assert "resuming after step 3 of 15" in printed.read_text()
+    assert run(0, "whole") == 0
+    for name in ("model.safetensors", "log.jsonl", "predictions-test.npz"):
+        assert sha256(tmp_path / "out" / name) == sha256(tmp_path / "whole" / name), name
