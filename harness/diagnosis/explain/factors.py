@@ -214,7 +214,9 @@ def _precisions(runner: VariantRunner, name: str) -> Candidates:
 def _tf32(runner: VariantRunner, name: str) -> Candidates:
     device = runner.context.accelerator.device.type
     if device != "cuda" or runner.precision != "fp32":
-        yield Untried("precision", f"TF32 needs a CUDA device and fp32; this evaluation uses {device} and {runner.precision}")
+        yield Untried(
+            "precision", f"TF32 needs a CUDA device and fp32; this evaluation uses {device} and {runner.precision}"
+        )
         return
     current = {torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32}
     for enabled in (True, False):
