@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One worker more than there are cores: some tests wait for servers and other processes.
 PYTEST := $(BIN)/pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist worksteal
 
-.PHONY: reproduce check test lint nightly docs benchmark clean
+.PHONY: reproduce check test lint nightly processors docs benchmark clean
 
 reproduce: .venv/run
 	$(BIN)/zoo verify --suite starter
@@ -28,6 +28,10 @@ lint: .venv/test
 # The rest: slow tests, the tests under other processor settings, the documentation site. Under an hour on 2 cores.
 nightly: .venv/test .venv/docs
 	$(BIN)/python -m tests.nightly
+
+# The tests and the starter suite as other x86 processors and thread counts compute: more than an hour on 2 cores.
+processors: .venv/test
+	$(BIN)/python -m tests.processors $(WITH)
 
 docs: .venv/docs
 	$(BIN)/python docs/assemble.py

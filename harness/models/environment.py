@@ -97,9 +97,20 @@ def accelerator_on(device: str | None) -> Accelerator:
         raise SourceError(f"this process already runs on {current}; start another process for {device}")
     if accelerator.device.type == "cpu":
         keep_freed_memory()
+        _avoid_missing_attention_kernel()
     if accelerator.num_processes > 1:
         atexit.register(accelerator.end_training)
     return accelerator
+
+
+def _avoid_missing_attention_kernel() -> None:
+    """Turn fused attention off if the user limits torch's instructions to less than AVX-512.
+
+    torch asks the processor, not this limit, whether to pack bf16 keys for AMX, and then fails with "pack_vnni2 is only
+    supported when avx512 is supported". Its unfused attention works everywhere.
+    """
+    if "ATEN_CPU_CAPABILITY" in os.environ and "AVX512" not in torch.backends.cpu.get_cpu_capability():
+        torch.backends.cuda.enable_flash_sdp(False)  # in spite of its name, this switch is also for the CPU
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import v2
 
+from harness.models.rounding import rounding_tolerance, terms_of
 from harness.records.record import read_record
 from tests.helpers.glue_hub import use_hub
 from tests.helpers.hub_server import LocalHub
@@ -99,5 +100,8 @@ def test_batches_give_the_logits_of_single_images(evaluated: dict[str, Any], ima
     transform = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
     with torch.no_grad():
         logits = torch.cat([model(transform(Image.fromarray(image))[None]) for image in images[rows]]).numpy()
-    assert np.array_equal(logits.argmax(1), ours["predictions"][rows])
-    assert np.abs(logits - ours["logits"][rows]).max() < 1e-3
+    allowed = rounding_tolerance(torch.float32, terms_of(model), float(np.abs(logits).max()))
+    assert np.abs(logits - ours["logits"][rows]).max() <= allowed
+    best = np.sort(logits, axis=1)
+    clear = best[:, -1] - best[:, -2] > 2 * allowed
+    assert np.array_equal(logits.argmax(1)[clear], ours["predictions"][rows][clear])

@@ -7,19 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import save as to_safetensors
 
-from harness.diagnosis.fingerprint import (
-    Fingerprint,
-    check_fingerprint,
-    compare_fingerprints,
-    fingerprint_path,
-    read_fingerprint,
-    update_fingerprint,
-    write_fingerprint,
-)
+from harness.diagnosis.fingerprint import check_fingerprint, fingerprint_path, update_fingerprint
+from harness.diagnosis.fingerprint_comparison import compare_fingerprints
+from harness.diagnosis.fingerprint_file import Fingerprint, read_fingerprint, write_fingerprint
 from harness.models.environment import accelerator_on
-from harness.runs.experiment import RunContext
+from harness.models.rounding import rounding_tolerance, terms_of
+from harness.runs.experiment import RunContext, prepare
 from harness.runs.shared_tasks import SharedTasks
 from harness.training.training_run import ComputeOptions
 from tests.helpers.project import ROOT
@@ -77,16 +73,26 @@ def test_every_shipped_entry_matches_its_fingerprint(entry: Entry, context: RunC
     assert not context.runs.exists()
 
 
-def test_writing_and_reading_a_fingerprint_gives_the_shipped_file(
-    context: RunContext, copy: Callable[..., Entry], tmp_path: Path
+def test_an_update_writes_the_shipped_fingerprint_up_to_rounding(
+    context: RunContext, copy: Callable[..., Entry]
 ) -> None:
     entry = copy(NAME)
-    shipped = fingerprint_path(entry).read_bytes()
+    shipped = read_fingerprint(fingerprint_path(entry))
     fingerprint_path(entry).write_text("damaged")
     assert update_fingerprint(entry, context).verdict == "reproduced"
-    assert fingerprint_path(entry).read_bytes() == shipped
+    found = read_fingerprint(fingerprint_path(entry))
+    texts = ("recipe", "weights", "data", "inputs", "split", "precision")
+    assert all(getattr(found, name) == getattr(shipped, name) for name in texts)
+    model = prepare(entry, context).published_model()[0]
+    both_rounded, scale = 1.01e-4, float(np.abs(shipped.logits).max())
+    allowed = both_rounded + rounding_tolerance(torch.float32, terms_of(model), scale)
+    np.testing.assert_allclose(found.logits, shipped.logits, rtol=0, atol=allowed)
+
+
+@pytest.mark.parametrize("entry", STARTER, ids=lambda entry: entry.name)
+def test_a_fingerprint_that_is_read_and_written_has_the_same_bytes(entry: Entry, tmp_path: Path) -> None:
     write_fingerprint(tmp_path / "again.json", read_fingerprint(fingerprint_path(entry)))
-    assert (tmp_path / "again.json").read_bytes() == shipped
+    assert (tmp_path / "again.json").read_bytes() == fingerprint_path(entry).read_bytes()
 
 
 def test_a_recipe_with_another_training_is_only_noted(context: RunContext, copy: Callable[..., Entry]) -> None:
@@ -173,6 +179,35 @@ def test_logits_may_differ_by_one_unit_of_the_last_decimal(logit: float, holds: 
     assert comparison.first_mismatch == (None if holds else "logits")
 
 
+def test_rounding_errors_of_a_large_model_are_no_difference() -> None:
+    """2**16 terms move logits of 4 by up to 2 * 2**-23 * 2**8 * 4 = 2.4e-4, besides the rounding to decimals."""
+    logits = np.array([[4.0, 1.0], [2.0, -3.0]])
+    stored = small_fingerprint(logits=logits)
+    computed = small_fingerprint(logits=logits + 3e-4, terms=2**16, layers=12)
+    assert compare_fingerprints(stored, computed).verdict == "reproduced"
+    assert compare_fingerprints(stored, replace(computed, logits=logits + 4e-4)).first_mismatch == "logits"
+    assert compare_fingerprints(stored, replace(computed, terms=2**4)).first_mismatch == "logits"
+
+
+def test_the_finer_of_two_precisions_decides_what_rounding_explains() -> None:
+    """Sixteen layers in bf16 may move logits of 3 by 2 * 2**-7 * 4 * 3 = 0.19."""
+    moved = small_fingerprint(logits=np.array([[0.2, 1.1], [2.1, -2.9]]), precision="bf16", layers=16)
+    in_bf16 = small_fingerprint(precision="bf16")
+    assert compare_fingerprints(in_bf16, moved).verdict == "reproduced"
+    assert compare_fingerprints(small_fingerprint(), moved).first_mismatch == "logits"
+    assert compare_fingerprints(in_bf16, replace(moved, precision="fp32")).first_mismatch == "logits"
+
+
+def test_only_classes_that_rounding_can_swap_may_flip() -> None:
+    near, tied, far = (np.array([[0.5, lead], [2.0, -3.0]]) for lead in (0.5001, 0.5, 0.6))
+    first, second = np.array([1, 0]), np.array([0, 0])
+    stored = small_fingerprint(logits=near, predictions=first)
+    assert compare_fingerprints(stored, small_fingerprint(logits=tied, predictions=second)).verdict == "reproduced"
+    stored = small_fingerprint(logits=far, predictions=first)
+    flipped = compare_fingerprints(stored, small_fingerprint(logits=far, predictions=second))
+    assert flipped.first_mismatch == "predictions"
+
+
 def test_all_levels_are_reported_and_the_first_that_differs_is_named() -> None:
     comparison = compare_fingerprints(
         small_fingerprint(),
@@ -207,7 +242,7 @@ def test_an_entry_without_a_fingerprint_is_not_run_and_the_reason_is_given(
     fingerprint_path(entry).unlink()
     outcome = check_fingerprint(entry, context)
     assert (outcome.verdict, outcome.why, outcome.error) == (
-        "not-run", "no fingerprint; once the claims are reproduced, write one with `zoo verify --quick --update`", None,
+        "not-run", "no fingerprint; once the claims are reproduced, write one with `zoo fingerprint --update`", None,
     )  # fmt: skip
     unpublished = copy(NAME, (f"weights: embedded:{NAME}.safetensors\n", ""))
     assert check_fingerprint(unpublished, context).why == "there are no published weights"
@@ -227,7 +262,7 @@ def test_an_error_is_part_of_the_outcome(context: RunContext, copy: Callable[...
     assert missing.verdict == "not-run"
     assert isinstance(missing.error, SourceError)
     entry = copy(NAME)
-    for damage in ("{", "[]", '{"schema": 2}', '{"schema": 1}'):
+    for damage in ("{", "[]", '{"schema": 2}', '{"schema": 1}', '{"schema": 1, "precision": "fp8"}'):
         fingerprint_path(entry).write_text(damage)
         damaged = check_fingerprint(entry, context)
         assert isinstance(damaged.error, IntegrityError), damage

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from harness.models.memory_format import place_model
+from harness.models.rounding import rounding_tolerance, terms_of
 from zoo.models import cifar_resnet
 
 
@@ -21,8 +22,11 @@ def test_channels_last_changes_the_memory_format_and_no_prediction() -> None:
         plain = model(images)
         channels_last = place_model(model, cpu)(images)
     assert model.conv1.weight.is_contiguous(memory_format=torch.channels_last)  # type: ignore[union-attr, call-overload]
-    torch.testing.assert_close(channels_last, plain, rtol=1e-4, atol=1e-4)
-    assert torch.equal(channels_last.argmax(1), plain.argmax(1))
+    allowed = rounding_tolerance(torch.float32, terms_of(model), float(plain.abs().max()))
+    torch.testing.assert_close(channels_last, plain, rtol=0, atol=allowed)
+    best = plain.topk(2, dim=1).values
+    clear = best[:, 0] - best[:, 1] > 2 * allowed
+    assert torch.equal(channels_last.argmax(1)[clear], plain.argmax(1)[clear])
 
 
 def test_models_with_few_channels_or_of_other_packages_keep_their_memory_format() -> None:

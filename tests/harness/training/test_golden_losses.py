@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from harness.models.rounding import rounding_tolerance
 from harness.training.checkpointing import rng_state, set_rng_state
 from harness.training.train import train
 from tests.helpers.project import TINY, Write, Zoo
@@ -25,6 +26,8 @@ GOLDEN = {
     "hinted": {1: 40.534, 10: 33.1471, 30: 28.4818},
     "three_stages": {1: 2.47022, 15: 1.64863, 16: 20.2482, 72: 3.79776, 73: 1.12509, 90: 1.12013},
 }
+STEP_ROUNDING = rounding_tolerance(torch.float32, 4000)
+"""How far rounding moves a loss in one step: the teacher and student of the digits add 3,950 products for one logit."""
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -33,7 +36,8 @@ def test_losses_equal_the_golden_ones(name: str, zoo: Zoo) -> None:
     ended = zoo("train", RECIPES / f"{name}.yaml", "--out", "run", "--device", "cpu")
     assert ended.code == 0, ended.err
     totals = logged_losses("run", "total")
-    assert {step: totals[step - 1][0] for step in GOLDEN[name]} == pytest.approx(GOLDEN[name], rel=1e-3)
+    for step, expected in GOLDEN[name].items():
+        assert totals[step - 1][0] == pytest.approx(expected, rel=step * STEP_ROUNDING), step
 
 
 def test_a_run_equals_a_loop_in_plain_pytorch(zoo: Zoo) -> None:
@@ -64,11 +68,12 @@ def test_a_run_equals_a_loop_in_plain_pytorch(zoo: Zoo) -> None:
             optimizer.zero_grad()
             (kd + 10 * hint).backward()
             optimizer.step()
-    for ours, theirs in zip(logged_losses("run", "kd", "hint", "total"), expected, strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-3)
+    logged = logged_losses("run", "kd", "hint", "total")
+    for step, (ours, theirs) in enumerate(zip(logged, expected, strict=True), start=1):
+        assert ours == pytest.approx(theirs, rel=step * STEP_ROUNDING)
     trained = weights_file.read(Path("run/model.safetensors"))
     for name, value in student.state_dict().items():
-        torch.testing.assert_close(trained[name], value, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(trained[name], value, rtol=step * STEP_ROUNDING, atol=step * STEP_ROUNDING)
 
 
 def shuffled_batches(rows: int, batch_size: int, *key: int) -> list[list[int]]:

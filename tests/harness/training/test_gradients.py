@@ -9,12 +9,16 @@ from torch import Tensor
 
 from harness.evaluation.batched_inference import in_order, map_batches
 from harness.models.environment import accelerator_on
+from harness.models.rounding import rounding_tolerance
 from harness.training.gradients import even_parts
 from tests.helpers.project import Zoo
 from tests.helpers.training import PERCEPTRON, logged_losses
 from tests.helpers.user_module import USER_MODULE
 from zoo.fetch import weights_file
 from zoo.tasks.base import Batch, TensorSplit
+
+PERCEPTRON_ROUNDING = 14 * rounding_tolerance(torch.float32, 64 + 24 + 50)
+"""How far rounding moves the weights of the perceptron, which stay below 1, in 14 steps of 50 rows."""
 
 
 @pytest.mark.parametrize("size", [1, 7, 49, 50, 200])
@@ -26,9 +30,9 @@ def test_gradients_summed_over_micro_batches_equal_those_of_the_batch(size: int,
     assert zoo(*command, "--micro-batch", size, "--out", "parts").code == 0
     whole, parts = (weights_file.read(Path(run, "model.safetensors")) for run in ("whole", "parts"))
     for name, value in whole.items():
-        torch.testing.assert_close(parts[name], value, rtol=0, atol=1e-6)
+        torch.testing.assert_close(parts[name], value, rtol=0, atol=PERCEPTRON_ROUNDING)
     assert logged_losses("parts", "total") == [
-        pytest.approx(line, abs=1e-6) for line in logged_losses("whole", "total")
+        pytest.approx(line, abs=PERCEPTRON_ROUNDING) for line in logged_losses("whole", "total")
     ]
     assert json.loads(Path("parts/record.json").read_text())["numerics"]["micro_batch"] == size
 
@@ -60,7 +64,7 @@ def test_running_out_of_memory_halves_the_micro_batch_and_changes_no_result(user
     assert zoo("train", "large.yaml", *command, "large").code == 0
     small, large = (weights_file.read(Path(run, "model.safetensors")) for run in ("small", "large"))
     for name, value in large.items():
-        torch.testing.assert_close(small[name], value, rtol=0, atol=1e-6)
+        torch.testing.assert_close(small[name], value, rtol=0, atol=PERCEPTRON_ROUNDING)
     assert json.loads(Path("small/record.json").read_text())["environment"]["micro_batch"] == 12
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from harness.evaluation.batching import by_length
 from harness.models.environment import deterministic
+from harness.models.rounding import rounding_tolerance, terms_of
 from harness.runs.experiment import RunContext
 from harness.training.gradients import accumulate_gradients, sparse_embeddings
 from tests.helpers.small_texts import take_gradients, text_stage
@@ -21,7 +22,7 @@ from zoo.recipes.build import Builder
 def test_parts_of_similar_length_give_the_gradient_of_the_whole_batch(
     loss: str, large: int, context: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To 1e-6 of the largest gradient; the logged losses agree as well."""
+    """Gradients and logged losses agree up to the rounding of sums over the model and the batch of 64 rows."""
     monkeypatch.setattr("harness.training.gradients.LARGE", large)
     stage, run = text_stage(context, tmp_path, loss=loss)
     rows = stage.rows(0)
@@ -31,11 +32,12 @@ def test_parts_of_similar_length_give_the_gradient_of_the_whole_batch(
         in_parts, of_parts = accumulate_gradients(run, stage, rows), take_gradients(stage.objective)
         stage.lengths = None
         whole, of_whole = accumulate_gradients(run, stage, rows), take_gradients(stage.objective)
+    allowed = rounding_tolerance(torch.float32, terms_of(stage.objective) + 64)
     for name in whole:
-        torch.testing.assert_close(in_parts[name], whole[name], rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(in_parts[name], whole[name], rtol=allowed, atol=allowed)
     largest = max(float(value.abs().max()) for value in of_whole.values())
     for name, value in of_whole.items():
-        assert float((of_parts[name] - value).abs().max()) <= 1e-6 * max(largest, 1), name
+        assert float((of_parts[name] - value).abs().max()) <= allowed * max(largest, 1), name
 
 
 def test_losses_and_gradients_do_not_depend_on_uninitialized_memory(context: RunContext, tmp_path: Path) -> None:

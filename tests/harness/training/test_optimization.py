@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import schedules
+from harness.models.rounding import rounding_tolerance
 from tests.helpers.project import TINY, Write, Zoo
 from tests.helpers.training import PERCEPTRON, stage_of
 from tests.helpers.user_module import USER_MODULE
@@ -28,7 +29,9 @@ def test_a_setting_of_a_parameter_group_is_applied_once(recipe_file: Write) -> N
     for name, p in stage.objective.student.named_parameters():
         rate = 0.5 if name.endswith(".bias") else 0.025 if name.startswith("fc.") else 0.1
         assert p.grad is not None
-        torch.testing.assert_close(p.detach(), before[name] - rate * p.grad, rtol=0, atol=1e-7)
+        expected = before[name] - rate * p.grad
+        allowed = rounding_tolerance(torch.float32, 2, float(expected.abs().max()))
+        torch.testing.assert_close(p.detach(), expected, rtol=0, atol=allowed)
     assert sorted({group["lr"] for group in stage.optimizer.param_groups}) == [0.025, 0.1, 0.5]
 
 

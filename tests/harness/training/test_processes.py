@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from harness.models.rounding import rounding_tolerance
 from tests.helpers import forked
 from tests.helpers.forked import zoo
 from tests.helpers.project import ROOT
@@ -174,16 +175,20 @@ def test_two_processes_train_the_same_weights_as_one(
 ) -> None:
     """The last of the batches of 50 rows has one row, so one process has none."""
     both = folder / "accumulated" if micro_batch else both
+    steps, products_of_teacher_and_student = 3 * 7, 3721 + 64 + 24
+    allowed = steps * rounding_tolerance(torch.float32, products_of_teacher_and_student)
     ours, theirs = (load_file(run / "model.safetensors") for run in (alone, both))
     for key, value in ours.items():
-        torch.testing.assert_close(theirs[key], value, rtol=0, atol=1e-6)
+        torch.testing.assert_close(theirs[key], value, rtol=0, atol=allowed)
     records = [json.loads((run / "record.json").read_text()) for run in (alone, both)]
-    assert records[0]["results"][0]["metrics"] == records[1]["results"][0]["metrics"]
+    one, two = (record["results"][0]["metrics"]["accuracy"] for record in records)
+    # a prediction on the border between two classes may differ
+    assert one["value"] == pytest.approx(two["value"], abs=one["one_prediction"])
     logs = [(run / "log.jsonl").read_text().splitlines() for run in (alone, both)]
-    assert len(logs[0]) == len(logs[1]) == 3 * 7
+    assert len(logs[0]) == len(logs[1]) == steps
     for lines in zip(*logs, strict=True):
         losses = [json.loads(line)["losses"] for line in lines]
-        assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+        assert losses[1] == pytest.approx(losses[0], rel=allowed)
     assert records[1]["numerics"]["processes"] == 2
     assert records[1]["numerics"].get("micro_batch") == micro_batch
 

@@ -59,6 +59,15 @@ def count_outcomes(images: Tensor, outcomes: dict[bytes, Outcome]) -> Counter[Ou
     return Counter(outcomes[image.round().byte().numpy().tobytes()] for image in images[:, 0])
 
 
+def test_normalised_pixels_have_the_same_bits_on_every_processor() -> None:
+    """A product and a sum that each round once, as in IEEE 754. Some processors fuse the two in `addcmul`."""
+    pixels = torch.randint(256, (5, 3, 32, 32), dtype=torch.uint8)
+    split = PixelSplit(pixels, torch.zeros(5), mean=(0.49, 0.48, 0.45), std=(0.2, 0.19, 0.21))
+    product = pixels.double() * split.scale.double()
+    expected = (product.float().double() + split.shift.double()).float()
+    assert torch.equal(split.batch(range(5)).inputs, expected)  # type: ignore[arg-type]
+
+
 def test_crops_and_flips_have_the_distribution_of_torchvisions() -> None:
     """The same 162 outcomes, all equally likely; the moments differ by less than three standard errors."""
     side, padding, count = 6, 4, 8_000
