@@ -78,7 +78,7 @@ class Experiment:
     def published_weights(self) -> Fetched:
         """Fetch and verify the published weights; raises UsageError if the recipe names none."""
         if self.recipe.weights is None:
-            raise UsageError(f"{self.entry.name} has no published weights to evaluate; --train trains it")
+            raise UsageError(f"{self.entry.name} names no weights to evaluate; --train trains it")
         return self.sources.fetch(self.recipe.weights)
 
     def published_model(self) -> tuple[nn.Module, str]:

@@ -38,7 +38,7 @@ def keep_best_epoch(run: TrainingRun, stage: ActiveStage, log: TrainingLog, epoc
     log.write_epoch(epoch, split, scores)
     score = sum(scores.values())
     if math.isnan(score):
-        undefined = f"{' + '.join(metrics)} on {split} is undefined after epoch {epoch}"
+        undefined = f"{' + '.join(metrics)} on {split} is not defined in epoch {epoch}"
         run.report(f"{run.recipe.name}: {undefined}; any other epoch counts as better")
         score = -math.inf
     if stage.best is None or score > stage.best["score"] or score == stage.best["score"] == -math.inf:

@@ -4,6 +4,9 @@ import json
 import os
 import pickle
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from multiprocessing import active_children, get_context
@@ -17,7 +20,7 @@ from harness.records.record import read_record
 from harness.runs import parallel
 from harness.runs.experiment import RunContext
 from harness.runs.parallel import make_runs_in_parallel
-from tests.helpers.project import ROOT, Zoo
+from tests.helpers.project import ROOT, TINY, Zoo
 from zoo.errors import Mark, NoDataError, Problem, RecipeError, ZooError
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
@@ -108,3 +111,51 @@ def test_a_killed_process_is_an_error_of_the_entry_that_it_did_not_finish(tmp_pa
     (runs,) = make_runs_in_parallel(wanted, "weights", partial(_dying, tmp_path), 2, print)
     assert "digits-resnet8: not run: one of the processes was killed" in str(runs.error)
     assert not active_children()
+
+
+SLOW_TASK = """
+import time
+from zoo.tasks import digits
+
+class Slow:
+    def __init__(self, split):
+        self.split, self.labels = split, split.labels
+    def __len__(self):
+        return len(self.split)
+    def batch(self, *arguments):
+        time.sleep(0.5)
+        return self.split.batch(*arguments)
+    def rows(self):
+        return self.split.rows()
+
+def slow():
+    task = digits()
+    return replace(task, splits={**task.splits, "train": lambda: Slow(task.load("train"))})
+"""
+
+
+@pytest.mark.slow
+def test_trainings_whose_parent_is_killed_save_a_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("from dataclasses import replace\n" + SLOW_TASK)
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("task: digits", "task: mine.slow"))
+    environment = {
+        **os.environ,
+        "ZOO_HOME": str(tmp_path / "home"),
+        "PYTHONPATH": str(ROOT),
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    command = [sys.executable, "-m", "zoo", "reproduce", "tiny.yaml", "--train", "--trust", "mine", "--seeds", "2"]
+    parent = subprocess.Popen([*command, "--jobs", "2", "--device", "cpu"], cwd=tmp_path, env=environment)
+    unfinished = tmp_path / "home" / "runs" / ".unfinished"
+    wait_until(lambda: len(list(unfinished.glob("*/log.jsonl"))) == 2)
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: len(list(unfinished.glob("*/checkpoint-*.pt"))) == 2)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait until a condition holds; fail after some time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)
