@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from harness.models.environment import accelerator_on
-from harness.runs.experiment import Experiment, RunContext
-from harness.training import train
+from harness.runs.experiment import Experiment, RunContext, prepare
+from harness.runs.record_runs import training_run
+from harness.runs.teachers import TeacherResolver
+from harness.runs.training_splits import training_splits
+from harness.training.stage import ActiveStage, prepare_stage
+from harness.training.training_run import TrainingRun
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
 from zoo.tasks.base import TextSplit
@@ -28,12 +32,12 @@ def cpu_context(folder: Path) -> Iterator[RunContext]:
 
 
 def text_experiment(context: RunContext) -> Experiment:
-    return Experiment(catalogue.one(TEXT_ENTRY), context)
+    return prepare(catalogue.one(TEXT_ENTRY), context)
 
 
 def text_stage(
     context: RunContext, folder: Path, *, loss: str = "CrossEntropy", replaced: tuple[str, str] = ("", "")
-) -> tuple[Any, Any]:
+) -> tuple[ActiveStage, TrainingRun]:
     """Return the first stage of the small text entry and its run.
 
     Args:
@@ -52,18 +56,17 @@ def text_stage(
         text = text.replace("    criterion:", teacher)
     path = folder / "texts.yaml"
     path.write_text(text)
-    experiment = Experiment(catalogue.local(path), context)
-    (train_split,) = experiment.splits()
+    experiment = prepare(catalogue.local(path), context)
+    (train_split,) = training_splits(experiment)
     assert isinstance(train_split, TextSplit)
     rows = sorted(range(1000), key=lambda row: -len(train_split.texts[row][0]))[:20] + list(range(44))
     split = TextSplit(
         [train_split.texts[row] for row in rows], train_split.labels[rows], tokenizer=train_split.tokenizer
     )
-    run = experiment.run(0, folder)
-    run.splits = (split,)
+    run = replace(training_run(experiment, TeacherResolver().resolve(experiment), 0, folder), splits=(split,))
     torch.manual_seed(0)
     model = experiment.builder.build(experiment.recipe.model, "model")
-    return train._made(run, 0, model).begin(), run
+    return prepare_stage(run, 0, model), run
 
 
 def take_gradients(module: nn.Module) -> dict[str, Tensor]:
