@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from zoo.api.session import Session, changed_entries, quiet_libraries
+from zoo.errors import UsageError, did_you_mean
 from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
 from zoo.recipes.schema import Precision
 
@@ -103,7 +104,7 @@ def verify(
     """
     from zoo.api.results import VerificationResult
 
-    session = _session(options)
+    session = _session(options, RunOptions)
     suites = [suite] if isinstance(suite, str) else list(suite)
     everything = all or (changed_since is not None and not (patterns or suites))
     chosen, _ = changed_entries(session.select(patterns, suites, everything), changed_since)
@@ -131,7 +132,7 @@ def train(
           split    metric     value    n epoch
         0  test  accuracy  0.974388  898  last
     """
-    session = _session(options)
+    session = _session(options, TrainingOptions)
     folder = None if out is None else Path(out)
     return session.train(session.one(recipe), _pick(TrainingOptions, options), seed=seed, out=folder)
 
@@ -158,7 +159,7 @@ def evaluate(
         >>> result.scores[0].metric, round(result.scores[0].value, 3)
         ('accuracy', 0.979)
     """
-    session = _session(options)
+    session = _session(options, DeviceOptions)
     return session.evaluate(session.one(as_entry), _pick(DeviceOptions, options), Path(path), split)
 
 
@@ -178,10 +179,15 @@ def list_entries(*patterns: str, suite: str | Sequence[str] = (), **options: Unp
     from zoo.api.results import EntryList
 
     suites = [suite] if isinstance(suite, str) else list(suite)
-    return EntryList(tuple(_session(options).select(patterns, suites, not patterns and not suites)))
+    return EntryList(tuple(_session(options, SourceOptions).select(patterns, suites, not patterns and not suites)))
 
 
-def _session(options: Mapping[str, Any]) -> Session:
+def _session(options: Mapping[str, Any], kind: type[Any]) -> Session:
+    """Return a session with the sources in `options`; raise UsageError for a name that `kind` does not have either."""
+    known = [field.name for options_type in (SourceOptions, kind) for field in fields(options_type)]
+    for name in options:
+        if name not in known:
+            raise UsageError(f"there is no option {name!r}{did_you_mean(name, known)}")
     quiet_libraries()
     return Session(sources=_pick(SourceOptions, options))
 
