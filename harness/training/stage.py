@@ -81,6 +81,7 @@ class ActiveStage:
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
             "best": self.best,
+            "micro_batch": self.micro_batch,
         }
 
     def load_state_dict(self, state: Checkpoint) -> None:
@@ -89,7 +90,7 @@ class ActiveStage:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
-        self.best = state["best"]
+        self.best, self.micro_batch = state["best"], state["micro_batch"]
 
 
 def build_stage(run: TrainingRun, number: int, student: nn.Module, inherited: StateDicts | None = None) -> ActiveStage:

@@ -111,8 +111,8 @@ def train_stage(
         if rest == 0 and stage.recipe.selection == "best":
             keep_best_epoch(run, stage, log, epoch)
         if (due or stop) and step + 1 < stage.steps:
-            state.micro_batch = stage.micro_batch
-            save_checkpoint(run, state, log, stage=stage.number, step=step + 1, **_stage_entries(run, stage))
+            position = {"stage": stage.number, "step": step + 1, "generators": _all_generators(run)}
+            save_checkpoint(run, state, log, **position, **stage.state_dict())
             if stop:
                 raise interrupt.error
 
@@ -172,11 +172,7 @@ def save_checkpoint(run: TrainingRun, state: TrainingState, log: TrainingLog, **
     if run.accelerator.is_main_process:
         entries |= {"steps": log.step, "log": log.flush(), "seconds": log.elapsed()}
         names = ("kept_parts", "last_epoch", "micro_batch", "environments", "stage_generators")
-        state.store.save(entries | {name: getattr(state, name) for name in names})
-
-
-def _stage_entries(run: TrainingRun, stage: ActiveStage) -> Checkpoint:
-    return {"generators": _all_generators(run), **stage.state_dict()}
+        state.store.save({name: getattr(state, name) for name in names} | entries)
 
 
 def _resume(run: TrainingRun) -> tuple[Checkpoint, TrainingState]:

@@ -1,5 +1,7 @@
 """The numbers of a training: golden losses, equal to a plain PyTorch loop, equal for equal seeds."""
 
+import ast
+import inspect
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ from torch.nn import functional as F
 
 from harness.models.rounding import rounding_tolerance
 from harness.training.checkpointing import rng_state, set_rng_state
-from harness.training.train import train
+from harness.training.train import train, train_stage
 from tests.helpers.project import TINY, Write, Zoo
 from tests.helpers.training import RECIPES, logged_losses, training_of
 from zoo.fetch import weights_file
@@ -74,6 +76,14 @@ def test_a_run_equals_a_loop_in_plain_pytorch(zoo: Zoo) -> None:
     trained = weights_file.read(Path("run/model.safetensors"))
     for name, value in student.state_dict().items():
         torch.testing.assert_close(trained[name], value, rtol=step * STEP_ROUNDING, atol=step * STEP_ROUNDING)
+
+
+def test_the_training_loop_is_one_function_of_at_most_thirty_lines() -> None:
+    lines = inspect.getsource(train_stage).splitlines()
+    assert len(lines) <= 30
+    (function,) = ast.parse("\n".join(lines)).body
+    assert isinstance(function, ast.FunctionDef)
+    assert [type(node) for node in function.body][1:] == [ast.For]
 
 
 def shuffled_batches(rows: int, batch_size: int, *key: int) -> list[list[int]]:
