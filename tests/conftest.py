@@ -19,7 +19,8 @@ from zoo import paths
 from zoo.cli import main
 
 settings.register_profile("no-deadline", deadline=None)  # a busy machine is slow, which is not a failure
-settings.load_profile("no-deadline")
+settings.register_profile("nightly", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "no-deadline"))
 
 
 def pytest_collection_finish() -> None:

@@ -1,7 +1,7 @@
 """Prepare an entry to be run: check its recipe, and build its task, tokenizer and metrics."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from harness.evaluation.evaluate import Evaluation, SplitRunner, evaluate, metri
 from harness.metrics import Array, Metric
 from harness.records.torchdistill_log import read_test_scores
 from harness.runs.cache import RunConditions
+from harness.runs.parallel import silent_progress
 from harness.runs.shared_tasks import SharedTasks
 from harness.training.training_run import ComputeOptions
 from zoo.errors import MissingError, UsageError
@@ -31,10 +32,6 @@ Show = Callable[[str], AbstractContextManager[Step]]
 """Shows the progress of a piece of work, by its name, inside a `with` block."""
 
 
-def _silent(_: str) -> AbstractContextManager[Step]:
-    return nullcontext(lambda done, total: None)
-
-
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
     """Where and how runs are made; none of it is part of a recipe."""
@@ -44,7 +41,7 @@ class RunContext:
     runs: Path
     """The folder of all runs."""
     options: ComputeOptions = field(default_factory=ComputeOptions)
-    show: Show = _silent
+    show: Show = silent_progress
     report: Callable[[str], None] = lambda message: None
     fresh: bool = False
     """Whether a run that exists is made again and replaced."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
@@ -30,13 +31,18 @@ GRACE_SECONDS = 60
 """If the parent is killed, a process has so many seconds to finish its step and save a checkpoint."""
 
 
+def silent_progress(_: str) -> AbstractContextManager[Callable[[int, int], None]]:
+    """Show no progress."""
+    return nullcontext(lambda done, total: None)
+
+
 def make_runs_in_parallel(
     wanted: Sequence[tuple[Entry, list[int]]],
     mode: Mode,
     make_context: Callable[[], "RunContext"],
     jobs: int,
     report: Callable[[str], None],
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    show_progress: Callable[[str], AbstractContextManager[Callable[[int, int], None]]] = silent_progress,
 ) -> Iterator[EntryRuns]:
     """Make the runs that `make_runs` makes, in at most `jobs` processes; the seeds of an entry are separate runs.
 
@@ -50,7 +56,8 @@ def make_runs_in_parallel(
         make_context: Called in each process to make its context; must be picklable.
         jobs: The number of processes.
         report: Called with the messages of a run once the run is finished.
-        progress: Called with the number of finished runs and of all runs.
+        show_progress: Shows the progress of a named piece of work in a `with` block, which calls the result with
+            (finished runs, all runs).
     """
     runs = [(entry, [[seed] for seed in seeds] if mode == "retrain" and seeds else [seeds]) for entry, seeds in wanted]
     total, done = sum(len(shares) for _, shares in runs), 0
@@ -59,9 +66,10 @@ def make_runs_in_parallel(
     context = get_context("spawn")  # torch's threads do not survive a fork
     stop = context.Event()
     worker = _Worker(make_context, jobs)
-    with ProcessPoolExecutor(
-        min(jobs, total) or 1, context, initializer=_start_worker, initargs=(worker, stop)
-    ) as pool:
+    with (
+        ProcessPoolExecutor(min(jobs, total) or 1, context, initializer=_start_worker, initargs=(worker, stop)) as pool,
+        show_progress("runs") as progress,
+    ):
         try:
             submitted = [
                 (entry, [pool.submit(_make_in_worker, entry, mode, seeds) for seeds in shares])

@@ -113,8 +113,9 @@ def _make(
     show_progress: ShowProgress,
 ) -> Iterator[EntryRuns]:
     mode = mode_of(options)
-    if wanted and options.jobs > 1:
-        with show_progress("runs") as step:
-            yield from make_runs_in_parallel(wanted, mode, make_context, options.jobs, report, step)
-    elif wanted:
-        yield from import_module("harness.runs.reproduce").make_runs(wanted, mode, make_context())
+    if not wanted:
+        return iter(())
+    if options.jobs > 1:
+        return make_runs_in_parallel(wanted, mode, make_context, options.jobs, report, show_progress)
+    runs: Iterator[EntryRuns] = import_module("harness.runs.reproduce").make_runs(wanted, mode, make_context())
+    return runs

@@ -11,6 +11,7 @@ import yaml
 
 from tests.helpers.project import ROOT, Zoo
 from zoo.recipes.build import Builder
+from zoo.recipes.check import check_recipe
 from zoo.recipes.schema import load_recipe
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -95,7 +96,7 @@ def test_the_recipe_in_the_docs_passes_the_check(tmp_path: Path) -> None:
     (block,) = (block for block in code_blocks(ROOT / "docs" / "recipes.md", "yaml") if "stages:" in block)
     path = tmp_path / "mine.yaml"
     path.write_text(block)
-    Builder().check(load_recipe(path))
+    check_recipe(load_recipe(path), Builder())
     assert yaml.safe_load(block)["name"] == "mine"
 
 
@@ -119,15 +120,16 @@ def test_figures_of_the_verdicts_are_those_of_the_simulation() -> None:
     single, right, five = (
         ours[name]
         for name in (
-            "a single score", "a single score, prior right to a quarter", "5 runs and a prior right to a quarter",
+            "a single score, right prior", "a single score, prior right to 25 %",
+            "5 runs, prior right to 25 %",
         )
     )  # fmt: skip
     wanted = (
         f"{single[3]} of correct suites raise an alarm against single scores if their sigma is right, and"
-        f" {right[3]} if it is right to a quarter; {five[3]} against five runs and a prior that is right to a quarter."
+        f" {right[3]} if it is right to 25 %; {five[3]} against five runs and a prior that is right to 25 %."
         f" A regression of 4 sigma is found in {single[6]} and {five[6]}."
     )
-    assert wanted.replace(".0%", "%").replace("%", " %") in " ".join(page.split())
+    assert re.sub(r"(?<=\d)%", " %", wanted.replace(".0%", "%")) in " ".join(page.split())
 
 
 def test_figures_of_the_results_are_those_of_the_leaderboard() -> None:

@@ -16,7 +16,10 @@ from torchvision.models import resnet18, resnet34
 from harness.judging.types import Measurement
 from harness.judging.verdict import judge
 from harness.models.environment import accelerator_on
-from harness.runs.experiment import Experiment, RunContext
+from harness.runs import experiment as experiments
+from harness.runs.experiment import RunContext
+from harness.runs.record_runs import evaluate_and_record, training_run
+from harness.runs.teachers import TeacherResolver
 from harness.training.train import train
 from tests.helpers.vision_data import SMALLER, image_folders, shrink
 from zoo.fetch.checksum import sha256
@@ -118,13 +121,13 @@ def test_a_method_is_loaded_from_its_archive_and_trained_for_two_steps_per_stage
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
     smaller, sources = prepare(entry, files, tmp_path)
     context = RunContext(builder=Builder(sources=sources), accelerator=accelerator_on("cpu"), runs=tmp_path / "runs")
-    experiment = Experiment(smaller, context)
-    _, record = experiment.weights()
+    experiment = experiments.prepare(smaller, context)
+    _, record = evaluate_and_record(experiment)
     digest = sha256(files / "student.pt")
     assert (record.weights, record.identity.sources["files"]) == (digest, {entry.recipe.weights: digest})
     assert set(record.results[0].metrics) == {"accuracy", "top5_accuracy"}
     (tmp_path / "work").mkdir()
-    train(experiment.run(0, tmp_path / "work"))
+    train(training_run(experiment, TeacherResolver().resolve(experiment), 0, tmp_path / "work"))
     lines = [json.loads(line) for line in (tmp_path / "work" / "log.jsonl").read_text().splitlines()]
     steps = [line["losses"] for line in lines if "losses" in line]
     terms = TERMS[method_of(entry)]

@@ -85,19 +85,15 @@ def main() -> None:
     quiet_libraries()
     with safe_streams():
         rank = int(os.environ.get("RANK", "0"))
+        code = 0
         try:
             with translate_errors("zoo", library_errors_are_bugs=True):
-                code = _run()
+                try:
+                    app()
+                except SystemExit as end:
+                    code = int(end.code or 0)
                 sys.stdout.flush()
         except ZooError as error:
             print(f"process {rank}: {error}" if rank else error, file=sys.stderr)
             code = error.exit_code
         sys.exit(code)
-
-
-def _run() -> int:
-    try:
-        app()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0

@@ -1,14 +1,12 @@
-"""How commands present themselves: `--help` in panels, answers to options of earlier versions, and signals."""
+"""How commands present themselves: `--help` in panels, and answers to options of earlier versions."""
 
 from collections.abc import Iterable
 from typing import Any
 
-import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
-from zoo.cli.exit_codes import INTERRUPTED, TERMINATED
 from zoo.cli.options import HOW, OUTPUT, SOURCES, WHAT
-from zoo.errors import Terminated, UsageError
+from zoo.errors import UsageError
 
 PANELS = (WHAT, HOW, SOURCES, OUTPUT)
 """The panels of options, in the order of `--help`."""
@@ -49,16 +47,7 @@ class Command(TyperCommand):
 
 
 class Commands(TyperGroup):
-    """All commands. Ctrl-C and SIGTERM end one with their exit codes."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command that the arguments name."""
-        try:
-            return super().invoke(ctx)
-        except Terminated:
-            raise typer.Exit(TERMINATED) from None
-        except KeyboardInterrupt:
-            raise typer.Exit(INTERRUPTED) from None
+    """All commands."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print `--help`."""

@@ -7,7 +7,7 @@ from zoo import paths
 from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import code_of_outcome, end
-from zoo.cli.options import OUTPUT, All, Json, OneEntry, Patterns, Records, Suites, argument, expand_options, option
+from zoo.cli.options import OUTPUT, All, Json, OneEntry, Patterns, Records, Suites, argument, command, option
 from zoo.cli.progress import report, show_progress
 from zoo.errors import ZooError
 from zoo.recipes.options import DeviceOptions, SourceOptions, TrainingOptions
@@ -19,7 +19,7 @@ RUN_HELP = "The folder of a run, or a run of an entry: ENTRY, ENTRY:SEED or ENTR
 CODES_OF_EXPLAIN = {"nothing to explain": 0, "explained": 1, "unexplained": 1, "nothing to compare": 3}
 
 
-@expand_options
+@command
 def fingerprint(
     options: DeviceOptions,
     sources: SourceOptions,
@@ -60,7 +60,7 @@ def fingerprint(
     end(code_of_outcome(outcome, patterns or []) for outcome in outcomes)
 
 
-@expand_options
+@command
 def explain(entry: OneEntry, options: DeviceOptions, sources: SourceOptions, as_json: Json = False) -> None:
     """Find out why published weights do not reach their claimed score.
 
@@ -78,7 +78,7 @@ def explain(entry: OneEntry, options: DeviceOptions, sources: SourceOptions, as_
     end([CODES_OF_EXPLAIN[explanation.state]])
 
 
-@expand_options
+@command
 def diff(
     a: Annotated[str, argument("A", RUN_HELP)],
     b: Annotated[str, argument("B", "The other run.")],

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import end
-from zoo.cli.options import All, Json, Lock, Patterns, Suites, argument, expand_options
+from zoo.cli.options import All, Json, Lock, Patterns, Suites, argument, command
 from zoo.cli.progress import report
 from zoo.errors import ZooError
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import SourceOptions
 
 
+@command
 def list_entries(patterns: Patterns = None, suite: Suites = None, lock: Lock = None, as_json: Json = False) -> None:
     """List entries with their claims.
 
@@ -47,6 +48,7 @@ def list_entries(patterns: Patterns = None, suite: Suites = None, lock: Lock = N
     end(error.exit_code for error in errors)
 
 
+@command
 def show(
     entry: Annotated[str, argument("ENTRY", "An entry, a recipe file, or OWNER/NAME of a recipe on the Hub.")],
     lock: Lock = None,
@@ -71,7 +73,7 @@ def show(
         render.emit(data, text, as_json=as_json)
 
 
-@expand_options
+@command
 def check(
     sources: SourceOptions,
     patterns: Patterns = None,
@@ -109,6 +111,7 @@ def check(
     end(codes)
 
 
+@command
 def doctor(
     patterns: Patterns = None,
     suite: Suites = None,

@@ -1,6 +1,6 @@
 """The options of the command line: every shared one is declared here once, with its help and its panel.
 
-A command takes a dataclass of `zoo.recipes.options` as a parameter; `expand_options` turns its fields into options.
+A command takes a dataclass of `zoo.recipes.options` as a parameter; `command` turns its fields into options.
 """
 
 import functools
@@ -12,7 +12,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from zoo.errors import UsageError
+from zoo.cli.exit_codes import INTERRUPTED, TERMINATED
+from zoo.errors import Terminated, UsageError
 from zoo.recipes.schema import Precision
 
 WHAT, HOW, SOURCES, OUTPUT = "What to run", "Where and how", "Data and sources", "Output"
@@ -165,21 +166,30 @@ FIELDS: dict[str, Any] = {
 """Field of a dataclass in `zoo.recipes.options` -> its option. The order is that of `--help`."""
 
 
-def expand_options(command: Callable[..., Returned]) -> Callable[..., Returned]:
-    """Return the command with every dataclass parameter replaced by one option for each of its fields."""
-    signature = inspect.signature(command, eval_str=True)
+def command(function: Callable[..., Returned]) -> Callable[..., Returned]:
+    """Return a command as typer takes it.
+
+    Every dataclass parameter is replaced by one option for each of its fields. Ctrl-C and SIGTERM end the command with
+    their exit codes.
+    """
+    signature = inspect.signature(function, eval_str=True)
     groups: dict[str, Any] = {
         name: p.annotation for name, p in signature.parameters.items() if is_dataclass(p.annotation)
     }
 
-    @functools.wraps(command)
+    @functools.wraps(function)
     def run(**values: Any) -> Returned:
         for name, kind in groups.items():
             chosen = {field.name: values.pop(field.name) for field in fields(kind)}
             if chosen.get("data"):
                 chosen["data"] = parse_data(chosen["data"])
             values[name] = kind(**{key: value for key, value in chosen.items() if value is not None})
-        return command(**values)
+        try:
+            return function(**values)
+        except Terminated:
+            raise typer.Exit(TERMINATED) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
 
     plain = [parameter for name, parameter in signature.parameters.items() if name not in groups]
     expanded = [parameter for kind in groups.values() for parameter in _parameters(kind)]

@@ -8,7 +8,7 @@ from zoo import paths
 from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import end
-from zoo.cli.options import OUTPUT, WHAT, Json, Patterns, Records, Suites, expand_options, option
+from zoo.cli.options import OUTPUT, WHAT, Json, Patterns, Records, Suites, command, option
 from zoo.cli.progress import report, show_progress
 from zoo.errors import UsageError, translate_errors
 from zoo.recipes.options import DeviceOptions, SourceOptions
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from zoo.recipes.catalogue import Entry
 
 
+@command
 def leaderboard(
     add: Annotated[
         list[str] | None,
@@ -61,7 +62,7 @@ def leaderboard(
         _pages(evidence, check=check, as_json=as_json)
 
 
-@expand_options
+@command
 def submit(
     options: DeviceOptions,
     sources: SourceOptions,

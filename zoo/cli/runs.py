@@ -20,7 +20,7 @@ from zoo.cli.options import (
     RequiredPatterns,
     Suites,
     argument,
-    expand_options,
+    command,
     option,
 )
 from zoo.cli.progress import report, show_progress
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from harness.judging.judge_runs import Outcome
 
 
-@expand_options
+@command
 def reproduce(entry: RequiredPatterns, options: RunOptions, sources: SourceOptions, as_json: Json = False) -> None:
     """Evaluate published weights, or train again, and judge each claim in detail.
 
@@ -48,7 +48,7 @@ def reproduce(entry: RequiredPatterns, options: RunOptions, sources: SourceOptio
     end(code_of_outcome(outcome, entry) for outcome in outcomes)
 
 
-@expand_options
+@command
 def verify(
     options: RunOptions,
     sources: SourceOptions,
@@ -101,7 +101,7 @@ def verify(
     end(code_of_outcome(outcome, patterns or [], failing) for outcome in outcomes)
 
 
-@expand_options
+@command
 def train(
     recipe: OneEntry,
     options: TrainingOptions,
@@ -130,7 +130,7 @@ def train(
     render.emit(data, text, as_json=as_json)
 
 
-@expand_options
+@command
 def evaluate(
     path: Annotated[
         Path,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import code_of_error, end, is_named
-from zoo.cli.options import OUTPUT, WHAT, All, Json, Patterns, Suites, expand_options, option
+from zoo.cli.options import OUTPUT, WHAT, All, Json, Patterns, Suites, command, option
 from zoo.cli.progress import report, show_progress
 from zoo.errors import UsageError, ZooError
 from zoo.recipes.options import SourceOptions
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zoo.recipes.prefetch import Need
 
 
-@expand_options
+@command
 def fetch(
     sources: SourceOptions,
     patterns: Patterns = None,
@@ -62,7 +62,7 @@ def fetch(
     end(code_of_error(error, named) for error in errors)
 
 
-@expand_options
+@command
 def lock(
     sources: SourceOptions,
     patterns: Patterns = None,

@@ -23,7 +23,7 @@ from harness.diagnosis.explain.variant_runs import VariantRunner
 from harness.evaluation.evaluate import Evaluation, evaluate
 from harness.metrics import f1
 from harness.models.environment import accelerator_on
-from harness.runs.experiment import Experiment, RunContext
+from harness.runs.experiment import RunContext, prepare
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import ROOT
 from zoo.errors import UsageError
@@ -62,7 +62,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> RunContext:
 @pytest.fixture(scope="module")
 def scores(context: RunContext, _small_test_split: None) -> dict[str, Evaluation]:
     """The evaluations of the shipped models on these rows."""
-    experiments = {name: Experiment(catalogue.one(name), context) for name in (LARGE, DISTILLED, PLAIN)}
+    experiments = {name: prepare(catalogue.one(name), context) for name in (LARGE, DISTILLED, PLAIN)}
     return {
         name: next(experiment.evaluations(experiment.published_model()[0])) for name, experiment in experiments.items()
     }
@@ -87,7 +87,7 @@ def plant(tmp_path: Path, context: RunContext) -> Plant:
         path = tmp_path / "planted.yaml"
         path.write_text(f"{text}claims:\n{CLAIM.format(metric=metric, value=value)}")
         entry = catalogue.local(path)
-        explanation = explain_experiment(Experiment(entry, context), recorded) if recorded else explain(entry, context)
+        explanation = explain_experiment(prepare(entry, context), recorded) if recorded else explain(entry, context)
         assert not context.runs.exists()
         json.dumps(explanation.data(), allow_nan=False)
         return explanation
@@ -118,7 +118,7 @@ class FewRows:
 
 @pytest.fixture
 def few(context: RunContext, scores: dict[str, Evaluation], tmp_path: Path) -> FewRows:
-    split, arrays = Experiment(catalogue.one(DISTILLED), context).task.load("test"), scores[DISTILLED].arrays
+    split, arrays = prepare(catalogue.one(DISTILLED), context).task.load("test"), scores[DISTILLED].arrays
     assert isinstance(split, TextSplit)
     right = float(np.mean(arrays["predictions"][:FEW] == arrays["labels"][:FEW]))
     few = FewRows(right, tmp_path / "few.jsonl", split.texts[:FEW], split.labels[:FEW].tolist())
@@ -201,7 +201,7 @@ def test_padding_on_the_wrong_side_is_named(plant: Plant, scores: dict[str, Eval
 def test_a_claim_that_was_computed_in_bf16_is_named(plant: Plant, context: RunContext, tmp_path: Path) -> None:
     """All logits are near 256, where bf16 has a resolution of 2 and fp32 loses nothing."""
     edit = changed_weights(PLAIN, tmp_path / "w.safetensors", bias=lambda bias: bias + 256)
-    experiment = Experiment(catalogue.one(PLAIN), context)
+    experiment = prepare(catalogue.one(PLAIN), context)
     model = experiment.published_model()[0]
     weights_file.load_into(model, tmp_path / "w.safetensors")
     task, on = experiment.task, context.accelerator
@@ -253,13 +253,13 @@ def hub_context(
         client = Hub()
         client.endpoint, client.cache = hub.url, tmp_path / "cache"
         sources = Sources(lock=Lock(tmp_path / "no.lock", {}, tmp_path / "trusted.json"), hub=client)
-        sources.lock = Lock(sources.lock.path, Sources().lock.pins, sources.lock.own)
+        sources.lock = Lock(sources.lock.path, Sources().lock.pins, sources.lock.trust_file)
         yield hub, RunContext(builder=Builder(sources=sources), accelerator=context.accelerator, runs=context.runs)
 
 
 def add_weights(hub: LocalHub, context: RunContext) -> str:
     """Push the distilled weights, then a README, then the plain weights; return the commit of the README."""
-    experiment = Experiment(catalogue.one(DISTILLED), context)
+    experiment = prepare(catalogue.one(DISTILLED), context)
     config = experiment.published_model()[0].config.to_diff_dict() | {"model_type": "bert"}
     config["architectures"] = ["BertForSequenceClassification"]
     files = {"config.json": json.dumps(config).encode()}
@@ -289,8 +289,8 @@ def test_other_commits_are_not_tried_offline_and_the_reason_is_given(
 ) -> None:
     hub, on_hub = hub_context
     add_weights(hub, on_hub)
-    experiment = Experiment(catalogue.one(DISTILLED), on_hub)
-    experiment.entry.__dict__["recipe"] = replace(experiment.entry.recipe, weights="hub:someone/entail")
+    experiment = prepare(catalogue.one(DISTILLED), on_hub)
+    experiment = replace(experiment, recipe=replace(experiment.recipe, weights="hub:someone/entail"))
     experiment.published_model()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     requests_before = len(hub.requests)
@@ -370,7 +370,7 @@ def test_values_that_are_not_numbers_are_null_in_json() -> None:
 
 def test_changed_predictions_are_a_fault_even_if_the_score_is_the_same(context: RunContext, tmp_path: Path) -> None:
     """The shipped entry has committed predictions, so another computation with the same score is detected."""
-    experiment = Experiment(catalogue.one(PLAIN), context)
+    experiment = prepare(catalogue.one(PLAIN), context)
     arrays = next(experiment.evaluations(experiment.published_model()[0])).arrays
     right = arrays["predictions"] == arrays["labels"]
     moved = {**arrays, "predictions": arrays["predictions"].copy(), "logits": arrays["logits"].copy()}
@@ -382,8 +382,8 @@ def test_changed_predictions_are_a_fault_even_if_the_score_is_the_same(context: 
     path = tmp_path / "same.yaml"
     head = experiment.entry.path.read_text(encoding="utf-8").split("stages:")[0]
     path.write_text(f"{head}claims:\n{CLAIM.format(metric='accuracy', value=float(np.mean(right)))}")
-    same = explain_experiment(Experiment(catalogue.local(path), context), {"test": arrays})
+    same = explain_experiment(prepare(catalogue.local(path), context), {"test": arrays})
     assert same.state == "nothing to explain"
-    other = explain_experiment(Experiment(catalogue.local(path), context), {"test": moved})
+    other = explain_experiment(prepare(catalogue.local(path), context), {"test": moved})
     assert other.state == "unexplained"
     assert "4 of 320 predictions differ" in other.failing[0].why

@@ -53,7 +53,7 @@ def test_two_mistakes_in_one_recipe_are_both_reported(zoo: Zoo, recipe_file: Wri
     ended = zoo("train", path)
     assert ended.code == 2
     assert len(ended.lines) == 2
-    assert re.match(rf"{re.escape(str(path))}:5:13: epochs must be .* 'many'", ended.lines[0])
+    assert re.match(rf"{re.escape(str(path))}:5:13: stages\[0\].epochs must be .* 'many'", ended.lines[0])
     assert re.match(rf"{re.escape(str(path))}:9:5: .*'clip_nrom'.*; did you mean clip_norm\?", ended.lines[1])
 
 

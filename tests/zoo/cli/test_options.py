@@ -10,7 +10,7 @@ import pytest
 from tests.helpers.project import Zoo
 from zoo.cli.app import COMMANDS
 from zoo.cli.command import PANELS
-from zoo.cli.options import FIELDS, expand_options
+from zoo.cli.options import FIELDS, command
 from zoo.errors import UsageError
 from zoo.recipes.options import RunOptions, SourceOptions
 
@@ -62,14 +62,14 @@ def test_every_shared_option_has_the_name_of_its_field() -> None:
 
 
 def test_a_dataclass_parameter_becomes_one_option_for_each_field(tmp_path: Path) -> None:
-    @expand_options
-    def command(entry: str, options: RunOptions, sources: SourceOptions) -> tuple[str, RunOptions, SourceOptions]:
+    @command
+    def example(entry: str, options: RunOptions, sources: SourceOptions) -> tuple[str, RunOptions, SourceOptions]:
         return entry, options, sources
 
-    names = list(inspect.signature(command).parameters)
+    names = list(inspect.signature(example).parameters)
     assert names == ["entry", *FIELDS]
     values = dict.fromkeys(names) | {"entry": "x", "seeds": 3, "data": [f"cifar10={tmp_path}"], "trust": ["own"]}
-    entry, options, sources = command(**values)
+    entry, options, sources = example(**values)
     assert (entry, options) == ("x", RunOptions(seeds=3))
     assert (sources.trust, sources.data) == (("own",), {"cifar10": tmp_path})
 
