@@ -61,7 +61,7 @@ def test_several_processes_make_the_same_records_as_one(
     short = recipe_file(text.replace("name: digits-resnet8", "name: short").replace("epochs: 20", "epochs: 1"))
     bad = recipe_file(text.replace("embedded:digits-resnet8.", "file:nowhere."), name="bad.yaml")
     found = {}
-    for number in ("1", "3"):
+    for number in ("1", "2"):
         records = tmp_path / f"runs-{number}"
         weights = zoo(
             "verify", "digits-resnet8", bad, "entail-bert-l2h32", "--json", "--jobs", number, "--records", records
@@ -80,7 +80,7 @@ def test_several_processes_make_the_same_records_as_one(
         ]
         found[number] = (scores, judged, weights.code, trained.code)
         assert len(scores) == 4
-    assert found["1"] == found["3"]
+    assert found["1"] == found["2"]
 
 
 def test_no_run_starts_after_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
