@@ -1,4 +1,4 @@
-"""Simulate how often verdicts on re-trainings are wrong, for zoo's rules and for fixed tolerances.
+"""Simulate how often verdicts on retrainings are wrong, for zoo's rules and for fixed tolerances.
 
 `python benchmarks/verdicts.py` simulates 10,000 zoos for each setting, in a minute or two, and prints the tables of
 docs/verdicts.md. With `--write` it puts them into that page and draws the plot docs/verdicts.svg. It needs matplotlib,
@@ -273,7 +273,7 @@ def write(rows: list[dict[str, Any]], zoos: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Simulate how often verdicts on re-trainings are wrong.")
+    parser = argparse.ArgumentParser(description="Simulate how often verdicts on retrainings are wrong.")
     parser.add_argument("--zoos", type=int, default=ZOOS, help=f"zoos to simulate for each setting (default: {ZOOS})")
     parser.add_argument("--write", action="store_true", help="write docs/verdicts.md and docs/verdicts.svg")
     arguments = parser.parse_args()

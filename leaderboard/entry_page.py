@@ -80,7 +80,7 @@ def commands(entry: Entry) -> list[tuple[str, str]]:
 
 
 def _plot(entry: Entry, judgement: Judgement, records: list[RecordedRun]) -> dict[str, Any] | None:
-    """Return the plot of a re-training's runs with the ranges that judge them; None if there are no runs."""
+    """Return the plot of a retraining's runs with the ranges that judge them; None if there are no runs."""
     claim, band, equivalent = judgement.claim, judgement.band, judgement.equivalent
     if claim.of != "retrain":
         return None

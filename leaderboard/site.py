@@ -123,10 +123,10 @@ def _entry_pages(
         of_entry[record.entry].append((path, record))
     shipped, pages = [already_read.get(entry.name, entry) for entry in entries()], {}
     for place, entry in enumerate(shipped):
-        neighbours = {
+        neighbors = {
             "before": shipped[place - 1].name if place else "",
             "after": "".join(e.name for e in shipped[place + 1 :][:1]),
         }
         context = entry_page.page_context(entry, claims[entry.name], judged[entry.name], of_entry[entry.name])
-        pages[f"{ENTRIES}/{entry.name}.html"] = template.render(root="../", **neighbours, **context)
+        pages[f"{ENTRIES}/{entry.name}.html"] = template.render(root="../", **neighbors, **context)
     return pages

@@ -81,7 +81,7 @@ def paired_gain(entry: Entry, plain: Entry, records: list[RecordedRun]) -> dict[
 
 
 def comparison_claim(entry: Entry, plain: Entry) -> Claim | None:
-    """Return the claim whose metric and split compare the two entries: the first re-training claim of either."""
+    """Return the claim whose metric and split compare the two entries: the first retraining claim of either."""
     claims = [*entry.recipe.claims, *plain.recipe.claims]
     return next((claim for claim in claims if claim.of == "retrain"), None)
 

@@ -64,7 +64,7 @@ class Outcome:
 def judge_entries(entry_runs: Iterable[EntryRuns], evidence: Path) -> list[Outcome]:
     """Return the outcome of each entry, in order.
 
-    Re-trainings are adjusted over all claims of their suite, whether they were run or not. Each entry is judged by
+    Retrainings are adjusted over all claims of their suite, whether they were run or not. Each entry is judged by
     itself, so that its verdict does not depend on the other entries of the same command.
 
     Args:
@@ -95,7 +95,7 @@ def suite_of(entry: Entry, shipped: Iterable[Entry]) -> list[Entry]:
 
 
 def family_size(suite: Iterable[Entry]) -> int:
-    """Return the number of claims, at least one, over which the re-trainings of a suite are adjusted."""
+    """Return the number of claims, at least one, over which the retrainings of a suite are adjusted."""
     return max(1, sum(in_family(claim) for entry in suite for claim in _claims(entry)))
 
 

@@ -1,4 +1,4 @@
-"""Judge a re-training: compare the mean of k runs with the mean of r reference runs. Pure functions; no torch."""
+"""Judge a retraining: compare the mean of k runs with the mean of r reference runs. Pure functions; no torch."""
 
 import math
 from dataclasses import dataclass, replace
@@ -71,7 +71,7 @@ class _Comparison:
 
 
 def judge_retraining(claim: Claim, measured: Measurement, steps: int) -> Judgement:
-    """Judge the runs of a re-training by the three rules of `harness.judging.verdict`, in their order.
+    """Judge the runs of a retraining by the three rules of `harness.judging.verdict`, in their order.
 
     With m the mean of the k runs that count, v the claimed value, `e = sigma sqrt(1/k + 1/r)` and t the quantiles of
     Student's distribution (of the normal distribution where sigma is known):

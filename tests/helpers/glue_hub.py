@@ -131,7 +131,7 @@ def pickled(state: Any) -> bytes:
 
 
 def encoder(size: str, **changed: Any) -> dict[str, bytes]:
-    """Return the files of a pre-trained encoder, with a pre-training head as the published ones have it."""
+    """Return the files of a pretrained encoder, with a pretraining head as the published ones have it."""
     torch.manual_seed(len(size))
     model = BertModel(config(size, **changed))
     state = {f"bert.{name}": value.clone() for name, value in model.state_dict().items()}

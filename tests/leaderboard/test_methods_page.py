@@ -122,9 +122,7 @@ def test_claims_of_methods_are_shown_on_the_page_of_methods_only(board: Board, m
     assert "[methods.md](methods.md)" in front
     assert "| method " not in front
     assert "| plain " in front
-    assert re.search(
-        r"## Claims\n\n.*\n.*\n\| method +\| re-training: accuracy on test", methods.render(board.evidence)
-    )
+    assert re.search(r"## Claims\n\n.*\n.*\n\| method +\| retraining: accuracy on test", methods.render(board.evidence))
 
 
 def test_the_second_table_has_one_row_per_method_with_its_losses_papers_and_layers(board: Board) -> None:

@@ -71,8 +71,8 @@ def test_every_page_has_a_title_ordered_headings_and_unique_ids(pages: dict[str,
 
 def test_every_control_has_a_label_and_every_drawing_a_description(pages: dict[str, Node]) -> None:
     for name, root in pages.items():
-        labelled = [label.attributes["for"] for label in root.all("label") if label.text]
-        assert [one.attributes["id"] for one in root.all("input", "select")] == labelled, name
+        labeled = [label.attributes["for"] for label in root.all("label") if label.text]
+        assert [one.attributes["id"] for one in root.all("input", "select")] == labeled, name
         for drawing in (one for one in root.all("svg") if "aria-hidden" not in one.attributes):
             assert drawing.attributes["role"] == "img"
             named = drawing.attributes["aria-labelledby"].split()

@@ -1,4 +1,4 @@
-"""Check the stages of a training: terms, optimisers, and what one stage takes over from an earlier one."""
+"""Check the stages of a training: terms, optimizers, and what one stage takes over from an earlier one."""
 
 import inspect
 from collections.abc import Iterator

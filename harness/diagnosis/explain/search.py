@@ -211,7 +211,7 @@ def _is_exact(judgement: Judgement) -> bool:
 
 
 def _best_orders(orders: list[VariantAttempt]) -> list[VariantAttempt]:
-    """Return the class orders that agree; if none does, the nearest one, labelled as such."""
+    """Return the class orders that agree; if none does, the nearest one, labeled as such."""
     agreeing = [one for one in orders if one[1].agrees]
     if agreeing or not orders:
         return agreeing

@@ -22,7 +22,7 @@ from zoo.errors import Terminated
 
 BAD_RECIPES = {
     "unknown key": TINY.replace("clip_norm", "clip_nrom"),
-    "misspelt loss": TINY.replace("CrossEntropy", "CrosEntropy"),
+    "misspelled loss": TINY.replace("CrossEntropy", "CrosEntropy"),
     "wrong type": TINY.replace("epochs: 1", "epochs: many"),
     "missing key": TINY.replace("    batch_size: 64\n", ""),
     "repeated key": TINY.replace("clip_norm: 1.0", "epochs: 2"),
@@ -182,12 +182,12 @@ def test_zoo_debug_shows_the_traceback(zoo: Zoo, monkeypatch: pytest.MonkeyPatch
         zoo("list")
 
 
-@pytest.mark.parametrize(("signalled", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+@pytest.mark.parametrize(("signaled", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
 def test_ctrl_c_is_exit_130_and_sigterm_143(
-    signalled: type[BaseException], code: int, zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
+    signaled: type[BaseException], code: int, zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object, **__: object) -> None:
-        raise signalled
+        raise signaled
 
     monkeypatch.setattr(Session, "experiment", interrupted)
     ended = zoo("train", recipe_file(), "--out", "out")
@@ -211,12 +211,12 @@ def test_a_training_that_ctrl_c_ended_resumes_to_the_same_weights(
     """A real signal arrives in the third or in the last of 15 steps."""
     steps = iter(range(1, 100))
 
-    def signalled(*args: Any) -> Any:
+    def signaled(*args: Any) -> Any:
         if next(steps) == step:
             os.kill(os.getpid(), signal.SIGINT)
         return accumulate_gradients(*args)
 
-    monkeypatch.setattr(harness.training.train, "accumulate_gradients", signalled)
+    monkeypatch.setattr(harness.training.train, "accumulate_gradients", signaled)
     ended = zoo("train", recipe_file(), "--out", "out")
     assert ended.code == 130
     assert "stopping after this step" in ended.err

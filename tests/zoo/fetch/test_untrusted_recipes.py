@@ -56,7 +56,7 @@ SHELL = [
 def test_a_field_admits_only_what_it_is_for(
     field: str, before: str, call: str, glue_zoo: Zoo, glue_hub: LocalHub, recipe_file: Write
 ) -> None:
-    """A function of an allowed package that runs a command, downloads or writes is no loss, optimiser or model."""
+    """A function of an allowed package that runs a command, downloads or writes is no loss, optimizer or model."""
     path = recipe_file(recipe_file().read_text(), (before, call))
     glue_hub.add("models", "evil/shell", {"zoo.yaml": path.read_bytes()})
     for command in (("check", path), ("check", "evil/shell"), ("reproduce", "evil/shell"), ("train", path)):
