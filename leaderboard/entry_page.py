@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from harness.judging.judge_runs import RecordedRun
-from harness.judging.types import Judgement, gravest_verdict
+from harness.judging.types import Judgement, worst_verdict
 from harness.records.record import FIRST_REFERENCE_SEED, Record
 from leaderboard import table
 from leaderboard.cells import Row, claim_cells, format_range, format_score, sort_values
@@ -58,7 +58,7 @@ def page_context(
 
 def entry_verdict(judgements: Iterable[Judgement]) -> str:
     """Return the worst verdict of the claims that count; claims of test servers and reported claims do not."""
-    return gravest_verdict(one for one in judgements if one.claim.of != "test-server" and one.claim.gates)
+    return worst_verdict(one for one in judgements if one.claim.of != "test-server" and one.claim.gates)
 
 
 def commands(entry: Entry) -> list[tuple[str, str]]:

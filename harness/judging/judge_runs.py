@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from harness.judging.paired import Flips, find_flips
 from harness.judging.retraining import default_seeds
-from harness.judging.types import Judgement, Measurement, Verdict, gravest_verdict, not_run
+from harness.judging.types import Judgement, Measurement, Verdict, not_run, worst_verdict
 from harness.judging.verdict import fill_published_value, in_family, judge, judge_all
 from harness.records.record import FILE, Mode, Record, Result, read_record, verify_files
 from zoo.errors import IntegrityError, UsageError, ZooError, first_line
@@ -193,7 +193,7 @@ def _outcome(entry_runs: EntryRuns, judgements: tuple[Judgement, ...]) -> Outcom
     return Outcome(
         entry=entry_runs.entry,
         mode=entry_runs.mode,
-        verdict=gravest_verdict(one for one in judgements if one.claim.of == entry_runs.mode and one.claim.gates),
+        verdict=worst_verdict(one for one in judgements if one.claim.of == entry_runs.mode and one.claim.gates),
         judgements=judgements,
         records=tuple(path for path, _ in entry_runs.runs),
         findings=tuple(dict.fromkeys(findings)),

@@ -8,7 +8,7 @@ from harness.judging.paired import Flips
 from zoo.recipes.schema import Claim
 
 Verdict = Literal["reproduced", "not-reproduced", "inconclusive", "not-compared", "not-run"]
-GRAVITY: tuple[Verdict, ...] = ("not-reproduced", "inconclusive", "not-compared", "not-run", "reproduced")
+VERDICTS_BY_SEVERITY: tuple[Verdict, ...] = ("not-reproduced", "inconclusive", "not-compared", "not-run", "reproduced")
 """The verdicts, worst first. The verdict of an entry is the worst verdict of its claims that gate."""
 
 ROUNDING = 1e-9
@@ -82,6 +82,6 @@ def not_run(claim: Claim, why: str) -> Judgement:
     return Judgement(claim=claim, verdict="not-run", why=why)
 
 
-def gravest_verdict(judgements: Iterable[Judgement]) -> Verdict:
+def worst_verdict(judgements: Iterable[Judgement]) -> Verdict:
     """Return the worst verdict among the judgements, or `not-compared` if there are none."""
-    return min((judgement.verdict for judgement in judgements), key=GRAVITY.index, default="not-compared")
+    return min((judgement.verdict for judgement in judgements), key=VERDICTS_BY_SEVERITY.index, default="not-compared")

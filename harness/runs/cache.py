@@ -98,7 +98,7 @@ def find_cached_runs(
     entry: Entry, mode: Mode, seeds: Iterable[int | None], conditions: RunConditions, runs: Path
 ) -> EntryRuns | None:
     """Return the runs of an entry, one for each seed, if all are cached and none of their inputs has changed."""
-    if entry.here is not None or int(os.environ.get("WORLD_SIZE", "1")) > 1 or not entry.is_readable:
+    if entry.recipe_repo is not None or int(os.environ.get("WORLD_SIZE", "1")) > 1 or not entry.is_readable:
         return None
     cached: list[RecordedRun] = []
     published: Mapping[str, Mapping[str, str]] = {}

@@ -124,7 +124,7 @@ def checked_builder(entry: Entry, context: RunContext) -> Builder:
     Raises:
         RecipeError: The recipe has problems; all are listed.
     """
-    builder = context.builder.at(entry.here)
+    builder = context.builder.at(entry.recipe_repo)
     check_recipe(entry.recipe, builder)
     return builder
 

@@ -28,7 +28,7 @@ def revisions(recipe: Recipe, sources: Sources, teachers: Iterable[TeacherWeight
     """Return the commits of the repositories that were read for a recipe, and whether the lock pins them."""
     named: set[str | None] = {source.text for source in recipe_sources(recipe)}
     named |= {teacher.weights.source for teacher in teachers if teacher.weights}
-    named |= {sources.here} if sources.here else set()
+    named |= {sources.recipe_repo} if sources.recipe_repo else set()
     read = [file for file in list(sources.fetched.values()) if file.revision and file.source in named]
     return {
         file.source: {"revision": str(file.revision), "pinned": "lock" if file.locked else "first use"} for file in read

@@ -248,8 +248,8 @@ def test_the_command_writes_both_pages_and_names_a_stale_one(
     path.write_text(text.replace("# Methods\n", "# Methods\n\nBy hand.\n"), encoding="utf-8")
     assert zoo("leaderboard", "--check").code == 0
     path.write_text(text.replace("a rank is no finding", "a rank is a finding"), encoding="utf-8")
-    ended = zoo("leaderboard", "--check")
-    assert (ended.code, ended.lines) == (1, [f"{path} is out of date; run: zoo leaderboard"])
+    completed = zoo("leaderboard", "--check")
+    assert (completed.code, completed.lines) == (1, [f"{path} is out of date; run: zoo leaderboard"])
     path.write_text("nothing", encoding="utf-8")
     with pytest.raises(IntegrityError, match="markers"):
         page.write(path, text)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.judging.types import GRAVITY
+from harness.judging.types import VERDICTS_BY_SEVERITY
 from leaderboard import cells, site
 from tests.helpers.html_tree import Node, parse_page
 from tests.helpers.project import ROOT
@@ -55,7 +55,7 @@ def test_the_page_of_each_entry_shows_its_claims_with_reason_and_source(
 def test_the_index_counts_the_verdicts(pages: dict[str, Node], rows: pd.DataFrame) -> None:
     verdicts = next(one for one in pages["index.html"].all("ul") if one.attributes.get("class") == "verdicts")
     shown = {one.text.split()[1]: int(one.text.split()[0]) for one in verdicts.all("a")}
-    assert shown == {name: int((rows["verdict"] == name).sum()) for name in GRAVITY}
+    assert shown == {name: int((rows["verdict"] == name).sum()) for name in VERDICTS_BY_SEVERITY}
 
 
 def test_every_page_has_a_title_ordered_headings_and_unique_ids(pages: dict[str, Node]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from harness.judging.types import GRAVITY
+from harness.judging.types import VERDICTS_BY_SEVERITY
 
 pytestmark = pytest.mark.browser
 PLOTTED, UNRUN = "digits-resnet8_from_digits-resnet14", "bert-base-uncased-mrpc"
@@ -105,8 +105,10 @@ def test_pages_fit_the_screen_with_readable_contrast(tab: Tab, name: str, tmp_pa
     for width, height, scheme in SCREENS:
         opened.set_viewport_size({"width": width, "height": height})
         opened.emulate_media(color_scheme=scheme)
-        wide, room = opened.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-        assert wide <= room, (width, scheme)
+        content_width, window_width = opened.evaluate(
+            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        )
+        assert content_width <= window_width, (width, scheme)
         assert opened.locator("h1").is_visible()
         assert opened.locator("tbody th").first.is_visible()
         contrasts = opened.evaluate(CONTRAST)
@@ -124,7 +126,9 @@ def test_pages_fit_the_screen_with_readable_contrast(tab: Tab, name: str, tmp_pa
 
 def test_verdict_badges_and_the_plot_are_visible(tab: Tab) -> None:
     opened = tab.open("index.html")
-    assert [opened.locator(f".verdicts .badge.{name}").is_visible() for name in GRAVITY] == [True] * len(GRAVITY)
+    assert [opened.locator(f".verdicts .badge.{name}").is_visible() for name in VERDICTS_BY_SEVERITY] == [True] * len(
+        VERDICTS_BY_SEVERITY
+    )
     opened = tab.open(f"entries/{PLOTTED}.html")
     box = opened.locator(".plot > svg").first.bounding_box()
     assert box["width"] > 600 and box["height"] > 80
@@ -148,7 +152,7 @@ def test_a_click_or_enter_on_a_column_sorts_it(tab: Tab, rows: pd.DataFrame) -> 
     opened.keyboard.press("Enter")
     assert tab.column(0) == sorted(rows["entry"], reverse=True)
     opened.get_by_role("button", name="Verdict").click()
-    assert tab.column(7) == sorted((str(GRAVITY.index(verdict)) for verdict in rows["verdict"]), key=int)
+    assert tab.column(7) == sorted((str(VERDICTS_BY_SEVERITY.index(verdict)) for verdict in rows["verdict"]), key=int)
 
 
 def test_search_and_filters_reduce_the_rows(tab: Tab, rows: pd.DataFrame) -> None:

@@ -26,7 +26,7 @@ ANNOTATIONS = 10
 """GitHub's limit for the annotations of one level in a step."""
 NOT_XML = re.compile("[^\\t\\n\\r -\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 LEVELS = {"not-reproduced": "error", "inconclusive": "warning", "not-compared": "notice", "not-run": "warning"}
-"""Verdict -> level of its annotation, the gravest verdict first."""
+"""Verdict -> level of its annotation, the worst verdict first."""
 
 
 class _Case(NamedTuple):
@@ -91,7 +91,7 @@ def annotations(data: Mapping[str, Any], recipes: Mapping[str, str]) -> list[str
 
 
 def summary(data: Mapping[str, Any], limit: int = SUMMARY_BYTES) -> str:
-    """Return Markdown for the summary of a step: the counts, then a table of claims with the gravest first.
+    """Return Markdown for the summary of a step: the counts, then a table of claims, the worst verdicts first.
 
     Args:
         data: The JSON of `zoo verify`.

@@ -72,7 +72,7 @@ def explain(entry: OneEntry, options: DeviceOptions, sources: SourceOptions, as_
     from harness.diagnosis.explain import explain as explain_entry
 
     session = Session(sources=sources, report=report, show_progress=show_progress)
-    chosen = session.one(entry)
+    chosen = session.select_one(entry)
     explanation = explain_entry(chosen, session.context([chosen], options), evidence=paths.evidence())
     render.emit(explanation.data(), explanation.text(render.terminal_width()), as_json=as_json)
     end([CODES_OF_EXPLAIN[explanation.state]])

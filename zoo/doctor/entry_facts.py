@@ -76,7 +76,11 @@ class EntryFacts:
 
     def _resolve(self, text: str | None) -> ParsedSource | None:
         source = parse_or_none(text)
-        return parse_source(self.entry.here) if isinstance(source, RecipeRepo) and self.entry.here else source
+        return (
+            parse_source(self.entry.recipe_repo)
+            if isinstance(source, RecipeRepo) and self.entry.recipe_repo
+            else source
+        )
 
     @cached_property
     def claims(self) -> list[tuple[Claim, Mapping[str, Mark]]]:

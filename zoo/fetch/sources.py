@@ -57,7 +57,7 @@ class Sources:
     archives: dict[Url, Fetched | ZooError] = field(default_factory=dict)
     """The results of archives, which are downloaded once for all of their files."""
     archive_locks: dict[Url, threading.Lock] = field(default_factory=dict)
-    here: str | None = None
+    recipe_repo: str | None = None
     """The source of the repository that the recipe is published in, at its commit; `hub:.` stands for it."""
     reported: set[str] = field(default_factory=set)
     """The sources that were reported as trusted on first use."""
@@ -94,7 +94,7 @@ class Sources:
             return str(error)
         if isinstance(value, Embedded) and value.name not in (shipped := list(self.lock.locked(EMBEDDED).files)):
             return f"{source} is not in {self.lock.path}{did_you_mean(value.name, shipped)}"
-        if isinstance(value, RecipeRepo) and self.here is None:
+        if isinstance(value, RecipeRepo) and self.recipe_repo is None:
             return f"{source} means the repository that a recipe is published in, but this recipe is a local file"
         return None
 
@@ -139,7 +139,8 @@ class Sources:
 
     def _resolve(self, source: AnySource) -> ParsedSource:
         value = parsed(source)
-        return parse_source(self.here) if isinstance(value, RecipeRepo) and self.here is not None else value
+        is_resolved = isinstance(value, RecipeRepo) and self.recipe_repo is not None
+        return parse_source(str(self.recipe_repo)) if is_resolved else value
 
     def _fetch(self, source: ParsedSource, want: str) -> Fetched:
         match source:

@@ -293,7 +293,7 @@ def test_without_the_recorded_data_no_example_is_shown_and_the_reason_is_given(w
 
 
 def test_the_entry_of_a_record_has_the_recipe_that_was_run(tmp_path: Path, recipe_file: Callable[..., Path]) -> None:
-    assert entry_of(tmp_path / FILE, COMMITTED) == catalogue.one("digits-resnet8")
+    assert entry_of(tmp_path / FILE, COMMITTED) == catalogue.select_one("digits-resnet8")
     changed = replace(COMMITTED, identity=replace(COMMITTED.identity, digest="0" * 64))
     with pytest.raises(UsageError, match=r"run for digits-resnet8 is not available: its digest is 000"):
         entry_of(tmp_path / FILE, changed)

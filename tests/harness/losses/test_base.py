@@ -154,7 +154,7 @@ def test_a_misspelled_attribute_of_a_users_loss_ends_the_command_with_exit_code_
     (tmp_path / f"{package}.py").write_text(USER_LOSS.format(attribute=attribute))
     monkeypatch.syspath_prepend(tmp_path)
     recipe_file(TINY, ("loss: CrossEntropy", f"loss: {package}.Brier"))
-    ended = zoo("train", "tiny.yaml", "--trust", package)
-    assert ended.code == 2
-    assert "the loss Brier" in ended.err
-    assert f"`{attribute}`" in ended.err
+    completed = zoo("train", "tiny.yaml", "--trust", package)
+    assert completed.code == 2
+    assert "the loss Brier" in completed.err
+    assert f"`{attribute}`" in completed.err

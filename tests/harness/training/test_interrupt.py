@@ -92,8 +92,8 @@ def test_an_interrupted_training_resumes_after_the_step_that_it_finished(
         return accumulate_gradients(run, stage, rows)
 
     monkeypatch.setattr("harness.training.train.accumulate_gradients", interrupted)
-    ended = zoo("train", recipe_file(), "--out", "out")
-    assert ended.code == 130
+    completed = zoo("train", recipe_file(), "--out", "out")
+    assert completed.code == 130
     assert not Path("out").exists()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     again = zoo("train", recipe_file(), "--out", "out")

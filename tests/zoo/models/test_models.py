@@ -143,8 +143,8 @@ def test_a_forward_computes_what_the_paper_describes(
     ],
 )
 def test_wrong_arguments_of_a_model_are_reported_in_one_line(call: str, zoo: Zoo, recipe_file: Write) -> None:
-    ended = zoo("check", recipe_file(recipe_file().read_text(), (TINY_MODEL, call)))
-    assert (ended.code, len(ended.lines)) == (2, 1)
+    completed = zoo("check", recipe_file(recipe_file().read_text(), (TINY_MODEL, call)))
+    assert (completed.code, len(completed.lines)) == (2, 1)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "torchvision.models.resnet18", "deeplabv3_resnet50"])
@@ -162,5 +162,5 @@ def test_a_model_of_another_package_needs_trust(zoo: Zoo, recipe_file: Write, tm
     call = "{use: models_of_mine.create_model, model_name: tiny, num_classes: 10}"
     path = recipe_file(recipe_file().read_text(), (TINY_MODEL, call))
     assert "--trust models_of_mine allows them" in zoo("check", path).err
-    ended = zoo("train", path, "--trust", "models_of_mine", "--out", "run")
-    assert ended.code == 0, ended.err
+    completed = zoo("train", path, "--trust", "models_of_mine", "--out", "run")
+    assert completed.code == 0, completed.err
