@@ -21,7 +21,7 @@ PAGES = {
     **{f"docs/{path.name}": path.name for path in sorted((ROOT / "docs").glob("*.md"))},
 }
 API = {
-    "api/zoo.md": ("Python API", ["zoo.api"]),
+    "api/zoo.md": ("Python API", ["zoo.api", "zoo.api.results", "zoo.recipes.options"]),
     "api/recipes.md": ("Recipes", ["zoo.recipes.schema"]),
     "api/errors.md": ("Errors", ["zoo.errors"]),
     "api/losses.md": ("Losses", ["harness.losses.base", "harness.losses"]),

@@ -39,10 +39,12 @@ def section(name: str, command: Any) -> str:
     panels: dict[str, list[Any]] = defaultdict(list)
     for option in options:
         panels[getattr(option, "rich_help_panel", None) or "Options"].append(option)
-    lines = [f"## zoo {name}", "", plain(command.help), "", "```text", usage, "```", ""]
+    text, _, example = plain(command.help).partition(" Example: ")
+    shell = ["Example:", "", "```sh", example, "```", ""] if example else []
+    lines = [f"## zoo {name}", "", text, "", "```text", usage, "```", "", *shell]
     if arguments:
         lines += ["| argument | meaning |", "|:--|:--|"]
-        lines += [f"| `{argument.name}` | {plain(argument.help)} |" for argument in arguments] + [""]
+        lines += [f"| `{shown(argument).strip('[]')}` | {plain(argument.help)} |" for argument in arguments] + [""]
     for panel, members in panels.items():
         lines += [f"| {panel} | meaning |", "|:--|:--|"] + [
             f"| {flags(o)} | {plain(o.help)}{extra(o)} |" for o in members

@@ -23,6 +23,13 @@ settings.register_profile("nightly", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "no-deadline"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that run a command in a process of its own."""
+    for item in items:
+        if "zoo_process" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.process)
+
+
 def pytest_collection_finish() -> None:
     """Keep the imported modules out of garbage collection, which every training triggers."""
     gc.collect()

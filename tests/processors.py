@@ -1,8 +1,8 @@
 """Run the tests and the starter suite as other x86 processors and thread counts compute.
 
-Arguments of `python -m tests.processors` go to pytest, such as `tests/harness/models -x`. Without arguments the whole
-suite runs. Each setting limits the instructions of one library: ATen (kernels of torch), oneDNN (convolutions, bf16) or
-MKL (matrix products). A setting that needs more than this processor has is skipped and named.
+Arguments of `python -m tests.processors` go to pytest, such as `tests/harness/models -x`. Without arguments the tests
+in NUMERIC run. Each setting limits the instructions of one library: ATen (kernels of torch), oneDNN (convolutions and
+bf16) or MKL (matrix products). A setting that needs more than this processor has is skipped and named.
 """
 
 import json
@@ -28,13 +28,20 @@ SETTINGS = {  # what each needs at least
     "MKL_ENABLE_INSTRUCTIONS=SSE4_2": "DEFAULT",
     "MKL_CBWR=COMPATIBILITY": "DEFAULT",
 }
+NUMERIC = (
+    "tests/harness/diagnosis", "tests/harness/evaluation", "tests/harness/losses", "tests/harness/models",
+    "tests/harness/runs", "tests/harness/training", "tests/entries", "tests/zoo/models", "tests/zoo/starter",
+    "tests/zoo/tasks",
+)  # fmt: skip
+"""The tests that compute with tensors. No other test can depend on the processor."""
+SELECTION = "not slow and not process and not browser"
 THREADS = ("OMP_NUM_THREADS=1", "OMP_NUM_THREADS=2", "OMP_NUM_THREADS=4")
 SUITE = ("--suite", "starter", "--device", "cpu", "--json")
 
 
 def main(arguments: list[str]) -> int:
     """Run everything under each setting, print a table and return the exit code."""
-    chosen = arguments or ["-n", str(os.cpu_count()), "--dist", "worksteal", "-m", "not slow"]
+    chosen = arguments or ["-n", str(os.cpu_count()), "--dist", "worksteal", "-m", SELECTION, *NUMERIC]
     rows = [(setting, *results(setting, chosen)) for setting in (*SETTINGS, *THREADS)]
     print(tabulate(rows, headers=("setting", "tests", "zoo verify", "zoo fingerprint")))
     return int(any(cell.startswith("FAILED") for row in rows for cell in row))

@@ -8,6 +8,8 @@ from tabulate import tabulate
 
 NARROWEST = 12
 """A column is never wrapped to fewer characters."""
+HEADER_PADDING = 2
+"""The spaces that tabulate adds to a header, besides the two between columns."""
 
 
 def number(value: float | None) -> str:
@@ -31,7 +33,10 @@ def fitted(
         columns: The width of the terminal in characters; None for no limit.
         flexible: The indices of the columns whose text is wrapped. They share the width that the others leave.
     """
-    widths = [max(len(str(cell)) for cell in cells) for cells in zip(headers, *rows, strict=True)]
+    widths = [
+        max([len(header) + HEADER_PADDING, *(len(str(cell)) for cell in cells)])
+        for header, *cells in zip(headers, *rows, strict=True)
+    ]
     shared = {index % len(headers) for index in flexible}
     left = (columns or 0) - sum(width + 2 for index, width in enumerate(widths) if index not in shared)
     wanted = sum(widths[index] + 2 for index in shared)

@@ -53,11 +53,11 @@ class FingerprintOutcome:
 def check_fingerprint(entry: Entry, context: RunContext) -> FingerprintOutcome:
     """Compute the fingerprint of an entry and compare it with the stored one. Errors become part of the outcome."""
 
-    def check(experiment: Experiment) -> FingerprintOutcome:
+    def check() -> FingerprintOutcome:
         if not fingerprint_path(entry).exists():
             return FingerprintOutcome(entry=entry, verdict="not-run", why=MISSING)
         stored = read_fingerprint(fingerprint_path(entry))
-        comparison = compare_fingerprints(stored, compute_fingerprint(experiment))
+        comparison = compare_fingerprints(stored, compute_fingerprint(prepare(entry, context)))
         return FingerprintOutcome(entry=entry, verdict=comparison.verdict, why=comparison.why, comparison=comparison)
 
     return _outcome(entry, context, check)
@@ -66,8 +66,8 @@ def check_fingerprint(entry: Entry, context: RunContext) -> FingerprintOutcome:
 def update_fingerprint(entry: Entry, context: RunContext) -> FingerprintOutcome:
     """Compute and store the fingerprint of an entry, if it can have one. Errors become part of the outcome."""
 
-    def update(experiment: Experiment) -> FingerprintOutcome:
-        path, computed = fingerprint_path(entry), compute_fingerprint(experiment)
+    def update() -> FingerprintOutcome:
+        path, computed = fingerprint_path(entry), compute_fingerprint(prepare(entry, context))
         write_fingerprint(path, computed)
         comparison = compare_fingerprints(read_fingerprint(path), computed)
         return FingerprintOutcome(entry=entry, verdict=comparison.verdict, why=f"wrote {path}", comparison=comparison)
@@ -80,14 +80,12 @@ def fingerprint_path(entry: Entry) -> Path:
     return entry.path.with_suffix(".fingerprint.json")
 
 
-def _outcome(
-    entry: Entry, context: RunContext, action: Callable[[Experiment], FingerprintOutcome]
-) -> FingerprintOutcome:
+def _outcome(entry: Entry, context: RunContext, action: Callable[[], FingerprintOutcome]) -> FingerprintOutcome:
     try:
         with translate_errors(entry.name):
             if why := _impossible(entry, context):
                 return FingerprintOutcome(entry=entry, verdict="not-run", why=why)
-            return action(prepare(entry, context))
+            return action()
     except ZooError as error:
         return FingerprintOutcome(entry=entry, verdict="not-run", why=first_line(error), error=error)
 

@@ -12,6 +12,14 @@ def test_a_table_fits_its_terminal() -> None:
     assert len(fitted(rows, ["entry", "suite", "claims"], None).splitlines()) == 3
 
 
+def test_narrow_columns_leave_room_for_their_headers() -> None:
+    rows = [["digits-resnet8_from_digits-resnet14", "test", "accuracy", "0.9766", "0.9766", "1", "reproduced"]]
+    headers = ["entry", "split", "metric", "claimed", "measured", "runs", "verdict"]
+    lines = fitted(rows, headers, 80, flexible=(0,)).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].endswith("verdict")
+
+
 def test_numbers_have_four_decimals_and_json_no_nan() -> None:
     assert (number(None), number(0.97884)) == ("-", "0.9788")
     assert (finite(float("nan")), finite(1.5)) == (None, 1.5)

@@ -65,7 +65,7 @@ def reproduce(*entries: str, **options: Unpack[RunArguments]) -> "VerificationRe
     Raises:
         ZooError: An entry failed. Other entries have run by then, and their runs are in the cache.
 
-    Example:
+    Examples:
         >>> import zoo
         >>> result = zoo.reproduce("digits-resnet8")
         >>> result.verdict
@@ -97,7 +97,7 @@ def verify(
     Raises:
         UsageError: No entry matches, or an option cannot be used.
 
-    Example:
+    Examples:
         >>> import zoo
         >>> zoo.verify(suite="starter").to_frame()["verdict"].unique().tolist()
         ['reproduced']
@@ -125,7 +125,7 @@ def train(
     Raises:
         ZooError: The training failed.
 
-    Example:
+    Examples:
         >>> import zoo
         >>> result = zoo.train("digits-resnet8", seed=1)  # doctest: +SKIP
         >>> result.to_frame()  # doctest: +SKIP
@@ -152,7 +152,7 @@ def evaluate(
     Raises:
         ZooError: The file cannot be read, or does not fit the entry.
 
-    Example:
+    Examples:
         >>> from zoo.paths import PACKAGE
         >>> import zoo
         >>> result = zoo.evaluate(PACKAGE / "starter/digits-resnet8.safetensors", as_entry="digits-resnet8")
@@ -171,7 +171,7 @@ def list_entries(*patterns: str, suite: str | Sequence[str] = (), **options: Unp
         suite: A suite, or several.
         **options: See `SourceOptions` in `zoo.recipes.options`.
 
-    Example:
+    Examples:
         >>> import zoo
         >>> [entry.name for entry in zoo.list("digits*")]
         ['digits-resnet14', 'digits-resnet8', 'digits-resnet8_from_digits-resnet14']
