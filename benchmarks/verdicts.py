@@ -167,9 +167,9 @@ def rates(reference: Reference, k: int | None, zoos: int) -> Iterator[dict[str, 
                 row["alarm per entry"] = float((verdicts == NOT_REPRODUCED).mean())
                 row["inconclusive"] = float((verdicts == INCONCLUSIVE).mean())
                 continue
-            one = verdicts[np.arange(zoos), np.arange(zoos) % len(seeds)]
-            row[f"found {shift:g}"] = float((one == NOT_REPRODUCED).mean())
-            row[f"passed {shift:g}"] = float((one == REPRODUCED).mean())
+            shifted = verdicts[np.arange(zoos), np.arange(zoos) % len(seeds)]
+            row[f"found {shift:g}"] = float((shifted == NOT_REPRODUCED).mean())
+            row[f"passed {shift:g}"] = float((shifted == REPRODUCED).mean())
     for name, row in by_rule.items():
         yield {"reference": reference.name, "k": k, "rule": name, **row}
 

@@ -28,14 +28,14 @@ def rows(evidence: Path, suite: str | None = None) -> pd.DataFrame:
 
 def to_frame(judged: list[JudgedClaim]) -> pd.DataFrame:
     """Return judged claims as a table."""
-    return pd.DataFrame([_row(*one) for one in judged])
+    return pd.DataFrame([_row(*judged_claim) for judged_claim in judged])
 
 
 def judge_records(evidence: Path, suite: str | None = None) -> list[JudgedClaim]:
     """Judge the claims of all entries or of one suite by the committed records; each suite is one family of tests."""
     records = read_all(evidence)
     suites = sorted({entry.suite for entry in entries()}) if suite is None else [suite]
-    return [one for name in suites for one in _judge_suite(name, records, evidence)]
+    return [claim for name in suites for claim in _judge_suite(name, records, evidence)]
 
 
 def gains(evidence: Path) -> pd.DataFrame:

@@ -23,7 +23,7 @@ _DESCRIPTIONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Sigma:
-    """The standard deviation of one run, as far as it is known."""
+    """An estimate of the standard deviation of one run."""
 
     value: float
     """Sigma from the reference alone; it sets the margin."""

@@ -61,7 +61,7 @@ class Judgement:
     band: tuple[float, float] | None = None
     """The prediction band for the mean of this many correct retrainings."""
     equivalent: tuple[float, float] | None = None
-    """The range in which the mean counts as equivalent to the claim; None if too few runs can show equivalence."""
+    """The range in which the mean counts as equivalent to the claim; None if the runs are too few for it."""
     p: float | None = None
     """The two-sided p-value of the difference, not adjusted for other claims."""
     power: float | None = None

@@ -60,10 +60,10 @@ def judge_all(claims: Sequence[tuple[Claim, Measurement | None]], family: int = 
         family: The number of claims over which Holm's procedure adjusts retrainings, whether they were run or not.
     """
     unadjusted = [judge(claim, measured) for claim, measured in claims]
-    steps = statistics.holm_steps([one.p if one.claim.gates else None for one in unadjusted], family)
+    steps = statistics.holm_steps([judgement.p if judgement.claim.gates else None for judgement in unadjusted], family)
     return tuple(
-        one if one.p is None else judge(*pair, steps=step)
-        for one, pair, step in zip(unadjusted, claims, steps, strict=True)
+        judgement if judgement.p is None else judge(*pair, steps=step)
+        for judgement, pair, step in zip(unadjusted, claims, steps, strict=True)
     )
 
 
@@ -169,7 +169,7 @@ def _compare_predictions(measured: Measurement) -> tuple[bool, str]:
     if (flips := measured.flips) is None:
         return True, ""
     precisions = (measured.precision, measured.recorded_in)
-    noise, budget = max(NOISE[one] for one in precisions), flip_budget(flips.n, *precisions)
+    noise, budget = max(NOISE[precision] for precision in precisions), flip_budget(flips.n, *precisions)
     if not flips.flipped:
         return True, f"All {flips.n:,} predictions match those recorded for these weights."
     unexplained = flips.unexplained(noise)

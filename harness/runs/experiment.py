@@ -27,7 +27,7 @@ from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
 
 Step = Callable[[int, int], None]
-"""Called with the amount of work done and the whole amount."""
+"""Called with the amount of finished work and the total amount."""
 Show = Callable[[str], AbstractContextManager[Step]]
 """Shows the progress of a piece of work, by its name, inside a `with` block."""
 

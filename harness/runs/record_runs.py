@@ -34,7 +34,7 @@ from zoo.fetch.checksum import sha256
 RECIPE = "recipe.yaml"
 """The copy of the recipe in the folder of a training run."""
 CacheEntry = tuple[Mapping[str, Any], list[FileStamp]]
-"""The question that a run answers, and the files that it is computed from as they were before."""
+"""The request of a run, and the stamps of its input files before the run."""
 
 
 def evaluate_and_record(experiment: Experiment, published: tuple[nn.Module, str] | None = None) -> RecordedRun:
@@ -173,4 +173,4 @@ def _cache_entry(
     ):
         return None
     inputs = [*recipe_inputs(entry, experiment.sources), *(teachers.inputs if teachers else ())]
-    return context.conditions.question(entry, mode, seed), file_stamps(inputs)
+    return context.conditions.request(entry, mode, seed), file_stamps(inputs)

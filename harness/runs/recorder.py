@@ -26,12 +26,12 @@ from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Selection
 
 UNFINISHED = ".unfinished"
-"""The folder of the runs that are being made, beside the entries' folders."""
+"""The folder of unfinished runs, beside the folders of the entries."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunLocation:
-    """A run, and where it is recorded."""
+    """The folders of a run: one for its record, one for its checkpoints while it is made."""
 
     entry: Entry
     identity: Identity
@@ -60,7 +60,7 @@ def locked_run(location: RunLocation) -> Iterator[Record | None]:
 
     Raises:
         UsageError: The folder holds another run.
-        IntegrityError: Its predictions are not those that its record names.
+        IntegrityError: A predictions file of the run differs from its record.
     """
     accelerator, report = location.context.accelerator, location.context.report
     with run_lock(location.work, accelerator, lambda: report(f"{location.entry.name}: waiting for another run of it")):
@@ -105,7 +105,7 @@ ScoredEpoch = tuple[Evaluation, Selection]
 
 
 def evaluate_epochs(experiment: Experiment, model: ModelToRecord) -> list[ScoredEpoch]:
-    """Evaluate a model on every scored split; before that as it was after its last epoch, if that was not its best."""
+    """Evaluate a model on every scored split; if its parameters are of the best epoch, first with those of the last."""
     scored: list[ScoredEpoch] = []
     if model.last_epoch is not None:
         best = {name: value.clone() for name, value in model.model.state_dict().items()}
@@ -131,7 +131,7 @@ def write_record(
         location: The run and its folder.
         folder: The folder that `new_run` yields.
         model: The model.
-        scored: What `evaluate_epochs` returns.
+        scored: The result of `evaluate_epochs`.
         started: The value of `time.perf_counter` when this process started the run.
         label_names: The classes of a classification task, in its order; of other tasks nothing.
         provenance: The commits of the repositories that were read.
@@ -200,7 +200,7 @@ def _existing_record(location: RunLocation) -> Record | None:
 def _findings(
     location: RunLocation, model: ModelToRecord, evaluation: Evaluation, label_names: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Return the evidence against the published order of the classes; a model trained here has that of its data."""
+    """Return the evidence against the class order of published weights; a model trained here has its data's order."""
     if location.identity.mode != "weights" or not label_names:
         return ()
     names = getattr(getattr(model.model, "config", None), "id2label", {})

@@ -12,10 +12,10 @@ from zoo.recipes.walk import recipe_sources
 
 
 def recipe_inputs(entry: Entry, sources: Sources) -> Iterator[Path]:
-    """Yield the files and folders that decide what a recipe computes, as far as they were read.
+    """Yield the files that were read and decide what a recipe computes.
 
-    These are the recipe, the lock and the trusted revisions, and the files of all sources that the recipe names. Those
-    of its teachers are not included.
+    These are the recipe, the lock and the trusted revisions, and the files of all sources that the recipe names. The
+    files of its teachers are not included.
     """
     yield from (entry.path, paths.lock(), sources.lock.path, paths.trusted())
     named = {source.text for source in recipe_sources(entry.recipe)}

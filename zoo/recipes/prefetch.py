@@ -116,7 +116,7 @@ def _fetch_all(
     needs: list[Need], sources: Sources, started: Callable[[int], None], pool: Executor
 ) -> list[tuple[Need, Fetched | ZooError]]:
     downloads = dict.fromkeys((pinned_source(need.parsed), need.want) for need in needs if need.parsed)
-    sizes = list(pool.map(lambda one: attempt(partial(sources.download_size, *one)), downloads))
+    sizes = list(pool.map(lambda download: attempt(partial(sources.download_size, *download)), downloads))
     started(sum(size for size in sizes if isinstance(size, int)))
     pairs: list[tuple[Need, Any]] = []
     for optional in (False, True):  # that an optional file is missing is remembered only for a commit in use

@@ -121,7 +121,10 @@ def test_a_last_batch_of_one_row_is_reported_before_training_starts(zoo: Zoo, re
     text = one_left.replace("kd: {loss: LogitMSE}", 'pad: {loss: {use: PAD, student: "fc:input", teacher: "fc:input"}}')
     completed = zoo("train", recipe_file(text))
     assert (completed.code, len(completed.lines)) == (2, 1)
-    assert "pad cannot use a batch of one row, as the last one of an epoch is; set `drop_last: true`" in completed.err
+    assert (
+        "pad cannot use a batch of one row, and the last batch of an epoch has one; set `drop_last: true`"
+        in completed.err
+    )
     assert zoo("train", recipe_file(text.replace("batch_size: 449", "batch_size: 449\n    drop_last: true"))).code == 0
 
 

@@ -142,7 +142,7 @@ def test_a_download_that_is_not_an_archive_is_never_pinned(
     server.plain["all.zip"] = content
     with pytest.raises(IntegrityError, match=r"all\.zip: expected a zip archive, found sha256"):
         url_sources().fetch(f"{archive}#kd/model.pt")
-    assert not url_sources().known(archive).files
+    assert not url_sources().known_pin(archive).files
     server.plain["all.zip"] = ZIP
     assert url_sources().fetch(f"{archive}#kd/model.pt").path.read_bytes() == KD
 

@@ -110,7 +110,7 @@ def test_a_lasting_error_is_raised_by_the_deadline(
     assert float(str(raised.value).split("not served in ")[1].split(" ")[0]) < 9
     folder = url_sources().lock.trust_file.parent / "downloads"
     assert not list(folder.iterdir())
-    assert url_sources().known(url) == Pin()
+    assert url_sources().known_pin(url) == Pin()
 
 
 def test_an_unreachable_server_is_waited_for_only_once(url_sources: MakeUrlSources) -> None:
