@@ -1,4 +1,4 @@
-"""Simulate how often verdicts on re-trainings are wrong, for zoo's rules and for fixed tolerances.
+"""Simulate how often verdicts on retrainings are wrong, for zoo's rules and for fixed tolerances.
 
 `python benchmarks/verdicts.py` simulates 10,000 zoos for each setting, in a minute or two, and prints the tables of
 docs/verdicts.md. With `--write` it puts them into that page and draws the plot docs/verdicts.svg. It needs matplotlib,
@@ -167,9 +167,9 @@ def rates(reference: Reference, k: int | None, zoos: int) -> Iterator[dict[str, 
                 row["alarm per entry"] = float((verdicts == NOT_REPRODUCED).mean())
                 row["inconclusive"] = float((verdicts == INCONCLUSIVE).mean())
                 continue
-            one = verdicts[np.arange(zoos), np.arange(zoos) % len(seeds)]
-            row[f"found {shift:g}"] = float((one == NOT_REPRODUCED).mean())
-            row[f"passed {shift:g}"] = float((one == REPRODUCED).mean())
+            shifted = verdicts[np.arange(zoos), np.arange(zoos) % len(seeds)]
+            row[f"found {shift:g}"] = float((shifted == NOT_REPRODUCED).mean())
+            row[f"passed {shift:g}"] = float((shifted == REPRODUCED).mean())
     for name, row in by_rule.items():
         yield {"reference": reference.name, "k": k, "rule": name, **row}
 
@@ -273,7 +273,7 @@ def write(rows: list[dict[str, Any]], zoos: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Simulate how often verdicts on re-trainings are wrong.")
+    parser = argparse.ArgumentParser(description="Simulate how often verdicts on retrainings are wrong.")
     parser.add_argument("--zoos", type=int, default=ZOOS, help=f"zoos to simulate for each setting (default: {ZOOS})")
     parser.add_argument("--write", action="store_true", help="write docs/verdicts.md and docs/verdicts.svg")
     arguments = parser.parse_args()

@@ -7,11 +7,11 @@ import pandas as pd
 
 from harness.judging.types import format_difference
 
-KINDS = {"weights": "published weights", "retrain": "re-training", "test-server": "test server"}
+KINDS = {"weights": "published weights", "retrain": "retraining", "test-server": "test server"}
 """Kind of claim -> its name on the pages."""
 VERDICT_MEANINGS = {
     "reproduced": "The score was reproduced: equal up to rounding and one prediction for published weights, equivalent"
-    " within the spread over seeds for a re-training.",
+    " within the spread over seeds for a retraining.",
     "not-reproduced": "The measured score lies outside the range that a correct re-run would give, above or below.",
     "inconclusive": "The runs so far show neither agreement nor disagreement. The reason says how many further runs"
     " would settle it.",
@@ -41,7 +41,7 @@ def claim_cells(row: Row) -> dict[str, str]:
 
 
 def claim_title(row: Row) -> str:
-    """Return what a claim is about, such as `re-training: accuracy on test`."""
+    """Return what a claim is about, such as `retraining: accuracy on test`."""
     return f"{KINDS[row['of']]}: {row['metric']} on {row['split']}"
 
 

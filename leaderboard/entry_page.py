@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from harness.judging.judge_runs import RecordedRun
-from harness.judging.types import Judgement, gravest_verdict
+from harness.judging.types import Judgement, worst_verdict
 from harness.records.record import FIRST_REFERENCE_SEED, Record
 from leaderboard import table
 from leaderboard.cells import Row, claim_cells, format_range, format_score, sort_values
@@ -45,7 +45,7 @@ def page_context(
         "about": recipe_summary(recipe),
         "verdict": entry_verdict(judgements),
         "claims": [{**row, **claim_cells(row), "values": sort_values(row)} for row in rows],
-        "plots": [plot for one in judgements if (plot := _plot(entry, one, records))],
+        "plots": [plot for judgement in judgements if (plot := _plot(entry, judgement, records))],
         "records": [_record(entry, record, environments) for _, record in ordered],
         "folder": f"{RECORDS}/{entry.name}",
         "environments": [*environments.values()],
@@ -58,7 +58,8 @@ def page_context(
 
 def entry_verdict(judgements: Iterable[Judgement]) -> str:
     """Return the worst verdict of the claims that count; claims of test servers and reported claims do not."""
-    return gravest_verdict(one for one in judgements if one.claim.of != "test-server" and one.claim.gates)
+    gating = (judgement for judgement in judgements if judgement.claim.gates)
+    return worst_verdict(judgement for judgement in gating if judgement.claim.of != "test-server")
 
 
 def commands(entry: Entry) -> list[tuple[str, str]]:
@@ -80,7 +81,7 @@ def commands(entry: Entry) -> list[tuple[str, str]]:
 
 
 def _plot(entry: Entry, judgement: Judgement, records: list[RecordedRun]) -> dict[str, Any] | None:
-    """Return the plot of a re-training's runs with the ranges that judge them; None if there are no runs."""
+    """Return the plot of a retraining's runs with the ranges that judge them; None if there are no runs."""
     claim, band, equivalent = judgement.claim, judgement.band, judgement.equivalent
     if claim.of != "retrain":
         return None

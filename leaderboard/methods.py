@@ -89,8 +89,9 @@ def recipe_summary(text: str) -> str:
 
 def plain_student(entry: Entry, shipped: list[Entry]) -> Entry | None:
     """Return the entry of the starter suite that trains the same model on the same task without a teacher."""
-    alone = [one for one in shipped if one.suite == PLAIN and not any(s.all_teachers for s in one.recipe.stages)]
-    return next((one for one in alone if _student(one.recipe) == _student(entry.recipe)), None)
+    starters = [other for other in shipped if other.suite == PLAIN]
+    alone = [other for other in starters if not any(stage.all_teachers for stage in other.recipe.stages)]
+    return next((other for other in alone if _student(other.recipe) == _student(entry.recipe)), None)
 
 
 def method_losses(recipe: Recipe) -> list[Call]:
@@ -146,14 +147,15 @@ def _plain_student_text(student: str | None, records: list[RecordedRun]) -> list
     """Return how the plain student of a family is trained, and its score."""
     if student is None:
         return ["No entry of the starter suite trains these students without a teacher, so there is no comparison."]
-    (entry,) = [one for one in entries() if one.name == student]
+    (entry,) = [entry for entry in entries() if entry.name == student]
     training = ", then ".join(map(_training, entry.recipe.stages))
     text = f"The plain student is [{student}]({CONFIGS}/{entry.suite}/{student}.yaml), trained for {training}."
     claim = table.comparison_claim(entry, entry)
     mean, sd, runs = _summary(entry, claim, records)
     if claim is None or not runs:
         return [f"{text} It is not-run."]
-    n = next(result.n for _, one in records if one.entry == student and (result := one.result(claim.split)))
+    student_records = [record for _, record in records if record.entry == student]
+    n = next(result.n for record in student_records if (result := record.result(claim.split)))
     return [f"{text} Its {claim.metric} on {claim.split} ({n:,} examples) is {page.format_mean(mean, sd, runs)}."]
 
 
@@ -185,10 +187,10 @@ def _reference(methods: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             "method and its losses": _joined(
-                [row["method"], *(f"[{one['name']}]({CODE}/{one['file']}.py)" for one in row["losses"])]
+                [row["method"], *(f"[{loss['name']}]({CODE}/{loss['file']}.py)" for loss in row["losses"])]
             ),
-            "papers and equations": _joined(one[key] for key in ("paper", "equation") for one in row["losses"]),
-            "layers": _joined(one["reads"] for one in row["losses"]),
+            "papers and equations": _joined(loss[key] for key in ("paper", "equation") for loss in row["losses"]),
+            "layers": _joined(loss["reads"] for loss in row["losses"]),
         }
         for row in sorted(methods, key=lambda row: str(row["method"]))
     ]

@@ -29,7 +29,7 @@ Each row compares one published score, a claim, with what `zoo` measured. The me
 - **claimed** is the published score, as a fraction. `± 0.0041 (n = 10)` is the standard deviation of single runs over
   seeds, and the number of runs that the score is the mean of. With fewer than five runs, the source of the claim says
   whether the standard deviation was measured or is a declared prior.
-- **measured** is the score of the published weights, or the mean of re-trainings. The seeds of these runs differ from
+- **measured** is the score of the published weights, or the mean of retrainings. The seeds of these runs differ from
   those of the reference runs.
 - **environment** is the commit of `zoo`, and the software and hardware of the last run.
 

@@ -12,7 +12,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from harness.judging.judge_runs import RecordedRun
-from harness.judging.types import GRAVITY
+from harness.judging.types import VERDICTS_BY_SEVERITY
 from harness.records.record import read_all, verify_files
 from leaderboard import entry_page, table
 from leaderboard.cells import KINDS, VERDICT_MEANINGS, claim_cells, sort_values
@@ -100,7 +100,7 @@ def _index(rows: pd.DataFrame, shipped: list[Entry], records: list[RecordedRun])
     return {
         "claims": [{**row, **claim_cells(row), "values": sort_values(row)} for row in ordered],
         "verdicts": [(name, counts[name], meaning) for name, meaning in VERDICT_MEANINGS.items()],
-        "gravity": {name: place for place, name in enumerate(GRAVITY)},
+        "severity_ranks": {name: rank for rank, name in enumerate(VERDICTS_BY_SEVERITY)},
         "suites": sorted({entry.suite for entry in shipped}),
         "kinds": KINDS,
         "entries": len(shipped),
@@ -123,10 +123,10 @@ def _entry_pages(
         of_entry[record.entry].append((path, record))
     shipped, pages = [already_read.get(entry.name, entry) for entry in entries()], {}
     for place, entry in enumerate(shipped):
-        neighbours = {
+        neighbors = {
             "before": shipped[place - 1].name if place else "",
             "after": "".join(e.name for e in shipped[place + 1 :][:1]),
         }
         context = entry_page.page_context(entry, claims[entry.name], judged[entry.name], of_entry[entry.name])
-        pages[f"{ENTRIES}/{entry.name}.html"] = template.render(root="../", **neighbours, **context)
+        pages[f"{ENTRIES}/{entry.name}.html"] = template.render(root="../", **neighbors, **context)
     return pages

@@ -28,14 +28,14 @@ def rows(evidence: Path, suite: str | None = None) -> pd.DataFrame:
 
 def to_frame(judged: list[JudgedClaim]) -> pd.DataFrame:
     """Return judged claims as a table."""
-    return pd.DataFrame([_row(*one) for one in judged])
+    return pd.DataFrame([_row(*judged_claim) for judged_claim in judged])
 
 
 def judge_records(evidence: Path, suite: str | None = None) -> list[JudgedClaim]:
     """Judge the claims of all entries or of one suite by the committed records; each suite is one family of tests."""
     records = read_all(evidence)
     suites = sorted({entry.suite for entry in entries()}) if suite is None else [suite]
-    return [one for name in suites for one in _judge_suite(name, records, evidence)]
+    return [claim for name in suites for claim in _judge_suite(name, records, evidence)]
 
 
 def gains(evidence: Path) -> pd.DataFrame:
@@ -81,7 +81,7 @@ def paired_gain(entry: Entry, plain: Entry, records: list[RecordedRun]) -> dict[
 
 
 def comparison_claim(entry: Entry, plain: Entry) -> Claim | None:
-    """Return the claim whose metric and split compare the two entries: the first re-training claim of either."""
+    """Return the claim whose metric and split compare the two entries: the first retraining claim of either."""
     claims = [*entry.recipe.claims, *plain.recipe.claims]
     return next((claim for claim in claims if claim.of == "retrain"), None)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.helpers.project import ROOT, TINY, Ended, Write, Zoo
+from tests.helpers.project import ROOT, TINY, CompletedCommand, Write, Zoo
 from zoo import paths
 from zoo.cli import main
 
@@ -42,12 +42,12 @@ def zoo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
 
-    def run(*args: object) -> Ended:
+    def run(*args: object) -> CompletedCommand:
         monkeypatch.setattr(sys, "argv", ["zoo", *map(str, args)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
             main()
-        return Ended(int(end.value.code or 0), *capsys.readouterr())
+        return CompletedCommand(int(end.value.code or 0), *capsys.readouterr())
 
     return run
 
@@ -56,11 +56,11 @@ def zoo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
 def zoo_process(tmp_path: Path) -> Zoo:
     """Run `python -m zoo` in a new process. `root` is the checkout to run; other keywords set the environment."""
 
-    def run(*args: object, root: Path = ROOT, **env: str) -> Ended:
+    def run(*args: object, root: Path = ROOT, **env: str) -> CompletedCommand:
         environment = {**os.environ, "ZOO_HOME": str(tmp_path / "home"), "PYTHONPATH": str(root), **env}
         command = [sys.executable, "-m", "zoo", *map(str, args)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
-        return Ended(done.returncode, done.stdout, done.stderr)
+        return CompletedCommand(done.returncode, done.stdout, done.stderr)
 
     return run
 

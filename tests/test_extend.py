@@ -70,10 +70,10 @@ def test_a_users_own_parts_are_one_file_each_and_trusted_by_name(
     assert len(refused.lines) == 3
     assert "--trust my_task allows them" in refused.err
     trust = [word for kind in FILES for word in ("--trust", f"my_{kind}")]
-    ended = zoo("train", "toy.yaml", *trust, "--out", "run")
-    assert ended.code == 0, ended.err
-    assert float(ended.out.splitlines()[2].split()[2]) > 0.9
-    assert "f1" in ended.out
+    completed = zoo("train", "toy.yaml", *trust, "--out", "run")
+    assert completed.code == 0, completed.err
+    assert float(completed.out.splitlines()[2].split()[2]) > 0.9
+    assert "f1" in completed.out
 
 
 def test_other_code_of_ones_own_is_another_run(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,9 +84,9 @@ def test_other_code_of_ones_own_is_another_run(zoo: Zoo, tmp_path: Path, monkeyp
         (tmp_path / "own_loss.py").write_text(LOSS.replace(".mean()", f".mean() * {factor}"))
         sys.modules.pop("own_loss", None)
         importlib.invalidate_caches()
-        ended = zoo("train", "toy.yaml", "--trust", "own_loss", "--json")
-        assert ended.code == 0, ended.err
-        records.append(json.loads(ended.out))
+        completed = zoo("train", "toy.yaml", "--trust", "own_loss", "--json")
+        assert completed.code == 0, completed.err
+        records.append(json.loads(completed.out))
     assert records[0] == records[1]
     assert records[0]["record"] != records[2]["record"]
     assert records[0]["results"] != records[2]["results"]
@@ -106,9 +106,9 @@ def test_parts_of_the_project_are_one_file_each_and_a_name_in_an_init(
         monkeypatch.setattr(package, name, part, raising=False)
         monkeypatch.setattr(package, "__all__", [*getattr(package, "__all__", ()), name], raising=False)
     (tmp_path / "toy.yaml").write_text(RECIPE.format(loss="Brier", model="linear", task="larger"))
-    ended = zoo("train", "toy.yaml", "--out", "run")
-    assert ended.code == 0, ended.err
-    assert float(ended.out.splitlines()[2].split()[2]) > 0.9
+    completed = zoo("train", "toy.yaml", "--out", "run")
+    assert completed.code == 0, completed.err
+    assert float(completed.out.splitlines()[2].split()[2]) > 0.9
 
 
 THEIRS = '''"""Somebody's metric."""
@@ -131,9 +131,9 @@ def test_an_evaluate_metric_of_somebodys_is_one_of_a_recipe(
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "theirs.py").write_text(THEIRS)
     recipe_file(TINY + "metrics: [accuracy, theirs.Errors]\n")
-    ended = zoo("train", "tiny.yaml", "--trust", "theirs", "--out", "run", "--json")
-    assert ended.code == 0, ended.err
-    (result,) = json.loads(ended.out)["results"]
+    completed = zoo("train", "tiny.yaml", "--trust", "theirs", "--out", "run", "--json")
+    assert completed.code == 0, completed.err
+    (result,) = json.loads(completed.out)["results"]
     assert result["metrics"]["Errors"] == pytest.approx(1 - result["metrics"]["accuracy"])
     record = json.loads(Path("run/record.json").read_text())
     source = THEIRS[THEIRS.index("class") :]

@@ -128,7 +128,7 @@ def first_line(error: BaseException) -> str:
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
-    """Return a hint for a misspelt word.
+    """Return a hint for a misspelled word.
 
     Returns:
         `; did you mean a, b?`, or `; known: a, b` if nothing is similar and the list is short, or an empty string.

@@ -48,30 +48,34 @@ class Outcome:
         """Yield the numbers of each contender at each point."""
         for at_point, flops in zip(self.measured, self.flops, strict=True):
             of_zoo, peak = at_point[0], at_point[-1]
-            for one in at_point:
-                row: dict[str, Any] = {"case": self.case.name, "point": one.point, "contender": one.contender.name}
-                row |= {"seconds": one.seconds(), "peak_bytes": max(run.peak for run in one.runs)}
-                if one.contender.name.startswith("peak"):
-                    rates = [run.results["flops"] / run.seconds for run in one.runs]
+            for measured in at_point:
+                contender = measured.contender.name
+                row: dict[str, Any] = {"case": self.case.name, "point": measured.point, "contender": contender}
+                row |= {"seconds": measured.seconds(), "peak_bytes": max(run.peak for run in measured.runs)}
+                if contender.startswith("peak"):
+                    rates = [run.results["flops"] / run.seconds for run in measured.runs]
                     yield row | {"flops_per_second": median(rates), "best_flops_per_second": max(rates)}
                     continue
-                row["ratio"] = one.ratio(of_zoo)
-                if one.runs[0].steps is not None:
-                    row |= {"step_seconds": one.seconds(a_step=True), "step_ratio": one.ratio(of_zoo, a_step=True)}
+                row["ratio"] = measured.ratio(of_zoo)
+                if measured.runs[0].steps is not None:
+                    row |= {
+                        "step_seconds": measured.seconds(a_step=True),
+                        "step_ratio": measured.ratio(of_zoo, a_step=True),
+                    }
                 if flops is not None:
-                    row |= {"useful_flops": flops, "share_of_peak": _share(one, peak, flops)}
-                yield row | _difference(one, of_zoo)
+                    row |= {"useful_flops": flops, "share_of_peak": _share(measured, peak, flops)}
+                yield row | _difference(measured, of_zoo)
 
 
-def _share(one: Measured, peak: Measured, flops: float) -> float:
+def _share(measured: Measured, peak: Measured, flops: float) -> float:
     """Return the median over the rounds of a contender's useful rate divided by the peak rate."""
-    pairs = zip(one.runs, peak.runs, strict=True)
+    pairs = zip(measured.runs, peak.runs, strict=True)
     return median(flops / run.seconds / (top.results["flops"] / top.seconds) for run, top in pairs)
 
 
-def _difference(one: Measured, of_zoo: Measured) -> dict[str, Any]:
+def _difference(measured: Measured, of_zoo: Measured) -> dict[str, Any]:
     """Return the difference of a contender's results from zoo's, in the worst round."""
-    results = [(run.results, other.results) for run, other in zip(one.runs, of_zoo.runs, strict=True)]
+    results = [(run.results, other.results) for run, other in zip(measured.runs, of_zoo.runs, strict=True)]
     if "logits" in results[0][0]:
         pairs = [(np.asarray(a["logits"]), np.asarray(b["logits"])) for a, b in results]
         return {

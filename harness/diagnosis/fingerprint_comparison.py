@@ -50,7 +50,7 @@ class FingerprintComparison:
 
     @property
     def why(self) -> str:
-        """How the levels that differ do so, and which levels match."""
+        """The differences of the levels that differ, and the names of the levels that match."""
         different = [f"{level.name}: {level.detail}" for level in self.levels if not level.ok]
         matching = [level.name for level in self.levels if level.ok]
         if not different:
@@ -62,58 +62,62 @@ class FingerprintComparison:
         return "; ".join(parts) + changed
 
 
-def compare_fingerprints(expected: Fingerprint, found: Fingerprint) -> FingerprintComparison:
+def compare_fingerprints(expected: Fingerprint, computed: Fingerprint) -> FingerprintComparison:
     """Compare two fingerprints level by level. All levels are compared, whichever differs first."""
     levels = [
         LevelResult(name=name, ok=old == new, detail=f"SHA-256 {new[:12]} instead of {old[:12]}" if old != new else "")
         for name in LEVELS[:4]
-        for old, new in [(getattr(expected, name), getattr(found, name))]
+        for old, new in [(getattr(expected, name), getattr(computed, name))]
     ]
-    if expected.split != found.split:
-        detail = f"split {found.split} instead of {expected.split}"
+    if expected.split != computed.split:
+        detail = f"split {computed.split} instead of {expected.split}"
         levels = [replace(level, ok=False, detail=detail) if level.name == "data" else level for level in levels]
-    logits = _logits(expected, found)
-    return FingerprintComparison(levels=(*levels, logits, _predictions(expected, found, logits_hold=logits.ok)))
+    logits = _logits(expected, computed)
+    return FingerprintComparison(levels=(*levels, logits, _predictions(expected, computed, logits_hold=logits.ok)))
 
 
-def _logits(expected: Fingerprint, found: Fingerprint) -> LevelResult:
-    old, new = expected.logits, found.logits
+def _logits(expected: Fingerprint, computed: Fingerprint) -> LevelResult:
+    old, new = expected.logits, computed.logits
     if old.shape != new.shape:
         return LevelResult(name="logits", ok=False, detail=f"shape {new.shape} instead of {old.shape}")
-    close = np.isclose(old, new, rtol=0, atol=allowed_difference(expected, found), equal_nan=True)
+    close = np.isclose(old, new, rtol=0, atol=allowed_difference(expected, computed), equal_nan=True)
     if close.all():
         return LevelResult(name="logits", ok=True)
     rows, most = int((~close).any(axis=1).sum()), float(np.nanmax(np.abs(old - new), initial=0.0))
-    computed = f", computed in {found.precision}, recorded in {expected.precision}"
+    precisions = f", computed in {computed.precision}, recorded in {expected.precision}"
     detail = f"{rows} of {len(old)} rows differ, by at most {most:.2g}"
-    return LevelResult(name="logits", ok=False, detail=detail + computed * (found.precision != expected.precision))
+    return LevelResult(name="logits", ok=False, detail=detail + precisions * (computed.precision != expected.precision))
 
 
-def allowed_difference(expected: Fingerprint, found: Fingerprint) -> float:
+def allowed_difference(expected: Fingerprint, computed: Fingerprint) -> float:
     """Return how far two logits may differ: by the stored decimals and by the rounding errors of two processors.
 
     Sums are in fp32 in every precision; a lower one also rounds the outputs of each layer. If the precisions differ,
     the finer one counts, so that a coarser computation is detected.
     """
     scale = float(np.nanmax(np.abs(expected.logits), initial=0.0))
-    finer = min((DTYPES[one.precision] for one in (expected, found)), key=lambda dtype: torch.finfo(dtype).eps)
-    sums, layers = rounding_tolerance(torch.float32, found.terms, scale), rounding_tolerance(finer, found.layers, scale)
+    dtypes = [DTYPES[fingerprint.precision] for fingerprint in (expected, computed)]
+    finer = min(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
+    sums, layers = (
+        rounding_tolerance(torch.float32, computed.terms, scale),
+        rounding_tolerance(finer, computed.layers, scale),
+    )
     return 10.0**-DECIMALS * 1.01 + math.hypot(sums, layers)  # 1e-4 itself is not a binary number
 
 
-def _predictions(expected: Fingerprint, found: Fingerprint, *, logits_hold: bool) -> LevelResult:
-    """Compare predictions. Those of a regression are its logits; others may flip between classes that rounding
-    swaps."""
-    old, new = expected.predictions, found.predictions
+def _predictions(expected: Fingerprint, computed: Fingerprint, *, logits_hold: bool) -> LevelResult:
+    """Compare predictions: a regression's are its logits; a class may flip to one that rounding can bring ahead."""
+    old, new = expected.predictions, computed.predictions
     if old.shape != new.shape:
         return LevelResult(name="predictions", ok=False, detail=f"shape {new.shape} instead of {old.shape}")
     if np.issubdtype(new.dtype, np.floating):
         return LevelResult(
             name="predictions", ok=logits_hold, detail="" if logits_hold else "equal the logits, which differ"
         )
-    arrays = [{"predictions": one.predictions, "labels": old, "logits": one.logits} for one in (expected, found)]
+    both = (expected, computed)
+    arrays = [{"predictions": side.predictions, "labels": old, "logits": side.logits} for side in both]
     flips = find_flips(*arrays)
-    unexplained = flips.unexplained(allowed_difference(expected, found)) if logits_hold else flips.flipped
+    unexplained = flips.unexplained(allowed_difference(expected, computed)) if logits_hold else flips.flipped
     detail = f"{flips.flipped} of {len(old)} differ" if unexplained else ""
     return LevelResult(name="predictions", ok=not unexplained, detail=detail)
 

@@ -1,7 +1,7 @@
 """Apply a function to all rows of a split, batch by batch, with several threads or processes.
 
-Why: on a CPU, an operation on a small batch is too short for several cores: they wait for each other at the end of each
-one. If each core computes a batch of its own, none waits.
+Why: on a CPU, an operation on a small batch is too short for several cores, which wait for each other at its end. If
+each core computes a separate batch, no core waits.
 
 When: threads are used on a CPU, for models that store nothing of a forward pass and splits without random transforms.
 
@@ -46,7 +46,7 @@ def map_batches(
         split: The rows. One thread at a time reads from it.
         function: Called with each batch; with several threads it must be thread-safe.
         accelerator: The device of the batches, and the processes that share the work.
-        progress: Called with the number of rows that are done and of all rows.
+        progress: Called with the number of finished rows and the number of all rows.
         size: The most rows of a batch.
         threads: How many batches are computed at the same time; the threads share the cores evenly. Splits with random
             transforms are read by a single thread, because the order of their random numbers matters.

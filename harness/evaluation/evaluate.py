@@ -84,7 +84,7 @@ def evaluate(
         metrics: Name -> metric.
         accelerator: The device, and the processes that share the work.
         precision: The precision of the forward passes.
-        progress: Called with the number of rows that are done and of all rows.
+        progress: Called with the number of finished rows and the number of all rows.
         learning: Whether the model is trained further after this; see `SplitRunner`.
 
     Returns:

@@ -21,7 +21,7 @@ SIGNIFICANCE = 0.01
 
 
 def findings(id2label: Mapping[int, str], names: Sequence[str], predictions: Array, labels: Array) -> tuple[str, ...]:
-    """Return what speaks against the order in which the outputs of a model were scored.
+    """Return the evidence that the outputs of a model were scored in a wrong class order.
 
     Args:
         id2label: The class names in the configuration of the model.

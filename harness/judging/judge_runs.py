@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from harness.judging.paired import Flips, find_flips
 from harness.judging.retraining import default_seeds
-from harness.judging.types import Judgement, Measurement, Verdict, gravest_verdict, not_run
+from harness.judging.types import Judgement, Measurement, Verdict, not_run, worst_verdict
 from harness.judging.verdict import fill_published_value, in_family, judge, judge_all
 from harness.records.record import FILE, Mode, Record, Result, read_record, verify_files
 from zoo.errors import IntegrityError, UsageError, ZooError, first_line
@@ -57,23 +57,23 @@ class Outcome:
     @property
     def counts(self) -> bool:
         """Whether the entry counts for the exit code: not if all its claims of this mode are only reported."""
-        claims = [one.claim for one in self.judgements if one.claim.of == self.mode]
+        claims = [judgement.claim for judgement in self.judgements if judgement.claim.of == self.mode]
         return not claims or any(claim.gates for claim in claims)
 
 
 def judge_entries(entry_runs: Iterable[EntryRuns], evidence: Path) -> list[Outcome]:
     """Return the outcome of each entry, in order.
 
-    Re-trainings are adjusted over all claims of their suite, whether they were run or not. Each entry is judged by
+    Retrainings are adjusted over all claims of their suite, whether they were run or not. Each entry is judged by
     itself, so that its verdict does not depend on the other entries of the same command.
 
     Args:
         entry_runs: The runs of each entry.
-        evidence: The folder of committed records. Predictions are compared with those it holds of the same weights; a
-            damaged record becomes the error of the entry.
+        evidence: The folder of committed records. Predictions are compared with the recorded predictions of the same
+            weights; a damaged record becomes the error of the entry.
     """
     shipped = catalogue.entries()  # listed once, so that each recipe is read only once
-    return [_judge_entry(one, evidence, shipped) for one in entry_runs]
+    return [_judge_entry(of_entry, evidence, shipped) for of_entry in entry_runs]
 
 
 def _judge_entry(entry_runs: EntryRuns, evidence: Path, shipped: list[Entry]) -> Outcome:
@@ -86,21 +86,21 @@ def _judge_entry(entry_runs: EntryRuns, evidence: Path, shipped: list[Entry]) ->
     except ZooError as error:
         return _not_run_outcome(replace(entry_runs, runs=(), error=error))
     judged = iter(judge_all(pairs, family_size(suite_of(entry, shipped)) if mode == "retrain" else 1))
-    return _outcome(entry_runs, tuple(next(judged) if claim.of == mode else _not_asked(claim) for claim in claims))
+    return _outcome(entry_runs, tuple(next(judged) if claim.of == mode else _not_tested(claim) for claim in claims))
 
 
 def suite_of(entry: Entry, shipped: Iterable[Entry]) -> list[Entry]:
-    """Return the shipped entries of the entry's suite; a user's own recipe is a suite of its own."""
+    """Return the shipped entries of the entry's suite; a recipe that is not shipped is a suite by itself."""
     return [entry] if entry.suite == catalogue.LOCAL else [other for other in shipped if other.suite == entry.suite]
 
 
 def family_size(suite: Iterable[Entry]) -> int:
-    """Return the number of claims, at least one, over which the re-trainings of a suite are adjusted."""
+    """Return the number of claims, at least one, over which the retrainings of a suite are adjusted."""
     return max(1, sum(in_family(claim) for entry in suite for claim in _claims(entry)))
 
 
 def default_seeds_of(entry: Entry) -> list[int]:
-    """Return the seeds that an entry is trained with by default: from 0 on, as many as its claims need."""
+    """Return the default seeds of an entry: 0, 1, 2, ..., the largest number that one of its claims needs."""
     return list(range(max((default_seeds(claim) for claim in _claims(entry) if claim.of == "retrain"), default=3)))
 
 
@@ -188,19 +188,20 @@ def _not_run_outcome(entry_runs: EntryRuns) -> Outcome:
 
 
 def _outcome(entry_runs: EntryRuns, judgements: tuple[Judgement, ...]) -> Outcome:
+    gating = [judgement for judgement in judgements if judgement.claim.gates]
     findings = [finding for _, record in entry_runs.runs for finding in record.findings]
     findings += [finding for judgement in judgements for finding in judgement.findings]
     return Outcome(
         entry=entry_runs.entry,
         mode=entry_runs.mode,
-        verdict=gravest_verdict(one for one in judgements if one.claim.of == entry_runs.mode and one.claim.gates),
+        verdict=worst_verdict(judgement for judgement in gating if judgement.claim.of == entry_runs.mode),
         judgements=judgements,
         records=tuple(path for path, _ in entry_runs.runs),
         findings=tuple(dict.fromkeys(findings)),
     )
 
 
-def _not_asked(claim: Claim) -> Judgement:
+def _not_tested(claim: Claim) -> Judgement:
     """Return the judgement of a claim of another mode than the one that was run."""
     if claim.of == "test-server":
         return judge(claim, None)

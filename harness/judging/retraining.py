@@ -1,4 +1,4 @@
-"""Judge a re-training: compare the mean of k runs with the mean of r reference runs. Pure functions; no torch."""
+"""Judge a retraining: compare the mean of k runs with the mean of r reference runs. Pure functions; no torch."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,9 +13,9 @@ from zoo.recipes.schema import Claim
 MARGIN_OF_RUNS, MARGIN_OF_ONE = 2.0, 4.0
 """The equivalence margin in sigma, against the mean of several reference runs and against a single score."""
 ENOUGH_REFERENCE_RUNS, LEAST_SEEDS = 10, 5
-"""With fewer reference runs than the first number and without a prior, the second number is the least of seeds."""
+"""A claim with fewer reference runs than the first number, and without a prior, needs the second number of seeds."""
 FAILING_SHARE = 0.5
-"""This share of degenerate runs is too many if too few reference runs show how often they occur."""
+"""With fewer than five reference runs, at least this share of degenerate runs is too many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class _Comparison:
 
 
 def judge_retraining(claim: Claim, measured: Measurement, steps: int) -> Judgement:
-    """Judge the runs of a re-training by the three rules of `harness.judging.verdict`, in their order.
+    """Judge the runs of a retraining by the three rules of `harness.judging.verdict`, in their order.
 
     With m the mean of the k runs that count, v the claimed value, `e = sigma sqrt(1/k + 1/r)` and t the quantiles of
     Student's distribution (of the normal distribution where sigma is known):
@@ -92,20 +92,20 @@ def judge_retraining(claim: Claim, measured: Measurement, steps: int) -> Judgeme
         return Judgement(claim=claim, verdict="inconclusive", why=why, set_aside=degenerate, findings=findings)
     sigma = estimate_sigma(claim, measured.n, values)
     assert claim.value is not None and sigma is not None
-    found = _Comparison(
+    comparison = _Comparison(
         sigma=sigma, k=len(values), r=claim.reference_runs, difference=fmean(values) - claim.value, steps=steps
     )
-    verdict, why = found.verdict, _explain(found)
+    verdict, why = comparison.verdict, _explain(comparison)
     if too_many_fail and verdict == "reproduced":
         verdict = "inconclusive"
         why += " More runs are degenerate than the reference allows, so the verdict is inconclusive."
-    band, equivalent = found.band_half_width, found.equivalence_half_width
+    band, equivalent = comparison.band_half_width, comparison.equivalence_half_width
     return Judgement(
         claim=claim, verdict=verdict, why=why, measured=fmean(values), values=values, set_aside=degenerate,
         sigma=sigma.value, sigma_from=sigma.source, band=(claim.value - band, claim.value + band),
         equivalent=(claim.value - equivalent, claim.value + equivalent) if equivalent > 0 else None,
-        p=float(statistics.p_value(found.difference, found.error, sigma.dof)), power=found.power,
-        further_seeds=found.further_seeds if found.verdict == "inconclusive" else None,
+        p=float(statistics.p_value(comparison.difference, comparison.error, sigma.dof)), power=comparison.power,
+        further_seeds=comparison.further_seeds if comparison.verdict == "inconclusive" else None,
         findings=(*findings, *spread_findings(claim, sigma, values)),
     )  # fmt: skip
 
@@ -113,34 +113,34 @@ def judge_retraining(claim: Claim, measured: Measurement, steps: int) -> Judgeme
 def default_seeds(claim: Claim) -> int:
     """Return the number of seeds that a claim is judged by.
 
-    It is the claim's own number, but at least five where five to nine reference runs alone determine sigma: with three
+    It is the claim's `seeds`, but at least five where five to nine reference runs alone determine sigma: with three
     seeds, a shift of 4 sigma would be found in only half of the simulated zoos (docs/verdicts.md).
     """
     few = KNOWN_FROM <= claim.reference_runs < ENOUGH_REFERENCE_RUNS
     return max(claim.seeds, LEAST_SEEDS if few and claim.sigma is not None and claim.prior is None else 1)
 
 
-def _explain(found: _Comparison) -> str:
+def _explain(comparison: _Comparison) -> str:
     """Return the reason for the verdict in plain sentences; numbers in sigma refer to `sigma.value`."""
-    sigma = found.sigma.value
-    low, high = (f"{end / sigma:+.2f}" for end in found.interval)
+    sigma = comparison.sigma.value
+    low, high = (f"{end / sigma:+.2f}" for end in comparison.interval)
     level = f"{100 * (1 - 2 * statistics.ALPHA):.0f} %"
-    difference = f"Difference {format_difference(found.difference)} = {found.difference / sigma:+.2f} sigma"
-    margin = f"{found.margin / sigma:g}-sigma margin ({level} interval {low} to {high} sigma)"
-    band = f"the prediction band of ±{found.band_half_width / sigma:.2f} sigma"
-    basis = f"{_runs(found.k)} against {_runs(found.r, 'reference ')}; {found.sigma}."
-    if found.verdict == "reproduced":
+    difference = f"Difference {format_difference(comparison.difference)} = {comparison.difference / sigma:+.2f} sigma"
+    margin = f"{comparison.margin / sigma:g}-sigma margin ({level} interval {low} to {high} sigma)"
+    band = f"the prediction band of ±{comparison.band_half_width / sigma:.2f} sigma"
+    basis = f"{_runs(comparison.k)} against {_runs(comparison.r, 'reference ')}; {comparison.sigma}."
+    if comparison.verdict == "reproduced":
         return f"{difference}; equivalent within the {margin}. {basis}"
-    if found.verdict == "not-reproduced":
-        return f"{difference}; {'above' if found.difference > 0 else 'below'} {band}. {basis}"
-    return f"{difference}; inside {band}, but not shown to be within the {margin}. {basis} {_advice(found)}"
+    if comparison.verdict == "not-reproduced":
+        return f"{difference}; {'above' if comparison.difference > 0 else 'below'} {band}. {basis}"
+    return f"{difference}; inside {band}, but not shown to be within the {margin}. {basis} {_advice(comparison)}"
 
 
-def _advice(found: _Comparison) -> str:
+def _advice(comparison: _Comparison) -> str:
     """Return the power of the runs and what would settle an inconclusive verdict."""
-    power, further = f"The power of {_runs(found.k)} is {found.power:.2f}", found.further_seeds
+    power, further = f"The power of {_runs(comparison.k)} is {comparison.power:.2f}", comparison.further_seeds
     if further is None:
-        return f"{power}; no number of seeds would settle the verdict against {_runs(found.r, 'reference ')}."
+        return f"{power}; no number of seeds would settle the verdict against {_runs(comparison.r, 'reference ')}."
     seeds = f"{further} further seed{'s' * (further > 1)}"
     return f"{power}; {seeds} would settle the verdict if the mean stays the same."
 

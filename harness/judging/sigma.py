@@ -23,7 +23,7 @@ _DESCRIPTIONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Sigma:
-    """The standard deviation of one run, as far as it is known."""
+    """An estimate of the standard deviation of one run."""
 
     value: float
     """Sigma from the reference alone; it sets the margin."""
@@ -61,7 +61,7 @@ def reference_sigma(claim: Claim, n: int) -> tuple[float, SigmaSource] | None:
 
 
 def estimate_sigma(claim: Claim, n: int, values: tuple[float, ...]) -> Sigma | None:
-    """Return sigma for the judgement of a re-training.
+    """Return sigma for the judgement of a retraining.
 
     A measured sigma is an estimate with degrees of freedom. It is pooled with the declared prior, unless the reference
     runs contradict that prior; the spread of the judged runs is pooled into the error of the mean. A sigma from any

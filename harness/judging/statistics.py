@@ -1,6 +1,6 @@
 """The formulas behind the verdicts, each with its source. Pure functions of numbers or arrays of numbers; no torch.
 
-The mean of `k` re-trainings is compared with the mean of `r` reference runs. Runs are assumed to be normally
+The mean of `k` retrainings is compared with the mean of `r` reference runs. Runs are assumed to be normally
 distributed with one standard deviation, sigma. Sigma is known (`dof` is infinite), or estimated with `dof` degrees of
 freedom. Where sigma is known, Student's t distribution becomes the normal distribution.
 """
@@ -73,7 +73,7 @@ def interval_half_width(error: Any, dof: Any) -> Any:
 
 
 def power(margin: Any, error: Any, dof: Any) -> Any:
-    """Return the probability that a correct re-training passes the equivalence test.
+    """Return the probability that a correct retraining passes the equivalence test.
 
     `max(0, 2 T(margin / e - t(1 - alpha)) - 1)`, with the true difference at zero.
     """

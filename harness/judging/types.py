@@ -8,7 +8,7 @@ from harness.judging.paired import Flips
 from zoo.recipes.schema import Claim
 
 Verdict = Literal["reproduced", "not-reproduced", "inconclusive", "not-compared", "not-run"]
-GRAVITY: tuple[Verdict, ...] = ("not-reproduced", "inconclusive", "not-compared", "not-run", "reproduced")
+VERDICTS_BY_SEVERITY: tuple[Verdict, ...] = ("not-reproduced", "inconclusive", "not-compared", "not-run", "reproduced")
 """The verdicts, worst first. The verdict of an entry is the worst verdict of its claims that gate."""
 
 ROUNDING = 1e-9
@@ -19,7 +19,7 @@ SigmaSource = Literal["measured", "moderated", "prior", "binomial", ""]
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """The values of one metric on one split: one value for published weights, one per seed for a re-training."""
+    """The values of one metric on one split: one value for published weights, one per seed for a retraining."""
 
     split: str
     metric: str
@@ -59,13 +59,13 @@ class Judgement:
     """The source of sigma: `measured` (the reference runs), `moderated` (the reference runs pooled with a declared
     prior), `prior` (declared), or `binomial` (the sampling error of the test set, a lower bound)."""
     band: tuple[float, float] | None = None
-    """The prediction band for the mean of this many correct re-trainings."""
+    """The prediction band for the mean of this many correct retrainings."""
     equivalent: tuple[float, float] | None = None
-    """The range in which the mean counts as equivalent to the claim; None if too few runs can show equivalence."""
+    """The range in which the mean counts as equivalent to the claim; None if the runs are too few for it."""
     p: float | None = None
     """The two-sided p-value of the difference, not adjusted for other claims."""
     power: float | None = None
-    """The probability that this many runs of a correct re-training pass the equivalence test."""
+    """The probability that this many runs of a correct retraining pass the equivalence test."""
     further_seeds: int | None = None
     """The number of further runs that would settle an inconclusive verdict if the mean stays the same."""
     findings: tuple[str, ...] = ()
@@ -82,6 +82,6 @@ def not_run(claim: Claim, why: str) -> Judgement:
     return Judgement(claim=claim, verdict="not-run", why=why)
 
 
-def gravest_verdict(judgements: Iterable[Judgement]) -> Verdict:
+def worst_verdict(judgements: Iterable[Judgement]) -> Verdict:
     """Return the worst verdict among the judgements, or `not-compared` if there are none."""
-    return min((judgement.verdict for judgement in judgements), key=GRAVITY.index, default="not-compared")
+    return min((judgement.verdict for judgement in judgements), key=VERDICTS_BY_SEVERITY.index, default="not-compared")

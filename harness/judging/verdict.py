@@ -1,7 +1,7 @@
 """Decide whether a measurement agrees with a claim. Pure functions of values; no torch, no files.
 
 Published weights must reproduce the claimed score up to its decimals and one prediction. Where predictions of the same
-weights are recorded, they must be reproduced too. A re-training is judged by the mean of its runs, in this order:
+weights are recorded, they must be reproduced too. A retraining is judged by the mean of its runs, in this order:
 
 1. `reproduced`: the mean is equivalent to the claim (two one-sided tests; the margin is 2 sigma against several
    reference runs, 4 sigma against a single score).
@@ -41,7 +41,7 @@ def judge(claim: Claim, measured: Measurement | None, *, steps: int = 1) -> Judg
     Args:
         claim: The claim.
         measured: The measurement, or None if nothing was measured on the claim's split and metric.
-        steps: The divisor of the level 5 % at which Holm's procedure tests a re-training.
+        steps: The divisor of the level 5 % at which Holm's procedure tests a retraining.
     """
     if why := _not_comparable(claim, measured):
         mean = fmean(measured.values) if measured and measured.values else math.nan
@@ -57,18 +57,18 @@ def judge_all(claims: Sequence[tuple[Claim, Measurement | None]], family: int = 
 
     Args:
         claims: Each claim with its measurement.
-        family: The number of claims over which Holm's procedure adjusts re-trainings, whether they were run or not.
+        family: The number of claims over which Holm's procedure adjusts retrainings, whether they were run or not.
     """
     unadjusted = [judge(claim, measured) for claim, measured in claims]
-    steps = statistics.holm_steps([one.p if one.claim.gates else None for one in unadjusted], family)
+    steps = statistics.holm_steps([judgement.p if judgement.claim.gates else None for judgement in unadjusted], family)
     return tuple(
-        one if one.p is None else judge(*pair, steps=step)
-        for one, pair, step in zip(unadjusted, claims, steps, strict=True)
+        judgement if judgement.p is None else judge(*pair, steps=step)
+        for judgement, pair, step in zip(unadjusted, claims, steps, strict=True)
     )
 
 
 def in_family(claim: Claim) -> bool:
-    """Return whether Holm's procedure counts a claim: re-trainings that gate."""
+    """Return whether Holm's procedure counts a claim: retrainings that gate."""
     return claim.of == "retrain" and claim.gates
 
 
@@ -169,7 +169,7 @@ def _compare_predictions(measured: Measurement) -> tuple[bool, str]:
     if (flips := measured.flips) is None:
         return True, ""
     precisions = (measured.precision, measured.recorded_in)
-    noise, budget = max(NOISE[one] for one in precisions), flip_budget(flips.n, *precisions)
+    noise, budget = max(NOISE[precision] for precision in precisions), flip_budget(flips.n, *precisions)
     if not flips.flipped:
         return True, f"All {flips.n:,} predictions match those recorded for these weights."
     unexplained = flips.unexplained(noise)

@@ -41,7 +41,7 @@ class Loss(nn.Module):
       gets a teacher; any other loss gets None if the term has no teacher.
     - `labels` has shape `(B,)`. With `reads_batch` the whole `Batch` is passed in its place.
 
-    Set the attributes below on the class, or on `self` in `__init__`. A misspelt one raises UsageError. Names that
+    Set the attributes below on the class, or on `self` in `__init__`. A misspelled one raises UsageError. Names that
     start with `needs_` or `reads_` are reserved for them.
     """
 
@@ -91,7 +91,7 @@ def needs_of(loss: nn.Module | type[nn.Module]) -> LossNeeds:
     attributes that it lacks.
 
     Raises:
-        UsageError: An attribute is misspelt, has its name of an earlier version, or has a value of another type.
+        UsageError: An attribute is misspelled, has its name of an earlier version, or has a value of another type.
     """
     kind = loss if isinstance(loss, type) else type(loss)
     for base in kind.__mro__:
@@ -132,7 +132,7 @@ def _overridden_method(loss: nn.Module, name: str) -> Callable[..., Any] | None:
 
 
 def _check_names(kind: type[nn.Module], names: Iterable[str]) -> None:
-    """Raise UsageError for an attribute whose name looks like a misspelt or renamed declaration."""
+    """Raise UsageError for an attribute whose name looks like a misspelled or renamed declaration."""
     reserved = ("needs_", "reads_") if issubclass(kind, Loss) else ()
     for name in names:
         if name in RENAMED:

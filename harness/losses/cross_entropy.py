@@ -13,7 +13,7 @@ class CrossEntropy(Loss):
     `-1/B sum_i log softmax(s_i)[y_i]`
 
     Logits are `(B, C)`, labels `(B,)` of int64. For segmentation, logits are `(B, C, H, W)` and labels `(B, H, W)`; the
-    mean is over all pixels except those labelled `ignore_index`.
+    mean is over all pixels except those labeled `ignore_index`.
 
     Args:
         label_smoothing: e in [0, 1). The target is `1 - e` on the label plus `e / C` on every class (Szegedy et al.,

@@ -10,7 +10,7 @@ from harness.models.outputs import ModelOutputs
 
 
 class DKD(Loss):
-    """Distil the probability of the right class apart from the distribution over the other classes.
+    """Distill the probability of the right class apart from the distribution over the other classes.
 
     `T^2 (alpha TCKD + beta NCKD)`
 

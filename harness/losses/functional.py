@@ -50,8 +50,8 @@ def feature_pairs(student: Sequence[str], teacher: Sequence[str]) -> tuple[tuple
     """Return both lists of feature paths as tuples; raises ValueError if their lengths differ or are 0."""
     if len(student) != len(teacher) or not student:
         raise ValueError(
-            "give as many feature paths of the student as of the teacher, at least one:"
-            f" there are {len(student)} and {len(teacher)}"
+            "student and teacher need the same number of feature paths, at least one:"
+            f" found {len(student)} and {len(teacher)}"
         )
     return tuple(student), tuple(teacher)
 

@@ -41,5 +41,5 @@ class LogitStandardizedKD(Loss):
         return loss + (1 - self.alpha) * self.temperature**2 * kl_divergence(s, t, self.temperature).mean()
 
     def _standardized(self, logits: Tensor) -> Tensor:
-        centred = logits - logits.mean(-1, keepdim=True)
-        return centred / (self.eps + logits.std(-1, keepdim=True, correction=self.correction))
+        centered = logits - logits.mean(-1, keepdim=True)
+        return centered / (self.eps + logits.std(-1, keepdim=True, correction=self.correction))

@@ -7,7 +7,7 @@ from harness.models.outputs import ModelOutputs
 
 
 class PKT(Loss):
-    """Divergence between the neighbour probabilities of the examples of a batch.
+    """Divergence between the neighbor probabilities of the examples of a batch.
 
     `1/B^2 sum_ij p_ij log((p_ij + eps) / (q_ij + eps))`
 
@@ -34,12 +34,12 @@ class PKT(Loss):
         self.student_features, self.teacher_features, self.eps = (student,), (teacher,), eps
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
-        q = self._neighbour_probabilities(student[self.student_features[0]])
-        p = self._neighbour_probabilities(teacher[self.teacher_features[0]])
+        q = self._neighbor_probabilities(student[self.student_features[0]])
+        p = self._neighbor_probabilities(teacher[self.teacher_features[0]])
         loss: Tensor = (p * ((p + self.eps) / (q + self.eps)).log()).mean()
         return loss
 
-    def _neighbour_probabilities(self, feature: Tensor) -> Tensor:
+    def _neighbor_probabilities(self, feature: Tensor) -> Tensor:
         flat = feature.flatten(1)
         directions = flat / (flat.norm(dim=1, keepdim=True) + self.eps)
         kernel = (directions @ directions.T + 1) / 2

@@ -25,8 +25,8 @@ class SKDInstance(Loss):
 
     Args:
         temperature: T.
-        form: `paper` for the equation above. `code` multiplies by T^2, and counts only the half of the rows of which
-            the teacher is least certain; the others count as 0.
+        form: `paper` for the equation above. `code` multiplies by T^2, and counts only the half of the rows on
+            which the teacher is least certain; the other rows count as 0.
     """
 
     needs_teacher = True

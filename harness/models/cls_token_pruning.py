@@ -28,8 +28,8 @@ PRUNING_POINTS = {
     "RobertaForSequenceClassification": ("roberta.encoder.layer", "attention.output"),
     "XLMRobertaForSequenceClassification": ("roberta.encoder.layer", "attention.output"),
 }
-"""Classifiers that read the first token alone: the path of their list of layers, and the path inside the last layer of
-the module from which on tokens no longer interact."""
+"""Classifiers that read only the first token -> the path of their list of layers, and the path inside the last layer of
+the module after which tokens no longer interact."""
 _HOOKS_LOCK = Lock()
 
 
@@ -77,7 +77,7 @@ def _pruning_module(model: nn.Module) -> nn.Module | None:
 
 
 def _is_unmodified(module: nn.Module) -> bool:
-    """Return whether a module has no replaced method and no hook but ours. A class changed in place is not detected.
+    """Return whether a module has no replaced method and no foreign hook. A class changed in place is not detected.
 
     Gradient checkpointing is excluded because it computes the layer again after the `with` block; chunked feed-forward
     because the chunk size need not divide one token.

@@ -74,7 +74,7 @@ def check_precision(device: torch.device, precision: Precision) -> None:
 def accelerator_on(device: str | None) -> Accelerator:
     """Return an accelerator on a device.
 
-    Under `torchrun` each process gets one, and works on its own part of every batch.
+    Under `torchrun` each process gets an accelerator, and works on a part of every batch.
 
     Args:
         device: "cpu", "cuda" or "mps"; None picks the best one available.

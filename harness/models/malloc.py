@@ -14,8 +14,8 @@ import os
 MIB = 2**20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 LARGEST_REUSED, MOST_KEPT = 32 * MIB, 512 * MIB
-"""Blocks above the first size come from the system and go back to it at once. The second size limits the freed memory
-at the end of the heap that is kept for the next tensors."""
+"""Blocks above the first size come from the system and go back to it at once. glibc keeps freed memory at the end of
+the heap up to the second size, for the next tensors."""
 
 
 def keep_freed_memory() -> None:

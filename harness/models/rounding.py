@@ -1,4 +1,4 @@
-"""How far rounding alone can move a result on another processor or with another number of threads."""
+"""Bound the change of a result that rounding alone causes on another processor or with other threads."""
 
 import math
 

@@ -33,7 +33,7 @@ came from."""
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What a run computes. Runs with equal identities give equal results, so one of them is enough."""
+    """The inputs of a run that decide its results. A run with the identity of a recorded run need not be made."""
 
     mode: Mode
     digest: str
@@ -114,7 +114,7 @@ class Record:
     def result(self, split: str, selection: str | None = None) -> Result | None:
         """Return the result on a split, or None if there is none.
 
-        Of several results on the split, the one with this selection is returned, or else the first.
+        If the split has several results, the result with this selection is returned, or else the first.
         """
         results = [result for result in self.results if result.split == split]
         return next((result for result in results if result.selection == selection), results[0] if results else None)

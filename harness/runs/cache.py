@@ -1,10 +1,10 @@
 """The run cache: find runs whose inputs are unchanged, without reading the inputs and without torch.
 
-Beside the runs, one small file for each question (entry, mode, seed, conditions) names the run that answers it and the
-files that it was computed from, each with its size, time and SHA-256. A file whose size and time are unchanged is taken
-to have the same content; any other file is hashed again. If a file differs, or a package has another version, the run
-is looked up by its identity instead, which takes longer: a changed comment costs seconds, and a changed byte of a
-weights file costs the run of its own entry.
+The cache has a small file for each request (entry, mode, seed, conditions). It names the run and the files that the run
+was computed from, each with its size, time and SHA-256. A file whose size and time are unchanged is assumed to have the
+same content; any other file is hashed again. If a file differs, or a package has another version, the run is looked up
+by its identity instead, which takes longer. So a changed comment in a recipe costs seconds, and a changed byte of a
+weights file repeats only the run of that entry.
 """
 
 import hashlib
@@ -28,14 +28,14 @@ from zoo.recipes.catalogue import Entry
 CACHE_FOLDER = ".cache"
 """The folder of the run cache, beside the entries' folders."""
 SETTLED_NS = 2_000_000_000
-"""A file that changed less than so many nanoseconds ago may change again within the same time stamp."""
+"""A file that changed within this many nanoseconds may change again without a new time stamp."""
 FileStamp = tuple[str, int, int, str]
-"""A path, its size in bytes, its time in nanoseconds and the SHA-256 of its content; of a folder, of its listing."""
+"""A path, its size in bytes, its time in nanoseconds, and the SHA-256 of its content or, for a folder, of its listing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConditions:
-    """The conditions under which a run is made; another value of any of them could make another run."""
+    """The conditions under which a run is made. Runs under different conditions may differ."""
 
     precision: str = "fp32"
     micro_batch: int | None = None
@@ -44,8 +44,8 @@ class RunConditions:
     data: Mapping[str, str] = field(default_factory=dict)
     """Local data folders by name."""
 
-    def question(self, entry: Entry, mode: Mode, seed: int | None) -> dict[str, Any]:
-        """Return everything that says which run is meant, as plain data.
+    def request(self, entry: Entry, mode: Mode, seed: int | None) -> dict[str, Any]:
+        """Return everything that identifies the requested run, as plain data.
 
         It includes the working directory, to which relative paths in a recipe refer.
         """
@@ -75,54 +75,54 @@ def is_unchanged(stamp: FileStamp) -> bool:
 
 
 def cache_run(
-    runs: Path, question: Mapping[str, Any], run: RecordedRun, inputs: list[FileStamp], published: Any
+    runs: Path, request: Mapping[str, Any], run: RecordedRun, inputs: list[FileStamp], published: Any
 ) -> None:
-    """Write to the cache which run answers a question, and what it was computed from.
+    """Store the run of a request in the cache, with the files that it was computed from.
 
     Args:
         runs: The folder of all runs.
-        question: What `RunConditions.question` returns.
+        request: The result of `RunConditions.request`.
         run: The run.
         inputs: The stamps of its input files.
         published: The scores in files beside the published weights.
     """
     path, record = run
     outputs = file_stamps([path, *(path.parent / result.predictions["file"] for result in record.results)])
-    answer = {
-        "record": str(path.absolute()), "published": published, "inputs": [*inputs, *outputs], "question": question,
+    content = {
+        "record": str(path.absolute()), "published": published, "inputs": [*inputs, *outputs], "request": request,
     }  # fmt: skip
-    write_atomically(_cache_file(runs, question), json.dumps(answer, indent=1, sort_keys=True))
+    write_atomically(_cache_file(runs, request), json.dumps(content, indent=1, sort_keys=True))
 
 
 def find_cached_runs(
     entry: Entry, mode: Mode, seeds: Iterable[int | None], conditions: RunConditions, runs: Path
 ) -> EntryRuns | None:
     """Return the runs of an entry, one for each seed, if all are cached and none of their inputs has changed."""
-    if entry.here is not None or int(os.environ.get("WORLD_SIZE", "1")) > 1 or not entry.is_readable:
+    if entry.recipe_repo is not None or int(os.environ.get("WORLD_SIZE", "1")) > 1 or not entry.is_readable:
         return None
     cached: list[RecordedRun] = []
     published: Mapping[str, Mapping[str, str]] = {}
     for seed in seeds:
-        answer = _read_answer(_cache_file(runs, conditions.question(entry, mode, seed)))
-        if answer is None:
+        cached_run = _read_cached_run(_cache_file(runs, conditions.request(entry, mode, seed)))
+        if cached_run is None:
             return None
-        run, published = answer
+        run, published = cached_run
         cached.append(run)
     return EntryRuns(entry=entry, mode=mode, runs=tuple(cached), published=published)
 
 
-def _cache_file(runs: Path, question: Mapping[str, Any]) -> Path:
-    key = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
+def _cache_file(runs: Path, request: Mapping[str, Any]) -> Path:
+    key = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
     return runs / CACHE_FOLDER / f"{key[:32]}.json"
 
 
-def _read_answer(path: Path) -> tuple[RecordedRun, Mapping[str, Mapping[str, str]]] | None:
+def _read_cached_run(path: Path) -> tuple[RecordedRun, Mapping[str, Mapping[str, str]]] | None:
     """Return the run that a file of the cache names, and the published scores; None if it is damaged or outdated."""
     try:
-        answer = json.loads(path.read_text(encoding="utf-8"))
-        record = Path(answer["record"])
-        if all(is_unchanged(stamp) for stamp in answer["inputs"]):
-            return (record, read_record(record)), answer["published"]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        record = Path(content["record"])
+        if all(is_unchanged(stamp) for stamp in content["inputs"]):
+            return (record, read_record(record)), content["published"]
     except (OSError, ValueError, TypeError, KeyError, ZooError):
         pass
     return None
@@ -145,7 +145,7 @@ def _size_and_time(path: Path) -> tuple[int, int] | None:
 
 
 def _digest(path: Path) -> str:
-    """Return the SHA-256 of a file; of a folder, that of its files' names, sizes and times, also behind links."""
+    """Return the SHA-256 of a file; for a folder, of the names, sizes and times of its files. Links are followed."""
     if not path.is_dir():
         return sha256(path)
     listing = sorted(
@@ -157,5 +157,5 @@ def _digest(path: Path) -> str:
 
 
 def _devices() -> list[str | None]:
-    """Return what decides whether a GPU is used, as far as files and variables show it."""
+    """Return the device files and environment variables that decide whether a GPU is used."""
     return [os.environ.get("CUDA_VISIBLE_DEVICES"), str(Path("/dev/nvidiactl").exists())]

@@ -27,7 +27,7 @@ from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
 
 Step = Callable[[int, int], None]
-"""Called with the amount of work done and the whole amount."""
+"""Called with the amount of finished work and the total amount."""
 Show = Callable[[str], AbstractContextManager[Step]]
 """Shows the progress of a piece of work, by its name, inside a `with` block."""
 
@@ -124,7 +124,7 @@ def checked_builder(entry: Entry, context: RunContext) -> Builder:
     Raises:
         RecipeError: The recipe has problems; all are listed.
     """
-    builder = context.builder.at(entry.here)
+    builder = context.builder.at(entry.recipe_repo)
     check_recipe(entry.recipe, builder)
     return builder
 

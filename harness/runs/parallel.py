@@ -1,4 +1,4 @@
-"""Make several runs at once, each in a process of its own with its share of the threads.
+"""Make several runs at once, each in a separate process with a share of the threads.
 
 This module does not import torch: the process that starts the others does not need it.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from harness.runs.experiment import RunContext
 
 GRACE_SECONDS = 60
-"""If the parent is killed, a process has so many seconds to finish its step and save a checkpoint."""
+"""Seconds that a process has to finish its step and save a checkpoint if the parent is killed."""
 
 
 def silent_progress(_: str) -> AbstractContextManager[Callable[[int, int], None]]:
@@ -48,7 +48,7 @@ def make_runs_in_parallel(
 
     The number of threads of a process depends on `jobs` alone, so that other entries in the same command change no
     number. If a process is killed, the entries whose runs are not finished get an error. Ctrl-C ends the runs in
-    progress as it ends a single one.
+    progress as it ends a single run.
 
     Args:
         wanted: The entries, each with the seeds to train it with.

@@ -14,7 +14,15 @@ from harness.runs.cache import FileStamp, cache_run, file_stamps
 from harness.runs.experiment import Experiment, Step
 from harness.runs.export import export
 from harness.runs.identity import training_identity, weights_identity
-from harness.runs.recorder import ModelToRecord, RunPlace, evaluate_epochs, locked_run, new_run, run_place, write_record
+from harness.runs.recorder import (
+    ModelToRecord,
+    RunLocation,
+    evaluate_epochs,
+    locate_run,
+    locked_run,
+    new_run,
+    write_record,
+)
 from harness.runs.source_files import recipe_inputs, revisions
 from harness.runs.teachers import WEIGHTS, ResolvedTeachers, TeacherResolver, required_runs
 from harness.runs.training_splits import teacher_splits, training_splits
@@ -26,7 +34,7 @@ from zoo.fetch.checksum import sha256
 RECIPE = "recipe.yaml"
 """The copy of the recipe in the folder of a training run."""
 CacheEntry = tuple[Mapping[str, Any], list[FileStamp]]
-"""The question that a run answers, and the files that it is computed from as they were before."""
+"""The request of a run, and the stamps of its input files before the run."""
 
 
 def evaluate_and_record(experiment: Experiment, published: tuple[nn.Module, str] | None = None) -> RecordedRun:
@@ -37,20 +45,20 @@ def evaluate_and_record(experiment: Experiment, published: tuple[nn.Module, str]
         published: The model with its published weights and their SHA-256, if it is loaded already.
     """
     identity = weights_identity(experiment)
-    place, cache_entry = run_place(experiment, identity), _cache_entry(experiment, "weights", None)
-    with locked_run(place) as existing:
+    location, cache_entry = locate_run(experiment, identity), _cache_entry(experiment, "weights", None)
+    with locked_run(location) as existing:
         record = existing
         if record is None:
             started = time.perf_counter()
-            with new_run(place) as folder:
+            with new_run(location) as folder:
                 model, digest = published or experiment.published_model()
                 loaded = ModelToRecord(model=model, sha256=digest, published=experiment.published_scores())
                 scored = evaluate_epochs(experiment, loaded)
                 record = write_record(
-                    place, folder, loaded, scored, started=started, label_names=_label_names(experiment),
+                    location, folder, loaded, scored, started=started, label_names=_label_names(experiment),
                     provenance=revisions(experiment.recipe, experiment.sources, ()),
                 )  # fmt: skip
-    run = place.folder / FILE, record
+    run = location.folder / FILE, record
     if cache_entry is not None:
         cache_run(experiment.context.runs, cache_entry[0], run, cache_entry[1], record.published)
     return run
@@ -70,17 +78,17 @@ def train_and_record(experiment: Experiment, seeds: Sequence[int], out: Path | N
     for student, seed in [*required_runs(experiment), *((experiment, seed) for seed in seeds)]:
         teachers = resolver.resolve(student)
         folder_of_run = out if student is experiment else None
-        place = run_place(student, training_identity(student, teachers, seed), folder_of_run)
+        location = locate_run(student, training_identity(student, teachers, seed), folder_of_run)
         cache_entry = _cache_entry(student, "retrain", seed, teachers) if folder_of_run is None else None
-        with locked_run(place) as existing:
+        with locked_run(location) as existing:
             record = existing
             if record is None:
                 started = time.perf_counter()
-                with new_run(place) as folder:
+                with new_run(location) as folder:
                     with student.context.show(f"{student.entry.name}: train, seed {seed}") as step:
-                        trained = train(training_run(student, teachers, seed, place.work, step))
-                    record = _record_student(student, teachers, trained, place, folder, started)
-        run = place.folder / FILE, record
+                        trained = train(training_run(student, teachers, seed, location.work, step))
+                    record = _record_student(student, teachers, trained, location, folder, started)
+        run = location.folder / FILE, record
         if cache_entry is not None:
             cache_run(student.context.runs, cache_entry[0], run, cache_entry[1], student.published_scores())
         resolver.add(student, seed, run, teachers)
@@ -109,24 +117,26 @@ def _record_student(
     experiment: Experiment,
     teachers: ResolvedTeachers,
     student: TrainedStudent,
-    place: RunPlace,
+    location: RunLocation,
     folder: Path,
     started: float,
 ) -> Record:
     """Save a trained student, evaluate it, and write its record into the run's folder."""
-    trained = _save_student(experiment, student, place, folder)
+    trained = _save_student(experiment, student, location, folder)
     scored = evaluate_epochs(experiment, trained)
     provenance = revisions(experiment.recipe, experiment.sources, teachers)
     return write_record(
-        place, folder, trained, scored, started=started, label_names=_label_names(experiment), provenance=provenance
+        location, folder, trained, scored, started=started, label_names=_label_names(experiment), provenance=provenance
     )
 
 
-def _save_student(experiment: Experiment, student: TrainedStudent, place: RunPlace, folder: Path) -> ModelToRecord:
+def _save_student(
+    experiment: Experiment, student: TrainedStudent, location: RunLocation, folder: Path
+) -> ModelToRecord:
     """Write log, recipe, weights and what `from_pretrained` needs into a run's folder."""
     accelerator = experiment.context.accelerator
     if accelerator.is_main_process:
-        shutil.copyfile(place.work / LOG, folder / LOG)
+        shutil.copyfile(location.work / LOG, folder / LOG)
         (folder / RECIPE).write_bytes(experiment.entry.path.read_bytes())
         weights_file.save(student.model, folder / WEIGHTS)
         export(student.model, experiment.task, experiment.tokenizer, folder)
@@ -155,7 +165,12 @@ def _cache_entry(
     """
     entry, context = experiment.entry, experiment.context
     trusts_code = bool(experiment.builder.trust)
-    if context.conditions is None or context.accelerator.num_processes > 1 or trusts_code or entry.here is not None:
+    if (
+        context.conditions is None
+        or context.accelerator.num_processes > 1
+        or trusts_code
+        or entry.recipe_repo is not None
+    ):
         return None
     inputs = [*recipe_inputs(entry, experiment.sources), *(teachers.inputs if teachers else ())]
-    return context.conditions.question(entry, mode, seed), file_stamps(inputs)
+    return context.conditions.request(entry, mode, seed), file_stamps(inputs)

@@ -26,12 +26,12 @@ from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Selection
 
 UNFINISHED = ".unfinished"
-"""The folder of the runs that are being made, beside the entries' folders."""
+"""The folder of unfinished runs, beside the folders of the entries."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunPlace:
-    """A run, and where it is recorded."""
+class RunLocation:
+    """The folders of a run: one for its record, one for its checkpoints while it is made."""
 
     entry: Entry
     identity: Identity
@@ -45,14 +45,14 @@ class RunPlace:
         return self.context.runs / UNFINISHED / f"{self.entry.name}-{self.identity.key[:12]}"
 
 
-def run_place(experiment: Experiment, identity: Identity, out: Path | None = None) -> RunPlace:
+def locate_run(experiment: Experiment, identity: Identity, out: Path | None = None) -> RunLocation:
     """Return where a run is recorded: in `out`, or below the folder of all runs."""
     folder = out or experiment.context.runs / experiment.entry.name / identity.folder
-    return RunPlace(entry=experiment.entry, identity=identity, context=experiment.context, folder=folder)
+    return RunLocation(entry=experiment.entry, identity=identity, context=experiment.context, folder=folder)
 
 
 @contextmanager
-def locked_run(place: RunPlace) -> Iterator[Record | None]:
+def locked_run(location: RunLocation) -> Iterator[Record | None]:
     """Lock a run, and yield its record if it exists, else None.
 
     While one command makes a run, another that needs it waits. The folder of its checkpoints is deleted when the block
@@ -60,26 +60,26 @@ def locked_run(place: RunPlace) -> Iterator[Record | None]:
 
     Raises:
         UsageError: The folder holds another run.
-        IntegrityError: Its predictions are not those that its record names.
+        IntegrityError: A predictions file of the run differs from its record.
     """
-    accelerator, report = place.context.accelerator, place.context.report
-    with run_lock(place.work, accelerator, lambda: report(f"{place.entry.name}: waiting for another run of it")):
-        yield _existing_record(place)
+    accelerator, report = location.context.accelerator, location.context.report
+    with run_lock(location.work, accelerator, lambda: report(f"{location.entry.name}: waiting for another run of it")):
+        yield _existing_record(location)
         if accelerator.is_main_process:
-            shutil.rmtree(place.work, ignore_errors=True)
+            shutil.rmtree(location.work, ignore_errors=True)
 
 
 @contextmanager
-def new_run(place: RunPlace) -> Iterator[Path]:
+def new_run(location: RunLocation) -> Iterator[Path]:
     """Yield a temporary folder to make a run in; it becomes the run's folder when the block ends without an exception.
 
     Inside the block algorithms are deterministic, and errors of libraries become errors of the entry.
     """
-    writes, replaces = place.context.accelerator.is_main_process, place.context.fresh
+    writes, replaces = location.context.accelerator.is_main_process, location.context.fresh
     with (
-        translate_errors(place.entry.name),
+        translate_errors(location.entry.name),
         deterministic(),
-        new_folder(place.folder, place.identity.key, writes=writes, replaces=replaces) as folder,
+        new_folder(location.folder, location.identity.key, writes=writes, replaces=replaces) as folder,
     ):
         yield folder
 
@@ -105,7 +105,7 @@ ScoredEpoch = tuple[Evaluation, Selection]
 
 
 def evaluate_epochs(experiment: Experiment, model: ModelToRecord) -> list[ScoredEpoch]:
-    """Evaluate a model on every scored split; before that as it was after its last epoch, if that was not its best."""
+    """Evaluate a model on every scored split; if its parameters are of the best epoch, first with those of the last."""
     scored: list[ScoredEpoch] = []
     if model.last_epoch is not None:
         best = {name: value.clone() for name, value in model.model.state_dict().items()}
@@ -116,7 +116,7 @@ def evaluate_epochs(experiment: Experiment, model: ModelToRecord) -> list[Scored
 
 
 def write_record(
-    place: RunPlace,
+    location: RunLocation,
     folder: Path,
     model: ModelToRecord,
     scored: Sequence[ScoredEpoch],
@@ -128,10 +128,10 @@ def write_record(
     """Write the record of a run and its predictions into a folder, and a model card if it was trained.
 
     Args:
-        place: The run.
+        location: The run and its folder.
         folder: The folder that `new_run` yields.
         model: The model.
-        scored: What `evaluate_epochs` returns.
+        scored: The result of `evaluate_epochs`.
         started: The value of `time.perf_counter` when this process started the run.
         label_names: The classes of a classification task, in its order; of other tasks nothing.
         provenance: The commits of the repositories that were read.
@@ -141,13 +141,13 @@ def write_record(
     """
     results = [result_of(evaluation, selection) for evaluation, selection in scored]
     record = Record(
-        entry=place.entry.name,
-        suite=place.entry.suite,
-        identity=place.identity,
-        recipe=place.entry.recipe.data(),
+        entry=location.entry.name,
+        suite=location.entry.suite,
+        identity=location.identity,
+        recipe=location.entry.recipe.data(),
         weights=model.sha256,
         results=tuple(result for result, _ in results),
-        environment={**environment(place.context.accelerator.device), **model.environment},
+        environment={**environment(location.context.accelerator.device), **model.environment},
         cost={
             "seconds": round(model.seconds + time.perf_counter() - started, 3),
             "peak_memory_bytes": peak_memory(),
@@ -155,12 +155,12 @@ def write_record(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         published=model.published,
         provenance=provenance,
-        findings=_findings(place, model, scored[0][0], label_names),
+        findings=_findings(location, model, scored[0][0], label_names),
     )
-    if place.context.accelerator.is_main_process:
+    if location.context.accelerator.is_main_process:
         for result, predictions in results:
             (folder / result.predictions["file"]).write_bytes(predictions)
-        if place.identity.mode == "retrain":
+        if location.identity.mode == "retrain":
             (folder / CARD).write_text(model_card(record, folder), encoding="utf-8")
         (folder / FILE).write_text(record.to_json(), encoding="utf-8")
     shared: Record = broadcast_object_list([record])[0]
@@ -182,26 +182,26 @@ def result_of(evaluation: Evaluation, selection: Selection) -> tuple[Result, byt
     )
 
 
-def _existing_record(place: RunPlace) -> Record | None:
-    file = place.folder / FILE
-    if place.context.fresh or not file.exists():
+def _existing_record(location: RunLocation) -> Record | None:
+    file = location.folder / FILE
+    if location.context.fresh or not file.exists():
         return None
     record = read_record(file)
-    if record.identity != place.identity:
-        wanted, recorded = asdict(place.identity), asdict(record.identity)
+    if record.identity != location.identity:
+        wanted, recorded = asdict(location.identity), asdict(record.identity)
         differing = ", ".join(name for name, value in wanted.items() if value != recorded[name])
         raise UsageError(
-            f"{place.folder} holds another run of {record.entry} (another {differing}); pass a new folder to --out"
+            f"{location.folder} holds another run of {record.entry} (another {differing}); pass a new folder to --out"
         )
     verify_files(file, record)
     return record
 
 
 def _findings(
-    place: RunPlace, model: ModelToRecord, evaluation: Evaluation, label_names: tuple[str, ...]
+    location: RunLocation, model: ModelToRecord, evaluation: Evaluation, label_names: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Return the evidence against the published order of the classes; a model trained here has that of its data."""
-    if place.identity.mode != "weights" or not label_names:
+    """Return the evidence against the class order of published weights; a model trained here has its data's order."""
+    if location.identity.mode != "weights" or not label_names:
         return ()
     names = getattr(getattr(model.model, "config", None), "id2label", {})
     return findings(names, label_names, evaluation.arrays["predictions"], evaluation.arrays["labels"])

@@ -25,9 +25,9 @@ class PreparedEvaluation:
 
 
 def make_runs(wanted: Iterable[tuple[Entry, list[int]]], mode: Mode, context: RunContext) -> Iterator[EntryRuns]:
-    """Make the runs that entries lack for their claims of a mode, one after the other.
+    """Make the missing runs of entries for their claims of a mode, one at a time.
 
-    An error becomes part of its own entry's result.
+    An error becomes part of the result of its entry.
 
     Args:
         wanted: The entries, each with the seeds to train it with.

@@ -11,7 +11,7 @@ from zoo.tasks.base import Task
 
 _CACHES_LOCK = Lock()
 MAX_ITEMS = 16
-"""So many tokenizers, and as many tasks, stay in memory: those that were used last."""
+"""The number of tokenizers, and of tasks, that stay in memory: the most recently used."""
 
 
 @dataclass
@@ -23,13 +23,17 @@ class SharedTasks:
 
     def tokenizer(self, call: Call, builder: Builder) -> Any:
         """Return the tokenizer of a call."""
-        key = (builder.sources.here, repr(call))
+        key = (builder.sources.recipe_repo, repr(call))
         return _get_or_build(self.tokenizers, key, lambda: builder.build(call, "tokenizer"))
 
     def task(self, call: Call, tokenizer: Any, builder: Builder) -> Task:
-        """Return the task of a call; it is given the tokenizer unless that is None."""
+        """Return the task of a call; the tokenizer is passed to it unless it is None."""
         argument = {} if tokenizer is None else {"tokenizer": tokenizer}
-        key = (builder.sources.here, repr(call), id(tokenizer))  # stored with the task, so that its id stays in use
+        key = (
+            builder.sources.recipe_repo,
+            repr(call),
+            id(tokenizer),
+        )  # stored with the task, so that its id stays in use
         item: tuple[Any, Task] = _get_or_build(
             self.tasks, key, lambda: (tokenizer, builder.build(call, "task", **argument))
         )

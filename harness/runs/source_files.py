@@ -12,10 +12,10 @@ from zoo.recipes.walk import recipe_sources
 
 
 def recipe_inputs(entry: Entry, sources: Sources) -> Iterator[Path]:
-    """Yield the files and folders that decide what a recipe computes, as far as they were read.
+    """Yield the files that were read and decide what a recipe computes.
 
-    These are the recipe, the lock and the trusted revisions, and the files of all sources that the recipe names. Those
-    of its teachers are not included.
+    These are the recipe, the lock and the trusted revisions, and the files of all sources that the recipe names. The
+    files of its teachers are not included.
     """
     yield from (entry.path, paths.lock(), sources.lock.path, paths.trusted())
     named = {source.text for source in recipe_sources(entry.recipe)}
@@ -28,7 +28,7 @@ def revisions(recipe: Recipe, sources: Sources, teachers: Iterable[TeacherWeight
     """Return the commits of the repositories that were read for a recipe, and whether the lock pins them."""
     named: set[str | None] = {source.text for source in recipe_sources(recipe)}
     named |= {teacher.weights.source for teacher in teachers if teacher.weights}
-    named |= {sources.here} if sources.here else set()
+    named |= {sources.recipe_repo} if sources.recipe_repo else set()
     read = [file for file in list(sources.fetched.values()) if file.revision and file.source in named]
     return {
         file.source: {"revision": str(file.revision), "pinned": "lock" if file.locked else "first use"} for file in read

@@ -28,7 +28,7 @@ class ResolvedTeachers:
     stages: tuple[Mapping[str, TeacherWeights], ...] = ()
     """For each stage, its teachers by name."""
     inputs: tuple[Path, ...] = ()
-    """The files and folders that they come from, directly or through teachers of their own."""
+    """The files and folders that the teachers, and the teachers of those, come from."""
 
     def __iter__(self) -> Iterator[TeacherWeights]:
         return (teacher for stage in self.stages for teacher in stage.values())
@@ -61,7 +61,7 @@ class TeacherResolver:
         """Fetch and verify the weights of all teachers of a recipe.
 
         Raises:
-            IntegrityError: The weights of a run are not those that its record names.
+            IntegrityError: The weights of a run differ from its record.
             SourceError: Weights cannot be fetched.
         """
         stages, inputs = [], list[Path]()
@@ -75,11 +75,11 @@ class TeacherResolver:
         """Return a teacher and the files and folders that it comes from."""
         inputs = list[Path]()
         if teacher.run is not None:
-            teacher_run = self.runs[catalogue.one(teacher.run), teacher.seed]
+            teacher_run = self.runs[catalogue.select_one(teacher.run), teacher.seed]
             weights: Fetched | None = _weights_of_run(teacher_run, teacher.seed)
             model, inputs = teacher_run.experiment.recipe.model, list(teacher_run.inputs)
         elif teacher.entry is not None:
-            entry = catalogue.one(teacher.entry)
+            entry = catalogue.select_one(teacher.entry)
             sources = checked_builder(entry, experiment.context).sources
             model, source = entry.recipe.model, entry.recipe.weights
             weights = None if source is None else experiment.sources.fetch(source)
@@ -92,16 +92,16 @@ class TeacherResolver:
 
 
 def required_runs(experiment: Experiment) -> list[tuple[Experiment, int]]:
-    """Return the runs that the teachers of a recipe are, and their teachers in turn, each after those it needs.
+    """Return the runs that a recipe needs as teachers, and the runs that these need, in the order to make them.
 
-    They are computed with the default options, whatever the options of the student.
+    The runs are computed with the default options, whatever the options of the student.
     """
     context = _default_context(experiment.context)
     runs: dict[tuple[Entry, int], Experiment] = {}
     for stage in experiment.recipe.stages:
         for teacher in stage.all_teachers.values():
             if teacher.run is not None:
-                student = prepare(catalogue.one(teacher.run), context)
+                student = prepare(catalogue.select_one(teacher.run), context)
                 runs |= {(other.entry, seed): other for other, seed in required_runs(student)}
                 runs[student.entry, teacher.seed] = student
     return [(run, seed) for (_, seed), run in runs.items()]
@@ -112,7 +112,7 @@ def trained_weights(folder: Path, source: str) -> Fetched:
 
     Args:
         folder: The run's folder.
-        source: What records call these weights.
+        source: The name of these weights in records.
     """
     path = folder / WEIGHTS
     digest = sha256(path)

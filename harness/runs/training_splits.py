@@ -1,4 +1,4 @@
-"""The rows that the stages of a recipe train on, and the inputs of teachers that read them in their own way."""
+"""The rows that the stages of a recipe train on, and the inputs of teachers that read these rows differently."""
 
 import torch
 
@@ -20,7 +20,7 @@ def training_splits(experiment: Experiment) -> tuple[Split, ...]:
 
 
 def teacher_splits(experiment: Experiment) -> tuple[dict[str, Split], ...]:
-    """Load, for each stage, the inputs of the teachers that have a task or tokenizer of their own.
+    """Load, for each stage, the inputs of the teachers that have their own task or tokenizer.
 
     Raises:
         RecipeError: A teacher's task does not have the rows that the stage trains on.

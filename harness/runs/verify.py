@@ -56,16 +56,16 @@ def verify(
     if options.jobs > 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("--jobs cannot be combined with torchrun: its processes work on every run together")
     runs = [_cached(entry, options, sources) for entry in entries]
-    missing = [index for index, found in enumerate(runs) if found is None]
+    missing = [index for index, entry_runs in enumerate(runs) if entry_runs is None]
     wanted = [(entries[index], seeds_of(entries[index], options)) for index in missing]
-    for index, made in zip(missing, _make(wanted, options, make_context, report, show_progress), strict=True):
-        runs[index] = made
-        if made.error:
-            report(str(made.error))
-    complete = [found for found in runs if found is not None]
+    for index, new in zip(missing, _make(wanted, options, make_context, report, show_progress), strict=True):
+        runs[index] = new
+        if new.error:
+            report(str(new.error))
+    complete = [entry_runs for entry_runs in runs if entry_runs is not None]
     outcomes = judge_entries(complete, paths.evidence())
-    for found, outcome in zip(complete, outcomes, strict=True):
-        if outcome.error is not None and found.error is None:  # judging met damaged committed predictions
+    for entry_runs, outcome in zip(complete, outcomes, strict=True):
+        if outcome.error is not None and entry_runs.error is None:  # damaged committed predictions
             report(str(outcome.error))
     return outcomes
 

@@ -1,4 +1,4 @@
-"""Which batches can be taken in parts: over processes, as micro-batches, or grouped by length."""
+"""Decide whether batches can be computed in parts: over processes, as micro-batches, or grouped by length."""
 
 import math
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ def check_batch_sizes(stage: Stage, objective: Objective, rows: int, micro_batch
     """Check that every term can work with the batches that a process takes at once.
 
     Raises:
-        RecipeError: A term compares the rows of a batch, and would get a part of it, or a term needs two rows, and
-            would get one.
+        RecipeError: A term compares the rows of a batch, and would get a part of it; or a term needs two rows, and
+            would get a single row.
     """
     in_parts = processes > 1 or (micro_batch or math.inf) < stage.batch_size
     fewest = _fewest_rows(stage, rows, micro_batch, processes)
@@ -32,15 +32,17 @@ def check_batch_sizes(stage: Stage, objective: Objective, rows: int, micro_batch
             message = f"{name} compares the rows of a batch with each other: use one process and no --micro-batch"
             raise RecipeError.at(mark, message)
         if fewest < 2 and needs.needs_two_rows:
-            message = f"{name} cannot use a batch of one row, as the last one of an epoch is; set `drop_last: true`"
+            message = (
+                f"{name} cannot use a batch of one row, and the last batch of an epoch has one; set `drop_last: true`"
+            )
             raise RecipeError.at(mark, message)
 
 
 def lengths_to_split_by(objective: Objective, split: Split, accelerator: Accelerator) -> Sequence[int] | None:
-    """Return the rows' lengths if a batch may be taken in parts of like length, and that is faster on this device.
+    """Return the rows' lengths if computing a batch in parts of similar length is allowed, and faster on this device.
 
-    It may be if all terms read logits alone and are means over the rows (see `is_mean_over_rows`), if BatchNorm does
-    not learn, and if no row has a label that a term leaves out of its mean.
+    It is allowed if all terms read logits alone and are means over the rows (see `is_mean_over_rows`), if BatchNorm does
+    not learn, and if no row has a label that a term ignores.
     """
     lengths = lengths_of(split)
     if lengths is None or accelerator.device.type != "cpu" or accelerator.num_processes > 1:

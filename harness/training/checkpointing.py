@@ -1,6 +1,6 @@
-"""Checkpoints to resume a training run from. Two generations are kept, so that a kill at any moment leaves a whole one.
+"""Checkpoints to resume a training run from. The last two are stored, so a kill at any moment leaves a complete one.
 
-A generation is written to a temporary file, synced to the disk, and renamed over the older of the two.
+A checkpoint is written to a temporary file, synced to the disk, and renamed over the older of the two.
 """
 
 import os
@@ -43,7 +43,7 @@ class CheckpointStore:
         return newest
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a new generation; the one before it is kept."""
+        """Write a new checkpoint over the older of the two."""
         self.generation += 1
         with replacing(self._file(self.generation % 2)) as partial, partial.open("wb") as file:
             torch.save({**checkpoint, "generation": self.generation}, file)

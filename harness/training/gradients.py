@@ -15,7 +15,7 @@ from harness.training.training_run import TrainingRun
 from zoo.errors import UsageError
 
 LARGE = 2**20
-"""An embedding with at least so many parameters has sparse gradients while parts of a batch are summed."""
+"""An embedding with at least this many parameters has sparse gradients while parts of a batch are summed."""
 
 
 def accumulate_gradients(run: TrainingRun, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
@@ -115,7 +115,7 @@ def _halved_micro_batch(run: TrainingRun, stage: ActiveStage) -> int:
     """Return half the micro-batch; raises UsageError if that is impossible or would change what is computed."""
     size = min(stage.micro_batch or stage.recipe.batch_size, stage.recipe.batch_size)
     reasons = {
-        "one row is the least": size == 1,
+        "a micro-batch needs one row": size == 1,
         "the other processes would not take part": run.accelerator.num_processes > 1,
         "BatchNorm in training normalizes by the rows that it gets at once": normalizes_by_batch(stage.objective),
         "a term compares the rows of a batch": any(

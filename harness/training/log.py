@@ -53,10 +53,10 @@ class TrainingLog:
             losses: The losses of this process's rows by term, with their weighted sum as `total`.
             rate: The learning rate of the step.
             may_overflow: The step will be skipped if its gradients overflow, so its loss may be infinite.
-            stop: A signal asked this process to stop.
+            stop: Whether this process has received a signal to stop.
 
         Returns:
-            Whether a checkpoint is due, and whether any process was asked to stop.
+            Whether a checkpoint is due, and whether any process has received a signal to stop.
 
         Raises:
             UsageError: The total loss is not finite, and it may not overflow.

@@ -18,7 +18,7 @@ from zoo.tasks.base import Batch
 
 @dataclass(frozen=True)
 class ModelReads:
-    """What the terms of a stage read of one model: the paths of its features, and whether they read its logits."""
+    """The outputs of one model that the terms of a stage read: the paths of features, and whether they read logits."""
 
     features: tuple[str, ...] = ()
     logits: bool = False
@@ -77,7 +77,7 @@ class Objective(nn.Module):
         return {**losses, "total": total}
 
     def run_models(self, batch: Batch, *, to_the_end: bool = False) -> dict[str, ModelOutputs]:
-        """Return the outputs of the models that learn, as far as terms read them.
+        """Return the outputs of the models that learn, but only the outputs that a term reads.
 
         With `to_the_end` a forward pass never stops at the last feature that is read.
         """

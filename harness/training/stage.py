@@ -35,7 +35,7 @@ class ActiveStage:
 
     recipe: Stage
     number: int
-    """Its place in the recipe, from 0."""
+    """Its index in the recipe, from 0."""
     seed: int
     split: Split
     """The rows to train on, as the terms prepared them."""
@@ -100,7 +100,7 @@ def build_stage(run: TrainingRun, number: int, student: nn.Module, inherited: St
 
     Args:
         run: The training.
-        number: The place of the stage in the recipe, from 0.
+        number: The index of the stage in the recipe, from 0.
         student: The student as the previous stage left it.
         inherited: The state dicts of terms and teachers that earlier stages keep for this one.
 
@@ -168,14 +168,14 @@ def prepare_rows(objective: Objective, split: Split, teacher_splits: Mapping[str
     """Return the rows to train on, as the terms change them.
 
     Raises:
-        UsageError: A term returns another number of rows, or changes rows that a teacher reads in its own way.
+        UsageError: A term returns another number of rows, or changes rows that a teacher reads with its own task.
     """
     prepared = split
     for name, term in objective.terms.items():
         prepare = split_preparer(term)
         prepared = prepare(prepared) if prepare else prepared
         if prepared is not split and teacher_splits:
-            raise UsageError(f"{name} changes the rows, but a teacher with a task or tokenizer of its own reads others")
+            raise UsageError(f"{name} changes the rows, but a teacher with its own task or tokenizer reads other rows")
         if len(prepared) != len(split):
             raise UsageError(f"{name} makes {len(prepared)} rows of {len(split)}")
     return prepared
@@ -229,13 +229,13 @@ def _inherit(name: str, module: nn.Module, state: Mapping[str, Tensor], *, compl
             f": {wrong} is {tuple(state[wrong].shape)} there, {tuple(parameters[wrong].shape)} here" if wrong else ""
         )
         reason = f": it has no {missing}" if missing else reason
-        raise UsageError(f"{name!r} as an earlier stage keeps it does not fit {name!r} of this stage{reason}")
+        raise UsageError(f"{name!r} that an earlier stage keeps does not fit {name!r} of this stage{reason}")
     module.load_state_dict(shared, strict=False)
 
 
 @contextmanager
 def _problems_at(mark: Mark) -> Iterator[None]:
-    """Turn a UsageError or ValueError inside the `with` block into a problem of the recipe at this place."""
+    """Turn a UsageError or ValueError inside the `with` block into a problem of the recipe at this position."""
     try:
         yield
     except RecipeError:

@@ -44,9 +44,9 @@ class LiveTeachers:
 
     Args:
         models: The frozen models by name.
-        needs: What the terms read of each model. A model of which they read nothing is not run.
+        needs: What the terms read of each model. A model that no term reads is not run.
         device: The device of models and batches.
-        splits: The inputs of those teachers that read the rows with a task or tokenizer of their own.
+        splits: The inputs of the teachers that have their own task or tokenizer.
     """
 
     def __init__(
@@ -75,10 +75,10 @@ class LiveTeachers:
 
     @property
     def fixed(self) -> bool:
-        """Whether the teachers with inputs of their own get the same inputs for a row at every call."""
+        """Whether the teachers with their own task or tokenizer get the same inputs for a row at every call."""
         return all(getattr(split, "fixed", False) for split in self.splits.values())
 
     def inputs(self, name: str, batch: Batch, device: torch.device) -> Inputs:
-        """Return what a teacher is called with for the rows of a batch: the batch's inputs, or its own."""
+        """Return the inputs of a teacher for the rows of a batch: those of the batch, or those of its own task."""
         split = self.splits.get(name)
         return batch.inputs if split is None else split.batch(batch.ids.tolist(), device).inputs

@@ -1,4 +1,4 @@
-"""Teacher outputs that are computed once for all rows of a split, and kept on disk for other runs."""
+"""Teacher outputs that are computed once for all rows of a split, and stored on disk for other runs."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from zoo.tasks.base import Batch, Split
 from zoo.trusted_code import VERSION_TELLS_OUTPUTS, comes_from
 
 MAX_BYTES = 2**31
-"""The outputs of a stage's teachers are computed once only if they need at most so many bytes."""
+"""The outputs of a stage's teachers are computed once only if they need at most this many bytes."""
 
 
 class CachedTeachers:
@@ -52,9 +52,9 @@ def cache_teacher_outputs(
         teachers: The frozen models.
         split: The rows that the student trains on.
         accelerator: Its processes share the work.
-        folder: Where outputs are kept for other runs, such as those with other seeds. The key covers the teachers'
+        folder: Where outputs are stored for other runs, such as those with other seeds. The key covers the teachers'
             weights and settings, what is read of them, their inputs, and all code that computes them. The outputs of
-            models with code of the user are not kept.
+            models with user code are not stored.
     """
     if not teachers.needs or not getattr(split, "fixed", False) or not teachers.fixed:
         return teachers

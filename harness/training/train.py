@@ -1,7 +1,7 @@
 """Train a student: stages, epochs, steps.
 
 Every random stream is a function of the run's seed. Initial weights and dropout draw from the global generators; the
-order of the rows has a generator of its own for each stage and epoch. A step depends on nothing but the state before
+order of the rows has a separate generator for each stage and epoch. A step depends on nothing but the state before
 it, so a run that resumes from a checkpoint ends with the same bits as one that was never interrupted.
 """
 
@@ -30,7 +30,7 @@ from zoo.errors import UsageError, first_line
 
 @dataclass(kw_only=True)
 class TrainingState:
-    """What a run carries from stage to stage and writes into every checkpoint."""
+    """The values that a run passes from stage to stage and saves in every checkpoint."""
 
     store: CheckpointStore
     kept_parts: StateDicts
@@ -52,7 +52,7 @@ def train(run: TrainingRun) -> TrainedStudent:
     Raises:
         RecipeError: Something cannot be built.
         UsageError: The recipe has no stages, a loss is not finite, or a checkpoint does not fit.
-        KeyboardInterrupt: A signal asked to stop; a checkpoint is saved.
+        KeyboardInterrupt: A signal stopped the run, after a checkpoint was saved.
     """
     if not run.recipe.stages:
         raise UsageError(f"{run.recipe.name} has no stages: it can be evaluated, not trained")
@@ -89,7 +89,7 @@ def train(run: TrainingRun) -> TrainedStudent:
 def train_stage(
     run: TrainingRun, stage: ActiveStage, state: TrainingState, log: TrainingLog, first_step: int, interrupt: Interrupt
 ) -> None:
-    """Take the steps of a stage, and save a checkpoint when one is due or a signal asks to stop."""
+    """Take the steps of a stage, and save a checkpoint when one is due or a signal has arrived."""
     for step in range(first_step, stage.steps):
         losses = accumulate_gradients(run, stage, stage.rows(step))
         scale = stage.scaler.get_scale()

@@ -1,4 +1,4 @@
-"""What a training run consists of, how it is computed, and the student that it returns."""
+"""Values of a training run: its inputs, its options, and the student that it returns."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ class TrainingRun:
     splits: tuple[Split, ...]
     """For each stage, the rows to train on."""
     teacher_splits: tuple[Mapping[str, Split], ...]
-    """For each stage, the inputs of those teachers that read the rows with a task or tokenizer of their own."""
+    """For each stage, the inputs of the teachers that have their own task or tokenizer."""
     teachers: tuple[Mapping[str, TeacherWeights], ...]
     """For each stage, its teachers by name."""
     metrics: Mapping[str, Metric]
@@ -81,6 +81,6 @@ class TrainedStudent:
     micro_batch: int | None
     """The most rows at once in the end; smaller than the option if memory ran out."""
     environments: list[dict[str, Any]]
-    """The environments that it ran in, the latest last; several if it was resumed in another one."""
+    """The environments of the run, the latest last; several if it was resumed in another environment."""
     seconds: float
     """The seconds that it ran before it was resumed."""

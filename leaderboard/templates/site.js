@@ -4,8 +4,8 @@
   const id = (name) => document.getElementById(name);
   const table = id("claims"), body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
   const FIELDS = ["q", "suite", "verdict", "of", "sort"];
-  const rows = Array.from(body.rows, (row, place) => ({
-    row, place, text: row.textContent.toLowerCase(), keys: Array.from(row.cells, keyOf),
+  const rows = Array.from(body.rows, (row, position) => ({
+    row, position, text: row.textContent.toLowerCase(), keys: Array.from(row.cells, keyOf),
   }));
 
   // Return the number or the text of a cell to sort by; null for an empty cell, which is sorted last.
@@ -24,9 +24,9 @@
     const sign = by.startsWith("-") ? -1 : 1;
     const column = heads.findIndex((head) => head.dataset.key === by.replace("-", ""));
     if (column < 0) return rows;
-    return [...rows].sort((one, other) => {
-      const [a, b] = [one.keys[column], other.keys[column]];
-      if (a === b) return one.place - other.place;
+    return [...rows].sort((item, other) => {
+      const [a, b] = [item.keys[column], other.keys[column]];
+      if (a === b) return item.position - other.position;
       if (a === null || b === null) return a === null ? 1 : -1;
       return a < b ? -sign : sign;
     });
@@ -40,8 +40,8 @@
       else head.removeAttribute("aria-sort");
     }
     let count = 0;
-    for (const one of rows) count += !(one.row.hidden = !shows(one));
-    body.append(...sorted(by).map((one) => one.row));
+    for (const item of rows) count += !(item.row.hidden = !shows(item));
+    body.append(...sorted(by).map((item) => item.row));
     id("shown").textContent = count === rows.length ? `${count} claims` : `${count} of ${rows.length} claims`;
     id("none").hidden = count > 0;
   }
@@ -63,7 +63,7 @@
     draw();
   }
 
-  for (const head of heads.filter((one) => one.dataset.key)) {
+  for (const head of heads.filter((head) => head.dataset.key)) {
     const name = head.textContent, key = head.dataset.key, button = document.createElement("button");
     button.type = "button";
     button.textContent = name;

@@ -26,7 +26,7 @@ from zoo.models import cifar_resnet
 from zoo.recipes import catalogue
 
 SHARED = ROOT.parent / "shared" / "data"
-ENTRY = catalogue.one("akamaster-resnet20-cifar10")
+ENTRY = catalogue.select_one("akamaster-resnet20-cifar10")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="shared/data is not beside the checkout")
@@ -69,9 +69,9 @@ def cifar(zoo: Zoo, hub: LocalHub, shared_folder: Path, monkeypatch: pytest.Monk
 
 @pytest.fixture
 def evaluated(cifar: Zoo) -> dict[str, Any]:
-    ended = cifar("reproduce", ENTRY.name, "--json", "--device", "cpu")
-    (entry,) = json.loads(ended.out)["entries"]
-    assert ended.code == 3, ended.err
+    completed = cifar("reproduce", ENTRY.name, "--json", "--device", "cpu")
+    (entry,) = json.loads(completed.out)["entries"]
+    assert completed.code == 3, completed.err
     return entry  # type: ignore[no-any-return]
 
 
@@ -87,8 +87,8 @@ def test_a_tenth_of_the_split_is_not_compared_but_its_interval_is_shown(evaluate
 def test_a_claim_on_the_same_1000_images_is_reproduced(cifar: Zoo, tmp_path: Path) -> None:
     text = ENTRY.path.read_text().replace("value: 0.9173", "value: 0.915").replace("n: 10000", "n: 1000")
     (tmp_path / "thousand.yaml").write_text(text)
-    ended = cifar("reproduce", "thousand.yaml", "--device", "cpu")
-    assert (ended.code, ended.out.splitlines()[0]) == (0, f"{ENTRY.name}: reproduced")
+    completed = cifar("reproduce", "thousand.yaml", "--device", "cpu")
+    assert (completed.code, completed.out.splitlines()[0]) == (0, f"{ENTRY.name}: reproduced")
 
 
 def test_batches_give_the_logits_of_single_images(evaluated: dict[str, Any], images: NDArray[np.uint8]) -> None:

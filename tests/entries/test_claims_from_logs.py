@@ -20,10 +20,10 @@ def test_a_claim_is_not_compared_without_a_logged_score(
 ) -> None:
     glue_hub.add("models", "someone/unlogged", {**classifier("base", 2, seed=1), **log})
     recipe = glue_recipe("unlogged", (WEIGHTS, "weights: hub:someone/unlogged"), entry=WNLI)
-    ended = glue("reproduce", recipe, "--device", "cpu")
-    assert ended.code == 3, ended.err
-    assert "training.log" in ended.out
-    assert "holds no such score" in ended.out
+    completed = glue("reproduce", recipe, "--device", "cpu")
+    assert completed.code == 3, completed.err
+    assert "training.log" in completed.out
+    assert "holds no such score" in completed.out
 
 
 @pytest.mark.parametrize("score", ["56.3", "5.7e1", "much", "nan"])
@@ -48,6 +48,6 @@ def test_few_digits_in_a_log_do_not_widen_the_comparison() -> None:
 
 def test_a_claim_can_name_a_log_only_of_a_repository(zoo: Zoo, recipe_file: Write) -> None:
     claims = "claims: [{of: weights, split: test, metric: accuracy, log: x.log, source: x}]\n"
-    ended = zoo("check", recipe_file(recipe_file().read_text() + claims))
-    assert ended.code == 2
-    assert "a claim's 'log' is a file in the repository of the weights" in ended.err
+    completed = zoo("check", recipe_file(recipe_file().read_text() + claims))
+    assert completed.code == 2
+    assert "a claim's 'log' is a file in the repository of the weights" in completed.err

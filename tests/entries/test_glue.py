@@ -52,10 +52,10 @@ def test_21_entries_claim_a_published_score_and_six_the_score_in_a_log() -> None
 
 
 def test_every_entry_is_evaluated_and_judged_by_one_command(glue: Zoo, glue_hub: LocalHub) -> None:
-    ended = glue("verify", "--suite", "glue", "--json", "--device", "cpu")
-    entries = results(ended)
-    assert entries.keys() == {entry.name for entry in ENTRIES}, ended.err
-    assert all(entry["error"] is None for entry in entries.values()), ended.err
+    completed = glue("verify", "--suite", "glue", "--json", "--device", "cpu")
+    entries = results(completed)
+    assert entries.keys() == {entry.name for entry in ENTRIES}, completed.err
+    assert all(entry["error"] is None for entry in entries.values()), completed.err
     for entry in entries.values():
         judged = [claim for claim in entry["claims"] if claim["of"] == "weights"]
         assert all(claim["measured"] is not None for claim in judged)
@@ -86,10 +86,12 @@ def _check_claims_from_the_log(entry: dict[str, Any]) -> None:
     "names", [EVERY_KIND, pytest.param(["--suite", "glue"], marks=pytest.mark.slow)], ids=["every kind", "all"]
 )
 def test_entries_are_trained_and_judged_with_their_teachers(names: list[str], glue: Zoo) -> None:
-    ended = glue("verify", *names, "--train", "--seeds", "1", "--json", "--device", "cpu")
-    entries = results(ended)
-    assert entries.keys() == (set(names) if "--suite" not in names else {entry.name for entry in ENTRIES}), ended.err
-    assert all(entry["error"] is None for entry in entries.values()), ended.err
+    completed = glue("verify", *names, "--train", "--seeds", "1", "--json", "--device", "cpu")
+    entries = results(completed)
+    assert entries.keys() == (set(names) if "--suite" not in names else {entry.name for entry in ENTRIES}), (
+        completed.err
+    )
+    assert all(entry["error"] is None for entry in entries.values()), completed.err
     for name, entry in entries.items():
         (path,) = entry["records"]
         record = read_record(Path(path))
@@ -112,10 +114,10 @@ def test_entries_are_trained_and_judged_with_their_teachers(names: list[str], gl
 )
 def test_minilm_students_are_trained_by_runs_of_their_teachers(names: list[str], glue: Zoo, glue_hub: LocalHub) -> None:
     glue_hub.add("models", "sentence-transformers/all-MiniLM-L6-v2", encoder("base", num_hidden_layers=6))
-    ended = glue("verify", *names, "--train", "--seeds", "1", "--json", "--device", "cpu")
-    entries = results(ended)
+    completed = glue("verify", *names, "--train", "--seeds", "1", "--json", "--device", "cpu")
+    entries = results(completed)
     assert entries.keys() == set(names)
-    assert all(entry["error"] is None and len(entry["records"]) == 1 for entry in entries.values()), ended.err
+    assert all(entry["error"] is None and len(entry["records"]) == 1 for entry in entries.values()), completed.err
     student = read_record(Path(entries["minilm-l3-mrpc_from_minilm-l6-mrpc"]["records"][0]))
     assert "run:minilm-l6-mrpc:1000" in student.identity.sources["files"]
 
@@ -125,36 +127,36 @@ def test_minilm_students_are_trained_by_runs_of_their_teachers(names: list[str],
 )
 def test_a_submission_is_complete_but_for_the_number_of_rows(family: str, glue: Zoo) -> None:
     names = [family.format(task) for task in GLUE]
-    ended = glue("submit", *names, "--out", "submitted", "--device", "cpu")
-    assert ended.code == 1
+    completed = glue("submit", *names, "--out", "submitted", "--device", "cpu")
+    assert completed.code == 1
     files = sorted(path.name for path in Path("submitted").iterdir())
     assert files == sorted([*glue_submission.FILES, glue_submission.ZIP])
     expected = [
         f"{name}: {ROWS['test']} rows after the header, expected {file.rows}"
         for name, file in glue_submission.FILES.items()
     ]
-    assert messages(ended) == expected
+    assert messages(completed) == expected
     assert glue("submit", "--check", "submitted/submission.zip").lines == expected
 
 
 def test_a_submission_takes_one_entry_of_each_task(glue: Zoo) -> None:
-    ended = glue("submit", "bert-base-uncased-mrpc", "bert-large-uncased-mrpc", "--out", "twice")
-    assert (ended.code, len(messages(ended))) == (2, 1)
-    assert "another entry has the same task" in ended.err
+    completed = glue("submit", "bert-base-uncased-mrpc", "bert-large-uncased-mrpc", "--out", "twice")
+    assert (completed.code, len(messages(completed))) == (2, 1)
+    assert "another entry has the same task" in completed.err
 
 
 def test_hidden_labels_are_never_scored(glue: Zoo, tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", predictions=np.zeros(ROWS["test"], np.int64))
-    ended = glue("evaluate", "mine.npz", "--as", "bert-base-uncased-mrpc", "--split", "test")
-    assert (ended.code, ended.lines[-1]) == (2, "the split 'test' is not scored; validation is")
+    completed = glue("evaluate", "mine.npz", "--as", "bert-base-uncased-mrpc", "--split", "test")
+    assert (completed.code, completed.lines[-1]) == (2, "the split 'test' is not scored; validation is")
 
 
 def test_without_a_hub_no_entry_is_run_and_nothing_is_written(zoo: Zoo, tmp_path: Path) -> None:
     started = time.monotonic()
-    ended = zoo("verify", "--suite", "glue", "--json")  # no server listens at the port that conftest names
-    assert ended.code == 4
+    completed = zoo("verify", "--suite", "glue", "--json")  # no server listens at the port that conftest names
+    assert completed.code == 4
     assert time.monotonic() - started < 20  # one deadline of 2 s for all 27 entries, and the time to read them
-    entries = results(ended)
+    entries = results(completed)
     assert entries.keys() == {entry.name for entry in ENTRIES}
     assert {entry["verdict"] for entry in entries.values()} == {"not-run"}
     assert all("http://127.0.0.1:9 did not serve it" in str(entry["error"]) for entry in entries.values())
@@ -184,8 +186,8 @@ def test_a_fetched_entry_is_evaluated_and_trained_without_network(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(socket.socket, "connect", _refuse)
     for options in ((), ("--train", "--seeds", "1")):
-        ended = run("verify", OFFLINE_ENTRY, "--json", "--device", "cpu", *options)
-        assert results(ended)[OFFLINE_ENTRY]["error"] is None, ended.err
+        completed = run("verify", OFFLINE_ENTRY, "--json", "--device", "cpu", *options)
+        assert results(completed)[OFFLINE_ENTRY]["error"] is None, completed.err
 
 
 OFFLINE_PROCESS = """

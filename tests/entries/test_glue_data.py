@@ -33,9 +33,9 @@ def test_data_with_other_classes_or_splits_are_refused(
     changed = change(files["README.md"])
     assert changed != files["README.md"]
     glue_hub.add("datasets", "someone/glue", {**files, "README.md": changed})
-    ended = glue("train", glue_recipe("other", (DATA, "hub:datasets/someone/glue")), "--device", "cpu")
-    assert ended.code in (2, 5)
-    assert message in ended.err
+    completed = glue("train", glue_recipe("other", (DATA, "hub:datasets/someone/glue")), "--device", "cpu")
+    assert completed.code in (2, 5)
+    assert message in completed.err
 
 
 WRONG_CARDS: dict[str, dict[str, Any]] = {
@@ -57,11 +57,11 @@ def test_a_damaged_card_is_an_error_of_the_entries_that_read_it(
         glue_hub.add("datasets", name.removeprefix("hub:datasets/"), {**glue_data(), "README.md": readme})
         changes = ((DATA, name), ("name: bert-base-uncased-mrpc", f"name: card-{number}"))
         recipes.append(glue_recipe(f"card-{number}", *changes))
-    ended = glue("verify", *recipes, "bert-base-uncased-rte", "--json", "--device", "cpu")
-    entries = results(ended)
+    completed = glue("verify", *recipes, "bert-base-uncased-rte", "--json", "--device", "cpu")
+    entries = results(completed)
     assert entries.pop("bert-base-uncased-rte")["error"] is None
     for card, entry in zip(WRONG_CARDS, entries.values(), strict=True):
-        assert "README.md: cannot be read as data" in str(entry["error"]), (card, ended.err)
+        assert "README.md: cannot be read as data" in str(entry["error"]), (card, completed.err)
 
 
 def test_a_row_without_a_label_is_refused(glue: Zoo, glue_hub: LocalHub, glue_recipe: WriteGlueRecipe) -> None:
@@ -69,6 +69,6 @@ def test_a_row_without_a_label_is_refused(glue: Zoo, glue_hub: LocalHub, glue_re
     table = pq.read_table(io.BytesIO(files[name])).to_pydict()
     broken = parquet({**table, "label": [None, *table["label"][1:]]}, labels=pa.int64())
     glue_hub.add("datasets", "someone/null", {**files, name: broken})
-    ended = glue("reproduce", glue_recipe("null", (DATA, "hub:datasets/someone/null")), "--device", "cpu")
-    assert ended.code == 5
-    assert "mrpc, validation: row 0 has the label None, which is not a number" in ended.err
+    completed = glue("reproduce", glue_recipe("null", (DATA, "hub:datasets/someone/null")), "--device", "cpu")
+    assert completed.code == 5
+    assert "mrpc, validation: row 0 has the label None, which is not a number" in completed.err

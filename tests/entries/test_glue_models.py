@@ -83,10 +83,10 @@ def test_a_model_that_cannot_be_trusted_is_not_scored(
     change: Callable[[Files], Files], glue: Zoo, glue_hub: LocalHub, glue_recipe: WriteGlueRecipe, tmp_path: Path
 ) -> None:
     glue_hub.add("models", "someone/odd", change(classifier("base", 2, seed=1)))
-    ended = glue("reproduce", glue_recipe("odd", (WEIGHTS, "weights: hub:someone/odd")), "--device", "cpu")
-    assert ended.code == 5, ended.err
-    assert len(messages(ended)) == 1, ended.err
-    assert "not-run" in ended.out
+    completed = glue("reproduce", glue_recipe("odd", (WEIGHTS, "weights: hub:someone/odd")), "--device", "cpu")
+    assert completed.code == 5, completed.err
+    assert len(messages(completed)) == 1, completed.err
+    assert "not-run" in completed.out
     assert not Path("executed").exists()
     assert not list(tmp_path.rglob("record.json"))
 
@@ -97,8 +97,8 @@ def test_a_model_that_names_its_classes_in_another_order_is_reported(
     files = classifier("base", 2, seed=1)
     settings = json.loads(files["config.json"]) | {"id2label": {"0": "equivalent", "1": "not_equivalent"}}
     glue_hub.add("models", "someone/swapped", {**files, "config.json": json.dumps(settings).encode()})
-    ended = glue("reproduce", glue_recipe("swapped", (WEIGHTS, "weights: hub:someone/swapped")), "--device", "cpu")
-    assert "note: label order: the model names its classes equivalent, not_equivalent" in ended.out, ended.err
+    completed = glue("reproduce", glue_recipe("swapped", (WEIGHTS, "weights: hub:someone/swapped")), "--device", "cpu")
+    assert "note: label order: the model names its classes equivalent, not_equivalent" in completed.out, completed.err
 
 
 def test_predictions_that_speak_for_another_order_are_reported(
@@ -132,8 +132,8 @@ def test_a_student_keeps_the_layers_that_its_recipe_names(glue: Zoo, glue_recipe
     large, outputs = "bert-large-uncased-mrpc", "num_labels: 2}"
     assert SIZES["large"]["num_hidden_layers"] == 3
     fewer = glue_recipe("fewer", (outputs, "num_labels: 2, layers: [0, 2]}"), entry=large)
-    ended = glue("train", fewer, "--out", "fewer", "--device", "cpu")
-    assert ended.code == 0, ended.err
+    completed = glue("train", fewer, "--out", "fewer", "--device", "cpu")
+    assert completed.code == 0, completed.err
     assert json.loads(Path("fewer/config.json").read_text())["num_hidden_layers"] == 2
     more = glue_recipe("more", (outputs, "num_labels: 2, layers: [0, 3]}"), entry=large)
     assert "layers must be numbers from 0 to 2, not [0, 3]" in glue("train", more, "--device", "cpu").err
@@ -144,6 +144,6 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_an_error(
 ) -> None:
     words = [*VOCABULARY[:5], *(f"word{i}" for i in range(60)), *VOCABULARY[5:]]
     glue_hub.add("models", "someone/wordy", {**classifier("base", 2, seed=1), "vocab.txt": "\n".join(words).encode()})
-    ended = glue("submit", glue_recipe("wordy", (f"of: hub:{MRPC}", "of: hub:someone/wordy")), "--out", "out")
-    assert (ended.code, len(messages(ended))) == (2, 1)
-    assert "IndexError" in ended.err
+    completed = glue("submit", glue_recipe("wordy", (f"of: hub:{MRPC}", "of: hub:someone/wordy")), "--out", "out")
+    assert (completed.code, len(messages(completed))) == (2, 1)
+    assert "IndexError" in completed.err

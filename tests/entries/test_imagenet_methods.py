@@ -88,7 +88,7 @@ def prepare(entry: Entry, files: Path, folder: Path) -> tuple[Entry, Sources]:
 def test_the_suite_has_nine_methods_and_repeats_knowledge_review() -> None:
     assert {method_of(entry) for entry in METHODS} == TERMS.keys()
     assert len(catalogue.select(["ilsvrc2012-methods"])) == len(METHODS) + 1 == 10
-    paper, here = (catalogue.one(f"ilsvrc2012-resnet18_from_resnet34{end}").recipe for end in ("", "-kr"))
+    paper, here = (catalogue.select_one(f"ilsvrc2012-resnet18_from_resnet34{end}").recipe for end in ("", "-kr"))
     assert replace(here, name=paper.name) == paper
     (before, after) = catalogue.select(["*34-ce_l2", "*34-pad_l2"])
     assert after.recipe.model.args["weights"] == before.recipe.weights
@@ -97,7 +97,9 @@ def test_the_suite_has_nine_methods_and_repeats_knowledge_review() -> None:
 @pytest.mark.parametrize("name", ["ilsvrc2012-resnet18_from_resnet34-at", "ilsvrc2012-resnet18_from_resnet18-tfkd"])
 def test_of_two_published_scores_that_differ_at_most_one_is_reproduced(name: str) -> None:
     claims = [
-        claim for claim in catalogue.one(name).recipe.claims if (claim.of, claim.metric) == ("weights", "accuracy")
+        claim
+        for claim in catalogue.select_one(name).recipe.claims
+        if (claim.of, claim.metric) == ("weights", "accuracy")
     ]
     assert ["README" in claim.source for claim in claims] == [True, False]
     for number, claim in enumerate(claims):

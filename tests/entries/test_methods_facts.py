@@ -11,7 +11,7 @@ from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Stage
 
-REVIEW = catalogue.one("ilsvrc2012-resnet18_from_resnet34")
+REVIEW = catalogue.select_one("ilsvrc2012-resnet18_from_resnet34")
 ENTRIES = [entry for entry in catalogue.select(["ilsvrc2012-methods"]) if entry.name != f"{REVIEW.name}-kr"]
 """All but Knowledge Review, which is also an entry of the suite `ilsvrc2012` and is compared there."""
 HARDWARE = {"1 GPU": (1, 1), "3 GPUs": (3, 1), "3 GPUs, -adjust_lr": (3, 3)}

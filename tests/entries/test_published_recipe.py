@@ -25,9 +25,9 @@ def test_a_recipe_is_run_at_the_named_commit(glue: Zoo, glue_hub: LocalHub) -> N
     files = classifier("base", 2, seed=5)
     commit = glue_hub.add("models", "someone/published", {**files, "zoo.yaml": RECIPE.encode()})
     later = glue_hub.add("models", "someone/published", {**classifier("base", 2, seed=6), "zoo.yaml": b"name: [broken"})
-    ended = glue("reproduce", f"someone/published@{commit}", "--json", "--device", "cpu")
-    entry = results(ended)["published"]
-    assert entry["error"] is None, ended.err
+    completed = glue("reproduce", f"someone/published@{commit}", "--json", "--device", "cpu")
+    entry = results(completed)["published"]
+    assert entry["error"] is None, completed.err
     record = read_record(Path(entry["records"][0]))
     assert record.provenance[f"hub:someone/published@{commit}"]["revision"] == commit
     broken = glue("reproduce", f"someone/published@{later}")
@@ -52,9 +52,9 @@ def test_a_published_recipe_cannot_import_what_it_likes(glue: Zoo, glue_hub: Loc
 def test_the_projects_lock_is_checked_offline_and_is_for_the_public_hub(glue: Zoo, glue_hub: LocalHub) -> None:
     lock = ROOT / "configs" / "zoo.lock"
     assert glue("lock", "--check", "--lock", lock).code == 0
-    ended = glue("lock", "--update", "bert-base-uncased-cola", "--lock", lock)
-    assert (ended.code, len(ended.lines)) == (2, 1)
-    assert f"is for https://huggingface.co, not for {glue_hub.url}" in ended.err
+    completed = glue("lock", "--update", "bert-base-uncased-cola", "--lock", lock)
+    assert (completed.code, len(completed.lines)) == (2, 1)
+    assert f"is for https://huggingface.co, not for {glue_hub.url}" in completed.err
 
 
 def test_a_lock_is_updated_to_the_newest_commit(glue: Zoo, glue_hub: LocalHub, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from torchvision.models import mobilenet_v3_large, resnet18, resnet34
 from harness.records.record import read_record
 from tests.helpers.glue_hub import use_hub
 from tests.helpers.hub_server import LocalHub
-from tests.helpers.project import Ended, Zoo
+from tests.helpers.project import CompletedCommand, Zoo
 from tests.helpers.vision_data import SMALLER, cifar_files, coco_folder, image_folders, shrink, voc_folder
 from zoo.fetch.checksum import sha256
 from zoo.recipes import catalogue
@@ -133,9 +133,9 @@ def lock_mirror(folder: Path, urls: list[str]) -> None:
     (folder / "zoo.lock").write_text(json.dumps(lock))
 
 
-def result(ended: Ended) -> dict[str, Any]:
-    (entry,) = json.loads(ended.out)["entries"]
-    assert entry["error"] is None, ended.err
+def result(completed: CompletedCommand) -> dict[str, Any]:
+    (entry,) = json.loads(completed.out)["entries"]
+    assert entry["error"] is None, completed.err
     return entry  # type: ignore[no-any-return]
 
 
@@ -220,25 +220,25 @@ def test_an_entry_without_its_data_is_an_error_by_name_and_not_run_by_suite(
     monkeypatch.setenv("ZOO_MIRROR", str(tmp_path / "mirror"))
     monkeypatch.delenv("ZOO_DATA", raising=False)
     for words, code in (([entry.name], 4), (["--suite", "ilsvrc2012"], 3), (["ilsvrc2012"], 3)):
-        ended = zoo("verify", *words, "--json")
-        (one,) = json.loads(ended.out)["entries"]
-        assert (ended.code, one["verdict"]) == (code, "not-run")
+        completed = zoo("verify", *words, "--json")
+        (one,) = json.loads(completed.out)["entries"]
+        assert (completed.code, one["verdict"]) == (code, "not-run")
         assert "'ilsvrc2012'" in one["error"]
         assert "holds train/*/*, val/*/*" in one["error"]
     assert not list(tmp_path.rglob("record.json"))
     for words, code in (([entry.name], 4), (["--suite", "ilsvrc2012"], 3)):
-        ended = zoo("fetch", *words)
-        assert (ended.code, ended.out.count("https://github.com/")) == (code, 1), ended.err
-        assert "'ilsvrc2012'" in ended.err
+        completed = zoo("fetch", *words)
+        assert (completed.code, completed.out.count("https://github.com/")) == (code, 1), completed.err
+        assert "'ilsvrc2012'" in completed.err
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(vision: Zoo, tmp_path: Path) -> None:
     (entry,) = catalogue.select(["cifar10-resnet20"])
     recipe = prepare(entry, tmp_path)
     recipe.write_text(recipe.read_text().replace("depth: 20", "depth: 32"))
-    ended = vision("reproduce", recipe)
-    assert ended.code == 2
-    assert ended.err.count("missing layer1.3.") == 3
+    completed = vision("reproduce", recipe)
+    assert completed.code == 2
+    assert completed.err.count("missing layer1.3.") == 3
 
 
 def test_a_url_with_another_content_than_the_lock_is_refused(vision: Zoo, tmp_path: Path, hub: LocalHub) -> None:
@@ -249,6 +249,6 @@ def test_a_url_with_another_content_than_the_lock_is_refused(vision: Zoo, tmp_pa
     recipe.write_text(recipe.read_text().replace(str(entry.recipe.weights), url))
     sources = {url: {"files": {"cifar10-resnet20.pt": {"sha256": "0" * 64}}}}
     (tmp_path / "zoo.lock").write_text(json.dumps({"schema": 1, "sources": sources}))
-    ended = vision("reproduce", recipe)
-    assert (ended.code, "not-run" in ended.out) == (5, True)
-    assert f"expected sha256 {'0' * 64}" in ended.err
+    completed = vision("reproduce", recipe)
+    assert (completed.code, "not-run" in completed.out) == (5, True)
+    assert f"expected sha256 {'0' * 64}" in completed.err

@@ -17,7 +17,7 @@ from safetensors.torch import save as to_safetensors
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
 from tests.helpers.hub_server import LocalHub
-from tests.helpers.project import Ended, Zoo
+from tests.helpers.project import CompletedCommand, Zoo
 from zoo.recipes import catalogue
 from zoo.tasks.glue import AX, ENTAILMENT, GLUE
 
@@ -131,7 +131,7 @@ def pickled(state: Any) -> bytes:
 
 
 def encoder(size: str, **changed: Any) -> dict[str, bytes]:
-    """Return the files of a pre-trained encoder, with a pre-training head as the published ones have it."""
+    """Return the files of a pretrained encoder, with a pretraining head as the published ones have it."""
     torch.manual_seed(len(size))
     model = BertModel(config(size, **changed))
     state = {f"bert.{name}": value.clone() for name, value in model.state_dict().items()}
@@ -184,11 +184,11 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> Path:
     return folder
 
 
-def results(ended: Ended) -> dict[str, dict[str, Any]]:
+def results(completed: CompletedCommand) -> dict[str, dict[str, Any]]:
     """Return the results that a command printed as JSON, by entry."""
-    return {entry["entry"]: entry for entry in json.loads(ended.out)["entries"]}
+    return {entry["entry"]: entry for entry in json.loads(completed.out)["entries"]}
 
 
-def messages(ended: Ended) -> list[str]:
+def messages(completed: CompletedCommand) -> list[str]:
     """Return the lines on stderr, without those that any source causes that is not in a lock yet."""
-    return [line for line in ended.lines if not re.search("trusted on first use$|: no such lock yet: ", line)]
+    return [line for line in completed.lines if not re.search("trusted on first use$|: no such lock yet: ", line)]

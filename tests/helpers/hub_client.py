@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.hub_server import TOKEN
-from tests.helpers.project import Ended
+from tests.helpers.project import CompletedCommand
 from zoo.errors import ZooError
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.lock import FilePin
@@ -60,10 +60,10 @@ except ZooError as error:
 """
 
 
-def end_of(process: subprocess.Popen[str]) -> Ended:
+def end_of(process: subprocess.Popen[str]) -> CompletedCommand:
     out, err = process.communicate(timeout=30)
     assert TOKEN not in out + err
-    return Ended(process.returncode, out, err)
+    return CompletedCommand(process.returncode, out, err)
 
 
 @contextmanager

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("zoo", "harness", "leaderboard", "configs")
+CHECKOUT_FOLDERS = ("zoo", "harness", "leaderboard", "configs")
 """The folders of a checkout that a command needs."""
 
 
 @dataclass(frozen=True)
-class Ended:
+class CompletedCommand:
     """How a command ended: its exit code, its stdout and its stderr."""
 
     code: int
@@ -23,7 +23,7 @@ class Ended:
         return self.err.splitlines()
 
 
-Zoo = Callable[..., Ended]
+Zoo = Callable[..., CompletedCommand]
 """Runs a `zoo` command with these arguments."""
 
 TINY = """\

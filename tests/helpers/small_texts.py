@@ -32,7 +32,7 @@ def cpu_context(folder: Path) -> Iterator[RunContext]:
 
 
 def text_experiment(context: RunContext) -> Experiment:
-    return prepare(catalogue.one(TEXT_ENTRY), context)
+    return prepare(catalogue.select_one(TEXT_ENTRY), context)
 
 
 def text_stage(
@@ -46,7 +46,9 @@ def text_stage(
         loss: The loss of the only term; any but cross-entropy gets the published model as teacher.
         replaced: A text of the recipe, and what replaces it.
     """
-    text = catalogue.one(TEXT_ENTRY).path.read_text().replace("ce: {loss: CrossEntropy}", f"term: {{loss: {loss}}}")
+    text = (
+        catalogue.select_one(TEXT_ENTRY).path.read_text().replace("ce: {loss: CrossEntropy}", f"term: {{loss: {loss}}}")
+    )
     text = text.partition("claims:")[0]
     assert replaced[0] in text
     text = text.replace(*replaced) if replaced[0] else text

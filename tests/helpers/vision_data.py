@@ -105,9 +105,9 @@ def voc_folder(root: Path, sizes: Sequence[tuple[int, int]] = ((40, 50), (44, 40
             image.save(base / "JPEGImages" / f"{names[-1]}.jpg")
             mask = (np.arange(height * width).reshape(height, width) // 80 + number) % 23
             mask = np.where(mask > 20, 255, mask).astype(np.uint8)
-            coloured = Image.fromarray(mask, mode="P")
-            coloured.putpalette(bytes(range(256)) * 3)
-            coloured.save(base / "SegmentationClass" / f"{names[-1]}.png")
+            colored = Image.fromarray(mask, mode="P")
+            colored.putpalette(bytes(range(256)) * 3)
+            colored.save(base / "SegmentationClass" / f"{names[-1]}.png")
         (base / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("\n".join(names) + "\n")
     return root
 

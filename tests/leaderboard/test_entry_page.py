@@ -30,7 +30,10 @@ def test_a_page_shows_every_run_and_the_recipe(built_site: Path) -> None:
 
 
 def test_a_page_shows_the_commands_that_run_the_claims_again(built_site: Path) -> None:
-    root, claim = parse_page(built_site / "entries" / f"{PLOTTED}.html"), catalogue.one(PLOTTED).recipe.claims[-1]
+    root, claim = (
+        parse_page(built_site / "entries" / f"{PLOTTED}.html"),
+        catalogue.select_one(PLOTTED).recipe.claims[-1],
+    )
     reference = f" --train --seeds {claim.reference_runs} --first-seed 1000"
     for arguments in ("", f" --train --seeds {claim.seeds}", reference):
         assert f"zoo reproduce {PLOTTED}{arguments}" in [one.text for one in root.all("code")]
@@ -44,7 +47,7 @@ def test_the_page_of_an_entry_without_runs_says_so(built_site: Path) -> None:
 
 
 def test_commands_name_the_data_that_a_user_must_provide() -> None:
-    shown = dict(commands(catalogue.one("ilsvrc2012-resnet18_from_resnet34")))
+    shown = dict(commands(catalogue.select_one("ilsvrc2012-resnet18_from_resnet34")))
     assert shown
     assert all(command.endswith(" --data ilsvrc2012=DIR") for command in shown.values())
 
@@ -68,7 +71,7 @@ def changed_predictions(tmp_path: Path) -> tuple[Path, dict[str, np.ndarray]]:
 def test_predictions_of_the_same_weights_are_compared_example_by_example(
     changed_predictions: tuple[Path, dict[str, np.ndarray]], tmp_path: Path
 ) -> None:
-    (row,) = compare_records(catalogue.one(PLOTTED), read_all(tmp_path))
+    (row,) = compare_records(catalogue.select_one(PLOTTED), read_all(tmp_path))
     n = len(changed_predictions[1]["labels"])
     assert (row["n"], row["differ"], row["gained"], row["lost"]) == (n, 3, 1, 2)
     assert row["drift"] == pytest.approx(0.5, abs=1e-6)
@@ -81,4 +84,4 @@ def test_records_of_other_examples_are_not_compared(
     file, arrays = changed_predictions
     arrays["labels"][0] += 1
     np.savez(file, **arrays)
-    assert not compare_records(catalogue.one(PLOTTED), read_all(tmp_path))
+    assert not compare_records(catalogue.select_one(PLOTTED), read_all(tmp_path))

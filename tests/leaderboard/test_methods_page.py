@@ -122,9 +122,7 @@ def test_claims_of_methods_are_shown_on_the_page_of_methods_only(board: Board, m
     assert "[methods.md](methods.md)" in front
     assert "| method " not in front
     assert "| plain " in front
-    assert re.search(
-        r"## Claims\n\n.*\n.*\n\| method +\| re-training: accuracy on test", methods.render(board.evidence)
-    )
+    assert re.search(r"## Claims\n\n.*\n.*\n\| method +\| retraining: accuracy on test", methods.render(board.evidence))
 
 
 def test_the_second_table_has_one_row_per_method_with_its_losses_papers_and_layers(board: Board) -> None:
@@ -250,8 +248,8 @@ def test_the_command_writes_both_pages_and_names_a_stale_one(
     path.write_text(text.replace("# Methods\n", "# Methods\n\nBy hand.\n"), encoding="utf-8")
     assert zoo("leaderboard", "--check").code == 0
     path.write_text(text.replace("a rank is no finding", "a rank is a finding"), encoding="utf-8")
-    ended = zoo("leaderboard", "--check")
-    assert (ended.code, ended.lines) == (1, [f"{path} is out of date; run: zoo leaderboard"])
+    completed = zoo("leaderboard", "--check")
+    assert (completed.code, completed.lines) == (1, [f"{path} is out of date; run: zoo leaderboard"])
     path.write_text("nothing", encoding="utf-8")
     with pytest.raises(IntegrityError, match="markers"):
         page.write(path, text)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.judging.types import GRAVITY
+from harness.judging.types import VERDICTS_BY_SEVERITY
 from leaderboard import cells, site
 from tests.helpers.html_tree import Node, parse_page
 from tests.helpers.project import ROOT
@@ -55,7 +55,7 @@ def test_the_page_of_each_entry_shows_its_claims_with_reason_and_source(
 def test_the_index_counts_the_verdicts(pages: dict[str, Node], rows: pd.DataFrame) -> None:
     verdicts = next(one for one in pages["index.html"].all("ul") if one.attributes.get("class") == "verdicts")
     shown = {one.text.split()[1]: int(one.text.split()[0]) for one in verdicts.all("a")}
-    assert shown == {name: int((rows["verdict"] == name).sum()) for name in GRAVITY}
+    assert shown == {name: int((rows["verdict"] == name).sum()) for name in VERDICTS_BY_SEVERITY}
 
 
 def test_every_page_has_a_title_ordered_headings_and_unique_ids(pages: dict[str, Node]) -> None:
@@ -71,8 +71,8 @@ def test_every_page_has_a_title_ordered_headings_and_unique_ids(pages: dict[str,
 
 def test_every_control_has_a_label_and_every_drawing_a_description(pages: dict[str, Node]) -> None:
     for name, root in pages.items():
-        labelled = [label.attributes["for"] for label in root.all("label") if label.text]
-        assert [one.attributes["id"] for one in root.all("input", "select")] == labelled, name
+        labeled = [label.attributes["for"] for label in root.all("label") if label.text]
+        assert [one.attributes["id"] for one in root.all("input", "select")] == labeled, name
         for drawing in (one for one in root.all("svg") if "aria-hidden" not in one.attributes):
             assert drawing.attributes["role"] == "img"
             named = drawing.attributes["aria-labelledby"].split()

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from harness.judging.types import GRAVITY
+from harness.judging.types import VERDICTS_BY_SEVERITY
 
 pytestmark = pytest.mark.browser
 PLOTTED, UNRUN = "digits-resnet8_from_digits-resnet14", "bert-base-uncased-mrpc"
@@ -90,8 +90,8 @@ CONTRAST = """() => {
     const hasText = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
     if (!(hasText || element.matches("input, select")) || element.matches("title, desc, option")) continue;
     if (!element.checkVisibility()) continue;
-    const style = getComputedStyle(element), colour = parse(element.closest("svg") ? style.fill : style.color);
-    const [a, b] = [light(colour.slice(0, 3)), light(behind(element).slice(0, 3))];
+    const style = getComputedStyle(element), color = parse(element.closest("svg") ? style.fill : style.color);
+    const [a, b] = [light(color.slice(0, 3)), light(behind(element).slice(0, 3))];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     found.push([Math.round(ratio * 100) / 100, element.className.baseVal ?? element.className, element.tagName]);
   }
@@ -105,8 +105,10 @@ def test_pages_fit_the_screen_with_readable_contrast(tab: Tab, name: str, tmp_pa
     for width, height, scheme in SCREENS:
         opened.set_viewport_size({"width": width, "height": height})
         opened.emulate_media(color_scheme=scheme)
-        wide, room = opened.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-        assert wide <= room, (width, scheme)
+        content_width, window_width = opened.evaluate(
+            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        )
+        assert content_width <= window_width, (width, scheme)
         assert opened.locator("h1").is_visible()
         assert opened.locator("tbody th").first.is_visible()
         contrasts = opened.evaluate(CONTRAST)
@@ -115,16 +117,18 @@ def test_pages_fit_the_screen_with_readable_contrast(tab: Tab, name: str, tmp_pa
         opened.screenshot(path=tmp_path / "shot.png")
         with image.open(tmp_path / "shot.png") as shot:
             assert shot.size == (width, height)
-            colours = shot.convert("RGB").getcolors(width * height)
-        assert len(colours) > 50, (width, scheme)  # antialiased letters have many colours, a blank page has one
-        most, colour = max(colours)
+            colors = shot.convert("RGB").getcolors(width * height)
+        assert len(colors) > 50, (width, scheme)  # antialiased letters have many colors, a blank page has one
+        most, color = max(colors)
         assert most < 0.97 * width * height, (width, scheme)
-        assert (sum(colour) < 3 * 128) == (scheme == "dark")
+        assert (sum(color) < 3 * 128) == (scheme == "dark")
 
 
 def test_verdict_badges_and_the_plot_are_visible(tab: Tab) -> None:
     opened = tab.open("index.html")
-    assert [opened.locator(f".verdicts .badge.{name}").is_visible() for name in GRAVITY] == [True] * len(GRAVITY)
+    assert [opened.locator(f".verdicts .badge.{name}").is_visible() for name in VERDICTS_BY_SEVERITY] == [True] * len(
+        VERDICTS_BY_SEVERITY
+    )
     opened = tab.open(f"entries/{PLOTTED}.html")
     box = opened.locator(".plot > svg").first.bounding_box()
     assert box["width"] > 600 and box["height"] > 80
@@ -148,12 +152,12 @@ def test_a_click_or_enter_on_a_column_sorts_it(tab: Tab, rows: pd.DataFrame) -> 
     opened.keyboard.press("Enter")
     assert tab.column(0) == sorted(rows["entry"], reverse=True)
     opened.get_by_role("button", name="Verdict").click()
-    assert tab.column(7) == sorted((str(GRAVITY.index(verdict)) for verdict in rows["verdict"]), key=int)
+    assert tab.column(7) == sorted((str(VERDICTS_BY_SEVERITY.index(verdict)) for verdict in rows["verdict"]), key=int)
 
 
 def test_search_and_filters_reduce_the_rows(tab: Tab, rows: pd.DataFrame) -> None:
     opened = tab.open("index.html")
-    opened.get_by_label("Search").fill("DIGITS re-training")
+    opened.get_by_label("Search").fill("DIGITS retraining")
     assert {name.startswith("digits") for name in tab.entries()} == {True}
     shown = len(tab.entries())
     assert opened.get_by_role("status").inner_text() == f"{shown} of {len(rows)} claims"

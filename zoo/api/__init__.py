@@ -134,7 +134,7 @@ def train(
     """
     session = _session(options, TrainingOptions)
     folder = None if out is None else Path(out)
-    return session.train(session.one(recipe), _pick(TrainingOptions, options), seed=seed, out=folder)
+    return session.train(session.select_one(recipe), _pick(TrainingOptions, options), seed=seed, out=folder)
 
 
 def evaluate(
@@ -160,7 +160,7 @@ def evaluate(
         ('accuracy', 0.979)
     """
     session = _session(options, DeviceOptions)
-    return session.evaluate(session.one(as_entry), _pick(DeviceOptions, options), Path(path), split)
+    return session.evaluate(session.select_one(as_entry), _pick(DeviceOptions, options), Path(path), split)
 
 
 def list_entries(*patterns: str, suite: str | Sequence[str] = (), **options: Unpack[SourceArguments]) -> "EntryList":

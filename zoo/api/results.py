@@ -9,7 +9,7 @@ import pandas as pd
 
 from harness.evaluation.evaluate import Evaluation
 from harness.judging.judge_runs import Outcome
-from harness.judging.types import GRAVITY, Judgement, Verdict
+from harness.judging.types import VERDICTS_BY_SEVERITY, Judgement, Verdict
 from harness.records.record import Record
 from harness.runs.verify import tested_claims
 from zoo.errors import ZooError
@@ -30,8 +30,8 @@ class VerificationResult:
 
     @property
     def verdict(self) -> Verdict:
-        """The gravest verdict of all entries."""
-        return min((outcome.verdict for outcome in self.outcomes), key=GRAVITY.index, default="not-run")
+        """The worst verdict of all entries."""
+        return min((outcome.verdict for outcome in self.outcomes), key=VERDICTS_BY_SEVERITY.index, default="not-run")
 
     @property
     def claims(self) -> tuple[Judgement, ...]:

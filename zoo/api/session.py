@@ -98,9 +98,9 @@ class Session:
         chosen = catalogue.select(shipped, list(suites), everything) if shipped or suites or everything else []
         return chosen + [self._published(name, refresh) for name in published]
 
-    def one(self, pattern: str) -> Entry:
+    def select_one(self, pattern: str) -> Entry:
         """Return the single entry that a name, a path or a name on the Hub selects. Raise UsageError otherwise."""
-        return self._published(pattern, False) if _is_hub_name(pattern) else catalogue.one(pattern)
+        return self._published(pattern, False) if _is_hub_name(pattern) else catalogue.select_one(pattern)
 
     def fetcher(self, *, report_new_lock: bool = True) -> "Sources":
         """Return what fetches and verifies files.

@@ -3,7 +3,7 @@
 Results go to stdout; messages and progress go to stderr. Exit codes: 0 all reproduced; 1 something is not reproduced, a
 page or the lock is out of date, or a submission has problems; 2 wrong usage or recipe; 3 something is inconclusive, not
 compared or not run; 4 a file, download or device is not available; 5 bytes differ from the pinned ones; 70 a bug in
-zoo; 130 Ctrl-C; 143 SIGTERM. Of several codes the gravest counts: 70, 5, 2, 1, 4, 3.
+zoo; 130 Ctrl-C; 143 SIGTERM. If several apply, the most severe is returned: 70, 5, 2, 1, 4, 3.
 """
 
 import os

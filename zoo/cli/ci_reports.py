@@ -26,7 +26,7 @@ ANNOTATIONS = 10
 """GitHub's limit for the annotations of one level in a step."""
 NOT_XML = re.compile("[^\\t\\n\\r -\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 LEVELS = {"not-reproduced": "error", "inconclusive": "warning", "not-compared": "notice", "not-run": "warning"}
-"""Verdict -> level of its annotation, the gravest verdict first."""
+"""Verdict -> level of its annotation, the worst verdict first."""
 
 
 class _Case(NamedTuple):
@@ -52,7 +52,7 @@ def junit(data: Mapping[str, Any], seconds: float, failing: Collection[str] = DE
     totals: Counter[str] = Counter()
     for suite in dict.fromkeys(entry["suite"] for entry in data["entries"]):
         element, counts = ET.SubElement(root, "testsuite", name=suite), Counter[str]()
-        for entry in (one for one in data["entries"] if one["suite"] == suite):
+        for entry in (entry for entry in data["entries"] if entry["suite"] == suite):
             for case, kind in _test_cases(entry, failing):
                 element.append(case)
                 counts.update(["tests", *([kind] if kind else [])])
@@ -87,11 +87,11 @@ def annotations(data: Mapping[str, Any], recipes: Mapping[str, str]) -> list[str
                 file = f"file={_property(recipes[entry['entry']])}," if entry["entry"] in recipes else ""
                 line = f"::{level} {file}title={_property(case.title)}::{_message(case.why)}"
                 lines.setdefault(level, []).append(line)
-    return [line for level, found in lines.items() for line in _limited(level, found)]
+    return [line for level, of_level in lines.items() for line in _limited(level, of_level)]
 
 
 def summary(data: Mapping[str, Any], limit: int = SUMMARY_BYTES) -> str:
-    """Return Markdown for the summary of a step: the counts, then a table of claims with the gravest first.
+    """Return Markdown for the summary of a step: the counts, then a table of claims, the worst verdicts first.
 
     Args:
         data: The JSON of `zoo verify`.

@@ -72,7 +72,7 @@ def explain(entry: OneEntry, options: DeviceOptions, sources: SourceOptions, as_
     from harness.diagnosis.explain import explain as explain_entry
 
     session = Session(sources=sources, report=report, show_progress=show_progress)
-    chosen = session.one(entry)
+    chosen = session.select_one(entry)
     explanation = explain_entry(chosen, session.context([chosen], options), evidence=paths.evidence())
     render.emit(explanation.data(), explanation.text(render.terminal_width()), as_json=as_json)
     end([CODES_OF_EXPLAIN[explanation.state]])
@@ -102,7 +102,7 @@ def diff(
     if difference.flipped and limit:  # torch and the data are loaded only to show examples
         session = Session(sources=sources, report=report, show_progress=show_progress)
         difference = _with_examples(difference, limit, session, TrainingOptions(device="cpu", records=records))
-    text = "\n".join(text_report.lines(difference, limit=limit, colours=sys.stdout.isatty()))
+    text = "\n".join(text_report.lines(difference, limit=limit, colors=sys.stdout.isatty()))
     render.emit(difference.data(), text, as_json=as_json)
 
 

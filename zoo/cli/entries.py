@@ -97,7 +97,7 @@ def check(
     for entry in entries:
         problems: list[str] = []
         try:
-            check_recipe(entry.recipe, builder.at(entry.here))
+            check_recipe(entry.recipe, builder.at(entry.recipe_repo))
         except ZooError as error:
             codes.append(error.exit_code)
             problems = str(error).splitlines()
@@ -131,10 +131,12 @@ def doctor(
     entries, errors = _readable(session.select(patterns or [], suite or [], everything))
     sources = session.fetcher(report_new_lock=False)
     hazards = {entry: examine(entry, sources) for entry in entries}
-    data = [{"entry": entry.name, "hazards": [one.data() for one in found]} for entry, found in hazards.items()]
-    text = "\n".join("\n".join(lines(found)) or f"{entry.path}: no hazards" for entry, found in hazards.items())
+    data = [
+        {"entry": entry.name, "hazards": [hazard.data() for hazard in of_entry]} for entry, of_entry in hazards.items()
+    ]
+    text = "\n".join("\n".join(lines(of_entry)) or f"{entry.path}: no hazards" for entry, of_entry in hazards.items())
     render.emit({"entries": data}, text, as_json=as_json)
-    has_error = any(hazard.severity == "error" for found in hazards.values() for hazard in found)
+    has_error = any(hazard.severity == "error" for of_entry in hazards.values() for hazard in of_entry)
     end([*([1] if has_error else []), *(error.exit_code for error in errors)])
 
 

@@ -1,4 +1,4 @@
-"""The exit code of a command: the gravest code of its entries."""
+"""The exit code of a command: the most severe code of its entries."""
 
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from harness.diagnosis.fingerprint import FingerprintOutcome
     from harness.judging.judge_runs import Outcome
 
-GRAVEST_FIRST = (70, 5, 2, 1, 4, 3, 0)
+CODES_BY_SEVERITY = (70, 5, 2, 1, 4, 3, 0)
 OF_VERDICT = {"reproduced": 0, "not-reproduced": 1, "inconclusive": 3, "not-compared": 3, "not-run": 3}
 INTERRUPTED, TERMINATED = 130, 143
 
 
 def end(codes: Iterable[int]) -> None:
-    """End the command with the gravest code."""
-    gravest = min(codes, key=GRAVEST_FIRST.index, default=0)
-    if gravest:
-        raise typer.Exit(gravest)
+    """End the command with the most severe code."""
+    code = min(codes, key=CODES_BY_SEVERITY.index, default=0)
+    if code:
+        raise typer.Exit(code)
 
 
 def code_of_outcome(
@@ -42,7 +42,7 @@ def code_of_outcome(
 
 
 def code_of_error(error: ZooError, named: bool) -> int:
-    """Return the exit code of an error; a missing data set is graver if the user named its entry."""
+    """Return the exit code of an error; a missing data set is more severe if the user named its entry."""
     return OF_VERDICT["not-run"] if isinstance(error, NoDataError) and not named else error.exit_code
 
 

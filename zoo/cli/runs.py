@@ -123,7 +123,7 @@ def train(
     Example: zoo train mine.yaml --out mine
     """
     session = Session(sources=sources, report=report, show_progress=show_progress)
-    result = session.train(session.one(recipe), options, seed=seed, out=out)
+    result = session.train(session.select_one(recipe), options, seed=seed, out=out)
     rows = [[score.split, score.metric, number(score.value), score.n, score.epoch] for score in result.scores]
     text = f"{render.table(['split', 'metric', 'value', 'n', 'epoch'], rows)}\nrecord: {result.record}"
     data = {"entry": result.entry, "seed": seed, "results": _by_split(result.scores), "record": str(result.record)}
@@ -158,7 +158,7 @@ def evaluate(
     Example: zoo evaluate mine --as digits-resnet8
     """
     session = Session(sources=sources, report=report, show_progress=show_progress)
-    result = session.evaluate(session.one(entry), options, path, split)
+    result = session.evaluate(session.select_one(entry), options, path, split)
     data = [
         {"split": s.split, "metric": s.metric, "n": s.n, "measured": s.value, "claimed": s.claimed}
         for s in result.scores

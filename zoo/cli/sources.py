@@ -152,7 +152,7 @@ def _show_lock(entries: "list[Entry]", builder: "Builder", as_json: bool) -> Non
 
     sources = builder.sources
     names = sorted({need.source for entry in entries for need in needs(entry, builder, train=True)})
-    pins = {name: sources.known(name) for name in names}
+    pins = {name: sources.known_pin(name) for name in names}
     data: list[dict[str, Any]] = [
         {"source": name, "revision": pin.revision, "files": len(pin.files), "pinned": sources.pinned_by(name)}
         for name, pin in pins.items()

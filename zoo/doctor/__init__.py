@@ -31,4 +31,4 @@ def examine(entry: Entry, sources: Sources) -> list[Hazard]:
     """
     facts = EntryFacts(entry, sources)
     hazards = [hazard for check in CHECKS for hazard in check(facts)]
-    return sorted(dict.fromkeys(hazards), key=lambda one: (one.mark.line, one.mark.column, one.code))
+    return sorted(dict.fromkeys(hazards), key=lambda hazard: (hazard.mark.line, hazard.mark.column, hazard.code))

@@ -27,8 +27,8 @@ def label_orders(facts: EntryFacts) -> Iterator[Hazard]:
         why = "is not in the cache" if config is None else "has no names, or LABEL_0, LABEL_1, ..."
         message = f"the order of the classes is unknown, since config.json {why}; zoo tests it with the first examples"
         yield Hazard(code="D401", severity="note", mark=mark, message=message, fix=fix)
-    elif classes and names != [_normalised(name) for name in classes]:
-        is_permuted = sorted(names) == sorted(map(_normalised, classes))
+    elif classes and names != [_normalized(name) for name in classes]:
+        is_permuted = sorted(names) == sorted(map(_normalized, classes))
         message = f"config.json names the classes {', '.join(names)}, the task {', '.join(classes)}"
         yield Hazard(code="D401", severity="error" if is_permuted else "warning", mark=mark, message=message, fix=fix)
 
@@ -55,14 +55,14 @@ def foreign_code(facts: EntryFacts) -> Iterator[Hazard]:
 
 
 def _label_names(config: Mapping[str, Any]) -> list[str] | None:
-    """Return the normalised names of the classes in a configuration, in their order."""
+    """Return the normalized names of the classes in a configuration, in their order."""
     names = config.get("id2label")
     if not isinstance(names, Mapping) or not all(str(key).isdigit() for key in names):
         return None
-    return [_normalised(str(names[key])) for key in sorted(names, key=int)]
+    return [_normalized(str(names[key])) for key in sorted(names, key=int)]
 
 
-def _normalised(name: str) -> str:
+def _normalized(name: str) -> str:
     return name.lower().replace(" ", "_").replace("-", "_")
 
 

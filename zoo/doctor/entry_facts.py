@@ -57,7 +57,7 @@ class EntryFacts:
     @cached_property
     def data(self) -> public_data.PublicData | None:
         """What is publicly known about the data set of the task."""
-        return public_data.known(self.recipe.task)
+        return public_data.find_public_data(self.recipe.task)
 
     @cached_property
     def used_sources(self) -> list[UsedSource]:
@@ -76,7 +76,11 @@ class EntryFacts:
 
     def _resolve(self, text: str | None) -> ParsedSource | None:
         source = parse_or_none(text)
-        return parse_source(self.entry.here) if isinstance(source, RecipeRepo) and self.entry.here else source
+        return (
+            parse_source(self.entry.recipe_repo)
+            if isinstance(source, RecipeRepo) and self.entry.recipe_repo
+            else source
+        )
 
     @cached_property
     def claims(self) -> list[tuple[Claim, Mapping[str, Mark]]]:
@@ -95,7 +99,7 @@ class EntryFacts:
 
     def config(self, repo: HubRepo) -> Mapping[str, Any] | None:
         """Return the `config.json` of a repository at the pinned commit, if it is in the cache and readable."""
-        revision = self.sources.known(repo).revision
+        revision = self.sources.known_pin(repo).revision
         path = self.sources.hub.cached(repo, revision, "config.json") if revision else None
         try:
             content = json.loads(path.read_text(encoding="utf-8")) if path else None
@@ -118,7 +122,7 @@ class EntryFacts:
             return [source.short_name]
         if not isinstance(source, HubRepo):
             return []
-        files = self.sources.known(source).files
+        files = self.sources.known_pin(source).files
         has_safetensors = any(name.endswith(".safetensors") for name in files)
         return [] if has_safetensors else [name for name in files if name in WEIGHTS]
 

@@ -55,8 +55,9 @@ class Hazard:
 
 def lines(hazards: Iterable[Hazard]) -> Iterator[str]:
     """Yield hazards as `path:line:column: severity CODE name: message`, each followed by a line with its fix."""
-    for one in hazards:
-        path = Path(one.mark.path).resolve()
-        shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else one.mark.path
-        yield f"{shown}:{one.mark.line}:{one.mark.column}: {one.severity} {one.code} {one.name}: {one.message}"
-        yield f"    fix: {one.fix}"
+    for hazard in hazards:
+        path = Path(hazard.mark.path).resolve()
+        shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else hazard.mark.path
+        position = f"{shown}:{hazard.mark.line}:{hazard.mark.column}"
+        yield f"{position}: {hazard.severity} {hazard.code} {hazard.name}: {hazard.message}"
+        yield f"    fix: {hazard.fix}"

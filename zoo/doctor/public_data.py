@@ -52,7 +52,7 @@ PUBLIC: Mapping[str, PublicData] = {
 }
 
 
-def known(task: Call) -> PublicData | None:
+def find_public_data(task: Call) -> PublicData | None:
     """Return the facts about the data that a recipe's task reads; None for any other data."""
     data = task.args.get("data")
     if isinstance(data, str) and isinstance(parse_or_none(data), UserFolder):

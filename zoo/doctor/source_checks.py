@@ -15,7 +15,7 @@ def unpinned_revisions(facts: EntryFacts) -> Iterator[Hazard]:
     for source, mark in marks.items():
         if not isinstance(source, HubRepo) or source.commit or facts.sources.is_locked(source):
             continue
-        seen = facts.sources.known(source).revision
+        seen = facts.sources.known_pin(source).revision
         trusted = f"; this machine uses {seen[:12]} since it first saw it, another may not" if seen else ""
         commit = f"{source.without_revision}@COMMIT"
         yield Hazard(
@@ -38,10 +38,10 @@ def unknown_digests(facts: EntryFacts) -> Iterator[Hazard]:
             pin = facts.weights_pin(source)
             if pin.sha256 is None:
                 partly = pin.sha256_prefix is not None or pin.etag_sha256 is not None
-                known = "knows only a part of its SHA-256" if partly else "does not know its SHA-256"
+                pin_status = "knows only a part of its SHA-256" if partly else "does not know its SHA-256"
                 yield Hazard(
                     code="D102", severity="note" if partly else "warning", mark=used.mark,
-                    message=f"{source}: the lock {known}, so the first download is trusted",
+                    message=f"{source}: the lock {pin_status}, so the first download is trusted",
                     fix=f"compare it with what its author says, then pin it: zoo lock --update {facts.entry.argument}",
                 )  # fmt: skip
 

@@ -26,7 +26,7 @@ class PinStore:
     reported: set[str]
     """The sources that were reported as trusted on first use."""
 
-    def known(self, source: ParsedSource) -> Pin:
+    def known_pin(self, source: ParsedSource) -> Pin:
         """Return all that is known about a source: what the lock says, and what this machine has seen."""
         return self.lock.pin(str(pinned_source(source)), self._endpoint(source))
 
@@ -49,11 +49,11 @@ class PinStore:
             return "nothing"
         if self.is_locked(source):
             return "lock"
-        pin = self.known(source)
+        pin = self.known_pin(source)
         seen = pin.revision if isinstance(source, HubRepo) else any(file.sha256 for file in pin.files.values())
         return "first use" if seen else "nothing yet"
 
-    def remember(self, source: HubRepo | Url, known: Pin, seen: Pin) -> None:
+    def remember(self, source: HubRepo | Url, known_pin: Pin, seen: Pin) -> None:
         """Pin what the lock does not, and report a source that is trusted for the first time.
 
         Args:
@@ -61,11 +61,11 @@ class PinStore:
             known: What was known about it before.
             seen: What was found.
         """
-        new = [name for name, pin in seen.files.items() if known.files.get(name, FilePin()).sha256 != pin.sha256]
-        has_moved = seen.revision != known.revision
-        if new or has_moved or not seen.wants.items() <= known.wants.items():
+        new = [name for name, pin in seen.files.items() if known_pin.files.get(name, FilePin()).sha256 != pin.sha256]
+        has_moved = seen.revision != known_pin.revision
+        if new or has_moved or not seen.wants.items() <= known_pin.wants.items():
             self.lock.trust(str(source), self._endpoint(source), seen)
-        trusted = [name for name in new if known.files.get(name, FilePin()).etag_sha256 is None]
+        trusted = [name for name in new if known_pin.files.get(name, FilePin()).etag_sha256 is None]
         if (trusted or has_moved) and str(source) not in self.reported:
             self.reported.add(str(source))
             at = f" at {seen.revision[:12]}" if seen.revision else ""

@@ -31,23 +31,23 @@ class RepositoryFetcher:
             IntegrityError: A file is not the expected one.
             SourceError: A file cannot be downloaded or does not exist.
         """
-        known = self.pins.known(repo)
-        commit = known.revision or self.hub.commit(repo)
-        names, listing = self._names(repo, want, known, commit)
+        known_pin = self.pins.known_pin(repo)
+        commit = known_pin.revision or self.hub.commit(repo)
+        names, listing = self._names(repo, want, known_pin, commit)
         if not names:
             raise MissingError(f"{repo.name} at {commit[:7]} has no {want}")
         paths, seen = {}, {}
         for name in names:
-            paths[name], seen[name] = self._verified(repo, commit, name, known.files.get(name), listing.get(name))
+            paths[name], seen[name] = self._verified(repo, commit, name, known_pin.files.get(name), listing.get(name))
         self.hub.remove_partial_downloads(repo)
-        self.pins.remember(repo, known, Pin(revision=commit, files=seen, wants={want: names}))
+        self.pins.remember(repo, known_pin, Pin(revision=commit, files=seen, wants={want: names}))
         root = paths[names[0]].parents[names[0].count("/")]
         return self._fetched(repo, want, root, commit, seen)
 
     def download_size(self, repo: HubRepo, want: str) -> int:
         """Return the size in bytes of the files that `fetch` would download."""
-        known = self.pins.known(repo)
-        names, commit = self._known_names(repo, want, known), known.revision
+        known_pin = self.pins.known_pin(repo)
+        names, commit = self._known_names(repo, want, known_pin), known_pin.revision
         if commit and names is not None and all(self.hub.cached(repo, commit, name) for name in names):
             return 0
         commit = commit or self.hub.commit(repo)
@@ -55,22 +55,24 @@ class RepositoryFetcher:
         missing = [name for name in names or self._choose(repo, want, commit, listing) if name in listing]
         return sum(listing[name].size for name in missing if not self.hub.cached(repo, commit, name))
 
-    def _names(self, repo: HubRepo, want: str, known: Pin, commit: str) -> tuple[tuple[str, ...], Mapping[str, Listed]]:
+    def _names(
+        self, repo: HubRepo, want: str, known_pin: Pin, commit: str
+    ) -> tuple[tuple[str, ...], Mapping[str, Listed]]:
         """Return the names of the files, and the repository's listing unless all of them are pinned."""
-        names = self._known_names(repo, want, known)
-        if names is not None and all(name in known.files for name in names):
+        names = self._known_names(repo, want, known_pin)
+        if names is not None and all(name in known_pin.files for name in names):
             return names, {}
         listing = self.hub.listing(repo, commit)
         try:
             return self._choose(repo, want, commit, listing), listing
         except MissingError:
-            if known.revision:  # a commit never gets a file that it lacks, so the Hub need not be asked again
+            if known_pin.revision:  # a commit never gets a file that it lacks, so the Hub need not be asked again
                 self.pins.lock.trust(str(repo), self.hub.address, Pin(revision=commit, wants={want: ()}))
             raise
 
-    def _known_names(self, repo: HubRepo, want: str, known: Pin) -> tuple[str, ...] | None:
+    def _known_names(self, repo: HubRepo, want: str, known_pin: Pin) -> tuple[str, ...] | None:
         """Return the names that were chosen before; None if none were, or if the lock now names other weights."""
-        names = known.wants.get(want)
+        names = known_pin.wants.get(want)
         locked = [name for name in WEIGHTS if name in self.pins.locked(repo).files]
         if want == "weights" and names is not None and locked and locked[0] not in names:
             return None

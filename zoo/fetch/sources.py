@@ -57,7 +57,7 @@ class Sources:
     archives: dict[Url, Fetched | ZooError] = field(default_factory=dict)
     """The results of archives, which are downloaded once for all of their files."""
     archive_locks: dict[Url, threading.Lock] = field(default_factory=dict)
-    here: str | None = None
+    recipe_repo: str | None = None
     """The source of the repository that the recipe is published in, at its commit; `hub:.` stands for it."""
     reported: set[str] = field(default_factory=set)
     """The sources that were reported as trusted on first use."""
@@ -94,13 +94,13 @@ class Sources:
             return str(error)
         if isinstance(value, Embedded) and value.name not in (shipped := list(self.lock.locked(EMBEDDED).files)):
             return f"{source} is not in {self.lock.path}{did_you_mean(value.name, shipped)}"
-        if isinstance(value, RecipeRepo) and self.here is None:
+        if isinstance(value, RecipeRepo) and self.recipe_repo is None:
             return f"{source} means the repository that a recipe is published in, but this recipe is a local file"
         return None
 
-    def known(self, source: AnySource) -> Pin:
+    def known_pin(self, source: AnySource) -> Pin:
         """Return all that is known about a source: what the lock says, and what this machine has seen."""
-        return self.pins.known(parsed(source))
+        return self.pins.known_pin(parsed(source))
 
     def is_locked(self, source: AnySource) -> bool:
         """Return whether the lock itself pins a source."""
@@ -124,7 +124,7 @@ class Sources:
             return self._repositories.download_size(value, want)
         if not isinstance(value, Url):
             return 0
-        pin = self.known(value).files.get(value.short_name, FilePin())
+        pin = self.known_pin(value).files.get(value.short_name, FilePin())
         is_here = self.urls.cached(value) or self._mirrored(pin)
         return 0 if is_here else pin.size or self.urls.size(value)
 
@@ -139,7 +139,8 @@ class Sources:
 
     def _resolve(self, source: AnySource) -> ParsedSource:
         value = parsed(source)
-        return parse_source(self.here) if isinstance(value, RecipeRepo) and self.here is not None else value
+        is_resolved = isinstance(value, RecipeRepo) and self.recipe_repo is not None
+        return parse_source(str(self.recipe_repo)) if is_resolved else value
 
     def _fetch(self, source: ParsedSource, want: str) -> Fetched:
         match source:
@@ -170,8 +171,8 @@ class Sources:
 
     def _url(self, source: Url, *, is_archive: bool = False) -> Fetched:
         """Fetch the file at a URL; a wrong one is downloaded once more, and a new one is pinned."""
-        known = self.known(source)
-        pin, faults = known.files.get(source.short_name, FilePin()), list[str]()
+        known_pin = self.known_pin(source)
+        pin, faults = known_pin.files.get(source.short_name, FilePin()), list[str]()
         for _ in range(2):
             cached = self.urls.cached(source)
             mirrored = None if faults or cached else self._mirrored(pin)
@@ -181,7 +182,7 @@ class Sources:
             if expected is None and is_archive and not is_zipfile(path):
                 expected = "a zip archive"
             if expected is None:
-                self.pins.remember(source, known, Pin(files={source.short_name: FilePin(sha256=digest, size=size)}))
+                self.pins.remember(source, known_pin, Pin(files={source.short_name: FilePin(sha256=digest, size=size)}))
                 return _file(source, path, digest, locked=self.is_locked(source))
             faults.append(f"{source}: expected {expected}, found sha256 {digest}, {size:,} bytes")
             if mirrored is None:

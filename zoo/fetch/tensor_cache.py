@@ -53,7 +53,7 @@ def _read(folder: Path, key: str) -> Tensors | None:
 
 def _write(folder: Path, key: str, tensors: Tensors, limit: int) -> None:
     with (
-        suppress(OSError, SafetensorError, SourceError),  # safetensors reports a full disk as a failed serialisation
+        suppress(OSError, SafetensorError, SourceError),  # safetensors reports a full disk as a failed serialization
         partial_file(folder / f"{key}.safetensors") as partial,
     ):
         save_file(tensors, partial)

@@ -15,7 +15,7 @@ def bert_classifier(
     dropout: float = 0.1,
     initializer_range: float = 0.02,
 ) -> BertForSequenceClassification:
-    """Return a randomly initialised BERT encoder with a classifier on the pooled output of its first token.
+    """Return a randomly initialized BERT encoder with a classifier on the pooled output of its first token.
 
     Args:
         layers: The number of encoder layers.

@@ -18,7 +18,7 @@ HEADS = ("classifier.", "score.", "pre_classifier.", "classification_head.", "dr
 
 
 def sequence_classifier(*, init: Source, num_labels: int, layers: Sequence[int] | None = None) -> PreTrainedModel:
-    """Return a published encoder with a new, randomly initialised classification head, in fp32.
+    """Return a published encoder with a new, randomly initialized classification head, in fp32.
 
     Args:
         init: The repository of the encoder. Its weights are converted to fp32.
@@ -50,7 +50,7 @@ def published_classifier(folder: Path, weights: str, expected: Mapping[str, Any]
         expected: The arguments of `sequence_classifier` in the recipe. `num_labels` must fit the model.
 
     Raises:
-        IntegrityError: The file lacks weights of the model, which transformers would initialise at random, or the
+        IntegrityError: The file lacks weights of the model, which transformers would initialize at random, or the
             number of outputs is not the expected one.
     """
     model, missing = _load(folder, weights)

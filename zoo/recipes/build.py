@@ -26,9 +26,9 @@ class Builder:
     checked_models: set[str] = field(default_factory=set, compare=False)
     """Calls of models that were built without memory before: many entries of a suite have the same model."""
 
-    def at(self, here: str | None) -> "Builder":
-        """Return the builder for a recipe that is published in the repository `here`."""
-        return replace(self, sources=replace(self.sources, here=here))
+    def at(self, recipe_repo: str | None) -> "Builder":
+        """Return the builder for a recipe that is published in the repository `recipe_repo`."""
+        return replace(self, sources=replace(self.sources, recipe_repo=recipe_repo))
 
     def target(self, call: Call, field: str) -> Any:
         """Return the class or function that a call names.

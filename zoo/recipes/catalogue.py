@@ -21,16 +21,16 @@ class Entry:
     suite: str
     """The file's folder in `configs/`; `local` for any other file."""
     path: Path
-    here: str | None = None
+    recipe_repo: str | None = None
     """The source of the repository that the recipe is published in, at its commit; `hub:.` in the recipe means it."""
-    named: str | None = None
-    """That repository as the user wrote it, perhaps without the commit."""
+    requested_repo: str | None = None
+    """The same repository as the user wrote it, perhaps without the commit."""
 
     @property
     def argument(self) -> str:
         """What selects the entry on the command line: its name, its file, or the repository that publishes it."""
-        if self.named is not None:
-            return self.named.removeprefix(HUB)
+        if self.requested_repo is not None:
+            return self.requested_repo.removeprefix(HUB)
         return str(self.path) if self.suite == LOCAL else self.name
 
     @cached_property
@@ -57,17 +57,17 @@ def entries() -> list[Entry]:
     return [Entry(file.stem, file.parent.name, file) for file in files]
 
 
-def local(path: Path, here: str | None = None, named: str | None = None) -> Entry:
+def local(path: Path, recipe_repo: str | None = None, requested_repo: str | None = None) -> Entry:
     """Return the entry of a recipe file that is not shipped.
 
     Args:
         path: The file. Its name is the entry's until the recipe can be read, which has a name too.
-        here: See `Entry.here`.
-        named: See `Entry.named`.
+        recipe_repo: See `Entry.recipe_repo`.
+        requested_repo: See `Entry.requested_repo`.
     """
-    entry = Entry(path.stem, LOCAL, path, here, named)
+    entry = Entry(path.stem, LOCAL, path, recipe_repo, requested_repo)
     try:
-        return Entry(entry.recipe.name, LOCAL, path, here, named)
+        return Entry(entry.recipe.name, LOCAL, path, recipe_repo, requested_repo)
     except RecipeError:
         return entry
 
@@ -102,7 +102,7 @@ def select(patterns: list[str], suites: list[str] | None = None, everything: boo
     return list(dict.fromkeys(chosen))
 
 
-def one(pattern: str) -> Entry:
+def select_one(pattern: str) -> Entry:
     """Return the one entry that a pattern selects; raises UsageError if it selects none or several."""
     matches = select([pattern])
     if len(matches) != 1:

@@ -67,7 +67,7 @@ def _check_teacher(teacher: Teacher, students: tuple[str, ...]) -> None:
         teacher: A teacher that is another entry.
         students: The entries that learn from it, directly or through other teachers.
     """
-    recipe = catalogue.one(str(teacher.entry or teacher.run)).recipe
+    recipe = catalogue.select_one(str(teacher.entry or teacher.run)).recipe
     if teacher.entry is not None and recipe.weights is None:
         raise UsageError(f"{recipe.name} has no published weights; `run: {recipe.name}` trains it")
     if teacher.run is None:

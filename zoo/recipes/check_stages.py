@@ -1,4 +1,4 @@
-"""Check the stages of a training: terms, optimisers, and what one stage takes over from an earlier one."""
+"""Check the stages of a training: terms, optimizers, and what one stage takes over from an earlier one."""
 
 import inspect
 from collections.abc import Iterator
@@ -77,23 +77,28 @@ def _useless_keeps(stages: tuple[Stage, ...]) -> Iterator[Problem]:
 
 def _teachers_without_weights(stages: tuple[Stage, ...]) -> Iterator[Problem]:
     """Yield frozen teachers that have no weights of their own and none from an earlier stage."""
-    kept: set[str] = set()
+    inherited: set[str] = set()
     for stage in stages:
         for name, teacher in stage.all_teachers.items():
-            if teacher.model is not None and teacher.weights is None and not teacher.trainable and name not in kept:
+            if (
+                teacher.model is not None
+                and teacher.weights is None
+                and not teacher.trainable
+                and name not in inherited
+            ):
                 message = f"{name} lacks the key 'weights', and no earlier stage lists {name!r} in its 'keep'"
                 yield Problem(teacher.marks.get("model", stage.optimizer.mark), message)
-        kept |= set(stage.keep)
+        inherited |= set(stage.keep)
 
 
 def _missing_parts(stages: tuple[Stage, ...], builder: Builder) -> Iterator[Problem]:
     """Yield terms with learned parts that an earlier stage must have trained, and that none keeps."""
-    kept: set[str] = set()
+    inherited: set[str] = set()
     for stage in stages:
         for name, term in stage.criterion.items():
             parts = declaration_of(builder.target(term.loss, "loss")).inherited_parts
-            if parts and name not in kept:
+            if parts and name not in inherited:
                 needed = f"takes its {parts[0]} from an earlier stage that keeps {name!r}: there is none"
                 advice = f"add `keep: [{name}]` to the stage that trains it"
                 yield Problem(term.loss.mark, f"{term.loss.use} {needed}; {advice}")
-        kept |= set(stage.keep)
+        inherited |= set(stage.keep)

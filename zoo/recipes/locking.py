@@ -84,7 +84,7 @@ def update_pins(entries: Iterable[Entry], builder: Builder) -> tuple[Pins, Pins]
         )
         sources = Sources(lock=blank, hub=hub, urls=Urls(folder=Path(folder)), data={})
         _download(entries, replace(builder, sources=sources))
-        names = {entry.here: entry.named for entry in entries}
+        names = {entry.recipe_repo: entry.requested_repo for entry in entries}
         seen = {names.get(source) or source: pin for source, pin in blank.all_trusted().items()}
     _check_known_digests(lock, seen)
     return lock.pins, {**lock.pins, **{source: pin.over(lock.locked(source)) for source, pin in seen.items()}}

@@ -47,11 +47,11 @@ def needs(entry: Entry, builder: Builder, *, train: bool) -> Iterator[Need]:
         builder: Builds the tasks, which know what data they read.
         train: Whether to include what a training reads, besides what an evaluation of the published weights does.
     """
-    if entry.here:
-        yield Need(entry.here, PUBLISHED)
-    for need in _recipe_needs(entry.recipe, builder.at(entry.here), train=train):
-        is_here = need.parsed == RecipeRepo()
-        yield replace(need, source=entry.here) if entry.here and is_here else need
+    if entry.recipe_repo:
+        yield Need(entry.recipe_repo, PUBLISHED)
+    for need in _recipe_needs(entry.recipe, builder.at(entry.recipe_repo), train=train):
+        is_recipe_repo = need.parsed == RecipeRepo()
+        yield replace(need, source=entry.recipe_repo) if entry.recipe_repo and is_recipe_repo else need
 
 
 def _recipe_needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[Need]:
@@ -65,7 +65,7 @@ def _recipe_needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[
     for stage in recipe.stages if train else ():
         for teacher in stage.all_teachers.values():
             if teacher.model is None:
-                other = catalogue.one(str(teacher.entry or teacher.run)).recipe
+                other = catalogue.select_one(str(teacher.entry or teacher.run)).recipe
                 yield from _recipe_needs(other, builder, train=teacher.run is not None)
             else:
                 parts.append(("weights", _read_of(teacher.model, teacher.weights)))
@@ -116,7 +116,7 @@ def _fetch_all(
     needs: list[Need], sources: Sources, started: Callable[[int], None], pool: Executor
 ) -> list[tuple[Need, Fetched | ZooError]]:
     downloads = dict.fromkeys((pinned_source(need.parsed), need.want) for need in needs if need.parsed)
-    sizes = list(pool.map(lambda one: attempt(partial(sources.download_size, *one)), downloads))
+    sizes = list(pool.map(lambda download: attempt(partial(sources.download_size, *download)), downloads))
     started(sum(size for size in sizes if isinstance(size, int)))
     pairs: list[tuple[Need, Any]] = []
     for optional in (False, True):  # that an optional file is missing is remembered only for a commit in use

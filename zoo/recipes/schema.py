@@ -112,13 +112,13 @@ class Stage:
     epochs: int
     """Passes over the training split."""
     batch_size: int
-    """Examples per optimiser step, over all processes."""
+    """Examples per optimizer step, over all processes."""
     optimizer: Call
-    """The optimiser: a name in `torch.optim`. It updates all parameters that learn, including those of losses."""
+    """The optimizer: a name in `torch.optim`. It updates all parameters that learn, including those of losses."""
     criterion: Mapping[str, Term]
     """The losses to sum, by name. The training log uses the names; `total` is the sum."""
     groups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Other settings of the optimiser for some parameters, by path: a path of the student, or one that begins with
+    """Other settings of the optimizer for some parameters, by path: a path of the student, or one that begins with
     `terms.NAME` or `teachers.NAME`."""
     schedule: Call | None = None
     """How the learning rate changes: a name in `harness.schedules`, or a dotted name of torch or transformers. By

@@ -13,7 +13,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from zoo.errors import SourceError, UsageError
 from zoo.fetch.sources import Source
 from zoo.tasks.base import CPU, Batch, Task
-from zoo.tasks.images import local_folder, read_rgb, with_normalisation
+from zoo.tasks.images import local_folder, read_rgb, with_normalization
 
 
 def image_folder(
@@ -29,7 +29,7 @@ def image_folder(
 ) -> Task:
     """Return a classification task over images in folders `SPLIT/CLASS/`. The classes have the order of their names.
 
-    The split `val` is scored. After the transforms an image is float32 `(3, H, W)`, normalised as `(x - mean) / std`
+    The split `val` is scored. After the transforms an image is float32 `(3, H, W)`, normalized as `(x - mean) / std`
     with `x` in [0, 1].
 
     Args:
@@ -65,7 +65,7 @@ def image_folder(
                 )
         transforms = train_transforms if split == train else eval_transforms
         fixed = split != train or not train_transforms
-        return ImageSplit(root / split, names, with_normalisation(transforms, mean, std), fixed=fixed)
+        return ImageSplit(root / split, names, with_normalization(transforms, mean, std), fixed=fixed)
 
     return Task(
         name="image_folder",

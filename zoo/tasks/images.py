@@ -1,4 +1,4 @@
-"""Shared parts of tasks that read folders of images: finding the folder, decoding images, and normalisation."""
+"""Shared parts of tasks that read folders of images: finding the folder, decoding images, and normalization."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,7 +52,7 @@ def read_rgb(path: Path) -> Image.Image:
     return read_image(path).convert("RGB")
 
 
-def with_normalisation(transforms: Sequence[Any], mean: Sequence[float], std: Sequence[float]) -> v2.Compose:
+def with_normalization(transforms: Sequence[Any], mean: Sequence[float], std: Sequence[float]) -> v2.Compose:
     """Append the last steps to a list of transforms: float32 `(3, H, W)` in [0, 1], then `(x - mean) / std`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Small images held as one uint8 tensor, cropped, flipped and normalised as whole batches on the device."""
+"""Small images held as one uint8 tensor, cropped, flipped and normalized as whole batches on the device."""
 
 from collections.abc import Iterator, Sequence
 

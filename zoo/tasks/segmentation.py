@@ -22,7 +22,7 @@ from torchvision import tv_tensors
 from zoo.errors import SourceError, UsageError
 from zoo.fetch.sources import Source
 from zoo.tasks.base import CPU, IGNORED, Batch, Task
-from zoo.tasks.images import local_folder, read_image, read_rgb, with_normalisation
+from zoo.tasks.images import local_folder, read_image, read_rgb, with_normalization
 
 try:
     from pycocotools import mask as coco_mask
@@ -63,7 +63,7 @@ def voc_segmentation(
 ) -> Task:
     """Return the task PASCAL VOC 2012 (Everingham et al. 2015): `train` has 1,464 images, `val` 1,449. `val` is scored.
 
-    After the transforms an image is float32 `(3, H, W)`, normalised as `(x - mean) / std` with `x` in [0, 1].
+    After the transforms an image is float32 `(3, H, W)`, normalized as `(x - mean) / std` with `x` in [0, 1].
 
     Args:
         data: The folder that holds `VOCdevkit`.
@@ -132,7 +132,7 @@ def coco_segmentation(
 class SegmentationSplit:
     """Images and masks, read when a batch needs them.
 
-    If the images of a batch have different sizes, smaller ones are padded at the right and at the bottom: normalised
+    If the images of a batch have different sizes, smaller ones are padded at the right and at the bottom: normalized
     images with 0, masks with 255.
 
     Args:
@@ -182,7 +182,7 @@ def _task(
     def load(split: str) -> SegmentationSplit:
         transforms = train_transforms if split == "train" else eval_transforms
         fixed = split != "train" or not train_transforms
-        return SegmentationSplit(examples(split), with_normalisation(transforms, mean, std), fixed=fixed)
+        return SegmentationSplit(examples(split), with_normalization(transforms, mean, std), fixed=fixed)
 
     return Task(
         name=name,
@@ -207,7 +207,7 @@ def _read(example: Example) -> tuple[Any, tv_tensors.Mask]:
 
 
 def _read_mask(path: Path) -> Tensor:
-    """Read a mask of class numbers. Raises SourceError for an image of colours or an unknown class number."""
+    """Read a mask of class numbers. Raises SourceError for an image of colors or an unknown class number."""
     image = read_image(path)
     if image.mode not in ("P", "L"):
         raise SourceError(f"{path}: the mask has mode {image.mode}; expected P or L, one class number per pixel")

@@ -73,7 +73,7 @@ class Tokens:
 def tokenize(tokenizer: Any, texts: Texts, max_length: int) -> Tokens:
     """Tokenize rows, or read them from the cache in `$ZOO_HOME/cache/tokens`.
 
-    Rows are cached for the fast tokenizers of transformers only. The behaviour of other tokenizers, and of tokenizers
+    Rows are cached for the fast tokenizers of transformers only. The behavior of other tokenizers, and of tokenizers
     with code of their own, cannot be put into the key of the cache.
 
     Args:

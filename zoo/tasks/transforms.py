@@ -18,7 +18,7 @@ from zoo.tasks.base import IGNORED
 class ShorterSide(v2.Transform):  # type: ignore[misc]
     """Resize image and mask so that the shorter side has a random length between `min_size` and `max_size` pixels.
 
-    Masks are resized by Pillow, which takes the pixel with the nearest centre. torchvision takes another pixel.
+    Masks are resized by Pillow, which takes the pixel with the nearest center. torchvision takes another pixel.
 
     Args:
         min_size: The smallest length in pixels.

@@ -39,7 +39,7 @@ def entry_of(path: Path, record: Record) -> Entry:
     """
     beside = path.parent / RECIPE
     if any(entry.name == record.entry for entry in catalogue.entries()):
-        shipped = catalogue.one(record.entry)
+        shipped = catalogue.select_one(record.entry)
         if shipped.recipe.digest == record.identity.digest:
             return shipped
     if not beside.is_file():

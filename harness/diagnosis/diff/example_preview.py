@@ -19,8 +19,8 @@ THUMBNAIL = 64
 CELLS = 16
 """The largest width and height of a picture in a terminal, in pixels: 16 columns, and 8 lines of two pixels each."""
 SHADES = " .:-=+*#%@"
-BLACK, GREYS = 232, 24
-"""The first of the 24 shades of grey among the 256 colours of a terminal, and their number."""
+BLACK, GRAYS = 232, 24
+"""The first of the 24 shades of gray among the 256 colors of a terminal, and their number."""
 Pixels = NDArray[np.uint8]
 
 
@@ -41,13 +41,13 @@ class ExamplePreview:
         image.save(buffer, "PNG")
         return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
-    def lines(self, *, colours: bool) -> list[str]:
-        """Return the texts, or the picture in grey: as coloured half blocks, or as ASCII characters without colours."""
+    def lines(self, *, colors: bool) -> list[str]:
+        """Return the texts, or the picture in gray: as colored half blocks, or as ASCII characters without colors."""
         if self.pixels is None:
             return list(self.texts)
-        grey = _resized(self.pixels)
-        pairs = zip(grey[::2], grey[1::2], strict=True)
-        return [_blocks(upper, lower) if colours else _characters(upper, lower) for upper, lower in pairs]
+        gray = _resized(self.pixels)
+        pairs = zip(gray[::2], gray[1::2], strict=True)
+        return [_blocks(upper, lower) if colors else _characters(upper, lower) for upper, lower in pairs]
 
 
 def preview_example(split: Split, row: int) -> ExamplePreview | None:
@@ -69,7 +69,7 @@ def _pixels(image: NDArray[np.float64]) -> Pixels:
 
 
 def _resized(pixels: Pixels) -> Pixels:
-    """Convert a picture to grey, with 16 pixels on its longer side and an even number of rows."""
+    """Convert a picture to gray, with 16 pixels on its longer side and an even number of rows."""
     image = Image.fromarray(pixels).convert("L")
     scale = CELLS / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
@@ -81,7 +81,7 @@ def _resized(pixels: Pixels) -> Pixels:
 
 def _blocks(upper: Pixels, lower: Pixels) -> str:
     """Return a line of half blocks: the foreground is the upper pixel, the background the lower one."""
-    shades = [[BLACK + int(value) * GREYS // 256 for value in row] for row in (upper, lower)]
+    shades = [[BLACK + int(value) * GRAYS // 256 for value in row] for row in (upper, lower)]
     cells = (f"\x1b[38;5;{front};48;5;{back}m▀" for front, back in zip(*shades, strict=True))
     return "".join(cells) + "\x1b[0m"
 

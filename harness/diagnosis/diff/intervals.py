@@ -112,12 +112,12 @@ def _tables(drawn: Counts, labels: Counts, predicted: Counts, classes: int) -> N
 
 def _f1(tables: NDArray[np.float64], classes: Array) -> NDArray[np.float64]:
     """Return `2 TP / (2 TP + FP + FN)` of class 1 for each confusion matrix; 0 if class 1 does not occur."""
-    positive = np.flatnonzero(classes == 1)
-    if not len(positive):
+    indices = np.flatnonzero(classes == 1)
+    if not len(indices):
         return np.zeros(len(tables))
-    one = positive[0]
-    both = tables[:, one, :].sum(axis=1) + tables[:, :, one].sum(axis=1)
-    return np.asarray(2 * tables[:, one, one] / np.maximum(both, 1))
+    positive = indices[0]
+    labeled_and_predicted = tables[:, positive, :].sum(axis=1) + tables[:, :, positive].sum(axis=1)
+    return np.asarray(2 * tables[:, positive, positive] / np.maximum(labeled_and_predicted, 1))
 
 
 def _matthews(tables: NDArray[np.float64], _: Array) -> NDArray[np.float64]:

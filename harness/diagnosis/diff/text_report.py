@@ -18,13 +18,13 @@ DIGEST = 12
 """The number of digits of a SHA-256 that are shown."""
 
 
-def lines(comparison: Diff, *, limit: int = 20, colours: bool = False) -> Iterator[str]:
+def lines(comparison: Diff, *, limit: int = 20, colors: bool = False) -> Iterator[str]:
     """Yield the lines of a comparison.
 
     Args:
         comparison: The comparison.
         limit: The number of flipped examples to show for each split.
-        colours: Whether to draw pictures in the grey shades of a terminal, instead of ASCII characters.
+        colors: Whether to draw pictures in the gray shades of a terminal, instead of ASCII characters.
     """
     yield f"A  {_name(comparison.a)}  {comparison.path_a}"
     yield f"B  {_name(comparison.b)}  {comparison.path_b}"
@@ -38,12 +38,12 @@ def lines(comparison: Diff, *, limit: int = 20, colours: bool = False) -> Iterat
         yield f"same recipe, data, weights and environment, with {results}"
     for split in comparison.splits:
         yield ""
-        yield from _split(split, limit, colours)
+        yield from _split(split, limit, colors)
     if comparison.why_no_examples:
         yield f"\nexamples are not shown: {comparison.why_no_examples}"
 
 
-def _split(split: SplitDiff, limit: int, colours: bool) -> Iterator[str]:
+def _split(split: SplitDiff, limit: int, colors: bool) -> Iterator[str]:
     epochs = split.selections[0] if len(set(split.selections)) == 1 else " and ".join(split.selections)
     yield f"{split.split}, {split.n:,} examples, epoch: {epochs}\n"
     headers = ["metric", "A", "B", "B - A", "95 % interval", "method"]
@@ -53,7 +53,7 @@ def _split(split: SplitDiff, limit: int, colours: bool) -> Iterator[str]:
     if split.drift:
         yield from _drift(split.drift)
     for example in split.examples[:limit]:
-        yield from _example(example, split.classes, colours)
+        yield from _example(example, split.classes, colors)
     if len(split.examples) > limit:
         yield f"... and {len(split.examples) - limit} more; --limit shows more, --json all"
 
@@ -83,12 +83,12 @@ def _drift(drift: Drift) -> Iterator[str]:
         yield f"  {name:<16} {drift.counts[number]:>9,} {bar}".rstrip()
 
 
-def _example(example: FlippedExample, classes: tuple[str, ...], colours: bool) -> Iterator[str]:
+def _example(example: FlippedExample, classes: tuple[str, ...], colors: bool) -> Iterator[str]:
     names = [_class(label, classes) for label in (example.label, example.a, example.b)]
     margins = ["-" if margin is None else f"{margin:.2g}" for margin in (example.margin_a, example.margin_b)]
     yield f"  {example.id}: label {names[0]}: {names[1]} -> {names[2]}, margins {margins[0]} and {margins[1]}"
     preview = example.preview
-    for line in preview.lines(colours=colours) if preview else ():
+    for line in preview.lines(colors=colors) if preview else ():
         yield f"    {_cut(line)}" if preview and preview.texts else f"    {line}".rstrip(" ")
 
 

@@ -84,7 +84,7 @@ class Explanation:
 
     @property
     def state(self) -> State:
-        """Whether a cause was found, or was needed."""
+        """The outcome in two words: whether a claim fails, and whether a cause was found."""
         if self.failing:
             return "explained" if self.successful else "unexplained"
         is_compared = any(claim.verdict == "reproduced" for claim in self.claims)

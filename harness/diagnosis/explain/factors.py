@@ -62,7 +62,7 @@ def factors(
         runner: The entry.
         claims: The claims that failed.
         folder: A folder for files of other versions.
-        is_explained: Asked before other versions of data and weights are fetched; if true they are not tried.
+        is_explained: Called before other versions of data and weights are fetched; if true, they are not tried.
     """
     split = claims[0].split
     yield from _orders(runner, split)

@@ -57,7 +57,7 @@ def commit_of(sources: Sources, source: str, want: str) -> str:
 
 def _on_the_hub(sources: Sources, source: str, want: str) -> Iterator[Version]:
     is_recipe_repo = parse_source(source) == RecipeRepo()
-    hub, repo = sources.hub, HubRepo.parse((sources.here if is_recipe_repo else None) or source)
+    hub, repo = sources.hub, HubRepo.parse((sources.recipe_repo if is_recipe_repo else None) or source)
     if hub.offline:
         raise SourceError("other commits cannot be tried while HF_HUB_OFFLINE is set")
     current = sources.fetch(source, want).revision

@@ -1,12 +1,12 @@
-"""Evaluate an entry under one variant after the other, and find those that reproduce its claims.
+"""Evaluate an entry under many variants, and find the variants that reproduce its claims.
 
-The cheapest variants come first: those that score the same logits differently, then those that compute logits again,
-then those that download files.
+The cheapest variants come first: variants that only score the same logits differently, then variants that compute
+logits again, then variants that download files.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, starmap
 from math import inf, isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,7 +50,7 @@ def explain(entry: Entry, context: RunContext, *, evidence: Path | None = None) 
 
 
 def explain_experiment(experiment: Experiment, recorded: RecordedArrays) -> Explanation:
-    """Do the same as `explain` for an experiment, given the recorded predictions of each split."""
+    """Explain an experiment as `explain` does an entry, with the recorded predictions of each split."""
     name = experiment.entry.name
     if experiment.task.kind == "segmentation":
         raise UsageError(f"{name}: zoo explain compares the logits of examples; a segmentation has logits of pixels")
@@ -69,7 +69,7 @@ def explain_experiment(experiment: Experiment, recorded: RecordedArrays) -> Expl
     with TemporaryDirectory() as folder:
         attempts = list(search.singles(Path(folder)))
         if not any(attempt.agrees for _, attempt in attempts):
-            attempts += search.pairs([one for one in attempts if one[0].changes])
+            attempts += search.pairs([(variant, attempt) for variant, attempt in attempts if variant.changes])
     rows = len(search.runner.sample_rows(search.split))
     return Explanation(entry=name, claims=results, sample_rows=rows, attempts=tuple(attempt for _, attempt in attempts))
 
@@ -104,7 +104,7 @@ class _Search:
         return self.failing[0].split
 
     def singles(self, folder: Path) -> Iterator[VariantAttempt]:
-        """Try every variant of every factor. Of the class orders, only those that agree or the nearest is reported.
+        """Try every variant of every factor. Report only the class orders that agree, or else the nearest one.
 
         Other versions of files are not fetched if a cheaper variant reproduces the claims to their last digit.
         """
@@ -131,8 +131,8 @@ class _Search:
         Only a few pairs are tried in which both variants compute logits again.
         """
         best: dict[str, Variant] = {}
-        measured = [one for one in singles if isfinite(_distance(one[1]))]
-        for variant, _ in sorted(measured, key=lambda one: _distance(one[1])):
+        measured = [(variant, attempt) for variant, attempt in singles if isfinite(_distance(attempt))]
+        for variant, _ in sorted(measured, key=lambda single: _distance(single[1])):
             best.setdefault(variant.factor, variant)
         variants, costly = list(best.values()), 0
         for first, second in sorted(combinations(range(len(variants)), 2), key=sum):
@@ -175,7 +175,7 @@ class _Search:
         agrees = all(j.verdict == "reproduced" for j in judgements)
         return replace(
             attempt,
-            rows_computed=0 if variant.only_rescores else sum(self._count(*one) for one in rows.items()),
+            rows_computed=0 if variant.only_rescores else sum(starmap(self._count, rows.items())),
             values={f"{j.claim.metric} on {j.claim.split}": j.measured for j in judgements},
             agrees=agrees,
             exact=agrees and all(map(_is_exact, failed_before)),
@@ -211,11 +211,11 @@ def _is_exact(judgement: Judgement) -> bool:
 
 
 def _best_orders(orders: list[VariantAttempt]) -> list[VariantAttempt]:
-    """Return the class orders that agree; if none does, the nearest one, labelled as such."""
-    agreeing = [one for one in orders if one[1].agrees]
+    """Return the class orders that agree; if none does, the nearest one, labeled as such."""
+    agreeing = [(variant, attempt) for variant, attempt in orders if attempt.agrees]
     if agreeing or not orders:
         return agreeing
-    variant, attempt = min(orders, key=lambda one: _distance(one[1]))
+    variant, attempt = min(orders, key=lambda order: _distance(order[1]))
     return [(variant, replace(attempt, change=f"{attempt.change} (the nearest of {len(orders)} other orders)"))]
 
 
@@ -231,4 +231,4 @@ def _no_effect(variant: Variant, sample: SampleResult) -> str:
         return "no effect: the rows are the same"
     if sample.shift <= NOISE:
         return f"no effect: no logit of the sample moves by more than {NOISE:g}"
-    return "no effect: no row's two largest logits are close enough to change places"
+    return "no effect: no row's two largest logits are close enough to swap"

@@ -25,12 +25,12 @@ from zoo.recipes.schema import Precision
 from zoo.tasks.base import Split, Task, TextSplit, content_hash
 
 FIRST = LONGEST = 32
-"""The sample: the number of first rows, and for texts the number of longest rows, where truncation shows."""
+"""The size of the sample: the first rows, and for texts also the longest rows, which truncation affects."""
 NOISE = 1e-6
 """A logit that moves by at most this counts as unchanged. Adding fp32 values in another order moves it farther."""
 SAFETY = 4
-"""A logit of the split may move this many times as far as the farthest logit of the sample. A row keeps its prediction
-if the lead of its largest logit is more than twice that."""
+"""A logit of the split is assumed to move at most this many times as far as any logit of the sample. A row is not
+computed again if its largest logit leads by more than twice that."""
 
 
 @dataclass(frozen=True, kw_only=True)

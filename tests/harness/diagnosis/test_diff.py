@@ -266,7 +266,7 @@ def test_flipped_digits_are_shown_as_pictures() -> None:
     at = next(number for number, line in enumerate(printed) if line.startswith(f"  {first.id}: label"))
     assert len(printed[at + 1 : at + 9]) == 8 and all(len(line) <= 4 + 16 for line in printed[at + 1 : at + 9])
     assert printed[-1] == "... and 20 more; --limit shows more, --json all"
-    assert any("\x1b[38;5;" in line for line in lines(shown, limit=2, colours=True))
+    assert any("\x1b[38;5;" in line for line in lines(shown, limit=2, colors=True))
     image = shown.data()["splits"][0]["flips"]["examples"][0]["image"]
     png = base64.b64decode(image.removeprefix("data:image/png;base64,"))
     assert Image.open(io.BytesIO(png)).size == (8, 8)
@@ -293,7 +293,7 @@ def test_without_the_recorded_data_no_example_is_shown_and_the_reason_is_given(w
 
 
 def test_the_entry_of_a_record_has_the_recipe_that_was_run(tmp_path: Path, recipe_file: Callable[..., Path]) -> None:
-    assert entry_of(tmp_path / FILE, COMMITTED) == catalogue.one("digits-resnet8")
+    assert entry_of(tmp_path / FILE, COMMITTED) == catalogue.select_one("digits-resnet8")
     changed = replace(COMMITTED, identity=replace(COMMITTED.identity, digest="0" * 64))
     with pytest.raises(UsageError, match=r"run for digits-resnet8 is not available: its digest is 000"):
         entry_of(tmp_path / FILE, changed)
@@ -309,17 +309,17 @@ def test_the_preview_of_an_example_is_a_text_a_picture_or_none() -> None:
     texts = TextSplit([("a", "b")], split.labels[:1], tokenizer=None)
     assert preview_example(texts, 0) == ExamplePreview(texts=("a", "b"))
     assert preview_example(TensorSplit(split.inputs.flatten(1), split.labels), 0) is None
-    coloured = preview_example(TensorSplit(split.inputs.expand(-1, 3, 8, 8), split.labels), 3)
-    assert coloured is not None and coloured.pixels is not None and coloured.pixels.shape == (8, 8, 3)
+    colored = preview_example(TensorSplit(split.inputs.expand(-1, 3, 8, 8), split.labels), 3)
+    assert colored is not None and colored.pixels is not None and colored.pixels.shape == (8, 8, 3)
 
 
 def test_a_picture_has_at_most_16_columns_and_8_lines() -> None:
     wide = ExamplePreview(pixels=np.tile(np.array([[0, 255]], np.uint8), (9, 20)))
-    assert {len(line) for line in wide.lines(colours=False)} == {16} and len(wide.lines(colours=False)) <= 8
+    assert {len(line) for line in wide.lines(colors=False)} == {16} and len(wide.lines(colors=False)) <= 8
     black_above_white = ExamplePreview(pixels=np.repeat(np.array([[0], [255]], np.uint8), 2, axis=1))
-    first, last = (black_above_white.lines(colours=True)[at] for at in (0, -1))
+    first, last = (black_above_white.lines(colors=True)[at] for at in (0, -1))
     assert first.startswith("\x1b[38;5;232;48;5;232m▀") and last.startswith("\x1b[38;5;255;48;5;255m▀")
-    assert black_above_white.lines(colours=False) == [" " * 16] * 4 + ["@" * 16] * 4
+    assert black_above_white.lines(colors=False) == [" " * 16] * 4 + ["@" * 16] * 4
 
 
 @pytest.fixture

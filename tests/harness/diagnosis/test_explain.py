@@ -62,7 +62,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> RunContext:
 @pytest.fixture(scope="module")
 def scores(context: RunContext, _small_test_split: None) -> dict[str, Evaluation]:
     """The evaluations of the shipped models on these rows."""
-    experiments = {name: prepare(catalogue.one(name), context) for name in (LARGE, DISTILLED, PLAIN)}
+    experiments = {name: prepare(catalogue.select_one(name), context) for name in (LARGE, DISTILLED, PLAIN)}
     return {
         name: next(experiment.evaluations(experiment.published_model()[0])) for name, experiment in experiments.items()
     }
@@ -80,7 +80,7 @@ def plant(tmp_path: Path, context: RunContext) -> Plant:
         context: RunContext = context,
         recorded: RecordedArrays | None = None,
     ) -> Explanation:
-        text = catalogue.one(name).path.read_text(encoding="utf-8").split("stages:")[0]
+        text = catalogue.select_one(name).path.read_text(encoding="utf-8").split("stages:")[0]
         for before, after in edits:
             assert before in text
             text = text.replace(before, after)
@@ -118,7 +118,7 @@ class FewRows:
 
 @pytest.fixture
 def few(context: RunContext, scores: dict[str, Evaluation], tmp_path: Path) -> FewRows:
-    split, arrays = prepare(catalogue.one(DISTILLED), context).task.load("test"), scores[DISTILLED].arrays
+    split, arrays = prepare(catalogue.select_one(DISTILLED), context).task.load("test"), scores[DISTILLED].arrays
     assert isinstance(split, TextSplit)
     right = float(np.mean(arrays["predictions"][:FEW] == arrays["labels"][:FEW]))
     few = FewRows(right, tmp_path / "few.jsonl", split.texts[:FEW], split.labels[:FEW].tolist())
@@ -201,7 +201,7 @@ def test_padding_on_the_wrong_side_is_named(plant: Plant, scores: dict[str, Eval
 def test_a_claim_that_was_computed_in_bf16_is_named(plant: Plant, context: RunContext, tmp_path: Path) -> None:
     """All logits are near 256, where bf16 has a resolution of 2 and fp32 loses nothing."""
     edit = changed_weights(PLAIN, tmp_path / "w.safetensors", bias=lambda bias: bias + 256)
-    experiment = prepare(catalogue.one(PLAIN), context)
+    experiment = prepare(catalogue.select_one(PLAIN), context)
     model = experiment.published_model()[0]
     weights_file.load_into(model, tmp_path / "w.safetensors")
     task, on = experiment.task, context.accelerator
@@ -259,7 +259,7 @@ def hub_context(
 
 def add_weights(hub: LocalHub, context: RunContext) -> str:
     """Push the distilled weights, then a README, then the plain weights; return the commit of the README."""
-    experiment = prepare(catalogue.one(DISTILLED), context)
+    experiment = prepare(catalogue.select_one(DISTILLED), context)
     config = experiment.published_model()[0].config.to_diff_dict() | {"model_type": "bert"}
     config["architectures"] = ["BertForSequenceClassification"]
     files = {"config.json": json.dumps(config).encode()}
@@ -289,7 +289,7 @@ def test_other_commits_are_not_tried_offline_and_the_reason_is_given(
 ) -> None:
     hub, on_hub = hub_context
     add_weights(hub, on_hub)
-    experiment = prepare(catalogue.one(DISTILLED), on_hub)
+    experiment = prepare(catalogue.select_one(DISTILLED), on_hub)
     experiment = replace(experiment, recipe=replace(experiment.recipe, weights="hub:someone/entail"))
     experiment.published_model()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -326,7 +326,7 @@ def test_two_faults_at_once_are_named_as_a_pair(plant: Plant, scores: dict[str, 
 def test_an_unexplained_claim_gets_the_nearest_attempt_and_the_factors_without_variants(
     context: RunContext, tmp_path: Path
 ) -> None:
-    path, text = tmp_path / "images.yaml", catalogue.one("digits-resnet8").path.read_text(encoding="utf-8")
+    path, text = tmp_path / "images.yaml", catalogue.select_one("digits-resnet8").path.read_text(encoding="utf-8")
     path.write_text(text.replace("value: 0.9788419", "value: 0.5"))
     explanation = explain(catalogue.local(path), context)
     assert (explanation.state, explanation.sample_rows) == ("unexplained", 32)
@@ -370,7 +370,7 @@ def test_values_that_are_not_numbers_are_null_in_json() -> None:
 
 def test_changed_predictions_are_a_fault_even_if_the_score_is_the_same(context: RunContext, tmp_path: Path) -> None:
     """The shipped entry has committed predictions, so another computation with the same score is detected."""
-    experiment = prepare(catalogue.one(PLAIN), context)
+    experiment = prepare(catalogue.select_one(PLAIN), context)
     arrays = next(experiment.evaluations(experiment.published_model()[0])).arrays
     right = arrays["predictions"] == arrays["labels"]
     moved = {**arrays, "predictions": arrays["predictions"].copy(), "logits": arrays["logits"].copy()}

@@ -44,7 +44,7 @@ def copy(tmp_path: Path) -> Callable[..., Entry]:
     """Copy the recipe and the fingerprint of a starter entry, and replace texts in the recipe."""
 
     def copied(name: str, *edits: Edit) -> Entry:
-        entry, path = catalogue.one(name), tmp_path / f"{name}.yaml"
+        entry, path = catalogue.select_one(name), tmp_path / f"{name}.yaml"
         text = entry.path.read_text(encoding="utf-8")
         for before, after in edits:
             assert before in text
@@ -119,7 +119,7 @@ def test_other_weights_differ_in_weights_and_logits(
 
 
 def test_another_split_differs_in_the_data() -> None:
-    fingerprint = read_fingerprint(fingerprint_path(catalogue.one(NAME)))
+    fingerprint = read_fingerprint(fingerprint_path(catalogue.select_one(NAME)))
     comparison = compare_fingerprints(fingerprint, replace(fingerprint, split="train"))
     assert (comparison.first_mismatch, comparison.why) == ("data", f"data: split train instead of test; {MATCHING}")
 
@@ -253,7 +253,7 @@ def test_an_entry_without_a_fingerprint_is_not_run_and_the_reason_is_given(
             "not-run",
             None,
         )
-    on_the_hub = catalogue.one("bert-base-uncased-cola")  # no Hub is reachable in tests
+    on_the_hub = catalogue.select_one("bert-base-uncased-cola")  # no Hub is reachable in tests
     assert "no fingerprint" in check_fingerprint(on_the_hub, context).why
 
 

@@ -58,7 +58,7 @@ def test_majority_baselines_of_rte_and_mrpc_match_the_literature() -> None:
 def test_predictions_of_weights_are_compared_with_committed_predictions_of_the_same_weights(tmp_path: Path) -> None:
     path = run_of("digits-resnet8", "weights")
     record = read_record(path)
-    claim = next(c for c in catalogue.one("digits-resnet8").recipe.claims if c.of == "weights")
+    claim = next(c for c in catalogue.select_one("digits-resnet8").recipe.claims if c.of == "weights")
     found = measure_claim(claim, [(path, record)], EVIDENCE)
     assert found is not None
     assert found.flips is not None
@@ -82,7 +82,7 @@ def test_an_equal_score_from_other_predictions_is_not_reproduced(tmp_path: Path)
         (arrays["labels"][lost] + 1) % 10,
     )
     np.savez(folder / "predictions-test.npz", **arrays)
-    entry = catalogue.one("digits-resnet8")
+    entry = catalogue.select_one("digits-resnet8")
     (outcome,) = judge_entries([EntryRuns(entry=entry, mode="weights", runs=((path, record),))], EVIDENCE)
     judgement = outcome.judgements[0]
     assert (outcome.verdict, judgement.measured) == ("not-reproduced", pytest.approx(0.9788419))
@@ -91,11 +91,13 @@ def test_an_equal_score_from_other_predictions_is_not_reproduced(tmp_path: Path)
 
 
 def test_the_family_of_a_suite_is_its_retraining_claims_that_gate(recipe_file: Write) -> None:
-    assert family_size(suite_of(catalogue.one("digits-resnet8"), catalogue.entries())) == 6
-    assert family_size(suite_of(catalogue.one("kd"), catalogue.entries())) == 39
+    assert family_size(suite_of(catalogue.select_one("digits-resnet8"), catalogue.entries())) == 6
+    assert family_size(suite_of(catalogue.select_one("kd"), catalogue.entries())) == 39
     wnli = [e for e in catalogue.entries() if e.suite == "glue" and e.name.endswith("wnli")]
     claims = [c for e in catalogue.entries() if e.suite == "glue" for c in e.recipe.claims if c.of == "retrain"]
-    assert family_size(suite_of(catalogue.one("bert-base-uncased-rte"), catalogue.entries())) == len(claims) - len(wnli)
+    assert family_size(suite_of(catalogue.select_one("bert-base-uncased-rte"), catalogue.entries())) == len(
+        claims
+    ) - len(wnli)
     assert family_size(suite_of(catalogue.local(recipe_file()), catalogue.entries())) == 1
 
 
@@ -107,7 +109,7 @@ def test_an_entry_gets_the_same_judgement_alone_and_with_others() -> None:
         )
         for name in names
     }
-    ran = [EntryRuns(entry=catalogue.one(name), mode="retrain", runs=runs[name]) for name in names]
+    ran = [EntryRuns(entry=catalogue.select_one(name), mode="retrain", runs=runs[name]) for name in names]
     together = judge_entries(ran, EVIDENCE)
     assert [judge_entries([one], EVIDENCE)[0].judgements for one in ran] == [one.judgements for one in together]
     assert [one.entry.name for one in together] == list(names)
@@ -121,7 +123,7 @@ def key_of(data: dict[str, Any]) -> str:
 
 def test_runs_with_seeds_of_the_reference_judge_nothing() -> None:
     """Runs of `--first-seed 1000` are reference runs, so they are no evidence for their own mean."""
-    entry = catalogue.one("digits-resnet8")
+    entry = catalogue.select_one("digits-resnet8")
     paths = sorted((EVIDENCE / entry.name).glob("retrain-seed1???-*/record.json"))
     runs = tuple((path, read_record(path)) for path in paths)
     (outcome,) = judge_entries([EntryRuns(entry=entry, mode="retrain", runs=runs)], EVIDENCE)
@@ -133,7 +135,7 @@ def test_damaged_committed_predictions_are_an_integrity_error(tmp_path: Path) ->
     shutil.copytree(EVIDENCE / "digits-resnet8", tmp_path / "digits-resnet8")
     for path in tmp_path.glob("*/retrain-seed1000-*/predictions-test.npz"):
         path.write_bytes(b"other")
-    entry, path = catalogue.one("digits-resnet8"), run_of("digits-resnet8", "weights")
+    entry, path = catalogue.select_one("digits-resnet8"), run_of("digits-resnet8", "weights")
     (outcome,) = judge_entries([EntryRuns(entry=entry, mode="weights", runs=((path, read_record(path)),))], tmp_path)
     assert isinstance(outcome.error, IntegrityError)
     assert outcome.verdict == "not-run"
@@ -146,16 +148,16 @@ def test_verify_exits_with_5_and_names_the_damaged_file(
     for path in (tmp_path / "evidence").glob("*/retrain-seed1000-*/predictions-test.npz"):
         path.write_bytes(b"other")
     monkeypatch.setattr(paths, "evidence", lambda: tmp_path / "evidence")
-    ended = zoo("verify", "digits-resnet8")
-    assert (ended.code, len(ended.lines)) == (5, 1)
-    assert "predictions-test.npz: expected sha256" in ended.err
+    completed = zoo("verify", "digits-resnet8")
+    assert (completed.code, len(completed.lines)) == (5, 1)
+    assert "predictions-test.npz: expected sha256" in completed.err
 
 
 def test_an_entry_with_only_reported_claims_does_not_count_for_the_exit_code() -> None:
-    entry = catalogue.one("minilm-l6-wnli")
+    entry = catalogue.select_one("minilm-l6-wnli")
     (outcome,) = judge_entries([EntryRuns(entry=entry, mode="retrain", runs=())], EVIDENCE)
     assert not outcome.counts
-    assert judge_entries([EntryRuns(entry=catalogue.one("digits-resnet8"), mode="retrain")], EVIDENCE)[0].counts
+    assert judge_entries([EntryRuns(entry=catalogue.select_one("digits-resnet8"), mode="retrain")], EVIDENCE)[0].counts
 
 
 def test_the_baseline_of_degenerate_runs_comes_from_the_labels_of_the_record(tmp_path: Path) -> None:
@@ -179,7 +181,7 @@ def test_the_baseline_of_degenerate_runs_comes_from_the_labels_of_the_record(tmp
 
 
 def test_an_entry_without_runs_repeats_the_first_line_of_the_error() -> None:
-    entry = catalogue.one("digits-resnet8")
+    entry = catalogue.select_one("digits-resnet8")
     (outcome,) = judge_entries(
         [EntryRuns(entry=entry, mode="weights", error=SourceError("the Hub\nis down"))], EVIDENCE
     )
@@ -187,7 +189,7 @@ def test_an_entry_without_runs_repeats_the_first_line_of_the_error() -> None:
 
 
 def test_an_undefined_score_is_nan() -> None:
-    entry, path = catalogue.one("digits-resnet8"), run_of("digits-resnet8", "weights")
+    entry, path = catalogue.select_one("digits-resnet8"), run_of("digits-resnet8", "weights")
     record = copy.deepcopy(read_record(path))
     record.results[0].metrics["accuracy"]["value"] = None  # type: ignore[index]
     claim = next(c for c in entry.recipe.claims if c.of == "weights")

@@ -1,4 +1,4 @@
-"""Verdicts on re-trainings: equivalence, prediction band, sigma, power, degenerate runs. Numbers worked out by hand."""
+"""Verdicts on retrainings: equivalence, prediction band, sigma, power, degenerate runs. Numbers worked out by hand."""
 
 import re
 from typing import Any

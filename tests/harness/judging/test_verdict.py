@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.judging import retraining
-from harness.judging.types import Measurement, gravest_verdict, not_run
+from harness.judging.types import Measurement, not_run, worst_verdict
 from harness.judging.verdict import judge
 from tests.helpers.claims import RETRAIN, WEIGHTS, judged, measurement
 from zoo.recipes.schema import Claim
@@ -139,10 +139,10 @@ def test_a_claim_on_the_same_number_of_examples_is_compared(n: int | None) -> No
 def test_an_entry_gets_the_worst_verdict_of_its_claims() -> None:
     good, bad = judged(WEIGHTS, measurement(0.875)), judged(WEIGHTS, measurement(0.5))
     missing = not_run(Claim(**WEIGHTS), "")
-    assert gravest_verdict([good, bad, missing]) == "not-reproduced"
-    assert gravest_verdict([good, missing]) == "not-run"
-    assert gravest_verdict([good]) == "reproduced"
-    assert gravest_verdict([]) == "not-compared"
+    assert worst_verdict([good, bad, missing]) == "not-reproduced"
+    assert worst_verdict([good, missing]) == "not-run"
+    assert worst_verdict([good]) == "reproduced"
+    assert worst_verdict([]) == "not-compared"
 
 
 @pytest.mark.parametrize("measured", [measurement(0.875), measurement(0.5), None])

@@ -1,4 +1,4 @@
-"""Declarations of losses: defaults, misspelt names, wrong values, and modules that do not derive from `Loss`."""
+"""Declarations of losses: defaults, misspelled names, wrong values, and modules that do not derive from `Loss`."""
 
 from typing import Any
 
@@ -56,21 +56,21 @@ def test_declarations_are_read_from_the_class_and_from_the_instance() -> None:
 
 
 @pytest.mark.parametrize("name", ["needs_techer", "student_feature", "reads_logit", "needs_anything", "inherited_part"])
-def test_a_misspelt_class_attribute_of_a_loss_is_an_error(name: str) -> None:
+def test_a_misspelled_class_attribute_of_a_loss_is_an_error(name: str) -> None:
     with pytest.raises(UsageError, match=f"the loss Ours has an unknown attribute `{name}`"):
         with_attribute(Loss, name, True)
 
 
 @pytest.mark.parametrize("kind", [Plain, Foreign])
 @pytest.mark.parametrize("name", ["need_teacher", "teacher_feature", "reads_batches"])
-def test_a_misspelt_attribute_of_an_instance_is_an_error(kind: type[nn.Module], name: str) -> None:
+def test_a_misspelled_attribute_of_an_instance_is_an_error(kind: type[nn.Module], name: str) -> None:
     loss = kind()
     setattr(loss, name, True)
     with pytest.raises(UsageError, match=f"the loss {kind.__name__} has an unknown attribute `{name}`; did you mean"):
         needs_of(loss)
 
 
-def test_a_misspelt_class_attribute_of_a_foreign_module_is_an_error() -> None:
+def test_a_misspelled_class_attribute_of_a_foreign_module_is_an_error() -> None:
     with pytest.raises(UsageError, match="unknown attribute `needs_techer`; did you mean needs_teacher"):
         needs_of(with_attribute(Foreign, "needs_techer", True))
 
@@ -102,7 +102,7 @@ def test_a_list_of_feature_paths_counts_as_a_tuple() -> None:
     assert needs_of(with_attribute(Foreign, "student_features", ["a", "b"])).student_features == ("a", "b")
 
 
-def test_attributes_of_torch_modules_are_not_taken_for_misspelt_ones() -> None:
+def test_attributes_of_torch_modules_are_not_taken_for_misspelled_ones() -> None:
     class Ours(nn.Linear):
         """A loss that is itself a torch module, with `in_features` and `out_features`."""
 
@@ -147,14 +147,14 @@ def test_a_loss_builds_adapters_or_changes_the_split_only_if_it_has_the_method()
 
 
 @pytest.mark.parametrize("attribute", ["needs_techer", "inherits"])
-def test_a_misspelt_attribute_of_a_users_loss_ends_the_command_with_exit_code_2(
+def test_a_misspelled_attribute_of_a_users_loss_ends_the_command_with_exit_code_2(
     attribute: str, zoo: Zoo, recipe_file: Write, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = f"loss_with_{attribute}"
     (tmp_path / f"{package}.py").write_text(USER_LOSS.format(attribute=attribute))
     monkeypatch.syspath_prepend(tmp_path)
     recipe_file(TINY, ("loss: CrossEntropy", f"loss: {package}.Brier"))
-    ended = zoo("train", "tiny.yaml", "--trust", package)
-    assert ended.code == 2
-    assert "the loss Brier" in ended.err
-    assert f"`{attribute}`" in ended.err
+    completed = zoo("train", "tiny.yaml", "--trust", package)
+    assert completed.code == 2
+    assert "the loss Brier" in completed.err
+    assert f"`{attribute}`" in completed.err

@@ -26,8 +26,8 @@ from zoo.recipes.schema import load_recipe
 
 def test_a_run_folder_holds_weights_log_predictions_recipe_and_record(zoo: Zoo, recipe_file: Write) -> None:
     path = recipe_file()
-    ended = zoo("train", path, "--out", "out", "--json")
-    assert ended.code == 0
+    completed = zoo("train", path, "--out", "out", "--json")
+    assert completed.code == 0
     assert sorted(file.name for file in Path("out").iterdir()) == [
         "README.md", "cifar_resnet.py", "log.jsonl", "model.safetensors", "predictions-test.npz", "recipe.yaml",
         "record.json",
@@ -57,13 +57,13 @@ def without_this_project(code: str, folder: Path) -> str:
 def test_a_trained_text_model_loads_with_from_pretrained(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:
     text = (ROOT / "configs" / "starter" / "entail-bert-l2h32.yaml").read_text()
     text = text[: text.index("claims:")].replace("epochs: 6", "epochs: 1")
-    ended = zoo(
+    completed = zoo(
         "train",
         recipe_file(text.replace("    batch_size: 64\n", "    batch_size: 64\n    split: test\n")),
         "--out",
         "run",
     )
-    assert ended.code == 0, ended.err
+    assert completed.code == 0, completed.err
     assert sorted(file.name for file in Path("run").iterdir()) == [
         "README.md", "config.json", "log.jsonl", "model.safetensors", "predictions-test.npz", "recipe.yaml",
         "record.json", "tokenizer.json", "tokenizer_config.json",
@@ -129,8 +129,8 @@ def test_the_imagenet_recipe_runs_and_is_a_third_as_long_as_torchdistills(
         ("batch_size: 32", "batch_size: 4"),
     )
     data = ("--data", f"ilsvrc2012={imagenet / 'ilsvrc2012'}")
-    ended = zoo("train", recipe_file(text, *small), *data, "--out", "run", "--device", "cpu")
-    assert ended.code == 0, ended.err
+    completed = zoo("train", recipe_file(text, *small), *data, "--out", "run", "--device", "cpu")
+    assert completed.code == 0, completed.err
     record = json.loads(Path("run/record.json").read_text())
     assert {split: data["rows"] for split, data in record["sources"]["data"].items()} == {"train": 8, "val": 8}
     snippet = Path("run/README.md").read_text().split("```python\n")[1].split("```")[0]

@@ -37,7 +37,7 @@ def test_entries_share_their_data_and_models_are_freed(context: RunContext, monk
 
     monkeypatch.setattr(Experiment, "model_with", counted)
     monkeypatch.setattr(TextSplit, "__init__", counted_read)
-    results = list(make_runs([(catalogue.one(name), []) for name in names], "weights", context))
+    results = list(make_runs([(catalogue.select_one(name), []) for name in names], "weights", context))
     assert [one.error for one in results] == [None] * 3
     assert (len(alive), len(loads)) == (3, 1)
     assert most[0] <= 2
@@ -50,7 +50,7 @@ def test_an_entry_that_cannot_be_prepared_does_not_stop_another(zoo: Zoo, recipe
     text = (ROOT / "configs" / "starter" / f"{TEXT_ENTRY}.yaml").read_text()
     good = recipe_file(text.replace(f"name: {TEXT_ENTRY}", "name: good"), name="good.yaml")
     bad = recipe_file(text.replace(f"embedded:{TEXT_ENTRY}.", "file:nowhere."), name="bad.yaml")
-    ended = zoo("verify", good, bad, good, "--json")
-    assert "nowhere" in ended.err
-    assert [part for part in ended.out.split('"verdict"') if "not-run" in part[:20]]
-    assert ended.out.count('"reproduced"') >= 2
+    completed = zoo("verify", good, bad, good, "--json")
+    assert "nowhere" in completed.err
+    assert [part for part in completed.out.split('"verdict"') if "not-run" in part[:20]]
+    assert completed.out.count('"reproduced"') >= 2

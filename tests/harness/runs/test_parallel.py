@@ -75,8 +75,8 @@ def test_several_processes_make_the_same_records_as_one(
                 (result.split, result.n, result.metrics) for result in record.results
             ]
         judged = [
-            [(one["entry"], one["verdict"], one["claims"]) for one in json.loads(ended.out)["entries"]]
-            for ended in (weights, trained)
+            [(one["entry"], one["verdict"], one["claims"]) for one in json.loads(completed.out)["entries"]]
+            for completed in (weights, trained)
         ]
         found[number] = (scores, judged, weights.code, trained.code)
         assert len(scores) == 4
@@ -98,7 +98,7 @@ def test_no_run_starts_after_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     try:
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
-                parallel._make_in_worker(catalogue.one("digits-resnet8"), "retrain", [0])
+                parallel._make_in_worker(catalogue.select_one("digits-resnet8"), "retrain", [0])
     finally:
         signal.signal(signal.SIGINT, before)
     assert stop.is_set()
@@ -107,7 +107,7 @@ def test_no_run_starts_after_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 
 def test_a_killed_process_is_an_error_of_the_entry_that_it_did_not_finish(tmp_path: Path) -> None:
-    wanted: list[tuple[Entry, list[int]]] = [(catalogue.one("digits-resnet8"), [])]
+    wanted: list[tuple[Entry, list[int]]] = [(catalogue.select_one("digits-resnet8"), [])]
     (runs,) = make_runs_in_parallel(wanted, "weights", partial(_dying, tmp_path), 2, print)
     assert "digits-resnet8: not run: one of the processes was killed" in str(runs.error)
     assert not active_children()

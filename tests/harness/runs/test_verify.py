@@ -43,7 +43,7 @@ def refuse_context() -> Any:
 
 
 def test_runs_are_made_once_and_judged_each_time(options: RunOptions) -> None:
-    entries = [catalogue.one("digits-resnet8"), catalogue.one("digits-resnet14")]
+    entries = [catalogue.select_one("digits-resnet8"), catalogue.select_one("digits-resnet14")]
     first = verify(entries, options, SOURCES, lambda: make_context(options))
     again = verify(entries[::-1], options, SOURCES, refuse_context)
     assert again == first[::-1]
@@ -52,7 +52,7 @@ def test_runs_are_made_once_and_judged_each_time(options: RunOptions) -> None:
 
 
 def test_only_missing_runs_are_made(options: RunOptions) -> None:
-    entries = [catalogue.one("digits-resnet8"), catalogue.one("digits-resnet14")]
+    entries = [catalogue.select_one("digits-resnet8"), catalogue.select_one("digits-resnet14")]
     verify(entries[:1], options, SOURCES, lambda: make_context(options))
     cached, made = verify(entries, options, SOURCES, lambda: make_context(options))
     assert (cached.entry, made.entry) == (entries[0], entries[1])
@@ -63,7 +63,7 @@ def test_an_error_is_reported_and_does_not_stop_other_entries(options: RunOption
     broken = catalogue.local(recipe_file(TINY + "weights: file:nowhere.safetensors\n"))
     messages: list[str] = []
     failed, good = verify(
-        [broken, catalogue.one("digits-resnet8")],
+        [broken, catalogue.select_one("digits-resnet8")],
         options,
         SOURCES,
         lambda: make_context(options),
@@ -74,7 +74,7 @@ def test_an_error_is_reported_and_does_not_stop_other_entries(options: RunOption
 
 
 def test_the_claims_give_the_number_of_seeds_unless_the_options_do() -> None:
-    entry = catalogue.one("digits-resnet8")
+    entry = catalogue.select_one("digits-resnet8")
     assert seeds_of(entry, RunOptions(seeds=2, first_seed=7)) == [7, 8]
     assert seeds_of(entry, RunOptions()) == list(range(len(seeds_of(entry, RunOptions()))))
 

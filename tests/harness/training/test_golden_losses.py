@@ -35,8 +35,8 @@ STEP_ROUNDING = rounding_tolerance(torch.float32, 4000)
 @pytest.mark.parametrize("name", GOLDEN)
 def test_losses_equal_the_golden_ones(name: str, zoo: Zoo) -> None:
     """Recorded from these recipes with seed 0. A change of these losses changes what every recipe computes."""
-    ended = zoo("train", RECIPES / f"{name}.yaml", "--out", "run", "--device", "cpu")
-    assert ended.code == 0, ended.err
+    completed = zoo("train", RECIPES / f"{name}.yaml", "--out", "run", "--device", "cpu")
+    assert completed.code == 0, completed.err
     totals = logged_losses("run", "total")
     for step, expected in GOLDEN[name].items():
         assert totals[step - 1][0] == pytest.approx(expected, rel=step * STEP_ROUNDING), step
@@ -106,8 +106,8 @@ WITH_KD = TINY.replace("{loss: CrossEntropy}", "{loss: {use: KD, temperature: 4,
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(text: str, zoo: Zoo, recipe_file: Write) -> None:
     path = recipe_file(text)
     for out, seed in (("a", 5), ("b", 5), ("c", 6)):
-        ended = zoo("train", path, "--seed", seed, "--out", out, "--device", "cpu")
-        assert ended.code == 0, ended.err
+        completed = zoo("train", path, "--seed", seed, "--out", out, "--device", "cpu")
+        assert completed.code == 0, completed.err
     a, b, c = (sha256(Path(out, "model.safetensors")) for out in "abc")
     assert a == b != c
     assert Path("a/log.jsonl").read_bytes() == Path("b/log.jsonl").read_bytes()

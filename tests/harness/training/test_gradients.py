@@ -55,9 +55,9 @@ def test_running_out_of_memory_halves_the_micro_batch_and_changes_no_result(user
     (user_folder / "small.yaml").write_text(PERCEPTRON.replace("{use: mine.perceptron, width: 24}", "mine.small"))
     (user_folder / "large.yaml").write_text(PERCEPTRON)
     command = ("--trust", "mine", "--device", "cpu", "--out")
-    ended = zoo("train", "small.yaml", *command, "small")
-    assert ended.code == 0, ended.err
-    assert ended.lines == [
+    completed = zoo("train", "small.yaml", *command, "small")
+    assert completed.code == 0, completed.err
+    assert completed.lines == [
         "out of memory with a micro-batch of 50: continuing with 25, at the same batch size",
         "out of memory with a micro-batch of 25: continuing with 12, at the same batch size",
     ]
@@ -72,9 +72,9 @@ def test_running_out_of_memory_is_an_error_if_batchnorm_needs_the_whole_batch(us
     (user_folder / "mine.py").write_text(USER_MODULE + SMALL_MEMORY)
     text = PERCEPTRON.replace("{use: mine.perceptron, width: 24}", "{use: mine.small, batchnorm: true}")
     (user_folder / "small.yaml").write_text(text.replace("batch_size: 50", "batch_size: 43"))
-    ended = zoo("train", "small.yaml", "--trust", "mine", "--device", "cpu")
-    assert (ended.code, len(ended.lines)) == (2, 1)
-    assert "BatchNorm in training normalizes by the rows that it gets at once. Pass --micro-batch 21" in ended.err
+    completed = zoo("train", "small.yaml", "--trust", "mine", "--device", "cpu")
+    assert (completed.code, len(completed.lines)) == (2, 1)
+    assert "BatchNorm in training normalizes by the rows that it gets at once. Pass --micro-batch 21" in completed.err
     assert zoo("train", "small.yaml", "--trust", "mine", "--device", "cpu", "--micro-batch", "21").code == 0
 
 
@@ -121,6 +121,6 @@ def test_a_term_that_compares_rows_never_gets_part_of_a_batch(user_folder: Path,
     assert zoo(*command, "--micro-batch", 43).code == 0
     small = (user_folder / "pairs.yaml").read_text().replace("{use: mine.perceptron, width: 24}", "mine.small")
     (user_folder / "pairs.yaml").write_text(small)
-    ended = zoo(*command)
-    assert (ended.code, len(ended.lines)) == (2, 1)
-    assert "cannot be reduced automatically: a term compares the rows of a batch" in ended.err
+    completed = zoo(*command)
+    assert (completed.code, len(completed.lines)) == (2, 1)
+    assert "cannot be reduced automatically: a term compares the rows of a batch" in completed.err

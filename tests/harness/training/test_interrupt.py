@@ -92,8 +92,8 @@ def test_an_interrupted_training_resumes_after_the_step_that_it_finished(
         return accumulate_gradients(run, stage, rows)
 
     monkeypatch.setattr("harness.training.train.accumulate_gradients", interrupted)
-    ended = zoo("train", recipe_file(), "--out", "out")
-    assert ended.code == 130
+    completed = zoo("train", recipe_file(), "--out", "out")
+    assert completed.code == 130
     assert not Path("out").exists()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     again = zoo("train", recipe_file(), "--out", "out")
@@ -125,19 +125,19 @@ def train_and_signal(number: int, *arguments: str) -> int:
     calls = iter(range(1000))
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def signalled(run: TrainingRun, stage: ActiveStage, rows: list[int]) -> dict[str, torch.Tensor]:
+    def signaled(run: TrainingRun, stage: ActiveStage, rows: list[int]) -> dict[str, torch.Tensor]:
         if next(calls) == 2 and number:
             os.kill(os.getpid(), number)
         return accumulate_gradients(run, stage, rows)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.training.train.accumulate_gradients", signalled)
+        patch.setattr("harness.training.train.accumulate_gradients", signaled)
         return zoo(*arguments)
 
 
 @pytest.mark.process
 @pytest.mark.parametrize(("number", "code"), SIGNALS, ids=["SIGINT", "SIGTERM"])
-def test_a_signalled_process_ends_with_its_exit_code_and_resumes_to_the_same_bytes(
+def test_a_signaled_process_ends_with_its_exit_code_and_resumes_to_the_same_bytes(
     number: int, code: int, tmp_path: Path
 ) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)

@@ -36,8 +36,8 @@ def test_a_setting_of_a_parameter_group_is_applied_once(recipe_file: Write) -> N
 
 
 def rates(zoo: Zoo, path: Path) -> list[float]:
-    ended = zoo("train", path, "--out", "rates")
-    assert ended.code == 0, ended.err
+    completed = zoo("train", path, "--out", "rates")
+    assert completed.code == 0, completed.err
     return [json.loads(line)["rate"] for line in Path("rates/log.jsonl").read_text().splitlines()]
 
 
@@ -69,8 +69,8 @@ def test_a_schedule_is_never_evaluated_after_the_last_step(user_folder: Path, zo
     )
     text = PERCEPTRON.replace("    criterion", "    schedule: mine.steep\n    criterion")
     (user_folder / "own.yaml").write_text(text)
-    ended = zoo("train", "own.yaml", "--trust", "mine", "--device", "cpu", "--out", "run")
-    assert ended.code == 0, ended.err
+    completed = zoo("train", "own.yaml", "--trust", "mine", "--device", "cpu", "--out", "run")
+    assert completed.code == 0, completed.err
 
 
 @given(step=st.integers(0, 99), warmup=st.floats(0, 0.9))

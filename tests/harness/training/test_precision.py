@@ -64,16 +64,18 @@ def test_an_infinite_loss_is_an_error_unless_its_step_may_overflow(tmp_path: Pat
 
 
 def test_fp16_on_the_cpu_is_an_error_with_the_reason(zoo: Zoo) -> None:
-    ended = zoo("train", RECIPES / "plain.yaml", "--precision", "fp16", "--device", "cpu")
-    assert (ended.code, len(ended.lines)) == (4, 1)
-    assert "fp16 needs a CUDA device, not cpu" in ended.err
-    assert "bf16" in ended.err
+    completed = zoo("train", RECIPES / "plain.yaml", "--precision", "fp16", "--device", "cpu")
+    assert (completed.code, len(completed.lines)) == (4, 1)
+    assert "fp16 needs a CUDA device, not cpu" in completed.err
+    assert "bf16" in completed.err
 
 
 def test_bf16_trains_close_to_fp32_and_the_record_names_it(zoo: Zoo) -> None:
     for precision in ("fp32", "bf16"):
-        ended = zoo("train", RECIPES / "hinted.yaml", "--precision", precision, "--out", precision, "--device", "cpu")
-        assert ended.code == 0, ended.err
+        completed = zoo(
+            "train", RECIPES / "hinted.yaml", "--precision", precision, "--out", precision, "--device", "cpu"
+        )
+        assert completed.code == 0, completed.err
     assert json.loads(Path("bf16/record.json").read_text())["numerics"]["precision"] == "bf16"
     single, half = logged_losses("fp32", "kd", "hint"), logged_losses("bf16", "kd", "hint")
     assert single[0] != half[0]

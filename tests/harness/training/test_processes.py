@@ -121,8 +121,8 @@ def run_two(folder: Path, name: str, command: tuple[str, ...], **env: str) -> li
     both = [start(folder, name, command, rank, RANK=str(rank), LOCAL_RANK=str(rank), **env) for rank in range(2)]
     waited = {process.sentinel: process for process in both}
     while waited:
-        (ended, *_) = wait(waited, timeout=180)
-        if waited.pop(ended).exitcode != 0:  # type: ignore[index]
+        (completed, *_) = wait(waited, timeout=180)
+        if waited.pop(completed).exitcode != 0:  # type: ignore[index]
             for process in both:
                 process.terminate()
     return [process.exitcode for process in both]

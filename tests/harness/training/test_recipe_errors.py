@@ -10,10 +10,10 @@ from tests.helpers.user_module import USER_MODULE
 
 
 def problem(zoo: Zoo, path: Path, command: str = "train") -> tuple[int, str]:
-    ended = zoo(command, path)
-    assert len(ended.lines) == 1, ended.err
-    assert ended.code == 2
-    _, line, _, message = ended.err.split(":", 3)
+    completed = zoo(command, path)
+    assert len(completed.lines) == 1, completed.err
+    assert completed.code == 2
+    _, line, _, message = completed.err.split(":", 3)
     return int(line), message.strip()
 
 
@@ -85,9 +85,9 @@ MISTAKES = [
 def test_check_reports_arguments_that_a_call_refuses(
     replaced: tuple[str, str], message: str, zoo: Zoo, recipe_file: Write
 ) -> None:
-    ended = zoo("check", recipe_file(TINY, replaced))
-    assert ended.code == 2
-    assert message in ended.err
+    completed = zoo("check", recipe_file(TINY, replaced))
+    assert completed.code == 2
+    assert message in completed.err
 
 
 def test_a_term_and_a_teacher_need_different_names_and_a_term_two_models(zoo: Zoo, recipe_file: Write) -> None:
@@ -111,17 +111,20 @@ def test_a_term_and_a_teacher_need_different_names_and_a_term_two_models(zoo: Zo
 def test_a_loss_that_needs_parts_of_an_earlier_stage_is_an_error_without_one(
     loss: str, zoo: Zoo, recipe_file: Write
 ) -> None:
-    ended = zoo("check", recipe_file(DISTILLED.replace("kd: {loss: LogitMSE}", f"kd: {{loss: {loss}}}")))
-    assert (ended.code, len(ended.lines)) == (2, 1)
-    assert "from an earlier stage that keeps 'kd': there is none" in ended.err
+    completed = zoo("check", recipe_file(DISTILLED.replace("kd: {loss: LogitMSE}", f"kd: {{loss: {loss}}}")))
+    assert (completed.code, len(completed.lines)) == (2, 1)
+    assert "from an earlier stage that keeps 'kd': there is none" in completed.err
 
 
 def test_a_last_batch_of_one_row_is_reported_before_training_starts(zoo: Zoo, recipe_file: Write) -> None:
     one_left = DISTILLED.replace("batch_size: 64", "batch_size: 449")
     text = one_left.replace("kd: {loss: LogitMSE}", 'pad: {loss: {use: PAD, student: "fc:input", teacher: "fc:input"}}')
-    ended = zoo("train", recipe_file(text))
-    assert (ended.code, len(ended.lines)) == (2, 1)
-    assert "pad cannot use a batch of one row, as the last one of an epoch is; set `drop_last: true`" in ended.err
+    completed = zoo("train", recipe_file(text))
+    assert (completed.code, len(completed.lines)) == (2, 1)
+    assert (
+        "pad cannot use a batch of one row, and the last batch of an epoch has one; set `drop_last: true`"
+        in completed.err
+    )
     assert zoo("train", recipe_file(text.replace("batch_size: 449", "batch_size: 449\n    drop_last: true"))).code == 0
 
 
@@ -153,14 +156,14 @@ def test_an_error_in_a_loss_names_its_term(user_folder: Path, zoo: Zoo) -> None:
     command = ("--trust", "mine", "--device", "cpu")
     distilled = PERCEPTRON.replace("    criterion", "    teacher: {entry: digits-resnet8}\n    criterion")
     (user_folder / "own.yaml").write_text(distilled.replace("CrossEntropy", "mine.Projected"))
-    ended = zoo("train", "own.yaml", *command, "--out", "run")
-    assert ended.code == 0, ended.err
+    completed = zoo("train", "own.yaml", *command, "--out", "run")
+    assert completed.code == 0, completed.err
     for name, message in (
         ("Wrong", "the term 'ce': AttributeError: 'ModelOutputs' object has no attribute 'logitz'"),
         ("Many", "the term 'ce' returns a tensor (50,), not a scalar tensor"),
         ("Plain", "own.yaml:"),
     ):
         (user_folder / "own.yaml").write_text(PERCEPTRON.replace("CrossEntropy", f"mine.{name}"))
-        ended = zoo("train", "own.yaml", *command)
-        assert (ended.code, len(ended.lines)) == (2, 1), ended.err
-        assert message in ended.err
+        completed = zoo("train", "own.yaml", *command)
+        assert (completed.code, len(completed.lines)) == (2, 1), completed.err
+        assert message in completed.err

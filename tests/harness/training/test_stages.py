@@ -11,8 +11,8 @@ from tests.helpers.training import DISTILLED
 
 def test_a_second_stage_continues_with_the_student_of_the_first(zoo: Zoo, recipe_file: Write) -> None:
     stage = TINY[TINY.index("  - epochs") :]
-    ended = zoo("train", recipe_file(TINY + stage.replace("lr: 0.1", "lr: 0.0")), "--out", "two", "--json")
-    assert ended.code == 0, ended.err
+    completed = zoo("train", recipe_file(TINY + stage.replace("lr: 0.1", "lr: 0.0")), "--out", "two", "--json")
+    assert completed.code == 0, completed.err
     zoo("train", recipe_file(), "--out", "one", "--json")
     steps = [json.loads(line) for line in Path("two/log.jsonl").read_text().splitlines()]
     alone = [json.loads(line) for line in Path("one/log.jsonl").read_text().splitlines()]
@@ -44,13 +44,13 @@ def test_a_teacher_trained_in_one_stage_teaches_in_the_next(zoo: Zoo, recipe_fil
     head = TINY[: TINY.index("    criterion")]
     one = head + teacher % '"*"' + "    criterion: {own: {loss: CrossEntropy, student: teacher}}\n    keep: [teacher]\n"
     two = head[head.index("  - epochs") :] + frozen + "    criterion: {kd: {loss: {use: KL, temperature: 2}}}\n"
-    ended = zoo(
+    completed = zoo(
         "train",
         recipe_file(one.replace("epochs: 1", "epochs: 4") + two.replace("epochs: 1", "epochs: 6")),
         "--out",
         "a",
     )
-    assert ended.code == 0, ended.err
+    assert completed.code == 0, completed.err
     accuracy = json.loads(Path("a/record.json").read_text())["results"][0]["metrics"]["accuracy"]["value"]
     assert accuracy > 0.4  # the student sees no label: it learns from the teacher, which was trained in the first stage
 
@@ -67,8 +67,8 @@ claims:
 
 
 def test_the_best_epoch_is_saved_and_the_scores_of_both_epochs_are_recorded(zoo: Zoo, recipe_file: Write) -> None:
-    ended = zoo("train", recipe_file(BEST), "--seed", "1", "--out", "run")
-    assert ended.code == 0, ended.err
+    completed = zoo("train", recipe_file(BEST), "--seed", "1", "--out", "run")
+    assert completed.code == 0, completed.err
     lines = [json.loads(line) for line in Path("run/log.jsonl").read_text().splitlines()]
     scores = [line["accuracy"] for line in lines if "epoch" in line]
     results = {r["selection"]: r for r in json.loads(Path("run/record.json").read_text())["results"]}
@@ -87,8 +87,8 @@ def test_the_best_epoch_is_saved_and_the_scores_of_both_epochs_are_recorded(zoo:
 def test_a_stage_can_train_on_another_task(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:
     (tmp_path / "other.py").write_text("from zoo.tasks import digits\n\ndef flipped():\n    return digits()\n")
     text = TINY.replace("    clip_norm: 1.0\n", "    task: other.flipped\n    split: test\n")
-    ended = zoo("train", recipe_file(text), "--trust", "other", "--out", "run")
-    assert ended.code == 0, ended.err
+    completed = zoo("train", recipe_file(text), "--trust", "other", "--out", "run")
+    assert completed.code == 0, completed.err
     data = json.loads(Path("run/record.json").read_text())["sources"]["data"]
     assert sorted(data) == ["stage 1: test", "test"]
     assert data["stage 1: test"] == data["test"]
@@ -98,9 +98,9 @@ LATE = TINY + TINY[TINY.index("  - epochs") :].replace("    criterion", "    tra
 
 
 def test_an_error_in_a_later_stage_is_reported_before_the_first_is_trained(zoo: Zoo, recipe_file: Write) -> None:
-    ended = zoo("train", recipe_file(LATE), "--out", "run")
-    assert ended.code == 2
-    assert "there is nothing to train at 'fcc'; did you mean fc?" in ended.err
+    completed = zoo("train", recipe_file(LATE), "--out", "run")
+    assert completed.code == 2
+    assert "there is nothing to train at 'fcc'; did you mean fc?" in completed.err
     assert not list(Path().rglob("log.jsonl"))
 
 

@@ -116,10 +116,10 @@ RUN_TEACHER = DISTILLED.replace(TEACHER, "    teacher: {run: teaches.yaml, seed:
 def test_a_teacher_that_is_a_run_is_trained_first_and_only_once(zoo: Zoo, recipe_file: Write) -> None:
     recipe_file(TINY, ("name: tiny", "name: teaches"), name="teaches.yaml")
     for seed in (0, 1):
-        ended = zoo("train", recipe_file(RUN_TEACHER), "--seed", seed, "--json")
-        assert ended.code == 0, ended.err
+        completed = zoo("train", recipe_file(RUN_TEACHER), "--seed", seed, "--json")
+        assert completed.code == 0, completed.err
     (teacher,) = Path("home/runs/teaches").iterdir()
-    record = json.loads(Path(json.loads(ended.out)["record"]).read_text())
+    record = json.loads(Path(json.loads(completed.out)["record"]).read_text())
     teacher_record = json.loads((teacher / "record.json").read_text())
     assert teacher_record["seed"] == 5
     assert record["sources"]["files"] == {"run:teaches:5": teacher_record["weights"]}
@@ -129,8 +129,10 @@ def test_a_teacher_that_is_a_run_is_trained_first_and_only_once(zoo: Zoo, recipe
 
 
 def test_a_teacher_can_be_the_published_weights_of_another_entry(zoo: Zoo, recipe_file: Write) -> None:
-    ended = zoo("train", recipe_file(DISTILLED, (TEACHER, "    teacher: {entry: digits-resnet14}\n")), "--out", "entry")
-    assert ended.code == 0, ended.err
+    completed = zoo(
+        "train", recipe_file(DISTILLED, (TEACHER, "    teacher: {entry: digits-resnet14}\n")), "--out", "entry"
+    )
+    assert completed.code == 0, completed.err
     assert zoo("train", recipe_file(DISTILLED), "--out", "weights").code == 0
     assert Path("entry/model.safetensors").read_bytes() == Path("weights/model.safetensors").read_bytes()
     files = [json.loads(Path(run, "record.json").read_text())["sources"]["files"] for run in ("entry", "weights")]
@@ -164,8 +166,8 @@ def test_a_teacher_can_read_the_same_rows_with_its_own_task(
     batch = split.batch([5, 3])
     for outputs in (live(batch), cache_teacher_outputs(live, split, run.accelerator)(batch)):
         assert torch.equal(outputs["teacher"].logits, -batch.inputs.flatten(1))  # type: ignore[union-attr]
-    ended = zoo("train", recipe_file(text), "--trust", "inverted", "--out", "run")
-    assert ended.code == 0, ended.err
+    completed = zoo("train", recipe_file(text), "--trust", "inverted", "--out", "run")
+    assert completed.code == 0, completed.err
     data = json.loads(Path("run/record.json").read_text())["sources"]["data"]
     assert data["stage 1, teacher: train"]["sha256"] != data["train"]["sha256"]
     short = recipe_file(text.replace("task: inverted.swapped", "task: {use: inverted.swapped, rows: 100}"))
@@ -234,6 +236,6 @@ def test_a_teacher_task_with_other_rows_is_an_error(
     (tmp_path / "other_rows.py").write_text(OTHER_ROWS)
     text = DISTILLED.replace("      weights:", f"      task: {task}\n      weights:")
     text = text.replace("kd: {loss: LogitMSE}", criterion)
-    ended = zoo("train", recipe_file(text), "--trust", "other_rows")
-    assert (ended.code, len(ended.lines)) == (2, 1)
-    assert message in ended.err
+    completed = zoo("train", recipe_file(text), "--trust", "other_rows")
+    assert (completed.code, len(completed.lines)) == (2, 1)
+    assert message in completed.err

@@ -11,24 +11,24 @@ def test_an_edited_copy_of_a_recipe_trains_from_the_working_directory(zoo: Zoo, 
     recipe_file(
         shown.replace("epochs: 20", "epochs: 1").replace("name: digits-resnet8", "name: mine"), name="mine.yaml"
     )
-    ended = zoo("train", "mine.yaml")
-    assert ended.code == 0, ended.err
-    assert "home/runs/mine/retrain-seed0-" in ended.out
+    completed = zoo("train", "mine.yaml")
+    assert completed.code == 0, completed.err
+    assert "home/runs/mine/retrain-seed0-" in completed.out
 
 
 def test_an_output_folder_with_files_in_it_is_an_error(zoo: Zoo, recipe_file: Write) -> None:
     Path("out").mkdir()
     Path("out/mine.txt").write_text("keep")
-    ended = zoo("train", recipe_file(), "--out", "out")
-    assert (ended.code, ended.lines) == (2, ["out exists and is not empty; --out needs a new folder"])
+    completed = zoo("train", recipe_file(), "--out", "out")
+    assert (completed.code, completed.lines) == (2, ["out exists and is not empty; --out needs a new folder"])
     assert [file.name for file in Path("out").iterdir()] == ["mine.txt"]
 
 
 def test_a_diverging_run_is_an_error_and_leaves_no_folder(zoo: Zoo, recipe_file: Write) -> None:
-    ended = zoo(
+    completed = zoo(
         "train", recipe_file(TINY, ("lr: 0.1", "lr: 1e30"), ("clip_norm: 1.0", "clip_norm: 1e30")), "--out", "out"
     )
-    assert ended.code == 2
-    assert "the loss is" in ended.err
-    assert "Traceback" not in ended.err
+    assert completed.code == 2
+    assert "the loss is" in completed.err
+    assert "Traceback" not in completed.err
     assert not Path("out").exists()

@@ -22,7 +22,7 @@ from zoo.errors import Terminated
 
 BAD_RECIPES = {
     "unknown key": TINY.replace("clip_norm", "clip_nrom"),
-    "misspelt loss": TINY.replace("CrossEntropy", "CrosEntropy"),
+    "misspelled loss": TINY.replace("CrossEntropy", "CrosEntropy"),
     "wrong type": TINY.replace("epochs: 1", "epochs: many"),
     "missing key": TINY.replace("    batch_size: 64\n", ""),
     "repeated key": TINY.replace("clip_norm: 1.0", "epochs: 2"),
@@ -42,24 +42,24 @@ def test_a_bad_recipe_is_one_line_with_its_position_and_exit_2(
     name: str, command: str, zoo: Zoo, recipe_file: Write
 ) -> None:
     path = recipe_file(BAD_RECIPES[name])
-    ended = zoo(command, path)
-    assert ended.code == 2
-    assert len(ended.lines) == 1
-    assert re.match(rf"{re.escape(str(path))}:\d+:\d+: \S", ended.lines[0])
+    completed = zoo(command, path)
+    assert completed.code == 2
+    assert len(completed.lines) == 1
+    assert re.match(rf"{re.escape(str(path))}:\d+:\d+: \S", completed.lines[0])
 
 
 def test_two_mistakes_in_one_recipe_are_both_reported(zoo: Zoo, recipe_file: Write) -> None:
     path = recipe_file(TINY.replace("clip_norm", "clip_nrom").replace("epochs: 1", "epochs: many"))
-    ended = zoo("train", path)
-    assert ended.code == 2
-    assert len(ended.lines) == 2
-    assert re.match(rf"{re.escape(str(path))}:5:13: stages\[0\].epochs must be .* 'many'", ended.lines[0])
-    assert re.match(rf"{re.escape(str(path))}:9:5: .*'clip_nrom'.*; did you mean clip_norm\?", ended.lines[1])
+    completed = zoo("train", path)
+    assert completed.code == 2
+    assert len(completed.lines) == 2
+    assert re.match(rf"{re.escape(str(path))}:5:13: stages\[0\].epochs must be .* 'many'", completed.lines[0])
+    assert re.match(rf"{re.escape(str(path))}:9:5: .*'clip_nrom'.*; did you mean clip_norm\?", completed.lines[1])
 
 
 def test_a_new_process_prints_no_traceback_for_a_bad_recipe(zoo_process: Zoo, recipe_file: Write) -> None:
-    ended = zoo_process("train", recipe_file(TINY.replace("CrossEntropy", "CrosEntropy")))
-    assert (ended.code, len(ended.lines), ended.out) == (2, 1, "")
+    completed = zoo_process("train", recipe_file(TINY.replace("CrossEntropy", "CrosEntropy")))
+    assert (completed.code, len(completed.lines), completed.out) == (2, 1, "")
 
 
 @pytest.mark.parametrize(
@@ -75,18 +75,18 @@ def test_a_new_process_prints_no_traceback_for_a_bad_recipe(zoo_process: Zoo, re
     ],
 )
 def test_wrong_usage_is_exit_2_and_one_line_that_says_what_to_do(command: list[str], message: str, zoo: Zoo) -> None:
-    ended = zoo(*command)
-    assert ended.code == 2
-    assert message in ended.err
-    assert len(ended.lines) == 1
+    completed = zoo(*command)
+    assert completed.code == 2
+    assert message in completed.err
+    assert len(completed.lines) == 1
 
 
 @pytest.mark.parametrize(("command", "name"), REPLACED_OPTIONS)
 def test_an_option_of_an_earlier_version_names_its_replacement(command: str, name: str, zoo: Zoo) -> None:
-    ended = zoo(command, "--suite", "starter", name)
-    assert (ended.code, len(ended.lines)) == (2, 1)
-    assert f"zoo {command} no longer has the option {name}: use " in ended.err
-    assert "`zoo fingerprint" in ended.err
+    completed = zoo(command, "--suite", "starter", name)
+    assert (completed.code, len(completed.lines)) == (2, 1)
+    assert f"zoo {command} no longer has the option {name}: use " in completed.err
+    assert "`zoo fingerprint" in completed.err
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,12 @@ def test_an_option_of_an_earlier_version_names_its_replacement(command: str, nam
     ],
 )
 def test_a_missing_file_or_device_is_exit_4(command: list[str], name: str, zoo: Zoo) -> None:
-    ended = zoo(*command)
-    assert (ended.code, len(ended.lines)) == (4, 1)
-    assert name in ended.err
+    completed = zoo(*command)
+    assert (completed.code, len(completed.lines)) == (4, 1)
+    assert name in completed.err
 
 
-def test_the_gravest_exit_code_wins(zoo: Zoo, damaged: Path) -> None:
+def test_the_most_severe_exit_code_is_returned(zoo: Zoo, damaged: Path) -> None:
     configs, starter = damaged / "configs" / "starter", damaged / "zoo" / "starter"
     path = configs / "digits-resnet8.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace("value: 0.97", "value: 0.90"), encoding="utf-8")
@@ -123,35 +123,35 @@ def test_every_command_prints_json_with_a_schema(zoo: Zoo, recipe_file: Write) -
         ["explain", "digits-resnet8"], ["diff", "digits-resnet8:1000", "digits-resnet8:1001", "--limit", "0"],
         ["evaluate", ROOT / "zoo/starter/digits-resnet8.safetensors", "--as", "digits-resnet8"],
     ):  # fmt: skip
-        ended = zoo(*command, "--json")
-        assert ended.code == 0, ended.err
-        assert json.loads(ended.out)["schema"] == 2
+        completed = zoo(*command, "--json")
+        assert completed.code == 0, completed.err
+        assert json.loads(completed.out)["schema"] == 2
 
 
 def test_a_bug_is_exit_70_and_one_line_that_names_the_saved_traceback(
     zoo: Zoo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("zoo.cli.entries.render", None)
-    ended = zoo("list")
-    assert (ended.code, len(ended.lines), ended.out) == (70, 1, "")
+    completed = zoo("list")
+    assert (completed.code, len(completed.lines), completed.out) == (70, 1, "")
     (file,) = (tmp_path / "home").glob("zoo-error-*.txt")
-    assert "zoo: internal error: AttributeError: 'NoneType' object has no attribute 'claim_data'" in ended.err
-    assert f"the traceback is in {file}; please report it to The zoo authors with that file" in ended.err
+    assert "zoo: internal error: AttributeError: 'NoneType' object has no attribute 'claim_data'" in completed.err
+    assert f"the traceback is in {file}; please report it to The zoo authors with that file" in completed.err
     text = file.read_text(encoding="utf-8")
     assert text.startswith("command: zoo list\n")
     assert "Traceback (most recent call last):" in text
     assert "zoo/cli/entries.py" in text
 
 
-def test_a_bug_in_one_entry_is_graver_than_any_other_result(
+def test_a_bug_in_one_entry_outranks_every_other_result(
     zoo: Zoo, monkeypatch: pytest.MonkeyPatch, damaged: Path
 ) -> None:
     (damaged / "zoo" / "starter" / "digits-resnet14.safetensors").write_bytes(b"")
     assert zoo("verify", "digits-resnet14", "digits-resnet8").code == 5
     monkeypatch.setattr("harness.runs.recorder.environment", None)
-    ended = zoo("verify", "digits-resnet14", "digits-resnet8", "--fresh", "--json")
-    assert ended.code == 70
-    errors = {entry["entry"]: entry["error"] for entry in json.loads(ended.out)["entries"]}
+    completed = zoo("verify", "digits-resnet14", "digits-resnet8", "--fresh", "--json")
+    assert completed.code == 70
+    errors = {entry["entry"]: entry["error"] for entry in json.loads(completed.out)["entries"]}
     assert "digits-resnet8: internal error: TypeError" in errors["digits-resnet8"]
     assert "sha256" in errors["digits-resnet14"]
 
@@ -169,10 +169,10 @@ def test_a_mistake_in_a_users_metric_is_exit_2_with_its_own_message(
 ) -> None:
     (tmp_path / f"metric_that_{name}.py").write_text(f"def own(predictions, labels):\n    {code}\n")
     path = recipe_file(TINY, ("stages:", f"metrics: [{{use: metric_that_{name}.own}}]\nstages:"))
-    ended = zoo("train", path, "--trust", f"metric_that_{name}", "--out", "out")
-    assert ended.code == 2
-    assert f"tiny: {message}" in ended.err
-    assert "(set ZOO_DEBUG=1 to see the traceback)" in ended.err
+    completed = zoo("train", path, "--trust", f"metric_that_{name}", "--out", "out")
+    assert completed.code == 2
+    assert f"tiny: {message}" in completed.err
+    assert "(set ZOO_DEBUG=1 to see the traceback)" in completed.err
 
 
 def test_zoo_debug_shows_the_traceback(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,16 +182,16 @@ def test_zoo_debug_shows_the_traceback(zoo: Zoo, monkeypatch: pytest.MonkeyPatch
         zoo("list")
 
 
-@pytest.mark.parametrize(("signalled", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+@pytest.mark.parametrize(("signaled", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
 def test_ctrl_c_is_exit_130_and_sigterm_143(
-    signalled: type[BaseException], code: int, zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
+    signaled: type[BaseException], code: int, zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object, **__: object) -> None:
-        raise signalled
+        raise signaled
 
     monkeypatch.setattr(Session, "experiment", interrupted)
-    ended = zoo("train", recipe_file(), "--out", "out")
-    assert (ended.code, ended.err) == (code, "")
+    completed = zoo("train", recipe_file(), "--out", "out")
+    assert (completed.code, completed.err) == (code, "")
     assert not Path("out").exists()
 
 
@@ -211,15 +211,15 @@ def test_a_training_that_ctrl_c_ended_resumes_to_the_same_weights(
     """A real signal arrives in the third or in the last of 15 steps."""
     steps = iter(range(1, 100))
 
-    def signalled(*args: Any) -> Any:
+    def signaled(*args: Any) -> Any:
         if next(steps) == step:
             os.kill(os.getpid(), signal.SIGINT)
         return accumulate_gradients(*args)
 
-    monkeypatch.setattr(harness.training.train, "accumulate_gradients", signalled)
-    ended = zoo("train", recipe_file(), "--out", "out")
-    assert ended.code == 130
-    assert "stopping after this step" in ended.err
+    monkeypatch.setattr(harness.training.train, "accumulate_gradients", signaled)
+    completed = zoo("train", recipe_file(), "--out", "out")
+    assert completed.code == 130
+    assert "stopping after this step" in completed.err
     assert not Path("out").exists()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     taken = next(steps)

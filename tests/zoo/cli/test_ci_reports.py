@@ -82,7 +82,7 @@ def test_annotations_are_at_most_ten_of_a_level_and_count_the_rest() -> None:
     assert line == "::error title=e0::100 %25 lost%0Amore"
 
 
-def test_a_summary_shows_the_gravest_first_and_stays_below_githubs_limit() -> None:
+def test_a_summary_shows_the_worst_verdicts_first_and_stays_below_githubs_limit() -> None:
     text = ci_reports.summary(verification(claim("reproduced"), claim("not-reproduced", why="a | b")))
     rows = [line for line in text.splitlines() if line.startswith("| e0")]
     assert "not-reproduced" in rows[0]

@@ -9,11 +9,11 @@ from zoo.errors import InternalError, NoDataError, UsageError
 from zoo.recipes import catalogue
 
 
-def test_the_gravest_code_ends_the_command() -> None:
-    for codes, gravest in (([3, 4], 4), ([4, 1], 1), ([1, 2], 2), ([2, 5], 5), ([5, 70], 70)):
-        with pytest.raises(typer.Exit) as ended:
+def test_the_most_severe_code_ends_the_command() -> None:
+    for codes, most_severe in (([3, 4], 4), ([4, 1], 1), ([1, 2], 2), ([2, 5], 5), ([5, 70], 70)):
+        with pytest.raises(typer.Exit) as completed:
             end(codes)
-        assert ended.value.exit_code == gravest
+        assert completed.value.exit_code == most_severe
     end([0, 0])
 
 
@@ -21,7 +21,7 @@ def test_the_gravest_code_ends_the_command() -> None:
 def test_a_missing_gated_data_set_is_an_error_only_if_its_entry_was_named(
     named: bool, failing: list[str], code: int
 ) -> None:
-    entry = catalogue.one("pascal_voc2012-deeplabv3_resnet50")
+    entry = catalogue.select_one("pascal_voc2012-deeplabv3_resnet50")
     outcome = Outcome(entry=entry, mode="weights", verdict="not-run", error=NoDataError("pascal_voc2012"))
     assert code_of_outcome(outcome, [entry.name] if named else [], failing) == code
     assert code_of_error(NoDataError("pascal_voc2012"), named) == (4 if named else 3)
@@ -29,7 +29,7 @@ def test_a_missing_gated_data_set_is_an_error_only_if_its_entry_was_named(
 
 def test_a_bug_fails_whatever_verdicts_fail() -> None:
     outcome = Outcome(
-        entry=catalogue.one("digits-resnet8"), mode="weights", verdict="not-run", error=InternalError("x")
+        entry=catalogue.select_one("digits-resnet8"), mode="weights", verdict="not-run", error=InternalError("x")
     )
     assert code_of_outcome(outcome, [], failing_verdicts("none")) == 70
 

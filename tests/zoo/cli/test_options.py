@@ -25,14 +25,14 @@ def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_option_is_in_a_panel_and_says_its_default_in_words(name: str, zoo: Zoo) -> None:
-    ended = zoo(name, "--help")
-    assert ended.code == 0
-    titles = re.findall(r"^╭─ (.+?) ─", ended.out, re.MULTILINE)
+    completed = zoo(name, "--help")
+    assert completed.code == 0
+    titles = re.findall(r"^╭─ (.+?) ─", completed.out, re.MULTILINE)
     assert titles == [title for title in ("Arguments", *PANELS) if title in titles]
-    rows = [line for line in ended.out.splitlines() if re.match(r"│ [* ]+--|│ --", line)]
+    rows = [line for line in completed.out.splitlines() if re.match(r"│ [* ]+--|│ --", line)]
     undocumented = [row for row in rows if "Default: " not in row and "[required]" not in row and "--help" not in row]
     assert undocumented in ([], [row for row in rows if "Required unless" in row])
-    assert not re.search(r"\[default|<bool>|<list|x>=", ended.out)
+    assert not re.search(r"\[default|<bool>|<list|x>=", completed.out)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -41,16 +41,16 @@ def test_every_command_shows_an_example_that_names_it(name: str, zoo: Zoo) -> No
 
 
 def test_the_program_lists_its_commands_in_panels(zoo: Zoo) -> None:
-    ended = zoo("--help")
-    titles = re.findall(r"^╭─ (.+?) ─", ended.out, re.MULTILINE)
+    completed = zoo("--help")
+    titles = re.findall(r"^╭─ (.+?) ─", completed.out, re.MULTILINE)
     assert titles == ["Options", *COMMANDS]
     for name in NAMES:
-        assert re.search(rf"^│ {name} ", ended.out, re.MULTILINE)
+        assert re.search(rf"^│ {name} ", completed.out, re.MULTILINE)
 
 
 def test_no_argument_shows_the_help_and_is_exit_2(zoo: Zoo) -> None:
-    ended = zoo()
-    assert (ended.code, "Check published models" in ended.out) == (2, True)
+    completed = zoo()
+    assert (completed.code, "Check published models" in completed.out) == (2, True)
 
 
 def test_version_prints_a_number(zoo: Zoo) -> None:

@@ -14,19 +14,19 @@ def test_retraining_is_judged_over_its_seeds(zoo: Zoo, recipe_file: Write) -> No
     claim = "{of: retrain, split: test, metric: accuracy, value: %s, sigma: 0.02, reference_runs: 10, source: here}"
     measured = json.loads(zoo("train", recipe_file(), "--json").out)["results"][0]["metrics"]["accuracy"]
     path = recipe_file(TINY + f"claims:\n  - {claim % measured}\n  - {claim % 0.999}\n")
-    ended = zoo("reproduce", path, "--train", "--seeds", "3", "--json")
-    (entry,) = json.loads(ended.out)["entries"]
+    completed = zoo("reproduce", path, "--train", "--seeds", "3", "--json")
+    (entry,) = json.loads(completed.out)["entries"]
     assert len(entry["records"]) == 3
     assert entry["claims"][1]["verdict"] == "not-reproduced"
     assert [claim["tested"] for claim in entry["claims"]] == [True, True]
-    assert ended.code == 1
+    assert completed.code == 1
     path = recipe_file(TINY + f"claims:\n  - {claim % (measured + 0.02)}\n")
     assert zoo("reproduce", path, "--train", "--seeds", "1").code == 3  # one seed is too few: inconclusive
 
 
 def test_reproduce_prints_claims_reasons_and_records(zoo: Zoo) -> None:
-    ended = zoo("reproduce", "digits-resnet8")
-    lines = ended.out.splitlines()
+    completed = zoo("reproduce", "digits-resnet8")
+    lines = completed.out.splitlines()
     assert lines[0] == "digits-resnet8: reproduced"
     assert lines[1] == "  weights: accuracy on test: claimed 0.9788, measured 0.9788: reproduced"
     assert lines[3].startswith("    source: ")
@@ -34,29 +34,29 @@ def test_reproduce_prints_claims_reasons_and_records(zoo: Zoo) -> None:
 
 
 def test_runs_without_claims_show_their_scores(zoo: Zoo, recipe_file: Write) -> None:
-    ended = zoo("reproduce", recipe_file(), "--train", "--seeds", "2")
-    assert ended.code == 3
-    assert "  the entry claims nothing for these runs\n  accuracy on test (last epoch): 0." in ended.out
+    completed = zoo("reproduce", recipe_file(), "--train", "--seeds", "2")
+    assert completed.code == 3
+    assert "  the entry claims nothing for these runs\n  accuracy on test (last epoch): 0." in completed.out
 
 
 def test_verify_prints_a_line_a_claim_and_a_summary(zoo: Zoo) -> None:
-    ended = zoo("verify", "digits*")
-    assert ended.code == 0
-    assert len(ended.out.splitlines()) == 7
-    assert ended.out.endswith("\n\n3 reproduced\n")
+    completed = zoo("verify", "digits*")
+    assert completed.code == 0
+    assert len(completed.out.splitlines()) == 7
+    assert completed.out.endswith("\n\n3 reproduced\n")
 
 
 def test_a_score_that_is_not_reproduced_suggests_explain(zoo: Zoo, damaged: Path) -> None:
     path = damaged / "configs" / "starter" / "digits-resnet8.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace("value: 0.97", "value: 0.90"), encoding="utf-8")
-    ended = zoo("verify", "digits-resnet8")
-    assert (ended.code, ended.err) == (1, "digits-resnet8: to find out why, run: zoo explain digits-resnet8\n")
+    completed = zoo("verify", "digits-resnet8")
+    assert (completed.code, completed.err) == (1, "digits-resnet8: to find out why, run: zoo explain digits-resnet8\n")
 
 
 def test_an_entry_without_published_weights_is_not_run_and_keeps_its_claims(zoo: Zoo) -> None:
-    ended = zoo("verify", "minilm-l6-mrpc", "--json")
-    (entry,) = json.loads(ended.out)["entries"]
-    assert (ended.code, entry["verdict"], entry["error"]) == (3, "not-run", None)
+    completed = zoo("verify", "minilm-l6-mrpc", "--json")
+    (entry,) = json.loads(completed.out)["entries"]
+    assert (completed.code, entry["verdict"], entry["error"]) == (3, "not-run", None)
     assert all("--train" in claim["why"] for claim in entry["claims"])
     assert "minilm-l6-mrpc" in zoo("verify", "minilm-l6-mrpc").out
 
@@ -64,8 +64,8 @@ def test_an_entry_without_published_weights_is_not_run_and_keeps_its_claims(zoo:
 def test_train_does_not_write_into_a_folder_with_other_files(zoo: Zoo, recipe_file: Write) -> None:
     Path("mine").mkdir()
     Path("mine/notes.txt").touch()
-    ended = zoo("train", recipe_file(), "--out", "mine")
-    assert (ended.code, ended.err) == (2, "mine exists and is not empty; --out needs a new folder\n")
+    completed = zoo("train", recipe_file(), "--out", "mine")
+    assert (completed.code, completed.err) == (2, "mine exists and is not empty; --out needs a new folder\n")
 
 
 def test_an_undefined_score_never_wins_the_selection_of_the_best_epoch(zoo: Zoo, recipe_file: Write) -> None:
@@ -73,9 +73,9 @@ def test_an_undefined_score_never_wins_the_selection_of_the_best_epoch(zoo: Zoo,
     best = "    selection: best\n    criterion"
     text = recipe_file().read_text().replace("epochs: 1", "epochs: 2").replace("    criterion", best)
     path = recipe_file(text.replace("stages:", "metrics: [{use: odd_metrics.odd}]\nstages:"))
-    ended = zoo("train", path, "--trust", "odd_metrics", "--out", "out")
-    assert ended.code == 0, ended.err
-    assert "odd on test is not defined in epoch 1" in ended.err
+    completed = zoo("train", path, "--trust", "odd_metrics", "--out", "out")
+    assert completed.code == 0, completed.err
+    assert "odd on test is not defined in epoch 1" in completed.err
 
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".npz"])
@@ -93,9 +93,9 @@ def test_a_users_predictions_are_scored_on_an_entrys_task(ending: str, zoo: Zoo)
             separator = "\t" if ending == ".tsv" else ","
             lines = [separator.join(("id", "prediction")), *(separator.join(map(str, row.values())) for row in rows)]
         path.write_text("\n".join(lines) + "\n")
-    ended = zoo("evaluate", path, "--as", "digits-resnet8", "--json")
-    assert ended.code == 0, ended.err
-    (result,) = json.loads(ended.out)["results"]
+    completed = zoo("evaluate", path, "--as", "digits-resnet8", "--json")
+    assert completed.code == 0, completed.err
+    (result,) = json.loads(completed.out)["results"]
     assert result["measured"] == pytest.approx(1 - 9 / 898)
     assert (result["n"], result["claimed"]) == (898, 0.9788419)
 
@@ -113,19 +113,19 @@ def test_a_users_predictions_are_scored_on_an_entrys_task(ending: str, zoo: Zoo)
 )
 def test_predictions_that_do_not_fit_are_exit_2(content: str, message: str, zoo: Zoo) -> None:
     Path("mine.csv").write_text(content)
-    ended = zoo("evaluate", "mine.csv", "--as", "digits-resnet8")
-    assert ended.code == 2
-    assert message in ended.err
-    assert "Traceback" not in ended.err
+    completed = zoo("evaluate", "mine.csv", "--as", "digits-resnet8")
+    assert completed.code == 2
+    assert message in completed.err
+    assert "Traceback" not in completed.err
 
 
 def test_a_users_weights_are_scored_and_weights_of_another_model_are_refused(zoo: Zoo, recipe_file: Write) -> None:
     assert zoo("train", recipe_file(), "--out", "run").code == 0
     for path in ("run", "run/model.safetensors"):
         assert zoo("evaluate", path, "--as", recipe_file()).code == 0
-    ended = zoo("evaluate", "run", "--as", "digits-resnet8")
-    assert ended.code == 2
-    assert "do not fit the model" in ended.err
+    completed = zoo("evaluate", "run", "--as", "digits-resnet8")
+    assert completed.code == 2
+    assert "do not fit the model" in completed.err
     Path("junk.safetensors").write_bytes(b"junk")
     assert zoo("evaluate", "junk.safetensors", "--as", "digits-resnet8").code == 2
 
@@ -133,7 +133,7 @@ def test_a_users_weights_are_scored_and_weights_of_another_model_are_refused(zoo
 def test_a_text_model_evaluated_on_images_is_exit_2_and_one_line(zoo: Zoo) -> None:
     Path("train.csv").write_text("title,body,stars\nold,dog,bad\nnew,dog,good\n")
     Path("validation.jsonl").write_text('{"title": "a", "body": "b", "stars": "bad"}\n')
-    ended = zoo("train", ROOT / "tests" / "recipes" / "reviews.yaml", "--out", "run")
-    assert ended.code == 0, ended.err
-    ended = zoo("evaluate", "run", "--as", "digits-resnet8")
-    assert (ended.code, len(ended.lines)) == (2, 1)
+    completed = zoo("train", ROOT / "tests" / "recipes" / "reviews.yaml", "--out", "run")
+    assert completed.code == 0, completed.err
+    completed = zoo("evaluate", "run", "--as", "digits-resnet8")
+    assert (completed.code, len(completed.lines)) == (2, 1)

@@ -9,9 +9,9 @@ from tests.helpers.project import Zoo
 
 
 def test_fetch_lists_the_files_that_entries_need(zoo: Zoo) -> None:
-    ended = zoo("fetch", "digits-resnet8", "--json")
-    assert ended.code == 0, ended.err
-    data = json.loads(ended.out)
+    completed = zoo("fetch", "digits-resnet8", "--json")
+    assert completed.code == 0, completed.err
+    data = json.loads(completed.out)
     assert data["errors"] == []
     assert [source["needed_for"] for source in data["fetched"]] == ["weights"]
 
@@ -28,14 +28,14 @@ def test_fetch_lists_the_files_that_entries_need(zoo: Zoo) -> None:
 )
 def test_a_damaged_lock_is_exit_5_and_one_line(content: str, name: str, zoo: Zoo, tmp_path: Path) -> None:
     (tmp_path / "own.lock").write_text(content)
-    ended = zoo("check", "digits-resnet8", "--lock", "own.lock")
-    assert (ended.code, len(ended.lines)) == (5, 1)
-    assert name in ended.err
+    completed = zoo("check", "digits-resnet8", "--lock", "own.lock")
+    assert (completed.code, len(completed.lines)) == (5, 1)
+    assert name in completed.err
 
 
 def test_the_lock_is_checked_against_all_recipes(zoo: Zoo) -> None:
     assert zoo("lock", "--check").out.rstrip().endswith("zoo.lock: ok")
     for words in (["digits-resnet8"], ["--suite", "starter"], ["--update"]):
-        ended = zoo("lock", "--check", *words)
-        assert (ended.code, len(ended.lines)) == (2, 1)
+        completed = zoo("lock", "--check", *words)
+        assert (completed.code, len(completed.lines)) == (2, 1)
     assert len(zoo("lock").out.splitlines()) > 40

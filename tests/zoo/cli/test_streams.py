@@ -52,10 +52,10 @@ def test_an_ascii_stdout_shows_other_characters_as_escapes(
 ) -> None:
     own = (ROOT / "configs/starter/digits-resnet8.yaml").read_text(encoding="utf-8") + "# d\u00e9j\u00e0 vu\n"
     (tmp_path / "own.yaml").write_text(own, encoding="utf-8")
-    ended = zoo_process(*command, PYTHONUTF8="0", **env)
-    assert (ended.code, ended.err) == (0, "")
+    completed = zoo_process(*command, PYTHONUTF8="0", **env)
+    assert (completed.code, completed.err) == (0, "")
     if command[0] == "show" and "PYTHONIOENCODING" in env:
-        assert r"d\xe9j\xe0 vu" in ended.out
+        assert r"d\xe9j\xe0 vu" in completed.out
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

@@ -41,16 +41,16 @@ def test_the_fix_of_an_unknown_digest_pins_it(
 ) -> None:
     monkeypatch.setenv("ZOO_LOCK", str(tmp_path / "other.lock"))
     path = recipe_file(f"{TINY}weights: {server.url}/plain/weights.pt\n")
-    ended = zoo(*suggested(fix(path, "D102")))
-    assert (ended.code, f"+ {server.url}/plain/weights.pt" in ended.out) == (0, True), ended.err
+    completed = zoo(*suggested(fix(path, "D102")))
+    assert (completed.code, f"+ {server.url}/plain/weights.pt" in completed.out) == (0, True), completed.err
 
 
 def test_the_fix_of_a_reference_without_a_seed_trains_reference_runs(zoo: Zoo, recipe_file: Write) -> None:
     path = recipe_file(TINY + CLAIM)
     command = suggested(fix(path, "D201"))
     assert command[-2:] == ["--seeds", "5"]
-    ended = zoo(*command[:-1], "1")  # four seeds fewer, for time
-    assert ended.code in (0, 1, 3), ended.err
+    completed = zoo(*command[:-1], "1")  # four seeds fewer, for time
+    assert completed.code in (0, 1, 3), completed.err
 
 
 def test_the_advice_for_a_missing_download_works_while_online(

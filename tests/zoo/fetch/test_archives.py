@@ -142,7 +142,7 @@ def test_a_download_that_is_not_an_archive_is_never_pinned(
     server.plain["all.zip"] = content
     with pytest.raises(IntegrityError, match=r"all\.zip: expected a zip archive, found sha256"):
         url_sources().fetch(f"{archive}#kd/model.pt")
-    assert not url_sources().known(archive).files
+    assert not url_sources().known_pin(archive).files
     server.plain["all.zip"] = ZIP
     assert url_sources().fetch(f"{archive}#kd/model.pt").path.read_bytes() == KD
 
@@ -189,8 +189,8 @@ def test_archives_are_locked_and_fetched(
     assert f"{archive}#kd/model.pt" in zoo("lock", path).out
     fetched = zoo("fetch", path)
     assert (fetched.code, f"{len(ZIP) / 1e6:,.1f} MB to download" in fetched.err) == (0, True)
-    ended = zoo("reproduce", path)
-    assert (ended.code, "not a file of tensors only" in ended.err) == (2, True)
+    completed = zoo("reproduce", path)
+    assert (completed.code, "not a file of tensors only" in completed.err) == (2, True)
 
 
 def test_an_archive_is_locked_and_counted_once_for_all_of_its_files(

@@ -31,9 +31,9 @@ def test_a_pin_without_a_commit_holds_for_the_repository_at_any_commit(
         (tmp_path / "zoo.lock").write_text(
             json.dumps({"schema": 1, "sources": {"hub:someone/pinned": {**revision, "files": wrong}}})
         )
-        ended = glue_zoo("reproduce", "someone/pinned", "--device", "cpu")
-        assert ended.code == 5, ended.err
-        assert f"pytorch_model.bin: expected sha256 {'0' * 64}" in ended.err
+        completed = glue_zoo("reproduce", "someone/pinned", "--device", "cpu")
+        assert completed.code == 5, completed.err
+        assert f"pytorch_model.bin: expected sha256 {'0' * 64}" in completed.err
         assert not list(tmp_path.rglob("record.json"))
     other = {"revision": "1" * 40, "files": wrong}
     (tmp_path / "zoo.lock").write_text(json.dumps({"schema": 1, "sources": {"hub:someone/pinned": other}}))
@@ -84,9 +84,9 @@ def test_updating_one_entry_keeps_the_pins_of_others(glue_zoo: Zoo, tmp_path: Pa
     lock = json.loads((tmp_path / "zoo.lock").read_text())
     lock["sources"]["hub:datasets/nyu-mll/glue"]["files"]["cola/train-00000-of-00001.parquet"]["sha256"] = "0" * 64
     (tmp_path / "zoo.lock").write_text(json.dumps(lock))
-    ended = glue_zoo("lock", "--update", "bert-base-uncased-cola")
-    assert ended.code == 5
-    assert f"expected sha256 {'0' * 64}" in ended.err
+    completed = glue_zoo("lock", "--update", "bert-base-uncased-cola")
+    assert completed.code == 5
+    assert f"expected sha256 {'0' * 64}" in completed.err
     assert glue_zoo("lock", "--check", "bert-base-uncased-cola").code == 2
 
 
@@ -107,8 +107,8 @@ def test_another_tokenizer_makes_another_run(glue_zoo: Zoo, glue_hub: LocalHub, 
         (tmp_path / "copy.yaml").write_text(
             text.replace(f"of: {PUBLISHED}", f"of: hub:words/{name}").replace("bert-base-uncased-mrpc", "copy", 1)
         )
-        ended = glue_zoo("reproduce", "copy.yaml", "--json", "--device", "cpu")
-        assert json.loads(ended.out)["entries"][0]["error"] is None, ended.err
+        completed = glue_zoo("reproduce", "copy.yaml", "--json", "--device", "cpu")
+        assert json.loads(completed.out)["entries"][0]["error"] is None, completed.err
     records = [read_record(path) for path in tmp_path.rglob("record.json")]
     assert len({record.identity.key for record in records}) == len(records) == 2
     assert all(any("vocab.txt" in name for name in record.identity.sources["files"]) for record in records)
@@ -121,9 +121,9 @@ def test_the_key_of_a_record_depends_on_bytes_and_not_on_commits(glue_zoo: Zoo, 
     second = glue_hub.add("models", "someone/nice", {**files, "notes.txt": b"nobody reads this"})
     keys = []
     for commit in (first, second):
-        ended = glue_zoo("reproduce", f"someone/nice@{commit}", "--json", "--device", "cpu", "--records", commit)
-        (entry,) = json.loads(ended.out)["entries"]
-        assert entry["error"] is None, ended.err
+        completed = glue_zoo("reproduce", f"someone/nice@{commit}", "--json", "--device", "cpu", "--records", commit)
+        (entry,) = json.loads(completed.out)["entries"]
+        assert entry["error"] is None, completed.err
         record = read_record(Path(entry["records"][0]))
         assert record.provenance[f"hub:someone/nice@{commit}"]["revision"] == commit
         keys.append(record.identity.key)
@@ -137,8 +137,8 @@ def test_a_published_recipe_is_checked_at_the_locked_commit(glue_zoo: Zoo, glue_
     glue_hub.add("models", "someone/locked", {"zoo.yaml": b"name: [broken"})
     pinned = {"schema": 1, "sources": {"hub:someone/locked": {"revision": commit, "files": {}}}}
     (tmp_path / "zoo.lock").write_text(json.dumps(pinned))
-    ended = glue_zoo("check", "someone/locked")
-    assert ended.code == 0, ended.err
+    completed = glue_zoo("check", "someone/locked")
+    assert completed.code == 0, completed.err
 
 
 def test_a_known_digest_is_enforced_when_a_lock_is_updated(glue_zoo: Zoo, tmp_path: Path) -> None:
@@ -148,9 +148,9 @@ def test_a_known_digest_is_enforced_when_a_lock_is_updated(glue_zoo: Zoo, tmp_pa
         }
     }
     (tmp_path / "zoo.lock").write_text(json.dumps({"schema": 1, **pinned}))
-    ended = glue_zoo("lock", "--update", "bert-base-uncased-cola")
-    assert ended.code == 5
-    assert f"pytorch_model.bin: expected sha256 {'0' * 64}" in ended.err
+    completed = glue_zoo("lock", "--update", "bert-base-uncased-cola")
+    assert completed.code == 5
+    assert f"pytorch_model.bin: expected sha256 {'0' * 64}" in completed.err
     assert json.loads((tmp_path / "zoo.lock").read_text())["sources"] == pinned["sources"]
 
 
@@ -166,9 +166,9 @@ def test_a_missing_log_does_not_prevent_fetching_and_judging_offline(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     requests = len(glue_hub.requests)
     for _ in range(2):
-        ended = glue_zoo("verify", "unlogged.yaml", "--json", "--device", "cpu")
-        (entry,) = json.loads(ended.out)["entries"]
-        assert (entry["error"], entry["verdict"]) == (None, "not-compared"), ended.err
+        completed = glue_zoo("verify", "unlogged.yaml", "--json", "--device", "cpu")
+        (entry,) = json.loads(completed.out)["entries"]
+        assert (entry["error"], entry["verdict"]) == (None, "not-compared"), completed.err
     assert len(glue_hub.requests) == requests
 
 
@@ -203,8 +203,8 @@ def test_weights_in_several_files_are_loaded(glue_zoo: Zoo, glue_hub: LocalHub, 
     for name, published in (("parts", files), ("whole", classifier("base", 2, seed=1, style="now"))):
         glue_hub.add("models", f"someone/{name}", {**published, **TOKENIZER})
         (tmp_path / f"{name}.yaml").write_text(MRPC.replace(f"weights: {PUBLISHED}", f"weights: hub:someone/{name}"))
-        ended = glue_zoo("reproduce", f"{name}.yaml", "--json", "--device", "cpu")
-        (entry,) = json.loads(ended.out)["entries"]
-        assert entry["error"] is None, ended.err
+        completed = glue_zoo("reproduce", f"{name}.yaml", "--json", "--device", "cpu")
+        (entry,) = json.loads(completed.out)["entries"]
+        assert entry["error"] is None, completed.err
         scores.append(np.load(Path(entry["records"][0]).with_name("predictions-validation.npz"))["logits"])
     assert np.array_equal(*scores)

@@ -28,9 +28,13 @@ def test_no_recipe_loads_by_name_or_runs_code_of_a_repository(
     model = "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}"
     path = recipe_file(recipe_file().read_text(), (model, call))
     requests = len(glue_hub.requests)
-    ended = glue_zoo("check", path)
-    assert ended.code == 2
-    assert "cannot be named in one" in ended.err or "is a method" in ended.err or "cannot be set in one" in ended.err
+    completed = glue_zoo("check", path)
+    assert completed.code == 2
+    assert (
+        "cannot be named in one" in completed.err
+        or "is a method" in completed.err
+        or "cannot be set in one" in completed.err
+    )
     glue_hub.add("models", "evil/nice", {"zoo.yaml": path.read_bytes(), "evil.py": b"open('executed', 'w')"})
     assert len(glue_hub.requests) == requests
     assert glue_zoo("check", "evil/nice").code == 2
@@ -56,13 +60,13 @@ SHELL = [
 def test_a_field_admits_only_what_it_is_for(
     field: str, before: str, call: str, glue_zoo: Zoo, glue_hub: LocalHub, recipe_file: Write
 ) -> None:
-    """A function of an allowed package that runs a command, downloads or writes is no loss, optimiser or model."""
+    """A function of an allowed package that runs a command, downloads or writes is no loss, optimizer or model."""
     path = recipe_file(recipe_file().read_text(), (before, call))
     glue_hub.add("models", "evil/shell", {"zoo.yaml": path.read_bytes()})
     for command in (("check", path), ("check", "evil/shell"), ("reproduce", "evil/shell"), ("train", path)):
-        ended = glue_zoo(*command)
-        assert ended.code == 2
-        assert f"cannot be used as {field}" in ended.err
+        completed = glue_zoo(*command)
+        assert completed.code == 2
+        assert f"cannot be used as {field}" in completed.err
     assert not Path("executed").exists()
 
 
@@ -89,10 +93,10 @@ def test_no_model_downloads_unverified_weights(
     model, requests = "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}", len(glue_hub.requests)
     path = recipe_file(recipe_file().read_text(), (model, call))
     for command in ("check", "train"):
-        ended = glue_zoo(command, path)
-        assert ended.code == 2, ended.err
+        completed = glue_zoo(command, path)
+        assert completed.code == 2, completed.err
         refusals = (": null; `pretrained` starts from", "zoo.models has no 'get_model'", "cannot be used as model")
-        assert any(refusal in ended.err for refusal in refusals)
+        assert any(refusal in completed.err for refusal in refusals)
     assert len(glue_hub.requests) == requests
 
 
@@ -100,9 +104,9 @@ def test_no_model_downloads_unverified_weights(
 def test_the_name_of_an_entry_cannot_lead_out_of_the_runs_folder(
     name: str, glue_zoo: Zoo, recipe_file: Write, tmp_path: Path
 ) -> None:
-    ended = glue_zoo("train", recipe_file(recipe_file().read_text(), ("name: tiny", f"name: '{name}'")))
-    assert ended.code == 2
-    assert f"{name!r} cannot be a name" in ended.err
+    completed = glue_zoo("train", recipe_file(recipe_file().read_text(), ("name: tiny", f"name: '{name}'")))
+    assert completed.code == 2
+    assert f"{name!r} cannot be a name" in completed.err
     assert not list(tmp_path.rglob("record.json"))
 
 
@@ -118,9 +122,9 @@ def test_a_dataset_card_cannot_name_files_that_were_not_verified(
         planted.mkdir(parents=True)
         (planted / "train-0.parquet").write_bytes(files["mrpc/train-00000-of-00001.parquet"])
         (tmp_path / "card.yaml").write_text(MRPC.replace("hub:datasets/nyu-mll/glue", f"hub:datasets/{name}"))
-        ended = glue_zoo("train", "card.yaml", "--device", "cpu")
-        assert ended.code == 2
-        assert "the data have no split 'train'" in ended.err
+        completed = glue_zoo("train", "card.yaml", "--device", "cpu")
+        assert completed.code == 2
+        assert "the data have no split 'train'" in completed.err
 
 
 @pytest.mark.parametrize("way", ["relative", "link"])
@@ -133,11 +137,11 @@ def test_another_hub_never_changes_the_projects_lock(
         (tmp_path / "link.lock").symlink_to(committed)
     else:
         monkeypatch.chdir(damaged)
-    ended = glue_zoo(
+    completed = glue_zoo(
         "lock", "--update", "bert-base-uncased-cola", "--lock", "configs/zoo.lock" if way == "relative" else "link.lock"
     )
-    assert ended.code == 2
-    assert "is for https://huggingface.co" in ended.err
-    assert "--lock FILE writes another" in ended.err
+    assert completed.code == 2
+    assert "is for https://huggingface.co" in completed.err
+    assert "--lock FILE writes another" in completed.err
     assert glue_zoo("lock", "--update", "bert-base-uncased-cola", "--lock", tmp_path / "other.lock").code == 0
     assert committed.read_bytes() == before

@@ -110,7 +110,7 @@ def test_a_lasting_error_is_raised_by_the_deadline(
     assert float(str(raised.value).split("not served in ")[1].split(" ")[0]) < 9
     folder = url_sources().lock.trust_file.parent / "downloads"
     assert not list(folder.iterdir())
-    assert url_sources().known(url) == Pin()
+    assert url_sources().known_pin(url) == Pin()
 
 
 def test_an_unreachable_server_is_waited_for_only_once(url_sources: MakeUrlSources) -> None:
@@ -144,8 +144,8 @@ NO_URLS = ["https://", "https://host", "http://example.com/x.pt", "'https://[x/y
 def test_a_malformed_url_is_a_problem_of_the_recipe(written: str, zoo: Zoo, recipe_file: Write) -> None:
     with pytest.raises(UsageError):
         parse_source(written.strip("'"))
-    ended = zoo("check", recipe_file(recipe_file().read_text() + f"weights: {written}\n"))
-    assert (ended.code, len(ended.lines)) == (2, 1)
+    completed = zoo("check", recipe_file(recipe_file().read_text() + f"weights: {written}\n"))
+    assert (completed.code, len(completed.lines)) == (2, 1)
 
 
 def test_a_locked_file_comes_from_the_mirror_whatever_its_name(
@@ -191,9 +191,9 @@ def test_a_file_in_the_mirror_is_never_removed(url: str, url_sources: MakeUrlSou
 
 
 def test_a_mirror_that_does_not_exist_is_reported(zoo: Zoo) -> None:
-    ended = zoo("reproduce", "akamaster-resnet20-cifar10", "--mirror", "nowhere")
-    assert ended.code == 4
-    assert "nowhere: the mirror is not a folder" in ended.err
+    completed = zoo("reproduce", "akamaster-resnet20-cifar10", "--mirror", "nowhere")
+    assert completed.code == 4
+    assert "nowhere: the mirror is not a folder" in completed.err
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a socket stays open

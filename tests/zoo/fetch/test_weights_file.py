@@ -60,11 +60,11 @@ def test_a_pickle_of_anything_else_is_refused_and_not_executed(
 
 def test_weights_of_another_architecture_are_refused_with_three_tensors(zoo: Zoo, tmp_path: Path) -> None:
     torch.save({"model": {f"features.{i}.weight": torch.ones(1) for i in range(9)}}, tmp_path / "x.pt")
-    ended = zoo("evaluate", tmp_path / "x.pt", "--as", "digits-resnet8")
-    assert ended.code == 2
+    completed = zoo("evaluate", tmp_path / "x.pt", "--as", "digits-resnet8")
+    assert completed.code == 2
     assert (
         "x.pt: the weights do not fit the model: missing conv1.weight; missing bn1.weight; missing bn1.bias (and"
-        in (ended.err)
+        in (completed.err)
     )
 
 
@@ -87,13 +87,13 @@ def test_a_part_of_a_model_starts_from_a_part_of_a_checkpoint(zoo: Zoo, recipe_f
     stage = "    trainable: [fc]\n    clip_norm: 1.0\n"
     path = recipe_file(recipe_file().read_text(), (model, call), ("    clip_norm: 1.0\n", stage))
     assert zoo("check", path).code == 0
-    ended = zoo("train", path, "--out", "run")
-    assert ended.code == 0, ended.err
+    completed = zoo("train", path, "--out", "run")
+    assert completed.code == 0, completed.err
     trained: dict[str, Tensor] = load_file(tmp_path / "run" / "model.safetensors")
     assert torch.equal(trained["layer1.0.conv1.weight"], teacher["layer1.0.conv1.weight"])
     assert not torch.equal(trained["layer2.0.conv1.weight"], teacher["layer2.0.conv1.weight"])
     for written in ("of: layer9", "part: layer2, of: layer1"):
         wrong = recipe_file(path.read_text(), ("part: layer1, of: layer1", written), name="wrong.yaml")
-        ended = zoo("train", wrong)
-        assert ended.code == 2, ended.err
+        completed = zoo("train", wrong)
+        assert completed.code == 2, completed.err
         shutil.rmtree(tmp_path / "home", ignore_errors=True)

@@ -46,7 +46,7 @@ def test_resnet_1202_has_as_many_layers_and_parameters_as_in_the_paper() -> None
     assert sum(parameter.numel() for parameter in model.parameters()) == pytest.approx(19.4e6, abs=5e4)
 
 
-def normalised(x: Tensor, state: State, name: str) -> Tensor:
+def normalized(x: Tensor, state: State, name: str) -> Tensor:
     """BatchNorm with running statistics: Ioffe and Szegedy 2015, algorithm 2."""
     mean, variance, gamma, beta = (
         state[f"{name}.{part}"][None, :, None, None] for part in ("running_mean", "running_var", "weight", "bias")
@@ -56,16 +56,16 @@ def normalised(x: Tensor, state: State, name: str) -> Tensor:
 
 def residual(x: Tensor, state: State) -> Tensor:
     """ResNet-20, He et al., section 4.2: three stages of three blocks; a block that halves the image has a shortcut."""
-    x = normalised(F.conv2d(x, state["conv1.weight"], padding=1), state, "bn1").clamp(min=0)
+    x = normalized(F.conv2d(x, state["conv1.weight"], padding=1), state, "bn1").clamp(min=0)
     for stage in (1, 2, 3):
         for block in range(3):
             at, stride = f"layer{stage}.{block}", 2 if stage > 1 and block == 0 else 1
             out = F.conv2d(x, state[f"{at}.conv1.weight"], stride=stride, padding=1)
-            out = normalised(out, state, f"{at}.bn1").clamp(min=0)
-            out = normalised(F.conv2d(out, state[f"{at}.conv2.weight"], padding=1), state, f"{at}.bn2")
+            out = normalized(out, state, f"{at}.bn1").clamp(min=0)
+            out = normalized(F.conv2d(out, state[f"{at}.conv2.weight"], padding=1), state, f"{at}.bn2")
             if f"{at}.downsample.0.weight" in state:
                 x = F.conv2d(x, state[f"{at}.downsample.0.weight"], stride=stride)
-                x = normalised(x, state, f"{at}.downsample.1")
+                x = normalized(x, state, f"{at}.downsample.1")
             elif stride == 2:  # option A: every second pixel, and zeros for the added channels
                 sub = x[:, :, ::2, ::2]
                 x = torch.zeros_like(out)
@@ -81,14 +81,14 @@ def wide(x: Tensor, state: State) -> Tensor:
     for stage in (1, 2, 3):
         for block in range(2):
             at, stride = f"layer{stage}.{block}", 2 if stage > 1 and block == 0 else 1
-            out = normalised(x, state, f"{at}.bn1").clamp(min=0)
+            out = normalized(x, state, f"{at}.bn1").clamp(min=0)
             out = F.conv2d(out, state[f"{at}.conv1.weight"], stride=stride, padding=1)
-            out = normalised(out, state, f"{at}.bn2").clamp(min=0)
+            out = normalized(out, state, f"{at}.bn2").clamp(min=0)
             out = F.conv2d(out, state[f"{at}.conv2.weight"], padding=1)
             if f"{at}.shortcut.0.weight" in state:
                 x = F.conv2d(x, state[f"{at}.shortcut.0.weight"], stride=stride)
             x = out + x
-    return normalised(x, state, "bn1").clamp(min=0).mean((2, 3)) @ state["fc.weight"].T + state["fc.bias"]
+    return normalized(x, state, "bn1").clamp(min=0).mean((2, 3)) @ state["fc.weight"].T + state["fc.bias"]
 
 
 def dense(x: Tensor, state: State) -> Tensor:
@@ -97,14 +97,14 @@ def dense(x: Tensor, state: State) -> Tensor:
     for block in (1, 2, 3):
         if block > 1:
             at = f"features.transition{block - 1}"
-            x = F.conv2d(normalised(x, state, f"{at}.norm").clamp(min=0), state[f"{at}.conv.weight"])
+            x = F.conv2d(normalized(x, state, f"{at}.norm").clamp(min=0), state[f"{at}.conv.weight"])
             x = F.avg_pool2d(x, 2)
         for layer in (1, 2, 3):
             at = f"features.denseblock{block}.denselayer{layer}"
-            new = F.conv2d(normalised(x, state, f"{at}.norm1").clamp(min=0), state[f"{at}.conv1.weight"])
-            new = F.conv2d(normalised(new, state, f"{at}.norm2").clamp(min=0), state[f"{at}.conv2.weight"], padding=1)
+            new = F.conv2d(normalized(x, state, f"{at}.norm1").clamp(min=0), state[f"{at}.conv1.weight"])
+            new = F.conv2d(normalized(new, state, f"{at}.norm2").clamp(min=0), state[f"{at}.conv2.weight"], padding=1)
             x = torch.cat([x, new], 1)
-    x = normalised(x, state, "features.norm5").clamp(min=0).mean((2, 3))
+    x = normalized(x, state, "features.norm5").clamp(min=0).mean((2, 3))
     return x @ state["classifier.weight"].T + state["classifier.bias"]
 
 
@@ -143,8 +143,8 @@ def test_a_forward_computes_what_the_paper_describes(
     ],
 )
 def test_wrong_arguments_of_a_model_are_reported_in_one_line(call: str, zoo: Zoo, recipe_file: Write) -> None:
-    ended = zoo("check", recipe_file(recipe_file().read_text(), (TINY_MODEL, call)))
-    assert (ended.code, len(ended.lines)) == (2, 1)
+    completed = zoo("check", recipe_file(recipe_file().read_text(), (TINY_MODEL, call)))
+    assert (completed.code, len(completed.lines)) == (2, 1)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "torchvision.models.resnet18", "deeplabv3_resnet50"])
@@ -162,5 +162,5 @@ def test_a_model_of_another_package_needs_trust(zoo: Zoo, recipe_file: Write, tm
     call = "{use: models_of_mine.create_model, model_name: tiny, num_classes: 10}"
     path = recipe_file(recipe_file().read_text(), (TINY_MODEL, call))
     assert "--trust models_of_mine allows them" in zoo("check", path).err
-    ended = zoo("train", path, "--trust", "models_of_mine", "--out", "run")
-    assert ended.code == 0, ended.err
+    completed = zoo("train", path, "--trust", "models_of_mine", "--out", "run")
+    assert completed.code == 0, completed.err

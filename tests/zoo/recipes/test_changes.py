@@ -27,8 +27,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for suite in SUITES:
         shutil.copytree(ROOT / "configs" / suite, root / "configs" / suite)
     shutil.copy(ROOT / "configs" / "zoo.lock", root / "configs")
-    for room in ("zoo", "harness"):
-        shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("zoo", "harness"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "pyproject.toml").write_text("")
     (root / "README.md").write_text("")
     git(root, "init", "--quiet")
@@ -138,7 +138,7 @@ def test_changed_since_needs_a_checkout(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_teacher_affects_its_student_even_if_it_is_not_selected(checkout: Path) -> None:
     edit(checkout / "configs/glue/bert-large-uncased-rte.yaml", "epochs:", "epochs:  ")
-    student = catalogue.one("bert-base-uncased-rte_from_bert-large-uncased-rte")
+    student = catalogue.select_one("bert-base-uncased-rte_from_bert-large-uncased-rte")
     assert list(changed_since("HEAD", [student])) == [student.name]
 
 

@@ -37,11 +37,11 @@ BAD = {
     "broken yaml": (("criterion:", "criterion: ["), "expected"),
 }
 UNBUILDABLE = {
-    "misspelt loss": (
+    "misspelled loss": (
         ("CrossEntropy", "CrosEntropy"),
         ":11:18: harness.losses has no 'CrosEntropy'; did you mean CrossEntropy",
     ),
-    "misspelt model": (("cifar_resnet", "cifar_resnt"), "zoo.models has no 'cifar_resnt'; did you mean cifar_resnet"),
+    "misspelled model": (("cifar_resnet", "cifar_resnt"), "zoo.models has no 'cifar_resnt'; did you mean cifar_resnet"),
     "unknown argument": (("momentum", "momentun"), ":7:36: SGD takes no argument 'momentun'; did you mean momentum?"),
     "lacking argument": (("depth: 8, ", ""), "cifar_resnet lacks the argument 'depth'"),
     "outside the allow-list": (

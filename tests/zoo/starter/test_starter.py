@@ -92,9 +92,9 @@ def test_the_lock_pins_exactly_the_shipped_files() -> None:
 
 
 def test_the_starter_suite_is_reproduced(zoo: Zoo, tmp_path: Path) -> None:
-    ended = zoo("verify", "--suite", "starter", "--device", "cpu", "--json")
-    data = json.loads(ended.out)
-    assert ended.code == 0
+    completed = zoo("verify", "--suite", "starter", "--device", "cpu", "--json")
+    data = json.loads(completed.out)
+    assert completed.code == 0
     assert data["schema"] == 2
     assert data["summary"] == {
         "reproduced": 6, "not-reproduced": 0, "inconclusive": 0, "not-compared": 0, "not-run": 0,
@@ -127,10 +127,14 @@ def test_a_changed_byte_of_a_weights_file_is_an_integrity_error(zoo: Zoo, damage
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    ended = zoo("verify", "digits*", "--json")
-    assert ended.code == 5
-    assert ended.err == f"{path}: expected sha256 {expected}, found {sha256(path)}\n"
-    assert [entry["verdict"] for entry in json.loads(ended.out)["entries"]] == ["reproduced", "not-run", "reproduced"]
+    completed = zoo("verify", "digits*", "--json")
+    assert completed.code == 5
+    assert completed.err == f"{path}: expected sha256 {expected}, found {sha256(path)}\n"
+    assert [entry["verdict"] for entry in json.loads(completed.out)["entries"]] == [
+        "reproduced",
+        "not-run",
+        "reproduced",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -148,9 +152,9 @@ def test_a_changed_claim_changes_the_verdict(
     text = path.read_text(encoding="utf-8")
     assert before in text
     path.write_text(text.replace(before, after), encoding="utf-8")
-    ended = zoo("verify", "digits-resnet8", "digits-resnet14", "--json")
-    assert ended.code == code
-    verdicts = {entry["entry"]: entry["verdict"] for entry in json.loads(ended.out)["entries"]}
+    completed = zoo("verify", "digits-resnet8", "digits-resnet14", "--json")
+    assert completed.code == code
+    verdicts = {entry["entry"]: entry["verdict"] for entry in json.loads(completed.out)["entries"]}
     assert verdicts == {"digits-resnet8": verdict, "digits-resnet14": "reproduced"}
 
 

@@ -1,4 +1,4 @@
-"""Small images in memory: augmentation and normalisation as torchvision's, and CIFAR from the Hub or from files."""
+"""Small images in memory: augmentation and normalization as torchvision's, and CIFAR from the Hub or from files."""
 
 import hashlib
 import pickle
@@ -152,7 +152,7 @@ def test_cifar_has_the_same_rows_from_the_hub_and_from_torchvisions_files(
 BROKEN = {
     "no image": (b"nothing", "row 0 is not an image"),
     "cut": (png(pixels(0, 32, 32, 3))[:900], "row 0 is not an image"),
-    "grey": (png(pixels(0, 32, 32)), "row 0 is L, 32 x 32, expected RGB, 32 x 32"),
+    "gray": (png(pixels(0, 32, 32)), "row 0 is L, 32 x 32, expected RGB, 32 x 32"),
     "small": (png(pixels(0, 16, 32, 3)), "row 0 is RGB, 32 x 16, expected RGB, 32 x 32"),
 }
 

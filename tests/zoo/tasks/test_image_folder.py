@@ -132,8 +132,8 @@ def test_a_recipe_trains_on_a_folder_named_on_the_command_line(zoo: Zoo, recipe_
     assert zoo("train", path, "--data", f"flowers={root}", "--out", "run").code == 0
     assert "top5_accuracy" in Path("run/README.md").read_text()
     for wrong in ("flowers", "flowers=nowhere", "=x"):
-        ended = zoo("train", path, "--data", wrong)
-        assert (ended.code, len(ended.lines)) == (2, 1)
+        completed = zoo("train", path, "--data", wrong)
+        assert (completed.code, len(completed.lines)) == (2, 1)
 
 
 def test_a_recipe_names_a_folder_by_its_path(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_voc_batches_hold_masks_and_are_padded_to_the_largest_image(tmp_path: Pa
 
 
 MASKS = {
-    "colours": (
+    "colors": (
         Image.fromarray(pixels(0, 40, 50, 3)),
         "the mask has mode RGB; expected P or L",
     ),

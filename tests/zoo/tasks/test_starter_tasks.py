@@ -78,7 +78,7 @@ def test_no_word_is_unknown_and_some_pairs_are_long(pairs: Task) -> None:
 
 def score(lowercase: bool = False, **task_arguments: object) -> float:
     """Return the accuracy of the shipped teacher, with some arguments of its tokenizer and its task changed."""
-    recipe, builder = catalogue.one("entail-bert-l2h64").recipe, Builder()
+    recipe, builder = catalogue.select_one("entail-bert-l2h64").recipe, Builder()
     assert recipe.tokenizer is not None
     assert recipe.weights is not None
     tokenizer_arguments = {**recipe.tokenizer.args, "lowercase": lowercase}

@@ -49,8 +49,8 @@ def reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_recipe_trains_and_scores_on_files(reviews: Path, zoo: Zoo) -> None:
-    ended = zoo("train", "reviews.yaml", "--out", "run", "--device", "cpu")
-    assert ended.code == 0, ended.err
+    completed = zoo("train", "reviews.yaml", "--out", "run", "--device", "cpu")
+    assert completed.code == 0, completed.err
     record = json.loads(Path("run/record.json").read_text())
     assert {name: split["rows"] for name, split in record["sources"]["data"].items()} == {"train": 12, "validation": 5}
     assert json.loads(Path("run/config.json").read_text())["id2label"] == {"0": "bad", "1": "good"}
@@ -109,8 +109,8 @@ def test_a_multilabel_task_is_read_trained_and_scored(reviews: Path, zoo: Zoo) -
     )
     recipe = recipe.replace("[bad, good]", "[a, b, c]").replace("num_labels: 2", "num_labels: 3")
     Path("tags.yaml").write_text(recipe.replace("CrossEntropy", "BinaryCrossEntropy"))
-    ended = zoo("train", "tags.yaml", "--out", "tags", "--device", "cpu")
-    assert ended.code == 0, ended.err
+    completed = zoo("train", "tags.yaml", "--out", "tags", "--device", "cpu")
+    assert completed.code == 0, completed.err
     assert json.loads(Path("tags/config.json").read_text())["problem_type"] == "multi_label_classification"
     arrays = np.load("tags/predictions-validation-best.npz")
     assert arrays["predictions"].shape == (12, 3)
@@ -212,9 +212,9 @@ def test_a_split_without_rows_is_reported_before_training(reviews: Path, zoo: Zo
     for split, file_name in (("train", "train.csv"), ("validation", "validation.jsonl")):
         (reviews / "empty.csv").write_text("title,body,stars\n")
         (reviews / "empty.yaml").write_text(RECIPE.replace(f"file:{file_name}", "file:empty.csv"))
-        ended = zoo("train", "empty.yaml", "--out", "run")
-        assert (ended.code, len(ended.lines)) == (2, 1), ended.err
-        assert f"text_classification: the split '{split}' has no rows" in ended.err
+        completed = zoo("train", "empty.yaml", "--out", "run")
+        assert (completed.code, len(completed.lines)) == (2, 1), completed.err
+        assert f"text_classification: the split '{split}' has no rows" in completed.err
         assert not list(Path("home").rglob("log.jsonl"))
 
 
@@ -230,18 +230,21 @@ def test_a_wrong_number_of_outputs_is_reported_before_training(
 ) -> None:
     assert change[0] in RECIPE
     (reviews / "unfit.yaml").write_text(RECIPE.replace(*change))
-    ended = zoo("train", "unfit.yaml", "--out", "run")
-    assert ended.code == 2
-    assert message in ended.err
+    completed = zoo("train", "unfit.yaml", "--out", "run")
+    assert completed.code == 2
+    assert message in completed.err
     assert not Path("run").exists()
 
 
 @pytest.mark.parametrize("data", ["{train: a.csv, validation: b.csv}", "a.csv", "{trian: 'file:a.csv'}"])
 def test_data_that_are_not_a_source_are_a_problem_of_the_recipe(data: str, reviews: Path, zoo: Zoo) -> None:
     (reviews / "wrong.yaml").write_text(re.sub(r"data: \{[^}]*\}", f"data: {data}", RECIPE))
-    ended = zoo("check", "wrong.yaml")
-    assert (ended.code, len(ended.lines)) == (2, 1)
-    assert "is not a source; for a local file write file:" in ended.err or "there is no split 'validation'" in ended.err
+    completed = zoo("check", "wrong.yaml")
+    assert (completed.code, len(completed.lines)) == (2, 1)
+    assert (
+        "is not a source; for a local file write file:" in completed.err
+        or "there is no split 'validation'" in completed.err
+    )
 
 
 @settings(max_examples=25)
