@@ -29,6 +29,12 @@ TRANSFORMERS = ("transformers",)
 STANDARD_LAYERS = ("torch.nn", "transformers")
 """Layers of these packages treat every token alike outside of attention."""
 
+WITHOUT_DECLARATIONS = ("torch", "builtins")
+"""Classes of these packages declare no needs of a loss; some of their attributes have similar names."""
+
+STANDALONE_FILES = ("zoo.models",)
+"""The file of such a model imports only torch, so that it can be copied beside weights."""
+
 
 def is_part_of(path: str, names: Iterable[str]) -> bool:
     """Return whether a dotted path is one of `names` or lies below one of them: `torch.nn` but not `torchvision`."""

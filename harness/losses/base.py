@@ -1,35 +1,13 @@
-"""The base class of losses, and the attributes in which a loss declares its needs."""
+"""The base class of losses."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
-from difflib import get_close_matches
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
 from harness.models.outputs import ModelOutputs
-from zoo.errors import UsageError, did_you_mean
+from zoo.recipes.loss_needs import check_names, needs_of
 from zoo.tasks.base import Split
-
-RENAMED = {"student_taps": "student_features", "teacher_taps": "teacher_features", "inherits": "inherited_parts"}
-"""Attributes of version 0.1 and their names since 0.2."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossNeeds:
-    """The inputs that a loss reads and the batches that it accepts. `Loss` documents the fields."""
-
-    needs_teacher: bool = False
-    reads_logits: bool = True
-    student_features: tuple[str, ...] = ()
-    teacher_features: tuple[str, ...] = ()
-    needs_whole_batch: bool = False
-    needs_two_rows: bool = False
-    reads_batch: bool = False
-    inherited_parts: tuple[str, ...] = ()
-
-
-NAMES = tuple(field.name for field in fields(LossNeeds))
 
 
 class Loss(nn.Module):
@@ -64,7 +42,7 @@ class Loss(nn.Module):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        _check_names(cls, vars(cls))
+        check_names(cls, vars(cls))
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Create learned submodules that fit the models' shapes.
@@ -82,24 +60,6 @@ class Loss(nn.Module):
     def prepare_split(self, split: Split) -> Split:
         """Return the split to train on, with the same number of rows as `split`."""
         return split
-
-
-def needs_of(loss: nn.Module | type[nn.Module]) -> LossNeeds:
-    """Return the needs that a loss declares.
-
-    An `nn.Module` that does not derive from `Loss` may declare the same attributes. No other code gives defaults to the
-    attributes that it lacks.
-
-    Raises:
-        UsageError: An attribute is misspelled, has its name of an earlier version, or has a value of another type.
-    """
-    kind = loss if isinstance(loss, type) else type(loss)
-    for base in kind.__mro__:
-        if base.__module__.partition(".")[0] not in ("torch", "builtins"):
-            _check_names(kind, vars(base))
-    _check_names(kind, () if isinstance(loss, type) else vars(loss))
-    declared = {name: getattr(loss, name) for name in NAMES if hasattr(loss, name)}
-    return LossNeeds(**{name: _checked_value(kind, name, value) for name, value in declared.items()})
 
 
 def is_mean_over_rows(loss: nn.Module) -> bool:
@@ -129,27 +89,3 @@ def _overridden_method(loss: nn.Module, name: str) -> Callable[..., Any] | None:
         return None
     method = getattr(loss, name, None)
     return method if callable(method) else None
-
-
-def _check_names(kind: type[nn.Module], names: Iterable[str]) -> None:
-    """Raise UsageError for an attribute whose name looks like a misspelled or renamed declaration."""
-    reserved = ("needs_", "reads_") if issubclass(kind, Loss) else ()
-    for name in names:
-        if name in RENAMED:
-            raise UsageError(f"the loss {kind.__name__}: `{name}` is now called `{RENAMED[name]}`")
-        looks_declared = name.startswith(reserved) or get_close_matches(name, NAMES, n=1, cutoff=0.85)
-        if looks_declared and name not in NAMES:
-            hint = did_you_mean(name, list(NAMES))
-            raise UsageError(f"the loss {kind.__name__} has an unknown attribute `{name}`{hint}")
-
-
-def _checked_value(kind: type[nn.Module], name: str, value: Any) -> Any:
-    if isinstance(getattr(LossNeeds, name), bool):
-        if isinstance(value, bool):
-            return value
-        expected = "True or False"
-    else:
-        if isinstance(value, tuple | list) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        expected = "a tuple of strings"
-    raise UsageError(f"the loss {kind.__name__}: `{name}` must be {expected}, not {value!r}")

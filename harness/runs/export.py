@@ -15,10 +15,9 @@ from torch import nn
 from harness.records.record import Record
 from zoo.recipes.names import module_of
 from zoo.tasks.base import Task
-from zoo.trusted_code import comes_from
+from zoo.trusted_code import STANDALONE_FILES, comes_from
 
 CARD, CONFIG = "README.md", "config.json"
-MODELS = "zoo.models"
 PROBLEM_TYPES = {
     "classification": "single_label_classification",
     "multilabel": "multi_label_classification",
@@ -55,7 +54,7 @@ def export(model: nn.Module, task: Task, tokenizer: Any, folder: Path) -> None:
         folder: The run's folder.
     """
     if not hasattr(getattr(model, "config", None), "save_pretrained"):
-        if comes_from(model, (MODELS,)):
+        if comes_from(model, STANDALONE_FILES):
             shutil.copy(str(inspect.getsourcefile(type(model))), folder)
         return
     config: Any = copy.deepcopy(model.config)

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.losses.base import LossNeeds, adapter_builder, needs_of
+from harness.losses.base import adapter_builder
 from harness.models.outputs import ModelOutputs, run_model
 from harness.training.parameters import freeze_all_but, parameter_groups
 from zoo.errors import RecipeError, UsageError
 from zoo.recipes.build import Builder
+from zoo.recipes.loss_needs import LossNeeds, needs_of
 from zoo.recipes.schema import STUDENT, Stage
 from zoo.tasks.base import Batch
 

@@ -2,37 +2,18 @@
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
-from zoo.errors import Problem, did_you_mean
+from zoo.errors import Problem, UsageError, did_you_mean
 from zoo.recipes.build import Builder
+from zoo.recipes.loss_needs import needs_of
 from zoo.recipes.schema import Stage
-
-
-@dataclass(frozen=True)
-class LossDeclaration:
-    """What a loss declares and a recipe must provide."""
-
-    needs_teacher: bool
-    """The loss compares the student with a teacher."""
-    inherited_parts: tuple[str, ...]
-    """Learned parts that an earlier stage must have trained."""
-
-
-def declaration_of(loss: Any) -> LossDeclaration:
-    """Return what a loss class declares; `harness.losses.base.Loss` documents the attributes.
-
-    They are read by name, since zoo does not import harness. A class that does not derive from `Loss` may lack them.
-    """
-    return LossDeclaration(
-        needs_teacher=bool(getattr(loss, "needs_teacher", False)),
-        inherited_parts=tuple(getattr(loss, "inherited_parts", ())),
-    )
 
 
 def stage_problems(stages: tuple[Stage, ...], builder: Builder) -> Iterator[Problem]:
     """Yield the problems of stages whose names and arguments are right."""
+    if problems := list(_declaration_problems(stages, builder)):
+        yield from problems
+        return
     for stage in stages:
         yield from _terms_without_teacher(stage, builder)
         yield from _optimizer_problems(stage, builder)
@@ -41,10 +22,20 @@ def stage_problems(stages: tuple[Stage, ...], builder: Builder) -> Iterator[Prob
     yield from _missing_parts(stages, builder)
 
 
+def _declaration_problems(stages: tuple[Stage, ...], builder: Builder) -> Iterator[Problem]:
+    """Yield losses with a declaration that is misspelt or of a wrong type."""
+    for stage in stages:
+        for term in stage.criterion.values():
+            try:
+                needs_of(builder.target(term.loss, "loss"))
+            except UsageError as error:
+                yield Problem(term.loss.mark, str(error))
+
+
 def _terms_without_teacher(stage: Stage, builder: Builder) -> Iterator[Problem]:
     for name, term in stage.criterion.items():
-        declaration = declaration_of(builder.target(term.loss, "loss"))
-        if declaration.needs_teacher and stage.teacher_of(term) is None:
+        needs = needs_of(builder.target(term.loss, "loss"))
+        if needs.needs_teacher and stage.teacher_of(term) is None:
             others = [teacher for teacher in stage.all_teachers if teacher != term.student]
             several = f"{name} must say which: teacher: one of {', '.join(others)}"
             none = "the stage has none for it; add the key 'teacher' to the stage"
@@ -96,7 +87,7 @@ def _missing_parts(stages: tuple[Stage, ...], builder: Builder) -> Iterator[Prob
     inherited: set[str] = set()
     for stage in stages:
         for name, term in stage.criterion.items():
-            parts = declaration_of(builder.target(term.loss, "loss")).inherited_parts
+            parts = needs_of(builder.target(term.loss, "loss")).inherited_parts
             if parts and name not in inherited:
                 needed = f"takes its {parts[0]} from an earlier stage that keeps {name!r}: there is none"
                 advice = f"add `keep: [{name}]` to the stage that trains it"

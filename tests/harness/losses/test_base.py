@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses import OFD, CrossEntropy, Hint, SKDInstance
-from harness.losses.base import Loss, LossNeeds, adapter_builder, is_mean_over_rows, needs_of, split_preparer
+from harness.losses.base import Loss, adapter_builder, is_mean_over_rows, split_preparer
 from harness.models.outputs import ModelOutputs
 from tests.helpers.project import TINY, Write, Zoo
 from zoo.errors import UsageError
+from zoo.recipes.loss_needs import LossNeeds, needs_of
 
 USER_LOSS = """\
 from harness.losses.base import Loss
@@ -102,6 +103,12 @@ def test_a_list_of_feature_paths_counts_as_a_tuple() -> None:
     assert needs_of(with_attribute(Foreign, "student_features", ["a", "b"])).student_features == ("a", "b")
 
 
+def test_a_property_is_read_from_an_instance_and_unknown_of_its_class() -> None:
+    loss = with_attribute(Plain, "student_features", property(lambda self: ("layer1",)))
+    assert needs_of(loss).student_features == ("layer1",)
+    assert needs_of(type(loss)) == LossNeeds()
+
+
 def test_attributes_of_torch_modules_are_not_taken_for_misspelled_ones() -> None:
     class Ours(nn.Linear):
         """A loss that is itself a torch module, with `in_features` and `out_features`."""
@@ -154,7 +161,20 @@ def test_a_misspelled_attribute_of_a_users_loss_ends_the_command_with_exit_code_
     (tmp_path / f"{package}.py").write_text(USER_LOSS.format(attribute=attribute))
     monkeypatch.syspath_prepend(tmp_path)
     recipe_file(TINY, ("loss: CrossEntropy", f"loss: {package}.Brier"))
-    completed = zoo("train", "tiny.yaml", "--trust", package)
-    assert completed.code == 2
-    assert "the loss Brier" in completed.err
-    assert f"`{attribute}`" in completed.err
+    for command in ("check", "train"):
+        ended = zoo(command, "tiny.yaml", "--trust", package)
+        assert ended.code == 2
+        assert "the loss Brier" in ended.err
+        assert f"`{attribute}`" in ended.err
+
+
+def test_a_misspelled_attribute_of_a_foreign_loss_is_reported_with_its_line(
+    zoo: Zoo, recipe_file: Write, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = USER_LOSS.replace("from harness.losses.base import Loss", "from torch.nn import Module as Loss")
+    (tmp_path / "foreign_loss.py").write_text(foreign.format(attribute="needs_techer"))
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe_file(TINY, ("loss: CrossEntropy", "loss: foreign_loss.Brier"))
+    ended = zoo("check", "tiny.yaml", "--trust", "foreign_loss")
+    assert ended.code == 2
+    assert "tiny.yaml:11:18: the loss Brier has an unknown attribute `needs_techer`" in ended.err

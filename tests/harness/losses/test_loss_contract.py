@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from harness import losses
-from harness.losses.base import Loss, adapter_builder, needs_of, split_preparer
+from harness.losses.base import Loss, adapter_builder, split_preparer
 from harness.models.outputs import ModelOutputs
 from harness.training.objective import Objective, TermRoles
 from tests.helpers.project import ROOT
+from zoo.recipes.loss_needs import needs_of
 from zoo.tasks.base import Batch, TensorSplit
 
 ROWS, CLASSES = 6, 4
