@@ -31,14 +31,18 @@ def imported(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def at_import(tree: ast.Module) -> ast.Module:
+    """Return the statements of a module that run when it is imported, without `if TYPE_CHECKING` and functions."""
+    body = [node for node in tree.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")]
+    return ast.Module([node for node in body if not isinstance(node, FUNCTIONS)], [])
+
+
 def has_cycle(trees: dict[str, ast.Module]) -> bool:
     """Return whether modules import each other in a circle; a package may import its own modules."""
-    graph = {
-        name: {
-            other for other in imported(tree) if other in trees and not name.startswith(f"{other}.") and other != name
-        }
-        for name, tree in trees.items()
-    }
+    graph = {}
+    for name, tree in trees.items():
+        known = {other for other in imported(at_import(tree)) if other in trees}
+        graph[name] = {other for other in known if other != name and not name.startswith(f"{other}.")}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError:
