@@ -32,7 +32,7 @@ def imported(tree: ast.AST) -> Iterator[str]:
 
 
 def has_cycle(trees: dict[str, ast.Module]) -> bool:
-    """Return whether modules import each other in a circle; a package may import its own modules."""
+    """Return whether modules import each other in a circle; a package may import modules of itself."""
     graph = {
         name: {
             other for other in imported(tree) if other in trees and not name.startswith(f"{other}.") and other != name
