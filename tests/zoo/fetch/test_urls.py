@@ -1,4 +1,4 @@
-"""Files by URL: downloaded, verified against the lock, or found in a mirror; and what a server can do wrong."""
+"""Files by URL: downloaded, verified against the lock, or found in a mirror; and faults of servers."""
 
 import gc
 import hashlib
