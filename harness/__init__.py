@@ -1,0 +1,1 @@
+"""Run published models and judge their claims: evaluation, training, records and verdicts."""

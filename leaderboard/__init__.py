@@ -1,0 +1,1 @@
+"""Publish committed records as Markdown and HTML. Never imports torch."""

@@ -11,7 +11,7 @@ from leaderboard import table
 from leaderboard.cells import Row, claim_cells, format_range, format_score, sort_values
 from leaderboard.flips import compare_records
 from leaderboard.methods import recipe_summary
-from leaderboard.strip_plot import Kind, Run, strip_plot
+from leaderboard.strip_plot import Kind, PlottedRun, strip_plot
 from zoo.fetch.source_types import UserFolder, parse_or_none
 from zoo.recipes.catalogue import Entry
 
@@ -86,7 +86,7 @@ def _plot(entry: Entry, judgement: Judgement, records: list[RecordedRun]) -> dic
     if claim.of != "retrain":
         return None
     runs = [
-        Run(seed=seed, value=value, kind=_kind(seed, value, judgement))
+        PlottedRun(seed=seed, value=value, kind=_kind(seed, value, judgement))
         for seed, value in table.training_scores(entry, claim, records)
     ]
     plot = strip_plot(claim.metric, claim.split, runs, claim.value, band, equivalent)

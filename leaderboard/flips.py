@@ -27,7 +27,7 @@ def compare_records(entry: Entry, records: Sequence[RecordedRun]) -> list[dict[s
 
 
 def _pairs(runs: list[RecordedRun]) -> Iterator[tuple[RecordedRun, RecordedRun]]:
-    """Yield pairs of records of the same weights, of which the second is an evaluation of published weights."""
+    """Yield pairs of records of the same weights, the second of them an evaluation of published weights."""
     for pair in combinations(runs, 2):
         modes = [record.identity.mode for _, record in pair]
         if pair[0][1].weights == pair[1][1].weights and "weights" in modes:

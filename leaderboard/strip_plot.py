@@ -25,7 +25,7 @@ Span = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class PlottedRun:
     """The score of one run. A degenerate run is `set aside`: it is left out of the mean."""
 
     seed: int
@@ -44,7 +44,7 @@ class Dot:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class DotRow:
     """One row of dots: its label, vertical extent, and the position of the mean of the runs that count."""
 
     label: str
@@ -60,7 +60,7 @@ class Plot:
     title: str
     description: str
     height: int
-    rows: tuple[Row, ...]
+    rows: tuple[DotRow, ...]
     dots: tuple[Dot, ...]
     ticks: tuple[tuple[float, str], ...]
     claimed: float | None
@@ -80,7 +80,12 @@ class Plot:
 
 
 def strip_plot(
-    metric: str, split: str, runs: Sequence[Run], claimed: float | None, band: Span | None, equivalent: Span | None
+    metric: str,
+    split: str,
+    runs: Sequence[PlottedRun],
+    claimed: float | None,
+    band: Span | None,
+    equivalent: Span | None,
 ) -> Plot | None:
     """Lay out the plot of all runs with a defined score.
 
@@ -117,7 +122,7 @@ def strip_plot(
                 for x, level, run in placed
             ]
             mean = _mean(in_row, kinds[0])
-            rows.append(Row(label=label, top=top, bottom=bottom, mean=None if mean is None else across(mean)))
+            rows.append(DotRow(label=label, top=top, bottom=bottom, mean=None if mean is None else across(mean)))
     return Plot(
         title=f"Runs of {metric} on {split}" + ("" if claimed is None else f" against the claimed {claimed:.4f}"),
         description=describe(runs, claimed, band, equivalent),
@@ -132,7 +137,7 @@ def strip_plot(
     )
 
 
-def describe(runs: Iterable[Run], claimed: float | None, band: Span | None, equivalent: Span | None) -> str:
+def describe(runs: Iterable[PlottedRun], claimed: float | None, band: Span | None, equivalent: Span | None) -> str:
     """Describe the plot in words and numbers, for readers who cannot see it."""
     sentences, runs = [], [*runs]
     for label, kinds in (*ROWS[:1], ("judged runs", ("judged",)), ("runs set aside", ("set aside",))):
@@ -165,7 +170,7 @@ def _limits(values: list[float]) -> Span:
     return low - margin, high + margin
 
 
-def _stack(points: list[tuple[float, Run]]) -> list[tuple[float, int, Run]]:
+def _stack(points: list[tuple[float, PlottedRun]]) -> list[tuple[float, int, PlottedRun]]:
     """Return the position, level and run of each dot; the level is the lowest one without a dot nearby."""
     taken: list[float] = []
     placed = []
@@ -176,12 +181,12 @@ def _stack(points: list[tuple[float, Run]]) -> list[tuple[float, int, Run]]:
     return placed
 
 
-def _mean(runs: list[Run], kind: Kind) -> float | None:
+def _mean(runs: list[PlottedRun], kind: Kind) -> float | None:
     """Return the mean of the runs of a kind, or None for a single run, whose dot shows it."""
     values = [run.value for run in runs if run.kind == kind]
     return fmean(values) if len(values) > 1 else None
 
 
-def _label(run: Run) -> str:
+def _label(run: PlottedRun) -> str:
     aside = ", set aside" if run.kind == "set aside" else ""
     return f"seed {run.seed}: {run.value:.4f}{aside}"

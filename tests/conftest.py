@@ -24,7 +24,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "no-deadline"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that run a command in a process of its own."""
+    """Mark the tests that run a command in a new process."""
     for item in items:
         if "zoo_process" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.process)

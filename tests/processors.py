@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
 
 
 def results(setting: str, arguments: list[str]) -> Iterator[str]:
-    """The cells of a setting's row: the last line of pytest and what each `zoo` command found."""
+    """The cells of a setting's row: the last line of pytest and the verdicts of each `zoo` command."""
     if why := above_this_processor(setting):
         yield f"skipped: {why}"
         return

@@ -1,4 +1,4 @@
-"""A toy loss, model and task of one's own: one file each; in the project itself, plus a name in an `__init__`."""
+"""A toy loss, model and task, each in one file; inside the project also a name in an `__init__`."""
 
 import hashlib
 import importlib

@@ -119,7 +119,7 @@ class InternalError(ZooError):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM asked the process to end; a training has saved its checkpoint. The command line exits with 143."""
+    """SIGTERM ends the process, after a training has saved its checkpoint. The command line exits with 143."""
 
 
 def first_line(error: BaseException) -> str:
@@ -143,14 +143,14 @@ def did_you_mean(word: str, known: list[str]) -> str:
 def translate_errors(name: str, *, library_errors_are_bugs: bool = False) -> Iterator[None]:
     """Turn any exception in the block into a ZooError.
 
-    An OSError or MemoryError becomes a SourceError. An exception from a user's own code, or from a library that
+    An OSError or MemoryError becomes a SourceError. An exception from user code, or from a library that
     refuses a value, becomes a UsageError. An exception from this project becomes an InternalError. With ZOO_DEBUG
     set, exceptions pass unchanged, so that Python prints the traceback.
 
     Args:
         name: What the block works on, such as an entry's name. The message starts with it.
         library_errors_are_bugs: Whether an exception from a library is a bug of this project too, because the block
-            hands no user's values to libraries.
+            passes no values of the user to libraries.
     """
     try:
         yield

@@ -40,7 +40,7 @@ def published(*, of: Source, lowercase: bool | None = None, padding_side: Side |
         tokenizer = AutoTokenizer.from_pretrained(
             Path(fetched.path), trust_remote_code=False, **_optional(padding_side)
         )
-    except Exception as error:  # for a damaged file every tokenizer raises exceptions of its own
+    except Exception as error:  # for a damaged file every tokenizer raises its own exceptions
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise IntegrityError(f"{fetched.path}: the tokenizer cannot be loaded: {reason}") from error
     if lowercase is not None:

@@ -25,7 +25,7 @@ Owner = Literal["project", "user", "library"]
 
 
 def raised_by(error: BaseException) -> Owner:
-    """Return whose code is at fault for an exception, by the frames of its traceback.
+    """Return the owner of the code that raised an exception, by the frames of its traceback.
 
     The innermost frame outside of libraries decides:
 

@@ -1,4 +1,4 @@
-"""Which packages' code is known, and what may be assumed about it: one table for all such questions."""
+"""The packages whose code zoo trusts, and the properties that it assumes of their code."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +12,7 @@ RUN_FOREIGN_CODE = (
     "datasets.load_dataset_builder", "transformers.pipeline", "transformers.pipelines", "transformers.utils",
     "transformers.dynamic_module_utils",
 )  # fmt: skip
-"""Parts of these packages that unpickle, or run code that they are handed; no recipe may name them."""
+"""Parts of these packages that unpickle, or run code that they receive; no recipe may name them."""
 
 VERSION_TELLS_OUTPUTS = ("zoo", "torch", "torchvision", "transformers")
 """Models of these packages compute the same for the same version and weights, so their outputs can be cached."""

@@ -1,8 +1,8 @@
 """Measure contenders in separate processes that take turns, round by round, while the others sleep.
 
-A temporary disturbance of the machine so affects all contenders, and ratios are computed within a round. Each contender
-prepares its data, is warmed up, and is measured with as many threads as there are cores. The work of a contender is
-named as `benchmarks.speed.x:Name`, so that its process imports only the program that it measures.
+A temporary disturbance of the machine then affects all contenders, and ratios are computed within a round. Each
+contender prepares its data, is warmed up, and is measured with one thread per core. The work of a contender is named as
+`MODULE:CLASS`, so that its process imports only the program that it measures.
 """
 
 import gc
@@ -52,7 +52,7 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Run:
+class TimedRun:
     """One timed run: its seconds, the peak resident memory of the process so far in bytes, and the results."""
 
     seconds: float
@@ -72,7 +72,7 @@ class Measured:
 
     contender: Contender
     point: str
-    runs: Sequence[Run]
+    runs: Sequence[TimedRun]
 
     def seconds(self, *, a_step: bool = False) -> list[float]:
         """Return the seconds of each round, for the whole run or for a step."""
@@ -100,7 +100,7 @@ def compete(folder: Path, contenders: Sequence[Contender], points: Sequence[str]
         RuntimeError: A contender failed; the message has its traceback.
     """
     with started_processes(folder, contenders, points) as connections:
-        runs: dict[tuple[str, str], list[Run]] = {}
+        runs: dict[tuple[str, str], list[TimedRun]] = {}
         for number in range(rounds):
             for point in points:
                 for turn in range(len(contenders)):
@@ -133,7 +133,7 @@ def started_processes(
             process.terminate()
 
 
-def run_once(contender: Contender, connection: Connection, point: str) -> Run:
+def run_once(contender: Contender, connection: Connection, point: str) -> TimedRun:
     """Run a contender once in its process. Raises RuntimeError, with the traceback, if it fails."""
     try:
         connection.send(point)
@@ -142,7 +142,7 @@ def run_once(contender: Contender, connection: Connection, point: str) -> Run:
         raise RuntimeError(f"{contender.name} at {point}: the process ended without an error message") from None
     if isinstance(answer, str):
         raise RuntimeError(f"{contender.name} at {point}:\n{answer}")  # noqa: TRY004
-    return Run(*answer)
+    return TimedRun(*answer)
 
 
 def _serve(connection: Connection, folder: Path, contender: Contender) -> None:
@@ -173,7 +173,7 @@ def _serve(connection: Connection, folder: Path, contender: Contender) -> None:
 def peak_memory() -> int:
     """Return the peak resident memory of this process so far, in bytes.
 
-    Linux is asked through `/proc`, because `getrusage` starts with the size of the parent process.
+    On Linux it is read from `/proc`, because `getrusage` starts with the size of the parent process.
     """
     status = Path("/proc/self/status")
     if status.exists():

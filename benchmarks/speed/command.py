@@ -50,7 +50,7 @@ def main() -> None:
                 continue
             measured = case.measure(folder, rounds, quick=arguments.quick)
             flops = [case.flops(folder, at_point[0].point) for at_point in measured]
-            outcome = report.Outcome(case, measured, flops)
-            print(report.table(case, list(outcome.rows())), flush=True)
+            result = report.CaseResult(case, measured, flops)
+            print(report.table(case, list(result.rows())), flush=True)
             if arguments.write:
-                report.write(outcome, rounds, kind)
+                report.write(result, rounds, kind)

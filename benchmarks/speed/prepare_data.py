@@ -120,7 +120,7 @@ def _write_weights(folder: Path, shared: Path | None, encoder: Path | None) -> N
 
 
 def _half_depth_name(name: str) -> str:
-    """Return the name of a weight in layer n // 2, given its name in layer n."""
+    """Return the name of a weight of layer n, renamed to layer n // 2."""
     parts = name.split(".")
     return ".".join(
         str(int(part) // 2) if before == "layer" else part for before, part in zip(["", *parts], parts, strict=False)

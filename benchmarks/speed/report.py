@@ -37,7 +37,7 @@ PLOTS = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CaseResult:
     """A case, the measurements of all contenders at each point, zoo first, and the useful operations of each point."""
 
     case: Case
@@ -203,17 +203,17 @@ def page(numbers: Mapping[str, Any]) -> str:
     )
 
 
-def write(outcome: Outcome, rounds: int, kind: str) -> None:
+def write(result: CaseResult, rounds: int, kind: str) -> None:
     """Write the numbers of a case to docs/speed.json, and update docs/speed.md and the plots.
 
-    The numbers of other cases are kept if machine, versions, data and rounds are the same.
+    The numbers of other cases stay if machine, versions, data and rounds are the same.
     """
     path = PAGE.with_suffix(".json")
     settings = {"machine": machine(), "data": kind, "rounds": rounds}
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     cases = before["cases"] if settings == {name: before.get(name) for name in settings} else {}
-    case = {"commit": commit(), "rows": list(outcome.rows())}
-    numbers = {**settings, "cases": {**cases, outcome.case.name: case}}
+    case = {"commit": commit(), "rows": list(result.rows())}
+    numbers = {**settings, "cases": {**cases, result.case.name: case}}
     write_atomically(path, json.dumps(numbers, indent=1) + "\n")
     update_page(numbers)
 

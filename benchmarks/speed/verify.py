@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks.speed import zoo_process
-from benchmarks.speed.arena import SPAWN, Contender, Measured, Run, run_once, started_processes
+from benchmarks.speed.arena import SPAWN, Contender, Measured, TimedRun, run_once, started_processes
 from harness.evaluation.evaluate import SplitRunner
 from harness.models.environment import accelerator_on
 from zoo.fetch import weights_file
@@ -43,7 +43,7 @@ def measure(folder: Path, contenders: Sequence[Contender], points: Sequence[str]
     entries.mkdir(exist_ok=True)
     for number in range(max(map(int, points))):
         _write(entries, number, SIZES[entries.name])
-    runs: dict[tuple[str, str], list[Run]] = {}
+    runs: dict[tuple[str, str], list[TimedRun]] = {}
     with started_processes(folder, [alone], points) as (connection,):
         for number in range(rounds):
             for point in points:
@@ -67,7 +67,7 @@ def _write(entries: Path, number: int, model: Mapping[str, int]) -> None:
     (entries / f"{name}.yaml").write_text(json.dumps({**recipe, "claims": [claim]}), encoding="utf-8")
 
 
-def _run_verify(entries: Path, count: int, jobs: int) -> Run:
+def _run_verify(entries: Path, count: int, jobs: int) -> TimedRun:
     connection, remote = SPAWN.Pipe()
     with tempfile.TemporaryDirectory() as records:
         process = SPAWN.Process(target=zoo_process.verify, args=(remote, entries, count, jobs, records))
@@ -80,7 +80,7 @@ def _run_verify(entries: Path, count: int, jobs: int) -> Run:
         written = len(list(Path(records).glob("*/*/record.json")))
     if written != count:
         raise RuntimeError(f"zoo verify wrote {written} records for {count} entries, and exited with code {code}")
-    return Run(seconds, peak, {})
+    return TimedRun(seconds, peak, {})
 
 
 class Alone:

@@ -1,0 +1,1 @@
+"""Find out why two results differ: explain, diff and fingerprint."""

@@ -1,0 +1,1 @@
+"""Judge claims by measurements. Pure functions; no torch."""

@@ -1,0 +1,1 @@
+"""Run models: feature hooks, outputs, memory format, and a description of the environment."""

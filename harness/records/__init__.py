@@ -1,0 +1,1 @@
+"""The file format of records, and the training logs of torchdistill."""

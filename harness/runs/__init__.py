@@ -1,0 +1,1 @@
+"""Turn entries into records: prepare, find, make, record and export runs."""

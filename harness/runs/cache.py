@@ -30,7 +30,7 @@ CACHE_FOLDER = ".cache"
 SETTLED_NS = 2_000_000_000
 """A file that changed within this many nanoseconds may change again without a new time stamp."""
 FileStamp = tuple[str, int, int, str]
-"""A path, its size in bytes, its time in nanoseconds, and the SHA-256 of its content (of a folder: of its listing)."""
+"""A path, its size in bytes, its time in nanoseconds, and the SHA-256 of its content (of its listing, for a folder)."""
 
 
 @dataclass(frozen=True, kw_only=True)

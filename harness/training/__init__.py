@@ -1,0 +1,1 @@
+"""Train a student: stages, the objective, teachers, checkpoints and the training log."""

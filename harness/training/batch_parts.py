@@ -41,8 +41,8 @@ def check_batch_sizes(stage: Stage, objective: Objective, rows: int, micro_batch
 def lengths_to_split_by(objective: Objective, split: Split, accelerator: Accelerator) -> Sequence[int] | None:
     """Return the rows' lengths if computing a batch in parts of similar length is allowed, and faster on this device.
 
-    It is allowed if all terms read only logits and are means over the rows (see `is_mean_over_rows`), if BatchNorm does
-    not learn, and if no row has a label that a term ignores.
+    All terms must read only logits and be means over the rows (see `is_mean_over_rows`). BatchNorm must not learn, and
+    no row may have a label that a term ignores.
     """
     lengths = lengths_of(split)
     if lengths is None or accelerator.device.type != "cpu" or accelerator.num_processes > 1:

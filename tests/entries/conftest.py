@@ -1,4 +1,4 @@
-"""A Hub with all that the GLUE entries read, started once per process."""
+"""A test Hub with everything that the GLUE entries read, started once per process."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -13,7 +13,7 @@ AS_LOGGED = {
     "bert-large-uncased-sst2": 2e-5,
     "bert-base-uncased-wnli_from_bert-large-uncased-wnli": 3e-5,
 }
-"""Learning rates in the log beside the weights that differ from the configuration. The log tells what was run."""
+"""Learning rates in the log beside the weights that differ from the configuration. The recipes follow the log."""
 
 pytestmark = needs_facts
 

@@ -105,7 +105,7 @@ def test_of_two_published_scores_that_differ_at_most_one_is_reproduced(name: str
     for number, claim in enumerate(claims):
         assert claim.value is not None
         measured = Measurement(split="val", metric="accuracy", n=50_000, values=(claim.value,), one_prediction=2e-5)
-        verdicts = [judge(one, measured).verdict for one in claims]
+        verdicts = [judge(claim, measured).verdict for claim in claims]
         assert (verdicts[number], verdicts[1 - number]) == ("reproduced", "not-reproduced")
 
 

@@ -66,7 +66,7 @@ def sskd(kwargs: Any, stage: Any) -> dict[str, Any]:
 
 
 Expected = Callable[[Any, Any], dict[str, Any]]
-"""Returns the arguments of our loss, given the recorded arguments of the loss and the recorded stage."""
+"""Turns the recorded arguments of a loss and the recorded stage into the arguments of this project's loss."""
 LOSSES: dict[str, tuple[str, Expected]] = {
     "CrossEntropyLoss": ("CrossEntropy", lambda k, s: {}),
     "KDLoss": ("KD", lambda k, s: {"temperature": k["temperature"], "alpha": k["alpha"]}),

@@ -94,7 +94,7 @@ def published_state(recipe: Recipe) -> dict[str, Any]:
 
 
 def torchvision_state(file: str, recipe: Recipe) -> dict[str, Any]:
-    """Return what torchvision publishes in a file of that name; ImageNet has six classes here."""
+    """Return the state dict that torchvision publishes under that name; ImageNet has six classes here."""
     if file.startswith("deeplabv3"):  # the weights of the teacher, or else those that the model starts from
         teacher = next(iter(recipe.stages[0].all_teachers.values()), None)
         call = teacher.model if teacher and teacher.model else architecture(recipe.model)
@@ -126,7 +126,7 @@ def urls_in(recipe: Path) -> list[str]:
 
 
 def lock_mirror(folder: Path, urls: list[str]) -> None:
-    """Write a lock by which the files 0, 1, ... of the mirror are the content of the URLs."""
+    """Write a lock that pins the files 0, 1, ... of the mirror as the content of the URLs."""
     digests = [sha256(folder / "mirror" / str(number)) for number in range(len(urls))]
     files = [{"files": {url.rpartition("/")[2]: {"sha256": digest}}} for url, digest in zip(urls, digests, strict=True)]
     lock = {"schema": 1, "sources": dict(zip(urls, files, strict=True))}
@@ -188,7 +188,7 @@ def check_terms(entry: Entry, steps: list[dict[str, float]]) -> None:
 
 
 def check_model_card(entry: Entry, recipe: Path, card: str) -> None:
-    """Check how the card of a trained model of torchvision says that it is loaded."""
+    """Check the code in the model card that loads a trained model of torchvision."""
     if entry.suite.startswith("cifar"):
         return
     package = "torchvision.models" if entry.suite == "ilsvrc2012" else "torchvision.models.segmentation"
@@ -221,10 +221,10 @@ def test_an_entry_without_its_data_is_an_error_by_name_and_not_run_by_suite(
     monkeypatch.delenv("ZOO_DATA", raising=False)
     for words, code in (([entry.name], 4), (["--suite", "ilsvrc2012"], 3), (["ilsvrc2012"], 3)):
         completed = zoo("verify", *words, "--json")
-        (one,) = json.loads(completed.out)["entries"]
-        assert (completed.code, one["verdict"]) == (code, "not-run")
-        assert "'ilsvrc2012'" in one["error"]
-        assert "holds train/*/*, val/*/*" in one["error"]
+        (entry,) = json.loads(completed.out)["entries"]
+        assert (completed.code, entry["verdict"]) == (code, "not-run")
+        assert "'ilsvrc2012'" in entry["error"]
+        assert "holds train/*/*, val/*/*" in entry["error"]
     assert not list(tmp_path.rglob("record.json"))
     for words, code in (([entry.name], 4), (["--suite", "ilsvrc2012"], 3)):
         completed = zoo("fetch", *words)

@@ -109,7 +109,7 @@ def test_a_sigma_is_the_prior_of_its_family(entry: Entry) -> None:
     assert claim.sigma == pytest.approx(facts("sigma.json")[entry.suite][family] / 100)
 
 
-def test_a_re_training_on_coco_is_judged_by_the_finer_score_in_the_log() -> None:
+def test_retraining_on_coco_is_judged_by_the_finer_score_in_the_log() -> None:
     """The log has 58.2301; the weights are judged by the published 58.2."""
     (entry,) = catalogue.select(["coco2017"])
     assert {claim.of: claim.value for claim in entry.recipe.claims if claim.metric == "mean_iou"} == {

@@ -1,4 +1,4 @@
-"""Run commands in new processes that are forked from one with everything imported, which saves the imports' seconds."""
+"""Run commands in processes forked from one that has imported everything, which saves seconds of imports."""
 
 import atexit
 import gc

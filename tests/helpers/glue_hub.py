@@ -45,7 +45,7 @@ WriteGlueRecipe = Callable[..., str]
 
 
 def parquet(columns: Mapping[str, list[Any]], *, labels: pa.DataType) -> bytes:
-    """Return a parquet file; its column `label` has the given type."""
+    """Return a parquet file with a column `label` of this type."""
     table = pa.table({**columns, "label": pa.array(columns["label"], labels)})
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
@@ -124,7 +124,7 @@ def classifier(size: str, outputs: int, *, seed: int, style: str = "2021") -> di
 
 
 def pickled(state: Any) -> bytes:
-    """Return what `torch.save` writes."""
+    """Return the bytes that `torch.save` writes."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     return buffer.getvalue()
@@ -190,5 +190,5 @@ def results(completed: CompletedCommand) -> dict[str, dict[str, Any]]:
 
 
 def messages(completed: CompletedCommand) -> list[str]:
-    """Return the lines on stderr, without those that any source causes that is not in a lock yet."""
+    """Return the lines on stderr, without the reports of sources that are trusted on first use."""
     return [line for line in completed.lines if not re.search("trusted on first use$|: no such lock yet: ", line)]

@@ -19,7 +19,7 @@ class Node:
     def all(self, *tags: str) -> "list[Node]":
         """Return the elements with these names inside this one, in their order."""
         inner = [child for child in self.children if isinstance(child, Node)]
-        return [one for child in inner for one in ([child] if child.tag in tags else []) + child.all(*tags)]
+        return [element for child in inner for element in ([child] if child.tag in tags else []) + child.all(*tags)]
 
     def descendants(self) -> "Iterator[Node]":
         """Yield every element inside this one."""

@@ -1,4 +1,4 @@
-"""Repositories of a test Hub, and what tests do with files that are fetched from them."""
+"""Repositories of a test Hub, and helpers for files that are fetched from them."""
 
 import hashlib
 import subprocess

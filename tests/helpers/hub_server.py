@@ -136,7 +136,7 @@ class LocalHub:
         if route == "info":
             return Answer(200, body=json.dumps({"id": name, "sha": commit}).encode())
         if route == "history":
-            return Answer(200, body=json.dumps([_commit_data(one) for one in reversed(repo.commits)]).encode())
+            return Answer(200, body=json.dumps([_commit_data(commit) for commit in reversed(repo.commits)]).encode())
         if route == "tree":
             cursor = int(parse_qs(url.query).get("cursor", ["0"])[0])
             return self._page(f"{kind}/{name}/tree/{commit}", list(repo.commits[commit].items()), cursor)

@@ -1,4 +1,4 @@
-"""A file on a plain web server, and what tests do with it."""
+"""A file on a plain web server, and helpers to fetch it."""
 
 import errno
 import hashlib

@@ -1,4 +1,4 @@
-"""Recipes that are trained in a second, and ways to look into their training."""
+"""Recipes that train in a second, and helpers to inspect their training."""
 
 import json
 from collections.abc import Iterable
@@ -63,6 +63,6 @@ def stage_of(path: Path, number: int = 0) -> ActiveStage:
 
 
 def logged_losses(folder: str | Path, *terms: str) -> list[list[float]]:
-    """Return the losses of the given terms for each step in a run's folder."""
+    """Return the losses of these terms for each step in a run's folder."""
     lines = [json.loads(line) for line in Path(folder, "log.jsonl").read_text().splitlines()]
     return [[line["losses"][term] for term in terms] for line in lines if "losses" in line]

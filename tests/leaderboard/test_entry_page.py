@@ -26,7 +26,7 @@ def test_a_page_shows_every_run_and_the_recipe(built_site: Path) -> None:
         assert record.environment["commit"][:7] in root.text
     assert f"name: {PLOTTED}" in root.all("pre")[-1].text
     assert len(root.all("circle")) == sum(record.identity.is_reference for record in records)
-    assert {one.text for one in root.all("dt")} >= {"torch", "python", "threads", "device"}
+    assert {element.text for element in root.all("dt")} >= {"torch", "python", "threads", "device"}
 
 
 def test_a_page_shows_the_commands_that_run_the_claims_again(built_site: Path) -> None:
@@ -36,7 +36,7 @@ def test_a_page_shows_the_commands_that_run_the_claims_again(built_site: Path) -
     )
     reference = f" --train --seeds {claim.reference_runs} --first-seed 1000"
     for arguments in ("", f" --train --seeds {claim.seeds}", reference):
-        assert f"zoo reproduce {PLOTTED}{arguments}" in [one.text for one in root.all("code")]
+        assert f"zoo reproduce {PLOTTED}{arguments}" in [element.text for element in root.all("code")]
 
 
 def test_the_page_of_an_entry_without_runs_says_so(built_site: Path) -> None:

@@ -53,8 +53,10 @@ def test_the_page_of_each_entry_shows_its_claims_with_reason_and_source(
 
 
 def test_the_index_counts_the_verdicts(pages: dict[str, Node], rows: pd.DataFrame) -> None:
-    verdicts = next(one for one in pages["index.html"].all("ul") if one.attributes.get("class") == "verdicts")
-    shown = {one.text.split()[1]: int(one.text.split()[0]) for one in verdicts.all("a")}
+    verdicts = next(
+        element for element in pages["index.html"].all("ul") if element.attributes.get("class") == "verdicts"
+    )
+    shown = {element.text.split()[1]: int(element.text.split()[0]) for element in verdicts.all("a")}
     assert shown == {name: int((rows["verdict"] == name).sum()) for name in VERDICTS_BY_SEVERITY}
 
 
@@ -62,29 +64,32 @@ def test_every_page_has_a_title_ordered_headings_and_unique_ids(pages: dict[str,
     for name, root in pages.items():
         assert root.all("html")[0].attributes["lang"] == "en"
         assert root.all("title")[0].text, name
-        levels = [int(one.tag[1]) for one in root.all("h1", "h2", "h3", "h4", "h5", "h6")]
+        levels = [int(element.tag[1]) for element in root.all("h1", "h2", "h3", "h4", "h5", "h6")]
         assert (levels[0], levels.count(1)) == (1, 1), name
         assert all(after <= before + 1 for before, after in pairwise(levels)), name
-        ids = [one.attributes["id"] for one in root.descendants() if "id" in one.attributes]
+        ids = [element.attributes["id"] for element in root.descendants() if "id" in element.attributes]
         assert len(ids) == len(set(ids)), name
 
 
 def test_every_control_has_a_label_and_every_drawing_a_description(pages: dict[str, Node]) -> None:
     for name, root in pages.items():
         labeled = [label.attributes["for"] for label in root.all("label") if label.text]
-        assert [one.attributes["id"] for one in root.all("input", "select")] == labeled, name
-        for drawing in (one for one in root.all("svg") if "aria-hidden" not in one.attributes):
+        assert [element.attributes["id"] for element in root.all("input", "select")] == labeled, name
+        for drawing in (element for element in root.all("svg") if "aria-hidden" not in element.attributes):
             assert drawing.attributes["role"] == "img"
             named = drawing.attributes["aria-labelledby"].split()
-            assert [one.attributes["id"] for one in drawing.all("title", "desc") if one.attributes] == named
-            assert all(one.text for one in drawing.all("title", "desc"))
+            assert [element.attributes["id"] for element in drawing.all("title", "desc") if element.attributes] == named
+            assert all(element.text for element in drawing.all("title", "desc"))
 
 
 def test_every_link_leads_to_an_existing_page_and_anchor(built_site: Path, pages: dict[str, Node]) -> None:
-    ids = {name: {one.attributes.get("id") for one in root.descendants()} for name, root in pages.items()}
+    ids = {name: {element.attributes.get("id") for element in root.descendants()} for name, root in pages.items()}
     for name, root in pages.items():
         targets = [
-            one.attributes[key] for one in root.descendants() for key in ("href", "src") if key in one.attributes
+            element.attributes[key]
+            for element in root.descendants()
+            for key in ("href", "src")
+            if key in element.attributes
         ]
         for target in targets:
             path, _, anchor = target.partition("#")
@@ -98,9 +103,11 @@ def test_every_link_leads_to_an_existing_page_and_anchor(built_site: Path, pages
 
 def test_pages_have_no_inline_code_and_load_nothing_from_a_network(built_site: Path, pages: dict[str, Node]) -> None:
     for name, root in pages.items():
-        assert not [one for one in root.descendants() if "style" in one.attributes or one.tag == "style"], name
-        assert not [key for one in root.descendants() for key in one.attributes if key.startswith("on")], name
-        assert not any(one.text for one in root.all("script")), name
+        assert not [
+            element for element in root.descendants() if "style" in element.attributes or element.tag == "style"
+        ], name
+        assert not [key for element in root.descendants() for key in element.attributes if key.startswith("on")], name
+        assert not any(element.text for element in root.all("script")), name
     assert "http" not in (built_site / "site.css").read_text(encoding="utf-8")
     assert "http" not in (built_site / "site.js").read_text(encoding="utf-8")
 

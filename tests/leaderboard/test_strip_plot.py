@@ -5,13 +5,16 @@ import math
 import pytest
 
 from leaderboard import strip_plot
-from leaderboard.strip_plot import Run
+from leaderboard.strip_plot import PlottedRun
 
 RUNS = [
-    *(Run(seed=seed, value=value, kind="reference") for seed, value in ((1000, 0.90), (1001, 0.92), (1002, 0.9201))),
-    Run(seed=0, value=0.91, kind="judged"),
-    Run(seed=1, value=0.5, kind="set aside"),
-    Run(seed=2, value=math.nan, kind="judged"),
+    *(
+        PlottedRun(seed=seed, value=value, kind="reference")
+        for seed, value in ((1000, 0.90), (1001, 0.92), (1002, 0.9201))
+    ),
+    PlottedRun(seed=0, value=0.91, kind="judged"),
+    PlottedRun(seed=1, value=0.5, kind="set aside"),
+    PlottedRun(seed=2, value=math.nan, kind="judged"),
 ]
 
 
@@ -51,7 +54,7 @@ def test_runs_without_a_defined_score_give_no_plot() -> None:
 
 @pytest.mark.parametrize("span", [(0.9, 0.9), (0.0, 1.0), (0.97011, 0.97012), (-0.4, 0.3), (0.123, 0.456)])
 def test_ticks_are_few_round_and_distinct(span: tuple[float, float]) -> None:
-    runs = [Run(seed=seed, value=value, kind="judged") for seed, value in enumerate(span)]
+    runs = [PlottedRun(seed=seed, value=value, kind="judged") for seed, value in enumerate(span)]
     plot = strip_plot.strip_plot("accuracy", "test", runs, None, None, None)
     assert plot is not None
     positions, labels = zip(*plot.ticks, strict=True)

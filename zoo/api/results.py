@@ -1,4 +1,4 @@
-"""What the Python API returns: frozen dataclasses that turn into pandas tables."""
+"""The results that the Python API returns: frozen dataclasses that turn into pandas tables."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -86,7 +86,7 @@ class SplitScore:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationResult:
-    """The scores of a user's own weights or predictions on an entry's task. The entry's claims are not judged.
+    """The scores of a user's weights or predictions on an entry's task. The entry's claims are not judged.
 
     Attributes:
         entry: The entry's name.

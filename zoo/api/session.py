@@ -87,7 +87,7 @@ class Session:
             refresh: Whether to ask the Hub for the newest revision of published recipes, instead of the pinned one.
 
         Raises:
-            UsageError: Nothing is requested, or a pattern matches nothing.
+            UsageError: No pattern and no suite is passed, or a pattern matches nothing.
         """
         if not (patterns or suites or everything):
             raise UsageError(
@@ -103,7 +103,7 @@ class Session:
         return self._published(pattern, False) if _is_hub_name(pattern) else catalogue.select_one(pattern)
 
     def fetcher(self, *, report_new_lock: bool = True) -> "Sources":
-        """Return what fetches and verifies files.
+        """Return the object that fetches and verifies files.
 
         Args:
             report_new_lock: Whether to report a lock that does not exist.
@@ -125,7 +125,7 @@ class Session:
         )
 
     def builder(self, entries: Sequence[Entry], *, report_new_lock: bool = True) -> "Builder":
-        """Return what builds the recipes of entries."""
+        """Return the object that builds the recipes of entries."""
         from zoo.recipes.build import Builder
 
         if self.sources.trust:  # a trusted module is usually beside the user's recipe
@@ -170,7 +170,7 @@ class Session:
         )
 
     def train(self, entry: Entry, options: TrainingOptions, *, seed: int, out: Path | None) -> "TrainingResult":
-        """Train an entry once, into `out` if it is given, and return the scores."""
+        """Train an entry once, into the folder `out` or a folder in `records`, and return the scores."""
         from harness.runs.record_runs import train_and_record
         from zoo.api.results import TrainingResult, scores_of_record
 

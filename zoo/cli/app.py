@@ -43,7 +43,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
 
 
 def _help_of(command: Callable[..., Any]) -> str:
-    """Return the docstring with each paragraph on one line, as typer wants it."""
+    """Return the docstring with each paragraph on one line, as typer requires."""
     paragraphs = str(command.__doc__).split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 

@@ -1,4 +1,4 @@
-"""How commands present themselves: `--help` in panels, and answers to options of earlier versions."""
+"""Show `--help` in panels, and name the replacements of options of earlier versions."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -31,7 +31,8 @@ def code_of_outcome(
 
     Args:
         outcome: The entry's verdict or error.
-        patterns: What the user named. A missing data set is an error only if its entry was named.
+        patterns: The names, suites or paths that the user passed. A missing data set is an error only for an entry
+            that they name.
         failing: The verdicts that fail; None for all but `reproduced`. An error always fails.
     """
     named = is_named(outcome.entry, patterns)

@@ -1,4 +1,4 @@
-"""The options of the command line: every shared one is declared here once, with its help and its panel.
+"""The options of the command line. Each shared option is declared once, with its help and its panel.
 
 A command takes a dataclass of `zoo.recipes.options` as a parameter; `command` turns its fields into options.
 """
@@ -134,7 +134,7 @@ Train = Annotated[
 ]
 Seeds = Annotated[
     int | None,
-    option("--seeds", "Train with N seeds. Default: as many as the entry's claims name.", WHAT, "N", min=1),
+    option("--seeds", "Train with N seeds. Default: the number that the entry's claims name.", WHAT, "N", min=1),
 ]
 FirstSeed = Annotated[
     int,
@@ -167,7 +167,7 @@ FIELDS: dict[str, Any] = {
 
 
 def command(function: Callable[..., Returned]) -> Callable[..., Returned]:
-    """Return a command as typer takes it.
+    """Return a command in the form that typer needs.
 
     Every dataclass parameter is replaced by one option for each of its fields. Ctrl-C and SIGTERM end the command with
     their exit codes.

@@ -1,4 +1,4 @@
-"""What commands print: JSON with a `schema`, or text. Imports nothing heavy."""
+"""Print results of commands, as JSON with a `schema` or as text. Imports nothing heavy."""
 
 import json
 import shutil

@@ -8,7 +8,7 @@ from typing import Any, TextIO, cast
 
 
 class _PipeStream:
-    """A text stream that drops what it is given once the reader, such as `head`, has closed the pipe."""
+    """A text stream that discards text once the reader, such as `head`, has closed the pipe."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

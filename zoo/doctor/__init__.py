@@ -1,4 +1,4 @@
-"""Find what makes a recipe hard to reproduce. Sends no request once the recipe is there, and imports no torch.
+"""Find what makes a recipe hard to reproduce. Sends no request once the recipe is downloaded, and imports no torch.
 
 `zoo check` reports what cannot run; this reports what runs and may still mislead. Files of a repository are read only
 if they are in the local cache.

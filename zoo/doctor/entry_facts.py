@@ -1,4 +1,4 @@
-"""What is known about an entry without sending a request: its sources, positions in its file, and cached files."""
+"""Collect facts about an entry without a request: its sources, positions in its file, and cached files."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -56,7 +56,7 @@ class EntryFacts:
 
     @cached_property
     def data(self) -> public_data.PublicData | None:
-        """What is publicly known about the data set of the task."""
+        """The public facts about the data set of the task; None if there are none."""
         return public_data.find_public_data(self.recipe.task)
 
     @cached_property
@@ -84,7 +84,7 @@ class EntryFacts:
 
     @cached_property
     def claims(self) -> list[tuple[Claim, Mapping[str, Mark]]]:
-        """The claims, each with the positions of its keys, and its own position under the key ''."""
+        """The claims, each with the positions of its keys, and the position of the claim under the key ''."""
         return list(zip(self.recipe.claims, _claim_marks(self.entry.path), strict=True))
 
     @cached_property
@@ -108,7 +108,7 @@ class EntryFacts:
         return content if isinstance(content, dict) else None
 
     def weights_pin(self, source: HubRepo | Url | ArchiveMember) -> FilePin:
-        """Return what the lock itself knows about the file of weights, or about the archive that holds it."""
+        """Return the pin that the lock has for the weights file, or for the archive that holds it."""
         files = self.sources.pins.locked(source).files
         if not isinstance(source, HubRepo):
             file = source.archive if isinstance(source, ArchiveMember) else source
@@ -117,7 +117,7 @@ class EntryFacts:
         return next((pin for pin in pins if pin.sha256), pins[0] if pins else FilePin())
 
     def weights_names(self, source: ParsedSource) -> list[str]:
-        """Return the names of the files of weights that would be read, as far as they are known."""
+        """Return the known names of the weights files that would be read."""
         if isinstance(source, LocalFile | Url | ArchiveMember):
             return [source.short_name]
         if not isinstance(source, HubRepo):

@@ -27,7 +27,7 @@ determinism is requested. `harness.losses` replaces the adaptive pooling of Know
 that divide.
 """
 STOPS = "has no deterministic kernel on a CUDA device, so torch ends the training there with a RuntimeError"
-USE_CPU = "train on the CPU, or use a layer or loss of your own instead"
+USE_CPU = "train on the CPU, or write another layer or loss for it"
 
 
 def unseeded_references(facts: EntryFacts) -> Iterator[Hazard]:

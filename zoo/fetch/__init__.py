@@ -1,0 +1,1 @@
+"""Find, download and verify files: sources, the lock, mirrors and caches."""

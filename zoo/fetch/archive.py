@@ -15,9 +15,9 @@ from zoo.files import replacing
 MAX_RATIO = 100
 """A file in an archive may be at most this many times as large as the archive."""
 PIECE = 1 << 20
-"""Bytes that are unpacked at once."""
+"""The number of bytes to unpack at once."""
 MAX_COMPARED, MAX_SHOWN = 1000, 200
-"""How many names of an archive are compared with a wrong one, and how many characters of each are shown."""
+"""The most names of an archive that an error compares, and the most characters of each that it shows."""
 
 
 def extract_member(source: ArchiveMember, archive: Path, path: Path) -> str:
@@ -59,14 +59,14 @@ def storing(source: ParsedSource, path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _reading(source: ArchiveMember) -> Iterator[None]:
-    """Raise IntegrityError for whatever a damaged archive does to its reader."""
+    """Raise IntegrityError for any exception that a damaged archive causes in the block."""
     try:
         yield
     except ZooError:
         raise
     except OSError as error:
         raise SourceError(f"{source}: {error.strerror or error}") from None
-    except Exception as error:  # zlib has errors of its own
+    except Exception as error:  # zlib has its own exceptions
         reason = first_line(error) or type(error).__name__
         raise IntegrityError(f"{source}: the archive cannot be read: {reason}") from None
 
@@ -79,7 +79,7 @@ def _find(source: ArchiveMember, entries: list[ZipInfo], archive_size: int) -> Z
     if len(matches) != 1:
         raise MissingError(_no_single_match(source, files, len(matches)))
     entry = matches[0]
-    if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):  # for others zipfile may unpack more than it is asked for
+    if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):  # other methods may unpack more than requested
         readable = "only stored and deflated files can be read"
         raise IntegrityError(f"{source}: is packed by method {entry.compress_type}; {readable}")
     if entry.file_size > MAX_RATIO * archive_size:

@@ -25,20 +25,20 @@ from zoo.fetch.source_types import HubRepo
 T = TypeVar("T")
 OnBytes = Callable[[int], None]
 REPORT_AFTER = 3.0
-"""Seconds after which the user is told that a request is being retried."""
+"""Seconds after which a message reports that a request is being retried."""
 constants.DOWNLOAD_CHUNK_SIZE = (
     1 << 16
 )  # progress is counted in chunks, and the default of 10 MB can outlast a deadline
 
 
 class HubConnection:
-    """The endpoint, its cache, and what is known about how it answers."""
+    """The endpoint, its cache, and whether it has answered so far."""
 
     def __init__(self, *, deadline: float | None = None, on_bytes: OnBytes = lambda length: None) -> None:
         """Connect to HF_ENDPOINT.
 
         Args:
-            deadline: Seconds without a new byte before a request is given up; ZOO_DEADLINE if it is None.
+            deadline: Seconds without a new byte before a request is abandoned; ZOO_DEADLINE if it is None.
             on_bytes: Called with the length of every new part that is downloaded.
         """
         self.deadline = retry.deadline() if deadline is None else deadline
@@ -48,9 +48,9 @@ class HubConnection:
         self.report: Callable[[str], None] = lambda message: None
         """Prints a message for the user."""
         self.unreachable: str | None = None
-        """Why no more requests are sent: the Hub did not answer at all for a whole deadline."""
+        """The reason to send no more requests: the Hub did not answer at all for a whole deadline."""
         self.only_errors = False
-        """Whether the last request met nothing but errors until the deadline; then no request is retried."""
+        """Whether the last request failed with errors until the deadline; then no request is retried."""
         self._reported_waiting = False
 
     @property
@@ -134,7 +134,7 @@ def _call_in_thread(call: Callable[[], T], time_left: Callable[[], float]) -> T:
 
 
 class _RetryWarnings(logging.Handler):
-    """Collect the client library's warnings about its own retries, by thread; shown only if a request is given up."""
+    """Collect the client library's warnings about its retries, by thread; shown only if a request is abandoned."""
 
     def __init__(self) -> None:
         super().__init__()

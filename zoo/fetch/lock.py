@@ -1,7 +1,7 @@
-"""The lock: the exact bytes behind every source. The project commits one; each machine adds what it has seen.
+"""The lock: it pins the exact bytes of every source.
 
-A lock names, by source, a repository's full commit and the size and SHA-256 of its files, as far as they are publicly
-known. Anything else is pinned at first use in the user's own file, under the Hub or server it came from, and is
+The project commits a lock with the full commit of each repository and the public sizes and SHA-256 of its files. Any
+other file is pinned at first use in a file on the user's machine, under the Hub or server it came from. The pin is
 enforced from then on.
 """
 
@@ -25,7 +25,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, kw_only=True)
 class FilePin:
-    """What is known about the bytes of a file."""
+    """The known facts about the bytes of a file; all of them must hold."""
 
     sha256: str | None = None
     size: int | None = None
@@ -36,11 +36,11 @@ class FilePin:
     """The first digits of the SHA-256, as in the names of torchvision's files."""
 
     def over(self, other: "FilePin") -> "FilePin":
-        """Merge two pins; this one wins where both know something."""
+        """Merge two pins; this one takes precedence."""
         return FilePin(**{**_file_data(other), **_file_data(self)})
 
     def mismatch(self, sha256: str, size: int) -> str | None:
-        """Return what was expected of a file that is not the pinned one, or None for a file that can be."""
+        """Return the expected property that a file lacks, or None for a file that fits the pin."""
         if self.sha256 is not None and sha256 != self.sha256:
             return f"sha256 {self.sha256}"
         if self.sha256_prefix is not None and not sha256.startswith(self.sha256_prefix):
@@ -54,7 +54,7 @@ class FilePin:
 
 @dataclass(frozen=True, kw_only=True)
 class Pin:
-    """What is known about a source."""
+    """The pinned commit and files of a source."""
 
     revision: str | None = None
     """The full commit of a repository."""
@@ -63,7 +63,7 @@ class Pin:
     """The names of the files that were chosen for each purpose, such as `weights` or `tokenizer`."""
 
     def over(self, other: "Pin") -> "Pin":
-        """Merge two pins; this one wins where both know something. A pin of another commit is ignored."""
+        """Merge two pins; this one takes precedence. A pin of another commit is ignored."""
         if self.revision and other.revision and self.revision != other.revision:
             return self
         both = {name: pin.over(other.files.get(name, FilePin())) for name, pin in self.files.items()}
@@ -77,28 +77,28 @@ Pins = Mapping[str, Pin]
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock file, and the file of what this machine has seen at first use."""
+    """A lock file, and the file with the pins that this machine has added at first use."""
 
     path: Path
     pins: Pins
     trust_file: Path
     others: Pins = field(default_factory=dict)
-    """For a lock that replaces the committed one: the committed pins of what is on no Hub, which stay valid."""
+    """For a lock that replaces the committed one: the committed pins that stay valid, of sources on no Hub."""
 
     def pin(self, source: str, endpoint: str) -> Pin:
-        """Return all that is known about a source; the lock wins over what was seen at first use of the endpoint."""
+        """Return the pin of a source; the lock takes precedence over the first use of the endpoint."""
         return self.locked(source).over(_pin_of(self.trusted(endpoint), source))
 
     def locked(self, source: str) -> Pin:
-        """Return what the lock itself says about a source."""
+        """Return the pin that the lock has for a source."""
         return _pin_of({**self.others, **self.pins}, source)
 
     def trusted(self, endpoint: str) -> Pins:
-        """Return what was seen at first use of a Hub or server."""
+        """Return the pins that were added at first use of a Hub or server."""
         return _parse_pins(self._endpoints().get(endpoint, {}), self.trust_file)
 
     def all_trusted(self) -> Pins:
-        """Return what was seen at first use of any Hub or server."""
+        """Return the pins that were added at first use of any Hub or server."""
         by_endpoint = self._endpoints().values()
         return {name: pin for pins in by_endpoint for name, pin in _parse_pins(pins, self.trust_file).items()}
 
@@ -107,10 +107,10 @@ class Lock:
         return endpoints
 
     def trust(self, source: str, endpoint: str, seen: Pin) -> None:
-        """Pin what was seen at first use.
+        """Pin a source at first use.
 
         Raises:
-            IntegrityError: Another process has seen something else in the meantime.
+            IntegrityError: Another process has pinned something else in the meantime.
             SourceError: The file of trusted pins cannot be written.
         """
         try:

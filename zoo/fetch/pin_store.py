@@ -1,4 +1,4 @@
-"""What is known about sources on this machine: the lock, and what was seen at first use."""
+"""Pins of sources on this machine: those of the lock, and those that were added at first use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ class PinStore:
     """The sources that were reported as trusted on first use."""
 
     def known_pin(self, source: ParsedSource) -> Pin:
-        """Return all that is known about a source: what the lock says, and what this machine has seen."""
+        """Return the pin of a source: that of the lock, completed by that of the first use on this machine."""
         return self.lock.pin(str(pinned_source(source)), self._endpoint(source))
 
     def locked(self, source: ParsedSource) -> Pin:
-        """Return what the lock itself says about a source."""
+        """Return the pin that the lock has for a source."""
         return self.lock.locked(str(pinned_source(source)))
 
     def is_locked(self, source: ParsedSource) -> bool:
@@ -54,12 +54,12 @@ class PinStore:
         return "first use" if seen else "nothing yet"
 
     def remember(self, source: HubRepo | Url, known_pin: Pin, seen: Pin) -> None:
-        """Pin what the lock does not, and report a source that is trusted for the first time.
+        """Pin the files that the lock does not pin, and report a source that is trusted for the first time.
 
         Args:
             source: The source that was read.
-            known: What was known about it before.
-            seen: What was found.
+            known_pin: Its pin before.
+            seen: Its present commit and files.
         """
         new = [name for name, pin in seen.files.items() if known_pin.files.get(name, FilePin()).sha256 != pin.sha256]
         has_moved = seen.revision != known_pin.revision

@@ -66,7 +66,7 @@ class RepositoryFetcher:
         try:
             return self._choose(repo, want, commit, listing), listing
         except MissingError:
-            if known_pin.revision:  # a commit never gets a file that it lacks, so the Hub need not be asked again
+            if known_pin.revision:  # a commit never gets new files, so no request is needed
                 self.pins.lock.trust(str(repo), self.hub.address, Pin(revision=commit, wants={want: ()}))
             raise
 

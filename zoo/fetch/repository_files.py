@@ -1,4 +1,4 @@
-"""Which files of a repository are read for which purpose."""
+"""Choose the files of a repository to read for a purpose."""
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase

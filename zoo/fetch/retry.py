@@ -8,7 +8,7 @@ from tenacity import RetryCallState, wait_exponential
 from zoo.errors import UsageError
 
 DEADLINE = 60.0
-"""Seconds without a new byte, including retries and their pauses, before a request is given up."""
+"""Seconds without a new byte, including retries and their pauses, before a request is abandoned."""
 
 
 def deadline() -> float:

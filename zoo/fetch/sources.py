@@ -87,7 +87,7 @@ class Sources:
         return fetched.renamed(written) if written != actual else fetched
 
     def problem(self, source: AnySource) -> str | None:
-        """Return what is wrong with the text of a source; reads no file and sends no request."""
+        """Return the problem of a malformed or unknown source, or None; reads no file and sends no request."""
         try:
             value = parsed(source)
         except UsageError as error:
@@ -99,7 +99,7 @@ class Sources:
         return None
 
     def known_pin(self, source: AnySource) -> Pin:
-        """Return all that is known about a source: what the lock says, and what this machine has seen."""
+        """Return the pin of a source: that of the lock, completed by that of the first use on this machine."""
         return self.pins.known_pin(parsed(source))
 
     def is_locked(self, source: AnySource) -> bool:
@@ -117,7 +117,7 @@ class Sources:
         return self.data.get(value.short_name) if is_data else None
 
     def download_size(self, source: AnySource, want: str) -> int:
-        """Return the size in bytes of what `fetch` would download."""
+        """Return the size in bytes of the files that `fetch` would download."""
         value = self._resolve(source)
         value = value.archive if isinstance(value, ArchiveMember) else value
         if isinstance(value, HubRepo):
@@ -130,7 +130,7 @@ class Sources:
 
     @property
     def pins(self) -> PinStore:
-        """The lock, and what this machine has seen at first use."""
+        """The pins of the lock, and those that this machine has added at first use."""
         return PinStore(self.lock, self.hub.address, self.report, self.reported)
 
     @property

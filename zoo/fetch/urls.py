@@ -52,9 +52,9 @@ class Urls:
     on_bytes: Callable[[int], None] = lambda length: None
     """Called with the length of every new part that is downloaded."""
     folder: Path | None = None
-    """Where downloads are stored; `downloads` in ZOO_HOME if it is None."""
+    """The folder of the downloads; `downloads` in ZOO_HOME if it is None."""
     stopped: bool = False
-    """Whether running and further downloads are to be given up."""
+    """Whether to abandon running downloads and start no others."""
     unreachable: dict[str, str] = field(default_factory=dict)
     """The servers that did not answer at all, and why; no more requests are sent to them."""
 
@@ -103,7 +103,7 @@ class Urls:
 
     def _count(self, length: int) -> None:
         if self.stopped:
-            raise SourceError("given up")
+            raise SourceError("the download was interrupted")
         self.on_bytes(length)
 
     @property
@@ -115,9 +115,9 @@ class Urls:
         return self._folder / name
 
     def _check_allowed(self, url: Url) -> None:
-        """Raise SourceError if no request may be sent, or if it would be in vain."""
+        """Raise SourceError if no request may be sent, or if the server is known to be unreachable."""
         if self.stopped:
-            raise SourceError(f"{url}: given up")
+            raise SourceError(f"{url}: the download was interrupted")
         if constants.is_offline_mode():
             missing = "not downloaded yet, and HF_HUB_OFFLINE is set; `zoo fetch` gets it online"
             raise SourceError(f"{url}: {missing}")

@@ -76,7 +76,7 @@ def _load(folder: Path, weights: str, **config_changes: Any) -> tuple[PreTrained
                 folder, config=config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False,
                 use_safetensors=".safetensors" in weights, weights_only=True, local_files_only=True,
             )  # fmt: skip
-    except Exception as error:  # a damaged or malicious file makes safetensors and pickle raise exceptions of their own
+    except Exception as error:  # a damaged or malicious file makes safetensors and pickle raise any exception
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise IntegrityError(f"{folder}: {weights} cannot be loaded as a model: {reason}") from error
     mismatched = sorted(map(str, report["mismatched_keys"]))
@@ -87,7 +87,7 @@ def _load(folder: Path, weights: str, **config_changes: Any) -> tuple[PreTrained
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """Turn off the progress bar and the warning about missing weights, which become an error of ours."""
+    """Turn off the progress bar and the warning about missing weights, because missing weights raise an error here."""
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

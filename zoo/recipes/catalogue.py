@@ -28,7 +28,7 @@ class Entry:
 
     @property
     def argument(self) -> str:
-        """What selects the entry on the command line: its name, its file, or the repository that publishes it."""
+        """The argument that selects the entry in a command: its name, its file, or the repository that publishes it."""
         if self.requested_repo is not None:
             return self.requested_repo.removeprefix(HUB)
         return str(self.path) if self.suite == LOCAL else self.name

@@ -17,7 +17,7 @@ def check_recipe(recipe: Recipe, builder: Builder) -> None:
     Nothing is downloaded.
 
     Raises:
-        RecipeError: With all problems. Those of names and arguments hide others, which may follow from them.
+        RecipeError: With all problems. Wrong names and arguments hide others, which may follow from them.
     """
     problems = list(_call_problems(recipe, builder))
     if not problems:
@@ -61,7 +61,7 @@ def _teacher_problems(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _check_teacher(teacher: Teacher, students: tuple[str, ...]) -> None:
-    """Raise UsageError if the teacher cannot be had.
+    """Raise UsageError if the teacher cannot be loaded or trained.
 
     Args:
         teacher: A teacher that is another entry.

@@ -1,4 +1,4 @@
-"""Check the stages of a training: terms, optimizers, and what one stage takes over from an earlier one."""
+"""Check the stages of a training: terms, optimizers, and parameters that a stage takes over from an earlier one."""
 
 import inspect
 from collections.abc import Iterator
@@ -62,12 +62,12 @@ def _useless_keeps(stages: tuple[Stage, ...]) -> Iterator[Problem]:
         later = [name for other in stages[number + 1 :] for name in (*other.criterion, *other.all_teachers)]
         for name in stage.keep:
             if name not in later:
-                message = f"{name!r} is kept, and no later stage has a term or teacher of that name"
+                message = f"{name!r} is in `keep`, but no later stage has a term or teacher of that name"
                 yield Problem(stage.marks.get("keep", stage.optimizer.mark), message)
 
 
 def _teachers_without_weights(stages: tuple[Stage, ...]) -> Iterator[Problem]:
-    """Yield frozen teachers that have no weights of their own and none from an earlier stage."""
+    """Yield frozen teachers that have neither weights in this stage nor trained parameters from an earlier stage."""
     inherited: set[str] = set()
     for stage in stages:
         for name, teacher in stage.all_teachers.items():

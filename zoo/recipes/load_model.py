@@ -10,7 +10,7 @@ from zoo.recipes.reader import Call
 
 
 def architecture(model: Call) -> Call:
-    """Return the call to build if the weights come from elsewhere: `pretrained` then need not fetch its own."""
+    """Return the call to build if the weights come from elsewhere: `pretrained` then fetches no weights."""
     inner = model.args.get("model") if model.use == "pretrained" else None
     return architecture(inner) if isinstance(inner, Call) else model
 
@@ -18,7 +18,7 @@ def architecture(model: Call) -> Call:
 def load_model(call: Call, fetched: Fetched, builder: Builder) -> nn.Module:
     """Return the model of a recipe with fetched weights.
 
-    A repository, or a folder that transformers has written, has a configuration of its own and is loaded with it. For a
+    A repository, or a folder that transformers has written, is loaded with its configuration. For a
     single file the recipe's model is built, and the file is loaded into it.
 
     Args:

@@ -71,7 +71,7 @@ def update_pins(entries: Iterable[Entry], builder: Builder) -> tuple[Pins, Pins]
         The pins of the lock before and after.
 
     Raises:
-        UsageError: The lock is the project's own, and the Hub is not huggingface.co.
+        UsageError: The lock is the project's, and the Hub is not huggingface.co.
         IntegrityError: A file differs from a digest that is known.
         SourceError: Something cannot be downloaded.
     """

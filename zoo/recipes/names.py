@@ -1,8 +1,9 @@
 """Look up the names of a recipe: a bare name in the namespaces of its field, a dotted one in allowed packages.
 
-The allow-list keeps a recipe from importing what its reader did not agree to; it is not a sandbox. A field admits only
-what it is for: models and losses are `nn.Module`s, optimizers are torch's, and so on. Functions that unpickle, or run
-code that they are handed, are refused everywhere. Names of a package that the user trusts may be anything.
+The allow-list keeps a recipe from importing packages that its reader did not agree to; it is not a sandbox. A field
+admits only its kind of object: models and losses are `nn.Module`s, optimizers are torch's, and so on. Functions that
+unpickle, or run code that they receive, are refused everywhere. Names of a package that the user trusts may be
+anything.
 """
 
 import importlib

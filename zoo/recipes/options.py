@@ -40,7 +40,7 @@ class SourceOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceOptions:
-    """What computes, and in which precision.
+    """The device and the precision of the computation.
 
     Attributes:
         device: `cpu`, `cuda` or `mps`; None for the best one available.

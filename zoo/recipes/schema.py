@@ -211,8 +211,8 @@ class Claim:
     """One published score, and how to compare it."""
 
     of: Of
-    """What has the score: the published `weights`, which are evaluated; a training, which is repeated (`retrain`); or a
-    submission to a `test-server` with hidden labels, which is shown and never compared."""
+    """The kind of claim: a score of the published `weights`, which are evaluated; of a training, which is repeated
+    (`retrain`); or of a submission to a `test-server` with hidden labels, which is shown and never compared."""
     split: str
     """The split that the score was measured on."""
     metric: str

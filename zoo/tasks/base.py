@@ -1,7 +1,7 @@
 """The interface of a task: named splits of rows, batches of them, and predictions from logits.
 
 A task is a value that reads nothing until `Task.load` is called. `TensorSplit` and `TextSplit` cover data that fit in
-memory. Any other data need a class with the four members of `Split`. To write a task of your own, write a function that
+memory. For other data, write a class with the four members of `Split`. To add a task, write a function that
 returns a `Task`; `zoo/tasks/digits.py` is the shortest example.
 """
 

@@ -107,7 +107,7 @@ def _decode(images: Sequence[Any], where: str) -> Tensor:
         try:
             image = Image.open(io.BytesIO(images[row]["bytes"]))
             image.load()
-        except Exception as error:  # each of Pillow's decoders raises exceptions of its own
+        except Exception as error:  # each of Pillow's decoders raises its own exceptions
             raise IntegrityError(f"{where}: row {row} is not an image: {type(error).__name__}: {error}") from None
         if image.mode != "RGB" or image.size != (SIDE, SIDE):
             actual = f"{image.mode}, {image.width} x {image.height}"

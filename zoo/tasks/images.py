@@ -43,7 +43,7 @@ def read_image(path: Path) -> Image.Image:
         with Image.open(path) as image:
             image.load()
             return image.copy()
-    except Exception as error:  # each of Pillow's decoders raises exceptions of its own
+    except Exception as error:  # each of Pillow's decoders raises its own exceptions
         raise SourceError(f"{path}: cannot be read as an image: {error}") from None
 
 

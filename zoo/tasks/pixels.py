@@ -13,7 +13,7 @@ class PixelSplit:
     """Images in memory. Batches are float32, `(x / 255 - mean) / std` per channel.
 
     With `padding` and `flip` the images of a batch are transformed as torchvision's `RandomCrop(size, padding)` and
-    `RandomHorizontalFlip` do, with random numbers of its own for each image.
+    `RandomHorizontalFlip` do, with separate random numbers for each image.
 
     Args:
         pixels: `(N, C, H, W)` uint8.

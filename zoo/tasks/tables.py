@@ -129,7 +129,7 @@ def read_file(path: Path) -> Table:
             raise SourceError(f"{path}: the file is not in UTF-8; save it in UTF-8") from None
         except SourceError:
             raise
-        except Exception as error:  # every reader raises exceptions of its own
+        except Exception as error:  # every reader raises its own exceptions
             raise _unreadable(path, error) from error
 
 

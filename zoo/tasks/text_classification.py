@@ -1,4 +1,4 @@
-"""Classification or regression of your own texts, from files (CSV, TSV, JSON lines, parquet) or the Hub."""
+"""Classification or regression of texts from files (CSV, TSV, JSON lines, parquet) or the Hub."""
 
 import math
 from collections.abc import Mapping, Sequence

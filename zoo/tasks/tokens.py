@@ -74,7 +74,7 @@ def tokenize(tokenizer: Any, texts: Texts, max_length: int) -> Tokens:
     """Tokenize rows, or read them from the cache in `$ZOO_HOME/cache/tokens`.
 
     Rows are cached for the fast tokenizers of transformers only. The behavior of other tokenizers, and of tokenizers
-    with code of their own, cannot be put into the key of the cache.
+    with custom code, cannot be part of the key of the cache.
 
     Args:
         tokenizer: A tokenizer of transformers.

@@ -125,7 +125,7 @@ def test_two_seeds_of_an_entry_differ_in_seed_weights_and_predictions() -> None:
     data = json.loads(json.dumps(comparison.data(), allow_nan=False))
     (split,) = data["splits"]
     assert sorted(split["flips"]["ids"]) == sorted(example["id"] for example in split["flips"]["examples"])
-    assert sum(one["count"] for one in split["drift"]["histogram"]) == 898 * 10
+    assert sum(bar["count"] for bar in split["drift"]["histogram"]) == 898 * 10
     assert data["a"]["seed"] == 1000
 
 

@@ -297,7 +297,11 @@ def test_other_commits_are_not_tried_offline_and_the_reason_is_given(
     runner = VariantRunner(experiment, cache={repr(("logits", "test")): torch.zeros(1, 3)})
     candidates = list(factors(runner, experiment.recipe.claims[:1], Path("none")))
     assert len(hub.requests) == requests_before
-    (untried,) = (one for one in candidates if isinstance(one, Untried) and one.factor == "weights revision")
+    (untried,) = (
+        candidate
+        for candidate in candidates
+        if isinstance(candidate, Untried) and candidate.factor == "weights revision"
+    )
     assert untried.reason.endswith("cannot be tried while HF_HUB_OFFLINE is set")
 
 

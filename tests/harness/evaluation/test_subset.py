@@ -1,4 +1,4 @@
-"""Rows of a split form a split of their own."""
+"""Selected rows of a split are a split."""
 
 from harness.evaluation.subset import subset
 from zoo.tasks import digits

@@ -111,8 +111,10 @@ def test_an_entry_gets_the_same_judgement_alone_and_with_others() -> None:
     }
     ran = [EntryRuns(entry=catalogue.select_one(name), mode="retrain", runs=runs[name]) for name in names]
     together = judge_entries(ran, EVIDENCE)
-    assert [judge_entries([one], EVIDENCE)[0].judgements for one in ran] == [one.judgements for one in together]
-    assert [one.entry.name for one in together] == list(names)
+    assert [judge_entries([runs_of_entry], EVIDENCE)[0].judgements for runs_of_entry in ran] == [
+        outcome.judgements for outcome in together
+    ]
+    assert [outcome.entry.name for outcome in together] == list(names)
 
 
 def key_of(data: dict[str, Any]) -> str:
@@ -122,7 +124,7 @@ def key_of(data: dict[str, Any]) -> str:
 
 
 def test_runs_with_seeds_of_the_reference_judge_nothing() -> None:
-    """Runs of `--first-seed 1000` are reference runs, so they are no evidence for their own mean."""
+    """Runs of `--first-seed 1000` are reference runs, so they cannot confirm their own mean."""
     entry = catalogue.select_one("digits-resnet8")
     paths = sorted((EVIDENCE / entry.name).glob("retrain-seed1???-*/record.json"))
     runs = tuple((path, read_record(path)) for path in paths)
@@ -185,7 +187,7 @@ def test_an_entry_without_runs_repeats_the_first_line_of_the_error() -> None:
     (outcome,) = judge_entries(
         [EntryRuns(entry=entry, mode="weights", error=SourceError("the Hub\nis down"))], EVIDENCE
     )
-    assert (outcome.verdict, {one.why for one in outcome.judgements}) == ("not-run", {"the Hub"})
+    assert (outcome.verdict, {judgement.why for judgement in outcome.judgements}) == ("not-run", {"the Hub"})
 
 
 def test_an_undefined_score_is_nan() -> None:

@@ -124,14 +124,14 @@ def test_swapping_the_sets_swaps_gained_and_lost_and_a_set_equals_itself(
     first: Array, second: Array, labels: Array
 ) -> None:
     a, b = ({"predictions": x.argmax(axis=1), "labels": labels, "logits": x} for x in (first, second))
-    one, other = find_flips(a, b), find_flips(b, a)
-    assert (one.gained, one.lost, one.p) == (other.lost, other.gained, other.p)
-    assert np.array_equal(one.margins_a, other.margins_b) and np.array_equal(one.rows, other.rows)
+    forward, backward = find_flips(a, b), find_flips(b, a)
+    assert (forward.gained, forward.lost, forward.p) == (backward.lost, backward.gained, backward.p)
+    assert np.array_equal(forward.margins_a, backward.margins_b) and np.array_equal(forward.rows, backward.rows)
     assert measure_drift(a, b) == measure_drift(b, a)
     itself, still = find_flips(a, a), measure_drift(a, a)
     assert (itself.flipped, itself.p, itself.unexplained(0.0)) == (0, 1.0, 0)
     assert still is not None and (still.max, still.mean, still.p99) == (0, 0, 0)
-    assert one.gained - one.lost == int(np.sum(b["predictions"] == labels) - np.sum(a["predictions"] == labels))
+    assert forward.gained - forward.lost == int(np.sum(b["predictions"] == labels) - np.sum(a["predictions"] == labels))
 
 
 @settings(max_examples=40)

@@ -128,15 +128,18 @@ def test_claims_are_adjusted_over_the_whole_suite_even_if_few_were_run() -> None
     assert alone == together
     assert alone.verdict == "inconclusive"
     with_missing = judge_all([(claim, None), (claim, worse)], family=41)
-    assert [one.verdict for one in with_missing] == ["not-compared", "inconclusive"]
+    assert [judgement.verdict for judgement in with_missing] == ["not-compared", "inconclusive"]
 
 
 def test_a_rejected_claim_leaves_its_share_of_the_level_to_the_next_claim() -> None:
     """Holm over two: p of 0.0304 (0.85: 2.165 e) is beyond 0.05 / 2 and within 0.05, once the other is rejected."""
     claim, near, far = Claim(**SINGLE_SCORE), measurement(0.85, 0.85, 0.85), measurement(0.5, 0.5, 0.5)
-    assert [one.verdict for one in judge_all([(claim, near), (claim, far)], 2)] == ["not-reproduced"] * 2
+    assert [judgement.verdict for judgement in judge_all([(claim, near), (claim, far)], 2)] == ["not-reproduced"] * 2
     good = measurement(0.875, 0.875, 0.875)
-    assert [one.verdict for one in judge_all([(claim, near), (claim, good)], 2)] == ["inconclusive", "reproduced"]
+    assert [judgement.verdict for judgement in judge_all([(claim, near), (claim, good)], 2)] == [
+        "inconclusive",
+        "reproduced",
+    ]
 
 
 def test_an_inconclusive_verdict_reports_its_power_and_the_seeds_that_settle_it() -> None:

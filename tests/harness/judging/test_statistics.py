@@ -74,12 +74,14 @@ P = st.floats(0, 1)
 @given(p=st.lists(P | st.none(), max_size=8), family=st.integers(1, 50))
 def test_holm_rejects_exactly_what_its_definition_rejects(p: list[float | None], family: int) -> None:
     steps = statistics.holm_steps(p, family)
-    size = max(family, sum(one is not None for one in p))
-    known = sorted(one for one in p if one is not None)
+    size = max(family, sum(value is not None for value in p))
+    known = sorted(value for value in p if value is not None)
     expected = 0
     while expected < len(known) and known[expected] <= statistics.ALPHA / (size - expected):
         expected += 1
-    rejected = [one for one, step in zip(p, steps, strict=True) if one is not None and one <= statistics.ALPHA / step]
+    rejected = [
+        value for value, step in zip(p, steps, strict=True) if value is not None and value <= statistics.ALPHA / step
+    ]
     assert sorted(rejected) == known[:expected]
     assert all(1 <= step <= size for step in steps)
 

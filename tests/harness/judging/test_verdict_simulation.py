@@ -36,7 +36,7 @@ def test_simulated_claims_get_the_verdicts_of_real_claims(benchmark: Any, number
     words = np.array(["reproduced", "inconclusive", "not-reproduced"])
     for zoo in range(6):
         pairs = [_as_claim(zoos, zoo, entry) for entry in range(41)]
-        assert [one.verdict for one in judge_all(pairs, 41)] == list(words[found[zoo]])
+        assert [judgement.verdict for judgement in judge_all(pairs, 41)] == list(words[found[zoo]])
 
 
 def _as_claim(zoos: Any, zoo: int, entry: int) -> tuple[Claim, Measurement]:
@@ -91,7 +91,7 @@ def test_docs_hold_the_numbers_that_the_benchmark_prints(benchmark: Any) -> None
     (row,) = (r for r in benchmark.rates(benchmark.REFERENCES[3], None, benchmark.ZOOS) if r["rule"] == "zoo")
     line = benchmark.table([row]).splitlines()[-1]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
-    page = [[cell.strip() for cell in one.strip("|").split("|")] for one in _lines(PAGE)]
+    page = [[cell.strip() for cell in line.strip("|").split("|")] for line in _lines(PAGE)]
     assert cells in page
 
 

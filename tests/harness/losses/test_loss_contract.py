@@ -128,7 +128,7 @@ def prepared_loss(name: str, *, wide: bool = True) -> tuple[Loss, Callable[..., 
 
 
 class FixedModel(nn.Module):
-    """A model that returns given outputs, and shows given features at their paths."""
+    """A model that returns fixed outputs and has fixed features at their paths."""
 
     def __init__(self, outputs: ModelOutputs) -> None:
         super().__init__()

@@ -44,12 +44,12 @@ def test_every_stage_of_a_method_trains_two_steps(entry: Entry, tmp_path: Path) 
     )
     path = tmp_path / f"{entry.name}.yaml"
     path.write_text(text)
-    study = prepare(
+    experiment = prepare(
         catalogue.local(path), RunContext(builder=Builder(), accelerator=accelerator_on("cpu"), runs=tmp_path)
     )
-    for name in study.task.splits:
-        study.task.loaded[name] = some(study.task.splits[name]())
-    run = training_run(study, TeacherResolver().resolve(study), 0, tmp_path)
+    for name in experiment.task.splits:
+        experiment.task.loaded[name] = some(experiment.task.splits[name]())
+    run = training_run(experiment, TeacherResolver().resolve(experiment), 0, tmp_path)
     student = train(run).model
     assert run.steps == 2 * len(entry.recipe.stages)
     assert all(torch.isfinite(value).all() for value in student.state_dict().values())

@@ -46,7 +46,7 @@ Check = Callable[[], None]
 
 
 def differs(pair: Pair, paper: Callable[..., Any], theirs_instead: Callable[..., Any]) -> Check:
-    """Check that this project's loss is the paper's number, and torchdistill's another number that is given."""
+    """Check that this project's loss is the paper's number, and torchdistill's is another known number."""
 
     def check() -> None:
         student, teacher, labels = random_batch()
@@ -441,7 +441,7 @@ DIFFERENCES: dict[str, tuple[str, str, Check]] = {
         "Chen, figure 3: the height and width of the shallower layer",
         check_oblong_features),
 }  # fmt: skip
-"""By loss and case: what torchdistill does, what the paper and this project do, and a check of both."""
+"""Loss and case -> torchdistill's behavior, that of the paper and this project, and a check of both."""
 
 
 def test_the_readme_of_the_losses_lists_every_difference() -> None:

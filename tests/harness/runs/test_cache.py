@@ -1,4 +1,4 @@
-"""Runs whose inputs are unchanged are not made again: by size and time, else by content, else by identity."""
+"""Runs with unchanged inputs are not repeated: inputs are compared by size and time, then content, then identity."""
 
 import json
 import os
@@ -146,7 +146,7 @@ def test_a_file_that_changes_while_a_run_is_made_is_noticed(
     assert prepared == ["mine", "mine"]
 
 
-def test_a_folder_is_unchanged_if_its_listing_is_also_behind_links(tmp_path: Path) -> None:
+def test_a_folder_is_unchanged_if_its_listing_is_and_links_are_followed(tmp_path: Path) -> None:
     root, other = tmp_path / "root", tmp_path / "other"
     for folder in (root / "a", root / "b", other):
         folder.mkdir(parents=True)

@@ -44,7 +44,7 @@ def test_a_run_folder_holds_weights_log_predictions_recipe_and_record(zoo: Zoo, 
 
 
 def without_this_project(code: str, folder: Path) -> str:
-    """Run code in a process that cannot import this project, and return what it prints."""
+    """Run code in a process that cannot import this project, and return its output."""
     blocked = "import sys\nfor package in ('zoo', 'harness', 'leaderboard'):\n    sys.modules[package] = None\n"
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": ""}
     done = subprocess.run(

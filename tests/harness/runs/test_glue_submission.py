@@ -225,7 +225,7 @@ def test_five_problems_of_a_file_are_listed_and_the_others_counted_quickly(whole
     problems = [p for p in check(pack(tmp_path / "a.zip", {"QQP.tsv": wrong})) if not p.endswith(": missing")]
     assert time.process_time() - start < 2
     *five, rest = problems
-    assert [re.sub("no'|yes'", "@'", one) for one in five] == [
+    assert [re.sub("no'|yes'", "@'", problem) for problem in five] == [
         f"QQP.tsv:{line}: '@' is not a label; known: 0, 1" for line in range(2, 7)
     ]
     assert rest == f"QQP.tsv: ... and {390965 - 5} more"

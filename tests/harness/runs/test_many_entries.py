@@ -1,4 +1,4 @@
-"""Several entries share what they read, and an error of one does not stop the others."""
+"""Several entries share tasks and tokenizers, and an error in one entry does not stop the others."""
 
 import gc
 import weakref
@@ -28,7 +28,7 @@ def test_entries_share_their_data_and_models_are_freed(context: RunContext, monk
         model = load(self, fetched)
         alive.append(weakref.ref(model))
         gc.collect()
-        most[0] = max(most[0], sum(one() is not None for one in alive))
+        most[0] = max(most[0], sum(reference() is not None for reference in alive))
         return model
 
     def counted_read(self: TextSplit, *args: Any, **kwargs: Any) -> None:
@@ -38,11 +38,11 @@ def test_entries_share_their_data_and_models_are_freed(context: RunContext, monk
     monkeypatch.setattr(Experiment, "model_with", counted)
     monkeypatch.setattr(TextSplit, "__init__", counted_read)
     results = list(make_runs([(catalogue.select_one(name), []) for name in names], "weights", context))
-    assert [one.error for one in results] == [None] * 3
+    assert [entry_runs.error for entry_runs in results] == [None] * 3
     assert (len(alive), len(loads)) == (3, 1)
     assert most[0] <= 2
     gc.collect()
-    assert all(one() is None for one in alive)
+    assert all(reference() is None for reference in alive)
 
 
 def test_an_entry_that_cannot_be_prepared_does_not_stop_another(zoo: Zoo, recipe_file: Callable[..., Path]) -> None:

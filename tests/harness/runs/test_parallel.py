@@ -75,7 +75,7 @@ def test_several_processes_make_the_same_records_as_one(
                 (result.split, result.n, result.metrics) for result in record.results
             ]
         judged = [
-            [(one["entry"], one["verdict"], one["claims"]) for one in json.loads(completed.out)["entries"]]
+            [(entry["entry"], entry["verdict"], entry["claims"]) for entry in json.loads(completed.out)["entries"]]
             for completed in (weights, trained)
         ]
         found[number] = (scores, judged, weights.code, trained.code)

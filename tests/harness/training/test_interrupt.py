@@ -121,7 +121,7 @@ def test_a_signal_after_the_last_step_stops_before_the_evaluation(
 
 
 def train_and_signal(number: int, *arguments: str) -> int:
-    """Run `zoo` in a process of its own that sends itself a signal in its third step."""
+    """Run `zoo` in a new process that sends itself a signal in its third step."""
     calls = iter(range(1000))
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

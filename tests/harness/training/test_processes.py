@@ -1,4 +1,4 @@
-"""Two processes under `torchrun` (gloo, on the CPU) compute what one does, and write one record."""
+"""Two processes under `torchrun` (gloo, on the CPU) compute the same as one process, and write one record."""
 
 import json
 import os
@@ -47,7 +47,7 @@ stages:
 """
 
 
-DRIVER = '''"""Run several commands in one process; write what they print and their exit codes to files."""
+DRIVER = '''"""Run several commands in one process; write their output and exit codes to files."""
 import contextlib
 import json
 import os
@@ -181,9 +181,9 @@ def test_two_processes_train_the_same_weights_as_one(
     for key, value in ours.items():
         torch.testing.assert_close(theirs[key], value, rtol=0, atol=allowed)
     records = [json.loads((run / "record.json").read_text()) for run in (alone, both)]
-    one, two = (record["results"][0]["metrics"]["accuracy"] for record in records)
+    alone, together = (record["results"][0]["metrics"]["accuracy"] for record in records)
     # a prediction on the border between two classes may differ
-    assert one["value"] == pytest.approx(two["value"], abs=one["one_prediction"])
+    assert alone["value"] == pytest.approx(together["value"], abs=alone["one_prediction"])
     logs = [(run / "log.jsonl").read_text().splitlines() for run in (alone, both)]
     assert len(logs[0]) == len(logs[1]) == steps
     for lines in zip(*logs, strict=True):
@@ -194,9 +194,9 @@ def test_two_processes_train_the_same_weights_as_one(
 
 
 def test_scores_on_an_odd_number_of_examples_are_the_same_to_the_last_digit(folder: Path, both: Path) -> None:
-    one, two = printed(folder, "score", "alone"), printed(folder, "score")
-    assert one == two
-    assert one["results"][0]["n"] == 257
+    alone, together = printed(folder, "score", "alone"), printed(folder, "score")
+    assert alone == together
+    assert alone["results"][0]["n"] == 257
 
 
 def test_saved_batchnorm_statistics_are_those_that_were_scored(folder: Path, both: Path) -> None:

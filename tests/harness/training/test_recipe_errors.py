@@ -19,7 +19,7 @@ def problem(zoo: Zoo, path: Path, command: str = "train") -> tuple[int, str]:
 
 CHECKED = [
     ("    keep: [teach]\n", 5, "keep: no term or trained teacher 'teach'; known: ce"),
-    ("    keep: [ce]\n", 12, "'ce' is kept, and no later stage has a term or teacher of that name"),
+    ("    keep: [ce]\n", 12, "'ce' is in `keep`, but no later stage has a term or teacher of that name"),
     ("    groups: {fc: {rate: 1}}\n", 12, "fc: SGD takes no argument 'rate'"),
     ("    teacher: {run: digits-resnet9}\n", 12, "no entry 'digits-resnet9'; did you mean digits-resnet8"),
     ("    teacher: {run: tiny.yaml}\n", 12, "tiny <- tiny: an entry cannot be its own teacher's teacher"),

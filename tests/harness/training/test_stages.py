@@ -1,4 +1,4 @@
-"""Several stages: what one passes on to the next, a task for one stage, and the best epoch."""
+"""Several stages: parameters that one passes on to the next, a task for one stage, and the best epoch."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Teachers: frozen or trained; from weights, entries and runs; with a task or tokenizer of their own."""
+"""Teachers: frozen or trained; from weights, entries and runs; with their own task or tokenizer."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`zoo train`: where it writes, and what it refuses."""
+"""`zoo train`: the files that it writes, and the recipes and folders that it refuses."""
 
 from pathlib import Path
 

@@ -21,7 +21,7 @@ WEIGHTS = ROOT / "zoo/starter/digits-resnet8.safetensors"
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the runs of each test in a folder of its own."""
+    """Store the runs of each test in a separate folder."""
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
 

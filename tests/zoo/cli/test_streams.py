@@ -11,7 +11,7 @@ from tests.helpers.project import ROOT, Zoo
 
 
 def shell(line: str, tmp_path: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run a line of bash in which `zoo` is this project, and print the exit code of the first command last."""
+    """Run a line of bash with this project's `zoo`, and print the exit code of the first command last."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "ZOO_HOME": str(tmp_path / "home"), **env}
     script = f'zoo() {{ "{sys.executable}" -m zoo "$@"; }}; {line}; echo "code ${{PIPESTATUS[0]}}" >&2'
     return subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment, check=True)

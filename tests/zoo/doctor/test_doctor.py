@@ -28,7 +28,7 @@ Find = Callable[..., list[Hazard]]
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Sources:
-    """Sources with an empty lock and no pins of a first use; the Hub must not be asked."""
+    """Sources with an empty lock and no pins of a first use; no request may reach the Hub."""
     return Sources(lock=Lock(tmp_path / "zoo.lock", {}, tmp_path / "trusted.json"), data={})
 
 
@@ -40,7 +40,7 @@ def find(tmp_path: Path, sources: Sources) -> Find:
         path = tmp_path / "mine.yaml"
         path.write_text(text)
         sources.lock = Lock(tmp_path / "zoo.lock", pins or {}, tmp_path / "trusted.json")
-        return [one for one in examine(catalogue.local(path), sources) if code in (None, one.code)]
+        return [hazard for hazard in examine(catalogue.local(path), sources) if code in (None, hazard.code)]
 
     return examined
 
@@ -83,13 +83,13 @@ def test_a_repository_without_a_commit_is_reported(
     weights: str, pins: dict[str, Pin], is_reported: bool, find: Find
 ) -> None:
     hazards = find(claimed(RETRAIN, weights=f"weights: {weights}\n"), "D101", pins)
-    assert [(one.severity, one.mark.line) for one in hazards] == [("warning", 4)] * is_reported
+    assert [(hazard.severity, hazard.mark.line) for hazard in hazards] == [("warning", 4)] * is_reported
 
 
 def test_unpinned_data_and_tokenizers_are_reported_with_their_first_use(find: Find, sources: Sources) -> None:
     head = f"name: mine\n{GLUE}\ntokenizer: {{use: published, of: hub:a/b}}\n{CLASSIFIER}"
     text = claimed(stages="", head=head).replace("claims:\n", "")
-    assert [one.mark.line for one in find(text, "D101")] == [2, 3]
+    assert [hazard.mark.line for hazard in find(text, "D101")] == [2, 3]
     sources.lock.trust("hub:a/b", sources.hub.address, Pin(revision=COMMIT))
     first = find(text, "D101")[1]
     assert f"this machine uses {COMMIT[:12]}" in first.message
@@ -115,7 +115,7 @@ def test_weights_without_a_locked_digest_are_reported(
     name = "model.safetensors" if weights.startswith("hub:") else weights.partition("#")[0].rpartition("/")[2]
     pins = {weights.partition("#")[0]: Pin(files={name: pin})}
     hazards = find(claimed(RETRAIN, weights=f"weights: {weights}\n"), "D102", pins)
-    assert [one.severity for one in hazards] == ([severity] if severity else [])
+    assert [hazard.severity for hazard in hazards] == ([severity] if severity else [])
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_weights_without_a_locked_digest_are_reported(
 def test_pickled_weights_are_reported(weights: str, files: Sequence[str], is_reported: bool, find: Find) -> None:
     pins = {weights: Pin(files={name: FilePin() for name in files})}
     hazards = find(claimed(RETRAIN, weights=f"weights: {weights}\n"), "D103", pins)
-    assert [one.severity for one in hazards] == ["note"] * is_reported
+    assert [hazard.severity for hazard in hazards] == ["note"] * is_reported
 
 
 def test_a_reference_without_a_seed_is_reported(find: Find) -> None:
@@ -161,7 +161,7 @@ def test_choosing_the_epoch_on_the_reported_split_is_reported(
     stages: str, claims: list[str], expected_lines: list[int], find: Find
 ) -> None:
     hazards = find(claimed(*claims, stages=stages), "D202")
-    assert [one.mark.line for one in hazards] == expected_lines
+    assert [hazard.mark.line for hazard in hazards] == expected_lines
 
 
 def test_a_reference_that_was_trained_in_fp16_is_reported(find: Find) -> None:
@@ -200,7 +200,7 @@ RTE = f"name: mine\n{GLUE}\n{CLASSIFIER}"
 def test_a_claim_about_a_split_that_cannot_be_scored_is_reported(
     claims: list[str], expected: list[str], find: Find
 ) -> None:
-    assert [one.severity for one in find(claimed(*claims, head=RTE, stages=""), "D301")] == expected
+    assert [hazard.severity for hazard in find(claimed(*claims, head=RTE, stages=""), "D301")] == expected
 
 
 def test_claims_of_one_metric_on_two_splits_are_noted(find: Find) -> None:
@@ -226,8 +226,10 @@ def test_a_missing_sigma_and_a_coarse_rounding_are_noted(find: Find) -> None:
 def test_a_score_that_needs_no_model_is_reported(find: Find) -> None:
     wnli = RTE.replace("name: rte", "name: wnli")
     claim = WEIGHTS.replace("split: test", "split: validation").replace("0.9,", "0.5633803,")
-    assert [one.severity for one in find(claimed(claim, head=wnli, stages=""), "D305")] == ["warning"]
-    assert [one.severity for one in find(claimed(f"{claim}, gates: false", head=wnli, stages=""), "D305")] == ["note"]
+    assert [hazard.severity for hazard in find(claimed(claim, head=wnli, stages=""), "D305")] == ["warning"]
+    assert [hazard.severity for hazard in find(claimed(f"{claim}, gates: false", head=wnli, stages=""), "D305")] == [
+        "note"
+    ]
     assert find(claimed(claim.replace("0.5633803", "0.577"), head=wnli, stages=""), "D305") == []
 
 
@@ -249,8 +251,8 @@ def test_classes_in_another_or_unknown_order_are_reported(
     claim = WEIGHTS.replace("split: test", "split: validation")
     text = claimed(claim, head=RTE, stages="", weights="weights: hub:a/b\n")
     hazards = find(text, "D401", {"hub:a/b": Pin(revision=COMMIT)})
-    assert [one.severity for one in hazards] == ([severity] if severity else [])
-    assert all(words in one.message for one in hazards)
+    assert [hazard.severity for hazard in hazards] == ([severity] if severity else [])
+    assert all(words in hazard.message for hazard in hazards)
     assert find(claimed(claim, head=RTE, stages="", weights="weights: embedded:x\n"), "D401") == []
     stsb = RTE.replace("rte", "stsb").replace("num_labels: 2", "num_labels: 1")
     assert find(claimed(claim, head=stsb, stages="", weights="weights: hub:a/b\n"), "D401") == []
@@ -282,7 +284,7 @@ def test_a_published_recipe_is_pinned_by_its_own_commit(tmp_path: Path, sources:
     path = tmp_path / "zoo.yaml"
     path.write_text(claimed(RETRAIN, weights="weights: hub:.\n"))
     entry = catalogue.local(path, f"hub:a/b@{COMMIT}", "hub:a/b")
-    assert {one.code for one in examine(entry, sources)} == {"D102"}
+    assert {hazard.code for hazard in examine(entry, sources)} == {"D102"}
 
 
 def test_a_hazard_is_shown_with_its_position_and_a_fix(find: Find) -> None:

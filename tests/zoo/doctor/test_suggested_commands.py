@@ -32,7 +32,7 @@ def suggested(text: str) -> list[str]:
 
 
 def fix(path: Path, code: str) -> str:
-    (hazard,) = [one for one in examine(catalogue.local(path), Sources(data={})) if one.code == code]
+    (hazard,) = [hazard for hazard in examine(catalogue.local(path), Sources(data={})) if hazard.code == code]
     return hazard.fix
 
 

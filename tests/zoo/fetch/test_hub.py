@@ -1,4 +1,4 @@
-"""Fetching files of repositories: which files, from the cache or the Hub, and for whom."""
+"""Fetch files of repositories: the choice of files, the cache, the Hub, and access."""
 
 import threading
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The lock and the pins of the first use: which commits and bytes are accepted, and how they are stored."""
+"""The lock and the pins of the first use: the commits and bytes that are accepted, and how pins are stored."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Recipes and weights in repositories: at which commit they are read, and which pins hold for them."""
+"""Recipes and weights in repositories: the commits that are read, and the pins that apply."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a recipe of somebody else can make this machine do: only what the lock and the allow-list permit."""
+"""An untrusted recipe can only do what the lock and the allow-list permit."""
 
 from pathlib import Path
 

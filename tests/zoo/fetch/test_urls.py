@@ -1,4 +1,4 @@
-"""Files by URL: downloaded, verified against the lock, or found in a mirror; and what a server can do wrong."""
+"""Files by URL: downloaded, verified against the lock, or found in a mirror; and faults of servers."""
 
 import gc
 import hashlib
@@ -201,7 +201,7 @@ def test_a_download_is_given_up_when_it_is_interrupted(url: str, server: LocalHu
     server.fault("GET /plain", "slow", piece=70_000, delay=0.2)
     sources = url_sources()
     sources.urls.on_bytes = lambda _: setattr(sources.urls, "stopped", True)
-    with pytest.raises(SourceError, match="given up"):
+    with pytest.raises(SourceError, match="interrupted"):
         sources.fetch(url)
     gc.collect()
 

@@ -77,7 +77,7 @@ def test_weights_may_lack_the_counter_of_batch_norm(tmp_path: Path) -> None:
 
 
 def test_a_part_of_a_model_starts_from_a_part_of_a_checkpoint(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:
-    """The starter's ResNet-14 gives its first stage to a deeper one; what is trained goes on from there."""
+    """The starter's ResNet-14 gives its first stage to a deeper one; training continues from these weights."""
     teacher = load_file(ROOT / "zoo" / "starter" / "digits-resnet14.safetensors")
     model = "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}"
     deeper = "{use: cifar_resnet, depth: 14, width: 16, num_classes: 10, in_channels: 1}"
