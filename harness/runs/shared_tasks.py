@@ -31,7 +31,7 @@ class SharedTasks:
         argument = {} if tokenizer is None else {"tokenizer": tokenizer}
         key = (builder.sources.here, repr(call), id(tokenizer))  # stored with the task, so that its id stays in use
         item: tuple[Any, Task] = _get_or_build(
-            self.tasks, key, lambda: (tokenizer, builder.build(call, "task", **argument))
+            self.tasks, key, lambda: (tokenizer, builder.instance(call, "task", Task, **argument))
         )
         return item[1]
 

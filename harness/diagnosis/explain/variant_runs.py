@@ -177,8 +177,8 @@ class VariantRunner:
 
     def _task(self, call: Call, tokenizer: Any) -> Task:
         arguments = {} if tokenizer is None else {"tokenizer": tokenizer}
-        build = self.experiment.builder.build
-        task: Task = self._cached((call, id(tokenizer)), lambda: build(call, "task", **arguments))
+        build = self.experiment.builder.instance
+        task: Task = self._cached((call, id(tokenizer)), lambda: build(call, "task", Task, **arguments))
         return task
 
     def _check_positions(self, model: nn.Module, split: Split) -> None:
