@@ -19,6 +19,7 @@ from harness.models.environment import autocast
 from harness.models.memory_format import place_model
 from harness.models.outputs import run_model
 from zoo.errors import UsageError
+from zoo.progress import Step, ignore_step
 from zoo.recipes.build import Builder
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Precision, Recipe
@@ -74,7 +75,7 @@ def evaluate(
     *,
     accelerator: Accelerator,
     precision: Precision = "fp32",
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Step = ignore_step,
     learning: bool = False,
 ) -> Evaluation:
     """Run the model over a split in `eval()` mode, and score it. Every process gets the scores of the whole split.
@@ -115,7 +116,7 @@ class SplitRunner:
     task: Task
     accelerator: Accelerator
     precision: Precision = "fp32"
-    progress: Callable[[int, int], None] = lambda done, total: None
+    progress: Step = ignore_step
     learning: bool = False
     """Whether the model is trained further. If so, `no_grad` replaces `inference_mode`, because tensors that the model
     stores during a forward pass may take part in the next training step."""
