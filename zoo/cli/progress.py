@@ -19,7 +19,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from zoo.api.session import Session
 from zoo.progress import Step
+from zoo.recipes.options import SourceOptions
 
 SECONDS_BETWEEN_LINES = 60.0
 
@@ -57,6 +59,11 @@ def show_progress(name: str, unit: str = "") -> Iterator[Step]:
 def report(message: str) -> None:
     """Print a line on stderr. If a bar is drawn, rich prints the line above it."""
     print(message, file=sys.stderr)
+
+
+def session_of(sources: SourceOptions) -> Session:
+    """Return a session that shows messages and progress on stderr."""
+    return Session(sources=sources, report=report, show_progress=show_progress)
 
 
 def _line_printer(name: str) -> Step:
