@@ -48,7 +48,12 @@ def from_evaluate(metric: evaluate.Metric) -> Metric:
     """Return an `evaluate.Metric` as a plain function of predictions and labels.
 
     The function raises UsageError if the metric returns no number, or if it would truncate real-valued predictions.
+
+    Raises:
+        UsageError: It is an object of another class.
     """
+    if not isinstance(metric, evaluate.EvaluationModule):
+        raise UsageError(f"{type(metric).__name__} is not a metric: a class must derive from evaluate.Metric")
 
     def compute(predictions: Array, labels: Array) -> float:
         feature = getattr(metric.features, "get", lambda _: None)("predictions")

@@ -138,3 +138,56 @@ def test_an_evaluate_metric_of_somebodys_is_one_of_a_recipe(
     record = json.loads(Path("run/record.json").read_text())
     source = THEIRS[THEIRS.index("class") :]
     assert record["metric_code"]["Errors"] == hashlib.sha256(source.encode()).hexdigest()
+
+
+WRONG = '''"""Parts that return what they must not."""
+from zoo.tasks.base import Task
+from harness.losses.base import Loss
+
+def three(*args):
+    return 3
+
+def lists():
+    return Task(name="lists", splits={"train": list, "test": list}, scored=("test",), metrics=("accuracy",))
+
+class Rows:
+    def __len__(self):
+        return 2
+
+    def batch(self, indices, device):
+        raise NotImplementedError
+
+    def rows(self):
+        return iter(["a", "b"])
+
+def texts():
+    return Task(name="texts", splits={"train": Rows, "test": Rows}, scored=("test",), metrics=("accuracy",))
+
+class Forgetful(Loss):
+    def prepare_split(self, split):
+        split.labels
+'''
+DIGITS_MODEL = "model: {use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}"
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong", "message"),
+    [
+        (DIGITS_MODEL, "model: wrong.three", "tiny.yaml:3:8: wrong.three must return a Module, not int"),
+        ("task: digits", "task: wrong.three", "tiny.yaml:2:7: wrong.three must return a Task, not int"),
+        ("task: digits", "task: wrong.lists", "lists: the split 'test' is a list, not a Split"),
+        ("task: digits", "task: wrong.texts", "Rows.rows must yield bytes, not str"),
+        ("loss: CrossEntropy", "loss: wrong.three", "wrong.three must return a Module, not int"),
+        ("loss: CrossEntropy", "loss: wrong.Forgetful", "ce returns no rows from `prepare_split`"),
+        ("{use: SGD, lr: 0.1, momentum: 0.9}", "wrong.three", "wrong.three must return a Optimizer, not int"),
+    ],
+)
+def test_a_users_part_that_returns_a_wrong_value_is_no_bug_of_zoo(
+    zoo: Zoo, tmp_path: Path, recipe_file: Write, monkeypatch: pytest.MonkeyPatch, part: str, wrong: str, message: str
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "wrong.py").write_text(WRONG)
+    recipe_file(TINY, (part, wrong))
+    ended = zoo("train", "tiny.yaml", "--trust", "wrong", "--device", "cpu")
+    assert ended.code == 2
+    assert message in ended.err

@@ -22,6 +22,7 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor, nn
 
 from harness.evaluation.batching import batches
+from zoo.progress import Step, ignore_step
 from zoo.tasks.base import Batch, Split
 from zoo.trusted_code import THREAD_SAFE_FORWARD, comes_from
 
@@ -33,7 +34,7 @@ def map_batches(
     split: Split,
     function: Callable[[Batch], T],
     accelerator: Accelerator,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Step = ignore_step,
     size: int = BATCH_SIZE,
     threads: int = 1,
 ) -> list[tuple[Sequence[int], T]]:

@@ -18,10 +18,13 @@ from harness.metrics import Array, Metric, measure, reads
 from harness.models.environment import autocast
 from harness.models.memory_format import place_model
 from harness.models.outputs import run_model
+from zoo.errors import UsageError
+from zoo.progress import Step, ignore_step
 from zoo.recipes.build import Builder
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Precision, Recipe
 from zoo.tasks.base import IGNORED, Batch, Split, Task
+from zoo.tracebacks import raised_by
 
 MOST_LOGITS = 2_000_000
 """With more logits than this, only predictions and margins are stored."""
@@ -72,7 +75,7 @@ def evaluate(
     *,
     accelerator: Accelerator,
     precision: Precision = "fp32",
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Step = ignore_step,
     learning: bool = False,
 ) -> Evaluation:
     """Run the model over a split in `eval()` mode, and score it. Every process gets the scores of the whole split.
@@ -113,7 +116,7 @@ class SplitRunner:
     task: Task
     accelerator: Accelerator
     precision: Precision = "fp32"
-    progress: Callable[[int, int], None] = lambda done, total: None
+    progress: Step = ignore_step
     learning: bool = False
     """Whether the model is trained further. If so, `no_grad` replaces `inference_mode`, because tensors that the model
     stores during a forward pass may take part in the next training step."""
@@ -158,7 +161,7 @@ class SplitRunner:
 def score(split_name: str, arrays: Mapping[str, Array], metrics: Mapping[str, Metric]) -> Evaluation:
     """Score the predictions of a split. Metrics that read a missing array are left out."""
     computable = {name: metric for name, metric in metrics.items() if set(reads(metric)) <= arrays.keys()}
-    scores = {name: Score(*measure(metric, arrays)) for name, metric in computable.items()}
+    scores = {name: _measure(name, metric, arrays) for name, metric in computable.items()}
     return Evaluation(split=split_name, scores=scores, arrays=arrays)
 
 
@@ -171,6 +174,18 @@ def metrics_of(recipe: Recipe, task: Task, builder: Builder) -> dict[str, Metric
 def metric_code(metrics: Mapping[str, Metric]) -> dict[str, str]:
     """Return the SHA-256 of the source code of each metric: changed code may measure something else."""
     return {name: hashlib.sha256(_source(metric).encode()).hexdigest() for name, metric in metrics.items()}
+
+
+def _measure(name: str, metric: Metric, arrays: Mapping[str, Array]) -> Score:
+    """Return a metric's score; raises UsageError if a user's metric takes other arguments or returns no number."""
+    try:
+        return Score(*measure(metric, arrays))
+    except (TypeError, ValueError) as error:
+        function = getattr(metric, "func", metric)  # of a metric with arguments
+        if function.__module__ == measure.__module__ or raised_by(error) != "project":
+            raise
+        arguments = ", ".join(reads(metric))
+        raise UsageError(f"the metric {name!r} must take ({arguments}) and return a number: {error}") from error
 
 
 def _metric(call: Call, builder: Builder) -> Metric:

@@ -1,7 +1,6 @@
 """Prepare an entry to be run: check its recipe, and build its task, tokenizer and metrics."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,23 +12,18 @@ from harness.evaluation.evaluate import Evaluation, SplitRunner, evaluate, metri
 from harness.metrics import Array, Metric
 from harness.records.torchdistill_log import read_test_scores
 from harness.runs.cache import RunConditions
-from harness.runs.parallel import silent_progress
 from harness.runs.shared_tasks import SharedTasks
 from harness.training.training_run import ComputeOptions
 from zoo.errors import MissingError, UsageError
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.sources import Sources
+from zoo.progress import Report, ShowProgress, ignore_message, ignore_progress
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.check import check_recipe
 from zoo.recipes.load_model import load_model
 from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
-
-Step = Callable[[int, int], None]
-"""Called with the amount of finished work and the total amount."""
-Show = Callable[[str], AbstractContextManager[Step]]
-"""Shows the progress of a piece of work, by its name, inside a `with` block."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +35,8 @@ class RunContext:
     runs: Path
     """The folder of all runs."""
     options: ComputeOptions = field(default_factory=ComputeOptions)
-    show: Show = silent_progress
-    report: Callable[[str], None] = lambda message: None
+    show: ShowProgress = ignore_progress
+    report: Report = ignore_message
     fresh: bool = False
     """Whether a run that exists is made again and replaced."""
     shared: SharedTasks = field(default_factory=SharedTasks)

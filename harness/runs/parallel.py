@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 from harness.judging.judge_runs import EntryRuns
 from harness.records.record import Mode
 from zoo.errors import SourceError, ZooError, translate_errors
+from zoo.progress import Report, ShowProgress, ignore_progress
 from zoo.recipes.catalogue import Entry
 
 if TYPE_CHECKING:
@@ -31,18 +31,13 @@ GRACE_SECONDS = 60
 """Seconds that a process has to finish its step and save a checkpoint if the parent is killed."""
 
 
-def silent_progress(_: str) -> AbstractContextManager[Callable[[int, int], None]]:
-    """Show no progress."""
-    return nullcontext(lambda done, total: None)
-
-
 def make_runs_in_parallel(
     wanted: Sequence[tuple[Entry, list[int]]],
     mode: Mode,
     make_context: Callable[[], "RunContext"],
     jobs: int,
-    report: Callable[[str], None],
-    show_progress: Callable[[str], AbstractContextManager[Callable[[int, int], None]]] = silent_progress,
+    report: Report,
+    show_progress: ShowProgress = ignore_progress,
 ) -> Iterator[EntryRuns]:
     """Make the runs that `make_runs` makes, in at most `jobs` processes; the seeds of an entry are separate runs.
 
@@ -92,9 +87,7 @@ def _joined(parts: Sequence[EntryRuns]) -> EntryRuns:
     return failed or replace(parts[0], runs=tuple(run for part in parts for run in part.runs))
 
 
-def _result(
-    future: "Future[tuple[EntryRuns, list[str]]]", entry: Entry, mode: Mode, report: Callable[[str], None]
-) -> EntryRuns:
+def _result(future: "Future[tuple[EntryRuns, list[str]]]", entry: Entry, mode: Mode, report: Report) -> EntryRuns:
     try:
         runs, messages = future.result()
     except BrokenProcessPool:
@@ -122,7 +115,7 @@ class _Worker:
         torch = import_module("torch")
         torch.set_num_threads(max(torch.get_num_threads() // self.jobs, 1))
         context = self.make_context()
-        return replace(context, show=type(context).show, report=self.messages.append)
+        return replace(context, show=ignore_progress, report=self.messages.append)
 
     def make_runs(self, entry: Entry, mode: Mode, seeds: list[int]) -> tuple[EntryRuns, list[str]]:
         self.messages.clear()

@@ -11,7 +11,7 @@ from torch import nn
 from harness.judging.judge_runs import RecordedRun
 from harness.records.record import FILE, Mode, Record
 from harness.runs.cache import FileStamp, cache_run, file_stamps
-from harness.runs.experiment import Experiment, Step
+from harness.runs.experiment import Experiment
 from harness.runs.export import export
 from harness.runs.identity import training_identity, weights_identity
 from harness.runs.recorder import (
@@ -30,6 +30,7 @@ from harness.training.train import train
 from harness.training.training_run import LOG, TrainedStudent, TrainingRun
 from zoo.fetch import weights_file
 from zoo.fetch.checksum import sha256
+from zoo.progress import Step, ignore_step
 
 RECIPE = "recipe.yaml"
 """The copy of the recipe in the folder of a training run."""
@@ -101,7 +102,7 @@ def training_run(
     teachers: ResolvedTeachers,
     seed: int,
     folder: Path,
-    progress: Step = lambda done, total: None,
+    progress: Step = ignore_step,
 ) -> TrainingRun:
     """Return a training of a recipe that has not begun, with its log and checkpoints in `folder`."""
     context = experiment.context

@@ -12,6 +12,7 @@ from harness.metrics import Array
 from harness.runs.experiment import Experiment
 from harness.runs.teachers import trained_weights
 from zoo.errors import SourceError, UsageError, did_you_mean
+from zoo.fetch.source_types import LocalFile
 
 TABLES = (".csv", ".tsv", ".jsonl")
 PREDICTIONS = (*TABLES, ".npz")
@@ -32,13 +33,13 @@ def score_file(experiment: Experiment, path: Path, split: str | None = None) -> 
         UsageError: The predictions cannot be read or do not fit the split.
     """
     if path.is_dir():
-        weights = trained_weights(path, f"file:{path}")
+        weights = trained_weights(path, str(LocalFile(str(path))))
         yield from experiment.evaluations(experiment.model_with(weights))
         return
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
     if path.suffix not in PREDICTIONS:
-        weights = experiment.sources.fetch(f"file:{path}")
+        weights = experiment.sources.fetch(LocalFile(str(path)))
         yield from experiment.evaluations(experiment.model_with(weights))
         return
     task, name = experiment.task, split or experiment.task.scored[0]

@@ -35,7 +35,7 @@ class SharedTasks:
             id(tokenizer),
         )  # stored with the task, so that its id stays in use
         item: tuple[Any, Task] = _get_or_build(
-            self.tasks, key, lambda: (tokenizer, builder.build(call, "task", **argument))
+            self.tasks, key, lambda: (tokenizer, builder.instance(call, "task", Task, **argument))
         )
         return item[1]
 

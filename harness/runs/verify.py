@@ -5,7 +5,6 @@ Nothing here imports torch: `harness.runs.reproduce`, which does, is loaded only
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -16,16 +15,13 @@ from harness.runs.cache import RunConditions, find_cached_runs
 from harness.runs.parallel import make_runs_in_parallel
 from zoo import paths
 from zoo.errors import UsageError
+from zoo.progress import Report, ShowProgress
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import RunOptions, SourceOptions
 
 if TYPE_CHECKING:
     from harness.runs.experiment import RunContext
 
-Report = Callable[[str], None]
-"""Shows a message to the user."""
-ShowProgress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
-"""Shows the progress of a named piece of work in a `with` block, which calls the function with (done, total)."""
 WantedRuns = Sequence[tuple[Entry, list[int]]]
 """Entries, each with the seeds to train it with."""
 

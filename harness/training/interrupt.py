@@ -2,11 +2,11 @@
 
 import signal
 import threading
-from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
 from zoo.errors import Terminated
+from zoo.progress import Report
 
 
 class Interrupt:
@@ -16,7 +16,7 @@ class Interrupt:
     process and to its group.
     """
 
-    def __init__(self, report: Callable[[str], None]) -> None:
+    def __init__(self, report: Report) -> None:
         self.report = report
         self.signal: int | None = None
         self._previous: dict[int, Any] = {}

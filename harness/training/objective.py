@@ -140,15 +140,13 @@ def build_objective(models: Mapping[str, nn.Module], stage: Stage, builder: Buil
     Raises:
         RecipeError: A loss cannot be built, a term lacks the teacher it needs, or no term reads a teacher.
     """
-    terms = {name: builder.build(term.loss, "loss") for name, term in stage.criterion.items()}
+    terms = {name: builder.instance(term.loss, "loss", nn.Module) for name, term in stage.criterion.items()}
     roles = {
         name: TermRoles(term.student, stage.teacher_of(term), term.weight) for name, term in stage.criterion.items()
     }
     for name, term in terms.items():
-        mark = stage.criterion[name].loss.mark
-        if not isinstance(term, nn.Module):
-            raise RecipeError.at(mark, f"{name} is not an nn.Module: {type(term).__name__}")
         if needs_of(term).needs_teacher and roles[name].teacher is None:
+            mark = stage.criterion[name].loss.mark
             raise RecipeError.at(mark, f"{name} needs a teacher to compare with, and the stage has none for it")
     _check_teachers_are_read(stage, roles)
     try:

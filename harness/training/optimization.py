@@ -20,8 +20,7 @@ def build_optimizer(call: Call, groups: list[dict[str, Any]], builder: Builder) 
     parameters = inspect.signature(builder.target(call, "optimizer")).parameters
     settings = call.args.keys() | {key for group in groups for key in group}
     fused = {"fused": True} if "fused" in parameters and not {"fused", "foreach", "differentiable"} & settings else {}
-    optimizer: Optimizer = builder.build(call, "optimizer", groups, **fused)
-    return optimizer
+    return builder.instance(call, "optimizer", Optimizer, groups, **fused)
 
 
 def build_schedule(stage: Stage, optimizer: Optimizer, steps: int, builder: Builder) -> LRScheduler:
@@ -43,8 +42,7 @@ def build_schedule(stage: Stage, optimizer: Optimizer, steps: int, builder: Buil
     parameters = inspect.signature(target).parameters
     if "optimizer" in parameters:
         number: dict[str, Any] = {"num_training_steps": ticks} if "num_training_steps" in parameters else {}
-        scheduler: LRScheduler = builder.build(stage.schedule, "schedule", optimizer, **number)
-        return scheduler
+        return builder.instance(stage.schedule, "schedule", LRScheduler, optimizer, **number)
     factor = builder.partial(stage.schedule, "schedule")
     try:
         return LambdaLR(optimizer, lambda tick: factor(tick / ticks, ticks))

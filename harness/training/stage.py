@@ -174,6 +174,8 @@ def prepare_rows(objective: Objective, split: Split, teacher_splits: Mapping[str
     for name, term in objective.terms.items():
         prepare = split_preparer(term)
         prepared = prepare(prepared) if prepare else prepared
+        if prepared is None:
+            raise UsageError(f"{name} returns no rows from `prepare_split`")
         if prepared is not split and teacher_splits:
             raise UsageError(f"{name} changes the rows, but a teacher with its own task or tokenizer reads other rows")
         if len(prepared) != len(split):

@@ -35,8 +35,7 @@ def build_teacher(teacher: TeacherWeights, builder: Builder) -> nn.Module:
     """Return the model with its weights; raises UsageError if the two do not fit."""
     if teacher.weights is not None:
         return load_model(teacher.model, teacher.weights, builder)
-    model: nn.Module = builder.build(teacher.model, "model")
-    return model
+    return builder.instance(teacher.model, "model", nn.Module)
 
 
 class LiveTeachers:

@@ -60,7 +60,7 @@ def train(run: TrainingRun) -> TrainedStudent:
         selection_criterion(run, recipe_stage)
     with _unchanged_generators(run), _interruption_reported(run):
         set_seed(run.seed)
-        student = place_model(run.builder.build(run.recipe.model, "model"), run.device)
+        student = place_model(run.builder.instance(run.recipe.model, "model", nn.Module), run.device)
         learns = {name: parameter.requires_grad for name, parameter in student.named_parameters()}
         checkpoint, state = _resume(run)
         _restore_student(run, student, checkpoint)

@@ -1,6 +1,6 @@
 """Values of a training run: its inputs, its options, and the student that it returns."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,12 @@ from torch import Tensor, nn
 from harness.metrics import Metric
 from harness.training.row_order import steps_per_epoch
 from harness.training.teacher import TeacherWeights
+from zoo.progress import Report, Step, ignore_message, ignore_step
 from zoo.recipes.build import Builder
 from zoo.recipes.schema import Precision, Recipe
 from zoo.tasks.base import Split, Task
 
 LOG = "log.jsonl"
-Progress = Callable[[int, int], None]
-"""Called after every step with the number of steps done and the number of all steps."""
 StateDicts = dict[str, dict[str, Tensor]]
 """The state dicts of terms and trained teachers that later stages start from, by name."""
 
@@ -54,8 +53,8 @@ class TrainingRun:
     folder: Path
     """The folder of the log and the checkpoints."""
     options: ComputeOptions = field(default_factory=ComputeOptions)
-    progress: Progress = lambda done, total: None
-    report: Callable[[str], None] = lambda message: None
+    progress: Step = ignore_step
+    report: Report = ignore_message
 
     @property
     def device(self) -> torch.device:

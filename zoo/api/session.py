@@ -3,8 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from zoo import paths
 from zoo.errors import UsageError, translate_errors
+from zoo.progress import Report, ShowProgress, ignore_message, ignore_progress
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
@@ -52,15 +52,6 @@ def quiet_libraries() -> None:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
-def ignore_message(message: str) -> None:
-    """Show no message."""
-
-
-def ignore_progress(name: str, unit: str = "") -> AbstractContextManager[Callable[[int, int], None]]:
-    """Show no progress."""
-    return nullcontext(lambda done, total: None)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """One use of zoo: where its files come from, and how it talks to the user.
@@ -72,8 +63,8 @@ class Session:
     """
 
     sources: SourceOptions
-    report: Callable[[str], None] = ignore_message
-    show_progress: Callable[[str], AbstractContextManager[Callable[[int, int], None]]] = ignore_progress
+    report: Report = ignore_message
+    show_progress: ShowProgress = ignore_progress
 
     def select(
         self, patterns: Sequence[str], suites: Sequence[str], everything: bool, *, refresh: bool = False
@@ -193,10 +184,10 @@ class Session:
 
     def _published(self, name: str, refresh: bool) -> Entry:
         """Return the recipe in a repository on the Hub, at the pinned commit. `hub:.` in it is that repository."""
-        from zoo.fetch.source_types import HubRepo
+        from zoo.fetch.source_types import HUB, HubRepo
         from zoo.recipes.prefetch import PUBLISHED
 
-        sources, repository = self.fetcher(report_new_lock=False), HubRepo.parse(f"hub:{name}")
+        sources, repository = self.fetcher(report_new_lock=False), HubRepo.parse(f"{HUB}{name}")
         wanted = replace(repository, revision=sources.hub.commit(repository)) if refresh else repository
         fetched = sources.fetch(str(wanted), PUBLISHED)
         at_commit = replace(repository, revision=fetched.revision)

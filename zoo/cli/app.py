@@ -9,7 +9,6 @@ zoo; 130 Ctrl-C; 143 SIGTERM. If several apply, the most severe is returned: 70,
 import os
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +18,7 @@ from zoo.cli import diagnose, entries, publish, runs, sources
 from zoo.cli.command import Command, Commands
 from zoo.cli.streams import safe_streams
 from zoo.errors import ZooError, translate_errors
-from zoo.tracebacks import DISTRIBUTION
+from zoo.tracebacks import project_version
 
 COMMANDS: dict[str, dict[str, Any]] = {
     "Check published models": {
@@ -64,7 +63,7 @@ for _panel, _commands in COMMANDS.items():
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(version(DISTRIBUTION))
+        print(project_version())
         raise typer.Exit
 
 

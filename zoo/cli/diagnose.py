@@ -8,7 +8,7 @@ from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import code_of_outcome, end
 from zoo.cli.options import OUTPUT, All, Json, OneEntry, Patterns, Records, Suites, argument, command, option
-from zoo.cli.progress import report, show_progress
+from zoo.cli.progress import report, session_of
 from zoo.errors import ZooError
 from zoo.recipes.options import DeviceOptions, SourceOptions, TrainingOptions
 
@@ -45,7 +45,7 @@ def fingerprint(
     """
     from harness.diagnosis.fingerprint import check_fingerprint, update_fingerprint
 
-    session = Session(sources=sources, report=report, show_progress=show_progress)
+    session = session_of(sources)
     entries = session.select(patterns or [], suite or [], everything)
     context = session.context(entries, options)
     outcomes = []
@@ -71,7 +71,7 @@ def explain(entry: OneEntry, options: DeviceOptions, sources: SourceOptions, as_
     """
     from harness.diagnosis.explain import explain as explain_entry
 
-    session = Session(sources=sources, report=report, show_progress=show_progress)
+    session = session_of(sources)
     chosen = session.select_one(entry)
     explanation = explain_entry(chosen, session.context([chosen], options), evidence=paths.evidence())
     render.emit(explanation.data(), explanation.text(render.terminal_width()), as_json=as_json)
@@ -100,7 +100,7 @@ def diff(
 
     difference = diff_records(*(find_record(run, paths.runs(records), paths.evidence()) for run in (a, b)))
     if difference.flipped and limit:  # torch and the data are loaded only to show examples
-        session = Session(sources=sources, report=report, show_progress=show_progress)
+        session = session_of(sources)
         difference = _with_examples(difference, limit, session, TrainingOptions(device="cpu", records=records))
     text = "\n".join(text_report.lines(difference, limit=limit, colors=sys.stdout.isatty()))
     render.emit(difference.data(), text, as_json=as_json)

@@ -8,7 +8,7 @@ from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import end
 from zoo.cli.options import All, Json, Lock, Patterns, Suites, argument, command
-from zoo.cli.progress import report
+from zoo.cli.progress import report, session_of
 from zoo.errors import ZooError
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import SourceOptions
@@ -90,7 +90,7 @@ def check(
     """
     from zoo.recipes.check import check_recipe
 
-    session = Session(sources=sources, report=report)
+    session = session_of(sources)
     entries = session.select(patterns or [], suite or [], everything)
     builder = session.builder(entries)
     data, codes = [], []
@@ -141,7 +141,7 @@ def doctor(
 
 
 def _session(lock: Any) -> Session:
-    return Session(sources=SourceOptions(lock=lock), report=report)
+    return session_of(SourceOptions(lock=lock))
 
 
 def _readable(entries: Iterable[Entry]) -> tuple[list[Entry], list[ZooError]]:

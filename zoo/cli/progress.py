@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -19,6 +19,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from zoo.api.session import Session
+from zoo.progress import Step
+from zoo.recipes.options import SourceOptions
+
 SECONDS_BETWEEN_LINES = 60.0
 
 
@@ -31,7 +35,7 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def show_progress(name: str, unit: str = "") -> Iterator[Callable[[int, int], None]]:
+def show_progress(name: str, unit: str = "") -> Iterator[Step]:
     """Show the progress of a named piece of work in the block.
 
     Args:
@@ -57,7 +61,12 @@ def report(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def _line_printer(name: str) -> Callable[[int, int], None]:
+def session_of(sources: SourceOptions) -> Session:
+    """Return a session that shows messages and progress on stderr."""
+    return Session(sources=sources, report=report, show_progress=show_progress)
+
+
+def _line_printer(name: str) -> Step:
     last = time.monotonic()
 
     def advance(done: int, total: int) -> None:

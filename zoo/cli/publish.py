@@ -9,7 +9,7 @@ from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import end
 from zoo.cli.options import OUTPUT, WHAT, Json, Patterns, Records, Suites, command, option
-from zoo.cli.progress import report, show_progress
+from zoo.cli.progress import report, session_of
 from zoo.errors import UsageError, translate_errors
 from zoo.recipes.options import DeviceOptions, SourceOptions
 
@@ -89,7 +89,7 @@ def submit(
         raise UsageError("pass entries and --out DIR, or only --check ZIP")
     if written is None:
         assert out is not None
-        session = Session(sources=sources, report=report, show_progress=show_progress)
+        session = session_of(sources)
         predictions = _predict(session, session.select(patterns or [], suite or [], False), options)
         written = glue_submission.write(predictions, out)
     problems = glue_submission.check(written)

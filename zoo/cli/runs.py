@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from zoo import paths
-from zoo.api.session import Session, changed_entries
+from zoo.api.session import changed_entries
 from zoo.cli import render
 from zoo.cli.exit_codes import code_of_outcome, end, failing_verdicts
 from zoo.cli.options import (
@@ -23,7 +23,7 @@ from zoo.cli.options import (
     command,
     option,
 )
-from zoo.cli.progress import report, show_progress
+from zoo.cli.progress import report, session_of
 from zoo.recipes.catalogue import LOCAL, Entry
 from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
 from zoo.text_tables import number
@@ -40,7 +40,7 @@ def reproduce(entry: RequiredPatterns, options: RunOptions, sources: SourceOptio
 
     Example: zoo reproduce digits-resnet8 --train --seeds 3
     """
-    session = Session(sources=sources, report=report, show_progress=show_progress)
+    session = session_of(sources)
     outcomes = session.verify(session.select(entry, [], False), options)
     text = "\n".join(line for outcome in outcomes for line in _details(outcome))
     render.emit(render.verification_data(outcomes), text, as_json=as_json)
@@ -86,7 +86,7 @@ def verify(
     Example: zoo verify --suite starter
     """
     failing = failing_verdicts(fail_on)
-    session = Session(sources=sources, report=report, show_progress=show_progress)
+    session = session_of(sources)
     everything = everything or (changed_since is not None and not (patterns or suite))
     entries = _changed(session.select(patterns or [], suite or [], everything), changed_since)
     started = time.perf_counter()
@@ -122,7 +122,7 @@ def train(
 
     Example: zoo train mine.yaml --out mine
     """
-    session = Session(sources=sources, report=report, show_progress=show_progress)
+    session = session_of(sources)
     result = session.train(session.select_one(recipe), options, seed=seed, out=out)
     rows = [[score.split, score.metric, number(score.value), score.n, score.epoch] for score in result.scores]
     text = f"{render.table(['split', 'metric', 'value', 'n', 'epoch'], rows)}\nrecord: {result.record}"
@@ -157,7 +157,7 @@ def evaluate(
 
     Example: zoo evaluate mine --as digits-resnet8
     """
-    session = Session(sources=sources, report=report, show_progress=show_progress)
+    session = session_of(sources)
     result = session.evaluate(session.select_one(entry), options, path, split)
     data = [
         {"split": s.split, "metric": s.metric, "n": s.n, "measured": s.value, "claimed": s.claimed}

@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import code_of_error, end, is_named
 from zoo.cli.options import OUTPUT, WHAT, All, Json, Patterns, Suites, command, option
-from zoo.cli.progress import report, show_progress
+from zoo.cli.progress import report, session_of, show_progress
 from zoo.errors import UsageError, ZooError
 from zoo.recipes.options import SourceOptions
 
@@ -37,7 +36,7 @@ def fetch(
     """
     from zoo.recipes.prefetch import needs
 
-    session = Session(sources=sources, report=report, show_progress=show_progress)
+    session = session_of(sources)
     entries = session.select(patterns or [], suite or [], everything)
     builder = session.builder(entries)
     fetched = _fetch([need for entry in entries for need in needs(entry, builder, train=train)], builder)
@@ -92,7 +91,7 @@ def lock(
     """
     if check and (patterns or suite or update):
         raise UsageError("--check compares the lock with all shipped entries: pass no entries, --suite or --update")
-    session = Session(sources=sources, report=report, show_progress=show_progress)
+    session = session_of(sources)
     whole = everything or check or not (patterns or suite or update)
     entries = session.select(patterns or [], suite or [], whole, refresh=update)
     builder = session.builder(entries, report_new_lock=not update)

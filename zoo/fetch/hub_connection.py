@@ -21,6 +21,7 @@ from zoo.errors import SourceError
 from zoo.fetch import retry
 from zoo.fetch.hub_errors import GaveUpError, may_pass, retry_after, translate_hub_errors
 from zoo.fetch.source_types import HubRepo
+from zoo.progress import Report, ignore_message
 
 T = TypeVar("T")
 OnBytes = Callable[[int], None]
@@ -45,7 +46,7 @@ class HubConnection:
         self.on_bytes = on_bytes
         self.endpoint: str = constants.ENDPOINT
         self.cache = Path(constants.HF_HUB_CACHE)
-        self.report: Callable[[str], None] = lambda message: None
+        self.report: Report = ignore_message
         """Prints a message for the user."""
         self.unreachable: str | None = None
         """The reason to send no more requests: the Hub did not answer at all for a whole deadline."""

@@ -1,6 +1,5 @@
 """Pins of sources on this machine: those of the lock, and those that were added at first use."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from zoo.fetch.lock import FilePin, Lock, Pin
@@ -14,6 +13,7 @@ from zoo.fetch.source_types import (
     UserFolder,
     pinned_source,
 )
+from zoo.progress import Report
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class PinStore:
 
     lock: Lock
     hub_address: str
-    report: Callable[[str], None]
+    report: Report
     reported: set[str]
     """The sources that were reported as trusted on first use."""
 

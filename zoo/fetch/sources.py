@@ -5,7 +5,7 @@ folder takes the one that `--data NAME=DIR` names instead of a data set of the H
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from zoo.fetch.source_types import (
     parsed,
 )
 from zoo.fetch.urls import Urls
+from zoo.progress import Report, ignore_message
 
 AnySource = str | ParsedSource
 """A source as text, or parsed."""
@@ -50,7 +51,7 @@ class Sources:
     """A folder to search by SHA-256 before anything is downloaded."""
     data: Mapping[str, Path] = field(default_factory=paths.data)
     """The local folders of data sets, by name."""
-    report: Callable[[str], None] = lambda message: None
+    report: Report = ignore_message
     """Prints a message for the user."""
     fetched: dict[tuple[ParsedSource, str], Fetched] = field(default_factory=dict)
     """The results so far, by source and purpose."""

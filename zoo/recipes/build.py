@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from zoo.errors import RecipeError, ZooError
 from zoo.fetch.source_types import is_source
@@ -11,6 +11,8 @@ from zoo.fetch.sources import Source, Sources
 from zoo.recipes.fields import nearest_field
 from zoo.recipes.names import UnusableNameError, resolve
 from zoo.recipes.reader import Call
+
+Built = TypeVar("Built")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,13 @@ class Builder:
             raise
         except (TypeError, ValueError, KeyError, RuntimeError, AssertionError) as error:
             raise RecipeError.at(call.mark, f"{call.use}: {error}") from error
+
+    def instance(self, call: Call, field: str, kind: type[Built], *args: Any, **supplied: Any) -> Built:
+        """Return the object that a call describes, as `build` does; raise RecipeError if it is not of this kind."""
+        built = self.build(call, field, *args, **supplied)
+        if not isinstance(built, kind):
+            raise RecipeError.at(call.mark, f"{call.use} must return a {kind.__name__}, not {type(built).__name__}")
+        return built
 
     def partial(self, call: Call, field: str) -> Callable[..., Any]:
         """Return the callable with the call's own arguments filled in, for one that is called many times."""

@@ -32,6 +32,6 @@ def load_model(call: Call, fetched: Fetched, builder: Builder) -> nn.Module:
     if fetched.weights is not None:
         classifier: nn.Module = published_classifier(fetched.path, fetched.weights, call.args)
         return classifier
-    model: nn.Module = builder.build(architecture(call), "model")
+    model = builder.instance(architecture(call), "model", nn.Module)
     weights_file.load_into(model, fetched.path)
     return model

@@ -17,6 +17,7 @@ from zoo.recipes.load_model import architecture
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe
 from zoo.recipes.walk import walk_sources
+from zoo.tasks.base import Task
 
 WORKERS = 8
 PUBLISHED = "zoo.yaml"
@@ -77,7 +78,7 @@ def _recipe_needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[
 def _task_needs(task: Call, tokenizer: Call | None, builder: Builder) -> Iterator[Need]:
     """Yield the data that a task reads. It is built without its tokenizer, which may have to be downloaded."""
     without_tokenizer = {} if tokenizer is None else {"tokenizer": None}
-    for source, want in builder.build(task, "task", **without_tokenizer).sources:
+    for source, want in builder.instance(task, "task", Task, **without_tokenizer).sources:
         yield Need(source.name, want)
 
 

@@ -111,12 +111,14 @@ class Task:
         """Return a split by name. The first call reads the data.
 
         Raises:
-            UsageError: `splits` does not have this name, or the split has no rows.
+            UsageError: `splits` does not have this name, or its value is not a split, or has no rows.
         """
         if split not in self.splits:
             raise UsageError(f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}")
         if split not in self.loaded:
             loaded = self.splits[split]()
+            if not all(hasattr(loaded, member) for member in ("batch", "rows", "__len__")):
+                raise UsageError(f"{self.name}: the split {split!r} is a {type(loaded).__name__}, not a Split")
             if not len(loaded):
                 raise UsageError(f"{self.name}: the split {split!r} has no rows")
             self.loaded[split] = loaded
@@ -250,5 +252,7 @@ def content_hash(split: Split) -> str:
     """Return the SHA-256 over all rows in order, each after its length as 8 bytes."""
     digest = hashlib.sha256()
     for row in split.rows():
+        if not isinstance(row, bytes):
+            raise UsageError(f"{type(split).__name__}.rows must yield bytes, not {type(row).__name__}")
         digest.update(len(row).to_bytes(8, "big") + row)
     return digest.hexdigest()

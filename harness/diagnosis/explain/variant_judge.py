@@ -11,8 +11,8 @@ from harness.judging.paired import Flips, find_flips
 from harness.judging.types import Judgement, Measurement
 from harness.judging.verdict import judge
 from harness.metrics import Array, Metric, measure, reads
-from harness.runs.experiment import Step
 from zoo.errors import UsageError
+from zoo.progress import Step
 from zoo.recipes.schema import Claim
 
 FAR = 10

@@ -20,6 +20,7 @@ from harness.metrics import Array, reads
 from harness.models.environment import deterministic, tf32
 from harness.runs.experiment import Experiment, RunContext
 from zoo.errors import UsageError
+from zoo.progress import Step, ignore_step
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Precision
 from zoo.tasks.base import Split, Task, TextSplit, content_hash
@@ -49,7 +50,7 @@ class VariantRunner:
     """Evaluates an entry under one variant after the other. The model is loaded once."""
 
     experiment: Experiment
-    progress: Callable[[int, int], None] = lambda done, total: None
+    progress: Step = ignore_step
     cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     """Models, tasks and logits that were built or computed before."""
 
@@ -177,8 +178,8 @@ class VariantRunner:
 
     def _task(self, call: Call, tokenizer: Any) -> Task:
         arguments = {} if tokenizer is None else {"tokenizer": tokenizer}
-        build = self.experiment.builder.build
-        task: Task = self._cached((call, id(tokenizer)), lambda: build(call, "task", **arguments))
+        build = self.experiment.builder.instance
+        task: Task = self._cached((call, id(tokenizer)), lambda: build(call, "task", Task, **arguments))
         return task
 
     def _check_positions(self, model: nn.Module, split: Split) -> None:

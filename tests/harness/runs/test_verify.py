@@ -1,6 +1,5 @@
 """Finding, making and judging runs."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ from harness.runs import verify as module
 from harness.runs.experiment import RunContext
 from harness.runs.verify import run_conditions, seeds_of
 from tests.helpers.project import TINY, Write
-from zoo.api.session import ignore_progress
 from zoo.errors import UsageError
 from zoo.fetch.sources import Sources
+from zoo.progress import Report, ignore_progress
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
 from zoo.recipes.options import RunOptions, SourceOptions
@@ -34,7 +33,7 @@ def make_context(options: RunOptions) -> RunContext:
     return RunContext(builder=builder, accelerator=accelerator_on("cpu"), runs=options.records, conditions=conditions)
 
 
-def verify(*arguments: Any, report: Callable[[str], None] = print) -> list[Outcome]:
+def verify(*arguments: Any, report: Report = print) -> list[Outcome]:
     return module.verify(*arguments, report=report, show_progress=ignore_progress)
 
 

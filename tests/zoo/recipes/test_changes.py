@@ -11,7 +11,7 @@ from tests.helpers.project import ROOT, Zoo
 from zoo import paths
 from zoo.errors import UsageError
 from zoo.recipes import catalogue
-from zoo.recipes.changes import changed_since
+from zoo.recipes.changes import AFFECT_ALL, AFFECT_NONE, AFFECT_USERS, changed_since
 
 SUITES = ("starter", "methods", "glue")
 
@@ -70,6 +70,11 @@ def test_pages_tests_and_code_that_only_reports_affect_no_entry(checkout: Path) 
     (checkout / "tests").mkdir()
     (checkout / "tests" / "test_new.py").write_text("")
     assert affected() == set()
+
+
+def test_every_listed_path_exists() -> None:
+    for path in (*AFFECT_ALL, *AFFECT_NONE, *AFFECT_USERS):
+        assert (ROOT / path).exists(), path
 
 
 def test_a_recipe_affects_its_entry_and_those_that_learn_from_it(checkout: Path) -> None:

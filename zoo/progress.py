@@ -1,0 +1,24 @@
+"""How work reports to the user: the types of the functions that it calls, and those that show nothing."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+Report = Callable[[str], None]
+"""Shows a message."""
+Step = Callable[[int, int], None]
+"""Called with the amount of work done and the whole amount."""
+ShowProgress = Callable[[str], AbstractContextManager[Step]]
+"""Shows the progress of a piece of work, by its name, in a `with` block, which calls the step."""
+
+
+def ignore_message(message: str) -> None:
+    """Show no message."""
+
+
+def ignore_step(done: int, total: int) -> None:
+    """Show no step."""
+
+
+def ignore_progress(name: str) -> AbstractContextManager[Step]:
+    """Show no progress."""
+    return nullcontext(ignore_step)
