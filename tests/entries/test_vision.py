@@ -221,10 +221,10 @@ def test_an_entry_without_its_data_is_an_error_by_name_and_not_run_by_suite(
     monkeypatch.delenv("ZOO_DATA", raising=False)
     for words, code in (([entry.name], 4), (["--suite", "ilsvrc2012"], 3), (["ilsvrc2012"], 3)):
         completed = zoo("verify", *words, "--json")
-        (entry,) = json.loads(completed.out)["entries"]
-        assert (completed.code, entry["verdict"]) == (code, "not-run")
-        assert "'ilsvrc2012'" in entry["error"]
-        assert "holds train/*/*, val/*/*" in entry["error"]
+        (outcome,) = json.loads(completed.out)["entries"]
+        assert (completed.code, outcome["verdict"]) == (code, "not-run")
+        assert "'ilsvrc2012'" in outcome["error"]
+        assert "holds train/*/*, val/*/*" in outcome["error"]
     assert not list(tmp_path.rglob("record.json"))
     for words, code in (([entry.name], 4), (["--suite", "ilsvrc2012"], 3)):
         completed = zoo("fetch", *words)

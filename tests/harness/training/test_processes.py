@@ -181,9 +181,9 @@ def test_two_processes_train_the_same_weights_as_one(
     for key, value in ours.items():
         torch.testing.assert_close(theirs[key], value, rtol=0, atol=allowed)
     records = [json.loads((run / "record.json").read_text()) for run in (alone, both)]
-    alone, together = (record["results"][0]["metrics"]["accuracy"] for record in records)
+    one_process, two_processes = (record["results"][0]["metrics"]["accuracy"] for record in records)
     # a prediction on the border between two classes may differ
-    assert alone["value"] == pytest.approx(together["value"], abs=alone["one_prediction"])
+    assert one_process["value"] == pytest.approx(two_processes["value"], abs=one_process["one_prediction"])
     logs = [(run / "log.jsonl").read_text().splitlines() for run in (alone, both)]
     assert len(logs[0]) == len(logs[1]) == steps
     for lines in zip(*logs, strict=True):

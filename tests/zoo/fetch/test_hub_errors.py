@@ -207,7 +207,7 @@ def test_an_unreachable_hub_is_waited_for_only_once(hub_sources: MakeSources) ->
 
 
 def test_nothing_is_retried_after_a_deadline_of_errors(hub_sources: MakeSources, hub: LocalHub) -> None:
-    sources = hub_sources()
+    sources = hub_sources(deadline=1.2)
     hub.fault("GET .*someone", "status", times=ALWAYS, status=503)
     with refused(SourceError, "503"):
         sources.fetch(MODEL)
