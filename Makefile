@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 # One worker more than there are cores: some tests wait for servers and other processes.
 PYTEST := $(BIN)/pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist worksteal
+FAST := tests/harness/judging tests/harness/records tests/zoo/recipes tests/zoo/models
 
 .PHONY: reproduce check test lint nightly processors docs benchmark clean
 
@@ -10,11 +11,11 @@ reproduce: .venv/run
 	$(BIN)/zoo verify --suite starter
 	$(BIN)/zoo reproduce digits-resnet8_from_digits-resnet14 --train --seeds 5
 
-# While you work: linters, types, recipes, and the tests that start no process. Under a minute on 2 cores.
+# While you work: linters, types, recipes, and the tests of code that trains nothing. Under a minute on 2 cores.
 check: .venv/test lint
-	$(PYTEST) -q -m "not slow and not process and not browser"
+	$(PYTEST) -q -m "not slow and not process and not browser" $(FAST)
 
-# What CI runs: everything that is not marked `slow`. Under 5 minutes on 2 cores.
+# What CI runs: everything that is not marked `slow`. Five to six minutes on 2 cores.
 test: .venv/test lint
 	$(PYTEST) -m "not slow"
 
@@ -25,7 +26,7 @@ lint: .venv/test
 	$(BIN)/zoo check --all
 	$(BIN)/zoo leaderboard --check
 
-# The rest: slow tests, the tests under other processor settings, the documentation site. Under an hour on 2 cores.
+# The rest: slow tests, the tests under other processor settings, the documentation site.
 nightly: .venv/test .venv/docs
 	$(BIN)/python -m tests.nightly
 
