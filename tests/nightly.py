@@ -1,4 +1,4 @@
-"""What `make nightly` runs beside `make test`: each part with its time and result, as a table at the end."""
+"""Run the parts of `make nightly`, and print a table of their times and results at the end."""
 
 import os
 import subprocess

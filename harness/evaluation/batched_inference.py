@@ -40,8 +40,8 @@ def map_batches(
 ) -> list[tuple[Sequence[int], T]]:
     """Apply a function to each batch of a split, and return all results on every process.
 
-    Each batch is computed once, by one process. A batch that does not fit in memory is computed in halves. The batches
-    are the same for any number of processes, and so are the results, to the last digit.
+    Each batch is computed once, by one process. A batch that does not fit in memory is computed in halves. The
+    number of processes changes neither the batches nor the last digit of the results.
 
     Args:
         split: The rows. One thread at a time reads from it.

@@ -1,4 +1,4 @@
-"""What losses declare: the inputs that they read and the batches that they accept.
+"""Read the declarations of losses: the inputs that they read and the batches that they accept.
 
 `harness.losses.base.Loss` documents the attributes. They are read here alone, so that the check of a recipe and a
 training agree on them, and no other code gives defaults to the attributes that a loss lacks.

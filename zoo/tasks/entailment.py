@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 
 class Clause(NamedTuple):
-    """What a person does with a thing, or never does. The adjective may be empty."""
+    """An action of a person on a thing, or the statement that it never happens. The adjective may be empty."""
 
     name: str
     verb: str

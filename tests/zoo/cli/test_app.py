@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, one line for each mistake, JSON, bugs, signals, and old options."""
+"""Every command: exit codes, one line for each mistake, JSON, bugs, signals, and options of earlier versions."""
 
 import json
 import os
