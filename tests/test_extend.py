@@ -141,6 +141,7 @@ def test_an_evaluate_metric_of_somebodys_is_one_of_a_recipe(
 
 
 WRONG = '''"""Parts that return what they must not."""
+import torch
 from zoo.tasks.base import Task
 from harness.losses.base import Loss
 
@@ -163,6 +164,16 @@ class Rows:
 def texts():
     return Task(name="texts", splits={"train": Rows, "test": Rows}, scored=("test",), metrics=("accuracy",))
 
+class Bare(Rows):
+    def batch(self, indices, device=None):
+        return torch.zeros(len(indices), 2), torch.zeros(len(indices))
+
+    def rows(self):
+        return iter([b"a", b"b"])
+
+def bare():
+    return Task(name="bare", splits={"train": Bare, "test": Bare}, scored=("test",), metrics=("accuracy",))
+
 class Forgetful(Loss):
     def prepare_split(self, split):
         split.labels
@@ -177,6 +188,7 @@ DIGITS_MODEL = "model: {use: cifar_resnet, depth: 8, width: 2, num_classes: 10, 
         ("task: digits", "task: wrong.three", "tiny.yaml:2:7: wrong.three must return a Task, not int"),
         ("task: digits", "task: wrong.lists", "lists: the split 'test' is a list, not a Split"),
         ("task: digits", "task: wrong.texts", "Rows.rows must yield bytes, not str"),
+        ("task: digits", "task: wrong.bare", "Bare.batch returned a tuple; it must return a zoo.tasks.base.Batch"),
         ("loss: CrossEntropy", "loss: wrong.three", "wrong.three must return a Module, not int"),
         ("loss: CrossEntropy", "loss: wrong.Forgetful", "ce returns no rows from `prepare_split`"),
         ("{use: SGD, lr: 0.1, momentum: 0.9}", "wrong.three", "wrong.three must return a Optimizer, not int"),

@@ -87,6 +87,7 @@ def test_only_entry_points_import_inside_functions(path: Path) -> None:
     assert not list(imports(path, inside_functions=True))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("folder", ["harness/judging", "harness/records", "leaderboard", "zoo/doctor"])
 def test_judging_and_reporting_never_import_torch(folder: str) -> None:
     names = [".".join(path.with_suffix("").parts) for path in MODULES if path.is_relative_to(folder)]
@@ -94,6 +95,7 @@ def test_judging_and_reporting_never_import_torch(folder: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "command", [["--help"], ["list"], ["list", "--json"], ["show", "digits-resnet8"], ["verify", "--help"]]
 )

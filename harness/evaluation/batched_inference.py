@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from harness.evaluation.batching import batches
 from zoo.progress import Step, ignore_step
-from zoo.tasks.base import Batch, Split
+from zoo.tasks.base import Batch, Split, read_batch
 from zoo.trusted_code import THREAD_SAFE_FORWARD, comes_from
 
 BATCH_SIZE = 128
@@ -101,7 +101,7 @@ def _in_memory(
     """Apply the function to these rows, at once if they fit in memory, else in halves."""
     try:
         with read_lock:
-            batch = split.batch(rows, accelerator.device)
+            batch = read_batch(split, rows, accelerator.device)
         return [(rows, function(batch))]
     except RuntimeError as error:
         if len(rows) < 2 or not should_reduce_batch_size(error):

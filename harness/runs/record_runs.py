@@ -52,6 +52,8 @@ def evaluate_and_record(experiment: Experiment, published: tuple[nn.Module, str]
         if record is None:
             started = time.perf_counter()
             with new_run(location) as folder:
+                for split in experiment.task.scored:  # missing data is reported before weights are downloaded
+                    experiment.task.load(split)
                 model, digest = published or experiment.published_model()
                 loaded = ModelToRecord(model=model, sha256=digest, published=experiment.published_scores())
                 scored = evaluate_epochs(experiment, loaded)

@@ -13,6 +13,7 @@ from harness.training.batch_parts import normalizes_by_batch
 from harness.training.stage import ActiveStage
 from harness.training.training_run import TrainingRun
 from zoo.errors import UsageError
+from zoo.tasks.base import read_batch
 
 LARGE = 2**20
 """An embedding with at least this many parameters has sparse gradients while parts of a batch are summed."""
@@ -54,7 +55,7 @@ def accumulate_gradients(run: TrainingRun, stage: ActiveStage, rows: list[int]) 
 
 
 def _losses(run: TrainingRun, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
-    batch = stage.split.batch(rows, run.device)
+    batch = read_batch(stage.split, rows, run.device)
     with autocast(run.device, run.options.precision):
         losses: dict[str, Tensor] = stage.wrapped(batch, stage.teachers(batch))
     return losses

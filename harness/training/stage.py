@@ -26,7 +26,7 @@ from harness.training.training_run import StateDicts, TrainingRun
 from zoo import paths
 from zoo.errors import Mark, RecipeError, UsageError
 from zoo.recipes.schema import STUDENT, Stage
-from zoo.tasks.base import Split
+from zoo.tasks.base import Split, read_batch
 
 
 @dataclass(kw_only=True)
@@ -198,7 +198,7 @@ def build_adapters(
                     find_module(models[str(model)], parse_feature_path(feature).path)
     has_adapters = any(adapter_builder(term) for term in objective.terms.values())
     if has_adapters or any(need.features for need in objective.needs.values()):
-        two_rows = split.batch(range(min(2, len(split))), teachers.device)
+        two_rows = read_batch(split, range(min(2, len(split))), teachers.device)
         with _problems_at(stage.marks.get("criterion", stage.optimizer.mark)):
             objective.build_adapters(two_rows, teachers(two_rows, to_the_end=True))
 

@@ -17,7 +17,7 @@ from harness.models.provenance import project_code_digest
 from harness.training.objective import ModelReads
 from harness.training.teacher import LiveTeachers, TeacherOutputs
 from zoo.fetch.tensor_cache import cached_tensors
-from zoo.tasks.base import Batch, Split
+from zoo.tasks.base import Batch, Split, read_batch
 from zoo.trusted_code import VERSION_TELLS_OUTPUTS, comes_from
 
 MAX_BYTES = 2**31
@@ -58,7 +58,7 @@ def cache_teacher_outputs(
     """
     if not teachers.needs or not getattr(split, "fixed", False) or not teachers.fixed:
         return teachers
-    two_rows = teachers(split.batch(range(min(2, len(split))), accelerator.device))
+    two_rows = teachers(read_batch(split, range(min(2, len(split))), accelerator.device))
     if _bytes_per_row(two_rows, teachers.needs) * len(split) > MAX_BYTES:
         return teachers
     try:
@@ -145,7 +145,7 @@ def _cache_key(teachers: LiveTeachers, split: Split, device: torch.device) -> st
 
 
 def _input_bytes(teachers: LiveTeachers, split: Split, rows: Sequence[int]) -> Iterator[bytes]:
-    batch = split.batch(rows)
+    batch = read_batch(split, rows)
     for name in teachers.needs:
         inputs = teachers.inputs(name, batch, torch.device("cpu"))
         for value in [inputs] if isinstance(inputs, Tensor) else inputs.values():

@@ -26,6 +26,7 @@ from harness.training.log import TrainingLog
 from harness.training.stage import ActiveStage, build_stage, prepare_stage, share_buffers
 from harness.training.training_run import LOG, StateDicts, TrainedStudent, TrainingRun
 from zoo.errors import UsageError, first_line
+from zoo.tasks.base import read_batch
 
 
 @dataclass(kw_only=True)
@@ -156,7 +157,7 @@ def check_stages(run: TrainingRun, student: nn.Module) -> None:
     before = rng_state(run.device)
     scored = run.task.load(run.task.scored[0])
     with torch.no_grad():
-        two_rows = scored.batch(range(min(2, len(scored))), run.device)
+        two_rows = read_batch(scored, range(min(2, len(scored))), run.device)
         logits = run_model(copy.deepcopy(student).eval(), two_rows.inputs).logits
     trained = [split for split, stage in zip(run.splits, run.recipe.stages, strict=True) if stage.task is None]
     labels = [two_rows.labels] if run.task.kind == "segmentation" else [s.labels for s in (scored, *trained)]

@@ -106,6 +106,7 @@ def test_the_stages_in_the_docs_are_those_of_the_example_recipe() -> None:
     assert re.sub(r" +# .*", "", block) in example
 
 
+@pytest.mark.process
 def test_the_page_of_commands_is_current() -> None:
     command = [sys.executable, ROOT / "docs" / "write_commands.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)

@@ -220,6 +220,7 @@ def test_the_summary_of_a_recipe_is_the_first_sentence_of_its_leading_comment(te
     assert methods.recipe_summary(text) == summary
 
 
+@pytest.mark.process
 def test_every_loss_has_an_equation_and_the_page_is_rendered_without_torch() -> None:
     found = losses.read_losses()
     assert sorted(found) == sorted(exported)

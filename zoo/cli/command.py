@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from zoo.cli.options import HOW, OUTPUT, SOURCES, WHAT
@@ -27,7 +28,11 @@ class Command(TyperCommand):
             name = argument.partition("=")[0]
             if replacement := REPLACED_OPTIONS.get((str(self.name), name)):
                 raise UsageError(f"zoo {self.name} no longer has the option {name}: {replacement}")
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
 
     def get_help_option(self, ctx: Any) -> Any:
         """Return `--help`, in the panel of output options."""

@@ -156,6 +156,6 @@ def _show_lock(entries: "list[Entry]", builder: "Builder", as_json: bool) -> Non
         {"source": name, "revision": pin.revision, "files": len(pin.files), "pinned": sources.pinned_by(name)}
         for name, pin in pins.items()
     ]
-    rows = [[r["source"], r["revision"] or "-", r["files"], r["pinned"]] for r in data]
-    text = render.table(["source", "revision", "files", "pinned by"], rows, flexible=(0, 1))
+    rows = [[r["source"], (r["revision"] or "-")[:12], r["pinned"]] for r in data]
+    text = render.table(["source", "revision", "pinned by"], rows, flexible=(0,))
     render.emit({"lock": str(sources.lock.path), "sources": data}, text, as_json=as_json)

@@ -91,7 +91,7 @@ def translate_hub_errors(repo: HubRepo, what: str, address: str, cache: Path) ->
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         cause = _cause(error)
         if isinstance(cause, LocalEntryNotFoundError | OfflineModeIsEnabled):
-            missing = "not in the cache, and HF_HUB_OFFLINE is set; `zoo fetch` gets it online"
+            missing = "not in the cache, and HF_HUB_OFFLINE is set; run `zoo fetch` once without HF_HUB_OFFLINE"
             raise SourceError(f"{where}: {missing}") from None
         raise _request_error(where, cause, address) from None
     except (HfHubHTTPError, httpx2.HTTPError) as error:

@@ -44,14 +44,14 @@ class PinStore:
         return any(file.sha256 is not None for file in pin.files.values())
 
     def pinned_by(self, source: ParsedSource) -> str:
-        """Return what pins a source: `lock`, `first use`, `nothing yet`, or `nothing` if it is never pinned."""
+        """Return what pins a source: `lock`, `first use`, or `-` for a source that is not pinned."""
         if isinstance(source, LocalFile | UserFolder):
-            return "nothing"
+            return "-"
         if self.is_locked(source):
             return "lock"
         pin = self.known_pin(source)
         seen = pin.revision if isinstance(source, HubRepo) else any(file.sha256 for file in pin.files.values())
-        return "first use" if seen else "nothing yet"
+        return "first use" if seen else "-"
 
     def remember(self, source: HubRepo | Url, known_pin: Pin, seen: Pin) -> None:
         """Pin the files that the lock does not pin, and report a source that is trusted for the first time.

@@ -108,7 +108,7 @@ class Sources:
         return self.pins.is_locked(parsed(source))
 
     def pinned_by(self, source: AnySource) -> str:
-        """Return what pins a source: `lock`, `first use`, `nothing yet`, or `nothing` if it is never pinned."""
+        """Return what pins a source: `lock`, `first use`, or `-` for a source that is not pinned."""
         return self.pins.pinned_by(parsed(source))
 
     def folder(self, source: AnySource) -> Path | None:

@@ -119,7 +119,7 @@ class Urls:
         if self.stopped:
             raise SourceError(f"{url}: the download was interrupted")
         if constants.is_offline_mode():
-            missing = "not downloaded yet, and HF_HUB_OFFLINE is set; `zoo fetch` gets it online"
+            missing = "not downloaded yet, and HF_HUB_OFFLINE is set; run `zoo fetch` once without HF_HUB_OFFLINE"
             raise SourceError(f"{url}: {missing}")
         if why := self.unreachable.get(url.origin):
             raise SourceError(f"{url}: {why}")

@@ -97,7 +97,8 @@ def select(patterns: list[str], suites: list[str] | None = None, everything: boo
         if not matches and (pattern.endswith((".yaml", ".yml")) or "/" in pattern):
             matches = [local(Path(pattern))]
         if not matches:
-            raise UsageError(f"no entry {pattern!r}{did_you_mean(pattern, names + folders)}")
+            hint = did_you_mean(pattern, names + folders) or "; `zoo list` shows all entries"
+            raise UsageError(f"no entry {pattern!r}{hint}")
         chosen += matches
     return list(dict.fromkeys(chosen))
 

@@ -3,6 +3,7 @@
 Aliases and deep nesting are refused while the graph is composed: they could expand without end.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,13 @@ from zoo.errors import Mark, RecipeError, SourceError
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
+_TOKEN = re.compile("'?<([a-z ]+)>'?")
+_TOKENS = {
+    "stream end": "the end of the file", "block end": "the end of the block", "block mapping start": "an indented key",
+    "block sequence start": "an indented list", "scalar": "a value", "document start": "'---'",
+    "document end": "'...'",
+}  # fmt: skip
+"""PyYAML's names of tokens, in plain words."""
 
 
 def compose(path: Path) -> Node:
@@ -29,7 +37,7 @@ def compose(path: Path) -> Node:
     except yaml.MarkedYAMLError as error:
         if (at := error.problem_mark) is not None:
             mark = Mark(path=str(path), line=at.line + 1, column=at.column + 1)
-        raise RecipeError.at(mark, f"{error.problem or error.context}") from None
+        raise RecipeError.at(mark, _in_plain_words(error)) from None
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         mark = Mark(path=str(path), line=before.count("\n") + 1, column=len(before) - before.rfind("\n"))
@@ -44,10 +52,27 @@ def mark_of(node: Node, path: str) -> Mark:
     return Mark(path=path, line=node.start_mark.line + 1, column=node.start_mark.column + 1)
 
 
+def _in_plain_words(error: yaml.MarkedYAMLError) -> str:
+    """Return PyYAML's message without the names of its tokens."""
+    problem = f"{error.problem or error.context}"
+    if "character '\\t'" in problem:
+        return "a tab; YAML indents with spaces only"
+    if problem == "mapping values are not allowed here":
+        return "a second ':' in one line, or wrong indentation; put text that contains ': ' in quotes"
+    if problem == "found unexpected end of stream":
+        return "the file ends inside quotes"
+    problem = problem.replace("the node content", "a value").replace("'?'", "a key")
+    return _TOKEN.sub(lambda token: _TOKENS.get(token[1], repr(token[1])), problem)
+
+
 def _read(path: Path) -> str:
     start = Mark(path=str(path), line=1, column=1)
     try:
         data = path.read_bytes()
+    except FileNotFoundError:
+        raise SourceError(f"there is no recipe file {path}; `zoo list` shows the shipped entries") from None
+    except IsADirectoryError:
+        raise SourceError(f"{path} is a folder; pass the recipe files in it, such as {path}/NAME.yaml") from None
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror or error}") from None
     if len(data) > MAX_BYTES:

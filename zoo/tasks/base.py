@@ -78,6 +78,15 @@ class Split(Protocol):
         ...
 
 
+def read_batch(split: Split, indices: Sequence[int], device: torch.device = CPU) -> Batch:
+    """Return the rows at `indices`. Raises UsageError if `split`, which may be a user's, returns no `Batch`."""
+    batch: object = split.batch(indices, device)
+    if not isinstance(batch, Batch):
+        name = f"{type(split).__name__}.batch"
+        raise UsageError(f"{name} returned a {type(batch).__name__}; it must return a zoo.tasks.base.Batch")
+    return batch
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """How the rows of a data set are read, batched and scored.

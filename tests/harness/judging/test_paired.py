@@ -143,6 +143,7 @@ def test_noise_explains_every_flip_that_it_causes(logits: Array, noise: Array, l
     assert find_flips(a, b).unexplained(moved.max * (1 + 1e-6)) == 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "module", ["harness.judging.paired", "harness.diagnosis.diff.text_report", "harness.diagnosis.diff.find_record"]
 )

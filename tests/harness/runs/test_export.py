@@ -54,6 +54,7 @@ def without_this_project(code: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.process
 def test_a_trained_text_model_loads_with_from_pretrained(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:
     text = (ROOT / "configs" / "starter" / "entail-bert-l2h32.yaml").read_text()
     text = text[: text.index("claims:")].replace("epochs: 6", "epochs: 1")
@@ -86,6 +87,7 @@ def test_a_trained_text_model_loads_with_from_pretrained(zoo: Zoo, recipe_file: 
     torch.testing.assert_close(torch.tensor(logits), expected, rtol=0, atol=allowed)
 
 
+@pytest.mark.process
 def test_a_trained_image_model_loads_without_this_project(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:
     assert zoo("train", recipe_file(), "--out", "run").code == 0
     snippet = Path("run/README.md").read_text().split("```python\n")[1].split("```")[0]
@@ -115,6 +117,7 @@ def imagenet(tmp_path: Path) -> Iterator[Path]:
     return tmp_path
 
 
+@pytest.mark.process
 def test_the_imagenet_recipe_runs_and_is_a_third_as_long_as_torchdistills(
     zoo: Zoo, recipe_file: Write, imagenet: Path
 ) -> None:

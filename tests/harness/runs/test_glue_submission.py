@@ -362,6 +362,7 @@ def test_a_path_that_is_not_a_zip_archive_is_an_error(whole: Path, tmp_path: Pat
         check(tmp_path)
 
 
+@pytest.mark.process
 def test_torch_is_not_imported() -> None:
     code = "import sys, harness.runs.glue_submission; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

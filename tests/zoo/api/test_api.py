@@ -26,6 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.process
 def test_importing_zoo_loads_no_other_module_of_the_project() -> None:
     code = "import sys, zoo; dir(zoo); print(sorted(m for m in sys.modules if m.split('.')[0] in ('zoo', 'torch')))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)

@@ -66,6 +66,7 @@ def test_a_new_process_prints_no_traceback_for_a_bad_recipe(zoo_process: Zoo, re
     ("command", "message"),
     [
         (["verify", "digits-resnet9"], "no entry 'digits-resnet9'; did you mean"),
+        (["verify", "zebra"], "no entry 'zebra'; `zoo list` shows all entries"),
         (["verify", "--suite", "startr"], "no suite 'startr'; did you mean starter?"),
         (["verify"], "nothing to do: name entries, suites, globs or recipe files, or pass --suite NAME or --all"),
         (["train", "digits*"], "'digits*' selects 3 entries; name one"),
@@ -229,6 +230,7 @@ def test_a_training_that_ctrl_c_ended_resumes_to_the_same_weights(
     assert Path("out/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
 
 
+@pytest.mark.process
 def test_the_installed_wheel_runs_without_a_checkout(tmp_path: Path) -> None:
     """Recipes, lock and weights are in the wheel, and runs go to the user's data folder."""
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path, ROOT]

@@ -307,6 +307,7 @@ def test_public_facts_about_data_agree_with_recorded_runs(name: str) -> None:
         assert (known.largest["validation"], len(known.classes)) == (counts.max(), len(counts))
 
 
+@pytest.mark.process
 def test_the_doctor_imports_no_torch() -> None:
     code = "import sys, zoo.doctor; sys.exit(bool({'torch', 'numpy', 'transformers'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

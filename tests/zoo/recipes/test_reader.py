@@ -90,6 +90,11 @@ def test_a_name_or_argument_that_does_not_fit_is_refused_with_line_and_column(na
         (b"[" * 200_000, "nested deeper than 32 levels"),
         (b"a: \x07\n", "is not allowed in YAML"),
         (b"a: 1\n---\nb: 2\n", "but found another document"),
+        (b"a: [1\n", ":2:1: expected ',' or ']', but got the end of the file"),
+        (b"a: 1\n\tb: 2\n", ":2:1: a tab; YAML indents with spaces only"),
+        (b"a: b: c\n", ":1:5: a second ':' in one line"),
+        (b'a: "b\n', ":2:1: the file ends inside quotes"),
+        (b"a: [}\n", "expected a value, but found '}'"),
     ],
 )
 def test_a_file_that_is_not_a_recipe_is_one_line_of_error(content: bytes, message: str, recipe_file: Write) -> None:
@@ -125,6 +130,7 @@ def test_scalars_are_read_as_yaml_1_2(recipe_file: Write) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.process
 def test_reading_a_recipe_imports_and_runs_nothing(recipe_file: Write) -> None:
     path = recipe_file(TINY, ("use: SGD", "use: antigravity.fly"))
     code = "import sys; from zoo.recipes.schema import load_recipe; "
