@@ -15,7 +15,7 @@ reproduce: .venv/run
 check: .venv/test lint
 	$(PYTEST) -q -m "not slow and not process and not browser" $(FAST)
 
-# What CI runs: everything that is not marked `slow`. Five to six minutes on 2 cores.
+# What CI runs: everything that is not marked `slow`. Under five minutes on 2 quiet cores.
 test: .venv/test lint
 	$(PYTEST) -m "not slow"
 
@@ -26,11 +26,11 @@ lint: .venv/test
 	$(BIN)/zoo check --all
 	$(BIN)/zoo leaderboard --check
 
-# The rest: slow tests, the tests under other processor settings, the documentation site.
+# The rest: slow tests, fuzzing, the docs site, the tests under other processor settings. Half an hour on 2 cores.
 nightly: .venv/test .venv/docs
 	$(BIN)/python -m tests.nightly
 
-# The tests and the starter suite as other x86 processors and thread counts compute: more than an hour on 2 cores.
+# The tests and the starter suite as other x86 processors and thread counts compute: 26 minutes on 2 cores.
 processors: .venv/test
 	$(BIN)/python -m tests.processors $(WITH)
 

@@ -51,8 +51,9 @@ def test_freezing_layer1_leaves_layer10_trainable_and_frozen_batchnorm_keeps_its
     for _ in range(3):
         trained(batch(8, 4), {})["total"].backward()
         optimizer.step()
-    for name, value in model.state_dict().items():
-        assert torch.equal(value, before[name]) == name.startswith("layer1."), name
+    del before["layer10.0.bias"]  # batch normalization subtracts it again: its gradient is rounding, or zero
+    for name, value in before.items():
+        assert torch.equal(model.state_dict()[name], value) == name.startswith("layer1."), name
     assert all(parameter.grad is None for parameter in model.layer1.parameters())
 
 
