@@ -7,8 +7,8 @@ Report = Callable[[str], None]
 """Shows a message."""
 Step = Callable[[int, int], None]
 """Called with the amount of work done and the whole amount."""
-ShowProgress = Callable[[str], AbstractContextManager[Step]]
-"""Shows the progress of a piece of work, by its name, in a `with` block, which calls the step."""
+ShowProgress = Callable[[str, str], AbstractContextManager[Step]]
+"""Shows the progress of a piece of work in a `with` block, which calls the step: its name, and the unit of the step."""
 
 
 def ignore_message(message: str) -> None:
@@ -19,6 +19,6 @@ def ignore_step(done: int, total: int) -> None:
     """Show no step."""
 
 
-def ignore_progress(name: str) -> AbstractContextManager[Step]:
+def ignore_progress(name: str, unit: str) -> AbstractContextManager[Step]:
     """Show no progress."""
     return nullcontext(ignore_step)

@@ -34,6 +34,8 @@ class EntryRuns:
     runs: tuple[RecordedRun, ...] = ()
     published: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """The scores in files beside the published weights: file -> metric -> score as written."""
+    other_mode: "EntryRuns | None" = None
+    """Earlier runs of the other mode, if they are known. They are judged and shown, and do not count."""
     skipped: str = ""
     """Why nothing was run."""
     error: ZooError | None = None
@@ -77,16 +79,27 @@ def judge_entries(entry_runs: Iterable[EntryRuns], evidence: Path) -> list[Outco
 
 
 def _judge_entry(entry_runs: EntryRuns, evidence: Path, shipped: list[Entry]) -> Outcome:
-    entry, mode = entry_runs.entry, entry_runs.mode
-    if not entry_runs.runs:
-        return _not_run_outcome(entry_runs)
-    claims = [fill_published_value(claim, entry_runs.published) for claim in entry.recipe.claims]
     try:
-        pairs = [(claim, measure_claim(claim, entry_runs.runs, evidence)) for claim in claims if claim.of == mode]
+        judged = _judge_mode(entry_runs, evidence, shipped) if entry_runs.runs else {}
+        earlier = _judge_mode(entry_runs.other_mode, evidence, shipped) if entry_runs.other_mode else {}
     except ZooError as error:
-        return _not_run_outcome(replace(entry_runs, runs=(), error=error))
-    judged = iter(judge_all(pairs, family_size(suite_of(entry, shipped)) if mode == "retrain" else 1))
-    return _outcome(entry_runs, tuple(next(judged) if claim.of == mode else _not_tested(claim) for claim in claims))
+        entry_runs, judged, earlier = replace(entry_runs, runs=(), error=error), {}, {}
+    earlier = {
+        claim: replace(judgement, why=f"From earlier runs: {judgement.why}") for claim, judgement in earlier.items()
+    }
+    known = judged | earlier
+    claims = _claims(entry_runs.entry)
+    return _outcome(entry_runs, tuple(known.get(claim) or _not_judged(claim, entry_runs) for claim in claims))
+
+
+def _judge_mode(entry_runs: EntryRuns, evidence: Path, shipped: list[Entry]) -> dict[Claim, Judgement]:
+    """Judge the claims that runs of this mode test."""
+    entry, mode = entry_runs.entry, entry_runs.mode
+    claims = [claim for claim in entry.recipe.claims if claim.of == mode]
+    filled = [fill_published_value(claim, entry_runs.published) for claim in claims]
+    pairs = [(claim, measure_claim(claim, entry_runs.runs, evidence)) for claim in filled]
+    family = family_size(suite_of(entry, shipped)) if mode == "retrain" else 1
+    return dict(zip(claims, judge_all(pairs, family), strict=True))
 
 
 def suite_of(entry: Entry, shipped: Iterable[Entry]) -> list[Entry]:
@@ -180,31 +193,27 @@ def read_predictions(path: Path, result: Result) -> dict[str, NDArray[np.generic
         raise IntegrityError(f"{name}: not a predictions file: {error}") from None
 
 
-def _not_run_outcome(entry_runs: EntryRuns) -> Outcome:
-    entry, error = entry_runs.entry, entry_runs.error
-    why = first_line(error) if error else entry_runs.skipped
-    judgements = tuple(not_run(claim, why) for claim in _claims(entry))
-    return Outcome(entry=entry, mode=entry_runs.mode, verdict="not-run", judgements=judgements, error=error)
-
-
 def _outcome(entry_runs: EntryRuns, judgements: tuple[Judgement, ...]) -> Outcome:
-    gating = [judgement for judgement in judgements if judgement.claim.gates]
+    gating = [j for j in judgements if j.claim.gates and j.claim.of == entry_runs.mode]
     findings = [finding for _, record in entry_runs.runs for finding in record.findings]
     findings += [finding for judgement in judgements for finding in judgement.findings]
     return Outcome(
         entry=entry_runs.entry,
         mode=entry_runs.mode,
-        verdict=worst_verdict(judgement for judgement in gating if judgement.claim.of == entry_runs.mode),
+        verdict=worst_verdict(gating) if entry_runs.runs else "not-run",
         judgements=judgements,
         records=tuple(path for path, _ in entry_runs.runs),
         findings=tuple(dict.fromkeys(findings)),
+        error=entry_runs.error,
     )
 
 
-def _not_tested(claim: Claim) -> Judgement:
-    """Return the judgement of a claim of another mode than the one that was run."""
+def _not_judged(claim: Claim, entry_runs: EntryRuns) -> Judgement:
+    """Return the judgement of a claim without runs: its mode was not run, or its entry failed or was skipped."""
     if claim.of == "test-server":
         return judge(claim, None)
+    if claim.of == entry_runs.mode or not entry_runs.runs:
+        return not_run(claim, first_line(entry_runs.error) if entry_runs.error else entry_runs.skipped)
     option = "with --train" if claim.of == "retrain" else "without --train"
     return not_run(claim, f"Not part of this command; run it {option} to judge this claim.")
 

@@ -88,7 +88,7 @@ class Experiment:
     def evaluations(self, model: nn.Module) -> Iterator[Evaluation]:
         """Evaluate a model on every scored split of the task."""
         for split in self.task.scored:
-            with self.context.show(f"{self.entry.name}: evaluate on {split}") as step:
+            with self.context.show(f"{self.entry.name}: evaluate on {split}", "examples") as step:
                 yield evaluate(
                     model, self.task, split, self.metrics,
                     accelerator=self.context.accelerator, precision=self.context.options.precision, progress=step,
@@ -96,7 +96,7 @@ class Experiment:
 
     def predictions(self, model: nn.Module, split: str) -> Array:
         """Return a model's predictions for all rows of a split, `(N,)`; its labels may be hidden."""
-        with self.context.show(f"{self.entry.name}: predict {split}") as step:
+        with self.context.show(f"{self.entry.name}: predict {split}", "examples") as step:
             runner = SplitRunner(model, self.task, self.context.accelerator, self.context.options.precision, step)
             logits = runner.outputs(self.task.load(split))
         predictions: Array = self.task.predict(logits).numpy()

@@ -63,7 +63,7 @@ def make_runs_in_parallel(
     worker = _Worker(make_context, jobs)
     with (
         ProcessPoolExecutor(min(jobs, total) or 1, context, initializer=_start_worker, initargs=(worker, stop)) as pool,
-        show_progress("runs") as progress,
+        show_progress("all entries", "runs") as progress,
     ):
         try:
             submitted = [

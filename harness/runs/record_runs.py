@@ -88,7 +88,7 @@ def train_and_record(experiment: Experiment, seeds: Sequence[int], out: Path | N
             if record is None:
                 started = time.perf_counter()
                 with new_run(location) as folder:
-                    with student.context.show(f"{student.entry.name}: train, seed {seed}") as step:
+                    with student.context.show(f"{student.entry.name}: train, seed {seed}", "steps") as step:
                         trained = train(training_run(student, teachers, seed, location.work, step))
                     record = _record_student(student, teachers, trained, location, folder, started)
         run = location.folder / FILE, record

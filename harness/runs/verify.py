@@ -5,8 +5,10 @@ Nothing here imports torch: `harness.runs.reproduce`, which does, is loaded only
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
 
 from harness.judging.judge_runs import EntryRuns, Outcome, default_seeds_of, judge_entries
 from harness.judging.types import Judgement
@@ -58,7 +60,7 @@ def verify(
         runs[index] = new
         if new.error:
             report(str(new.error))
-    complete = [entry_runs for entry_runs in runs if entry_runs is not None]
+    complete = [_with_other_mode(entry_runs, options, sources) for entry_runs in runs if entry_runs is not None]
     outcomes = judge_entries(complete, paths.evidence())
     for entry_runs, outcome in zip(complete, outcomes, strict=True):
         if outcome.error is not None and entry_runs.error is None:  # damaged committed predictions
@@ -99,6 +101,22 @@ def _cached(entry: Entry, options: RunOptions, sources: SourceOptions) -> EntryR
     seeds = seeds_of(entry, options) if options.train else [None]
     conditions = run_conditions(options, sources)
     return find_cached_runs(entry, mode_of(options), seeds, conditions, paths.runs(options.records))
+
+
+def _with_other_mode(entry_runs: EntryRuns, options: RunOptions, sources: SourceOptions) -> EntryRuns:
+    """Add the cached runs of the other mode, so that a report shows everything that is known of an entry."""
+    entry, records = entry_runs.entry, paths.runs(options.records)
+    if sources.trust or not entry.is_readable:
+        return entry_runs
+    mode: Mode = "weights" if entry_runs.mode == "retrain" else "retrain"
+    seeds: list[Any] = [None] if mode == "weights" else default_seeds_of(entry)
+    conditions = run_conditions(options, sources)
+    found = takewhile(bool, (find_cached_runs(entry, mode, [seed], conditions, records) for seed in seeds))
+    cached = [other for other in found if other is not None]
+    if not cached:
+        return entry_runs
+    runs = tuple(run for other in cached for run in other.runs)
+    return replace(entry_runs, other_mode=replace(cached[0], runs=runs))
 
 
 def _make(

@@ -19,6 +19,7 @@ from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, Traini
 if TYPE_CHECKING:
     from harness.judging.judge_runs import Outcome
     from harness.runs.experiment import Experiment, RunContext
+    from harness.runs.plan import PlannedRuns
     from zoo.api.results import EvaluationResult, TrainingResult
     from zoo.fetch.sources import Sources
     from zoo.recipes.build import Builder
@@ -73,7 +74,7 @@ class Session:
 
         Args:
             patterns: Names, suites, globs, paths of recipes, or OWNER/NAME[@REVISION].
-            suites: Names of suites.
+            suites: Names of suites. With patterns, only entries that a pattern selects too.
             everything: Whether to select all shipped entries.
             refresh: Whether to ask the Hub for the newest revision of published recipes, instead of the pinned one.
 
@@ -85,6 +86,8 @@ class Session:
                 "nothing to do: name entries, suites, globs or recipe files, or pass --suite NAME or --all"
             )
         published = list(dict.fromkeys(name for name in patterns if _is_hub_name(name)))
+        if published and suites:
+            raise UsageError(f"{published[0]} is a recipe on the Hub and in no suite; leave out --suite")
         shipped = [name for name in patterns if name not in published]
         chosen = catalogue.select(shipped, list(suites), everything) if shipped or suites or everything else []
         return chosen + [self._published(name, refresh) for name in published]
@@ -159,6 +162,12 @@ class Session:
         return verify_entries(
             entries, options, self.sources, make_context, report=self.report, show_progress=self.show_progress
         )
+
+    def plan(self, entries: Sequence[Entry], options: RunOptions) -> "list[PlannedRuns]":
+        """Return the runs that `verify` would use or make."""
+        from harness.runs.plan import plan
+
+        return plan(entries, options, self.sources)
 
     def train(self, entry: Entry, options: TrainingOptions, *, seed: int, out: Path | None) -> "TrainingResult":
         """Train an entry once, into the folder `out` or a folder in `records`, and return the scores."""

@@ -48,7 +48,8 @@ RequiredPatterns = Annotated[list[str], argument("ENTRY", ENTRY_HELP)]
 OneEntry = Annotated[str, argument("ENTRY", "An entry, a recipe file, or OWNER/NAME of a recipe on the Hub.")]
 
 Suites = Annotated[
-    list[str] | None, option("--suite", "All entries of this suite. Can be repeated. Default: none.", WHAT, "NAME")
+    list[str] | None,
+    option("--suite", "Only entries of this suite. Can be repeated. Default: any suite.", WHAT, "NAME"),
 ]
 All = Annotated[bool, option("--all", "All shipped entries. Default: only the entries you name.", WHAT)]
 Json = Annotated[bool, option("--json", "Print JSON instead of text. Default: text.", OUTPUT)]
@@ -155,6 +156,15 @@ Jobs = Annotated[
         HOW,
         "N",
         min=1,
+    ),
+]
+
+DryRun = Annotated[
+    bool,
+    option(
+        "--dry-run",
+        "Print the runs that would be made, and how long they may take, and stop. Default: make them.",
+        OUTPUT,
     ),
 ]
 

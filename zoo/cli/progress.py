@@ -35,21 +35,25 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def show_progress(name: str, unit: str = "") -> Iterator[Step]:
+def show_progress(name: str, unit: str) -> Iterator[Step]:
     """Show the progress of a named piece of work in the block.
 
     Args:
         name: The text beside the bar.
-        unit: `bytes` to show sizes and speeds of a download; else steps are counted.
+        unit: `bytes` to show sizes and speeds of a download; else the plural of what is counted, such as `steps`.
 
     Yields:
         A function to call with the number of finished steps or bytes, and of all.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _line_printer(name)
+        yield _line_printer(name, unit)
         return
-    amounts = (DownloadColumn(), TransferSpeedColumn()) if unit == "bytes" else (MofNCompleteColumn(), _Rate())
+    amounts = (
+        (DownloadColumn(), TransferSpeedColumn())
+        if unit == "bytes"
+        else (MofNCompleteColumn(), TextColumn(unit), _Rate())
+    )
     columns = (TextColumn("{task.description}"), BarColumn(), *amounts, TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(name, total=None)
@@ -66,13 +70,13 @@ def session_of(sources: SourceOptions) -> Session:
     return Session(sources=sources, report=report, show_progress=show_progress)
 
 
-def _line_printer(name: str) -> Step:
+def _line_printer(name: str, unit: str) -> Step:
     last = time.monotonic()
 
     def advance(done: int, total: int) -> None:
         nonlocal last
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            report(f"{name}: {done} of {total}")
+            report(f"{name}: {done:,} of {total:,} {unit}")
 
     return advance

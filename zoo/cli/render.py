@@ -3,11 +3,14 @@
 import json
 import shutil
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli.exit_codes import OF_VERDICT
+from zoo.cli.next_steps import next_step
+from zoo.recipes.options import RunOptions, SourceOptions
 from zoo.recipes.schema import Claim
 from zoo.text_tables import fitted, number
 
@@ -41,8 +44,14 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def verification_data(outcomes: Iterable["Outcome"]) -> dict[str, Any]:
-    """Return the JSON of `verify` and `reproduce`."""
+def wrapped(text: str, indent: str) -> str:
+    """Return a paragraph, indented, as wide as the terminal."""
+    width = terminal_width()
+    return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent) if width else indent + text
+
+
+def verification_data(outcomes: Iterable["Outcome"], options: RunOptions, sources: SourceOptions) -> dict[str, Any]:
+    """Return the JSON of `verify` and `reproduce` with these options."""
     outcomes = list(outcomes)
     entries = [
         {
@@ -52,6 +61,7 @@ def verification_data(outcomes: Iterable["Outcome"]) -> dict[str, Any]:
             "error": str(outcome.error) if outcome.error else None,
             "claims": [judgement_data(judgement, outcome.mode) for judgement in outcome.judgements],
             "findings": list(outcome.findings),
+            "next_step": next_step(outcome, options, sources),
             "records": [str(path) for path in outcome.records],
         }
         for outcome in outcomes

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from zoo import paths
-from zoo.api.session import changed_entries
-from zoo.cli import render
+from zoo.api.session import Session, changed_entries
+from zoo.cli import plan, render
 from zoo.cli.exit_codes import code_of_outcome, end, failing_verdicts
 from zoo.cli.options import (
     OUTPUT,
     WHAT,
     All,
+    DryRun,
     Json,
     OneEntry,
     Patterns,
@@ -24,16 +25,27 @@ from zoo.cli.options import (
     option,
 )
 from zoo.cli.progress import report, session_of
-from zoo.recipes.catalogue import LOCAL, Entry
+from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
 from zoo.text_tables import number
 
 if TYPE_CHECKING:
     from harness.judging.judge_runs import Outcome
+    from harness.judging.types import Judgement
+
+
+SMALLEST_MARGIN = 5e-5
+"""A smaller margin would be rounded to zero."""
 
 
 @command
-def reproduce(entry: RequiredPatterns, options: RunOptions, sources: SourceOptions, as_json: Json = False) -> None:
+def reproduce(
+    entry: RequiredPatterns,
+    options: RunOptions,
+    sources: SourceOptions,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
     """Evaluate published weights, or train again, and judge each claim in detail.
 
     Runs that exist already are not repeated.
@@ -41,10 +53,14 @@ def reproduce(entry: RequiredPatterns, options: RunOptions, sources: SourceOptio
     Example: zoo reproduce digits-resnet8 --train --seeds 3
     """
     session = session_of(sources)
-    outcomes = session.verify(session.select(entry, [], False), options)
-    text = "\n".join(line for outcome in outcomes for line in _details(outcome))
-    render.emit(render.verification_data(outcomes), text, as_json=as_json)
-    _suggest_explain(outcomes)
+    entries = session.select(entry, [], False)
+    if _only_planned(session, entries, options, dry_run=dry_run, as_json=as_json):
+        return
+    outcomes = session.verify(entries, options)
+    data = render.verification_data(outcomes, options, sources)
+    pairs = zip(outcomes, data["entries"], strict=True)
+    text = "\n".join(line for outcome, entry_data in pairs for line in _details(outcome, entry_data["next_step"]))
+    render.emit(data, text, as_json=as_json)
     end(code_of_outcome(outcome, entry) for outcome in outcomes)
 
 
@@ -77,6 +93,7 @@ def verify(
             "VERDICTS",
         ),
     ] = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Judge the claims of many entries, one line each, with a summary.
@@ -89,14 +106,12 @@ def verify(
     session = session_of(sources)
     everything = everything or (changed_since is not None and not (patterns or suite))
     entries = _changed(session.select(patterns or [], suite or [], everything), changed_since)
+    if _only_planned(session, entries, options, dry_run=dry_run, as_json=as_json):
+        return
     started = time.perf_counter()
     outcomes = session.verify(entries, options)
-    data = render.verification_data(outcomes)
-    headers = ["entry", "split", "metric", "claimed", "measured", "runs", "verdict"]
-    rows = [row for outcome in outcomes for row in _rows(outcome)]
-    text = f"{render.table(headers, rows, flexible=(0,))}\n\n{render.counts_line(data['summary'])}"
-    render.emit(data, text, as_json=as_json)
-    _suggest_explain(outcomes)
+    data = render.verification_data(outcomes, options, sources)
+    render.emit(data, _summary_text(outcomes, data), as_json=as_json)
     _write_ci_reports(data, entries, junit, time.perf_counter() - started, failing)
     end(code_of_outcome(outcome, patterns or [], failing) for outcome in outcomes)
 
@@ -168,8 +183,23 @@ def evaluate(
     render.emit({"entry": result.entry, "path": str(path), "results": data}, text, as_json=as_json)
 
 
-def _details(outcome: "Outcome") -> Iterator[str]:
-    """Return an entry's verdict, each claim with its reason and source, and the records."""
+def _only_planned(session: Session, entries: list[Entry], options: RunOptions, *, dry_run: bool, as_json: bool) -> bool:
+    """Return whether the command ends here: with --dry-run, after printing the plan.
+
+    Before several trainings the size of the plan is reported.
+    """
+    if not (dry_run or options.train):
+        return False
+    planned = session.plan(entries, options)
+    if dry_run:
+        render.emit(plan.plan_data(planned), plan.plan_table(planned), as_json=as_json)
+    elif sum(runs.missing for runs in planned) > 1:
+        report(f"{plan.total_line(planned)} (--dry-run lists them)")
+    return dry_run
+
+
+def _details(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
+    """Return an entry's verdict, each claim with its reason and source, the records, and what to run next."""
     from harness.runs.verify import tested_claims
 
     yield f"{outcome.entry.name}: {outcome.verdict}"
@@ -181,6 +211,8 @@ def _details(outcome: "Outcome") -> Iterator[str]:
     if not tested_claims(outcome):
         yield from (f"  {line}" for line in _scores_without_claims(outcome))
     yield from (f"  record: {path}" for path in outcome.records)
+    if next_step:
+        yield f"  next: {next_step}"
 
 
 def _scores_without_claims(outcome: "Outcome") -> list[str]:
@@ -197,16 +229,54 @@ def _scores_without_claims(outcome: "Outcome") -> list[str]:
     return ["the entry claims nothing for these runs", *lines] if lines else []
 
 
+def _summary_text(outcomes: list["Outcome"], data: dict[str, Any]) -> str:
+    """Return a table of claims, the reason for every verdict but `reproduced` with what to run next, and the counts."""
+    headers = ["entry", "claim", "claimed", "measured", "margin", "runs", "verdict"]
+    rows = [row for outcome in outcomes for row in _rows(outcome)]
+    pairs = zip(outcomes, data["entries"], strict=True)
+    reasons = [line for outcome, entry in pairs for line in _reasons(outcome, entry["next_step"])]
+    blocks = [render.table(headers, rows, flexible=(0, 1)), *(["\n".join(reasons)] if reasons else [])]
+    return "\n\n".join([*blocks, render.counts_line(data["summary"])])
+
+
 def _rows(outcome: "Outcome") -> list[list[str]]:
     """Return one row for each tested claim, or a single row for an entry without any."""
     from harness.runs.verify import tested_claims
 
-    runs = str(len(outcome.records))
+    name, runs = outcome.entry.name, str(len(outcome.records))
     rows = [
-        [outcome.entry.name, j.claim.split, j.claim.metric, number(j.claim.value), number(j.measured), runs, j.verdict]
+        [name, f"{j.claim.metric} on {j.claim.split}", number(j.claim.value), number(j.measured), _margin(j), runs,
+         j.verdict]
         for j in tested_claims(outcome)
-    ]
-    return rows or [[outcome.entry.name, "", "", "", "", "", outcome.verdict]]
+    ]  # fmt: skip
+    return rows or [[name, "", "", "", "", "", outcome.verdict]]
+
+
+def _margin(judgement: "Judgement") -> str:
+    """Return the largest difference that still counts as reproduced, such as `±0.0012`."""
+    if judgement.equivalent is None:
+        return "-"
+    low, high = judgement.equivalent
+    margin = (high - low) / 2
+    return f"±{margin:.4f}" if margin >= SMALLEST_MARGIN else f"±{margin:.0e}"
+
+
+def _reasons(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
+    """Return why an entry is not reproduced, and what to run next; nothing if its error is on stderr."""
+    from harness.runs.verify import tested_claims
+
+    if outcome.verdict == "reproduced" or outcome.error is not None:
+        return
+    yield f"{outcome.entry.name}: {outcome.verdict}"
+    reasons: dict[str, list[str]] = {}
+    for judgement in tested_claims(outcome):
+        if judgement.verdict != "reproduced":
+            claim = f"{judgement.claim.metric} on {judgement.claim.split}"
+            reasons.setdefault(judgement.why, []).append(claim)
+    for why, claims in reasons.items():
+        yield render.wrapped(f"{', '.join(claims)}: {why}", "  ")
+    if next_step:
+        yield f"  next: {next_step}"
 
 
 def _by_split(scores: Iterable[Any]) -> list[dict[str, Any]]:
@@ -227,13 +297,6 @@ def _changed(entries: list[Entry], revision: str | None) -> list[Entry]:
     if revision is not None and not changed:
         report(f"none of the {len(entries)} entries has changed since {revision}")
     return changed
-
-
-def _suggest_explain(outcomes: Iterable["Outcome"]) -> None:
-    for outcome in outcomes:
-        if outcome.mode == "weights" and outcome.verdict == "not-reproduced":
-            name = outcome.entry.path if outcome.entry.suite == LOCAL else outcome.entry.name
-            report(f"{outcome.entry.name}: to find out why, run: zoo explain {name}")
 
 
 def _write_ci_reports(

@@ -73,11 +73,11 @@ def local(path: Path, recipe_repo: str | None = None, requested_repo: str | None
 
 
 def select(patterns: list[str], suites: list[str] | None = None, everything: bool = False) -> list[Entry]:
-    """Return the selected entries, each once, in the order of the catalogue.
+    """Return the selected entries, each once, in the order of the patterns, else of the catalogue.
 
     Args:
         patterns: Names of entries or suites, globs, and paths of recipe files.
-        suites: Suites whose entries are all selected.
+        suites: Suites. Alone they select all their entries; with patterns, only entries that a pattern selects too.
         everything: Whether to select all shipped entries.
 
     Raises:
@@ -87,11 +87,11 @@ def select(patterns: list[str], suites: list[str] | None = None, everything: boo
     if everything:
         return known
     names, folders = [entry.name for entry in known], sorted({entry.suite for entry in known})
-    chosen: list[Entry] = []
     for suite in suites or []:
         if suite not in folders:
             raise UsageError(f"no suite {suite!r}{did_you_mean(suite, folders)}")
-        chosen += [entry for entry in known if entry.suite == suite]
+    of_suites = [entry for entry in known if entry.suite in (suites or [])]
+    chosen: list[Entry] = [] if patterns else of_suites
     for pattern in patterns:
         matches = [entry for entry in known if fnmatchcase(entry.name, pattern) or entry.suite == pattern]
         if not matches and (pattern.endswith((".yaml", ".yml")) or "/" in pattern):
@@ -99,7 +99,10 @@ def select(patterns: list[str], suites: list[str] | None = None, everything: boo
         if not matches:
             hint = did_you_mean(pattern, names + folders) or "; `zoo list` shows all entries"
             raise UsageError(f"no entry {pattern!r}{hint}")
-        chosen += matches
+        selected = [entry for entry in matches if not suites or entry in of_suites]
+        if not selected:
+            raise UsageError(f"{pattern!r} selects no entry of the suite {' or '.join(suites or [])}")
+        chosen += selected
     return list(dict.fromkeys(chosen))
 
 

@@ -88,6 +88,15 @@ class RunOptions(TrainingOptions):
     fresh: bool = False
     jobs: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse options of a training without `train`. Raise UsageError."""
+        super().__post_init__()
+        if not self.train and (self.seeds is not None or self.first_seed):
+            raise UsageError(
+                "--seeds and --first-seed need --train (in Python, train=True); without it, the published weights are"
+                " evaluated once"
+            )
+
 
 def _path_or_environment(path: Path | None, variable: str) -> Path | None:
     chosen = path or os.environ.get(variable)

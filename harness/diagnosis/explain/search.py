@@ -57,7 +57,7 @@ def explain_experiment(experiment: Experiment, recorded: RecordedArrays) -> Expl
     published = experiment.published_scores()
     claims = [fill_published_value(c, published) for c in experiment.recipe.claims if c.of == "weights"]
     judge = VariantJudge(runner=VariantRunner(experiment), claims=tuple(claims), recorded=recorded)
-    with experiment.context.show(f"{name}: as the recipe says") as step:
+    with experiment.context.show(f"{name}: as the recipe says", "examples") as step:
         judgements = judge.with_progress(step).judge(UNCHANGED)
     results = tuple(_claim_result(judgement) for judgement in judgements)
     failing = tuple(j.claim for j in judgements if j.verdict == "not-reproduced")
@@ -152,7 +152,7 @@ class _Search:
         )
         title = f"{self.runner.experiment.entry.name}: {candidate.factor}, {attempt.change}"
         try:
-            with translate_errors(attempt.change), self.runner.context.show(title) as step:
+            with translate_errors(attempt.change), self.runner.context.show(title, "examples") as step:
                 search = replace(self, judge=self.judge.with_progress(step))
                 return candidate, search._run(candidate, attempt)
         except ZooError as error:

@@ -74,7 +74,7 @@ def test_an_error_is_reported_and_does_not_stop_other_entries(options: RunOption
 
 def test_the_claims_give_the_number_of_seeds_unless_the_options_do() -> None:
     entry = catalogue.select_one("digits-resnet8")
-    assert seeds_of(entry, RunOptions(seeds=2, first_seed=7)) == [7, 8]
+    assert seeds_of(entry, RunOptions(train=True, seeds=2, first_seed=7)) == [7, 8]
     assert seeds_of(entry, RunOptions()) == list(range(len(seeds_of(entry, RunOptions()))))
 
 

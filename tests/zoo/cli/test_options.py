@@ -68,9 +68,15 @@ def test_a_dataclass_parameter_becomes_one_option_for_each_field(tmp_path: Path)
 
     names = list(inspect.signature(example).parameters)
     assert names == ["entry", *FIELDS]
-    values = dict.fromkeys(names) | {"entry": "x", "seeds": 3, "data": [f"cifar10={tmp_path}"], "trust": ["own"]}
+    values = dict.fromkeys(names) | {
+        "entry": "x",
+        "train": True,
+        "seeds": 3,
+        "data": [f"cifar10={tmp_path}"],
+        "trust": ["own"],
+    }
     entry, options, sources = example(**values)
-    assert (entry, options) == ("x", RunOptions(seeds=3))
+    assert (entry, options) == ("x", RunOptions(train=True, seeds=3))
     assert (sources.trust, sources.data) == (("own",), {"cifar10": tmp_path})
 
 

@@ -1,0 +1,126 @@
+"""List the runs that a command would make, before any of them is made. Never imports torch."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from harness.records.record import FILE, Mode, Record, read_record
+from harness.runs.cache import find_cached_runs
+from harness.runs.verify import mode_of, run_conditions, seeds_of
+from zoo import paths
+from zoo.errors import ZooError
+from zoo.recipes import catalogue
+from zoo.recipes.catalogue import Entry
+from zoo.recipes.options import RunOptions, SourceOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRuns:
+    """The runs of one entry in one mode that a command needs."""
+
+    entry: Entry
+    mode: Mode
+    seeds: tuple[int, ...]
+    """The seeds of the trainings; empty for an evaluation of published weights."""
+    missing: int
+    """The number of runs that have to be made; the others exist."""
+    teacher_of: str = ""
+    """The entry that needs these runs as its teacher; empty for a selected entry."""
+    seconds: float | None = None
+    """The median time of such a run, of the user's runs or else of the committed ones; None if there is none."""
+    measured_on: str = ""
+    """Where that time was measured."""
+
+    @property
+    def expected_seconds(self) -> float | None:
+        """The time of the missing runs where `seconds` was measured; None if it is unknown."""
+        return 0.0 if not self.missing else None if self.seconds is None else self.missing * self.seconds
+
+
+def plan(entries: Iterable[Entry], options: RunOptions, sources: SourceOptions) -> list[PlannedRuns]:
+    """Return the runs that `harness.runs.verify.verify` would use or make, teachers before their students.
+
+    A run of the same recipe, seed and precision counts as one that exists. `verify` looks closer: it makes a run again
+    if a data set or a weights file has changed.
+
+    Entries whose recipe cannot be read, and in a plan of evaluations entries without published weights, are left out.
+
+    Args:
+        entries: The entries.
+        options: Which runs to judge.
+        sources: Where the entries' files come from.
+    """
+    planned: dict[tuple[str, Mode, tuple[int, ...]], PlannedRuns] = {}
+    for entry in entries:
+        if entry.is_readable and (options.train or entry.recipe.weights is not None):
+            for runs in _runs_of(entry, options, sources):
+                planned.setdefault((runs.entry.name, runs.mode, runs.seeds), runs)
+    return [_without_teachers(runs, planned.values()) for runs in planned.values()]
+
+
+def _without_teachers(runs: PlannedRuns, planned: Iterable[PlannedRuns]) -> PlannedRuns:
+    """Count a run that is planned as a teacher only there."""
+    twice = sum(
+        other.missing
+        for other in planned
+        if other.teacher_of and other.entry == runs.entry and set(other.seeds) <= set(runs.seeds)
+    )
+    return runs if runs.teacher_of else replace(runs, missing=max(0, runs.missing - twice))
+
+
+def _runs_of(entry: Entry, options: RunOptions, sources: SourceOptions) -> Iterator[PlannedRuns]:
+    mode, folder = mode_of(options), paths.runs(options.records)
+    seeds: Sequence[int | None] = seeds_of(entry, options) if options.train else [None]
+    conditions = run_conditions(options, sources)
+    records = list(_records(folder / entry.name))
+
+    def exists(seed: int | None) -> bool:
+        recorded = any(_is_run(record, entry, mode, seed, options.precision) for record in records)
+        return recorded or find_cached_runs(entry, mode, [seed], conditions, folder) is not None
+
+    missing = [seed for seed in seeds if options.fresh or not exists(seed)]
+    if missing and options.train:
+        yield from _teachers(entry, folder)
+    yield _planned(entry, mode, tuple(seed for seed in seeds if seed is not None), len(missing), folder)
+
+
+def _teachers(entry: Entry, folder: Path) -> Iterator[PlannedRuns]:
+    for stage in entry.recipe.stages:
+        for teacher in stage.all_teachers.values():
+            if teacher.run is not None:
+                run = catalogue.select_one(teacher.run)
+                yield from _teachers(run, folder)
+                exists = any(_is_run(record, run, "retrain", teacher.seed) for record in _records(folder / run.name))
+                yield _planned(run, "retrain", (teacher.seed,), int(not exists), folder, teacher_of=entry.name)
+
+
+def _is_run(record: Record, entry: Entry, mode: Mode, seed: int | None, precision: str = "fp32") -> bool:
+    identity = record.identity
+    asked = (mode, seed, entry.recipe.digest, precision)
+    return (identity.mode, identity.seed, identity.digest, identity.numerics["precision"]) == asked
+
+
+def _planned(
+    entry: Entry, mode: Mode, seeds: tuple[int, ...], missing: int, folder: Path, teacher_of: str = ""
+) -> PlannedRuns:
+    here = [record for record in _records(folder / entry.name) if record.identity.mode == mode]
+    timed = here or [record for record in _records(paths.evidence() / entry.name) if record.identity.mode == mode]
+    return PlannedRuns(
+        entry=entry, mode=mode, seeds=seeds, missing=missing, teacher_of=teacher_of,
+        seconds=median(record.cost["seconds"] for record in timed) if timed else None,
+        measured_on=", ".join(sorted({"here" if here else _machine(record) for record in timed})),
+    )  # fmt: skip
+
+
+def _machine(record: Record) -> str:
+    device, threads = str(record.environment.get("device", "cpu")), record.environment.get("threads")
+    return f"{device}, {threads} thread{'s' * (threads != 1)}" if device == "cpu" and threads else device
+
+
+def _records(folder: Path) -> Iterator[Record]:
+    for path in sorted(folder.glob(f"[!.]*/{FILE}")):
+        try:
+            yield read_record(path)
+        except ZooError:  # a damaged record is reported where it is judged
+            continue

@@ -1,0 +1,111 @@
+"""The plan before trainings, and the commands that a report suggests. Each suggested command is run."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.project import TINY, Write, Zoo
+
+CLAIM = "claims:\n  - {of: retrain, split: test, metric: accuracy, value: VALUE, sigma: 0.01, reference_runs: 10, source: me}\n"
+
+
+def suggested(out: str) -> list[str]:
+    """The arguments of the command in the line `next: zoo ...`."""
+    (line,) = [line.strip() for line in out.splitlines() if line.strip().startswith("next: ")]
+    program, *arguments = shlex.split(line.removeprefix("next: "))
+    assert program == "zoo"
+    return arguments
+
+
+def test_a_dry_run_prints_the_plan_and_makes_nothing(zoo: Zoo) -> None:
+    completed = zoo("verify", "digits*", "--train", "--dry-run", "--records", "runs")
+    assert completed.code == 0
+    assert "15 runs to make; about " in completed.out
+    assert not list(Path().rglob("record.json"))
+    data = json.loads(zoo("reproduce", "digits-resnet8", "--dry-run", "--json").out)
+    assert [(runs["entry"], runs["mode"], runs["missing"]) for runs in data["plan"]] == [
+        ("digits-resnet8", "weights", 1)
+    ]
+
+
+def test_before_several_trainings_their_number_is_reported(zoo: Zoo, recipe_file: Write) -> None:
+    recipe = recipe_file()
+    first = zoo("reproduce", recipe, "--train", "--seeds", "2", "--device", "cpu")
+    assert first.lines[0] == "2 runs to make; no time is known for 2 (--dry-run lists them)"
+    assert not zoo("reproduce", recipe, "--train", "--seeds", "2", "--device", "cpu").err
+
+
+@pytest.mark.parametrize("option", [("--seeds", "2"), ("--first-seed", "3")])
+def test_options_of_training_need_train(zoo: Zoo, option: tuple[str, str]) -> None:
+    completed = zoo("verify", "digits-resnet8", *option)
+    assert (completed.code, len(completed.lines)) == (2, 1)
+    assert "need --train" in completed.err
+
+
+def test_a_suite_restricts_the_entries_that_are_named(zoo: Zoo, recipe_file: Write) -> None:
+    listed = json.loads(zoo("list", "digits*", "--suite", "starter", "--json").out)["entries"]
+    assert [entry["entry"] for entry in listed] == [
+        "digits-resnet14", "digits-resnet8", "digits-resnet8_from_digits-resnet14",
+    ]  # fmt: skip
+    other = zoo("verify", "digits-resnet8", "--suite", "glue", "--train")
+    assert (other.code, other.err) == (2, "'digits-resnet8' selects no entry of the suite glue\n")
+    local = zoo("verify", recipe_file(), "--suite", "glue")
+    assert (local.code, "selects no entry of the suite glue" in local.err) == (2, True)
+
+
+def test_weights_that_are_not_reproduced_suggest_explain(zoo: Zoo, damaged: Path) -> None:
+    path = damaged / "configs" / "starter" / "digits-resnet8.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("value: 0.97", "value: 0.90"), encoding="utf-8")
+    completed = zoo("verify", "digits-resnet8", "--device", "cpu")
+    assert "digits-resnet8: not-reproduced\n  accuracy on test: Difference " in completed.out
+    arguments = suggested(completed.out)
+    assert arguments == ["explain", "digits-resnet8", "--device", "cpu"]
+    assert zoo(*arguments).code == 1
+
+
+def test_weights_of_a_recipe_file_suggest_explain_with_the_file_and_the_trusted_package(
+    zoo: Zoo, recipe_file: Write
+) -> None:
+    text = Path(__file__).parents[3].joinpath("configs/starter/digits-resnet8.yaml").read_text(encoding="utf-8")
+    recipe = recipe_file(text.replace("value: 0.97", "value: 0.90"), name="my recipe.yaml")
+    arguments = suggested(zoo("reproduce", recipe, "--trust", "mine").out)
+    assert arguments == ["explain", str(recipe), "--trust", "mine"]
+    assert zoo(*arguments).code == 1
+
+
+def test_an_entry_without_published_weights_suggests_training_it(zoo: Zoo, recipe_file: Write) -> None:
+    recipe = recipe_file(TINY + CLAIM.replace("VALUE", "0.5"))
+    completed = zoo("verify", recipe, "--records", "runs", "--device", "cpu")
+    assert completed.code == 3
+    arguments = suggested(completed.out)
+    assert arguments == ["reproduce", str(recipe), "--train", "--device", "cpu", "--records", "runs"]
+    assert zoo(*arguments).code in (0, 1, 3)
+
+
+def test_an_inconclusive_retraining_suggests_enough_seeds(zoo: Zoo, recipe_file: Write) -> None:
+    recipe = recipe_file(TINY + CLAIM.replace("VALUE", "0.5"))
+    (measured,) = json.loads(zoo("reproduce", recipe, "--train", "--seeds", "1", "--json").out)["entries"][0]["claims"]
+    value = measured["measured"] + 0.015
+    recipe = recipe_file(TINY + CLAIM.replace("VALUE", str(value)))
+    completed = zoo("reproduce", recipe, "--train", "--seeds", "1")
+    assert completed.out.startswith("tiny: inconclusive")
+    arguments = suggested(completed.out)
+    assert arguments[:4] == ["reproduce", str(recipe), "--train", "--seeds"]
+    assert int(arguments[4]) > 1
+    assert zoo(*arguments, "--dry-run").code == 0
+
+
+def test_what_is_known_of_the_other_claims_is_shown_without_running_it(zoo: Zoo) -> None:
+    assert zoo("reproduce", "digits-resnet8", "--records", "runs").code == 0
+    (entry,) = json.loads(
+        zoo("reproduce", "digits-resnet8", "--train", "--seeds", "1", "--records", "runs", "--json").out
+    )["entries"]
+    weights, retrain = entry["claims"]
+    assert (weights["of"], weights["verdict"], weights["tested"]) == ("weights", "reproduced", False)
+    assert weights["why"].startswith("From earlier runs: ")
+    assert entry["verdict"] == retrain["verdict"]
+    both = json.loads(zoo("verify", "digits-resnet8", "--records", "runs", "--json").out)["entries"][0]
+    assert [claim["verdict"] for claim in both["claims"]] == ["reproduced", retrain["verdict"]]
+    assert both["verdict"] == "reproduced"

@@ -1,0 +1,62 @@
+"""The command that settles or explains a verdict."""
+
+import shlex
+from typing import TYPE_CHECKING
+
+from zoo import paths
+from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
+
+if TYPE_CHECKING:
+    from harness.judging.judge_runs import Outcome
+
+
+def next_step(outcome: "Outcome", options: RunOptions, sources: SourceOptions) -> str | None:
+    """Return the command to run next for an entry; None if its verdict is settled or no command can settle it.
+
+    Args:
+        outcome: The entry's verdict.
+        options: The options of the command that led to it. The next command repeats those that still matter.
+        sources: The same.
+    """
+    words = _words(outcome, options)
+    if words is None:
+        return None
+    kind = DeviceOptions if words[0] == "explain" else TrainingOptions
+    arguments = [] if words[0] == "doctor" else [*_compute_arguments(options, kind), *_source_arguments(sources)]
+    return shlex.join(["zoo", *words, *arguments])
+
+
+def _words(outcome: "Outcome", options: RunOptions) -> list[str] | None:
+    """Return the command and its own arguments."""
+    name, verdict = outcome.entry.argument, outcome.verdict
+    if outcome.error is not None:
+        return None
+    if outcome.mode == "weights":
+        if verdict == "not-run" and outcome.entry.recipe.stages:
+            return ["reproduce", name, "--train"]
+        return ["explain", name] if verdict == "not-reproduced" else None
+    further = [judgement.further_seeds for judgement in outcome.judgements if judgement.claim.of == "retrain"]
+    if verdict == "inconclusive" and (more := max(filter(None, further), default=0)):
+        first = ["--first-seed", str(options.first_seed)] if options.first_seed else []
+        return ["reproduce", name, "--train", "--seeds", str(len(outcome.records) + more), *first]
+    return ["doctor", name] if verdict == "not-reproduced" else None
+
+
+def _compute_arguments(options: RunOptions, kind: type[DeviceOptions]) -> list[str]:
+    """Return the options that change what is computed, or where the runs are kept."""
+    arguments = ["--device", options.device] if options.device else []
+    arguments += ["--precision", options.precision] if options.precision != "fp32" else []
+    if issubclass(kind, TrainingOptions):
+        arguments += ["--micro-batch", str(options.micro_batch)] if options.micro_batch else []
+        arguments += ["--records", str(options.records)] if options.records else []
+    return arguments
+
+
+def _source_arguments(sources: SourceOptions) -> list[str]:
+    """Return the options that the environment does not give."""
+    default = SourceOptions()
+    arguments = [word for package in sources.trust for word in ("--trust", package)]
+    arguments += ["--lock", str(sources.lock)] if sources.lock != default.lock else []
+    arguments += ["--mirror", str(sources.mirror)] if sources.mirror != default.mirror else []
+    named = {name: folder for name, folder in sources.data.items() if paths.data().get(name) != folder}
+    return [*arguments, *(word for name, folder in named.items() for word in ("--data", f"{name}={folder}"))]
