@@ -91,7 +91,7 @@ def verify(
         *patterns: Names, suites, globs, paths of recipes, or OWNER/NAME[@REVISION] of a recipe on the Hub.
         suite: A suite, or several.
         all: Whether to judge all shipped entries.
-        changed_since: Judge only entries that differ from this git revision.
+        changed_since: Judge only entries that differ from this revision of the repository that you are in.
         **options: See `reproduce`.
 
     Raises:
@@ -107,7 +107,7 @@ def verify(
     session = _session(options, RunOptions)
     suites = [suite] if isinstance(suite, str) else list(suite)
     everything = all or (changed_since is not None and not (patterns or suites))
-    chosen, _ = changed_entries(session.select(patterns, suites, everything), changed_since)
+    chosen, _ = changed_entries(session.select(patterns, suites, everything), changed_since, session.sources.lock)
     return VerificationResult(tuple(session.verify(chosen, _pick(RunOptions, options))))
 
 

@@ -28,13 +28,21 @@ HUB_NAME = re.compile(r"(?!.*\.ya?ml$)[\w.-]+/[\w.-]+(@[\w./-]+)?")
 """OWNER/NAME[@REVISION]: a recipe that is published on the Hub."""
 
 
-def changed_entries(entries: list[Entry], revision: str | None) -> tuple[list[Entry], dict[str, str]]:
-    """Return the entries that differ from a git revision, and why each does; all of them for None."""
+def changed_entries(
+    entries: list[Entry], revision: str | None, lock: Path | None
+) -> tuple[list[Entry], dict[str, str]]:
+    """Return the entries that differ from a git revision, and why each does; all of them for None.
+
+    Args:
+        entries: The entries.
+        revision: A revision of the repository that the working directory is in, or None.
+        lock: The lock in use, if it is not the project's.
+    """
     if revision is None:
         return entries, {}
     from zoo.recipes.changes import changed_since
 
-    reasons = changed_since(revision, entries)
+    reasons = changed_since(revision, entries, lock)
     return [entry for entry in entries if entry.name in reasons], reasons
 
 

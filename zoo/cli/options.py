@@ -42,7 +42,9 @@ def parse_data(pairs: list[str]) -> dict[str, Path]:
     return folders
 
 
-ENTRY_HELP = "Names, suites, globs such as 'digits*', recipe files, or OWNER/NAME of a recipe on the Hub."
+ENTRY_HELP = (
+    "Names, suites, globs such as 'digits*', recipe files or folders of them, or OWNER/NAME of a recipe on the Hub."
+)
 Patterns = Annotated[list[str] | None, argument("ENTRY", ENTRY_HELP)]
 RequiredPatterns = Annotated[list[str], argument("ENTRY", ENTRY_HELP)]
 OneEntry = Annotated[str, argument("ENTRY", "An entry, a recipe file, or OWNER/NAME of a recipe on the Hub.")]

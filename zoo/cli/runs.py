@@ -75,7 +75,8 @@ def verify(
         str | None,
         option(
             "--changed-since",
-            "Only entries that differ from this git revision. Default: all selected entries.",
+            "Only entries that differ from this revision of the git repository you are in. Default: all selected"
+            " entries.",
             WHAT,
             "REV",
         ),
@@ -105,7 +106,7 @@ def verify(
     failing = failing_verdicts(fail_on)
     session = session_of(sources)
     everything = everything or (changed_since is not None and not (patterns or suite))
-    entries = _changed(session.select(patterns or [], suite or [], everything), changed_since)
+    entries = _changed(session.select(patterns or [], suite or [], everything), changed_since, sources.lock)
     if _only_planned(session, entries, options, dry_run=dry_run, as_json=as_json):
         return
     started = time.perf_counter()
@@ -288,9 +289,9 @@ def _by_split(scores: Iterable[Any]) -> list[dict[str, Any]]:
     return list(results.values())
 
 
-def _changed(entries: list[Entry], revision: str | None) -> list[Entry]:
+def _changed(entries: list[Entry], revision: str | None, lock: Path | None) -> list[Entry]:
     """Return the entries that differ from a git revision, and report why."""
-    changed, reasons = changed_entries(entries, revision)
+    changed, reasons = changed_entries(entries, revision, lock)
     for reason in dict.fromkeys(reasons.values()):
         names = [name for name, why in reasons.items() if why == reason]
         report(f"changed: {reason}: {names[0] if len(names) == 1 else f'{len(names)} entries'}")

@@ -76,7 +76,7 @@ def select(patterns: list[str], suites: list[str] | None = None, everything: boo
     """Return the selected entries, each once, in the order of the patterns, else of the catalogue.
 
     Args:
-        patterns: Names of entries or suites, globs, and paths of recipe files.
+        patterns: Names of entries or suites, globs, and paths of recipe files or of folders with recipes.
         suites: Suites. Alone they select all their entries; with patterns, only entries that a pattern selects too.
         everything: Whether to select all shipped entries.
 
@@ -94,8 +94,8 @@ def select(patterns: list[str], suites: list[str] | None = None, everything: boo
     chosen: list[Entry] = [] if patterns else of_suites
     for pattern in patterns:
         matches = [entry for entry in known if fnmatchcase(entry.name, pattern) or entry.suite == pattern]
-        if not matches and (pattern.endswith((".yaml", ".yml")) or "/" in pattern):
-            matches = [local(Path(pattern))]
+        if not matches and (pattern.endswith((".yaml", ".yml")) or "/" in pattern or Path(pattern).is_dir()):
+            matches = _local_entries(Path(pattern))
         if not matches:
             hint = did_you_mean(pattern, names + folders) or "; `zoo list` shows all entries"
             raise UsageError(f"no entry {pattern!r}{hint}")
@@ -104,6 +104,16 @@ def select(patterns: list[str], suites: list[str] | None = None, everything: boo
             raise UsageError(f"{pattern!r} selects no entry of the suite {' or '.join(suites or [])}")
         chosen += selected
     return list(dict.fromkeys(chosen))
+
+
+def _local_entries(path: Path) -> list[Entry]:
+    """Return the entry of a recipe file, or those of all recipes in a folder. Raise UsageError for an empty folder."""
+    if not path.is_dir():
+        return [local(path)]
+    recipes = [file for file in sorted(path.iterdir()) if file.suffix in (".yaml", ".yml")]
+    if not recipes:
+        raise UsageError(f"{path}: the folder holds no recipe (*.yaml)")
+    return [local(recipe) for recipe in recipes]
 
 
 def select_one(pattern: str) -> Entry:

@@ -4,15 +4,17 @@ import ast
 import json
 import subprocess
 from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from zoo import paths
 from zoo.errors import UsageError
 from zoo.fetch.fetched import record_name
-from zoo.fetch.source_types import EMBEDDED, Embedded, parse_or_none, pinned_source
+from zoo.fetch.source_types import EMBEDDED, Embedded, LocalFile, parse_or_none, pinned_source
 from zoo.recipes import catalogue
-from zoo.recipes.catalogue import Entry
+from zoo.recipes.catalogue import LOCAL, Entry
 from zoo.recipes.reader import texts
 from zoo.recipes.schema import Recipe
 from zoo.recipes.walk import recipe_sources, walk_calls
@@ -24,37 +26,50 @@ AFFECT_NONE = (
     "harness/runs/submission_reader.py",
 )  # fmt: skip
 """Code that only reports scores, or examines how they came about."""
+REQUIREMENTS = (
+    "pyproject.toml", "constraints.txt", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "environment.yml",
+)  # fmt: skip
+"""Files of other repositories that choose the versions of packages; so do `requirements*.txt`."""
 AFFECT_USERS = ("zoo/models", "zoo/tasks", "harness/losses")
 """Folders whose modules affect only the recipes that name something in them."""
 
 
-def changed_since(revision: str, entries: Iterable[Entry]) -> dict[str, str]:
+@dataclass(frozen=True)
+class _Changes:
+    """What has changed in a repository: files, relative to its root, and the sources whose pins differ."""
+
+    root: Path
+    paths: tuple[str, ...]
+    pins: frozenset[str]
+
+
+def changed_since(revision: str, entries: Iterable[Entry], lock: Path | None = None) -> dict[str, str]:
     """Find the entries that are affected by the changes since a revision, committed or not.
 
-    An entry is affected by its recipe, fingerprint and committed records, by the pins of its sources, by shipped files
-    that it names, by the modules of models, tasks and losses that it names, by whatever affects its teachers, and by
-    any other code of the project. An entry whose recipe cannot be read is affected too.
+    The repository is the one that the working directory is in. An entry is affected by its recipe, fingerprint and
+    committed records, by the pins of its sources, by files and Python modules of the repository that it names, by
+    changed requirements, and by whatever affects its teachers. In a checkout of this project it is affected by the
+    project's other code too. An entry whose recipe cannot be read is affected.
 
     Args:
-        revision: A revision of the checkout that zoo runs from.
+        revision: A revision of the repository.
         entries: The entries to examine.
+        lock: The lock in use, if it is not the project's.
 
     Returns:
         The name of each affected entry, with the reason.
 
     Raises:
-        UsageError: There is no checkout, or git does not know the revision.
+        UsageError: The working directory is in no repository, or git does not know the revision.
     """
-    root = paths.checkout()
-    if root is None:
-        raise UsageError("--changed-since needs a checkout of the project; an installed zoo has no history")
+    root = _repository(Path.cwd())
     commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").strip()
-    changed = _git(root, "diff", "--name-only", "--relative", "--no-renames", "-z", commit, "--").split("\0")
+    changed = _git(root, "diff", "--name-only", "--no-renames", "-z", commit, "--").split("\0")
     changed += _git(root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
-    pins = _changed_pins(root, commit) if "configs/zoo.lock" in changed else frozenset()
+    changes = _Changes(root, tuple(filter(None, changed)), _changed_pins(root, commit, lock or paths.lock()))
     chosen = list(entries)
     known = {entry.name: entry for entry in [*catalogue.entries(), *chosen]}
-    reasons = {name: why for name, entry in known.items() if (why := _reason(entry, changed, pins, root))}
+    reasons = {name: why for name, entry in known.items() if (why := _reason(entry, changes))}
     _add_students(reasons, known)
     return {entry.name: reasons[entry.name] for entry in chosen if entry.name in reasons}
 
@@ -66,19 +81,27 @@ def _add_students(reasons: dict[str, str], known: dict[str, Entry]) -> None:
         reasons |= {name: f"its teacher {teacher}: {reasons[teacher]}" for name, teacher in more}
 
 
-def _reason(entry: Entry, changed: Iterable[str], pins: Iterable[str], root: Path) -> str | None:
+def _reason(entry: Entry, changes: _Changes) -> str | None:
     if not entry.is_readable:
         return "its recipe cannot be read"
-    by_path = (why for path in changed if path and (why := _path_reason(path, entry, root)))
-    by_pin = (f"the lock's pin of {source}" for source in sorted(pins) if _names_source(entry.recipe, source))
+    by_path = (why for path in changes.paths if (why := _path_reason(path, entry, changes.root)))
+    by_pin = (f"the lock's pin of {source}" for source in sorted(changes.pins) if _names_source(entry.recipe, source))
     return next(by_path, None) or next(by_pin, None)
 
 
 def _path_reason(path: str, entry: Entry, root: Path) -> str | None:
     """Return how a changed file affects an entry; None if it does not."""
+    project, file = paths.checkout(), (root / path).resolve()
+    if project is not None and file.is_relative_to(project := project.resolve()):
+        return _project_reason(file.relative_to(project).as_posix(), entry, project)
+    return _repository_reason(path, entry, root)
+
+
+def _project_reason(path: str, entry: Entry, root: Path) -> str | None:
+    """Return how a changed file of this project affects an entry; None if it does not."""
     file = Path(path)
     folder = file.parent.as_posix()
-    if file in (_relative(entry.path, root), _relative(entry.path.with_suffix(".fingerprint.json"), root)):
+    if _belongs_to(file, entry, root):
         return path
     if file.is_relative_to(f"leaderboard/records/{entry.name}"):
         return f"committed records in {folder}"
@@ -91,6 +114,37 @@ def _path_reason(path: str, entry: Entry, root: Path) -> str | None:
     if folder in AFFECT_USERS and (exported := _exported(root / folder, file.stem)):
         return path if exported & _used_names(entry.recipe) else None
     return path
+
+
+def _repository_reason(path: str, entry: Entry, root: Path) -> str | None:
+    """Return how a changed file of another repository affects an entry; None if it does not.
+
+    A module may import any other module of its repository, so a recipe that names one is affected by all.
+    """
+    file = Path(path)
+    if _belongs_to(file, entry, root) or file.name in REQUIREMENTS or fnmatchcase(file.name, "requirements*.txt"):
+        return path
+    if file.suffix == ".py":
+        return path if entry.suite == LOCAL and _names_module_in(entry, root) else None
+    named = (parse_or_none(named.text) for named in recipe_sources(entry.recipe))
+    local = [_relative(source.expanded, root) for source in named if isinstance(source, LocalFile)]
+    return path if any(file.is_relative_to(source) for source in local) else None
+
+
+def _belongs_to(file: Path, entry: Entry, root: Path) -> bool:
+    """Return whether a file is the recipe or the fingerprint of an entry."""
+    return file in (_relative(entry.path, root), _relative(entry.path.with_suffix(".fingerprint.json"), root))
+
+
+def _names_module_in(entry: Entry, root: Path) -> bool:
+    """Return whether a recipe names a module that lies beside it, in the working directory, or in the repository."""
+    packages = {call.use.partition(".")[0] for _, call in walk_calls(entry.recipe) if "." in call.use}
+    folders = (entry.path.parent, Path.cwd(), root, root / "src")
+    return any(
+        (folder / name).is_dir() or (folder / f"{name}.py").is_file()
+        for name in packages - {"zoo", "harness"}
+        for folder in folders
+    )
 
 
 def _relative(path: Path, root: Path) -> Path:
@@ -128,11 +182,14 @@ def _teachers(recipe: Recipe) -> list[str]:
     return [name for teacher in teachers if (name := teacher.entry or teacher.run)]
 
 
-def _changed_pins(root: Path, commit: str) -> frozenset[str]:
-    """Return the sources whose pins differ from those at a commit."""
-    has_lock = _git(root, "ls-tree", commit, "configs/zoo.lock")
-    old = _pins(_git(root, "show", f"{commit}:./configs/zoo.lock") if has_lock else "{}")
-    new = _pins(paths.lock().read_text(encoding="utf-8"))
+def _changed_pins(root: Path, commit: str, lock: Path) -> frozenset[str]:
+    """Return the sources whose pins differ from those at a commit; none if the lock is no file of the repository."""
+    path = _relative(lock, root)
+    if path.is_absolute() or not lock.is_file():
+        return frozenset()
+    has_lock = _git(root, "ls-tree", commit, path.as_posix())
+    old = _pins(_git(root, "show", f"{commit}:./{path.as_posix()}") if has_lock else "{}")
+    new = _pins(lock.read_text(encoding="utf-8"))
     return frozenset(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
 
 
@@ -141,6 +198,14 @@ def _pins(text: str) -> dict[str, Any]:
     sources: dict[str, Any] = dict(json.loads(text).get("sources", {}))
     shipped = sources.pop(EMBEDDED, {}).get("files", {})
     return sources | {str(Embedded(name)): pin for name, pin in shipped.items()}
+
+
+def _repository(folder: Path) -> Path:
+    """Return the root of the git repository that a folder is in."""
+    try:
+        return Path(_git(folder, "rev-parse", "--show-toplevel").rstrip("\n")).resolve()
+    except UsageError as error:
+        raise UsageError(f"--changed-since: {folder} is in no git repository ({error})") from None
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -8,7 +8,10 @@ import pytest
 
 from tests.helpers.project import TINY, Write, Zoo
 
-CLAIM = "claims:\n  - {of: retrain, split: test, metric: accuracy, value: VALUE, sigma: 0.01, reference_runs: 10, source: me}\n"
+CLAIM = """\
+claims:
+  - {of: retrain, split: test, metric: accuracy, value: VALUE, sigma: 0.01, reference_runs: 10, source: me}
+"""
 
 
 def suggested(out: str) -> list[str]:

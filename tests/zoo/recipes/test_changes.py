@@ -2,11 +2,11 @@
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.git import git
 from tests.helpers.project import ROOT, Zoo
 from zoo import paths
 from zoo.errors import UsageError
@@ -14,11 +14,6 @@ from zoo.recipes import catalogue
 from zoo.recipes.changes import AFFECT_ALL, AFFECT_NONE, AFFECT_USERS, changed_since
 
 SUITES = ("starter", "methods", "glue")
-
-
-def git(root: Path, *arguments: str) -> None:
-    who = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
-    subprocess.run(["git", "-C", root, *who, *arguments], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +39,7 @@ def checkout(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(repository, "clean", "-fdq")
     monkeypatch.setattr(paths, "checkout", lambda: repository)
     monkeypatch.setattr(paths, "configs", lambda: repository / "configs")
+    monkeypatch.chdir(repository)
     return repository
 
 
@@ -135,9 +131,9 @@ def test_a_revision_that_git_does_not_know_is_a_usage_error(revision: str, check
     assert not (checkout / "x").exists()
 
 
-def test_changed_since_needs_a_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paths, "checkout", lambda: None)
-    with pytest.raises(UsageError, match="needs a checkout"):
+def test_changed_since_needs_a_git_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"--changed-since: .* is in no git repository"):
         affected()
 
 
@@ -172,12 +168,15 @@ def test_a_checkout_may_be_a_subfolder_of_its_repository(
     shutil.copytree(repository, root, ignore=shutil.ignore_patterns(".git", "leaderboard"))
     monkeypatch.setattr(paths, "checkout", lambda: root)
     monkeypatch.setattr(paths, "configs", lambda: root / "configs")
+    monkeypatch.chdir(root)
     git(root.parent, "init", "--quiet")
     git(root.parent, "add", ".")
     git(root.parent, "commit", "--quiet", "--message", "all")
     edit(root / "configs/zoo.lock", '"embedded:"', '"embedded:" ')
     with (root / "harness/losses/rkd.py").open("a") as file:
         file.write("\n")
+    assert affected() == {"rkd"}
+    monkeypatch.chdir(root.parent)
     assert affected() == {"rkd"}
 
 
@@ -196,7 +195,10 @@ def test_the_pin_of_an_archive_affects_the_entries_that_read_a_file_in_it(checko
     git(checkout, "reset", "--hard", "--quiet", "HEAD~1")
 
 
-def test_verify_changed_since_runs_only_affected_entries(checkout: Path, zoo: Zoo) -> None:
+def test_verify_changed_since_runs_only_affected_entries(
+    checkout: Path, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkout)
     done = zoo("verify", "--changed-since", "HEAD")
     assert (done.code, done.err) == (0, f"none of the {len(everything())} entries has changed since HEAD\n")
     edit(checkout / "configs/starter/digits-resnet8.yaml", "value: 0.9788419", "value: 0.9788418")
