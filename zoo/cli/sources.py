@@ -1,5 +1,6 @@
 """Commands that download and pin files: fetch, lock."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from zoo.cli import render
@@ -11,6 +12,7 @@ from zoo.recipes.options import SourceOptions
 
 if TYPE_CHECKING:
     from zoo.fetch.fetched import Fetched
+    from zoo.fetch.lock import Lock, Pins
     from zoo.recipes.build import Builder
     from zoo.recipes.catalogue import Entry
     from zoo.recipes.prefetch import Need
@@ -71,7 +73,8 @@ def lock(
         bool,
         option(
             "--check",
-            "Compare the lock with all shipped recipes, without network; exit with 1 if they differ. Default: show it.",
+            "Compare the lock with these recipes, or else with all shipped ones, without network; exit with 1 if they"
+            " differ. Default: show the lock.",
             OUTPUT,
         ),
     ] = False,
@@ -83,20 +86,33 @@ def lock(
             OUTPUT,
         ),
     ] = False,
+    add_digest: Annotated[
+        list[str] | None,
+        option(
+            "--add-digest",
+            "Pin a file by its SHA-256 without downloading it, so that --mirror can serve it: https://HOST/FILE=SHA256"
+            " or hub:OWNER/NAME@COMMIT#FILE=SHA256. Can be repeated. Default: none.",
+            OUTPUT,
+            "SOURCE=SHA256",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show, check or update the pinned revisions and checksums.
 
     Example: zoo lock bert-base-uncased-mrpc
     """
-    if check and (patterns or suite or update):
-        raise UsageError("--check compares the lock with all shipped entries: pass no entries, --suite or --update")
+    if check + update + bool(add_digest) > 1:
+        raise UsageError("--check, --update and --add-digest cannot be combined")
     session = session_of(sources)
-    whole = everything or check or not (patterns or suite or update)
+    if add_digest:
+        _add_digests(add_digest, session.fetcher(report_new_lock=False).lock, as_json)
+        return
+    whole = everything or not (patterns or suite or update)
     entries = session.select(patterns or [], suite or [], whole, refresh=update)
     builder = session.builder(entries, report_new_lock=not update)
     if check:
-        _check_lock(entries, builder, as_json)
+        _check_lock(entries, builder, whole, as_json)
     elif update:
         _update_lock(entries, builder, as_json)
     else:
@@ -125,25 +141,39 @@ def _fetch(needs: "list[Need]", builder: "Builder") -> "list[tuple[Need, Fetched
         return prefetch(needs, builder.sources, start)
 
 
-def _check_lock(entries: "list[Entry]", builder: "Builder", as_json: bool) -> None:
+def _check_lock(entries: "list[Entry]", builder: "Builder", whole: bool, as_json: bool) -> None:
     from zoo.recipes.locking import lock_problems
 
-    problems = lock_problems(entries, builder)
+    problems = lock_problems(entries, builder, complete=whole)
     render.emit({"problems": problems}, "" if problems else f"{builder.sources.lock.path}: ok", as_json=as_json)
     if problems and not as_json:
         report("\n".join(problems))
     end([1] if problems else [])
 
 
-def _update_lock(entries: "list[Entry]", builder: "Builder", as_json: bool) -> None:
+def _add_digests(texts: list[str], lock: "Lock", as_json: bool) -> None:
+    from zoo.recipes.locking import add_digest
+
+    pins = lock.pins
+    for text in texts:
+        pins = add_digest(replace(lock, pins=pins), text)
+    _write_changes(lock, pins, as_json)
+
+
+def _write_changes(lock: "Lock", pins: "Pins", as_json: bool) -> None:
     from zoo.fetch.lock import difference, write_lock
+
+    changes = difference(lock.pins, pins)
+    write_lock(lock.path, pins)
+    render.emit({"changes": changes}, "\n".join(changes), as_json=as_json)
+    report(f"{len(changes)} change{'s' * (len(changes) != 1)} in {lock.path}")
+
+
+def _update_lock(entries: "list[Entry]", builder: "Builder", as_json: bool) -> None:
     from zoo.recipes.locking import update_pins
 
-    before, after = update_pins(entries, builder)
-    changes = difference(before, after)
-    write_lock(builder.sources.lock.path, after)
-    render.emit({"changes": changes}, "\n".join(changes), as_json=as_json)
-    report(f"{len(changes)} changes in {builder.sources.lock.path}")
+    _, after = update_pins(entries, builder)
+    _write_changes(builder.sources.lock, after, as_json)
 
 
 def _show_lock(entries: "list[Entry]", builder: "Builder", as_json: bool) -> None:

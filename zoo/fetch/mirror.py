@@ -1,11 +1,27 @@
 """A local folder of files that somebody has downloaded before; files are found by content, not by name."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from zoo.errors import SourceError
+from zoo.errors import MissingError, SourceError
 from zoo.fetch.checksum import sha256
+
+
+@contextmanager
+def explain_unpinned(mirror: "Mirror | None", source: str, digest: str | None) -> Iterator[None]:
+    """Say in the error of a download that a mirror cannot serve a file whose SHA-256 is unknown."""
+    try:
+        yield
+    except MissingError:
+        raise
+    except SourceError as error:
+        if mirror is None or digest is not None:
+            raise
+        command = f"zoo lock --add-digest '{source}=SHA256'"
+        raise SourceError(f"{error}; {mirror.root} cannot serve it before its SHA-256 is pinned: {command}") from None
 
 
 @dataclass

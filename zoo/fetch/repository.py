@@ -10,7 +10,7 @@ from zoo.fetch.checksum import git_sha1, sha256
 from zoo.fetch.fetched import Fetched, record_name
 from zoo.fetch.hub import Hub, Listed
 from zoo.fetch.lock import FilePin, Pin
-from zoo.fetch.mirror import Mirror
+from zoo.fetch.mirror import Mirror, explain_unpinned
 from zoo.fetch.pin_store import PinStore
 from zoo.fetch.repository_files import INDEX, WEIGHTS, choose_files
 from zoo.fetch.source_types import HubRepo
@@ -62,6 +62,9 @@ class RepositoryFetcher:
         names = self._known_names(repo, want, known_pin)
         if names is not None and all(name in known_pin.files for name in names):
             return names, {}
+        locked = self.pins.locked(repo).files
+        if names is None and self.hub.offline and self.mirror and locked:  # it can serve what the lock pins
+            return choose_files(want, list(locked), locked, f"{repo.name} at {commit[:7]}"), {}
         listing = self.hub.listing(repo, commit)
         try:
             return self._choose(repo, want, commit, listing), listing
@@ -105,7 +108,9 @@ class RepositoryFetcher:
         path = self.hub.cached(repo, commit, name)
         if path is None and pin is not None and self.mirror and (copy := self.mirror.find(pin.sha256, pin.size)):
             path = self.hub.add_to_cache(repo, commit, name, copy)
-        return path or self.hub.download(repo, commit, name)
+        source = f"{repo.without_revision}@{commit}#{name}"
+        with explain_unpinned(self.mirror, source, pin.sha256 if pin else None):
+            return path or self.hub.download(repo, commit, name)
 
     def _fetched(self, repo: HubRepo, want: str, root: Path, commit: str, seen: Mapping[str, FilePin]) -> Fetched:
         digests = {f"{record_name(str(repo))}/{name}": str(pin.sha256) for name, pin in seen.items()}

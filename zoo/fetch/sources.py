@@ -17,7 +17,7 @@ from zoo.fetch.checksum import sha256
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.hub import Hub
 from zoo.fetch.lock import FilePin, Lock, Pin, read_lock
-from zoo.fetch.mirror import Mirror
+from zoo.fetch.mirror import Mirror, explain_unpinned
 from zoo.fetch.pin_store import PinStore
 from zoo.fetch.repository import RepositoryFetcher
 from zoo.fetch.source_types import (
@@ -177,7 +177,8 @@ class Sources:
         for _ in range(2):
             cached = self.urls.cached(source)
             mirrored = None if faults or cached else self._mirrored(pin)
-            path = cached or mirrored or self.urls.download(source)
+            with explain_unpinned(self.mirror, str(source), pin.sha256):
+                path = cached or mirrored or self.urls.download(source)
             digest, size = sha256(path), path.stat().st_size
             expected = pin.mismatch(digest, size)
             if expected is None and is_archive and not is_zipfile(path):

@@ -1,5 +1,6 @@
 """Compare the lock with the recipes, and update it from the Hub."""
 
+import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -7,25 +8,27 @@ from functools import partial
 from pathlib import Path
 
 from zoo.errors import IntegrityError, UsageError, ZooError
-from zoo.fetch.lock import Lock, Pin, Pins, read_lock
-from zoo.fetch.source_types import Embedded, HubRepo, ParsedSource, Remote, parse_or_none, pinned_source
+from zoo.fetch.lock import FilePin, Lock, Pin, Pins, read_lock
+from zoo.fetch.source_types import HUB, Embedded, HubRepo, ParsedSource, Remote, Url, parse_or_none, pinned_source
 from zoo.fetch.sources import Sources
 from zoo.fetch.urls import Urls
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.prefetch import attempt, needs, prefetch
 
+SHA256 = re.compile("[0-9a-f]{64}")
 HUGGING_FACE = "https://huggingface.co"
 
 
-def lock_problems(entries: Iterable[Entry], builder: Builder) -> list[str]:
+def lock_problems(entries: Iterable[Entry], builder: Builder, *, complete: bool = True) -> list[str]:
     """Compare the lock with the recipes. Sends no request.
 
     A revision or digest may be missing, since it may not be publicly known; the source itself must be there.
 
     Args:
-        entries: All entries that the lock is for.
+        entries: The entries to compare.
         builder: Builds tasks; its sources have the lock.
+        complete: Whether the lock is for no other entries, so that a source that none of them names is a problem.
 
     Returns:
         One line for each source that the lock lacks, and for each that no recipe names.
@@ -37,10 +40,40 @@ def lock_problems(entries: Iterable[Entry], builder: Builder) -> list[str]:
         if problem := _source_problem(source, builder.sources):
             problems[problem] = None
     read = {_lock_name(source) for source in named}
-    for source in sorted(lock.pins):
+    for source in sorted(lock.pins) if complete else ():
         if isinstance(parse_or_none(source), Remote) and source not in read:
             problems[f"{lock.path}: {source} is in the lock and named by no recipe"] = None
     return list(problems)
+
+
+def add_digest(lock: Lock, text: str) -> Pins:
+    """Return the pins of a lock with the SHA-256 of one more file, which a mirror can then serve.
+
+    Args:
+        lock: The lock. It is not written.
+        text: `https://HOST/FILE=SHA256` or `hub:OWNER/NAME@COMMIT#FILE=SHA256`.
+
+    Raises:
+        UsageError: The text has another form.
+        IntegrityError: The lock has another digest of this file, or another commit of the repository.
+    """
+    named, _, digest = text.rpartition("=")
+    source, _, file = named.partition("#") if named.startswith(HUB) else (named, "", "")
+    value = parse_or_none(source)
+    is_complete = isinstance(value, Url) or (isinstance(value, HubRepo) and value.commit is not None and file)
+    if not (is_complete and SHA256.fullmatch(digest)):
+        forms = "https://HOST/FILE=SHA256 or hub:OWNER/NAME@COMMIT#FILE=SHA256"
+        raise UsageError(f"--add-digest {text}: write {forms}, with all digits of the commit and the SHA-256")
+    repo = value if isinstance(value, HubRepo) else None
+    name = str(repo.without_revision) if repo else source
+    revision = repo.revision if repo else None
+    file_name = value.short_name if isinstance(value, Url) else file
+    new = Pin(revision=revision, files={file_name: FilePin(sha256=digest)})
+    known = lock.locked(name)
+    if known.revision not in (None, revision):
+        raise IntegrityError(f"{lock.path}: {name} is pinned at commit {known.revision}, not at {revision}")
+    _check_known_digests(lock, {name: new})
+    return {**lock.pins, name: new.over(known)}
 
 
 def _source_problem(source: str, sources: Sources) -> str | None:
@@ -102,7 +135,8 @@ def _check_known_digests(lock: Lock, seen: Mapping[str, Pin]) -> None:
     for source, pin in seen.items():
         known = lock.locked(source)
         for name, file in pin.files.items() if pin.revision == known.revision else ():
-            if name in known.files and (expected := known.files[name].mismatch(str(file.sha256), file.size or 0)):
+            before = known.files.get(name, FilePin())
+            if expected := before.mismatch(str(file.sha256), file.size or before.size or 0):
                 raise IntegrityError(f"{source}: {name}: expected {expected}, found sha256 {file.sha256}")
 
 
