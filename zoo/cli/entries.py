@@ -1,50 +1,67 @@
 """Commands that read recipes: list, show, check, doctor."""
 
 import sys
-from collections.abc import Iterable
-from typing import Annotated, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import end
-from zoo.cli.options import All, Json, Lock, Patterns, Suites, argument, command
+from zoo.cli.options import OUTPUT, All, Json, Lock, Patterns, Suites, argument, command, option
 from zoo.cli.progress import report, session_of
 from zoo.errors import ZooError
+from zoo.fetch.source_types import LocalFile, ParsedSource, Remote, UserFolder, parse_source
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import SourceOptions
+from zoo.text_tables import number
+
+if TYPE_CHECKING:
+    from zoo.fetch.sources import Sources
+
+MOST_LINES = 10
+"""More recipes without problems are only counted."""
+SHORT_METRICS = {"accuracy": "acc.", "top5_accuracy": "top-5", "matthews_correlation": "MCC", "mean_iou": "mIoU",
+    "pearson": "r", "spearman": "rho", "pearson_spearman": "r, rho"}  # fmt: skip
+"""Names of metrics that are short enough for a list."""
 
 
 @command
-def list_entries(patterns: Patterns = None, suite: Suites = None, lock: Lock = None, as_json: Json = False) -> None:
-    """List entries with their claims.
+def list_entries(
+    sources: SourceOptions,
+    patterns: Patterns = None,
+    suite: Suites = None,
+    here: Annotated[
+        bool,
+        option(
+            "--here",
+            "Also show what each entry needs before it can run on this machine. Takes some seconds. Default: do not.",
+            OUTPUT,
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List entries with their published weights and claims.
 
     Without arguments, all shipped entries are listed.
 
     Example: zoo list 'digits*'
     """
-    entries, errors = _readable(_session(lock).select(patterns or [], suite or [], not patterns and not suite))
+    session = session_of(sources)
+    entries, errors = _readable(session.select(patterns or [], suite or [], not patterns and not suite))
+    missing = _missing_inputs(entries, session) if here else {}
     data = [
         {
             "entry": entry.name,
             "suite": entry.suite,
             "task": entry.recipe.task.use,
             "model": entry.recipe.model.use,
+            "weights": entry.recipe.weights,
             "claims": [render.claim_data(claim) for claim in entry.recipe.claims],
+            **({"needs": missing[entry]} if here else {}),
         }
         for entry in entries
     ]
-    rows = [
-        [
-            entry.name,
-            entry.suite,
-            entry.recipe.task.use,
-            entry.recipe.model.use,
-            render.claims_summary(entry.recipe.claims),
-        ]
-        for entry in entries
-    ]
-    text = render.table(["entry", "suite", "task", "model", "claims"], rows)
-    render.emit({"entries": data}, text, as_json=as_json)
+    render.emit({"entries": data}, _listing(entries, missing), as_json=as_json)
     end(error.exit_code for error in errors)
 
 
@@ -69,7 +86,7 @@ def show(
             "recipe": recipe.data(),
             "claims": [render.claim_data(claim) for claim in recipe.claims],
         }
-        text = f"# {chosen.path}\n# digest {recipe.digest}\n{chosen.path.read_text(encoding='utf-8')}"
+        text = f"# {chosen.argument}, digest {recipe.digest}\n{chosen.path.read_text(encoding='utf-8')}"
         render.emit(data, text, as_json=as_json)
 
 
@@ -106,7 +123,8 @@ def check(
         data.append({"path": str(entry.path), "entry": entry.name, "ok": ok, "digest": digest, "problems": problems})
         if problems and not as_json:
             report("\n".join(problems))
-    text = "\n".join(f"{recipe['path']}: ok" for recipe in data if recipe["ok"])
+    good = [recipe["path"] for recipe in data if recipe["ok"]]
+    text = "\n".join(f"{path}: ok" for path in good) if len(good) <= MOST_LINES else f"{len(good)} recipes: ok"
     render.emit({"recipes": data}, text, as_json=as_json)
     end(codes)
 
@@ -138,6 +156,57 @@ def doctor(
     render.emit({"entries": data}, text, as_json=as_json)
     has_error = any(hazard.severity == "error" for of_entry in hazards.values() for hazard in of_entry)
     end([*([1] if has_error else []), *(error.exit_code for error in errors)])
+
+
+def _listing(entries: Sequence[Entry], missing: Mapping[Entry, Sequence[str]]) -> str:
+    """Return the entries by suite, at most 80 characters wide unless a name is longer."""
+    if not entries:
+        return ""
+    width = max(len(entry.name) for entry in entries)
+    lines = []
+    for suite in dict.fromkeys(entry.suite for entry in entries):
+        of_suite = [entry for entry in entries if entry.suite == suite]
+        lines.append(f"{suite} ({len(of_suite)})")
+        for entry in of_suite:
+            lines.append(f"  {entry.name:<{width}}  {_first_claim(entry)}".rstrip())
+            lines += [f"    needs {need}" for need in missing.get(entry, ())]
+    lines += ["", "*: no published weights; `zoo reproduce ENTRY --train` trains the entry.", "(+1): one more claim."]
+    return "\n".join(lines)
+
+
+def _first_claim(entry: Entry) -> str:
+    """Return an entry's first claim, the number of its other claims, and a star if it has no published weights."""
+    claims, star = entry.recipe.claims, "" if entry.recipe.weights else " *"
+    if not claims:
+        return f"-{star}"
+    first = next((claim for claim in claims if claim.value is not None), claims[0])
+    more = f" (+{len(claims) - 1})" if len(claims) > 1 else ""
+    return f"{SHORT_METRICS.get(first.metric, first.metric)} {number(first.value)}{more}{star}"
+
+
+def _missing_inputs(entries: Sequence[Entry], session: Session) -> dict[Entry, list[str]]:
+    """Return for each entry what its evaluation, or without published weights its training, needs besides itself."""
+    from zoo.recipes.prefetch import needs
+
+    builder = session.builder(entries)
+    missing = {}
+    for entry in entries:
+        wanted = needs(entry, builder, train=entry.recipe.weights is None)
+        sources = [parse_source(need.source) for need in wanted if need.parsed is not None]
+        missing[entry] = list(_missing(dict.fromkeys(sources), builder.sources))
+    return missing
+
+
+def _missing(wanted: Iterable[ParsedSource], sources: "Sources") -> Iterator[str]:
+    """Yield what has to be got before these sources can be read."""
+    downloads = [source for source in wanted if isinstance(source, Remote)]
+    if downloads:
+        yield f"downloads, unless cached: {', '.join(source.short_name for source in downloads)}"
+    for source in wanted:
+        if isinstance(source, LocalFile) and not source.expanded.exists():
+            yield f"the file {source.expanded}"
+        if isinstance(source, UserFolder) and sources.folder(source) is None:
+            yield f"the data set {source.name}: --data {source.name}=DIR"
 
 
 def _session(lock: Any) -> Session:

@@ -119,14 +119,6 @@ def claim_line(judgement: "Judgement") -> str:
     )
 
 
-def claims_summary(claims: Iterable[Claim]) -> str:
-    """Return the first claim of each kind and metric on one line."""
-    first: dict[tuple[str, str], str] = {}
-    for claim in claims:
-        first.setdefault((claim.of, claim.metric), f"{claim.of} {claim.metric} {number(claim.value)}")
-    return "; ".join(first.values())
-
-
 def without_nan(rows: Iterable[Mapping[Any, Any]]) -> list[dict[Any, Any]]:
     """Return rows of a table as JSON can hold them: NaN becomes null."""
     return [{key: None if value != value else value for key, value in row.items()} for row in rows]  # noqa: PLR0124

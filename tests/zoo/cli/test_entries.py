@@ -3,7 +3,7 @@
 import json
 import re
 
-from tests.helpers.project import Write, Zoo
+from tests.helpers.project import TINY, Write, Zoo
 
 
 def test_list_and_show_describe_every_entry(zoo: Zoo) -> None:
@@ -19,6 +19,34 @@ def test_list_shows_readable_recipes_and_reports_the_others(zoo: Zoo, recipe_fil
     assert (completed.code, len(completed.lines)) == (2, 1)
     assert "bad.yaml:1:1: " in completed.err
     assert "digits-resnet8" in completed.out
+
+
+def test_the_list_fits_80_columns_and_marks_entries_without_weights(zoo: Zoo) -> None:
+    lines = zoo("list").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "  digits-resnet14  " in "\n".join(lines)
+    (trained,) = [line for line in lines if line.startswith("  minilm-l6-mrpc ")]
+    assert trained.endswith(" acc. 0.7755 (+1) *")
+
+
+def test_the_list_says_what_entries_need_before_they_can_run_here(zoo: Zoo, recipe_file: Write) -> None:
+    local = recipe_file(TINY.replace("model:", "weights: file:nowhere.pt\nmodel:"))
+    names = ["digits-resnet8", "bert-base-uncased-mrpc", "ilsvrc2012-resnet18_from_resnet34"]
+    needs = {e["entry"]: e["needs"] for e in json.loads(zoo("list", *names, local, "--here", "--json").out)["entries"]}
+    assert needs == {
+        "digits-resnet8": [],
+        "bert-base-uncased-mrpc": ["downloads, unless cached: bert-base-uncased-mrpc, glue"],
+        "ilsvrc2012-resnet18_from_resnet34": [
+            "downloads, unless cached: ilsvrc2012-resnet18_from_resnet34.pt",
+            "the data set ilsvrc2012: --data ilsvrc2012=DIR",
+        ],
+        "tiny": ["the file nowhere.pt"],
+    }
+    assert "    needs the data set ilsvrc2012: --data ilsvrc2012=DIR\n" in zoo("list", *names, "--here").out
+
+
+def test_check_counts_many_good_recipes(zoo: Zoo) -> None:
+    assert zoo("check", "--suite", "glue").out == "27 recipes: ok\n"
 
 
 def test_check_prints_ok_on_stdout_and_problems_on_stderr(zoo: Zoo, recipe_file: Write) -> None:
