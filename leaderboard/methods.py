@@ -64,7 +64,7 @@ def render(evidence: Path) -> str:
             page.markdown_table(_ranking([*family])),
         ]
     parts += [REFERENCE, page.markdown_table(_reference(ranked))] if ranked else []
-    claims = table.rows(evidence, SUITE)
+    claims = table.rows(evidence, [entry for entry in entries() if entry.suite == SUITE])
     return "\n\n".join([*parts, *([page.claims_table(claims, SUITE, "Claims")] if len(claims) else [])])
 
 

@@ -4,6 +4,7 @@ Equal records give equal bytes. Neither this module nor the pages use a network.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +29,22 @@ TEMPLATES = Path(__file__).with_name("templates")
 ASSETS = ("site.css", "site.js")
 
 
-def write(evidence: Path, folder: Path) -> list[Path]:
+def write(evidence: Path, folder: Path, chosen: Sequence[Entry] | None = None) -> list[Path]:
     """Write the site into a folder and return its files.
 
     The folder is created if it is missing. Pages of entries that no longer exist are deleted.
 
     Args:
-        evidence: The folder of committed records.
+        evidence: The folder of the records.
         folder: The folder of the site: new, empty, or an older site of zoo.
+        chosen: The entries; None for all shipped entries.
 
     Raises:
         UsageError: The folder holds something else. Nothing is written.
         IntegrityError: A prediction file differs from the recorded one. Nothing is written.
     """
     _check_folder(folder)
-    texts = render(evidence)
+    texts = render(evidence, chosen)
     for name, text in texts.items():
         write_atomically(folder / name, text)
     for page in (folder / ENTRIES).glob("*.html"):
@@ -51,20 +53,21 @@ def write(evidence: Path, folder: Path) -> list[Path]:
     return [folder / name for name in texts]
 
 
-def render(evidence: Path) -> dict[str, str]:
+def render(evidence: Path, chosen: Sequence[Entry] | None = None) -> dict[str, str]:
     """Return the files of the site: path in the site -> text. Raises IntegrityError."""
     records = read_all(evidence)
     for path, record in records:
         verify_files(path, record)
-    judged, templates = table.judge_records(evidence), _templates()
+    judged, templates = table.judge_records(evidence, chosen), _templates()
+    of_site = entries() if chosen is None else list(chosen)
     rows = table.to_frame(judged)
-    index = templates.get_template("index.html").render(root="", **_index(rows, entries(), records))
+    index = templates.get_template("index.html").render(root="", **_index(rows, of_site, records))
     return {
         MARKER: "Written by `zoo leaderboard --html`, which may replace it.\n",
         "index.html": index,
         **{name: (TEMPLATES / name).read_text(encoding="utf-8") for name in ASSETS},
         **export_files(rows),
-        **_entry_pages(judged, rows, records, templates.get_template("entry.html")),
+        **_entry_pages(of_site, judged, rows, records, templates.get_template("entry.html")),
     }
 
 
@@ -109,7 +112,11 @@ def _index(rows: pd.DataFrame, shipped: list[Entry], records: list[RecordedRun])
 
 
 def _entry_pages(
-    judged_claims: list[table.JudgedClaim], rows: pd.DataFrame, records: list[RecordedRun], template: jinja2.Template
+    of_site: list[Entry],
+    judged_claims: list[table.JudgedClaim],
+    rows: pd.DataFrame,
+    records: list[RecordedRun],
+    template: jinja2.Template,
 ) -> dict[str, str]:
     """Return the page of each entry. The links to the previous and next entry follow the order of the catalogue."""
     claims, judged, of_entry = defaultdict(list), defaultdict(list), defaultdict(list)
@@ -121,11 +128,11 @@ def _entry_pages(
         judged[entry.name].append((judgement, used))
     for path, record in records:
         of_entry[record.entry].append((path, record))
-    shipped, pages = [already_read.get(entry.name, entry) for entry in entries()], {}
-    for place, entry in enumerate(shipped):
+    ordered, pages = [already_read.get(entry.name, entry) for entry in of_site], {}
+    for place, entry in enumerate(ordered):
         neighbors = {
-            "before": shipped[place - 1].name if place else "",
-            "after": "".join(e.name for e in shipped[place + 1 :][:1]),
+            "before": ordered[place - 1].name if place else "",
+            "after": "".join(e.name for e in ordered[place + 1 :][:1]),
         }
         context = entry_page.page_context(entry, claims[entry.name], judged[entry.name], of_entry[entry.name])
         pages[f"{ENTRIES}/{entry.name}.html"] = template.render(root="../", **neighbors, **context)

@@ -1,6 +1,7 @@
 """Tables of the committed records: one row per claim, and the gains of distillation. Never imports torch."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -8,22 +9,22 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from harness.judging.judge_runs import RecordedRun, family_size, measure_claim
+from harness.judging.judge_runs import RecordedRun, family_size, measure_claim, suite_of
 from harness.judging.types import Judgement, not_run
 from harness.judging.verdict import fill_published_value, judge_all
 from harness.records.record import FIRST_REFERENCE_SEED, Record, read_all
-from zoo.recipes.catalogue import Entry, entries
+from zoo.recipes.catalogue import LOCAL, Entry, entries
 from zoo.recipes.schema import Claim
 
-NO_RECORD = "No run of the current recipe is committed."
-ONLY_REFERENCES = "Only reference runs of the current recipe are committed, and they cannot judge their own mean."
+NO_RECORD = "No run of the current recipe is recorded."
+ONLY_REFERENCES = "Only reference runs of the current recipe are recorded, and they cannot judge their own mean."
 JudgedClaim = tuple[Entry, Judgement, list[RecordedRun]]
 """An entry, the judgement of one of its claims, and the records behind the judgement."""
 
 
-def rows(evidence: Path, suite: str | None = None) -> pd.DataFrame:
-    """Return one row per claim, of all entries or of one suite, judged by the records of the current recipes."""
-    return to_frame(judge_records(evidence, suite))
+def rows(evidence: Path, chosen: Sequence[Entry] | None = None) -> pd.DataFrame:
+    """Return one row per claim, of all shipped entries or of the chosen ones, judged by the records in a folder."""
+    return to_frame(judge_records(evidence, chosen))
 
 
 def to_frame(judged: list[JudgedClaim]) -> pd.DataFrame:
@@ -31,17 +32,28 @@ def to_frame(judged: list[JudgedClaim]) -> pd.DataFrame:
     return pd.DataFrame([_row(*judged_claim) for judged_claim in judged])
 
 
-def judge_records(evidence: Path, suite: str | None = None) -> list[JudgedClaim]:
-    """Judge the claims of all entries or of one suite by the committed records; each suite is one family of tests."""
-    records = read_all(evidence)
-    suites = sorted({entry.suite for entry in entries()}) if suite is None else [suite]
-    return [claim for name in suites for claim in _judge_suite(name, records, evidence)]
+def judge_records(evidence: Path, chosen: Sequence[Entry] | None = None) -> list[JudgedClaim]:
+    """Judge claims by the records in a folder, suite by suite; each suite is one family of tests.
+
+    Args:
+        evidence: The folder of the records.
+        chosen: The entries; None for all shipped entries.
+    """
+    records, shipped = read_all(evidence), entries()
+    suites: dict[Any, list[Entry]] = {}
+    for entry in sorted(shipped if chosen is None else chosen, key=lambda entry: entry.suite):
+        suites.setdefault(entry.suite if entry.suite != LOCAL else entry, []).append(entry)
+    return [
+        claim
+        for of_suite in suites.values()
+        for claim in _judge_entries(of_suite, family_size(suite_of(of_suite[0], shipped)), records, evidence)
+    ]
 
 
-def gains(evidence: Path) -> pd.DataFrame:
+def gains(evidence: Path, chosen: Sequence[Entry] | None = None) -> pd.DataFrame:
     """Return what distillation gains: each entry `A_from_B` against `A`, paired by the seeds of the reference runs."""
     records = read_all(evidence)
-    by_name = {entry.name: entry for entry in entries()}
+    by_name = {entry.name: entry for entry in (entries() if chosen is None else chosen)}
     pairs = [(entry, by_name.get(name.split("_from_")[0])) for name, entry in by_name.items() if "_from_" in name]
     return pd.DataFrame([row for entry, plain in pairs if plain and (row := paired_gain(entry, plain, records))])
 
@@ -101,14 +113,13 @@ def training_scores(entry: Entry, claim: Claim, records: list[RecordedRun]) -> l
     return scores
 
 
-def _judge_suite(suite: str, records: list[RecordedRun], evidence: Path) -> list[JudgedClaim]:
-    suite_entries = [entry for entry in entries() if entry.suite == suite]
-    claims = [
-        (entry, _with_log_value(entry, claim, records)) for entry in suite_entries for claim in entry.recipe.claims
-    ]
+def _judge_entries(
+    suite: Sequence[Entry], family: int, records: list[RecordedRun], evidence: Path
+) -> list[JudgedClaim]:
+    claims = [(entry, _with_log_value(entry, claim, records)) for entry in suite for claim in entry.recipe.claims]
     used = [_judging_records(entry, claim, records) for entry, claim in claims]
     pairs = [(claim, measure_claim(claim, runs, evidence)) for (_, claim), runs in zip(claims, used, strict=True)]
-    judgements = judge_all(pairs, family_size(suite_entries))
+    judgements = judge_all(pairs, family)
     return [
         (entry, judged if runs or claim.of == "test-server" else not_run(claim, _missing(entry, claim, records)), runs)
         for (entry, claim), judged, runs in zip(claims, judgements, used, strict=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 @command
 def leaderboard(
+    patterns: Patterns = None,
     add: Annotated[
         list[str] | None,
         option(
@@ -38,28 +39,34 @@ def leaderboard(
     records: Records = None,
     as_json: Json = False,
 ) -> None:
-    """Write the leaderboard pages from the committed records.
+    """Write the leaderboard pages from the committed records, or one of your own recipes and runs.
 
-    Writes leaderboard/README.md and leaderboard/methods.md.
+    Without arguments, leaderboard/README.md and leaderboard/methods.md are written. With entries or --records, the
+    claims are judged by your own runs, and the page is printed, or with --html written as a website.
 
-    Example: zoo leaderboard --html site
+    Example: zoo leaderboard recipes --records runs --html site
     """
-    from leaderboard import page
-
-    if html is not None and check:
-        raise UsageError("--check compares the committed pages; it cannot be combined with --html")
-    evidence = paths.evidence()
+    if check and (html is not None or patterns):
+        raise UsageError("--check compares the committed pages; it cannot be combined with entries or --html")
+    if add and patterns:
+        raise UsageError("--add takes the runs to add; leave out the entries")
     for run in add or []:
-        for path in page.promote(run, paths.runs(records), evidence):
-            report(f"added {path}")
+        _add(run, paths.runs(records))
+    own = bool(patterns) or (records is not None and not add)
+    evidence = paths.runs(records) if own else paths.evidence()
+    chosen = session_of(SourceOptions()).select(patterns, [], False) if patterns else None
     if as_json:
-        render.emit(_tables(evidence), "", as_json=True)
+        render.emit(_tables(evidence, chosen), "", as_json=True)
     if html is not None:
         from leaderboard import site
 
-        report(f"wrote {html / 'index.html'} and {len(site.write(evidence, html)) - 1} other files")
-    else:
+        report(f"wrote {html / 'index.html'} and {len(site.write(evidence, html, chosen)) - 1} other files")
+    elif not own:
         _pages(evidence, check=check, as_json=as_json)
+    elif not as_json:
+        from leaderboard import page
+
+        print(page.render(evidence, chosen))
 
 
 @command
@@ -99,6 +106,19 @@ def submit(
     end([1] if problems else [])
 
 
+def _add(run: str, runs: Path) -> None:
+    """Add runs to the committed records, and report those that are not added."""
+    from leaderboard import page
+
+    for promoted in page.promote(run, runs, paths.evidence()):
+        if promoted.is_new:
+            report(f"added {promoted.folder}")
+            continue
+        equal = "the same results" if promoted.is_equal else "other results"
+        compare = "" if promoted.is_equal else f"; compare them: zoo diff {promoted.run} {promoted.folder}"
+        report(f"not added: {promoted.run}: {promoted.folder} has the same inputs and {equal}{compare}")
+
+
 def _predict(session: Session, entries: "Sequence[Entry]", options: DeviceOptions) -> dict[str, Any]:
     """Return the predictions for each file of a GLUE submission."""
     from harness.runs import glue_submission
@@ -120,14 +140,14 @@ def _predict(session: Session, entries: "Sequence[Entry]", options: DeviceOption
     return predictions
 
 
-def _tables(evidence: Path) -> dict[str, Any]:
+def _tables(evidence: Path, chosen: "list[Entry] | None") -> dict[str, Any]:
     """Return the JSON of the leaderboard."""
     from leaderboard import methods, table
 
     tables: dict[str, list[dict[Any, Any]]] = {
-        "rows": table.rows(evidence).to_dict("records"),
-        "gains": table.gains(evidence).to_dict("records"),
-        "methods": methods.rows(evidence),
+        "rows": table.rows(evidence, chosen).to_dict("records"),
+        "gains": table.gains(evidence, chosen).to_dict("records"),
+        "methods": methods.rows(evidence) if chosen is None else [],
     }
     return {name: render.without_nan(rows) for name, rows in tables.items()}
 

@@ -1,0 +1,68 @@
+"""Adding runs to the committed records, and a leaderboard of somebody's own recipes and runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.project import ROOT, Write, Zoo
+from zoo import paths
+
+STARTER = ROOT / "configs" / "starter" / "digits-resnet8.yaml"
+
+
+@pytest.fixture
+def evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of committed records."""
+    folder = tmp_path / "committed"
+    monkeypatch.setattr(paths, "evidence", lambda: folder)
+    return folder
+
+
+def set_environment(run: Path, **changes: object) -> None:
+    record = json.loads((run / "record.json").read_text())
+    record["environment"] |= changes
+    (run / "record.json").write_text(json.dumps(record))
+
+
+def test_a_run_whose_inputs_are_committed_already_is_not_added_and_that_is_reported(zoo: Zoo, evidence: Path) -> None:
+    assert zoo("reproduce", "digits-resnet8", "--records", "runs").code == 0
+    (run,) = Path("runs/digits-resnet8").glob("weights-*")
+    set_environment(run, dirty=False)
+    added = zoo("leaderboard", "--add", run, "--html", "site")
+    assert added.lines[0] == f"added {evidence / 'digits-resnet8' / run.name}"
+    set_environment(run, threads=64)
+    again = zoo("leaderboard", "--add", run, "--html", "site")
+    folder = evidence / "digits-resnet8" / run.name
+    assert again.lines[0] == f"not added: {run}: {folder} has the same inputs and the same results"
+    assert json.loads((folder / "record.json").read_text())["environment"]["threads"] != 64
+
+
+def test_own_recipes_and_runs_make_a_leaderboard_of_their_own(zoo: Zoo, recipe_file: Write) -> None:
+    recipe = recipe_file(STARTER.read_text(encoding="utf-8").replace("name: digits-resnet8", "name: ours"))
+    assert zoo("verify", recipe, "--records", "runs").code == 0
+    page = zoo("leaderboard", recipe, "--records", "runs")
+    assert page.code == 0
+    assert page.out.startswith("2 claims of 1 entry: 1 reproduced, 1 not-run.\n")
+    assert "| ours    | published weights: accuracy on test |" in page.out
+    assert zoo("leaderboard", recipe, "--records", "runs", "--html", "site").code == 0
+    assert [path.name for path in Path("site/entries").iterdir()] == ["ours.html"]
+    rows = json.loads(zoo("leaderboard", recipe, "--records", "runs", "--json").out)["rows"]
+    assert [(row["entry"], row["of"], row["verdict"]) for row in rows] == [
+        ("ours", "weights", "reproduced"),
+        ("ours", "retrain", "not-run"),
+    ]
+
+
+def test_own_runs_of_shipped_entries_are_shown_with_records(zoo: Zoo) -> None:
+    assert zoo("verify", "digits-resnet8", "--records", "runs").code == 0
+    rows = json.loads(zoo("leaderboard", "--records", "runs", "--json").out)["rows"]
+    assert [row["entry"] for row in rows if row["verdict"] == "reproduced"] == ["digits-resnet8"]
+
+
+@pytest.mark.parametrize(
+    "words", [["--check", "digits-resnet8"], ["--check", "--html", "x"], ["--add", "x", "digits*"]]
+)
+def test_arguments_that_contradict_each_other_are_wrong_usage(zoo: Zoo, words: list[str]) -> None:
+    completed = zoo("leaderboard", *words)
+    assert (completed.code, len(completed.lines)) == (2, 1)
