@@ -202,9 +202,10 @@ def _counts(rows: pd.DataFrame, suites: list[str]) -> str:
         {"suite": suite, **{name: int(((rows["suite"] == suite) & (rows["verdict"] == name)).sum()) for name in ORDER}}
         for suite in suites
     ]
-    totals = [f"{total} {name}" for name in ORDER if (total := sum(int(row[name]) for row in counts))]
-    entries_counted = rows["entry"].nunique()
-    summary = f"{len(rows)} claims of {entries_counted} {'entry' if entries_counted == 1 else 'entries'}: {', '.join(totals)}."
+    totals = [f"{total} {name}" for name in ORDER if (total := int((rows["verdict"] == name).sum()))]
+    number = rows["entry"].nunique()
+    of_entries = f"{number} {'entry' if number == 1 else 'entries'}"
+    summary = f"{len(rows)} claims of {of_entries}: {', '.join(totals)}."
     return f"{summary}\n\n## Claims by suite and verdict\n\n{markdown_table(counts)}"
 
 

@@ -145,6 +145,16 @@ def test_a_submission_takes_one_entry_of_each_task(glue: Zoo) -> None:
     assert "another entry has the same task" in completed.err
 
 
+def test_a_submission_is_written_with_the_weights_of_a_training_run(glue: Zoo) -> None:
+    assert glue("train", "bert-base-uncased-mrpc", "--out", "mine", "--device", "cpu").code == 0
+    assert glue("submit", "mine", "--out", "own", "--device", "cpu").code == 1  # this Hub has fewer rows
+    assert glue("submit", "bert-base-uncased-mrpc", "--out", "published", "--device", "cpu").code == 1
+    own, published = (Path(folder, "MRPC.tsv").read_text() for folder in ("own", "published"))
+    assert len(own.splitlines()) == len(published.splitlines()) == 1 + ROWS["test"]
+    both = glue("submit", "mine", "bert-base-uncased-mrpc", "--out", "twice", "--device", "cpu")
+    assert (both.code, "another entry has the same task" in both.err) == (2, True)
+
+
 def test_hidden_labels_are_never_scored(glue: Zoo, tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", predictions=np.zeros(ROWS["test"], np.int64))
     completed = glue("evaluate", "mine.npz", "--as", "bert-base-uncased-mrpc", "--split", "test")

@@ -86,7 +86,7 @@ def submit(
 ) -> None:
     """Predict GLUE's hidden test labels and write a submission for its test server.
 
-    Name one entry for each task.
+    Name one entry for each task, or the folder of a run of 'zoo train', whose trained weights then predict.
 
     Example: zoo submit --suite glue --out submission
     """
@@ -97,7 +97,7 @@ def submit(
     if written is None:
         assert out is not None
         session = session_of(sources)
-        predictions = _predict(session, session.select(patterns or [], suite or [], False), options)
+        predictions = _predict(session, _models(session, patterns or [], suite or []), options)
         written = glue_submission.write(predictions, out)
     problems = glue_submission.check(written)
     render.emit({"submission": str(written), "problems": problems}, str(written), as_json=as_json)
@@ -119,23 +119,36 @@ def _add(run: str, runs: Path) -> None:
         report(f"not added: {promoted.run}: {promoted.folder} has the same inputs and {equal}{compare}")
 
 
-def _predict(session: Session, entries: "Sequence[Entry]", options: DeviceOptions) -> dict[str, Any]:
+def _models(session: Session, patterns: list[str], suites: list[str]) -> "list[tuple[Entry, Path | None]]":
+    """Return the entries to predict with, each with the folder of the training run that it names, if it names one."""
+    from harness.runs.record_runs import RECIPE
+    from zoo.recipes import catalogue
+
+    runs = [Path(pattern) for pattern in patterns if (Path(pattern) / RECIPE).is_file()]
+    others = [pattern for pattern in patterns if Path(pattern) not in runs]
+    entries = session.select(others, suites, False) if others or suites or not runs else []
+    return [(catalogue.local(run / RECIPE), run) for run in runs] + [(entry, None) for entry in entries]
+
+
+def _predict(session: Session, models: "Sequence[tuple[Entry, Path | None]]", options: DeviceOptions) -> dict[str, Any]:
     """Return the predictions for each file of a GLUE submission."""
     from harness.runs import glue_submission
+    from harness.runs.teachers import trained_weights
 
-    context = session.context(entries, options)
+    context = session.context([entry for entry, _ in models], options)
     predictions: dict[str, Any] = {}
-    for entry in entries:
+    for entry, run in models:
         with translate_errors(entry.name):
             experiment = session.experiment(entry, context)
-            if entry.recipe.weights is None:
-                raise UsageError(f"{entry.name} has no published weights to predict with")
+            if run is None and entry.recipe.weights is None:
+                raise UsageError(f"{entry.name} has no published weights to predict with; pass the folder of a run")
             files = glue_submission.of_task(experiment.task.name.removeprefix("glue/"))
             if not files:
                 raise UsageError(f"{entry.name}: its task {experiment.task.name} is not a task of GLUE")
             if taken := [file.name for file in files if file.name in predictions]:
                 raise UsageError(f"{entry.name}: another entry has the same task; {taken[0]} holds one entry")
-            model, _ = experiment.published_model()
+            weights = experiment.published_weights() if run is None else trained_weights(run, f"run:{run}")
+            model = experiment.model_with(weights)
             predictions |= {file.name: experiment.predictions(model, file.split) for file in files}
     return predictions
 
