@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from zoo import paths
 from zoo.api.session import Session, changed_entries
 from zoo.cli import plan, render
 from zoo.cli.exit_codes import code_of_outcome, end, failing_verdicts
@@ -312,8 +311,9 @@ def _write_ci_reports(
     if junit is not None:
         ci_reports.write_junit(junit, data, seconds, ci_reports.DEFAULT_FAILING if failing is None else failing)
     if in_github:
-        root = paths.checkout()
-        recipes = {e.name: str(e.path.relative_to(root)) for e in entries if root and e.path.is_relative_to(root)}
+        root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
+        files = {entry.name: entry.path.resolve() for entry in entries}
+        recipes = {name: str(path.relative_to(root)) for name, path in files.items() if path.is_relative_to(root)}
         for line in ci_reports.annotations(data, recipes):
             report(line)  # stdout may be JSON; the runner reads both streams
         ci_reports.write_summary(data)
