@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo.class_names import ClassMatch, match_classes
 from zoo.errors import UsageError, did_you_mean
 from zoo.fetch.sources import Source
 from zoo.tasks.base import Kind, Split, Task, TextSplit
-from zoo.tasks.class_names import ClassMatch, match_classes
 from zoo.tasks.labels import SEPARATOR, to_class_numbers, to_label_sets, to_numbers, to_text
 from zoo.tasks.tables import Table, read_file, read_repository
 
