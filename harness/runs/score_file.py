@@ -27,15 +27,14 @@ def score_file(experiment: Experiment, path: Path, split: str | None = None) -> 
         SourceError: The file does not exist.
         UsageError: The predictions cannot be read or do not fit the split.
     """
-    if path.is_dir():
-        weights = trained_weights(path, str(LocalFile(str(path))))
-        yield from experiment.evaluations(experiment.model_with(weights))
-        return
-    if not path.is_file():
+    if not path.exists():
         raise SourceError(f"{path}: no such file")
-    if path.suffix.lower() not in (*ENDINGS, ARRAYS):
-        weights = experiment.sources.fetch(LocalFile(str(path)))
-        yield from experiment.evaluations(experiment.model_with(weights))
+    if path.is_dir() or path.suffix.lower() not in (*ENDINGS, ARRAYS):
+        source = LocalFile(str(path))
+        weights = trained_weights(path, str(source)) if path.is_dir() else experiment.sources.fetch(source)
+        model = experiment.model_with(weights)
+        yield from experiment.evaluations(model)
+        _report_notes(experiment, getattr(model, "class_note", None))
         return
     task, name = experiment.task, split or experiment.task.scored[0]
     if task.kind == "segmentation":
@@ -45,6 +44,13 @@ def score_file(experiment: Experiment, path: Path, split: str | None = None) -> 
         raise UsageError(f"the split {name!r} is not scored; {', '.join(task.scored)} is")
     predictions = read_predictions(path, task.kind, labels, task.class_names or _unnamed(experiment, labels))
     yield score(name, {"predictions": predictions, "labels": labels}, experiment.metrics)
+    _report_notes(experiment)
+
+
+def _report_notes(experiment: Experiment, *notes: str | None) -> None:
+    """Report how the names of classes were matched."""
+    for note in filter(None, (*experiment.task.class_notes, *notes)):
+        experiment.context.report(f"note: {note}")
 
 
 def _unnamed(experiment: Experiment, labels: Array) -> tuple[str, ...]:

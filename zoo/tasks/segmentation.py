@@ -74,7 +74,7 @@ def voc_segmentation(
 
     def examples(split: str) -> list[Example]:
         root = local_folder(data, VOC_LAYOUT, SPLITS, split) / "VOCdevkit" / "VOC2012"
-        names = (root / "ImageSets" / "Segmentation" / f"{split}.txt").read_text(encoding="utf-8").split()
+        names = _read_names(root / "ImageSets" / "Segmentation" / f"{split}.txt")
         listed = []
         for name in names:
             image, mask = root / "JPEGImages" / f"{name}.jpg", root / "SegmentationClass" / f"{name}.png"
@@ -190,6 +190,13 @@ def _task(
         label_names=CLASSES,
         sources=((data, "data"),),
     )
+
+
+def _read_names(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: cannot be read as a list of names: {error}") from None
 
 
 def _read(example: Example) -> tuple[Any, tv_tensors.Mask]:

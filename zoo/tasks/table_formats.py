@@ -21,6 +21,8 @@ Columns = dict[str, list[Any]]
 Row = tuple[int, list[str]]
 """The number of the line that a row begins in, from 1, and its fields."""
 
+FREE_VALUES, VALUES_PER_BYTE = 2_000_000, 20
+"""The most values of a parquet file, by its size."""
 csv.field_size_limit(2**31 - 1)  # the default, 131,072 characters, is shorter than a book
 
 
@@ -74,9 +76,18 @@ def read_json(path: Path) -> Columns:
 def read_parquet(path: Path) -> tuple[Columns, dict[str, tuple[str, ...]]]:
     """Read parquet. Return the columns, and the class names of columns that the file declares to hold class numbers."""
     with path.open("rb") as file:  # a file and not its name, in which pyarrow may see a pattern or a folder
-        table = pq.ParquetFile(file).read()
+        parquet = pq.ParquetFile(file)
+        _check_size(path, parquet.metadata)
+        table = parquet.read()
     columns = {name: table.column(name).to_pylist() for name in _unique(path, table.column_names)}
     return columns, class_names(datasets.Features.from_arrow_schema(table.schema))
+
+
+def _check_size(path: Path, metadata: Any) -> None:
+    """Raise SourceError for a small file that would fill the memory: equal values take almost no space in it."""
+    values, size = metadata.num_rows * metadata.num_columns, path.stat().st_size
+    if values > FREE_VALUES + VALUES_PER_BYTE * size:
+        raise SourceError(f"{path}: {size:,} bytes hold {values:,} values; it is not read, as it could fill the memory")
 
 
 def class_names(features: Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -97,6 +98,14 @@ def test_quotes_in_tsv_are_text_unless_asked_for(tmp_path: Path) -> None:
 def test_quotes_in_csv_are_read_as_text_if_asked_for(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('text,label\n"rose keeps,good\nthe dog is old",bad\n')
     assert read_file(tmp_path / "a.csv", quotes=False).column("text") == ['"rose keeps', 'the dog is old"']
+
+
+def test_a_small_parquet_file_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    rows = 4_000_000
+    same = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), ["a"])
+    pq.write_table(pa.table({"text": same}), tmp_path / "a.parquet")
+    with pytest.raises(SourceError, match=r"bytes hold 4,000,000 values; it is not read"):
+        read_file(tmp_path / "a.parquet")
 
 
 FAULTS = {
