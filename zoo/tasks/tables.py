@@ -12,7 +12,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 
 from zoo.errors import SourceError, UsageError, did_you_mean, first_line
 from zoo.fetch.fetched import Fetched
-from zoo.tasks.labels import shown
+from zoo.tasks.labels import shown, to_text
 from zoo.tasks.table_formats import class_names, read_json, read_parquet, read_separated
 
 CARD = "README.md"
@@ -45,7 +45,7 @@ class Table:
         for name, column in zip(names, columns, strict=True):
             for row, value in enumerate(column):
                 if not isinstance(value, str) or not _is_unicode(value):
-                    hint = f'; write "{value}"' if isinstance(value, int | float) else ""
+                    hint = f'; write "{to_text(value)}"' if isinstance(value, int | float) else ""
                     raise UsageError(f"column {name!r}, row {row}: {shown(value)} is not a text{hint}")
         return list(zip(*columns, strict=True))
 
@@ -73,7 +73,7 @@ def read_repository(fetched: Fetched, config: str | None, split: str, *, quotes:
 
     Raises:
         UsageError: There is no such split.
-        SourceError: The card or a file cannot be read.
+        SourceError: The card or a file cannot be read, or they declare the same classes in different orders.
     """
     card = _read_card(fetched.path)
     try:
@@ -86,7 +86,20 @@ def read_repository(fetched: Fetched, config: str | None, split: str, *, quotes:
     tables = [read_file(path, quotes=quotes) for path in files[split]]
     columns = {name: [value for table in tables for value in table.column(name)] for name in tables[0].columns}
     info = declared.get(config or "default") or (next(iter(declared.values())) if len(declared) == 1 else None)
-    return Table(columns, {**tables[0].classes, **class_names(info.features if info else None)})
+    of_card = class_names(info.features if info else None)
+    for path, table in zip(files[split], tables, strict=True):
+        _check_classes(path, table.classes, {**tables[0].classes, **of_card})
+    return Table(columns, {**tables[0].classes, **of_card})
+
+
+def _check_classes(path: Path, of_file: Mapping[str, tuple[str, ...]], declared: Mapping[str, tuple[str, ...]]) -> None:
+    """Raise SourceError for a file that declares the classes of a column in another order than the data set."""
+    for column, names in of_file.items():
+        expected = declared.get(column, names)
+        if names != expected and sorted(names) == sorted(expected):
+            here, there = ", ".join(names), ", ".join(expected)
+            message = f"the classes of {column!r} are {here} here, but {there} in the card or in another file"
+            raise SourceError(f"{path}: {message}")
 
 
 def _read_card(folder: Path) -> DatasetCardData:

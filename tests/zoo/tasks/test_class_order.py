@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import BertForSequenceClassification
@@ -15,12 +17,14 @@ from harness.runs.export import export
 from harness.runs.predictions_file import read_predictions
 from tests.helpers.glue_hub import config, parquet
 from tests.helpers.hub_server import LocalHub
-from zoo.errors import UsageError
+from zoo.errors import SourceError, UsageError
+from zoo.fetch.fetched import Fetched
 from zoo.fetch.hub import Hub
 from zoo.fetch.lock import Lock
 from zoo.fetch.sources import Source, Sources
 from zoo.tasks import text_classification
 from zoo.tasks.base import Task
+from zoo.tasks.tables import read_repository
 
 Declare = Callable[..., Task]
 
@@ -86,6 +90,23 @@ def test_classes_that_do_not_match_are_refused_with_both_lists(
     both = f"the data set has {', '.join(declared)}; the recipe has {', '.join(classes)}"
     with pytest.raises(UsageError, match=both):
         declare(declared, classes).load("test")
+
+
+def test_a_file_that_declares_another_order_than_the_card_is_refused(tmp_path: Path) -> None:
+    names = {"class_label": {"names": {"0": "negative", "1": "positive"}}}
+    features = [{"name": "text", "dtype": "string"}, {"name": "label", "dtype": names}]
+    card = f"---\n{json.dumps({'dataset_info': {'config_name': 'default', 'features': features}})}\n---\n"
+    (tmp_path / "README.md").write_text(card)
+    fetched = Fetched("hub:datasets/a/b", tmp_path, "", {"hub:datasets/a/b/test.parquet": ""})
+    for order in (["negative", "positive"], ["positive", "negative"]):
+        rows = {"text": ["a", "b"], "label": [0, 1]}
+        declared = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=order)})
+        pq.write_table(pa.table(rows, schema=declared.arrow_schema), tmp_path / "test.parquet")
+        if order == ["negative", "positive"]:
+            assert read_repository(fetched, None, "test").classes == {"label": ("negative", "positive")}
+            continue
+        with pytest.raises(SourceError, match="positive, negative here, but negative, positive in the card"):
+            read_repository(fetched, None, "test")
 
 
 def test_several_labels_are_matched_by_name_too(declare: Declare) -> None:
