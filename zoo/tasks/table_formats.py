@@ -133,7 +133,7 @@ def _literal_rows(text: str, separator: str) -> Iterator[Row]:
 
 def _parse(path: Path, line: int, text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_object)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         where = f"line {line + error.lineno - 1}, column {error.colno}"
         raise SourceError(f"{path}: {where}: not JSON: {error.msg}") from None
@@ -147,3 +147,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         raise ValueError(f"the key {twice!r} occurs twice in one object")
     return fields
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
