@@ -18,8 +18,8 @@ This page is generated from `zoo --help`; `python docs/write_commands.py` writes
 Data goes to stdout, progress to stderr. `--json` prints JSON with a `schema` number. [CI](ci.md#exit-codes) lists the
 exit codes. Entries can be names, suites, globs (`'digits*'`), paths of recipes, or `OWNER/NAME[@REVISION]` for a recipe
 that is published on the Hub. `zoo evaluate` reads weights (`.safetensors`, `.pt`, or the folder of a run) and
-predictions (`.csv`, `.tsv`, `.jsonl`, `.npz`): a column `prediction` in the order of the split, or with a column `id`
-that counts from 0.
+predictions (`.csv`, `.tsv`, `.jsonl`, `.json`, `.parquet`, `.npz`): a column `prediction` in the order of the split, or
+with a column `id` that counts from 0.
 """
 
 

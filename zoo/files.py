@@ -1,4 +1,4 @@
-"""Write files so that a reader, or a crash, never sees a half-written one."""
+"""List files, and write them so that a reader, or a crash, never sees a half-written one."""
 
 import os
 import threading
@@ -6,6 +6,40 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def files_below(folder: Path, *, hidden: bool = True) -> Iterator[Path]:
+    """Yield all files in a folder and its subfolders, without an order.
+
+    Links to files and folders are followed, except a link to a folder that contains it.
+
+    Args:
+        folder: The folder.
+        hidden: Whether hidden files and folders are included, see `is_hidden`.
+
+    Raises:
+        OSError: A folder cannot be listed.
+    """
+    yield from _files_below(folder, hidden, frozenset(map(str, folder.resolve().parents)))
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder is not meant to be seen: its name starts with a dot, or macOS made it."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _files_below(folder: Path, hidden: bool, above: frozenset[str]) -> Iterator[Path]:
+    above |= {os.path.realpath(folder)}
+    with os.scandir(folder) as entries:
+        listed = list(entries)
+    for entry in listed:
+        if not hidden and is_hidden(entry.name):
+            continue
+        path = folder / entry.name
+        if not entry.is_dir():
+            yield path
+        elif not entry.is_symlink() or os.path.realpath(path) not in above:  # a link to a folder above is a circle
+            yield from _files_below(path, hidden, above)
 
 
 @contextmanager

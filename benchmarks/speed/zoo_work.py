@@ -95,8 +95,8 @@ class Training:
         shutil.rmtree(paths.home() / "cache" / "teachers", ignore_errors=True)  # no round may use the cache of another
         self.marks: list[float] = []
         self.training = TrainingRun(
-            recipe=experiment.recipe, task=task, splits=(task.load(point),), teacher_splits=({},), seed=data.SEED,
-            metrics=metrics_of(experiment.recipe, task, experiment.builder), builder=experiment.builder,
+            recipe=experiment.recipe, task=task, splits=(task.load(point),), class_names=((),), teacher_splits=({},),
+            seed=data.SEED, metrics=metrics_of(experiment.recipe, task, experiment.builder), builder=experiment.builder,
             accelerator=experiment.context.accelerator, teachers=TeacherResolver().resolve(experiment).stages,
             folder=Path(tempfile.mkdtemp(dir=self.temporary.name)), progress=self._mark,
         )  # fmt: skip

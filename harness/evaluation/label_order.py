@@ -1,17 +1,20 @@
-"""Check whether the classes of a model are in the order of its task, by their names and by its predictions.
+"""Bring the classes of a model into the order of its task by their names, and test the order by its predictions.
 
-Published models often name their classes LABEL_0, LABEL_1 and so on. Their order cannot be read, only tested. A better
-order is reported as a finding; the score is never changed.
+Published models often name their classes LABEL_0, LABEL_1 and so on. Their order cannot be read, only tested. An order
+that fits the predictions better is reported as a finding; the score is never changed for it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import permutations
 from math import factorial
+from typing import Any
 
 import numpy as np
+from torch import nn
 
 from harness.judging.paired import sign_test
 from harness.metrics import Array
+from zoo.class_names import match_classes
 
 EXAMPLES = 100
 """How many of the first examples are used."""
@@ -20,29 +23,52 @@ SIGNIFICANCE = 0.01
 """A better order is reported if its p-value is at most this, divided by the number of other orders (Bonferroni)."""
 
 
-def findings(id2label: Mapping[int, str], names: Sequence[str], predictions: Array, labels: Array) -> tuple[str, ...]:
-    """Return the evidence that the outputs of a model were scored in a wrong class order.
+def order_outputs(model: nn.Module, classes: Sequence[str]) -> None:
+    """Let a model with its own configuration return its logits in the order of the task's classes.
+
+    The names in the configuration are matched with the task's. The model gets the attributes `class_order`, the output
+    of the model for each class of the task, and `class_note`, which says how the names were matched.
 
     Args:
-        id2label: The class names in the configuration of the model.
-        names: The class names of the data, in the order of the labels.
+        model: The model. Models without class names, or with another number of them, are left as they are.
+        classes: The names of the task's classes; empty if it has none.
+
+    Raises:
+        UsageError: Both sides name their classes, and the names do not match.
+    """
+    names = getattr(getattr(model, "config", None), "id2label", None) or {}
+    if not classes or len(names) != len(classes):
+        return
+    listed = [str(names[number]) for number in sorted(names)]
+    match = match_classes(listed, classes, side="the model", other="the task")
+    order = [match.positions.index(number) for number in range(len(classes))]
+    model.class_order, model.class_note = order, match.note  # type: ignore[assignment]
+    if order != sorted(order):
+        model.register_forward_hook(_reorder)
+
+
+def findings(model: nn.Module, classes: Sequence[str], predictions: Array, labels: Array) -> tuple[str, ...]:
+    """Return how the outputs of a model were ordered, and the evidence that another order is right.
+
+    Args:
+        model: The model, after `order_outputs`.
+        classes: The names of the task's classes.
         predictions: Predicted classes, `(N,)`.
         labels: True classes, `(N,)`.
 
     Returns:
         One sentence for each finding.
     """
-    sentences = (_by_name(id2label, names), _by_prediction(names, predictions, labels))
-    return tuple(sentence for sentence in sentences if sentence)
+    sentences = (getattr(model, "class_note", None), _by_prediction(classes, predictions, labels))
+    return tuple(f"label order: {sentence}" for sentence in sentences if sentence)
 
 
-def _by_name(id2label: Mapping[int, str], names: Sequence[str]) -> str | None:
-    of_model = [_plain(str(id2label[number])) for number in sorted(id2label)]
-    of_data = [_plain(name) for name in names]
-    if of_model == of_data or not of_data or all(name == f"label_{number}" for number, name in enumerate(of_model)):
-        return None
-    kind = "label order" if sorted(of_model) == sorted(of_data) else "class names"
-    return f"{kind}: the model names its classes {', '.join(of_model)}, the data {', '.join(of_data)}"
+def _reorder(model: Any, _: Any, output: Any) -> Any:
+    """Reorder the logits in the output of a model of transformers: an object, or a tuple that starts with them."""
+    if isinstance(output, tuple):
+        return (output[0][:, model.class_order], *output[1:])
+    output.logits = output.logits[:, model.class_order]
+    return output
 
 
 def _by_prediction(names: Sequence[str], predictions: Array, labels: Array) -> str | None:
@@ -63,8 +89,4 @@ def _by_prediction(names: Sequence[str], predictions: Array, labels: Array) -> s
         f"{name} is {names[order[number]]}" for number, name in enumerate(names) if order[number] != number
     )
     share = f"{best.mean():.0%} of the first {len(true)} examples are right, {right.mean():.0%} as scored"
-    return f"label order: if {renamed}, {share}"
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace(" ", "_").replace("-", "_")
+    return f"if {renamed}, {share}"

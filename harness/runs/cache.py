@@ -22,13 +22,12 @@ from harness.records.record import Mode, read_record
 from zoo import paths
 from zoo.errors import ZooError
 from zoo.fetch.checksum import sha256
-from zoo.files import write_atomically
+from zoo.fetch.remembered_digests import SETTLED_NS
+from zoo.files import files_below, write_atomically
 from zoo.recipes.catalogue import Entry
 
 CACHE_FOLDER = ".cache"
 """The folder of the run cache, beside the entries' folders."""
-SETTLED_NS = 2_000_000_000
-"""A file that changed within this many nanoseconds may change again without a new time stamp."""
 FileStamp = tuple[str, int, int, str]
 """A path, its size in bytes, its time in nanoseconds, and the SHA-256 of its content (of its listing, for a folder)."""
 
@@ -141,18 +140,14 @@ def _size_and_time(path: Path) -> tuple[int, int] | None:
         status = path.stat()
     except OSError:
         return None
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, max(status.st_mtime_ns, status.st_ctime_ns)  # `cp -p` and `mv` keep the first of the times
 
 
 def _digest(path: Path) -> str:
     """Return the SHA-256 of a file; for a folder, of the names, sizes and times of its files. Links are followed."""
     if not path.is_dir():
         return sha256(path)
-    listing = sorted(
-        (str(file.relative_to(path)), *(_size_and_time(file) or (-1, 0)))
-        for folder, _, names in os.walk(path, followlinks=True)
-        for file in (Path(folder) / name for name in names)
-    )
+    listing = sorted((str(file.relative_to(path)), *(_size_and_time(file) or (-1, 0))) for file in files_below(path))
     return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
 
 

@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from harness.evaluation.evaluate import Evaluation, SplitRunner, evaluate, metrics_of
+from harness.evaluation.label_order import order_outputs
 from harness.metrics import Array, Metric
 from harness.records.torchdistill_log import read_test_scores
 from harness.runs.cache import RunConditions
@@ -78,8 +79,21 @@ class Experiment:
         return self.model_with(weights), weights.sha256
 
     def model_with(self, weights: Fetched) -> nn.Module:
-        """Load the recipe's model with the given weights."""
-        return load_model(self.recipe.model, weights, self.builder)
+        """Load the recipe's model with the given weights; its outputs have the order of the task's classes.
+
+        Raises:
+            UsageError: The weights do not fit the model, or the names of its classes do not match the task's.
+        """
+        model = load_model(self.recipe.model, weights, self.builder)
+        if weights.weights is not None:  # with its own configuration, which may name the classes in another order
+            order_outputs(model, self.class_names())
+        return model
+
+    def class_names(self) -> tuple[str, ...]:
+        """Return the names of the task's classes; if only the data declare them, a scored split is loaded."""
+        if not self.task.class_names and self.task.kind != "regression":
+            self.task.load(self.task.scored[0])
+        return self.task.class_names
 
     def published_scores(self) -> dict[str, Mapping[str, str]]:
         """Return the scores in the files beside the weights that claims refer to; none for a file that is missing."""

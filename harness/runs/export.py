@@ -59,9 +59,10 @@ def export(model: nn.Module, task: Task, tokenizer: Any, folder: Path) -> None:
         return
     config: Any = copy.deepcopy(model.config)
     config.architectures = [type(model).__name__]
-    if len(task.class_names) == config.num_labels:
-        config.id2label = dict(enumerate(task.class_names))
-        config.label2id = {name: number for number, name in enumerate(task.class_names)}
+    names = task.class_names or [f"LABEL_{number}" for number in range(config.num_labels)]
+    if len(names) == config.num_labels:  # the names of a model that the training started from are wrong now
+        config.id2label = dict(enumerate(names))
+        config.label2id = {name: number for number, name in enumerate(names)}
     config.problem_type = PROBLEM_TYPES[task.kind]
     config.save_pretrained(folder)
     if hasattr(tokenizer, "save_pretrained"):

@@ -58,7 +58,7 @@ def evaluate_and_record(experiment: Experiment, published: tuple[nn.Module, str]
                 loaded = ModelToRecord(model=model, sha256=digest, published=experiment.published_scores())
                 scored = evaluate_epochs(experiment, loaded)
                 record = write_record(
-                    location, folder, loaded, scored, started=started, label_names=_label_names(experiment),
+                    location, folder, loaded, scored, started=started, task=experiment.task,
                     provenance=revisions(experiment.recipe, experiment.sources, ()),
                 )  # fmt: skip
     run = location.folder / FILE, record
@@ -110,6 +110,7 @@ def training_run(
     context = experiment.context
     return TrainingRun(
         recipe=experiment.recipe, task=experiment.task, splits=training_splits(experiment),
+        class_names=tuple(task.class_names for task in experiment.stage_tasks),
         teacher_splits=teacher_splits(experiment), teachers=teachers.stages, metrics=experiment.metrics, seed=seed,
         builder=experiment.builder, accelerator=context.accelerator, folder=folder, options=context.options,
         progress=progress, report=context.report,
@@ -128,9 +129,7 @@ def _record_student(
     trained = _save_student(experiment, student, location, folder)
     scored = evaluate_epochs(experiment, trained)
     provenance = revisions(experiment.recipe, experiment.sources, teachers)
-    return write_record(
-        location, folder, trained, scored, started=started, label_names=_label_names(experiment), provenance=provenance
-    )
+    return write_record(location, folder, trained, scored, started=started, task=experiment.task, provenance=provenance)
 
 
 def _save_student(
@@ -153,10 +152,6 @@ def _save_student(
         selection=experiment.recipe.stages[-1].selection, last_epoch=student.last_epoch, seconds=student.seconds,
         environment=environment,
     )  # fmt: skip
-
-
-def _label_names(experiment: Experiment) -> tuple[str, ...]:
-    return experiment.task.class_names if experiment.task.kind == "classification" else ()
 
 
 def _cache_entry(

@@ -24,6 +24,7 @@ from harness.runs.run_lock import run_lock
 from zoo.errors import UsageError, translate_errors
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Selection
+from zoo.tasks.base import Task
 
 UNFINISHED = ".unfinished"
 """The folder of unfinished runs, beside the folders of the entries."""
@@ -122,7 +123,7 @@ def write_record(
     scored: Sequence[ScoredEpoch],
     *,
     started: float,
-    label_names: tuple[str, ...],
+    task: Task,
     provenance: Mapping[str, Mapping[str, str]],
 ) -> Record:
     """Write the record of a run and its predictions into a folder, and a model card if it was trained.
@@ -133,7 +134,7 @@ def write_record(
         model: The model.
         scored: The result of `evaluate_epochs`.
         started: The value of `time.perf_counter` when this process started the run.
-        label_names: The classes of a classification task, in its order; of other tasks nothing.
+        task: The task that the model was scored on.
         provenance: The commits of the repositories that were read.
 
     Returns:
@@ -155,7 +156,7 @@ def write_record(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         published=model.published,
         provenance=provenance,
-        findings=_findings(location, model, scored[0][0], label_names),
+        findings=_findings(location, model, scored[0][0], task),
     )
     if location.context.accelerator.is_main_process:
         for result, predictions in results:
@@ -197,14 +198,16 @@ def _existing_record(location: RunLocation) -> Record | None:
     return record
 
 
-def _findings(
-    location: RunLocation, model: ModelToRecord, evaluation: Evaluation, label_names: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Return the evidence against the class order of published weights; a model trained here has its data's order."""
-    if location.identity.mode != "weights" or not label_names:
-        return ()
-    names = getattr(getattr(model.model, "config", None), "id2label", {})
-    return findings(names, label_names, evaluation.arrays["predictions"], evaluation.arrays["labels"])
+def _findings(location: RunLocation, model: ModelToRecord, evaluation: Evaluation, task: Task) -> tuple[str, ...]:
+    """Return how class names were matched, and the evidence against the class order of published weights.
+
+    A model that is trained here has the order of its data.
+    """
+    notes = tuple(f"label order: {note}" for note in task.class_notes)
+    if location.identity.mode != "weights" or task.kind != "classification" or not task.class_names:
+        return notes
+    arrays = evaluation.arrays
+    return notes + findings(model.model, task.class_names, arrays["predictions"], arrays["labels"])
 
 
 def _finite_or_none(value: float) -> float | None:

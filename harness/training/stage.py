@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from harness.evaluation.label_order import order_outputs
 from harness.losses.base import adapter_builder, split_preparer
 from harness.models.environment import autocast
 from harness.models.feature_hooks import find_module, parse_feature_path
@@ -112,6 +113,7 @@ def build_stage(run: TrainingRun, number: int, student: nn.Module, inherited: St
     objective = build_objective(learning, stage, run.builder)
     with _problems_at(stage.marks.get("criterion", stage.optimizer.mark)):
         split = prepare_rows(objective, run.splits[number], teacher_splits)
+    order_teachers(run, number, {**learning, **frozen}, objective)
     objective.to(run.device)
     check_batch_sizes(stage, objective, len(split), run.options.micro_batch, run.accelerator.num_processes)
     teachers = LiveTeachers(frozen, objective.needs, run.device, teacher_splits)
@@ -162,6 +164,16 @@ def build_models(
             model = place_model(build_teacher(run.teachers[number][name], run.builder), run.device)
         (learning if teacher.trainable else frozen)[name] = model
     return learning, frozen
+
+
+def order_teachers(run: TrainingRun, number: int, models: Mapping[str, nn.Module], objective: Objective) -> None:
+    """Let the teachers with their own configuration return logits in the order of the stage's classes."""
+    stage = run.recipe.stages[number]
+    for name, teacher in stage.all_teachers.items():
+        weights, reads = run.teachers[number][name].weights, objective.needs.get(name)
+        if weights is not None and weights.weights is not None and reads is not None and reads.logits:
+            with _problems_at(teacher.marks.get("weights", stage.optimizer.mark)):
+                order_outputs(models[name], run.class_names[number])
 
 
 def prepare_rows(objective: Objective, split: Split, teacher_splits: Mapping[str, Split]) -> Split:

@@ -42,6 +42,8 @@ class TrainingRun:
     """The task that the student is scored on."""
     splits: tuple[Split, ...]
     """For each stage, the rows to train on."""
+    class_names: tuple[tuple[str, ...], ...]
+    """For each stage, the names of the classes of its task, in order; empty where there are none."""
     teacher_splits: tuple[Mapping[str, Split], ...]
     """For each stage, the inputs of the teachers that have their own task or tokenizer."""
     teachers: tuple[Mapping[str, TeacherWeights], ...]

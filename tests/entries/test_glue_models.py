@@ -91,14 +91,27 @@ def test_a_model_that_cannot_be_trusted_is_not_scored(
     assert not list(tmp_path.rglob("record.json"))
 
 
-def test_a_model_that_names_its_classes_in_another_order_is_reported(
+def test_a_model_that_names_its_classes_in_another_order_is_scored_by_name(
     glue: Zoo, glue_hub: LocalHub, glue_recipe: WriteGlueRecipe
 ) -> None:
-    files = classifier("base", 2, seed=1)
-    settings = json.loads(files["config.json"]) | {"id2label": {"0": "equivalent", "1": "not_equivalent"}}
-    glue_hub.add("models", "someone/swapped", {**files, "config.json": json.dumps(settings).encode()})
-    completed = glue("reproduce", glue_recipe("swapped", (WEIGHTS, "weights: hub:someone/swapped")), "--device", "cpu")
-    assert "note: label order: the model names its classes equivalent, not_equivalent" in completed.out, completed.err
+    files, predictions = classifier("base", 2, seed=1), {}
+    for name, classes in (("unnamed", None), ("swapped", ("Equivalent", "not_equivalent")), ("other", ("yes", "nay"))):
+        settings = json.loads(files["config.json"])
+        settings |= {"id2label": dict(enumerate(classes))} if classes else {}
+        glue_hub.add("models", f"someone/{name}", {**files, "config.json": json.dumps(settings).encode()})
+        recipe = glue_recipe(name, (WEIGHTS, f"weights: hub:someone/{name}"))
+        completed = glue("reproduce", recipe, "--json", "--device", "cpu")
+        (entry,) = results(completed).values()
+        if name == "other":
+            message = "the model has yes, nay; the task has not_equivalent, equivalent"
+            assert (completed.code, message in str(entry["error"])) == (2, True), completed.err
+            continue
+        record = Path(entry["records"][0])
+        predictions[name] = np.load(record.with_name("predictions-validation.npz"))["predictions"].tolist()
+        unnamed = ["label order: the model and the task are taken to have their classes in the same order, since the"
+                   " model does not name them: LABEL_0, LABEL_1 for not_equivalent, equivalent"]  # fmt: skip
+        assert entry["findings"] == (unnamed if name == "unnamed" else [])
+    assert predictions["swapped"] == [1 - prediction for prediction in predictions["unnamed"]]
 
 
 def test_predictions_that_speak_for_another_order_are_reported(
@@ -124,7 +137,7 @@ def test_predictions_that_speak_for_another_order_are_reported(
     rows["label"] = (1 - np.load(record.with_name("predictions-validation.npz"))["predictions"]).tolist()
     entry = reproduce("opposite")
     assert next(claim["measured"] for claim in entry["claims"] if claim["metric"] == "accuracy") == 0.0
-    (finding,) = entry["findings"]
+    _, finding = entry["findings"]
     assert "if not_equivalent is equivalent, equivalent is not_equivalent" in finding
 
 

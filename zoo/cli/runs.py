@@ -151,7 +151,8 @@ def evaluate(
         Path,
         argument(
             "PATH",
-            "Weights (.safetensors, .pt, or a folder of 'zoo train') or predictions (.npz, .csv, .tsv, .jsonl).",
+            "Weights (.safetensors, .pt, or a folder of 'zoo train') or predictions (.csv, .tsv, .jsonl, .json, "
+            ".parquet, .npz).",
         ),
     ],
     options: DeviceOptions,
@@ -168,7 +169,8 @@ def evaluate(
     """Score your own weights or predictions on an entry's task.
 
     The entry's claims are shown beside your scores; they are not judged. A predictions file has a column
-    'prediction' in the order of the split, or in any order with a column 'id' that counts from 0.
+    'prediction' in the order of the split, or in any order with a column 'id' that counts from 0. A prediction is the
+    name of a class, or its number if no class is called like a number.
 
     Example: zoo evaluate mine --as digits-resnet8
     """

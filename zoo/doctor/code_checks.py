@@ -1,17 +1,15 @@
 """D4xx: labels in an unknown order, and code from outside."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from zoo.class_names import has_names, match_classes
 from zoo.doctor.entry_facts import EntryFacts
 from zoo.doctor.hazards import Hazard
+from zoo.errors import Mark, UsageError
 from zoo.fetch.source_types import HubRepo
 from zoo.recipes.walk import walk_calls
 from zoo.trusted_code import RECIPES_MAY_IMPORT, is_part_of
-
-DEFAULT_NAME = re.compile(r"label_\d+")
-"""The names that transformers gives classes without names."""
 
 
 def label_orders(facts: EntryFacts) -> Iterator[Hazard]:
@@ -23,14 +21,26 @@ def label_orders(facts: EntryFacts) -> Iterator[Hazard]:
     config, mark = facts.config(weights), facts.recipe.marks.get("weights", facts.recipe.task.mark)
     fix = "read the findings of zoo reproduce, which reports an order that fits the first examples better"
     names = None if config is None else _label_names(config)
-    if names is None or all(DEFAULT_NAME.fullmatch(name) for name in names):
+    if names is None or not has_names(names):
         why = "is not in the cache" if config is None else "has no names, or LABEL_0, LABEL_1, ..."
         message = f"the order of the classes is unknown, since config.json {why}; zoo tests it with the first examples"
         yield Hazard(code="D401", severity="note", mark=mark, message=message, fix=fix)
-    elif classes and names != [_normalized(name) for name in classes]:
-        is_permuted = sorted(names) == sorted(map(_normalized, classes))
-        message = f"config.json names the classes {', '.join(names)}, the task {', '.join(classes)}"
-        yield Hazard(code="D401", severity="error" if is_permuted else "warning", mark=mark, message=message, fix=fix)
+    elif classes and len(names) == len(classes):
+        yield from _mismatches(names, classes, mark)
+
+
+def _mismatches(names: Sequence[str], classes: Sequence[str], mark: Mark) -> Iterator[Hazard]:
+    """Yield what other programs get wrong that take the outputs of a model for the task's classes in order."""
+    message = f"config.json names the classes {', '.join(names)}, the task {', '.join(classes)}"
+    try:
+        match = match_classes(names, classes, side="config.json", other="the task")
+    except UsageError:
+        fix = "name the same classes in the recipe and in config.json; zoo refuses to score these weights"
+        yield Hazard(code="D401", severity="error", mark=mark, message=message, fix=fix)
+        return
+    if list(match.positions) != list(range(len(classes))) or match.note:
+        fix = "nothing for zoo, which matches them by name; name them alike for programs that do not"
+        yield Hazard(code="D401", severity="note", mark=mark, message=match.note or message, fix=fix)
 
 
 def foreign_code(facts: EntryFacts) -> Iterator[Hazard]:
@@ -55,15 +65,11 @@ def foreign_code(facts: EntryFacts) -> Iterator[Hazard]:
 
 
 def _label_names(config: Mapping[str, Any]) -> list[str] | None:
-    """Return the normalized names of the classes in a configuration, in their order."""
+    """Return the names of the classes in a configuration, in their order."""
     names = config.get("id2label")
     if not isinstance(names, Mapping) or not all(str(key).isdigit() for key in names):
         return None
-    return [_normalized(str(names[key])) for key in sorted(names, key=int)]
-
-
-def _normalized(name: str) -> str:
-    return name.lower().replace(" ", "_").replace("-", "_")
+    return [str(names[key]) for key in sorted(names, key=int)]
 
 
 CODE_CHECKS = (label_orders, foreign_code)

@@ -6,6 +6,7 @@ returns a `Task`; `zoo/tasks/digits.py` is the shortest example.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -56,6 +57,7 @@ class Split(Protocol):
     - `fixed = True`: a row is the same at every call, because no transform is random. The outputs of a teacher are then
       computed once, and batches are prepared in several threads. Without the attribute a split counts as random.
     - `classes`: the names of the classes, as the data set declares them.
+    - `class_notes`: sentences about how these names were found, which zoo reports as findings.
     - `lengths`: the number of tokens of every row. Rows of similar length are then put into the same batch.
     """
 
@@ -116,6 +118,12 @@ class Task:
     loaded: dict[str, Split] = field(default_factory=dict, compare=False, repr=False)
     contents: dict[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
+    def __post_init__(self) -> None:
+        """Raise UsageError if a class is listed twice: the second could never be predicted rightly."""
+        twice = next((name for name, count in Counter(self.label_names).items() if count > 1), None)
+        if twice is not None:
+            raise UsageError(f"{self.name}: the class {twice!r} is listed twice")
+
     def load(self, split: str) -> Split:
         """Return a split by name. The first call reads the data.
 
@@ -144,6 +152,12 @@ class Task:
         """The names of the classes: `label_names`, or else the names that a loaded split declares, or else none."""
         declared = (getattr(split, "classes", ()) for split in self.loaded.values())
         return self.label_names or next(filter(None, declared), ())
+
+    @property
+    def class_notes(self) -> tuple[str, ...]:
+        """What the loaded splits report about how the names of the classes were found."""
+        notes = (note for split in self.loaded.values() for note in getattr(split, "class_notes", ()))
+        return tuple(dict.fromkeys(notes))
 
     def check(self, logits: Tensor, labels: Tensor) -> None:
         """Check that the outputs of a model fit the task and its labels.
@@ -209,6 +223,7 @@ class TextSplit:
         tokenizer: A tokenizer of transformers.
         max_length: Longer rows are cut to this number of tokens. In a pair the longer text is cut first.
         classes: The names of the classes, if the data declare them.
+        class_notes: What a user should know about how these names were found.
     """
 
     fixed = True
@@ -221,9 +236,10 @@ class TextSplit:
         tokenizer: Any,
         max_length: int = 128,
         classes: tuple[str, ...] = (),
+        class_notes: tuple[str, ...] = (),
     ) -> None:
         self.texts, self.labels, self.tokenizer, self.max_length = texts, labels, tokenizer, max_length
-        self.classes = classes
+        self.classes, self.class_notes = classes, class_notes
 
     @cached_property
     def tokens(self) -> Tokens:

@@ -37,12 +37,23 @@ class Cifar:
     """The column of labels on the Hub."""
     local: type[CIFAR10]
     """The class of torchvision that reads the downloaded files."""
-    classes: int
+    classes: tuple[str, ...]
+    """The names of the classes, in the order of the original files."""
 
 
+CIFAR10_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck"
+CIFAR100_CLASSES = """
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+    castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+    elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
+    man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
+    pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+    skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
+    tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
 CIFAR: Mapping[str, Cifar] = {
-    "cifar10": Cifar("plain_text", "label", CIFAR10, 10),
-    "cifar100": Cifar("cifar100", "fine_label", CIFAR100, 100),
+    "cifar10": Cifar("plain_text", "label", CIFAR10, tuple(CIFAR10_CLASSES.split())),
+    "cifar100": Cifar("cifar100", "fine_label", CIFAR100, tuple(CIFAR100_CLASSES.split())),
 }
 BATCH_SIZE = 64
 """Images in a batch of an evaluation. The activations of this many images fit in the cache of a CPU core."""
@@ -71,7 +82,8 @@ def cifar(
 
     Raises:
         UsageError: `name` is another name.
-        IntegrityError: A row is not an image of 32 x 32 in RGB, or a label is out of range.
+        IntegrityError: A row is not an image of 32 x 32 in RGB, a label is out of range, or the data declare the
+            classes in another order.
         NoDataError: The local folder does not have torchvision's files.
     """
     if name not in CIFAR:
@@ -84,11 +96,12 @@ def cifar(
         where = f"{data.name}: {split}"
         if folder is None:
             table = read_repository(data.fetch(want), spec.config, split)
+            _check_order(table.classes.get(spec.label, ()), spec.classes, where)
             pixels, labels = _decode(table.column("img"), where), table.column(spec.label)
         else:
             pixels, labels = _read_torchvision_files(folder, name, split)
         augmentation = {"padding": crop_padding, "flip": flip} if split == "train" else {}
-        return PixelSplit(pixels, _to_labels(labels, spec.classes, where), mean=mean, std=std, **augmentation)  # type: ignore[arg-type]
+        return PixelSplit(pixels, _to_labels(labels, len(spec.classes), where), mean=mean, std=std, **augmentation)  # type: ignore[arg-type]
 
     return Task(
         name=name,
@@ -96,8 +109,17 @@ def cifar(
         scored=("test",),
         metrics=("accuracy", "top5_accuracy"),
         batch_size=BATCH_SIZE,
+        label_names=spec.classes,
         sources=((data, want),) if folder is None else (),
     )
+
+
+def _check_order(declared: Sequence[str], expected: Sequence[str], where: str) -> None:
+    """Raise IntegrityError for a class at another position. Unknown names are allowed, as mirrors may misspell one."""
+    for number, name in enumerate(declared):
+        if name in expected and expected.index(name) != number:
+            position = expected.index(name)
+            raise IntegrityError(f"{where}: the class {name!r} has the number {number}, expected {position}")
 
 
 def _decode(images: Sequence[Any], where: str) -> Tensor:

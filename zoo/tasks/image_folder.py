@@ -11,7 +11,9 @@ from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from zoo.errors import SourceError, UsageError
+from zoo.fetch.remembered_digests import remembered_digests
 from zoo.fetch.sources import Source
+from zoo.files import files_below, is_hidden
 from zoo.tasks.base import CPU, Batch, Task
 from zoo.tasks.images import local_folder, read_rgb, with_normalization
 
@@ -28,6 +30,8 @@ def image_folder(
     val: str = "val",
 ) -> Task:
     """Return a classification task over images in folders `SPLIT/CLASS/`. The classes have the order of their names.
+
+    Subfolders of a class belong to it, also linked ones. Hidden files and folders are left out.
 
     The split `val` is scored. After the transforms an image is float32 `(3, H, W)`, normalized as `(x - mean) / std`
     with `x` in [0, 1].
@@ -106,18 +110,28 @@ class ImageSplit:
         return Batch(inputs=inputs, labels=labels, ids=torch.tensor(ids, dtype=torch.int64)).to(device)
 
     def rows(self) -> Iterator[bytes]:
-        """Yield path, size in bytes and label of every image. Reading all of ImageNet takes longer than scoring it."""
-        for path, label in self.samples:
-            yield f"{path.relative_to(self.folder).as_posix()}\t{path.stat().st_size}\t{label}".encode()
+        """Yield path, SHA-256 and label of every image. Files are read once and again when they change."""
+        digests = remembered_digests([path for path, _ in self.samples], self.folder)
+        for (path, label), digest in zip(self.samples, digests, strict=True):
+            yield f"{path.relative_to(self.folder).as_posix()}\t{digest}\t{label}".encode()
 
 
 def _class_names(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name))
 
 
 def _image_files(folder: Path) -> list[Path]:
-    """List the images of a class, also in subfolders, in torchvision's order. Raises SourceError if there are none."""
-    paths = (path for path in folder.rglob("*") if path.suffix.lower() in IMG_EXTENSIONS)
+    """List the images of a class, also in linked and other subfolders, in torchvision's order.
+
+    Hidden files and folders are left out, such as `._0.png` of macOS and `.ipynb_checkpoints` of notebooks.
+
+    Raises:
+        SourceError: There are no images, or a folder cannot be listed.
+    """
+    try:
+        paths = [path for path in files_below(folder, hidden=False) if path.suffix.lower() in IMG_EXTENSIONS]
+    except OSError as error:
+        raise SourceError(f"{error.filename or folder}: {error.strerror or error}") from None
     images = sorted(paths, key=lambda path: (str(path.parent), path.name))
     if not images:
         raise SourceError(f"{folder}: there are no images")

@@ -1,15 +1,19 @@
 """Shared parts of tasks that read folders of images: finding the folder, decoding images, and normalization."""
 
 from collections.abc import Sequence
+from glob import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torchvision.transforms import v2
 
 from zoo.errors import NoDataError, SourceError, UsageError
 from zoo.fetch.sources import Source
+
+MAX_16_BITS = 65535
 
 
 def local_folder(data: Source, layout: Sequence[str], splits: Sequence[str], split: str) -> Path:
@@ -32,7 +36,7 @@ def local_folder(data: Source, layout: Sequence[str], splits: Sequence[str], spl
     except NoDataError:
         raise NoDataError(name, wanted) from None
     for part in layout:
-        if not any(folder.glob(part.format(split=split))):
+        if not any(folder.glob(part.format(split=escape(split)))):
             raise NoDataError(name, f"{wanted}, but {folder} lacks {part.format(split=split)}")
     return folder
 
@@ -48,8 +52,27 @@ def read_image(path: Path) -> Image.Image:
 
 
 def read_rgb(path: Path) -> Image.Image:
-    """Decode an image and convert it to RGB, as torchvision's loader does. Raises SourceError."""
-    return read_image(path).convert("RGB")
+    """Decode an image and convert it to RGB, as torchvision's loader does.
+
+    An alpha channel is dropped, and the orientation in EXIF is not applied. Gray values of 16 bits, which torchvision
+    clips at 255, become their upper 8 bits, as Pillow reads colors of 16 bits.
+
+    Raises:
+        SourceError: The file is no image, or its pixels have no known range.
+    """
+    image = read_image(path)
+    if image.mode == "F" or image.mode.startswith("I"):
+        return _scale_to_8_bits(path, image).convert("RGB")
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # Pillow warns of a direct conversion
+    return image.convert("RGB")
+
+
+def _scale_to_8_bits(path: Path, image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    if image.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > MAX_16_BITS:
+        raise SourceError(f"{path}: the image has pixels of 32 bits (mode {image.mode}); save it with 8 or 16 bits")
+    return Image.fromarray((values.astype(np.uint32) >> 8).astype(np.uint8))
 
 
 def with_normalization(transforms: Sequence[Any], mean: Sequence[float], std: Sequence[float]) -> v2.Compose:

@@ -4,9 +4,7 @@ Both data sets are local folders in torchvision's layout. Masks are `(H, W)` cla
 """
 
 import hashlib
-import json
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -20,21 +18,16 @@ from torch.nn import functional as F
 from torchvision import tv_tensors
 
 from zoo.errors import SourceError, UsageError
+from zoo.fetch.remembered_digests import remembered_digests
 from zoo.fetch.sources import Source
 from zoo.tasks.base import CPU, IGNORED, Batch, Task
+from zoo.tasks.coco_masks import draw_mask, read_annotations
 from zoo.tasks.images import local_folder, read_image, read_rgb, with_normalization
-
-try:
-    from pycocotools import mask as coco_mask
-except ImportError:  # an optional dependency that only COCO needs
-    coco_mask = None
 
 CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
     "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
-COCO = (0, 5, 2, 16, 9, 44, 6, 3, 17, 62, 21, 67, 18, 19, 4, 1, 64, 20, 63, 7, 72)
-"""COCO's category of each class, in the order of `CLASSES`. COCO has no category for the background."""
 SPLITS = ("train", "val")
 VOC_LAYOUT = tuple(
     f"VOCdevkit/VOC2012/{part}" for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation/{split}.txt")
@@ -50,7 +43,8 @@ class Example:
     mask: Callable[[], Tensor]
     """Reads or draws the mask, `(H, W)`."""
     content: str
-    """A line that identifies the content of the example; it goes into the hash of the split."""
+    """Its name and, if the mask is drawn, what it is drawn from; it goes into the hash of the split."""
+    mask_file: Path | None = None
 
 
 def voc_segmentation(
@@ -80,13 +74,13 @@ def voc_segmentation(
 
     def examples(split: str) -> list[Example]:
         root = local_folder(data, VOC_LAYOUT, SPLITS, split) / "VOCdevkit" / "VOC2012"
-        names = (root / "ImageSets" / "Segmentation" / f"{split}.txt").read_text(encoding="utf-8").split()
+        names = _read_names(root / "ImageSets" / "Segmentation" / f"{split}.txt")
         listed = []
         for name in names:
             image, mask = root / "JPEGImages" / f"{name}.jpg", root / "SegmentationClass" / f"{name}.png"
             if missing := next((path for path in (image, mask) if not path.is_file()), None):
                 raise SourceError(f"{missing}: no such file, but {split}.txt lists it")
-            listed.append(Example(image, partial(_read_mask, mask), f"{name}\t{_sizes(image, mask)}"))
+            listed.append(Example(image, partial(_read_mask, mask), name, mask))
         return listed
 
     return _task("voc_segmentation", data, examples, train_transforms, eval_transforms, mean, std)
@@ -106,24 +100,21 @@ def coco_segmentation(
     with at least one object whose box is wider and higher than one pixel, `val` has all 5,000 images.
 
     Arguments and errors are those of `voc_segmentation`. `data` is the folder that holds `train2017`, `val2017` and
-    `annotations`. The package pycocotools must be installed.
+    `annotations`. The package pycocotools must be installed. `zoo.tasks.coco_masks` lists the forms of shapes that are
+    read; other forms are a SourceError with the object and its image.
     """
 
     def examples(split: str) -> list[Example]:
         root = local_folder(data, COCO_LAYOUT, SPLITS, split)
-        images, objects = _read_annotations(root / "annotations" / f"instances_{split}2017.json")
         listed = []
-        for number, image in sorted(images.items()):
-            in_image = objects.get(number, [])
-            if split == "train" and all(min(item["bbox"][2:]) <= 1 for item in in_image):
+        for image in read_annotations(root / "annotations" / f"instances_{split}2017.json", boxes=split == "train"):
+            if split == "train" and not image.has_large_object:
                 continue
-            path = root / f"{split}2017" / image["file_name"]
+            path = root / f"{split}2017" / image.name
             if not path.is_file():
                 raise SourceError(f"{path}: no such file, but the annotations of {split} list it")
-            shapes = [(item["category_id"], item["segmentation"]) for item in in_image]
-            digest = hashlib.sha256(json.dumps(shapes).encode()).hexdigest()
-            draw = partial(_draw_mask, shapes, image["height"], image["width"])
-            listed.append(Example(path, draw, f"{path.name}\t{path.stat().st_size}\t{digest}"))
+            digest = hashlib.sha256(image.content.encode()).hexdigest()
+            listed.append(Example(path, partial(draw_mask, image), f"{image.name}\t{digest}"))
         return listed
 
     return _task("coco_segmentation", data, examples, train_transforms, eval_transforms, mean, std)
@@ -137,12 +128,13 @@ class SegmentationSplit:
 
     Args:
         examples: The examples in order.
+        folder: The folder of the data set.
         transform: Turns a decoded RGB image and its mask into tensors `(3, H, W)` and `(H, W)`.
         fixed: True if no transform is random.
     """
 
-    def __init__(self, examples: Sequence[Example], transform: Any, *, fixed: bool) -> None:
-        self.examples, self.transform, self.fixed = examples, transform, fixed
+    def __init__(self, examples: Sequence[Example], folder: Path, transform: Any, *, fixed: bool) -> None:
+        self.examples, self.folder, self.transform, self.fixed = examples, folder, transform, fixed
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -163,9 +155,11 @@ class SegmentationSplit:
         return Batch(inputs=images, labels=masks.long(), ids=torch.tensor(ids, dtype=torch.int64)).to(device)
 
     def rows(self) -> Iterator[bytes]:
-        """Yield names, sizes in bytes and annotations of the examples, without reading the images."""
-        for example in self.examples:
-            yield example.content.encode()
+        """Yield names, annotations and the SHA-256 of all files, which are read once and again when they change."""
+        files = [[file for file in (example.image, example.mask_file) if file] for example in self.examples]
+        digests = iter(remembered_digests([file for pair in files for file in pair], self.folder))
+        for example, pair in zip(self.examples, files, strict=True):
+            yield "\t".join([example.content, *(next(digests) for _ in pair)]).encode()
 
 
 def _task(
@@ -181,8 +175,10 @@ def _task(
 
     def load(split: str) -> SegmentationSplit:
         transforms = train_transforms if split == "train" else eval_transforms
-        fixed = split != "train" or not train_transforms
-        return SegmentationSplit(examples(split), with_normalization(transforms, mean, std), fixed=fixed)
+        listed, fixed = examples(split), split != "train" or not train_transforms
+        return SegmentationSplit(
+            listed, data.fetch("data").path, with_normalization(transforms, mean, std), fixed=fixed
+        )
 
     return Task(
         name=name,
@@ -194,6 +190,13 @@ def _task(
         label_names=CLASSES,
         sources=((data, "data"),),
     )
+
+
+def _read_names(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: cannot be read as a list of names: {error}") from None
 
 
 def _read(example: Example) -> tuple[Any, tv_tensors.Mask]:
@@ -218,41 +221,6 @@ def _read_mask(path: Path) -> Tensor:
             f"{path}: {unknown[0]} is not a class number; expected 0 to {len(CLASSES) - 1}, or {IGNORED} for ignored"
         )
     return mask
-
-
-def _read_annotations(path: Path) -> tuple[dict[int, Any], Mapping[int, list[Any]]]:
-    """Read COCO's images by their number, and the objects of each image."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        images = {image["id"]: image for image in data["images"]}
-        objects: dict[int, list[Any]] = {}
-        for item in data["annotations"]:
-            objects.setdefault(item["image_id"], []).append(item)
-    except (ValueError, KeyError, TypeError) as error:
-        raise SourceError(f"{path}: these are not COCO's annotations: {type(error).__name__}: {error}") from None
-    return images, objects
-
-
-def _draw_mask(shapes: Sequence[tuple[int, Any]], height: int, width: int) -> Tensor:
-    """Draw objects as a mask. Each object is COCO's category and its polygons or run lengths."""
-    if coco_mask is None:
-        raise SourceError("COCO's annotations need the package pycocotools: pip install 'zoo-reproduce[coco]'")
-    mask, objects_here = np.zeros((height, width), np.uint8), np.zeros((height, width), np.int64)
-    for category, segmentation in shapes:
-        if category not in COCO:
-            continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools uses a deprecated function of numpy
-            drawn = coco_mask.decode(coco_mask.frPyObjects(segmentation, height, width))
-        inside = drawn.any(axis=2) if drawn.ndim == 3 else drawn > 0
-        mask[inside] = np.maximum(mask[inside], COCO.index(category))
-        objects_here += inside
-    mask[objects_here > 1] = IGNORED
-    return torch.from_numpy(mask)
-
-
-def _sizes(*paths: Path) -> str:
-    return "\t".join(str(path.stat().st_size) for path in paths)
 
 
 def _pad(value: Tensor, height: int, width: int, fill: float) -> Tensor:

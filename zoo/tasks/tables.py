@@ -1,10 +1,7 @@
 """Read tables of rows from files (CSV, TSV, JSON lines, parquet) and from data sets of the Hub."""
 
-import csv
 import re
-import tempfile
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,10 +12,13 @@ from huggingface_hub import DatasetCard, DatasetCardData
 
 from zoo.errors import SourceError, UsageError, did_you_mean, first_line
 from zoo.fetch.fetched import Fetched
+from zoo.tasks.labels import shown, to_text
+from zoo.tasks.table_formats import class_names, read_json, read_parquet, read_separated
 
 CARD = "README.md"
 datasets.utils.logging.set_verbosity(datasets.utils.logging.CRITICAL)  # it logs an error that it also raises
-READERS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+ENDINGS = (*SEPARATORS, ".jsonl", ".json", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,23 @@ class Table:
         """Return the texts of columns, row by row. Raises UsageError with the row of a value that is not a text."""
         columns = [self.column(name) for name in names]
         for name, column in zip(names, columns, strict=True):
-            row = next((row for row, value in enumerate(column) if not isinstance(value, str)), None)
-            if row is not None:
-                raise UsageError(f"column {name!r}, row {row}: {column[row]!r} is not a text")
+            for row, value in enumerate(column):
+                if not isinstance(value, str) or not _is_unicode(value):
+                    hint = f'; write "{to_text(value)}"' if isinstance(value, int | float) else ""
+                    raise UsageError(f"column {name!r}, row {row}: {shown(value)} is not a text{hint}")
         return list(zip(*columns, strict=True))
 
 
-def read_repository(fetched: Fetched, config: str | None, split: str) -> Table:
+def _is_unicode(text: str) -> bool:
+    """Return whether a text can be encoded: JSON may escape half of a character, such as "\\ud83d"."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def read_repository(fetched: Fetched, config: str | None, split: str, *, quotes: bool | None = None) -> Table:
     """Read one split of a data set of the Hub.
 
     The card says which files belong to the split. Without such a card, the files are those whose names start with
@@ -59,10 +69,11 @@ def read_repository(fetched: Fetched, config: str | None, split: str) -> Table:
         fetched: The files that were downloaded and verified. No other file is read.
         config: The configuration; None for the first one.
         split: The name of the split.
+        quotes: As in `read_file`.
 
     Raises:
         UsageError: There is no such split.
-        SourceError: The card or a file cannot be read.
+        SourceError: The card or a file cannot be read, or they declare the same classes in different orders.
     """
     card = _read_card(fetched.path)
     try:
@@ -72,10 +83,23 @@ def read_repository(fetched: Fetched, config: str | None, split: str) -> Table:
         raise _unreadable(fetched.path / CARD, error) from error
     if split not in files:
         raise UsageError(f"the data have no split {split!r}{did_you_mean(split, list(files))}")
-    tables = [read_file(path) for path in files[split]]
+    tables = [read_file(path, quotes=quotes) for path in files[split]]
     columns = {name: [value for table in tables for value in table.column(name)] for name in tables[0].columns}
     info = declared.get(config or "default") or (next(iter(declared.values())) if len(declared) == 1 else None)
-    return Table(columns, {**tables[0].classes, **_class_names(info.features if info else None)})
+    of_card = class_names(info.features if info else None)
+    for path, table in zip(files[split], tables, strict=True):
+        _check_classes(path, table.classes, {**tables[0].classes, **of_card})
+    return Table(columns, {**tables[0].classes, **of_card})
+
+
+def _check_classes(path: Path, of_file: Mapping[str, tuple[str, ...]], declared: Mapping[str, tuple[str, ...]]) -> None:
+    """Raise SourceError for a file that declares the classes of a column in another order than the data set."""
+    for column, names in of_file.items():
+        expected = declared.get(column, names)
+        if names != expected and sorted(names) == sorted(expected):
+            here, there = ", ".join(names), ", ".join(expected)
+            message = f"the classes of {column!r} are {here} here, but {there} in the card or in another file"
+            raise SourceError(f"{path}: {message}")
 
 
 def _read_card(folder: Path) -> DatasetCardData:
@@ -89,12 +113,12 @@ def _read_card(folder: Path) -> DatasetCardData:
 def _files_of_splits(card: DatasetCardData, fetched: Fetched, config: str | None) -> dict[str, list[Path]]:
     by_config = {item["config_name"]: item.get("data_files") for item in getattr(card, "configs", None) or []}
     data_files = by_config.get(config) if config else next(iter(by_config.values()), None)
-    names = sorted(name for name in fetched.names if Path(name).suffix in READERS)
+    names = sorted(name for name in fetched.names if Path(name).suffix.lower() in ENDINGS)
     splits: dict[str, list[Path]] = {}
     if isinstance(data_files, list) and all(isinstance(item, dict) for item in data_files):
         for item in data_files:
             patterns = item["path"] if isinstance(item["path"], list) else [item["path"]]
-            paths = [fetched.path / name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+            paths = [fetched.path / name for name in names if _fits(name, patterns)]
             splits |= {item["split"]: paths} if paths else {}
         return splits
     if data_files is not None and not isinstance(data_files, str):
@@ -104,71 +128,38 @@ def _files_of_splits(card: DatasetCardData, fetched: Fetched, config: str | None
     return splits
 
 
-def read_file(path: Path) -> Table:
+def _fits(name: str, patterns: Sequence[str]) -> bool:
+    return name in patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def read_file(path: Path, *, quotes: bool | None = None) -> Table:
     """Read a file in CSV, TSV, JSON lines or parquet.
+
+    Args:
+        path: The file; its ending names the format, in capitals or not.
+        quotes: Whether double quotes delimit a field of CSV or TSV. Default: in CSV they do, in TSV they are text.
 
     Raises:
         UsageError: The file name has another ending.
         SourceError: The file is missing or cannot be read.
     """
-    reader = READERS.get(path.suffix)
-    if reader is None:
-        raise UsageError(
-            f"{path}: cannot read files that end with {path.suffix!r}; known endings: {', '.join(READERS)}"
-        )
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
+        known = ", ".join(ENDINGS)
+        raise UsageError(f"{path}: cannot read files that end with {path.suffix!r}; known endings: {known}")
     if not path.is_file():
         raise SourceError(f"{path.absolute()}: no such file")
-    with tempfile.TemporaryDirectory() as cache:
-        try:
-            if reader == "csv":
-                return _read_separated(path, "\t" if path.suffix == ".tsv" else ",")
-            return _to_table(
-                datasets.load_dataset(reader, data_files=str(path), split="train", streaming=True, cache_dir=cache)
-            )
-        except UnicodeDecodeError:
-            raise SourceError(f"{path}: the file is not in UTF-8; save it in UTF-8") from None
-        except SourceError:
-            raise
-        except Exception as error:  # every reader raises its own exceptions
-            raise _unreadable(path, error) from error
-
-
-def _read_separated(path: Path, separator: str) -> Table:
-    """Read CSV or TSV. Every value stays a text, also "NA" and "2020". Raises SourceError with the line of a fault."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file, delimiter=separator, strict=True)
-        header = next(rows, [])
-        columns: dict[str, list[Any]] = {name: [] for name in header}
-        if not header:
-            raise SourceError(f"{path}: the file has no header line")
-        if len(columns) < len(header):
-            twice = next(name for name, count in Counter(header).items() if count > 1)
-            raise SourceError(f"{path}: two columns are called {twice!r}")
-        try:
-            for row in rows:
-                if row and len(row) != len(header):
-                    message = (
-                        f"{len(row)} fields, but the header has {len(header)}; quote a text with {separator!r} in it"
-                    )
-                    raise SourceError(f"{path}: line {rows.line_num}: {message}")
-                for name, value in zip(header, row, strict=False):
-                    columns[name].append(value)
-        except csv.Error as error:
-            raise SourceError(f"{path}: line {rows.line_num}: {error}") from None
-    return Table(columns, {})
-
-
-def _to_table(rows: Any) -> Table:
-    parts = [part.to_pydict() for part in rows.with_format("arrow").iter(batch_size=10_000)]
-    names = list(parts[0]) if parts else []
-    columns = {name: [value for part in parts for value in part[name]] for name in names}
-    return Table(columns, _class_names(rows.features))
-
-
-def _class_names(features: Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:
-    """Collect the class names of columns that hold class numbers or lists of them."""
-    types = {name: getattr(feature, "feature", feature) for name, feature in (features or {}).items()}
-    return {name: tuple(kind.names) for name, kind in types.items() if isinstance(kind, datasets.ClassLabel)}
+    try:
+        if ending == ".parquet":
+            return Table(*read_parquet(path))
+        if ending in SEPARATORS:
+            quotes = ending == ".csv" if quotes is None else quotes
+            return Table(read_separated(path, SEPARATORS[ending], quotes=quotes), {})
+        return Table(read_json(path), {})
+    except SourceError:
+        raise
+    except Exception as error:  # pyarrow and the file system raise their own exceptions
+        raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: Exception) -> SourceError:

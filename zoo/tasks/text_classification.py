@@ -1,6 +1,5 @@
 """Classification or regression of texts from files (CSV, TSV, JSON lines, parquet) or the Hub."""
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -8,16 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo.class_names import ClassMatch, match_classes
 from zoo.errors import UsageError, did_you_mean
 from zoo.fetch.sources import Source
 from zoo.tasks.base import Kind, Split, Task, TextSplit
+from zoo.tasks.labels import SEPARATOR, to_class_numbers, to_label_sets, to_numbers, to_text
 from zoo.tasks.tables import Table, read_file, read_repository
 
 METRICS: Mapping[Kind, tuple[str, ...]] = {
     "classification": ("accuracy",), "multilabel": ("f1_micro",), "regression": ("pearson", "spearman"),
 }  # fmt: skip
-SEPARATOR = "|"
-"""Separates the classes of one row in a CSV or TSV file."""
 
 
 def text_classification(
@@ -26,12 +25,13 @@ def text_classification(
     text: str | Sequence[str],
     tokenizer: Any,
     label: str = "label",
-    classes: Sequence[str] = (),
+    classes: Sequence[str | int | float] = (),
     kind: Kind = "classification",
     config: str | None = None,
     splits: Sequence[str] = ("train", "validation"),
     scored: Sequence[str] = ("validation",),
     max_length: int = 128,
+    quotes: bool | None = None,
 ) -> Task:
     """Return a task over texts or pairs of texts.
 
@@ -39,39 +39,43 @@ def text_classification(
         data: A data set of the Hub, or one file for each split: `{train: "file:train.csv", ...}`.
         text: The column with the text, or two columns for pairs.
         tokenizer: A tokenizer of transformers.
-        label: The column with the label: the name or the number of a class; several classes, as a list or as `a|b`,
-            if `kind` is "multilabel"; a number if `kind` is "regression".
-        classes: The names of the classes, in the order of the model's outputs. Default: the names that the data set
-            declares.
+        label: The column with the label: the name of a class, or its number if no class is called like a number;
+            several classes, as a list or as `a|b`, if `kind` is "multilabel"; a number if `kind` is "regression".
+        classes: The names of the classes, in the order of the model's outputs. The names that a data set declares are
+            matched with them. Default: the names that the data set declares, in its order.
         kind: "classification", "multilabel" or "regression".
         config: The configuration of a data set of the Hub.
         splits: The splits of a data set of the Hub to offer. Files define their own.
         scored: The splits that are evaluated. Their labels must be public.
         max_length: Longer rows are cut to this number of tokens.
+        quotes: Whether double quotes delimit a field of CSV or TSV. Default: in CSV they do, in TSV they are text.
 
     Raises:
         UsageError: An argument is wrong. `Task.load` raises it, with the row, for a text or label that is wrong.
     """
     columns = (text,) if isinstance(text, str) else tuple(text)
     names = tuple(data) if isinstance(data, Mapping) else tuple(splits)
+    class_names = _class_names(classes, kind)
     _check_arguments(columns, kind, data, names, scored)
 
     want = "data" if config is None else f"data/{config}"
 
     def read(split: str) -> Table:
         if isinstance(data, Mapping):
-            return read_file(data[split].fetch().path)
-        return read_repository(data.fetch(want), config, split)
+            return read_file(data[split].fetch().path, quotes=quotes)
+        return read_repository(data.fetch(want), config, split, quotes=quotes)
 
     def load(split: str) -> Split:
         table = read(split)
-        class_names = tuple(classes) or table.classes.get(label, ())
         where = data[split].name if isinstance(data, Mapping) else f"{data.name}, {split}"
         try:
-            texts, labels = table.texts(columns), _to_labels(table.column(label), class_names, kind)
+            texts = table.texts(columns)
+            labels, match = _read_labels(table, label, class_names, kind)
         except UsageError as error:
             raise UsageError(f"{where}: {error}") from None
-        return TextSplit(texts, labels, tokenizer=tokenizer, max_length=max_length, classes=class_names)
+        notes = (match.note,) if match and match.note else ()
+        declared = class_names or table.classes.get(label, ())
+        return TextSplit(texts, labels, tokenizer=tokenizer, max_length=max_length, classes=declared, class_notes=notes)
 
     return Task(
         name="text_classification",
@@ -79,9 +83,22 @@ def text_classification(
         scored=tuple(scored),
         metrics=METRICS[kind],
         kind=kind,
-        label_names=tuple(classes),
+        label_names=class_names,
         sources=() if isinstance(data, Mapping) else ((data, want),),
     )
+
+
+def _class_names(classes: Sequence[str | int | float], kind: Kind) -> tuple[str, ...]:
+    """Return the classes of a recipe as text: YAML reads 1 and true as other values."""
+    if isinstance(classes, str):
+        raise UsageError(f"classes must be a list, such as [{classes}]")
+    names = [to_text(name) for name in classes]
+    if None in names or "" in names:
+        wrong = classes[next(number for number, name in enumerate(names) if not name)]
+        raise UsageError(f"classes: {wrong!r} is not the name of a class")
+    if kind == "multilabel" and (separated := next((name for name in names if SEPARATOR in str(name)), None)):
+        raise UsageError(f"classes: {separated!r} holds {SEPARATOR!r}, which separates the classes of a row")
+    return tuple(map(str, names))
 
 
 def _check_arguments(columns: Sequence[str], kind: str, data: Any, names: Sequence[str], scored: Sequence[str]) -> None:
@@ -96,40 +113,22 @@ def _check_arguments(columns: Sequence[str], kind: str, data: Any, names: Sequen
             raise UsageError(f"scored: there is no split {split!r}{did_you_mean(split, list(names))}")
 
 
-def _to_labels(column: list[Any], classes: tuple[str, ...], kind: Kind) -> Tensor:
-    """Convert a column to labels `(N,)` or, if multilabel, `(N, C)`. Raises UsageError with the row of a bad value."""
+def _read_labels(table: Table, column: str, classes: tuple[str, ...], kind: Kind) -> tuple[Tensor, ClassMatch | None]:
+    """Return labels `(N,)` or, if multilabel, `(N, C)` in the order of `classes`, and how the data's names match them.
+
+    Raises:
+        UsageError: With the row of a bad value, or with the names that do not match.
+    """
+    values, declared = table.column(column), table.classes.get(column, ())
     if kind == "regression":
-        return torch.tensor([_to_number(row, value) for row, value in enumerate(column)], dtype=torch.float32)
-    column = [int(value) if not classes and str(value).isdecimal() else value for value in column]
-    if not classes and not all(isinstance(value, int) for value in column):
-        raise UsageError("the data do not declare the names of their classes; list them in the argument 'classes'")
-    if kind == "classification":
-        return torch.tensor([_to_class(row, value, classes) for row, value in enumerate(column)], dtype=torch.int64)
-    if not classes:
-        raise UsageError("the argument 'classes' is missing; a multilabel task needs it to count its classes")
-    labels = torch.zeros(len(column), len(classes))
-    for row, value in enumerate(column):
-        values = [part for part in value.split(SEPARATOR) if part] if isinstance(value, str) else value
-        for item in values or []:
-            labels[row, _to_class(row, item, classes)] = 1
-    return labels
-
-
-def _to_class(row: int, value: Any, classes: tuple[str, ...]) -> int:
-    if isinstance(value, str):
-        if value not in classes:
-            raise UsageError(f"row {row}: {value!r} is not one of the classes{did_you_mean(value, list(classes))}")
-        return classes.index(value)
-    if not isinstance(value, int) or not 0 <= value < (len(classes) or value + 1):
-        raise UsageError(f"row {row}: {value!r} is not a class number; expected 0 to {len(classes) - 1}")
-    return value
-
-
-def _to_number(row: int, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise UsageError(f"row {row}: {value!r} is not a number")
-    return number
+        return torch.tensor(to_numbers(values), dtype=torch.float32), None
+    names, coded = declared or classes, bool(declared)
+    match = match_classes(declared, classes, side="the data set", other="the recipe") if declared and classes else None
+    if kind == "multilabel":
+        sets = to_label_sets(values, names, coded=coded)
+        labels = sets if match is None else sets.new_zeros(len(sets), len(classes))
+        if match is not None:
+            labels[:, list(match.positions)] = sets
+        return labels, match
+    numbers = torch.tensor(to_class_numbers(values, names, coded=coded), dtype=torch.int64)
+    return numbers if match is None else torch.tensor(match.positions)[numbers], match

@@ -1,12 +1,37 @@
-"""The check whether a model's classes are in the order of the data's."""
+"""The classes of a model are brought into the order of the task by name, and tested by predictions."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
-from harness.evaluation.label_order import findings, sign_test
+from harness.evaluation.label_order import findings, order_outputs, sign_test
+from harness.models.outputs import run_model
+from harness.training.objective import ModelReads
+from harness.training.stage import order_teachers
+from zoo.errors import Mark, UsageError
+from zoo.fetch.fetched import Fetched
 
 NAMES = ("entailment", "not_entailment")
-UNNAMED = {0: "LABEL_0", 1: "LABEL_1"}
+
+
+MARK = Mark(path="x.yaml", line=1, column=1)
+
+
+class Named(nn.Module):
+    """Returns its inputs as logits, in the form of a model of transformers, with these names of the classes."""
+
+    def __init__(self, *names: str, as_tuple: bool = False) -> None:
+        super().__init__()
+        self.config, self.as_tuple = SimpleNamespace(id2label=dict(enumerate(names))), as_tuple
+
+    def forward(self, inputs: Tensor) -> Any:
+        return (inputs, None) if self.as_tuple else SimpleNamespace(logits=inputs)
 
 
 def test_predictions_with_swapped_classes_are_reported() -> None:
@@ -14,16 +39,92 @@ def test_predictions_with_swapped_classes_are_reported() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 200)
     swapped = np.where(rng.random(200) < 0.9, 1 - labels, labels)
-    (finding,) = findings(UNNAMED, NAMES, swapped, labels)
+    (finding,) = findings(nn.Identity(), NAMES, swapped, labels)
     assert "if entailment is not_entailment, not_entailment is entailment" in finding
     right = np.where(rng.random(200) < 0.6, labels, 1 - labels)
-    assert findings(UNNAMED, NAMES, right, labels) == ()
+    assert findings(nn.Identity(), NAMES, right, labels) == ()
 
 
-def test_class_names_in_another_order_are_reported() -> None:
+@pytest.mark.parametrize(
+    ("of_model", "of_task", "order"),
+    [
+        (("not_entailment", "Entailment"), NAMES, [1, 0]),
+        (("NOT-ENTAILMENT", "entails"), NAMES, [1, 0]),
+        (("entailment", "non_entailment"), NAMES, [0, 1]),
+        (("POS", "neutral", "neg"), ("negative", "neutral", "positive"), [2, 1, 0]),
+        (("c", "a", "b"), ("a", "b", "c"), [1, 2, 0]),
+        (("2 stars", "1 star"), ("1 star", "2 star"), [1, 0]),
+        (("LABEL_0", "LABEL_1"), NAMES, [0, 1]),
+        (("LABEL_1", "LABEL_0"), NAMES, [0, 1]),
+        (("0", "1"), NAMES, [0, 1]),
+        (("cat", "dog"), ("n02121808", "n02084071"), [0, 1]),
+    ],
+)
+def test_outputs_are_ordered_by_the_names_of_their_classes(
+    of_model: tuple[str, ...], of_task: tuple[str, ...], order: list[int]
+) -> None:
+    logits = torch.arange(2.0 * len(order)).reshape(2, -1)
+    for as_tuple in (False, True):
+        model = Named(*of_model, as_tuple=as_tuple)
+        order_outputs(model, of_task)
+        output = model(logits)
+        assert torch.equal(output[0] if as_tuple else output.logits, logits[:, order])
+
+
+@pytest.mark.parametrize(
+    ("of_model", "of_task"),
+    [
+        (("positive", "negative"), ("good", "bad")),
+        (("a", "b"), ("a", "c")),
+        (("a", "A"), ("A", "b")),
+        (("a", "a"), ("a", "b")),
+    ],
+)
+def test_names_that_do_not_match_are_refused_with_both_lists(
+    of_model: tuple[str, ...], of_task: tuple[str, ...]
+) -> None:
+    both = f"the model has {', '.join(of_model)}; the task has {', '.join(of_task)}"
+    with pytest.raises(UsageError, match=both):
+        order_outputs(Named(*of_model), of_task)
+
+
+def stage_with_teacher(names: tuple[str, ...], *, configured: bool, logits: bool) -> Any:
+    """Return what `order_teachers` reads of a training: one teacher, its weights and what a loss reads of it."""
+    weights = Fetched("hub:a/b", Path(), "", weights="model.safetensors" if configured else None)
+    stage = SimpleNamespace(all_teachers={"teacher": SimpleNamespace(marks={})}, optimizer=SimpleNamespace(mark=MARK))
+    return SimpleNamespace(
+        recipe=SimpleNamespace(stages=[stage]), class_names=[names],
+        teachers=[{"teacher": SimpleNamespace(weights=weights)}], needs={"teacher": ModelReads(logits=logits)},
+    )  # fmt: skip
+
+
+def test_a_teacher_with_a_configuration_returns_logits_in_the_order_of_the_students_classes() -> None:
+    logits = torch.arange(4.0).reshape(2, 2)
+    for configured, expected in ((True, [1, 0]), (False, [0, 1])):
+        run: Any = stage_with_teacher(NAMES, configured=configured, logits=True)
+        teacher = Named("not_entailment", "entailment")
+        order_teachers(run, 0, {"teacher": teacher}, run)
+        assert torch.equal(run_model(teacher, logits).logits, logits[:, expected])
+
+
+def test_a_teacher_of_other_classes_may_be_read_for_its_features_only() -> None:
+    for logits in (False, True):
+        run: Any = stage_with_teacher(NAMES, configured=True, logits=logits)
+        with nullcontext() if not logits else pytest.raises(UsageError, match="the model has cat, dog"):
+            order_teachers(run, 0, {"teacher": Named("cat", "dog")}, run)
+
+
+def test_synonyms_and_placeholders_are_reported() -> None:
     labels = np.arange(200) % 2
-    (finding,) = findings({0: "not_entailment", 1: "Entailment"}, NAMES, labels, labels)
-    assert finding.startswith("label order: the model names its classes not_entailment, entailment")
+    for of_model, words in (
+        (("not_entailment", "entails"), "taken for synonyms of the task's: 'entails' for 'entailment'"),
+        (("LABEL_0", "LABEL_1"), "the model does not name them: LABEL_0, LABEL_1 for entailment, not_entailment"),
+    ):
+        order_outputs(model := Named(*of_model), NAMES)
+        (finding,) = findings(model, NAMES, labels, labels)
+        assert words in finding
+    order_outputs(model := Named("Not Entailment", "Entailment"), NAMES)
+    assert findings(model, NAMES, labels, labels) == ()
 
 
 def test_the_sign_test_is_two_sided_and_exact() -> None:

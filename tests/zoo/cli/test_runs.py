@@ -99,7 +99,7 @@ def test_a_users_predictions_are_scored_on_an_entrys_task(ending: str, zoo: Zoo)
         ("prediction\n1\n2\n", "2 predictions for 898 examples"),
         ("guess\n1\n", "no column 'prediction'"),
         ("id,prediction\n" + "".join(f"{i},1\n" for i in range(1, 899)), "0 is missing"),
-        ("prediction\n" + "1.5\n" * 898, "whole numbers"),
+        ("prediction\n" + "1.5\n" * 898, "mine.csv: row 0: '1.5' is not one of the classes"),
         ("prediction\n" + "nine\n" * 898, "'nine'"),
         ("prediction\n" + "\n" * 898, "predictions"),
     ],

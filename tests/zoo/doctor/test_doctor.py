@@ -239,8 +239,8 @@ def test_a_score_that_needs_no_model_is_reported(find: Find) -> None:
         (None, "note", "not in the cache"),
         ({}, "note", "LABEL_0"),
         ({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, "note", "LABEL_0"),
-        ({"id2label": {"0": "not_entailment", "1": "Entailment"}}, "error", "not_entailment, entailment"),
-        ({"id2label": {"0": "yes", "1": "no"}}, "warning", "names the classes yes, no"),
+        ({"id2label": {"0": "not_entailment", "1": "Entailment"}}, "note", "not_entailment, Entailment"),
+        ({"id2label": {"0": "yes", "1": "no"}}, "error", "names the classes yes, no"),
         ({"id2label": {"0": "entailment", "1": "not_entailment"}}, None, ""),
     ],
 )

@@ -174,3 +174,18 @@ def test_a_label_out_of_range_and_an_unknown_name_are_reported(hub: tuple[LocalH
         cifar(name="cifar10", data=source, mean=MEAN, std=STD).load("test")
     with pytest.raises(UsageError, match="cifar has no task 'cifar'; did you mean cifar10, cifar100"):
         cifar(name="cifar", data=source, mean=MEAN, std=STD)
+
+
+def test_a_data_set_with_the_classes_in_another_order_is_refused(hub: tuple[LocalHub, Sources]) -> None:
+    server, sources = hub
+    for declared, message in (("automobile", ""), ("airplane", "the class 'airplane' has the number 1, expected 0")):
+        files = cifar_files("plain_text", "label", 10, 12)
+        files["README.md"] = files["README.md"].replace(b'"class 1"', f'"{declared}"'.encode())
+        server.add("datasets", f"someone/{declared}", files)
+        name = f"hub:datasets/someone/{declared}"
+        task = cifar(name="cifar10", data=Source(sources, name), mean=MEAN, std=STD)
+        if not message:
+            assert task.load("test").labels.tolist() == [row % 10 for row in range(12)]
+            continue
+        with pytest.raises(IntegrityError, match=message):
+            task.load("test")

@@ -1,0 +1,141 @@
+"""Turn the values of a label column into class numbers. Data sets and files of predictions are read by the same rules.
+
+Values are compared as text, so 1 in JSON, "1" in JSON and `1` in CSV are the same class. Names come first: values are
+taken for class numbers only if no class is called like a number.
+"""
+
+import datetime as dt
+import math
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.errors import UsageError, did_you_mean
+
+SEPARATOR = "|"
+"""Separates the classes of one row in a text."""
+_CLASS_NUMBER = re.compile(r"(0|[1-9]\d{0,8})(\.0*)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+
+
+class RowError(UsageError):
+    """The value of a row cannot be used. Rows count from 0."""
+
+    def __init__(self, row: int, problem: str) -> None:
+        self.row, self.problem = row, problem
+        super().__init__(f"row {row}: {problem}")
+
+
+def to_text(value: Any) -> str | None:
+    """Return a single value as text: true and false as in JSON, 1.0 as "1.0". None if it is no single value."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str | int | float | Decimal | dt.date) else None
+
+
+def to_class_numbers(values: Sequence[Any], names: Sequence[str], *, coded: bool = False) -> list[int]:
+    """Return the class number of every value.
+
+    Args:
+        values: The names of classes. Or all of them are class numbers, if no class is called like a number.
+        names: The names of the classes in order. Without any, all values must be class numbers.
+        coded: Whether the data declare that integers are class numbers, whatever the classes are called.
+
+    Raises:
+        RowError: A value is no class.
+    """
+    coded = coded and all(isinstance(value, int) for value in values)
+    numbers, may_be_numbers = [_class_number(value) for value in values], _may_be_numbers(names)
+    if coded or (may_be_numbers and None not in numbers):
+        return [_in_range(row, values[row], number, names) for row, number in enumerate(numbers)]
+    by_name = {name: position for position, name in enumerate(names)}
+    positions = [_position(value, by_name) for value in values]
+    wrong = [row for row, position in enumerate(positions) if position is None]
+    if wrong:
+        row = next((row for row in wrong if not may_be_numbers or numbers[row] is None), wrong[0])
+        raise RowError(row, _not_a_class(values[row], names))
+    return [position for position in positions if position is not None]
+
+
+def to_label_sets(values: Sequence[Any], names: Sequence[str], *, coded: bool = False) -> Tensor:
+    """Return zeros and ones `(N, C)`. A value is a list of classes, or a text with "|" between them.
+
+    Raises:
+        RowError: A value is no class or no list.
+        UsageError: `names` is empty.
+    """
+    if not names:
+        raise UsageError("the argument 'classes' is missing; a multilabel task needs it to count its classes")
+    pairs = [(row, item) for row, value in enumerate(values) for item in _items(row, value)]
+    try:
+        numbers = to_class_numbers([item for _, item in pairs], names, coded=coded)
+    except RowError as error:
+        raise RowError(pairs[error.row][0], error.problem) from None
+    labels = torch.zeros(len(values), len(names))
+    for (row, _), number in zip(pairs, numbers, strict=True):
+        labels[row, number] = 1
+    return labels
+
+
+def to_numbers(values: Sequence[Any]) -> list[float]:
+    """Return the values of a regression. Raises RowError for a value that is not a finite number."""
+    numbers = []
+    for row, value in enumerate(values):
+        text = to_text(value)
+        if text is None or not _NUMBER.fullmatch(text.strip()) or not math.isfinite(float(text)):
+            raise RowError(row, f"{shown(value)} is not a number")
+        numbers.append(float(text))
+    return numbers
+
+
+def shown(value: Any) -> str:
+    """Return a value as messages show it: on one line and cut if it is long."""
+    text = repr(value)
+    text = text if text.isprintable() else ascii(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def _class_number(value: Any) -> int | None:
+    match = _CLASS_NUMBER.fullmatch(to_text(value) or "")
+    return int(match[1]) if match else None
+
+
+def _may_be_numbers(names: Sequence[str]) -> bool:
+    """Return whether a number can only mean a class number: no class is called like a number, or like another's."""
+    return not any(map(_NUMBER.fullmatch, names)) or list(names) == [str(number) for number in range(len(names))]
+
+
+def _in_range(row: int, value: Any, number: int | None, names: Sequence[str]) -> int:
+    if number is None or (names and number >= len(names)):
+        raise RowError(row, f"{shown(value)} is not a class number; expected 0 to {len(names) - 1}")
+    return number
+
+
+def _position(value: Any, names: Mapping[str, int]) -> int | None:
+    """Return the position of a class by its name; CSV files and recipes may call a truth value True or TRUE."""
+    text = to_text(value)
+    if isinstance(value, bool) and text not in names:
+        return next((position for name, position in names.items() if name.lower() == text), None)
+    return None if text is None else names.get(text)
+
+
+def _not_a_class(value: Any, names: Sequence[str]) -> str:
+    if names:
+        return f"{shown(value)} is not one of the classes{did_you_mean(to_text(value) or '', list(names))}"
+    hint = "the data do not declare the names of their classes; list them in the argument 'classes'"
+    return f"{shown(value)} is not a class number; {hint}"
+
+
+def _items(row: int, value: Any) -> Sequence[Any]:
+    """Return the classes of one row of a multilabel task."""
+    if isinstance(value, str):
+        return [part for part in value.split(SEPARATOR) if part]
+    if isinstance(value, list):
+        return value
+    if to_text(value) is None:
+        raise RowError(row, f"{shown(value)} is not a list of classes; write [] for a row of no class")
+    return [value]

@@ -1,0 +1,152 @@
+"""Read the rows of CSV, TSV, JSON lines and parquet files.
+
+No reader guesses a type: a text stays a text in every format, also "NA", "2020" and "true". Only JSON and parquet hold
+other values, and each row keeps its own.
+"""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow.parquet as pq
+
+from zoo.errors import SourceError
+
+Columns = dict[str, list[Any]]
+Row = tuple[int, list[str]]
+"""The number of the line that a row begins in, from 1, and its fields."""
+
+FREE_VALUES, VALUES_PER_BYTE = 2_000_000, 20
+"""The most values of a parquet file, by its size."""
+csv.field_size_limit(2**31 - 1)  # the default, 131,072 characters, is shorter than a book
+
+
+def read_separated(path: Path, separator: str, *, quotes: bool) -> Columns:
+    """Read CSV or TSV, whose first line names the columns. Lines without any character are no rows.
+
+    Args:
+        path: The file.
+        separator: The character between two fields.
+        quotes: Whether a field in double quotes may hold separators and line breaks. If not, quotes are part of the
+            text, as in the files of GLUE.
+
+    Raises:
+        SourceError: With the number of the line that is wrong.
+    """
+    text = _decode(path)
+    rows = _quoted_rows(path, text, separator) if quotes else _literal_rows(text, separator)
+    _, header = next(rows, (1, []))
+    if not any(header):
+        raise SourceError(f"{path}: the file has no header line")
+    columns: Columns = {name: [] for name in _unique(path, header)}
+    hint = f"quote a text with {separator!r} in it" if quotes else "to read texts in quotes, set quotes: true"
+    for line, row in rows:
+        if row and len(row) != len(header):
+            raise SourceError(f"{path}: line {line}: {len(row)} fields, but the header has {len(header)}; {hint}")
+        for name, value in zip(header, row, strict=False):
+            columns[name].append(value)
+    return columns
+
+
+def read_json(path: Path) -> Columns:
+    """Read JSON lines, or one list of objects. A row without a key has None there.
+
+    Raises:
+        SourceError: With the number of the line, or of the item, that is not an object.
+    """
+    text = _decode(path)
+    if text.lstrip().startswith("["):
+        items = _parse(path, 1, text)
+        numbered = [(f"item {number}", item) for number, item in enumerate(items)]
+    else:
+        lines = enumerate(text.split("\n"), 1)
+        numbered = [(f"line {number}", _parse(path, number, line)) for number, line in lines if line.strip()]
+    for where, item in numbered:
+        if not isinstance(item, dict):
+            raise SourceError(f"{path}: {where}: {json.dumps(item)[:40]} is not an object, such as {{...}}")
+    names = dict.fromkeys(name for _, item in numbered for name in item)
+    return {name: [item.get(name) for _, item in numbered] for name in names}
+
+
+def read_parquet(path: Path) -> tuple[Columns, dict[str, tuple[str, ...]]]:
+    """Read parquet. Return the columns, and the class names of columns that the file declares to hold class numbers."""
+    with path.open("rb") as file:  # a file and not its name, in which pyarrow may see a pattern or a folder
+        parquet = pq.ParquetFile(file)
+        _check_size(path, parquet.metadata)
+        table = parquet.read()
+    columns = {name: table.column(name).to_pylist() for name in _unique(path, table.column_names)}
+    return columns, class_names(datasets.Features.from_arrow_schema(table.schema))
+
+
+def _check_size(path: Path, metadata: Any) -> None:
+    """Raise SourceError for a small file that would fill the memory: equal values take almost no space in it."""
+    values, size = metadata.num_rows * metadata.num_columns, path.stat().st_size
+    if values > FREE_VALUES + VALUES_PER_BYTE * size:
+        raise SourceError(f"{path}: {size:,} bytes hold {values:,} values; it is not read, as it could fill the memory")
+
+
+def class_names(features: Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:
+    """Collect the class names of columns that hold class numbers or lists of them."""
+    types = {name: getattr(feature, "feature", feature) for name, feature in (features or {}).items()}
+    return {name: tuple(kind.names) for name, kind in types.items() if isinstance(kind, datasets.ClassLabel)}
+
+
+def _decode(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise SourceError(f"{path}: line {line}: the file is not in UTF-8; save it in UTF-8") from None
+
+
+def _unique(path: Path, names: list[str]) -> list[str]:
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise SourceError(f"{path}: two columns are called {twice!r}")
+    return names
+
+
+def _quoted_rows(path: Path, text: str, separator: str) -> Iterator[Row]:
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    while True:
+        line = rows.line_num + 1
+        try:
+            yield line, next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            is_open = str(error) == "unexpected end of data"
+            problem = "a quote is opened in this row and never closed" if is_open else str(error)
+            raise SourceError(f"{path}: line {line}: {problem}") from None
+
+
+def _literal_rows(text: str, separator: str) -> Iterator[Row]:
+    for number, line in enumerate(text.split("\n"), 1):
+        content = line.removesuffix("\r")
+        yield number, content.split(separator) if content else []
+
+
+def _parse(path: Path, line: int, text: str) -> Any:
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        where = f"line {line + error.lineno - 1}, column {error.colno}"
+        raise SourceError(f"{path}: {where}: not JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{path}: line {line}: not JSON: {error}") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {twice!r} occurs twice in one object")
+    return fields
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
