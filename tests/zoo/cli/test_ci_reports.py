@@ -105,7 +105,8 @@ def test_github_actions_gets_a_summary_and_annotations(
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     done = zoo("verify", recipe_file(RECIPE.format(root=ROOT, value=0.9)), "--json")
     assert done.code == 1
-    assert any(line.startswith("::error title=own%3A weights accuracy on test%2C claimed 0.9::") for line in done.lines)
+    annotation = "::error file=tiny.yaml,title=own%3A weights accuracy on test%2C claimed 0.9::"
+    assert any(line.startswith(annotation) for line in done.lines)
     assert "## zoo verify: 1 not-reproduced" in (tmp_path / "summary.md").read_text()
 
 
