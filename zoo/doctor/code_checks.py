@@ -7,8 +7,9 @@ from typing import Any
 from zoo.doctor.entry_facts import EntryFacts
 from zoo.doctor.hazards import Hazard
 from zoo.fetch.source_types import HubRepo
+from zoo.recipes.allowed import is_allowed, is_standard_library
+from zoo.recipes.reader import Call
 from zoo.recipes.walk import walk_calls
-from zoo.trusted_code import RECIPES_MAY_IMPORT, is_part_of
 
 DEFAULT_NAME = re.compile(r"label_\d+")
 """The names that transformers gives classes without names."""
@@ -35,14 +36,9 @@ def label_orders(facts: EntryFacts) -> Iterator[Hazard]:
 
 def foreign_code(facts: EntryFacts) -> Iterator[Hazard]:
     """D402: packages that need `--trust`, and code that a repository brings along."""
-    for _, call in walk_calls(facts.recipe):
-        package = call.use.split(".", maxsplit=1)[0]
-        if "." in call.use and not is_part_of(package, RECIPES_MAY_IMPORT):
-            yield Hazard(
-                code="D402", severity="warning", mark=call.mark,
-                message=f"{call.use} is code of {package!r}, which runs on the machine of everyone who runs this",
-                fix=f"read the code, then pass --trust {package}; or use what zoo and torch have",
-            )  # fmt: skip
+    for field, call in walk_calls(facts.recipe):
+        if "." in call.use and not is_allowed(call.use, field):
+            yield _unlisted_name(call)
         for key in sorted({"trust_remote_code", "auto_map"} & call.args.keys()):
             message, fix = f"{key} would run code of a repository; zoo refuses it", f"leave {key} out"
             yield Hazard(code="D402", severity="error", mark=call.marks.get(key, call.mark), message=message, fix=fix)
@@ -52,6 +48,16 @@ def foreign_code(facts: EntryFacts) -> Iterator[Hazard]:
             message = f"{used.source}: config.json names code (auto_map) that other programs run and zoo does not"
             fix = "make sure that the scores do not come from that code"
             yield Hazard(code="D402", severity="warning", mark=used.mark, message=message, fix=fix)
+
+
+def _unlisted_name(call: Call) -> Hazard:
+    package = call.use.split(".", maxsplit=1)[0]
+    fix = f"read the code, then pass --trust {package}; or use what zoo and torch have"
+    return Hazard(
+        code="D402", severity="warning", mark=call.mark,
+        message=f"{call.use} is code of {package!r}, which runs on the machine of everyone who runs this",
+        fix="use what zoo and torch have" if is_standard_library(call.use) else fix,
+    )  # fmt: skip
 
 
 def _label_names(config: Mapping[str, Any]) -> list[str] | None:

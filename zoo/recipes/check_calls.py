@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from zoo.errors import Problem, RecipeError, UsageError, did_you_mean
+from zoo.recipes.allowed import is_ours
+from zoo.recipes.argument_kinds import foreign_code, unverified_files
 from zoo.recipes.build import Builder
 from zoo.recipes.fields import FIELDS
 from zoo.recipes.names import is_torchvision_model
@@ -18,11 +20,11 @@ from zoo.recipes.walk import walk_sources
 
 DOWNLOADS = ("weights", "weights_backbone", "pretrained", "pretrained_backbone")
 """Arguments of torchvision's models that download weights which nobody verifies."""
-FOREIGN_CODE = ("trust_remote_code", "auto_map")
-"""Arguments of transformers that run code of a repository."""
 
 
-def argument_problems(call: Call, field: str, target: Any, *, supplies_tokenizer: bool) -> Iterator[Problem]:
+def argument_problems(
+    call: Call, field: str, target: Any, *, supplies_tokenizer: bool, is_trusted: bool
+) -> Iterator[Problem]:
     """Yield arguments of a call that do not fit, and arguments that are missing.
 
     Args:
@@ -30,16 +32,26 @@ def argument_problems(call: Call, field: str, target: Any, *, supplies_tokenizer
         field: The field that the call stands in.
         target: The class or function that it names.
         supplies_tokenizer: Whether zoo passes the task a tokenizer.
+        is_trusted: Whether the user trusts the package of the target.
     """
+    if not is_trusted and not is_ours(str(getattr(target, "__module__", ""))):
+        yield from _unverified_files(call, target)
     supplied = () if field == "task" and not supplies_tokenizer else FIELDS[field].supplied
     try:
         parameters = _parameters(target)
     except (TypeError, ValueError):  # some builtins have no signature
         return
-    yield from _unknown_arguments(call, parameters, supplied)
+    if not _is_configuration(target):
+        yield from _unknown_arguments(call, parameters, supplied)
     for parameter in parameters.values():
         yield from _parameter_problems(call, parameter, supplied)
     yield from _unverified_downloads(call, target)
+
+
+def foreign_code_problems(call: Call) -> Iterator[Problem]:
+    """Yield arguments, at any depth, that run code of a repository; they are refused whatever the user trusts."""
+    for name, reason in foreign_code(call.args):
+        yield Problem(call.marks.get(name, call.mark), f"{call.use}: {reason}")
 
 
 def build_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
@@ -55,6 +67,14 @@ def build_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
             yield from _refusals(builder, stage.schedule, "schedule", 0.0, 100)
 
 
+def _unverified_files(call: Call, target: Any) -> Iterator[Problem]:
+    """Yield arguments that read files; of torchvision's models `_unverified_downloads` reports some of them."""
+    reported_elsewhere = DOWNLOADS if is_torchvision_model(target) else ()
+    arguments = {key: value for key, value in call.args.items() if key not in reported_elsewhere}
+    for name, reason in unverified_files(arguments):
+        yield Problem(call.marks.get(name, call.mark), f"{call.use}: {reason}")
+
+
 def _unknown_arguments(
     call: Call, parameters: Mapping[str, inspect.Parameter], supplied: tuple[str, ...]
 ) -> Iterator[Problem]:
@@ -62,8 +82,6 @@ def _unknown_arguments(
     allowed = [name for name in named if name not in supplied]
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for key in call.args:
-        if key in FOREIGN_CODE:
-            yield Problem(call.marks[key], f"{key} runs code from outside a recipe and cannot be set in one")
         if key not in allowed and not takes_any:
             yield Problem(call.marks[key], f"{call.use} takes no argument {key!r}{did_you_mean(key, allowed)}")
 
@@ -75,6 +93,11 @@ def _parameter_problems(call: Call, parameter: inspect.Parameter, supplied: tupl
     is_required = p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     if is_required and p.name not in call.args and p.name not in supplied:
         yield Problem(call.mark, f"{call.use} lacks the argument {p.name!r}")
+
+
+def _is_configuration(target: Any) -> bool:
+    """Return whether a class is a configuration of transformers, which takes more arguments than its signature has."""
+    return any(base.__name__ == "PreTrainedConfig" for base in getattr(target, "__mro__", ()))
 
 
 def _unverified_downloads(call: Call, target: Any) -> Iterator[Problem]:

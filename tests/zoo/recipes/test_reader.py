@@ -46,12 +46,12 @@ UNBUILDABLE = {
     "lacking argument": (("depth: 8, ", ""), "cifar_resnet lacks the argument 'depth'"),
     "outside the allow-list": (
         ("use: SGD", "use: os.system"),
-        "imports from 'os' are not allowed; --trust os allows them",
+        "'os.system' is in Python's standard library, which no recipe may name",
     ),
     "through a module": (("use: SGD", "use: torch.serialization.os.system"), "cannot be named in one"),
-    "through another module": (("use: SGD", "use: torch.nn.functional.torch"), "has no 'torch'"),
+    "through another module": (("use: SGD", "use: torch.nn.functional.torch"), "cannot be used as optimizer"),
     "runs code": (("use: SGD", "use: torch.hub.load"), "can run code from outside a recipe"),
-    "runs code, by another name": (("use: SGD", "use: torch.utils.model_zoo.load_url"), "cannot be named in one"),
+    "runs code, by another name": (("use: SGD", "use: torch.utils.model_zoo.load_url"), "cannot be used as optimizer"),
     "private": (("use: SGD", "use: torch.storage._load_from_bytes"), "is private to 'torch'"),
     "loads a script": (("use: SGD", "use: evaluate.load"), "can run code from outside a recipe"),
     "needs a teacher": (("CrossEntropy", "KL"), ":11:18: KL compares with a teacher, and the stage has none"),
@@ -140,10 +140,10 @@ def test_reading_a_recipe_imports_and_runs_nothing(recipe_file: Write) -> None:
 
 
 def test_a_recipe_may_name_a_trusted_package(recipe_file: Write) -> None:
-    recipe = load_recipe(recipe_file(TINY, ("task: digits", "task: collections.OrderedDict")))
-    with pytest.raises(RecipeError, match="--trust collections"):
+    recipe = load_recipe(recipe_file(TINY, ("task: digits", "task: yaml.YAMLObject")))
+    with pytest.raises(RecipeError, match="--trust yaml"):
         check_recipe(recipe, Builder())
-    Builder(frozenset({"collections"})).target(recipe.task, "task")
+    Builder(frozenset({"yaml"})).target(recipe.task, "task")
 
 
 def test_an_error_of_a_callable_is_reported_with_the_position_of_its_call(recipe_file: Write) -> None:
