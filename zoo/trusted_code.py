@@ -16,6 +16,9 @@ RUN_FOREIGN_CODE = (
 )  # fmt: skip
 """Parts of these packages that unpickle, or run code that they receive; no recipe may name them."""
 
+FOREIGN_CODE_KEYS = ("auto_map", "code_revision", "custom_pipelines", "trust_remote_code", "use_kernels")
+"""Settings of transformers that run code of a repository."""
+
 VERSION_TELLS_OUTPUTS = ("zoo", "torch", "torchvision", "transformers")
 """Models of these packages compute the same for the same version and weights, so their outputs can be cached."""
 

@@ -45,8 +45,8 @@ def foreign_code(facts: EntryFacts) -> Iterator[Hazard]:
     for used in facts.used_sources:
         config = facts.config(used.source) if isinstance(used.source, HubRepo) and used.role != "data" else None
         if config is not None and "auto_map" in config:
-            message = f"{used.source}: config.json names code (auto_map) that other programs run and zoo does not"
-            fix = "make sure that the scores do not come from that code"
+            message = f"{used.source}: config.json names code of the repository (auto_map), which zoo refuses to load"
+            fix = "publish the weights with a config.json without auto_map, for an architecture of transformers"
             yield Hazard(code="D402", severity="warning", mark=used.mark, message=message, fix=fix)
 
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-FOREIGN_CODE = ("auto_map", "custom_pipelines", "trust_remote_code", "use_kernels", "code_revision")
-"""Keys of transformers that run code of a repository."""
+from zoo.trusted_code import FOREIGN_CODE_KEYS
+
 LOADS_BY_NAME = (
     "_name_or_path", "backbone", "checkpoint", "gguf_file", "hf_hub_id", "hub", "name_or_path", "pretrained",
     "pretrained_backbone", "pretrained_cfg", "pretrained_cfg_overlay", "repo_id", "torch_hub",
@@ -33,7 +33,7 @@ LOOKS_LIKE_A_FILE = re.compile(
 def foreign_code(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the argument and the reason for every key, at any depth, that runs code of a repository."""
     for name, key, value in _leaves(arguments):
-        if key in FOREIGN_CODE:
+        if key in FOREIGN_CODE_KEYS:
             yield name, f"{key} runs code from outside a recipe and cannot be set in one"
         elif isinstance(value, str) and "kernels-community" in value:
             yield name, f"{key}: {value} names code from outside a recipe and cannot be set in one"
@@ -42,7 +42,7 @@ def foreign_code(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def unverified_files(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the argument and the reason for every key or text, at any depth, by which a library reads other files."""
     for name, key, value in _leaves(arguments):
-        if value is None or value is False or key in FOREIGN_CODE:
+        if value is None or value is False or key in FOREIGN_CODE_KEYS:
             continue
         if key in LOADS_BY_NAME:
             yield name, f"{key} loads by name what nobody verifies; use null, and `pretrained` for published weights"
