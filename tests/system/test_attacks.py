@@ -1,12 +1,13 @@
 """What an untrusted recipe may try by the names and arguments in it: each attack is refused with its reason."""
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.project import TINY, Write, Zoo
-from zoo.errors import RecipeError
+from zoo.errors import RecipeError, UsageError
 from zoo.recipes.build import Builder
 from zoo.recipes.check import check_recipe
 from zoo.recipes.schema import load_recipe
@@ -72,6 +73,38 @@ ARGUMENTS = {
     "pretrained weights": (MODEL, "{use: resnet18, weights: DEFAULT}", "write weights: null"),
     "a Hub model of timm": (MODEL, "{use: resnet18, weights: null, pretrained_cfg: {hf_hub_id: a/b}}", "loads by name"),
 }  # fmt: skip
+
+
+BERT = "{use: bert_classifier, layers: %s, hidden: %s, heads: 1, intermediate: 8, vocab_size: 300, num_labels: 2}"
+HUGE = {
+    "endless layers": (MODEL, BERT % (10**9, 8), "layers cannot be 1,000,000,000"),
+    "endless depth": (MODEL, "{use: cifar_resnet, depth: 1000000002}", "depth cannot be 1,000,000,002"),
+    "very many layers": (MODEL, BERT % (90_000, 8), "more than 20,000 modules; ZOO_MAX_MODULES raises"),
+    "a huge width": (MODEL, BERT % (1, 10**7), "more than 2,000,000,000 parameters; ZOO_MAX_PARAMETERS raises"),
+    "a huge architecture": (MODEL, CLASSIFIER % "vocab_size: 9000000000", "ZOO_MAX_PARAMETERS raises"),
+    "a huge loss": ("CrossEntropy", "{use: torch.nn.Linear, in_features: 60000, out_features: 60000}", "_PARAMETERS"),
+    "endless layers in a mapping": (MODEL, CLASSIFIER % "a: {num_hidden_layers: 99999999}", "cannot be 99,999"),
+    "endless epochs": ("epochs: 1", "epochs: 1000000000", "epochs is more than 100,000; ZOO_MAX_EPOCHS raises"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_a_huge_recipe_is_refused_at_once_and_without_memory(name: str, recipe_file: Write) -> None:
+    before, after, reason = HUGE[name]
+    path, memory = recipe_file(TINY, (before, after)), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(RecipeError) as caught:
+        check_recipe(load_recipe(path), Builder())
+    assert reason in str(caught.value)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 500_000  # kilobytes
+
+
+def test_an_environment_variable_raises_a_limit(recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_MAX_PARAMETERS", str(10**10))
+    path = recipe_file(TINY, ("CrossEntropy", "{use: torch.nn.Linear, in_features: 60000, out_features: 60000}"))
+    check_recipe(load_recipe(path), Builder())
+    monkeypatch.setenv("ZOO_MAX_PARAMETERS", "many")
+    with pytest.raises(UsageError, match="ZOO_MAX_PARAMETERS must be a whole number, not 'many'"):
+        check_recipe(load_recipe(path), Builder())
 
 
 @pytest.mark.parametrize("name", [*NAMES, *ARGUMENTS])

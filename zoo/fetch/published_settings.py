@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import IntegrityError
+from zoo.fetch.limits import is_too_many
 from zoo.fetch.repository_files import INDEX, PARTS, is_part
 from zoo.trusted_code import FOREIGN_CODE_KEYS
 
@@ -94,6 +95,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _refusal(key: str, value: Any) -> str | None:
     if value is None or value is False:
         return None
+    if is_too_many(key, value):
+        return f"{value:,} is more than any model has"
     if key in FOREIGN_CODE_KEYS:
         return "names code of a repository, which zoo never runs"
     if key in BY_NAME:

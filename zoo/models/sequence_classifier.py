@@ -10,10 +10,11 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging
 
-from zoo.errors import IntegrityError, UsageError, first_line
+from zoo.errors import IntegrityError, UsageError, ZooError, first_line
 from zoo.fetch.offline import offline
 from zoo.fetch.published_settings import verified_view, weights_names
 from zoo.fetch.sources import Source
+from zoo.models.size_limits import size_limits
 
 HEADS = ("classifier.", "score.", "pre_classifier.", "classification_head.", "dropout.")
 """Prefixes of the weights that belong to the head in the architectures of transformers."""
@@ -72,9 +73,14 @@ def published_classifier(folder: Path, weights: str, expected: Mapping[str, Any]
 def _load(folder: Path, weights: str, **config_changes: Any) -> tuple[PreTrainedModel, list[str]]:
     """Load a model and the names of the weights that the file lacks. Runs no code of the repository or of a pickle."""
     try:
-        with verified_view(folder, weights_names(folder, weights)) as view, offline(), _quiet_transformers():
+        with (
+            verified_view(folder, weights_names(folder, weights)) as view,
+            offline(),
+            size_limits(),
+            _quiet_transformers(),
+        ):
             model, report = _from_pretrained(view, weights, config_changes)
-    except IntegrityError:
+    except ZooError:
         raise
     except Exception as error:  # a damaged or malicious file makes safetensors and pickle raise any exception
         reason = f"{type(error).__name__}: {first_line(error)}"

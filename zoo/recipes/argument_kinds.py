@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from zoo.fetch.limits import MAX_COUNT, is_too_many
 from zoo.trusted_code import FOREIGN_CODE_KEYS
 
 LOADS_BY_NAME = (
@@ -50,6 +51,13 @@ def unverified_files(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, f"{key} reads or writes files, which a recipe may not"
         elif isinstance(value, str) and key not in FREE_TEXT and LOOKS_LIKE_A_FILE.fullmatch(value):
             yield name, f"{key}: {value!r} looks like a file or a repository, which this call may not read"
+
+
+def too_many(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the argument and the reason for every number of layers, blocks or stages that no model has."""
+    for name, key, value in _leaves(arguments):
+        if is_too_many(key, value):
+            yield name, f"{key} cannot be {value:,}; there are at most {MAX_COUNT:,}"
 
 
 def _leaves(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from zoo.errors import Problem, RecipeError, UsageError, first_line
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
-from zoo.recipes.check_calls import argument_problems, build_problems, foreign_code_problems
+from zoo.recipes.check_calls import argument_problems, build_problems, refused_arguments
 from zoo.recipes.check_stages import stage_problems
 from zoo.recipes.schema import Recipe, Teacher
 from zoo.recipes.walk import recipe_sources, walk_calls
@@ -32,7 +32,7 @@ def check_recipe(recipe: Recipe, builder: Builder) -> None:
 def _call_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
     without_tokenizer = [task for task, tokenizer in recipe.readings if tokenizer is None]
     for field, call in walk_calls(recipe):
-        yield from foreign_code_problems(call)
+        yield from refused_arguments(call)
         try:
             target = builder.target(call, field)
         except RecipeError as error:

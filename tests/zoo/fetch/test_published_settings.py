@@ -73,7 +73,7 @@ def test_settings_that_name_code_or_other_repositories_are_refused_with_file_and
 def test_settings_that_are_no_json_object_are_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(content)
-    with pytest.raises(IntegrityError, match="not (a )?JSON"):
+    with pytest.raises(IntegrityError, match=r"not (a )?JSON"):
         read_settings(path)
 
 

@@ -1,5 +1,7 @@
 """Reading recipes: every problem with its position, nothing imported, a digest that ignores comments and order."""
 
+import json
+import math
 import subprocess
 import sys
 
@@ -29,6 +31,11 @@ BAD = {
     "no use": (("{use: SGD, lr", "{name: SGD, lr"), ":7:16: stages[0].optimizer lacks the key 'use'"),
     "yaml 1.1 truth": (("momentum: 0.9", "nesterov: yes"), "yes is neither true nor false in YAML 1.2"),
     "infinite": (("lr: 0.1", "lr: 1e999"), ":7:31: the number is too large"),
+    "more than 64 bits": (("lr: 0.1", f"lr: {2**63}"), ":7:31: the number is too large"),
+    "no character": (("name: tiny", 'name: "\\UFFFFFFFF"'), "an escape in quotes is no Unicode character"),
+    "half a character": (("name: tiny", 'name: "\\ud800"'), "is not allowed in a recipe, not even as an escape"),
+    "an escape of terminals": (("name: tiny", 'name: "\\e[2J"'), ":1:7: the character '\\x1b' is not allowed"),
+    "NUL": (("task: digits", 'task: {use: digits, x: "file:\\0"}'), "the character '\\x00' is not allowed"),
     "endless": (("lr: 0.1", "lr: " + "9" * 5000), ":7:31: the number is too large"),
     "tag": (("name: tiny", "name: !!python/name:os.system tiny"), "the tag"),
     "anchor": (("name: tiny", "name: &a tiny"), "anchors and aliases are not allowed"),
@@ -128,6 +135,61 @@ def test_scalars_are_read_as_yaml_1_2(recipe_file: Write) -> None:
     assert optimizer.args == {
         "lr": 1e-4, "a": 10, "b": "1", "c": None, "d": 0.5, "e": -3, "f": True, "g": 1000.0, "h": 1000, "momentum": 0.9,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("True", True), ("TRUE", True), ("False", False), ("FALSE", False), ("Null", None), ("NULL", None), ("~", None),
+        ("0o17", 15), ("0x1F", 31), (".inf", math.inf), ("-.Inf", -math.inf), ("+.INF", math.inf), ("tRUE", "tRUE"),
+        ("0o8", "0o8"), ("0xG", "0xG"), ("nULL", "nULL"), ("inf", "inf"), ("nan", "nan"), ("'True'", "True"),
+    ],
+)  # fmt: skip
+def test_scalars_of_the_core_schema_have_its_types(text: str, value: object, recipe_file: Write) -> None:
+    optimizer = load_recipe(recipe_file(TINY, ("lr: 0.1", f"lr: {text}"))).stages[0].optimizer
+    assert optimizer.args["lr"] == value
+    assert type(optimizer.args["lr"]) is type(value)
+
+
+def test_a_number_that_is_not_finite_is_text_in_data(recipe_file: Write) -> None:
+    recipe = load_recipe(recipe_file(TINY, ("lr: 0.1", "lr: .nan")))
+    assert math.isnan(recipe.stages[0].optimizer.args["lr"])
+    assert json.loads(json.dumps(recipe.data(), allow_nan=False))["stages"][0]["optimizer"]["lr"] == "nan"
+    with pytest.raises(RecipeError, match=r"clip_norm must be a finite number, not '\.inf'"):
+        load_recipe(recipe_file(TINY, ("clip_norm: 1.0", "clip_norm: .inf")))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("momentum: 0.9", "nesterov: 'False'", "SGD: nesterov must be true or false, not 'False'"),
+        ("momentum: 0.9", "nesterov: 0", "SGD: nesterov must be true or false, not 0"),
+        ("lr: 0.1", "lr: true", "SGD: lr must be a number, not True"),
+        (
+            "use: SGD, lr: 0.1, momentum: 0.9",
+            "use: Adam, betas: 0.9",
+            "Adam: betas must be a list of 2 values, not 0.9",
+        ),
+        ("use: SGD, lr: 0.1, momentum: 0.9", "use: Adam, betas: [0.9]", "betas must be a list of 2 values, not [0.9]"),
+        ("depth: 8", "depth: 8.0", "cifar_resnet: depth must be a whole number, not 8.0"),
+        ("depth: 8", "depth: true", "cifar_resnet: depth must be a whole number, not True"),
+        ("CrossEntropy", "{use: torch.nn.CrossEntropyLoss, weight: 2}", "CrossEntropyLoss: weight must be"),
+        ("CrossEntropy", "{use: torch.nn.CrossEntropyLoss, reduction: 1}", "reduction must be text, not 1"),
+        ("task: digits", "task: {use: image_folder, classes: '10'}", "classes must be a whole number, not '10'"),
+        ("task: digits", "task: {use: image_folder, mean: 0}", "mean must be a list of numbers, not 0"),
+        (
+            "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}",
+            "{use: transformers.BertForSequenceClassification, config: {use: transformers.BertConfig, hidden_size: x}}",
+            "transformers.BertConfig: hidden_size must be a whole number, not 'x'",
+        ),
+    ],
+)
+def test_an_argument_of_another_type_than_its_annotation_is_refused(
+    before: str, after: str, message: str, recipe_file: Write
+) -> None:
+    with pytest.raises(RecipeError) as caught:
+        check_recipe(load_recipe(recipe_file(TINY, (before, after))), Builder())
+    assert message in str(caught.value)
 
 
 @pytest.mark.process
