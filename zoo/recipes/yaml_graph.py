@@ -94,12 +94,12 @@ class _Loader(yaml.BaseLoader):
     depth = 0
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise yaml.MarkedYAMLError(problem="anchors and aliases are not allowed", problem_mark=event.start_mark)
         if self.depth >= MAX_DEPTH:
             raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
-        if isinstance(event, yaml.ScalarEvent) and (bad := _FORBIDDEN.search(event.value)):
+        if bad := _FORBIDDEN.search(getattr(event, "value", "")):
             problem = f"the character {bad[0]!r} is not allowed in a recipe, not even as an escape"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         self.depth += 1
