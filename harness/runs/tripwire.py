@@ -240,7 +240,8 @@ def _is_fetcher(file: str) -> bool:
 _STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn")
 _CHECKS: dict[str, Callable[..., str | None]] = {
     "import": _import, "exec": _exec, "open": _open, "os.remove": _remove, "os.rmdir": _remove,
-    "os.mkdir": _make_folder, "os.rename": _rename, "os.link": _link, "os.symlink": _link, "os.truncate": _write, "shutil.rmtree": _write,
+    "os.mkdir": _make_folder, "os.rename": _rename,
+    "os.link": _link, "os.symlink": _link, "os.truncate": _write, "shutil.rmtree": _write,
     "socket.connect": _connect, "socket.getaddrinfo": _look_up, "socket.gethostbyname": _look_up,
     "tempfile.mkstemp": _temporary, "tempfile.mkdtemp": _temporary, **dict.fromkeys(_STARTS, _start),
 }  # fmt: skip
