@@ -2,26 +2,44 @@
 
 import importlib
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from huggingface_hub import constants
 
-NO_CACHE = "/nonexistent/zoo-offline"
-"""A cache without files: a library could otherwise load by name what another program has downloaded."""
+
+class _OfflineHere:
+    """A value of HF_HUB_OFFLINE that is true in the threads that are offline, so that others can go on fetching."""
+
+    def __init__(self, everywhere: Any) -> None:
+        self.everywhere, self.threads = everywhere, list[int]()
+
+    def __bool__(self) -> bool:
+        return bool(self.everywhere) or threading.get_ident() in self.threads
+
+
+_lock = threading.Lock()
 
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Forbid the Hub's client library to send requests and to read its cache, and transformers to ask for consent."""
-    before = constants.HF_HUB_OFFLINE, constants.HF_HUB_CACHE
+    """Forbid the Hub's client library to send requests from this thread, and transformers to ask for consent."""
     never_ask_for_consent()
-    constants.HF_HUB_OFFLINE, constants.HF_HUB_CACHE = True, NO_CACHE
+    thread = threading.get_ident()
+    with _lock:
+        before: Any = constants.HF_HUB_OFFLINE
+        flag = before if isinstance(before, _OfflineHere) else _OfflineHere(before)
+        flag.threads.append(thread)
+        vars(constants)["HF_HUB_OFFLINE"] = flag
     try:
         yield
     finally:
-        constants.HF_HUB_OFFLINE, constants.HF_HUB_CACHE = before
+        with _lock:
+            flag.threads.remove(thread)
+            if not flag.threads and vars(constants)["HF_HUB_OFFLINE"] is flag:
+                vars(constants)["HF_HUB_OFFLINE"] = flag.everywhere
 
 
 def never_ask_for_consent() -> None:

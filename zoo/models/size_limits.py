@@ -1,5 +1,6 @@
 """Stop building a model that is far larger than intended, before it fills the memory."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -19,10 +20,10 @@ def size_limits() -> Iterator[None]:
         UsageError: There are more than ZOO_MAX_MODULES modules, or more than ZOO_MAX_PARAMETERS values.
     """
     most = {name: limit(name) for name in ("ZOO_MAX_MODULES", "ZOO_MAX_PARAMETERS")}
-    counts = dict.fromkeys(most, 0)
+    counts, thread = dict.fromkeys(most, 0), threading.get_ident()
 
     def count(variable: str, number: int) -> None:
-        counts[variable] += number
+        counts[variable] += number if threading.get_ident() == thread else 0
         if counts[variable] > most[variable]:
             what = "modules" if variable == "ZOO_MAX_MODULES" else "parameters"
             raise UsageError(f"the model has more than {most[variable]:,} {what}; {variable} raises this limit")
