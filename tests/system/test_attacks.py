@@ -58,6 +58,11 @@ ARGUMENTS = {
     "remote code": (MODEL, CLASSIFIER % "trust_remote_code: true", "trust_remote_code runs code"),
     "a kernel": (MODEL, CLASSIFIER % "attn_implementation: kernels-community/evil", "code from outside a recipe"),
     "a backbone": (MODEL, CLASSIFIER % "vision_config: {backbone: evil/backbone}", "backbone loads by name"),
+    "a split outside of the run": (
+        "task: digits",
+        "task: {use: text_classification, data: {a/../x: 'file:r.csv'}, text: text, scored: [a/../x]}\n"
+        "tokenizer: {use: transformers.ByT5Tokenizer}", "cannot be the name of a split"
+    ),
     "another repository": (MODEL, CLASSIFIER % "_name_or_path: evil/x", "_name_or_path loads by name"),
     "a file of GGUF": (
         "task: digits", "task: digits\ntokenizer: {use: transformers.ByT5Tokenizer, gguf_file: t}", "gguf_file loads"

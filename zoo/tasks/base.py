@@ -6,6 +6,7 @@ returns a `Task`; `zoo/tasks/digits.py` is the shortest example.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +21,7 @@ from zoo.tasks.tokens import Tokens, tokenize
 Inputs = Tensor | dict[str, Tensor]
 Kind = Literal["classification", "multilabel", "regression", "segmentation"]
 CPU = torch.device("cpu")
+SPLIT_NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f]{1,200}")
 IGNORED = 255
 """The label of pixels that losses and metrics ignore (PyTorch's `ignore_index`)."""
 
@@ -115,6 +117,12 @@ class Task:
     label_names: tuple[str, ...] = ()
     loaded: dict[str, Split] = field(default_factory=dict, compare=False, repr=False)
     contents: dict[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for the name of a split that cannot be part of a file name, as predictions need it."""
+        for split in self.splits:
+            if not SPLIT_NAME.fullmatch(split):
+                raise UsageError(f"{split!r} cannot be the name of a split: it has no slash, and no dot at the start")
 
     def load(self, split: str) -> Split:
         """Return a split by name. The first call reads the data.
