@@ -177,11 +177,17 @@ ALLOWED: Mapping[str, Mapping[str, Names]] = {
 """For each field that holds a call, the modules and the names in them that a recipe may use."""
 
 
-@cache
 def names_in(module: str, field: str) -> frozenset[str]:
     """Return the names of a module that a recipe may use in a field. Raises ModuleNotFoundError."""
     names = ALLOWED[field].get(module, ())
-    return frozenset(names(module) if callable(names) else names)
+    if not callable(names):
+        return frozenset(names)
+    return frozenset(names(module)) if is_ours(module) else _enumerated(names, module)
+
+
+@cache
+def _enumerated(names: Callable[[str], Iterable[str]], module: str) -> frozenset[str]:
+    return frozenset(names(module))
 
 
 def is_allowed(path: str, field: str) -> bool:
