@@ -1,12 +1,13 @@
 """The tokenizers that recipes can name."""
 
-from pathlib import Path
 from typing import Any, Literal
 
 from tokenizers.normalizers import BertNormalizer
 from transformers import AutoTokenizer, BertTokenizer
 
 from zoo.errors import IntegrityError, UsageError, first_line
+from zoo.fetch.offline import offline
+from zoo.fetch.published_settings import verified_view
 from zoo.fetch.sources import Source
 
 Side = Literal["left", "right"]
@@ -36,13 +37,16 @@ def published(*, of: Source, lowercase: bool | None = None, padding_side: Side |
         UsageError: The tokenizer does not have the setting `lowercase`.
     """
     fetched = of.fetch("tokenizer")
+    names = fetched.names if fetched.files else [path.name for path in fetched.path.iterdir() if path.is_file()]
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            Path(fetched.path), trust_remote_code=False, **_optional(padding_side)
-        )
+        with verified_view(fetched.path, names) as view, offline():
+            tokenizer = AutoTokenizer.from_pretrained(view, trust_remote_code=False, **_optional(padding_side))
+    except IntegrityError:
+        raise
     except Exception as error:  # for a damaged file every tokenizer raises its own exceptions
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise IntegrityError(f"{fetched.path}: the tokenizer cannot be loaded: {reason}") from error
+    tokenizer.name_or_path = tokenizer.init_kwargs["name_or_path"] = str(fetched.path)
     if lowercase is not None:
         _set_lowercase(tokenizer, lowercase, of.name)
     return tokenizer

@@ -1,10 +1,12 @@
-"""The packages whose code zoo trusts, and the properties that it assumes of their code."""
+"""The packages that recipes use, and the properties that zoo assumes of their code."""
 
 from collections.abc import Iterable
 from typing import Any
 
-RECIPES_MAY_IMPORT = ("zoo", "harness", "torch", "torchvision", "transformers", "datasets", "evaluate")
-"""A recipe may name classes and functions of these packages without `--trust`."""
+KNOWN_PACKAGES = (
+    "zoo", "harness", "torch", "torchvision", "transformers", "timm", "sklearn", "scipy", "datasets", "evaluate",
+)  # fmt: skip
+"""Packages of which recipes name classes and functions: without `--trust` those that `zoo.recipes.allowed` lists."""
 
 RUN_FOREIGN_CODE = (
     "torch.load", "torch.serialization", "torch.hub", "torch.jit", "torch.package", "torch.utils.cpp_extension",
@@ -13,6 +15,9 @@ RUN_FOREIGN_CODE = (
     "transformers.dynamic_module_utils",
 )  # fmt: skip
 """Parts of these packages that unpickle, or run code that they receive; no recipe may name them."""
+
+FOREIGN_CODE_KEYS = ("auto_map", "code_revision", "custom_pipelines", "trust_remote_code", "use_kernels")
+"""Settings of transformers that run code of a repository."""
 
 VERSION_TELLS_OUTPUTS = ("zoo", "torch", "torchvision", "transformers")
 """Models of these packages compute the same for the same version and weights, so their outputs can be cached."""

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from harness.evaluation.batched_inference import in_order, map_batches, threads_for
+from harness.evaluation.library_metrics import from_library, is_library_metric
 from harness.metrics import Array, Metric, measure, reads
 from harness.models.environment import autocast
 from harness.models.memory_format import place_model
@@ -193,6 +194,8 @@ def _metric(call: Call, builder: Builder) -> Metric:
     if inspect.isclass(target):  # an evaluate.Metric; importing evaluate takes seconds, so only if a recipe uses one
         adapter = importlib.import_module("harness.evaluate_metrics")
         return adapter.from_evaluate(builder.build(call, "metrics"))  # type: ignore[no-any-return]
+    if is_library_metric(target):
+        return from_library(target, **call.args)
     return builder.partial(call, "metrics") if call.args else target
 
 

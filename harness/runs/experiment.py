@@ -1,6 +1,7 @@
 """Prepare an entry to be run: check its recipe, and build its task, tokenizer and metrics."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from harness.metrics import Array, Metric
 from harness.records.torchdistill_log import read_test_scores
 from harness.runs.cache import RunConditions
 from harness.runs.shared_tasks import SharedTasks
+from harness.runs.tripwire import tripwire
 from harness.training.training_run import ComputeOptions
 from zoo.errors import MissingError, UsageError
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.sources import Sources
 from zoo.progress import Report, ShowProgress, ignore_message, ignore_progress
 from zoo.recipes.build import Builder
-from zoo.recipes.catalogue import Entry
+from zoo.recipes.catalogue import LOCAL, Entry
 from zoo.recipes.check import check_recipe
 from zoo.recipes.load_model import load_model
 from zoo.recipes.schema import Recipe
@@ -95,6 +97,16 @@ class Experiment:
             self.task.load(self.task.scored[0])
         return self.task.class_names
 
+    def guarded(self, *folders: Path) -> AbstractContextManager[None]:
+        """Return the block in which the run of a recipe that is neither shipped nor trusted does what a run needs only.
+
+        Args:
+            *folders: The folders that the run writes, besides that of all runs.
+        """
+        if self.entry.suite != LOCAL or self.builder.trust:
+            return nullcontext()
+        return tripwire([self.context.runs, *folders])
+
     def published_scores(self) -> dict[str, Mapping[str, str]]:
         """Return the scores in the files beside the weights that claims refer to; none for a file that is missing."""
         return {claim.log: self._scores_in(claim.log) for claim in self.recipe.claims if claim.log}
@@ -102,11 +114,12 @@ class Experiment:
     def evaluations(self, model: nn.Module) -> Iterator[Evaluation]:
         """Evaluate a model on every scored split of the task."""
         for split in self.task.scored:
-            with self.context.show(f"{self.entry.name}: evaluate on {split}", "examples") as step:
-                yield evaluate(
+            with self.context.show(f"{self.entry.name}: evaluate on {split}", "examples") as step, self.guarded():
+                scored = evaluate(
                     model, self.task, split, self.metrics,
                     accelerator=self.context.accelerator, precision=self.context.options.precision, progress=step,
                 )  # fmt: skip
+            yield scored
 
     def predictions(self, model: nn.Module, split: str) -> Array:
         """Return a model's predictions for all rows of a split, `(N,)`; its labels may be hidden."""

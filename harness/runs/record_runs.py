@@ -51,7 +51,7 @@ def evaluate_and_record(experiment: Experiment, published: tuple[nn.Module, str]
         record = existing
         if record is None:
             started = time.perf_counter()
-            with new_run(location) as folder:
+            with new_run(location) as folder, experiment.guarded(folder, location.work):
                 for split in experiment.task.scored:  # missing data is reported before weights are downloaded
                     experiment.task.load(split)
                 model, digest = published or experiment.published_model()
@@ -87,7 +87,7 @@ def train_and_record(experiment: Experiment, seeds: Sequence[int], out: Path | N
             record = existing
             if record is None:
                 started = time.perf_counter()
-                with new_run(location) as folder:
+                with new_run(location) as folder, student.guarded(folder, location.work):
                     with student.context.show(f"{student.entry.name}: train, seed {seed}", "steps") as step:
                         trained = train(training_run(student, teachers, seed, location.work, step))
                     record = _record_student(student, teachers, trained, location, folder, started)

@@ -46,7 +46,7 @@ def test_a_repository_without_a_recipe_is_an_error(glue: Zoo) -> None:
 def test_a_published_recipe_cannot_import_what_it_likes(glue: Zoo, glue_hub: LocalHub) -> None:
     evil = RECIPE.replace("use: glue, name: mrpc", "use: os.system")
     glue_hub.add("models", "someone/evil", {"zoo.yaml": evil.encode()})
-    assert "imports from 'os' are not allowed" in glue("reproduce", "someone/evil").err
+    assert "'os.system' is in Python's standard library" in glue("reproduce", "someone/evil").err
 
 
 def test_the_projects_lock_is_checked_offline_and_is_for_the_public_hub(glue: Zoo, glue_hub: LocalHub) -> None:

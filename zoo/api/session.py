@@ -131,7 +131,10 @@ class Session:
         from zoo.recipes.build import Builder
 
         if self.sources.trust:  # a trusted module is usually beside the user's recipe
-            sys.path[:0] = dict.fromkeys([*(str(e.path.parent.resolve()) for e in entries), str(Path.cwd())])
+            local = [
+                entry.path.parent.resolve() for entry in entries if entry.recipe_repo is None
+            ]  # nothing downloaded
+            sys.path[:0] = dict.fromkeys(map(str, [*local, Path.cwd()]))
         return Builder(frozenset(self.sources.trust), self.fetcher(report_new_lock=report_new_lock))
 
     def context(self, entries: Sequence[Entry], options: DeviceOptions) -> "RunContext":

@@ -70,8 +70,8 @@ Trust = Annotated[
     list[str] | None,
     option(
         "--trust",
-        "Let recipes run code of this Python package, such as your own models. Can be repeated. Default: only zoo,"
-        " PyTorch and Hugging Face packages.",
+        "Let recipes run any code of this Python package, such as your own models. Can be repeated. Default: only the"
+        " listed names of zoo, torch, torchvision, timm, transformers, sklearn and scipy.",
         SOURCES,
         "PACKAGE",
     ),

@@ -8,8 +8,9 @@ from zoo.doctor.entry_facts import EntryFacts
 from zoo.doctor.hazards import Hazard
 from zoo.errors import Mark, UsageError
 from zoo.fetch.source_types import HubRepo
+from zoo.recipes.allowed import is_allowed, is_standard_library
+from zoo.recipes.reader import Call
 from zoo.recipes.walk import walk_calls
-from zoo.trusted_code import RECIPES_MAY_IMPORT, is_part_of
 
 
 def label_orders(facts: EntryFacts) -> Iterator[Hazard]:
@@ -45,23 +46,28 @@ def _mismatches(names: Sequence[str], classes: Sequence[str], mark: Mark) -> Ite
 
 def foreign_code(facts: EntryFacts) -> Iterator[Hazard]:
     """D402: packages that need `--trust`, and code that a repository brings along."""
-    for _, call in walk_calls(facts.recipe):
-        package = call.use.split(".", maxsplit=1)[0]
-        if "." in call.use and not is_part_of(package, RECIPES_MAY_IMPORT):
-            yield Hazard(
-                code="D402", severity="warning", mark=call.mark,
-                message=f"{call.use} is code of {package!r}, which runs on the machine of everyone who runs this",
-                fix=f"read the code, then pass --trust {package}; or use what zoo and torch have",
-            )  # fmt: skip
+    for field, call in walk_calls(facts.recipe):
+        if "." in call.use and not is_allowed(call.use, field):
+            yield _unlisted_name(call)
         for key in sorted({"trust_remote_code", "auto_map"} & call.args.keys()):
             message, fix = f"{key} would run code of a repository; zoo refuses it", f"leave {key} out"
             yield Hazard(code="D402", severity="error", mark=call.marks.get(key, call.mark), message=message, fix=fix)
     for used in facts.used_sources:
         config = facts.config(used.source) if isinstance(used.source, HubRepo) and used.role != "data" else None
         if config is not None and "auto_map" in config:
-            message = f"{used.source}: config.json names code (auto_map) that other programs run and zoo does not"
-            fix = "make sure that the scores do not come from that code"
+            message = f"{used.source}: config.json names code of the repository (auto_map), which zoo refuses to load"
+            fix = "publish the weights with a config.json without auto_map, for an architecture of transformers"
             yield Hazard(code="D402", severity="warning", mark=used.mark, message=message, fix=fix)
+
+
+def _unlisted_name(call: Call) -> Hazard:
+    package = call.use.split(".", maxsplit=1)[0]
+    fix = f"read the code, then pass --trust {package}; or use what zoo and torch have"
+    return Hazard(
+        code="D402", severity="warning", mark=call.mark,
+        message=f"{call.use} is code of {package!r}, which runs on the machine of everyone who runs this",
+        fix="use what zoo and torch have" if is_standard_library(call.use) else fix,
+    )  # fmt: skip
 
 
 def _label_names(config: Mapping[str, Any]) -> list[str] | None:

@@ -10,6 +10,8 @@ WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """Names of weights, in order of preference; a file that the lock names comes first."""
 INDEX = "model.safetensors.index.json"
 """Names the parts of weights that are split over several files."""
+PARTS = "model-*-of-*.safetensors"
+"""The names of these parts."""
 WANTS: Mapping[str, tuple[str, ...]] = {
     "config": ("config.json",),
     "tokenizer": (
@@ -54,6 +56,11 @@ def choose_files(want: str, names: list[str], locked: Mapping[str, FilePin], whe
     return tuple(sorted(chosen))
 
 
+def is_part(name: str) -> bool:
+    """Return whether a file name is one that a part of weights has: no path."""
+    return fnmatchcase(name, PARTS) and "/" not in name and "\\" not in name
+
+
 def _weights(names: list[str], locked: Mapping[str, FilePin], where: str) -> list[str]:
     pinned = [name for name in WEIGHTS if name in locked]
     if pinned and pinned[0] not in names:
@@ -61,7 +68,7 @@ def _weights(names: list[str], locked: Mapping[str, FilePin], where: str) -> lis
     weights = next((name for name in (*pinned, *WEIGHTS) if name in names), None)
     if weights is not None:
         return ["config.json", weights]
-    parts = [name for name in names if fnmatchcase(name, "model-*-of-*.safetensors")]
+    parts = [name for name in names if is_part(name)]
     if not parts:
         raise MissingError(f"{where} has neither {' nor '.join(WEIGHTS)}; it has {_some(names)}")
     return ["config.json", INDEX, *parts]

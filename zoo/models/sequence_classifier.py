@@ -10,8 +10,11 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging
 
-from zoo.errors import IntegrityError, UsageError, first_line
+from zoo.errors import IntegrityError, UsageError, ZooError, first_line
+from zoo.fetch.offline import offline
+from zoo.fetch.published_settings import verified_view, weights_names
 from zoo.fetch.sources import Source
+from zoo.models.size_limits import size_limits
 
 HEADS = ("classifier.", "score.", "pre_classifier.", "classification_head.", "dropout.")
 """Prefixes of the weights that belong to the head in the architectures of transformers."""
@@ -70,19 +73,32 @@ def published_classifier(folder: Path, weights: str, expected: Mapping[str, Any]
 def _load(folder: Path, weights: str, **config_changes: Any) -> tuple[PreTrainedModel, list[str]]:
     """Load a model and the names of the weights that the file lacks. Runs no code of the repository or of a pickle."""
     try:
-        with _quiet_transformers():
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **config_changes)
-            model, report = AutoModelForSequenceClassification.from_pretrained(
-                folder, config=config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False,
-                use_safetensors=".safetensors" in weights, weights_only=True, local_files_only=True,
-            )  # fmt: skip
+        with (
+            verified_view(folder, weights_names(folder, weights)) as view,
+            offline(),
+            size_limits(),
+            _quiet_transformers(),
+        ):
+            model, report = _from_pretrained(view, weights, config_changes)
+    except ZooError:
+        raise
     except Exception as error:  # a damaged or malicious file makes safetensors and pickle raise any exception
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise IntegrityError(f"{folder}: {weights} cannot be loaded as a model: {reason}") from error
+    model.config.name_or_path = model.name_or_path = str(folder)
     mismatched = sorted(map(str, report["mismatched_keys"]))
     if mismatched:
         raise IntegrityError(f"{folder / weights}: {mismatched[0]} has another shape than config.json says")
     return model, sorted(report["missing_keys"])
+
+
+def _from_pretrained(folder: Path, weights: str, config_changes: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **config_changes)
+    loaded: tuple[Any, Mapping[str, Any]] = AutoModelForSequenceClassification.from_pretrained(
+        folder, config=config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False,
+        use_safetensors=".safetensors" in weights, weights_only=True, local_files_only=True,
+    )  # fmt: skip
+    return loaded
 
 
 @contextmanager

@@ -1,13 +1,15 @@
 """Build the objects that a recipe describes from its inert calls."""
 
 import functools
-from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from zoo.errors import RecipeError, ZooError
+from zoo.fetch.offline import offline
 from zoo.fetch.source_types import is_source
 from zoo.fetch.sources import Source, Sources
+from zoo.recipes.allowed import is_ours
 from zoo.recipes.fields import nearest_field
 from zoo.recipes.names import UnusableNameError, resolve
 from zoo.recipes.reader import Call
@@ -61,7 +63,8 @@ class Builder:
         """
         function = self.partial(call, field)
         try:
-            return function(*args, **supplied)
+            with offline() if self._is_library(function) else nullcontext():
+                return function(*args, **supplied)
         except ZooError:
             raise
         except (TypeError, ValueError, KeyError, RuntimeError, AssertionError) as error:
@@ -74,10 +77,15 @@ class Builder:
             raise RecipeError.at(call.mark, f"{call.use} must return a {kind.__name__}, not {type(built).__name__}")
         return built
 
-    def partial(self, call: Call, field: str) -> Callable[..., Any]:
+    def partial(self, call: Call, field: str) -> functools.partial[Any]:
         """Return the callable with the call's own arguments filled in, for one that is called many times."""
         arguments = {key: self._argument(value, nearest_field(key, field)) for key, value in call.args.items()}
         return functools.partial(self.target(call, field), **arguments)
+
+    def _is_library(self, function: Any) -> bool:
+        """Return whether a function is of a library, which must not load anything; our own fetches, and verifies."""
+        package = str(getattr(function.func, "__module__", "")).split(".", maxsplit=1)[0]
+        return not is_ours(package) and package not in self.trust
 
     def _argument(self, value: Any, field: str) -> Any:
         if isinstance(value, Call):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from zoo.errors import Problem, RecipeError, UsageError, first_line
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
-from zoo.recipes.check_calls import argument_problems, build_problems
+from zoo.recipes.check_calls import argument_problems, build_problems, refused_arguments
 from zoo.recipes.check_stages import stage_problems
 from zoo.recipes.schema import Recipe, Teacher
 from zoo.recipes.walk import recipe_sources, walk_calls
@@ -32,13 +32,17 @@ def check_recipe(recipe: Recipe, builder: Builder) -> None:
 def _call_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
     without_tokenizer = [task for task, tokenizer in recipe.readings if tokenizer is None]
     for field, call in walk_calls(recipe):
+        yield from refused_arguments(call)
         try:
             target = builder.target(call, field)
         except RecipeError as error:
             yield from error.problems
         else:
             supplies_tokenizer = field == "task" and not any(call is task for task in without_tokenizer)
-            yield from argument_problems(call, field, target, supplies_tokenizer=supplies_tokenizer)
+            is_trusted = call.use.split(".", maxsplit=1)[0] in builder.trust
+            yield from argument_problems(
+                call, field, target, supplies_tokenizer=supplies_tokenizer, is_trusted=is_trusted
+            )
 
 
 def _source_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:

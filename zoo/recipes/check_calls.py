@@ -1,7 +1,6 @@
 """Check single calls of a recipe: arguments that do not fit, and objects that cannot be built."""
 
 import inspect
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,20 +8,25 @@ import torch
 from torch import nn
 
 from zoo.errors import Problem, RecipeError, UsageError, did_you_mean
+from zoo.models.size_limits import size_limits
+from zoo.recipes.allowed import is_allowed, is_ours
+from zoo.recipes.argument_kinds import foreign_code, too_many, unverified_files
+from zoo.recipes.argument_types import expected, type_hints
 from zoo.recipes.build import Builder
 from zoo.recipes.fields import FIELDS
+from zoo.recipes.load_model import architecture
 from zoo.recipes.names import is_torchvision_model
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe
-from zoo.recipes.walk import walk_sources
+from zoo.recipes.walk import walk_calls, walk_sources
 
 DOWNLOADS = ("weights", "weights_backbone", "pretrained", "pretrained_backbone")
 """Arguments of torchvision's models that download weights which nobody verifies."""
-FOREIGN_CODE = ("trust_remote_code", "auto_map")
-"""Arguments of transformers that run code of a repository."""
 
 
-def argument_problems(call: Call, field: str, target: Any, *, supplies_tokenizer: bool) -> Iterator[Problem]:
+def argument_problems(
+    call: Call, field: str, target: Any, *, supplies_tokenizer: bool, is_trusted: bool
+) -> Iterator[Problem]:
     """Yield arguments of a call that do not fit, and arguments that are missing.
 
     Args:
@@ -30,29 +34,47 @@ def argument_problems(call: Call, field: str, target: Any, *, supplies_tokenizer
         field: The field that the call stands in.
         target: The class or function that it names.
         supplies_tokenizer: Whether zoo passes the task a tokenizer.
+        is_trusted: Whether the user trusts the package of the target.
     """
+    if not is_trusted and not is_ours(str(getattr(target, "__module__", ""))):
+        yield from _unverified_files(call, target)
     supplied = () if field == "task" and not supplies_tokenizer else FIELDS[field].supplied
     try:
         parameters = _parameters(target)
     except (TypeError, ValueError):  # some builtins have no signature
         return
-    yield from _unknown_arguments(call, parameters, supplied)
+    if not _is_configuration(target):
+        yield from _unknown_arguments(call, parameters, supplied)
     for parameter in parameters.values():
         yield from _parameter_problems(call, parameter, supplied)
+    yield from _wrong_types(call, target, parameters)
     yield from _unverified_downloads(call, target)
+
+
+def refused_arguments(call: Call) -> Iterator[Problem]:
+    """Yield arguments, at any depth, that are refused whatever the user trusts: code of a repository, counts."""
+    for name, reason in (*foreign_code(call.args), *too_many(call.args)):
+        yield Problem(call.marks.get(name, call.mark), f"{call.use}: {reason}")
 
 
 def build_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
     """Yield calls that refuse their arguments when they are built: models without memory, tasks without data."""
-    with torch.device("meta"):
-        yield from _model_problems(recipe, builder)
+    yield from _model_problems(recipe, builder)
     yield from _task_problems(recipe, builder)
     for stage in recipe.stages:
         for term in stage.criterion.values():
-            yield from _refusals(builder, term.loss, "loss")
+            yield from _loss_problems(term.loss, builder)
         yield from _refusals(builder, stage.optimizer, "optimizer", [nn.Parameter(torch.zeros(1))])
         if stage.schedule is not None and "progress" in _parameters(builder.target(stage.schedule, "schedule")):
             yield from _refusals(builder, stage.schedule, "schedule", 0.0, 100)
+
+
+def _unverified_files(call: Call, target: Any) -> Iterator[Problem]:
+    """Yield arguments that read files; of torchvision's models `_unverified_downloads` reports some of them."""
+    reported_elsewhere = DOWNLOADS if is_torchvision_model(target) else ()
+    arguments = {key: value for key, value in call.args.items() if key not in reported_elsewhere}
+    for name, reason in unverified_files(arguments):
+        yield Problem(call.marks.get(name, call.mark), f"{call.use}: {reason}")
 
 
 def _unknown_arguments(
@@ -62,19 +84,37 @@ def _unknown_arguments(
     allowed = [name for name in named if name not in supplied]
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for key in call.args:
-        if key in FOREIGN_CODE:
-            yield Problem(call.marks[key], f"{key} runs code from outside a recipe and cannot be set in one")
         if key not in allowed and not takes_any:
             yield Problem(call.marks[key], f"{call.use} takes no argument {key!r}{did_you_mean(key, allowed)}")
 
 
 def _parameter_problems(call: Call, parameter: inspect.Parameter, supplied: tuple[str, ...]) -> Iterator[Problem]:
     p = parameter
-    if isinstance(value := call.args.get(p.name), str) and _is_number(str(p.annotation)):
-        yield Problem(call.marks[p.name], f"{call.use}: {p.name} must be a number, not {value!r}")
     is_required = p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     if is_required and p.name not in call.args and p.name not in supplied:
         yield Problem(call.mark, f"{call.use} lacks the argument {p.name!r}")
+
+
+def _wrong_types(call: Call, target: Any, parameters: Mapping[str, inspect.Parameter]) -> Iterator[Problem]:
+    """Yield arguments whose values do not fit the annotations; a default of another type than its annotation fits."""
+    hints = type_hints(target)
+    for name, value in call.args.items():
+        if name not in hints or (name in parameters and value is parameters[name].default):
+            continue
+        if kind := expected(_with_text_classes(name, value), hints[name]):
+            yield Problem(call.marks.get(name, call.mark), f"{call.use}: {name} must be {kind}, not {value!r}")
+
+
+def _with_text_classes(name: str, value: Any) -> Any:
+    """Return names of classes as text: those that look like whole numbers need no quotes."""
+    if name != "classes" or not isinstance(value, list):
+        return value
+    return [str(item) if type(item) is int else item for item in value]
+
+
+def _is_configuration(target: Any) -> bool:
+    """Return whether a class is a configuration of transformers, which takes more arguments than its signature has."""
+    return any(base.__name__ == "PreTrainedConfig" for base in getattr(target, "__mro__", ()))
 
 
 def _unverified_downloads(call: Call, target: Any) -> Iterator[Problem]:
@@ -90,14 +130,36 @@ def _unverified_downloads(call: Call, target: Any) -> Iterator[Problem]:
 
 def _model_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
     teachers = [teacher for stage in recipe.stages for teacher in stage.all_teachers.values()]
-    for model in (recipe.model, *(teacher.model for teacher in teachers if teacher.model is not None)):
-        # only models of zoo and torchvision are known to be cheap to build, and only without files
-        if repr(model) in builder.checked_models or "." in model.use or any(walk_sources(model)):
+    models = (recipe.model, *(teacher.model for teacher in teachers if teacher.model is not None))
+    for model in map(architecture, models):
+        # only code that is known can be built without memory, and only without files
+        if repr(model) in builder.checked_models or _runs_user_code(model, "model") or any(walk_sources(model)):
             continue
-        problems = list(_refusals(builder, model, "model"))
+        problems = list(_refusals_without_memory(builder, model, "model"))
         if not problems:
             builder.checked_models.add(repr(model))
-        yield from problems
+        yield from (problem for problem in problems if "meta" not in problem.message)
+
+
+def _loss_problems(loss: Call, builder: Builder) -> Iterator[Problem]:
+    if not _runs_user_code(loss, "loss"):
+        problems = list(_refusals_without_memory(builder, loss, "loss"))
+        if not any("meta" in problem.message for problem in problems):
+            yield from problems
+            return
+    with size_limits():  # the loss computes while it is built, or its code is the user's
+        problems = list(_refusals(builder, loss, "loss"))
+    yield from problems
+
+
+def _runs_user_code(value: Call, field: str) -> bool:
+    return any("." in call.use and not is_allowed(call.use, inner) for inner, call in walk_calls(value, field))
+
+
+def _refusals_without_memory(builder: Builder, call: Call, field: str) -> Iterator[Problem]:
+    """Yield why a call cannot be built; a problem that mentions `meta` says that it cannot be built without memory."""
+    with torch.device("meta"), size_limits():
+        yield from _refusals(builder, call, field)
 
 
 def _task_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
@@ -115,15 +177,10 @@ def _task_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
 def _refusals(builder: Builder, call: Call, field: str, *args: Any, **supplied: Any) -> Iterator[Problem]:
     try:
         builder.build(call, field, *args, **supplied)
-    except RecipeError as error:  # a model that computes while it is built cannot be built without memory
-        yield from (problem for problem in error.problems if "meta" not in problem.message)
+    except RecipeError as error:
+        yield from error.problems
     except UsageError as error:
         yield Problem(call.mark, str(error))
-
-
-def _is_number(annotation: str) -> bool:
-    """Return whether an annotation admits numbers and no text."""
-    return bool(re.search(r"\b(int|float)\b", annotation)) and not re.search(r"\b(str|Any)\b", annotation)
 
 
 def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Iterator
 
 from zoo.errors import Problem, UsageError, did_you_mean
+from zoo.fetch.limits import limit
 from zoo.recipes.build import Builder
 from zoo.recipes.loss_needs import needs_of
 from zoo.recipes.schema import Stage
@@ -15,6 +16,9 @@ def stage_problems(stages: tuple[Stage, ...], builder: Builder) -> Iterator[Prob
         yield from problems
         return
     for stage in stages:
+        if stage.epochs > (most := limit("ZOO_MAX_EPOCHS")):
+            message = f"epochs is more than {most:,}; ZOO_MAX_EPOCHS raises this limit"
+            yield Problem(stage.marks.get("epochs", stage.optimizer.mark), message)
         yield from _terms_without_teacher(stage, builder)
         yield from _optimizer_problems(stage, builder)
     yield from _useless_keeps(stages)

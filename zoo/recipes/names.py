@@ -1,21 +1,19 @@
-"""Look up the names of a recipe: a bare name in the namespaces of its field, a dotted one in allowed packages.
+"""Look up the names of a recipe: a bare name in the namespaces of its field, a dotted one in the list of allowed names.
 
-The allow-list keeps a recipe from importing packages that its reader did not agree to; it is not a sandbox. A field
-admits only its kind of object: models and losses are `nn.Module`s, optimizers are torch's, and so on. Functions that
-unpickle, or run code that they receive, are refused everywhere. Names of a package that the user trusts may be
-anything.
+`zoo.recipes.allowed` lists what each field may name. Any other name needs a package that the user trusts, and names of
+such a package may be anything. Functions that unpickle, or run code that they receive, are refused everywhere.
 """
 
-import importlib
+import importlib.util
 import inspect
+from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
 
-import torchvision
-
 from zoo.errors import did_you_mean
-from zoo.recipes.fields import FIELDS, TORCHVISION, CallField
-from zoo.trusted_code import RECIPES_MAY_IMPORT, RUN_FOREIGN_CODE, is_part_of
+from zoo.recipes.allowed import ALLOWED, AUTO_CLASSES, is_allowed, is_standard_library, names_in
+from zoo.recipes.fields import FIELDS, TORCHVISION
+from zoo.trusted_code import KNOWN_PACKAGES, RUN_FOREIGN_CODE, is_part_of
 
 
 class UnusableNameError(Exception):
@@ -33,18 +31,26 @@ def resolve(name: str, field: str, trusted: frozenset[str]) -> Any:
     Raises:
         UnusableNameError: The name does not exist or may not be used there.
     """
-    return _resolve_dotted(name, field, trusted) if "." in name else getattr(module_of(name, field), name)
+    if "." not in name:
+        return getattr(module_of(name, field), name)
+    package = name.split(".", maxsplit=1)[0]
+    if is_standard_library(name):
+        raise UnusableNameError(f"{name!r} is in Python's standard library, which no recipe may name")
+    if any(part.startswith("_") for part in name.split(".")):
+        raise UnusableNameError(f"{name!r} is private to {package!r}")
+    _refuse_foreign_code(name, name)
+    return _trusted(name, package, trusted) if package in trusted else _listed(name, field)
 
 
 def module_of(name: str, field: str) -> ModuleType:
     """Return the module that a bare name is looked up in. Raises UnusableNameError if no namespace has the name."""
-    modules = [importlib.import_module(namespace) for namespace in FIELDS[field].namespaces]
-    for module in modules:
-        if name in _public_names(module):
-            return module
-    names = [public for module in modules for public in _public_names(module)]
+    namespaces = FIELDS[field].namespaces
+    for namespace in namespaces:
+        if name in names_in(namespace, field):
+            return importlib.import_module(namespace)
+    names = sorted(name for namespace in namespaces for name in names_in(namespace, field))
     hint = did_you_mean(name, names) or did_you_mean(name.removesuffix("Loss"), names)  # torch's losses end so
-    raise UnusableNameError(f"{modules[0].__name__} has no {name!r}{hint}")
+    raise UnusableNameError(f"{namespaces[0]} has no {name!r}{hint}")
 
 
 def is_torchvision_model(target: Any) -> bool:
@@ -52,20 +58,47 @@ def is_torchvision_model(target: Any) -> bool:
     return is_part_of(str(getattr(target, "__module__", "")), (TORCHVISION,))
 
 
-def _resolve_dotted(path: str, field: str, trusted: frozenset[str]) -> Any:
-    package = path.split(".", maxsplit=1)[0]
-    allowed = {*RECIPES_MAY_IMPORT, *trusted}
-    if package not in allowed:
-        raise UnusableNameError(f"{path!r}: imports from {package!r} are not allowed; --trust {package} allows them")
-    if any(part.startswith("_") for part in path.split(".")):
-        raise UnusableNameError(f"{path!r} is private to {package!r}")
-    _refuse_foreign_code(path, path)
-    target = _import(path)
-    if not callable(target) or str(getattr(target, "__module__", package)).split(".")[0] not in allowed:
+def _listed(path: str, field: str) -> Any:
+    """Return what a dotted name of the list leads to; nothing else is imported."""
+    try:
+        if not is_allowed(path, field):
+            raise UnusableNameError(_refusal(path, field))
+        target = _import(path)
+    except ModuleNotFoundError as error:
+        raise UnusableNameError(f"{path!r} needs the package {error.name!r}, which is not installed") from None
+    name = path.rpartition(".")[2]
+    return getattr(target, AUTO_CLASSES[name]) if name in AUTO_CLASSES else target
+
+
+def _refusal(path: str, field: str) -> str:
+    """Return why a dotted name is refused, and what to do."""
+    package, owner = path.split(".", maxsplit=1)[0], path.rpartition(".")[0]
+    if (
+        is_allowed(owner, field) and owner.rpartition(".")[2][0].isupper()
+    ):  # such as `from_pretrained`, which loads anything
+        return f"{path!r} is a method; a recipe names classes and functions"
+    if package in KNOWN_PACKAGES and importlib.util.find_spec(package) is None:
+        return f"{path!r} needs the package {package!r}, which is not installed"
+    if package not in KNOWN_PACKAGES:
+        return f"{path!r}: imports from {package!r} are not allowed; --trust {package} allows them"
+    similar = _similar(path, package, field)
+    hint = f"; did you mean {', '.join(similar)}?" if similar else ""
+    trust = f"--trust {package} allows it, and all other code of {package}"
+    return f"{path!r} cannot be used as {field}: it is not on the list of names that need no trust{hint}; {trust}"
+
+
+def _similar(path: str, package: str, field: str) -> list[str]:
+    """Return listed names of the same package that are nearly the last part of a path."""
+    modules = [module for module in ALLOWED[field] if is_part_of(module, (package,))]
+    full = {name: f"{module}.{name}" for module in reversed(modules) for name in names_in(module, field)}
+    return [full[name] for name in get_close_matches(path.rpartition(".")[2], list(full), n=3)]
+
+
+def _trusted(path: str, package: str, trusted: frozenset[str]) -> Any:
+    target, allowed = _import(path), {*KNOWN_PACKAGES, *trusted}
+    if not callable(target) or str(getattr(target, "__module__", package)).split(".", maxsplit=1)[0] not in allowed:
         raise UnusableNameError(f"{path!r} is not a callable of {package!r}")
     _refuse_foreign_code(path, f"{target.__module__}.{getattr(target, '__qualname__', '')}")
-    if package not in trusted and not _admits(FIELDS[field], target):
-        raise UnusableNameError(f"{path!r} cannot be used as {field}")
     return target
 
 
@@ -79,11 +112,11 @@ def _import(path: str) -> Any:
     module, names = _longest_module(path)
     target: Any = module
     for name in names:
-        if inspect.isclass(target):  # such as `from_pretrained`, which loads anything
+        if inspect.isclass(target):
             raise UnusableNameError(f"{path!r} is a method; a recipe names classes and functions")
         target = getattr(target, name, None)
         if target is None or isinstance(target, ModuleType):
-            hint = did_you_mean(name, _public_names(module))
+            hint = did_you_mean(name, [public for public in dir(module) if not public.startswith("_")])
             raise UnusableNameError(f"{module.__name__} has no {name!r}{hint}")
     return target
 
@@ -99,21 +132,3 @@ def _longest_module(path: str) -> tuple[ModuleType, list[str]]:
             if error.name is None or not is_part_of(name, (error.name,)):
                 raise UnusableNameError(f"{path!r} needs the package {error.name!r}, which is not installed") from None
     raise UnusableNameError(f"no module {parts[0]!r} is installed")
-
-
-def _admits(field: CallField, target: Any) -> bool:
-    """Return whether a class or function is of the kind that a field is for."""
-    if inspect.isclass(target):
-        return any(f"{base.__module__}.{base.__qualname__}" in field.classes for base in target.__mro__)
-    name = getattr(target, "__name__", "")
-    if is_torchvision_model(target):
-        return TORCHVISION in field.functions and name in torchvision.models.list_models()
-    modules = [importlib.import_module(module) for module in field.functions if module != TORCHVISION]
-    return any(getattr(module, name, None) is target and name in _public_names(module) for module in modules)
-
-
-def _public_names(module: ModuleType) -> list[str]:
-    names = getattr(module, "__all__", None) or dir(module)
-    if is_part_of(module.__name__, (TORCHVISION,)):  # only the functions that build models
-        names = torchvision.models.list_models()
-    return [name for name in names if not name.startswith("_") and callable(getattr(module, name, None))]

@@ -6,6 +6,7 @@ refused. Tags, anchors and repeated keys are errors.
 
 import math
 import re
+import sys
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
@@ -23,6 +24,12 @@ ROOT = "the recipe"
 MAX_SHOWN = 60
 """Characters of a wrong value that are shown."""
 MAX_DIGITS = 400
+MAX_INT = 2**63 - 1
+_NULL = ("", "~", "null", "Null", "NULL")
+_TRUE, _FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
+_BASES = {"0o": 8, "0x": 16}
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _INT = re.compile(r"[-+]?[0-9][0-9_]*")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
@@ -79,6 +86,8 @@ def to_data(value: Any) -> Any:
         return {key: to_data(item) for key, item in sorted(value.items())}
     if isinstance(value, list | tuple):
         return [to_data(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):  # JSON has no such numbers
+        return f"{value}"
     return value
 
 
@@ -204,6 +213,8 @@ class _Reader:
             return value
         if into is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)
+        if into is float and isinstance(value, float) and not math.isfinite(value):
+            raise self.refuse(node, f"{name} must be a finite number, not {_describe(node)}")
         if type(value) is not into:
             raise self.refuse(node, f"{name} must be {_TYPE_NAMES[into]}, not {_describe(node)}")
         return value
@@ -218,17 +229,31 @@ class _Reader:
         self.check_tag(node)
         if node.style is not None:
             return text
-        if text in ("", "~", "null"):
+        if text in _NULL:
             return None
-        if text in ("true", "false"):
-            return text == "true"
+        if text in _TRUE + _FALSE:
+            return text in _TRUE
         if text.lower() in ("yes", "no", "on", "off"):
             raise self.refuse(node, f"{text} is neither true nor false in YAML 1.2; write true or false, or quote it")
-        if not _FLOAT.fullmatch(text):
-            return text
-        if len(text) > MAX_DIGITS or math.isinf(float(text)):
+        return self.number(node) if _is_number(text) else text
+
+    def number(self, node: ScalarNode) -> int | float:
+        text: str = node.value
+        if _NOT_FINITE.fullmatch(text):
+            return float(text.lower().replace(".", ""))
+        if len(text) > MAX_DIGITS:
             raise self.refuse(node, "the number is too large")
-        return int(text) if _INT.fullmatch(text) else float(text)
+        if _BASED.fullmatch(text):
+            number: int | float = int(text[2:], _BASES[text[:2]])
+        else:
+            number = int(text) if _INT.fullmatch(text) else float(text)
+        if abs(number) > (MAX_INT if isinstance(number, int) else sys.float_info.max):
+            raise self.refuse(node, "the number is too large")
+        return number
+
+
+def _is_number(text: str) -> bool:
+    return any(pattern.fullmatch(text) for pattern in (_FLOAT, _BASED, _NOT_FINITE))
 
 
 def _child(name: str, key: str) -> str:

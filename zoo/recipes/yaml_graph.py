@@ -14,6 +14,8 @@ from zoo.errors import Mark, RecipeError, SourceError
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+"""Control characters, marks that reverse the direction of text, and halves of surrogate pairs."""
 _TOKEN = re.compile("'?<([a-z ]+)>'?")
 _TOKENS = {
     "stream end": "the end of the file", "block end": "the end of the block", "block mapping start": "an indented key",
@@ -42,6 +44,8 @@ def compose(path: Path) -> Node:
         before = text[: error.position]
         mark = Mark(path=str(path), line=before.count("\n") + 1, column=len(before) - before.rfind("\n"))
         raise RecipeError.at(mark, f"the character {text[error.position]!r} is not allowed in YAML") from None
+    except OverflowError:  # of an escape such as "\\UFFFFFFFF"
+        raise RecipeError.at(mark, "an escape in quotes is no Unicode character") from None
     if node is None:
         raise RecipeError.at(mark, "the file is empty")
     return node
@@ -90,11 +94,14 @@ class _Loader(yaml.BaseLoader):
     depth = 0
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise yaml.MarkedYAMLError(problem="anchors and aliases are not allowed", problem_mark=event.start_mark)
         if self.depth >= MAX_DEPTH:
             raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
+        if bad := _FORBIDDEN.search(getattr(event, "value", "")):
+            problem = f"the character {bad[0]!r} is not allowed in a recipe, not even as an escape"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         self.depth += 1
         node: Node | None = super().compose_node(parent, index)
         self.depth -= 1

@@ -6,6 +6,7 @@ returns a `Task`; `zoo/tasks/digits.py` is the shortest example.
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from zoo.tasks.tokens import Tokens, tokenize
 Inputs = Tensor | dict[str, Tensor]
 Kind = Literal["classification", "multilabel", "regression", "segmentation"]
 CPU = torch.device("cpu")
+SPLIT_NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f]{1,200}")
 IGNORED = 255
 """The label of pixels that losses and metrics ignore (PyTorch's `ignore_index`)."""
 
@@ -119,10 +121,13 @@ class Task:
     contents: dict[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Raise UsageError if a class is listed twice: the second could never be predicted rightly."""
+        """Raise UsageError for a class that is listed twice, or a split whose name cannot be part of a file name."""
         twice = next((name for name, count in Counter(self.label_names).items() if count > 1), None)
         if twice is not None:
             raise UsageError(f"{self.name}: the class {twice!r} is listed twice")
+        for split in self.splits:
+            if not SPLIT_NAME.fullmatch(split):
+                raise UsageError(f"{split!r} cannot be the name of a split: it has no slash, and no dot at the start")
 
     def load(self, split: str) -> Split:
         """Return a split by name. The first call reads the data.

@@ -71,7 +71,7 @@ def test_an_error_that_only_the_built_models_show_is_reported_with_its_line(
 
 MISTAKES = [
     (("depth: 8", "depth: 9"), "depth must be 6n + 2"),
-    (("depth: 8", "depth: eight"), "depth must be a number, not 'eight'"),
+    (("depth: 8", "depth: eight"), "depth must be a whole number, not 'eight'"),
     (("lr: 0.1", "lr: 1e-3x"), "lr must be a number, not '1e-3x'"),
     (("lr: 0.1", "lr: -1"), "Invalid learning rate: -1"),
     (("warmup: 0.2", "warmup: 5"), "warmup must be a share"),

@@ -30,11 +30,8 @@ def test_no_recipe_loads_by_name_or_runs_code_of_a_repository(
     requests = len(glue_hub.requests)
     completed = glue_zoo("check", path)
     assert completed.code == 2
-    assert (
-        "cannot be named in one" in completed.err
-        or "is a method" in completed.err
-        or "cannot be set in one" in completed.err
-    )
+    refusals = ("cannot be named in one", "is a method", "cannot be used as model", "cannot be set in one")
+    assert any(refusal in completed.err for refusal in refusals), completed.err
     glue_hub.add("models", "evil/nice", {"zoo.yaml": path.read_bytes(), "evil.py": b"open('executed', 'w')"})
     assert len(glue_hub.requests) == requests
     assert glue_zoo("check", "evil/nice").code == 2

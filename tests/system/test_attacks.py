@@ -1,0 +1,178 @@
+"""What an untrusted recipe may try by the names and arguments in it: each attack is refused with its reason."""
+
+import os
+import resource
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.project import TINY, Write, Zoo
+from zoo.errors import RecipeError, UsageError
+from zoo.recipes.build import Builder
+from zoo.recipes.check import check_recipe
+from zoo.recipes.schema import load_recipe
+
+MODEL = "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}"
+SGD = "{use: SGD, lr: 0.1, momentum: 0.9}"
+LINEAR = "{use: linear, warmup: 0.2}"
+DETECTOR = """{use: transformers.PPOCRV6SmallDetForObjectDetection, config:
+        {use: transformers.PPOCRV6SmallDetConfig, backbone_config: %s}}"""
+CLASSIFIER = "{use: transformers.BertForSequenceClassification, config: {use: transformers.BertConfig, %s}}"
+FOLDER = (
+    "{use: image_folder, data: data:x, classes: 10, train_transforms: [%s], eval_transforms: [], mean: [0], std: [1]}"
+)
+
+NAMES = {
+    "a command": (SGD, "{use: os.system, command: touch executed}", "no recipe may name"),
+    "a process": (MODEL, "{use: subprocess.Popen, args: [touch, executed]}", "no recipe may name"),
+    "eval": ("loss: CrossEntropy", "loss: {use: builtins.eval, source: 1}", "no recipe may name"),
+    "an import": ("task: digits", "task: {use: importlib.import_module, name: antigravity}", "no recipe may name"),
+    "a file": ("task: digits", "task: {use: pathlib.Path, args: x}", "no recipe may name"),
+    "a pickle": (MODEL, "{use: pickle.loads, data: x}", "no recipe may name"),
+    "a pickle of torch": (MODEL, "{use: torch.load, f: x.pt}", "cannot be named in one"),
+    "a repository of torch.hub": (MODEL, "{use: torch.hub.load, repo_or_dir: evil/code}", "cannot be named in one"),
+    "a command of torch": (SGD, "{use: torch.utils.collect_env.run, command: id}", "cannot be used as optimizer"),
+    "a C++ extension": ("loss: CrossEntropy", "loss: {use: torch.utils.cpp_extension.load}", "cannot be named in one"),
+    "a script": (MODEL, "{use: torch.jit.load, f: x.pt}", "cannot be named in one"),
+    "averaged models": ("loss: CrossEntropy", "loss: {use: torch.optim.swa_utils.AveragedModel}", "cannot be used"),
+    "a download": (MODEL, "{use: torchvision.datasets.MNIST, root: x, download: true}", "cannot be used as model"),
+    "a method": (MODEL, "{use: transformers.AutoModelForSequenceClassification.from_pretrained}", "is a method"),
+    "a pipeline": (MODEL, "{use: transformers.pipeline, model: evil/nice}", "cannot be named in one"),
+    "a detector": (MODEL, "{use: transformers.PPOCRV6SmallDetForObjectDetection}", "not on the list"),
+    "a trainer": (MODEL, "{use: transformers.Trainer}", "not on the list"),
+    "a metric that writes": (SGD, "{use: harness.evaluate_metrics.PlainMetric, cache_dir: /x}", "not on the list"),
+    "a metric by name": (SGD, "{use: evaluate.load, path: evil/metric}", "cannot be named in one"),
+    "a data set": ("task: digits", "task: {use: datasets.load_dataset, path: evil/x}", "cannot be named in one"),
+    "an internal function": (MODEL, "{use: zoo.models.sequence_classifier.published_classifier}", "not on the list"),
+    "a private name": (MODEL, "{use: torch.storage._load_from_bytes, b: x}", "is private"),
+    "a module in a module": (MODEL, "{use: torch.nn.functional.torch}", "not on the list"),
+    "a lambda": (LINEAR, "{use: torch.optim.lr_scheduler.LambdaLR, lr_lambda: x}", "not on the list"),
+    "a layer as a transform": ("task: digits", f"task: {FOLDER % '{use: torch.nn.Linear}'}", "cannot be used as train"),
+    "a function as a transform": ("task: digits", f"task: {FOLDER % '{use: Lambda, lambd: x}'}", "has no 'Lambda'"),
+    "a foreign package": (MODEL, "{use: evil_models.Net}", "--trust evil_models allows them"),
+}
+ARGUMENTS = {
+    "code of a repository": (MODEL, CLASSIFIER % "auto_map: {AutoModel: evil/code--mod.M}", "auto_map runs code"),
+    "nested code": (MODEL, CLASSIFIER % "text_config: {a: [{auto_map: {AutoModel: x}}]}", "auto_map runs code"),
+    "nested code of an unlisted model": (MODEL, DETECTOR % "{auto_map: {AutoBackbone: x}}", "auto_map runs code"),
+    "remote code": (MODEL, CLASSIFIER % "trust_remote_code: true", "trust_remote_code runs code"),
+    "a kernel": (MODEL, CLASSIFIER % "attn_implementation: kernels-community/evil", "code from outside a recipe"),
+    "a backbone": (MODEL, CLASSIFIER % "vision_config: {backbone: evil/backbone}", "backbone loads by name"),
+    "a split outside of the run": (
+        "task: digits",
+        "task: {use: text_classification, data: {a/../x: 'file:r.csv'}, text: text, scored: [a/../x]}\n"
+        "tokenizer: {use: transformers.ByT5Tokenizer}", "cannot be the name of a split"
+    ),
+    "another repository": (MODEL, CLASSIFIER % "_name_or_path: evil/x", "_name_or_path loads by name"),
+    "a file of GGUF": (
+        "task: digits", "task: digits\ntokenizer: {use: transformers.ByT5Tokenizer, gguf_file: t}", "gguf_file loads"
+    ),
+    "a tokenizer by name": (
+        "task: digits", "task: digits\ntokenizer: {use: transformers.ByT5Tokenizer, name_or_path: evil/tok}", "loads by"
+    ),
+    "a vocabulary": (
+        "task: digits", "task: digits\ntokenizer: {use: transformers.BertTokenizer, vocab: /etc/passwd}", "looks like a"
+    ),
+    "a folder": (MODEL, CLASSIFIER % "cache_dir: victim", "cache_dir reads or writes files"),
+    "a path": (MODEL, CLASSIFIER % "hidden_act: ../../x", "looks like a file"),
+    "pretrained weights": (MODEL, "{use: resnet18, weights: DEFAULT}", "write weights: null"),
+    "a Hub model of timm": (MODEL, "{use: resnet18, weights: null, pretrained_cfg: {hf_hub_id: a/b}}", "loads by name"),
+}  # fmt: skip
+
+
+BERT = "{use: bert_classifier, layers: %s, hidden: %s, heads: 1, intermediate: 8, vocab_size: 300, num_labels: 2}"
+HUGE = {
+    "endless layers": (MODEL, BERT % (10**9, 8), "layers cannot be 1,000,000,000"),
+    "endless depth": (MODEL, "{use: cifar_resnet, depth: 1000000002}", "depth cannot be 1,000,000,002"),
+    "very many layers": (MODEL, BERT % (90_000, 8), "more than 20,000 modules; ZOO_MAX_MODULES raises"),
+    "a huge width": (MODEL, BERT % (1, 10**7), "more than 2,000,000,000 parameters; ZOO_MAX_PARAMETERS raises"),
+    "a huge architecture": (MODEL, CLASSIFIER % "vocab_size: 9000000000", "ZOO_MAX_PARAMETERS raises"),
+    "a huge loss": ("CrossEntropy", "{use: torch.nn.Linear, in_features: 60000, out_features: 60000}", "_PARAMETERS"),
+    "endless layers in a mapping": (MODEL, CLASSIFIER % "a: {num_hidden_layers: 99999999}", "cannot be 99,999"),
+    "endless epochs": ("epochs: 1", "epochs: 1000000000", "epochs is more than 100,000; ZOO_MAX_EPOCHS raises"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_a_huge_recipe_is_refused_at_once_and_without_memory(name: str, recipe_file: Write) -> None:
+    before, after, reason = HUGE[name]
+    path, memory = recipe_file(TINY, (before, after)), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(RecipeError) as caught:
+        check_recipe(load_recipe(path), Builder())
+    assert reason in str(caught.value)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 500_000  # kilobytes
+
+
+def test_an_environment_variable_raises_a_limit(recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_MAX_PARAMETERS", str(10**10))
+    path = recipe_file(TINY, ("CrossEntropy", "{use: torch.nn.Linear, in_features: 60000, out_features: 60000}"))
+    check_recipe(load_recipe(path), Builder())
+    monkeypatch.setenv("ZOO_MAX_PARAMETERS", "many")
+    with pytest.raises(UsageError, match="ZOO_MAX_PARAMETERS must be a whole number, not 'many'"):
+        check_recipe(load_recipe(path), Builder())
+
+
+@pytest.mark.parametrize("name", [*NAMES, *ARGUMENTS])
+def test_a_recipe_that_reaches_beyond_the_list_is_refused(
+    name: str, recipe_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before, after, reason = (NAMES | ARGUMENTS)[name]
+    path = recipe_file(TINY, (before, after))
+    files = sorted(tmp_path.rglob("*"))
+    with pytest.raises(RecipeError) as caught:
+        check_recipe(load_recipe(path), Builder())
+    assert reason in str(caught.value)
+    assert str(caught.value).startswith(f"{path}:")
+    assert sorted(tmp_path.rglob("*")) == files
+
+
+@pytest.mark.parametrize("name", [name for name, (_, _, reason) in NAMES.items() if reason == "no recipe may name"])
+def test_trust_is_never_suggested_for_the_standard_library(name: str, recipe_file: Write) -> None:
+    before, after, _ = NAMES[name]
+    recipe = load_recipe(recipe_file(TINY, (before, after)))
+    for trusted in (frozenset[str](), frozenset({"os", "subprocess", "builtins", "importlib", "pathlib", "pickle"})):
+        with pytest.raises(RecipeError, match="no recipe may name") as caught:
+            check_recipe(recipe, Builder(trusted))
+        assert "--trust" not in str(caught.value)
+
+
+GOOD = {
+    "torch loss": ("loss: CrossEntropy", "loss: torch.nn.CrossEntropyLoss"),
+    "torch layers": (MODEL, "{use: torch.nn.Linear, in_features: 64, out_features: 10}"),
+    "schedule": (LINEAR, "{use: torch.optim.lr_scheduler.StepLR, step_size: 3}"),
+    "schedule of transformers": (LINEAR, "{use: transformers.get_linear_schedule_with_warmup, num_warmup_steps: 0}"),
+    "builder": (MODEL, "{use: torchvision.models.resnet18, weights: null, num_classes: 10}"),
+    "architecture": (MODEL, CLASSIFIER % "num_hidden_layers: 1, id2label: {'0': a/b, '1': /}, hidden_act: gelu"),
+    "Auto class": (
+        MODEL,
+        "{use: transformers.AutoModelForSequenceClassification, config: {use: transformers.BertConfig, num_labels: 2}}",
+    ),
+    "tokenizer": ("task: digits", "task: digits\ntokenizer: {use: transformers.ByT5Tokenizer, eos_token: </s>}"),
+    "metric of scikit-learn": ("task: digits", "task: digits\nmetrics: [sklearn.metrics.balanced_accuracy_score]"),
+    "metric of scipy": ("task: digits", "task: digits\nmetrics: [scipy.stats.spearmanr]"),
+    "transforms": (
+        "task: digits",
+        f"task: {FOLDER % '{use: RandomCrop, size: 4}, {use: torchvision.transforms.RandomHorizontalFlip}'}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_listed_names_need_no_trust(name: str, recipe_file: Write) -> None:
+    recipe = load_recipe(recipe_file(TINY, GOOD[name]))
+    if name == "tokenizer":
+        with pytest.raises(RecipeError, match="the task digits takes no tokenizer"):
+            check_recipe(recipe, Builder())
+    else:
+        check_recipe(recipe, Builder())
+
+
+def test_a_metric_of_a_library_scores_a_run(zoo: Zoo, recipe_file: Write) -> None:
+    names = "[accuracy, sklearn.metrics.accuracy_score, {use: sklearn.metrics.f1_score, average: macro}]"
+    text = f"{TINY}weights: embedded:digits-resnet8.safetensors\nmetrics: {names}\n".replace("width: 2", "width: 8")
+    claim = "claims: [{of: weights, split: test, metric: accuracy_score, value: 0.5, decimals: 1, source: s}]\n"
+    completed = zoo("reproduce", recipe_file(text + claim), "--device", "cpu", "--json")
+    assert '"metric": "accuracy_score"' in completed.out, completed.err
+    assert os.environ.get("ZOO_DEBUG") is None
+    assert completed.code == 1, completed.out

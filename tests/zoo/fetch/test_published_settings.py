@@ -1,0 +1,133 @@
+"""Settings and indexes beside published weights load nothing that was not verified, and real ones load as before."""
+
+import builtins
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from huggingface_hub import constants, hf_hub_download
+from huggingface_hub.errors import LocalEntryNotFoundError
+from safetensors.torch import load_file, save_file
+from transformers import BertConfig, BertForSequenceClassification
+from transformers.dynamic_module_utils import resolve_trust_remote_code
+
+from tests.helpers.project import Write
+from zoo.api.session import Session
+from zoo.errors import IntegrityError
+from zoo.fetch.offline import offline
+from zoo.fetch.published_settings import read_settings, verified_view
+from zoo.fetch.repository_files import INDEX
+from zoo.models.sequence_classifier import published_classifier
+from zoo.recipes import catalogue
+from zoo.recipes.options import SourceOptions
+
+WEIGHTS = "model.safetensors"
+REFUSED: dict[str, tuple[str, Any]] = {
+    "code": ("auto_map", {"auto_map": {"AutoModel": "evil/code--mod.M"}}),
+    "nested code": ("auto_map", {"vision_config": {"model_type": "bert", "auto_map": {"AutoModel": "evil/code--m.M"}}}),
+    "code in a list": ("auto_map", {"parts": [{"auto_map": {"AutoModel": "x"}}]}),
+    "consent": ("trust_remote_code", {"text_config": {"trust_remote_code": True}}),
+    "a pipeline": ("custom_pipelines", {"custom_pipelines": {"x": {"impl": "mod.P"}}}),
+    "a backbone": ("backbone", {"backbone_config": {"backbone": "evil/backbone"}}),
+    "a timm backbone": ("use_pretrained_backbone", {"use_pretrained_backbone": True}),
+    "a GGUF file": ("gguf_file", {"gguf_file": "t.gguf"}),
+    "a kernel": ("attn_implementation", {"attn_implementation": "evil/kernel"}),
+    "a community kernel": ("hidden_act", {"hidden_act": "kernels-community/activation"}),
+}
+HARMLESS = {
+    "_name_or_path": "someone/base", "name_or_path": "/home/author/run", "backbone": None, "trust_remote_code": False,
+    "text_config": {"_name_or_path": ""}, "id2label": {"0": "a/b", "1": "../c"}, "transformers_version": "4.1.0",
+}  # fmt: skip
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    """A folder with a published classifier."""
+    folder = tmp_path / "published"
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 8, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 1}
+    BertForSequenceClassification(BertConfig(**sizes, intermediate_size=4, num_labels=2)).save_pretrained(folder)
+    return folder
+
+
+def change(path: Path, **settings: Any) -> None:
+    """Change settings in a JSON file."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), **settings}))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_settings_that_name_code_or_other_repositories_are_refused_with_file_and_key(
+    name: str, published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(builtins, "input", lambda *_: pytest.fail("somebody was asked for consent"))
+    key, settings = REFUSED[name]
+    change(published / "config.json", **settings)
+    with pytest.raises(IntegrityError, match=f"config.json: {key}: "):
+        published_classifier(published, WEIGHTS, {})
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"a": ' * 100_000, "\ufffe"])
+def test_settings_that_are_no_json_object_are_refused(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(content)
+    with pytest.raises(IntegrityError, match=r"not (a )?JSON"):
+        read_settings(path)
+
+
+def test_origins_in_ordinary_settings_are_ignored(published: Path) -> None:
+    before = published_classifier(published, WEIGHTS, {})
+    change(published / "config.json", **HARMLESS)
+    after = published_classifier(published, WEIGHTS, {})
+    assert all(torch.equal(value, after.state_dict()[name]) for name, value in before.state_dict().items())
+    assert after.config.id2label == {0: "a/b", 1: "../c"}
+    assert after.config.name_or_path == str(published)
+
+
+@pytest.mark.parametrize(
+    "outside", ["../outside.safetensors", "{folder}/outside.safetensors", "outside.safetensors", 7]
+)
+def test_an_index_names_only_parts_in_its_own_folder(outside: object, published: Path, tmp_path: Path) -> None:
+    state = load_file(published / WEIGHTS)
+    for folder in (tmp_path, published):
+        save_file({name: value * 7 for name, value in state.items()}, folder / "outside.safetensors", {"format": "pt"})
+    place = outside.format(folder=tmp_path) if isinstance(outside, str) else outside
+    (published / INDEX).write_text(json.dumps({"weight_map": dict.fromkeys(state, place)}))
+    with pytest.raises(IntegrityError, match="weight_map names"):
+        published_classifier(published, INDEX, {})
+
+
+def test_files_that_were_not_verified_are_not_seen_by_transformers(published: Path) -> None:
+    (published / "adapter_config.json").write_text('{"base_model_name_or_path": "evil/base"}')
+    with verified_view(published, ["config.json", WEIGHTS]) as view:
+        assert sorted(path.name for path in view.iterdir()) == ["config.json", WEIGHTS]
+    published_classifier(published, WEIGHTS, {})
+
+
+def test_libraries_are_offline_while_they_build_and_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builtins, "input", lambda *_: pytest.fail("somebody was asked for consent"))
+    with offline():
+        with offline():
+            assert constants.is_offline_mode()
+        with ThreadPoolExecutor(1) as pool:  # another thread fetches meanwhile
+            assert not pool.submit(lambda: bool(constants.is_offline_mode())).result()
+        with pytest.raises(LocalEntryNotFoundError):
+            hf_hub_download("evil/backbone", "config.json")
+        with pytest.raises(ValueError, match="custom code"):
+            resolve_trust_remote_code(None, "evil/code", has_local_code=False, has_remote_code=True)
+    assert constants.HF_HUB_OFFLINE is False
+
+
+def test_a_downloaded_recipe_is_not_on_the_import_path(recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = recipe_file()
+    published = catalogue.local(path, "hub:evil/shadow@1", "hub:evil/shadow")
+    session = Session(sources=SourceOptions(trust=["my_losses"]))
+    for entry, is_importable in ((published, False), (catalogue.local(path), True)):
+        monkeypatch.setattr(sys, "path", ["before"])
+        monkeypatch.chdir("/")
+        session.builder([entry])
+        assert (str(path.parent.resolve()) in sys.path) == is_importable
+        assert sys.path[-1] == "before"

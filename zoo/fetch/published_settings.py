@@ -1,0 +1,125 @@
+"""Check the settings that are published beside weights, and give transformers a folder with nothing else.
+
+Settings such as config.json are verified bytes, but they may name code, other repositories and files, which are not.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import IntegrityError
+from zoo.fetch.limits import is_too_many
+from zoo.fetch.repository_files import INDEX, PARTS, is_part
+from zoo.trusted_code import FOREIGN_CODE_KEYS
+
+LARGE = ("tokenizer.json", "vocab.json", INDEX)
+"""JSON files that hold no settings."""
+BY_NAME = ("backbone", "gguf_file", "use_pretrained_backbone", "pretrained_backbone")
+"""Settings by which a library loads another file or repository; null and false are harmless."""
+ORIGINS = ("_name_or_path", "name_or_path", "special_tokens_map_file", "tokenizer_file", "vocab_file", "merges_file")
+"""Settings that say where the files were on the author's machine. They are left out."""
+ATTENTION = ("_attn_implementation", "attn_implementation")
+MAX_BYTES = 32 * 1024 * 1024
+
+
+@contextmanager
+def verified_view(folder: Path, names: Iterable[str]) -> Iterator[Path]:
+    """Yield a folder for transformers that has these files of a published folder and no others.
+
+    Args:
+        folder: The published folder.
+        names: The names of the verified files in it.
+
+    Raises:
+        IntegrityError: Settings name code, a repository or a file; or an index names a file outside of the folder.
+    """
+    with tempfile.TemporaryDirectory(prefix="zoo-") as temporary:
+        view = Path(temporary)
+        for name in names:
+            if name.endswith(".json") and name not in LARGE:
+                (view / name).write_text(json.dumps(read_settings(folder / name)), encoding="utf-8")
+            else:
+                (view / name).symlink_to((folder / name).resolve())
+        yield view
+
+
+def weights_names(folder: Path, weights: str) -> list[str]:
+    """Return the names of the files that make up published weights.
+
+    Args:
+        folder: The published folder.
+        weights: The name of the weights, or of the index of their parts.
+
+    Raises:
+        IntegrityError: The index names a file that is not one of the parts in the folder.
+    """
+    if weights != INDEX:
+        return ["config.json", weights]
+    places = _read_json(folder / INDEX).get("weight_map", {})
+    parts = set(places.values()) if isinstance(places, Mapping) else {places}
+    for part in sorted(map(str, parts)):
+        if not is_part(part) or not (folder / part).is_file():
+            raise IntegrityError(f"{folder / INDEX}: weight_map names {part!r}, which is not a file {PARTS} beside it")
+    return ["config.json", INDEX, *sorted(parts)]
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return the settings in a JSON file without those that only say where the files came from.
+
+    Raises:
+        IntegrityError: The file is not JSON, or names code, a repository or a file.
+    """
+    settings = _read_json(path)
+    for key, value in _entries(settings):
+        if reason := _refusal(key, value):
+            raise IntegrityError(f"{path}: {key}: {reason}")
+    cleaned: dict[str, Any] = _without_origins(settings)
+    return cleaned
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise IntegrityError(f"{path}: settings have at most {MAX_BYTES:,} bytes")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise IntegrityError(f"{path}: not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise IntegrityError(f"{path}: not a JSON object")
+    return content
+
+
+def _refusal(key: str, value: Any) -> str | None:
+    if value is None or value is False:
+        return None
+    if is_too_many(key, value):
+        return f"{value:,} is more than any model has"
+    if key in FOREIGN_CODE_KEYS:
+        return "names code of a repository, which zoo never runs"
+    if key in BY_NAME:
+        return f"{value!r} is loaded by name, so nobody could verify it"
+    if isinstance(value, str) and ("kernels-community" in value or (key in ATTENTION and "/" in value)):
+        return f"{value!r} names code of a repository, which zoo never runs"
+    return None
+
+
+def _entries(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every key with its value, at any depth; items of a list have the key of the list."""
+    yield key, value
+    for name, item in _items(value, key):
+        yield from _entries(item, name)
+
+
+def _items(value: Any, key: str) -> list[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return list(value.items())
+    return [(key, item) for item in value] if isinstance(value, list) else []
+
+
+def _without_origins(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_origins(item) for key, item in value.items() if key not in ORIGINS}
+    return [_without_origins(item) for item in value] if isinstance(value, list) else value
