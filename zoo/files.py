@@ -8,6 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def is_inside(path: Path, folder: Path) -> bool:
+    """Return whether a path lies in a folder, after all links in both are followed."""
+    return path.resolve().is_relative_to(folder.resolve())
+
+
 @contextmanager
 def partial_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, for a file whose final name is known only when it is written.

@@ -186,6 +186,9 @@ class Sources:
                 self.pins.remember(source, known_pin, Pin(files={source.short_name: FilePin(sha256=digest, size=size)}))
                 return _file(source, path, digest, locked=self.is_locked(source))
             faults.append(f"{source}: expected {expected}, found sha256 {digest}, {size:,} bytes")
+            if mirrored is None and not self.urls.owns(path):
+                linked = f"{path} leads to {path.resolve()}, outside of zoo's downloads, where zoo changes nothing"
+                raise IntegrityError(f"{faults[-1]}; {linked}: delete the link, and try again")
             if mirrored is None:
                 path.unlink(missing_ok=True)
         raise IntegrityError(faults[-1])

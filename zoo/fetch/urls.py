@@ -19,6 +19,7 @@ from zoo.errors import SourceError
 from zoo.fetch.archive import extract_member, storing
 from zoo.fetch.retry import deadline, is_temporary, pause
 from zoo.fetch.source_types import ArchiveMember, Url
+from zoo.files import is_inside
 
 CHUNK_SIZE = 1 << 16
 """Bytes."""
@@ -62,6 +63,10 @@ class Urls:
         """Return the file if it was downloaded before; sends no request."""
         path = self._path(url)
         return path if path.is_file() else None
+
+    def owns(self, path: Path) -> bool:
+        """Return whether a file lies in the folder of downloads, and not behind a link to a file of the user's own."""
+        return is_inside(path, self._folder)
 
     def size(self, url: Url) -> int:
         """Ask the server for the file's size in bytes; 0 if the server does not say. Raises SourceError."""
