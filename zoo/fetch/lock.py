@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from zoo import paths
 from zoo.errors import IntegrityError, SourceError
-from zoo.fetch.retry import deadline
+from zoo.fetch.limits import deadline
 from zoo.fetch.source_types import COMMIT, EMBEDDED, HubRepo, parse_or_none
 from zoo.files import write_atomically
 

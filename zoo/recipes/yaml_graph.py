@@ -14,6 +14,7 @@ from zoo.errors import Mark, RecipeError, SourceError
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _TOKEN = re.compile("'?<([a-z ]+)>'?")
 _TOKENS = {
     "stream end": "the end of the file", "block end": "the end of the block", "block mapping start": "an indented key",
@@ -33,7 +34,8 @@ def compose(path: Path) -> Node:
     text = _read(path)
     mark = Mark(path=str(path), line=1, column=1)
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        loader = _Loader(text)
+        node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         if (at := error.problem_mark) is not None:
             mark = Mark(path=str(path), line=at.line + 1, column=at.column + 1)
@@ -42,7 +44,11 @@ def compose(path: Path) -> Node:
         before = text[: error.position]
         mark = Mark(path=str(path), line=before.count("\n") + 1, column=len(before) - before.rfind("\n"))
         raise RecipeError.at(mark, f"the character {text[error.position]!r} is not allowed in YAML") from None
-    if node is None:
+    except (ValueError, OverflowError):  # of chr()
+        at = loader.get_mark()
+        mark = Mark(path=str(path), line=at.line + 1, column=at.column + 1)
+        raise RecipeError.at(mark, "an escape sequence that stands for no character") from None
+    if not isinstance(node, Node):
         raise RecipeError.at(mark, "the file is empty")
     return node
 
@@ -68,7 +74,8 @@ def _in_plain_words(error: yaml.MarkedYAMLError) -> str:
 def _read(path: Path) -> str:
     start = Mark(path=str(path), line=1, column=1)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:  # perhaps a device, which has no end
+            data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise SourceError(f"there is no recipe file {path}; `zoo list` shows the shipped entries") from None
     except IsADirectoryError:
@@ -76,7 +83,7 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror or error}") from None
     if len(data) > MAX_BYTES:
-        raise RecipeError.at(start, f"{len(data):,} bytes; a recipe has at most {MAX_BYTES:,}")
+        raise RecipeError.at(start, f"{path.stat().st_size or len(data):,} bytes; a recipe has at most {MAX_BYTES:,}")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -97,5 +104,8 @@ class _Loader(yaml.BaseLoader):
             raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
         self.depth += 1
         node: Node | None = super().compose_node(parent, index)
+        if isinstance(node, yaml.ScalarNode) and _SURROGATE.search(node.value):
+            problem = "an escape sequence that stands for half a character"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
         self.depth -= 1
         return node

@@ -1,0 +1,159 @@
+"""Attacks through downloads, caches and printed text: each is refused with a documented error, or does nothing."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.glue_hub import use_hub
+from tests.helpers.hub_server import LocalHub
+from tests.helpers.project import TINY, Write, Zoo
+from tests.helpers.web_server import WebServer
+
+PUBLIC = "may name hub:, data:, and https URLs of public hosts"
+
+
+@pytest.fixture
+def attacker(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
+    """The attacker's server."""
+    monkeypatch.setenv("ZOO_DEADLINE", "1")
+    with WebServer() as server:
+        yield server
+
+
+@pytest.fixture
+def hub() -> Iterator[LocalHub]:
+    """The Hub that the attacker publishes on."""
+    with LocalHub() as server:
+        yield server
+
+
+@pytest.fixture
+def hub_zoo(zoo: Zoo, hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Zoo:
+    """The command line with that Hub, an empty cache, and a lock that pins nothing."""
+    return use_hub(hub, zoo, cache=tmp_path / "cache", lock=tmp_path / "zoo.lock", monkeypatch=monkeypatch)
+
+
+def _named(source: str) -> str:
+    return f'{TINY}weights: "{source}"\n'
+
+
+MALFORMED = {
+    "at_confuse": ("http://127.0.0.1:8735@127.0.0.2:8736/x.pt", "no user name or password"),
+    "userinfo": ("http://user:SECRETPW@127.0.0.1:8735/x.pt", "no user name or password"),
+    "backslash": (r"http://127.0.0.1:8735\\@127.0.0.2:8736/x.pt", "no user name or password"),
+    "backslash in a path": (r"http://127.0.0.1:8735/a\\b.pt", "no backslashes"),
+    "badport": ("http://127.0.0.1:99999/x.pt", "Port out of range"),
+    "badport2": ("http://127.0.0.1:abc/x.pt", "Port could not be cast"),
+    "crlf": (r"http://127.0.0.1:8735/x\r\nHost: evil\r\n/w.pt", "control characters"),
+    "nul_file": (r"file:\0", "control characters"),
+    "nul_member": (r"http://127.0.0.1:8735/a.zip#m\0", "control characters"),
+    "surrogate_url": (r"http://127.0.0.1:8735/\ud800.pt", "stands for half a character"),
+    "surrogate": (r"file:\ud800", "stands for half a character"),
+    "unicode_escape": (r"\UFFFFFFFF", "stands for no character"),
+    "a smaller escape": (r"\U00110000", "stands for no character"),
+    "long_url": (f"http://127.0.0.1:8735/{'a' * 6000}.pt", "at most 2,000 characters"),
+    "ip_dec": ("http://2130706433:8735/x.pt", "http:// is only for a server on this machine"),
+    "ssrf_direct": ("http://127.0.0.2:8736/admin/x.pt", "http:// is only for a server on this machine"),
+    "embeddedup": ("embedded:../allowed.py", "is not in"),
+    "hubbad": ("hub:../..", "is not a repository"),
+    "hubspace": ("hub:a b/c", "is not a repository"),
+    "hubdd": ("hub:a--b/c..d", "is not a repository"),
+    "hubrev": ("hub:evil/code@../../x", "is not a repository"),
+}
+
+
+@pytest.mark.parametrize("attack", MALFORMED)
+def test_a_malformed_source_is_an_error_of_its_own_recipe(attack: str, zoo: Zoo, recipe_file: Write) -> None:
+    source, words = MALFORMED[attack]
+    path = recipe_file(_named(source))
+    completed = zoo("verify", path, "digits-resnet8")
+    assert completed.code == 2, completed.err
+    assert "digits-resnet8" in completed.out
+    assert "1 reproduced" in completed.out
+    assert words in completed.err
+    assert str(path) in completed.err
+    assert "SECRETPW" not in completed.out + completed.err
+    for line in completed.lines:
+        assert line.isprintable()
+        assert not line.startswith("zoo: ")
+
+
+UNREADABLE = {
+    "dev_zero": ("file:/dev/zero", "not a file"),
+    "dirfile": ("file:/etc", ""),
+    "datatrav": ("data:../../etc", "is not here"),
+}
+
+
+@pytest.mark.parametrize("attack", UNREADABLE)
+def test_a_source_that_is_no_file_is_an_error(attack: str, hub_zoo: Zoo, recipe_file: Write) -> None:
+    source, words = UNREADABLE[attack]
+    completed = hub_zoo("reproduce", recipe_file(_named(source)))
+    assert completed.code in {2, 4}, completed.err
+    assert words in completed.err
+
+
+@pytest.mark.parametrize("target", ["http://127.0.0.2:8736/admin/delete?all=1", "file:///etc/passwd",
+                                    "http://127.0.0.1:8734/evil/code/resolve/main/config.json"])  # fmt: skip
+def test_a_redirect_to_another_address_is_refused(
+    target: str, zoo: Zoo, recipe_file: Write, attacker: WebServer
+) -> None:
+    path = recipe_file(_named(attacker.redirect("/w.pt", target)))
+    for command in ("fetch", "reproduce"):
+        completed = zoo(command, path)
+        assert completed.code == 4
+        assert "is refused: its scheme is not https; write an https URL of a public host" in completed.err
+
+
+def test_a_redirect_loop_ends(zoo: Zoo, recipe_file: Write, attacker: WebServer) -> None:
+    completed = zoo("fetch", recipe_file(_named(attacker.redirect("/w.pt", "/w.pt"))))
+    assert completed.code == 4
+    assert "more than 10 redirects" in completed.err
+
+
+PUBLISHED = {
+    "dev_zero": ("file:/dev/zero", "is a file of this machine"),
+    "a relative file": ("file:w.pt", "is a file of this machine"),
+    "ssrf_direct": ("http://127.0.0.1:8736/admin/x.pt", "its scheme is not https"),
+    "ssrf_https": ("https://127.0.0.2:8736/admin/x.pt", "the host '127.0.0.2' is not a public one"),
+    "an archive": ("https://127.0.0.2:8736/admin/x.zip#w.pt", "the host '127.0.0.2' is not a public one"),
+    "ip_dec": ("https://2130706433:8735/x.pt", "the host '2130706433' is not a public one"),
+    "ipv6": ("https://[::1]:8735/x.pt", "the host '::1' is not a public one"),
+    "mapped": ("https://[::ffff:7f00:1]/x.pt", "is not a public one"),
+    "localhost": ("https://localhost/x.pt", "the host 'localhost' is not a public one"),
+    "metadata": ("https://169.254.169.254/latest/x.pt", "is not a public one"),
+}
+
+
+@pytest.mark.parametrize("attack", PUBLISHED)
+def test_a_published_recipe_names_neither_files_nor_local_servers(attack: str, hub_zoo: Zoo, hub: LocalHub) -> None:
+    source, words = PUBLISHED[attack]
+    hub.add("models", "evil/recipe", {"zoo.yaml": _named(source).encode()})
+    for command in ("check", "reproduce", "fetch"):
+        completed = hub_zoo(command, "evil/recipe")
+        assert completed.code == 2, (command, completed.err)
+        assert words in completed.err
+        assert PUBLIC in completed.err
+
+
+def test_a_published_recipe_may_name_a_public_host(hub_zoo: Zoo, hub: LocalHub) -> None:
+    hub.add("models", "nice/recipe", {"zoo.yaml": _named("https://example.org/w.pt").encode()})
+    completed = hub_zoo("check", "nice/recipe")
+    assert completed.code == 0, completed.err
+
+
+def test_a_name_that_resolves_to_this_machine_is_refused(
+    hub_zoo: Zoo, hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host: str, *args: object, **options: object) -> object:
+        return resolve("127.0.0.1" if host.endswith("example.net") else host, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    hub.add("models", "evil/rebinding", {"zoo.yaml": _named("https://rebinding.example.net/w.pt").encode()})
+    completed = hub_zoo("fetch", "evil/rebinding")
+    assert "rebinding.example.net is refused: its address is not a public one" in completed.err
+    assert completed.code == 4
