@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from zoo.safe_text import one_line
 from zoo.tracebacks import project_version, raised_by, report_address, save_traceback
 
 
@@ -31,6 +32,10 @@ class ZooError(Exception):
     """
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        """Return the message on one line, safe to print."""
+        return one_line(super().__str__())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the attributes, because `args` need not be the arguments of the constructor."""
@@ -67,7 +72,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.mark}: {self.message}"
+        return one_line(f"{self.mark}: {self.message}")
 
 
 class RecipeError(UsageError):
@@ -80,6 +85,10 @@ class RecipeError(UsageError):
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = sorted(problems, key=lambda problem: (problem.mark.line, problem.mark.column))
         super().__init__("\n".join(map(str, self.problems)))
+
+    def __str__(self) -> str:
+        """Return one line for each problem."""
+        return "\n".join(map(str, self.problems))
 
     @classmethod
     def at(cls, mark: Mark, message: str) -> "RecipeError":

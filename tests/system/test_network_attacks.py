@@ -1,8 +1,10 @@
 """Attacks through downloads, caches and printed text: each is refused with a documented error, or does nothing."""
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -157,3 +159,57 @@ def test_a_name_that_resolves_to_this_machine_is_refused(
     completed = hub_zoo("fetch", "evil/rebinding")
     assert "rebinding.example.net is refused: its address is not a public one" in completed.err
     assert completed.code == 4
+
+
+FORGED = (
+    r"x\e[4A\r\e[2Kesc: \e[32mreproduced\e[0m\e[J\n  weights: accuracy on test: claimed 0.9900, measured 0.9900:"
+    r" reproduced\n::add-mask::secret\n::error::forged\n##[error]forged\n\e]0;title\a"
+)
+
+
+def _claims(source: str, split: str = "test", metric: str = "accuracy") -> str:
+    claim = f'{{of: weights, split: "{split}", metric: "{metric}", value: 0.5, decimals: 1, source: "{source}"}}'
+    return _named("embedded:digits-resnet8.safetensors").replace("width: 2", "width: 8") + f"claims: [{claim}]\n"
+
+
+@pytest.mark.parametrize("command", ["verify", "reproduce", "list", "show", "explain", "check", "doctor"])
+@pytest.mark.parametrize(
+    "recipe",
+    [_claims(FORGED), _claims("x", split=FORGED), _claims("x", metric=FORGED)],
+    ids=["source", "split", "metric"],
+)
+def test_no_recipe_forges_a_line_of_the_output(command: str, recipe: str, zoo: Zoo, recipe_file: Write) -> None:
+    completed = zoo(command, recipe_file(recipe))
+    printed = completed.out + completed.err
+    for line in printed.splitlines():
+        assert line.replace("\t", " ").isprintable() or line == ""
+        assert not line.lstrip().startswith(("::", "##["))
+        assert "##[" not in line
+    if command in {"verify", "reproduce"}:
+        assert completed.code in {1, 2, 3}
+        assert not [line for line in completed.out.splitlines() if line.endswith("measured 0.9900: reproduced")]
+
+
+def test_json_holds_no_command_of_a_log(zoo: Zoo, recipe_file: Write) -> None:
+    completed = zoo("list", recipe_file(_claims(FORGED)), "--json")
+    assert "##[" not in completed.out
+    assert json.loads(completed.out)["entries"][0]["claims"][0]["source"].count("##[error]forged") == 1
+
+
+def test_reports_for_ci_show_texts_as_they_are(zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    marked = (
+        r"[click](http://evil.example) ![p](http://evil.example/p.png) <script> a | b @everyone #1\n::error::forged"
+    )
+    summary = Path("summary.md").absolute()
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    completed = zoo("verify", recipe_file(_claims("x", split=marked + FORGED)), "--junit", "junit.xml")
+    commands = [line for line in completed.lines if line.startswith("::")]
+    assert len(commands) == 1
+    assert commands[0].startswith(("::notice title=", "::warning title="))
+    assert "::error::forged" not in completed.err.splitlines()
+    row = summary.read_text().splitlines()[4]
+    assert r"\[click\](http:\//evil.example) !\[p\]" in row
+    assert "&lt;script&gt; a \\| b @\u200beveryone #\u200b1 " in row
+    (case,) = ET.fromstring(Path("junit.xml").read_bytes()).iter("testcase")  # noqa: S314
+    assert case.attrib["name"].isprintable()

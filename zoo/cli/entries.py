@@ -1,6 +1,5 @@
 """Commands that read recipes: list, show, check, doctor."""
 
-import sys
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -153,5 +152,5 @@ def _readable(entries: Iterable[Entry]) -> tuple[list[Entry], list[ZooError]]:
             readable.append(entry)
         except ZooError as error:
             errors.append(error)
-            print(error, file=sys.stderr)
+            report(str(error))
     return readable, errors
