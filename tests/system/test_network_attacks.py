@@ -1,8 +1,13 @@
 """Attacks through downloads, caches and printed text: each is refused with a documented error, or does nothing."""
 
+import gzip
+import io
 import json
 import socket
+import warnings
+import zipfile
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -11,7 +16,7 @@ import pytest
 from tests.helpers.glue_hub import use_hub
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import TINY, Write, Zoo
-from tests.helpers.web_server import WebServer
+from tests.helpers.web_server import Page, WebServer
 
 PUBLIC = "may name hub:, data:, and https URLs of public hosts"
 
@@ -213,3 +218,87 @@ def test_reports_for_ci_show_texts_as_they_are(zoo: Zoo, recipe_file: Write, mon
     assert "&lt;script&gt; a \\| b @\u200beveryone #\u200b1 " in row
     (case,) = ET.fromstring(Path("junit.xml").read_bytes()).iter("testcase")  # noqa: S314
     assert case.attrib["name"].isprintable()
+
+
+def test_one_recipe_that_cannot_be_had_never_stops_the_others(hub_zoo: Zoo, tmp_path: Path) -> None:
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    bad = ["evil/nowhere", "nowhere.yaml", "folder.yaml", "loop.yaml"]
+    completed = hub_zoo("verify", *bad, "digits-resnet8")
+    assert completed.code == 4
+    assert "1 reproduced, 4 not-run" in completed.out
+    for name in bad:
+        assert name in completed.err
+        assert hub_zoo("verify", name).code == 4
+    for command in ("fetch", "check", "doctor", "list", "lock", "show", "train", "explain", "reproduce", "fingerprint"):
+        assert hub_zoo(command, "evil/nowhere").code == 4, command
+
+
+def _zip(*members: tuple[str, bytes], links: dict[str, str] | None = None) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a name that appears twice
+        for name, content in members:
+            archive.writestr(name, content)
+        for name, target in (links or {}).items():
+            link = zipfile.ZipInfo(name)
+            link.external_attr = 0o120777 << 16
+            archive.writestr(link, target)
+    return buffer.getvalue()
+
+
+ARCHIVES = {
+    "zip_abs": _zip(("/tmp/owned/w.pt", b"x")),  # noqa: S108
+    "zip_slip": _zip(("../../../owned/w.pt", b"x")),
+    "zip_esc": _zip(("\x1b[31m/\n::error::x/w.pt", b"x")),
+    "zip_two": _zip(("a/w.pt", b"x"), ("b/w.pt", b"y")),
+    "zip_twice": _zip(("w.pt", b"x"), ("w.pt", b"y")),
+    "zip_bomb": _zip(("w.pt", b"\0" * 50_000_000)),
+    "zip_symlink": _zip(links={"w.pt": "/etc/passwd"}),
+    "zip_many": _zip(*((f"{number}/x", b"") for number in range(20_000))),
+    "no zip": b"not a zip",
+    "cut": _zip(("w.pt", b"x" * 1000))[:-30],
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("attack", ARCHIVES)
+def test_an_archive_writes_nowhere_and_ends_in_a_documented_error(
+    attack: str, zoo: Zoo, recipe_file: Write, attacker: WebServer, tmp_path: Path
+) -> None:
+    attacker.pages["/a.zip"] = Page(pieces=[ARCHIVES[attack]])
+    before = set(tmp_path.rglob("*"))
+    completed = zoo("reproduce", recipe_file(_named(f"{attacker.url}/a.zip#w.pt")))
+    assert completed.code in {2, 4, 5}, completed.err
+    assert len(completed.err) < 4000
+    assert all(line.isprintable() for line in completed.lines)
+    new = {path for path in set(tmp_path.rglob("*")) - before if path.is_file() or path.is_symlink()}
+    assert all(
+        path.is_relative_to(tmp_path / "home") and not path.is_symlink() for path in new - {tmp_path / "tiny.yaml"}
+    )
+    assert "root:" not in completed.out + completed.err
+
+
+ANSWERS = {
+    "endless": Page(pieces=repeat(b"\0" * 65536), has_length=False),
+    "lies": Page(headers={"Content-Length": str(10**15)}, has_length=False, pieces=[b"x"]),
+    "gzip": Page(headers={"Content-Encoding": "gzip"}, pieces=[gzip.compress(b"\0" * 100_000_000)]),
+    "retry_after": Page(status=503, headers={"Retry-After": "\xb2"}),
+    "no http": Page(raw=True, pieces=[b"SSH-2.0\r\n"]),
+    "long header": Page(raw=True, pieces=[b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n"]),
+    "odd status": Page(raw=True, pieces=[b"HTTP/1.1 999999 \xff\r\n\r\n"]),
+    "odd chunks": Page(raw=True, pieces=[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"]),
+    "odd redirect": Page(status=302, headers={"Location": "http://[\x80"}),
+}
+
+
+@pytest.mark.parametrize("attack", ANSWERS)
+def test_any_answer_ends_in_a_documented_error(
+    attack: str, zoo: Zoo, recipe_file: Write, attacker: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_MAX_DOWNLOAD", "0.002")
+    attacker.pages["/w.pt"] = ANSWERS[attack]
+    for command in ("fetch", "reproduce"):
+        completed = zoo(command, recipe_file(_named(f"{attacker.url}/w.pt")))
+        assert completed.code == 4, completed.err
+        assert all(line.isprintable() for line in completed.lines)

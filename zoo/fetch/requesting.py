@@ -48,10 +48,10 @@ def requesting(method: str, url: str, timeout: float, *, public_only: bool) -> I
         with _session(address, is_own=is_own) as session:
             answer = session.request(method, address, timeout=timeout, allow_redirects=False, stream=True)
             with answer:
-                if (target := session.get_redirect_target(answer)) is None:
+                if (target := _target(session, answer, address)) is None:
                     yield answer
                     return
-        address = urljoin(address, target)
+        address = target
     raise SourceError(f"{url}: more than {MAX_REDIRECTS} redirects")
 
 
@@ -66,6 +66,17 @@ def pieces(answer: requests.Response) -> Iterator[bytes]:
         raise requests.ReadTimeout(error) from error
     except (HTTPError, HTTPException) as error:
         raise requests.exceptions.ChunkedEncodingError(error) from error
+
+
+def _target(session: requests.Session, answer: requests.Response, address: str) -> str | None:
+    """Return the URL that an answer redirects to, or None; raises SourceError if it is not a URL."""
+    try:
+        location = session.get_redirect_target(answer)
+        target = None if location is None else urljoin(address, location)
+        _server(target or "")
+    except ValueError:
+        raise SourceError(f"{address}: the server redirects to something that is not a URL") from None
+    return target
 
 
 def _server(url: str) -> tuple[str, str]:
