@@ -89,7 +89,7 @@ def _session(url: str, *, is_own: bool) -> requests.Session:
     proxies = {scheme: _without_password(proxy) for scheme, proxy in get_environ_proxies(url).items()}
     if not is_own:
         _check_public(url, is_proxied=bool(proxies.get("https") or proxies.get("all")))
-    session = requests.Session()
+    session = _Session()
     session.trust_env = False  # neither .netrc nor the passwords of proxies
     session.proxies.update(proxies)
     session.verify = certificate_file() or True
@@ -121,6 +121,13 @@ def _checked_addresses(host: str, port: int) -> list[str]:
 def _without_password(url: str) -> str:
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+class _Session(requests.Session):
+    """A session that leaves redirects alone: `requesting` checks and follows them."""
+
+    def resolve_redirects(self, *_: Any, **__: Any) -> Iterator[Any]:  # called even if redirects are not allowed
+        return iter(())
 
 
 class _Watched(HTTPConnection):
