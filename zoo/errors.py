@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from zoo.files import is_disk_full
 from zoo.safe_text import one_line
 from zoo.tracebacks import project_version, raised_by, report_address, save_traceback
 
@@ -172,6 +173,8 @@ def translate_errors(name: str, *, library_errors_are_bugs: bool = False) -> Ite
 
 
 def _translated(name: str, error: Exception, library_errors_are_bugs: bool) -> ZooError:
+    if is_disk_full(error) and getattr(error, "filename", None) is None:
+        return SourceError(f"{name}: No space left on device")
     if isinstance(error, OSError):
         parts = (name, error.filename, error.strerror or error)
         return SourceError(": ".join(str(part) for part in parts if part is not None))
