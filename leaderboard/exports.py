@@ -7,6 +7,7 @@ import pandas as pd
 
 from leaderboard import page
 from leaderboard.cells import claim_cells, claim_title
+from zoo.safe_text import csv_cell, markdown
 
 SCHEMA = 1
 
@@ -17,8 +18,9 @@ def export_files(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def as_csv(rows: pd.DataFrame) -> str:
-    """Return one line per claim, with numbers at full precision."""
-    return str(rows.to_csv(index=False, lineterminator="\n"))
+    """Return one line per claim, with numbers at full precision, and no text that a spreadsheet would compute."""
+    safe = rows.map(lambda cell: csv_cell(cell) if isinstance(cell, str) else cell)
+    return str(safe.to_csv(index=False, lineterminator="\n"))
 
 
 def as_json(rows: pd.DataFrame) -> str:
@@ -38,13 +40,13 @@ def _formatted(rows: pd.DataFrame) -> list[dict[str, Any]]:
     formatted = [(row, claim_cells(row)) for row in rows.to_dict("records")]
     return [
         {
-            "entry": row["entry"],
-            "claim": claim_title(row),
+            "entry": markdown(row["entry"]),
+            "claim": markdown(claim_title(row)),
             "claimed": f"{cells['reference']} {cells['reference_runs']}".strip(),
             "measured": f"{cells['measured']} {cells['measured_runs']}".strip(),
             "difference": cells["difference"],
             "expected range": cells["band"],
-            **{name: row[name] for name in ("verdict", "environment", "date", "source")},
+            **{name: markdown(row[name]) for name in ("verdict", "environment", "date", "source")},
         }
         for row, cells in formatted
     ]

@@ -20,6 +20,7 @@ from zoo.cli import main
 
 settings.register_profile("no-deadline", deadline=None)  # a busy machine is slow, which is not a failure
 settings.register_profile("nightly", deadline=None, max_examples=1000)
+settings.register_profile("fuzz", deadline=None, max_examples=40_000)  # of `tests/system/test_fuzz.py`: 5 minutes
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "no-deadline"))
 
 

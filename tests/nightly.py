@@ -13,6 +13,10 @@ PARTS: dict[str, tuple[list[str], dict[str, str]]] = {
         [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "-m", "hypothesis and not slow"],
         {"HYPOTHESIS_PROFILE": "nightly"},
     ),
+    "fuzzing of files": (
+        [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "tests/system/test_fuzz.py"],
+        {"HYPOTHESIS_PROFILE": "fuzz"},
+    ),
     "documentation site": (["make", "docs"], {}),
     "processor settings": ([sys.executable, "-m", "tests.processors"], {}),
 }

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from zoo.files import is_disk_full
+from zoo.safe_text import one_line
 from zoo.tracebacks import project_version, raised_by, report_address, save_traceback
 
 
@@ -31,6 +33,10 @@ class ZooError(Exception):
     """
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        """Return the message on one line, safe to print."""
+        return one_line(super().__str__())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the attributes, because `args` need not be the arguments of the constructor."""
@@ -67,7 +73,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.mark}: {self.message}"
+        return one_line(f"{self.mark}: {self.message}")
 
 
 class RecipeError(UsageError):
@@ -80,6 +86,10 @@ class RecipeError(UsageError):
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = sorted(problems, key=lambda problem: (problem.mark.line, problem.mark.column))
         super().__init__("\n".join(map(str, self.problems)))
+
+    def __str__(self) -> str:
+        """Return one line for each problem."""
+        return "\n".join(map(str, self.problems))
 
     @classmethod
     def at(cls, mark: Mark, message: str) -> "RecipeError":
@@ -163,6 +173,8 @@ def translate_errors(name: str, *, library_errors_are_bugs: bool = False) -> Ite
 
 
 def _translated(name: str, error: Exception, library_errors_are_bugs: bool) -> ZooError:
+    if is_disk_full(error) and getattr(error, "filename", None) is None:
+        return SourceError(f"{name}: No space left on device")
     if isinstance(error, OSError):
         parts = (name, error.filename, error.strerror or error)
         return SourceError(": ".join(str(part) for part in parts if part is not None))

@@ -1,11 +1,17 @@
 """List files, and write them so that a reader, or a crash, never sees a half-written one."""
 
+import errno
 import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Return whether a path lies in a folder, after all links in both are followed."""
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def files_below(folder: Path, *, hidden: bool = True) -> Iterator[Path]:
@@ -55,15 +61,30 @@ def partial_file(path: Path) -> Iterator[Path]:
         The temporary path, a hidden file. No other process or thread uses the same one.
 
     Raises:
-        OSError: The folder or the file cannot be written.
+        OSError: The folder or the file cannot be written. If the disk is full, whatever a library makes of that, the
+            error is one that names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unique = f"{os.getpid()}-{threading.get_ident()}-{time.monotonic_ns()}"
     partial = path.with_name(f".{path.name}.{unique}.partial")
     try:
         yield partial
+    except Exception as error:
+        if is_disk_full(error):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path)) from error
+        raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Return whether an error, or one that it hides, says that a disk is full; torch and safetensors hide it."""
+    while error is not None:
+        is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        if is_full or "No space left on device" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from typing import Any
 
 from tabulate import tabulate
 
+from zoo.safe_text import one_line
+
 NARROWEST = 12
 """A column is never wrapped to fewer characters."""
 HEADER_PADDING = 2
@@ -33,6 +35,7 @@ def fitted(
         columns: The width of the terminal in characters; None for no limit.
         flexible: The indices of the columns whose text is wrapped. They share the width that the others leave.
     """
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [
         max([len(header) + HEADER_PADDING, *(len(str(cell)) for cell in cells)])
         for header, *cells in zip(headers, *rows, strict=True)

@@ -14,7 +14,9 @@ from torch import nn
 
 from harness.records.record import Record
 from zoo.recipes.names import module_of
+from zoo.safe_text import markdown
 from zoo.tasks.base import Task
+from zoo.text_tables import number
 from zoo.trusted_code import STANDALONE_FILES, comes_from
 
 CARD, CONFIG = "README.md", "config.json"
@@ -88,9 +90,7 @@ def model_card(record: Record, folder: Path) -> str:
         for metric, score in result.metrics.items()
     ]
     data = ModelCardData(model_name=recipe["name"], tags=["zoo-reproduce"], eval_results=results)
-    rows = [
-        [r.dataset_split, r.metric_name, "-" if r.metric_value is None else f"{r.metric_value:.4f}"] for r in results
-    ]
+    rows = [[markdown(r.dataset_split), markdown(r.metric_name), number(r.metric_value)] for r in results]
     table = tabulate(rows, headers=["split", "metric", "value"], tablefmt="github", disable_numparse=True)
     if (folder / CONFIG).exists():
         model = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["architectures"][0]
@@ -104,7 +104,7 @@ def model_card(record: Record, folder: Path) -> str:
 {data.to_yaml().strip()}
 ---
 
-# {recipe["name"]}
+# {markdown(recipe["name"])}
 
 Trained by `zoo train` from [recipe.yaml](recipe.yaml), seed {identity.seed}, on `{task}`. [record.json](record.json)
 lists the inputs with their checksums, the environment and the scores; its key is `{identity.key}`. The weights are

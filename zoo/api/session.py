@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo import paths
-from zoo.errors import UsageError, translate_errors
+from zoo.errors import UsageError, ZooError, translate_errors
 from zoo.progress import Report, ShowProgress, ignore_message, ignore_progress
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
@@ -98,7 +98,7 @@ class Session:
             raise UsageError(f"{published[0]} is a recipe on the Hub and in no suite; leave out --suite")
         shipped = [name for name in patterns if name not in published]
         chosen = catalogue.select(shipped, list(suites), everything) if shipped or suites or everything else []
-        return chosen + [self._published(name, refresh) for name in published]
+        return chosen + [self._published_or_failure(name, refresh) for name in published]
 
     def select_one(self, pattern: str) -> Entry:
         """Return the single entry that a name, a path or a name on the Hub selects. Raise UsageError otherwise."""
@@ -201,6 +201,13 @@ class Session:
             experiment = self.experiment(entry, self.context([entry], options))
             scores = scores_of_evaluations(score_file(experiment, path, split), entry.recipe.claims)
         return EvaluationResult(entry=entry.name, path=path, scores=scores)
+
+    def _published_or_failure(self, name: str, refresh: bool) -> Entry:
+        """Return a published recipe, or an entry that raises the error of its download where it is used."""
+        try:
+            return self._published(name, refresh)
+        except ZooError as error:
+            return Entry(name, catalogue.LOCAL, Path(name), failure=error)
 
     def _published(self, name: str, refresh: bool) -> Entry:
         """Return the recipe in a repository on the Hub, at the pinned commit. `hub:.` in it is that repository."""

@@ -18,6 +18,7 @@ from zoo.cli import diagnose, entries, publish, runs, sources
 from zoo.cli.command import Command, Commands
 from zoo.cli.streams import safe_streams
 from zoo.errors import ZooError, translate_errors
+from zoo.safe_text import printable
 from zoo.tracebacks import project_version
 
 COMMANDS: dict[str, dict[str, Any]] = {
@@ -93,6 +94,6 @@ def main() -> None:
                     code = int(end.code or 0)
                 sys.stdout.flush()
         except ZooError as error:
-            print(f"process {rank}: {error}" if rank else error, file=sys.stderr)
+            print(printable(f"process {rank}: {error}" if rank else str(error)), file=sys.stderr)
             code = error.exit_code
         sys.exit(code)

@@ -7,7 +7,6 @@ import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
@@ -16,6 +15,7 @@ from tabulate import tabulate
 
 from zoo.errors import SourceError
 from zoo.files import write_atomically
+from zoo.safe_text import markdown, one_line, printable
 from zoo.text_tables import number
 
 DEFAULT_FAILING = ("not-reproduced",)
@@ -51,7 +51,7 @@ def junit(data: Mapping[str, Any], seconds: float, failing: Collection[str] = DE
     root = ET.Element("testsuites", name="zoo verify", time=f"{seconds:.3f}")
     totals: Counter[str] = Counter()
     for suite in dict.fromkeys(entry["suite"] for entry in data["entries"]):
-        element, counts = ET.SubElement(root, "testsuite", name=suite), Counter[str]()
+        element, counts = ET.SubElement(root, "testsuite", name=_xml_name(suite)), Counter[str]()
         for entry in (entry for entry in data["entries"] if entry["suite"] == suite):
             for case, kind in _test_cases(entry, failing):
                 element.append(case)
@@ -85,7 +85,7 @@ def annotations(data: Mapping[str, Any], recipes: Mapping[str, str]) -> list[str
         for case in _cases(entry):
             if level := ("error" if entry["error"] else LEVELS.get(case.verdict)):
                 file = f"file={_property(recipes[entry['entry']])}," if entry["entry"] in recipes else ""
-                line = f"::{level} {file}title={_property(case.title)}::{_message(case.why)}"
+                line = f"::{level} {file}title={_property(one_line(case.title))}::{_message(case.why)}"
                 lines.setdefault(level, []).append(line)
     return [line for level, of_level in lines.items() for line in _limited(level, of_level)]
 
@@ -113,20 +113,23 @@ def write_summary(data: Mapping[str, Any]) -> None:
     """Append the summary to the file that GitHub names, if it names one."""
     if name := os.environ.get("GITHUB_STEP_SUMMARY"):
         path = Path(name)
-        used = path.stat().st_size if path.exists() else 0
-        with path.open("a", encoding="utf-8") as file:
-            file.write(summary(data, SUMMARY_BYTES - used))
+        try:
+            used = path.stat().st_size if path.exists() else 0
+            with path.open("a", encoding="utf-8") as file:
+                file.write(summary(data, SUMMARY_BYTES - used))
+        except OSError as error:
+            raise SourceError(f"{path}: cannot write the step's summary: {error.strerror or error}") from None
 
 
 def _test_cases(entry: Mapping[str, Any], failing: Collection[str]) -> Iterable[tuple[ET.Element, str | None]]:
     """Return each test case with the count that it adds to, or None if it passed."""
     for case in _cases(entry):
-        name = _printable(f"{entry['suite']}.{entry['entry']}")
-        element = ET.Element("testcase", classname=name, name=_printable(case.title))
+        name = _xml_name(f"{entry['suite']}.{entry['entry']}")
+        element = ET.Element("testcase", classname=name, name=_xml_name(case.title))
         kind = "errors" if entry["error"] else "failures" if case.verdict in failing else "skipped"
         if case.verdict != "reproduced":
             tag = {"errors": "error", "failures": "failure", "skipped": "skipped"}[kind]
-            ET.SubElement(element, tag, message=_printable(f"{case.verdict}: {case.why}"))
+            ET.SubElement(element, tag, message=_xml_text(f"{case.verdict}: {case.why}"))
         yield element, None if case.verdict == "reproduced" else kind
 
 
@@ -158,13 +161,8 @@ def _summary_rows(data: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
-    cells = [{name: _cell(text) for name, text in row.items()} for row in rows]
+    cells = [{name: markdown(text) for name, text in row.items()} for row in rows]
     return tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True)
-
-
-def _cell(text: str) -> str:
-    """Return a text as a cell of a Markdown table: on one line, with Markdown and HTML escaped."""
-    return escape(" ".join(text.split()), quote=False).replace("\\", r"\\").replace("|", r"\|")
 
 
 def _limited(level: str, lines: list[str]) -> list[str]:
@@ -182,13 +180,16 @@ def _set_counts(element: ET.Element, counts: Counter[str]) -> None:
         element.set(name, str(counts[name]))
 
 
-def _printable(text: str) -> str:
-    """Remove the characters that XML 1.0 cannot hold."""
-    return NOT_XML.sub("", text)
+def _xml_name(text: str) -> str:
+    return one_line(NOT_XML.sub("", text))
+
+
+def _xml_text(text: str) -> str:
+    return printable(NOT_XML.sub("", text))
 
 
 def _message(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

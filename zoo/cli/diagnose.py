@@ -102,8 +102,9 @@ def diff(
     if difference.flipped and limit:  # torch and the data are loaded only to show examples
         session = session_of(sources)
         difference = _with_examples(difference, limit, session, TrainingOptions(device="cpu", records=records))
-    text = "\n".join(text_report.lines(difference, limit=limit, colors=sys.stdout.isatty()))
-    render.emit(difference.data(), text, as_json=as_json)
+    colors = sys.stdout.isatty()
+    text = "\n".join(text_report.lines(difference, limit=limit, colors=colors))
+    render.emit(difference.data(), text, as_json=as_json, colors=colors)
 
 
 def _with_examples(difference: "Diff", limit: int, session: Session, options: TrainingOptions) -> "Diff":

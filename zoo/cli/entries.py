@@ -1,6 +1,5 @@
 """Commands that read recipes: list, show, check, doctor."""
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -222,5 +221,5 @@ def _readable(entries: Iterable[Entry]) -> tuple[list[Entry], list[ZooError]]:
             readable.append(entry)
         except ZooError as error:
             errors.append(error)
-            print(error, file=sys.stderr)
+            report(str(error))
     return readable, errors

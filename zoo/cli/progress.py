@@ -22,6 +22,7 @@ from rich.text import Text
 from zoo.api.session import Session
 from zoo.progress import Step
 from zoo.recipes.options import SourceOptions
+from zoo.safe_text import printable
 
 SECONDS_BETWEEN_LINES = 60.0
 
@@ -61,8 +62,8 @@ def show_progress(name: str, unit: str) -> Iterator[Step]:
 
 
 def report(message: str) -> None:
-    """Print a line on stderr. If a bar is drawn, rich prints the line above it."""
-    print(message, file=sys.stderr)
+    """Print a message on stderr. If a bar is drawn, rich prints the message above it."""
+    print(printable(message), file=sys.stderr)
 
 
 def session_of(sources: SourceOptions) -> Session:

@@ -12,6 +12,7 @@ from zoo.cli.exit_codes import OF_VERDICT
 from zoo.cli.next_steps import next_step
 from zoo.recipes.options import RunOptions, SourceOptions
 from zoo.recipes.schema import Claim
+from zoo.safe_text import one_line, printable
 from zoo.text_tables import fitted, number
 
 if TYPE_CHECKING:
@@ -26,12 +27,20 @@ CLAIM_KEYS = (
 )  # fmt: skip
 
 
-def emit(data: Mapping[str, Any], text: str, *, as_json: bool) -> None:
-    """Print the result of a command on stdout: `data` as JSON with its schema, or else `text` unless it is empty."""
+def emit(data: Mapping[str, Any], text: str, *, as_json: bool, colors: bool = False) -> None:
+    """Print the result of a command on stdout.
+
+    Args:
+        data: The result for JSON, without its schema.
+        text: The result for a person; nothing is printed if it is empty.
+        as_json: Which of the two to print.
+        colors: Whether `text` may set colors.
+    """
     if as_json:
-        print(json.dumps({"schema": SCHEMA, **data}, indent=1, allow_nan=False))
+        printed = json.dumps({"schema": SCHEMA, **data}, indent=1, allow_nan=False)
+        print(printed.replace("##[", "#\\u0023["))  # a workflow command of GitHub, wherever in a line
     elif text:
-        print(text)
+        print(printable(text, colors=colors))
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], flexible: Sequence[int] = (-1,)) -> str:
@@ -114,7 +123,7 @@ def claim_line(judgement: "Judgement") -> str:
     """Return a judged claim on one line."""
     claim = judgement.claim
     return (
-        f"{claim.of}: {claim.metric} on {claim.split}: claimed {number(claim.value)},"
+        f"{claim.of}: {one_line(claim.metric)} on {one_line(claim.split)}: claimed {number(claim.value)},"
         f" measured {number(judgement.measured)}: {judgement.verdict}"
     )
 

@@ -1,6 +1,7 @@
 """Commands that evaluate and train: reproduce, verify, train, evaluate."""
 
 import os
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from zoo.cli.options import (
 from zoo.cli.progress import report, session_of
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
+from zoo.safe_text import one_line
 from zoo.text_tables import number
 
 if TYPE_CHECKING:
@@ -204,15 +206,15 @@ def _details(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
     """Return an entry's verdict, each claim with its reason and source, the records, and what to run next."""
     from harness.runs.verify import tested_claims
 
-    yield f"{outcome.entry.name}: {outcome.verdict}"
+    yield f"{one_line(outcome.entry.name)}: {outcome.verdict}"
     for judgement in outcome.judgements:
         yield f"  {render.claim_line(judgement)}"
-        yield f"    {judgement.why}"
-        yield f"    source: {judgement.claim.source}"
-    yield from (f"  note: {finding}" for finding in outcome.findings)
+        yield f"    {one_line(judgement.why)}"
+        yield f"    source: {one_line(judgement.claim.source)}"
+    yield from (f"  note: {one_line(finding)}" for finding in outcome.findings)
     if not tested_claims(outcome):
-        yield from (f"  {line}" for line in _scores_without_claims(outcome))
-    yield from (f"  record: {path}" for path in outcome.records)
+        yield from (f"  {one_line(line)}" for line in _scores_without_claims(outcome))
+    yield from (f"  record: {one_line(path)}" for path in outcome.records)
     if next_step:
         yield f"  next: {next_step}"
 
@@ -317,5 +319,5 @@ def _write_ci_reports(
         files = {entry.name: entry.path.resolve() for entry in entries}
         recipes = {name: str(path.relative_to(root)) for name, path in files.items() if path.is_relative_to(root)}
         for line in ci_reports.annotations(data, recipes):
-            report(line)  # stdout may be JSON; the runner reads both streams
+            print(line, file=sys.stderr)  # stdout may be JSON; the runner reads both streams
         ci_reports.write_summary(data)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zoo.errors import Mark
+from zoo.safe_text import one_line
 
 Severity = Literal["error", "warning", "note"]
 NAMES = {
@@ -59,5 +60,5 @@ def lines(hazards: Iterable[Hazard]) -> Iterator[str]:
         path = Path(hazard.mark.path).resolve()
         shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else hazard.mark.path
         position = f"{shown}:{hazard.mark.line}:{hazard.mark.column}"
-        yield f"{position}: {hazard.severity} {hazard.code} {hazard.name}: {hazard.message}"
-        yield f"    fix: {hazard.fix}"
+        yield one_line(f"{position}: {hazard.severity} {hazard.code} {hazard.name}: {hazard.message}")
+        yield f"    fix: {one_line(hazard.fix)}"

@@ -9,11 +9,10 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from zoo.errors import IntegrityError, MissingError, SourceError, ZooError, first_line
 from zoo.fetch.checksum import sha256
+from zoo.fetch.limits import max_ratio
 from zoo.fetch.source_types import ArchiveMember, ParsedSource
 from zoo.files import replacing
 
-MAX_RATIO = 100
-"""A file in an archive may be at most this many times as large as the archive."""
 PIECE = 1 << 20
 """The number of bytes to unpack at once."""
 MAX_COMPARED, MAX_SHOWN = 1000, 200
@@ -82,7 +81,7 @@ def _find(source: ArchiveMember, entries: list[ZipInfo], archive_size: int) -> Z
     if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):  # other methods may unpack more than requested
         readable = "only stored and deflated files can be read"
         raise IntegrityError(f"{source}: is packed by method {entry.compress_type}; {readable}")
-    if entry.file_size > MAX_RATIO * archive_size:
+    if entry.file_size > max_ratio() * archive_size:
         raise IntegrityError(f"{source}: unpacks to {entry.file_size:,} bytes, from an archive of {archive_size:,}")
     return entry
 

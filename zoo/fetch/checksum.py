@@ -9,6 +9,8 @@ from zoo.errors import SourceError
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file; raises SourceError if the file cannot be read."""
     try:
+        if path.exists() and not path.is_file():  # a device or a pipe may never end
+            raise SourceError(f"{path}: not a file")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

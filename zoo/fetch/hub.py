@@ -17,7 +17,7 @@ from zoo.errors import SourceError
 from zoo.fetch.hub_connection import HubConnection, OnBytes, progress_class
 from zoo.fetch.hub_errors import translate_hub_errors, write_error
 from zoo.fetch.source_types import COMMIT, HubRepo
-from zoo.files import replacing
+from zoo.files import is_inside, replacing
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,15 @@ class Hub(HubConnection):
             raise write_error(f"{repo.name}: {name}", error, self.cache) from None
         return copy
 
+    def owns(self, repo: HubRepo, file: Path) -> bool:
+        """Return whether a file of a snapshot lies in the repository's folder of the cache, and not behind a link.
+
+        Only such a file may be moved or deleted: a link may lead to a file of the user's own.
+        """
+        return file.resolve().is_relative_to(self.cache.resolve() / _cache_folder(repo))
+
     def remove_from_cache(self, file: Path, *, with_blob: bool) -> None:
-        """Remove a damaged file from the cache.
+        """Remove a damaged file from the cache; the cache must own it.
 
         Args:
             file: The link in the snapshot of a commit.
@@ -124,7 +131,7 @@ class Hub(HubConnection):
             raise SourceError(f"{file} is damaged and cannot be removed: {error.strerror}; delete it") from None
 
     def detach_blob(self, file: Path) -> None:
-        """Replace the link to a blob by the blob itself.
+        """Replace the link to a blob by the blob itself; the cache must own it.
 
         The Hub sent a wrong etag for the file, and another file with that etag would overwrite the blob.
         """
@@ -134,7 +141,8 @@ class Hub(HubConnection):
     def remove_partial_downloads(self, repo: HubRepo) -> None:
         """Remove the partial files of killed downloads; files that a process is downloading now are locked and stay."""
         folder = _cache_folder(repo)
-        for partial in (self.cache / folder / "blobs").glob("*.incomplete"):
+        blobs = self.cache / folder / "blobs"
+        for partial in blobs.glob("*.incomplete") if is_inside(blobs, self.cache) else ():
             lock = self.cache / ".locks" / folder / f"{partial.name.split('.')[0]}.lock"
             with suppress(Timeout, OSError), FileLock(lock, timeout=0):
                 partial.unlink(missing_ok=True)

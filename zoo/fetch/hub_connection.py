@@ -18,7 +18,8 @@ from huggingface_hub.utils.tqdm import tqdm
 from tenacity import Retrying, retry_if_exception
 
 from zoo.errors import SourceError
-from zoo.fetch import retry
+from zoo.fetch import limits, retry
+from zoo.fetch.certificates import certificate_file
 from zoo.fetch.hub_errors import GaveUpError, may_pass, retry_after, translate_hub_errors
 from zoo.fetch.source_types import HubRepo
 from zoo.progress import Report, ignore_message
@@ -42,7 +43,7 @@ class HubConnection:
             deadline: Seconds without a new byte before a request is abandoned; ZOO_DEADLINE if it is None.
             on_bytes: Called with the length of every new part that is downloaded.
         """
-        self.deadline = retry.deadline() if deadline is None else deadline
+        self.deadline = limits.deadline() if deadline is None else deadline
         self.on_bytes = on_bytes
         self.endpoint: str = constants.ENDPOINT
         self.cache = Path(constants.HF_HUB_CACHE)
@@ -77,15 +78,19 @@ class HubConnection:
         """
         if self.unreachable is not None:
             raise SourceError(f"{repo.name}: {what}: {self.unreachable}")
+        certificate_file()
         started = last_byte = time.monotonic()
+        received = 0
 
         def on_bytes(length: int) -> None:
-            nonlocal last_byte
+            nonlocal last_byte, received
             last_byte = time.monotonic()
+            received += length
+            limits.check_length(received, f"{repo.name}: {what}")
             self.on_bytes(length)
 
         def time_left() -> float:
-            return self.deadline - (time.monotonic() - last_byte)
+            return limits.time_left(started, last_byte, received, time.monotonic(), self.deadline)
 
         retrying = Retrying(
             retry=retry_if_exception(may_pass),

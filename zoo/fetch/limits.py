@@ -1,24 +1,66 @@
-"""Limits on what a recipe or published settings may ask for, and the environment variables that raise them."""
+"""Limits that keep a server or a file from filling the disk or the memory; each can be set in the environment."""
 
+import math
 import os
-import re
 
-from zoo.errors import UsageError
+from zoo.errors import SourceError, UsageError
 
-MAX_COUNT = 100_000
-"""The largest number of layers, blocks or stages: libraries make a list of that length before they build any."""
-COUNTS = re.compile(r"(?:.*_)?(?:layers?|depths?|blocks?|stages?|experts)(?:_.*)?")
-DEFAULTS = {"ZOO_MAX_EPOCHS": 100_000, "ZOO_MAX_MODULES": 20_000, "ZOO_MAX_PARAMETERS": 2_000_000_000}
-
-
-def limit(variable: str) -> int:
-    """Return the limit that an environment variable sets, or its default. Raises UsageError if it is no number."""
-    text = os.environ.get(variable, "")
-    if text and not text.isdecimal():
-        raise UsageError(f"{variable} must be a whole number, not {text!r}")
-    return int(text) if text else DEFAULTS[variable]
+DEADLINE = 60.0
+"""Seconds without a new byte, including retries and their pauses, before a request is abandoned."""
+MAX_DOWNLOAD = 100.0
+"""The most gigabytes of one download."""
+MIN_RATE = 1000.0
+"""Bytes per second that a download must reach on average, once the deadline has passed."""
+MAX_RATIO = 100.0
+"""The most times that a compressed file may grow when it is unpacked."""
 
 
-def is_too_many(key: str, value: object) -> bool:
-    """Return whether a setting asks for more layers, blocks or stages than any model has."""
-    return isinstance(value, int) and value > MAX_COUNT and COUNTS.fullmatch(key) is not None
+def deadline() -> float:
+    """Return the deadline in seconds: ZOO_DEADLINE, or `DEADLINE`. Raises UsageError for an invalid value."""
+    return _positive("ZOO_DEADLINE", DEADLINE, "seconds")
+
+
+def max_ratio() -> float:
+    """Return how many times a compressed file may grow: ZOO_MAX_RATIO, or `MAX_RATIO`. Raises UsageError."""
+    return _positive("ZOO_MAX_RATIO", MAX_RATIO, "times")
+
+
+def min_rate() -> float:
+    """Return the slowest rate in bytes per second: ZOO_MIN_RATE, or `MIN_RATE`. Raises UsageError."""
+    return _positive("ZOO_MIN_RATE", MIN_RATE, "bytes per second")
+
+
+def check_length(length: int, what: str) -> None:
+    """Raise SourceError for a download with more bytes than ZOO_MAX_DOWNLOAD, or `MAX_DOWNLOAD`, gigabytes.
+
+    Args:
+        length: The bytes that were announced or that have come so far.
+        what: What is downloaded, for the message.
+    """
+    most = _positive("ZOO_MAX_DOWNLOAD", MAX_DOWNLOAD, "gigabytes")
+    if length > most * 1e9:
+        raise SourceError(f"{what}: longer than {most:g} GB; set ZOO_MAX_DOWNLOAD to allow more gigabytes")
+
+
+def time_left(started: float, last_byte: float, length: int, now: float, limit: float) -> float:
+    """Return the seconds until a download has to be abandoned because no byte comes, or too few.
+
+    Args:
+        started: When the download began.
+        last_byte: When the last new byte came.
+        length: The number of bytes so far.
+        now: The present time.
+        limit: The deadline in seconds.
+    """
+    return limit - max(now - last_byte, now - started - length / min_rate())
+
+
+def _positive(name: str, default: float, unit: str) -> float:
+    text = os.environ.get(name, str(default))
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise UsageError(f"{name} must be a positive number of {unit}, not {text!r}")
+    return value

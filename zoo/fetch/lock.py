@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from zoo import paths
 from zoo.errors import IntegrityError, SourceError
-from zoo.fetch.retry import deadline
+from zoo.fetch.limits import deadline
 from zoo.fetch.source_types import COMMIT, EMBEDDED, HubRepo, parse_or_none
 from zoo.files import write_atomically
 
@@ -197,9 +197,10 @@ def _lines(pins: Pins) -> dict[str, str]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise IntegrityError(f"{path}: the lock cannot be read: {error}") from None
-    if not isinstance(data, dict) or not isinstance(data.get("sources", data.get("endpoints")), dict):
+    parts = [data[key] for key in ("sources", "endpoints") if key in data] if isinstance(data, dict) else []
+    if not parts or not all(isinstance(part, dict) for part in parts):
         raise IntegrityError(f"{path}: not a lock: it has neither 'sources' nor 'endpoints'")
     if data.get("schema", SCHEMA) != SCHEMA:
         raise IntegrityError(f"{path}: its schema is {data['schema']!r}; this version of zoo reads schema {SCHEMA}")
@@ -228,6 +229,9 @@ def _parse_pin(entry: Mapping[str, Any]) -> Pin:
             if not isinstance(value, int if key == "size" else str):
                 raise TypeError(f"{name}: {key} cannot be {value!r}")
     wants = {want: tuple(names) for want, names in entry.get("wants", {}).items()}
+    for want, names in wants.items():
+        if isinstance(entry["wants"][want], str) or not all(isinstance(name, str) for name in names):
+            raise TypeError(f"{want} cannot be {entry['wants'][want]!r}")
     return Pin(revision=entry.get("revision"), files=files, wants=wants)
 
 

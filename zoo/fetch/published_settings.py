@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import IntegrityError
-from zoo.fetch.limits import is_too_many
+from zoo.fetch.build_limits import is_too_many
 from zoo.fetch.repository_files import INDEX, PARTS, is_part
 from zoo.trusted_code import FOREIGN_CODE_KEYS
 

@@ -95,12 +95,15 @@ class RepositoryFetcher:
             expected = (pin.mismatch(digest, size) if pin else None) or (_unlisted(path, digest, listed))
             is_named = _is_named_by_content(path, digest)
             if expected is None:
-                if not is_named:
+                if not is_named and self.hub.owns(repo, path):
                     self.hub.detach_blob(path)
                 return path, FilePin(sha256=digest, size=size)
             faults.append(f"{repo.name}: {name}: expected {expected}, found sha256 {digest}, {size:,} bytes")
             if self.hub.offline:
                 break
+            if not self.hub.owns(repo, path):
+                linked = f"{path} leads to {path.resolve()}, outside of this cache, where zoo changes nothing"
+                raise IntegrityError(f"{faults[-1]}; {linked}: delete the link, and try again")
             self.hub.remove_from_cache(path, with_blob=not is_named)
         raise IntegrityError(faults[-1])
 

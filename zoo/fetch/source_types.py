@@ -24,6 +24,14 @@ EMBEDDED, FILE, HUB, DATA = "embedded:", "file:", "hub:", "data:"
 HTTP = ("https://", "http://")
 SCHEMES = (EMBEDDED, FILE, HUB, DATA, *HTTP)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+UNPRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff]")
+"""Control characters, line ends, and halves of surrogate pairs."""
+REPOSITORY = re.compile(r"(?=.{3,96}$)[A-Za-z0-9_][\w.-]*/[\w.-]*[A-Za-z0-9_]", re.ASCII)
+"""OWNER/NAME, as the Hub admits it."""
+TWICE = re.compile(r"--|\.\.")
+"""Signs that neither a repository nor a revision may contain."""
+MAX_URL = 2000
+"""Characters."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
 """A full commit of a repository."""
 
@@ -76,7 +84,7 @@ class HubRepo:
         """Parse `hub:[datasets/]OWNER/NAME[@REVISION]`; raises UsageError for any other text."""
         path, at, revision = text.removeprefix(HUB).partition("@")
         name = path.removeprefix("datasets/")
-        is_name = name.count("/") == 1 and all(name.split("/"))
+        is_name = REPOSITORY.fullmatch(name) is not None and not TWICE.search(name + revision)
         if not text.startswith(HUB) or not is_name or bool(at) != bool(revision):
             raise UsageError(f"{text!r} is not a repository; write {HUB}[datasets/]OWNER/NAME[@REVISION]")
         return cls("model" if name == path else "dataset", name, revision or None)
@@ -125,9 +133,9 @@ class Url:
 
     @property
     def origin(self) -> str:
-        """Scheme and host, without a password: files that were seen at first use are stored under it."""
+        """Scheme and host: files that were seen at first use are stored under it."""
         parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        return f"{parts.scheme}://{parts.netloc}"
 
     @property
     def short_name(self) -> str:
@@ -184,6 +192,8 @@ def parse_source(text: str) -> ParsedSource:
         UsageError: The text has no known scheme, or what follows the scheme is malformed.
     """
     scheme = next((scheme for scheme in SCHEMES if text.startswith(scheme)), None)
+    if UNPRINTABLE.search(text):
+        raise UsageError(f"{text!r}: a source cannot contain control characters")
     if scheme in HTTP:
         return _parse_url(text)
     if scheme is None or text == scheme:
@@ -216,15 +226,19 @@ def pinned_source(source: ParsedSource) -> ParsedSource:
 def _parse_url(text: str) -> Url | ArchiveMember:
     try:
         parts = urlsplit(text)
+        _check_url(text, parts)
     except ValueError as error:
         raise UsageError(f"{text!r}: {error}") from None
-    _check_url(text, parts)
     address, separator, member = text.partition("#")
     return ArchiveMember(Url(address), member) if separator else Url(text)
 
 
 def _check_url(text: str, parts: SplitResult) -> None:
-    if not parts.hostname or not parts.path.strip("/"):
+    if "@" in parts.netloc:
+        raise UsageError(f"https://...@{parts.netloc.rpartition('@')[2]}: write no user name or password in a URL")
+    if re.search(r"[\s\\]", text.partition("#")[0]) or len(text) > MAX_URL:
+        raise UsageError(f"{text[:80]!r}...: a URL has no spaces, no backslashes, and at most {MAX_URL:,} characters")
+    if not parts.hostname or parts.port == 0 or not parts.path.strip("/"):
         raise UsageError(f"{text!r} names no file; write https://HOST/PATH")
     if "#" in text and not (parts.path.endswith(".zip") and parts.fragment):
         raise UsageError(f"{text!r}: only a file in a zip archive can follow #; write https://HOST/PATH.zip#MEMBER")

@@ -19,6 +19,7 @@ from zoo.fetch.hub import Hub
 from zoo.fetch.lock import FilePin, Lock, Pin, read_lock
 from zoo.fetch.mirror import Mirror, explain_unpinned
 from zoo.fetch.pin_store import PinStore
+from zoo.fetch.public_hosts import url_problem
 from zoo.fetch.repository import RepositoryFetcher
 from zoo.fetch.source_types import (
     EMBEDDED,
@@ -32,6 +33,7 @@ from zoo.fetch.source_types import (
     UserFolder,
     parse_source,
     parsed,
+    pinned_source,
 )
 from zoo.fetch.urls import Urls
 from zoo.progress import Report, ignore_message
@@ -55,11 +57,12 @@ class Sources:
     """Prints a message for the user."""
     fetched: dict[tuple[ParsedSource, str], Fetched] = field(default_factory=dict)
     """The results so far, by source and purpose."""
-    archives: dict[Url, Fetched | ZooError] = field(default_factory=dict)
-    """The results of archives, which are downloaded once for all of their files."""
-    archive_locks: dict[Url, threading.Lock] = field(default_factory=dict)
+    archives: dict[tuple[Url, str | None], Fetched | ZooError] = field(default_factory=dict)
+    """The results of archives by URL and `recipe_repo`; each is downloaded once for all of its files."""
+    archive_locks: dict[tuple[Url, str | None], threading.Lock] = field(default_factory=dict)
     recipe_repo: str | None = None
-    """The source of the repository that the recipe is published in, at its commit; `hub:.` stands for it."""
+    """The source of the repository that the recipe is published in, at its commit; `hub:.` stands for it. Such a
+    recipe may not name files of this machine, and only https URLs of public hosts."""
     reported: set[str] = field(default_factory=set)
     """The sources that were reported as trusted on first use."""
 
@@ -97,7 +100,7 @@ class Sources:
             return f"{source} is not in {self.lock.path}{did_you_mean(value.name, shipped)}"
         if isinstance(value, RecipeRepo) and self.recipe_repo is None:
             return f"{source} means the repository that a recipe is published in, but this recipe is a local file"
-        return None
+        return self._not_publishable(value) if self.recipe_repo is not None else None
 
     def known_pin(self, source: AnySource) -> Pin:
         """Return the pin of a source: that of the lock, completed by that of the first use on this machine."""
@@ -127,7 +130,7 @@ class Sources:
             return 0
         pin = self.known_pin(value).files.get(value.short_name, FilePin())
         is_here = self.urls.cached(value) or self._mirrored(pin)
-        return 0 if is_here else pin.size or self.urls.size(value)
+        return 0 if is_here else pin.size or self.urls.size(value, public_only=self.recipe_repo is not None)
 
     @property
     def pins(self) -> PinStore:
@@ -137,6 +140,16 @@ class Sources:
     @property
     def _repositories(self) -> RepositoryFetcher:
         return RepositoryFetcher(self.pins, self.hub, self.mirror)
+
+    def _not_publishable(self, value: ParsedSource) -> str | None:
+        """Return why a recipe that somebody else has published may not name a source, or None."""
+        allowed = "a published recipe may name hub:, data:, and https URLs of public hosts"
+        if isinstance(value, LocalFile):
+            return f"{value} is a file of this machine; {allowed}"
+        address = pinned_source(value)
+        if isinstance(address, Url) and (problem := url_problem(address.url)):
+            return f"{value}: {problem}; {allowed}"
+        return None
 
     def _resolve(self, source: AnySource) -> ParsedSource:
         value = parsed(source)
@@ -178,7 +191,7 @@ class Sources:
             cached = self.urls.cached(source)
             mirrored = None if faults or cached else self._mirrored(pin)
             with explain_unpinned(self.mirror, str(source), pin.sha256):
-                path = cached or mirrored or self.urls.download(source)
+                path = cached or mirrored or self.urls.download(source, public_only=self.recipe_repo is not None)
             digest, size = sha256(path), path.stat().st_size
             expected = pin.mismatch(digest, size)
             if expected is None and is_archive and not is_zipfile(path):
@@ -187,19 +200,23 @@ class Sources:
                 self.pins.remember(source, known_pin, Pin(files={source.short_name: FilePin(sha256=digest, size=size)}))
                 return _file(source, path, digest, locked=self.is_locked(source))
             faults.append(f"{source}: expected {expected}, found sha256 {digest}, {size:,} bytes")
+            if mirrored is None and not self.urls.owns(path):
+                linked = f"{path} leads to {path.resolve()}, outside of zoo's downloads, where zoo changes nothing"
+                raise IntegrityError(f"{faults[-1]}; {linked}: delete the link, and try again")
             if mirrored is None:
                 path.unlink(missing_ok=True)
         raise IntegrityError(faults[-1])
 
     def _member(self, source: ArchiveMember) -> Fetched:
         """Fetch a file in an archive; the archive is downloaded and verified once for all of its files."""
-        with self.archive_locks.setdefault(source.archive, threading.Lock()):
-            if source.archive not in self.archives:
+        key = source.archive, self.recipe_repo
+        with self.archive_locks.setdefault(key, threading.Lock()):
+            if key not in self.archives:
                 try:
-                    self.archives[source.archive] = self._url(source.archive, is_archive=True)
+                    self.archives[key] = self._url(source.archive, is_archive=True)
                 except ZooError as error:
-                    self.archives[source.archive] = error
-        archive = self.archives[source.archive]
+                    self.archives[key] = error
+        archive = self.archives[key]
         if isinstance(archive, ZooError):
             raise archive
         path, digest = self.urls.extract(source, archive.path)

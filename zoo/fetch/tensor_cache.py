@@ -3,6 +3,7 @@
 Every file may be lost at any time: a file that is missing, cannot be written or is damaged is computed again.
 """
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,9 @@ LIMIT = 8 * 2**30
 """The most bytes that a folder may hold; the oldest files are deleted first."""
 ABANDONED = 86400
 """Seconds since its last write after which a partial file is deleted: its process was killed."""
+
+CACHED = re.compile(r".*-[0-9a-f]{64}\.safetensors")
+"""The names of this cache's files; all others in the folder belong to somebody else."""
 
 Tensors = dict[str, Tensor]
 
@@ -66,10 +70,11 @@ def _write(folder: Path, key: str, tensors: Tensors, limit: int) -> None:
 
 
 def _prune(folder: Path, limit: int) -> None:
-    for partial in folder.glob(".*"):
+    for partial in folder.glob(".*.safetensors.*.partial"):
         if time.time() - partial.stat().st_mtime > ABANDONED:
             partial.unlink(missing_ok=True)
-    files = sorted((path.stat().st_mtime_ns, path.stat().st_size, path) for path in folder.glob("*.safetensors"))
+    cached = [path for path in folder.glob("*.safetensors") if CACHED.fullmatch(path.name)]
+    files = sorted((path.stat().st_mtime_ns, path.stat().st_size, path) for path in cached)
     total = sum(size for _, size, _ in files)
     for _, size, path in files:
         if total <= limit:

@@ -1,15 +1,17 @@
-"""Files by URL, downloaded by pooch into a folder; `zoo.fetch.sources` verifies them.
+"""Files by URL, downloaded into a folder; `zoo.fetch.sources` verifies them.
 
 Errors that can be temporary (a 503, a closed connection, a short body) are retried, and no download waits longer than
-the deadline without a new byte.
+the deadline without a new byte. `zoo.fetch.limits` bounds the size of a download and how slow it may be.
 """
 
+import hashlib
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import pooch
 import requests
 from huggingface_hub import constants
 from tenacity import RetryCallState, Retrying, retry_if_exception
@@ -17,32 +19,31 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 from zoo import paths
 from zoo.errors import SourceError
 from zoo.fetch.archive import extract_member, storing
-from zoo.fetch.retry import deadline, is_temporary, pause
+from zoo.fetch.limits import check_length, deadline, max_ratio, time_left
+from zoo.fetch.requesting import CHUNK_SIZE, pieces, requesting
+from zoo.fetch.retry import is_temporary, pause
 from zoo.fetch.source_types import ArchiveMember, Url
-
-CHUNK_SIZE = 1 << 16
-"""Bytes."""
+from zoo.files import is_inside
 
 
 class _Progress:
-    """The interface of a progress bar that pooch expects; remembers when the last new byte arrived."""
+    """Counts the bytes of a download, over all of its attempts."""
 
-    def __init__(self, on_bytes: Callable[[int], None]) -> None:
-        self.on_bytes, self.total, self.position, self.furthest = on_bytes, 0, 0, 0
-        self.last_byte = time.monotonic()
+    def __init__(self, url: Url, on_bytes: Callable[[int], None]) -> None:
+        self.url, self.on_bytes = url, on_bytes
+        self.started = self.last_byte = time.monotonic()
+        self.furthest = 0
 
-    def update(self, length: int) -> None:
-        self.position = min(self.position + length, self.total or self.position + length)
-        if self.position > self.furthest:  # a download that starts again repeats bytes that were counted before
-            self.on_bytes(self.position - self.furthest)
-            self.furthest, self.last_byte = self.position, time.monotonic()
+    def reached(self, position: int) -> None:
+        """Count the bytes up to a position; one that starts again repeats bytes that were counted before."""
+        if position > self.furthest:
+            check_length(position, str(self.url))
+            self.on_bytes(position - self.furthest)
+            self.furthest, self.last_byte = position, time.monotonic()
 
-    def reset(self) -> None:
-        """Called by pooch before it fills the bar at the end."""
-        self.position = 0
-
-    def close(self) -> None:
-        """There is nothing to close."""
+    def time_left(self, limit: float) -> float:
+        """Return the seconds until the download has to be abandoned."""
+        return time_left(self.started, self.last_byte, self.furthest, time.monotonic(), limit)
 
 
 @dataclass
@@ -63,32 +64,46 @@ class Urls:
         path = self._path(url)
         return path if path.is_file() else None
 
-    def size(self, url: Url) -> int:
-        """Ask the server for the file's size in bytes; 0 if the server does not say. Raises SourceError."""
+    def owns(self, path: Path) -> bool:
+        """Return whether a file lies in the folder of downloads, and not behind a link to a file of the user's own."""
+        return is_inside(path, self._folder)
+
+    def size(self, url: Url, *, public_only: bool = False) -> int:
+        """Ask the server for the file's size in bytes; 0 if the server does not say. Raises SourceError.
+
+        Args:
+            url: The URL.
+            public_only: Whether the URL must be an https URL of a public host.
+        """
         self._check_allowed(url)
         try:
-            answer = requests.head(url.url, timeout=deadline(), allow_redirects=True)
-            answer.raise_for_status()
+            with requesting("HEAD", url.url, deadline(), public_only=public_only) as answer:
+                answer.raise_for_status()
+                return _announced_length(answer)
         except requests.RequestException as error:
             raise SourceError(f"{url}: {_describe(error)}") from None
-        return int(answer.headers.get("content-length", 0))
 
-    def download(self, url: Url) -> Path:
-        """Download the file, whether or not it was downloaded before. Raises SourceError, by the deadline."""
+    def download(self, url: Url, *, public_only: bool = False) -> Path:
+        """Download the file, whether or not it was downloaded before. Raises SourceError, by the deadline.
+
+        Args:
+            url: The URL.
+            public_only: Whether the URL must be an https URL of a public host.
+        """
         self._check_allowed(url)
-        started, limit, progress = time.monotonic(), deadline(), _Progress(self._count)
+        limit, progress = deadline(), _Progress(url, self._count)
         retrying = Retrying(
             retry=retry_if_exception(_may_pass),
             wait=_pause,
-            stop=lambda state: self.stopped or time.monotonic() - progress.last_byte + state.upcoming_sleep >= limit,
+            stop=lambda state: self.stopped or state.upcoming_sleep >= progress.time_left(limit),
             reraise=True,
         )
         path = self._path(url)
         with storing(url, path) as partial:
             try:
-                retrying(_download, url, partial, progress, limit)
+                retrying(_download, url, partial, progress, limit, public_only)
             except requests.RequestException as error:
-                why = f"not served in {time.monotonic() - started:.1f} s: {_describe(error)}"
+                why = f"not served in {time.monotonic() - progress.started:.1f} s: {_describe(error)}"
                 if not progress.furthest and _answer(error) is None:
                     self.unreachable[url.origin] = why
                 raise SourceError(f"{url}: {why}") from None
@@ -97,8 +112,8 @@ class Urls:
     def extract(self, source: ArchiveMember, archive: Path) -> tuple[Path, str]:
         """Extract a file from a downloaded archive and return it with its SHA-256; see `extract_member`."""
         # the archive chooses neither the folder nor the name of the file
-        prefix = pooch.utils.unique_file_name(str(source)).partition("-")[0]
-        path = self._folder / f"{prefix}-{source.short_name[-100:]}"
+        prefix = _unique_name(str(source)).partition("-")[0]
+        path = self._folder / f"{prefix}-{_short(source.short_name)}"
         return path, extract_member(source, archive, path)
 
     def _count(self, length: int) -> None:
@@ -111,8 +126,7 @@ class Urls:
         return self.folder or paths.home() / "downloads"
 
     def _path(self, url: Url) -> Path:
-        name: str = pooch.utils.unique_file_name(str(url))
-        return self._folder / name
+        return self._folder / _unique_name(str(url))
 
     def _check_allowed(self, url: Url) -> None:
         """Raise SourceError if no request may be sent, or if the server is known to be unreachable."""
@@ -125,14 +139,42 @@ class Urls:
             raise SourceError(f"{url}: {why}")
 
 
-def _download(url: Url, partial: Path, progress: _Progress, timeout: float) -> None:
-    progress.position = 0
-    try:
-        pooch.HTTPDownloader(progressbar=progress, chunk_size=CHUNK_SIZE, timeout=timeout)(url.url, str(partial), None)
-    except requests.RequestException as error:
-        if error.response is not None:  # pooch leaves it open
-            error.response.close()
-        raise
+def _download(url: Url, partial: Path, progress: _Progress, limit: float, public_only: bool) -> None:
+    with requesting("GET", url.url, limit, public_only=public_only) as answer, partial.open("wb") as file:
+        answer.raise_for_status()
+        check_length(_announced_length(answer), str(url))
+        position = 0
+        for piece in pieces(answer):
+            position += len(piece)
+            _check_ratio(url, position, answer)
+            progress.reached(position)
+            if progress.time_left(limit) <= 0:
+                raise SourceError(f"{url}: too slow: {position:,} bytes in {time.monotonic() - progress.started:.0f} s")
+            file.write(piece)
+
+
+def _check_ratio(url: Url, position: int, answer: requests.Response) -> None:
+    """Raise SourceError if the server sends a compressed body that unpacks to far too many bytes."""
+    received = answer.raw.tell()
+    if position > max_ratio() * max(received, CHUNK_SIZE):
+        raise SourceError(f"{url}: {received:,} compressed bytes unpack to {position:,} or more, which is refused")
+
+
+def _announced_length(answer: requests.Response) -> int:
+    """Return the length of the body, or 0 if the server does not say."""
+    text = answer.headers.get("content-length", "")
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else 0
+
+
+def _unique_name(source: str) -> str:
+    """Return the name of a source's file in the cache: a digest of the source, and the end of its own name."""
+    digest = hashlib.md5(source.encode(), usedforsecurity=False).hexdigest()
+    return f"{digest}-{_short(urlsplit(source).path.rpartition('/')[2])}"
+
+
+def _short(name: str) -> str:
+    """Return the end of a file name, without characters that need more than one byte: names have at most 255."""
+    return re.sub(r"[^\x20-\x7e]", "_", name[-100:])
 
 
 def _may_pass(error: BaseException) -> bool:

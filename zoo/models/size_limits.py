@@ -9,7 +9,7 @@ from torch.nn.modules import module as hooks
 from torch.nn.parameter import is_lazy
 
 from zoo.errors import UsageError
-from zoo.fetch.limits import limit
+from zoo.fetch.build_limits import limit
 
 
 @contextmanager

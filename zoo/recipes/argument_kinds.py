@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from zoo.fetch.limits import MAX_COUNT, is_too_many
+from zoo.fetch.build_limits import MAX_COUNT, is_too_many
 from zoo.trusted_code import FOREIGN_CODE_KEYS
 
 LOADS_BY_NAME = (

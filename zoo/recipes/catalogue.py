@@ -25,6 +25,8 @@ class Entry:
     """The source of the repository that the recipe is published in, at its commit; `hub:.` in the recipe means it."""
     requested_repo: str | None = None
     """The same repository as the user wrote it, perhaps without the commit."""
+    failure: ZooError | None = None
+    """The error to raise where the recipe is used: it could not be downloaded."""
 
     @property
     def argument(self) -> str:
@@ -35,7 +37,9 @@ class Entry:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The recipe, read when it is first used. Raises RecipeError and SourceError."""
+        """The recipe, read when it is first used. Raises RecipeError, SourceError and `failure`."""
+        if self.failure is not None:
+            raise self.failure
         recipe = load_recipe(self.path)
         if self.suite != LOCAL and recipe.name != self.name:
             mark = Mark(path=str(self.path), line=1, column=1)
@@ -68,7 +72,7 @@ def local(path: Path, recipe_repo: str | None = None, requested_repo: str | None
     entry = Entry(path.stem, LOCAL, path, recipe_repo, requested_repo)
     try:
         return Entry(entry.recipe.name, LOCAL, path, recipe_repo, requested_repo)
-    except RecipeError:
+    except ZooError:  # raised again where the recipe is used, so that other entries are not stopped
         return entry
 
 

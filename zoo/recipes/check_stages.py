@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterator
 
 from zoo.errors import Problem, UsageError, did_you_mean
-from zoo.fetch.limits import limit
+from zoo.fetch.build_limits import limit
 from zoo.recipes.build import Builder
 from zoo.recipes.loss_needs import needs_of
 from zoo.recipes.schema import Stage

@@ -33,6 +33,8 @@ class Need:
     """See `zoo.fetch.sources.Sources.fetch`."""
     optional: bool = False
     """Whether it may be missing in the repository."""
+    recipe_repo: str | None = None
+    """The repository that the recipe is published in; see `zoo.fetch.sources.Sources.recipe_repo`."""
 
     @property
     def parsed(self) -> ParsedSource | None:
@@ -48,11 +50,11 @@ def needs(entry: Entry, builder: Builder, *, train: bool) -> Iterator[Need]:
         builder: Builds the tasks, which know what data they read.
         train: Whether to include what a training reads, besides what an evaluation of the published weights does.
     """
-    if entry.recipe_repo:
-        yield Need(entry.recipe_repo, PUBLISHED)
-    for need in _recipe_needs(entry.recipe, builder.at(entry.recipe_repo), train=train):
-        is_recipe_repo = need.parsed == RecipeRepo()
-        yield replace(need, source=entry.recipe_repo) if entry.recipe_repo and is_recipe_repo else need
+    repo = entry.recipe_repo
+    if repo:
+        yield Need(repo, PUBLISHED)
+    for need in _recipe_needs(entry.recipe, builder.at(repo), train=train):
+        yield replace(need, source=repo) if repo and need.parsed == RecipeRepo() else replace(need, recipe_repo=repo)
 
 
 def _recipe_needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[Need]:
@@ -116,13 +118,16 @@ def prefetch(
 def _fetch_all(
     needs: list[Need], sources: Sources, started: Callable[[int], None], pool: Executor
 ) -> list[tuple[Need, Fetched | ZooError]]:
-    downloads = dict.fromkeys((pinned_source(need.parsed), need.want) for need in needs if need.parsed)
-    sizes = list(pool.map(lambda download: attempt(partial(sources.download_size, *download)), downloads))
+    def of(recipe_repo: str | None) -> Sources:
+        return replace(sources, recipe_repo=recipe_repo) if recipe_repo else sources
+
+    downloads = dict.fromkeys((pinned_source(n.parsed), n.want, n.recipe_repo) for n in needs if n.parsed)
+    sizes = list(pool.map(lambda item: attempt(partial(of(item[2]).download_size, *item[:2])), downloads))
     started(sum(size for size in sizes if isinstance(size, int)))
     pairs: list[tuple[Need, Any]] = []
     for optional in (False, True):  # that an optional file is missing is remembered only for a commit in use
         same = [need for need in needs if need.optional == optional]
-        results = pool.map(lambda need: attempt(partial(sources.fetch, need.source, need.want)), same)
+        results = pool.map(lambda need: attempt(partial(of(need.recipe_repo).fetch, need.source, need.want)), same)
         pairs += zip(same, results, strict=True)
     return [(need, result) for need, result in pairs if not (need.optional and isinstance(result, MissingError))]
 

@@ -35,7 +35,8 @@ def compose(path: Path) -> Node:
     text = _read(path)
     mark = Mark(path=str(path), line=1, column=1)
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        loader = _Loader(text)
+        node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         if (at := error.problem_mark) is not None:
             mark = Mark(path=str(path), line=at.line + 1, column=at.column + 1)
@@ -44,9 +45,11 @@ def compose(path: Path) -> Node:
         before = text[: error.position]
         mark = Mark(path=str(path), line=before.count("\n") + 1, column=len(before) - before.rfind("\n"))
         raise RecipeError.at(mark, f"the character {text[error.position]!r} is not allowed in YAML") from None
-    except OverflowError:  # of an escape such as "\\UFFFFFFFF"
-        raise RecipeError.at(mark, "an escape in quotes is no Unicode character") from None
-    if node is None:
+    except (ValueError, OverflowError):  # of chr()
+        at = loader.get_mark()
+        mark = Mark(path=str(path), line=at.line + 1, column=at.column + 1)
+        raise RecipeError.at(mark, "an escape sequence that stands for no character") from None
+    if not isinstance(node, Node):
         raise RecipeError.at(mark, "the file is empty")
     return node
 
@@ -72,7 +75,8 @@ def _in_plain_words(error: yaml.MarkedYAMLError) -> str:
 def _read(path: Path) -> str:
     start = Mark(path=str(path), line=1, column=1)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:  # perhaps a device, which has no end
+            data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise SourceError(f"there is no recipe file {path}; `zoo list` shows the shipped entries") from None
     except IsADirectoryError:
@@ -80,7 +84,7 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror or error}") from None
     if len(data) > MAX_BYTES:
-        raise RecipeError.at(start, f"{len(data):,} bytes; a recipe has at most {MAX_BYTES:,}")
+        raise RecipeError.at(start, f"{path.stat().st_size or len(data):,} bytes; a recipe has at most {MAX_BYTES:,}")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tabulate import tabulate
-
 from harness.diagnosis.diff.types import Diff, FlippedExample, MetricChange, SplitDiff
 from harness.judging.paired import EDGES, Drift, Flips
 from harness.judging.types import format_difference
 from harness.records.record import Record
+from zoo.safe_text import one_line
+from zoo.text_tables import fitted
 
 BAR = 24
 """The length of the longest bar of a histogram."""
@@ -26,12 +26,12 @@ def lines(comparison: Diff, *, limit: int = 20, colors: bool = False) -> Iterato
         limit: The number of flipped examples to show for each split.
         colors: Whether to draw pictures in the gray shades of a terminal, instead of ASCII characters.
     """
-    yield f"A  {_name(comparison.a)}  {comparison.path_a}"
-    yield f"B  {_name(comparison.b)}  {comparison.path_b}"
+    yield one_line(f"A  {_name(comparison.a)}  {comparison.path_a}")
+    yield one_line(f"B  {_name(comparison.b)}  {comparison.path_b}")
     yield ""
     if comparison.differences:
         rows = [[difference.field, _short(difference.a), _short(difference.b)] for difference in comparison.differences]
-        yield tabulate(rows, headers=["differs", "A", "B"], disable_numparse=True)
+        yield fitted(rows, ["differs", "A", "B"], None)
     else:
         changed = any((s.flips and s.flips.flipped) or (s.drift and s.drift.max) for s in comparison.splits)
         results = "different results" if changed else "the same results"
@@ -40,16 +40,16 @@ def lines(comparison: Diff, *, limit: int = 20, colors: bool = False) -> Iterato
         yield ""
         yield from _split(split, limit, colors)
     if comparison.why_no_examples:
-        yield f"\nexamples are not shown: {comparison.why_no_examples}"
+        yield f"\nexamples are not shown: {one_line(comparison.why_no_examples)}"
 
 
 def _split(split: SplitDiff, limit: int, colors: bool) -> Iterator[str]:
     epochs = split.selections[0] if len(set(split.selections)) == 1 else " and ".join(split.selections)
-    yield f"{split.split}, {split.n:,} examples, epoch: {epochs}\n"
+    yield f"{one_line(split.split)}, {split.n:,} examples, epoch: {epochs}\n"
     headers = ["metric", "A", "B", "B - A", "95 % interval", "method"]
-    yield tabulate([_row(change) for change in split.metrics], headers=headers, disable_numparse=True)
+    yield fitted([_row(change) for change in split.metrics], headers, None)
     yield ""
-    yield _flips(split.flips) if split.flips else f"flips: not available: {split.note}"
+    yield _flips(split.flips) if split.flips else f"flips: not available: {one_line(split.note)}"
     if split.drift:
         yield from _drift(split.drift)
     for example in split.examples[:limit]:
@@ -84,16 +84,16 @@ def _drift(drift: Drift) -> Iterator[str]:
 
 
 def _example(example: FlippedExample, classes: tuple[str, ...], colors: bool) -> Iterator[str]:
-    names = [_class(label, classes) for label in (example.label, example.a, example.b)]
+    names = [one_line(_class(label, classes)) for label in (example.label, example.a, example.b)]
     margins = ["-" if margin is None else f"{margin:.2g}" for margin in (example.margin_a, example.margin_b)]
-    yield f"  {example.id}: label {names[0]}: {names[1]} -> {names[2]}, margins {margins[0]} and {margins[1]}"
+    yield f"  {one_line(example.id)}: label {names[0]}: {names[1]} -> {names[2]}, margins {margins[0]} and {margins[1]}"
     preview = example.preview
     for line in preview.lines(colors=colors) if preview else ():
         yield f"    {_cut(line)}" if preview and preview.texts else f"    {line}".rstrip(" ")
 
 
 def _cut(text: str) -> str:
-    words = " ".join(text.split())
+    words = one_line(" ".join(text.split()))
     return words if len(words) <= MOST_CHARACTERS else f"{words[:MOST_CHARACTERS]}..."
 
 

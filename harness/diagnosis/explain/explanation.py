@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from zoo.safe_text import one_line
 from zoo.text_tables import fitted, number
 
 State = Literal["explained", "unexplained", "nothing to explain", "nothing to compare"]
@@ -129,7 +130,7 @@ class Explanation:
 
     def text(self, columns: int | None = None) -> str:
         """Return the sentences and a table of the attempts, at most `columns` characters wide."""
-        lines = [f"{self.entry}: {self.state}", *(f"  {sentence}" for sentence in self.sentences())]
+        lines = [one_line(f"{self.entry}: {self.state}"), *(f"  {one_line(text)}" for text in self.sentences())]
         if self.attempts:
             headers = ["factor", "change", "sample", "shift", *(claim.metric for claim in self.failing), "agrees"]
             rows = [self._row(attempt) for attempt in self.attempts]

@@ -21,11 +21,12 @@ from zoo.fetch.source_types import (
     pinned_source,
 )
 
+PATHS = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1)
 NAMES = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
 URLS = NAMES.map(lambda name: Url(f"https://example.org/{name}.pt"))
 ARCHIVES = st.builds(ArchiveMember, NAMES.map(lambda name: Url(f"https://example.org/{name}.zip")), NAMES)
 SOURCES = st.one_of(
-    st.builds(Embedded, NAMES), st.builds(LocalFile, st.text(min_size=1)), st.builds(UserFolder, NAMES),
+    st.builds(Embedded, NAMES), st.builds(LocalFile, PATHS), st.builds(UserFolder, NAMES),
     st.builds(
         HubRepo,
         st.sampled_from(["model", "dataset"]),
@@ -96,5 +97,28 @@ def test_only_a_full_commit_counts_as_a_commit() -> None:
     assert HubRepo("model", "a/b", commit[:12]).commit is None
 
 
-def test_the_origin_of_a_url_has_no_password() -> None:
-    assert Url("https://someone:secret@host:80/x.pt").origin == "https://host:80"
+@pytest.mark.parametrize("user", ["someone:secret", "secret", ":secret", "127.0.0.1:80"])
+def test_a_url_with_a_password_is_refused_without_showing_it(user: str) -> None:
+    with pytest.raises(UsageError, match="no user name or password in a URL") as raised:
+        parse_source(f"https://{user}@host:80/x.pt")
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("character", "\0\n\r\x1b\x7f\x9b\u2028\ud800")
+def test_a_control_character_in_a_source_is_refused(scheme: str, character: str) -> None:
+    with pytest.raises(UsageError, match="cannot contain control characters") as raised:
+        parse_source(f"{scheme}a/b{character}.pt")
+    assert character not in str(raised.value)
+
+
+@pytest.mark.parametrize("address", ["host:99999", "host:abc", "host:-1", "host:0", "host\\@other", "ho st"])
+def test_a_malformed_address_is_refused(address: str) -> None:
+    with pytest.raises(UsageError):
+        parse_source(f"https://{address}/x.pt")
+
+
+def test_a_url_that_is_too_long_is_refused_in_few_words() -> None:
+    with pytest.raises(UsageError, match="at most 2,000 characters") as raised:
+        parse_source(f"https://host/{'x' * 5000}.pt")
+    assert len(str(raised.value)) < 200

@@ -37,11 +37,20 @@ def test_tensors_that_cannot_be_written_are_returned_all_the_same(
 
 
 def test_half_written_files_of_killed_processes_are_deleted_after_a_day(tmp_path: Path) -> None:
-    for name, age in ((".old.1", 2 * 86400), (".new.2", 60)):
+    old, new = (f".{name}.safetensors.1-2-3.partial" for name in ("old", "new"))
+    for name, age in ((old, 2 * 86400), (new, 60)):
         (tmp_path / name).write_bytes(b"half of it")
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     cached_tensors(tmp_path, "key", lambda: {"x": torch.ones(1)})
-    assert sorted(path.name.split("-")[0] for path in tmp_path.iterdir()) == [".new.2", "key"]
+    assert sorted(path.name.split("-")[0] for path in tmp_path.iterdir()) == [".new.safetensors.1", "key"]
+
+
+def test_files_that_the_cache_did_not_write_are_never_deleted(tmp_path: Path) -> None:
+    for name in (".gitignore", "my-model.safetensors"):
+        (tmp_path / name).write_bytes(b"mine")
+        os.utime(tmp_path / name, (0, 0))
+    cached_tensors(tmp_path, "key", lambda: {"x": torch.ones(1)}, limit=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".gitignore", "my-model.safetensors"]
 
 
 def test_two_threads_that_compute_the_same_tensors_leave_one_file(tmp_path: Path) -> None:
