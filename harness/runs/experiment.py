@@ -145,7 +145,7 @@ def checked_builder(entry: Entry, context: RunContext) -> Builder:
     Raises:
         RecipeError: The recipe has problems; all are listed.
     """
-    builder = context.builder.at(entry.recipe_repo)
+    builder = context.builder.at(entry.recipe_repo, entry.folder)
     check_recipe(entry.recipe, builder)
     return builder
 

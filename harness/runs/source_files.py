@@ -5,6 +5,7 @@ from pathlib import Path
 
 from harness.training.teacher import TeacherWeights
 from zoo import paths
+from zoo.fetch.source_types import parse_or_none
 from zoo.fetch.sources import Sources
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Recipe
@@ -19,6 +20,7 @@ def recipe_inputs(entry: Entry, sources: Sources) -> Iterator[Path]:
     """
     yield from (entry.path, paths.lock(), sources.lock.path, paths.trusted())
     named = {source.text for source in recipe_sources(entry.recipe)}
+    named |= {str(sources.resolve(name)) for name in named if parse_or_none(name) is not None}
     fetched = list(sources.fetched.values())  # a copy: another thread may fetch the next entry's
     yield from (path for file in fetched if file.source in named for path in file.paths)
     yield from filter(None, (sources.folder(name) for name in named))

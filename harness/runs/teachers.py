@@ -82,7 +82,7 @@ class TeacherResolver:
             entry = catalogue.select_one(teacher.entry)
             sources = checked_builder(entry, experiment.context).sources
             model, source = entry.recipe.model, entry.recipe.weights
-            weights = None if source is None else experiment.sources.fetch(source)
+            weights = None if source is None else sources.fetch(source)
             inputs = list(recipe_inputs(entry, sources))
         else:
             assert teacher.model is not None

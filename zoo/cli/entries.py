@@ -113,7 +113,7 @@ def check(
     for entry in entries:
         problems: list[str] = []
         try:
-            check_recipe(entry.recipe, builder.at(entry.recipe_repo))
+            check_recipe(entry.recipe, builder.at(entry.recipe_repo, entry.folder))
         except ZooError as error:
             codes.append(error.exit_code)
             problems = str(error).splitlines()

@@ -70,6 +70,11 @@ class LocalFile:
         """The path with `~` replaced by the user's home folder."""
         return Path(self.path).expanduser()
 
+    def below(self, folder: Path) -> "LocalFile":
+        """Return the file in a folder if the path is relative and exists there, else this one."""
+        path = folder.absolute() / self.expanded
+        return LocalFile(str(path)) if not self.expanded.is_absolute() and path.exists() else self
+
 
 @dataclass(frozen=True)
 class HubRepo:

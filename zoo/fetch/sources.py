@@ -12,7 +12,7 @@ from typing import Any
 from zipfile import is_zipfile
 
 from zoo import paths
-from zoo.errors import IntegrityError, NoDataError, UsageError, ZooError, did_you_mean
+from zoo.errors import IntegrityError, NoDataError, SourceError, UsageError, ZooError, did_you_mean
 from zoo.fetch.checksum import sha256
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.hub import Hub
@@ -63,6 +63,8 @@ class Sources:
     recipe_repo: str | None = None
     """The source of the repository that the recipe is published in, at its commit; `hub:.` stands for it. Such a
     recipe may not name files of this machine, and only https URLs of public hosts."""
+    recipe_folder: Path | None = None
+    """The folder in which relative paths are looked up first, before the working directory: that of the recipe."""
     reported: set[str] = field(default_factory=set)
     """The sources that were reported as trusted on first use."""
 
@@ -84,7 +86,7 @@ class Sources:
         """
         if problem := self.problem(source):
             raise UsageError(problem)
-        written, actual = parsed(source), self._resolve(source)
+        written, actual = parsed(source), self.resolve(source)
         if (actual, want) not in self.fetched:
             self.fetched[actual, want] = self._fetch(actual, want)
         fetched = self.fetched[actual, want]
@@ -122,7 +124,7 @@ class Sources:
 
     def download_size(self, source: AnySource, want: str) -> int:
         """Return the size in bytes of the files that `fetch` would download."""
-        value = self._resolve(source)
+        value = self.resolve(source)
         value = value.archive if isinstance(value, ArchiveMember) else value
         if isinstance(value, HubRepo):
             return self._repositories.download_size(value, want)
@@ -151,10 +153,12 @@ class Sources:
             return f"{value}: {problem}; {allowed}"
         return None
 
-    def _resolve(self, source: AnySource) -> ParsedSource:
+    def resolve(self, source: AnySource) -> ParsedSource:
+        """Return the source that is read: the repository of a published recipe, or the place of a local file."""
         value = parsed(source)
-        is_resolved = isinstance(value, RecipeRepo) and self.recipe_repo is not None
-        return parse_source(str(self.recipe_repo)) if is_resolved else value
+        if isinstance(value, RecipeRepo) and self.recipe_repo is not None:
+            return parse_source(self.recipe_repo)
+        return value.below(self.recipe_folder) if isinstance(value, LocalFile) and self.recipe_folder else value
 
     def _fetch(self, source: ParsedSource, want: str) -> Fetched:
         match source:
@@ -162,6 +166,9 @@ class Sources:
                 return self._embedded(source, self.lock.locked(EMBEDDED).files[name])
             case LocalFile():
                 path = source.expanded
+                if not path.exists() and not path.is_absolute():
+                    folders = " or in ".join(str(folder) for folder in (self.recipe_folder, Path.cwd()) if folder)
+                    raise SourceError(f"{source}: there is no such file in {folders}")
                 return _folder(source, path) if path.is_dir() else _file(source, path)
             case UserFolder(name):
                 if (folder := self.folder(source)) is None:

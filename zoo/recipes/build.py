@@ -3,6 +3,7 @@
 import functools
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from zoo.errors import RecipeError, ZooError
@@ -30,9 +31,9 @@ class Builder:
     checked_models: set[str] = field(default_factory=set, compare=False)
     """Calls of models that were built without memory before: many entries of a suite have the same model."""
 
-    def at(self, recipe_repo: str | None) -> "Builder":
-        """Return the builder for a recipe that is published in the repository `recipe_repo`."""
-        return replace(self, sources=replace(self.sources, recipe_repo=recipe_repo))
+    def at(self, recipe_repo: str | None, recipe_folder: Path | None) -> "Builder":
+        """Return the builder for a recipe that is published in a repository, or that lies in a folder of the user."""
+        return replace(self, sources=replace(self.sources, recipe_repo=recipe_repo, recipe_folder=recipe_folder))
 
     def target(self, call: Call, field: str) -> Any:
         """Return the class or function that a call names.

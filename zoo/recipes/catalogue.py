@@ -29,6 +29,11 @@ class Entry:
     """The error to raise where the recipe is used: it could not be downloaded."""
 
     @property
+    def folder(self) -> Path | None:
+        """The folder that relative paths in a user's recipe refer to; None for a shipped or published recipe."""
+        return self.path.parent if self.suite == LOCAL and self.recipe_repo is None else None
+
+    @property
     def argument(self) -> str:
         """The argument that selects the entry in a command: its name, its file, or the repository that publishes it."""
         if self.requested_repo is not None:

@@ -127,7 +127,8 @@ def _repository_reason(path: str, entry: Entry, root: Path) -> str | None:
     if file.suffix == ".py":
         return path if entry.suite == LOCAL and _names_module_in(entry, root) else None
     named = (parse_or_none(named.text) for named in recipe_sources(entry.recipe))
-    local = [_relative(source.expanded, root) for source in named if isinstance(source, LocalFile)]
+    files = [source.below(entry.path.parent) for source in named if isinstance(source, LocalFile)]
+    local = [_relative(source.expanded, root) for source in files]
     return path if any(file.is_relative_to(source) for source in local) else None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo.errors import MissingError, ZooError
 from zoo.fetch.fetched import Fetched
-from zoo.fetch.source_types import HubRepo, ParsedSource, RecipeRepo, parse_or_none, pinned_source
+from zoo.fetch.source_types import HubRepo, LocalFile, ParsedSource, RecipeRepo, parse_or_none, pinned_source
 from zoo.fetch.sources import Sources
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
@@ -53,8 +53,11 @@ def needs(entry: Entry, builder: Builder, *, train: bool) -> Iterator[Need]:
     repo = entry.recipe_repo
     if repo:
         yield Need(repo, PUBLISHED)
-    for need in _recipe_needs(entry.recipe, builder.at(repo), train=train):
-        yield replace(need, source=repo) if repo and need.parsed == RecipeRepo() else replace(need, recipe_repo=repo)
+    at_entry = builder.at(repo, entry.folder)
+    for need in _recipe_needs(entry.recipe, at_entry, train=train):
+        is_read_elsewhere = need.parsed == RecipeRepo() if repo else isinstance(need.parsed, LocalFile)
+        source = str(at_entry.sources.resolve(need.source)) if is_read_elsewhere else need.source
+        yield replace(need, source=source, recipe_repo=None if repo and is_read_elsewhere else repo)
 
 
 def _recipe_needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[Need]:

@@ -1,0 +1,55 @@
+"""Relative paths in a user's recipe refer to its folder first, then to the working directory."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.project import ROOT, Zoo
+
+STARTER = ROOT / "configs" / "starter" / "digits-resnet8.yaml"
+WEIGHTS = ROOT / "zoo" / "starter" / "digits-resnet8.safetensors"
+OPTIONS = ("--device", "cpu", "--records", "runs", "--json")
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """A recipe in a folder of its own that names `file:weights/own.safetensors`."""
+    folder = tmp_path / "project" / "recipes"
+    folder.mkdir(parents=True)
+    text = STARTER.read_text(encoding="utf-8").replace("name: digits-resnet8", "name: ours")
+    path = folder / "ours.yaml"
+    path.write_text(text.replace("embedded:digits-resnet8.safetensors", "file:weights/own.safetensors"))
+    return path
+
+
+@pytest.mark.parametrize("base", ["project/recipes", "."])
+def test_a_file_is_found_beside_the_recipe_or_in_the_working_directory(
+    zoo: Zoo, recipe: Path, tmp_path: Path, base: str
+) -> None:
+    (tmp_path / base / "weights").mkdir()
+    shutil.copy(WEIGHTS, tmp_path / base / "weights" / "own.safetensors")
+    for command in ("verify", "fetch"):
+        assert zoo(command, recipe, *(OPTIONS if command == "verify" else ())).code == 0
+    (entry,) = json.loads(zoo("list", recipe, "--here", "--json").out)["entries"]
+    assert entry["needs"] == []
+
+
+def test_the_folder_of_the_recipe_wins_and_a_changed_file_is_another_run(
+    zoo: Zoo, recipe: Path, tmp_path: Path
+) -> None:
+    for folder in (recipe.parent, tmp_path):
+        (folder / "weights").mkdir()
+    (tmp_path / "weights" / "own.safetensors").write_bytes(b"other")
+    shutil.copy(WEIGHTS, recipe.parent / "weights" / "own.safetensors")
+    assert zoo("verify", recipe, *OPTIONS).code == 0
+    (recipe.parent / "weights" / "own.safetensors").write_bytes(b"damaged")
+    assert zoo("verify", recipe, *OPTIONS).code == 2
+
+
+def test_the_error_names_the_folders_that_were_searched(zoo: Zoo, recipe: Path, tmp_path: Path) -> None:
+    completed = zoo("verify", recipe, *OPTIONS)
+    assert completed.code == 4
+    message = f"file:weights/own.safetensors: there is no such file in {recipe.parent} or in {tmp_path}"
+    assert message in completed.err
