@@ -21,7 +21,7 @@ from zoo.errors import IntegrityError, SourceError, UsageError
 from zoo.fetch.checksum import sha256
 
 SCHEMA = 1
-OPTIONAL_FIELDS = ("published", "provenance", "findings")
+OPTIONAL_FIELDS = ("published", "provenance", "findings", "failure")
 """Fields that the file omits if they are empty."""
 FILE = "record.json"
 Mode = Literal["weights", "retrain"]
@@ -102,6 +102,8 @@ class Record:
     """Repository -> the commit that was read, and what pins it: the lock, or the first use on this machine."""
     findings: tuple[str, ...] = ()
     """Observations that a reader of the scores should know."""
+    failure: str = ""
+    """Why the scores of a run mean nothing: losses or outputs that are not finite."""
 
     def to_json(self) -> str:
         """Return the text of the record file."""
@@ -150,7 +152,7 @@ def _parse_record(path: Path, text: str) -> Record:
     if identity.key != data["key"]:
         raise IntegrityError(f"{path}: the key is {data['key']}, but the content has the key {identity.key}")
     fields = {name: data[name] for name in ("entry", "suite", "recipe", "weights", "environment", "cost", "created")}
-    fields |= {name: data[name] for name in ("published", "provenance") if name in data}
+    fields |= {name: data[name] for name in ("published", "provenance", "failure") if name in data}
     fields["findings"] = tuple(data.get("findings", ()))
     return Record(identity=identity, results=tuple(Result(**result) for result in data["results"]), **fields)
 

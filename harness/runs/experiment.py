@@ -8,7 +8,7 @@ from typing import Any
 from accelerate import Accelerator
 from torch import nn
 
-from harness.evaluation.evaluate import Evaluation, SplitRunner, evaluate, metrics_of
+from harness.evaluation.evaluate import Evaluation, SplitRunner, check_finite, evaluate, metrics_of
 from harness.metrics import Array, Metric
 from harness.records.torchdistill_log import read_test_scores
 from harness.runs.cache import RunConditions
@@ -99,6 +99,7 @@ class Experiment:
         with self.context.show(f"{self.entry.name}: predict {split}") as step:
             runner = SplitRunner(model, self.task, self.context.accelerator, self.context.options.precision, step)
             logits = runner.outputs(self.task.load(split))
+        check_finite(split, {"logits": logits.numpy()})
         predictions: Array = self.task.predict(logits).numpy()
         return predictions
 

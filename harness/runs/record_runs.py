@@ -151,7 +151,7 @@ def _save_student(
     return ModelToRecord(
         model=student.model, sha256=sha256(folder / WEIGHTS) if accelerator.is_main_process else "",
         selection=experiment.recipe.stages[-1].selection, last_epoch=student.last_epoch, seconds=student.seconds,
-        environment=environment,
+        environment=environment, failure=student.failure,
     )  # fmt: skip
 
 

@@ -99,14 +99,21 @@ class ModelToRecord:
     seconds: float = 0.0
     """The seconds that earlier processes spent on it."""
     environment: Mapping[str, Any] = field(default_factory=dict)
+    failure: str = ""
+    """Why its training ended early."""
 
 
 ScoredEpoch = tuple[Evaluation, Selection]
 
 
 def evaluate_epochs(experiment: Experiment, model: ModelToRecord) -> list[ScoredEpoch]:
-    """Evaluate a model on every scored split; if its parameters are of the best epoch, first with those of the last."""
+    """Evaluate a model on every scored split; if its parameters are of the best epoch, first with those of the last.
+
+    The scores of a model whose training failed are NaN.
+    """
     scored: list[ScoredEpoch] = []
+    if model.failure:
+        return [(evaluation.as_failed(), model.selection) for evaluation in experiment.evaluations(model.model)]
     if model.last_epoch is not None:
         best = {name: value.clone() for name, value in model.model.state_dict().items()}
         model.model.load_state_dict(model.last_epoch)
@@ -156,6 +163,7 @@ def write_record(
         published=model.published,
         provenance=provenance,
         findings=_findings(location, model, scored[0][0], label_names),
+        failure=model.failure or _outputs_not_finite(scored),
     )
     if location.context.accelerator.is_main_process:
         for result, predictions in results:
@@ -203,8 +211,20 @@ def _findings(
     """Return the evidence against the class order of published weights; a model trained here has its data's order."""
     if location.identity.mode != "weights" or not label_names:
         return ()
+    if evaluation.rows_not_finite:
+        return ()
     names = getattr(getattr(model.model, "config", None), "id2label", {})
     return findings(names, label_names, evaluation.arrays["predictions"], evaluation.arrays["labels"])
+
+
+def _outputs_not_finite(scored: Sequence[ScoredEpoch]) -> str:
+    """Return how many outputs of which splits are not finite, or an empty text if all are finite."""
+    return "; ".join(
+        f"the outputs for {evaluation.rows_not_finite:,} of {evaluation.n:,} examples of {evaluation.split!r} are NaN"
+        " or infinite"
+        for evaluation, _ in scored
+        if evaluation.rows_not_finite
+    )
 
 
 def _finite_or_none(value: float) -> float | None:

@@ -7,7 +7,7 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
-from harness.evaluation.evaluate import Evaluation, score
+from harness.evaluation.evaluate import Evaluation, check_finite, score
 from harness.metrics import Array
 from harness.runs.experiment import Experiment
 from harness.runs.teachers import trained_weights
@@ -30,17 +30,17 @@ def score_file(experiment: Experiment, path: Path, split: str | None = None) -> 
 
     Raises:
         SourceError: The file does not exist.
-        UsageError: The predictions cannot be read or do not fit the split.
+        UsageError: The predictions cannot be read or do not fit the split, or outputs of the model are not finite.
     """
     if path.is_dir():
         weights = trained_weights(path, str(LocalFile(str(path))))
-        yield from experiment.evaluations(experiment.model_with(weights))
+        yield from _finite(path, experiment.evaluations(experiment.model_with(weights)))
         return
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
     if path.suffix not in PREDICTIONS:
         weights = experiment.sources.fetch(LocalFile(str(path)))
-        yield from experiment.evaluations(experiment.model_with(weights))
+        yield from _finite(path, experiment.evaluations(experiment.model_with(weights)))
         return
     task, name = experiment.task, split or experiment.task.scored[0]
     if task.kind == "segmentation":
@@ -50,6 +50,16 @@ def score_file(experiment: Experiment, path: Path, split: str | None = None) -> 
         raise UsageError(f"the split {name!r} is not scored; {', '.join(task.scored)} is")
     predictions = _read_predictions(path, task.kind, labels, task.class_names)
     yield score(name, {"predictions": predictions, "labels": labels}, experiment.metrics)
+
+
+def _finite(path: Path, evaluations: Iterator[Evaluation]) -> Iterator[Evaluation]:
+    """Yield the evaluations of weights; raises UsageError for one with outputs that are not finite."""
+    for evaluation in evaluations:
+        try:
+            check_finite(evaluation.split, evaluation.arrays)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from None
+        yield evaluation
 
 
 def _read_predictions(path: Path, kind: str, labels: Array, class_names: tuple[str, ...]) -> Array:

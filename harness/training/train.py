@@ -22,7 +22,7 @@ from harness.training.best_epoch import keep_best_epoch, selection_criterion, st
 from harness.training.checkpointing import Checkpoint, CheckpointStore, rng_state, set_rng_state
 from harness.training.gradients import accumulate_gradients
 from harness.training.interrupt import Interrupt
-from harness.training.log import TrainingLog
+from harness.training.log import DivergenceError, TrainingLog
 from harness.training.stage import ActiveStage, build_stage, prepare_stage, share_buffers
 from harness.training.training_run import LOG, StateDicts, TrainedStudent, TrainingRun
 from zoo.errors import UsageError, first_line
@@ -48,11 +48,12 @@ class TrainingState:
 def train(run: TrainingRun) -> TrainedStudent:
     """Train a student through all stages of the recipe, from the newest checkpoint in the run's folder on.
 
-    The losses of every step go to `log.jsonl` in that folder. The global random generators are left unchanged.
+    The losses of every step go to `log.jsonl` in that folder. If a loss is not finite, the training ends there, and the
+    student that is returned names the `failure`. The global random generators are left unchanged.
 
     Raises:
         RecipeError: Something cannot be built.
-        UsageError: The recipe has no stages, a loss is not finite, or a checkpoint does not fit.
+        UsageError: The recipe has no stages, or a checkpoint does not fit.
         KeyboardInterrupt: A signal stopped the run, after a checkpoint was saved.
     """
     if not run.recipe.stages:
@@ -70,20 +71,25 @@ def train(run: TrainingRun) -> TrainedStudent:
             TrainingLog(run.folder / LOG, checkpoint, run.accelerator, save_every=run.options.save_every) as log,
         ):
             run.progress(log.step, run.steps)
-            for number in range(checkpoint.get("stage", 0), len(run.recipe.stages)):
-                for name, parameter in student.named_parameters():
-                    parameter.requires_grad_(learns[name])
-                stage = enter_stage(run, number, student, state)
-                first_step = _resume_stage(run, stage, checkpoint)
-                train_stage(run, stage, state, log, first_step, interrupt)
-                leave_stage(run, stage, state)
-                state.stage_generators = _all_generators(run)
-                save_checkpoint(run, state, log, stage=number + 1, step=0, student=student.state_dict())
-                if log.any_process(interrupt.requested):
-                    raise interrupt.error
+            failure = ""
+            try:
+                for number in range(checkpoint.get("stage", 0), len(run.recipe.stages)):
+                    for name, parameter in student.named_parameters():
+                        parameter.requires_grad_(learns[name])
+                    stage = enter_stage(run, number, student, state)
+                    first_step = _resume_stage(run, stage, checkpoint)
+                    train_stage(run, stage, state, log, first_step, interrupt)
+                    leave_stage(run, stage, state)
+                    state.stage_generators = _all_generators(run)
+                    save_checkpoint(run, state, log, stage=number + 1, step=0, student=student.state_dict())
+                    if log.any_process(interrupt.requested):
+                        raise interrupt.error
+            except DivergenceError as error:
+                failure = str(error)
+                run.report(f"{run.recipe.name}: {failure}")
     return TrainedStudent(
         model=student, last_epoch=state.last_epoch, micro_batch=state.micro_batch, environments=state.environments,
-        seconds=state.seconds,
+        seconds=state.seconds, failure=failure,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.cli.exit_codes import OF_VERDICT
 from zoo.recipes.schema import Claim
-from zoo.text_tables import fitted, number
+from zoo.text_tables import finite, fitted, number
 
 if TYPE_CHECKING:
     from harness.judging.judge_runs import Outcome
@@ -86,7 +86,7 @@ def judgement_data(judgement: "Judgement", mode: str) -> dict[str, Any]:
         "claimed": claim.value,
         "measured": judgement.measured,
         "values": list(judgement.values),
-        "set_aside": list(judgement.set_aside),
+        "set_aside": [finite(value) for value in judgement.set_aside],
         "sigma": judgement.sigma,
         "sigma_from": judgement.sigma_from or None,
         "prediction_band": judgement.band,
