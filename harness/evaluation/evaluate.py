@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from harness.evaluation.batched_inference import in_order, map_batches, threads_for
+from harness.evaluation.metric_trial import RANKS
 from harness.metrics import Array, Metric, measure, reads, rows_not_finite
 from harness.models.environment import autocast
 from harness.models.memory_format import place_model
@@ -29,8 +30,6 @@ from zoo.tracebacks import raised_by
 
 MOST_LOGITS = 2_000_000
 """With more logits than this, only predictions and margins are stored."""
-RANKS = 5
-"""How many of the most likely classes are stored if a metric reads them."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +114,8 @@ def evaluate(
     runner = SplitRunner(model, task, accelerator, precision, progress, learning)
     if task.kind == "segmentation":
         confusion = runner.confusion(split)
-        not_finite = (confusion < 0).any(axis=(1, 2))
-        return score(split_name, {"confusion": confusion.clip(min=0), **_marked(not_finite)}, metrics)
+        failed_images = np.asarray(np.less(confusion, 0).any(axis=(1, 2)))
+        return score(split_name, {"confusion": confusion.clip(min=0), **_marked(failed_images)}, metrics)
     outputs = runner.outputs(split)
     arrays = {"predictions": task.predict(outputs).numpy(), "labels": split.labels.numpy()}
     arrays |= {"logits": outputs.numpy()} if outputs.numel() <= MOST_LOGITS else {"margins": _margins(outputs)}

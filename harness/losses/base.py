@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from harness.models.outputs import ModelOutputs
@@ -84,7 +85,7 @@ def counts_labels(loss: nn.Module, labels: Tensor | None) -> bool:
     denominator = _overridden_method(loss, "denominator")
     if denominator is None or labels is None or labels.dim() != 1 or labels.is_floating_point():
         return denominator is not None
-    return any(float(denominator(label.reshape(1))) != 1 for label in labels.unique())
+    return any(float(denominator(label.reshape(1))) != 1 for label in torch.unique(labels))
 
 
 def is_denominator_known(loss: nn.Module, labels: Tensor | None) -> bool:

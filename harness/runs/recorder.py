@@ -3,9 +3,9 @@
 import math
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ from harness.models.environment import deterministic, environment, peak_memory
 from harness.records.record import FILE, Identity, Record, Result, new_folder, read_record, verify_files
 from harness.runs.experiment import Experiment, RunContext
 from harness.runs.export import CARD, model_card
+from harness.runs.rescoring import same_training, training_key
 from harness.runs.run_lock import run_lock
 from zoo.errors import UsageError, translate_errors
 from zoo.recipes.catalogue import Entry
@@ -40,9 +41,17 @@ class RunLocation:
     """The folder of the finished run."""
 
     @property
+    def is_rescored(self) -> bool:
+        """Whether the folder holds the same training with other metrics."""
+        file = self.folder / FILE
+        recipe = self.entry.recipe.data()
+        return file.exists() and same_training(read_record(file), self.identity, recipe)
+
+    @property
     def work(self) -> Path:
         """The folder of the run's checkpoints and log while it is made; it outlives a kill."""
-        return self.context.runs / UNFINISHED / f"{self.entry.name}-{self.identity.key[:12]}"
+        key = training_key(self.identity, self.entry.recipe.data())  # other metrics resume the same training
+        return self.context.runs / UNFINISHED / f"{self.entry.name}-{key[:12]}"
 
 
 def locate_run(experiment: Experiment, identity: Identity, out: Path | None = None) -> RunLocation:
@@ -75,7 +84,7 @@ def new_run(location: RunLocation) -> Iterator[Path]:
 
     Inside the block algorithms are deterministic, and errors of libraries become errors of the entry.
     """
-    writes, replaces = location.context.accelerator.is_main_process, location.context.fresh
+    writes, replaces = location.context.accelerator.is_main_process, location.context.fresh or location.is_rescored
     with (
         translate_errors(location.entry.name),
         deterministic(),
@@ -159,20 +168,45 @@ def write_record(
             "seconds": round(model.seconds + time.perf_counter() - started, 3),
             "peak_memory_bytes": peak_memory(),
         },
-        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        created=_now(),
         published=model.published,
         provenance=provenance,
         findings=_findings(location, model, scored[0][0], label_names),
         failure=model.failure or _outputs_not_finite(scored),
     )
     if location.context.accelerator.is_main_process:
-        for result, predictions in results:
-            (folder / result.predictions["file"]).write_bytes(predictions)
-        if location.identity.mode == "retrain":
-            (folder / CARD).write_text(model_card(record, folder), encoding="utf-8")
-        (folder / FILE).write_text(record.to_json(), encoding="utf-8")
+        _write_files(record, results, folder)
     shared: Record = broadcast_object_list([record])[0]
     return shared
+
+
+def write_rescored(location: RunLocation, folder: Path, earlier: Record, scored: Sequence[ScoredEpoch]) -> Record:
+    """Write the record of a training that was scored again with other metrics; its cost is that of the training.
+
+    Arguments and result are those of `write_record`; `earlier` is the record of the training.
+    """
+    results = [result_of(evaluation, selection) for evaluation, selection in scored]
+    record = replace(
+        earlier, identity=location.identity, recipe=location.entry.recipe.data(), created=_now(),
+        results=tuple(result for result, _ in results),
+    )  # fmt: skip
+    if location.context.accelerator.is_main_process:
+        _write_files(record, results, folder)
+    shared: Record = broadcast_object_list([record])[0]
+    return shared
+
+
+def _write_files(record: Record, results: Iterable[tuple[Result, bytes]], folder: Path) -> None:
+    """Write the predictions, the model card of a training, and the record."""
+    for result, predictions in results:
+        (folder / result.predictions["file"]).write_bytes(predictions)
+    if record.identity.mode == "retrain":
+        (folder / CARD).write_text(model_card(record, folder), encoding="utf-8")
+    (folder / FILE).write_text(record.to_json(), encoding="utf-8")
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def result_of(evaluation: Evaluation, selection: Selection) -> tuple[Result, bytes]:
@@ -196,6 +230,8 @@ def _existing_record(location: RunLocation) -> Record | None:
         return None
     record = read_record(file)
     if record.identity != location.identity:
+        if location.is_rescored:
+            return None
         wanted, recorded = asdict(location.identity), asdict(record.identity)
         differing = ", ".join(name for name, value in wanted.items() if value != recorded[name])
         raise UsageError(

@@ -15,6 +15,7 @@ import torch
 from accelerate.utils import broadcast_object_list, gather_object, set_seed
 from torch import Tensor, nn
 
+from harness.evaluation.metric_trial import try_metrics
 from harness.models.environment import environment
 from harness.models.memory_format import place_model
 from harness.models.outputs import run_model
@@ -152,13 +153,13 @@ def leave_stage(run: TrainingRun, stage: ActiveStage, state: TrainingState) -> N
 
 
 def check_stages(run: TrainingRun, student: nn.Module) -> None:
-    """Check the student's outputs, and build the later stages once, of copies, before the first stage is trained.
+    """Check the student's outputs, try the metrics, and build the later stages once, of copies, before any training.
 
-    So an error in the last stage is reported at once. The random generators are left unchanged.
+    So an error in the last stage or in a metric is reported at once. The random generators are left unchanged.
 
     Raises:
         RecipeError: A stage cannot be built.
-        UsageError: The student does not have as many outputs as the labels need.
+        UsageError: The student does not have as many outputs as the labels need, or a metric cannot be computed.
     """
     before = rng_state(run.device)
     scored = run.task.load(run.task.scored[0])
@@ -169,6 +170,7 @@ def check_stages(run: TrainingRun, student: nn.Module) -> None:
     labels = [two_rows.labels] if run.task.kind == "segmentation" else [s.labels for s in (scored, *trained)]
     for some_labels in labels:
         run.task.check(logits, some_labels)
+    try_metrics(run.recipe, run.task, run.metrics, logits.shape[1] if logits.dim() > 1 else 1)
     for number in range(1, len(run.recipe.stages)):
         build_stage(run, number, copy.deepcopy(student))
     set_rng_state(before, run.device)
