@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from harness.judging.types import format_difference
-from harness.records.record import FILE, new_folder, read_all, read_record, verify_files
+from harness.records.check import verify_record
+from harness.records.record import FILE, new_folder, read_all, read_record
 from leaderboard import table
 from leaderboard.cells import VERDICT_MEANINGS, claim_title
 from zoo.errors import IntegrityError, SourceError, UsageError, did_you_mean
@@ -56,7 +57,7 @@ def render(evidence: Path) -> str:
         IntegrityError: A prediction file differs from the recorded one.
     """
     for path, record in read_all(evidence):
-        verify_files(path, record)
+        verify_record(path, record)
     rows, suites = table.rows(evidence), sorted({entry.suite for entry in entries()})
     parts = [OTHER_PAGE if suite == METHODS else claims_table(rows, suite) for suite in suites]
     return "\n\n".join([*([_counts(rows, suites)] if len(rows) else []), *parts, *_gains(table.gains(evidence))])
@@ -91,7 +92,7 @@ def promote(run: str, runs: Path, evidence: Path) -> list[Path]:
     copied, shipped = [], [entry.name for entry in entries()]
     for path in _record_files(run, runs):
         record = read_record(path)
-        verify_files(path, record)
+        verify_record(path, record)
         if record.entry not in shipped:
             raise UsageError(
                 f"{path}: the entry {record.entry!r} is not shipped with zoo; the leaderboard shows shipped entries"

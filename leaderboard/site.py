@@ -13,7 +13,8 @@ from markupsafe import Markup, escape
 
 from harness.judging.judge_runs import RecordedRun
 from harness.judging.types import VERDICTS_BY_SEVERITY
-from harness.records.record import read_all, verify_files
+from harness.records.check import verify_record
+from harness.records.record import read_all
 from leaderboard import entry_page, table
 from leaderboard.cells import KINDS, VERDICT_MEANINGS, claim_cells, sort_values
 from leaderboard.exports import export_files
@@ -55,7 +56,7 @@ def render(evidence: Path) -> dict[str, str]:
     """Return the files of the site: path in the site -> text. Raises IntegrityError."""
     records = read_all(evidence)
     for path, record in records:
-        verify_files(path, record)
+        verify_record(path, record)
     judged, templates = table.judge_records(evidence), _templates()
     rows = table.to_frame(judged)
     index = templates.get_template("index.html").render(root="", **_index(rows, entries(), records))

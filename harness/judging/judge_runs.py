@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,9 @@ from harness.judging.retraining import default_seeds
 from harness.judging.types import Judgement, Measurement, Verdict, not_run, worst_verdict
 from harness.judging.verdict import fill_published_value, in_family, judge, judge_all
 from harness.metrics import rows_not_finite
-from harness.records.record import FILE, Mode, Record, Result, read_record, verify_files
-from zoo.errors import IntegrityError, UsageError, ZooError, first_line
+from harness.records.check import read_arrays, verify_record
+from harness.records.record import FILE, Mode, Record, Result, read_record
+from zoo.errors import UsageError, ZooError, first_line
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import CORRELATIONS, Claim
@@ -181,12 +181,7 @@ def read_predictions(path: Path, result: Result) -> dict[str, NDArray[np.generic
     Raises:
         IntegrityError: The file is missing or holds no arrays.
     """
-    name = path.parent / result.predictions["file"]
-    try:
-        with np.load(name) as file:
-            return dict(file)
-    except (OSError, ValueError, BadZipFile) as error:
-        raise IntegrityError(f"{name}: not a predictions file: {error}") from None
+    return read_arrays(path.parent / result.predictions["file"])
 
 
 def _rows_not_finite(path: Path, result: Result, metric: str) -> int:
@@ -239,7 +234,7 @@ def _compare_with_recorded(path: Path, record: Record, result: Result, evidence:
         same = other.weights == record.weights and _rows(other, result.split) == _rows(record, result.split)
         recorded = other.result(result.split) if same and other_path.resolve() != path.resolve() else None
         if recorded is not None:
-            verify_files(other_path, other)
+            verify_record(other_path, other)
             try:
                 flips = find_flips(read_predictions(other_path, recorded), read_predictions(path, result))
             except UsageError:  # a segmentation or a regression: no prediction can flip

@@ -17,12 +17,14 @@ from torch import Tensor, nn
 from harness.evaluation.evaluate import Evaluation
 from harness.evaluation.label_order import findings
 from harness.models.environment import deterministic, environment, peak_memory
-from harness.records.record import FILE, Identity, Record, Result, new_folder, read_record, verify_files
+from harness.records.check import verify_record
+from harness.records.record import FILE, Identity, Record, Result, new_folder, read_record, results_digest
 from harness.runs.experiment import Experiment, RunContext
 from harness.runs.export import CARD, model_card
 from harness.runs.rescoring import same_training, training_key
 from harness.runs.run_lock import run_lock
 from zoo.errors import UsageError, translate_errors
+from zoo.fetch.checksum import sha256 as checksum
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Selection
 
@@ -175,7 +177,7 @@ def write_record(
         failure=model.failure or _outputs_not_finite(scored),
     )
     if location.context.accelerator.is_main_process:
-        _write_files(record, results, folder)
+        record = _write_files(record, results, folder)
     shared: Record = broadcast_object_list([record])[0]
     return shared
 
@@ -191,18 +193,22 @@ def write_rescored(location: RunLocation, folder: Path, earlier: Record, scored:
         results=tuple(result for result, _ in results),
     )  # fmt: skip
     if location.context.accelerator.is_main_process:
-        _write_files(record, results, folder)
+        record = _write_files(record, results, folder)
     shared: Record = broadcast_object_list([record])[0]
     return shared
 
 
-def _write_files(record: Record, results: Iterable[tuple[Result, bytes]], folder: Path) -> None:
-    """Write the predictions, the model card of a training, and the record."""
+def _write_files(record: Record, results: Iterable[tuple[Result, bytes]], folder: Path) -> Record:
+    """Write the predictions, the model card of a training, and the record with the digests of all files."""
     for result, predictions in results:
         (folder / result.predictions["file"]).write_bytes(predictions)
     if record.identity.mode == "retrain":
         (folder / CARD).write_text(model_card(record, folder), encoding="utf-8")
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name not in (FILE, CARD)]
+    digests = {file.name: checksum(file) for file in files}
+    record = replace(record, files=digests, results_sha256=results_digest(record.results))
     (folder / FILE).write_text(record.to_json(), encoding="utf-8")
+    return record
 
 
 def _now() -> str:
@@ -237,7 +243,7 @@ def _existing_record(location: RunLocation) -> Record | None:
         raise UsageError(
             f"{location.folder} holds another run of {record.entry} (another {differing}); pass a new folder to --out"
         )
-    verify_files(file, record)
+    verify_record(file, record)
     return record
 
 

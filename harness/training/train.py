@@ -186,7 +186,7 @@ def save_checkpoint(run: TrainingRun, state: TrainingState, log: TrainingLog, **
 
 def _resume(run: TrainingRun) -> tuple[Checkpoint, TrainingState]:
     """Return the newest checkpoint, empty for a new run, and the state to start from."""
-    store = CheckpointStore(run.folder)
+    store = CheckpointStore(run.folder, run.report)
     newest = store.newest() if run.accelerator.is_main_process else None
     checkpoint: Checkpoint = broadcast_object_list([newest])[0] or {}
     current = environment(run.device)
