@@ -15,17 +15,28 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
+from harness.metric_changes import (
+    AVERAGES,
+    confusion_matrix,
+    largest_f1_change,
+    largest_matthews_change,
+    trials,
+)
+
 Array = NDArray[np.generic]
 Metric = Callable[..., float]
 READS = {"ranked": ("ranked", "labels"), "confusion": ("confusion",)}
 """First argument of a metric -> the arrays that it reads."""
 
+MANY_CLASSES = 10
+"""With more classes, trying every changed prediction takes long."""
 CORRELATION_STEP = 5e-4
 """The tolerance of a correlation, because a single real-valued prediction has no fixed effect on it."""
 
@@ -103,11 +114,27 @@ def measure(metric: Metric, arrays: Mapping[str, Array]) -> tuple[float, float]:
     return float(metric(*inputs)), step
 
 
+def rows_not_finite(arrays: Mapping[str, Array]) -> int:
+    """Return the number of rows with an output that is NaN or infinite.
+
+    Args:
+        arrays: The arrays of an evaluation. `not_finite` `(N,)` marks such rows; it is left out if there are none.
+            Otherwise logits, margins and real-valued predictions are searched.
+    """
+    found: Any = arrays.get("not_finite", np.zeros(len(next(iter(arrays.values()))), dtype=bool))
+    for name in ("logits", "margins", "predictions"):
+        if name in arrays and np.issubdtype(arrays[name].dtype, np.floating):
+            found = found | ~np.isfinite(arrays[name].reshape(len(found), -1)).all(axis=1)
+    return int(found.sum())
+
+
 def one_prediction(metric: Metric, predictions: Array, labels: Array) -> float:
     """Return the largest change of a metric that one changed prediction can cause; 5e-4 for real-valued predictions.
 
-    Equal rows have equal effects, so one row of every (prediction, label) pair is tried with every other class. For
-    multi-label predictions `(N, C)` one prediction is one label of one row.
+    Equal rows have equal effects, so one row of every (prediction, label) pair is tried with every other class. With
+    more than `MANY_CLASSES` classes, F1 and the Matthews correlation are computed from the confusion matrix, and any
+    other metric is tried with a sample of the pairs. For multi-label predictions `(N, C)` one prediction is one label
+    of one row.
     """
     if np.issubdtype(predictions.dtype, np.floating):
         return CORRELATION_STEP
@@ -115,13 +142,26 @@ def one_prediction(metric: Metric, predictions: Array, labels: Array) -> float:
         return max(_label_changes(metric, predictions, labels), default=0.0)
     if metric is accuracy:
         return 1 / len(labels)
+    classes = np.union1d(predictions, labels)
+    average = "micro" if metric is f1_micro else _average_of_f1(metric)
+    if len(classes) > MANY_CLASSES and average in AVERAGES:
+        return largest_f1_change(confusion_matrix(predictions, labels), average)
+    if len(classes) > MANY_CLASSES and metric is matthews_correlation:
+        return largest_matthews_change(confusion_matrix(predictions, labels))
     before, largest = metric(predictions, labels), 0.0
     _, rows = np.unique(np.stack([predictions, labels]), axis=1, return_index=True)
-    for row, other in product(rows, np.union1d(predictions, labels)):
+    for row, other in trials(rows, classes):
         changed = predictions.copy()
         changed[row] = other
         largest = max(largest, abs(metric(changed, labels) - before))
     return largest
+
+
+def _average_of_f1(metric: Metric) -> str:
+    """Return the average of `f1` with no other argument, or an empty text for another metric."""
+    keywords = getattr(metric, "keywords", {})
+    is_f1 = getattr(metric, "func", None) is f1 and not getattr(metric, "args", ()) and set(keywords) == {"average"}
+    return str(keywords["average"]) if is_f1 else ""
 
 
 def _label_changes(metric: Metric, predictions: Array, labels: Array) -> Iterator[float]:

@@ -13,7 +13,8 @@ from typing import Any
 import pandas as pd
 
 from harness.judging.types import format_difference
-from harness.records.record import FILE, new_folder, read_all, read_record, verify_files
+from harness.records.check import verify_record
+from harness.records.record import FILE, new_folder, read_all, read_record
 from leaderboard import table
 from leaderboard.cells import VERDICT_MEANINGS, claim_title
 from zoo.errors import IntegrityError, SourceError, UsageError, did_you_mean
@@ -67,7 +68,7 @@ def render(evidence: Path, chosen: Sequence[Entry] | None = None) -> str:
         IntegrityError: A prediction file differs from the recorded one.
     """
     for path, record in read_all(evidence):
-        verify_files(path, record)
+        verify_record(path, record)
     rows = table.rows(evidence, chosen)
     suites = sorted({entry.suite for entry in (entries() if chosen is None else chosen)})
     parts = [OTHER_PAGE if suite == METHODS and chosen is None else claims_table(rows, suite) for suite in suites]
@@ -117,7 +118,7 @@ def promote(run: str, runs: Path, evidence: Path) -> list[Promoted]:
 
 def _promote(path: Path, evidence: Path, shipped: list[str]) -> Promoted:
     record = read_record(path)
-    verify_files(path, record)
+    verify_record(path, record)
     if record.entry not in shipped:
         raise UsageError(
             f"{path}: the entry {record.entry!r} is not shipped with zoo; `zoo leaderboard RECIPE --records DIR` shows"

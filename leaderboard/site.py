@@ -14,7 +14,8 @@ from markupsafe import Markup, escape
 
 from harness.judging.judge_runs import RecordedRun
 from harness.judging.types import VERDICTS_BY_SEVERITY
-from harness.records.record import read_all, verify_files
+from harness.records.check import verify_record
+from harness.records.record import read_all
 from leaderboard import entry_page, table
 from leaderboard.cells import KINDS, VERDICT_MEANINGS, claim_cells, sort_values
 from leaderboard.exports import export_files
@@ -57,7 +58,7 @@ def render(evidence: Path, chosen: Sequence[Entry] | None = None) -> dict[str, s
     """Return the files of the site: path in the site -> text. Raises IntegrityError."""
     records = read_all(evidence)
     for path, record in records:
-        verify_files(path, record)
+        verify_record(path, record)
     judged, templates = table.judge_records(evidence, chosen), _templates()
     of_site = entries() if chosen is None else list(chosen)
     rows = table.to_frame(judged)

@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.diagnosis.fingerprint_comparison import FingerprintComparison, compare_fingerprints
 from harness.diagnosis.fingerprint_file import DECIMALS, Fingerprint, read_fingerprint, write_fingerprint
-from harness.evaluation.evaluate import SplitRunner
+from harness.evaluation.evaluate import SplitRunner, check_finite
 from harness.evaluation.subset import subset
 from harness.judging.types import Verdict
 from harness.models.environment import deterministic
@@ -35,6 +35,7 @@ class FingerprintOutcome:
     error: ZooError | None = None
     counts: bool = True
     """Whether the verdict affects the exit code."""
+    failed: bool = False
 
     def data(self) -> dict[str, Any]:
         """Return the outcome as plain data for JSON."""
@@ -109,6 +110,7 @@ def compute_fingerprint(experiment: Experiment) -> Fingerprint:
     rows = subset(split, range(min(ROWS, len(split))))
     with deterministic():
         logits = SplitRunner(model, experiment.task, context.accelerator, precision).outputs(rows)
+    check_finite(name, {"logits": logits.numpy()})
     return Fingerprint(
         recipe=experiment.recipe.digest, weights=weights, data=content_hash(rows),
         inputs=_digest(rows.batch(range(len(rows))).inputs), split=name, precision=precision,

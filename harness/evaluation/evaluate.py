@@ -4,8 +4,9 @@ import hashlib
 import importlib
 import inspect
 import io
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 
 from harness.evaluation.batched_inference import in_order, map_batches, threads_for
 from harness.evaluation.library_metrics import from_library, is_library_metric
-from harness.metrics import Array, Metric, measure, reads
+from harness.evaluation.metric_trial import RANKS
+from harness.metrics import Array, Metric, measure, reads, rows_not_finite
 from harness.models.environment import autocast
 from harness.models.memory_format import place_model
 from harness.models.outputs import run_model
@@ -29,8 +31,6 @@ from zoo.tracebacks import raised_by
 
 MOST_LOGITS = 2_000_000
 """With more logits than this, only predictions and margins are stored."""
-RANKS = 5
-"""How many of the most likely classes are stored if a metric reads them."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,9 @@ class Score:
     one_prediction: float
 
 
+UNDEFINED = Score(math.nan, math.nan)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """The scores of a split and the arrays that they were computed from.
@@ -49,7 +52,8 @@ class Evaluation:
         split: The name of the split.
         scores: Metric name -> score.
         arrays: Predictions and labels `(N,)`, and logits `(N, C)` or margins `(N,)`. For a segmentation the counts
-            `confusion` `(N, C, C)` of pixels of class i that are predicted as class j.
+            `confusion` `(N, C, C)` of pixels of class i that are predicted as class j. If some outputs are NaN or
+            infinite, `not_finite` `(N,)` marks their rows, and every score is NaN.
     """
 
     split: str
@@ -60,6 +64,16 @@ class Evaluation:
     def n(self) -> int:
         """The number of examples."""
         return len(next(iter(self.arrays.values())))
+
+    @property
+    def rows_not_finite(self) -> int:
+        """The number of examples with an output that is NaN or infinite."""
+        return rows_not_finite(self.arrays)
+
+    def as_failed(self) -> "Evaluation":
+        """Return the evaluation of a failed training: every row is marked as not finite, and every score is NaN."""
+        scores = dict.fromkeys(self.scores, UNDEFINED)
+        return replace(self, scores=scores, arrays={**self.arrays, "not_finite": np.ones(self.n, dtype=bool)})
 
     def npz(self) -> bytes:
         """Return the arrays as a compressed npz file; equal arrays give equal bytes."""
@@ -100,13 +114,16 @@ def evaluate(
     split = task.load(split_name)
     runner = SplitRunner(model, task, accelerator, precision, progress, learning)
     if task.kind == "segmentation":
-        return score(split_name, {"confusion": runner.confusion(split)}, metrics)
+        confusion = runner.confusion(split)
+        failed_images = np.asarray(np.less(confusion, 0).any(axis=(1, 2)))
+        return score(split_name, {"confusion": confusion.clip(min=0), **_marked(failed_images)}, metrics)
     outputs = runner.outputs(split)
     arrays = {"predictions": task.predict(outputs).numpy(), "labels": split.labels.numpy()}
     arrays |= {"logits": outputs.numpy()} if outputs.numel() <= MOST_LOGITS else {"margins": _margins(outputs)}
     if any("ranked" in reads(metric) for metric in metrics.values()):
         arrays["ranked"] = outputs.topk(min(RANKS, outputs.shape[1]), dim=-1).indices.numpy()
-    return score(split_name, arrays, metrics)
+    not_finite = ~torch.isfinite(outputs.reshape(len(outputs), -1)).all(dim=1)
+    return score(split_name, {**arrays, **_marked(not_finite.numpy())}, metrics)
 
 
 @dataclass(frozen=True)
@@ -131,7 +148,8 @@ class SplitRunner:
     def confusion(self, split: Split) -> Array:
         """Count the pixels of class i that are predicted as class j, for each image: `(N, C, C)`, int32.
 
-        Pixels with the label 255 are not counted. Raises UsageError if the outputs do not fit the task's classes.
+        Pixels with the label 255 are not counted. All counts of an image whose outputs are not finite are -1. Raises
+        UsageError if the outputs do not fit the task's classes.
         """
 
         def count(logits: Tensor, batch: Batch) -> Tensor:
@@ -141,7 +159,9 @@ class SplitRunner:
             is_counted = batch.labels != IGNORED
             cells = ((image * classes + batch.labels) * classes + predicted)[is_counted]
             counts = torch.bincount(cells, minlength=len(predicted) * classes**2)
-            return counts.reshape(-1, classes, classes).to(torch.int32).cpu()
+            counts = counts.reshape(-1, classes, classes).to(torch.int32)
+            is_finite = torch.isfinite(logits.reshape(len(logits), -1)).all(dim=1)
+            return counts.where(is_finite.reshape(-1, 1, 1), -1).cpu()
 
         return np.asarray(self._run(split, count))
 
@@ -160,10 +180,22 @@ class SplitRunner:
 
 
 def score(split_name: str, arrays: Mapping[str, Array], metrics: Mapping[str, Metric]) -> Evaluation:
-    """Score the predictions of a split. Metrics that read a missing array are left out."""
+    """Score the predictions of a split. Metrics that read a missing array are left out.
+
+    If any output is NaN or infinite, its prediction means nothing, and every score is NaN.
+    """
     computable = {name: metric for name, metric in metrics.items() if set(reads(metric)) <= arrays.keys()}
+    if rows_not_finite(arrays):
+        return Evaluation(split=split_name, scores=dict.fromkeys(computable, UNDEFINED), arrays=arrays)
     scores = {name: _measure(name, metric, arrays) for name, metric in computable.items()}
     return Evaluation(split=split_name, scores=scores, arrays=arrays)
+
+
+def check_finite(split_name: str, arrays: Mapping[str, Array]) -> None:
+    """Raise UsageError if an output is NaN or infinite."""
+    if rows := rows_not_finite(arrays):
+        n = len(next(iter(arrays.values())))
+        raise UsageError(f"the outputs for {rows:,} of {n:,} examples of {split_name!r} are NaN or infinite")
 
 
 def metrics_of(recipe: Recipe, task: Task, builder: Builder) -> dict[str, Metric]:
@@ -216,6 +248,11 @@ def _called(function: Any) -> list[Any]:
             called.append(other)
             names += other.__code__.co_names
     return called
+
+
+def _marked(not_finite: Array) -> dict[str, Array]:
+    """Return the array that marks rows whose outputs are not finite, or nothing if there are none."""
+    return {"not_finite": not_finite} if not_finite.any() else {}
 
 
 def _margins(logits: Tensor) -> Array:

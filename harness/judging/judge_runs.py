@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,10 @@ from harness.judging.paired import Flips, find_flips
 from harness.judging.retraining import default_seeds
 from harness.judging.types import Judgement, Measurement, Verdict, not_run, worst_verdict
 from harness.judging.verdict import fill_published_value, in_family, judge, judge_all
-from harness.records.record import FILE, Mode, Record, Result, read_record, verify_files
-from zoo.errors import IntegrityError, UsageError, ZooError, first_line
+from harness.metrics import rows_not_finite
+from harness.records.check import read_arrays, verify_record
+from harness.records.record import FILE, Mode, Record, Result, read_record
+from zoo.errors import UsageError, ZooError, first_line
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import CORRELATIONS, Claim
@@ -61,6 +62,11 @@ class Outcome:
         """Whether the entry counts for the exit code: not if all its claims of this mode are only reported."""
         claims = [judgement.claim for judgement in self.judgements if judgement.claim.of == self.mode]
         return not claims or any(claim.gates for claim in claims)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a claim cannot be compared because the outputs of the model are not finite or constant."""
+        return any(judgement.failed for judgement in self.judgements if judgement.claim.gates)
 
 
 def judge_entries(entry_runs: Iterable[EntryRuns], evidence: Path) -> list[Outcome]:
@@ -136,7 +142,9 @@ def measure_claim(claim: Claim, runs: Iterable[RecordedRun], evidence: Path | No
     if not measured or len(measured) < len(results):
         return None
     path, record, result = measured[0]
-    comparison = _compare_with_recorded(path, record, result, evidence) if claim.of == "weights" and evidence else None
+    not_finite = tuple(_rows_not_finite(path, result, claim.metric) for path, _, result in measured)
+    compares = claim.of == "weights" and evidence is not None and not any(not_finite)
+    comparison = _compare_with_recorded(path, record, result, evidence) if compares and evidence else None
     return Measurement(
         split=claim.split,
         metric=claim.metric,
@@ -148,6 +156,7 @@ def measure_claim(claim: Claim, runs: Iterable[RecordedRun], evidence: Path | No
         baseline=_baseline(claim, path, record, result) if claim.of == "retrain" else None,
         flips=comparison[0] if comparison else None,
         recorded_in=comparison[1] if comparison else "fp32",
+        rows_not_finite=not_finite if any(not_finite) else (),
     )
 
 
@@ -185,17 +194,18 @@ def read_predictions(path: Path, result: Result) -> dict[str, NDArray[np.generic
     Raises:
         IntegrityError: The file is missing or holds no arrays.
     """
-    name = path.parent / result.predictions["file"]
-    try:
-        with np.load(name) as file:
-            return dict(file)
-    except (OSError, ValueError, BadZipFile) as error:
-        raise IntegrityError(f"{name}: not a predictions file: {error}") from None
+    return read_arrays(path.parent / result.predictions["file"])
+
+
+def _rows_not_finite(path: Path, result: Result, metric: str) -> int:
+    """Return how many rows have outputs that are not finite; a metric of such rows has no value."""
+    return rows_not_finite(read_predictions(path, result)) if result.metrics[metric]["value"] is None else 0
 
 
 def _outcome(entry_runs: EntryRuns, judgements: tuple[Judgement, ...]) -> Outcome:
     gating = [j for j in judgements if j.claim.gates and j.claim.of == entry_runs.mode]
     findings = [finding for _, record in entry_runs.runs for finding in record.findings]
+    findings += [f"{path.parent.name} failed: {record.failure}" for path, record in entry_runs.runs if record.failure]
     findings += [finding for judgement in judgements for finding in judgement.findings]
     return Outcome(
         entry=entry_runs.entry,
@@ -233,7 +243,7 @@ def _compare_with_recorded(path: Path, record: Record, result: Result, evidence:
         same = other.weights == record.weights and _rows(other, result.split) == _rows(record, result.split)
         recorded = other.result(result.split) if same and other_path.resolve() != path.resolve() else None
         if recorded is not None:
-            verify_files(other_path, other)
+            verify_record(other_path, other)
             try:
                 flips = find_flips(read_predictions(other_path, recorded), read_predictions(path, result))
             except UsageError:  # a segmentation or a regression: no prediction can flip

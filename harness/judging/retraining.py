@@ -87,8 +87,7 @@ def judge_retraining(claim: Claim, measured: Measurement, steps: int) -> Judgeme
     values, degenerate = _split_degenerate(measured)
     findings, too_many_fail = _failure_findings(claim, measured, degenerate)
     if not values:
-        baseline = f"the majority-class baseline {measured.baseline:.4f}"
-        why = f"All {len(degenerate)} runs are degenerate: at or below {baseline}."
+        why = f"All {len(degenerate)} runs are degenerate: {_reasons(measured, degenerate)}."
         return Judgement(claim=claim, verdict="inconclusive", why=why, set_aside=degenerate, findings=findings)
     sigma = estimate_sigma(claim, measured.n, values)
     assert claim.value is not None and sigma is not None
@@ -150,13 +149,23 @@ def _runs(count: int, kind: str = "") -> str:
 
 
 def _split_degenerate(measured: Measurement) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the runs that count, and the degenerate ones: those at or below the majority-class baseline.
+    """Return the runs that count, and the degenerate ones: failed, or at or below the majority-class baseline.
 
     Mosbach, Andriushchenko and Klakow, On the stability of fine-tuning BERT, ICLR 2021 ("failed runs").
     """
     baseline = -math.inf if measured.baseline is None else measured.baseline
     good = tuple(value for value in measured.values if value > baseline + ROUNDING)
-    return good, tuple(value for value in measured.values if value <= baseline + ROUNDING)
+    return good, tuple(value for value in measured.values if not value > baseline + ROUNDING)
+
+
+def _reasons(measured: Measurement, degenerate: tuple[float, ...]) -> str:
+    """Return why runs are degenerate: how many failed, and how many do not exceed the baseline."""
+    failed = sum(map(math.isnan, degenerate))
+    reasons = [f"{failed} failed (outputs or losses that are not finite, or constant outputs)"] if failed else []
+    if failed < len(degenerate):
+        below = f"at or below the majority-class baseline {measured.baseline:.4f}"
+        reasons.append(f"{len(degenerate) - failed} {below}" if failed else below)
+    return " and ".join(reasons)
 
 
 def _failure_findings(
@@ -172,9 +181,8 @@ def _failure_findings(
     failed, k, references = len(degenerate), len(measured.values), claim.reference_runs + claim.failures
     p = statistics.failure_p_value(failed, k, claim.failures, references)
     finding = (
-        f"{claim.metric} on {claim.split}: {failed} of {k} runs are degenerate, at or below the majority-class baseline"
-        f" {measured.baseline:.4f}, and left out; of the reference runs, {claim.failures} of {references} are"
-        f" (Fisher's exact test: p = {p:.3g})"
+        f"{claim.metric} on {claim.split}: {failed} of {k} runs are degenerate, {_reasons(measured, degenerate)}, and"
+        f" left out; of the reference runs, {claim.failures} of {references} are (Fisher's exact test: p = {p:.3g})"
     )
     too_few_references = references < KNOWN_FROM
     return (finding,), p <= statistics.ALPHA or (too_few_references and failed >= FAILING_SHARE * k)

@@ -1,11 +1,12 @@
 """Types of the judging code: what was measured for a claim, and the judgement of that claim."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.judging.paired import Flips
-from zoo.recipes.schema import Claim
+from zoo.recipes.schema import CORRELATIONS, Claim
 
 Verdict = Literal["reproduced", "not-reproduced", "inconclusive", "not-compared", "not-run"]
 VERDICTS_BY_SEVERITY: tuple[Verdict, ...] = ("not-reproduced", "inconclusive", "not-compared", "not-run", "reproduced")
@@ -36,8 +37,20 @@ class Measurement:
     """The score of always predicting the most frequent class; None if it is unknown."""
     flips: Flips | None = None
     """The comparison with recorded predictions of the same weights; None if there are none."""
+    rows_not_finite: tuple[int, ...] = ()
+    """For each value, the number of examples whose outputs are NaN or infinite; empty if there are none."""
     recorded_in: str = "fp32"
     """The precision of the recorded predictions."""
+
+    @property
+    def failed(self) -> tuple[bool, ...]:
+        """For each value, whether the run failed: its outputs are not finite, or are constant for a correlation."""
+        counts = self.rows_not_finite or (0,) * len(self.values)
+        is_correlation = self.metric in CORRELATIONS
+        return tuple(
+            count > 0 or (is_correlation and math.isnan(value))
+            for count, value in zip(counts, self.values, strict=True)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +65,9 @@ class Judgement:
     values: tuple[float, ...] = ()
     """The runs that the verdict rests on."""
     set_aside: tuple[float, ...] = ()
-    """Degenerate runs, at or below the majority-class baseline. They are left out of the mean."""
+    """Degenerate runs: failed (NaN), or at or below the majority-class baseline. They are left out of the mean."""
+    failed: bool = False
+    """Whether nothing can be compared because the outputs are not finite, or constant for a correlation."""
     sigma: float | None = None
     """The standard deviation of one run that sets the margin."""
     sigma_from: SigmaSource = ""

@@ -47,7 +47,8 @@ def judge(claim: Claim, measured: Measurement | None, *, steps: int = 1) -> Judg
         mean = fmean(measured.values) if measured and measured.values else math.nan
         value = mean if math.isfinite(mean) else None
         values = measured.values if measured and value is not None else ()
-        return Judgement(claim=claim, verdict="not-compared", why=why, measured=value, values=values)
+        failed = measured is not None and any(measured.failed)
+        return Judgement(claim=claim, verdict="not-compared", why=why, measured=value, values=values, failed=failed)
     assert measured is not None
     return _judge_weights(claim, measured) if claim.of == "weights" else judge_retraining(claim, measured, steps)
 
@@ -112,7 +113,15 @@ def _not_comparable(claim: Claim, measured: Measurement | None) -> str:
         return f"Measured {measured.metric} on {measured.split!r}, but claimed {claim.metric} on {claim.split!r}."
     if claim.n is not None and measured.n != claim.n:
         return f"Measured on {measured.n:,} examples, but claimed on {claim.n:,}.{_position(claim, measured)}"
-    if not measured.values or not all(map(math.isfinite, measured.values)):
+    if claim.of == "weights" and any(measured.rows_not_finite):
+        rows = max(measured.rows_not_finite)
+        return (
+            f"The outputs for {rows:,} of {measured.n:,} examples are NaN or infinite, so their predictions mean"
+            f" nothing; check the weights, or another precision."
+        )
+    failed = measured.failed if claim.of == "retrain" else (False,) * len(measured.values)
+    defined = [has_failed or math.isfinite(value) for has_failed, value in zip(failed, measured.values, strict=True)]
+    if not defined or not all(defined):
         return f"The metric {claim.metric} is not defined for these predictions."
     return _not_comparable_training(claim, measured) if claim.of == "retrain" else ""
 

@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from harness.models.outputs import ModelOutputs
 from zoo.recipes.loss_needs import check_names, needs_of
 from zoo.tasks.base import Split
+
+IGNORE_INDEX = -100
+"""The label that torch's cross entropy leaves out by default."""
 
 
 class Loss(nn.Module):
@@ -57,9 +61,57 @@ class Loss(nn.Module):
             ValueError: The shapes do not fit the loss.
         """
 
+    def denominator(self, labels: Tensor) -> float:
+        """Return what the mean over rows with these labels divides by: their number, unless rows weigh differently.
+
+        Override it for a loss that leaves out some labels or weighs classes, such as `ignore_index` or `weight` of
+        `torch.nn.CrossEntropyLoss`. The mean over a batch that is computed in parts, as micro-batches or by several
+        processes, is then that of the whole batch.
+        """
+        return len(labels)
+
     def prepare_split(self, split: Split) -> Split:
         """Return the split to train on, with the same number of rows as `split`."""
         return split
+
+
+def counts_labels(loss: nn.Module, labels: Tensor | None) -> bool:
+    """Return whether the mean of a loss divides by something else than the number of rows, by its `denominator`.
+
+    Args:
+        loss: The loss.
+        labels: The labels of all rows that it is computed for, `(N,)`; None if they are not known.
+    """
+    denominator = _overridden_method(loss, "denominator")
+    if denominator is None or labels is None or labels.dim() != 1 or labels.is_floating_point():
+        return denominator is not None
+    return any(float(denominator(label.reshape(1))) != 1 for label in torch.unique(labels))
+
+
+def is_denominator_known(loss: nn.Module, labels: Tensor | None) -> bool:
+    """Return whether it is known what the mean of a loss divides by, so that a batch can be computed in parts.
+
+    It is unknown for an `nn.Module` that declares neither `denominator` nor `needs_whole_batch`, and for a loss without
+    a `denominator` that has an `ignore_index` or class weights, or whose labels are partly torch's `IGNORE_INDEX`.
+
+    Args:
+        loss: The loss.
+        labels: The labels of all rows that it is computed for, `(N,)`; None if they are not known.
+    """
+    if _overridden_method(loss, "denominator"):
+        return True
+    if not (isinstance(loss, Loss) or hasattr(loss, "needs_whole_batch")):
+        return False
+    ignores = labels is not None and not labels.is_floating_point() and bool((labels == IGNORE_INDEX).any())
+    return not ignores and not any(map(_weighs_labels, loss.modules()))
+
+
+def _weighs_labels(module: nn.Module) -> bool:
+    """Return whether a loss, or a loss of torch inside it, leaves out some labels or weighs classes."""
+    is_loss = isinstance(module, Loss | nn.modules.loss._Loss)
+    weights = [getattr(module, name, None) for name in ("weight", "class_weight", "class_weights")]
+    has_weights = any(isinstance(weight, Tensor) and weight.dim() == 1 for weight in weights)
+    return is_loss and (has_weights or getattr(module, "ignore_index", IGNORE_INDEX) != IGNORE_INDEX)
 
 
 def is_mean_over_rows(loss: nn.Module) -> bool:

@@ -31,6 +31,9 @@ class CrossEntropy(Loss):
         self.student_features = (of,) if of else ()
         self.reads_logits = of is None
 
+    def denominator(self, labels: Tensor) -> float:
+        return float((labels != self.ignore_index).sum())
+
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
         logits = student[self.student_features[0]] if self.student_features else student.logits
         if self.student_features and labels.dim() == 3:

@@ -8,7 +8,7 @@ content of the sources, metric code, numerics and seed. Where it was computed is
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache, lru_cache
@@ -21,7 +21,7 @@ from zoo.errors import IntegrityError, SourceError, UsageError
 from zoo.fetch.checksum import sha256
 
 SCHEMA = 1
-OPTIONAL_FIELDS = ("published", "provenance", "findings")
+OPTIONAL_FIELDS = ("published", "provenance", "findings", "failure", "files", "results_sha256")
 """Fields that the file omits if they are empty."""
 FILE = "record.json"
 Mode = Literal["weights", "retrain"]
@@ -102,6 +102,12 @@ class Record:
     """Repository -> the commit that was read, and what pins it: the lock, or the first use on this machine."""
     findings: tuple[str, ...] = ()
     """Observations that a reader of the scores should know."""
+    failure: str = ""
+    """Why the scores of a run mean nothing: losses or outputs that are not finite."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The files beside the record, such as weights and log: name -> SHA-256. Records of version 0.1 have none."""
+    results_sha256: str = ""
+    """The SHA-256 of `results` as sorted JSON. Records of version 0.1 have none."""
 
     def to_json(self) -> str:
         """Return the text of the record file."""
@@ -150,17 +156,27 @@ def _parse_record(path: Path, text: str) -> Record:
     if identity.key != data["key"]:
         raise IntegrityError(f"{path}: the key is {data['key']}, but the content has the key {identity.key}")
     fields = {name: data[name] for name in ("entry", "suite", "recipe", "weights", "environment", "cost", "created")}
-    fields |= {name: data[name] for name in ("published", "provenance") if name in data}
+    fields |= {name: data[name] for name in OPTIONAL_FIELDS if name in data}
     fields["findings"] = tuple(data.get("findings", ()))
     return Record(identity=identity, results=tuple(Result(**result) for result in data["results"]), **fields)
 
 
+def results_digest(results: Iterable[Result]) -> str:
+    """Return the SHA-256 of results as sorted JSON."""
+    data = [asdict(result) for result in results]
+    return hashlib.sha256(json.dumps(data, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
 def verify_files(path: Path, record: Record) -> None:
-    """Check the SHA-256 of the prediction files beside a record file.
+    """Check the SHA-256 of the prediction files beside a record file, and of the other recorded files that are there.
 
     Raises:
         IntegrityError: A file differs from the recorded one.
     """
+    for name, expected in record.files.items():  # committed records leave out weights and logs
+        file = path.parent / name
+        if file.is_file() and (actual := sha256(file)) != expected:
+            raise IntegrityError(f"{file}: expected sha256 {expected}, found {actual}")
     for result in record.results:
         file, expected = path.parent / result.predictions["file"], result.predictions["sha256"]
         if (actual := sha256(file)) != expected:

@@ -9,7 +9,7 @@ from typing import Any
 from accelerate import Accelerator
 from torch import nn
 
-from harness.evaluation.evaluate import Evaluation, SplitRunner, evaluate, metrics_of
+from harness.evaluation.evaluate import Evaluation, SplitRunner, check_finite, evaluate, metrics_of
 from harness.evaluation.label_order import order_outputs
 from harness.metrics import Array, Metric
 from harness.records.torchdistill_log import read_test_scores
@@ -126,6 +126,7 @@ class Experiment:
         with self.context.show(f"{self.entry.name}: predict {split}", "examples") as step:
             runner = SplitRunner(model, self.task, self.context.accelerator, self.context.options.precision, step)
             logits = runner.outputs(self.task.load(split))
+        check_finite(split, {"logits": logits.numpy()})
         predictions: Array = self.task.predict(logits).numpy()
         return predictions
 

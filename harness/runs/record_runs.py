@@ -22,7 +22,9 @@ from harness.runs.recorder import (
     locked_run,
     new_run,
     write_record,
+    write_rescored,
 )
+from harness.runs.rescoring import copy_training, find_same_training, score_again, training_key
 from harness.runs.source_files import recipe_inputs, revisions
 from harness.runs.teachers import WEIGHTS, ResolvedTeachers, TeacherResolver, required_runs
 from harness.runs.training_splits import teacher_splits, training_splits
@@ -70,7 +72,8 @@ def evaluate_and_record(experiment: Experiment, published: tuple[nn.Module, str]
 def train_and_record(experiment: Experiment, seeds: Sequence[int], out: Path | None = None) -> tuple[RecordedRun, ...]:
     """Train a recipe with each seed, unless the record of that run exists, and return the records.
 
-    Runs that teachers need are made first. A run that was interrupted resumes from its newest checkpoint.
+    Runs that teachers need are made first. If only the metrics of the recipe have changed since a run, that run is
+    scored again. A run that was interrupted resumes from its newest checkpoint.
 
     Args:
         experiment: The entry.
@@ -87,16 +90,40 @@ def train_and_record(experiment: Experiment, seeds: Sequence[int], out: Path | N
             record = existing
             if record is None:
                 started = time.perf_counter()
+                earlier = _same_training(student, location)
                 with new_run(location) as folder, student.guarded(folder, location.work):
-                    with student.context.show(f"{student.entry.name}: train, seed {seed}", "steps") as step:
-                        trained = train(training_run(student, teachers, seed, location.work, step))
-                    record = _record_student(student, teachers, trained, location, folder, started)
+                    if earlier is not None:
+                        record = _record_again(student, earlier, location, folder)
+                    else:
+                        with student.context.show(f"{student.entry.name}: train, seed {seed}", "steps") as step:
+                            trained = train(training_run(student, teachers, seed, location.work, step))
+                        record = _record_student(student, teachers, trained, location, folder, started)
         run = location.folder / FILE, record
         if cache_entry is not None:
             cache_run(student.context.runs, cache_entry[0], run, cache_entry[1], student.published_scores())
         resolver.add(student, seed, run, teachers)
         runs += [run] if student is experiment else []
     return tuple(runs)
+
+
+def _same_training(experiment: Experiment, location: RunLocation) -> RecordedRun | None:
+    """Return a run of this training with other metrics, if its predictions are enough to compute the new ones."""
+    if experiment.context.fresh:
+        return None
+    runs = experiment.context.runs / experiment.entry.name
+    folders = [location.folder, *runs.glob(f"retrain-seed{location.identity.seed}-*")]
+    key = training_key(location.identity, experiment.recipe.data())
+    return find_same_training(folders, key, experiment.metrics)
+
+
+def _record_again(experiment: Experiment, earlier: RecordedRun, location: RunLocation, folder: Path) -> Record:
+    """Write the record of an earlier training with the metrics of the recipe as it is now."""
+    name, context = experiment.entry.name, experiment.context
+    context.report(f"{name}: only the metrics have changed: scoring {earlier[0].parent} again, without training")
+    if context.accelerator.is_main_process:
+        copy_training(earlier, WEIGHTS, folder)
+        (folder / RECIPE).write_bytes(experiment.entry.path.read_bytes())
+    return write_rescored(location, folder, earlier[1], list(score_again(earlier, experiment.metrics)))
 
 
 def training_run(
@@ -150,7 +177,7 @@ def _save_student(
     return ModelToRecord(
         model=student.model, sha256=sha256(folder / WEIGHTS) if accelerator.is_main_process else "",
         selection=experiment.recipe.stages[-1].selection, last_epoch=student.last_epoch, seconds=student.seconds,
-        environment=environment,
+        environment=environment, failure=student.failure,
     )  # fmt: skip
 
 

@@ -3,9 +3,9 @@
 import math
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -17,11 +17,14 @@ from torch import Tensor, nn
 from harness.evaluation.evaluate import Evaluation
 from harness.evaluation.label_order import findings
 from harness.models.environment import deterministic, environment, peak_memory
-from harness.records.record import FILE, Identity, Record, Result, new_folder, read_record, verify_files
+from harness.records.check import verify_record
+from harness.records.record import FILE, Identity, Record, Result, new_folder, read_record, results_digest
 from harness.runs.experiment import Experiment, RunContext
 from harness.runs.export import CARD, model_card
+from harness.runs.rescoring import same_training, training_key
 from harness.runs.run_lock import run_lock
 from zoo.errors import UsageError, translate_errors
+from zoo.fetch.checksum import sha256 as checksum
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Selection
 from zoo.tasks.base import Task
@@ -41,9 +44,17 @@ class RunLocation:
     """The folder of the finished run."""
 
     @property
+    def is_rescored(self) -> bool:
+        """Whether the folder holds the same training with other metrics."""
+        file = self.folder / FILE
+        recipe = self.entry.recipe.data()
+        return file.exists() and same_training(read_record(file), self.identity, recipe)
+
+    @property
     def work(self) -> Path:
         """The folder of the run's checkpoints and log while it is made; it outlives a kill."""
-        return self.context.runs / UNFINISHED / f"{self.entry.name}-{self.identity.key[:12]}"
+        key = training_key(self.identity, self.entry.recipe.data())  # other metrics resume the same training
+        return self.context.runs / UNFINISHED / f"{self.entry.name}-{key[:12]}"
 
 
 def locate_run(experiment: Experiment, identity: Identity, out: Path | None = None) -> RunLocation:
@@ -76,7 +87,7 @@ def new_run(location: RunLocation) -> Iterator[Path]:
 
     Inside the block algorithms are deterministic, and errors of libraries become errors of the entry.
     """
-    writes, replaces = location.context.accelerator.is_main_process, location.context.fresh
+    writes, replaces = location.context.accelerator.is_main_process, location.context.fresh or location.is_rescored
     with (
         translate_errors(location.entry.name),
         deterministic(),
@@ -100,14 +111,21 @@ class ModelToRecord:
     seconds: float = 0.0
     """The seconds that earlier processes spent on it."""
     environment: Mapping[str, Any] = field(default_factory=dict)
+    failure: str = ""
+    """Why its training ended early."""
 
 
 ScoredEpoch = tuple[Evaluation, Selection]
 
 
 def evaluate_epochs(experiment: Experiment, model: ModelToRecord) -> list[ScoredEpoch]:
-    """Evaluate a model on every scored split; if its parameters are of the best epoch, first with those of the last."""
+    """Evaluate a model on every scored split; if its parameters are of the best epoch, first with those of the last.
+
+    The scores of a model whose training failed are NaN.
+    """
     scored: list[ScoredEpoch] = []
+    if model.failure:
+        return [(evaluation.as_failed(), model.selection) for evaluation in experiment.evaluations(model.model)]
     if model.last_epoch is not None:
         best = {name: value.clone() for name, value in model.model.state_dict().items()}
         model.model.load_state_dict(model.last_epoch)
@@ -153,19 +171,49 @@ def write_record(
             "seconds": round(model.seconds + time.perf_counter() - started, 3),
             "peak_memory_bytes": peak_memory(),
         },
-        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        created=_now(),
         published=model.published,
         provenance=provenance,
         findings=_findings(location, model, scored[0][0], task),
+        failure=model.failure or _outputs_not_finite(scored),
     )
     if location.context.accelerator.is_main_process:
-        for result, predictions in results:
-            (folder / result.predictions["file"]).write_bytes(predictions)
-        if location.identity.mode == "retrain":
-            (folder / CARD).write_text(model_card(record, folder), encoding="utf-8")
-        (folder / FILE).write_text(record.to_json(), encoding="utf-8")
+        record = _write_files(record, results, folder)
     shared: Record = broadcast_object_list([record])[0]
     return shared
+
+
+def write_rescored(location: RunLocation, folder: Path, earlier: Record, scored: Sequence[ScoredEpoch]) -> Record:
+    """Write the record of a training that was scored again with other metrics; its cost is that of the training.
+
+    Arguments and result are those of `write_record`; `earlier` is the record of the training.
+    """
+    results = [result_of(evaluation, selection) for evaluation, selection in scored]
+    record = replace(
+        earlier, identity=location.identity, recipe=location.entry.recipe.data(), created=_now(),
+        results=tuple(result for result, _ in results),
+    )  # fmt: skip
+    if location.context.accelerator.is_main_process:
+        record = _write_files(record, results, folder)
+    shared: Record = broadcast_object_list([record])[0]
+    return shared
+
+
+def _write_files(record: Record, results: Iterable[tuple[Result, bytes]], folder: Path) -> Record:
+    """Write the predictions, the model card of a training, and the record with the digests of all files."""
+    for result, predictions in results:
+        (folder / result.predictions["file"]).write_bytes(predictions)
+    if record.identity.mode == "retrain":
+        (folder / CARD).write_text(model_card(record, folder), encoding="utf-8")
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name not in (FILE, CARD)]
+    digests = {file.name: checksum(file) for file in files}
+    record = replace(record, files=digests, results_sha256=results_digest(record.results))
+    (folder / FILE).write_text(record.to_json(), encoding="utf-8")
+    return record
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def result_of(evaluation: Evaluation, selection: Selection) -> tuple[Result, bytes]:
@@ -189,12 +237,14 @@ def _existing_record(location: RunLocation) -> Record | None:
         return None
     record = read_record(file)
     if record.identity != location.identity:
+        if location.is_rescored:
+            return None
         wanted, recorded = asdict(location.identity), asdict(record.identity)
         differing = ", ".join(name for name, value in wanted.items() if value != recorded[name])
         raise UsageError(
             f"{location.folder} holds another run of {record.entry} (another {differing}); pass a new folder to --out"
         )
-    verify_files(file, record)
+    verify_record(file, record)
     return record
 
 
@@ -206,8 +256,20 @@ def _findings(location: RunLocation, model: ModelToRecord, evaluation: Evaluatio
     notes = tuple(f"label order: {note}" for note in task.class_notes)
     if location.identity.mode != "weights" or task.kind != "classification" or not task.class_names:
         return notes
+    if evaluation.rows_not_finite:
+        return notes
     arrays = evaluation.arrays
     return notes + findings(model.model, task.class_names, arrays["predictions"], arrays["labels"])
+
+
+def _outputs_not_finite(scored: Sequence[ScoredEpoch]) -> str:
+    """Return how many outputs of which splits are not finite, or an empty text if all are finite."""
+    return "; ".join(
+        f"the outputs for {evaluation.rows_not_finite:,} of {evaluation.n:,} examples of {evaluation.split!r} are NaN"
+        " or infinite"
+        for evaluation, _ in scored
+        if evaluation.rows_not_finite
+    )
 
 
 def _finite_or_none(value: float) -> float | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.evaluation.evaluate import Evaluation, score
+from harness.evaluation.evaluate import Evaluation, check_finite, score
 from harness.metrics import Array
 from harness.runs.experiment import Experiment
 from harness.runs.predictions_file import ARRAYS, read_predictions
@@ -25,7 +25,7 @@ def score_file(experiment: Experiment, path: Path, split: str | None = None) -> 
 
     Raises:
         SourceError: The file does not exist.
-        UsageError: The predictions cannot be read or do not fit the split.
+        UsageError: The predictions cannot be read or do not fit the split, or outputs of the model are not finite.
     """
     if not path.exists():
         raise SourceError(f"{path}: no such file")
@@ -33,7 +33,7 @@ def score_file(experiment: Experiment, path: Path, split: str | None = None) -> 
         source = LocalFile(str(path))
         weights = trained_weights(path, str(source)) if path.is_dir() else experiment.sources.fetch(source)
         model = experiment.model_with(weights)
-        yield from experiment.evaluations(model)
+        yield from _finite(path, experiment.evaluations(model))
         _report_notes(experiment, getattr(model, "class_note", None))
         return
     task, name = experiment.task, split or experiment.task.scored[0]
@@ -51,6 +51,16 @@ def _report_notes(experiment: Experiment, *notes: str | None) -> None:
     """Report how the names of classes were matched."""
     for note in filter(None, (*experiment.task.class_notes, *notes)):
         experiment.context.report(f"note: {note}")
+
+
+def _finite(path: Path, evaluations: Iterator[Evaluation]) -> Iterator[Evaluation]:
+    """Yield the evaluations of weights; raises UsageError for one with outputs that are not finite."""
+    for evaluation in evaluations:
+        try:
+            check_finite(evaluation.split, evaluation.arrays)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from None
+        yield evaluation
 
 
 def _unnamed(experiment: Experiment, labels: Array) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from harness.runs.export import CONFIG
 from harness.runs.source_files import recipe_inputs
 from harness.training.teacher import TeacherWeights
 from harness.training.training_run import ComputeOptions
-from zoo.errors import IntegrityError
+from zoo.errors import IntegrityError, UsageError
 from zoo.fetch.checksum import sha256
 from zoo.fetch.fetched import Fetched
 from zoo.recipes import catalogue
@@ -61,6 +61,7 @@ class TeacherResolver:
         """Fetch and verify the weights of all teachers of a recipe.
 
         Raises:
+            UsageError: The training of a teacher failed.
             IntegrityError: The weights of a run differ from its record.
             SourceError: Weights cannot be fetched.
         """
@@ -128,6 +129,8 @@ def _default_context(context: RunContext) -> RunContext:
 
 def _weights_of_run(teacher: TeacherRun, seed: int) -> Fetched:
     path, record = teacher.run
+    if record.failure:
+        raise UsageError(f"{path}: this run cannot be a teacher: {record.failure}")
     weights = trained_weights(path.parent, f"run:{teacher.experiment.entry.name}:{seed}")
     if weights.sha256 != record.weights:
         raise IntegrityError(f"{path.parent / WEIGHTS}: expected sha256 {record.weights}, found {weights.sha256}")

@@ -4,32 +4,39 @@ import math
 from collections.abc import Sequence
 
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 
 from harness.evaluation.batching import lengths_of
-from harness.losses.base import is_mean_over_rows
+from harness.losses.base import counts_labels, is_denominator_known, is_mean_over_rows
 from harness.training.objective import Objective
-from zoo.errors import RecipeError
+from zoo.errors import RecipeError, UsageError
 from zoo.recipes.schema import Stage
 from zoo.tasks.base import Split
 
-IGNORE_INDEX = -100
-"""The label that torch's cross entropy leaves out by default."""
+UNKNOWN_DENOMINATOR = "the mean of a term divides by something unknown, such as the number of labels that count"
 
 
-def check_batch_sizes(stage: Stage, objective: Objective, rows: int, micro_batch: int | None, processes: int) -> None:
+def check_batch_sizes(
+    stage: Stage, objective: Objective, split: Split, micro_batch: int | None, processes: int
+) -> None:
     """Check that every term can work with the batches that a process takes at once.
 
     Raises:
         RecipeError: A term compares the rows of a batch, and would get a part of it; or a term needs two rows, and
-            would get a single row.
+            would get a single row; or the mean over a batch cannot be computed from the means over its parts.
     """
     in_parts = processes > 1 or (micro_batch or math.inf) < stage.batch_size
-    fewest = _fewest_rows(stage, rows, micro_batch, processes)
+    fewest = _fewest_rows(stage, len(split), micro_batch, processes)
     for name, needs in objective.term_needs.items():
         mark = stage.criterion[name].loss.mark
         if in_parts and needs.needs_whole_batch:
             message = f"{name} compares the rows of a batch with each other: use one process and no --micro-batch"
+            raise RecipeError.at(mark, message)
+        if in_parts and not is_denominator_known(objective.terms[name], labels_of(split)):
+            message = (
+                f"{name} leaves out labels or weighs classes, or does not say what its mean divides by: use one process"
+                " and no --micro-batch, or add the method `denominator(labels)` to the loss"
+            )
             raise RecipeError.at(mark, message)
         if fewest < 2 and needs.needs_two_rows:
             message = (
@@ -41,8 +48,8 @@ def check_batch_sizes(stage: Stage, objective: Objective, rows: int, micro_batch
 def lengths_to_split_by(objective: Objective, split: Split, accelerator: Accelerator) -> Sequence[int] | None:
     """Return the rows' lengths if computing a batch in parts of similar length is allowed, and faster on this device.
 
-    All terms must read only logits and be means over the rows (see `is_mean_over_rows`). BatchNorm must not learn, and
-    no row may have a label that a term ignores.
+    All terms must read only logits and be means over the rows (see `is_mean_over_rows`), each with the same weight.
+    BatchNorm must not learn.
     """
     lengths = lengths_of(split)
     if lengths is None or accelerator.device.type != "cpu" or accelerator.num_processes > 1:
@@ -50,10 +57,29 @@ def lengths_to_split_by(objective: Objective, split: Split, accelerator: Acceler
     if any(need.features for need in objective.needs.values()) or normalizes_by_batch(objective):
         return None
     terms = list(objective.terms.values())
-    if not all(is_mean_over_rows(term) for term in terms):
+    if not all(is_mean_over_rows(term) and is_denominator_known(term, split.labels) for term in terms):
         return None
-    ignored = {getattr(term, "ignore_index", IGNORE_INDEX) for term in terms}
-    return None if any(bool((split.labels == index).any()) for index in ignored) else lengths
+    return None if terms_that_count_labels(objective, split) else lengths
+
+
+def terms_that_count_labels(objective: Objective, split: Split) -> tuple[str, ...]:
+    """Return the names of the terms whose mean over these rows divides by something else than the number of rows."""
+    labels = labels_of(split)
+    return tuple(name for name, term in objective.terms.items() if counts_labels(term, labels))
+
+
+def has_unknown_denominator(objective: Objective, split: Split) -> bool:
+    """Return whether it is unknown what the mean of a term divides by."""
+    labels = labels_of(split)
+    return not all(is_denominator_known(term, labels) for term in objective.terms.values())
+
+
+def labels_of(split: Split) -> Tensor | None:
+    """Return all labels of a split, or None for a segmentation, whose masks are read batch by batch."""
+    try:
+        return split.labels
+    except UsageError:
+        return None
 
 
 def normalizes_by_batch(module: nn.Module) -> bool:

@@ -1,19 +1,26 @@
 """Checkpoints to resume a training run from. The last two are stored, so a kill at any moment leaves a complete one.
 
-A checkpoint is written to a temporary file, synced to the disk, and renamed over the older of the two.
+A checkpoint is written to a temporary file, synced to the disk, and renamed over the older of the two. It holds the
+SHA-256 of its content; a damaged checkpoint is refused and the older one is used.
 """
 
+import hashlib
 import os
-import pickle
 import random
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from zoo.errors import UsageError
+from zoo.errors import UsageError, first_line
 from zoo.files import replacing
+from zoo.progress import Report, ignore_message
+
+DIGEST = "sha256"
+"""The key of a checkpoint's digest in its file."""
 
 Checkpoint = dict[str, Any]
 """Tensors, numbers, strings, and lists, tuples and dicts of them: loading one runs no code."""
@@ -22,13 +29,13 @@ Checkpoint = dict[str, Any]
 class CheckpointStore:
     """The checkpoints of one run: `checkpoint-0.pt` and `checkpoint-1.pt` in its folder, written in turn."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.generation = folder, 0
+    def __init__(self, folder: Path, report: Report = ignore_message) -> None:
+        self.folder, self.report, self.generation = folder, report, 0
 
     def newest(self) -> Checkpoint | None:
-        """Return the newest checkpoint that can be read, or None if the folder has none.
+        """Return the newest checkpoint that is undamaged, or None if the folder has none.
 
-        Temporary files that a killed process left are deleted.
+        A damaged one is reported. Temporary files that a killed process left are deleted.
 
         Raises:
             UsageError: The folder has checkpoints, and none can be read.
@@ -46,7 +53,8 @@ class CheckpointStore:
         """Write a new checkpoint over the older of the two."""
         self.generation += 1
         with replacing(self._file(self.generation % 2)) as partial, partial.open("wb") as file:
-            torch.save({**checkpoint, "generation": self.generation}, file)
+            content = {**checkpoint, "generation": self.generation}
+            torch.save({**content, DIGEST: content_digest(content)}, file)
             file.flush()
             os.fsync(file.fileno())
 
@@ -54,11 +62,47 @@ class CheckpointStore:
         return self.folder / f"checkpoint-{slot}.pt"
 
     def _read(self, slot: int) -> Checkpoint | None:
-        try:
-            checkpoint: Checkpoint = torch.load(self._file(slot), map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+        """Return a checkpoint, or None if it is missing; also None, and reported, if it is damaged."""
+        path = self._file(slot)
+        if not path.exists():
             return None
-        return checkpoint
+        try:
+            checkpoint: Any = torch.load(path, map_location="cpu", weights_only=True)
+            digest = checkpoint.pop(DIGEST)
+            if digest == content_digest(checkpoint):
+                return dict(checkpoint)
+            problem = "its content differs from its digest"
+        except Exception as error:  # a changed byte can raise anything in torch's reader
+            problem = first_line(error)
+        self.report(f"{path}: this checkpoint is damaged and left out: {problem}")
+        return None
+
+
+def content_digest(value: Any) -> str:
+    """Return the SHA-256 of a checkpoint's content: of all tensors, numbers and texts in it, and of their structure."""
+    digest = hashlib.sha256()
+    for part in _parts(value):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _parts(value: Any) -> Iterator[bytes | memoryview]:
+    """Yield the bytes that identify a value, each container and scalar after its type and size."""
+    if isinstance(value, Tensor):
+        data = value.detach().cpu().contiguous()
+        yield f"{data.dtype} {tuple(data.shape)}\n".encode()
+        if data.numel():
+            yield data.reshape(-1).view(torch.uint8).numpy().data
+    elif isinstance(value, Mapping):
+        yield f"dict {len(value)}\n".encode()
+        for item in value.items():
+            yield from _parts(item)
+    elif isinstance(value, list | tuple):
+        yield f"{type(value).__name__} {len(value)}\n".encode()
+        for item in value:
+            yield from _parts(item)
+    else:
+        yield f"{type(value).__name__} {value!r}\n".encode()
 
 
 def rng_state(device: torch.device | None = None) -> Checkpoint:

@@ -1,19 +1,22 @@
 """The gradients of one step: summed over parts of the batch that fit in memory, and averaged over processes."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
 
+import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor, nn
 
 from harness.evaluation.batching import by_length
 from harness.models.environment import autocast
-from harness.training.batch_parts import normalizes_by_batch
+from harness.training.batch_parts import UNKNOWN_DENOMINATOR, has_unknown_denominator, normalizes_by_batch
 from harness.training.stage import ActiveStage
 from harness.training.training_run import TrainingRun
 from zoo.errors import UsageError
-from zoo.tasks.base import read_batch
+from zoo.tasks.base import Batch, read_batch
 
 LARGE = 2**20
 """An embedding with at least this many parameters has sparse gradients while parts of a batch are summed."""
@@ -33,17 +36,17 @@ def accumulate_gradients(run: TrainingRun, stage: ActiveStage, rows: list[int]) 
     while True:
         try:
             losses: dict[str, Tensor] = {}
-            parts = list(_parts(run, stage, rows))
+            parts = _with_shares(run, stage, list(_parts(run, stage, rows)))
             grouped = len(parts) > 1 and stage.lengths is not None
             with sparse_embeddings(stage.objective) if grouped else nullcontext():
-                for number, (part, share) in enumerate(parts, 1):
+                for number, part in enumerate(parts, 1):
                     # gradients are averaged over the processes once, with the last part
                     with nullcontext() if number == len(parts) else run.accelerator.no_sync(stage.wrapped):
                         part_losses = _losses(run, stage, part)
-                        scaled = stage.scaler.scale(part_losses["total"] * share * run.accelerator.num_processes)
+                        scaled = stage.scaler.scale(part_losses["total"] * part.share * run.accelerator.num_processes)
                         scaled.backward()
                     for name, loss in part_losses.items():
-                        losses[name] = losses.get(name, 0) + loss.detach() * share
+                        losses[name] = losses.get(name, 0) + loss.detach() * part.share
         except RuntimeError as error:
             if not should_reduce_batch_size(error):
                 raise
@@ -54,11 +57,47 @@ def accumulate_gradients(run: TrainingRun, stage: ActiveStage, rows: list[int]) 
         stage.micro_batch = _halved_micro_batch(run, stage)
 
 
-def _losses(run: TrainingRun, stage: ActiveStage, rows: list[int]) -> dict[str, Tensor]:
-    batch = read_batch(stage.split, rows, run.device)
+@dataclass(frozen=True)
+class _Part:
+    """Some rows of a step that a process computes at once."""
+
+    rows: list[int]
+    share: float
+    """Its share of the mean over all rows of the step; 1 if each term has its own share."""
+    batch: Batch | None = None
+    """The rows, if they are read already."""
+    shares: Mapping[str, float] | None = None
+    """The share of each term, if one divides by something else than the number of rows."""
+
+
+def _losses(run: TrainingRun, stage: ActiveStage, part: _Part) -> dict[str, Tensor]:
+    batch = part.batch or read_batch(stage.split, part.rows, run.device)
     with autocast(run.device, run.options.precision):
-        losses: dict[str, Tensor] = stage.wrapped(batch, stage.teachers(batch))
+        shares = {} if part.shares is None else {"shares": part.shares}
+        losses: dict[str, Tensor] = stage.wrapped(batch, stage.teachers(batch), **shares)
     return losses
+
+
+def _with_shares(run: TrainingRun, stage: ActiveStage, parts: list[_Part]) -> list[_Part]:
+    """Give every term its own share of each part, if a term divides by something else than the number of rows.
+
+    The shares depend on the labels of the whole step, so all its rows are read first.
+    """
+    if not stage.counting_terms or (len(parts) == 1 and run.accelerator.num_processes == 1):
+        return parts
+    read = [replace(part, batch=read_batch(stage.split, part.rows, run.device)) for part in parts]
+    counts = torch.tensor([[_denominator(stage, name, part) for name in stage.counting_terms] for part in read])
+    totals = run.accelerator.reduce(counts.sum(0).to(run.device), "sum").cpu()
+    by_row = [dict.fromkeys(stage.objective.terms, part.share) for part in read]
+    shares = [dict(zip(stage.counting_terms, (row / totals).tolist(), strict=True)) for row in counts]
+    return [replace(part, share=1, shares=rows | own) for part, rows, own in zip(read, by_row, shares, strict=True)]
+
+
+def _denominator(stage: ActiveStage, name: str, part: _Part) -> float:
+    """Return what the mean of a term over a part divides by; 0 for a part that only keeps a process busy."""
+    assert part.batch is not None
+    term: Any = stage.objective.terms[name]
+    return float(term.denominator(part.batch.labels)) if part.share else 0.0
 
 
 @contextmanager
@@ -84,7 +123,7 @@ def _can_be_sparse(embedding: nn.Embedding) -> bool:
     return plain and embedding.weight.numel() >= LARGE and embedding.weight.grad is None
 
 
-def _parts(run: TrainingRun, stage: ActiveStage, rows: list[int]) -> Iterator[tuple[list[int], float]]:
+def _parts(run: TrainingRun, stage: ActiveStage, rows: list[int]) -> Iterator[_Part]:
     """Yield this process's rows of a step in parts that fit in memory, each with its share of the step's mean.
 
     With `stage.lengths` the rows of a part are of like length. All processes have the same number of parts, since they
@@ -96,7 +135,7 @@ def _parts(run: TrainingRun, stage: ActiveStage, rows: list[int]) -> Iterator[tu
     for group in [local_rows] if stage.lengths is None else by_length(local_rows, stage.lengths):
         size = most_rows if stage.lengths is None else len(group)
         for part in even_parts(group, math.ceil(size / (stage.micro_batch or size))):
-            yield part or rows[:2], len(part) / len(rows)
+            yield _Part(part or rows[:2], len(part) / len(rows))
 
 
 def even_parts(rows: Sequence[int], number: int) -> list[list[int]]:
@@ -122,6 +161,7 @@ def _halved_micro_batch(run: TrainingRun, stage: ActiveStage) -> int:
         "a term compares the rows of a batch": any(
             needs.needs_whole_batch for needs in stage.objective.term_needs.values()
         ),
+        UNKNOWN_DENOMINATOR: has_unknown_denominator(stage.objective, stage.split),
     }
     if reason := next((reason for reason, applies in reasons.items() if applies), None):
         advice = f". Pass --micro-batch {size // 2} to use less anyway; the record will name it" if size > 1 else ""

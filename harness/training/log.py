@@ -16,6 +16,10 @@ from harness.training.checkpointing import Checkpoint
 from zoo.errors import UsageError
 
 
+class DivergenceError(UsageError):
+    """The loss is no longer finite, so the training ends."""
+
+
 class TrainingLog:
     """`log.jsonl`: a line for each step (its number, learning rate and losses) and for each epoch that is scored.
 
@@ -59,7 +63,7 @@ class TrainingLog:
             Whether a checkpoint is due, and whether any process has received a signal to stop.
 
         Raises:
-            UsageError: The total loss is not finite, and it may not overflow.
+            DivergenceError: The total loss is not finite, and it may not overflow.
         """
         due = time.monotonic() - self._saved >= self.save_every and self.accelerator.is_main_process
         total = losses["total"]
@@ -68,7 +72,9 @@ class TrainingLog:
         values = dict(zip(losses, sums, strict=True))
         if not math.isfinite(values["total"]) and not may_overflow:
             listed = ", ".join(f"{name} {value:g}" for name, value in values.items())
-            raise UsageError(f"the loss is not finite at step {self.step + 1}: {listed}; try a lower learning rate")
+            raise DivergenceError(
+                f"the loss is not finite at step {self.step + 1}: {listed}; try a lower learning rate"
+            )
         self.step += 1
         self._write_line({"step": self.step, "rate": rate, "losses": _finite_or_none(values)})
         return bool(any_due), bool(any_stop)

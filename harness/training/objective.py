@@ -58,22 +58,30 @@ class Objective(nn.Module):
         """The models that learn, by name."""
         return {STUDENT: self.student, **self.teachers}
 
-    def forward(self, batch: Batch, frozen_outputs: Mapping[str, ModelOutputs]) -> dict[str, Tensor]:
+    def forward(
+        self, batch: Batch, frozen_outputs: Mapping[str, ModelOutputs], shares: Mapping[str, float] | None = None
+    ) -> dict[str, Tensor]:
         """Compute the loss of every term for a batch.
 
         Args:
             batch: The rows to train on. The models that learn are run on them here, if a term reads them.
             frozen_outputs: The outputs of the frozen models for these rows, by name.
+            shares: For a part of a batch, the share of every term's mean that these rows have; by default all of it.
 
         Returns:
-            The unweighted loss of every term under its name, and their weighted sum as `total`; all are scalars.
+            The unweighted loss of every term under its name, times its share, and their weighted sum as `total`; all
+            are scalars.
         """
         outputs = {**frozen_outputs, **self.run_models(batch)}
         losses: dict[str, Tensor] = {}
         for name, term in self.terms.items():
             student, teacher = self._outputs_for(name, outputs)
             target = batch if self.term_needs[name].reads_batch else batch.labels
+            if shares is not None and shares[name] == 0:  # the mean over no row is NaN
+                losses[name] = _zero(outputs, term)
+                continue
             losses[name] = _loss(name, term, student, teacher, target, batch.labels.device)
+            losses[name] = losses[name] if shares is None else losses[name] * shares[name]
         total: Any = sum(self.roles[name].weight * loss for name, loss in losses.items())
         return {**losses, "total": total}
 
@@ -182,6 +190,13 @@ def _loss(
         returned = f"a tensor {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         raise UsageError(f"the term {name!r} returns {returned}, not a scalar tensor: the mean over the batch")
     return loss
+
+
+def _zero(outputs: Mapping[str, ModelOutputs], term: nn.Module) -> Tensor:
+    """Return a loss of 0 that depends on all outputs and parameters: processes wait for every gradient."""
+    tensors = [tensor for output in outputs.values() for tensor in (output.output, *output.features.values())]
+    parts = [part.float().sum() * 0 for part in (*tensors, *term.parameters()) if part is not None]
+    return torch.stack(parts).sum()
 
 
 def _reads_of(model: str, needs: Mapping[str, LossNeeds], roles: Mapping[str, TermRoles]) -> ModelReads:

@@ -16,7 +16,7 @@ from harness.losses.base import adapter_builder, split_preparer
 from harness.models.environment import autocast
 from harness.models.feature_hooks import find_module, parse_feature_path
 from harness.models.memory_format import place_model
-from harness.training.batch_parts import check_batch_sizes, lengths_to_split_by
+from harness.training.batch_parts import check_batch_sizes, lengths_to_split_by, terms_that_count_labels
 from harness.training.checkpointing import Checkpoint
 from harness.training.objective import Objective, build_objective
 from harness.training.optimization import build_optimizer, build_schedule
@@ -51,6 +51,8 @@ class ActiveStage:
     """The most rows that a process takes at once; it is halved if memory runs out."""
     lengths: Sequence[int] | None = None
     """The rows' lengths, if the rows of a step are grouped by length and each group padded by itself."""
+    counting_terms: tuple[str, ...] = ()
+    """The terms whose mean divides by something else than the number of rows, see `Loss.denominator`."""
     best: Checkpoint | None = None
     """The epoch with the best score so far, with its objective's parameters."""
 
@@ -115,7 +117,7 @@ def build_stage(run: TrainingRun, number: int, student: nn.Module, inherited: St
         split = prepare_rows(objective, run.splits[number], teacher_splits)
     order_teachers(run, number, {**learning, **frozen}, objective)
     objective.to(run.device)
-    check_batch_sizes(stage, objective, len(split), run.options.micro_batch, run.accelerator.num_processes)
+    check_batch_sizes(stage, objective, split, run.options.micro_batch, run.accelerator.num_processes)
     teachers = LiveTeachers(frozen, objective.needs, run.device, teacher_splits)
     build_adapters(stage, objective, teachers, {**learning, **frozen}, split)
     for name, state in (inherited or {}).items():
@@ -130,6 +132,7 @@ def build_stage(run: TrainingRun, number: int, student: nn.Module, inherited: St
     return ActiveStage(
         recipe=stage, number=number, seed=run.seed, split=split, objective=objective.train(), optimizer=optimizer,
         schedule=schedule, scaler=scaler, teachers=teachers, wrapped=objective, micro_batch=run.options.micro_batch,
+        counting_terms=terms_that_count_labels(objective, split),
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import torch
 from accelerate.utils import broadcast_object_list, gather_object, set_seed
 from torch import Tensor, nn
 
+from harness.evaluation.metric_trial import try_metrics
 from harness.models.environment import environment
 from harness.models.memory_format import place_model
 from harness.models.outputs import run_model
@@ -22,7 +23,7 @@ from harness.training.best_epoch import keep_best_epoch, selection_criterion, st
 from harness.training.checkpointing import Checkpoint, CheckpointStore, rng_state, set_rng_state
 from harness.training.gradients import accumulate_gradients
 from harness.training.interrupt import Interrupt
-from harness.training.log import TrainingLog
+from harness.training.log import DivergenceError, TrainingLog
 from harness.training.stage import ActiveStage, build_stage, prepare_stage, share_buffers
 from harness.training.training_run import LOG, StateDicts, TrainedStudent, TrainingRun
 from zoo.errors import UsageError, first_line
@@ -48,11 +49,12 @@ class TrainingState:
 def train(run: TrainingRun) -> TrainedStudent:
     """Train a student through all stages of the recipe, from the newest checkpoint in the run's folder on.
 
-    The losses of every step go to `log.jsonl` in that folder. The global random generators are left unchanged.
+    The losses of every step go to `log.jsonl` in that folder. If a loss is not finite, the training ends there, and the
+    student that is returned names the `failure`. The global random generators are left unchanged.
 
     Raises:
         RecipeError: Something cannot be built.
-        UsageError: The recipe has no stages, a loss is not finite, or a checkpoint does not fit.
+        UsageError: The recipe has no stages, or a checkpoint does not fit.
         KeyboardInterrupt: A signal stopped the run, after a checkpoint was saved.
     """
     if not run.recipe.stages:
@@ -70,20 +72,25 @@ def train(run: TrainingRun) -> TrainedStudent:
             TrainingLog(run.folder / LOG, checkpoint, run.accelerator, save_every=run.options.save_every) as log,
         ):
             run.progress(log.step, run.steps)
-            for number in range(checkpoint.get("stage", 0), len(run.recipe.stages)):
-                for name, parameter in student.named_parameters():
-                    parameter.requires_grad_(learns[name])
-                stage = enter_stage(run, number, student, state)
-                first_step = _resume_stage(run, stage, checkpoint)
-                train_stage(run, stage, state, log, first_step, interrupt)
-                leave_stage(run, stage, state)
-                state.stage_generators = _all_generators(run)
-                save_checkpoint(run, state, log, stage=number + 1, step=0, student=student.state_dict())
-                if log.any_process(interrupt.requested):
-                    raise interrupt.error
+            failure = ""
+            try:
+                for number in range(checkpoint.get("stage", 0), len(run.recipe.stages)):
+                    for name, parameter in student.named_parameters():
+                        parameter.requires_grad_(learns[name])
+                    stage = enter_stage(run, number, student, state)
+                    first_step = _resume_stage(run, stage, checkpoint)
+                    train_stage(run, stage, state, log, first_step, interrupt)
+                    leave_stage(run, stage, state)
+                    state.stage_generators = _all_generators(run)
+                    save_checkpoint(run, state, log, stage=number + 1, step=0, student=student.state_dict())
+                    if log.any_process(interrupt.requested):
+                        raise interrupt.error
+            except DivergenceError as error:
+                failure = str(error)
+                run.report(f"{run.recipe.name}: {failure}")
     return TrainedStudent(
         model=student, last_epoch=state.last_epoch, micro_batch=state.micro_batch, environments=state.environments,
-        seconds=state.seconds,
+        seconds=state.seconds, failure=failure,
     )  # fmt: skip
 
 
@@ -146,13 +153,13 @@ def leave_stage(run: TrainingRun, stage: ActiveStage, state: TrainingState) -> N
 
 
 def check_stages(run: TrainingRun, student: nn.Module) -> None:
-    """Check the student's outputs, and build the later stages once, of copies, before the first stage is trained.
+    """Check the student's outputs, try the metrics, and build the later stages once, of copies, before any training.
 
-    So an error in the last stage is reported at once. The random generators are left unchanged.
+    So an error in the last stage or in a metric is reported at once. The random generators are left unchanged.
 
     Raises:
         RecipeError: A stage cannot be built.
-        UsageError: The student does not have as many outputs as the labels need.
+        UsageError: The student does not have as many outputs as the labels need, or a metric cannot be computed.
     """
     before = rng_state(run.device)
     scored = run.task.load(run.task.scored[0])
@@ -163,6 +170,7 @@ def check_stages(run: TrainingRun, student: nn.Module) -> None:
     labels = [two_rows.labels] if run.task.kind == "segmentation" else [s.labels for s in (scored, *trained)]
     for some_labels in labels:
         run.task.check(logits, some_labels)
+    try_metrics(run.recipe, run.task, run.metrics, logits.shape[1] if logits.dim() > 1 else 1)
     for number in range(1, len(run.recipe.stages)):
         build_stage(run, number, copy.deepcopy(student))
     set_rng_state(before, run.device)
@@ -178,7 +186,7 @@ def save_checkpoint(run: TrainingRun, state: TrainingState, log: TrainingLog, **
 
 def _resume(run: TrainingRun) -> tuple[Checkpoint, TrainingState]:
     """Return the newest checkpoint, empty for a new run, and the state to start from."""
-    store = CheckpointStore(run.folder)
+    store = CheckpointStore(run.folder, run.report)
     newest = store.newest() if run.accelerator.is_main_process else None
     checkpoint: Checkpoint = broadcast_object_list([newest])[0] or {}
     current = environment(run.device)

@@ -85,3 +85,5 @@ class TrainedStudent:
     """The environments of the run, the latest last; several if it was resumed in another environment."""
     seconds: float
     """The seconds that it ran before it was resumed."""
+    failure: str = ""
+    """Why the training ended early: its loss is not finite."""

@@ -116,7 +116,7 @@ def test_a_method_whose_student_is_not_in_the_starter_suite_is_shown_apart(board
 
 
 def test_claims_of_methods_are_shown_on_the_page_of_methods_only(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "verify_files", lambda path, record: None)
+    monkeypatch.setattr(page, "verify_record", lambda path, record: None)
     board.add("method", "kd: {loss: KD}", claims=CLAIM)
     front = page.render(board.evidence)
     assert "[methods.md](methods.md)" in front

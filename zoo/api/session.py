@@ -190,6 +190,8 @@ class Session:
         with translate_errors(entry.name):
             experiment = self.experiment(entry, self.context([entry], options))
             ((path, record),) = train_and_record(experiment, [seed], out.resolve() if out else None)
+        if record.failure:
+            raise UsageError(f"{entry.name}: the training failed: {record.failure}. Its record is {path}")
         return TrainingResult(entry=entry.name, seed=seed, record=path, scores=scores_of_record(record))
 
     def evaluate(self, entry: Entry, options: DeviceOptions, path: Path, split: str | None) -> "EvaluationResult":

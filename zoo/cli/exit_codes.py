@@ -33,13 +33,16 @@ def code_of_outcome(
         outcome: The entry's verdict or error.
         patterns: The names, suites or paths that the user passed. A missing data set is an error only for an entry
             that they name.
-        failing: The verdicts that fail; None for all but `reproduced`. An error always fails.
+        failing: The verdicts that fail; None for all but `reproduced`. An error always fails, and so do published
+            weights whose outputs are not finite.
     """
     named = is_named(outcome.entry, patterns)
     if outcome.error is not None and (named or not isinstance(outcome.error, NoDataError)):
         return outcome.error.exit_code
     fails = outcome.counts and (failing is None or outcome.verdict in failing)
-    return OF_VERDICT[outcome.verdict] if fails else 0
+    if fails or not outcome.counts:
+        return OF_VERDICT[outcome.verdict] if fails else 0
+    return OF_VERDICT["not-compared"] if outcome.failed else 0
 
 
 def code_of_error(error: ZooError, named: bool) -> int:

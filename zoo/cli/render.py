@@ -13,7 +13,7 @@ from zoo.cli.next_steps import next_step
 from zoo.recipes.options import RunOptions, SourceOptions
 from zoo.recipes.schema import Claim
 from zoo.safe_text import one_line, printable
-from zoo.text_tables import fitted, number
+from zoo.text_tables import finite, fitted, number
 
 if TYPE_CHECKING:
     from harness.judging.judge_runs import Outcome
@@ -105,7 +105,7 @@ def judgement_data(judgement: "Judgement", mode: str) -> dict[str, Any]:
         "claimed": claim.value,
         "measured": judgement.measured,
         "values": list(judgement.values),
-        "set_aside": list(judgement.set_aside),
+        "set_aside": [finite(value) for value in judgement.set_aside],
         "sigma": judgement.sigma,
         "sigma_from": judgement.sigma_from or None,
         "prediction_band": judgement.band,

@@ -6,7 +6,8 @@ from typing import Any
 
 from harness.judging.judge_runs import read_predictions
 from harness.metrics import Array
-from harness.records.record import FILE, read_record, verify_files
+from harness.records.check import verify_record
+from harness.records.record import FILE, read_record
 from harness.runs.experiment import Experiment
 from zoo.tasks.base import content_hash
 
@@ -20,7 +21,7 @@ def recorded_predictions(experiment: Experiment, evidence: Path) -> dict[str, di
     for path in sorted((evidence / experiment.entry.name).glob(f"weights-*/{FILE}")):
         record, weights = read_record(path), experiment.recipe.weights
         if weights and record.weights == experiment.sources.fetch(weights).sha256:
-            verify_files(path, record)
+            verify_record(path, record)
             rows = record.identity.sources["data"]
             scored = [result for result in record.results if result.split in experiment.task.scored]
             same_rows = [result for result in scored if _has_rows(experiment, result.split, rows)]

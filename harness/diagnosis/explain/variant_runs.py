@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from harness.diagnosis.explain.variant import NUMERICS, UNCHANGED, Variant
-from harness.evaluation.evaluate import RANKS, SplitRunner
+from harness.evaluation.evaluate import SplitRunner
+from harness.evaluation.metric_trial import RANKS
 from harness.evaluation.subset import subset
 from harness.metrics import Array, reads
 from harness.models.environment import deterministic, tf32

@@ -1,5 +1,6 @@
 """Verdicts on retrainings: equivalence, prediction band, sigma, power, degenerate runs. Numbers worked out by hand."""
 
+import math
 import re
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.judging.types import Measurement
 from harness.judging.verdict import judge, judge_all
 from tests.helpers.claims import RETRAIN, SINGLE_SCORE, judged, measurement
 from zoo.recipes.schema import Claim
@@ -213,3 +215,30 @@ def test_runs_that_vary_much_more_than_sigma_are_a_finding() -> None:
         "accuracy on test: the runs' standard deviation 0.0300 is much larger than sigma 0.0100 (the declared prior)",
     )
     assert not judged(SINGLE_SCORE, measurement(0.86, 0.875, 0.89)).findings
+
+
+def test_a_failed_run_is_set_aside_and_counts_as_degenerate() -> None:
+    claim = Claim(of="retrain", split="test", metric="accuracy", value=0.9, sigma=0.01, reference_runs=5, source="")
+    measured = Measurement(
+        split="test", metric="accuracy", n=100, values=(0.9, 0.9, 0.9, 0.9, math.nan), baseline=0.1,
+        rows_not_finite=(0, 0, 0, 0, 100),
+    )  # fmt: skip
+    judgement = judge(claim, measured)
+    assert (judgement.verdict, judgement.values) == ("reproduced", (0.9,) * 4)
+    assert len(judgement.set_aside) == 1
+    assert "1 of 5 runs are degenerate, 1 failed" in judgement.findings[0]
+
+
+def test_constant_outputs_of_a_retraining_count_as_degenerate_for_a_correlation() -> None:
+    claim = Claim(of="retrain", split="test", metric="pearson", value=0.9, sigma=0.01, reference_runs=5, source="")
+    values = (0.9, math.nan, 0.0, math.nan)
+    judgement = judge(claim, Measurement(split="test", metric="pearson", n=100, values=values, baseline=0.0))
+    assert judgement.verdict == "inconclusive"
+    assert "3 of 4 runs are degenerate, 2 failed" in judgement.findings[0]
+    assert "1 at or below the majority-class baseline 0.0000" in judgement.findings[0]
+
+
+def test_an_undefined_metric_of_finite_outputs_is_not_compared() -> None:
+    claim = Claim(of="retrain", split="test", metric="mean_iou", value=0.9, sigma=0.01, reference_runs=5, source="")
+    judgement = judge(claim, Measurement(split="test", metric="mean_iou", n=100, values=(0.9, math.nan)))
+    assert (judgement.verdict, judgement.failed) == ("not-compared", False)

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from harness.evaluation.evaluate import score
-from harness.training.checkpointing import CheckpointStore
+from harness.training.checkpointing import CheckpointStore, content_digest
 from zoo.errors import UsageError
 
 
@@ -53,3 +55,48 @@ def test_a_score_is_a_plain_float_whatever_a_metric_returns(tmp_path: Path) -> N
     newest = CheckpointStore(tmp_path).newest()
     assert newest is not None
     assert newest["best"]["score"] == pytest.approx(2 / 3)
+
+
+def test_a_flipped_byte_is_reported_and_the_older_checkpoint_is_used(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path)
+    for step in (1, 2):
+        store.save({"step": step, "value": torch.zeros(1000), "nested": [{"lr": 0.1}, (1, "a", None)]})
+    file = tmp_path / "checkpoint-0.pt"
+    data = bytearray(file.read_bytes())
+    place = data.index(bytes(2000)) + 1000  # in the zeros of the tensor
+    data[place] ^= 0x40
+    file.write_bytes(bytes(data))
+    messages: list[str] = []
+    newest = CheckpointStore(tmp_path, messages.append).newest()
+    assert newest is not None
+    assert newest["step"] == 1
+    assert messages == [f"{file}: this checkpoint is damaged and left out: its content differs from its digest"]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_flipped_bit_anywhere_never_changes_what_is_loaded(tmp_path: Path, place: float, bit: int) -> None:
+    content = {"step": 2, "value": torch.arange(50.0), "names": ["a", "b"], "more": {"lr": 0.1, "none": None}}
+    store = CheckpointStore(tmp_path)
+    store.generation = 1
+    store.save(content)
+    file = tmp_path / "checkpoint-0.pt"
+    data = bytearray(file.read_bytes())
+    data[int(place * len(data))] ^= 1 << bit
+    file.write_bytes(bytes(data))
+    try:
+        loaded = CheckpointStore(tmp_path).newest()
+    except UsageError:
+        return
+    assert loaded is not None
+    assert content_digest(loaded) == content_digest({**content, "generation": 2})
+
+
+def test_a_digest_covers_types_order_and_every_kind_of_tensor() -> None:
+    values = [
+        [1, 2], (1, 2), [2, 1], [1, "2"], {1: 2}, [[1], 2],
+        torch.tensor([1, 2]), torch.tensor([1, 2], dtype=torch.int32),
+        torch.tensor([[1, 2]]), torch.tensor([1.0, 2.0]), torch.tensor(1.0), torch.tensor([]), torch.ones(2).bfloat16(),
+        None, True, 1, 1.0, "1",
+    ]  # fmt: skip
+    assert len({content_digest(value) for value in values}) == len(values)

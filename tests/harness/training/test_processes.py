@@ -34,7 +34,7 @@ stages:
     teacher: {model: {use: mine.perceptron, width: 64}, trainable: ["*"]}
     criterion:
       hint: {loss: {use: Hint, student: "2", teacher: "2"}}
-      peer: {loss: CrossEntropy, student: teacher}
+      peer: {loss: {use: CrossEntropy, ignore_index: 3}, student: teacher}
     keep: [hint]
   - epochs: 2
     batch_size: 50

@@ -20,6 +20,7 @@ import torch
 import harness.runs.recorder
 import harness.training.train
 from harness.records.record import FILE, read_all, read_record, verify_files
+from harness.runs.rescoring import training_key
 from tests.helpers import forked
 from tests.helpers.forked import zoo
 from zoo.fetch.checksum import sha256
@@ -214,7 +215,8 @@ def test_a_finished_run_stays_if_only_its_checkpoints_were_not_deleted(whole: Pa
     """The process was killed between the rename of the run's folder and the deletion of the checkpoints."""
     home = tmp_path / "home"
     shutil.copytree(whole, home)
-    key = read_record(the_run(home) / FILE).identity.key
+    record = read_record(the_run(home) / FILE)
+    key = training_key(record.identity, record.recipe)
     work = home / "runs" / ".unfinished" / f"three_stages-{key[:12]}"
     work.mkdir()
     (work / "checkpoint-0.pt").write_bytes(b"")

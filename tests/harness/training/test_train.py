@@ -1,5 +1,6 @@
 """`zoo train`: the files that it writes, and the recipes and folders that it refuses."""
 
+import json
 from pathlib import Path
 
 from tests.helpers.project import TINY, Write, Zoo
@@ -24,11 +25,11 @@ def test_an_output_folder_with_files_in_it_is_an_error(zoo: Zoo, recipe_file: Wr
     assert [file.name for file in Path("out").iterdir()] == ["mine.txt"]
 
 
-def test_a_diverging_run_is_an_error_and_leaves_no_folder(zoo: Zoo, recipe_file: Write) -> None:
+def test_a_diverging_run_is_an_error_and_is_recorded_as_failed(zoo: Zoo, recipe_file: Write) -> None:
     completed = zoo(
         "train", recipe_file(TINY, ("lr: 0.1", "lr: 1e30"), ("clip_norm: 1.0", "clip_norm: 1e30")), "--out", "out"
     )
     assert completed.code == 2
     assert "the loss is" in completed.err
     assert "Traceback" not in completed.err
-    assert not Path("out").exists()
+    assert "the loss is not finite" in json.loads(Path("out/record.json").read_text())["failure"]

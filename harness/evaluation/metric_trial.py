@@ -1,0 +1,65 @@
+"""Try the metrics of a recipe on a few made-up rows before a training starts, so that a wrong one costs no training."""
+
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from harness.metrics import Array, Metric, reads
+from zoo.errors import RecipeError, UsageError
+from zoo.recipes.schema import Recipe
+from zoo.tasks.base import Task
+
+RANKS = 5
+"""How many of the most likely classes are stored if a metric reads them."""
+
+
+def try_metrics(recipe: Recipe, task: Task, metrics: Mapping[str, Metric], outputs: int) -> None:
+    """Compute every metric for right predictions of a few rows: one of each class that the scored splits have.
+
+    Args:
+        recipe: The recipe, for the line of a metric.
+        task: The task, whose scored splits are read.
+        metrics: Name -> metric.
+        outputs: The number of outputs C of the model.
+
+    Raises:
+        UsageError: A metric reads something that the task does not have, or it cannot be computed for its labels.
+    """
+    for split in task.scored:
+        arrays = example_arrays(task, split, outputs)
+        for name, metric in metrics.items():
+            if problem := _problem(metric, arrays, task):
+                message = f"the metric {name!r} cannot be computed on the split {split!r}: {problem}"
+                call = next((call for call in recipe.metrics if call.use.split(".")[-1] == name), None)
+                raise RecipeError.at(call.mark, message) if call else UsageError(message)
+
+
+def example_arrays(task: Task, split: str, outputs: int) -> dict[str, Array]:
+    """Return the arrays of an evaluation of a few rows that are predicted rightly, for a model with C outputs."""
+    if task.kind == "segmentation":
+        return {"confusion": np.ones((2, outputs, outputs), dtype=np.int32)}
+    if task.kind == "regression":
+        values = np.array([0.0, 1.0, 2.0], dtype=np.float32)
+        return {"predictions": values, "labels": values.copy()}
+    labels = task.load(split).labels
+    if task.kind == "multilabel":
+        labels = torch.stack([torch.zeros_like(labels[0]), torch.ones_like(labels[0])])
+        return {"predictions": labels.long().numpy(), "labels": labels.numpy()}
+    classes = torch.unique(labels)
+    ranked = (classes[:, None] + torch.arange(min(RANKS, outputs))) % outputs
+    return {"predictions": classes.numpy(), "labels": classes.numpy().copy(), "ranked": ranked.numpy()}
+
+
+def _problem(metric: Metric, arrays: Mapping[str, Array], task: Task) -> str:
+    missing = [name for name in reads(metric) if name not in arrays]
+    if missing:
+        return f"it reads {missing[0]!r}, which a task of the kind {task.kind!r} does not have"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            float(metric(*(arrays[name] for name in reads(metric))))
+    except (TypeError, ValueError, UsageError) as error:
+        return str(error)
+    return ""

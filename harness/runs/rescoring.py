@@ -1,0 +1,115 @@
+"""Score an existing training again if only the metrics of its recipe have changed, instead of training again."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from harness.evaluation.evaluate import Evaluation, score
+from harness.evaluation.metric_trial import RANKS
+from harness.judging.judge_runs import RecordedRun, read_predictions
+from harness.metrics import Array, Metric, reads
+from harness.records.record import FILE, Identity, Record, Result, read_record
+from zoo.errors import IntegrityError, ZooError
+from zoo.fetch.checksum import sha256
+from zoo.recipes.schema import Selection
+
+SCORED_FILES = ("predictions-*.npz", FILE, "README.md", "recipe.yaml")
+"""The files of a run that depend on its metrics."""
+
+
+def training_key(identity: Identity, recipe: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of everything that decides the weights of a training: its identity without its metrics.
+
+    Metrics that select the best epoch belong to it.
+
+    Args:
+        identity: The identity of the run.
+        recipe: The recipe as data.
+    """
+    names, calls = _selecting_metrics(recipe)
+    code = {name: digest for name, digest in identity.metric_code.items() if name in names}
+    data = {key: value for key, value in recipe.items() if key not in ("metrics", "claims")}
+    content = {**asdict(identity), "digest": data, "metric_code": code, "selecting": [sorted(names), calls]}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def find_same_training(folders: Sequence[Path], key: str, metrics: Mapping[str, Metric]) -> RecordedRun | None:
+    """Return a complete run with this training key whose predictions all the metrics can be computed from.
+
+    Args:
+        folders: The folders of runs to search.
+        key: The training key.
+        metrics: The metrics to compute.
+    """
+    for path in (folder / FILE for folder in folders):
+        try:
+            record = read_record(path)
+            if training_key(record.identity, record.recipe) != key or record.failure:
+                continue
+            arrays = [_arrays(path, result, metrics) for result in record.results]
+        except ZooError:  # a damaged run is made again
+            continue
+        if all(set(reads(metric)) <= set(found) for metric in metrics.values() for found in arrays):
+            return path, record
+    return None
+
+
+def score_again(run: RecordedRun, metrics: Mapping[str, Metric]) -> Iterator[tuple[Evaluation, Selection]]:
+    """Yield the evaluations of a run, computed again from its predictions, each with the epoch that was scored."""
+    path, record = run
+    for result in record.results:
+        yield score(result.split, _arrays(path, result, metrics), metrics), cast(Selection, result.selection)
+
+
+def copy_training(run: RecordedRun, weights: str, folder: Path) -> None:
+    """Copy the files of a run that do not depend on its metrics into another folder.
+
+    Args:
+        run: The run.
+        weights: The name of its weights file.
+        folder: The folder.
+
+    Raises:
+        IntegrityError: The weights differ from the recorded ones.
+    """
+    path, record = run
+    for file in sorted(path.parent.iterdir()):
+        if file.is_file() and not any(file.match(pattern) for pattern in SCORED_FILES):
+            shutil.copyfile(file, folder / file.name)
+    if (found := sha256(folder / weights)) != record.weights:
+        raise IntegrityError(f"{path.parent / weights}: expected sha256 {record.weights}, found {found}")
+
+
+def same_training(record: Record, identity: Identity, recipe: Mapping[str, Any]) -> bool:
+    """Return whether a recorded run is this training with other metrics."""
+    return training_key(record.identity, record.recipe) == training_key(identity, recipe)
+
+
+def _arrays(path: Path, result: Result, metrics: Mapping[str, Metric]) -> dict[str, Array]:
+    """Return the arrays of a prediction file, and the most likely classes if a metric reads them."""
+    arrays = read_predictions(path, result)
+    if any("ranked" in reads(metric) for metric in metrics.values()) and "logits" in arrays:
+        logits = torch.as_tensor(arrays["logits"])
+        arrays["ranked"] = logits.topk(min(RANKS, logits.shape[1]), dim=-1).indices.numpy()
+    return arrays
+
+
+def _selecting_metrics(recipe: Mapping[str, Any]) -> tuple[set[str], list[Any]]:
+    """Return the names of the metrics by which stages select their best epoch, and how the recipe calls them."""
+    calls = {_name(call): call for call in recipe.get("metrics") or ()}
+    names: set[str] = set()
+    for stage in recipe.get("stages") or ():
+        if stage.get("selection") == "best":
+            names |= set(stage.get("selected_by") or list(calls)[:1] or ["the first metric of the task"])
+    return names, [calls[name] for name in sorted(names) if name in calls]
+
+
+def _name(call: Any) -> str:
+    use = call["use"] if isinstance(call, Mapping) else call
+    return str(use).split(".")[-1]
