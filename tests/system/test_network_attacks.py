@@ -53,11 +53,11 @@ MALFORMED = {
     "backslash in a path": (r"http://127.0.0.1:8735/a\\b.pt", "no backslashes"),
     "badport": ("http://127.0.0.1:99999/x.pt", "Port out of range"),
     "badport2": ("http://127.0.0.1:abc/x.pt", "Port could not be cast"),
-    "crlf": (r"http://127.0.0.1:8735/x\r\nHost: evil\r\n/w.pt", "control characters"),
-    "nul_file": (r"file:\0", "control characters"),
-    "nul_member": (r"http://127.0.0.1:8735/a.zip#m\0", "control characters"),
-    "surrogate_url": (r"http://127.0.0.1:8735/\ud800.pt", "stands for half a character"),
-    "surrogate": (r"file:\ud800", "stands for half a character"),
+    "crlf": (r"http://127.0.0.1:8735/x\r\nHost: evil\r\n/w.pt", "is not allowed in a recipe, not even as an escape"),
+    "nul_file": (r"file:\0", "is not allowed in a recipe, not even as an escape"),
+    "nul_member": (r"http://127.0.0.1:8735/a.zip#m\0", "is not allowed in a recipe, not even as an escape"),
+    "surrogate_url": (r"http://127.0.0.1:8735/\ud800.pt", "is not allowed in a recipe, not even as an escape"),
+    "surrogate": (r"file:\ud800", "is not allowed in a recipe, not even as an escape"),
     "unicode_escape": (r"\UFFFFFFFF", "stands for no character"),
     "a smaller escape": (r"\U00110000", "stands for no character"),
     "long_url": (f"http://127.0.0.1:8735/{'a' * 6000}.pt", "at most 2,000 characters"),
@@ -167,8 +167,8 @@ def test_a_name_that_resolves_to_this_machine_is_refused(
 
 
 FORGED = (
-    r"x\e[4A\r\e[2Kesc: \e[32mreproduced\e[0m\e[J\n  weights: accuracy on test: claimed 0.9900, measured 0.9900:"
-    r" reproduced\n::add-mask::secret\n::error::forged\n##[error]forged\n\e]0;title\a"
+    r"x\nesc: reproduced\n  weights: accuracy on test: claimed 0.9900, measured 0.9900:"
+    r" reproduced\n::add-mask::secret\n::error::forged\n##[error]forged\n"
 )
 
 
@@ -211,7 +211,7 @@ def test_reports_for_ci_show_texts_as_they_are(zoo: Zoo, recipe_file: Write, mon
     completed = zoo("verify", recipe_file(_claims("x", split=marked + FORGED)), "--junit", "junit.xml")
     commands = [line for line in completed.lines if line.startswith("::")]
     assert len(commands) == 1
-    assert commands[0].startswith(("::notice title=", "::warning title="))
+    assert commands[0].startswith("::notice file=tiny.yaml,title=tiny%3A weights ")
     assert "::error::forged" not in completed.err.splitlines()
     row = summary.read_text().splitlines()[4]
     assert r"\[click\](http:\//evil.example) !\[p\]" in row

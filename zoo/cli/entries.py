@@ -12,6 +12,7 @@ from zoo.errors import ZooError
 from zoo.fetch.source_types import LocalFile, ParsedSource, Remote, UserFolder, parse_source
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import SourceOptions
+from zoo.safe_text import one_line
 from zoo.text_tables import number
 
 if TYPE_CHECKING:
@@ -167,8 +168,8 @@ def _listing(entries: Sequence[Entry], missing: Mapping[Entry, Sequence[str]]) -
         of_suite = [entry for entry in entries if entry.suite == suite]
         lines.append(f"{suite} ({len(of_suite)})")
         for entry in of_suite:
-            lines.append(f"  {entry.name:<{width}}  {_first_claim(entry)}".rstrip())
-            lines += [f"    needs {need}" for need in missing.get(entry, ())]
+            lines.append(f"  {one_line(entry.name):<{width}}  {one_line(_first_claim(entry))}")
+            lines += [f"    needs {one_line(need)}" for need in missing.get(entry, ())]
     lines += ["", "*: no published weights; `zoo reproduce ENTRY --train` trains the entry.", "(+1): one more claim."]
     return "\n".join(lines)
 

@@ -216,7 +216,7 @@ def _details(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
         yield from (f"  {one_line(line)}" for line in _scores_without_claims(outcome))
     yield from (f"  record: {one_line(path)}" for path in outcome.records)
     if next_step:
-        yield f"  next: {next_step}"
+        yield f"  next: {one_line(next_step)}"
 
 
 def _scores_without_claims(outcome: "Outcome") -> list[str]:
@@ -271,16 +271,16 @@ def _reasons(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
 
     if outcome.verdict == "reproduced" or outcome.error is not None:
         return
-    yield f"{outcome.entry.name}: {outcome.verdict}"
+    yield f"{one_line(outcome.entry.name)}: {outcome.verdict}"
     reasons: dict[str, list[str]] = {}
     for judgement in tested_claims(outcome):
         if judgement.verdict != "reproduced":
             claim = f"{judgement.claim.metric} on {judgement.claim.split}"
             reasons.setdefault(judgement.why, []).append(claim)
     for why, claims in reasons.items():
-        yield render.wrapped(f"{', '.join(claims)}: {why}", "  ")
+        yield render.wrapped(one_line(f"{', '.join(claims)}: {why}"), "  ")
     if next_step:
-        yield f"  next: {next_step}"
+        yield f"  next: {one_line(next_step)}"
 
 
 def _by_split(scores: Iterable[Any]) -> list[dict[str, Any]]:

@@ -116,13 +116,12 @@ def select(patterns: list[str], suites: list[str] | None = None, everything: boo
 
 
 def _local_entries(path: Path) -> list[Entry]:
-    """Return the entry of a recipe file, or those of all recipes in a folder. Raise UsageError for an empty folder."""
-    if not path.is_dir():
-        return [local(path)]
-    recipes = [file for file in sorted(path.iterdir()) if file.suffix in (".yaml", ".yml")]
-    if not recipes:
-        raise UsageError(f"{path}: the folder holds no recipe (*.yaml)")
-    return [local(recipe) for recipe in recipes]
+    """Return the entry of a recipe file, or those of all recipes in a folder.
+
+    For a folder without recipes it is an entry that cannot be read, so that it does not stop other entries.
+    """
+    recipes = [file for file in sorted(path.iterdir()) if file.suffix in (".yaml", ".yml")] if path.is_dir() else []
+    return [local(recipe) for recipe in recipes or [path]]
 
 
 def select_one(pattern: str) -> Entry:

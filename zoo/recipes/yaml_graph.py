@@ -80,7 +80,7 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         raise SourceError(f"there is no recipe file {path}; `zoo list` shows the shipped entries") from None
     except IsADirectoryError:
-        raise SourceError(f"{path} is a folder; pass the recipe files in it, such as {path}/NAME.yaml") from None
+        raise SourceError(f"{path} is a folder without recipes (*.yaml)") from None
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror or error}") from None
     if len(data) > MAX_BYTES:

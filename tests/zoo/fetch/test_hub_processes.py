@@ -38,7 +38,7 @@ def test_a_disk_too_full_for_the_pins_is_reported_and_leaves_no_partial_file(
 ) -> None:
     full = end_of(start_fetch(MODEL, "config", before=FULL.format(limit=256)))
     assert full.code == 4
-    assert full.lines == [f"{tmp_path / 'home' / 'trusted.json'}: cannot write there: File too large"]
+    assert full.lines == [f"{tmp_path / 'home' / 'trusted.json'}: cannot write there: No space left on device"]
     assert [path.name for path in (tmp_path / "home").iterdir() if "partial" in path.name] == []
 
 

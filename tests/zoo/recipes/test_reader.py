@@ -32,7 +32,7 @@ BAD = {
     "yaml 1.1 truth": (("momentum: 0.9", "nesterov: yes"), "yes is neither true nor false in YAML 1.2"),
     "infinite": (("lr: 0.1", "lr: 1e999"), ":7:31: the number is too large"),
     "more than 64 bits": (("lr: 0.1", f"lr: {2**63}"), ":7:31: the number is too large"),
-    "no character": (("name: tiny", 'name: "\\UFFFFFFFF"'), "an escape in quotes is no Unicode character"),
+    "no character": (("name: tiny", 'name: "\\UFFFFFFFF"'), "an escape sequence that stands for no character"),
     "half a character": (("name: tiny", 'name: "\\ud800"'), "is not allowed in a recipe, not even as an escape"),
     "an escape of terminals": (("name: tiny", 'name: "\\e[2J"'), ":1:7: the character '\\x1b' is not allowed"),
     "NUL": (("task: digits", 'task: {use: digits, x: "file:\\0"}'), "the character '\\x00' is not allowed"),
