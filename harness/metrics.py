@@ -15,7 +15,6 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,20 +111,6 @@ def measure(metric: Metric, arrays: Mapping[str, Array]) -> tuple[float, float]:
         return float(metric(*inputs)), 1 / max(int(inputs[0].sum()), 1)
     step = 1 / len(inputs[1]) if reads(metric) == READS["ranked"] else one_prediction(metric, *inputs)
     return float(metric(*inputs)), step
-
-
-def rows_not_finite(arrays: Mapping[str, Array]) -> int:
-    """Return the number of rows with an output that is NaN or infinite.
-
-    Args:
-        arrays: The arrays of an evaluation. `not_finite` `(N,)` marks such rows; it is left out if there are none.
-            Otherwise logits, margins and real-valued predictions are searched.
-    """
-    found: Any = arrays.get("not_finite", np.zeros(len(next(iter(arrays.values()))), dtype=bool))
-    for name in ("logits", "margins", "predictions"):
-        if name in arrays and np.issubdtype(arrays[name].dtype, np.floating):
-            found = found | ~np.isfinite(arrays[name].reshape(len(found), -1)).all(axis=1)
-    return int(found.sum())
 
 
 def one_prediction(metric: Metric, predictions: Array, labels: Array) -> float:

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from harness.evaluation.batched_inference import in_order, map_batches, threads_for
 from harness.evaluation.library_metrics import from_library, is_library_metric
 from harness.evaluation.metric_trial import RANKS
-from harness.metrics import Array, Metric, measure, reads, rows_not_finite
+from harness.metrics import Array, Metric, measure, reads
 from harness.models.environment import autocast
 from harness.models.memory_format import place_model
 from harness.models.outputs import run_model
+from harness.records.arrays import rows_not_finite
 from zoo.errors import UsageError
 from zoo.progress import Step, ignore_step
 from zoo.recipes.build import Builder

@@ -13,9 +13,8 @@ from harness.judging.paired import Flips, find_flips
 from harness.judging.retraining import default_seeds
 from harness.judging.types import Judgement, Measurement, Verdict, not_run, worst_verdict
 from harness.judging.verdict import fill_published_value, in_family, judge, judge_all
-from harness.metrics import rows_not_finite
-from harness.records.check import read_arrays, verify_record
-from harness.records.record import FILE, Mode, Record, Result, read_record
+from harness.records.arrays import read_arrays, rows_not_finite
+from harness.records.record import FILE, Mode, Record, Result, read_record, verify_files
 from zoo.errors import UsageError, ZooError, first_line
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
@@ -243,7 +242,7 @@ def _compare_with_recorded(path: Path, record: Record, result: Result, evidence:
         same = other.weights == record.weights and _rows(other, result.split) == _rows(record, result.split)
         recorded = other.result(result.split) if same and other_path.resolve() != path.resolve() else None
         if recorded is not None:
-            verify_record(other_path, other)
+            verify_files(other_path, other)
             try:
                 flips = find_flips(read_predictions(other_path, recorded), read_predictions(path, result))
             except UsageError:  # a segmentation or a regression: no prediction can flip

@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
-
-import numpy as np
 
 from harness import metrics
-from harness.metrics import Array, Metric, measure, reads, rows_not_finite
+from harness.metrics import Array, Metric, measure, reads
+from harness.records.arrays import read_arrays, rows_not_finite
 from harness.records.record import Record, Result, results_digest, verify_files
 from zoo.errors import IntegrityError
 
@@ -87,12 +85,3 @@ def _is_equal(recorded: float | None, found: float) -> bool:
     if recorded is None or not math.isfinite(found):
         return recorded is None and not math.isfinite(found)
     return abs(recorded - found) <= TOLERANCE
-
-
-def read_arrays(path: Path) -> dict[str, Array]:
-    """Return the arrays of a prediction file. Raises IntegrityError if it is missing or holds no arrays."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (OSError, ValueError, EOFError, BadZipFile, NotImplementedError, TypeError) as error:
-        raise IntegrityError(f"{path}: not a predictions file: {error}") from None

@@ -15,7 +15,10 @@ from zoo.files import write_atomically
 
 STATE_DICT_KEYS = ("model", "state_dict")
 """The keys under which training scripts store the state dict in a checkpoint."""
-DATA_PARALLEL_PREFIX = "module."
+WRAPPERS = ("module.", "_orig_mod.")
+"""The prefixes that DataParallel and `torch.compile` add to every name."""
+COMPILED = "_orig_mod"
+"""What `torch.compile` also adds inside names, if only a part of a model is compiled."""
 COUNTER = ".num_batches_tracked"
 """BatchNorm's counter. It is unused if BatchNorm has a momentum, and files from before 2018 lack it."""
 MAX_SHOWN = 3
@@ -31,8 +34,8 @@ def save(model: nn.Module, path: Path) -> None:
 def read(path: Path) -> dict[str, Tensor]:
     """Read a state dict from safetensors or from a `torch.save` file.
 
-    The file may be a whole checkpoint with the state dict under `model` or `state_dict`. The prefix `module.` of
-    DataParallel is removed from the names.
+    The file may be a whole checkpoint with the state dict under `model` or `state_dict`. What DataParallel and
+    `torch.compile` add to the names is removed.
 
     Raises:
         UsageError: The file is damaged, has no state dict, or is a pickle of more than tensors and plain values.
@@ -41,11 +44,20 @@ def read(path: Path) -> dict[str, Tensor]:
     state = content
     if isinstance(content, Mapping):
         state = next((content[key] for key in STATE_DICT_KEYS if key in content), content)
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, Mapping) or not all(map(_is_named_tensor, state.items())):
         keys = " or ".join(map(repr, STATE_DICT_KEYS))
         raise UsageError(f"{path}: not a state dict of tensors, nor a checkpoint that has one under {keys}")
-    wrapped = all(name.startswith(DATA_PARALLEL_PREFIX) for name in state)
-    return {name.removeprefix(DATA_PARALLEL_PREFIX) if wrapped else name: value for name, value in state.items()}
+    for name, value in state.items():
+        if value.is_meta or value.is_quantized or value.layout != torch.strided:
+            kind = "without values" if value.is_meta else "quantized" if value.is_quantized else "sparse"
+            raise UsageError(f"{path}: the tensor {name!r} is {kind}; save the dense weights")
+    while state and (prefix := next((p for p in WRAPPERS if all(name.startswith(p) for name in state)), None)):
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return {".".join(part for part in name.split(".") if part != COMPILED): value for name, value in state.items()}
+
+
+def _is_named_tensor(item: tuple[object, object]) -> bool:
+    return isinstance(item[0], str) and isinstance(item[1], Tensor)
 
 
 def _load(path: Path) -> object:
@@ -56,7 +68,7 @@ def _load(path: Path) -> object:
         with torch.serialization.safe_globals([Namespace]), path.open("rb") as file:
             return torch.load(file, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise UsageError(f"{path}: these weights cannot be read: {error}") from None
+        raise UsageError(f"{path}: these weights cannot be read: {str(error) or type(error).__name__}") from None
     except Exception as error:  # torch raises the errors of pickle for anything but tensors
         advice = "only tensors are read, since a pickle can run code; save the weights as safetensors"
         raise UsageError(f"{path}: not a file of tensors only ({type(error).__name__}); {advice}") from None

@@ -182,12 +182,12 @@ def test_the_baseline_of_degenerate_runs_comes_from_the_labels_of_the_record(tmp
     assert found.values == (0.05, 0.97)
 
 
-def test_an_entry_without_runs_repeats_the_first_line_of_the_error() -> None:
+def test_an_entry_without_runs_repeats_the_error_on_one_line() -> None:
     entry = catalogue.select_one("digits-resnet8")
     (outcome,) = judge_entries(
         [EntryRuns(entry=entry, mode="weights", error=SourceError("the Hub\nis down"))], EVIDENCE
     )
-    assert (outcome.verdict, {judgement.why for judgement in outcome.judgements}) == ("not-run", {"the Hub"})
+    assert (outcome.verdict, {judgement.why for judgement in outcome.judgements}) == ("not-run", {"the Hub is down"})
 
 
 def test_an_undefined_score_is_nan() -> None:

@@ -160,9 +160,9 @@ def test_a_bug_in_one_entry_outranks_every_other_result(
 @pytest.mark.parametrize(
     ("name", "code", "message"),
     [
-        ("raises", "raise ValueError('three labels at most')", "ValueError: three labels at most"),
-        ("misspells", "return labels.nowhere", "AttributeError: 'numpy.ndarray' object has no attribute 'nowhere'"),
-        ("misuses_numpy", "return labels @ [1]", "ValueError: matmul"),
+        ("raises", "raise ValueError('three labels at most')", "three labels at most"),
+        ("misspells", "return labels.nowhere", "'numpy.ndarray' object has no attribute 'nowhere'"),
+        ("misuses_numpy", "return labels @ [1]", "matmul"),
     ],
 )
 def test_a_mistake_in_a_users_metric_is_exit_2_with_its_own_message(
@@ -172,8 +172,8 @@ def test_a_mistake_in_a_users_metric_is_exit_2_with_its_own_message(
     path = recipe_file(TINY, ("stages:", f"metrics: [{{use: metric_that_{name}.own}}]\nstages:"))
     completed = zoo("train", path, "--trust", f"metric_that_{name}", "--out", "out")
     assert completed.code == 2
-    assert f"tiny: {message}" in completed.err
-    assert "(set ZOO_DEBUG=1 to see the traceback)" in completed.err
+    assert message in completed.err
+    assert len(completed.lines) == 1
 
 
 def test_zoo_debug_shows_the_traceback(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,10 @@ LAYOUTS = {
     "at model": {"model": STATE, "epoch": 3, "args": Namespace(lr=0.1, name="x"), "best_value": 91.9},
     "at state_dict": {"state_dict": STATE, "best_prec1": torch.tensor(91.8)},
     "of DataParallel": {f"module.{name}": value for name, value in STATE.items()},
+    "of torch.compile": {f"_orig_mod.{name}": value for name, value in STATE.items()},
+    "of a compiled part": {name.replace("layer.", "layer._orig_mod."): value for name, value in STATE.items()},
+    "of DataParallel over torch.compile": {f"module._orig_mod.{name}": value for name, value in STATE.items()},
+    "of torch.compile over DataParallel": {f"_orig_mod.module.{name}": value for name, value in STATE.items()},
     "of both": {"state_dict": {f"module.{name}": value for name, value in STATE.items()}},
 }
 
@@ -35,9 +39,34 @@ LAYOUTS = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_state_dict_is_found_in_every_common_layout(layout: str, tmp_path: Path) -> None:
     torch.save(LAYOUTS[layout], tmp_path / "x.pt")
-    state = weights_file.read(tmp_path / "x.pt")
-    assert state.keys() == STATE.keys()
-    assert all(torch.equal(value, STATE[name]) for name, value in state.items())
+    files = [tmp_path / "x.pt"]
+    if all(isinstance(value, torch.Tensor) for value in LAYOUTS[layout].values()):
+        files.append(tmp_path / "x.safetensors")
+        save_file(LAYOUTS[layout], files[-1])
+    for file in files:
+        state = weights_file.read(file)
+        assert state.keys() == STATE.keys()
+        assert all(torch.equal(value, STATE[name]) for name, value in state.items())
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({1: torch.ones(1)}, "not a state dict of tensors"),
+        ({"a": torch.ones(2, device="meta")}, "the tensor 'a' is without values"),
+        pytest.param(
+            {"a": torch.eye(2).to_sparse()},
+            "the tensor 'a' is sparse",
+            marks=pytest.mark.filterwarnings("ignore"),
+        ),
+    ],
+)
+def test_tensors_that_no_model_loads_are_refused_by_name(
+    state: dict[object, torch.Tensor], message: str, tmp_path: Path
+) -> None:
+    torch.save(state, tmp_path / "x.pt")
+    with pytest.raises(UsageError, match=message):
+        weights_file.read(tmp_path / "x.pt")
 
 
 class Command:
