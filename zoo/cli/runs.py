@@ -3,12 +3,12 @@
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from zoo.api.session import Session, changed_entries
-from zoo.cli import plan, render
+from zoo.cli import plan, render, verdict_text
 from zoo.cli.exit_codes import code_of_outcome, end, failing_verdicts
 from zoo.cli.options import (
     OUTPUT,
@@ -27,16 +27,10 @@ from zoo.cli.options import (
 from zoo.cli.progress import report, session_of
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
-from zoo.safe_text import one_line
 from zoo.text_tables import number
 
 if TYPE_CHECKING:
-    from harness.judging.judge_runs import Outcome
-    from harness.judging.types import Judgement
-
-
-SMALLEST_MARGIN = 5e-5
-"""A smaller margin would be rounded to zero."""
+    pass
 
 
 @command
@@ -60,7 +54,9 @@ def reproduce(
     outcomes = session.verify(entries, options)
     data = render.verification_data(outcomes, options, sources)
     pairs = zip(outcomes, data["entries"], strict=True)
-    text = "\n".join(line for outcome, entry_data in pairs for line in _details(outcome, entry_data["next_step"]))
+    text = "\n".join(
+        line for outcome, entry_data in pairs for line in verdict_text.details(outcome, entry_data["next_step"])
+    )
     render.emit(data, text, as_json=as_json)
     end(code_of_outcome(outcome, entry) for outcome in outcomes)
 
@@ -113,7 +109,7 @@ def verify(
     started = time.perf_counter()
     outcomes = session.verify(entries, options)
     data = render.verification_data(outcomes, options, sources)
-    render.emit(data, _summary_text(outcomes, data), as_json=as_json)
+    render.emit(data, verdict_text.summary_text(outcomes, data), as_json=as_json)
     _write_ci_reports(data, entries, junit, time.perf_counter() - started, failing)
     end(code_of_outcome(outcome, patterns or [], failing) for outcome in outcomes)
 
@@ -200,87 +196,6 @@ def _only_planned(session: Session, entries: list[Entry], options: RunOptions, *
     elif sum(runs.missing for runs in planned) > 1:
         report(f"{plan.total_line(planned)} (--dry-run lists them)")
     return dry_run
-
-
-def _details(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
-    """Return an entry's verdict, each claim with its reason and source, the records, and what to run next."""
-    from harness.runs.verify import tested_claims
-
-    yield f"{one_line(outcome.entry.name)}: {outcome.verdict}"
-    for judgement in outcome.judgements:
-        yield f"  {render.claim_line(judgement)}"
-        yield f"    {one_line(judgement.why)}"
-        yield f"    source: {one_line(judgement.claim.source)}"
-    yield from (f"  note: {one_line(finding)}" for finding in outcome.findings)
-    if not tested_claims(outcome):
-        yield from (f"  {one_line(line)}" for line in _scores_without_claims(outcome))
-    yield from (f"  record: {one_line(path)}" for path in outcome.records)
-    if next_step:
-        yield f"  next: {one_line(next_step)}"
-
-
-def _scores_without_claims(outcome: "Outcome") -> list[str]:
-    """Return the scores of runs that no claim of the entry is about."""
-    from harness.records.record import read_record
-
-    scores: dict[str, list[str]] = {}
-    for path in outcome.records:
-        for result in read_record(path).results:
-            for metric, score in result.metrics.items():
-                name = f"{metric} on {result.split} ({result.selection} epoch)"
-                scores.setdefault(name, []).append(number(score["value"]))
-    lines = [f"{name}: {', '.join(values)}" for name, values in scores.items()]
-    return ["the entry claims nothing for these runs", *lines] if lines else []
-
-
-def _summary_text(outcomes: list["Outcome"], data: dict[str, Any]) -> str:
-    """Return a table of claims, the reason for every verdict but `reproduced` with what to run next, and the counts."""
-    headers = ["entry", "claim", "claimed", "measured", "margin", "runs", "verdict"]
-    rows = [row for outcome in outcomes for row in _rows(outcome)]
-    pairs = zip(outcomes, data["entries"], strict=True)
-    reasons = [line for outcome, entry in pairs for line in _reasons(outcome, entry["next_step"])]
-    blocks = [render.table(headers, rows, flexible=(0, 1)), *(["\n".join(reasons)] if reasons else [])]
-    return "\n\n".join([*blocks, render.counts_line(data["summary"])])
-
-
-def _rows(outcome: "Outcome") -> list[list[str]]:
-    """Return one row for each tested claim, or a single row for an entry without any."""
-    from harness.runs.verify import tested_claims
-
-    name, runs = outcome.entry.name, str(len(outcome.records))
-    rows = [
-        [name, f"{j.claim.metric} on {j.claim.split}", number(j.claim.value), number(j.measured), _margin(j), runs,
-         j.verdict]
-        for j in tested_claims(outcome)
-    ]  # fmt: skip
-    return rows or [[name, "", "", "", "", "", outcome.verdict]]
-
-
-def _margin(judgement: "Judgement") -> str:
-    """Return the largest difference that still counts as reproduced, such as `±0.0012`."""
-    if judgement.equivalent is None:
-        return "-"
-    low, high = judgement.equivalent
-    margin = (high - low) / 2
-    return f"±{margin:.4f}" if margin >= SMALLEST_MARGIN else f"±{margin:.0e}"
-
-
-def _reasons(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
-    """Return why an entry is not reproduced, and what to run next; nothing if its error is on stderr."""
-    from harness.runs.verify import tested_claims
-
-    if outcome.verdict == "reproduced" or outcome.error is not None:
-        return
-    yield f"{one_line(outcome.entry.name)}: {outcome.verdict}"
-    reasons: dict[str, list[str]] = {}
-    for judgement in tested_claims(outcome):
-        if judgement.verdict != "reproduced":
-            claim = f"{judgement.claim.metric} on {judgement.claim.split}"
-            reasons.setdefault(judgement.why, []).append(claim)
-    for why, claims in reasons.items():
-        yield render.wrapped(one_line(f"{', '.join(claims)}: {why}"), "  ")
-    if next_step:
-        yield f"  next: {one_line(next_step)}"
 
 
 def _by_split(scores: Iterable[Any]) -> list[dict[str, Any]]:

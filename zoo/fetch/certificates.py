@@ -2,6 +2,7 @@
 
 import os
 import ssl
+from functools import lru_cache
 from pathlib import Path
 
 from zoo.errors import SourceError
@@ -18,11 +19,13 @@ def certificate_file() -> str | None:
     """
     for name in (*CERTIFICATES, "SSL_CERT_DIR"):
         if value := os.environ.get(name):
-            _check(name, Path(value))
+            path = Path(value)
+            _check(name, path, path.stat().st_mtime_ns if path.exists() else None)
     return next(filter(None, map(os.environ.get, CERTIFICATES)), None)
 
 
-def _check(name: str, path: Path) -> None:
+@lru_cache  # reading hundreds of certificates takes longer than most requests
+def _check(name: str, path: Path, changed: int | None) -> None:
     hint = f"correct {name}, or unset it to use the usual certificates"
     if not path.exists():
         raise SourceError(f"{name} is {str(path)!r}, which does not exist; {hint}")

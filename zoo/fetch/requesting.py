@@ -143,6 +143,7 @@ class _Watched(HTTPConnection):
         finally:
             timer.cancel()
         if late.is_set():  # the headers look complete where the connection was closed
+            answer.close()
             raise TimeoutError
         return answer
 

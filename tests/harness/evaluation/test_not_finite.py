@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from harness import metrics
 from harness.evaluation.evaluate import Evaluation, evaluate, score
 from harness.models.environment import accelerator_on
+from harness.records.arrays import rows_not_finite
 from tests.helpers.project import ROOT, TINY, Write, Zoo
 from zoo.tasks.base import IGNORED, Kind, Task, TensorSplit
 
@@ -82,7 +83,7 @@ def test_margins_and_logits_of_older_files_are_searched_too() -> None:
     labels = np.zeros(2, dtype=np.int64)
     for name, values in (("logits", np.array([[0, np.nan], [0, 1]])), ("margins", np.array([np.inf, 1.0]))):
         arrays = {"predictions": labels, "labels": labels, name: values}
-        assert metrics.rows_not_finite(arrays) == 1
+        assert rows_not_finite(arrays) == 1
         assert math.isnan(score("test", arrays, {"accuracy": metrics.accuracy}).scores["accuracy"].value)
 
 
