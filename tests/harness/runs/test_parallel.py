@@ -53,6 +53,7 @@ def test_an_error_survives_pickling(error: ZooError) -> None:
     assert copied.__dict__ == error.__dict__
 
 
+@pytest.mark.slow
 def test_several_processes_make_the_same_records_as_one(
     zoo: Zoo, recipe_file: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -86,6 +86,7 @@ def test_bf16_trains_close_to_fp32_and_the_record_names_it(zoo: Zoo) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_accelerates_environment_variables_do_not_change_the_precision(
     user_folder: Path, zoo: Zoo, zoo_process: Zoo
 ) -> None:
