@@ -95,7 +95,7 @@ def test_other_code_of_ones_own_is_another_run(zoo: Zoo, tmp_path: Path, monkeyp
 def test_parts_of_the_project_are_one_file_each_and_a_name_in_an_init(
     zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a contributor does, with the file beside the others and its name imported in their `__init__`."""
+    """A contributor adds a file beside the others, and imports its name in their `__init__`."""
     packages = {"loss": "harness.losses", "model": "zoo.models", "task": "zoo.tasks"}
     for kind, (file, text, name) in FILES.items():
         (tmp_path / kind).mkdir()

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from harness.evaluation.batched_inference import in_order, map_batches, threads_for
 from harness.evaluation.library_metrics import from_library, is_library_metric
-from harness.evaluation.metric_trial import RANKS
+from harness.evaluation.metric_trial import ranked_classes
 from harness.metrics import Array, Metric, measure, reads
 from harness.models.environment import autocast
 from harness.models.memory_format import place_model
@@ -122,7 +122,7 @@ def evaluate(
     arrays = {"predictions": task.predict(outputs).numpy(), "labels": split.labels.numpy()}
     arrays |= {"logits": outputs.numpy()} if outputs.numel() <= MOST_LOGITS else {"margins": _margins(outputs)}
     if any("ranked" in reads(metric) for metric in metrics.values()):
-        arrays["ranked"] = outputs.topk(min(RANKS, outputs.shape[1]), dim=-1).indices.numpy()
+        arrays["ranked"] = ranked_classes(outputs).numpy()
     not_finite = ~torch.isfinite(outputs.reshape(len(outputs), -1)).all(dim=1)
     return score(split_name, {**arrays, **_marked(not_finite.numpy())}, metrics)
 

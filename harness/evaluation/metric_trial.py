@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from harness.metrics import Array, Metric, reads
 from zoo.errors import RecipeError, UsageError
@@ -13,6 +14,11 @@ from zoo.tasks.base import Task
 
 RANKS = 5
 """How many of the most likely classes are stored if a metric reads them."""
+
+
+def ranked_classes(logits: Tensor) -> Tensor:
+    """Return the most likely classes of every row, the likeliest first: `(N, C)` to `(N, min(RANKS, C))`."""
+    return logits.topk(min(RANKS, logits.shape[1]), dim=-1).indices
 
 
 def try_metrics(recipe: Recipe, task: Task, metrics: Mapping[str, Metric], outputs: int) -> None:

@@ -82,7 +82,7 @@ def _runs_of(entry: Entry, options: RunOptions, sources: SourceOptions) -> Itera
     missing = [seed for seed in seeds if options.fresh or not exists(seed)]
     if missing and options.train:
         yield from _teachers(entry, folder)
-    yield _planned(entry, mode, tuple(seed for seed in seeds if seed is not None), len(missing), folder)
+    yield _planned(entry, mode, tuple(seed for seed in seeds if seed is not None), len(missing), records)
 
 
 def _teachers(entry: Entry, folder: Path) -> Iterator[PlannedRuns]:
@@ -91,8 +91,9 @@ def _teachers(entry: Entry, folder: Path) -> Iterator[PlannedRuns]:
             if teacher.run is not None:
                 run = catalogue.select_one(teacher.run)
                 yield from _teachers(run, folder)
-                exists = any(_is_run(record, run, "retrain", teacher.seed) for record in _records(folder / run.name))
-                yield _planned(run, "retrain", (teacher.seed,), int(not exists), folder, teacher_of=entry.name)
+                records = list(_records(folder / run.name))
+                exists = any(_is_run(record, run, "retrain", teacher.seed) for record in records)
+                yield _planned(run, "retrain", (teacher.seed,), int(not exists), records, teacher_of=entry.name)
 
 
 def _is_run(record: Record, entry: Entry, mode: Mode, seed: int | None, precision: str = "fp32") -> bool:
@@ -102,9 +103,9 @@ def _is_run(record: Record, entry: Entry, mode: Mode, seed: int | None, precisio
 
 
 def _planned(
-    entry: Entry, mode: Mode, seeds: tuple[int, ...], missing: int, folder: Path, teacher_of: str = ""
+    entry: Entry, mode: Mode, seeds: tuple[int, ...], missing: int, records: Iterable[Record], teacher_of: str = ""
 ) -> PlannedRuns:
-    here = [record for record in _records(folder / entry.name) if record.identity.mode == mode]
+    here = [record for record in records if record.identity.mode == mode]
     timed = here or [record for record in _records(paths.evidence() / entry.name) if record.identity.mode == mode]
     return PlannedRuns(
         entry=entry, mode=mode, seeds=seeds, missing=missing, teacher_of=teacher_of,

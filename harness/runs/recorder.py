@@ -254,9 +254,8 @@ def _findings(location: RunLocation, model: ModelToRecord, evaluation: Evaluatio
     A model that is trained here has the order of its data.
     """
     notes = tuple(f"label order: {note}" for note in task.class_notes)
-    if location.identity.mode != "weights" or task.kind != "classification" or not task.class_names:
-        return notes
-    if evaluation.rows_not_finite:
+    is_named = task.kind == "classification" and task.class_names
+    if location.identity.mode != "weights" or not is_named or evaluation.rows_not_finite:
         return notes
     arrays = evaluation.arrays
     return notes + findings(model.model, task.class_names, arrays["predictions"], arrays["labels"])

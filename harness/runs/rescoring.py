@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 
 from harness.evaluation.evaluate import Evaluation, score
-from harness.evaluation.metric_trial import RANKS
+from harness.evaluation.metric_trial import ranked_classes
 from harness.judging.judge_runs import RecordedRun, read_predictions
 from harness.metrics import Array, Metric, reads
 from harness.records.record import FILE, Identity, Record, Result, read_record
@@ -95,8 +95,7 @@ def _arrays(path: Path, result: Result, metrics: Mapping[str, Metric]) -> dict[s
     """Return the arrays of a prediction file, and the most likely classes if a metric reads them."""
     arrays = read_predictions(path, result)
     if any("ranked" in reads(metric) for metric in metrics.values()) and "logits" in arrays:
-        logits = torch.as_tensor(arrays["logits"])
-        arrays["ranked"] = logits.topk(min(RANKS, logits.shape[1]), dim=-1).indices.numpy()
+        arrays["ranked"] = ranked_classes(torch.as_tensor(arrays["logits"])).numpy()
     return arrays
 
 

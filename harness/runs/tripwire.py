@@ -54,7 +54,7 @@ class ForbiddenActionError(UsageError):
 
 @dataclass
 class _Watch:
-    """What the runs that are made now may do."""
+    """The permissions of the running runs."""
 
     folders: list[str] = field(default_factory=list)
     """The folders that may be written."""

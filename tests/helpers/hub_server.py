@@ -13,13 +13,14 @@ import hashlib
 import json
 import re
 import socket
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.helpers.loopback import LoopbackServer
 
 TOKEN, STRANGER = "hf_secret123", "hf_stranger456"
 """A token with access to every repository, and one without access to gated and private ones; others are refused."""
@@ -70,7 +71,7 @@ class Answer:
         return cls(status, {"X-Error-Code": code, **headers}, b'{"error": "refused"}')
 
 
-class LocalHub:
+class LocalHub(LoopbackServer):
     """The server. `page` is the number of files on a page of a listing; with `ranges` it serves parts of files."""
 
     def __init__(self, *, page: int = 1000, ranges: bool = True) -> None:
@@ -80,18 +81,8 @@ class LocalHub:
         """The files of a plain web server, at /plain/PATH."""
         self.requests: list[tuple[str, str, int]] = []
         self.faults: list[Fault] = []
-        self.closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
-        self.url, self.other_url = (f"http://{host}:{self._server.server_port}" for host in ("127.0.0.1", "localhost"))
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(type("Handler", (_Handler,), {"hub": self}))
+        self.url, self.other_url = (f"http://{host}:{self.port}" for host in ("127.0.0.1", "localhost"))
 
     def add(
         self, kind: str, name: str, files: Mapping[str, bytes], *, gated: bool = False, private: bool = False

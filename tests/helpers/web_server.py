@@ -7,14 +7,15 @@ server.requests  # [Request("GET", "/w.pt", {...}), ...]
 """
 
 import ssl
-import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
+
+from tests.helpers.loopback import LoopbackServer
 
 HOST, SECOND_HOST = "weights.example.net", "internal.example.net"
 """The names that the certificate is valid for."""
@@ -61,29 +62,18 @@ class Request(NamedTuple):
     headers: Message
 
 
-class WebServer:
+class WebServer(LoopbackServer):
     """The server. With `certificate`, a file that holds CERTIFICATE, it speaks TLS."""
 
     def __init__(self, certificate: Path | None = None) -> None:
         self.pages: dict[str, Page] = {}
         self.requests: list[Request] = []
-        self.closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"web": self}))
+        super().__init__(type("Handler", (_Handler,), {"web": self}))
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self.port = self._server.server_port
         self.url = f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
 
     def redirect(self, path: str, target: str) -> str:
         """Redirect a path to a URL, and return the URL of the path."""

@@ -1,4 +1,4 @@
-"""What an untrusted recipe may try by the names and arguments in it: each attack is refused with its reason."""
+"""Attacks by the names and arguments in an untrusted recipe. Each is refused with its reason."""
 
 import os
 import resource

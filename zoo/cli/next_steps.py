@@ -3,7 +3,6 @@
 import shlex
 from typing import TYPE_CHECKING
 
-from zoo import paths
 from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
 
 if TYPE_CHECKING:
@@ -58,5 +57,5 @@ def _source_arguments(sources: SourceOptions) -> list[str]:
     arguments = [word for package in sources.trust for word in ("--trust", package)]
     arguments += ["--lock", str(sources.lock)] if sources.lock != default.lock else []
     arguments += ["--mirror", str(sources.mirror)] if sources.mirror != default.mirror else []
-    named = {name: folder for name, folder in sources.data.items() if paths.data().get(name) != folder}
+    named = {name: folder for name, folder in sources.data.items() if default.data.get(name) != folder}
     return [*arguments, *(word for name, folder in named.items() for word in ("--data", f"{name}={folder}"))]

@@ -15,10 +15,9 @@ from zoo.files import write_atomically
 
 STATE_DICT_KEYS = ("model", "state_dict")
 """The keys under which training scripts store the state dict in a checkpoint."""
-WRAPPERS = ("module.", "_orig_mod.")
-"""The prefixes that DataParallel and `torch.compile` add to every name."""
+DATA_PARALLEL_PREFIX = "module."
 COMPILED = "_orig_mod"
-"""What `torch.compile` also adds inside names, if only a part of a model is compiled."""
+"""The part that `torch.compile` adds to the names of a compiled model, or of its compiled parts."""
 COUNTER = ".num_batches_tracked"
 """BatchNorm's counter. It is unused if BatchNorm has a momentum, and files from before 2018 lack it."""
 MAX_SHOWN = 3
@@ -51,9 +50,10 @@ def read(path: Path) -> dict[str, Tensor]:
         if value.is_meta or value.is_quantized or value.layout != torch.strided:
             kind = "without values" if value.is_meta else "quantized" if value.is_quantized else "sparse"
             raise UsageError(f"{path}: the tensor {name!r} is {kind}; save the dense weights")
-    while state and (prefix := next((p for p in WRAPPERS if all(name.startswith(p) for name in state)), None)):
-        state = {name.removeprefix(prefix): value for name, value in state.items()}
-    return {".".join(part for part in name.split(".") if part != COMPILED): value for name, value in state.items()}
+    state = {".".join(part for part in name.split(".") if part != COMPILED): value for name, value in state.items()}
+    while state and all(name.startswith(DATA_PARALLEL_PREFIX) for name in state):
+        state = {name.removeprefix(DATA_PARALLEL_PREFIX): value for name, value in state.items()}
+    return state
 
 
 def _is_named_tensor(item: tuple[object, object]) -> bool:

@@ -36,7 +36,7 @@ AFFECT_USERS = ("zoo/models", "zoo/tasks", "harness/losses")
 
 @dataclass(frozen=True)
 class _Changes:
-    """What has changed in a repository: files, relative to its root, and the sources whose pins differ."""
+    """The changes in a repository: its changed files, relative to its root, and the sources whose pins differ."""
 
     root: Path
     paths: tuple[str, ...]

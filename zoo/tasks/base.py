@@ -160,7 +160,7 @@ class Task:
 
     @property
     def class_notes(self) -> tuple[str, ...]:
-        """What the loaded splits report about how the names of the classes were found."""
+        """The notes of the loaded splits on how the names of their classes were matched."""
         notes = (note for split in self.loaded.values() for note in getattr(split, "class_notes", ()))
         return tuple(dict.fromkeys(notes))
 

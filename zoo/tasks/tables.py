@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +104,18 @@ def _check_classes(path: Path, of_file: Mapping[str, tuple[str, ...]], declared:
 
 
 def _read_card(folder: Path) -> DatasetCardData:
+    path = folder / CARD
     try:
-        card: DatasetCardData = DatasetCard.load(folder / CARD, ignore_metadata_errors=True).data
+        status = path.stat()
+        return _parse_card(path, status.st_ino, status.st_size, status.st_mtime_ns)
     except (OSError, ValueError):
         return DatasetCardData()
+
+
+@lru_cache(maxsize=16)  # the card of a large collection, such as GLUE, takes longer to parse than a split to read
+def _parse_card(path: Path, *state: int) -> DatasetCardData:
+    """Parse a card. `state` is the inode, size and time of the file: a changed file is parsed again."""
+    card: DatasetCardData = DatasetCard.load(path, ignore_metadata_errors=True).data
     return card
 
 

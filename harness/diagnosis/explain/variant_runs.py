@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from harness.diagnosis.explain.variant import NUMERICS, UNCHANGED, Variant
 from harness.evaluation.evaluate import SplitRunner
-from harness.evaluation.metric_trial import RANKS
+from harness.evaluation.metric_trial import ranked_classes
 from harness.evaluation.subset import subset
 from harness.metrics import Array, reads
 from harness.models.environment import deterministic, tf32
@@ -133,7 +133,7 @@ class VariantRunner:
         labels = self.split(name, variant).labels
         arrays = {"predictions": self.task.predict(outputs), "labels": labels, "logits": outputs}
         if self._reads_ranks:
-            arrays["ranked"] = outputs.topk(min(RANKS, outputs.shape[1]), dim=-1).indices
+            arrays["ranked"] = ranked_classes(outputs)
         return {key: value.numpy() for key, value in arrays.items()}
 
     def rows_to_compute(self, name: str, variant: Variant, sample: SampleResult) -> tuple[int, ...] | None:
