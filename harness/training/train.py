@@ -8,7 +8,7 @@ it, so a run that resumes from a checkpoint ends with the same bits as one that 
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from harness.training.checkpointing import Checkpoint, CheckpointStore, rng_stat
 from harness.training.gradients import accumulate_gradients
 from harness.training.interrupt import Interrupt
 from harness.training.log import DivergenceError, TrainingLog
+from harness.training.other_load import LoadWatch
 from harness.training.stage import ActiveStage, build_stage, prepare_stage, share_buffers
 from harness.training.training_run import LOG, StateDicts, TrainedStudent, TrainingRun
 from zoo.errors import UsageError, first_line
@@ -61,6 +62,8 @@ def train(run: TrainingRun) -> TrainedStudent:
         raise UsageError(f"{run.recipe.name} has no stages: it can be evaluated, not trained")
     for recipe_stage in run.recipe.stages:
         selection_criterion(run, recipe_stage)
+    if run.device.type == "cpu":
+        run = replace(run, progress=LoadWatch(run.progress, run.report, run.recipe.name))
     with _unchanged_generators(run), _interruption_reported(run):
         set_seed(run.seed)
         student = place_model(run.builder.instance(run.recipe.model, "model", nn.Module), run.device)
