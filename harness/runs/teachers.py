@@ -123,7 +123,7 @@ def trained_weights(folder: Path, source: str) -> Fetched:
 
 
 def _default_context(context: RunContext) -> RunContext:
-    options = ComputeOptions(save_every=context.options.save_every)
+    options = ComputeOptions(save_every=context.options.save_every, score_epochs=context.options.score_epochs)
     return replace(context, options=options, fresh=False, conditions=None)
 
 

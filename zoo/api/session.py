@@ -152,7 +152,10 @@ class Session:
             accelerator=accelerator,
             runs=paths.runs(training.records),
             options=ComputeOptions(
-                precision=training.precision, micro_batch=training.micro_batch, save_every=training.save_every
+                precision=training.precision,
+                micro_batch=training.micro_batch,
+                save_every=training.save_every,
+                score_epochs=training.score_epochs,
             ),
         )
         if isinstance(options, RunOptions):

@@ -58,7 +58,11 @@ def show_progress(name: str, unit: str) -> Iterator[Step]:
     columns = (TextColumn("{task.description}"), BarColumn(), *amounts, TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def advance(done: int, total: int, note: str = "") -> None:
+            bar.update(task, completed=done, total=total, description=f"{name}, {note}" if note else name)
+
+        yield advance
 
 
 def report(message: str) -> None:
@@ -74,10 +78,10 @@ def session_of(sources: SourceOptions) -> Session:
 def _line_printer(name: str, unit: str) -> Step:
     last = time.monotonic()
 
-    def advance(done: int, total: int) -> None:
+    def advance(done: int, total: int, note: str = "") -> None:
         nonlocal last
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            report(f"{name}: {done:,} of {total:,} {unit}")
+            report(f"{name}: {done:,} of {total:,} {unit}{note and f', {note}'}")
 
     return advance
