@@ -72,11 +72,10 @@ def state_dict_copy(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _scores_on(run: TrainingRun, stage: ActiveStage, split: str, metrics: tuple[str, ...]) -> dict[str, float]:
-    evaluation = evaluate(
+    return evaluate(
         stage.objective.student, run.task, split, {name: run.metrics[name] for name in metrics},
         accelerator=run.accelerator, precision=run.options.precision, learning=True,
-    )  # fmt: skip
-    return {name: score.value for name, score in evaluation.scores.items()}
+    ).values  # fmt: skip
 
 
 @contextmanager
