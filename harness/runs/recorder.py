@@ -20,10 +20,12 @@ from harness.judging.chance import CHANCE, chance_remarks
 from harness.models.environment import deterministic, environment, peak_memory
 from harness.records.check import verify_record
 from harness.records.record import FILE, Identity, Record, Result, new_folder, read_record, results_digest
+from harness.runs.card_metadata import CardFacts
 from harness.runs.experiment import Experiment, RunContext
-from harness.runs.export import CARD, model_card
+from harness.runs.model_card import CARD, model_card
 from harness.runs.rescoring import same_training, training_key
 from harness.runs.run_lock import run_lock
+from harness.runs.source_files import base_folders
 from zoo.errors import UsageError, translate_errors
 from zoo.fetch.checksum import sha256 as checksum
 from zoo.recipes.catalogue import Entry
@@ -179,7 +181,7 @@ def write_record(
         failure=model.failure or _outputs_not_finite(scored),
     )
     if location.context.accelerator.is_main_process:
-        record = _write_files(record, results, folder)
+        record = _write_files(record, results, folder, location, task)
     shared: Record = broadcast_object_list([record])[0]
     return shared
 
@@ -199,22 +201,33 @@ def write_rescored(
         findings=findings + chance_findings(location.entry.recipe, task, (evaluation for evaluation, _ in scored)),
     )  # fmt: skip
     if location.context.accelerator.is_main_process:
-        record = _write_files(record, results, folder)
+        record = _write_files(record, results, folder, location, task)
     shared: Record = broadcast_object_list([record])[0]
     return shared
 
 
-def _write_files(record: Record, results: Iterable[tuple[Result, bytes]], folder: Path) -> Record:
+def _write_files(
+    record: Record, results: Iterable[tuple[Result, bytes]], folder: Path, location: RunLocation, task: Task
+) -> Record:
     """Write the predictions, the model card of a training, and the record with the digests of all files."""
     for result, predictions in results:
         (folder / result.predictions["file"]).write_bytes(predictions)
     if record.identity.mode == "retrain":
-        (folder / CARD).write_text(model_card(record, folder), encoding="utf-8")
+        (folder / CARD).write_text(model_card(_card_facts(record, folder, location, task)), encoding="utf-8")
     files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name not in (FILE, CARD)]
     digests = {file.name: checksum(file) for file in files}
     record = replace(record, files=digests, results_sha256=results_digest(record.results))
     (folder / FILE).write_text(record.to_json(), encoding="utf-8")
     return record
+
+
+def _card_facts(record: Record, folder: Path, location: RunLocation, task: Task) -> CardFacts:
+    task.load(task.scored[0])  # a run that is scored again has not loaded the names of its classes
+    sources = location.context.builder.at(location.entry.recipe_repo, location.entry.folder).sources
+    return CardFacts(
+        record=record, task=task, claims=location.entry.recipe.claims, folder=folder,
+        base_folders=base_folders(location.entry.recipe, sources),
+    )  # fmt: skip
 
 
 def _now() -> str:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.judging.judge_runs import RecordedRun
+from harness.runs.card_metadata import CONFIG
 from harness.runs.experiment import Experiment, RunContext, checked_builder, prepare
-from harness.runs.export import CONFIG
 from harness.runs.source_files import recipe_inputs
 from harness.training.teacher import TeacherWeights
 from harness.training.training_run import ComputeOptions
