@@ -46,7 +46,7 @@ def model_card(facts: CardFacts) -> str:
 
 def _scores(facts: CardFacts) -> str:
     """Return the scores of the run beside the claims about trainings, and what a reader should know of them."""
-    claims = {(claim.split, claim.metric, claim.selection): claim for claim in facts.claims if claim.of == "retrain"}
+    claims = {(c.split, c.metric, str(c.selection)): c for c in facts.claims if c.of == "retrain"}
     headers = ["split", "metric", "epoch", "examples", f"seed {facts.record.identity.seed}", "claimed"]
     rows = [
         [result.split, metric, result.selection, f"{result.n:,}", number(value),

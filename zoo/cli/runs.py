@@ -137,12 +137,13 @@ def train(
     session = session_of(sources)
     chosen = session.select_one(recipe)
     result = session.train(chosen, options, seed=seed, out=out)
+    following = next_training(chosen, options, sources, seed=seed, out=out) if result.existed else None
     data = {
         "entry": result.entry, "seed": seed, "results": _by_split(result.scores), "findings": list(result.findings),
         "record": str(result.record), "created": result.created, "existed": result.existed,
-        "next_step": next_training(chosen, options, sources, seed=seed, out=out) if result.existed else None,
+        "next_step": following,
     }  # fmt: skip
-    render.emit(data, "\n".join(training_text(result, data["next_step"])), as_json=as_json)
+    render.emit(data, "\n".join(training_text(result, following)), as_json=as_json)
 
 
 @command
