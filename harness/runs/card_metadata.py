@@ -100,7 +100,7 @@ def metadata(facts: CardFacts) -> ModelCardData:
         datasets=data_sets or None,
         metrics=list(dict.fromkeys(result.metric_type for result in results)) or None,
         tags=["zoo-reproduce", *([] if facts.is_transformers else ["pytorch"])],
-        model_name=one_line(facts.recipe["name"]),
+        model_name=one_line(facts.recipe["name"]) if results else None,
         eval_results=results or None,
     )
 

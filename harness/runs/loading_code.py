@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.runs.card_metadata import CONFIG, CardFacts
 from zoo.recipes.names import module_of
+from zoo.tasks.base import TextSplit
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
 FROM_PRETRAINED = """\
@@ -66,10 +67,10 @@ def max_length(facts: CardFacts) -> int | None:
 
 
 def _text_code(facts: CardFacts) -> str:
-    length, loaded = max_length(facts), [*facts.task.loaded.values()]
+    length, loaded = max_length(facts), next(iter(facts.task.loaded.values()), None)
     if length is None:
         return ""
-    is_pair = len(getattr(loaded[0], "texts", [()])[0]) == 2
+    is_pair = isinstance(loaded, TextSplit) and len(loaded.texts[0]) == 2
     result = {
         "regression": "print(logits.item())",
         "multilabel": "print([model.config.id2label[i] for i in (logits[0] > 0).nonzero().flatten().tolist()])",

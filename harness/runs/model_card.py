@@ -8,6 +8,7 @@ from tabulate import tabulate
 
 from harness.runs.card_metadata import CardFacts, metadata
 from harness.runs.loading_code import loading_code, max_length
+from zoo.recipes.reader import texts
 from zoo.recipes.schema import Claim
 from zoo.safe_text import markdown, one_line
 from zoo.text_tables import number
@@ -15,6 +16,8 @@ from zoo.text_tables import number
 CARD = "README.md"
 QUOTE = "'"
 """Stands for a backquote in a code span."""
+DATA, CODE = "data:", "code:"
+"""How the sources of local data sets begin in recipes, and those of trusted modules in records."""
 FEW_CLASSES = 20
 """A longer list of classes is folded."""
 SHOWN_PACKAGES = ("zoo-reproduce", "torch", "torchvision", "transformers", "tokenizers", "numpy")
@@ -117,7 +120,7 @@ def _setting(value: Any) -> str:
         if all(isinstance(term, Mapping) and "loss" in term for term in value.values()):
             return " + ".join(_term(term) for term in value.values())
         return ", ".join(f"{key}: {_setting(item)}" for key, item in value.items())
-    return ", ".join(map(_setting, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(_setting, value)) or "none" if isinstance(value, list) else str(value)
 
 
 def _term(term: Mapping[str, Any]) -> str:
@@ -144,6 +147,11 @@ def _reproduction(facts: CardFacts) -> str:
     options = ["--seed", str(record.identity.seed)]
     options += ["--precision", numerics["precision"]] if numerics["precision"] != "fp32" else []
     options += ["--micro-batch", str(numerics["micro_batch"])] if "micro_batch" in numerics else []
+    folders = [text.removeprefix(DATA) for text in texts(facts.recipe["task"]) if text.startswith(DATA)]
+    options += [word for name in dict.fromkeys(folders) for word in ("--data", f"{name}=DIR")]
+    code = [name.removeprefix(CODE) for name in record.identity.sources["files"] if name.startswith(CODE)]
+    packages = dict.fromkeys(name.partition(".")[0] for name in code)
+    options += [word for package in packages for word in ("--trust", package)]
     command = shlex.join(["zoo", "train", "recipe.yaml", *options])
     return (
         f"```sh\n{command}\n```\n\nOn the same device, with the same packages and number of threads, the weights are"

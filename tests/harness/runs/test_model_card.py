@@ -48,6 +48,22 @@ def test_a_task_of_a_user_has_no_pipeline_tag(facts: CardFacts) -> None:
     assert [result.task_type for result in found.eval_results or []] == ["other"]
 
 
+def test_the_card_of_a_failed_run_says_so_and_has_no_scores(facts: CardFacts) -> None:
+    undefined = {"accuracy": {"value": None, "one_prediction": None}}
+    results = tuple(replace(result, metrics=undefined) for result in facts.record.results)
+    failed = replace(facts.record, results=results, failure="the loss is not finite at step 3")
+    text = model_card(replace(facts, record=failed))
+    assert "**The training failed: the loss is not finite at step 3. Its scores mean nothing.**" in text
+    assert ModelCard(text).data.eval_results is None and "## Scores" not in text
+
+
+def test_the_command_that_reproduces_a_run_names_its_data_and_trusted_code(facts: CardFacts) -> None:
+    identity = replace(facts.record.identity, seed=2, sources={"files": {"code:mine.models": "0", "code:mine": "0"}})
+    with_data = with_recipe(facts, task={"use": "image_folder", "data": "data:flowers"})
+    text = model_card(replace(with_data, record=replace(with_data.record, identity=identity)))
+    assert "zoo train recipe.yaml --seed 2 --data flowers=DIR --trust mine\n" in text
+
+
 def test_texts_of_strangers_stay_text_in_a_card(facts: CardFacts) -> None:
     record = replace(facts.record, findings=("<b>[x](javascript:y)</b>",))
     text = model_card(replace(with_recipe(facts, name="a\n---\nlicense: mit"), record=record))
