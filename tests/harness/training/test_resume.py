@@ -234,7 +234,7 @@ def test_a_resumed_run_reports_its_step_and_records_the_time_of_all_processes(tm
     before = max(torch.load(checkpoint, weights_only=True)["seconds"] for checkpoint in checkpoints)
     assert run(home, *TRAIN) == 0
     assert read_record(the_run(home) / FILE).cost["seconds"] > before > 0
-    assert "three_stages: resuming after step 90 of 99" in (tmp_path / "home.printed").read_text()
+    assert "three_stages: resuming after step 90 of 99: stage 3 of 3, epoch " in (tmp_path / "home.printed").read_text()
 
 
 def test_a_run_with_its_own_output_folder_resumes_too(uninterrupted: dict[str, str], tmp_path: Path) -> None:
