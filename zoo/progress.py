@@ -2,11 +2,18 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
 
 Report = Callable[[str], None]
 """Shows a message."""
-Step = Callable[[int, int], None]
-"""Called with the amount of work done and the whole amount."""
+
+
+class Step(Protocol):
+    """Called with the amount of work done, the whole amount, and a short note on the state of the work."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+
+
 ShowProgress = Callable[[str, str], AbstractContextManager[Step]]
 """Shows the progress of a piece of work in a `with` block, which calls the step: its name, and the unit of the step."""
 
@@ -15,7 +22,7 @@ def ignore_message(message: str) -> None:
     """Show no message."""
 
 
-def ignore_step(done: int, total: int) -> None:
+def ignore_step(done: int, total: int, note: str = "") -> None:
     """Show no step."""
 
 

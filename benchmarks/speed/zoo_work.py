@@ -109,7 +109,7 @@ class Training:
         lines = (self.training.folder / LOG).read_text(encoding="utf-8").splitlines()
         return {"losses": [json.loads(line)["losses"]["total"] for line in lines], "marks": self.marks}
 
-    def _mark(self, done: int, total: int) -> None:
+    def _mark(self, done: int, total: int, note: str = "") -> None:
         if done:
             self.marks.append(time.perf_counter())
 

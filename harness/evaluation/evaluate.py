@@ -67,6 +67,11 @@ class Evaluation:
         return len(next(iter(self.arrays.values())))
 
     @property
+    def values(self) -> dict[str, float]:
+        """The value of each metric."""
+        return {name: score.value for name, score in self.scores.items()}
+
+    @property
     def rows_not_finite(self) -> int:
         """The number of examples with an output that is NaN or infinite."""
         return rows_not_finite(self.arrays)

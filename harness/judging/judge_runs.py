@@ -187,6 +187,12 @@ def majority_baseline(metric: str, labels: NDArray[np.generic]) -> float | None:
     return None
 
 
+def without_arguments(recipe: Mapping[str, Any], metric: str) -> bool:
+    """Return whether a recipe, as data, calls a metric without arguments: only then its baseline is known."""
+    calls = [call for call in recipe.get("metrics", []) if isinstance(call, Mapping) and len(call) > 1]
+    return all(str(call["use"]).split(".")[-1] != metric for call in calls)
+
+
 def read_predictions(path: Path, result: Result) -> dict[str, NDArray[np.generic]]:
     """Return the arrays of a result's prediction file, which lies beside the record file `path`.
 
@@ -257,8 +263,7 @@ def _rows(record: Record, split: str) -> Any:
 
 def _baseline(claim: Claim, path: Path, record: Record, result: Result) -> float | None:
     """Return the majority-class baseline; None for a metric that the recipe calls with arguments."""
-    calls = [call for call in record.recipe.get("metrics", []) if isinstance(call, Mapping) and len(call) > 1]
-    if any(str(call["use"]).split(".")[-1] == claim.metric for call in calls):
+    if not without_arguments(record.recipe, claim.metric):
         return None
     arrays = read_predictions(path, result)
     return majority_baseline(claim.metric, arrays["labels"]) if "labels" in arrays else None

@@ -42,6 +42,8 @@ class RunConditions:
     lock: str | None = None
     data: Mapping[str, str] = field(default_factory=dict)
     """Local data folders by name."""
+    out: str | None = None
+    """The folder that `zoo train` writes to; None for the runs that claims are judged by."""
 
     def request(self, entry: Entry, mode: Mode, seed: int | None) -> dict[str, Any]:
         """Return everything that identifies the requested run, as plain data.
@@ -74,15 +76,15 @@ def is_unchanged(stamp: FileStamp) -> bool:
 
 
 def cache_run(
-    runs: Path, request: Mapping[str, Any], run: RecordedRun, inputs: list[FileStamp], published: Any
+    runs: Path, request: Mapping[str, Any], inputs: list[FileStamp], run: RecordedRun, published: Any
 ) -> None:
     """Store the run of a request in the cache, with the files that it was computed from.
 
     Args:
         runs: The folder of all runs.
         request: The result of `RunConditions.request`.
+        inputs: The stamps of the run's input files.
         run: The run.
-        inputs: The stamps of its input files.
         published: The scores in files beside the published weights.
     """
     path, record = run

@@ -65,7 +65,7 @@ def evaluate_and_record(experiment: Experiment, published: tuple[nn.Module, str]
                 )  # fmt: skip
     run = location.folder / FILE, record
     if cache_entry is not None:
-        cache_run(experiment.context.runs, cache_entry[0], run, cache_entry[1], record.published)
+        cache_run(experiment.context.runs, *cache_entry, run, record.published)
     return run
 
 
@@ -85,7 +85,7 @@ def train_and_record(experiment: Experiment, seeds: Sequence[int], out: Path | N
         teachers = resolver.resolve(student)
         folder_of_run = out if student is experiment else None
         location = locate_run(student, training_identity(student, teachers, seed), folder_of_run)
-        cache_entry = _cache_entry(student, "retrain", seed, teachers) if folder_of_run is None else None
+        cache_entry = _cache_entry(student, "retrain", seed, teachers)
         with locked_run(location) as existing:
             record = existing
             if record is None:
@@ -100,7 +100,8 @@ def train_and_record(experiment: Experiment, seeds: Sequence[int], out: Path | N
                         record = _record_student(student, teachers, trained, location, folder, started)
         run = location.folder / FILE, record
         if cache_entry is not None:
-            cache_run(student.context.runs, cache_entry[0], run, cache_entry[1], student.published_scores())
+            is_judged = cache_entry[0]["out"] is None
+            cache_run(student.context.runs, *cache_entry, run, student.published_scores() if is_judged else {})
         resolver.add(student, seed, run, teachers)
         runs += [run] if student is experiment else []
     return tuple(runs)
@@ -119,11 +120,15 @@ def _same_training(experiment: Experiment, location: RunLocation) -> RecordedRun
 def _record_again(experiment: Experiment, earlier: RecordedRun, location: RunLocation, folder: Path) -> Record:
     """Write the record of an earlier training with the metrics of the recipe as it is now."""
     name, context = experiment.entry.name, experiment.context
-    context.report(f"{name}: only the metrics have changed: scoring {earlier[0].parent} again, without training")
+    is_same = earlier[1].identity == location.identity
+    why = "this training exists" if is_same else "only the metrics have changed"
+    context.report(f"{name}: {why}: scoring {earlier[0].parent} again, without training")
     if context.accelerator.is_main_process:
         copy_training(earlier, WEIGHTS, folder)
         (folder / RECIPE).write_bytes(experiment.entry.path.read_bytes())
-    return write_rescored(location, folder, earlier[1], list(score_again(earlier, experiment.metrics)))
+    return write_rescored(
+        location, folder, earlier[1], list(score_again(earlier, experiment.metrics)), task=experiment.task
+    )
 
 
 def training_run(

@@ -16,17 +16,20 @@ from torch import Tensor, nn
 
 from harness.evaluation.evaluate import Evaluation
 from harness.evaluation.label_order import findings
+from harness.judging.chance import CHANCE, chance_remarks
 from harness.models.environment import deterministic, environment, peak_memory
 from harness.records.check import verify_record
 from harness.records.record import FILE, Identity, Record, Result, new_folder, read_record, results_digest
+from harness.runs.card_metadata import CardFacts
 from harness.runs.experiment import Experiment, RunContext
-from harness.runs.export import CARD, model_card
+from harness.runs.model_card import CARD, model_card
 from harness.runs.rescoring import same_training, training_key
 from harness.runs.run_lock import run_lock
+from harness.runs.source_files import base_folders
 from zoo.errors import UsageError, translate_errors
 from zoo.fetch.checksum import sha256 as checksum
 from zoo.recipes.catalogue import Entry
-from zoo.recipes.schema import Selection
+from zoo.recipes.schema import Recipe, Selection
 from zoo.tasks.base import Task
 
 UNFINISHED = ".unfinished"
@@ -174,42 +177,57 @@ def write_record(
         created=_now(),
         published=model.published,
         provenance=provenance,
-        findings=_findings(location, model, scored[0][0], task),
+        findings=_findings(location, model, [evaluation for evaluation, _ in scored], task),
         failure=model.failure or _outputs_not_finite(scored),
     )
     if location.context.accelerator.is_main_process:
-        record = _write_files(record, results, folder)
+        record = _write_files(record, results, folder, location, task)
     shared: Record = broadcast_object_list([record])[0]
     return shared
 
 
-def write_rescored(location: RunLocation, folder: Path, earlier: Record, scored: Sequence[ScoredEpoch]) -> Record:
+def write_rescored(
+    location: RunLocation, folder: Path, earlier: Record, scored: Sequence[ScoredEpoch], *, task: Task
+) -> Record:
     """Write the record of a training that was scored again with other metrics; its cost is that of the training.
 
     Arguments and result are those of `write_record`; `earlier` is the record of the training.
     """
     results = [result_of(evaluation, selection) for evaluation, selection in scored]
+    findings = tuple(finding for finding in earlier.findings if not finding.startswith(CHANCE))
     record = replace(
         earlier, identity=location.identity, recipe=location.entry.recipe.data(), created=_now(),
         results=tuple(result for result, _ in results),
+        findings=findings + chance_findings(location.entry.recipe, task, (evaluation for evaluation, _ in scored)),
     )  # fmt: skip
     if location.context.accelerator.is_main_process:
-        record = _write_files(record, results, folder)
+        record = _write_files(record, results, folder, location, task)
     shared: Record = broadcast_object_list([record])[0]
     return shared
 
 
-def _write_files(record: Record, results: Iterable[tuple[Result, bytes]], folder: Path) -> Record:
+def _write_files(
+    record: Record, results: Iterable[tuple[Result, bytes]], folder: Path, location: RunLocation, task: Task
+) -> Record:
     """Write the predictions, the model card of a training, and the record with the digests of all files."""
     for result, predictions in results:
         (folder / result.predictions["file"]).write_bytes(predictions)
     if record.identity.mode == "retrain":
-        (folder / CARD).write_text(model_card(record, folder), encoding="utf-8")
+        (folder / CARD).write_text(model_card(_card_facts(record, folder, location, task)), encoding="utf-8")
     files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name not in (FILE, CARD)]
     digests = {file.name: checksum(file) for file in files}
     record = replace(record, files=digests, results_sha256=results_digest(record.results))
     (folder / FILE).write_text(record.to_json(), encoding="utf-8")
     return record
+
+
+def _card_facts(record: Record, folder: Path, location: RunLocation, task: Task) -> CardFacts:
+    task.load(task.scored[0])  # a run that is scored again has not loaded the names of its classes
+    sources = location.context.builder.at(location.entry.recipe_repo, location.entry.folder).sources
+    return CardFacts(
+        record=record, task=task, claims=location.entry.recipe.claims, folder=folder,
+        base_folders=base_folders(location.entry.recipe, sources),
+    )  # fmt: skip
 
 
 def _now() -> str:
@@ -248,17 +266,32 @@ def _existing_record(location: RunLocation) -> Record | None:
     return record
 
 
-def _findings(location: RunLocation, model: ModelToRecord, evaluation: Evaluation, task: Task) -> tuple[str, ...]:
-    """Return how class names were matched, and the evidence against the class order of published weights.
+def _findings(
+    location: RunLocation, model: ModelToRecord, evaluations: Sequence[Evaluation], task: Task
+) -> tuple[str, ...]:
+    """Return scores at chance level, how class names were matched, and the evidence against their published order.
 
     A model that is trained here has the order of its data.
     """
+    evaluation = evaluations[0]
     notes = tuple(f"label order: {note}" for note in task.class_notes)
+    notes += chance_findings(location.entry.recipe, task, evaluations)
     is_named = task.kind == "classification" and task.class_names
     if location.identity.mode != "weights" or not is_named or evaluation.rows_not_finite:
         return notes
     arrays = evaluation.arrays
     return notes + findings(model.model, task.class_names, arrays["predictions"], arrays["labels"])
+
+
+def chance_findings(recipe: Recipe, task: Task, evaluations: Iterable[Evaluation]) -> tuple[str, ...]:
+    """Return the remarks on scores at chance level, each once."""
+    data, remarks = recipe.data(), dict[str, None]()
+    for evaluation in evaluations:
+        found = chance_remarks(
+            evaluation.split, evaluation.arrays, evaluation.values, recipe=data, class_names=task.class_names
+        )
+        remarks |= dict.fromkeys(found)
+    return tuple(remarks)
 
 
 def _outputs_not_finite(scored: Sequence[ScoredEpoch]) -> str:

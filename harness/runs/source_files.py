@@ -9,7 +9,7 @@ from zoo.fetch.source_types import parse_or_none
 from zoo.fetch.sources import Sources
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Recipe
-from zoo.recipes.walk import recipe_sources
+from zoo.recipes.walk import recipe_sources, walk_sources
 
 
 def recipe_inputs(entry: Entry, sources: Sources) -> Iterator[Path]:
@@ -24,6 +24,16 @@ def recipe_inputs(entry: Entry, sources: Sources) -> Iterator[Path]:
     fetched = list(sources.fetched.values())  # a copy: another thread may fetch the next entry's
     yield from (path for file in fetched if file.source in named for path in file.paths)
     yield from filter(None, (sources.folder(name) for name in named))
+
+
+def base_folders(recipe: Recipe, sources: Sources) -> dict[str, Path]:
+    """Return the folders of the repositories that a recipe's model starts from, by source, as far as they were read."""
+    found: dict[str, Path] = {}
+    for named in walk_sources(recipe.model, "model"):
+        fetched = sources.fetched.get((sources.resolve(named.text), "weights"))
+        if fetched is not None and fetched.path.is_dir():
+            found[named.text] = fetched.path
+    return found
 
 
 def revisions(recipe: Recipe, sources: Sources, teachers: Iterable[TeacherWeights]) -> dict[str, dict[str, str]]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.judging.judge_runs import RecordedRun
+from harness.runs.card_metadata import CONFIG
 from harness.runs.experiment import Experiment, RunContext, checked_builder, prepare
-from harness.runs.export import CONFIG
 from harness.runs.source_files import recipe_inputs
 from harness.training.teacher import TeacherWeights
 from harness.training.training_run import ComputeOptions
@@ -123,7 +123,7 @@ def trained_weights(folder: Path, source: str) -> Fetched:
 
 
 def _default_context(context: RunContext) -> RunContext:
-    options = ComputeOptions(save_every=context.options.save_every)
+    options = ComputeOptions(save_every=context.options.save_every, score_epochs=context.options.score_epochs)
     return replace(context, options=options, fresh=False, conditions=None)
 
 

@@ -19,7 +19,7 @@ from zoo import paths
 from zoo.errors import UsageError
 from zoo.progress import Report, ShowProgress
 from zoo.recipes.catalogue import Entry
-from zoo.recipes.options import RunOptions, SourceOptions
+from zoo.recipes.options import RunOptions, SourceOptions, TrainingOptions
 
 if TYPE_CHECKING:
     from harness.runs.experiment import RunContext
@@ -84,7 +84,7 @@ def seeds_of(entry: Entry, options: RunOptions) -> list[int]:
     return list(range(options.first_seed, options.first_seed + number))
 
 
-def run_conditions(options: RunOptions, sources: SourceOptions) -> RunConditions:
+def run_conditions(options: TrainingOptions, sources: SourceOptions) -> RunConditions:
     """Return the options that decide which cached run answers a request."""
     return RunConditions(
         precision=options.precision,

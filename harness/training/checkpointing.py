@@ -8,6 +8,7 @@ import hashlib
 import os
 import random
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,13 @@ def set_rng_state(state: Checkpoint, device: torch.device | None = None) -> None
     torch.set_rng_state(state["torch"])
     if device is not None and "device" in state:
         getattr(torch, device.type).set_rng_state(state["device"])
+
+
+@contextmanager
+def unchanged_generators(device: torch.device | None = None) -> Iterator[None]:
+    """Set the global generators back at the end of the block to where they were at its start."""
+    before = rng_state(device)
+    try:
+        yield
+    finally:
+        set_rng_state(before, device)

@@ -1,4 +1,4 @@
-"""The training log: one JSON line per step, written by the main process."""
+"""The training log: one JSON line per step and per scored epoch, written by the main process."""
 
 import json
 import math
@@ -21,7 +21,7 @@ class DivergenceError(UsageError):
 
 
 class TrainingLog:
-    """`log.jsonl`: a line for each step (its number, learning rate and losses) and for each epoch that is scored.
+    """`log.jsonl`: a line for each step and for each epoch that is scored; docs/training.md describes the fields.
 
     Args:
         path: The file. Lines that were written after the checkpoint are removed.
@@ -35,6 +35,8 @@ class TrainingLog:
         self.step: int = checkpoint.get("steps", 0)
         self._length: int = checkpoint.get("log", 0)
         self._earlier_seconds: float = checkpoint.get("seconds", 0.0)
+        self.epoch_losses: tuple[float, int] = tuple(checkpoint.get("epoch_losses", (0.0, 0)))
+        """The sum of the total losses of the current epoch, and the number of its steps."""
         self._started = self._saved = time.monotonic()
         self._file: IO[bytes] | None = None
 
@@ -49,13 +51,13 @@ class TrainingLog:
             self._file.close()
 
     def write(
-        self, losses: dict[str, Tensor], rate: float, *, may_overflow: bool = False, stop: bool = False
+        self, losses: dict[str, Tensor], position: Mapping[str, Any], *, may_overflow: bool = False, stop: bool = False
     ) -> tuple[bool, bool]:
         """Log the losses of a step, summed over all processes.
 
         Args:
             losses: The losses of this process's rows by term, with their weighted sum as `total`.
-            rate: The learning rate of the step.
+            position: The fields that say where the step is in its stage, and its learning rate.
             may_overflow: The step will be skipped if its gradients overflow, so its loss may be infinite.
             stop: Whether this process has received a signal to stop.
 
@@ -76,7 +78,8 @@ class TrainingLog:
                 f"the loss is not finite at step {self.step + 1}: {listed}; try a lower learning rate"
             )
         self.step += 1
-        self._write_line({"step": self.step, "rate": rate, "losses": _finite_or_none(values)})
+        self.epoch_losses = self.epoch_losses[0] + values["total"], self.epoch_losses[1] + 1
+        self._write_line({**position, "losses": _finite_or_none(values)})
         return bool(any_due), bool(any_stop)
 
     def any_process(self, flag: bool) -> bool:
@@ -84,9 +87,20 @@ class TrainingLog:
         local = torch.tensor(float(flag), device=self.accelerator.device)
         return bool(self.accelerator.reduce(local, "sum").item())
 
-    def write_epoch(self, epoch: int, split: str, scores: Mapping[str, float]) -> None:
-        """Log the scores of an epoch, by metric."""
-        self._write_line({"step": self.step, "epoch": epoch, "split": split, **_finite_or_none(scores)})
+    @property
+    def mean_loss(self) -> float:
+        """The mean of the total loss over the steps of the current epoch so far; NaN before its first step."""
+        total, steps = self.epoch_losses
+        return total / steps if steps else math.nan
+
+    def write_epoch(self, position: Mapping[str, Any], scores: Mapping[str, Mapping[str, float]]) -> None:
+        """Log the mean loss of an epoch, and its scores by split and metric."""
+        by_split = {split: _finite_or_none(of_split) for split, of_split in scores.items()}
+        self._write_line({**position, **_finite_or_none({"mean_loss": self.mean_loss}), "scores": by_split})
+
+    def end_epoch(self) -> None:
+        """Start the mean loss again, for the next epoch."""
+        self.epoch_losses = 0.0, 0
 
     def flush(self) -> int:
         """Sync all lines to the disk for a checkpoint that is about to be saved, and return the file's size in bytes.
@@ -105,7 +119,8 @@ class TrainingLog:
 
     def _write_line(self, data: dict[str, Any]) -> None:
         if self._file:
-            self._file.write(json.dumps(data).encode() + b"\n")
+            line = {"step": self.step, **data, "seconds": round(self.elapsed(), 3)}
+            self._file.write(json.dumps(line).encode() + b"\n")
 
 
 def _finite_or_none(values: Mapping[str, float]) -> dict[str, float | None]:

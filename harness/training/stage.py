@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -71,6 +72,14 @@ class ActiveStage:
         epoch, place = divmod(step, self.steps_per_epoch)
         start = place * self.recipe.batch_size
         return shuffled_rows(len(self.split), self.seed, self.number, epoch)[start : start + self.recipe.batch_size]
+
+    def position(self, step: int) -> dict[str, Any]:
+        """Return the fields of the training log after a step of this stage, counted from 0."""
+        epoch = (step + 1) / self.steps_per_epoch
+        return {
+            "stage": self.number + 1, "epoch": round(epoch, 4), "epochs": self.recipe.epochs,
+            "rate": self.optimizer.param_groups[0]["lr"],
+        }  # fmt: skip
 
     def parts(self) -> dict[str, nn.Module]:
         """Return the terms and the teachers that learn, by name."""

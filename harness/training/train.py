@@ -19,12 +19,13 @@ from harness.evaluation.metric_trial import try_metrics
 from harness.models.environment import environment
 from harness.models.memory_format import place_model
 from harness.models.outputs import run_model
-from harness.training.best_epoch import keep_best_epoch, selection_criterion, state_dict_copy
-from harness.training.checkpointing import Checkpoint, CheckpointStore, rng_state, set_rng_state
+from harness.training.checkpointing import Checkpoint, CheckpointStore, rng_state, set_rng_state, unchanged_generators
+from harness.training.epoch_scores import end_epoch, selection_criterion, state_dict_copy
 from harness.training.gradients import accumulate_gradients
 from harness.training.interrupt import Interrupt
 from harness.training.log import DivergenceError, TrainingLog
 from harness.training.other_load import LoadWatch
+from harness.training.row_order import steps_per_epoch
 from harness.training.stage import ActiveStage, build_stage, prepare_stage, share_buffers
 from harness.training.training_run import LOG, StateDicts, TrainedStudent, TrainingRun
 from zoo.errors import UsageError, first_line
@@ -50,8 +51,9 @@ class TrainingState:
 def train(run: TrainingRun) -> TrainedStudent:
     """Train a student through all stages of the recipe, from the newest checkpoint in the run's folder on.
 
-    The losses of every step go to `log.jsonl` in that folder. If a loss is not finite, the training ends there, and the
-    student that is returned names the `failure`. The global random generators are left unchanged.
+    The losses of every step, and the scores of epochs that are scored, go to `log.jsonl` in that folder. If a loss is
+    not finite, the training ends there, and the student that is returned names the `failure`. The global random
+    generators are left unchanged.
 
     Raises:
         RecipeError: Something cannot be built.
@@ -64,7 +66,7 @@ def train(run: TrainingRun) -> TrainedStudent:
         selection_criterion(run, recipe_stage)
     if run.device.type == "cpu":
         run = replace(run, progress=LoadWatch(run.progress, run.report, run.recipe.name))
-    with _unchanged_generators(run), _interruption_reported(run):
+    with unchanged_generators(run.device), _interruption_reported(run):
         set_seed(run.seed)
         student = place_model(run.builder.instance(run.recipe.model, "model", nn.Module), run.device)
         learns = {name: parameter.requires_grad for name, parameter in student.named_parameters()}
@@ -105,9 +107,10 @@ def train_stage(
         losses = accumulate_gradients(run, stage, stage.rows(step))
         scale = stage.scaler.get_scale()
         may_overflow = stage.scaler.is_enabled() and scale >= 1  # the step is skipped and the scale halved
-        rate = stage.optimizer.param_groups[0]["lr"]
-        due, stop = log.write(losses, rate, may_overflow=may_overflow, stop=interrupt.requested)
-        run.progress(log.step, run.steps)
+        position = stage.position(step)
+        due, stop = log.write(losses, position, may_overflow=may_overflow, stop=interrupt.requested)
+        where = run.position_text(position["stage"], position["epoch"])
+        run.progress(log.step, run.steps, f"{where}, loss {log.mean_loss:.3g}")
         if stage.recipe.clip_norm is not None:
             stage.scaler.unscale_(stage.optimizer)  # clip the true gradients, not the scaled ones
             nn.utils.clip_grad_norm_(stage.objective.parameters(), stage.recipe.clip_norm)
@@ -115,15 +118,15 @@ def train_stage(
         stage.scaler.update()
         stage.optimizer.zero_grad()
         skipped = stage.scaler.get_scale() < scale
-        epoch, rest = divmod(step + 1, stage.steps_per_epoch)
+        rest = (step + 1) % stage.steps_per_epoch
         ticks = rest == 0 if stage.recipe.schedule_per == "epoch" else not skipped
         if ticks and step + 1 < stage.steps:
             stage.schedule.step()
-        if rest == 0 and stage.recipe.selection == "best":
-            keep_best_epoch(run, stage, log, epoch)
+        if rest == 0:
+            end_epoch(run, stage, log, position)
         if (due or stop) and step + 1 < stage.steps:
-            position = {"stage": stage.number, "step": step + 1, "generators": _all_generators(run)}
-            save_checkpoint(run, state, log, **position, **stage.state_dict())
+            place = {"stage": stage.number, "step": step + 1, "generators": _all_generators(run)}
+            save_checkpoint(run, state, log, **place, **stage.state_dict())
             if stop:
                 raise interrupt.error
 
@@ -182,7 +185,7 @@ def check_stages(run: TrainingRun, student: nn.Module) -> None:
 def save_checkpoint(run: TrainingRun, state: TrainingState, log: TrainingLog, **entries: Any) -> None:
     """Save a checkpoint; every process calls this, and the main one writes."""
     if run.accelerator.is_main_process:
-        entries |= {"steps": log.step, "log": log.flush(), "seconds": log.elapsed()}
+        entries |= {"steps": log.step, "log": log.flush(), "seconds": log.elapsed(), "epoch_losses": log.epoch_losses}
         names = ("kept_parts", "last_epoch", "micro_batch", "environments", "stage_generators")
         state.store.save({name: getattr(state, name) for name in names} | entries)
 
@@ -195,7 +198,8 @@ def _resume(run: TrainingRun) -> tuple[Checkpoint, TrainingState]:
     current = environment(run.device)
     earlier = [other for other in checkpoint.get("environments", []) if other != current]
     if checkpoint:
-        run.report(f"{run.recipe.name}: resuming after step {checkpoint['steps']} of {run.steps}")
+        where = _position_of(run, checkpoint)
+        run.report(f"{run.recipe.name}: resuming after step {checkpoint['steps']} of {run.steps}: {where}")
     return checkpoint, TrainingState(
         store=store,
         kept_parts=checkpoint.get("kept_parts", {}),
@@ -205,6 +209,15 @@ def _resume(run: TrainingRun) -> tuple[Checkpoint, TrainingState]:
         seconds=checkpoint.get("seconds", 0.0),
         stage_generators=[],
     )
+
+
+def _position_of(run: TrainingRun, checkpoint: Checkpoint) -> str:
+    """Return in words where a checkpoint was saved."""
+    number, step = checkpoint["stage"], checkpoint["step"]
+    if number == len(run.recipe.stages):
+        return "all steps are taken"
+    epoch = step / steps_per_epoch(run.recipe.stages[number], run.splits[number])
+    return run.position_text(number + 1, epoch)
 
 
 def _restore_student(run: TrainingRun, student: nn.Module, checkpoint: Checkpoint) -> None:
@@ -239,15 +252,6 @@ def _all_generators(run: TrainingRun) -> list[Checkpoint]:
     """Return the random generators of every process."""
     local = [rng_state(run.device)]
     return gather_object(local) if run.accelerator.num_processes > 1 else local
-
-
-@contextmanager
-def _unchanged_generators(run: TrainingRun) -> Iterator[None]:
-    before = rng_state(run.device)
-    try:
-        yield
-    finally:
-        set_rng_state(before, run.device)
 
 
 @contextmanager

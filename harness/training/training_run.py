@@ -1,5 +1,6 @@
 """Values of a training run: its inputs, its options, and the student that it returns."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,8 @@ class ComputeOptions:
     """The most rows of a batch that a process takes at once; the gradients of the parts are summed. None: all rows."""
     save_every: float = 300.0
     """The seconds between two checkpoints; 0 saves one after every step."""
+    score_epochs: bool = False
+    """Whether the student is scored after every epoch, also where no stage selects its best one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,12 @@ class TrainingRun:
         return sum(
             s.epochs * steps_per_epoch(s, split) for s, split in zip(self.recipe.stages, self.splits, strict=True)
         )
+
+    def position_text(self, stage: int, epoch: float) -> str:
+        """Return a position in words, such as `stage 2 of 3, epoch 1.5 of 4`; stages count from 1."""
+        stages = self.recipe.stages
+        in_stage = f"epoch {math.floor(10 * epoch) / 10:g} of {stages[stage - 1].epochs}"
+        return in_stage if len(stages) == 1 else f"stage {stage} of {len(stages)}, {in_stage}"
 
 
 @dataclass(frozen=True, kw_only=True)

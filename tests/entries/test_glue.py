@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import ModelCard, constants
 
 from harness.records.record import read_record
 from harness.runs import glue_submission
@@ -118,7 +118,16 @@ def test_minilm_students_are_trained_by_runs_of_their_teachers(names: list[str],
     entries = results(completed)
     assert entries.keys() == set(names)
     assert all(entry["error"] is None and len(entry["records"]) == 1 for entry in entries.values()), completed.err
-    student = read_record(Path(entries["minilm-l3-mrpc_from_minilm-l6-mrpc"]["records"][0]))
+    student_path = Path(entries["minilm-l3-mrpc_from_minilm-l6-mrpc"]["records"][0])
+    student = read_record(student_path)
+    card = ModelCard.load(student_path.with_name("README.md")).data
+    assert (card.base_model, card.base_model_relation) == ("sentence-transformers/all-MiniLM-L6-v2", "finetune")
+    assert (card.datasets, card.metrics) == (["nyu-mll/glue"], ["accuracy", "f1"])
+    data = student.provenance["hub:datasets/nyu-mll/glue"]
+    (score, _) = card.eval_results or []
+    assert (score.dataset_config, score.dataset_split, score.dataset_revision) == (
+        "mrpc", "validation", data["revision"],
+    )  # fmt: skip
     assert "run:minilm-l6-mrpc:1000" in student.identity.sources["files"]
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -62,7 +63,13 @@ def stage_of(path: Path, number: int = 0) -> ActiveStage:
     return build_stage(run, number, run.builder.build(run.recipe.model, "model"))
 
 
+def log_lines(folder: str | Path) -> list[dict[str, Any]]:
+    """Return the lines of the log in a run's folder without the elapsed time, which differs between equal runs."""
+    lines = [json.loads(line) for line in Path(folder, "log.jsonl").read_text().splitlines()]
+    assert all(line.pop("seconds") >= 0 for line in lines)
+    return lines
+
+
 def logged_losses(folder: str | Path, *terms: str) -> list[list[float]]:
     """Return the losses of these terms for each step in a run's folder."""
-    lines = [json.loads(line) for line in Path(folder, "log.jsonl").read_text().splitlines()]
-    return [[line["losses"][term] for term in terms] for line in lines if "losses" in line]
+    return [[line["losses"][term] for term in terms] for line in log_lines(folder) if "losses" in line]

@@ -41,6 +41,7 @@ class TrainingArguments(DeviceArguments, total=False):
 
     micro_batch: int | None
     save_every: float
+    score_epochs: bool
     records: str | Path | None
 
 

@@ -3,11 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from harness.evaluation.evaluate import Evaluation
 from harness.judging.judge_runs import Outcome
 from harness.judging.types import VERDICTS_BY_SEVERITY, Judgement, Verdict
 from harness.records.record import Record
@@ -16,6 +13,11 @@ from zoo.errors import ZooError
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Claim
 from zoo.text_tables import finite
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.evaluation.evaluate import Evaluation
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,14 @@ class VerificationResult:
             if outcome.error is not None:
                 raise outcome.error
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """Return a table with one row for each entry."""
         return _frame(
             ["entry", "suite", "verdict", "runs", "error"],
             ([o.entry.name, o.entry.suite, o.verdict, len(o.records), _text(o.error)] for o in self.outcomes),
         )
 
-    def claims_frame(self) -> pd.DataFrame:
+    def claims_frame(self) -> "pd.DataFrame":
         """Return a table with one row for each tested claim."""
         measured = ["measured", "sigma", "p_value", "verdict", "why", "source"]
         rows = (_claim_row(o.entry.name, judgement) for o in self.outcomes for judgement in tested_claims(o))
@@ -92,13 +94,15 @@ class EvaluationResult:
         entry: The entry's name.
         path: The file or folder that was scored.
         scores: One for each split and metric.
+        findings: What a reader of the scores should know, such as that they are at chance level.
     """
 
     entry: str
     path: Path
     scores: tuple[SplitScore, ...]
+    findings: tuple[str, ...] = ()
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """Return a table with one row for each score."""
         return _frame(
             ["split", "metric", "value", "claimed", "n"],
@@ -115,14 +119,20 @@ class TrainingResult:
         seed: The seed.
         record: The record file. The weights, the training log and the predictions are beside it.
         scores: One for each split, metric and scored epoch.
+        findings: What a reader of the scores should know, such as that they are at chance level.
+        created: The time of the record in UTC, such as `2026-11-25T12:00:00Z`.
+        existed: Whether the run was made before; then nothing was trained.
     """
 
     entry: str
     seed: int
     record: Path
     scores: tuple[SplitScore, ...]
+    findings: tuple[str, ...] = ()
+    created: str = ""
+    existed: bool = False
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """Return a table with one row for each score."""
         return _frame(
             ["split", "metric", "value", "n", "epoch"],
@@ -146,20 +156,28 @@ class EntryList:
     def __len__(self) -> int:
         return len(self.entries)
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """Return a table with one row for each entry."""
         return _frame(
             ["entry", "suite", "task", "model", "claims"],
             ([e.name, e.suite, e.recipe.task.use, e.recipe.model.use, len(e.recipe.claims)] for e in self.entries),
         )
 
-    def claims_frame(self) -> pd.DataFrame:
+    def claims_frame(self) -> "pd.DataFrame":
         """Return a table with one row for each claim."""
         columns = ["entry", "of", "split", "metric", "claimed", "source"]
         return _frame(columns, (_claimed(e.name, claim) for e in self.entries for claim in e.recipe.claims))
 
 
-def scores_of_evaluations(evaluations: Iterable[Evaluation], claims: Iterable[Claim]) -> tuple[SplitScore, ...]:
+def training_result(path: Path, record: Record, *, existed: bool) -> TrainingResult:
+    """Return the result of a training from its record."""
+    return TrainingResult(
+        entry=record.entry, seed=record.identity.seed or 0, record=path, scores=_scores_of_record(record),
+        findings=record.findings, created=record.created, existed=existed,
+    )  # fmt: skip
+
+
+def scores_of_evaluations(evaluations: "Iterable[Evaluation]", claims: Iterable[Claim]) -> tuple[SplitScore, ...]:
     """Return the scores of evaluations, beside what is claimed for the published weights."""
     claimed: dict[tuple[str, str], float | None] = {}
     for claim in claims:
@@ -174,7 +192,7 @@ def scores_of_evaluations(evaluations: Iterable[Evaluation], claims: Iterable[Cl
     )  # fmt: skip
 
 
-def scores_of_record(record: Record) -> tuple[SplitScore, ...]:
+def _scores_of_record(record: Record) -> tuple[SplitScore, ...]:
     """Return the scores in a record."""
     return tuple(
         SplitScore(split=result.split, metric=name, n=result.n, value=score["value"], epoch=result.selection)
@@ -196,5 +214,7 @@ def _text(error: ZooError | None) -> str | None:
     return None if error is None else str(error)
 
 
-def _frame(columns: list[str], rows: Iterable[list[Any]]) -> pd.DataFrame:
+def _frame(columns: list[str], rows: Iterable[list[Any]]) -> "pd.DataFrame":
+    import pandas as pd  # takes longer to import than the commands that need no table
+
     return pd.DataFrame([dict(zip(columns, row, strict=True)) for row in rows], columns=columns)

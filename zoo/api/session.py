@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +18,8 @@ from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
 
 if TYPE_CHECKING:
-    from harness.judging.judge_runs import Outcome
+    from harness.judging.judge_runs import Outcome, RecordedRun
+    from harness.runs.cache import RunConditions
     from harness.runs.experiment import Experiment, RunContext
     from harness.runs.plan import PlannedRuns
     from zoo.api.results import EvaluationResult, TrainingResult
@@ -152,7 +154,10 @@ class Session:
             accelerator=accelerator,
             runs=paths.runs(training.records),
             options=ComputeOptions(
-                precision=training.precision, micro_batch=training.micro_batch, save_every=training.save_every
+                precision=training.precision,
+                micro_batch=training.micro_batch,
+                save_every=training.save_every,
+                score_epochs=training.score_epochs,
             ),
         )
         if isinstance(options, RunOptions):
@@ -181,28 +186,63 @@ class Session:
         return plan(entries, options, self.sources)
 
     def train(self, entry: Entry, options: TrainingOptions, *, seed: int, out: Path | None) -> "TrainingResult":
-        """Train an entry once, into the folder `out` or a folder in `records`, and return the scores."""
-        from harness.runs.record_runs import train_and_record
-        from zoo.api.results import TrainingResult, scores_of_record
+        """Train an entry once, into the folder `out` or a folder in `records`, and return the scores.
+
+        A run that exists is returned; if none of its inputs has changed, torch is not imported for that.
+        """
+        from zoo.api.results import training_result
 
         if out is not None and _is_occupied(out):
             raise UsageError(f"{out} exists and is not empty; --out needs a new folder")
-        with translate_errors(entry.name):
-            experiment = self.experiment(entry, self.context([entry], options))
-            ((path, record),) = train_and_record(experiment, [seed], out.resolve() if out else None)
+        started, finished = time.time_ns(), self._finished_training(entry, options, seed, out)
+        if finished is None:
+            from harness.runs.record_runs import train_and_record
+
+            with translate_errors(entry.name):
+                context = self.context([entry], options)
+                context = replace(context, conditions=self._training_conditions(options, out))
+                (finished,) = train_and_record(self.experiment(entry, context), [seed], out.resolve() if out else None)
+        path, record = finished
         if record.failure:
             raise UsageError(f"{entry.name}: the training failed: {record.failure}. Its record is {path}")
-        return TrainingResult(entry=entry.name, seed=seed, record=path, scores=scores_of_record(record))
+        existed = path.exists() and path.stat().st_mtime_ns < started  # of several processes, the main one writes it
+        return training_result(path, record, existed=existed)
 
     def evaluate(self, entry: Entry, options: DeviceOptions, path: Path, split: str | None) -> "EvaluationResult":
         """Score a user's weights or predictions on an entry's task."""
+        from harness.runs.recorder import chance_findings
         from harness.runs.score_file import score_file
         from zoo.api.results import EvaluationResult, scores_of_evaluations
 
         with translate_errors(entry.name):
             experiment = self.experiment(entry, self.context([entry], options))
-            scores = scores_of_evaluations(score_file(experiment, path, split), entry.recipe.claims)
-        return EvaluationResult(entry=entry.name, path=path, scores=scores)
+            evaluations = list(score_file(experiment, path, split))
+        return EvaluationResult(
+            entry=entry.name, path=path, scores=scores_of_evaluations(evaluations, entry.recipe.claims),
+            findings=chance_findings(entry.recipe, experiment.task, evaluations),
+        )  # fmt: skip
+
+    def _training_conditions(self, options: TrainingOptions, out: Path | None) -> "RunConditions":
+        """Return the conditions under which the run cache finds a run of `train` again."""
+        from harness.runs.verify import run_conditions
+
+        folder = out or paths.runs(options.records)
+        return replace(run_conditions(options, self.sources), out=str(folder.resolve()))
+
+    def _finished_training(
+        self, entry: Entry, options: TrainingOptions, seed: int, out: Path | None
+    ) -> "RecordedRun | None":
+        """Return a run whose inputs have not changed: made by `train`, or without `out` for a claim."""
+        from harness.runs.cache import find_cached_runs
+
+        if self.sources.trust:  # the trusted code is unknown until it is loaded
+            return None
+        own = self._training_conditions(options, out)
+        for conditions in (own, replace(own, out=None)) if out is None else (own,):
+            found = find_cached_runs(entry, "retrain", [seed], conditions, paths.runs(options.records))
+            if found is not None:
+                return found.runs[0]
+        return None
 
     def _published_or_failure(self, name: str, refresh: bool) -> Entry:
         """Return a published recipe, or an entry that raises the error of its download where it is used."""

@@ -1,8 +1,10 @@
 """The command that settles or explains a verdict."""
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
 
 if TYPE_CHECKING:
@@ -25,6 +27,15 @@ def next_step(outcome: "Outcome", options: RunOptions, sources: SourceOptions) -
     return shlex.join(["zoo", *words, *arguments])
 
 
+def next_training(
+    entry: Entry, options: TrainingOptions, sources: SourceOptions, *, seed: int, out: Path | None
+) -> str:
+    """Return the command that trains an entry with the next seed, after a training with these options."""
+    folder = ["--out", f"{out}-seed{seed + 1}"] if out else []
+    arguments = [*_compute_arguments(options, TrainingOptions), *_source_arguments(sources)]
+    return shlex.join(["zoo", "train", entry.argument, "--seed", str(seed + 1), *folder, *arguments])
+
+
 def _words(outcome: "Outcome", options: RunOptions) -> list[str] | None:
     """Return the command and its own arguments."""
     name, verdict = outcome.entry.argument, outcome.verdict
@@ -41,7 +52,7 @@ def _words(outcome: "Outcome", options: RunOptions) -> list[str] | None:
     return ["doctor", name] if verdict == "not-reproduced" else None
 
 
-def _compute_arguments(options: RunOptions, kind: type[DeviceOptions]) -> list[str]:
+def _compute_arguments(options: TrainingOptions, kind: type[DeviceOptions]) -> list[str]:
     """Return the options that change what is computed, or where the runs are kept."""
     arguments = ["--device", options.device] if options.device else []
     arguments += ["--precision", options.precision] if options.precision != "fp32" else []

@@ -121,6 +121,15 @@ SaveEvery = Annotated[
         min=0,
     ),
 ]
+ScoreEpochs = Annotated[
+    bool,
+    option(
+        "--score-epochs",
+        "Score the model on the scored splits after every epoch, for progress and log.jsonl. Default: only where the"
+        " recipe selects its best epoch.",
+        HOW,
+    ),
+]
 Records = Annotated[
     Path | None,
     option(
@@ -172,7 +181,8 @@ DryRun = Annotated[
 
 FIELDS: dict[str, Any] = {
     "train": Train, "seeds": Seeds, "first_seed": FirstSeed, "device": Device, "precision": InPrecision,
-    "micro_batch": MicroBatch, "save_every": SaveEvery, "fresh": Fresh, "jobs": Jobs, "trust": Trust, "lock": Lock,
+    "micro_batch": MicroBatch, "save_every": SaveEvery, "score_epochs": ScoreEpochs,
+    "fresh": Fresh, "jobs": Jobs, "trust": Trust, "lock": Lock,
     "mirror": Mirror, "data": Data, "records": Records,
 }  # fmt: skip
 """Field of a dataclass in `zoo.recipes.options` -> its option. The order is that of `--help`."""

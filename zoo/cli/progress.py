@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from zoo.api.session import Session
@@ -50,15 +51,21 @@ def show_progress(name: str, unit: str) -> Iterator[Step]:
     if not console.is_terminal:
         yield _line_printer(name, unit)
         return
+    fixed = Column(no_wrap=True)  # so that in a narrow terminal the bar is what shrinks
     amounts = (
-        (DownloadColumn(), TransferSpeedColumn())
+        (DownloadColumn(table_column=fixed.copy()), TransferSpeedColumn(table_column=fixed.copy()))
         if unit == "bytes"
-        else (MofNCompleteColumn(), TextColumn(unit), _Rate())
+        else (MofNCompleteColumn(table_column=fixed.copy()), TextColumn(unit), _Rate(table_column=fixed.copy()))
     )
-    columns = (TextColumn("{task.description}"), BarColumn(), *amounts, TimeRemainingColumn())
+    remaining = TimeRemainingColumn(table_column=fixed.copy())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), *amounts, remaining)
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def advance(done: int, total: int, note: str = "") -> None:
+            bar.update(task, completed=done, total=total, description=f"{name}\n{note}" if note else name)
+
+        yield advance
 
 
 def report(message: str) -> None:
@@ -74,10 +81,10 @@ def session_of(sources: SourceOptions) -> Session:
 def _line_printer(name: str, unit: str) -> Step:
     last = time.monotonic()
 
-    def advance(done: int, total: int) -> None:
+    def advance(done: int, total: int, note: str = "") -> None:
         nonlocal last
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            report(f"{name}: {done:,} of {total:,} {unit}")
+            report(f"{name}: {done:,} of {total:,} {unit}{note and f', {note}'}")
 
     return advance

@@ -5,11 +5,12 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from zoo.api.session import Session, changed_entries
 from zoo.cli import plan, render, verdict_text
 from zoo.cli.exit_codes import code_of_outcome, end, failing_verdicts
+from zoo.cli.next_steps import next_training
 from zoo.cli.options import (
     OUTPUT,
     WHAT,
@@ -25,12 +26,10 @@ from zoo.cli.options import (
     option,
 )
 from zoo.cli.progress import report, session_of
+from zoo.cli.training_text import notes, training_text
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
 from zoo.text_tables import number
-
-if TYPE_CHECKING:
-    pass
 
 
 @command
@@ -131,16 +130,20 @@ def train(
     """Train a recipe once and evaluate the result.
 
     Writes weights, training log, predictions, record and model card into one folder. If it is interrupted, the same
-    command resumes from the last checkpoint.
+    command resumes from the last checkpoint. If the run exists, its scores are printed and nothing is trained.
 
     Example: zoo train mine.yaml --out mine
     """
     session = session_of(sources)
-    result = session.train(session.select_one(recipe), options, seed=seed, out=out)
-    rows = [[score.split, score.metric, number(score.value), score.n, score.epoch] for score in result.scores]
-    text = f"{render.table(['split', 'metric', 'value', 'n', 'epoch'], rows)}\nrecord: {result.record}"
-    data = {"entry": result.entry, "seed": seed, "results": _by_split(result.scores), "record": str(result.record)}
-    render.emit(data, text, as_json=as_json)
+    chosen = session.select_one(recipe)
+    result = session.train(chosen, options, seed=seed, out=out)
+    following = next_training(chosen, options, sources, seed=seed, out=out) if result.existed else None
+    data = {
+        "entry": result.entry, "seed": seed, "results": _by_split(result.scores), "findings": list(result.findings),
+        "record": str(result.record), "created": result.created, "existed": result.existed,
+        "next_step": following,
+    }  # fmt: skip
+    render.emit(data, "\n".join(training_text(result, following)), as_json=as_json)
 
 
 @command
@@ -174,13 +177,15 @@ def evaluate(
     """
     session = session_of(sources)
     result = session.evaluate(session.select_one(entry), options, path, split)
-    data = [
+    results = [
         {"split": s.split, "metric": s.metric, "n": s.n, "measured": s.value, "claimed": s.claimed}
         for s in result.scores
     ]
     rows = [[s.split, s.metric, number(s.value), number(s.claimed), s.n] for s in result.scores]
-    text = render.table(["split", "metric", "measured", "claimed", "n"], rows)
-    render.emit({"entry": result.entry, "path": str(path), "results": data}, text, as_json=as_json)
+    table = render.table(["split", "metric", "measured", "claimed", "n"], rows)
+    text = "\n".join([table, *notes(result.findings)])
+    data = {"entry": result.entry, "path": str(path), "results": results, "findings": list(result.findings)}
+    render.emit(data, text, as_json=as_json)
 
 
 def _only_planned(session: Session, entries: list[Entry], options: RunOptions, *, dry_run: bool, as_json: bool) -> bool:

@@ -58,11 +58,13 @@ class TrainingOptions(DeviceOptions):
     Attributes:
         micro_batch: The most examples in one forward pass; None for the whole batch. Gradients are accumulated.
         save_every: Seconds between checkpoints; 0 saves one after every step.
+        score_epochs: Whether the model is scored after every epoch. It is anyway where a recipe selects its best epoch.
         records: The folder of the runs; None for `zoo.paths.runs()`.
     """
 
     micro_batch: int | None = None
     save_every: float = 300.0
+    score_epochs: bool = False
     records: Path | None = None
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from PIL import Image
 from torchvision.models import resnet34
 
@@ -70,6 +71,12 @@ def test_a_trained_text_model_loads_with_from_pretrained(zoo: Zoo, recipe_file: 
         "record.json", "tokenizer.json", "tokenizer_config.json",
     ]  # fmt: skip
     code = Path("run/README.md").read_text().split("```python\n")[1].split("```")[0]
+    card = ModelCard.load("run/README.md").data
+    assert (card.language, card.library_name, card.pipeline_tag) == ("en", "transformers", "text-classification")
+    assert (card.license, card.base_model, card.metrics) == (None, None, ["accuracy"])
+    (score,) = card.eval_results or []
+    measured = json.loads(Path("run/record.json").read_text())["results"][0]["metrics"]["accuracy"]["value"]
+    assert (score.dataset_type, score.dataset_split, score.metric_value) == ("entailment", "test", measured)
     printed = without_this_project(
         code + "inputs = tokenizer('Rose keeps the rose.', 'Rose keeps the plant.', return_tensors='pt')\n"
         "print(inputs['input_ids'].tolist(), model.config.id2label[0], model(**inputs).logits.tolist())",

@@ -16,6 +16,7 @@ from harness.training.training_run import TrainingRun
 from tests.helpers import forked
 from tests.helpers.forked import zoo
 from tests.helpers.project import TINY, Write, Zoo
+from tests.helpers.training import log_lines
 from zoo.errors import Terminated
 from zoo.fetch.checksum import sha256
 
@@ -117,7 +118,7 @@ def test_a_signal_after_the_last_step_stops_before_the_evaluation(
     assert zoo("train", recipe_file(), "--out", "out").code == 130
     monkeypatch.setattr("harness.training.train.accumulate_gradients", None)
     again = zoo("train", recipe_file(), "--out", "out")
-    assert (again.code, f"resuming after step {STEPS} of {STEPS}" in again.err) == (0, True)
+    assert (again.code, f"resuming after step {STEPS} of {STEPS}: all steps are taken" in again.err) == (0, True)
 
 
 def train_and_signal(number: int, *arguments: str) -> int:
@@ -154,7 +155,8 @@ def test_a_signaled_process_ends_with_its_exit_code_and_resumes_to_the_same_byte
     assert "stopping after this step, once a checkpoint is saved" in printed.read_text()
     assert not (tmp_path / "out").exists()
     assert run(0, "out") == 0, printed.read_text()
-    assert "resuming after step 3 of 15" in printed.read_text()
+    assert "resuming after step 3 of 15: epoch 0.2 of 1" in printed.read_text()
     assert run(0, "whole") == 0
-    for name in ("model.safetensors", "log.jsonl", "predictions-test.npz"):
+    assert log_lines(tmp_path / "out") == log_lines(tmp_path / "whole")
+    for name in ("model.safetensors", "predictions-test.npz"):
         assert sha256(tmp_path / "out" / name) == sha256(tmp_path / "whole" / name), name

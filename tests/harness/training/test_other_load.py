@@ -46,7 +46,11 @@ def messages(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(other_load, "time", machine)
     reported: list[str] = []
     steps: list[int] = []
-    watch = LoadWatch(lambda done, total: steps.append(done), reported.append, "mine")
+
+    def count(done: int, total: int, note: str = "") -> None:
+        steps.append(done)
+
+    watch = LoadWatch(count, reported.append, "mine")
     for step in range(100):
         machine.now += 1
         watch(step, 100)

@@ -14,7 +14,7 @@ from harness.training.log import TrainingLog
 from harness.training.stage import ActiveStage
 from harness.training.train import enter_stage, train
 from tests.helpers.project import Zoo
-from tests.helpers.training import PERCEPTRON, RECIPES, logged_losses, training_of
+from tests.helpers.training import PERCEPTRON, RECIPES, log_lines, logged_losses, training_of
 from zoo.errors import UsageError
 from zoo.fetch import weights_file
 
@@ -56,11 +56,10 @@ def test_a_step_that_overflows_is_skipped_and_does_not_advance_the_schedule(
 def test_an_infinite_loss_is_an_error_unless_its_step_may_overflow(tmp_path: Path) -> None:
     infinite = {"ce": torch.tensor(1.0), "total": torch.tensor(math.inf)}
     with TrainingLog(tmp_path / "log.jsonl", {}, accelerator_on("cpu"), save_every=300) as log:
-        log.write(infinite, 0.1, may_overflow=True)
+        log.write(infinite, {"rate": 0.1}, may_overflow=True)
         with pytest.raises(UsageError, match="the loss is not finite at step 2: ce 1, total inf"):
-            log.write(infinite, 0.1)
-    (line,) = (tmp_path / "log.jsonl").read_text().splitlines()
-    assert json.loads(line) == {"step": 1, "rate": 0.1, "losses": {"ce": 1.0, "total": None}}
+            log.write(infinite, {"rate": 0.1})
+    assert log_lines(tmp_path) == [{"step": 1, "rate": 0.1, "losses": {"ce": 1.0, "total": None}}]
 
 
 def test_fp16_on_the_cpu_is_an_error_with_the_reason(zoo: Zoo) -> None:
@@ -94,4 +93,4 @@ def test_accelerates_environment_variables_do_not_change_the_precision(
     command = ("train", str(user_folder / "own.yaml"), "--trust", "mine", "--device", "cpu", "--out")
     assert zoo_process(*command, str(user_folder / "a"), ACCELERATE_MIXED_PRECISION="bf16").code == 0
     assert zoo(*command, str(user_folder / "b")).code == 0
-    assert (user_folder / "a" / "log.jsonl").read_bytes() == (user_folder / "b" / "log.jsonl").read_bytes()
+    assert log_lines(user_folder / "a") == log_lines(user_folder / "b")

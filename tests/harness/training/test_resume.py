@@ -23,6 +23,7 @@ from harness.records.record import FILE, read_all, read_record, verify_files
 from harness.runs.rescoring import training_key
 from tests.helpers import forked
 from tests.helpers.forked import zoo
+from tests.helpers.training import log_lines
 from zoo.fetch.checksum import sha256
 from zoo.recipes.build import Builder
 
@@ -118,7 +119,7 @@ def command(arguments: list[str], place: str, call: int, share: float) -> int:
         "start": (Builder, "build"),
         "step": (harness.training.train, "accumulate_gradients"), "saved": (harness.training.train, "save_checkpoint"),
         "stage": (harness.training.train, "leave_stage"), "entering": (harness.training.train, "enter_stage"),
-        "evaluation": (harness.runs.recorder, "result_of"), "selection": (harness.training.train, "keep_best_epoch"),
+        "evaluation": (harness.runs.recorder, "result_of"), "selection": (harness.training.train, "end_epoch"),
         "swap": (Path, "replace"), "record": (Path, "write_text"),
     }  # fmt: skip
     if place == "saving":
@@ -147,10 +148,10 @@ def run(home: Path, *arguments: str, at: Kill = ("nowhere", 0), share: float = 0
 TRAIN = ("train", "three.yaml", "--trust", "mine", "--seed", "3", "--save-every", "0", "--device", "cpu")
 
 
-def outcome(folder: Path) -> dict[str, str]:
-    """Return the checksums of the files of a run that must not depend on how often it was killed."""
-    names = ("model.safetensors", "log.jsonl", "predictions-test.npz", "predictions-test-best.npz", "recipe.yaml")
-    return {name: sha256(folder / name) for name in names}
+def outcome(folder: Path) -> dict[str, Any]:
+    """Return the log of a run and the checksums of its files, which must not depend on how often it was killed."""
+    names = ("model.safetensors", "predictions-test.npz", "predictions-test-best.npz", "recipe.yaml")
+    return {"log": log_lines(folder), **{name: sha256(folder / name) for name in names}}
 
 
 def the_run(home: Path) -> Path:
@@ -233,7 +234,7 @@ def test_a_resumed_run_reports_its_step_and_records_the_time_of_all_processes(tm
     before = max(torch.load(checkpoint, weights_only=True)["seconds"] for checkpoint in checkpoints)
     assert run(home, *TRAIN) == 0
     assert read_record(the_run(home) / FILE).cost["seconds"] > before > 0
-    assert "three_stages: resuming after step 90 of 99" in (tmp_path / "home.printed").read_text()
+    assert "three_stages: resuming after step 90 of 99: stage 3 of 3, epoch " in (tmp_path / "home.printed").read_text()
 
 
 def test_a_run_with_its_own_output_folder_resumes_too(uninterrupted: dict[str, str], tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.project import TINY, Write, Zoo
-from tests.helpers.training import DISTILLED
+from tests.helpers.training import DISTILLED, log_lines, logged_losses
 
 
 def test_a_second_stage_continues_with_the_student_of_the_first(zoo: Zoo, recipe_file: Write) -> None:
@@ -14,8 +14,7 @@ def test_a_second_stage_continues_with_the_student_of_the_first(zoo: Zoo, recipe
     completed = zoo("train", recipe_file(TINY + stage.replace("lr: 0.1", "lr: 0.0")), "--out", "two", "--json")
     assert completed.code == 0, completed.err
     zoo("train", recipe_file(), "--out", "one", "--json")
-    steps = [json.loads(line) for line in Path("two/log.jsonl").read_text().splitlines()]
-    alone = [json.loads(line) for line in Path("one/log.jsonl").read_text().splitlines()]
+    steps, alone = log_lines("two"), log_lines("one")
     assert steps[: len(alone)] == alone
     assert {step["rate"] for step in steps[len(alone) :]} == {0.0}
     assert steps[len(alone)]["losses"]["ce"] < alone[0]["losses"]["ce"]
@@ -29,8 +28,7 @@ def test_a_kept_term_starts_the_next_stage_with_its_trained_parameters(zoo: Zoo,
     losses = {}
     for name, text in (("kept", first + "    keep: [hint]\n" + stage), ("new", first + stage)):
         assert zoo("train", recipe_file(text), "--out", name).code == 0
-        lines = [json.loads(line)["losses"]["hint"] for line in Path(name, "log.jsonl").read_text().splitlines()]
-        losses[name] = lines
+        losses[name] = [loss for (loss,) in logged_losses(name, "hint")]
     steps = len(losses["new"]) // 2
     assert losses["kept"][:steps] == losses["new"][:steps]
     assert max(losses["kept"][steps:]) < min(losses["kept"][:3])
@@ -69,8 +67,11 @@ claims:
 def test_the_best_epoch_is_saved_and_the_scores_of_both_epochs_are_recorded(zoo: Zoo, recipe_file: Write) -> None:
     completed = zoo("train", recipe_file(BEST), "--seed", "1", "--out", "run")
     assert completed.code == 0, completed.err
-    lines = [json.loads(line) for line in Path("run/log.jsonl").read_text().splitlines()]
-    scores = [line["accuracy"] for line in lines if "epoch" in line]
+    epochs = [line for line in log_lines("run") if "scores" in line]
+    scores = [line["scores"]["test"]["accuracy"] for line in epochs]
+    assert [(line["step"], line["epoch"], line["epochs"]) for line in epochs] == [(15 * e, e, 4) for e in (1, 2, 3, 4)]
+    assert completed.err.splitlines()[-1].startswith("tiny: epoch 4 of 4 (")
+    assert f"accuracy on test {scores[-1]:.4f}" in completed.err.splitlines()[-1]
     results = {r["selection"]: r for r in json.loads(Path("run/record.json").read_text())["results"]}
     assert len(scores) == 4
     assert scores[-1] < max(scores)  # else the best epoch would be the last
@@ -82,6 +83,23 @@ def test_the_best_epoch_is_saved_and_the_scores_of_both_epochs_are_recorded(zoo:
     judged = json.loads(zoo("reproduce", "tiny.yaml", "--train", "--seeds", "1", "--first-seed", "1", "--json").out)
     measured = [claim["measured"] for claim in judged["entries"][0]["claims"]]
     assert measured == [max(scores), scores[-1]]
+
+
+def test_scoring_every_epoch_is_logged_with_the_mean_loss_and_changes_no_bit(zoo: Zoo, recipe_file: Write) -> None:
+    path = recipe_file(TINY.replace("epochs: 1", "epochs: 2"))
+    plain, scored = zoo("train", path, "--out", "plain"), zoo("train", path, "--out", "scored", "--score-epochs")
+    assert (plain.err, len(scored.lines)) == ("", 2)
+    assert Path("plain/model.safetensors").read_bytes() == Path("scored/model.safetensors").read_bytes()
+    lines = log_lines("scored")
+    epochs = [lines.pop(15), lines.pop(30)]
+    assert lines == log_lines("plain")
+    assert {key: lines[19][key] for key in ("step", "stage", "epoch", "epochs")} == {
+        "step": 20, "stage": 1, "epoch": 1.3333, "epochs": 2,
+    }  # fmt: skip
+    assert epochs[1]["mean_loss"] == pytest.approx(sum(line["losses"]["total"] for line in lines[15:]) / 15)
+    record = json.loads(Path("scored/record.json").read_text())
+    assert epochs[1]["scores"] == {"test": {"accuracy": record["results"][0]["metrics"]["accuracy"]["value"]}}
+    assert record["key"] == json.loads(Path("plain/record.json").read_text())["key"]
 
 
 def test_a_stage_can_train_on_another_task(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:

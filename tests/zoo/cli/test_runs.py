@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.project import ROOT, TINY, Write, Zoo
+from zoo.api.session import Session
 from zoo.tasks import digits
 
 
@@ -59,6 +60,33 @@ def test_train_does_not_write_into_a_folder_with_other_files(zoo: Zoo, recipe_fi
     Path("mine/notes.txt").touch()
     completed = zoo("train", recipe_file(), "--out", "mine")
     assert (completed.code, completed.err) == (2, "mine exists and is not empty; --out needs a new folder\n")
+
+
+def test_a_finished_training_is_not_repeated_and_says_how_to_train_another(
+    zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = recipe_file()
+    first = [json.loads(zoo("train", path, *out, "--json").out) for out in ((), ("--out", "mine"))]
+    assert first[0]["results"] == first[1]["results"]
+    assert [data["existed"] for data in first] == [False, False]
+    monkeypatch.setattr(Session, "experiment", None)  # the run cache answers
+    for out, data in zip(((), ("--out", "mine")), first, strict=True):
+        again = zoo("train", path, *out)
+        assert (again.code, again.err) == (0, "")
+        made = data["created"].replace("T", " ").replace("Z", " UTC")
+        assert again.out.startswith(f"tiny: the run with seed 0 exists, made at {made}; nothing was trained.")
+        assert f"record: {data['record']}\nnext: zoo train {path} --seed 1" in again.out
+    assert again.out.endswith("--out mine-seed1\n")
+    monkeypatch.undo()
+
+
+def test_scores_at_chance_level_are_noted_by_train_and_evaluate(zoo: Zoo, recipe_file: Write) -> None:
+    path = recipe_file(TINY.replace("lr: 0.1", "lr: 0.0"))
+    trained, scored = zoo("train", path, "--out", "run"), zoo("evaluate", "run", "--as", path)
+    for completed in (trained, scored):
+        assert "\nnote: chance level: " in completed.out
+    (finding,) = json.loads(Path("run/record.json").read_text())["findings"]
+    assert json.loads(zoo("evaluate", "run", "--as", path, "--json").out)["findings"] == [finding]
 
 
 def test_an_undefined_score_never_wins_the_selection_of_the_best_epoch(zoo: Zoo, recipe_file: Write) -> None:

@@ -130,7 +130,17 @@ def test_a_recipe_trains_on_a_folder_named_on_the_command_line(zoo: Zoo, recipe_
     assert "'flowers'" in absent.err
     assert "it is a folder that holds" in absent.err
     assert zoo("train", path, "--data", f"flowers={root}", "--out", "run").code == 0
-    assert "top5_accuracy" in Path("run/README.md").read_text()
+    card = Path("run/README.md").read_text()
+    assert "top5" not in card and "The outputs are, in this order: " in card  # the top-5 accuracy of 3 classes is 1
+    assert "pipeline_tag: image-classification" in card
+    assert "- Images are resized bilinearly" in card
+    transform: dict[str, Any] = {}
+    code = card.split("```python\n")[1].split("\n```")[0].partition("model.eval()")[2]
+    exec(code, {"torch": torch}, transform)  # noqa: S102 - the code that the card shows
+    same = {"mean": [0.5] * 3, "std": [0.5] * 3, "eval_transforms": [v2.Resize(20), v2.CenterCrop(16)]}
+    split: Any = image_folder(data=folder(root), classes=3, train_transforms=[], **same).load("val")
+    with Image.open(split.samples[0][0]) as image:
+        assert torch.equal(transform["transform"](image.convert("RGB")), split.batch([0]).inputs[0])
     for wrong in ("flowers", "flowers=nowhere", "=x"):
         completed = zoo("train", path, "--data", wrong)
         assert (completed.code, len(completed.lines)) == (2, 1)

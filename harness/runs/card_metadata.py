@@ -1,0 +1,143 @@
+"""The metadata of a model card, as the Hub reads it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub.repocard import metadata_load
+
+from harness.records.record import Record, Result
+from zoo.fetch.source_types import HubRepo, parse_or_none
+from zoo.recipes.reader import texts
+from zoo.recipes.schema import Claim
+from zoo.safe_text import one_line
+from zoo.tasks.base import Task
+
+CONFIG = "config.json"
+TOP5 = "top5_accuracy"
+HUB_METRICS = {"pearson": "pearsonr", "spearman": "spearmanr", "f1_micro": "f1"}
+"""Metrics that have another name on the Hub."""
+ENGLISH_TASKS = ("glue", "entailment")
+OTHER = "other"
+"""The Hub's type of a task that it has no name for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardFacts:
+    """What a model card says about a training run."""
+
+    record: Record
+    task: Task
+    claims: tuple[Claim, ...]
+    folder: Path
+    """The run's folder, with the exported files."""
+    base_folders: Mapping[str, Path]
+    """The folders of the repositories that the training starts from, by source."""
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """The recipe as data."""
+        return self.record.recipe
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether the model has a tokenizer."""
+        return "tokenizer" in self.recipe
+
+    @property
+    def is_transformers(self) -> bool:
+        """Whether the folder has a configuration of transformers."""
+        return (self.folder / CONFIG).exists()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes in the order of the outputs; empty for a regression, or if they have no names."""
+        return () if self.task.kind == "regression" else self.task.class_names
+
+    @property
+    def selection(self) -> str:
+        """The epoch whose weights are in the folder: `last` or `best`."""
+        return self.record.results[-1].selection
+
+    @property
+    def task_type(self) -> str:
+        """The Hub's name for the type of the task; that of a user's task without texts is not known."""
+        if self.reads_texts:
+            return "text-classification"
+        if self.task.kind == "segmentation":
+            return "image-segmentation"
+        is_shipped = "." not in str(self.recipe["task"]["use"])
+        return "image-classification" if is_shipped and self.task.kind == "classification" else OTHER
+
+    def scores(self) -> Iterator[tuple[Result, str, float]]:
+        """Yield the defined scores: result, metric, value. The top-5 accuracy of at most five classes says nothing."""
+        for result in self.record.results:
+            for metric, score in result.metrics.items():
+                is_trivial = metric == TOP5 and 0 < len(self.class_names) <= 5
+                if score["value"] is not None and not is_trivial:
+                    yield result, metric, score["value"]
+
+
+def metadata(facts: CardFacts) -> ModelCardData:
+    """Return the metadata of a run's model card. What is not known, such as the license, is left out."""
+    bases = [str(repo.name) for _, repo in _hub_repos(facts.recipe["model"], "model")]
+    data_sets = [str(repo.name) for _, repo in _hub_repos(facts.recipe["task"], "dataset")]
+    results = [
+        _eval_result(facts, result, metric, value)
+        for result, metric, value in facts.scores()
+        if result.selection == facts.selection
+    ]
+    name = str(facts.recipe["task"]["use"])
+    return ModelCardData(
+        language="en" if name in ENGLISH_TASKS else None,
+        license=_license(facts),
+        library_name="transformers" if facts.is_transformers else None,
+        pipeline_tag=facts.task_type if facts.task_type != OTHER else None,
+        base_model=bases[0] if len(bases) == 1 else bases or None,
+        base_model_relation="finetune" if bases else None,
+        datasets=data_sets or None,
+        metrics=list(dict.fromkeys(result.metric_type for result in results)) or None,
+        tags=["zoo-reproduce", *([] if facts.is_transformers else ["pytorch"])],
+        model_name=one_line(facts.recipe["name"]) if results else None,
+        eval_results=results or None,
+    )
+
+
+def _eval_result(facts: CardFacts, result: Result, metric: str, value: float) -> EvalResult:
+    found = next(iter(_hub_repos(facts.recipe["task"], "dataset")), None)
+    source, repo = found or (None, None)
+    wanted = [want for _, want in facts.task.sources if want.startswith("data/")]
+    return EvalResult(
+        task_type=facts.task_type,
+        dataset_type=str(repo.name) if repo else facts.task.name.replace("/", "-"),
+        dataset_name=facts.task.name,
+        dataset_config=wanted[0].removeprefix("data/") if wanted and repo else None,
+        dataset_split=result.split,
+        dataset_revision=facts.record.provenance.get(source or "", {}).get("revision"),
+        metric_type=HUB_METRICS.get(metric, metric),
+        metric_name=metric.replace("_", " "),
+        metric_value=value,
+    )
+
+
+def _license(facts: CardFacts) -> str | None:
+    """Return the license of the only base model, if its card is beside its weights; a license is never guessed."""
+    folders = list(facts.base_folders.values())
+    card = folders[0] / "README.md" if len(folders) == 1 else None
+    if card is None or not card.is_file():
+        return None
+    try:
+        found = (metadata_load(card) or {}).get("license")
+    except Exception:  # a stranger's file can raise anything in the YAML reader
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _hub_repos(data: Any, kind: str) -> Iterator[tuple[str, HubRepo]]:
+    """Yield the repositories of one kind that a part of a recipe names, each once."""
+    for text in dict.fromkeys(texts(data)):
+        repo = parse_or_none(text)
+        if isinstance(repo, HubRepo) and repo.kind == kind:
+            yield text, repo

@@ -1,0 +1,182 @@
+"""The model card of a training run: README.md, for readers and for the Hub."""
+
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tabulate import tabulate
+
+from harness.runs.card_metadata import CardFacts, metadata
+from harness.runs.loading_code import loading_code, max_length
+from zoo.recipes.reader import texts
+from zoo.recipes.schema import Claim
+from zoo.safe_text import markdown, one_line
+from zoo.text_tables import number
+
+CARD = "README.md"
+QUOTE = "'"
+"""Stands for a backquote in a code span."""
+DATA, CODE = "data:", "code:"
+"""How the sources of local data sets begin in recipes, and those of trusted modules in records."""
+FEW_CLASSES = 20
+"""A longer list of classes is folded."""
+SHOWN_PACKAGES = ("zoo-reproduce", "torch", "torchvision", "transformers", "tokenizers", "numpy")
+
+
+def model_card(facts: CardFacts) -> str:
+    """Return the README.md of a training run: what it is, its scores, how to use it, and how it was trained."""
+    record, recipe = facts.record, facts.recipe
+    failure = f"**The training failed: {markdown(record.failure)}. Its scores mean nothing.**" if record.failure else ""
+    intro = (
+        f"Trained by `zoo train` on `{_code(facts.task.name)}` with seed {record.identity.seed}. The weights are those"
+        f" of the {facts.selection} epoch. [record.json](record.json) lists the inputs with their checksums, the"
+        " environment and the scores."
+    )
+    sections = {
+        "Scores": _scores(facts),
+        "Classes": _classes(facts.class_names),
+        "How to use it": f"In a folder with the files of this repository:\n\n```python\n{loading_code(facts)}\n```",
+        "Preprocessing": _preprocessing(facts),
+        "Training": _training(facts),
+        "How to reproduce it": _reproduction(facts),
+        "Environment": _environment(facts),
+    }
+    front = f"---\n{metadata(facts).to_yaml().strip()}\n---"
+    parts = [front, f"# {markdown(recipe['name'])}", failure, intro]
+    parts += [f"## {title}\n\n{text}" for title, text in sections.items() if text]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _scores(facts: CardFacts) -> str:
+    """Return the scores of the run beside the claims about trainings, and what a reader should know of them."""
+    claims = {(c.split, c.metric, str(c.selection)): c for c in facts.claims if c.of == "retrain"}
+    headers = ["split", "metric", "epoch", "examples", f"seed {facts.record.identity.seed}", "claimed"]
+    rows = [
+        [result.split, metric, result.selection, f"{result.n:,}", number(value),
+         _claimed(claims.get((result.split, metric, result.selection)))]
+        for result, metric, value in facts.scores()
+    ]  # fmt: skip
+    columns = len(headers) if claims else len(headers) - 1
+    table = _table(headers[:columns], [row[:columns] for row in rows]) if rows else ""
+    notes = "\n".join(f"- {markdown(finding)}" for finding in facts.record.findings)
+    return "\n\n".join(filter(None, [table, notes]))
+
+
+def _claimed(claim: Claim | None) -> str:
+    """Return a claimed score with the number of runs behind it."""
+    if claim is None or claim.value is None:
+        return ""
+    runs = f"mean of {claim.reference_runs} seeds" if claim.reference_runs > 1 else "one seed"
+    spread = f" ± {claim.sigma:.4f}" if claim.sigma is not None else ""
+    return f"{number(claim.value)}{spread} ({runs})"
+
+
+def _classes(names: tuple[str, ...]) -> str:
+    listed = ", ".join(map(markdown, names))
+    if len(names) <= FEW_CLASSES:
+        return listed and f"The outputs are, in this order: {listed}."
+    return f"<details><summary>{len(names):,} classes, in the order of the outputs</summary>\n\n{listed}\n\n</details>"
+
+
+def _preprocessing(facts: CardFacts) -> str:
+    """Return how an input of the scored splits is prepared, as far as the task says it."""
+    lines, task, tokenizer = [], facts.recipe["task"], facts.recipe.get("tokenizer")
+    if (length := max_length(facts)) is not None:
+        lines.append(f"Longer texts are cut to {length} tokens; of a pair, the longer text first.")
+    if isinstance(tokenizer, Mapping) and "lowercase" in tokenizer:
+        lines.append("Texts are converted to lower case." if tokenizer["lowercase"] else "Texts keep their case.")
+    if transforms := task.get("eval_transforms"):
+        lines.append(f"Transforms, in order: {', '.join(f'`{_code(_call(call))}`' for call in transforms)}.")
+        resizes = [call for call in transforms if "Resize" in _call(call) or "ShorterSide" in _call(call)]
+        if resizes and not any("interpolation" in call for call in resizes):
+            lines.append("Images are resized bilinearly, with antialiasing.")
+    if "mean" in task and "std" in task:
+        lines.append(f"Pixels in [0, 1] are normalized with mean {task['mean']} and standard deviation {task['std']}.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _training(facts: CardFacts) -> str:
+    """Return a table of the settings, with a column for each stage."""
+    stages = facts.recipe["stages"]
+    keys = list(dict.fromkeys(key for stage in stages for key in stage))
+    order = ["epochs", "batch_size", "optimizer", "schedule", "criterion", "teacher", "teachers"]
+    keys.sort(key=lambda key: order.index(key) if key in order else len(order))
+    rows = [
+        [key.replace("_", " "), *(f"`{_code(_setting(stage[key]))}`" if key in stage else "" for stage in stages)]
+        for key in keys
+    ]
+    headers = ["setting", *(["value"] if len(stages) == 1 else [f"stage {n}" for n in range(1, len(stages) + 1)])]
+    numerics = facts.record.identity.numerics
+    rows.append(["precision", *[f"`{numerics['precision']}`"] * len(stages)])
+    model = f"The model is `{one_line(_call(facts.recipe['model'])).replace('`', QUOTE)}`."
+    return f"{model}\n\n{tabulate(rows, headers=headers, tablefmt='github', disable_numparse=True)}"
+
+
+def _setting(value: Any) -> str:
+    """Return a setting of a recipe: a call as Python code, a criterion as a weighted sum, a list with commas."""
+    if isinstance(value, Mapping):
+        if "use" in value:
+            return _call(value)
+        if all(isinstance(term, Mapping) and "loss" in term for term in value.values()):
+            return " + ".join(_term(term) for term in value.values())
+        return ", ".join(f"{key}: {_setting(item)}" for key, item in value.items())
+    return ", ".join(map(_setting, value)) or "none" if isinstance(value, list) else str(value)
+
+
+def _term(term: Mapping[str, Any]) -> str:
+    weight = f"{term['weight']:g} * " if "weight" in term else ""
+    return f"{weight}{_call(term['loss'])}"
+
+
+def _call(call: Any) -> str:
+    """Return a call of a recipe as Python code."""
+    if not isinstance(call, Mapping):
+        return str(call)
+    arguments = ", ".join(f"{name}={_argument(value)}" for name, value in call.items() if name != "use")
+    return f"{call['use']}({arguments})" if arguments else str(call["use"])
+
+
+def _argument(value: Any) -> str:
+    if isinstance(value, Mapping) and "use" in value:
+        return _call(value)
+    return f"[{', '.join(map(_argument, value))}]" if isinstance(value, list) else repr(value)
+
+
+def _reproduction(facts: CardFacts) -> str:
+    record, numerics = facts.record, facts.record.identity.numerics
+    options = ["--seed", str(record.identity.seed)]
+    options += ["--precision", numerics["precision"]] if numerics["precision"] != "fp32" else []
+    options += ["--micro-batch", str(numerics["micro_batch"])] if "micro_batch" in numerics else []
+    folders = [text.removeprefix(DATA) for text in texts(facts.recipe["task"]) if text.startswith(DATA)]
+    options += [word for name in dict.fromkeys(folders) for word in ("--data", f"{name}=DIR")]
+    code = [name.removeprefix(CODE) for name in record.identity.sources["files"] if name.startswith(CODE)]
+    packages = dict.fromkeys(name.partition(".")[0] for name in code)
+    options += [word for package in packages for word in ("--trust", package)]
+    command = shlex.join(["zoo", "train", "recipe.yaml", *options])
+    return (
+        f"```sh\n{command}\n```\n\nOn the same device, with the same packages and number of threads, the weights are"
+        f" equal bit for bit. The key of the run is `{record.identity.key}`."
+    )
+
+
+def _environment(facts: CardFacts) -> str:
+    environment, cost = facts.record.environment, facts.record.cost
+    packages = {name: environment["packages"].get(name) for name in SHOWN_PACKAGES}
+    rows = [
+        ["device", environment["device"]],
+        ["threads", environment["threads"]],
+        ["training and evaluation", f"{cost['seconds']:,.0f} s"],
+        ["Python", environment["python"]],
+        *([name, version] for name, version in packages.items() if version),
+    ]
+    return _table(["", ""], rows)
+
+
+def _table(headers: list[str], rows: Iterable[Iterable[Any]]) -> str:
+    cells = [[markdown(cell) for cell in row] for row in rows]
+    return tabulate(cells, headers=headers, tablefmt="github", disable_numparse=True)
+
+
+def _code(text: object) -> str:
+    """Return a text that can stand in a code span of a table."""
+    return one_line(text).replace("`", QUOTE).replace("|", "\\|")

@@ -1,0 +1,35 @@
+"""The text of `zoo train`: the scores of a run, what to know of them, and whether the run existed."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from zoo.cli import render
+from zoo.safe_text import one_line
+from zoo.text_tables import number
+
+if TYPE_CHECKING:
+    from zoo.api.results import TrainingResult
+
+
+def training_text(result: "TrainingResult", next_step: str | None) -> Iterator[str]:
+    """Return the lines of a training's result.
+
+    Args:
+        result: The result.
+        next_step: The command that trains another run, for a run that existed.
+    """
+    if result.existed:
+        made = result.created.replace("T", " ").replace("Z", " UTC")
+        text = f"{one_line(result.entry)}: the run with seed {result.seed} exists, made at {made}; nothing was trained."
+        yield render.wrapped(f"{text} Another --seed trains another run, and --out DIR names its folder.", "")
+    rows = [[score.split, score.metric, number(score.value), score.n, score.epoch] for score in result.scores]
+    yield render.table(["split", "metric", "value", "n", "epoch"], rows)
+    yield from notes(result.findings)
+    yield f"record: {one_line(result.record)}"
+    if next_step:
+        yield f"next: {one_line(next_step)}"
+
+
+def notes(findings: Iterable[str]) -> Iterator[str]:
+    """Return what a reader of scores should know, a paragraph each."""
+    return (render.wrapped(f"note: {one_line(finding)}", "") for finding in findings)
