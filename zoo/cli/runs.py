@@ -178,7 +178,7 @@ def evaluate(
         {"split": s.split, "metric": s.metric, "n": s.n, "measured": s.value, "claimed": s.claimed}
         for s in result.scores
     ]
-    rows = [[s.split, s.metric, number(s.value), number(s.claimed), s.n] for s in result.scores]
+    rows = [[s.split, s.metric, number(s.value, s.decimals), number(s.claimed, s.decimals), s.n] for s in result.scores]
     text = render.table(["split", "metric", "measured", "claimed", "n"], rows)
     render.emit({"entry": result.entry, "path": str(path), "results": data}, text, as_json=as_json)
 

@@ -81,11 +81,12 @@ def plant(tmp_path: Path, context: RunContext) -> Plant:
         recorded: RecordedArrays | None = None,
     ) -> Explanation:
         text = catalogue.select_one(name).path.read_text(encoding="utf-8").split("stages:")[0]
+        text += f"claims:\n{CLAIM.format(metric=metric, value=value)}"
         for before, after in edits:
             assert before in text
             text = text.replace(before, after)
         path = tmp_path / "planted.yaml"
-        path.write_text(f"{text}claims:\n{CLAIM.format(metric=metric, value=value)}")
+        path.write_text(text)
         entry = catalogue.local(path)
         explanation = explain_experiment(prepare(entry, context), recorded) if recorded else explain(entry, context)
         assert not context.runs.exists()
@@ -352,6 +353,16 @@ def test_a_claim_that_cannot_be_compared_is_reported_as_such(plant: Plant) -> No
     explanation = plant(LARGE, 0.5, metric="spearman")
     assert explanation.state == "nothing to compare"
     assert "The metric spearman was not measured" in explanation.sentences()[1]
+
+
+def test_the_number_of_rows_is_compared_before_other_causes_are_tried(plant: Plant, few: FewRows) -> None:
+    edit = few.edit(f"{{test: file:{few.path}}}")
+    unknown = plant(DISTILLED, few.right - 0.2, edit)
+    where = f"rows of test (file:{few.path})"
+    assert unknown.sentences()[0].endswith(f"does not say on how many rows it was measured; this run scored 80 {where}")
+    known = plant(DISTILLED, few.right - 0.2, edit, ("decimals: 7", "decimals: 7, n: 320"))
+    assert (known.state, known.attempts) == ("nothing to compare", ())
+    assert known.sentences()[1] == f"accuracy on test: the claim was measured on 320 rows, this run on 80 {where}"
 
 
 def test_entries_without_weights_and_segmentations_are_refused(context: RunContext, plant: Plant) -> None:
