@@ -253,7 +253,8 @@ def _findings(location: RunLocation, model: ModelToRecord, evaluation: Evaluatio
 
     A model that is trained here has the order of its data.
     """
-    notes = tuple(f"label order: {note}" for note in task.class_notes)
+    read = tuple(f"{evaluation.split}: {note}" for note in getattr(task.load(evaluation.split), "notes", ()))
+    notes = (*read, *(f"label order: {note}" for note in task.class_notes))
     is_named = task.kind == "classification" and task.class_names
     if location.identity.mode != "weights" or not is_named or evaluation.rows_not_finite:
         return notes

@@ -19,6 +19,7 @@ from harness.diagnosis.explain.explanation import Attempt, ClaimResult, Explanat
 from harness.diagnosis.explain.factors import Untried, factors
 from harness.diagnosis.explain.recorded import RecordedArrays
 from harness.diagnosis.explain.search import explain_experiment
+from harness.diagnosis.explain.variant import Variant
 from harness.diagnosis.explain.variant_runs import VariantRunner
 from harness.evaluation.evaluate import Evaluation, evaluate
 from harness.metrics import f1
@@ -189,14 +190,15 @@ def test_a_wrong_token_limit_is_named_and_only_truncated_rows_are_computed_again
     }
 
 
-def test_padding_on_the_wrong_side_is_named(plant: Plant, scores: dict[str, Evaluation]) -> None:
-    """A batch of one row has no padding, so the batch size is part of the same factor."""
-    explanation = plant(LARGE, accuracy(scores[LARGE]), ("lowercase: false", "lowercase: false, padding_side: left"))
+def test_a_claim_that_was_computed_with_padding_on_the_left_is_named(plant: Plant, context: RunContext) -> None:
+    runner = VariantRunner(prepare(catalogue.select_one(LARGE), context))
+    arrays = runner.arrays("test", Variant(left=True))
+    right = float(np.mean(arrays["predictions"] == arrays["labels"]))
+    explanation = plant(LARGE, right)
     assert named(explanation) == {"padding"}
-    assert [a.description for a in explanation.successful] == [
-        "padding_side right instead of left",
-        "batch size 1 instead of 128",
-    ]
+    assert [a.description for a in explanation.successful] == ["side of the padding left instead of right"]
+    no_effect = [a.reason for a in explanation.attempts if "batch size" in a.change]
+    assert all(reason.startswith("no effect") for reason in no_effect)
 
 
 def test_a_claim_that_was_computed_in_bf16_is_named(plant: Plant, context: RunContext, tmp_path: Path) -> None:
@@ -318,14 +320,17 @@ def test_an_older_hub_commit_of_the_data_is_named(
     assert explanation.successful[0].change.endswith(f"-> {commit[:12]}")
 
 
-def test_two_faults_at_once_are_named_as_a_pair(plant: Plant, scores: dict[str, Evaluation], few: FewRows) -> None:
-    arrays, edit = scores[LARGE].arrays, ("lowercase: false", "lowercase: true, padding_side: left")
+def test_two_faults_at_once_are_named_as_a_pair(
+    plant: Plant, scores: dict[str, Evaluation], few: FewRows, tmp_path: Path
+) -> None:
+    arrays, edit = scores[LARGE].arrays, ("lowercase: false", "lowercase: true")
+    cycled = {part: lambda value: value[[1, 2, 0]] for part in ("weight", "bias")}
+    weights = changed_weights(LARGE, tmp_path / "w.safetensors", **cycled)
     right = float(np.mean(arrays["predictions"][:FEW] == arrays["labels"][:FEW]))
-    explanation = plant(LARGE, right, edit, few.edit(f"{{test: file:{few.path}}}"))
-    assert named(explanation) == {"padding and tokenizer"}
-    assert [attempt.change for attempt in explanation.successful] == [
-        "padding_side: left -> right; lowercase: true -> false"
-    ]
+    explanation = plant(LARGE, right, edit, weights, few.edit(f"{{test: file:{few.path}}}"))
+    assert named(explanation) == {"label order and tokenizer"}
+    (change,) = [attempt.change for attempt in explanation.successful]
+    assert change.endswith("neutral, contradiction, entailment; lowercase: true -> false")
 
 
 def test_an_unexplained_claim_gets_the_nearest_attempt_and_the_factors_without_variants(
