@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from harness.judging.types import format_difference
+from zoo.text_tables import number
 
 KINDS = {"weights": "published weights", "retrain": "retraining", "test-server": "test server"}
 """Kind of claim -> its name on the pages."""
@@ -31,12 +32,12 @@ def claim_cells(row: Row) -> dict[str, str]:
     return {
         "kind": KINDS[row["of"]],
         "scored": f"{row['metric']} on {row['split']}",
-        "reference": format_score(row["reference"]),
+        "reference": format_score(row["reference"], row["decimals"]),
         "reference_runs": _format_runs(row["sigma"], row["reference_runs"], row.get("sigma_from", "")),
-        "measured": format_score(row["measured"]),
+        "measured": format_score(row["measured"], row["decimals"]),
         "measured_runs": _format_runs(row["spread"], row["n"]),
         "difference": difference_cell(row),
-        "band": format_range(row.get("low"), row.get("high")),
+        "band": format_range(row.get("low"), row.get("high"), row["decimals"]),
     }
 
 
@@ -45,19 +46,25 @@ def claim_title(row: Row) -> str:
     return f"{KINDS[row['of']]}: {row['metric']} on {row['split']}"
 
 
-def format_score(value: float | None) -> str:
-    """Return a score with four decimals, or an empty string if it is missing."""
-    return "" if _is_missing(value) else f"{value:.4f}"
+def format_score(value: float | None, decimals: float | None = None) -> str:
+    """Return a score with four decimals, or those of its claim if they are more; an empty string if it is missing."""
+    return "" if _is_missing(value) else number(value, _whole(decimals))
 
 
-def format_range(low: float | None, high: float | None) -> str:
+def format_range(low: float | None, high: float | None, decimals: float | None = None) -> str:
     """Return a range of scores, or an empty string if an end is missing."""
-    return "" if _is_missing(low) or _is_missing(high) else f"{low:.4f} to {high:.4f}"
+    if _is_missing(low) or _is_missing(high):
+        return ""
+    return f"{format_score(low, decimals)} to {format_score(high, decimals)}"
 
 
 def difference_cell(row: Row) -> str:
     """Return the measured minus the claimed score with its sign, or an empty string if either is missing."""
-    return format_difference(float(row["measured"] - row["reference"])) if _is_measured(row) else ""
+    return _format_difference(row) if _is_measured(row) else ""
+
+
+def _format_difference(row: Row) -> str:
+    return format_difference(float(row["measured"] - row["reference"]), _whole(row["decimals"]))
 
 
 def sort_values(row: Row) -> dict[str, float | str]:
@@ -76,6 +83,11 @@ def _format_runs(spread: float | None, n: int, sigma_from: str = "") -> str:
 
 def _is_measured(row: Row) -> bool:
     return not _is_missing(row["measured"]) and not _is_missing(row["reference"])
+
+
+def _whole(decimals: float | None) -> int | None:
+    """Return decimals as an integer: pandas stores them as floats, and None as NaN."""
+    return None if decimals is None or pd.isna(decimals) else int(decimals)
 
 
 def _is_missing(value: float | None) -> bool:

@@ -89,10 +89,11 @@ def _plot(entry: Entry, judgement: Judgement, records: list[RecordedRun]) -> dic
         PlottedRun(seed=seed, value=value, kind=_kind(seed, value, judgement))
         for seed, value in table.training_scores(entry, claim, records)
     ]
-    plot = strip_plot(claim.metric, claim.split, runs, claim.value, band, equivalent)
+    plot = strip_plot(claim.metric, claim.split, runs, claim.value, band, equivalent, claim.decimals)
     if plot is None:
         return None
-    ranges = {"band": format_range(*(band or (None, None))), "equivalent": format_range(*(equivalent or (None, None)))}
+    spans = {"band": band or (None, None), "equivalent": equivalent or (None, None)}
+    ranges = {name: format_range(low, high, claim.decimals) for name, (low, high) in spans.items()}
     return {"drawn": plot, "metric": claim.metric, "split": claim.split, "verdict": judgement.verdict, **ranges}
 
 

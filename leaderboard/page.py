@@ -12,11 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from harness.judging.types import format_difference
 from harness.records.check import verify_record
 from harness.records.record import FILE, new_folder, read_all, read_record
 from leaderboard import table
-from leaderboard.cells import VERDICT_MEANINGS, claim_title
+from leaderboard.cells import VERDICT_MEANINGS, claim_title, difference_cell, format_score
 from zoo.errors import IntegrityError, SourceError, UsageError, did_you_mean
 from zoo.files import write_atomically
 from zoo.recipes.catalogue import Entry, entries
@@ -142,9 +141,9 @@ def claims_table(rows: pd.DataFrame, suite: str, title: str = "") -> str:
         {
             "entry": markdown(row["entry"]),
             "claim": markdown(claim_title(row.to_dict())),
-            "claimed": format_mean(row["reference"], row["sigma"], row["reference_runs"]),
-            "measured": format_mean(row["measured"], row["spread"], row["n"]),
-            "difference": format_difference(row["measured"] - row["reference"]) if row["n"] else "",
+            "claimed": format_mean(row["reference"], row["sigma"], row["reference_runs"], row["decimals"]),
+            "measured": format_mean(row["measured"], row["spread"], row["n"], row["decimals"]),
+            "difference": difference_cell(row.to_dict()) if row["n"] else "",
             "verdict": row["verdict"],
             **{name: markdown(row[name]) for name in ("environment", "date", "source")},
         }
@@ -159,11 +158,12 @@ def markdown_table(shown: list[dict[str, Any]]) -> str:
     return str(pd.DataFrame(cells).to_markdown(index=False, disable_numparse=True))
 
 
-def format_mean(mean: float | None, spread: float | None, n: int) -> str:
+def format_mean(mean: float | None, spread: float | None, n: int, decimals: float | None = None) -> str:
     """Return a mean with the standard deviation and number of single runs, or an empty string if it is missing."""
     if mean is None or pd.isna(mean):
         return ""
-    return f"{mean:.4f}" if spread is None or pd.isna(spread) else f"{mean:.4f} ± {spread:.4f} (n = {n})"
+    score = format_score(mean, decimals)
+    return score if spread is None or pd.isna(spread) else f"{score} ± {format_score(spread, decimals)} (n = {n})"
 
 
 def format_points(difference: float) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
+from zoo.text_tables import number
+
 Kind = Literal["reference", "judged", "set aside"]
 ROWS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
     ("reference runs", ("reference",)),
@@ -86,6 +88,7 @@ def strip_plot(
     claimed: float | None,
     band: Span | None,
     equivalent: Span | None,
+    decimals: int | None = None,
 ) -> Plot | None:
     """Lay out the plot of all runs with a defined score.
 
@@ -96,6 +99,7 @@ def strip_plot(
         claimed: The claimed value.
         band: The prediction band of the mean.
         equivalent: The range in which the mean counts as equivalent.
+        decimals: The decimals of the claim.
 
     Returns:
         The layout, or None if no run has a defined score.
@@ -118,38 +122,45 @@ def strip_plot(
             placed = _stack([(across(run.value), run) for run in in_row])
             top, bottom = bottom, bottom + LABEL + STEP * (1 + max(level for _, level, _ in placed)) + PAD
             dots += [
-                Dot(x=x, y=bottom - PAD - STEP * level - STEP // 2, kind=run.kind, label=_label(run))
+                Dot(x=x, y=bottom - PAD - STEP * level - STEP // 2, kind=run.kind, label=_label(run, decimals))
                 for x, level, run in placed
             ]
             mean = _mean(in_row, kinds[0])
             rows.append(DotRow(label=label, top=top, bottom=bottom, mean=None if mean is None else across(mean)))
+    claim = "" if claimed is None else f"claimed {number(claimed, decimals)}"
     return Plot(
-        title=f"Runs of {metric} on {split}" + ("" if claimed is None else f" against the claimed {claimed:.4f}"),
-        description=describe(runs, claimed, band, equivalent),
+        title=f"Runs of {metric} on {split}" + (f" against the {claim}" if claim else ""),
+        description=describe(runs, claimed, band, equivalent, decimals),
         height=bottom + FOOT,
         rows=tuple(rows),
         dots=tuple(dots),
         ticks=tuple((across(tick), label) for tick, label in ticks(low, high)),
         claimed=None if claimed is None else across(claimed),
-        claimed_label="" if claimed is None else f"claimed {claimed:.4f}",
+        claimed_label=claim,
         band=range_of(band),
         equivalent=range_of(equivalent),
     )
 
 
-def describe(runs: Iterable[PlottedRun], claimed: float | None, band: Span | None, equivalent: Span | None) -> str:
+def describe(
+    runs: Iterable[PlottedRun],
+    claimed: float | None,
+    band: Span | None,
+    equivalent: Span | None,
+    decimals: int | None = None,
+) -> str:
     """Describe the plot in words and numbers, for readers who cannot see it."""
     sentences, runs = [], [*runs]
     for label, kinds in (*ROWS[:1], ("judged runs", ("judged",)), ("runs set aside", ("set aside",))):
         if values := sorted(run.value for run in runs if run.kind in kinds):
-            low, high, mean = values[0], values[-1], fmean(values)
+            low, high, mean = (number(v, decimals) for v in (values[0], values[-1], fmean(values)))
             if len(values) == 1:
-                sentences.append(f"1 {label.replace('runs', 'run')}: {mean:.4f}.")
+                sentences.append(f"1 {label.replace('runs', 'run')}: {mean}.")
             else:
-                sentences.append(f"{len(values)} {label}: from {low:.4f} to {high:.4f}, mean {mean:.4f}.")
-    sentences += [f"Claimed: {claimed:.4f}."] if claimed is not None else []
+                sentences.append(f"{len(values)} {label}: from {low} to {high}, mean {mean}.")
+    sentences += [f"Claimed: {number(claimed, decimals)}."] if claimed is not None else []
     for name, span in (("Prediction band of the mean", band), ("The mean counts as equivalent", equivalent)):
-        sentences += [f"{name}: {span[0]:.4f} to {span[1]:.4f}."] if span else []
+        sentences += [f"{name}: {number(span[0], decimals)} to {number(span[1], decimals)}."] if span else []
     return " ".join(sentences)
 
 
@@ -187,6 +198,6 @@ def _mean(runs: list[PlottedRun], kind: Kind) -> float | None:
     return fmean(values) if len(values) > 1 else None
 
 
-def _label(run: PlottedRun) -> str:
+def _label(run: PlottedRun, decimals: int | None) -> str:
     aside = ", set aside" if run.kind == "set aside" else ""
-    return f"seed {run.seed}: {run.value:.4f}{aside}"
+    return f"seed {run.seed}: {number(run.value, decimals)}{aside}"

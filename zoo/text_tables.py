@@ -10,13 +10,20 @@ from zoo.safe_text import one_line
 
 NARROWEST = 12
 """A column is never wrapped to fewer characters."""
+LEAST_DECIMALS = 4
+"""The decimals of a printed score. A claim with more decimals is printed with all of them, and so are its scores."""
 HEADER_PADDING = 2
 """The spaces that tabulate adds to a header, besides the two between columns."""
 
 
-def number(value: float | None) -> str:
-    """Return a score to four decimals, or `-` for None."""
-    return "-" if value is None else f"{value:.4f}"
+def number(value: float | None, decimals: int | None = None) -> str:
+    """Return a score to four decimals, or to those of its claim if they are more; `-` for None."""
+    return "-" if value is None else f"{value:.{printed_decimals(decimals)}f}"
+
+
+def printed_decimals(decimals: int | None) -> int:
+    """Return how many decimals a score is printed with, given those of its claim."""
+    return max(LEAST_DECIMALS, decimals or 0)
 
 
 def finite(value: float) -> float | None:

@@ -37,6 +37,8 @@ def map_batches(
     progress: Step = ignore_step,
     size: int = BATCH_SIZE,
     threads: int = 1,
+    *,
+    equal_lengths: bool = False,
 ) -> list[tuple[Sequence[int], T]]:
     """Apply a function to each batch of a split, and return all results on every process.
 
@@ -51,6 +53,7 @@ def map_batches(
         size: The most rows of a batch.
         threads: How many batches are computed at the same time; the threads share the cores evenly. Splits with random
             transforms are read by a single thread, because the order of their random numbers matters.
+        equal_lengths: As in `batches`.
 
     Returns:
         The row numbers of each batch, and the result for it.
@@ -58,7 +61,7 @@ def map_batches(
     processes, done, read_lock = accelerator.num_processes, 0, Lock()
     threads = threads if getattr(split, "fixed", False) else 1
     results: list[tuple[Sequence[int], T]] = []
-    shares = batches(split, size)[accelerator.process_index :: processes]
+    shares = batches(split, size, equal_lengths=equal_lengths)[accelerator.process_index :: processes]
     with _thread_map(min(threads, len(shares))) as thread_map:
         for parts in thread_map(lambda rows: _in_memory(split, function, accelerator, rows, read_lock), shares):
             results += parts

@@ -6,7 +6,8 @@ keeps its tensors in the processor's caches.
 
 When: splits that know the token counts of their rows. Other splits are batched in their order.
 
-Effect: the padding of a row changes its results only by rounding, as it is masked.
+Effect: the padding of a row changes its results only by rounding, as it is masked. For the models whose results it
+would change (`harness.models.text_inputs`), batches have rows of equal length.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ PART_COST = 48
 """The cost of one more part of a training batch, as a number of tokens that take as long to compute."""
 
 
-def batches(split: Split, size: int) -> list[Sequence[int]]:
+def batches(split: Split, size: int, *, equal_lengths: bool = False) -> list[Sequence[int]]:
     """Group all rows of a split into batches, each row in one batch.
 
     Texts are sorted by length, the longest first. A batch of texts has at most `TOKENS_PER_BATCH` tokens with padding,
@@ -28,6 +29,7 @@ def batches(split: Split, size: int) -> list[Sequence[int]]:
     Args:
         split: The split to group.
         size: The most rows of a batch.
+        equal_lengths: Put only texts of equal length into a batch, so that there is no padding.
 
     Returns:
         The row numbers of each batch.
@@ -37,7 +39,9 @@ def batches(split: Split, size: int) -> list[Sequence[int]]:
         return [range(start, min(start + size, len(split))) for start in range(0, len(split), size)]
     groups: list[list[int]] = []
     for row in sorted(range(len(split)), key=lambda row: -lengths[row]):
-        if not groups or len(groups[-1]) == size or (len(groups[-1]) + 1) * lengths[groups[-1][0]] > TOKENS_PER_BATCH:
+        longest = lengths[groups[-1][0]] if groups else 0
+        is_full = not groups or len(groups[-1]) == size or (len(groups[-1]) + 1) * longest > TOKENS_PER_BATCH
+        if is_full or (equal_lengths and lengths[row] != longest):
             groups.append([])
         groups[-1].append(row)
     return list(groups)

@@ -21,6 +21,7 @@ from harness.metrics import Array, Metric, measure, reads
 from harness.models.environment import autocast
 from harness.models.memory_format import place_model
 from harness.models.outputs import run_model
+from harness.models.text_inputs import depends_on_padding, fit_to_texts
 from harness.records.arrays import rows_not_finite
 from zoo.errors import UsageError
 from zoo.progress import Step, ignore_step
@@ -118,7 +119,7 @@ def evaluate(
         UsageError: The outputs of the model do not fit the task.
     """
     split = task.load(split_name)
-    runner = SplitRunner(model, task, accelerator, precision, progress, learning)
+    runner = SplitRunner(model, task, accelerator, precision, progress, learning, f"the split {split_name!r}")
     if task.kind == "segmentation":
         confusion = runner.confusion(split)
         failed_images = np.asarray(np.less(confusion, 0).any(axis=(1, 2)))
@@ -144,6 +145,8 @@ class SplitRunner:
     learning: bool = False
     """Whether the model is trained further. If so, `no_grad` replaces `inference_mode`, because tensors that the model
     stores during a forward pass may take part in the next training step."""
+    rows: str = "the split"
+    """What the rows are, for messages."""
 
     def outputs(self, split: Split) -> Tensor:
         """Return the logits `(N, C)` for all rows of a split. Raises UsageError if they do not fit the task."""
@@ -174,6 +177,7 @@ class SplitRunner:
     def _run(self, split: Split, function: Callable[[Tensor, Batch], Tensor]) -> Tensor:
         device = self.accelerator.device
         place_model(self.model, device).eval()
+        fit_to_texts(self.model, split, self.rows)
 
         def run_batch(batch: Batch) -> Tensor:
             with torch.no_grad() if self.learning else torch.inference_mode():
@@ -182,7 +186,16 @@ class SplitRunner:
                 return function(logits, batch)
 
         size, threads = self.task.batch_size, threads_for(self.model, device)
-        return in_order(map_batches(split, run_batch, self.accelerator, self.progress, size=size, threads=threads))
+        results = map_batches(
+            split,
+            run_batch,
+            self.accelerator,
+            self.progress,
+            size,
+            threads,
+            equal_lengths=depends_on_padding(self.model),
+        )
+        return in_order(results)
 
 
 def score(split_name: str, arrays: Mapping[str, Array], metrics: Mapping[str, Metric]) -> Evaluation:

@@ -18,6 +18,8 @@ from harness.records.record import FILE, Mode, Record, Result, read_record, veri
 from zoo.errors import UsageError, ZooError, first_line
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
+from zoo.recipes.public_data import full_rows
+from zoo.recipes.reader import Call
 from zoo.recipes.schema import CORRELATIONS, Claim
 
 RecordedRun = tuple[Path, Record]
@@ -148,6 +150,7 @@ def measure_claim(claim: Claim, runs: Iterable[RecordedRun], evidence: Path | No
         split=claim.split,
         metric=claim.metric,
         n=result.n,
+        full_n=_full_rows(record, result),
         values=tuple(_or_nan(result.metrics[claim.metric]["value"]) for _, _, result in measured),
         one_prediction=max(_or_nan(result.metrics[claim.metric]["one_prediction"]) for _, _, result in measured),
         precision=record.identity.numerics["precision"],
@@ -200,6 +203,11 @@ def read_predictions(path: Path, result: Result) -> dict[str, NDArray[np.generic
         IntegrityError: The file is missing or holds no arrays.
     """
     return read_arrays(path.parent / result.predictions["file"])
+
+
+def _full_rows(record: Record, result: Result) -> int | None:
+    arguments = dict(record.recipe["task"])
+    return full_rows(Call(use=arguments.pop("use"), args=arguments), result.split, result.n)
 
 
 def _rows_not_finite(path: Path, result: Result, metric: str) -> int:

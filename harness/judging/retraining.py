@@ -94,7 +94,7 @@ def judge_retraining(claim: Claim, measured: Measurement, steps: int) -> Judgeme
     comparison = _Comparison(
         sigma=sigma, k=len(values), r=claim.reference_runs, difference=fmean(values) - claim.value, steps=steps
     )
-    verdict, why = comparison.verdict, _explain(comparison)
+    verdict, why = comparison.verdict, _explain(comparison, claim.decimals)
     if too_many_fail and verdict == "reproduced":
         verdict = "inconclusive"
         why += " More runs are degenerate than the reference allows, so the verdict is inconclusive."
@@ -119,12 +119,13 @@ def default_seeds(claim: Claim) -> int:
     return max(claim.seeds, LEAST_SEEDS if few and claim.sigma is not None and claim.prior is None else 1)
 
 
-def _explain(comparison: _Comparison) -> str:
+def _explain(comparison: _Comparison, decimals: int | None) -> str:
     """Return the reason for the verdict in plain sentences; numbers in sigma refer to `sigma.value`."""
     sigma = comparison.sigma.value
     low, high = (f"{end / sigma:+.2f}" for end in comparison.interval)
     level = f"{100 * (1 - 2 * statistics.ALPHA):.0f} %"
-    difference = f"Difference {format_difference(comparison.difference)} = {comparison.difference / sigma:+.2f} sigma"
+    shown = format_difference(comparison.difference, decimals)
+    difference = f"Difference {shown} = {comparison.difference / sigma:+.2f} sigma"
     margin = f"{comparison.margin / sigma:g}-sigma margin ({level} interval {low} to {high} sigma)"
     band = f"the prediction band of ±{comparison.band_half_width / sigma:.2f} sigma"
     basis = f"{_runs(comparison.k)} against {_runs(comparison.r, 'reference ')}; {comparison.sigma}."

@@ -170,16 +170,27 @@ def spread_p_value(spread: float, k: int, sigma: float, dof: float) -> float:
     return float(special.chdtrc(k - 1, (k - 1) * ratio) if math.isinf(dof) else special.fdtrc(k - 1, dof, ratio))
 
 
-def wilson_interval(share: float, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share p of n examples.
+def shares_error(share: float, m: int, other: float, n: int, *, is_part: bool) -> float:
+    """Return the standard error of the difference between a share of m examples and another share of n examples.
 
-    `(p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)`.
+    Both samples have an error. For separate samples it is that of the two-proportion z test,
+    `sqrt(p (1 - p) (1/m + 1/n))` with the pooled share p (Newcombe, Interval estimation for the difference between
+    independent proportions, Statistics in Medicine 1998). If the m examples are a part of the n examples, the error is
+    smaller by the finite population correction: `sqrt(s^2 (1/m - 1/n))` with `s^2 = q (1 - q) n / (n - 1)` and q the
+    share of all n (Cochran, Sampling techniques, 1977, theorems 2.2 and 3.1). This is the standard deviation of the
+    hypergeometric distribution.
 
-    Wilson, Probable inference, the law of succession, and statistical inference, J. American Statistical Assoc. 1927.
+    Args:
+        share: The share of the m examples.
+        m: The size of the first sample.
+        other: The share of the n examples.
+        n: The size of the second sample; more than m if `is_part`.
+        is_part: Whether the first sample is a part of the second.
     """
-    z = float(special.ndtri(0.975))
-    middle, half = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+    if is_part:
+        return math.sqrt(other * (1 - other) * n / (n - 1) * (1 / m - 1 / n))
+    pooled = (m * share + n * other) / (m + n)
+    return math.sqrt(pooled * (1 - pooled) * (1 / m + 1 / n))
 
 
 def _cumulative(x: Any, dof: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from harness.judging.paired import Flips
 from zoo.recipes.schema import CORRELATIONS, Claim
+from zoo.text_tables import printed_decimals
 
 Verdict = Literal["reproduced", "not-reproduced", "inconclusive", "not-compared", "not-run"]
 VERDICTS_BY_SEVERITY: tuple[Verdict, ...] = ("not-reproduced", "inconclusive", "not-compared", "not-run", "reproduced")
@@ -26,6 +27,8 @@ class Measurement:
     metric: str
     n: int
     """The number of scored examples."""
+    full_n: int | None = None
+    """The number of examples of the whole split, if the data set is a public one whose size is known."""
     values: tuple[float, ...]
     one_prediction: float = 0.0
     """The largest change of the metric that a single changed prediction can cause."""
@@ -87,9 +90,10 @@ class Judgement:
     """Further observations for a reader of the verdict, such as degenerate runs."""
 
 
-def format_difference(difference: float) -> str:
-    """Return a difference with its sign and four decimals; a rounded zero is always `+0.0000`."""
-    return f"{round(difference, 4) + 0.0:+.4f}"
+def format_difference(difference: float, decimals: int | None = None) -> str:
+    """Return a difference with its sign, to four decimals or to those of its claim; a rounded zero has a plus sign."""
+    places = printed_decimals(decimals)
+    return f"{round(difference, places) + 0.0:+.{places}f}"
 
 
 def not_run(claim: Claim, why: str) -> Judgement:

@@ -23,9 +23,11 @@ from harness.judging.retraining import judge_retraining
 from harness.judging.sigma import reference_sigma
 from harness.judging.types import ROUNDING, Judgement, Measurement, format_difference
 from zoo.recipes.schema import CORRELATIONS, SHARES, Claim
+from zoo.text_tables import number
 
 PRECISION_FLIPS = 3
 """The number of predictions that may differ where the claim and the run were computed in different precisions."""
+CHANGES = {1: "one changed prediction", PRECISION_FLIPS: f"{PRECISION_FLIPS} changed predictions"}
 NOISE = {"fp32": 1e-4, "tf32": 0.02, "fp16": 0.02, "bf16": 0.165}
 """The largest difference of a logit between two kernels, by precision.
 
@@ -50,7 +52,14 @@ def judge(claim: Claim, measured: Measurement | None, *, steps: int = 1) -> Judg
         failed = measured is not None and any(measured.failed)
         return Judgement(claim=claim, verdict="not-compared", why=why, measured=value, values=values, failed=failed)
     assert measured is not None
-    return _judge_weights(claim, measured) if claim.of == "weights" else judge_retraining(claim, measured, steps)
+    if claim.of == "retrain":
+        return judge_retraining(claim, measured, steps)
+    judgement = _judge_weights(claim, measured)
+    is_size_known = claim.n is not None or measured.full_n is not None
+    if judgement.verdict == "reproduced" or is_size_known:
+        return judgement
+    unknown = f"The claim does not say on how many examples (n) it was measured; this run scored {measured.n:,}."
+    return replace(judgement, why=f"{judgement.why} {unknown}")
 
 
 def judge_all(claims: Sequence[tuple[Claim, Measurement | None]], family: int = 1) -> tuple[Judgement, ...]:
@@ -86,7 +95,8 @@ def fill_published_value(claim: Claim, published: Mapping[str, Mapping[str, str]
     if written is None:
         return claim
     try:
-        return replace(claim, value=float(written), log=None, decimals=claim.decimals or 16)
+        decimals = 16 if claim.decimals is None and claim.of == "weights" else claim.decimals
+        return replace(claim, value=float(written), log=None, decimals=decimals)
     except ValueError:
         return claim
 
@@ -111,8 +121,8 @@ def _not_comparable(claim: Claim, measured: Measurement | None) -> str:
         return f"The metric {claim.metric} was not measured on the split {claim.split!r}."
     if (measured.split, measured.metric) != (claim.split, claim.metric):
         return f"Measured {measured.metric} on {measured.split!r}, but claimed {claim.metric} on {claim.split!r}."
-    if claim.n is not None and measured.n != claim.n:
-        return f"Measured on {measured.n:,} examples, but claimed on {claim.n:,}.{_position(claim, measured)}"
+    if why := _other_size(claim, measured):
+        return f"{why}{_position(claim, measured)}"
     if claim.of == "weights" and any(measured.rows_not_finite):
         rows = max(measured.rows_not_finite)
         return (
@@ -136,14 +146,44 @@ def _not_comparable_training(claim: Claim, measured: Measurement) -> str:
     return ""
 
 
-def _position(claim: Claim, measured: Measurement) -> str:
-    """Return where the claimed value lies against the 95 % interval of a share measured on other examples."""
-    value = fmean(measured.values) if measured.values else math.nan
-    if claim.metric not in SHARES or not math.isfinite(value):
+def _other_size(claim: Claim, measured: Measurement) -> str:
+    """Return that the run and the claim have other numbers of examples, or an empty string if they do not.
+
+    A claim without `n` is taken to be about the whole split, if the size of the split is known.
+    """
+    if claim.n is not None:
+        if measured.n == claim.n:
+            return ""
+        return f"Measured on {measured.n:,} examples, but claimed on {claim.n:,}."
+    if measured.full_n in (None, measured.n):
         return ""
-    low, high = statistics.wilson_interval(value, measured.n)
-    where = "inside" if low <= (claim.value or 0) <= high else "outside"
-    return f" The claimed value lies {where} the 95 % interval of the measured {value:.4f}: {low:.4f} to {high:.4f}."
+    return (
+        f"Measured on {measured.n:,} examples of {claim.split!r}, which has {measured.full_n:,}. The claim gives no n,"
+        f" so it counts as claimed on all of them; write `n: {measured.n}` if it was measured on the same examples."
+    )
+
+
+def _position(claim: Claim, measured: Measurement) -> str:
+    """Return where the claimed value lies against the 95 % interval of a share measured on other examples.
+
+    The interval has the sampling errors of both. The examples of a run are a part of the claim's if the claim is about
+    the whole of a public split; this is assumed of published weights only, because a retraining is another model.
+    """
+    value, n = fmean(measured.values) if measured.values else math.nan, claim.n or measured.full_n
+    if claim.metric not in SHARES or not math.isfinite(value) or claim.value is None or n is None:
+        return ""
+    is_part = claim.of == "weights" and measured.n < n == measured.full_n
+    error = statistics.shares_error(value, measured.n, claim.value, n, is_part=is_part)
+    rounding = 0.0 if claim.decimals is None else 10.0**-claim.decimals / 2
+    half = float(statistics.quantile(1 - statistics.ALPHA / 2, statistics.KNOWN)) * error + rounding
+    where = "inside" if abs(value - claim.value) <= half + ROUNDING else "outside"
+    middle, low, high = (number(end, claim.decimals) for end in (value, max(value - half, 0.0), min(value + half, 1.0)))
+    samples = "a sample of the claim's examples" if is_part else "the sampling errors of run and claim"
+    score = f", z = {(value - claim.value) / error:+.2f}" if error else ""
+    return (
+        f" The claimed value lies {where} the 95 % interval of the measured {middle}: {low} to {high}"
+        f" ({samples}{score})."
+    )
 
 
 def _judge_weights(claim: Claim, measured: Measurement) -> Judgement:
@@ -158,10 +198,12 @@ def _judge_weights(claim: Claim, measured: Measurement) -> Judgement:
     tolerance = 10.0**-claim.decimals / 2 + allowance * measured.one_prediction
     value = measured.values[0]
     agrees = abs(value - claim.value) <= tolerance + ROUNDING
-    unit = "correlation step" if claim.metric in CORRELATIONS[1:] else "prediction"
-    parts = f"half a unit in decimal place {claim.decimals} plus {allowance} {unit}{'s' * (allowance > 1)}"
+    is_correlation = claim.metric in CORRELATIONS[1:]
+    effect = f"numeric noise of {allowance * measured.one_prediction:g}" if is_correlation else CHANGES[allowance]
+    parts = f"the claim's rounding to {claim.decimals} decimals and {effect}"
     where = "within" if agrees else "beyond"
-    why = f"Difference {format_difference(value - claim.value)}; {where} the tolerance of {tolerance:.4g} ({parts})."
+    difference = format_difference(value - claim.value, claim.decimals)
+    why = f"Difference {difference}; {where} the tolerance of {tolerance:.4g} ({parts})."
     same, predictions = _compare_predictions(measured)
     return Judgement(
         claim=claim,

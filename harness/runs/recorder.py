@@ -274,7 +274,8 @@ def _findings(
     A model that is trained here has the order of its data.
     """
     evaluation = evaluations[0]
-    notes = tuple(f"label order: {note}" for note in task.class_notes)
+    read = tuple(f"{evaluation.split}: {note}" for note in getattr(task.load(evaluation.split), "notes", ()))
+    notes = (*read, *(f"label order: {note}" for note in task.class_notes))
     notes += chance_findings(location.entry.recipe, task, evaluations)
     is_named = task.kind == "classification" and task.class_names
     if location.identity.mode != "weights" or not is_named or evaluation.rows_not_finite:

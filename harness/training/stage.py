@@ -17,6 +17,7 @@ from harness.losses.base import adapter_builder, split_preparer
 from harness.models.environment import autocast
 from harness.models.feature_hooks import find_module, parse_feature_path
 from harness.models.memory_format import place_model
+from harness.models.text_inputs import fit_to_texts
 from harness.training.batch_parts import check_batch_sizes, lengths_to_split_by, terms_that_count_labels
 from harness.training.checkpointing import Checkpoint
 from harness.training.objective import Objective, build_objective
@@ -124,6 +125,8 @@ def build_stage(run: TrainingRun, number: int, student: nn.Module, inherited: St
     objective = build_objective(learning, stage, run.builder)
     with _problems_at(stage.marks.get("criterion", stage.optimizer.mark)):
         split = prepare_rows(objective, run.splits[number], teacher_splits)
+    for name, model in {STUDENT: student, **learning, **frozen}.items():
+        fit_to_texts(model, teacher_splits.get(name, run.splits[number]), f"the split {stage.split!r}")
     order_teachers(run, number, {**learning, **frozen}, objective)
     objective.to(run.device)
     check_batch_sizes(stage, objective, split, run.options.micro_batch, run.accelerator.num_processes)

@@ -19,6 +19,7 @@ from harness.evaluation.metric_trial import try_metrics
 from harness.models.environment import environment
 from harness.models.memory_format import place_model
 from harness.models.outputs import run_model
+from harness.models.text_inputs import fit_to_texts
 from harness.training.checkpointing import Checkpoint, CheckpointStore, rng_state, set_rng_state, unchanged_generators
 from harness.training.epoch_scores import end_epoch, selection_criterion, state_dict_copy
 from harness.training.gradients import accumulate_gradients
@@ -165,10 +166,13 @@ def check_stages(run: TrainingRun, student: nn.Module) -> None:
 
     Raises:
         RecipeError: A stage cannot be built.
-        UsageError: The student does not have as many outputs as the labels need, or a metric cannot be computed.
+        UsageError: The student does not have as many outputs as the labels need, a metric cannot be computed, or a row
+            is too long for the student.
     """
     before = rng_state(run.device)
     scored = run.task.load(run.task.scored[0])
+    for name in run.task.scored:
+        fit_to_texts(student, run.task.load(name), f"the split {name!r}")
     with torch.no_grad():
         two_rows = read_batch(scored, range(min(2, len(scored))), run.device)
         logits = run_model(copy.deepcopy(student).eval(), two_rows.inputs).logits

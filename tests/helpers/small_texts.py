@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -76,3 +77,22 @@ def take_gradients(module: nn.Module) -> dict[str, Tensor]:
     gradients = {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
     module.zero_grad()
     return gradients
+
+
+class WordTokenizer:
+    """A tokenizer that adds no token to a text, unless `adds_end`; the id of a word is its length."""
+
+    pad_token_type_id, padding_side = 0, "right"
+
+    def __init__(self, *, adds_end: bool = False, **special: int) -> None:
+        for name, number in special.items():
+            setattr(self, f"{name}_token_id", number)
+            setattr(self, f"{name}_token", f"<{name}>")
+        self.pad_token_id, self.ends = special.get("pad"), [special["eos"]] if adds_end else []
+
+    def __len__(self) -> int:
+        return 50
+
+    def __call__(self, texts: list[str], **options: Any) -> dict[str, list[list[int]]]:
+        ids = [[len(word) for word in text.split()] + self.ends for text in texts]
+        return {"input_ids": ids, "attention_mask": [[1] * len(row) for row in ids]}

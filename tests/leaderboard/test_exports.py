@@ -49,9 +49,9 @@ def test_markdown_holds_every_row_with_rounded_numbers(built_site: Path, rows: p
         assert line["entry"] == row["entry"]
         assert line["claim"] == f"{cells.KINDS[row['of']]}: {row['metric']} on {row['split']}"
         assert line["verdict"] == row["verdict"]
-        assert line["claimed"].startswith(cells.format_score(row["reference"]))
-        assert line["measured"].startswith(cells.format_score(row["measured"]))
-        assert line["expected range"] == cells.format_range(row["low"], row["high"])
+        assert line["claimed"].startswith(cells.format_score(row["reference"], row["decimals"]))
+        assert line["measured"].startswith(cells.format_score(row["measured"], row["decimals"]))
+        assert line["expected range"] == cells.format_range(row["low"], row["high"], row["decimals"])
         assert line["difference"] == cells.difference_cell(row)
 
 

@@ -32,12 +32,12 @@ def test_the_index_shows_every_row_and_measured_claims_first(pages: dict[str, No
         assert [entry.text, suite.text, verdict.text] == [row["entry"], row["suite"], row["verdict"]]
         assert claim.text == f"{cells.KINDS[row['of']]} {row['metric']} on {row['split']}"
         for cell, value in ((reference, row["reference"]), (measured, row["measured"])):
-            assert cell.text.startswith(cells.format_score(value))
+            assert cell.text.startswith(cells.format_score(value, row["decimals"]))
             assert cell.attributes["data-value"] == ("" if pd.isna(value) else str(float(value)))
         if not math.isnan(row["spread"]):
             assert measured.text == f"{row['measured']:.4f} ± {row['spread']:.4f}, n = {row['n']}"
         assert difference.text == cells.difference_cell(row)
-        assert band.text == cells.format_range(row["low"], row["high"])
+        assert band.text == cells.format_range(row["low"], row["high"], row["decimals"])
         assert run.text == f"{row['date']} {row['environment']}".strip()
 
 
@@ -47,7 +47,7 @@ def test_the_page_of_each_entry_shows_its_claims_with_reason_and_source(
     lines = {name: iter(root.all("tbody")[0].all("tr")) for name, root in pages.items() if "/" in name}
     for row in rows.to_dict("records"):
         text = next(lines[f"entries/{row['entry']}.html"]).text
-        claimed, measured = cells.format_score(row["reference"]), cells.format_score(row["measured"])
+        claimed, measured = (cells.format_score(row[name], row["decimals"]) for name in ("reference", "measured"))
         shown = (claimed, measured, cells.difference_cell(row), row["verdict"], row["why"])
         assert all(part in text for part in (*shown, " ".join(row["source"].split())))
 

@@ -20,6 +20,7 @@ def test_narrow_columns_leave_room_for_their_headers() -> None:
     assert lines[0].endswith("verdict")
 
 
-def test_numbers_have_four_decimals_and_json_no_nan() -> None:
+def test_numbers_have_four_decimals_or_those_of_their_claim_and_json_no_nan() -> None:
     assert (number(None), number(0.97884)) == ("-", "0.9788")
+    assert (number(0.98, 5), number(0.98, 3), number(0.0, 0)) == ("0.98000", "0.9800", "0.0000")
     assert (finite(float("nan")), finite(1.5)) == (None, 1.5)

@@ -76,6 +76,7 @@ class SplitScore:
         n: The number of examples.
         epoch: `last` or `best`: the epoch whose weights were scored.
         claimed: The score that the entry claims for its published weights, if any.
+        decimals: The number of decimals of the claim, if any.
     """
 
     split: str
@@ -84,6 +85,7 @@ class SplitScore:
     n: int
     epoch: str = "last"
     claimed: float | None = None
+    decimals: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,17 +181,19 @@ def training_result(path: Path, record: Record, *, existed: bool) -> TrainingRes
 
 def scores_of_evaluations(evaluations: "Iterable[Evaluation]", claims: Iterable[Claim]) -> tuple[SplitScore, ...]:
     """Return the scores of evaluations, beside what is claimed for the published weights."""
-    claimed: dict[tuple[str, str], float | None] = {}
+    claimed: dict[tuple[str, str], Claim] = {}
     for claim in claims:
         if claim.of == "weights":
-            claimed.setdefault((claim.split, claim.metric), claim.value)
-    return tuple(
-        SplitScore(
-            split=e.split, metric=name, n=e.n, value=finite(score.value), claimed=claimed.get((e.split, name))
-        )
-        for e in evaluations
-        for name, score in e.scores.items()
-    )  # fmt: skip
+            claimed.setdefault((claim.split, claim.metric), claim)
+
+    def score_of(evaluation: Evaluation, metric: str) -> SplitScore:
+        claim, value = claimed.get((evaluation.split, metric)), finite(evaluation.scores[metric].value)
+        return SplitScore(
+            split=evaluation.split, metric=metric, n=evaluation.n, value=value,
+            claimed=claim.value if claim else None, decimals=claim.decimals if claim else None,
+        )  # fmt: skip
+
+    return tuple(score_of(evaluation, metric) for evaluation in evaluations for metric in evaluation.scores)
 
 
 def _scores_of_record(record: Record) -> tuple[SplitScore, ...]:

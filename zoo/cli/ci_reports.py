@@ -148,7 +148,8 @@ def _cases(entry: Mapping[str, Any]) -> list[_Case]:
 
 
 def _reason(claim: Mapping[str, Any]) -> str:
-    scores = [f"{name} {number(claim[name])}" for name in ("claimed", "measured") if claim[name] is not None]
+    decimals = claim["decimals"]
+    scores = [f"{name} {number(claim[name], decimals)}" for name in ("claimed", "measured") if claim[name] is not None]
     return f"{', '.join(scores)}: {claim['why']}" if scores else str(claim["why"])
 
 

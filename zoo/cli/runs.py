@@ -181,7 +181,7 @@ def evaluate(
         {"split": s.split, "metric": s.metric, "n": s.n, "measured": s.value, "claimed": s.claimed}
         for s in result.scores
     ]
-    rows = [[s.split, s.metric, number(s.value), number(s.claimed), s.n] for s in result.scores]
+    rows = [[s.split, s.metric, number(s.value, s.decimals), number(s.claimed, s.decimals), s.n] for s in result.scores]
     table = render.table(["split", "metric", "measured", "claimed", "n"], rows)
     text = "\n".join([table, *notes(result.findings)])
     data = {"entry": result.entry, "path": str(path), "results": results, "findings": list(result.findings)}

@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode
 
-from zoo.doctor import public_data
 from zoo.errors import Mark
 from zoo.fetch.lock import FilePin
 from zoo.fetch.repository_files import WEIGHTS
@@ -25,6 +24,7 @@ from zoo.fetch.source_types import (
     parse_source,
 )
 from zoo.fetch.sources import Sources
+from zoo.recipes import public_data
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Claim, Recipe
 from zoo.recipes.walk import recipe_sources

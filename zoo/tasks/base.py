@@ -60,6 +60,7 @@ class Split(Protocol):
       computed once, and batches are prepared in several threads. Without the attribute a split counts as random.
     - `classes`: the names of the classes, as the data set declares them.
     - `class_notes`: sentences about how these names were found, which zoo reports as findings.
+    - `notes`: sentences about how the rows are read, which zoo reports as findings.
     - `lengths`: the number of tokens of every row. Rows of similar length are then put into the same batch.
     """
 
@@ -229,6 +230,7 @@ class TextSplit:
         max_length: Longer rows are cut to this number of tokens. In a pair the longer text is cut first.
         classes: The names of the classes, if the data declare them.
         class_notes: What a user should know about how these names were found.
+        left: Pad rows on the left, as `tokenize` describes.
     """
 
     fixed = True
@@ -242,19 +244,25 @@ class TextSplit:
         max_length: int = 128,
         classes: tuple[str, ...] = (),
         class_notes: tuple[str, ...] = (),
+        left: bool = False,
     ) -> None:
         self.texts, self.labels, self.tokenizer, self.max_length = texts, labels, tokenizer, max_length
-        self.classes, self.class_notes = classes, class_notes
+        self.classes, self.class_notes, self.left = classes, class_notes, left
 
     @cached_property
     def tokens(self) -> Tokens:
         """The tokens of all rows, computed at the first use."""
-        return tokenize(self.tokenizer, self.texts, self.max_length)
+        return tokenize(self.tokenizer, self.texts, self.max_length, left=self.left)
 
     @property
     def lengths(self) -> list[int]:
         """The number of tokens of every row."""
         return self.tokens.lengths
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about the tokens."""
+        return self.tokens.notes
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
@@ -31,13 +31,15 @@ class Tokens:
         columns: What the tokenizer returns, such as `input_ids`, by name: `(T,)` int32 each.
         ends: The position after the last token of every row, `(N,)` int64.
         fill: The value that pads each column.
-        left: True if rows are padded on the left.
+        left: True if rows are padded on the left, which moves their positions.
+        notes: What a user should know about the tokens.
     """
 
     columns: Mapping[str, Tensor]
     ends: Tensor
     fill: Mapping[str, int]
     left: bool = False
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def lengths(self) -> list[int]:
@@ -70,19 +72,24 @@ class Tokens:
         }
 
 
-def tokenize(tokenizer: Any, texts: Texts, max_length: int) -> Tokens:
+def tokenize(tokenizer: Any, texts: Texts, max_length: int, *, left: bool = False) -> Tokens:
     """Tokenize rows, or read them from the cache in `$ZOO_HOME/cache/tokens`.
 
     Rows are cached for the fast tokenizers of transformers only. The behavior of other tokenizers, and of tokenizers
     with custom code, cannot be part of the key of the cache.
 
+    Rows are padded on the right, also if the tokenizer is set to the left: padding on the left moves the positions of a
+    row, so its result would depend on the other rows of its batch. A text without any token becomes one token.
+
     Args:
         tokenizer: A tokenizer of transformers.
         texts: One text or a pair of texts for each row.
         max_length: Longer rows are cut to this number of tokens. In a pair the longer text is cut first.
+        left: Pad on the left, to compute again what another program computed.
 
     Raises:
-        UsageError: The rows differ in length, but the tokenizer has no padding value for a column.
+        UsageError: The rows differ in length, but the tokenizer has no padding value for a column, or a row has no
+            token and the tokenizer none that could stand for it.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or not comes_from(tokenizer, TRANSFORMERS) or len(texts) < FEWEST_CACHED:
@@ -90,14 +97,66 @@ def tokenize(tokenizer: Any, texts: Texts, max_length: int) -> Tokens:
     else:
         folder, key = paths.home() / "cache" / "tokens", _cache_key(tokenizer, texts, max_length)
         columns = cached_tensors(folder, key, lambda: _call_tokenizer(tokenizer, texts, max_length))
-    ends = columns.pop(ENDS)
-    padding = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id, "attention_mask": 0}
+    columns, ends, notes = _without_empty_rows(tokenizer, columns)
+    pad_token, pad_id = padding_token(tokenizer)
+    padding = {"input_ids": pad_id, "token_type_ids": tokenizer.pad_token_type_id, "attention_mask": 0}
     fill = {name: padding.get(name) or 0 for name in columns}
-    tokens = Tokens(columns, ends, fill, left=tokenizer.padding_side == "left")
-    without = next((name for name in columns if padding.get(name) is None), None)
-    if without and len(set(tokens.lengths)) > 1:
-        raise UsageError(f"{type(tokenizer).__name__} has nothing to pad {without} with, and rows differ in length")
+    tokens = Tokens(columns, ends, fill, left=left, notes=notes)
+    if len(set(tokens.lengths)) == 1:
+        return tokens
+    if without := next((name for name in columns if padding.get(name) is None), None):
+        hint = "; write `pad_token:` with a token of its vocabulary in the tokenizer" if without == "input_ids" else ""
+        raise UsageError(
+            f"{type(tokenizer).__name__} has nothing to pad {without} with, and rows differ in length{hint}"
+        )
+    if tokenizer.pad_token_id is None:
+        chosen = f"the tokenizer has no padding token: rows are padded with {pad_token!r}"
+        tokens = replace(tokens, notes=(*notes, f"{chosen}; `pad_token` in the tokenizer chooses another"))
     return tokens
+
+
+def padding_token(tokenizer: Any) -> tuple[str | None, int | None]:
+    """Return the token that pads rows and its id: the padding token, or else the end of a text or an unknown token."""
+    for name in ("pad", "eos", "unk"):
+        if (number := getattr(tokenizer, f"{name}_token_id", None)) is not None:
+            return getattr(tokenizer, f"{name}_token", None), int(number)
+    return None, None
+
+
+def _without_empty_rows(
+    tokenizer: Any, columns: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], Tensor, tuple[str, ...]]:
+    """Give rows without tokens one token, the beginning of a text, because no model can process an empty row.
+
+    Returns:
+        The columns, the ends of the rows, and a note on these rows.
+
+    Raises:
+        UsageError: A row is empty and the tokenizer has no token that begins, ends or pads a text.
+    """
+    values, ends = {name: column for name, column in columns.items() if name != ENDS}, columns[ENDS]
+    empty = (torch.diff(ends, prepend=ends.new_zeros(1)) == 0).nonzero().flatten()
+    if not len(empty):
+        return values, ends, ()
+    names = [f"{name}_token" for name in ("bos", "cls", "eos", "pad")]
+    name = next((name for name in names if getattr(tokenizer, f"{name}_id", None) is not None), None)
+    if name is None:
+        raise UsageError(
+            f"row {int(empty[0])} has no token, and {type(tokenizer).__name__} has no token that begins or ends a text;"
+            " remove the row, or write a text"
+        )
+    new = {"input_ids": getattr(tokenizer, f"{name}_id"), "attention_mask": 1}
+    places = ends[empty]  # where the missing token belongs among the tokens of all rows
+    kept = torch.ones(len(values["input_ids"]) + len(empty), dtype=torch.bool)
+    kept[places + torch.arange(len(empty))] = False
+    for column, old in values.items():
+        values[column] = old.new_full((len(kept),), int(new.get(column, 0))).masked_scatter(kept, old)
+    added = torch.zeros(len(ends), dtype=torch.int64)
+    added[empty] = 1
+    token = getattr(tokenizer, name)
+    count = f"{len(empty):,} texts have no token, such as row" if len(empty) > 1 else "1 text has no token, row"
+    note = f"{count} {int(empty[0])}: read as the single token {token!r}"
+    return values, ends + added.cumsum(0), (note,)
 
 
 def _call_tokenizer(tokenizer: Any, texts: Texts, max_length: int) -> dict[str, Tensor]:

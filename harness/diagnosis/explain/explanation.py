@@ -1,6 +1,6 @@
 """The result of `zoo explain`: as values, as JSON and as text. This module does not import torch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -20,6 +20,26 @@ class ClaimResult:
     as_run: float | None
     verdict: str
     why: str
+    decimals: int | None = None
+    """The number of decimals of the claimed value."""
+    rows: int | None = None
+    """The number of rows that were scored; None if nothing was."""
+    claimed_rows: int | None = None
+    """The number of rows that the claim was measured on; None if it is unknown."""
+    data: str = ""
+    """The file or repository that the rows come from."""
+
+    @property
+    def size_difference(self) -> str:
+        """A sentence on the numbers of rows of claim and run; empty if they are equal, or nothing was scored."""
+        if self.rows is None or self.rows == self.claimed_rows:
+            return ""
+        where = f"{self.split}{f' ({self.data})' if self.data else ''}"
+        if self.claimed_rows is None:
+            run = f"this run scored {self.rows:,} rows of {where}"
+            return f"{self.name}: the claim does not say on how many rows it was measured; {run}"
+        run = f"this run on {self.rows:,} rows of {where}"
+        return f"{self.name}: the claim was measured on {self.claimed_rows:,} rows, {run}"
 
     @property
     def name(self) -> str:
@@ -84,6 +104,11 @@ class Explanation:
         return tuple(claim for claim in self.claims if claim.verdict == "not-reproduced")
 
     @property
+    def not_compared(self) -> tuple[ClaimResult, ...]:
+        """The claims that cannot be compared."""
+        return tuple(claim for claim in self.claims if claim.verdict == "not-compared")
+
+    @property
     def state(self) -> State:
         """The outcome in two words: whether a claim fails, and whether a cause was found."""
         if self.failing:
@@ -97,7 +122,11 @@ class Explanation:
             first = "every claim about the published weights that can be compared is reproduced"
             if self.state == "nothing to compare":
                 first = "no claim about the published weights can be compared"
-            return [first, *(f"{claim.name}: {claim.verdict}: {claim.why}" for claim in self.claims)]
+            compared = [f"{claim.name}: {claim.verdict}: {claim.why}" for claim in self.claims]
+            return [first, *self._sizes(self.not_compared), *compared]
+        return [*self._sizes((*self.not_compared, *self.failing)), *self._causes()]
+
+    def _causes(self) -> list[str]:
         if self.successful:
             within = "reproduces the claims within the tolerance, not to the last digit"
             return [
@@ -108,12 +137,17 @@ class Explanation:
             return ["no change that could be tried reproduces the claims, and none comes nearer to them"]
         return ["no change that was tried reproduces the claims", self._sentence(self.nearest, "comes nearest")]
 
+    @staticmethod
+    def _sizes(claims: Iterable[ClaimResult]) -> list[str]:
+        return [claim.size_difference for claim in claims if claim.size_difference]
+
     def _sentence(self, attempt: Attempt, verb: str) -> str:
-        values = [
-            f"{claim.name} {number(attempt.values.get(claim.name))}, claimed {number(claim.claimed)}"
-            f" ({number(claim.as_run)} without the change)"
-            for claim in self.failing
-        ]
+        values = []
+        for claim in self.failing:
+            value, claimed, as_run = (
+                number(score, claim.decimals) for score in (attempt.values.get(claim.name), claim.claimed, claim.as_run)
+            )
+            values.append(f"{claim.name} {value}, claimed {claimed} ({as_run} without the change)")
         return f"{attempt.factor}: {attempt.description} {verb}: {'; '.join(values)}"
 
     def data(self) -> dict[str, Any]:
@@ -145,6 +179,6 @@ class Explanation:
         sample = "" if attempt.changed is None else f"{attempt.changed} of {self.sample_rows}"
         sample += "" if attempt.flips is None else f" ({attempt.flips} differ from the record)"
         shift = "" if attempt.shift is None else f"{attempt.shift:.1e}"
-        values = [number(attempt.values.get(claim.name)) for claim in self.failing]
+        values = [number(attempt.values.get(claim.name), claim.decimals) for claim in self.failing]
         agrees = attempt.reason or ("yes" if attempt.agrees else "no")
         return [attempt.factor, attempt.change, sample, shift, *values, agrees]

@@ -177,14 +177,11 @@ def _lengths(runner: VariantRunner, name: str) -> Candidates:
 
 
 def _padding(runner: VariantRunner, name: str) -> Candidates:
-    if not isinstance(runner.split(name), TextSplit) or not _tokenizer_has(runner, "padding_side"):
-        yield Untried(
-            "padding", NO_TEXTS if runner.tokenizer() is None else "the tokenizer has no argument padding_side"
-        )
+    """Try padding on the left, as many programs do. The recipe has no such setting: a row would depend on its batch."""
+    if not isinstance(runner.split(name), TextSplit):
+        yield Untried("padding", NO_TEXTS)
         return
-    current = str(runner.tokenizer().padding_side)
-    other = "left" if current == "right" else "right"
-    yield Variant(changes=(Change("padding", "padding_side", current, other),), tokenizer={"padding_side": other})
+    yield Variant(changes=(Change("padding", "side of the padding", "right", "left"),), left=True)
 
 
 def _batch_sizes(runner: VariantRunner, name: str) -> Candidates:

@@ -4,7 +4,7 @@ The cheapest variants come first: variants that only score the same logits diffe
 logits again, then variants that download files.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations, starmap
 from math import inf, isfinite
@@ -24,6 +24,8 @@ from harness.judging.verdict import fill_published_value
 from harness.runs.experiment import Experiment, RunContext, prepare
 from zoo.errors import UsageError, ZooError, first_line, translate_errors
 from zoo.recipes.catalogue import Entry
+from zoo.recipes.public_data import full_rows
+from zoo.recipes.reader import Call
 from zoo.recipes.schema import Claim
 from zoo.text_tables import finite
 
@@ -59,7 +61,7 @@ def explain_experiment(experiment: Experiment, recorded: RecordedArrays) -> Expl
     judge = VariantJudge(runner=VariantRunner(experiment), claims=tuple(claims), recorded=recorded)
     with experiment.context.show(f"{name}: as the recipe says", "examples") as step:
         judgements = judge.with_progress(step).judge(UNCHANGED)
-    results = tuple(_claim_result(judgement) for judgement in judgements)
+    results = tuple(_claim_result(judgement, experiment) for judgement in judgements)
     failing = tuple(j.claim for j in judgements if j.verdict == "not-reproduced")
     if not failing:
         return Explanation(entry=name, claims=results)
@@ -78,12 +80,21 @@ def _tolerance(judgement: Judgement) -> float:
     return inf if judgement.equivalent is None else (judgement.equivalent[1] - judgement.equivalent[0]) / 2
 
 
-def _claim_result(judgement: Judgement) -> ClaimResult:
-    claim = judgement.claim
+def _claim_result(judgement: Judgement, experiment: Experiment) -> ClaimResult:
+    claim, call = judgement.claim, experiment.recipe.task
+    rows = None if judgement.measured is None else len(experiment.task.load(claim.split))
+    known = None if rows is None else full_rows(call, claim.split, rows)
     return ClaimResult(
         split=claim.split, metric=claim.metric, claimed=claim.value, as_run=judgement.measured,
-        verdict=judgement.verdict, why=judgement.why,
+        verdict=judgement.verdict, why=judgement.why, decimals=claim.decimals, rows=rows,
+        claimed_rows=known if claim.n is None else claim.n, data=_data_name(call, claim.split),
     )  # fmt: skip
+
+
+def _data_name(task: Call, split: str) -> str:
+    """Return the source of a split as the recipe names it; empty if the recipe names none."""
+    data = task.args.get("data", "")
+    return str(data.get(split, "") if isinstance(data, Mapping) else data)
 
 
 @dataclass(frozen=True, kw_only=True)

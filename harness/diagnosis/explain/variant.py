@@ -42,6 +42,8 @@ class Variant:
     tokenizer: Mapping[str, Any] | None = None
     """Arguments of the recipe's tokenizer."""
     max_length: int | None = None
+    left: bool | None = None
+    """Whether texts are padded on the left, where padding moves their positions."""
     batch_size: int | None = None
     attention: str | None = None
     precision: Precision | None = None
@@ -70,7 +72,7 @@ class Variant:
     @property
     def only_tokenizes(self) -> bool:
         """Whether rows with unchanged tokens keep their results."""
-        return self.changed <= {"tokenizer", "max_length"} and "padding_side" not in (self.tokenizer or {})
+        return self.changed <= {"tokenizer", "max_length"}
 
     def combined_with(self, other: "Variant") -> "Variant":
         """Return the variant with both changes; where both change the same field, `other` takes precedence."""

@@ -13,6 +13,7 @@ from harness.judging.verdict import judge
 from harness.metrics import Array, Metric, measure, reads
 from zoo.errors import UsageError
 from zoo.progress import Step
+from zoo.recipes.public_data import full_rows
 from zoo.recipes.schema import Claim
 
 FAR = 10
@@ -55,8 +56,10 @@ class VariantJudge:
             return claim, None
         value, one_prediction = self._value(claim, metrics[claim.metric], arrays[claim.split])
         precision = variant.precision or self.runner.precision
+        n = len(arrays[claim.split]["labels"])
         measured = Measurement(
-            split=claim.split, metric=claim.metric, n=len(arrays[claim.split]["labels"]), values=(value,),
+            split=claim.split, metric=claim.metric, n=n, values=(value,),
+            full_n=full_rows(self.runner.experiment.recipe.task, claim.split, n),
             one_prediction=one_prediction, precision=precision, selection=claim.selection,
             flips=self._flips(claim.split, arrays[claim.split]),
         )  # fmt: skip

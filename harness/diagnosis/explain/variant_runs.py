@@ -20,7 +20,6 @@ from harness.evaluation.subset import subset
 from harness.metrics import Array, reads
 from harness.models.environment import deterministic, tf32
 from harness.runs.experiment import Experiment, RunContext
-from zoo.errors import UsageError
 from zoo.progress import Step, ignore_step
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Precision
@@ -81,9 +80,11 @@ class VariantRunner:
         tokenizer = self.tokenizer(variant)
         task = self.task if variant.task is None else self._task(variant.task, tokenizer)
         split = task.load(name)
-        if isinstance(split, TextSplit) and (variant.tokenizer is not None or variant.max_length is not None):
+        if isinstance(split, TextSplit) and variant.changed & {"tokenizer", "max_length", "left"}:
             length = variant.max_length or split.max_length
-            return TextSplit(split.texts, split.labels, tokenizer=tokenizer, max_length=length, classes=split.classes)
+            texts, labels, classes = split.texts, split.labels, split.classes
+            left = bool(variant.left)
+            return TextSplit(texts, labels, tokenizer=tokenizer, max_length=length, classes=classes, left=left)
         return split
 
     def tokenizer(self, variant: Variant = UNCHANGED) -> Any:
@@ -162,7 +163,6 @@ class VariantRunner:
     def _outputs(self, variant: Variant, split: Split) -> Tensor:
         model = self._model(variant)
         size = self.task.batch_size if variant.batch_size is None else variant.batch_size
-        self._check_positions(model, split)
         with deterministic(), _attention(model, variant.attention), tf32(bool(variant.tf32)):
             precision = variant.precision or self.precision
             runner = SplitRunner(model, replace(self.task, batch_size=size), self.context.accelerator, precision)
@@ -182,14 +182,6 @@ class VariantRunner:
         build = self.experiment.builder.instance
         task: Task = self._cached((call, id(tokenizer)), lambda: build(call, "task", Task, **arguments))
         return task
-
-    def _check_positions(self, model: nn.Module, split: Split) -> None:
-        """Raise UsageError if a row has more tokens than the model has position embeddings."""
-        positions = getattr(getattr(model, "config", None), "max_position_embeddings", None)
-        if isinstance(split, TextSplit) and isinstance(positions, int):
-            longest = max(split.lengths, default=0)
-            if longest > positions:
-                raise UsageError(f"a row has {longest} tokens, but the model has only {positions} positions")
 
     def _cached(self, key: Any, make: Callable[[], Any]) -> Any:
         key = repr(key)  # the arguments of a call are not hashable

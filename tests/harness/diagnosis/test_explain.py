@@ -19,6 +19,7 @@ from harness.diagnosis.explain.explanation import Attempt, ClaimResult, Explanat
 from harness.diagnosis.explain.factors import Untried, factors
 from harness.diagnosis.explain.recorded import RecordedArrays
 from harness.diagnosis.explain.search import explain_experiment
+from harness.diagnosis.explain.variant import Variant
 from harness.diagnosis.explain.variant_runs import VariantRunner
 from harness.evaluation.evaluate import Evaluation, evaluate
 from harness.metrics import f1
@@ -81,11 +82,12 @@ def plant(tmp_path: Path, context: RunContext) -> Plant:
         recorded: RecordedArrays | None = None,
     ) -> Explanation:
         text = catalogue.select_one(name).path.read_text(encoding="utf-8").split("stages:")[0]
+        text += f"claims:\n{CLAIM.format(metric=metric, value=value)}"
         for before, after in edits:
             assert before in text
             text = text.replace(before, after)
         path = tmp_path / "planted.yaml"
-        path.write_text(f"{text}claims:\n{CLAIM.format(metric=metric, value=value)}")
+        path.write_text(text)
         entry = catalogue.local(path)
         explanation = explain_experiment(prepare(entry, context), recorded) if recorded else explain(entry, context)
         assert not context.runs.exists()
@@ -188,14 +190,15 @@ def test_a_wrong_token_limit_is_named_and_only_truncated_rows_are_computed_again
     }
 
 
-def test_padding_on_the_wrong_side_is_named(plant: Plant, scores: dict[str, Evaluation]) -> None:
-    """A batch of one row has no padding, so the batch size is part of the same factor."""
-    explanation = plant(LARGE, accuracy(scores[LARGE]), ("lowercase: false", "lowercase: false, padding_side: left"))
+def test_a_claim_that_was_computed_with_padding_on_the_left_is_named(plant: Plant, context: RunContext) -> None:
+    runner = VariantRunner(prepare(catalogue.select_one(LARGE), context))
+    arrays = runner.arrays("test", Variant(left=True))
+    right = float(np.mean(arrays["predictions"] == arrays["labels"]))
+    explanation = plant(LARGE, right)
     assert named(explanation) == {"padding"}
-    assert [a.description for a in explanation.successful] == [
-        "padding_side right instead of left",
-        "batch size 1 instead of 128",
-    ]
+    assert [a.description for a in explanation.successful] == ["side of the padding left instead of right"]
+    no_effect = [a.reason for a in explanation.attempts if "batch size" in a.change]
+    assert all(reason.startswith("no effect") for reason in no_effect)
 
 
 def test_a_claim_that_was_computed_in_bf16_is_named(plant: Plant, context: RunContext, tmp_path: Path) -> None:
@@ -317,14 +320,17 @@ def test_an_older_hub_commit_of_the_data_is_named(
     assert explanation.successful[0].change.endswith(f"-> {commit[:12]}")
 
 
-def test_two_faults_at_once_are_named_as_a_pair(plant: Plant, scores: dict[str, Evaluation], few: FewRows) -> None:
-    arrays, edit = scores[LARGE].arrays, ("lowercase: false", "lowercase: true, padding_side: left")
+def test_two_faults_at_once_are_named_as_a_pair(
+    plant: Plant, scores: dict[str, Evaluation], few: FewRows, tmp_path: Path
+) -> None:
+    arrays, edit = scores[LARGE].arrays, ("lowercase: false", "lowercase: true")
+    cycled = {part: lambda value: value[[1, 2, 0]] for part in ("weight", "bias")}
+    weights = changed_weights(LARGE, tmp_path / "w.safetensors", **cycled)
     right = float(np.mean(arrays["predictions"][:FEW] == arrays["labels"][:FEW]))
-    explanation = plant(LARGE, right, edit, few.edit(f"{{test: file:{few.path}}}"))
-    assert named(explanation) == {"padding and tokenizer"}
-    assert [attempt.change for attempt in explanation.successful] == [
-        "padding_side: left -> right; lowercase: true -> false"
-    ]
+    explanation = plant(LARGE, right, edit, weights, few.edit(f"{{test: file:{few.path}}}"))
+    assert named(explanation) == {"label order and tokenizer"}
+    (change,) = [attempt.change for attempt in explanation.successful]
+    assert change.endswith("neutral, contradiction, entailment; lowercase: true -> false")
 
 
 def test_an_unexplained_claim_gets_the_nearest_attempt_and_the_factors_without_variants(
@@ -352,6 +358,16 @@ def test_a_claim_that_cannot_be_compared_is_reported_as_such(plant: Plant) -> No
     explanation = plant(LARGE, 0.5, metric="spearman")
     assert explanation.state == "nothing to compare"
     assert "The metric spearman was not measured" in explanation.sentences()[1]
+
+
+def test_the_number_of_rows_is_compared_before_other_causes_are_tried(plant: Plant, few: FewRows) -> None:
+    edit = few.edit(f"{{test: file:{few.path}}}")
+    unknown = plant(DISTILLED, few.right - 0.2, edit)
+    where = f"rows of test (file:{few.path})"
+    assert unknown.sentences()[0].endswith(f"does not say on how many rows it was measured; this run scored 80 {where}")
+    known = plant(DISTILLED, few.right - 0.2, edit, ("decimals: 7", "decimals: 7, n: 320"))
+    assert (known.state, known.attempts) == ("nothing to compare", ())
+    assert known.sentences()[1] == f"accuracy on test: the claim was measured on 320 rows, this run on 80 {where}"
 
 
 def test_entries_without_weights_and_segmentations_are_refused(context: RunContext, plant: Plant) -> None:

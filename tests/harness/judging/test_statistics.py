@@ -5,6 +5,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import hypergeom
 
 from harness.judging import statistics
 from harness.judging.statistics import KNOWN
@@ -99,9 +100,23 @@ def test_spread_p_value_matches_its_closed_forms() -> None:
     assert statistics.spread_p_value(3.0, 3, 1.0, 4) == pytest.approx(5.5**-2)
 
 
-def test_wilson_interval_matches_a_published_example() -> None:
-    """Newcombe 1998, table I: 81 of 263, 0.2553 to 0.3662."""
-    assert statistics.wilson_interval(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+@pytest.mark.parametrize(("part", "right", "n"), [(4, 7, 10), (1000, 9173, 10_000), (71, 40, 72)])
+def test_the_error_of_a_part_is_that_of_the_hypergeometric_distribution(part: int, right: int, n: int) -> None:
+    error = statistics.shares_error(0.5, part, right / n, n, is_part=True)
+    assert error == pytest.approx(hypergeom.std(n, right, part) / part, rel=1e-9)
+    assert statistics.shares_error(1.0, n, 1.0, n + 1, is_part=True) == 0
+
+
+def test_the_error_of_two_samples_matches_a_worked_example() -> None:
+    """15 of 100 and 30 of 100: z = -0.15 / sqrt(0.225 x 0.775 x 0.02) = -2.540."""
+    error = statistics.shares_error(0.15, 100, 0.30, 100, is_part=False)
+    assert (0.15 - 0.30) / error == pytest.approx(-2.540, abs=1e-3)
+
+
+@given(share=st.floats(0, 1), m=st.integers(1, 999), n=st.integers(1000, 10**6))
+def test_a_part_has_a_smaller_error_than_separate_examples(share: float, m: int, n: int) -> None:
+    part, separate = (statistics.shares_error(share, m, share, n, is_part=is_part) for is_part in (True, False))
+    assert part <= separate
 
 
 def test_seeds_needed_gives_up_after_999_further_runs() -> None:

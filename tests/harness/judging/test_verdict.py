@@ -34,7 +34,8 @@ def test_weights_may_differ_by_the_rounding_of_the_claim_and_one_prediction(valu
 
 def test_the_reason_names_the_difference_and_the_tolerance() -> None:
     assert judged(WEIGHTS, measurement(0.8775)).why == (
-        "Difference +0.0025; within the tolerance of 0.003 (half a unit in decimal place 3 plus 1 prediction)."
+        "Difference +0.0025; within the tolerance of 0.003 (the claim's rounding to 3 decimals and one changed"
+        " prediction)."
     )
 
 
@@ -112,18 +113,49 @@ def test_weights_must_reproduce_the_recorded_predictions_up_to_noise(
     assert "predictions" in judgement.why
 
 
-@pytest.mark.parametrize(("claimed", "where"), [(0.9173, "inside"), (0.95, "outside")])
-def test_a_claim_on_other_examples_is_placed_against_wilsons_interval(claimed: float, where: str) -> None:
-    """Wilson's interval of 915 in 1,000, worked out by hand."""
-    judgement = judged(WEIGHTS, measurement(0.915, n=1000), value=claimed, decimals=4, n=10_000)
-    assert (judgement.verdict, judgement.measured) == ("not-compared", 0.915)
-    z, p, n = 1.959964, 0.915, 1000
-    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    low, high = ((middle + sign * half) / (1 + z * z / n) for sign in (-1, 1))
+@pytest.mark.parametrize(
+    ("measured", "n", "claimed", "claimed_n", "full_n", "position"),
+    [  # half widths: 1.959964 sqrt(p (1 - p) (1/m + 1/n)), or sqrt(v (1 - v) n / (n - 1) (1/m - 1/n)), and 0.00005
+        (0.915, 1000, 0.9173, 10_000, None, "inside|0.8970 to 0.9330|the sampling errors of run and claim, z = -0.25"),
+        (0.915, 1000, 0.9173, 10_000, 10_000, "inside|0.8988 to 0.9312|a sample of the claim's examples, z = -0.28"),
+        (0.915, 1000, 0.9320, 10_000, 10_000, "outside|0.9001 to 0.9299|a sample of the claim's examples, z = -2.25"),
+        (0.9, 10_000, 0.890, 1000, None, "inside|0.8804 to 0.9196|the sampling errors of run and claim, z = +1.00"),
+        (0.99, 100, 1.0, 100_000, 100_000, "outside|0.9899 to 0.9900|a sample of the claim's examples"),
+    ],
+)
+def test_a_claim_on_other_examples_is_placed_by_the_sampling_errors_of_both(
+    measured: float, n: int, claimed: float, claimed_n: int, full_n: int | None, position: str
+) -> None:
+    where, interval, samples = position.split("|")
+    found = measurement(measured, n=n, full_n=full_n)
+    judgement = judged(WEIGHTS, found, value=claimed, decimals=4, n=claimed_n)
+    assert (judgement.verdict, judgement.measured) == ("not-compared", measured)
     assert judgement.why == (
-        "Measured on 1,000 examples, but claimed on 10,000."
-        f" The claimed value lies {where} the 95 % interval of the measured 0.9150: {low:.4f} to {high:.4f}."
+        f"Measured on {n:,} examples, but claimed on {claimed_n:,}. The claimed value lies {where} the 95 % interval of"
+        f" the measured {measured:.4f}: {interval} ({samples})."
     )
+
+
+def test_a_claim_without_n_is_about_the_whole_of_a_split_whose_size_is_known() -> None:
+    judgement = judged(WEIGHTS, measurement(0.915, n=1000, full_n=10_000), value=0.9173, decimals=4)
+    assert judgement.verdict == "not-compared"
+    assert judgement.why.startswith("Measured on 1,000 examples of 'test', which has 10,000. The claim gives no n, so")
+    assert judged(WEIGHTS, measurement(0.905, n=1000, full_n=1000), value=0.9173).verdict == "not-reproduced"
+    assert "does not say on how many" not in judged(WEIGHTS, measurement(0.9, full_n=400)).why
+    retrained = judged(RETRAIN, measurement(0.915, n=1000, full_n=10_000), value=0.9173)
+    assert (retrained.verdict, "sampling errors of run and claim" in retrained.why) == ("not-compared", True)
+
+
+def test_a_failed_claim_of_unknown_size_says_so() -> None:
+    assert judged(WEIGHTS, measurement(0.8)).why.endswith(
+        "The claim does not say on how many examples (n) it was measured; this run scored 400."
+    )
+    assert "how many examples" not in judged(WEIGHTS, measurement(0.8), n=400).why
+
+
+def test_differences_have_the_decimals_of_the_claim() -> None:
+    judgement = judged(WEIGHTS, measurement(0.87502), value=0.87500, decimals=5)
+    assert judgement.why.startswith("Difference +0.00002; within the tolerance")
 
 
 def test_a_metric_that_is_no_share_of_the_examples_gets_no_interval() -> None:

@@ -29,7 +29,7 @@ def test_reproduce_prints_claims_reasons_and_records(zoo: Zoo) -> None:
     completed = zoo("reproduce", "digits-resnet8")
     lines = completed.out.splitlines()
     assert lines[0] == "digits-resnet8: reproduced"
-    assert lines[1] == "  weights: accuracy on test: claimed 0.9788, measured 0.9788: reproduced"
+    assert lines[1] == "  weights: accuracy on test: claimed 0.9788419, measured 0.9788419: reproduced"
     assert lines[3].startswith("    source: ")
     assert lines[-1].startswith("  record: ")
 

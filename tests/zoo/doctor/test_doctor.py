@@ -12,12 +12,12 @@ import pytest
 
 from harness.diagnosis.diff import find_record
 from tests.helpers.project import ROOT, TINY
-from zoo.doctor import examine, public_data
+from zoo.doctor import examine
 from zoo.doctor.hazards import NAMES, Hazard, lines
 from zoo.fetch.hub import Hub
 from zoo.fetch.lock import FilePin, Lock, Pin
 from zoo.fetch.sources import Sources
-from zoo.recipes import catalogue
+from zoo.recipes import catalogue, public_data
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HEAD, _, STAGES = TINY.partition("stages:\n")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.helpers.small_texts import cpu_context, text_experiment
+from tests.helpers.small_texts import WordTokenizer, cpu_context, text_experiment
 from zoo.errors import UsageError
 from zoo.tasks.base import TextSplit
 from zoo.tasks.tokens import tokenize
@@ -24,29 +24,52 @@ def split(tmp_path: Path) -> Iterator[TextSplit]:
         yield split
 
 
-@pytest.mark.parametrize("side", ["right", "left"])
-def test_rows_are_padded_as_the_tokenizer_pads_them(side: str, split: TextSplit) -> None:
+@pytest.mark.parametrize("left", [False, True])
+def test_rows_are_padded_on_the_right_whatever_the_tokenizer_says_or_on_the_left_on_request(
+    left: bool, split: TextSplit
+) -> None:
     tokenizer = split.tokenizer
-    tokenizer.padding_side = side
-    tokens = tokenize(tokenizer, split.texts, 24)
+    tokenizer.padding_side = "right" if left else "left"
+    tokens = tokenize(tokenizer, split.texts, 24, left=left)
     rows = [7, 0, 1199, 7, 3]
     first, second = zip(*(split.texts[row] for row in rows), strict=True)
     options = {"truncation": "longest_first", "max_length": 24}
+    tokenizer.padding_side = "left" if left else "right"
     expected = tokenizer(list(first), list(second), padding=True, return_tensors="pt", **options)
     padded = tokens.padded(torch.tensor(rows))
     assert list(padded) == list(expected)
     assert all(torch.equal(padded[name], expected[name]) for name in expected)
     assert tokens.row(0) == tokenizer(*split.texts[0], truncation="longest_first", max_length=24)["input_ids"]
+    assert tokens.notes == ()
 
 
-def test_a_tokenizer_without_a_padding_token_reads_rows_of_equal_length_only(split: TextSplit) -> None:
+def test_without_a_padding_token_another_one_is_chosen_and_reported(split: TextSplit) -> None:
     tokenizer = copy.deepcopy(split.tokenizer)
     tokenizer.pad_token = None
-    same = tokenize(tokenizer, [("a",), ("b",)], 16).padded(torch.tensor([1, 0]))
-    assert same["input_ids"].shape[0] == 2
-    assert bool(same["attention_mask"].all())
-    with pytest.raises(UsageError, match="nothing to pad input_ids with, and rows differ in length"):
+    hint = "`pad_token` in the tokenizer chooses another"
+    tokens = tokenize(tokenizer, [("a",), ("a b c",)], 16)
+    assert tokens.padded(torch.tensor([0, 1]))["input_ids"][0, -1] == tokenizer.unk_token_id
+    assert tokens.notes == (f"the tokenizer has no padding token: rows are padded with '[UNK]'; {hint}",)
+    tokenizer.unk_token = None
+    assert bool(tokenize(tokenizer, [("a",), ("b",)], 16).padded(torch.tensor([1, 0]))["attention_mask"].all())
+    with pytest.raises(
+        UsageError, match=r"nothing to pad input_ids with, and rows differ in length; write `pad_token:"
+    ):
         tokenize(tokenizer, [("a",), ("a b c",)], 16)
+
+
+def test_a_text_without_tokens_becomes_one_token() -> None:
+    texts = [("",), ("aa bbb",), ("",), ("cccc",), ("",)]
+    tokens = tokenize(WordTokenizer(bos=90, pad=91), texts, 16)
+    assert [tokens.row(row) for row in range(5)] == [[90], [2, 3], [90], [4], [90]]
+    assert tokens.padded(torch.tensor([0, 1, 4]))["attention_mask"].tolist() == [[1, 0], [1, 1], [1, 0]]
+    assert tokens.notes == ("3 texts have no token, such as row 0: read as the single token '<bos>'",)
+    only_empty = tokenize(WordTokenizer(eos=92), [("",), ("",)], 16)
+    assert only_empty.padded(torch.tensor([0, 1]))["input_ids"].tolist() == [[92], [92]]
+    with pytest.raises(
+        UsageError, match="row 1 has no token, and WordTokenizer has no token that begins or ends a text"
+    ):
+        tokenize(WordTokenizer(), [("a",), ("",)], 16)
 
 
 def test_tokens_are_read_from_the_cache_and_computed_again_if_it_is_damaged(

@@ -1,9 +1,9 @@
-"""Public facts about the data sets of shipped recipes, so that checks need not load them."""
+"""Public facts about the data sets of shipped recipes, so that checks and judgements need not load them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from zoo.fetch.source_types import UserFolder, parse_or_none
+from zoo.fetch.source_types import HubRepo, UserFolder, parse_or_none
 from zoo.recipes.reader import Call
 
 
@@ -52,11 +52,29 @@ PUBLIC: Mapping[str, PublicData] = {
 }
 
 
+GLUE_REPOSITORY = "nyu-mll/glue"
+"""The data set of the Hub that has the nine tasks of GLUE as its configurations."""
+
+
+def full_rows(task: Call, split: str, scored: int) -> int | None:
+    """Return the number of rows of a whole split, of which `scored` rows were scored; None if it is unknown.
+
+    A task that reads no data generates its rows, so they are always complete.
+    """
+    if "data" not in task.args and "." not in task.use:
+        return scored
+    data = find_public_data(task)
+    return data.rows.get(split) if data else None
+
+
 def find_public_data(task: Call) -> PublicData | None:
     """Return the facts about the data that a recipe's task reads; None for any other data."""
     data = task.args.get("data")
-    if isinstance(data, str) and isinstance(parse_or_none(data), UserFolder):
-        return PUBLIC.get(data)
+    source = parse_or_none(data) if isinstance(data, str) else None
+    if isinstance(source, UserFolder):
+        return PUBLIC.get(str(data))
+    if isinstance(source, HubRepo) and source.name == GLUE_REPOSITORY:
+        return PUBLIC.get(f"glue/{task.args.get('config', task.args.get('name'))}")
     if "name" in task.args:
         return PUBLIC.get(f"{task.use}/{task.args['name']}")
     return PUBLIC.get(task.use)
