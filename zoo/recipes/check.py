@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from zoo.errors import Problem, RecipeError, UsageError, first_line
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
+from zoo.recipes.catalogue import Entry
 from zoo.recipes.check_calls import argument_problems, build_problems, refused_arguments
 from zoo.recipes.check_stages import stage_problems
 from zoo.recipes.schema import Recipe, Teacher
@@ -22,7 +23,7 @@ def check_recipe(recipe: Recipe, builder: Builder) -> None:
     problems = list(_call_problems(recipe, builder))
     if not problems:
         problems += stage_problems(recipe.stages, builder)
-        problems += _teacher_problems(recipe)
+        problems += _teacher_problems(recipe, builder)
         problems += _source_problems(recipe, builder)
         problems += build_problems(recipe, builder)
     if problems:
@@ -52,36 +53,34 @@ def _source_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
             yield Problem(named.mark, problem)
 
 
-def _teacher_problems(recipe: Recipe) -> Iterator[Problem]:
+def _teacher_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
     """Yield teachers that are no entry, that lack weights or stages, or that depend on this very entry."""
+    folder, repo = builder.sources.recipe_folder, builder.sources.recipe_repo
     for stage in recipe.stages:
         for teacher in stage.all_teachers.values():
             if teacher.model is None:
                 try:
-                    _check_teacher(teacher, (recipe.name,))
+                    _check_teacher(teacher, catalogue.teacher_entry(teacher, folder, repo, (recipe.name,)))
                 except UsageError as error:
                     key = "run" if teacher.run else "entry"
                     yield Problem(teacher.marks.get(key, stage.optimizer.mark), first_line(error))
 
 
-def _check_teacher(teacher: Teacher, students: tuple[str, ...]) -> None:
+def _check_teacher(teacher: Teacher, entry: Entry) -> None:
     """Raise UsageError if the teacher cannot be loaded or trained.
 
     Args:
         teacher: A teacher that is another entry.
-        students: The entries that learn from it, directly or through other teachers.
+        entry: That entry.
     """
-    recipe = catalogue.select_one(str(teacher.entry or teacher.run)).recipe
+    recipe = entry.recipe
     if teacher.entry is not None and recipe.weights is None:
-        raise UsageError(f"{recipe.name} has no published weights; `run: {recipe.name}` trains it")
+        raise UsageError(f"{recipe.name} has no published weights; `run: {teacher.entry}` trains it")
     if teacher.run is None:
         return
     if not recipe.stages:
         raise UsageError(f"{recipe.name} has no stages, so it cannot be trained")
-    if recipe.name in students:
-        chain = " <- ".join((*students, recipe.name))
-        raise UsageError(f"{chain}: an entry cannot be its own teacher's teacher")
     for stage in recipe.stages:
         for other in stage.all_teachers.values():
             if other.model is None:
-                _check_teacher(other, (*students, recipe.name))
+                _check_teacher(other, entry.teacher_entry(other))

@@ -71,9 +71,10 @@ class Teacher:
     """The source of the weights, with `model`. Leave it out for a teacher that is trained from scratch in this stage,
     or that an earlier stage lists in its `keep`."""
     entry: str | None = None
-    """The name of another entry; the teacher is its model with its published weights."""
+    """The name of another entry, or the file of its recipe; the teacher is its model with its published weights."""
     run: str | None = None
-    """The name of another entry; the teacher is its model trained on this machine. A missing run is made first."""
+    """The name of another entry, or the file of its recipe; the teacher is its model trained on this machine. A run
+    of `zoo train` is used; a missing one is made first."""
     seed: int = 0
     """The seed of that run."""
     trainable: tuple[str, ...] = ()
