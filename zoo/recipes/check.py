@@ -25,6 +25,7 @@ def check_recipe(recipe: Recipe, builder: Builder) -> None:
         problems += stage_problems(recipe.stages, builder)
         problems += _teacher_problems(recipe, builder)
         problems += _source_problems(recipe, builder)
+        problems += _claim_problems(recipe)
         problems += build_problems(recipe, builder)
     if problems:
         raise RecipeError(problems)
@@ -51,6 +52,18 @@ def _source_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
     for named in recipe_sources(recipe):
         if problem := builder.sources.problem(named.text):
             yield Problem(named.mark, problem)
+
+
+def _claim_problems(recipe: Recipe) -> Iterator[Problem]:
+    """Yield claims of weights that would be tested with weights of which a part is random."""
+    if not any(claim.of == "weights" for claim in recipe.claims):
+        return
+    for _, call in walk_calls(recipe.model, "model"):
+        source = call.args.get("weights")
+        if call.use == "pretrained" and call.args.get("ignore") and recipe.weights in (None, source):
+            reason = f"the parts that it ignores in {source} are random, so no claim of these weights can be tested"
+            advice = "name the weights of the whole model in the recipe's 'weights', or claim `of: retrain`"
+            yield Problem(call.marks.get("ignore", call.mark), f"{call.use}: {reason}; {advice}")
 
 
 def _teacher_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
