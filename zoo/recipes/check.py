@@ -1,6 +1,6 @@
 """Check a recipe before anything is downloaded: names, arguments, sources, teachers and stages."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from zoo.errors import Problem, RecipeError, UsageError, first_line
 from zoo.recipes import catalogue
@@ -8,8 +8,27 @@ from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.check_calls import argument_problems, build_problems, refused_arguments
 from zoo.recipes.check_stages import stage_problems
+from zoo.recipes.reader import Call, UnreadableRecipeError
 from zoo.recipes.schema import Recipe, Teacher
 from zoo.recipes.walk import recipe_sources, walk_calls
+
+
+def check_entry(entry: Entry, builder: Builder) -> None:
+    """Read and check the recipe of an entry.
+
+    Args:
+        entry: The entry.
+        builder: Its builder: the result of `Builder.at` for this entry.
+
+    Raises:
+        RecipeError: With all problems. If the recipe cannot be read, its names and arguments are checked all the same.
+    """
+    try:
+        recipe = entry.recipe
+    except UnreadableRecipeError as error:
+        calls = [pair for field, call in error.calls for pair in walk_calls(call, field)]
+        raise RecipeError([*error.problems, *_call_problems(calls, builder)]) from None
+    check_recipe(recipe, builder)
 
 
 def check_recipe(recipe: Recipe, builder: Builder) -> None:
@@ -20,20 +39,29 @@ def check_recipe(recipe: Recipe, builder: Builder) -> None:
     Raises:
         RecipeError: With all problems. Wrong names and arguments hide others, which may follow from them.
     """
-    problems = list(_call_problems(recipe, builder))
+    without_tokenizer = [task for task, tokenizer in recipe.readings if tokenizer is None]
+    problems = list(_call_problems(walk_calls(recipe), builder, without_tokenizer))
     if not problems:
         problems += stage_problems(recipe.stages, builder)
-        problems += _teacher_problems(recipe, builder)
-        problems += _source_problems(recipe, builder)
-        problems += _claim_problems(recipe)
         problems += build_problems(recipe, builder)
+    problems += _teacher_problems(recipe, builder)
+    problems += _source_problems(recipe, builder)
+    problems += _claim_problems(recipe)
     if problems:
         raise RecipeError(problems)
 
 
-def _call_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
-    without_tokenizer = [task for task, tokenizer in recipe.readings if tokenizer is None]
-    for field, call in walk_calls(recipe):
+def _call_problems(
+    calls: Iterable[tuple[str, Call]], builder: Builder, without_tokenizer: Sequence[Call] = ()
+) -> Iterator[Problem]:
+    """Yield the problems of the names and arguments of calls.
+
+    Args:
+        calls: Each call with the field that it stands in.
+        builder: Looks names up.
+        without_tokenizer: The tasks that get no tokenizer.
+    """
+    for field, call in calls:
         yield from refused_arguments(call)
         try:
             target = builder.target(call, field)

@@ -102,15 +102,15 @@ def _class_names(classes: Sequence[str | int | float], kind: Kind) -> tuple[str,
 
 
 def _check_arguments(columns: Sequence[str], kind: str, data: Any, names: Sequence[str], scored: Sequence[str]) -> None:
-    if len(columns) not in (1, 2):
-        raise UsageError(f"text must name one column or two, not {len(columns)}")
+    problems = [] if len(columns) in (1, 2) else [f"text must name one column or two, not {len(columns)}"]
     if kind not in METRICS:
-        raise UsageError(f"kind cannot be {kind!r}{did_you_mean(kind, list(METRICS))}")
+        problems.append(f"kind cannot be {kind!r}{did_you_mean(kind, list(METRICS))}")
     for name, source in data.items() if isinstance(data, Mapping) else [("data", data)]:
         Source.needed(source, name)
-    for split in scored:
-        if split not in names:
-            raise UsageError(f"scored: there is no split {split!r}{did_you_mean(split, list(names))}")
+    unknown = [split for split in scored if split not in names]
+    problems += [f"scored: there is no split {split!r}{did_you_mean(split, list(names))}" for split in unknown]
+    if problems:
+        raise UsageError("; ".join(problems))
 
 
 def _read_labels(table: Table, column: str, classes: tuple[str, ...], kind: Kind) -> tuple[Tensor, ClassMatch | None]:
