@@ -14,7 +14,10 @@ def subset(split: Split, rows: Sequence[int]) -> Split:
     if not isinstance(split, TextSplit):
         return SplitSubset(split, tuple(rows))
     texts, labels = [split.texts[row] for row in rows], split.labels[list(rows)]
-    return TextSplit(texts, labels, tokenizer=split.tokenizer, max_length=split.max_length, classes=split.classes)
+    return TextSplit(
+        texts, labels, tokenizer=split.tokenizer, max_length=split.max_length, classes=split.classes,
+        class_notes=split.class_notes,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

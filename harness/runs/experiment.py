@@ -162,9 +162,10 @@ def prepare(entry: Entry, context: RunContext) -> Experiment:
     """
     builder, recipe, shared = checked_builder(entry, context), entry.recipe, context.shared
     tokenizer = None if recipe.tokenizer is None else shared.tokenizer(recipe.tokenizer, builder)
-    task = shared.task(recipe.task, tokenizer, builder)
+    task = shared.task(recipe.task, tokenizer, builder, recipe.holdout)
     stage_tasks = tuple(
-        task if stage.task is None else shared.task(stage.task, tokenizer, builder) for stage in recipe.stages
+        task if stage.task is None else shared.task(stage.task, tokenizer, builder, recipe.holdout)
+        for stage in recipe.stages
     )
     return Experiment(
         entry=entry, context=context, builder=builder, recipe=recipe, tokenizer=tokenizer, task=task,

@@ -219,6 +219,38 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Holdout:
+    """Rows of a split that are taken out at random, for validation: those of torch's `random_split`.
+
+    They are the second part of `random_split(rows, [1 - share, share], torch.Generator().manual_seed(seed))`, in the
+    order of the data. They are read without random transforms and are scored like the task's own splits.
+    """
+
+    of: str
+    """The split that loses the rows."""
+    share: float
+    """The share of its rows, above 0 and below 1."""
+    seed: int
+    """The seed of the choice."""
+    name: str = "validation"
+    """The name of the new split."""
+
+    def __post_init__(self) -> None:
+        refuse(self.value_problems(vars(self)))
+
+    @staticmethod
+    def value_problems(values: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the problems of single values, which do not depend on other keys."""
+        share, seed, name = values.get("share"), values.get("seed"), values.get("name")
+        if share is not None and not 0 < share < 1:
+            yield f"share must be above 0 and below 1, not {share:g}"
+        if seed is not None and seed < 0:
+            yield f"seed must be at least 0, not {seed}"
+        if name is not None and not NAME.fullmatch(name):
+            yield f"{name!r} cannot be the name of a split"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Claim:
     """One published score, and how to compare it."""
 
@@ -322,6 +354,8 @@ class Recipe:
     """The tokenizer that the task uses: a name in `zoo.tokenizers`."""
     weights: str | None = None
     """The source of the published weights, such as `hub:OWNER/NAME` or `file:PATH`; see `zoo.fetch.source_types`."""
+    holdout: Holdout | None = None
+    """Rows of a split that are kept out of the training, as a split of their own."""
     metrics: tuple[Call, ...] = ()
     """Names in `harness.metrics`, or dotted names of `evaluate.Metric` classes. By default the task's metrics."""
     stages: tuple[Stage, ...] = ()

@@ -58,7 +58,7 @@ def image_folder(
     Source.needed(data)
     listed = class_names(classes)
 
-    def load(split: str) -> "ImageSplit":
+    def load(split: str, *, trains: bool) -> "ImageSplit":
         root = local_folder(data, ["{split}/*/*"], (train, val), split)
         others = [root / name for name in (train, val) if name != split and (root / name).is_dir()]
         names = _class_names(root / split)
@@ -71,8 +71,8 @@ def image_folder(
                 raise UsageError(
                     f"{root}: {split} and {other.name} do not hold the same classes: {', '.join(differing[:3])}"
                 )
-        transforms = train_transforms if split == train else eval_transforms
-        fixed = split != train or not train_transforms
+        transforms = train_transforms if trains else eval_transforms
+        fixed = not trains or not train_transforms
         transform = with_normalization(transforms, mean, std)
         if not listed:
             return ImageSplit(root / split, names, transform, fixed=fixed)
@@ -81,7 +81,8 @@ def image_folder(
 
     return Task(
         name="image_folder",
-        splits={split: partial(load, split) for split in (train, val)},
+        splits={split: partial(load, split, trains=split == train) for split in (train, val)},
+        plain={train: partial(load, train, trains=False)},
         scored=(val,),
         metrics=("accuracy", "top5_accuracy"),
         label_names=listed,
