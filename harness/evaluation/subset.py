@@ -15,8 +15,9 @@ def subset(split: Split, rows: Sequence[int]) -> Split:
         return SplitSubset(split, tuple(rows))
     texts, labels = [split.texts[row] for row in rows], split.labels[list(rows)]
     return TextSplit(
-        texts, labels, tokenizer=split.tokenizer, max_length=split.max_length, classes=split.classes, left=split.left
-    )
+        texts, labels, tokenizer=split.tokenizer, max_length=split.max_length, classes=split.classes, left=split.left,
+        class_notes=split.class_notes,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from zoo.fetch.sources import Sources
 from zoo.progress import Report, ShowProgress, ignore_message, ignore_progress
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import LOCAL, Entry
-from zoo.recipes.check import check_recipe
+from zoo.recipes.check import check_entry
 from zoo.recipes.load_model import load_model
 from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
@@ -147,7 +147,7 @@ def checked_builder(entry: Entry, context: RunContext) -> Builder:
         RecipeError: The recipe has problems; all are listed.
     """
     builder = context.builder.at(entry.recipe_repo, entry.folder)
-    check_recipe(entry.recipe, builder)
+    check_entry(entry, builder)
     return builder
 
 
@@ -162,9 +162,10 @@ def prepare(entry: Entry, context: RunContext) -> Experiment:
     """
     builder, recipe, shared = checked_builder(entry, context), entry.recipe, context.shared
     tokenizer = None if recipe.tokenizer is None else shared.tokenizer(recipe.tokenizer, builder)
-    task = shared.task(recipe.task, tokenizer, builder)
+    task = shared.task(recipe.task, tokenizer, builder, recipe.holdout)
     stage_tasks = tuple(
-        task if stage.task is None else shared.task(stage.task, tokenizer, builder) for stage in recipe.stages
+        task if stage.task is None else shared.task(stage.task, tokenizer, builder, recipe.holdout)
+        for stage in recipe.stages
     )
     return Experiment(
         entry=entry, context=context, builder=builder, recipe=recipe, tokenizer=tokenizer, task=task,

@@ -1,16 +1,17 @@
 """List the runs that a command would make, before any of them is made. Never imports torch."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
 from harness.records.record import FILE, Mode, Record, read_record
 from harness.runs.cache import find_cached_runs
+from harness.runs.elsewhere import files_elsewhere
 from harness.runs.verify import mode_of, run_conditions, seeds_of
 from zoo import paths
 from zoo.errors import ZooError
-from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import RunOptions, SourceOptions
 
@@ -44,7 +45,8 @@ def plan(entries: Iterable[Entry], options: RunOptions, sources: SourceOptions) 
     A run of the same recipe, seed and precision counts as one that exists. `verify` looks closer: it makes a run again
     if a data set or a weights file has changed.
 
-    Entries whose recipe cannot be read, and in a plan of evaluations entries without published weights, are left out.
+    Entries whose recipe or teacher cannot be read are left out, and so are, in a plan of evaluations, entries without
+    published weights.
 
     Args:
         entries: The entries.
@@ -54,8 +56,9 @@ def plan(entries: Iterable[Entry], options: RunOptions, sources: SourceOptions) 
     planned: dict[tuple[str, Mode, tuple[int, ...]], PlannedRuns] = {}
     for entry in entries:
         if entry.is_readable and (options.train or entry.recipe.weights is not None):
-            for runs in _runs_of(entry, options, sources):
-                planned.setdefault((runs.entry.name, runs.mode, runs.seeds), runs)
+            with suppress(ZooError):  # a teacher that does not exist is reported where the entry is run
+                for runs in list(_runs_of(entry, options, sources)):
+                    planned.setdefault((runs.entry.name, runs.mode, runs.seeds), runs)
     return [_without_teachers(runs, planned.values()) for runs in planned.values()]
 
 
@@ -70,28 +73,28 @@ def _without_teachers(runs: PlannedRuns, planned: Iterable[PlannedRuns]) -> Plan
 
 
 def _runs_of(entry: Entry, options: RunOptions, sources: SourceOptions) -> Iterator[PlannedRuns]:
-    mode, folder = mode_of(options), paths.runs(options.records)
+    mode, runs = mode_of(options), paths.runs(options.records)
     seeds: Sequence[int | None] = seeds_of(entry, options) if options.train else [None]
     conditions = run_conditions(options, sources)
-    records = list(_records(folder / entry.name))
+    records = list(_records(runs, entry))
 
     def exists(seed: int | None) -> bool:
         recorded = any(_is_run(record, entry, mode, seed, options.precision) for record in records)
-        return recorded or find_cached_runs(entry, mode, [seed], conditions, folder) is not None
+        return recorded or find_cached_runs(entry, mode, [seed], conditions, runs) is not None
 
     missing = [seed for seed in seeds if options.fresh or not exists(seed)]
     if missing and options.train:
-        yield from _teachers(entry, folder)
+        yield from _teachers(entry, runs)
     yield _planned(entry, mode, tuple(seed for seed in seeds if seed is not None), len(missing), records)
 
 
-def _teachers(entry: Entry, folder: Path) -> Iterator[PlannedRuns]:
+def _teachers(entry: Entry, runs: Path) -> Iterator[PlannedRuns]:
     for stage in entry.recipe.stages:
         for teacher in stage.all_teachers.values():
             if teacher.run is not None:
-                run = catalogue.select_one(teacher.run)
-                yield from _teachers(run, folder)
-                records = list(_records(folder / run.name))
+                run = entry.teacher_entry(teacher)
+                yield from _teachers(run, runs)
+                records = list(_records(runs, run))
                 exists = any(_is_run(record, run, "retrain", teacher.seed) for record in records)
                 yield _planned(run, "retrain", (teacher.seed,), int(not exists), records, teacher_of=entry.name)
 
@@ -106,7 +109,7 @@ def _planned(
     entry: Entry, mode: Mode, seeds: tuple[int, ...], missing: int, records: Iterable[Record], teacher_of: str = ""
 ) -> PlannedRuns:
     here = [record for record in records if record.identity.mode == mode]
-    timed = here or [record for record in _records(paths.evidence() / entry.name) if record.identity.mode == mode]
+    timed = here or [record for record in _records(paths.evidence(), entry) if record.identity.mode == mode]
     return PlannedRuns(
         entry=entry, mode=mode, seeds=seeds, missing=missing, teacher_of=teacher_of,
         seconds=median(record.cost["seconds"] for record in timed) if timed else None,
@@ -119,8 +122,9 @@ def _machine(record: Record) -> str:
     return f"{device}, {threads} thread{'s' * (threads != 1)}" if device == "cpu" and threads else device
 
 
-def _records(folder: Path) -> Iterator[Record]:
-    for path in sorted(folder.glob(f"[!.]*/{FILE}")):
+def _records(runs: Path, entry: Entry) -> Iterator[Record]:
+    """Yield the records of an entry's runs, also of those that were written elsewhere."""
+    for path in [*sorted((runs / entry.name).glob(f"[!.]*/{FILE}")), *files_elsewhere(runs, entry.name)]:
         try:
             yield read_record(path)
         except ZooError:  # a damaged record is reported where it is judged

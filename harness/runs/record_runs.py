@@ -11,6 +11,7 @@ from torch import nn
 from harness.judging.judge_runs import RecordedRun
 from harness.records.record import FILE, Mode, Record
 from harness.runs.cache import FileStamp, cache_run, file_stamps
+from harness.runs.elsewhere import remember_elsewhere
 from harness.runs.experiment import Experiment
 from harness.runs.export import export
 from harness.runs.identity import training_identity, weights_identity
@@ -99,6 +100,8 @@ def train_and_record(experiment: Experiment, seeds: Sequence[int], out: Path | N
                             trained = train(training_run(student, teachers, seed, location.work, step))
                         record = _record_student(student, teachers, trained, location, folder, started)
         run = location.folder / FILE, record
+        if folder_of_run is not None and student.context.accelerator.is_main_process:
+            remember_elsewhere(student.context.runs, student.entry.name, location.identity, folder_of_run)
         if cache_entry is not None:
             is_judged = cache_entry[0]["out"] is None
             cache_run(student.context.runs, *cache_entry, run, student.published_scores() if is_judged else {})

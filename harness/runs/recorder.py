@@ -21,6 +21,7 @@ from harness.models.environment import deterministic, environment, peak_memory
 from harness.records.check import verify_record
 from harness.records.record import FILE, Identity, Record, Result, new_folder, read_record, results_digest
 from harness.runs.card_metadata import CardFacts
+from harness.runs.elsewhere import find_elsewhere
 from harness.runs.experiment import Experiment, RunContext
 from harness.runs.model_card import CARD, model_card
 from harness.runs.rescoring import same_training, training_key
@@ -61,8 +62,11 @@ class RunLocation:
 
 
 def locate_run(experiment: Experiment, identity: Identity, out: Path | None = None) -> RunLocation:
-    """Return where a run is recorded: in `out`, or below the folder of all runs."""
-    folder = out or experiment.context.runs / experiment.entry.name / identity.folder
+    """Return where a run is recorded: in `out`, or below the folder of all runs, or where an earlier `out` was."""
+    runs, name = experiment.context.runs, experiment.entry.name
+    folder = out or runs / name / identity.folder
+    if out is None and not experiment.context.fresh and not (folder / FILE).exists():
+        folder = find_elsewhere(runs, name, identity) or folder
     return RunLocation(entry=experiment.entry, identity=identity, context=experiment.context, folder=folder)
 
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
+from harness.evaluation.holdout import with_holdout
 from zoo.recipes.build import Builder
 from zoo.recipes.reader import Call
+from zoo.recipes.schema import Holdout
 from zoo.tasks.base import Task
 
 _CACHES_LOCK = Lock()
@@ -26,17 +28,20 @@ class SharedTasks:
         key = (builder.sources.recipe_repo, repr(call))
         return _get_or_build(self.tokenizers, key, lambda: builder.build(call, "tokenizer"))
 
-    def task(self, call: Call, tokenizer: Any, builder: Builder) -> Task:
-        """Return the task of a call; the tokenizer is passed to it unless it is None."""
+    def task(self, call: Call, tokenizer: Any, builder: Builder, holdout: Holdout | None = None) -> Task:
+        """Return the task of a call with its hold-out; the tokenizer is passed to it unless it is None."""
         argument = {} if tokenizer is None else {"tokenizer": tokenizer}
         key = (
             builder.sources.recipe_repo,
             repr(call),
             id(tokenizer),
+            repr(holdout),
         )  # stored with the task, so that its id stays in use
-        item: tuple[Any, Task] = _get_or_build(
-            self.tasks, key, lambda: (tokenizer, builder.instance(call, "task", Task, **argument))
-        )
+
+        def build() -> tuple[Any, Task]:
+            return tokenizer, with_holdout(builder.instance(call, "task", Task, **argument), holdout)
+
+        item: tuple[Any, Task] = _get_or_build(self.tasks, key, build)
         return item[1]
 
 

@@ -41,7 +41,7 @@ def _teacher_split(experiment: Experiment, teacher: Teacher, stage: Stage, split
     tokenizer = experiment.tokenizer
     if tokenizer_call != recipe.tokenizer:
         tokenizer = None if tokenizer_call is None else shared.tokenizer(tokenizer_call, builder)
-    task = shared.task(call, tokenizer, builder)
+    task = shared.task(call, tokenizer, builder, recipe.holdout)
     rows = task.load(stage.split) if stage.split in task.splits else None
     if rows is None or len(rows) != len(split) or not _same_labels(task, rows, split):
         mark = (teacher.task or teacher.tokenizer or call).mark

@@ -86,7 +86,13 @@ def show(
             "recipe": recipe.data(),
             "claims": [render.claim_data(claim) for claim in recipe.claims],
         }
-        text = f"# {chosen.argument}, digest {recipe.digest}\n{chosen.path.read_text(encoding='utf-8')}"
+        notes = [
+            f"# claims[{number}]: decimals is {claim.decimals}, from the value {claim.written['value']}\n"
+            for number, claim in enumerate(recipe.claims)
+            if claim.has_inferred_decimals
+        ]
+        head = f"# {chosen.argument}, digest {recipe.digest}\n{''.join(notes)}"
+        text = f"{head}{chosen.path.read_text(encoding='utf-8')}"
         render.emit(data, text, as_json=as_json)
 
 
@@ -105,7 +111,7 @@ def check(
 
     Example: zoo check mine.yaml
     """
-    from zoo.recipes.check import check_recipe
+    from zoo.recipes.check import check_entry
 
     session = session_of(sources)
     entries = session.select(patterns or [], suite or [], everything)
@@ -114,7 +120,7 @@ def check(
     for entry in entries:
         problems: list[str] = []
         try:
-            check_recipe(entry.recipe, builder.at(entry.recipe_repo, entry.folder))
+            check_entry(entry, builder.at(entry.recipe_repo, entry.folder))
         except ZooError as error:
             codes.append(error.exit_code)
             problems = str(error).splitlines()

@@ -68,7 +68,7 @@ def coarse_roundings(facts: EntryFacts) -> Iterator[Hazard]:
                     f"{claim.decimals} decimals for {n:,} examples: {counts:.0f} counts of right answers look alike"
                 )
                 yield Hazard(
-                    code="D304", severity="note", mark=marks["decimals"], message=message,
+                    code="D304", severity="note", mark=marks.get("decimals", marks["value"]), message=message,
                     fix="give more decimals, if the source has them",
                 )  # fmt: skip
 

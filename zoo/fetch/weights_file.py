@@ -98,15 +98,24 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> Non
         UsageError: A tensor is missing, unexpected or of another shape.
     """
     expected = model.state_dict()
-    state = {**{name: value for name, value in expected.items() if name.endswith(COUNTER)}, **state}
-    faults = [f"missing {name}" for name in expected if name not in state]
-    faults += [f"unexpected {name}" for name in state if name not in expected]
-    faults += [
-        f"{name} is {tuple(state[name].shape)}, the model's is {tuple(expected[name].shape)}"
-        for name in expected
-        if name in state and state[name].shape != expected[name].shape
-    ]
-    if faults:
+    if faults := list(misfits(expected, state).values()):
         more = f" (and {len(faults) - MAX_SHOWN} more)" if len(faults) > MAX_SHOWN else ""
         raise UsageError(f"{path}: the weights do not fit the model: {'; '.join(faults[:MAX_SHOWN])}{more}")
-    model.load_state_dict(state)
+    model.load_state_dict({**{name: value for name, value in expected.items() if name.endswith(COUNTER)}, **state})
+
+
+def misfits(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, str]:
+    """Return, for each tensor that is missing, unexpected or of another shape, its name and what is wrong.
+
+    Args:
+        expected: The state dict of the model.
+        state: The state dict of the file. BatchNorm's counters may be missing.
+    """
+    faults = {name: f"missing {name}" for name in expected if name not in state and not name.endswith(COUNTER)}
+    faults |= {name: f"unexpected {name}" for name in state if name not in expected}
+    shapes = {name: (tuple(state[name].shape), tuple(expected[name].shape)) for name in expected if name in state}
+    return faults | {
+        name: f"{name} is {found}, the model's is {wanted}"
+        for name, (found, wanted) in shapes.items()
+        if found != wanted
+    }

@@ -1,6 +1,6 @@
 """The shipped entries, by name, suite and glob. Recipes are read on demand, and nothing heavy is imported."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 from zoo import paths
 from zoo.errors import Mark, RecipeError, UsageError, ZooError, did_you_mean
 from zoo.fetch.source_types import HUB
-from zoo.recipes.schema import Recipe, load_recipe
+from zoo.recipes.schema import Recipe, Teacher, load_recipe
 
 LOCAL = "local"
 
@@ -27,6 +27,8 @@ class Entry:
     """The same repository as the user wrote it, perhaps without the commit."""
     failure: ZooError | None = None
     """The error to raise where the recipe is used: it could not be downloaded."""
+    students: tuple[str, ...] = field(default=(), compare=False)
+    """If it is trained as a teacher, the entries that learn from it, directly or through other teachers."""
 
     @property
     def folder(self) -> Path | None:
@@ -39,6 +41,10 @@ class Entry:
         if self.requested_repo is not None:
             return self.requested_repo.removeprefix(HUB)
         return str(self.path) if self.suite == LOCAL else self.name
+
+    def teacher_entry(self, teacher: Teacher) -> "Entry":
+        """See the function `teacher_entry`."""
+        return teacher_entry(teacher, self.folder, self.recipe_repo, (*self.students, self.name))
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -122,6 +128,38 @@ def _local_entries(path: Path) -> list[Entry]:
     """
     recipes = [file for file in sorted(path.iterdir()) if file.suffix in (".yaml", ".yml")] if path.is_dir() else []
     return [local(recipe) for recipe in recipes or [path]]
+
+
+def teacher_entry(teacher: Teacher, folder: Path | None, recipe_repo: str | None, students: tuple[str, ...]) -> Entry:
+    """Return the entry that a teacher is: the one that its `entry` or `run` names.
+
+    Args:
+        teacher: The teacher.
+        folder: See `Entry.folder`. The file of a recipe is looked up there first, then in the working directory.
+        recipe_repo: See `Entry.recipe_repo`. A published recipe may name only shipped entries.
+        students: The entries that learn from it, directly or through other teachers.
+
+    Raises:
+        UsageError: There is no such entry, or it is to be trained and is its own teacher's teacher.
+    """
+    name = str(teacher.entry or teacher.run)
+    names = [entry.name for entry in entries()]
+    if recipe_repo is not None and name not in names:
+        hint = did_you_mean(name, names)
+        raise UsageError(f"a published recipe can have only shipped entries as teachers, and {name!r} is none{hint}")
+    is_file = name not in names and name.endswith((".yaml", ".yml"))
+    found = _recipe_file(name, folder) if is_file else select_one(name)
+    if teacher.run is not None and found.name in students:
+        raise UsageError(f"{' <- '.join((*students, found.name))}: an entry cannot be its own teacher's teacher")
+    return replace(found, students=students) if teacher.run is not None else found
+
+
+def _recipe_file(name: str, folder: Path | None) -> Entry:
+    folders = dict.fromkeys([*([folder.absolute()] if folder else []), Path.cwd()])
+    found = next((path for path in (place / name for place in folders) if path.is_file()), None)
+    if found is None:
+        raise UsageError(f"there is no recipe file {name} in {' or in '.join(map(str, folders))}")
+    return local(found.resolve())
 
 
 def select_one(pattern: str) -> Entry:

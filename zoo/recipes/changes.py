@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -68,7 +69,7 @@ def changed_since(revision: str, entries: Iterable[Entry], lock: Path | None = N
     changed += _git(root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
     changes = _Changes(root, tuple(filter(None, changed)), _changed_pins(root, commit, lock or paths.lock()))
     chosen = list(entries)
-    known = {entry.name: entry for entry in [*catalogue.entries(), *chosen]}
+    known = _with_teachers([*catalogue.entries(), *chosen])
     reasons = {name: why for name, entry in known.items() if (why := _reason(entry, changes))}
     _add_students(reasons, known)
     return {entry.name: reasons[entry.name] for entry in chosen if entry.name in reasons}
@@ -76,7 +77,7 @@ def changed_since(revision: str, entries: Iterable[Entry], lock: Path | None = N
 
 def _add_students(reasons: dict[str, str], known: dict[str, Entry]) -> None:
     """Add the entries that learn from an affected one, directly or through other teachers."""
-    teachers = {name: _teachers(entry.recipe) for name, entry in known.items() if entry.is_readable}
+    teachers = {name: [teacher.name for teacher in _teachers(entry)] for name, entry in known.items()}
     while more := [(n, t) for n, of in teachers.items() for t in of if t in reasons and n not in reasons]:
         reasons |= {name: f"its teacher {teacher}: {reasons[teacher]}" for name, teacher in more}
 
@@ -178,9 +179,28 @@ def _pinned_name(text: str) -> str:
     return text if source is None else record_name(str(pinned_source(source)))
 
 
-def _teachers(recipe: Recipe) -> list[str]:
-    teachers = [teacher for stage in recipe.stages for teacher in stage.all_teachers.values()]
-    return [name for teacher in teachers if (name := teacher.entry or teacher.run)]
+def _with_teachers(entries: Iterable[Entry]) -> dict[str, Entry]:
+    """Return entries by name, with their teachers that are entries, and the teachers of those."""
+    known: dict[str, Entry] = {}
+    waiting = list(entries)
+    while waiting:
+        entry = waiting.pop()
+        if entry.name not in known:
+            known[entry.name] = entry
+            waiting += _teachers(entry)
+    return known
+
+
+def _teachers(entry: Entry) -> list[Entry]:
+    """Return the teachers of an entry that are entries; those that do not exist are left out."""
+    if not entry.is_readable:
+        return []
+    teachers = [teacher for stage in entry.recipe.stages for teacher in stage.all_teachers.values()]
+    found = []
+    for teacher in teachers:
+        with suppress(UsageError):
+            found += [entry.teacher_entry(teacher)] if teacher.model is None else []
+    return found
 
 
 def _changed_pins(root: Path, commit: str, lock: Path) -> frozenset[str]:

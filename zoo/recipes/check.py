@@ -1,14 +1,34 @@
 """Check a recipe before anything is downloaded: names, arguments, sources, teachers and stages."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from zoo.errors import Problem, RecipeError, UsageError, first_line
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
+from zoo.recipes.catalogue import Entry
 from zoo.recipes.check_calls import argument_problems, build_problems, refused_arguments
 from zoo.recipes.check_stages import stage_problems
+from zoo.recipes.reader import Call, UnreadableRecipeError
 from zoo.recipes.schema import Recipe, Teacher
 from zoo.recipes.walk import recipe_sources, walk_calls
+
+
+def check_entry(entry: Entry, builder: Builder) -> None:
+    """Read and check the recipe of an entry.
+
+    Args:
+        entry: The entry.
+        builder: Its builder: the result of `Builder.at` for this entry.
+
+    Raises:
+        RecipeError: With all problems. If the recipe cannot be read, its names and arguments are checked all the same.
+    """
+    try:
+        recipe = entry.recipe
+    except UnreadableRecipeError as error:
+        calls = [pair for field, call in error.calls for pair in walk_calls(call, field)]
+        raise RecipeError([*error.problems, *_call_problems(calls, builder)]) from None
+    check_recipe(recipe, builder)
 
 
 def check_recipe(recipe: Recipe, builder: Builder) -> None:
@@ -19,19 +39,29 @@ def check_recipe(recipe: Recipe, builder: Builder) -> None:
     Raises:
         RecipeError: With all problems. Wrong names and arguments hide others, which may follow from them.
     """
-    problems = list(_call_problems(recipe, builder))
+    without_tokenizer = [task for task, tokenizer in recipe.readings if tokenizer is None]
+    problems = list(_call_problems(walk_calls(recipe), builder, without_tokenizer))
     if not problems:
         problems += stage_problems(recipe.stages, builder)
-        problems += _teacher_problems(recipe)
-        problems += _source_problems(recipe, builder)
         problems += build_problems(recipe, builder)
+    problems += _teacher_problems(recipe, builder)
+    problems += _source_problems(recipe, builder)
+    problems += _claim_problems(recipe)
     if problems:
         raise RecipeError(problems)
 
 
-def _call_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
-    without_tokenizer = [task for task, tokenizer in recipe.readings if tokenizer is None]
-    for field, call in walk_calls(recipe):
+def _call_problems(
+    calls: Iterable[tuple[str, Call]], builder: Builder, without_tokenizer: Sequence[Call] = ()
+) -> Iterator[Problem]:
+    """Yield the problems of the names and arguments of calls.
+
+    Args:
+        calls: Each call with the field that it stands in.
+        builder: Looks names up.
+        without_tokenizer: The tasks that get no tokenizer.
+    """
+    for field, call in calls:
         yield from refused_arguments(call)
         try:
             target = builder.target(call, field)
@@ -52,36 +82,46 @@ def _source_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
             yield Problem(named.mark, problem)
 
 
-def _teacher_problems(recipe: Recipe) -> Iterator[Problem]:
+def _claim_problems(recipe: Recipe) -> Iterator[Problem]:
+    """Yield claims of weights that would be tested with weights of which a part is random."""
+    if not any(claim.of == "weights" for claim in recipe.claims):
+        return
+    for _, call in walk_calls(recipe.model, "model"):
+        source = call.args.get("weights")
+        if call.use == "pretrained" and call.args.get("ignore") and recipe.weights in (None, source):
+            reason = f"the parts that it ignores in {source} are random, so no claim of these weights can be tested"
+            advice = "name the weights of the whole model in the recipe's 'weights', or claim `of: retrain`"
+            yield Problem(call.marks.get("ignore", call.mark), f"{call.use}: {reason}; {advice}")
+
+
+def _teacher_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
     """Yield teachers that are no entry, that lack weights or stages, or that depend on this very entry."""
+    folder, repo = builder.sources.recipe_folder, builder.sources.recipe_repo
     for stage in recipe.stages:
         for teacher in stage.all_teachers.values():
             if teacher.model is None:
                 try:
-                    _check_teacher(teacher, (recipe.name,))
+                    _check_teacher(teacher, catalogue.teacher_entry(teacher, folder, repo, (recipe.name,)))
                 except UsageError as error:
                     key = "run" if teacher.run else "entry"
                     yield Problem(teacher.marks.get(key, stage.optimizer.mark), first_line(error))
 
 
-def _check_teacher(teacher: Teacher, students: tuple[str, ...]) -> None:
+def _check_teacher(teacher: Teacher, entry: Entry) -> None:
     """Raise UsageError if the teacher cannot be loaded or trained.
 
     Args:
         teacher: A teacher that is another entry.
-        students: The entries that learn from it, directly or through other teachers.
+        entry: That entry.
     """
-    recipe = catalogue.select_one(str(teacher.entry or teacher.run)).recipe
+    recipe = entry.recipe
     if teacher.entry is not None and recipe.weights is None:
-        raise UsageError(f"{recipe.name} has no published weights; `run: {recipe.name}` trains it")
+        raise UsageError(f"{recipe.name} has no published weights; `run: {teacher.entry}` trains it")
     if teacher.run is None:
         return
     if not recipe.stages:
         raise UsageError(f"{recipe.name} has no stages, so it cannot be trained")
-    if recipe.name in students:
-        chain = " <- ".join((*students, recipe.name))
-        raise UsageError(f"{chain}: an entry cannot be its own teacher's teacher")
     for stage in recipe.stages:
         for other in stage.all_teachers.values():
             if other.model is None:
-                _check_teacher(other, (*students, recipe.name))
+                _check_teacher(other, entry.teacher_entry(other))

@@ -19,6 +19,7 @@ from zoo.recipes.names import is_torchvision_model
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe
 from zoo.recipes.walk import walk_calls, walk_sources
+from zoo.tasks.base import Task
 
 DOWNLOADS = ("weights", "weights_backbone", "pretrained", "pretrained_backbone")
 """Arguments of torchvision's models that download weights which nobody verifies."""
@@ -61,6 +62,7 @@ def build_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
     """Yield calls that refuse their arguments when they are built: models without memory, tasks without data."""
     yield from _model_problems(recipe, builder)
     yield from _task_problems(recipe, builder)
+    yield from _holdout_problems(recipe, builder)
     for stage in recipe.stages:
         for term in stage.criterion.values():
             yield from _loss_problems(term.loss, builder)
@@ -172,6 +174,22 @@ def _task_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
             yield Problem(tokenizer.mark, f"the task {task.use} takes no tokenizer")
         else:
             yield from _refusals(builder, task, "task", tokenizer=None)
+
+
+def _holdout_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
+    """Yield a hold-out of a split that the task does not have, or under the name of another split."""
+    if recipe.holdout is None or "." in recipe.task.use:
+        return
+    try:
+        without_tokenizer = {} if recipe.tokenizer is None else {"tokenizer": None}
+        splits = list(builder.instance(recipe.task, "task", Task, **without_tokenizer).splits)
+    except UsageError:  # reported as a problem of the task
+        return
+    mark, of, name = recipe.marks["holdout"], recipe.holdout.of, recipe.holdout.name
+    if of not in splits:
+        yield Problem(mark, f"holdout: the task has no split {of!r}{did_you_mean(of, splits)}")
+    if name in splits:
+        yield Problem(mark, f"holdout: the task has a split {name!r} already; choose another name: `name: held_out`")
 
 
 def _refusals(builder: Builder, call: Call, field: str, *args: Any, **supplied: Any) -> Iterator[Problem]:

@@ -10,7 +10,6 @@ from zoo.errors import MissingError, ZooError
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.source_types import HubRepo, LocalFile, ParsedSource, RecipeRepo, parse_or_none, pinned_source
 from zoo.fetch.sources import Sources
-from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.load_model import architecture
@@ -58,9 +57,14 @@ def needs(entry: Entry, builder: Builder, *, train: bool) -> Iterator[Need]:
         is_read_elsewhere = need.parsed == RecipeRepo() if repo else isinstance(need.parsed, LocalFile)
         source = str(at_entry.sources.resolve(need.source)) if is_read_elsewhere else need.source
         yield replace(need, source=source, recipe_repo=None if repo and is_read_elsewhere else repo)
+    for stage in entry.recipe.stages if train else ():
+        for teacher in stage.all_teachers.values():
+            if teacher.model is None:
+                yield from needs(entry.teacher_entry(teacher), builder, train=teacher.run is not None)
 
 
 def _recipe_needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[Need]:
+    """Yield what a recipe reads, without its teachers that are entries."""
     if recipe.weights is not None:
         yield Need(recipe.weights, "weights")
         yield from (Need(recipe.weights, claim.log, optional=True) for claim in recipe.claims if claim.log)
@@ -70,10 +74,7 @@ def _recipe_needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[
         yield from _task_needs(task, tokenizer, builder)
     for stage in recipe.stages if train else ():
         for teacher in stage.all_teachers.values():
-            if teacher.model is None:
-                other = catalogue.select_one(str(teacher.entry or teacher.run)).recipe
-                yield from _recipe_needs(other, builder, train=teacher.run is not None)
-            else:
+            if teacher.model is not None:
                 parts.append(("weights", _read_of(teacher.model, teacher.weights)))
                 yield from [Need(teacher.weights, "weights")] if teacher.weights else []
     for want, part in parts:

@@ -8,7 +8,7 @@ import math
 import re
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -50,19 +50,45 @@ class Call:
     """Where the arguments' keys stand."""
 
 
+class InvalidValuesError(ValueError):
+    """The values of a dataclass of the schema do not fit each other. The arguments are the problems."""
+
+    def __str__(self) -> str:
+        return "; ".join(self.args)
+
+
+class UnreadableRecipeError(RecipeError):
+    """All problems of a recipe's keys and values.
+
+    Attributes:
+        calls: The calls that could be read, each with the field that it stands in.
+    """
+
+    def __init__(self, problems: list[Problem], calls: list[tuple[str, Call]]) -> None:
+        super().__init__(problems)
+        self.calls = calls
+
+
 def read(path: Path, into: type[T]) -> T:
     """Read a file as a value of the dataclass `into`.
 
     Raises:
-        RecipeError: With all problems of the file.
+        UnreadableRecipeError: With all problems of the file.
         SourceError: The file cannot be read.
     """
     problems: list[Problem] = []
     root = compose(path)
-    value: T = _Reader(str(path), problems).value(root, into, ROOT)
+    reader = _Reader(str(path), problems)
+    value: T = reader.value(root, into, ROOT)
     if problems:
-        raise RecipeError(problems)
+        raise UnreadableRecipeError(problems, reader.calls)
     return value
+
+
+def refuse(problems: Iterable[str]) -> None:
+    """Raise InvalidValuesError with all problems, if there are any."""
+    if messages := tuple(problems):
+        raise InvalidValuesError(*messages)
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -106,6 +132,8 @@ class _Reader:
         self.path, self.problems = path, problems
         self.key_marks: dict[int, Mark] = {}
         """Where the key of a value node stands, by the identity of that node."""
+        self.calls: list[tuple[str, Call]] = []
+        """The calls that could be read, each with the field that it stands in."""
 
     def refuse(self, node: Node, message: str) -> _InvalidError:
         self.problems.append(Problem(mark_of(node, self.path), message))
@@ -127,7 +155,9 @@ class _Reader:
         if into is Any:
             return self.anything(node, name)
         if into is Call:
-            return self.call(node, name)
+            call = self.call(node, name)
+            self.calls.append((name.rpartition(".")[2].partition("[")[0], call))
+            return call
         if origin is tuple:
             return self.sequence(node, args[0], name)
         if origin in (dict, Mapping):
@@ -150,13 +180,22 @@ class _Reader:
             if key not in values and part.default is MISSING and part.default_factory is MISSING:
                 self.refuse(node, f"{name} lacks the key {key!r}")
         if len(self.problems) > before:
+            for message in getattr(into, "value_problems", lambda values: ())(values):
+                self.refuse(node, message)
             raise _InvalidError
+        if "written" in hints:
+            values["written"] = {key: item.value for key, item in pairs if isinstance(item, ScalarNode)}
         if "marks" in hints:  # for problems that only a later check can find
             values["marks"] = {key: self.key_marks[id(item)] for key, item in pairs}
+        return self.built(node, into, values)
+
+    def built(self, node: Node, into: Any, values: Mapping[str, Any]) -> Any:
         try:
             return into(**values)
-        except ValueError as error:
-            raise self.refuse(node, str(error)) from None
+        except InvalidValuesError as error:
+            for message in error.args:
+                self.refuse(node, message)
+            raise _InvalidError from None
 
     def sequence(self, node: Node, into: Any, name: str) -> tuple[Any, ...]:
         if not isinstance(node, SequenceNode):

@@ -21,14 +21,15 @@ arguments, as `NAME`. Recipes do not inherit from each other: a file says everyt
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Literal
 
 from zoo.errors import Mark, did_you_mean
 from zoo.fetch.source_types import HubRepo, RecipeRepo, parse_or_none
-from zoo.recipes.reader import Call, read, to_data
+from zoo.recipes.reader import Call, read, refuse, to_data
 
 Of = Literal["weights", "retrain", "test-server"]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -37,6 +38,7 @@ Computed = Literal["fp32", "tf32", "bf16", "fp16"]
 Selection = Literal["last", "best"]
 STUDENT = "student"
 NAME = re.compile(r"\w[\w.-]*", re.ASCII)
+MAX_DECIMALS = 16
 SHARES = ("accuracy", "top5_accuracy")
 """Metrics that are a share of the examples."""
 CORRELATIONS = ("matthews_correlation", "pearson", "spearman")
@@ -71,9 +73,10 @@ class Teacher:
     """The source of the weights, with `model`. Leave it out for a teacher that is trained from scratch in this stage,
     or that an earlier stage lists in its `keep`."""
     entry: str | None = None
-    """The name of another entry; the teacher is its model with its published weights."""
+    """The name of another entry, or the file of its recipe; the teacher is its model with its published weights."""
     run: str | None = None
-    """The name of another entry; the teacher is its model trained on this machine. A missing run is made first."""
+    """The name of another entry, or the file of its recipe; the teacher is its model trained on this machine. A run
+    of `zoo train` is used; a missing one is made first."""
     seed: int = 0
     """The seed of that run."""
     trainable: tuple[str, ...] = ()
@@ -91,14 +94,17 @@ class Teacher:
         return self.task is not None or self.tokenizer is not None
 
     def __post_init__(self) -> None:
+        refuse(self._problems())
+
+    def _problems(self) -> Iterator[str]:
         if self.has_own_inputs and self.trainable:
-            raise ValueError("'task' and 'tokenizer' go with a teacher that is frozen, not with 'trainable'")
+            yield "'task' and 'tokenizer' go with a teacher that is frozen, not with 'trainable'"
         if sum(part is not None for part in (self.model, self.entry, self.run)) != 1:
-            raise ValueError("a teacher has one of the keys 'model', 'entry' and 'run'")
-        if self.model is None and self.weights is not None:
-            raise ValueError("'weights' goes with 'model'; an entry or a run has weights already")
-        if self.seed < 0 or (self.seed and self.run is None):
-            raise ValueError("'seed' goes with 'run' and is at least 0")
+            yield "a teacher has one of the keys 'model', 'entry' and 'run'"
+        if self.weights is not None and self.model is None and (self.entry or self.run):
+            yield "'weights' goes with 'model'; an entry or a run has weights already"
+        if self.seed < 0 or (self.seed and self.run is None and (self.entry or self.model)):
+            yield "'seed' goes with 'run' and is at least 0"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,49 +157,55 @@ class Stage:
     marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError("epochs and batch_size must be at least 1")
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            raise ValueError(f"clip_norm must be above 0, not {self.clip_norm}")
+        refuse([*self.value_problems(vars(self)), *self._problems(), *self._term_problems(), *self._keep_problems()])
+
+    @staticmethod
+    def value_problems(values: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the problems of single values, which do not depend on other keys."""
+        if any(value is not None and value < 1 for value in (values.get("epochs"), values.get("batch_size"))):
+            yield "epochs and batch_size must be at least 1"
+        clip_norm = values.get("clip_norm")
+        if clip_norm is not None and not clip_norm > 0:
+            yield f"clip_norm must be above 0, not {clip_norm}"
+
+    def _problems(self) -> Iterator[str]:
         if not self.criterion:
-            raise ValueError("criterion must name at least one term")
+            yield "criterion must name at least one term"
         if "total" in self.criterion:
-            raise ValueError("no term can be named 'total', which is the sum of all terms")
+            yield "no term can be named 'total', which is the sum of all terms"
         if self.teacher is not None and self.teachers:
-            raise ValueError("a stage has one 'teacher' or several 'teachers', not both")
+            yield "a stage has one 'teacher' or several 'teachers', not both"
         if STUDENT in self.teachers:
-            raise ValueError("no teacher can be named 'student'")
+            yield "no teacher can be named 'student'"
         if both := sorted(self.all_teachers.keys() & self.criterion.keys()):
-            raise ValueError(f"a term and a teacher cannot both be named {both[0]!r}: 'keep' would be ambiguous")
+            yield f"a term and a teacher cannot both be named {both[0]!r}: 'keep' would be ambiguous"
         if any("." in name for name in (*self.criterion, *self.teachers)):
-            raise ValueError("names of terms and teachers cannot contain a dot")
+            yield "names of terms and teachers cannot contain a dot"
         if self.selection == "last" and (self.selected_on or self.selected_by):
-            raise ValueError("'selected_on' and 'selected_by' go with 'selection: best'")
-        self._check_terms()
-        self._check_keep()
+            yield "'selected_on' and 'selected_by' go with 'selection: best'"
 
     @property
     def _learning(self) -> list[str]:
         return [STUDENT, *(name for name, teacher in self.all_teachers.items() if teacher.trainable)]
 
-    def _check_terms(self) -> None:
-        """Raise ValueError for a term that names a model which the stage lacks."""
+    def _term_problems(self) -> Iterator[str]:
+        """Yield the terms that name a model which the stage lacks."""
         models = [STUDENT, *self.all_teachers]
         for name, term in self.criterion.items():
             if term.student not in self._learning:
                 hint = did_you_mean(term.student, self._learning)
-                raise ValueError(f"{name}: {term.student!r} does not learn in this stage{hint}")
+                yield f"{name}: {term.student!r} does not learn in this stage{hint}"
             if term.teacher is not None and term.teacher not in models:
-                raise ValueError(f"{name}: no teacher {term.teacher!r}{did_you_mean(term.teacher, models)}")
+                yield f"{name}: no teacher {term.teacher!r}{did_you_mean(term.teacher, models)}"
             if term.teacher == term.student:
-                raise ValueError(f"{name}: compares {term.student!r} with itself")
+                yield f"{name}: compares {term.student!r} with itself"
 
-    def _check_keep(self) -> None:
-        """Raise ValueError for a name in `keep` that is not in the stage."""
+    def _keep_problems(self) -> Iterator[str]:
+        """Yield the names in `keep` that are not in the stage."""
         names = [*self.criterion, *self._learning[1:]]
         for name in self.keep:
             if name not in names:
-                raise ValueError(f"keep: no term or trained teacher {name!r}{did_you_mean(name, names)}")
+                yield f"keep: no term or trained teacher {name!r}{did_you_mean(name, names)}"
 
     @property
     def all_teachers(self) -> dict[str, Teacher]:
@@ -204,6 +216,38 @@ class Stage:
         """Return the name of the teacher that a term compares with: the one it names, or the only one there is."""
         others = [name for name in self.all_teachers if name != term.student]
         return term.teacher or (others[0] if len(others) == 1 else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holdout:
+    """Rows of a split that are taken out at random, for validation: those of torch's `random_split`.
+
+    They are the second part of `random_split(rows, [1 - share, share], torch.Generator().manual_seed(seed))`, in the
+    order of the data. They are read without random transforms and are scored like the task's own splits.
+    """
+
+    of: str
+    """The split that loses the rows."""
+    share: float
+    """The share of its rows, above 0 and below 1."""
+    seed: int
+    """The seed of the choice."""
+    name: str = "validation"
+    """The name of the new split."""
+
+    def __post_init__(self) -> None:
+        refuse(self.value_problems(vars(self)))
+
+    @staticmethod
+    def value_problems(values: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the problems of single values, which do not depend on other keys."""
+        share, seed, name = values.get("share"), values.get("seed"), values.get("name")
+        if share is not None and not 0 < share < 1:
+            yield f"share must be above 0 and below 1, not {share:g}"
+        if seed is not None and seed < 0:
+            yield f"seed must be at least 0, not {seed}"
+        if name is not None and not NAME.fullmatch(name):
+            yield f"{name!r} cannot be the name of a split"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +268,8 @@ class Claim:
     log: str | None = None
     """Instead of `value`, a torchdistill log in the repository of the weights that has the score."""
     decimals: int | None = None
-    """The number of decimals of `value`. Required for `of: weights`."""
+    """For `of: weights`, the number of decimals of the published value. By default those of `value` as it is written:
+    2 for 0.90."""
     precision: Computed = "fp32"
     """The arithmetic in which the score was computed; for `of: retrain`, in which the reference was trained."""
     selection: Selection = "last"
@@ -244,24 +289,55 @@ class Claim:
     """Whether the claim counts for the entry's verdict. A score that needs no model should not."""
     seeds: int = 3
     """The number of runs to train by default."""
+    written: Mapping[str, str] = field(
+        default_factory=dict, compare=False, repr=False
+    )  # scalars as the recipe has them
 
     def __post_init__(self) -> None:
+        if self.of == "weights" and self.decimals is None and "value" in self.written:
+            object.__setattr__(self, "decimals", _decimals_of(self.written["value"]))
+        refuse([*self.value_problems(vars(self)), *self._problems()])
+
+    @property
+    def has_inferred_decimals(self) -> bool:
+        """Whether `decimals` is not in the recipe but taken from the value as it is written."""
+        return self.decimals is not None and "value" in self.written and "decimals" not in self.written
+
+    @staticmethod
+    def value_problems(values: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the problems of single values, which do not depend on other keys."""
+        decimals, failures = values.get("decimals"), values.get("failures")
+        if decimals is not None and not 0 <= decimals <= MAX_DECIMALS:
+            yield f"decimals must be 0 to 16, not {decimals}"
+        for name in ("sigma", "prior"):
+            spread = values.get(name)
+            if spread is not None and not 0 < spread <= 1:
+                yield f"{name} must be above 0 and at most 1, not {spread:g}"
+        if failures is not None and failures < 0:
+            yield f"failures must be at least 0, not {failures}"
+        if any(values.get(name) is not None and values[name] < 1 for name in ("reference_runs", "seeds", "n")):
+            yield "reference_runs, seeds and n must be at least 1"
+
+    def _problems(self) -> Iterator[str]:
         lowest = -1 if self.metric in CORRELATIONS else 0
         if self.value is not None and not lowest <= self.value <= 1:
-            raise ValueError(f"the claim's value {self.value:g} is not a fraction; 86.8 % is written 0.868")
-        if self.of == "weights" and self.value is not None and self.decimals is None:
-            raise ValueError("a claim of weights lacks the key 'decimals': the number of decimals of its value")
+            yield f"the claim's value {self.value:g} is not a fraction; 86.8 % is written 0.868"
+        elif self.of == "weights" and self.value is not None and self.decimals is None:
+            if text := self.written.get("value"):
+                yield f"the value {text} has no decimals: add the key 'decimals', or write all published ones"
+            else:
+                yield "a claim of weights lacks the key 'decimals': the number of decimals of its value"
         if self.log is not None and self.value is not None:
-            raise ValueError("a claim has a 'value' or a 'log' with the value, not both")
-        if self.decimals is not None and not 0 <= self.decimals <= 16:
-            raise ValueError(f"decimals must be 0 to 16, not {self.decimals}")
-        for name, spread in (("sigma", self.sigma), ("prior", self.prior)):
-            if spread is not None and not 0 < spread <= 1:
-                raise ValueError(f"{name} must be above 0 and at most 1, not {spread:g}")
-        if self.failures < 0:
-            raise ValueError(f"failures must be at least 0, not {self.failures}")
-        if self.reference_runs < 1 or self.seeds < 1 or (self.n is not None and self.n < 1):
-            raise ValueError("reference_runs, seeds and n must be at least 1")
+            yield "a claim has a 'value' or a 'log' with the value, not both"
+
+
+def _decimals_of(text: str) -> int | None:
+    """Return the number of decimals of a number as it is written: 3 for 0.850 and 8.50e-1; None if it has none."""
+    try:
+        exponent = Decimal(text).as_tuple().exponent
+    except InvalidOperation:  # such as 0x1
+        return None
+    return min(-exponent, MAX_DECIMALS) if isinstance(exponent, int) and exponent < 0 else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,6 +354,8 @@ class Recipe:
     """The tokenizer that the task uses: a name in `zoo.tokenizers`."""
     weights: str | None = None
     """The source of the published weights, such as `hub:OWNER/NAME` or `file:PATH`; see `zoo.fetch.source_types`."""
+    holdout: Holdout | None = None
+    """Rows of a split that are kept out of the training, as a split of their own."""
     metrics: tuple[Call, ...] = ()
     """Names in `harness.metrics`, or dotted names of `evaluate.Metric` classes. By default the task's metrics."""
     stages: tuple[Stage, ...] = ()
@@ -287,12 +365,20 @@ class Recipe:
     marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):  # runs are stored in a folder of that name
+        refuse([*self.value_problems(vars(self)), *self._problems()])
+
+    @staticmethod
+    def value_problems(values: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the problems of single values, which do not depend on other keys."""
+        name = values.get("name")
+        if name is not None and not NAME.fullmatch(name):  # runs are stored in a folder of that name
             allowed = "a name has letters, digits and ._- and begins with a letter, a digit or _"
-            raise ValueError(f"{self.name!r} cannot be a name; {allowed}")
+            yield f"{name!r} cannot be a name; {allowed}"
+
+    def _problems(self) -> Iterator[str]:
         has_repository = isinstance(parse_or_none(self.weights), HubRepo | RecipeRepo)
         if any(claim.log for claim in self.claims) and not has_repository:
-            raise ValueError("a claim's 'log' is a file in the repository of the weights, so weights must be hub:...")
+            yield "a claim's 'log' is a file in the repository of the weights, so weights must be hub:..."
 
     @property
     def readings(self) -> list[tuple[Call, Call | None]]:

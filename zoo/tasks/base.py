@@ -106,6 +106,7 @@ class Task:
         sources: What the splits read: pairs of a `zoo.fetch.sources.Source` and what to fetch of it, such as "data".
         label_names: The names of the classes in the order of the model's outputs. Leave it empty to use the names that
             the data declare.
+        plain: For splits with random transforms, the functions that load them without; a hold-out reads its rows so.
         loaded: Cache of `load`. Leave it out.
         contents: Cache of `content`. Leave it out.
     """
@@ -118,6 +119,7 @@ class Task:
     batch_size: int = 128
     sources: tuple[tuple[Any, str], ...] = ()
     label_names: tuple[str, ...] = ()
+    plain: Mapping[str, Callable[[], Split]] = field(default_factory=dict)
     loaded: dict[str, Split] = field(default_factory=dict, compare=False, repr=False)
     contents: dict[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 

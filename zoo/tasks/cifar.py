@@ -92,7 +92,7 @@ def cifar(
 
     folder = Source.needed(data).folder()
 
-    def load(split: str) -> PixelSplit:
+    def load(split: str, *, augmented: bool) -> PixelSplit:
         where = f"{data.name}: {split}"
         if folder is None:
             table = read_repository(data.fetch(want), spec.config, split)
@@ -100,12 +100,13 @@ def cifar(
             pixels, labels = _decode(table.column("img"), where), table.column(spec.label)
         else:
             pixels, labels = _read_torchvision_files(folder, name, split)
-        augmentation = {"padding": crop_padding, "flip": flip} if split == "train" else {}
+        augmentation = {"padding": crop_padding, "flip": flip} if augmented else {}
         return PixelSplit(pixels, _to_labels(labels, len(spec.classes), where), mean=mean, std=std, **augmentation)  # type: ignore[arg-type]
 
     return Task(
         name=name,
-        splits={split: partial(load, split) for split in ("train", "test")},
+        splits={split: partial(load, split, augmented=split == "train") for split in ("train", "test")},
+        plain={"train": partial(load, "train", augmented=False)},
         scored=("test",),
         metrics=("accuracy", "top5_accuracy"),
         batch_size=BATCH_SIZE,

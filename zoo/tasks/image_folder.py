@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from zoo.class_names import match_classes
 from zoo.errors import SourceError, UsageError
 from zoo.fetch.remembered_digests import remembered_digests
 from zoo.fetch.sources import Source
 from zoo.files import files_below, is_hidden
 from zoo.tasks.base import CPU, Batch, Task
 from zoo.tasks.images import local_folder, read_rgb, with_normalization
+from zoo.tasks.labels import Classes, class_names
 
 TOP = 5
 """With at most this many classes, the top-5 accuracy is always 1."""
@@ -24,15 +26,15 @@ TOP = 5
 def image_folder(
     *,
     data: Source,
-    classes: int,
     train_transforms: Sequence[Any],
     eval_transforms: Sequence[Any],
     mean: Sequence[float],
     std: Sequence[float],
+    classes: Classes = (),
     train: str = "train",
     val: str = "val",
 ) -> Task:
-    """Return a classification task over images in folders `SPLIT/CLASS/`. The classes have the order of their names.
+    """Return a classification task over images in folders `SPLIT/CLASS/`.
 
     Subfolders of a class belong to it, also linked ones. Hidden files and folders are left out.
 
@@ -41,12 +43,14 @@ def image_folder(
 
     Args:
         data: The folder that holds the folders of both splits.
-        classes: The number of classes. Both splits must have a folder for each of them.
         train_transforms: Transforms of `torchvision.transforms.v2` for the split `train`, applied in order to the
             decoded RGB image. Random transforms are drawn anew for every image and epoch.
         eval_transforms: The same for the split `val`.
         mean: Mean of each channel.
         std: Standard deviation of each channel.
+        classes: The names of the classes, in the order of the model's outputs, which the folders are matched with; or
+            their number; more than five also have a top-5 accuracy. Both splits must have the same classes. Default:
+            the folders, sorted by their names.
         train: The name of the split for training, and of its folder.
         val: The name of the scored split, and of its folder.
 
@@ -56,12 +60,14 @@ def image_folder(
     """
 
     Source.needed(data)
+    listed = class_names(classes)
+    number = classes if isinstance(classes, int) else len(listed)
 
-    def load(split: str) -> "ImageSplit":
+    def load(split: str, *, trains: bool) -> "ImageSplit":
         root = local_folder(data, ["{split}/*/*"], (train, val), split)
         others = [root / name for name in (train, val) if name != split and (root / name).is_dir()]
         names = _class_names(root / split)
-        if len(names) != classes:
+        if isinstance(classes, int) and len(names) != classes:
             missing = sorted({name for other in others for name in _class_names(other)} - set(names))
             example = f"; {missing[0]} is missing" if missing else ""
             raise UsageError(f"{root / split}: {len(names)} folders of classes, expected {classes}{example}")
@@ -70,15 +76,21 @@ def image_folder(
                 raise UsageError(
                     f"{root}: {split} and {other.name} do not hold the same classes: {', '.join(differing[:3])}"
                 )
-        transforms = train_transforms if split == train else eval_transforms
-        fixed = split != train or not train_transforms
-        return ImageSplit(root / split, names, with_normalization(transforms, mean, std), fixed=fixed)
+        transforms = train_transforms if trains else eval_transforms
+        fixed = not trains or not train_transforms
+        transform = with_normalization(transforms, mean, std)
+        if not listed:
+            return ImageSplit(root / split, names, transform, fixed=fixed)
+        match = match_classes(names, listed, side=f"the folder {root / split}", other="the recipe")
+        return ImageSplit(root / split, names, transform, fixed=fixed, labels=match.positions, note=match.note)
 
     return Task(
         name="image_folder",
-        splits={split: partial(load, split) for split in (train, val)},
+        splits={split: partial(load, split, trains=split == train) for split in (train, val)},
+        plain={train: partial(load, train, trains=False)},
         scored=(val,),
-        metrics=("accuracy", "top5_accuracy") if classes > TOP else ("accuracy",),
+        metrics=("accuracy", "top5_accuracy") if (number or TOP) > TOP else ("accuracy",),
+        label_names=listed,
         sources=((data, "data"),),
     )
 
@@ -88,14 +100,27 @@ class ImageSplit:
 
     Args:
         folder: The folder of the split.
-        classes: The names of the class folders, in the order of the labels.
+        classes: The names of the class folders.
         transform: Turns a decoded RGB image into a tensor `(3, H, W)`.
         fixed: True if no transform is random.
+        labels: The label of each class folder. Default: their positions.
+        note: What a user should know about how the folders were matched with the classes.
     """
 
-    def __init__(self, folder: Path, classes: Sequence[str], transform: Any, *, fixed: bool) -> None:
-        self.folder, self.transform, self.fixed, self.classes = folder, transform, fixed, tuple(classes)
-        self.samples = [(path, label) for label, name in enumerate(classes) for path in _image_files(folder / name)]
+    def __init__(
+        self,
+        folder: Path,
+        classes: Sequence[str],
+        transform: Any,
+        *,
+        fixed: bool,
+        labels: Sequence[int] = (),
+        note: str | None = None,
+    ) -> None:
+        self.folder, self.transform, self.fixed = folder, transform, fixed
+        self.classes, self.class_notes = tuple(classes), (note,) if note else ()
+        labelled = list(zip(classes, labels or range(len(classes)), strict=True))
+        self.samples = [(path, label) for name, label in labelled for path in _image_files(folder / name)]
 
     def __len__(self) -> int:
         return len(self.samples)

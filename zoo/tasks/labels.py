@@ -16,6 +16,8 @@ from torch import Tensor
 
 from zoo.errors import UsageError, did_you_mean
 
+Classes = int | Sequence[str | int | float]
+"""The classes in a recipe: their names in the order of the model's outputs, or only their number."""
 SEPARATOR = "|"
 """Separates the classes of one row in a text."""
 _CLASS_NUMBER = re.compile(r"(0|[1-9]\d{0,8})(\.0*)?", re.ASCII)
@@ -35,6 +37,46 @@ def to_text(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, str | int | float | Decimal | dt.date) else None
+
+
+def class_names(classes: Classes) -> tuple[str, ...]:
+    """Return the names of the classes in a recipe as text, since YAML reads 1 and true as other values.
+
+    They are empty if the recipe says only how many classes there are, or nothing.
+
+    Raises:
+        UsageError: The classes are neither names nor a number of classes.
+    """
+    if isinstance(classes, int):
+        if isinstance(classes, bool) or classes < 1:
+            raise UsageError(f"classes must be the names of the classes or their number, not {classes}")
+        return ()
+    if isinstance(classes, str):
+        raise UsageError(f"classes must be a list, such as [{classes}]")
+    names = [to_text(name) for name in classes]
+    if None in names or "" in names:
+        wrong = classes[next(number for number, name in enumerate(names) if not name)]
+        raise UsageError(f"classes: {wrong!r} is not the name of a class")
+    return tuple(map(str, names))
+
+
+def infer_names(values: Sequence[Any], *, multilabel: bool) -> tuple[str, ...]:
+    """Return the distinct labels of a column, sorted; none if all of them are class numbers."""
+    items = [item for row, value in enumerate(values) for item in _items(row, value)] if multilabel else values
+    names = {text for text in map(to_text, items) if text}
+    return () if all(map(_CLASS_NUMBER.fullmatch, names)) else tuple(sorted(names))
+
+
+def check_count(classes: Classes, found: int, *, at_most: bool = False) -> None:
+    """Raise UsageError if a recipe says how many classes there are, and the data have another number of them.
+
+    Args:
+        classes: The classes in the recipe.
+        found: The number of classes in the data.
+        at_most: Whether data may lack some of the classes.
+    """
+    if isinstance(classes, int) and (found > classes or (found < classes and not at_most)):
+        raise UsageError(f"the data have {found} classes, but the recipe says {classes}")
 
 
 def to_class_numbers(values: Sequence[Any], names: Sequence[str], *, coded: bool = False) -> list[int]:

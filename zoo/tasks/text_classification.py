@@ -1,17 +1,26 @@
 """Classification or regression of texts from files (CSV, TSV, JSON lines, parquet) or the Hub."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo.class_names import ClassMatch, match_classes
-from zoo.errors import UsageError, did_you_mean
+from zoo.errors import SourceError, UsageError, did_you_mean
 from zoo.fetch.sources import Source
 from zoo.tasks.base import Kind, Split, Task, TextSplit
-from zoo.tasks.labels import SEPARATOR, to_class_numbers, to_label_sets, to_numbers, to_text
+from zoo.tasks.labels import (
+    SEPARATOR,
+    Classes,
+    check_count,
+    class_names,
+    infer_names,
+    to_class_numbers,
+    to_label_sets,
+    to_numbers,
+)
 from zoo.tasks.tables import Table, read_file, read_repository
 
 METRICS: Mapping[Kind, tuple[str, ...]] = {
@@ -25,7 +34,7 @@ def text_classification(
     text: str | Sequence[str],
     tokenizer: Any,
     label: str = "label",
-    classes: Sequence[str | int | float] = (),
+    classes: Classes = (),
     kind: Kind = "classification",
     config: str | None = None,
     splits: Sequence[str] = ("train", "validation"),
@@ -41,8 +50,9 @@ def text_classification(
         tokenizer: A tokenizer of transformers.
         label: The column with the label: the name of a class, or its number if no class is called like a number;
             several classes, as a list or as `a|b`, if `kind` is "multilabel"; a number if `kind` is "regression".
-        classes: The names of the classes, in the order of the model's outputs. The names that a data set declares are
-            matched with them. Default: the names that the data set declares, in its order.
+        classes: The names of the classes, in the order of the model's outputs, or their number. The names that a data
+            set declares are matched with them. Default: the names that the data set declares, in its order; or else
+            the distinct labels of the split for training, sorted, unless all of them are class numbers.
         kind: "classification", "multilabel" or "regression".
         config: The configuration of a data set of the Hub.
         splits: The splits of a data set of the Hub to offer. Files define their own.
@@ -55,8 +65,10 @@ def text_classification(
     """
     columns = (text,) if isinstance(text, str) else tuple(text)
     names = tuple(data) if isinstance(data, Mapping) else tuple(splits)
-    class_names = _class_names(classes, kind)
+    listed = class_names(classes)
     _check_arguments(columns, kind, data, names, scored)
+    _check_separator(listed, kind)
+    training = "train" if "train" in names else names[0]
 
     want = "data" if config is None else f"data/{config}"
 
@@ -65,17 +77,29 @@ def text_classification(
             return read_file(data[split].fetch().path, quotes=quotes)
         return read_repository(data.fetch(want), config, split, quotes=quotes)
 
+    @cache
+    def training_labels() -> tuple[str, ...]:
+        return infer_names(read(training).column(label), multilabel=kind == "multilabel")
+
+    def has_names(table: Table) -> bool:
+        return bool(listed or kind == "regression" or table.classes.get(label))
+
     def load(split: str) -> Split:
         table = read(split)
         where = data[split].name if isinstance(data, Mapping) else f"{data.name}, {split}"
         try:
             texts = table.texts(columns)
-            labels, match = _read_labels(table, label, class_names, kind)
+            known = listed if has_names(table) else _inferred(table.column(label), kind, training_labels)
+            labels, match = _read_labels(table, label, known, kind)
+            _check_classes(classes, known or table.classes.get(label, ()), labels, kind)
         except UsageError as error:
             raise UsageError(f"{where}: {error}") from None
-        notes = (match.note,) if match and match.note else ()
-        declared = class_names or table.classes.get(label, ())
-        return TextSplit(texts, labels, tokenizer=tokenizer, max_length=max_length, classes=declared, class_notes=notes)
+        inferred = f"the classes are the labels of {training!r}, sorted: {', '.join(known)}"
+        notes = [*([inferred] if known != listed else []), *([match.note] if match and match.note else [])]
+        declared = known or table.classes.get(label, ())
+        return TextSplit(
+            texts, labels, tokenizer=tokenizer, max_length=max_length, classes=declared, class_notes=tuple(notes)
+        )
 
     return Task(
         name="text_classification",
@@ -83,34 +107,44 @@ def text_classification(
         scored=tuple(scored),
         metrics=METRICS[kind],
         kind=kind,
-        label_names=class_names,
+        label_names=listed,
         sources=() if isinstance(data, Mapping) else ((data, want),),
     )
 
 
-def _class_names(classes: Sequence[str | int | float], kind: Kind) -> tuple[str, ...]:
-    """Return the classes of a recipe as text: YAML reads 1 and true as other values."""
-    if isinstance(classes, str):
-        raise UsageError(f"classes must be a list, such as [{classes}]")
-    names = [to_text(name) for name in classes]
-    if None in names or "" in names:
-        wrong = classes[next(number for number, name in enumerate(names) if not name)]
-        raise UsageError(f"classes: {wrong!r} is not the name of a class")
-    if kind == "multilabel" and (separated := next((name for name in names if SEPARATOR in str(name)), None)):
-        raise UsageError(f"classes: {separated!r} holds {SEPARATOR!r}, which separates the classes of a row")
-    return tuple(map(str, names))
-
-
 def _check_arguments(columns: Sequence[str], kind: str, data: Any, names: Sequence[str], scored: Sequence[str]) -> None:
-    if len(columns) not in (1, 2):
-        raise UsageError(f"text must name one column or two, not {len(columns)}")
+    problems = [] if len(columns) in (1, 2) else [f"text must name one column or two, not {len(columns)}"]
     if kind not in METRICS:
-        raise UsageError(f"kind cannot be {kind!r}{did_you_mean(kind, list(METRICS))}")
+        problems.append(f"kind cannot be {kind!r}{did_you_mean(kind, list(METRICS))}")
     for name, source in data.items() if isinstance(data, Mapping) else [("data", data)]:
         Source.needed(source, name)
-    for split in scored:
-        if split not in names:
-            raise UsageError(f"scored: there is no split {split!r}{did_you_mean(split, list(names))}")
+    unknown = [split for split in scored if split not in names]
+    problems += [f"scored: there is no split {split!r}{did_you_mean(split, list(names))}" for split in unknown]
+    if problems:
+        raise UsageError("; ".join(problems))
+
+
+def _inferred(values: Sequence[Any], kind: Kind, training_labels: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the labels of the split for training; none if it is missing and the values are class numbers."""
+    try:
+        return training_labels()
+    except SourceError:
+        if infer_names(values, multilabel=kind == "multilabel"):
+            raise
+        return ()
+
+
+def _check_separator(names: Sequence[str], kind: Kind) -> None:
+    if kind == "multilabel" and (separated := next((name for name in names if SEPARATOR in name), None)):
+        raise UsageError(f"classes: {separated!r} holds {SEPARATOR!r}, which separates the classes of a row")
+
+
+def _check_classes(classes: Classes, names: Sequence[str], labels: Tensor, kind: Kind) -> None:
+    """Raise UsageError if the data do not have the number of classes that the recipe says."""
+    if names:
+        check_count(classes, len(names))
+    elif kind == "classification" and len(labels):
+        check_count(classes, int(labels.max()) + 1, at_most=True)
 
 
 def _read_labels(table: Table, column: str, classes: tuple[str, ...], kind: Kind) -> tuple[Tensor, ClassMatch | None]:

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from harness.diagnosis.explain.variant import NUMERICS, UNCHANGED, Variant
 from harness.evaluation.evaluate import SplitRunner
+from harness.evaluation.holdout import with_holdout
 from harness.evaluation.metric_trial import ranked_classes
 from harness.evaluation.subset import subset
 from harness.metrics import Array, reads
@@ -179,8 +180,10 @@ class VariantRunner:
 
     def _task(self, call: Call, tokenizer: Any) -> Task:
         arguments = {} if tokenizer is None else {"tokenizer": tokenizer}
-        build = self.experiment.builder.instance
-        task: Task = self._cached((call, id(tokenizer)), lambda: build(call, "task", Task, **arguments))
+        build, holdout = self.experiment.builder.instance, self.experiment.recipe.holdout
+        task: Task = self._cached(
+            (call, id(tokenizer)), lambda: with_holdout(build(call, "task", Task, **arguments), holdout)
+        )
         return task
 
     def _cached(self, key: Any, make: Callable[[], Any]) -> Any:

@@ -128,6 +128,27 @@ def test_a_teacher_that_is_a_run_is_trained_first_and_only_once(zoo: Zoo, recipe
     assert (refused.code, "expected sha256" in refused.err) == (5, True)
 
 
+def test_a_run_that_was_trained_elsewhere_is_the_teacher_of_a_recipe_beside_it(
+    zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes = Path("recipes")
+    recipes.mkdir()
+    recipe_file(TINY, ("name: tiny", "name: teaches"), name="recipes/teaches.yaml")
+    recipe_file(RUN_TEACHER, name="recipes/student.yaml")
+    monkeypatch.chdir(recipes)
+    assert zoo("train", "teaches.yaml", "--seed", 5, "--out", "../trained").code == 0
+    monkeypatch.chdir("..")
+    assert zoo("verify", "recipes/student.yaml", "--train", "--seeds", 1, "--dry-run").out.count("1 run to make") == 1
+    Path("teaches.yaml").write_text("name: another")
+    completed = zoo("train", "recipes/student.yaml")
+    assert completed.code == 0, completed.err
+    (record,) = Path("home/runs").glob("*/*/record.json")
+    teacher = json.loads(Path("trained/record.json").read_text())
+    assert json.loads(record.read_text())["sources"]["files"] == {"run:teaches:5": teacher["weights"]}
+    assert zoo("fetch", "--train", "recipes/student.yaml").code == 0
+    assert "in /" in zoo("check", recipe_file(RUN_TEACHER, ("teaches.yaml", "absent.yaml"))).err
+
+
 def test_a_teacher_can_be_the_published_weights_of_another_entry(zoo: Zoo, recipe_file: Write) -> None:
     completed = zoo(
         "train", recipe_file(DISTILLED, (TEACHER, "    teacher: {entry: digits-resnet14}\n")), "--out", "entry"

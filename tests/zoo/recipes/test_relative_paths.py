@@ -2,11 +2,15 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.project import ROOT, Zoo
+from tests.helpers.project import ROOT, TINY, Write, Zoo
+from zoo.errors import UsageError
+from zoo.recipes.catalogue import local
+from zoo.recipes.schema import Teacher
 
 STARTER = ROOT / "configs" / "starter" / "digits-resnet8.yaml"
 WEIGHTS = ROOT / "zoo" / "starter" / "digits-resnet8.safetensors"
@@ -53,3 +57,21 @@ def test_the_error_names_the_folders_that_were_searched(zoo: Zoo, recipe: Path, 
     assert completed.code == 4
     message = f"file:weights/own.safetensors: there is no such file in {recipe.parent} or in {tmp_path}"
     assert message in completed.err
+
+
+def test_a_published_recipe_names_only_shipped_entries_as_teachers(recipe_file: Write) -> None:
+    file = recipe_file()
+    published = replace(local(file), recipe_repo="hub:someone/thing")
+    assert published.teacher_entry(Teacher(entry="digits-resnet14")).name == "digits-resnet14"
+    with pytest.raises(UsageError, match="can have only shipped entries as teachers"):
+        published.teacher_entry(Teacher(run=str(file)))
+
+
+def test_teachers_that_teach_each_other_are_an_error_everywhere(zoo: Zoo, recipe_file: Write) -> None:
+    teacher = "    teacher: {run: %s.yaml}\n    criterion"
+    recipe_file(TINY, ("    criterion", teacher % "second"), name="first.yaml")
+    recipe_file(TINY, ("name: tiny", "name: second"), ("    criterion", teacher % "first"), name="second.yaml")
+    for command in ("check first.yaml", "fetch --train first.yaml", "lock --check first.yaml", "train first.yaml"):
+        refused = zoo(*command.split())
+        assert (refused.code, "tiny <- second <- tiny" in refused.err) == (2, True), (command, refused.err)
+    assert "0 runs to make" in zoo("verify", "first.yaml", "--train", "--dry-run").out

@@ -24,7 +24,7 @@ def folder(path: Path, name: str = "mine") -> Source:
     return Source(Sources(data={name: path}), f"data:{name}")
 
 
-def task_of(root: Path, classes: int = 3) -> Any:
+def task_of(root: Path, classes: Any = 3) -> Any:
     return image_folder(
         data=folder(root), classes=classes, train_transforms=[v2.RandomResizedCrop(16)],
         eval_transforms=[v2.Resize(20), v2.CenterCrop(16)], **PLAIN,
@@ -43,6 +43,19 @@ def test_classes_have_the_order_of_the_names_of_their_folders(tmp_path: Path) ->
     for path in (only_val / "train").rglob("*.JPEG"):
         path.unlink()
     assert len(task_of(only_val).load("val")) == 6
+
+
+def test_classes_are_the_folders_their_number_or_names_in_the_order_of_the_outputs(tmp_path: Path) -> None:
+    root = image_folders(tmp_path / "in")
+    names = ["n00000000", "n00000001", "n00000002"]
+    inferred = task_of(root, ())
+    assert inferred.load("val").labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert inferred.class_names == tuple(names)
+    listed = task_of(root, [*names[::-1], "n00000009"])
+    assert listed.load("val").labels.tolist() == [2, 2, 1, 1, 0, 0]
+    assert listed.class_names[0] == "n00000002"
+    with pytest.raises(UsageError, match="the class names do not match"):
+        task_of(root, names[:2]).load("val")
 
 
 def test_a_missing_class_is_refused_because_it_would_shift_the_labels(tmp_path: Path) -> None:

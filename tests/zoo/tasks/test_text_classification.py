@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -157,10 +158,6 @@ WRONG = {
     "no such column": ({"text": "words"}, "the data have no column 'words'; known: label, text"),
     "no such label column": ({"label": "labels"}, "the data have no column 'labels'; did you mean label?"),
     "an unknown class": ({"classes": ["yes", "no"]}, "row 1: 'maybe' is not one of the classes; known: no, yes"),
-    "no names": (
-        {"classes": []},
-        "the data do not declare the names of their classes; list them",
-    ),
     "not a number": ({"kind": "regression"}, "row 0: 'yes' is not a number"),
     "three texts": ({"text": ["a", "b", "c"]}, "text must name one column or two, not 3"),
     "another kind": ({"kind": "ranking"}, "kind cannot be 'ranking'"),
@@ -257,3 +254,38 @@ def test_one_prediction_of_f1_micro_is_the_largest_change_by_one_cell(rows: list
             changed[row, column] = 1 - changed[row, column]
             largest = max(largest, abs(metrics.f1_micro(changed, labels) - before))
     assert metrics.one_prediction(metrics.f1_micro, predictions, labels) == pytest.approx(largest)
+
+
+def test_classes_that_are_left_out_are_the_sorted_labels_of_the_training_split(reviews: Path, zoo: Zoo) -> None:
+    recipe = Path("reviews.yaml")
+    (line,) = re.findall(r"^ *classes: .*\n", RECIPE, re.MULTILINE)
+    recipe.write_text(RECIPE.replace(line, ""))
+    Path("validation.jsonl").write_text('{"title": "a", "body": "b", "stars": "good"}\n')
+    completed = zoo("train", recipe, "--out", "inferred", "--device", "cpu")
+    assert completed.code == 0, completed.err
+    record = json.loads(Path("inferred/record.json").read_text())
+    assert record["findings"] == ["label order: the classes are the labels of 'train', sorted: bad, good"]
+    assert json.loads(Path("inferred/config.json").read_text())["id2label"] == {"0": "bad", "1": "good"}
+    Path("validation.jsonl").write_text('{"title": "a", "body": "b", "stars": "fair"}\n')
+    assert "'fair' is not one of the classes; known: bad, good" in zoo("train", recipe).err
+
+
+@pytest.mark.parametrize("kind", ["classification", "multilabel"])
+def test_a_number_of_classes_is_compared_with_the_labels(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "train.csv").write_text("text,label\nx,b\ny,a\n")
+    data = {"train": file(tmp_path / "train.csv")}
+    arguments: dict[str, Any] = {"data": data, "text": "text", "tokenizer": None, "kind": kind, "scored": ["train"]}
+    right = text_classification(**arguments, classes=2)
+    assert right.load("train").labels.tolist() in ([1, 0], [[0, 1], [1, 0]])
+    assert right.class_names == ("a", "b")
+    with pytest.raises(UsageError, match="the data have 2 classes, but the recipe says 3"):
+        text_classification(**arguments, classes=3).load("train")
+
+
+def test_class_numbers_need_no_training_split_and_are_compared_with_the_number_of_classes(tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("text,label\nx,0\ny,2\n")
+    data = {"train": file(tmp_path / "absent.csv"), "test": file(tmp_path / "test.csv")}
+    arguments: dict[str, Any] = {"data": data, "text": "text", "tokenizer": None, "scored": ["test"]}
+    assert text_classification(**arguments, classes=4).load("test").labels.tolist() == [0, 2]
+    with pytest.raises(UsageError, match="the data have 3 classes, but the recipe says 2"):
+        text_classification(**arguments, classes=2).load("test")
