@@ -13,7 +13,7 @@ from typing import Any
 import transformers
 
 from zoo.errors import IntegrityError
-from zoo.fetch.build_limits import is_too_many
+from zoo.fetch.build_limits import too_many
 from zoo.fetch.repository_files import INDEX, PARTS, is_part
 from zoo.trusted_code import FOREIGN_CODE_KEYS
 
@@ -128,8 +128,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _refusal(key: str, value: Any) -> str | None:
     if value is None or value is False:
         return None
-    if is_too_many(key, value):
-        return f"{value:,} is more than any model has"
+    if problem := too_many(key, value):
+        return problem
     if key in FOREIGN_CODE_KEYS:
         return "names code of a repository, which zoo never runs"
     if key in BY_NAME:
