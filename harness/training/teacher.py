@@ -18,6 +18,7 @@ from zoo.recipes.build import Builder
 from zoo.recipes.load_model import load_model
 from zoo.recipes.reader import Call
 from zoo.tasks.base import Batch, Inputs, Split
+from zoo.tasks.segmentation import pad_batch
 
 TeacherOutputs = Callable[[Batch], dict[str, ModelOutputs]]
 """Returns the outputs of the frozen models for a batch, by name."""
@@ -80,4 +81,7 @@ class LiveTeachers:
     def inputs(self, name: str, batch: Batch, device: torch.device) -> Inputs:
         """Return the inputs of a teacher for the rows of a batch: those of the batch, or those of its own task."""
         split = self.splits.get(name)
-        return batch.inputs if split is None else split.batch(batch.ids.tolist(), device).inputs
+        if split is None:
+            return batch.inputs
+        own = split.batch(batch.ids.tolist(), device)
+        return pad_batch(own, *batch.labels.shape[-2:]).inputs if batch.labels.dim() == 3 else own.inputs
