@@ -26,10 +26,15 @@ TeacherOutputs = Callable[[Batch], dict[str, ModelOutputs]]
 
 @dataclass(frozen=True)
 class TeacherWeights:
-    """A teacher's architecture and its verified weights; None for one that is trained from scratch."""
+    """A teacher's architecture, its verified weights, and what it was trained on."""
 
     model: Call
     weights: Fetched | None = None
+    """None for a teacher that is trained from scratch."""
+    task: Call | None = None
+    """The task of the entry that the weights come from; None for weights that the recipe names itself."""
+    class_names: tuple[str, ...] = ()
+    """The names of that task's classes, in the order of the outputs; empty if they are not known."""
 
 
 def build_teacher(teacher: TeacherWeights, builder: Builder) -> nn.Module:
