@@ -10,11 +10,11 @@ from math import factorial
 from typing import Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from harness.judging.paired import sign_test
 from harness.metrics import Array
-from zoo.class_names import match_classes
+from zoo.class_names import has_names, match_classes
 
 EXAMPLES = 100
 """How many of the first examples are used."""
@@ -23,23 +23,26 @@ SIGNIFICANCE = 0.01
 """A better order is reported if its p-value is at most this, divided by the number of other orders (Bonferroni)."""
 
 
-def order_outputs(model: nn.Module, classes: Sequence[str]) -> None:
-    """Let a model with its own configuration return its logits in the order of the task's classes.
+def order_outputs(model: nn.Module, classes: Sequence[str], trained: Sequence[str] = ()) -> None:
+    """Let a model return its logits in the order of the task's classes.
 
-    The names in the configuration are matched with the task's. The model gets the attributes `class_order`, the output
-    of the model for each class of the task, and `class_note`, which says how the names were matched.
+    The names in the model's configuration, or those of the classes that it was trained on, are matched with the task's.
+    The model gets the attributes `class_order`, the output of the model for each class of the task, and `class_note`,
+    which says how the names were matched.
 
     Args:
         model: The model. Models without class names, or with another number of them, are left as they are.
         classes: The names of the task's classes; empty if it has none.
+        trained: The names of the classes that the model was trained on, for one whose configuration does not name them.
 
     Raises:
         UsageError: Both sides name their classes, and the names do not match.
     """
     names = getattr(getattr(model, "config", None), "id2label", None) or {}
-    if not classes or len(names) != len(classes):
-        return
     listed = [str(names[number]) for number in sorted(names)]
+    listed = list(trained) if trained and not (listed and has_names(listed)) else listed
+    if not classes or len(listed) != len(classes):
+        return
     match = match_classes(listed, classes, side="the model", other="the task")
     order = [match.positions.index(number) for number in range(len(classes))]
     model.class_order, model.class_note = order, match.note  # type: ignore[assignment]
@@ -64,9 +67,13 @@ def findings(model: nn.Module, classes: Sequence[str], predictions: Array, label
 
 
 def _reorder(model: Any, _: Any, output: Any) -> Any:
-    """Reorder the logits in the output of a model of transformers: an object, or a tuple that starts with them."""
+    """Reorder the logits in the output of a model: a tensor, a tuple that starts with them, a mapping, or an object."""
+    if isinstance(output, Tensor):
+        return output[:, model.class_order]
     if isinstance(output, tuple):
         return (output[0][:, model.class_order], *output[1:])
+    if isinstance(output, dict) and "out" in output:
+        return type(output)({**output, "out": output["out"][:, model.class_order]})
     output.logits = output.logits[:, model.class_order]
     return output
 

@@ -19,7 +19,7 @@ from zoo.errors import UsageError, ZooError, first_line
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.public_data import full_rows
-from zoo.recipes.reader import Call
+from zoo.recipes.reader import Call, short_name
 from zoo.recipes.schema import CORRELATIONS, Claim
 
 RecordedRun = tuple[Path, Record]
@@ -193,7 +193,7 @@ def majority_baseline(metric: str, labels: NDArray[np.generic]) -> float | None:
 def without_arguments(recipe: Mapping[str, Any], metric: str) -> bool:
     """Return whether a recipe, as data, calls a metric without arguments: only then its baseline is known."""
     calls = [call for call in recipe.get("metrics", []) if isinstance(call, Mapping) and len(call) > 1]
-    return all(str(call["use"]).split(".")[-1] != metric for call in calls)
+    return all(short_name(call) != metric for call in calls)
 
 
 def read_predictions(path: Path, result: Result) -> dict[str, NDArray[np.generic]]:

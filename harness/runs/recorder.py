@@ -273,13 +273,16 @@ def _existing_record(location: RunLocation) -> Record | None:
 def _findings(
     location: RunLocation, model: ModelToRecord, evaluations: Sequence[Evaluation], task: Task
 ) -> tuple[str, ...]:
-    """Return scores at chance level, how class names were matched, and the evidence against their published order.
+    """Return what a reader of the scores should know: notes on data, code and class names, and scores at chance level.
 
-    A model that is trained here has the order of its data.
+    Only for published weights it looks for evidence against the order of the classes: a model that is trained here has
+    the order of its data.
     """
     evaluation = evaluations[0]
     read = tuple(f"{evaluation.split}: {note}" for note in getattr(task.load(evaluation.split), "notes", ()))
     notes = (*read, *(f"label order: {note}" for note in task.class_notes))
+    if note := getattr(model.model, "code_note", None):
+        notes += (f"weights: {note}",)
     notes += chance_findings(location.entry.recipe, task, evaluations)
     is_named = task.kind == "classification" and task.class_names
     if location.identity.mode != "weights" or not is_named or evaluation.rows_not_finite:

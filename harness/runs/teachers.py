@@ -14,6 +14,7 @@ from zoo.errors import IntegrityError, UsageError
 from zoo.fetch.checksum import sha256
 from zoo.fetch.fetched import Fetched
 from zoo.recipes.catalogue import Entry
+from zoo.recipes.prefetch import declared_classes
 from zoo.recipes.schema import Teacher
 
 WEIGHTS = "model.safetensors"
@@ -73,14 +74,17 @@ class TeacherResolver:
 
     def _resolve(self, teacher: Teacher, experiment: Experiment) -> tuple[TeacherWeights, list[Path]]:
         """Return a teacher and the files and folders that it comes from."""
-        inputs = list[Path]()
+        inputs, task, classes = list[Path](), None, tuple[str, ...]()
         if teacher.run is not None:
             teacher_run = self.runs[experiment.entry.teacher_entry(teacher), teacher.seed]
             weights: Fetched | None = _weights_of_run(teacher_run, teacher.seed)
             model, inputs = teacher_run.experiment.recipe.model, list(teacher_run.inputs)
+            task, classes = teacher_run.experiment.recipe.task, teacher_run.experiment.class_names()
         elif teacher.entry is not None:
             entry = experiment.entry.teacher_entry(teacher)
-            sources = checked_builder(entry, experiment.context).sources
+            builder = checked_builder(entry, experiment.context)
+            sources, task = builder.sources, entry.recipe.task
+            classes = declared_classes(entry.recipe, builder)
             model, source = entry.recipe.model, entry.recipe.weights
             weights = None if source is None else sources.fetch(source)
             inputs = list(recipe_inputs(entry, sources))
@@ -88,7 +92,7 @@ class TeacherResolver:
             assert teacher.model is not None
             model = teacher.model
             weights = None if teacher.weights is None else experiment.sources.fetch(teacher.weights)
-        return TeacherWeights(model, weights), [*inputs, *(weights.paths if weights else ())]
+        return TeacherWeights(model, weights, task, classes), [*inputs, *(weights.paths if weights else ())]
 
 
 def required_runs(experiment: Experiment) -> list[tuple[Experiment, int]]:

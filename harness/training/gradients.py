@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from harness.evaluation.batching import by_length
 from harness.models.environment import autocast
-from harness.training.batch_parts import UNKNOWN_DENOMINATOR, has_unknown_denominator, normalizes_by_batch
+from harness.training.batch_parts import UNKNOWN_DENOMINATOR, has_unknown_denominator, labels_of, normalizes_by_batch
 from harness.training.stage import ActiveStage
 from harness.training.training_run import TrainingRun
 from zoo.errors import UsageError
 from zoo.tasks.base import Batch, read_batch
+from zoo.tasks.segmentation import pad_batch
 
 LARGE = 2**20
 """An embedding with at least this many parameters has sparse gradients while parts of a batch are summed."""
@@ -81,16 +82,30 @@ def _losses(run: TrainingRun, stage: ActiveStage, part: _Part) -> dict[str, Tens
 def _with_shares(run: TrainingRun, stage: ActiveStage, parts: list[_Part]) -> list[_Part]:
     """Give every term its own share of each part, if a term divides by something else than the number of rows.
 
-    The shares depend on the labels of the whole step, so all its rows are read first.
+    The shares depend on the labels of the whole step, so all its rows are read first. Images of several sizes are
+    padded to the largest of the step, as they are if the batch is computed at once.
     """
-    if not stage.counting_terms or (len(parts) == 1 and run.accelerator.num_processes == 1):
+    has_masks = labels_of(stage.split) is None
+    if not (stage.counting_terms or has_masks) or (len(parts) == 1 and run.accelerator.num_processes == 1):
         return parts
     read = [replace(part, batch=read_batch(stage.split, part.rows, run.device)) for part in parts]
+    read = _of_equal_size(run, read) if has_masks else read
+    if not stage.counting_terms:
+        return read
     counts = torch.tensor([[_denominator(stage, name, part) for name in stage.counting_terms] for part in read])
     totals = run.accelerator.reduce(counts.sum(0).to(run.device), "sum").cpu()
     by_row = [dict.fromkeys(stage.objective.terms, part.share) for part in read]
     shares = [dict(zip(stage.counting_terms, (row / totals).tolist(), strict=True)) for row in counts]
     return [replace(part, share=1, shares=rows | own) for part, rows, own in zip(read, by_row, shares, strict=True)]
+
+
+def _of_equal_size(run: TrainingRun, parts: list[_Part]) -> list[_Part]:
+    """Pad images and masks to the largest of the step."""
+    batches = [part.batch for part in parts if part.batch is not None]
+    largest = torch.tensor([batch.labels.shape[-2:] for batch in batches]).amax(0, keepdim=True)
+    height, width = run.accelerator.gather(largest.to(run.device)).amax(0).tolist()
+    padded = [pad_batch(batch, height, width) for batch in batches]
+    return [replace(part, batch=batch) for part, batch in zip(parts, padded, strict=True)]
 
 
 def _denominator(stage: ActiveStage, name: str, part: _Part) -> float:

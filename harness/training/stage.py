@@ -182,13 +182,26 @@ def build_models(
 
 
 def order_teachers(run: TrainingRun, number: int, models: Mapping[str, nn.Module], objective: Objective) -> None:
-    """Let the teachers with their own configuration return logits in the order of the stage's classes."""
-    stage = run.recipe.stages[number]
+    """Let the teachers return logits in the order of the stage's classes.
+
+    The classes of a teacher are named by its own configuration, or else by the task of the entry that it comes from.
+    """
+    stage, classes = run.recipe.stages[number], run.class_names[number]
     for name, teacher in stage.all_teachers.items():
-        weights, reads = run.teachers[number][name].weights, objective.needs.get(name)
-        if weights is not None and weights.weights is not None and reads is not None and reads.logits:
+        source, reads = run.teachers[number][name], objective.needs.get(name)
+        if source.weights is None or reads is None or not reads.logits:
+            continue
+        is_other_task = source.task is not None and source.task != (stage.task or run.recipe.task)
+        trained = source.class_names if is_other_task else ()
+        if source.weights.weights is not None or trained:
             with _problems_at(teacher.marks.get("weights", stage.optimizer.mark)):
-                order_outputs(models[name], run.class_names[number])
+                order_outputs(models[name], classes, trained)
+        if note := getattr(models[name], "class_note", None):
+            run.report(f"note: the teacher {name}: {note}")
+        elif is_other_task and bool(trained) != bool(classes):
+            run.report(
+                f"note: the teacher {name}: its classes are taken to be in the same order, since they have no names"
+            )
 
 
 def prepare_rows(objective: Objective, split: Split, teacher_splits: Mapping[str, Split]) -> Split:

@@ -18,6 +18,7 @@ from zoo.recipes.build import Builder
 from zoo.recipes.load_model import load_model
 from zoo.recipes.reader import Call
 from zoo.tasks.base import Batch, Inputs, Split
+from zoo.tasks.segmentation import pad_batch
 
 TeacherOutputs = Callable[[Batch], dict[str, ModelOutputs]]
 """Returns the outputs of the frozen models for a batch, by name."""
@@ -25,10 +26,15 @@ TeacherOutputs = Callable[[Batch], dict[str, ModelOutputs]]
 
 @dataclass(frozen=True)
 class TeacherWeights:
-    """A teacher's architecture and its verified weights; None for one that is trained from scratch."""
+    """A teacher's architecture, its verified weights, and what it was trained on."""
 
     model: Call
     weights: Fetched | None = None
+    """None for a teacher that is trained from scratch."""
+    task: Call | None = None
+    """The task of the entry that the weights come from; None for weights that the recipe names itself."""
+    class_names: tuple[str, ...] = ()
+    """The names of that task's classes, in the order of the outputs; empty if they are not known."""
 
 
 def build_teacher(teacher: TeacherWeights, builder: Builder) -> nn.Module:
@@ -80,4 +86,7 @@ class LiveTeachers:
     def inputs(self, name: str, batch: Batch, device: torch.device) -> Inputs:
         """Return the inputs of a teacher for the rows of a batch: those of the batch, or those of its own task."""
         split = self.splits.get(name)
-        return batch.inputs if split is None else split.batch(batch.ids.tolist(), device).inputs
+        if split is None:
+            return batch.inputs
+        own = split.batch(batch.ids.tolist(), device)
+        return pad_batch(own, *batch.labels.shape[-2:]).inputs if batch.labels.dim() == 3 else own.inputs

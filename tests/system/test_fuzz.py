@@ -11,10 +11,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.lib import format as npy
 
 from harness.records.record import read_record
+from harness.runs.predictions_file import read_predictions
 from tests.helpers.project import ROOT, TINY
 from zoo.errors import ZooError
 from zoo.fetch.archive import extract_member
@@ -98,3 +103,51 @@ def test_any_archive_is_unpacked_or_refused(content: bytes) -> None:
         path = Path(folder, "a.zip")
         path.write_bytes(content)
         extract_member(ArchiveMember(Url("https://host/a.zip"), "w.pt"), path, Path(folder, "out", "w.pt"))
+
+
+NAMES = ("no", "yes")
+LABELS = {
+    "classification": np.array([0, 1, 1]),
+    "regression": np.array([0.5, 1.0, 2.5], np.float32),
+    "multilabel": np.array([[0, 1], [1, 0], [1, 1]]),
+}
+
+
+def _predictions() -> dict[str, bytes]:
+    """Return a valid file of predictions in every format, by its ending."""
+    arrays, table = io.BytesIO(), io.BytesIO()
+    np.savez_compressed(arrays, predictions=LABELS["classification"])
+    pq.write_table(pa.table({"id": [0, 1, 2], "prediction": ["no", "yes", "yes"]}), table)
+    lines = [json.dumps({"prediction": name}) for name in ("no", "yes", "yes")]
+    return {
+        ".npz": arrays.getvalue(), ".parquet": table.getvalue(), ".csv": b"id,prediction\n0,no\n2,yes\n1,yes\n",
+        ".tsv": b"prediction\nno\nyes\nyes\n", ".jsonl": "\n".join(lines).encode(),
+        ".json": f"[{','.join(lines)}]".encode(),
+    }  # fmt: skip
+
+
+def _arrays(dtype: str, shape: list[int], content: bytes) -> bytes:
+    """Return an `.npz` file whose array says that it has this type and shape."""
+    buffer, array = io.BytesIO(), io.BytesIO()
+    npy.write_array_header_1_0(array, {"descr": dtype, "fortran_order": False, "shape": tuple(shape)})
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("predictions.npy", array.getvalue() + content)
+    return buffer.getvalue()
+
+
+DAMAGED = st.one_of([st.tuples(st.just(ending), _edited(content)) for ending, content in _predictions().items()])
+HEADERS = st.sampled_from(["<i8", "<f4", "<f8", "<U3", "|O", "|b1", "<c8", "<M8[s]", "|S2", "|V4"])
+SHAPES = st.lists(st.integers(0, 3), max_size=3) | st.just([3]) | st.just([3, 2])
+ARRAYS = st.builds(_arrays, HEADERS, SHAPES, st.binary(max_size=80))
+ROWS = st.lists(JSON | st.fixed_dictionaries({"prediction": JSON}, optional={"id": JSON}), min_size=3, max_size=3)
+
+
+@given(
+    DAMAGED | st.tuples(st.just(".npz"), ARRAYS) | st.tuples(st.just(".json"), ROWS.map(json.dumps).map(str.encode)),
+    st.sampled_from(sorted(LABELS)),
+)
+def test_any_file_of_predictions_is_read_or_refused(file: tuple[str, bytes], kind: Any) -> None:
+    with TemporaryDirectory() as folder, suppress(ZooError):
+        path = Path(folder, f"predictions{file[0]}")
+        path.write_bytes(file[1])
+        assert read_predictions(path, kind, LABELS[kind], NAMES).shape == LABELS[kind].shape

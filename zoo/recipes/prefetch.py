@@ -81,11 +81,20 @@ def _recipe_needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[
         yield from (Need(named.text, want) for named in walk_sources(part, "model"))
 
 
+def declared_classes(recipe: Recipe, builder: Builder) -> tuple[str, ...]:
+    """Return the names of the classes of a recipe's task; none if only its data declare them, which are not read."""
+    return _without_tokenizer(recipe.task, recipe.tokenizer, builder).class_names
+
+
 def _task_needs(task: Call, tokenizer: Call | None, builder: Builder) -> Iterator[Need]:
-    """Yield the data that a task reads. It is built without its tokenizer, which may have to be downloaded."""
-    without_tokenizer = {} if tokenizer is None else {"tokenizer": None}
-    for source, want in builder.instance(task, "task", Task, **without_tokenizer).sources:
+    """Yield the data that a task reads."""
+    for source, want in _without_tokenizer(task, tokenizer, builder).sources:
         yield Need(source.name, want)
+
+
+def _without_tokenizer(task: Call, tokenizer: Call | None, builder: Builder) -> Task:
+    """Build a task without its tokenizer, which may have to be downloaded."""
+    return builder.instance(task, "task", Task, **({} if tokenizer is None else {"tokenizer": None}))
 
 
 def _read_of(model: Call, weights: str | None) -> Call | None:

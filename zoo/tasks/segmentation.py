@@ -6,7 +6,7 @@ Both data sets are local folders in torchvision's layout. Masks are `(H, W)` cla
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,14 @@ class SegmentationSplit:
         digests = iter(remembered_digests([file for pair in files for file in pair], self.folder))
         for example, pair in zip(self.examples, files, strict=True):
             yield "\t".join([example.content, *(next(digests) for _ in pair)]).encode()
+
+
+def pad_batch(batch: Batch, height: int, width: int) -> Batch:
+    """Return a batch of images and masks with at least this size, padded as `SegmentationSplit` pads smaller images."""
+    if not isinstance(batch.inputs, Tensor) or batch.inputs.shape[-2:] != batch.labels.shape[-2:]:
+        return batch
+    size = max(height, batch.labels.shape[-2]), max(width, batch.labels.shape[-1])
+    return replace(batch, inputs=_pad(batch.inputs, *size, 0.0), labels=_pad(batch.labels, *size, IGNORED))
 
 
 def _task(

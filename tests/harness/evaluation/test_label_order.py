@@ -1,5 +1,6 @@
 """The classes of a model are brought into the order of the task by name, and tested by predictions."""
 
+import copy
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +15,10 @@ from harness.evaluation.label_order import findings, order_outputs, sign_test
 from harness.models.outputs import run_model
 from harness.training.objective import ModelReads
 from harness.training.stage import order_teachers
+from harness.training.teacher import TeacherWeights
 from zoo.errors import Mark, UsageError
 from zoo.fetch.fetched import Fetched
+from zoo.recipes.reader import Call
 
 NAMES = ("entailment", "not_entailment")
 
@@ -88,13 +91,20 @@ def test_names_that_do_not_match_are_refused_with_both_lists(
         order_outputs(Named(*of_model), of_task)
 
 
-def stage_with_teacher(names: tuple[str, ...], *, configured: bool, logits: bool) -> Any:
+def stage_with_teacher(
+    names: tuple[str, ...], *, configured: bool, logits: bool, task: str = "rte", trained: tuple[str, ...] = ()
+) -> Any:
     """Return what `order_teachers` reads of a training: one teacher, its weights and what a loss reads of it."""
     weights = Fetched("hub:a/b", Path(), "", weights="model.safetensors" if configured else None)
-    stage = SimpleNamespace(all_teachers={"teacher": SimpleNamespace(marks={})}, optimizer=SimpleNamespace(mark=MARK))
+    stage = SimpleNamespace(
+        all_teachers={"teacher": SimpleNamespace(marks={})}, task=None, optimizer=SimpleNamespace(mark=MARK)
+    )
+    source = TeacherWeights(Call(use="x"), weights, Call(use=task), trained)
+    reported: list[str] = []
     return SimpleNamespace(
-        recipe=SimpleNamespace(stages=[stage]), class_names=[names],
-        teachers=[{"teacher": SimpleNamespace(weights=weights)}], needs={"teacher": ModelReads(logits=logits)},
+        recipe=SimpleNamespace(stages=[stage], task=Call(use="rte")), class_names=[names],
+        teachers=[{"teacher": source}], needs={"teacher": ModelReads(logits=logits)},
+        reported=reported, report=reported.append,
     )  # fmt: skip
 
 
@@ -105,6 +115,32 @@ def test_a_teacher_with_a_configuration_returns_logits_in_the_order_of_the_stude
         teacher = Named("not_entailment", "entailment")
         order_teachers(run, 0, {"teacher": teacher}, run)
         assert torch.equal(run_model(teacher, logits).logits, logits[:, expected])
+
+
+@pytest.mark.parametrize(
+    ("task", "names", "trained", "order", "note"),
+    [
+        ("other", NAMES, NAMES[::-1], [1, 0], ""),
+        ("other", NAMES, ("not_entailment", "entails"), [1, 0], "taken for synonyms"),
+        ("other", NAMES, (), [0, 1], "in the same order"),
+        ("other", (), NAMES, [0, 1], "in the same order"),
+        ("rte", NAMES, NAMES[::-1], [0, 1], ""),
+    ],
+)
+@pytest.mark.parametrize("model", [nn.Identity(), Named("LABEL_0", "LABEL_1")], ids=["tensor", "placeholders"])
+def test_a_teacher_from_an_entry_with_other_classes_is_ordered_by_the_names_of_its_task(
+    model: nn.Module, task: str, names: tuple[str, ...], trained: tuple[str, ...], order: list[int], note: str
+) -> None:
+    teacher, logits = copy.deepcopy(model), torch.arange(4.0).reshape(2, 2)
+    run = stage_with_teacher(
+        names, configured=not isinstance(model, nn.Identity), logits=True, task=task, trained=trained
+    )
+    order_teachers(run, 0, {"teacher": teacher}, run)
+    assert torch.equal(run_model(teacher, logits).logits, logits[:, order])
+    assert note in "".join(run.reported)
+    with pytest.raises(UsageError, match="the model has cat, dog") if task == "other" and names else nullcontext():
+        run = stage_with_teacher(names, configured=False, logits=True, task=task, trained=("cat", "dog"))
+        order_teachers(run, 0, {"teacher": nn.Identity()}, run)
 
 
 def test_a_teacher_of_other_classes_may_be_read_for_its_features_only() -> None:

@@ -1,11 +1,15 @@
 """A batch that is computed in parts has the loss of the whole batch, whatever the mean of a term divides by."""
 
+import importlib
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
+from safetensors.torch import save_file
 
 from tests.helpers.project import Write, Zoo
 from tests.helpers.training import logged_losses
@@ -22,6 +26,9 @@ def linear():
 
 def pixels():
     return nn.Conv2d(3, 21, 1)
+
+def deep():
+    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 21, 3, padding=1))
 
 class Weighted(Loss):
     def __init__(self):
@@ -75,15 +82,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def assert_same_training(zoo: Zoo, command: tuple[object, ...], sizes: tuple[int, ...]) -> None:
+def assert_same_training(zoo: Zoo, command: tuple[object, ...], sizes: tuple[int, ...], *terms: str) -> None:
+    terms = terms or ("ce", "total")
     whole = zoo(*command, "--out", "whole")
     assert whole.code == 0, whole.err
     expected = weights_file.read(Path("whole/model.safetensors"))
     for size in sizes:
         completed = zoo(*command, "--micro-batch", size, "--out", f"parts{size}")
         assert completed.code == 0, completed.err
-        assert logged_losses(f"parts{size}", "ce", "total") == [
-            pytest.approx(line, rel=1e-5) for line in logged_losses("whole", "ce", "total")
+        assert logged_losses(f"parts{size}", *terms) == [
+            pytest.approx(line, rel=1e-5) for line in logged_losses("whole", *terms)
         ]
         for name, value in weights_file.read(Path(f"parts{size}/model.safetensors")).items():
             torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-5)
@@ -127,6 +135,28 @@ def test_ignored_pixels_change_no_loss_of_micro_batches(
     path = recipe_file(PIXELS, ("LABELS", labels))
     command = ("train", path, "--trust", "parts", "--data", "voc=voc", "--device", "cpu")
     assert_same_training(zoo, command, (2, 1))
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_images_of_several_sizes_change_no_loss_of_micro_batches(
+    zoo: Zoo, recipe_file: Write, folder: Path, own: bool
+) -> None:
+    """The loss is a mean over all pixels, and the models see the padding."""
+    write_voc(folder / "voc", [(8, 8), (4, 6), (8, 4), (6, 10)])
+    task = yaml.safe_load(PIXELS)["task"]
+    save_file(importlib.import_module("parts").deep().state_dict(), folder / "t.safetensors")
+    teacher = {
+        "model": "parts.deep",
+        "weights": "file:t.safetensors",
+        **({"task": {**task, "mean": [0.2, 0.5, 0.5]}} if own else {}),
+    }
+    path = recipe_file(
+        PIXELS,
+        ("model: parts.pixels", "model: parts.deep"),
+        ("LABELS}}}", f"}}}}, all: {{loss: LogitMSE, teacher: t}}}}\n    teachers: {{t: {json.dumps(teacher)}}}"),
+    )
+    command = ("train", path, "--trust", "parts", "--data", "voc=voc", "--device", "cpu")
+    assert_same_training(zoo, command, (2, 1), "all", "total")
 
 
 def write_voc(folder: Path, sizes: list[tuple[int, int]]) -> None:
