@@ -36,7 +36,7 @@ Computed = Literal["fp32", "tf32", "bf16", "fp16"]
 """The arithmetic that somebody else computed a score in; zoo itself never uses TF32."""
 Selection = Literal["last", "best"]
 STUDENT = "student"
-NAME = re.compile(r"\w[\w.-]*", re.ASCII)
+NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 SHARES = ("accuracy", "top5_accuracy")
 """Metrics that are a share of the examples."""
 CORRELATIONS = ("matthews_correlation", "pearson", "spearman")
@@ -288,7 +288,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):  # runs are stored in a folder of that name
-            allowed = "a name has letters, digits and ._- and begins with a letter, a digit or _"
+            allowed = "a name has at most 100 letters, digits and ._- and begins with a letter, a digit or _"
             raise ValueError(f"{self.name!r} cannot be a name; {allowed}")
         has_repository = isinstance(parse_or_none(self.weights), HubRepo | RecipeRepo)
         if any(claim.log for claim in self.claims) and not has_repository:
