@@ -29,6 +29,8 @@ def _check(name: str, path: Path, changed: int | None) -> None:
     hint = f"correct {name}, or unset it to use the usual certificates"
     if not path.exists():
         raise SourceError(f"{name} is {str(path)!r}, which does not exist; {hint}")
+    if name == "SSL_CERT_FILE" and path.is_dir():
+        raise SourceError(f"{name} is {str(path)!r}, which is a folder; set SSL_CERT_DIR to it instead, or {hint}")
     try:
         ssl.create_default_context(cafile=None if path.is_dir() else path, capath=path if path.is_dir() else None)
     except OSError as error:

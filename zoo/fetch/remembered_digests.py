@@ -6,6 +6,7 @@ be lost at any time; the files are then read again.
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -33,7 +34,7 @@ def remembered_digests(files: Sequence[Path], folder: Path) -> list[str]:
     Raises:
         SourceError: A file cannot be read.
     """
-    memory = paths.home() / "cache" / "digests" / f"{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()}.json"
+    memory = paths.home() / "cache" / "digests" / f"{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()}.json"
     known = _read(memory)
     with ThreadPoolExecutor() as pool:
         current = dict(zip(map(str, files), pool.map(lambda file: _digest(file, known), files), strict=True))

@@ -1,7 +1,7 @@
 """Read and write state dicts as files. Reading never runs code: a pickle may only hold tensors and plain values."""
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -16,6 +16,8 @@ from zoo.files import write_atomically
 STATE_DICT_KEYS = ("model", "state_dict")
 """The keys under which training scripts store the state dict in a checkpoint."""
 DATA_PARALLEL_PREFIX = "module."
+AVERAGED = "n_averaged"
+"""The counter of torch's `AveragedModel`, which puts the averaged model under `module.`, as DataParallel does."""
 COMPILED = "_orig_mod"
 """The part that `torch.compile` adds to the names of a compiled model, or of its compiled parts."""
 COUNTER = ".num_batches_tracked"
@@ -33,8 +35,8 @@ def save(model: nn.Module, path: Path) -> None:
 def read(path: Path) -> dict[str, Tensor]:
     """Read a state dict from safetensors or from a `torch.save` file.
 
-    The file may be a whole checkpoint with the state dict under `model` or `state_dict`. What DataParallel and
-    `torch.compile` add to the names is removed.
+    The file may be a whole checkpoint with the state dict under `model` or `state_dict`. What DataParallel,
+    `AveragedModel` and `torch.compile` add to the names is removed.
 
     Raises:
         UsageError: The file is damaged, has no state dict, or is a pickle of more than tensors and plain values.
@@ -51,7 +53,10 @@ def read(path: Path) -> dict[str, Tensor]:
             kind = "without values" if value.is_meta else "quantized" if value.is_quantized else "sparse"
             raise UsageError(f"{path}: the tensor {name!r} is {kind}; save the dense weights")
     state = {".".join(part for part in name.split(".") if part != COMPILED): value for name, value in state.items()}
-    while state and all(name.startswith(DATA_PARALLEL_PREFIX) for name in state):
+    while state.keys() - {AVERAGED} and all(
+        name.startswith(DATA_PARALLEL_PREFIX) for name in state.keys() - {AVERAGED}
+    ):
+        state.pop(AVERAGED, None)
         state = {name.removeprefix(DATA_PARALLEL_PREFIX): value for name, value in state.items()}
     return state
 
@@ -78,7 +83,8 @@ def _is_safetensors(path: Path) -> bool:
     """Return whether the file, whatever its name, begins with the length of a JSON header and that header."""
     with path.open("rb") as file:
         start = file.read(9)
-    return start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
+    is_whole = int.from_bytes(start[:8], "little") < path.stat().st_size
+    return start[8:] == b"{" and (is_whole or path.suffix.lower() == ".safetensors")
 
 
 def load_into(model: nn.Module, path: Path) -> None:
@@ -100,12 +106,13 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> Non
     expected = model.state_dict()
     if faults := list(misfits(expected, state).values()):
         more = f" (and {len(faults) - MAX_SHOWN} more)" if len(faults) > MAX_SHOWN else ""
-        raise UsageError(f"{path}: the weights do not fit the model: {'; '.join(faults[:MAX_SHOWN])}{more}")
+        hint = _prefix_hint(state, expected)
+        raise UsageError(f"{path}: the weights do not fit the model: {'; '.join(faults[:MAX_SHOWN])}{more}{hint}")
     model.load_state_dict({**{name: value for name, value in expected.items() if name.endswith(COUNTER)}, **state})
 
 
 def misfits(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, str]:
-    """Return, for each tensor that is missing, unexpected or of another shape, its name and what is wrong.
+    """Return, for each tensor that is missing, unexpected, complex or of another shape, its name and what is wrong.
 
     Args:
         expected: The state dict of the model.
@@ -114,8 +121,21 @@ def misfits(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict
     faults = {name: f"missing {name}" for name in expected if name not in state and not name.endswith(COUNTER)}
     faults |= {name: f"unexpected {name}" for name in state if name not in expected}
     shapes = {name: (tuple(state[name].shape), tuple(expected[name].shape)) for name in expected if name in state}
+    faults |= {
+        name: f"{name} is complex, the model's is not"
+        for name in shapes
+        if state[name].is_complex() and not expected[name].is_complex()
+    }
     return faults | {
         name: f"{name} is {found}, the model's is {wanted}"
         for name, (found, wanted) in shapes.items()
         if found != wanted
     }
+
+
+def _prefix_hint(state: Collection[str], expected: Collection[str]) -> str:
+    """Return advice if the names fit the model without a first part that all of them share."""
+    firsts = {name.split(".")[0] for name in state}
+    prefix = f"{firsts.pop()}." if len(firsts) == 1 else ""
+    fits = bool(prefix) and all(name.removeprefix(prefix) in expected for name in state)
+    return f"; without {prefix!r} at their start the names would fit: save the state dict of that part" if fits else ""

@@ -37,7 +37,7 @@ Computed = Literal["fp32", "tf32", "bf16", "fp16"]
 """The arithmetic that somebody else computed a score in; zoo itself never uses TF32."""
 Selection = Literal["last", "best"]
 STUDENT = "student"
-NAME = re.compile(r"\w[\w.-]*", re.ASCII)
+NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 MAX_DECIMALS = 16
 SHARES = ("accuracy", "top5_accuracy")
 """Metrics that are a share of the examples."""
@@ -372,7 +372,7 @@ class Recipe:
         """Yield the problems of single values, which do not depend on other keys."""
         name = values.get("name")
         if name is not None and not NAME.fullmatch(name):  # runs are stored in a folder of that name
-            allowed = "a name has letters, digits and ._- and begins with a letter, a digit or _"
+            allowed = "a name has at most 100 letters, digits and ._- and begins with a letter, a digit or _"
             yield f"{name!r} cannot be a name; {allowed}"
 
     def _problems(self) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from yaml.nodes import Node
+from yaml.nodes import Node, ScalarNode
 
 from zoo.errors import Mark, RecipeError, SourceError
 from zoo.safe_text import UNPRINTABLE
@@ -107,5 +107,7 @@ class _Loader(yaml.BaseLoader):
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         self.depth += 1
         node: Node | None = super().compose_node(parent, index)
+        if isinstance(node, ScalarNode) and event.tag and node.style is None:
+            node.style = "'"  # `!!str 1` is a text, as '1' is
         self.depth -= 1
         return node

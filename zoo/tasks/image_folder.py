@@ -141,7 +141,7 @@ class ImageSplit:
         """Yield path, SHA-256 and label of every image. Files are read once and again when they change."""
         digests = remembered_digests([path for path, _ in self.samples], self.folder)
         for (path, label), digest in zip(self.samples, digests, strict=True):
-            yield f"{path.relative_to(self.folder).as_posix()}\t{digest}\t{label}".encode()
+            yield f"{path.relative_to(self.folder).as_posix()}\t{digest}\t{label}".encode(errors="surrogateescape")
 
 
 def _class_names(folder: Path) -> list[str]:

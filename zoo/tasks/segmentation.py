@@ -159,7 +159,7 @@ class SegmentationSplit:
         files = [[file for file in (example.image, example.mask_file) if file] for example in self.examples]
         digests = iter(remembered_digests([file for pair in files for file in pair], self.folder))
         for example, pair in zip(self.examples, files, strict=True):
-            yield "\t".join([example.content, *(next(digests) for _ in pair)]).encode()
+            yield "\t".join([example.content, *(next(digests) for _ in pair)]).encode(errors="surrogateescape")
 
 
 def pad_batch(batch: Batch, height: int, width: int) -> Batch:

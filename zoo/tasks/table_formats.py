@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from zoo.errors import SourceError
 from zoo.fetch.limits import max_values
+from zoo.tasks.labels import to_text
 
 Columns = dict[str, list[Any]]
 Row = tuple[int, list[str]]
@@ -93,9 +94,10 @@ def _check_size(path: Path, metadata: Any) -> None:
 
 
 def class_names(features: Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:
-    """Collect the class names of columns that hold class numbers or lists of them."""
+    """Collect the class names of columns that hold class numbers or lists of them, as text: cards may write `1`."""
     types = {name: getattr(feature, "feature", feature) for name, feature in (features or {}).items()}
-    return {name: tuple(kind.names) for name, kind in types.items() if isinstance(kind, datasets.ClassLabel)}
+    declared = {name: kind.names for name, kind in types.items() if isinstance(kind, datasets.ClassLabel)}
+    return {name: tuple(to_text(item) or str(item) for item in names) for name, names in declared.items()}
 
 
 def _decode(path: Path) -> str:

@@ -192,6 +192,10 @@ def test_a_missing_certificate_file_is_named(
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "empty.pem"))
     with pytest.raises(SourceError, match=r"SSL_CERT_FILE is '.*empty.pem', which holds no certificates"):
         url_sources().fetch(f"{web.url}/w.pt")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path))
+    for source in (f"{web.url}/w.pt", "hub:someone/tiny"):
+        with pytest.raises(SourceError, match=r"SSL_CERT_FILE is '.*', which is a folder; set SSL_CERT_DIR"):
+            url_sources().fetch(source)
 
 
 @pytest.mark.parametrize("name", ["ZOO_MAX_DOWNLOAD", "ZOO_MIN_RATE", "ZOO_MAX_RATIO", "ZOO_DEADLINE"])

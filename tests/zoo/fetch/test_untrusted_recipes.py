@@ -97,7 +97,7 @@ def test_no_model_downloads_unverified_weights(
     assert len(glue_hub.requests) == requests
 
 
-@pytest.mark.parametrize("name", ["/elsewhere", "../../elsewhere", ".hidden", "a b", "a/b"])
+@pytest.mark.parametrize("name", ["/elsewhere", "../../elsewhere", ".hidden", "a b", "a/b", "a" * 101])
 def test_the_name_of_an_entry_cannot_lead_out_of_the_runs_folder(
     name: str, glue_zoo: Zoo, recipe_file: Write, tmp_path: Path
 ) -> None:

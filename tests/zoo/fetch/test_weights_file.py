@@ -32,6 +32,7 @@ LAYOUTS = {
     "of a compiled part": {name.replace("layer.", "layer._orig_mod."): value for name, value in STATE.items()},
     "of DataParallel over torch.compile": {f"module._orig_mod.{name}": value for name, value in STATE.items()},
     "of torch.compile over DataParallel": {f"_orig_mod.module.{name}": value for name, value in STATE.items()},
+    "of an averaged model": {"n_averaged": torch.tensor(3)} | {f"module.{name}": STATE[name] for name in STATE},
     "of both": {"state_dict": {f"module.{name}": value for name, value in STATE.items()}},
 }
 
@@ -95,6 +96,25 @@ def test_weights_of_another_architecture_are_refused_with_three_tensors(zoo: Zoo
         "x.pt: the weights do not fit the model: missing conv1.weight; missing bn1.weight; missing bn1.bias (and"
         in (completed.err)
     )
+
+
+def test_names_with_a_shared_prefix_and_complex_numbers_are_refused_with_their_cause(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 1))
+    for state, message in (
+        ({f"net.{name}": value for name, value in model.state_dict().items()}, "without 'net.' at their start"),
+        ({"0.weight": torch.ones(1, 2, dtype=torch.complex64), "0.bias": torch.ones(1)}, "0.weight is complex"),
+    ):
+        torch.save(state, tmp_path / "x.pt")
+        with pytest.raises(UsageError, match=message):
+            weights_file.load_into(model, tmp_path / "x.pt")
+
+
+def test_safetensors_that_were_cut_off_are_not_taken_for_a_pickle(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(100)}, tmp_path / "x.safetensors")
+    for size in (20, 100):
+        (tmp_path / "y.safetensors").write_bytes((tmp_path / "x.safetensors").read_bytes()[:size])
+        with pytest.raises(UsageError, match="these weights cannot be read"):
+            weights_file.read(tmp_path / "y.safetensors")
 
 
 def test_weights_may_lack_the_counter_of_batch_norm(tmp_path: Path) -> None:

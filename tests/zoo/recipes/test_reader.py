@@ -133,7 +133,8 @@ def test_scalars_are_read_as_yaml_1_2(recipe_file: Write) -> None:
     text = TINY.replace("lr: 0.1", "lr: 1e-4, a: 010, b: '1', c: null, d: .5, e: -3, f: true, g: 1.0e+3, h: 1_000")
     optimizer = load_recipe(recipe_file(text)).stages[0].optimizer
     assert optimizer.args == {
-        "lr": 1e-4, "a": 10, "b": "1", "c": None, "d": 0.5, "e": -3, "f": True, "g": 1000.0, "h": 1000, "momentum": 0.9,
+        "lr": 1e-4, "a": 10, "b": "1", "c": None, "d": 0.5, "e": -3, "f": True, "g": 1000.0, "h": "1_000",
+        "momentum": 0.9,
     }  # fmt: skip
 
 
@@ -143,6 +144,7 @@ def test_scalars_are_read_as_yaml_1_2(recipe_file: Write) -> None:
         ("True", True), ("TRUE", True), ("False", False), ("FALSE", False), ("Null", None), ("NULL", None), ("~", None),
         ("0o17", 15), ("0x1F", 31), (".inf", math.inf), ("-.Inf", -math.inf), ("+.INF", math.inf), ("tRUE", "tRUE"),
         ("0o8", "0o8"), ("0xG", "0xG"), ("nULL", "nULL"), ("inf", "inf"), ("nan", "nan"), ("'True'", "True"),
+        ("!!str 1", "1"), ("!!str true", "true"), ("! 1", "1"), ("017", 17), ("1_0.5", "1_0.5"), ("-0x1", "-0x1"),
     ],
 )  # fmt: skip
 def test_scalars_of_the_core_schema_have_its_types(text: str, value: object, recipe_file: Write) -> None:

@@ -34,7 +34,7 @@ def declare(tmp_path: Path) -> Iterator[Declare]:
     """A function that returns a task on rows 0, 1, 1 of a data set of the Hub that declares these class names."""
     with LocalHub() as server:
 
-        def make(declared: Sequence[str], classes: Sequence[Any], name: str = "a/tone", **options: Any) -> Task:
+        def make(declared: Sequence[Any], classes: Sequence[Any], name: str = "a/tone", **options: Any) -> Task:
             kind = {"class_label": {"names": dict(enumerate(declared))}}
             features = [{"name": "text", "dtype": "string"}, {"name": "label", "dtype": kind}]
             card = f"---\n{json.dumps({'dataset_info': {'config_name': 'default', 'features': features}})}\n---\n"
@@ -60,13 +60,15 @@ def declare(tmp_path: Path) -> Iterator[Declare]:
         (("negative", "positive"), ["positive", "neutral", "negative"], [2, 0, 0], None),
         (("negative", "positive"), [], [0, 1, 1], None),
         (("1", "2"), ["2", "1"], [1, 0, 0], None),
+        ((2, True), ["true", "2"], [1, 0, 0], None),
+        ((None, "b"), [], [0, 1, 1], None),
         (("1", "2"), [2, 1, 0], [1, 0, 0], None),
         (("0", "1"), ["positive", "negative"], [0, 1, 1], "the data set does not name them: 0, 1"),
         (("LABEL_0", "LABEL_1"), ["positive", "negative"], [0, 1, 1], "LABEL_0, LABEL_1 for positive, negative"),
     ],
 )
 def test_the_classes_of_a_data_set_are_found_in_the_recipe_by_name(
-    declared: tuple[str, ...], classes: list[Any], labels: list[int], note: str | None, declare: Declare
+    declared: tuple[Any, ...], classes: list[Any], labels: list[int], note: str | None, declare: Declare
 ) -> None:
     task = declare(declared, classes)
     assert task.load("test").labels.tolist() == labels

@@ -112,6 +112,15 @@ def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
     assert list(task_of(root).load("val").rows()) == expected
 
 
+def test_file_names_need_not_be_utf_8(tmp_path: Path) -> None:
+    root = image_folders(tmp_path / os.fsdecode(b"caf\xe9"))
+    before = list(task_of(root).load("val").rows())
+    image = root / "val" / "n00000000" / "0.JPEG"
+    image.rename(image.with_name(os.fsdecode(b"caf\xe9.JPEG")))
+    assert any(b"caf\xe9.JPEG" in row for row in task_of(root).load("val").rows())
+    assert len(before) == len(list(task_of(root).load("val").rows()))
+
+
 def swap(first: Path, second: Path, *, by_name: bool) -> None:
     """Swap two files of equal size and restore their times, by content or by name."""
     times = [(path.stat().st_atime_ns, path.stat().st_mtime_ns) for path in (first, second)]
