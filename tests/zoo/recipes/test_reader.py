@@ -177,7 +177,11 @@ def test_a_number_that_is_not_finite_is_text_in_data(recipe_file: Write) -> None
         ("depth: 8", "depth: true", "cifar_resnet: depth must be a whole number, not True"),
         ("CrossEntropy", "{use: torch.nn.CrossEntropyLoss, weight: 2}", "CrossEntropyLoss: weight must be"),
         ("CrossEntropy", "{use: torch.nn.CrossEntropyLoss, reduction: 1}", "reduction must be text, not 1"),
-        ("task: digits", "task: {use: image_folder, classes: '10'}", "classes must be a whole number or a list, not '10'"),
+        (
+            "task: digits",
+            "task: {use: image_folder, classes: '10'}",
+            "classes must be a whole number or a list, not '10'",
+        ),
         ("task: digits", "task: {use: image_folder, mean: 0}", "mean must be a list of numbers, not 0"),
         (
             "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}",
