@@ -87,8 +87,8 @@ def test_other_code_of_ones_own_is_another_run(zoo: Zoo, tmp_path: Path, monkeyp
         completed = zoo("train", "toy.yaml", "--trust", "own_loss", "--json")
         assert completed.code == 0, completed.err
         records.append(json.loads(completed.out))
-    assert records[0] == records[1]
-    assert records[0]["record"] != records[2]["record"]
+    assert records[0]["record"] == records[1]["record"] != records[2]["record"]
+    assert [record["existed"] for record in records] == [False, True, False]
     assert records[0]["results"] != records[2]["results"]
 
 

@@ -186,7 +186,7 @@ def scores_of_evaluations(evaluations: "Iterable[Evaluation]", claims: Iterable[
         if claim.of == "weights":
             claimed.setdefault((claim.split, claim.metric), claim)
 
-    def score_of(evaluation: Evaluation, metric: str) -> SplitScore:
+    def score_of(evaluation: "Evaluation", metric: str) -> SplitScore:
         claim, value = claimed.get((evaluation.split, metric)), finite(evaluation.scores[metric].value)
         return SplitScore(
             split=evaluation.split, metric=metric, n=evaluation.n, value=value,
