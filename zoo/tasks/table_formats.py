@@ -83,6 +83,14 @@ def read_parquet(path: Path) -> tuple[Columns, dict[str, tuple[str, ...]]]:
     return columns, class_names(datasets.Features.from_arrow_schema(table.schema))
 
 
+def declared_classes(path: Path) -> dict[str, tuple[str, ...]]:
+    """Return the class names of columns that a file declares to hold class numbers, without reading its rows."""
+    if path.suffix.lower() != ".parquet":
+        return {}
+    with path.open("rb") as file:
+        return class_names(datasets.Features.from_arrow_schema(pq.read_schema(file)))
+
+
 def _check_size(path: Path, metadata: Any) -> None:
     """Raise SourceError for a small file that would fill the memory: equal values take almost no space in it."""
     values, size = metadata.num_rows * metadata.num_columns, path.stat().st_size
