@@ -20,8 +20,8 @@ def pretrained(*, model: nn.Module, weights: Source, part: str = "", of: str = "
         UsageError: The file has no weights below `of`, or names or shapes differ from those of the module.
     """
     fetched = weights.fetch()
-    state = weights_file.read(fetched.path)
     prefix = f"{of}." if of else ""
+    state = weights_file.read(fetched.path, [f"{prefix}{name}" for name in model.get_submodule(part).state_dict()])
     state_of_part = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     if not state_of_part:
         examples = ", ".join(sorted(state)[:3])
