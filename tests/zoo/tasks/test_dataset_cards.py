@@ -8,6 +8,7 @@ import pytest
 
 from zoo.errors import SourceError, UsageError
 from zoo.fetch.fetched import Fetched
+from zoo.fetch.repository_files import choose_files
 from zoo.tasks.dataset_cards import read_configuration
 from zoo.tasks.tables import read_repository
 
@@ -72,6 +73,13 @@ def test_a_configuration_that_cannot_be_read_is_an_error(
 ) -> None:
     with pytest.raises((UsageError, SourceError), match=message):
         read(tmp_path, configs, config)
+
+
+@pytest.mark.parametrize("want", ["data", "data/one"])
+def test_files_of_data_are_chosen_with_their_endings_in_capitals_too(want: str) -> None:
+    names = ["one/DATA.CSV", "one/a.Parquet", "one/b.JSONL", "one/c.TSV", "one/d.json", "README.md"]
+    others = ["one/readme.MD", "one/e.CSV.GZ", "one/CSV"]
+    assert choose_files(want, [*names, *others], {}, "a/b") == tuple(sorted(names))
 
 
 def test_the_classes_are_those_of_the_configuration(tmp_path: Path) -> None:
