@@ -72,7 +72,7 @@ def _files(settings: Mapping[str, object], base: str, names: Sequence[str]) -> d
     base = str(settings.get("data_dir") or base)
     patterns = settings.get("data_files")
     if patterns is not None:
-        splits = {split: _resolve(base, each, names) for split, each in sanitize_patterns(patterns).items()}  # type: ignore[arg-type]
+        splits = {split: _resolve(base, each, names) for split, each in sanitize_patterns(patterns).items()}
     else:
         below = "" if posixpath.normpath(base) == "." else f"{posixpath.normpath(base)}/"
         splits = {}
