@@ -8,6 +8,8 @@ from zoo.errors import UsageError
 
 _PLACEHOLDER = re.compile(r"((label|class)[ _-]?)?\d+|n\d{8}", re.ASCII | re.IGNORECASE)
 """LABEL_0 of transformers, a bare number, or an identifier of WordNet: none of them is a name."""
+_NUMBERED = re.compile(r"((label|class)[ _-]?)?\d+", re.ASCII | re.IGNORECASE)
+"""A placeholder that holds only a number. An identifier of WordNet means the same class everywhere."""
 _SYNONYMS = {
     synonym: words[0]
     for words in (
@@ -38,7 +40,8 @@ class ClassMatch:
 def match_classes(names: Sequence[str], wanted: Sequence[str], *, side: str, other: str) -> ClassMatch:
     """Find each class of one side on the other: by equal names, then without regard to capitals, then by synonyms.
 
-    If one side has placeholders for names, such as LABEL_0 or 0, the classes are taken to be in the same order.
+    If one side has placeholders for names, such as LABEL_0 or 0, the classes are taken to be in the same order, also if
+    both sides have the same placeholders in different orders.
 
     Args:
         names: The classes of the one side.
@@ -49,7 +52,10 @@ def match_classes(names: Sequence[str], wanted: Sequence[str], *, side: str, oth
     Raises:
         UsageError: The names do not match; the message has both lists.
     """
-    for key in (str, _plain, _canonical):
+    if list(names) == list(wanted):
+        return ClassMatch(positions=tuple(range(len(names))))
+    are_numbered = all(map(_is_numbered, (*names, *wanted)))
+    for key in () if are_numbered else (str, _plain, _canonical):
         positions = _find(names, wanted, key)
         if positions is not None:
             return ClassMatch(positions=positions, note=_synonyms(names, wanted, positions, side, other))
@@ -64,9 +70,25 @@ def match_classes(names: Sequence[str], wanted: Sequence[str], *, side: str, oth
     )
 
 
+def match_labels(names: Sequence[str], wanted: Sequence[str], *, side: str, other: str) -> ClassMatch:
+    """Find each class of a data set in a recipe, or in another part of the data set.
+
+    The labels of data are texts, and so 1 is the name of a class here. Otherwise the rules are those of
+    `match_classes`, with the same arguments and exceptions.
+    """
+    positions = _find(names, wanted, str)
+    if positions is not None:
+        return ClassMatch(positions=positions)
+    return match_classes(names, wanted, side=side, other=other)
+
+
 def has_names(names: Sequence[str]) -> bool:
     """Return whether classes have names, not only placeholders such as LABEL_0, 0 or n01440764."""
     return not all(_PLACEHOLDER.fullmatch(name.strip()) for name in names)
+
+
+def _is_numbered(name: str) -> bool:
+    return _NUMBERED.fullmatch(name.strip()) is not None
 
 
 def _find(names: Sequence[str], wanted: Sequence[str], key: Callable[[str], str]) -> tuple[int, ...] | None:

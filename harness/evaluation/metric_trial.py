@@ -23,7 +23,7 @@ def ranked_classes(logits: Tensor) -> Tensor:
 
 
 def try_metrics(recipe: Recipe, task: Task, metrics: Mapping[str, Metric], outputs: int) -> None:
-    """Compute every metric for right predictions of a few rows: one of each class that the scored splits have.
+    """Compute every metric for a few rows: each label of the scored splits, and each class that can be predicted.
 
     Args:
         recipe: The recipe, for the line of a metric.
@@ -44,7 +44,10 @@ def try_metrics(recipe: Recipe, task: Task, metrics: Mapping[str, Metric], outpu
 
 
 def example_arrays(task: Task, split: str, outputs: int) -> dict[str, Array]:
-    """Return the arrays of an evaluation of a few rows that are predicted rightly, for a model with C outputs."""
+    """Return the arrays of an evaluation of a few rows, for a model with C outputs.
+
+    In a classification every label of the split occurs, and every class is predicted, also one that is never a label.
+    """
     if task.kind == "segmentation":
         return {"confusion": np.ones((2, outputs, outputs), dtype=np.int32)}
     if task.kind == "regression":
@@ -54,9 +57,12 @@ def example_arrays(task: Task, split: str, outputs: int) -> dict[str, Array]:
     if task.kind == "multilabel":
         labels = torch.stack([torch.zeros_like(labels[0]), torch.ones_like(labels[0])])
         return {"predictions": labels.long().numpy(), "labels": labels.numpy()}
-    classes = torch.unique(labels)
-    ranked = (classes[:, None] + torch.arange(min(RANKS, outputs))) % outputs
-    return {"predictions": classes.numpy(), "labels": classes.numpy().copy(), "ranked": ranked.numpy()}
+    occurring = torch.unique(labels)
+    never = torch.arange(outputs)[~torch.isin(torch.arange(outputs), occurring)]
+    predictions = torch.cat([occurring, never])
+    labels = occurring[torch.arange(len(predictions)) % len(occurring)]
+    ranked = (predictions[:, None] + torch.arange(min(RANKS, outputs))) % outputs
+    return {"predictions": predictions.numpy(), "labels": labels.numpy(), "ranked": ranked.numpy()}
 
 
 def _problem(metric: Metric, arrays: Mapping[str, Array], task: Task) -> str:
@@ -67,6 +73,8 @@ def _problem(metric: Metric, arrays: Mapping[str, Array], task: Task) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             float(metric(*(arrays[name] for name in reads(metric))))
-    except (TypeError, ValueError, UsageError) as error:
-        return str(error)
+    except Exception as error:  # a metric may be a user's
+        return (
+            str(error) if isinstance(error, TypeError | ValueError | UsageError) else f"{type(error).__name__}: {error}"
+        )
     return ""

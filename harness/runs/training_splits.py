@@ -3,20 +3,41 @@
 import torch
 
 from harness.runs.experiment import Experiment
-from zoo.errors import RecipeError
+from zoo.class_names import match_labels
+from zoo.errors import RecipeError, UsageError
+from zoo.recipes.reader import Call
 from zoo.recipes.schema import Stage, Teacher
 from zoo.tasks.base import Split, Task
 
 
 def training_splits(experiment: Experiment) -> tuple[Split, ...]:
-    """Load the split that each stage trains on; raises RecipeError if its task has no such split."""
+    """Load the split that each stage trains on.
+
+    Raises:
+        RecipeError: The task of a stage has no such split, or it has the classes of the recipe's task in another order.
+    """
     splits = []
     for stage, task in zip(experiment.recipe.stages, experiment.stage_tasks, strict=True):
         if stage.split not in task.splits:
             message = f"{task.name} has no split {stage.split!r}; it has {', '.join(task.splits)}"
             raise RecipeError.at(stage.marks.get("split", stage.optimizer.mark), message)
         splits.append(task.load(stage.split))
+        if stage.task is not None and task.class_names:
+            _check_order(stage.task, task.class_names, experiment.class_names())
     return tuple(splits)
+
+
+def _check_order(call: Call, names: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    """Raise RecipeError for the same classes in another order: the model would be scored in the wrong one."""
+    try:
+        match = match_labels(names, expected, side="the task of a stage", other="the recipe's task")
+    except UsageError:
+        return  # a stage may train on other classes first
+    if len(names) == len(expected) and match.positions != tuple(range(len(names))):
+        listed = f"{', '.join(names)} in this task, but {', '.join(expected)} in the recipe's"
+        raise RecipeError.at(
+            call.mark, f"the classes have another order: {listed}; list them in the argument `classes`"
+        )
 
 
 def teacher_splits(experiment: Experiment) -> tuple[dict[str, Split], ...]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,12 +13,18 @@ import pytest
 from tests.helpers.glue_hub import WriteGlueRecipe, glue_data, parquet, results
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import Zoo
+from zoo.errors import IntegrityError
+from zoo.tasks.glue import GLUE, _check_classes
 
 DATA = "hub:datasets/nyu-mll/glue"
 IN_ORDER, SWAPPED = b'"0": "not_equivalent", "1": "equivalent"', b'"0": "equivalent", "1": "not_equivalent"'
 OTHER_DATA: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "classes in another order": (
         lambda card: card.replace(IN_ORDER, SWAPPED), "expected not_equivalent, equivalent",
+    ),
+    "classes in another order and in capitals": (
+        lambda card: card.replace(IN_ORDER, SWAPPED.replace(b"equivalent", b"Equivalent")),
+        "has the classes Equivalent, not_Equivalent, expected not_equivalent, equivalent",
     ),
     "no such split": (
         lambda card: card.replace(b'"mrpc/train-*"', b'"mrpc/nothing-*"'), "the data have no split 'train'",
@@ -72,3 +79,29 @@ def test_a_row_without_a_label_is_refused(glue: Zoo, glue_hub: LocalHub, glue_re
     completed = glue("reproduce", glue_recipe("null", (DATA, "hub:datasets/someone/null")), "--device", "cpu")
     assert completed.code == 5
     assert "mrpc, validation: row 0 has the label None, which is not a number" in completed.err
+
+
+@pytest.mark.parametrize(
+    ("declared", "notes"),
+    [
+        (("negative", "positive"), ()),
+        (("Negative", "POSITIVE"), ()),
+        (("neg", "pos"), ("class names of the data set are taken for synonyms of GLUE's: .*",)),
+        (("0", "1"), ("the data set and GLUE are taken to have their classes in the same order, .*",)),
+        (("positive", "negative"), None),
+        (("pos", "neg"), None),
+        (("negative", "other"), None),
+        (("negative",), None),
+        ((), None),
+    ],
+)
+def test_names_of_glues_classes_are_compared_as_everywhere(
+    declared: tuple[str, ...], notes: tuple[str, ...] | None
+) -> None:
+    if notes is None:
+        with pytest.raises(IntegrityError, match=r"x has the classes .*, expected negative, positive"):
+            _check_classes(declared, GLUE["sst2"].classes, "x")
+        return
+    found = _check_classes(declared, GLUE["sst2"].classes, "x")
+    assert len(found) == len(notes)
+    assert all(re.fullmatch(pattern, note) for pattern, note in zip(notes, found, strict=True))

@@ -83,7 +83,8 @@ def _configuration(folder: str, names: list[str], where: str) -> list[str]:
 
 
 def _matches(name: str, want: str) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in WANTS[want])
+    """Return whether a file fits a pattern. Endings may be in capitals, whole names may not."""
+    return any(fnmatchcase(name.lower() if pattern[0] == "*" else name, pattern) for pattern in WANTS[want])
 
 
 def _some(names: list[str]) -> str:

@@ -32,19 +32,25 @@ def save(model: nn.Module, path: Path) -> None:
     write_atomically(path, to_bytes(state))
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read(path: Path, expected: Collection[str] = ()) -> dict[str, Tensor]:
     """Read a state dict from safetensors or from a `torch.save` file.
 
     The file may be a whole checkpoint with the state dict under `model` or `state_dict`. What DataParallel,
-    `AveragedModel` and `torch.compile` add to the names is removed.
+    `AveragedModel` and `torch.compile` add to the names is removed, unless the names fit the model with it.
+
+    Args:
+        path: The file.
+        expected: The names of the model's tensors.
 
     Raises:
-        UsageError: The file is damaged, has no state dict, or is a pickle of more than tensors and plain values.
+        UsageError: The file is damaged, has no state dict, or is a pickle of more than tensors and plain values, or two
+            of its tensors would get the same name.
     """
     content = _load(path)
     state = content
     if isinstance(content, Mapping):
-        state = next((content[key] for key in STATE_DICT_KEYS if key in content), content)
+        nested = (content.get(key) for key in STATE_DICT_KEYS)
+        state = next((value for value in nested if isinstance(value, Mapping)), content)
     if not isinstance(state, Mapping) or not all(map(_is_named_tensor, state.items())):
         keys = " or ".join(map(repr, STATE_DICT_KEYS))
         raise UsageError(f"{path}: not a state dict of tensors, nor a checkpoint that has one under {keys}")
@@ -52,13 +58,25 @@ def read(path: Path) -> dict[str, Tensor]:
         if value.is_meta or value.is_quantized or value.layout != torch.strided:
             kind = "without values" if value.is_meta else "quantized" if value.is_quantized else "sparse"
             raise UsageError(f"{path}: the tensor {name!r} is {kind}; save the dense weights")
-    state = {".".join(part for part in name.split(".") if part != COMPILED): value for name, value in state.items()}
-    while state.keys() - {AVERAGED} and all(
-        name.startswith(DATA_PARALLEL_PREFIX) for name in state.keys() - {AVERAGED}
+    return _rename(path, state, expected)
+
+
+def _rename(path: Path, state: Mapping[str, Tensor], expected: Collection[str]) -> dict[str, Tensor]:
+    """Take off what was added to the names, as far as the most names then are expected ones; otherwise all of it."""
+    layouts = [{name: name for name in state}]
+    layouts.append({name: ".".join(part for part in name.split(".") if part != COMPILED) for name in state})
+    while layouts[-1].keys() - {AVERAGED} and all(
+        name.startswith(DATA_PARALLEL_PREFIX) for name in layouts[-1].values() if name != AVERAGED
     ):
-        state.pop(AVERAGED, None)
-        state = {name.removeprefix(DATA_PARALLEL_PREFIX): value for name, value in state.items()}
-    return state
+        last = layouts[-1].items()
+        layouts.append({name: new.removeprefix(DATA_PARALLEL_PREFIX) for name, new in last if new != AVERAGED})
+    names = max(reversed(layouts), key=lambda layout: len({*layout.values()} & {*expected}))
+    renamed: dict[str, str] = {}
+    for name, new in names.items():
+        if renamed.setdefault(new, name) != name:
+            problem = f"the tensors {renamed[new]!r} and {name!r} would both be {new!r}; keep one of them"
+            raise UsageError(f"{path}: {problem}")
+    return {new: state[name] for name, new in names.items()}
 
 
 def _is_named_tensor(item: tuple[object, object]) -> bool:
@@ -89,7 +107,7 @@ def _is_safetensors(path: Path) -> bool:
 
 def load_into(model: nn.Module, path: Path) -> None:
     """Load a file into a model; names and shapes of all tensors must match. Raises UsageError."""
-    load_state(model, read(path), path)
+    load_state(model, read(path, model.state_dict()), path)
 
 
 def load_state(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:

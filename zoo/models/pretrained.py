@@ -1,7 +1,7 @@
 """Any model with published weights for all of it, or for a part such as its backbone."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -33,8 +33,9 @@ def pretrained(
             names or shapes differ from those of the module.
     """
     fetched = weights.fetch()
-    state, module = _part_of_file(_read(fetched), of, fetched), _submodule(model, part)
+    module, prefix = _submodule(model, part), f"{of}." if of else ""
     initial = module.state_dict()
+    state = _part_of_file(_read(fetched, [f"{prefix}{name}" for name in initial]), prefix, fetched)
     _check_ignored(ignore, [*initial, *state])
     state = {name: value for name, value in state.items() if not _is_below(name, ignore)}
     if not state:
@@ -47,21 +48,22 @@ def pretrained(
     return model
 
 
-def _read(fetched: Fetched) -> dict[str, Tensor]:
+def _read(fetched: Fetched, expected: Collection[str]) -> dict[str, Tensor]:
     """Read the weights in a file, or in the one or several files of a repository."""
     if fetched.weights is None:
-        return weights_file.read(fetched.path)
+        return weights_file.read(fetched.path, expected)
     _, *names = weights_names(fetched.path, fetched.weights)
     parts = names[1:] or names  # the first of several is their index
-    return {name: value for part in parts for name, value in weights_file.read(fetched.path / part).items()}
+    return {name: value for part in parts for name, value in weights_file.read(fetched.path / part, expected).items()}
 
 
-def _part_of_file(state: Mapping[str, Tensor], of: str, fetched: Fetched) -> dict[str, Tensor]:
-    prefix = f"{of}." if of else ""
+def _part_of_file(state: Mapping[str, Tensor], prefix: str, fetched: Fetched) -> dict[str, Tensor]:
     below = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     if not below:
         examples = ", ".join(sorted(state)[:3])
-        raise UsageError(f"{fetched.path}: there are no weights below {of!r}; the file has {examples}, ...")
+        raise UsageError(
+            f"{fetched.path}: there are no weights below {prefix.removesuffix('.')!r}; the file has {examples}, ..."
+        )
     return below
 
 

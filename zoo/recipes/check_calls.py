@@ -1,6 +1,7 @@
 """Check single calls of a recipe: arguments that do not fit, and objects that cannot be built."""
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -23,6 +24,9 @@ from zoo.tasks.base import Task
 
 DOWNLOADS = ("weights", "weights_backbone", "pretrained", "pretrained_backbone")
 """Arguments of torchvision's models that download weights which nobody verifies."""
+
+_NEEDS_MEMORY = re.compile(r"\bmeta (tensor|device)|\bdevices? .*\bmeta\b|register_meta|'meta' device", re.IGNORECASE)
+"""What torch says of an operation that needs the values of a tensor on its device `meta`, which has none."""
 
 
 def argument_problems(
@@ -137,16 +141,16 @@ def _model_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
         # only code that is known can be built without memory, and only without files
         if repr(model) in builder.checked_models or _runs_user_code(model, "model") or any(walk_sources(model)):
             continue
-        problems = list(_refusals_without_memory(builder, model, "model"))
-        if not problems:
+        problems = _refusals_without_memory(builder, model, "model")
+        if problems == []:
             builder.checked_models.add(repr(model))
-        yield from (problem for problem in problems if "meta" not in problem.message)
+        yield from problems or ()
 
 
 def _loss_problems(loss: Call, builder: Builder) -> Iterator[Problem]:
     if not _runs_user_code(loss, "loss"):
-        problems = list(_refusals_without_memory(builder, loss, "loss"))
-        if not any("meta" in problem.message for problem in problems):
+        problems = _refusals_without_memory(builder, loss, "loss")
+        if problems is not None:
             yield from problems
             return
     with size_limits():  # the loss computes while it is built, or its code is the user's
@@ -158,10 +162,16 @@ def _runs_user_code(value: Call, field: str) -> bool:
     return any("." in call.use and not is_allowed(call.use, inner) for inner, call in walk_calls(value, field))
 
 
-def _refusals_without_memory(builder: Builder, call: Call, field: str) -> Iterator[Problem]:
-    """Yield why a call cannot be built; a problem that mentions `meta` says that it cannot be built without memory."""
-    with torch.device("meta"), size_limits():
-        yield from _refusals(builder, call, field)
+def _refusals_without_memory(builder: Builder, call: Call, field: str) -> list[Problem] | None:
+    """Return why a call cannot be built, or None if that cannot be found out without memory."""
+    try:
+        with torch.device("meta"), size_limits():
+            builder.build(call, field)
+    except RecipeError as error:
+        return None if _NEEDS_MEMORY.search(str(error.__cause__)) else error.problems
+    except UsageError as error:
+        return [Problem(call.mark, str(error))]
+    return []
 
 
 def _task_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import torch
 from torch import Tensor
 
+from zoo.class_names import match_labels
 from zoo.errors import UsageError
 from zoo.tasks.tokens import Tokens, tokenize
 
@@ -136,7 +137,8 @@ class Task:
         """Return a split by name. The first call reads the data.
 
         Raises:
-            UsageError: `splits` does not have this name, or its value is not a split, or has no rows.
+            UsageError: `splits` does not have this name, or its value is not a split, or has no rows, or it declares
+                its classes in another order than a split that is loaded.
         """
         if split not in self.splits:
             raise UsageError(f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}")
@@ -146,6 +148,7 @@ class Task:
                 raise UsageError(f"{self.name}: the split {split!r} is a {type(loaded).__name__}, not a Split")
             if not len(loaded):
                 raise UsageError(f"{self.name}: the split {split!r} has no rows")
+            self._check_order(split, tuple(getattr(loaded, "classes", ())))
             self.loaded[split] = loaded
         return self.loaded[split]
 
@@ -154,6 +157,17 @@ class Task:
         if split not in self.contents:
             self.contents[split] = content(self.load(split))
         return self.contents[split]
+
+    def _check_order(self, split: str, classes: tuple[str, ...]) -> None:
+        """Raise UsageError for other classes than those of a loaded split, unless `label_names` fixes their order."""
+        for name, loaded in self.loaded.items() if classes and not self.label_names else ():
+            fewer, more = sorted((classes, tuple(getattr(loaded, "classes", ()) or classes)), key=len)
+            match = match_labels(fewer, more, side=f"the split {split!r}", other=f"the split {name!r}")
+            if match.positions != tuple(range(len(fewer))):
+                listed = f"{', '.join(classes)}, but {name!r} in the order {', '.join(loaded.classes)}"  # type: ignore[attr-defined]
+                raise UsageError(
+                    f"{self.name}: the split {split!r} declares the classes {listed}; list them in `classes`"
+                )
 
     @property
     def class_names(self) -> tuple[str, ...]:

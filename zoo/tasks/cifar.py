@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.datasets import CIFAR10, CIFAR100
 
+from zoo.class_names import match_classes
 from zoo.errors import IntegrityError, NoDataError, UsageError, did_you_mean
 from zoo.fetch.sources import Source
 from zoo.tasks.base import Task
@@ -118,8 +119,11 @@ def cifar(
 def _check_order(declared: Sequence[str], expected: Sequence[str], where: str) -> None:
     """Raise IntegrityError for a class at another position. Unknown names are allowed, as mirrors may misspell one."""
     for number, name in enumerate(declared):
-        if name in expected and expected.index(name) != number:
-            position = expected.index(name)
+        try:
+            (position,) = match_classes([name], expected, side=where, other="CIFAR").positions
+        except UsageError:
+            continue
+        if position != number:
             raise IntegrityError(f"{where}: the class {name!r} has the number {number}, expected {position}")
 
 

@@ -6,12 +6,14 @@ in the training of the published models.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 
+from zoo.class_names import match_classes
 from zoo.errors import IntegrityError, UsageError, did_you_mean
 from zoo.fetch.sources import Source
 from zoo.tasks.base import Split, Task, TextSplit
@@ -76,17 +78,14 @@ def glue(*, name: str, data: Source, tokenizer: Any, max_length: int = 128) -> T
     def load(split: str) -> Split:
         config = AX if split == AX else name
         table = read_repository(data.fetch(f"data/{config}"), config, "test" if split == AX else split)
-        classes = table.classes.get("label", ())
-        if classes != spec.classes:
-            raise IntegrityError(
-                f"{data.name}: {config} has the classes {_join(classes)}, expected {_join(spec.classes)}"
-            )
+        notes = _check_classes(table.classes.get("label", ()), spec.classes, f"{data.name}: {config}")
         where = f"{data.name}: {config}, {split}"
         numbers = _check_numbers(table.column("label"), where)
         labels = torch.tensor(numbers, dtype=torch.int64 if spec.classes else torch.float32)
         if split in spec.scored or split == "train":
             _check_range(labels, spec, where)
-        return TextSplit(table.texts(spec.texts), labels, tokenizer=tokenizer, max_length=max_length)
+        texts = table.texts(spec.texts)
+        return TextSplit(texts, labels, tokenizer=tokenizer, max_length=max_length, class_notes=(*table.notes, *notes))
 
     configs = (name, AX) if name == "mnli" else (name,)
     names = ("train", *spec.scored, *spec.hidden, *([AX] if name == "mnli" else []))
@@ -99,6 +98,17 @@ def glue(*, name: str, data: Source, tokenizer: Any, max_length: int = 128) -> T
         label_names=spec.classes,
         sources=tuple((data, f"data/{config}") for config in configs),
     )
+
+
+def _check_classes(declared: tuple[str, ...], expected: tuple[str, ...], where: str) -> tuple[str, ...]:
+    """Return notes on how the names match. Raises IntegrityError for other classes, or for another order."""
+    match = None
+    if len(declared) == len(expected):
+        with suppress(UsageError):
+            match = match_classes(declared, expected, side="the data set", other="GLUE")
+    if match is None or match.positions != tuple(range(len(expected))):
+        raise IntegrityError(f"{where} has the classes {_join(declared)}, expected {_join(expected)}")
+    return (match.note,) if match.note else ()
 
 
 def _check_numbers(labels: list[Any], where: str) -> list[float]:

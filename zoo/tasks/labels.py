@@ -103,6 +103,19 @@ def to_class_numbers(values: Sequence[Any], names: Sequence[str], *, coded: bool
     return [position for position in positions if position is not None]
 
 
+def renumbered(values: list[Any], positions: Sequence[int]) -> list[Any]:
+    """Return class numbers, or lists of them, with each number replaced by its position; other values stay."""
+    if list(positions) == list(range(len(positions))):
+        return values
+    return [
+        renumbered(value, positions) if isinstance(value, list) else _renumber(value, positions) for value in values
+    ]
+
+
+def _renumber(value: Any, positions: Sequence[int]) -> Any:
+    return positions[value] if isinstance(value, int) and 0 <= value < len(positions) else value
+
+
 def to_label_sets(values: Sequence[Any], names: Sequence[str], *, coded: bool = False) -> Tensor:
     """Return zeros and ones `(N, C)`. A value is a list of classes, or a text with "|" between them.
 
@@ -158,10 +171,10 @@ def _in_range(row: int, value: Any, number: int | None, names: Sequence[str]) ->
 
 
 def _position(value: Any, names: Mapping[str, int]) -> int | None:
-    """Return the position of a class by its name; CSV files and recipes may call a truth value True or TRUE."""
+    """Return the position of a class by its name. Programs write truth values as true, True and TRUE."""
     text = to_text(value)
-    if isinstance(value, bool) and text not in names:
-        return next((position for name, position in names.items() if name.lower() == text), None)
+    if text is not None and text not in names and text.lower() in ("true", "false"):
+        return next((position for name, position in names.items() if name.lower() == text.lower()), None)
     return None if text is None else names.get(text)
 
 

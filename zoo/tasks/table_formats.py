@@ -8,7 +8,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ csv.field_size_limit(2**31 - 1)  # the default, 131,072 characters, is shorter t
 
 
 def read_separated(path: Path, separator: str, *, quotes: bool) -> Columns:
-    """Read CSV or TSV, whose first line names the columns. Lines without any character are no rows.
+    """Read CSV or TSV, whose first line names the columns.
+
+    A line without any character is no row; in a file of one column it is an empty value, except at the end of the file.
 
     Args:
         path: The file.
@@ -47,12 +49,24 @@ def read_separated(path: Path, separator: str, *, quotes: bool) -> Columns:
         raise SourceError(f"{path}: the file has no header line")
     columns: Columns = {name: [] for name in _unique(path, header)}
     hint = f"quote a text with {separator!r} in it" if quotes else "to read texts in quotes, set quotes: true"
-    for line, row in rows:
-        if row and len(row) != len(header):
+    for line, row in _without_blank_lines(rows, len(header)):
+        if len(row) != len(header):
             raise SourceError(f"{path}: line {line}: {len(row)} fields, but the header has {len(header)}; {hint}")
-        for name, value in zip(header, row, strict=False):
+        for name, value in zip(header, row, strict=True):
             columns[name].append(value)
     return columns
+
+
+def _without_blank_lines(rows: Iterable[Row], columns: int) -> Iterator[Row]:
+    """Yield the rows, which are empty for blank lines. In one column a blank line between others is an empty value."""
+    blank: list[Row] = []
+    for line, row in rows:
+        if row:
+            yield from blank
+            blank.clear()
+            yield line, row
+        elif columns == 1:
+            blank.append((line, [""]))
 
 
 def read_json(path: Path) -> Columns:
@@ -83,6 +97,14 @@ def read_parquet(path: Path) -> tuple[Columns, dict[str, tuple[str, ...]]]:
         table = parquet.read()
     columns = {name: table.column(name).to_pylist() for name in _unique(path, table.column_names)}
     return columns, class_names(datasets.Features.from_arrow_schema(table.schema))
+
+
+def declared_classes(path: Path) -> dict[str, tuple[str, ...]]:
+    """Return the class names of columns that a file declares to hold class numbers, without reading its rows."""
+    if path.suffix.lower() != ".parquet":
+        return {}
+    with path.open("rb") as file:
+        return class_names(datasets.Features.from_arrow_schema(pq.read_schema(file)))
 
 
 def _check_size(path: Path, metadata: Any) -> None:

@@ -1,22 +1,19 @@
 """Read tables of rows from files (CSV, TSV, JSON lines, parquet) and from data sets of the Hub."""
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import datasets
-from huggingface_hub import DatasetCard, DatasetCardData
 
+from zoo.class_names import ClassMatch, has_names, match_labels
 from zoo.errors import SourceError, UsageError, did_you_mean, first_line
 from zoo.fetch.fetched import Fetched
-from zoo.tasks.labels import shown, to_text
-from zoo.tasks.table_formats import class_names, read_json, read_parquet, read_separated
+from zoo.tasks.dataset_cards import read_configuration
+from zoo.tasks.labels import renumbered, shown, to_text
+from zoo.tasks.table_formats import declared_classes, read_json, read_parquet, read_separated
 
-CARD = "README.md"
 datasets.utils.logging.set_verbosity(datasets.utils.logging.CRITICAL)  # it logs an error that it also raises
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 ENDINGS = (*SEPARATORS, ".jsonl", ".json", ".parquet")
@@ -29,10 +26,14 @@ class Table:
     Attributes:
         columns: The values of every column by its name.
         classes: The names of the classes, for the columns that hold class numbers.
+        coded: The columns whose own files declare that integers are class numbers, whatever the classes are called.
+        notes: What a user should know about how the names of classes in several files were matched.
     """
 
     columns: Mapping[str, list[Any]]
-    classes: Mapping[str, tuple[str, ...]]
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    coded: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     def column(self, name: str) -> list[Any]:
         """Return the values of a column. Raises UsageError if there is no such column."""
@@ -63,82 +64,77 @@ def _is_unicode(text: str) -> bool:
 def read_repository(fetched: Fetched, config: str | None, split: str, *, quotes: bool | None = None) -> Table:
     """Read one split of a data set of the Hub.
 
-    The card says which files belong to the split. Without such a card, the files are those whose names start with
-    the name of the split.
+    All splits have the same classes: those of the card, or else of the first split that declares names, `train` before
+    the others. Files that declare them in another order get other class numbers.
 
     Args:
         fetched: The files that were downloaded and verified. No other file is read.
-        config: The configuration; None for the first one.
+        config: The configuration; None for the card's default, or else its first one.
         split: The name of the split.
         quotes: As in `read_file`.
 
     Raises:
-        UsageError: There is no such split.
-        SourceError: The card or a file cannot be read, or they declare the same classes in different orders.
+        UsageError: There is no such configuration or split.
+        SourceError: The card or a file cannot be read, or a file declares other classes.
     """
-    card = _read_card(fetched.path)
+    names = [name for name in fetched.names if Path(name).suffix.lower() in ENDINGS]
+    configuration = read_configuration(fetched.path, names, config)
+    if split not in configuration.files:
+        raise UsageError(f"the data have no split {split!r}{did_you_mean(split, list(configuration.files))}")
+    splits = sorted(configuration.files, key=lambda name: name != "train")
+    first_files = [fetched.path / configuration.files[name][0] for name in splits]
+    classes = _choose_names([configuration.classes, *map(classes_of_file, first_files)])
+    return _join(
+        {path: read_file(path, quotes=quotes) for path in map(fetched.path.joinpath, configuration.files[split])},
+        classes,
+    )
+
+
+def classes_of_file(path: Path) -> Mapping[str, tuple[str, ...]]:
+    """Return the names of the classes that a file declares, by column. Raises SourceError if it cannot be read."""
     try:
-        files = _files_of_splits(card, fetched, config)
-        declared = datasets.info.DatasetInfosDict.from_dataset_card_data(card)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise _unreadable(fetched.path / CARD, error) from error
-    if split not in files:
-        raise UsageError(f"the data have no split {split!r}{did_you_mean(split, list(files))}")
-    tables = [read_file(path, quotes=quotes) for path in files[split]]
-    columns = {name: [value for table in tables for value in table.column(name)] for name in tables[0].columns}
-    info = declared.get(config or "default") or (next(iter(declared.values())) if len(declared) == 1 else None)
-    of_card = class_names(info.features if info else None)
-    for path, table in zip(files[split], tables, strict=True):
-        _check_classes(path, table.classes, {**tables[0].classes, **of_card})
-    return Table(columns, {**tables[0].classes, **of_card})
+        return declared_classes(path)
+    except Exception as error:  # pyarrow and the file system raise their own exceptions
+        raise _unreadable(path, error) from error
 
 
-def _check_classes(path: Path, of_file: Mapping[str, tuple[str, ...]], declared: Mapping[str, tuple[str, ...]]) -> None:
-    """Raise SourceError for a file that declares the classes of a column in another order than the data set."""
-    for column, names in of_file.items():
-        expected = declared.get(column, names)
-        if names != expected and sorted(names) == sorted(expected):
-            here, there = ", ".join(names), ", ".join(expected)
-            message = f"the classes of {column!r} are {here} here, but {there} in the card or in another file"
-            raise SourceError(f"{path}: {message}")
+def _choose_names(declared: Sequence[Mapping[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
+    """Return the first declaration of every column; one that has placeholders for names gives way to one with names."""
+    chosen: dict[str, tuple[str, ...]] = {}
+    for column, names in ((column, names) for classes in declared for column, names in classes.items()):
+        if column not in chosen or (has_names(names) and not has_names(chosen[column])):
+            chosen[column] = names
+    return chosen
 
 
-def _read_card(folder: Path) -> DatasetCardData:
-    path = folder / CARD
+def _join(tables: Mapping[Path, Table], classes: Mapping[str, tuple[str, ...]]) -> Table:
+    """Join the parts of a split. Their class numbers are changed to the order of `classes`."""
+    first = next(iter(tables.values()))
+    columns: dict[str, list[Any]] = {name: [] for name in first.columns}
+    notes: dict[str, None] = {}
+    for path, table in tables.items():
+        for name, joined in columns.items():
+            if (name in table.coded) != (name in first.coded):
+                raise SourceError(f"{path}: the column {name!r} declares classes here or in another part, not in both")
+            values = table.column(name)
+            if name in table.coded:
+                match = _match_part(path, name, table.classes[name], classes.get(name, table.classes[name]))
+                values = renumbered(values, match.positions)
+                notes |= {match.note: None} if match.note else {}
+            joined.extend(values)
+    return Table(columns, {**first.classes, **classes}, first.coded, tuple(notes))
+
+
+def _match_part(path: Path, column: str, names: tuple[str, ...], expected: tuple[str, ...]) -> ClassMatch:
+    """Find the classes of one file in those of the data set. Raises SourceError unless both are the same classes."""
+    side, other = f"{path.name}, column {column!r},", "the card or another file"
     try:
-        status = path.stat()
-        return _parse_card(path, status.st_ino, status.st_size, status.st_mtime_ns)
-    except (OSError, ValueError):
-        return DatasetCardData()
-
-
-@lru_cache(maxsize=16)  # the card of a large collection, such as GLUE, takes longer to parse than a split to read
-def _parse_card(path: Path, *state: int) -> DatasetCardData:
-    """Parse a card. `state` is the inode, size and time of the file: a changed file is parsed again."""
-    card: DatasetCardData = DatasetCard.load(path, ignore_metadata_errors=True).data
-    return card
-
-
-def _files_of_splits(card: DatasetCardData, fetched: Fetched, config: str | None) -> dict[str, list[Path]]:
-    by_config = {item["config_name"]: item.get("data_files") for item in getattr(card, "configs", None) or []}
-    data_files = by_config.get(config) if config else next(iter(by_config.values()), None)
-    names = sorted(name for name in fetched.names if Path(name).suffix.lower() in ENDINGS)
-    splits: dict[str, list[Path]] = {}
-    if isinstance(data_files, list) and all(isinstance(item, dict) for item in data_files):
-        for item in data_files:
-            patterns = item["path"] if isinstance(item["path"], list) else [item["path"]]
-            paths = [fetched.path / name for name in names if _fits(name, patterns)]
-            splits |= {item["split"]: paths} if paths else {}
-        return splits
-    if data_files is not None and not isinstance(data_files, str):
-        raise TypeError("data_files is not a list of splits with their paths")
-    for name in names:
-        splits.setdefault(re.split(r"[-.]", Path(name).name)[0], []).append(fetched.path / name)
-    return splits
-
-
-def _fits(name: str, patterns: Sequence[str]) -> bool:
-    return name in patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+        if len(names) == len(expected):
+            return match_labels(names, expected, side=side, other=other)
+    except UsageError:
+        pass
+    listed = f"{', '.join(names)} here, but {', '.join(expected)} in {other}"
+    raise SourceError(f"{path}: the classes of {column!r} are {listed}")
 
 
 def read_file(path: Path, *, quotes: bool | None = None) -> Table:
@@ -160,11 +156,12 @@ def read_file(path: Path, *, quotes: bool | None = None) -> Table:
         raise SourceError(f"{path.absolute()}: no such file")
     try:
         if ending == ".parquet":
-            return Table(*read_parquet(path))
+            columns, classes = read_parquet(path)
+            return Table(columns, classes, frozenset(classes))
         if ending in SEPARATORS:
             quotes = ending == ".csv" if quotes is None else quotes
-            return Table(read_separated(path, SEPARATORS[ending], quotes=quotes), {})
-        return Table(read_json(path), {})
+            return Table(read_separated(path, SEPARATORS[ending], quotes=quotes))
+        return Table(read_json(path))
     except SourceError:
         raise
     except Exception as error:  # pyarrow and the file system raise their own exceptions

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.class_names import ClassMatch, match_classes
+from zoo.class_names import ClassMatch, match_labels
 from zoo.errors import SourceError, UsageError, did_you_mean
 from zoo.fetch.sources import Source
 from zoo.tasks.base import Kind, Split, Task, TextSplit
@@ -21,7 +21,7 @@ from zoo.tasks.labels import (
     to_label_sets,
     to_numbers,
 )
-from zoo.tasks.tables import Table, read_file, read_repository
+from zoo.tasks.tables import ENDINGS, Table, classes_of_file, read_file, read_repository
 
 METRICS: Mapping[Kind, tuple[str, ...]] = {
     "classification": ("accuracy",), "multilabel": ("f1_micro",), "regression": ("pearson", "spearman"),
@@ -77,29 +77,36 @@ def text_classification(
             return read_file(data[split].fetch().path, quotes=quotes)
         return read_repository(data.fetch(want), config, split, quotes=quotes)
 
+    def first_declared() -> tuple[str, ...]:
+        """Return the names that the first file with names declares: the order must not depend on what is read first."""
+        files = data.values() if isinstance(data, Mapping) and kind != "regression" else ()
+        unnamed = tuple(ending for ending in ENDINGS if ending != ".parquet")
+        paths = (source.fetch().path for source in files if not source.name.lower().endswith(unnamed))
+        return next(filter(None, (classes_of_file(path).get(label) for path in paths)), ())
+
     @cache
     def training_labels() -> tuple[str, ...]:
         return infer_names(read(training).column(label), multilabel=kind == "multilabel")
-
-    def has_names(table: Table) -> bool:
-        return bool(listed or kind == "regression" or table.classes.get(label))
 
     def load(split: str) -> Split:
         table = read(split)
         where = data[split].name if isinstance(data, Mapping) else f"{data.name}, {split}"
         try:
             texts = table.texts(columns)
-            known = listed if has_names(table) else _inferred(table.column(label), kind, training_labels)
-            labels, match = _read_labels(table, label, known, kind)
-            _check_classes(classes, known or table.classes.get(label, ()), labels, kind)
+            declared = listed or first_declared() or table.classes.get(label, ())
+            is_named = bool(declared) or kind == "regression"
+            known = declared if is_named else _inferred(table.column(label), kind, training_labels)
+            labels, match = _read_labels(table, label, known, kind, "the recipe" if listed else "another split")
+            _check_classes(classes, known, labels, kind)
         except UsageError as error:
             raise UsageError(f"{where}: {error}") from None
         inferred = f"the classes are the labels of {training!r}, sorted: {', '.join(known)}"
-        notes = [*([inferred] if known != listed else []), *([match.note] if match and match.note else [])]
-        declared = known or table.classes.get(label, ())
-        return TextSplit(
-            texts, labels, tokenizer=tokenizer, max_length=max_length, classes=declared, class_notes=tuple(notes)
+        notes = (
+            *table.notes,
+            *([inferred] if known != declared else []),
+            *([match.note] if match and match.note else []),
         )
+        return TextSplit(texts, labels, tokenizer=tokenizer, max_length=max_length, classes=known, class_notes=notes)
 
     return Task(
         name="text_classification",
@@ -147,8 +154,12 @@ def _check_classes(classes: Classes, names: Sequence[str], labels: Tensor, kind:
         check_count(classes, int(labels.max()) + 1, at_most=True)
 
 
-def _read_labels(table: Table, column: str, classes: tuple[str, ...], kind: Kind) -> tuple[Tensor, ClassMatch | None]:
+def _read_labels(
+    table: Table, column: str, classes: tuple[str, ...], kind: Kind, other: str
+) -> tuple[Tensor, ClassMatch | None]:
     """Return labels `(N,)` or, if multilabel, `(N, C)` in the order of `classes`, and how the data's names match them.
+
+    `other` says in messages what lists `classes`.
 
     Raises:
         UsageError: With the row of a bad value, or with the names that do not match.
@@ -156,8 +167,8 @@ def _read_labels(table: Table, column: str, classes: tuple[str, ...], kind: Kind
     values, declared = table.column(column), table.classes.get(column, ())
     if kind == "regression":
         return torch.tensor(to_numbers(values), dtype=torch.float32), None
-    names, coded = declared or classes, bool(declared)
-    match = match_classes(declared, classes, side="the data set", other="the recipe") if declared and classes else None
+    names, coded = declared or classes, column in table.coded
+    match = match_labels(declared, classes, side="the data set", other=other) if declared and classes else None
     if kind == "multilabel":
         sets = to_label_sets(values, names, coded=coded)
         labels = sets if match is None else sets.new_zeros(len(sets), len(classes))

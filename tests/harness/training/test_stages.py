@@ -112,6 +112,21 @@ def test_a_stage_can_train_on_another_task(zoo: Zoo, recipe_file: Write, tmp_pat
     assert data["stage 1: test"] == data["test"]
 
 
+@pytest.mark.parametrize(("order", "code"), [("jihgfedcba", 2), ("ABCDEFGHIJ", 0)])
+def test_a_stage_with_the_classes_in_another_order_is_refused(
+    order: str, code: int, zoo: Zoo, recipe_file: Write, tmp_path: Path
+) -> None:
+    lines = ["from dataclasses import replace", "from zoo.tasks import digits", "def named(names):"]
+    (tmp_path / "names.py").write_text("\n".join([*lines, "    return replace(digits(), label_names=tuple(names))"]))
+    text = TINY.replace("task: digits", "task: {use: names.named, names: abcdefghij}")
+    text = text.replace("    clip_norm: 1.0\n", f"    task: {{use: names.named, names: {order}}}\n")
+    completed = zoo("train", recipe_file(text), "--trust", "names", "--out", "run")
+    assert completed.code == code, completed.err
+    assert (f"the classes have another order: {', '.join(order)} in this task, but a, b, c" in completed.err) == bool(
+        code
+    )
+
+
 LATE = TINY + TINY[TINY.index("  - epochs") :].replace("    criterion", "    trainable: [fcc]\n    criterion")
 
 

@@ -50,6 +50,35 @@ def test_a_state_dict_is_found_in_every_common_layout(layout: str, tmp_path: Pat
         assert all(torch.equal(value, STATE[name]) for name, value in state.items())
 
 
+class Wrapper(torch.nn.Module):
+    """A model whose only part has the name that DataParallel gives to its model."""
+
+    def __init__(self, part: str = "module") -> None:
+        super().__init__()
+        self.add_module(part, torch.nn.Linear(2, 1))
+
+
+@pytest.mark.parametrize("part", ["module", "model"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module.module.", "module._orig_mod."])
+def test_names_are_changed_only_if_they_do_not_fit_the_model(part: str, prefix: str, tmp_path: Path) -> None:
+    model, other = Wrapper(part), Wrapper(part)
+    torch.save({f"{prefix}{name}": value for name, value in model.state_dict().items()}, tmp_path / "x.pt")
+    weights_file.load_into(other, tmp_path / "x.pt")
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+def test_a_tensor_with_the_name_of_a_checkpoints_part_is_a_tensor(tmp_path: Path) -> None:
+    torch.save({"model": torch.ones(1), "state_dict": torch.ones(1)}, tmp_path / "x.pt")
+    assert list(weights_file.read(tmp_path / "x.pt")) == ["model", "state_dict"]
+
+
+@pytest.mark.parametrize("other", ["a.weight", "_orig_mod.a.weight"])
+def test_two_tensors_are_never_read_as_one(other: str, tmp_path: Path) -> None:
+    save_file({"a._orig_mod.weight": torch.ones(1), other: torch.zeros(1)}, tmp_path / "x.safetensors")
+    with pytest.raises(UsageError, match=r"'a\._orig_mod\.weight'.* would both be 'a\.weight'"):
+        weights_file.read(tmp_path / "x.safetensors")
+
+
 @pytest.mark.parametrize(
     ("state", "message"),
     [

@@ -178,7 +178,11 @@ def test_a_label_out_of_range_and_an_unknown_name_are_reported(hub: tuple[LocalH
 
 def test_a_data_set_with_the_classes_in_another_order_is_refused(hub: tuple[LocalHub, Sources]) -> None:
     server, sources = hub
-    for declared, message in (("automobile", ""), ("airplane", "the class 'airplane' has the number 1, expected 0")):
+    wrong = "the class '{}' has the number 1, expected 0"
+    for declared, message in (
+        ("automobile", ""), ("Automobile", ""), ("autmobile", ""),
+        ("airplane", wrong.format("airplane")), ("Airplane", wrong.format("Airplane")),
+    ):  # fmt: skip
         files = cifar_files("plain_text", "label", 10, 12)
         files["README.md"] = files["README.md"].replace(b'"class 1"', f'"{declared}"'.encode())
         server.add("datasets", f"someone/{declared}", files)

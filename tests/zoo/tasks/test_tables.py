@@ -95,6 +95,27 @@ def test_quotes_in_tsv_are_text_unless_asked_for(tmp_path: Path) -> None:
         read_file(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("text\na\n\nb\n", ["a", "", "b"]),
+        ("text\n\na\n\n\nb", ["", "a", "", "", "b"]),
+        ("text\na\nb\n\n\n", ["a", "b"]),
+        ("text\r\na\r\n\r\nb\r\n\r\n", ["a", "", "b"]),
+        ("text,label\na,1\n\nb,0\n\n", ["a", "b"]),
+    ],
+)
+def test_a_blank_line_is_an_empty_value_only_between_the_rows_of_one_column(
+    content: str, expected: list[str], tmp_path: Path
+) -> None:
+    for name in ("a.csv", "a.tsv"):
+        text = content if name == "a.csv" else content.replace(",", "\t")
+        (tmp_path / name).write_bytes(text.encode())
+        assert read_file(tmp_path / name).column("text") == expected, name
+    (tmp_path / "b.csv").write_text('text\na\n""\n')  # how Python's csv and pandas write an empty value
+    assert read_file(tmp_path / "b.csv").column("text") == ["a", ""]
+
+
 def test_quotes_in_csv_are_read_as_text_if_asked_for(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('text,label\n"rose keeps,good\nthe dog is old",bad\n')
     assert read_file(tmp_path / "a.csv", quotes=False).column("text") == ['"rose keeps', 'the dog is old"']
