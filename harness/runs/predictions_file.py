@@ -45,7 +45,7 @@ def _from_table(table: Table, kind: Kind, rows: int, class_names: Sequence[str])
     column = next((name for name in COLUMNS if name in table.columns), None)
     if column is None:
         raise UsageError(f"no column {COLUMNS[0]!r}; the columns are {', '.join(table.columns) or 'missing'}")
-    values = table.columns[column]
+    values = table.labels(column)
     order = _order(table.columns["id"], rows) if "id" in table.columns else range(len(values))
     if len(values) != rows:
         raise UsageError(f"{len(values)} predictions for {rows} examples")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from zoo.class_names import match_classes
+from zoo.class_names import match_labels
 from zoo.errors import SourceError, UsageError
 from zoo.fetch.remembered_digests import remembered_digests
 from zoo.fetch.sources import Source
@@ -81,7 +81,7 @@ def image_folder(
         transform = with_normalization(transforms, mean, std)
         if not listed:
             return ImageSplit(root / split, names, transform, fixed=fixed)
-        match = match_classes(names, listed, side=f"the folder {root / split}", other="the recipe")
+        match = match_labels(names, listed, side=f"the folder {root / split}", other="the recipe")
         return ImageSplit(root / split, names, transform, fixed=fixed, labels=match.positions, note=match.note)
 
     return Task(

@@ -39,6 +39,7 @@ def to_text(value: Any) -> str | None:
     return str(value) if isinstance(value, str | int | float | Decimal | dt.date) else None
 
 
+<<<<<<< HEAD
 def class_names(classes: Classes) -> tuple[str, ...]:
     """Return the names of the classes in a recipe as text, since YAML reads 1 and true as other values.
 
@@ -80,19 +81,20 @@ def check_count(classes: Classes, found: int, *, at_most: bool = False) -> None:
 
 
 def to_class_numbers(values: Sequence[Any], names: Sequence[str], *, coded: bool = False) -> list[int]:
+=======
+def to_class_numbers(values: Sequence[Any], names: Sequence[str]) -> list[int]:
+>>>>>>> r23-data
     """Return the class number of every value.
 
     Args:
         values: The names of classes. Or all of them are class numbers, if no class is called like a number.
         names: The names of the classes in order. Without any, all values must be class numbers.
-        coded: Whether the data declare that integers are class numbers, whatever the classes are called.
 
     Raises:
         RowError: A value is no class.
     """
-    coded = coded and all(isinstance(value, int) for value in values)
     numbers, may_be_numbers = [_class_number(value) for value in values], _may_be_numbers(names)
-    if coded or (may_be_numbers and None not in numbers):
+    if may_be_numbers and None not in numbers:
         return [_in_range(row, values[row], number, names) for row, number in enumerate(numbers)]
     by_name = {name: position for position, name in enumerate(names)}
     positions = [_position(value, by_name) for value in values]
@@ -103,20 +105,16 @@ def to_class_numbers(values: Sequence[Any], names: Sequence[str], *, coded: bool
     return [position for position in positions if position is not None]
 
 
-def renumbered(values: list[Any], positions: Sequence[int]) -> list[Any]:
-    """Return class numbers, or lists of them, with each number replaced by its position; other values stay."""
-    if list(positions) == list(range(len(positions))):
-        return values
-    return [
-        renumbered(value, positions) if isinstance(value, list) else _renumber(value, positions) for value in values
-    ]
+def renumbered(values: list[Any], wanted: Sequence[Any]) -> list[Any]:
+    """Return class numbers, or lists of them, with `wanted[number]` for each number; other values stay."""
+    return [renumbered(value, wanted) if isinstance(value, list) else _renumber(value, wanted) for value in values]
 
 
-def _renumber(value: Any, positions: Sequence[int]) -> Any:
-    return positions[value] if isinstance(value, int) and 0 <= value < len(positions) else value
+def _renumber(value: Any, wanted: Sequence[Any]) -> Any:
+    return wanted[value] if isinstance(value, int) and 0 <= value < len(wanted) else value
 
 
-def to_label_sets(values: Sequence[Any], names: Sequence[str], *, coded: bool = False) -> Tensor:
+def to_label_sets(values: Sequence[Any], names: Sequence[str]) -> Tensor:
     """Return zeros and ones `(N, C)`. A value is a list of classes, or a text with "|" between them.
 
     Raises:
@@ -127,7 +125,7 @@ def to_label_sets(values: Sequence[Any], names: Sequence[str], *, coded: bool = 
         raise UsageError("the argument 'classes' is missing; a multilabel task needs it to count its classes")
     pairs = [(row, item) for row, value in enumerate(values) for item in _items(row, value)]
     try:
-        numbers = to_class_numbers([item for _, item in pairs], names, coded=coded)
+        numbers = to_class_numbers([item for _, item in pairs], names)
     except RowError as error:
         raise RowError(pairs[error.row][0], error.problem) from None
     labels = torch.zeros(len(values), len(names))

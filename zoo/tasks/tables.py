@@ -41,6 +41,11 @@ class Table:
             raise UsageError(f"the data have no column {name!r}{did_you_mean(name, list(self.columns))}")
         return self.columns[name]
 
+    def labels(self, name: str) -> list[Any]:
+        """Return the values of a column, with names in place of the class numbers that the file itself declares."""
+        values = self.column(name)
+        return renumbered(values, self.classes[name]) if name in self.coded else values
+
     def texts(self, names: tuple[str, ...]) -> list[tuple[str, ...]]:
         """Return the texts of columns, row by row. Raises UsageError with the row of a value that is not a text."""
         columns = [self.column(name) for name in names]

@@ -164,16 +164,16 @@ def _read_labels(
     Raises:
         UsageError: With the row of a bad value, or with the names that do not match.
     """
-    values, declared = table.column(column), table.classes.get(column, ())
+    values, declared = table.labels(column), table.classes.get(column, ())
     if kind == "regression":
-        return torch.tensor(to_numbers(values), dtype=torch.float32), None
-    names, coded = declared or classes, column in table.coded
+        return torch.tensor(to_numbers(table.column(column)), dtype=torch.float32), None
+    names = declared or classes
     match = match_labels(declared, classes, side="the data set", other=other) if declared and classes else None
     if kind == "multilabel":
-        sets = to_label_sets(values, names, coded=coded)
+        sets = to_label_sets(values, names)
         labels = sets if match is None else sets.new_zeros(len(sets), len(classes))
         if match is not None:
             labels[:, list(match.positions)] = sets
         return labels, match
-    numbers = torch.tensor(to_class_numbers(values, names, coded=coded), dtype=torch.int64)
+    numbers = torch.tensor(to_class_numbers(values, names), dtype=torch.int64)
     return numbers if match is None else torch.tensor(match.positions)[numbers], match

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZIP_LZMA, ZipFile
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -45,6 +46,13 @@ def test_names_come_before_class_numbers(
         assert read_predictions(path, "classification", LABELS, names).tolist() == expected, path.name
     for path in in_every_format(tmp_path, {"id": [3, 2, 1, 0], "prediction": predictions}):
         assert read_predictions(path, "classification", LABELS, names).tolist() == expected[::-1], path.name
+
+
+@pytest.mark.parametrize("names", [("bad", "good"), ("2", "1"), ("False", "True")])
+def test_class_numbers_of_a_file_mean_the_names_that_the_file_declares(names: tuple[str, ...], tmp_path: Path) -> None:
+    features = datasets.Features({"prediction": datasets.ClassLabel(names=names[::-1])})
+    pq.write_table(pa.table({"prediction": [0, 1, 1, 1]}, schema=features.arrow_schema), tmp_path / "a.parquet")
+    assert read_predictions(tmp_path / "a.parquet", "classification", LABELS, names).tolist() == [1, 0, 0, 0]
 
 
 @pytest.mark.parametrize(

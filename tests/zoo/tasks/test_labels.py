@@ -76,9 +76,8 @@ def test_a_class_that_does_not_exist_is_an_error_in_every_format(
             labels(path, classes)
 
 
-def test_numbers_are_class_numbers_only_if_the_data_say_so_or_no_class_is_called_like_one() -> None:
-    assert to_class_numbers([0, 1], ["1", "2"], coded=True) == [0, 1]
-    assert to_class_numbers(["1", "2"], ["1", "2"], coded=True) == [0, 1]
+def test_numbers_are_class_numbers_only_if_no_class_is_called_like_one() -> None:
+    assert to_class_numbers(["true", "True", True], ["True", "true"]) == [1, 0, 1]
     assert to_class_numbers(["1.0", 0.0], ["bad", "good"]) == [1, 0]
     assert to_class_numbers([1.0, "0"], ["0", "1"]) == [1, 0]
     assert to_class_numbers([True], ["False", "TRUE"]) == [1]
