@@ -15,8 +15,8 @@ from leaderboard.strip_plot import Kind, PlottedRun, strip_plot
 from zoo.fetch.source_types import UserFolder, parse_or_none
 from zoo.recipes.catalogue import Entry
 
-RECORDS = "leaderboard/records"
-"""The folder of committed records in the repository."""
+RECORDS = "records"
+"""The folder of the records in the site."""
 SHORT = 12
 """The number of digits of a key that are shown."""
 Judged = tuple[Judgement, list[RecordedRun]]
@@ -44,16 +44,23 @@ def page_context(
         "suite": entry.suite,
         "about": recipe_summary(recipe),
         "verdict": entry_verdict(judgements),
-        "claims": [{**row, **claim_cells(row), "values": sort_values(row)} for row in rows],
+        "claims": [
+            {**row, **claim_cells(row), "values": sort_values(row), "records": [_link(record) for _, record in used]}
+            for row, (_, used) in zip(rows, judged, strict=True)
+        ],
         "plots": [plot for judgement in judgements if (plot := _plot(entry, judgement, records))],
         "records": [_record(entry, record, environments) for _, record in ordered],
-        "folder": f"{RECORDS}/{entry.name}",
         "environments": [*environments.values()],
         "findings": [*dict.fromkeys(finding for group in findings for finding in group)],
         "flips": compare_records(entry, records),
         "commands": commands(entry),
         "recipe": recipe,
     }
+
+
+def record_file(record: Record) -> str:
+    """Return the path of a record's copy in the site."""
+    return f"{RECORDS}/{record.entry}/{record.identity.folder}.json"
 
 
 def entry_verdict(judgements: Iterable[Judgement]) -> str:
@@ -103,9 +110,8 @@ def _kind(seed: int, value: float, judgement: Judgement) -> Kind:
 
 
 def _record(entry: Entry, record: Record, environments: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    seed = record.identity.seed
     return {
-        "seed": "published weights" if seed is None else f"seed {seed}",
+        **_link(record),
         "is_reference": record.identity.is_reference,
         "is_current": record.identity.digest == entry.recipe.digest,
         "scores": [
@@ -121,6 +127,12 @@ def _record(entry: Entry, record: Record, environments: dict[str, dict[str, Any]
         "environment": environments[_environment_key(record)]["number"],
         "folder": record.identity.folder,
     }  # fmt: skip
+
+
+def _link(record: Record) -> dict[str, str]:
+    """Return the name of a run and the file of its record."""
+    seed = record.identity.seed
+    return {"seed": "published weights" if seed is None else f"seed {seed}", "file": record_file(record)}
 
 
 def _environments(records: Iterable[Record]) -> dict[str, dict[str, Any]]:

@@ -20,7 +20,7 @@ from zoo.recipes.schema import Claim, Recipe, Stage
 
 SUITE, PLAIN = page.METHODS, "starter"
 LABELS = ("CrossEntropy", "BinaryCrossEntropy", "MSE")
-CONFIGS, CODE = "../configs", "../harness/losses"
+CODE = "../harness/losses"
 NO_BREAK = "\u00a0"
 INTRODUCTION = f"# Methods\n\n{page.BEGIN}\n{page.END}\n"
 READING = """\
@@ -65,7 +65,8 @@ def render(evidence: Path) -> str:
         ]
     parts += [REFERENCE, page.markdown_table(_reference(ranked))] if ranked else []
     claims = table.rows(evidence, [entry for entry in entries() if entry.suite == SUITE])
-    return "\n\n".join([*parts, *([page.claims_table(claims, SUITE, "Claims")] if len(claims) else [])])
+    parts += [page.claims_table(claims, SUITE, "Claims", has_links=True), page.RULES] if len(claims) else []
+    return "\n\n".join(parts)
 
 
 def rows(evidence: Path) -> list[dict[str, Any]]:
@@ -149,7 +150,7 @@ def _plain_student_text(student: str | None, records: list[RecordedRun]) -> list
         return ["No entry of the starter suite trains these students without a teacher, so there is no comparison."]
     (entry,) = [entry for entry in entries() if entry.name == student]
     training = ", then ".join(map(_training, entry.recipe.stages))
-    text = f"The plain student is [{student}]({CONFIGS}/{entry.suite}/{student}.yaml), trained for {training}."
+    text = f"The plain student is {page.recipe_link(student, entry.suite)}, trained for {training}."
     claim = table.comparison_claim(entry, entry)
     mean, sd, runs = _summary(entry, claim, records)
     if claim is None or not runs:
@@ -170,14 +171,15 @@ def _ranking(family: list[dict[str, Any]]) -> list[dict[str, Any]]:
     metric = next((row["metric"] for row in family if row["metric"]), "score")
     return [
         {
-            "method": f"[{row['method']}]({CONFIGS}/{SUITE}/{row['method']}.yaml)<br>{row['about']}",
+            "method": f"{page.recipe_link(row['method'], SUITE)}<br>{row['about']}",
             "epochs": _unbroken(" + ".join(map(str, row["epochs"]))),
             metric: _unbroken(page.format_mean(row["mean"], row["sd"], row["n"]).partition(" (")[0]) or "not-run",
             "difference, points": "" if row["gain"] is None else page.format_points(row["gain"]),
             "95 % interval": ""
             if row["gain"] is None
             else _unbroken(page.format_points_range(row["low"], row["high"])),
-            "runs": f"{row['n'] or ''}" + (f" ({row['seeds']} paired)" if row["seeds"] != row["n"] else ""),
+            "runs": page.records_link(row["method"], f"{row['n'] or ''}")
+            + (f" ({row['seeds']} paired)" if row["seeds"] != row["n"] else ""),
         }
         for row in family
     ]

@@ -1,4 +1,4 @@
-"""Write the leaderboard as a static site: an index, a page per entry, and the rows as CSV, JSON and Markdown.
+"""Write the leaderboard as a static site: pages of claims, entries, methods, gains and verdicts, records, and exports.
 
 Equal records give equal bytes. Neither this module nor the pages use a network.
 """
@@ -16,9 +16,12 @@ from harness.judging.judge_runs import RecordedRun
 from harness.judging.types import VERDICTS_BY_SEVERITY
 from harness.records.check import verify_record
 from harness.records.record import read_all
-from leaderboard import entry_page, table
+from leaderboard import entry_page, methods, page, table
 from leaderboard.cells import KINDS, VERDICT_MEANINGS, claim_cells, sort_values
+from leaderboard.entry_page import RECORDS, record_file
 from leaderboard.exports import export_files
+from leaderboard.text_pages import TextPage, to_html
+from zoo import paths
 from zoo.errors import UsageError
 from zoo.files import write_atomically
 from zoo.recipes.catalogue import Entry, entries
@@ -28,12 +31,15 @@ MARKER = ".zoo-site"
 ENTRIES = "entries"
 TEMPLATES = Path(__file__).with_name("templates")
 ASSETS = ("site.css", "site.js")
+PATTERNS = ("*.html", f"{ENTRIES}/*.html", f"{RECORDS}/*/*.json")
+"""The files that another catalogue or other records would not give."""
+VERDICTS = "docs/verdicts.md"
 
 
 def write(evidence: Path, folder: Path, chosen: Sequence[Entry] | None = None) -> list[Path]:
     """Write the site into a folder and return its files.
 
-    The folder is created if it is missing. Pages of entries that no longer exist are deleted.
+    The folder is created if it is missing. Pages and records of an older site that no longer exist are deleted.
 
     Args:
         evidence: The folder of the records.
@@ -48,9 +54,10 @@ def write(evidence: Path, folder: Path, chosen: Sequence[Entry] | None = None) -
     texts = render(evidence, chosen)
     for name, text in texts.items():
         write_atomically(folder / name, text)
-    for page in (folder / ENTRIES).glob("*.html"):
-        if f"{ENTRIES}/{page.name}" not in texts:
-            page.unlink()
+    for pattern in PATTERNS:
+        for old in folder.glob(pattern):
+            if old.relative_to(folder).as_posix() not in texts:
+                old.unlink()
     return [folder / name for name in texts]
 
 
@@ -59,16 +66,21 @@ def render(evidence: Path, chosen: Sequence[Entry] | None = None) -> dict[str, s
     records = read_all(evidence)
     for path, record in records:
         verify_record(path, record)
-    judged, templates = table.judge_records(evidence, chosen), _templates()
     of_site = entries() if chosen is None else list(chosen)
-    rows = table.to_frame(judged)
-    index = templates.get_template("index.html").render(root="", **_index(rows, of_site, records))
+    names = {entry.name for entry in of_site}
+    shown = [(path, record) for path, record in records if record.entry in names]
+    judged, texts = table.judge_records(evidence, chosen), _text_pages(evidence, chosen)
+    rows, templates = table.to_frame(judged), _templates([(page.file, page.title) for page in texts])
+    index = templates.get_template("index.html").render(root="", file="index.html", **_index(rows, of_site, records))
     return {
         MARKER: "Written by `zoo leaderboard --html`, which may replace it.\n",
         "index.html": index,
         **{name: (TEMPLATES / name).read_text(encoding="utf-8") for name in ASSETS},
+        "verdicts.svg": (paths.docs() / "verdicts.svg").read_text(encoding="utf-8"),
         **export_files(rows),
-        **_entry_pages(of_site, judged, rows, records, templates.get_template("entry.html")),
+        **_render_texts(texts, of_site, templates.get_template("text.html")),
+        **_entry_pages(of_site, judged, rows, shown, templates.get_template("entry.html")),
+        **{record_file(record): path.read_text(encoding="utf-8") for path, record in shown},
     }
 
 
@@ -85,7 +97,8 @@ def _check_folder(folder: Path) -> None:
         raise UsageError(f"{folder}: the folder holds something other than a leaderboard site; use a new or empty one")
 
 
-def _templates() -> jinja2.Environment:
+def _templates(texts: list[tuple[str, str]]) -> jinja2.Environment:
+    """Return the templates, whose navigation leads to the index and to these pages: file and title."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -94,7 +107,33 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = breakable
+    environment.globals["site"] = [("index.html", "Claims"), *texts]
     return environment
+
+
+def _text_pages(evidence: Path, chosen: Sequence[Entry] | None) -> list[TextPage]:
+    """Return the pages of methods (of the shipped catalogue), of gains (if there are any) and of verdicts."""
+    texts, gains = [], table.gains(evidence, chosen)
+    if chosen is None:
+        text = f"# Methods\n\n{methods.render(evidence)}"
+        texts.append(TextPage(file="methods.html", title="Methods", source="leaderboard/methods.md", text=text))
+    if len(gains):
+        linked = page.gains_table(gains, entries() if chosen is None else chosen)
+        text = f"# {page.GAINS}\n\n{page.GAINS_TEXT}\n\n{linked}"
+        texts.append(TextPage(file="gains.html", title="Gains", source="leaderboard/README.md", text=text))
+    text = (paths.docs() / "verdicts.md").read_text(encoding="utf-8")
+    return [*texts, TextPage(file="verdicts.html", title="How verdicts are made", source=VERDICTS, text=text)]
+
+
+def _render_texts(texts: list[TextPage], of_site: list[Entry], template: jinja2.Template) -> dict[str, str]:
+    """Return the pages that are written in Markdown: file -> text."""
+    targets = {text.source: text.file for text in texts} | {"docs/verdicts.svg": "verdicts.svg"}
+    for entry in of_site:
+        targets[f"configs/{entry.suite}"] = f"index.html#suite={entry.suite}"
+        targets[f"configs/{entry.suite}/{entry.name}.yaml"] = f"{ENTRIES}/{entry.name}.html"
+        targets[f"leaderboard/records/{entry.name}"] = f"{ENTRIES}/{entry.name}.html#records"
+    pages = [(text, to_html(text, targets)) for text in texts]
+    return {text.file: template.render(root="", file=text.file, title=text.title, text=html) for text, html in pages}
 
 
 def _index(rows: pd.DataFrame, shipped: list[Entry], records: list[RecordedRun]) -> dict[str, Any]:
@@ -136,5 +175,5 @@ def _entry_pages(
             "after": "".join(e.name for e in ordered[place + 1 :][:1]),
         }
         context = entry_page.page_context(entry, claims[entry.name], judged[entry.name], of_entry[entry.name])
-        pages[f"{ENTRIES}/{entry.name}.html"] = template.render(root="../", **neighbors, **context)
+        pages[f"{ENTRIES}/{entry.name}.html"] = template.render(root="../", file="", **neighbors, **context)
     return pages

@@ -20,6 +20,12 @@ def configs() -> Path:
     return root / "configs" if root else PACKAGE / "configs"
 
 
+def docs() -> Path:
+    """Return the folder of the documentation; an installed package has only the page of verdicts."""
+    root = checkout()
+    return root / "docs" if root else PACKAGE / "docs"
+
+
 def lock() -> Path:
     """Return the committed lock."""
     return configs() / "zoo.lock"

@@ -8,7 +8,7 @@ import re
 from html import escape
 
 _LINE_END = re.compile(r"[ \t]*\r?\n\s*")
-_UNPRINTABLE = re.compile(
+UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\ufff9-\ufffb]"
 )
 """Control characters but for tab and line end, marks that reverse the order of characters, and half characters."""
@@ -27,7 +27,7 @@ def printable(text: str, *, colors: bool = False) -> str:
         text: The text. Its lines are kept.
         colors: Whether to keep the escape sequences that set colors.
     """
-    escaped = _UNPRINTABLE.sub(_escaped, text)
+    escaped = UNPRINTABLE.sub(_escaped, text)
     escaped = _COLOR.sub("\x1b\\1", escaped) if colors else escaped
     return _WORKFLOW_COMMAND.sub(lambda found: f"{found[1]}\\::" if found[1] is not None else r"#\#[", escaped)
 

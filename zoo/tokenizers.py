@@ -7,7 +7,7 @@ from transformers import AutoTokenizer, BertTokenizer
 
 from zoo.errors import IntegrityError, UsageError, first_line
 from zoo.fetch.offline import offline
-from zoo.fetch.published_settings import verified_view
+from zoo.fetch.published_settings import code_note, verified_view
 from zoo.fetch.sources import Source
 
 Side = Literal["left", "right"]
@@ -46,6 +46,8 @@ def published(*, of: Source, lowercase: bool | None = None, padding_side: Side |
     except Exception as error:  # for a damaged file every tokenizer raises its own exceptions
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise IntegrityError(f"{fetched.path}: the tokenizer cannot be loaded: {reason}") from error
+    if note := code_note(fetched.path, names):
+        of.sources.report_once(f"note: {fetched.source}: {note}")
     tokenizer.name_or_path = tokenizer.init_kwargs["name_or_path"] = str(fetched.path)
     if lowercase is not None:
         _set_lowercase(tokenizer, lowercase, of.name)

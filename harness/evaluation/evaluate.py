@@ -25,7 +25,7 @@ from harness.records.arrays import rows_not_finite
 from zoo.errors import UsageError
 from zoo.progress import Step, ignore_step
 from zoo.recipes.build import Builder
-from zoo.recipes.reader import Call
+from zoo.recipes.reader import Call, short_name
 from zoo.recipes.schema import Precision, Recipe
 from zoo.tasks.base import IGNORED, Batch, Split, Task
 from zoo.tracebacks import raised_by
@@ -202,7 +202,7 @@ def check_finite(split_name: str, arrays: Mapping[str, Array]) -> None:
 def metrics_of(recipe: Recipe, task: Task, builder: Builder) -> dict[str, Metric]:
     """Return the metrics of a recipe by the last part of their names; without any, those of the task."""
     calls = recipe.metrics or tuple(Call(use=name) for name in task.metrics)
-    return {call.use.split(".")[-1]: _metric(call, builder) for call in calls}
+    return {short_name(call): _metric(call, builder) for call in calls}
 
 
 def metric_code(metrics: Mapping[str, Metric]) -> dict[str, str]:

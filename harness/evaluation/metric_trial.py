@@ -9,6 +9,7 @@ from torch import Tensor
 
 from harness.metrics import Array, Metric, reads
 from zoo.errors import RecipeError, UsageError
+from zoo.recipes.reader import short_name
 from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
 
@@ -38,7 +39,7 @@ def try_metrics(recipe: Recipe, task: Task, metrics: Mapping[str, Metric], outpu
         for name, metric in metrics.items():
             if problem := _problem(metric, arrays, task):
                 message = f"the metric {name!r} cannot be computed on the split {split!r}: {problem}"
-                call = next((call for call in recipe.metrics if call.use.split(".")[-1] == name), None)
+                call = next((call for call in recipe.metrics if short_name(call) == name), None)
                 raise RecipeError.at(call.mark, message) if call else UsageError(message)
 
 

@@ -18,6 +18,7 @@ from harness.records.record import FILE, Mode, Record, Result, read_record, veri
 from zoo.errors import UsageError, ZooError, first_line
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
+from zoo.recipes.reader import short_name
 from zoo.recipes.schema import CORRELATIONS, Claim
 
 RecordedRun = tuple[Path, Record]
@@ -258,7 +259,7 @@ def _rows(record: Record, split: str) -> Any:
 def _baseline(claim: Claim, path: Path, record: Record, result: Result) -> float | None:
     """Return the majority-class baseline; None for a metric that the recipe calls with arguments."""
     calls = [call for call in record.recipe.get("metrics", []) if isinstance(call, Mapping) and len(call) > 1]
-    if any(str(call["use"]).split(".")[-1] == claim.metric for call in calls):
+    if any(short_name(call) == claim.metric for call in calls):
         return None
     arrays = read_predictions(path, result)
     return majority_baseline(claim.metric, arrays["labels"]) if "labels" in arrays else None

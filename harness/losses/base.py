@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.models.outputs import ModelOutputs
-from zoo.recipes.loss_needs import check_names, needs_of
+from zoo.recipes.loss_needs import LossNeeds, check_names, needs_of
 from zoo.tasks.base import Split
 
 IGNORE_INDEX = -100
@@ -27,21 +27,21 @@ class Loss(nn.Module):
     start with `needs_` or `reads_` are reserved for them.
     """
 
-    needs_teacher: bool = False
+    needs_teacher: bool = LossNeeds.needs_teacher
     """The loss compares the student with a teacher."""
-    reads_logits: bool = True
+    reads_logits: bool = LossNeeds.reads_logits
     """The loss reads logits. If no loss of a stage does, the forward pass stops at the last feature."""
-    student_features: tuple[str, ...] = ()
+    student_features: tuple[str, ...] = LossNeeds.student_features
     """Feature paths of the student, read as `student["layer1.0:output"]`; see `harness.models.feature_hooks`."""
-    teacher_features: tuple[str, ...] = ()
+    teacher_features: tuple[str, ...] = LossNeeds.teacher_features
     """Feature paths of the teacher."""
-    needs_whole_batch: bool = False
+    needs_whole_batch: bool = LossNeeds.needs_whole_batch
     """The loss compares rows with each other, so a batch cannot be split into micro-batches or over processes."""
-    needs_two_rows: bool = False
+    needs_two_rows: bool = LossNeeds.needs_two_rows
     """The loss is undefined for a batch of one row."""
-    reads_batch: bool = False
+    reads_batch: bool = LossNeeds.reads_batch
     """`forward` takes the whole `Batch`, with ids and inputs, in place of its labels."""
-    inherited_parts: tuple[str, ...] = ()
+    inherited_parts: tuple[str, ...] = LossNeeds.inherited_parts
     """Submodules that an earlier stage must have trained: that stage lists the term of the same name in its `keep`."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -12,6 +12,7 @@ from harness.metrics import Array, Metric, measure, reads
 from harness.records.arrays import read_arrays, rows_not_finite
 from harness.records.record import Record, Result, results_digest, verify_files
 from zoo.errors import IntegrityError
+from zoo.recipes.reader import short_name
 
 TOLERANCE = 1e-9
 """How much a score may differ by the rounding of another version of numpy or scikit-learn."""
@@ -57,7 +58,7 @@ def _wrong_scores(record: Record, result: Result, arrays: Mapping[str, Array]) -
 
 def _recorded_metric(record: Record, name: str) -> Metric | None:
     """Return a metric of this project with the arguments of the recipe; None for one of another package."""
-    call = next((call for call in record.recipe.get("metrics") or () if _name(call) == name), name)
+    call = next((call for call in record.recipe.get("metrics") or () if short_name(call) == name), name)
     use = call["use"] if isinstance(call, Mapping) else str(call)
     arguments = {key: value for key, value in call.items() if key != "use"} if isinstance(call, Mapping) else {}
     module, _, attribute = use.rpartition(".")
@@ -75,10 +76,6 @@ def _measure(metric: Metric, arrays: Mapping[str, Array]) -> tuple[float, float]
             return measure(metric, arrays)
     except (TypeError, ValueError, IndexError):
         return math.nan, math.nan
-
-
-def _name(call: Any) -> str:
-    return str(call["use"] if isinstance(call, Mapping) else call).rpartition(".")[2]
 
 
 def _is_equal(recorded: float | None, found: float) -> bool:

@@ -249,11 +249,13 @@ def _existing_record(location: RunLocation) -> Record | None:
 
 
 def _findings(location: RunLocation, model: ModelToRecord, evaluation: Evaluation, task: Task) -> tuple[str, ...]:
-    """Return how class names were matched, and the evidence against the class order of published weights.
+    """Return code that was left out, how class names were matched, and the evidence against the published order.
 
     A model that is trained here has the order of its data.
     """
     notes = tuple(f"label order: {note}" for note in task.class_notes)
+    if note := getattr(model.model, "code_note", None):
+        notes += (f"weights: {note}",)
     is_named = task.kind == "classification" and task.class_names
     if location.identity.mode != "weights" or not is_named or evaluation.rows_not_finite:
         return notes

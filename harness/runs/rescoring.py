@@ -17,6 +17,7 @@ from harness.metrics import Array, Metric, reads
 from harness.records.record import FILE, Identity, Record, Result, read_record
 from zoo.errors import IntegrityError, ZooError
 from zoo.fetch.checksum import sha256
+from zoo.recipes.reader import short_name
 from zoo.recipes.schema import Selection
 
 SCORED_FILES = ("predictions-*.npz", FILE, "README.md", "recipe.yaml")
@@ -101,14 +102,9 @@ def _arrays(path: Path, result: Result, metrics: Mapping[str, Metric]) -> dict[s
 
 def _selecting_metrics(recipe: Mapping[str, Any]) -> tuple[set[str], list[Any]]:
     """Return the names of the metrics by which stages select their best epoch, and how the recipe calls them."""
-    calls = {_name(call): call for call in recipe.get("metrics") or ()}
+    calls = {short_name(call): call for call in recipe.get("metrics") or ()}
     names: set[str] = set()
     for stage in recipe.get("stages") or ():
         if stage.get("selection") == "best":
             names |= set(stage.get("selected_by") or list(calls)[:1] or ["the first metric of the task"])
     return names, [calls[name] for name in sorted(names) if name in calls]
-
-
-def _name(call: Any) -> str:
-    use = call["use"] if isinstance(call, Mapping) else call
-    return str(use).split(".")[-1]

@@ -97,7 +97,9 @@ def test_a_model_that_names_its_classes_in_another_order_is_scored_by_name(
     files, predictions = classifier("base", 2, seed=1), {}
     for name, classes in (("unnamed", None), ("swapped", ("Equivalent", "not_equivalent")), ("other", ("yes", "nay"))):
         settings = json.loads(files["config.json"])
-        settings |= {"id2label": dict(enumerate(classes))} if classes else {}
+        settings |= (
+            {"id2label": dict(enumerate(classes))} if classes else {"auto_map": {"AutoModel": "evil/code--mod.M"}}
+        )
         glue_hub.add("models", f"someone/{name}", {**files, "config.json": json.dumps(settings).encode()})
         recipe = glue_recipe(name, (WEIGHTS, f"weights: hub:someone/{name}"))
         completed = glue("reproduce", recipe, "--json", "--device", "cpu")
@@ -108,9 +110,13 @@ def test_a_model_that_names_its_classes_in_another_order_is_scored_by_name(
             continue
         record = Path(entry["records"][0])
         predictions[name] = np.load(record.with_name("predictions-validation.npz"))["predictions"].tolist()
-        unnamed = ["label order: the model and the task are taken to have their classes in the same order, since the"
-                   " model does not name them: LABEL_0, LABEL_1 for not_equivalent, equivalent"]  # fmt: skip
-        assert entry["findings"] == (unnamed if name == "unnamed" else [])
+        note = "config.json names code of the repository for this architecture; zoo uses transformers' own"
+        assert (f"note: hub:someone/{name}: {note}" in completed.err) == (name == "unnamed")
+        order = (
+            "label order: the model and the task are taken to have their classes in the same order, since the model"
+            " does not name them: LABEL_0, LABEL_1 for not_equivalent, equivalent"
+        )
+        assert entry["findings"] == ([f"weights: {note}", order] if name == "unnamed" else [])
     assert predictions["swapped"] == [1 - prediction for prediction in predictions["unnamed"]]
 
 

@@ -80,7 +80,8 @@ def test_methods_are_ranked_by_their_gain_and_methods_without_runs_come_last(boa
     board.run("d_once", {1000: 0.91})
     assert board.cells("difference, points") == {"c_better": "+2.67", "b_worse": "-1.00", "d_once": "", "a_unrun": ""}
     assert [*board.cells("runs").items()] == [
-        ("c_better", "4 (3 paired)"), ("b_worse", "3"), ("d_once", "1 (0 paired)"), ("a_unrun", ""),
+        ("c_better", "[4](records/c_better) (3 paired)"), ("b_worse", "[3](records/b_worse)"),
+        ("d_once", "[1](records/d_once) (0 paired)"), ("a_unrun", ""),
     ]  # fmt: skip
     values = [*better.values(), 0.5]
     assert board.cells("accuracy") == {
@@ -230,9 +231,18 @@ def test_every_loss_has_an_equation_and_the_page_is_rendered_without_torch() -> 
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def test_every_link_of_the_page_leads_to_a_file() -> None:
-    links = re.findall(r"\]\(([^)]+)\)", methods.render(EVIDENCE))
+@pytest.mark.parametrize("name", ["README.md", "methods.md"])
+def test_every_link_of_the_committed_pages_leads_to_a_file(name: str) -> None:
+    text = (ROOT / "leaderboard" / name).read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)]+)\)", text)
     assert [link for link in links if not (ROOT / "leaderboard" / link).exists()] == []
+    assert {
+        "../docs/verdicts.md",
+        "records/digits-resnet8_from_digits-resnet14" if name == "README.md" else "records/kd",
+    } <= {*links}
+
+
+def test_every_method_is_compared_with_a_plain_student() -> None:
     assert {row["student"] for row in methods.rows(EVIDENCE)} <= {"digits-resnet8", "entail-bert-l2h32"}
 
 

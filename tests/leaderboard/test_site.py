@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from harness.judging.types import VERDICTS_BY_SEVERITY
+from harness.records.record import read_all
 from leaderboard import cells, site
 from tests.helpers.html_tree import Node, parse_page
 from tests.helpers.project import ROOT
@@ -82,6 +83,48 @@ def test_every_control_has_a_label_and_every_drawing_a_description(pages: dict[s
             assert all(element.text for element in drawing.all("title", "desc"))
 
 
+def test_every_page_of_a_claim_is_one_click_away_from_the_rules_of_verdicts(pages: dict[str, Node]) -> None:
+    for name, root in pages.items():
+        folder = "../" * name.count("/")
+        (nav,) = [element for element in root.all("nav") if element.attributes["aria-label"] == "Site"]
+        links = [element.attributes for element in nav.all("a")]
+        assert [link["href"] for link in links] == [
+            f"{folder}{page}.html" for page in ("index", "methods", "gains", "verdicts")
+        ]
+        assert [link["href"] for link in links if "aria-current" in link] == ([] if folder else [name])
+    rules = pages["verdicts.html"]
+    assert {"reproduced", "not-reproduced", "inconclusive"} <= {element.text for element in rules.all("code")}
+    assert [element.attributes["src"] for element in rules.all("img")] == ["verdicts.svg"]
+
+
+def test_every_claim_and_entry_links_to_the_records_behind_it(built_site: Path, pages: dict[str, Node]) -> None:
+    for path, record in read_all(EVIDENCE):
+        copy = f"records/{record.entry}/{record.identity.folder}.json"
+        assert (built_site / copy).read_bytes() == path.read_bytes()
+    root = pages[f"entries/{PLOTTED}.html"]
+    weights, retrained, *_, records = (
+        [link.attributes["href"] for link in part.all("a")]
+        for part in [*root.all("tbody")[0].all("tr"), *root.all("table")]
+        if part.tag == "tr" or part.attributes.get("class") == "records"
+    )
+    assert len(weights) == 1
+    assert len(retrained) == 5
+    copied = {f"../records/{PLOTTED}/{path.name}" for path in (built_site / "records" / PLOTTED).iterdir()}
+    assert {*weights, *retrained} < {*records} >= copied
+
+
+def test_pages_of_methods_and_gains_lead_to_entries(pages: dict[str, Node]) -> None:
+    for name, (table, column) in {"methods.html": (0, "method"), "gains.html": (0, "student")}.items():
+        shown = pages[name].all("table")[table]
+        assert shown.all("th")[0].text == column
+        for line in shown.all("tbody")[0].all("tr"):
+            first, *_, last = line.all("a")
+            assert first.attributes["href"] == f"entries/{first.text}.html"
+            assert last.attributes["href"].endswith(".html#records")
+        assert "&lt;br&gt;" not in shown.text
+        assert not any(element.attributes.get("href") == "" for element in pages[name].descendants())
+
+
 def test_every_link_leads_to_an_existing_page_and_anchor(built_site: Path, pages: dict[str, Node]) -> None:
     ids = {name: {element.attributes.get("id") for element in root.descendants()} for name, root in pages.items()}
     for name, root in pages.items():
@@ -134,7 +177,9 @@ def test_pages_of_deleted_entries_are_removed(small_evidence: Path, damaged: Pat
     before = site.write(small_evidence, tmp_path / "site")
     (damaged / "configs" / "starter" / "entail-bert-l2h32.yaml").unlink()
     after = site.write(small_evidence, tmp_path / "site")
-    assert {path.name for path in before} - {path.name for path in after} == {"entail-bert-l2h32.html"}
+    gone = {path.relative_to(tmp_path / "site") for path in {*before} - {*after}}
+    assert {path.parent.as_posix() for path in gone} == {"entries", "records/entail-bert-l2h32"}
+    assert Path("entries/entail-bert-l2h32.html") in gone
     assert sorted(after) == sorted(path for path in (tmp_path / "site").rglob("*") if path.is_file())
 
 

@@ -99,7 +99,10 @@ CONTRAST = """() => {
 }"""
 
 
-@pytest.mark.parametrize("name", ["index.html", f"entries/{PLOTTED}.html", f"entries/{UNRUN}.html"])
+@pytest.mark.parametrize(
+    "name",
+    ["index.html", f"entries/{PLOTTED}.html", f"entries/{UNRUN}.html", "methods.html", "gains.html", "verdicts.html"],
+)
 def test_pages_fit_the_screen_with_readable_contrast(tab: Tab, name: str, tmp_path: Path) -> None:
     image, opened = pytest.importorskip("PIL.Image"), tab.open(name)
     for width, height, scheme in SCREENS:
@@ -110,7 +113,7 @@ def test_pages_fit_the_screen_with_readable_contrast(tab: Tab, name: str, tmp_pa
         )
         assert content_width <= window_width, (width, scheme)
         assert opened.locator("h1").is_visible()
-        assert opened.locator("tbody th").first.is_visible()
+        assert opened.locator("tbody tr").first.is_visible()
         contrasts = opened.evaluate(CONTRAST)
         assert len(contrasts) > 30
         assert min(contrasts)[0] >= 4.5, (width, scheme, min(contrasts))

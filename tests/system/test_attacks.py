@@ -82,13 +82,13 @@ ARGUMENTS = {
 
 BERT = "{use: bert_classifier, layers: %s, hidden: %s, heads: 1, intermediate: 8, vocab_size: 300, num_labels: 2}"
 HUGE = {
-    "endless layers": (MODEL, BERT % (10**9, 8), "layers cannot be 1,000,000,000"),
-    "endless depth": (MODEL, "{use: cifar_resnet, depth: 1000000002}", "depth cannot be 1,000,000,002"),
+    "endless layers": (MODEL, BERT % (10**9, 8), "layers: 1,000,000,000 is more than 100,000; ZOO_MAX_LAYERS"),
+    "endless depth": (MODEL, "{use: cifar_resnet, depth: 1000000002}", "depth: 1,000,000,002 is more than"),
     "very many layers": (MODEL, BERT % (90_000, 8), "more than 20,000 modules; ZOO_MAX_MODULES raises"),
     "a huge width": (MODEL, BERT % (1, 10**7), "more than 2,000,000,000 parameters; ZOO_MAX_PARAMETERS raises"),
     "a huge architecture": (MODEL, CLASSIFIER % "vocab_size: 9000000000", "ZOO_MAX_PARAMETERS raises"),
     "a huge loss": ("CrossEntropy", "{use: torch.nn.Linear, in_features: 60000, out_features: 60000}", "_PARAMETERS"),
-    "endless layers in a mapping": (MODEL, CLASSIFIER % "a: {num_hidden_layers: 99999999}", "cannot be 99,999"),
+    "endless layers in a mapping": (MODEL, CLASSIFIER % "a: {num_hidden_layers: 99999999}", "ZOO_MAX_LAYERS raises"),
     "endless epochs": ("epochs: 1", "epochs: 1000000000", "epochs is more than 100,000; ZOO_MAX_EPOCHS raises"),
 }  # fmt: skip
 
@@ -110,6 +110,10 @@ def test_an_environment_variable_raises_a_limit(recipe_file: Write, monkeypatch:
     monkeypatch.setenv("ZOO_MAX_PARAMETERS", "many")
     with pytest.raises(UsageError, match="ZOO_MAX_PARAMETERS must be a whole number, not 'many'"):
         check_recipe(load_recipe(path), Builder())
+    monkeypatch.delenv("ZOO_MAX_PARAMETERS")
+    monkeypatch.setenv("ZOO_MAX_LAYERS", "5")
+    with pytest.raises(RecipeError, match="depth: 8 is more than 5; ZOO_MAX_LAYERS raises this limit"):
+        check_recipe(load_recipe(recipe_file(TINY)), Builder())
 
 
 @pytest.mark.parametrize("name", [*NAMES, *ARGUMENTS])

@@ -86,7 +86,11 @@ def test_a_third_party_checks_verifies_and_publishes_its_own_models(
     page = zoo("leaderboard", "recipes", "--records", "runs")
     assert page.out.startswith("1 claims of 1 entry: 1 reproduced.\n")
     assert zoo("leaderboard", "recipes", "--records", "runs", "--html", "site").code == 0
-    assert "ours" in (repository / "site/index.html").read_text()
+    entry = (repository / "site/entries/ours.html").read_text()
+    (record,) = (repository / "site/records/ours").iterdir()
+    assert f'href="../records/ours/{record.name}"' in entry
+    assert 'href="../verdicts.html"' in entry
+    assert {path.name for path in (repository / "site").glob("*.html")} == {"index.html", "verdicts.html"}
 
 
 def test_the_workflow_that_the_docs_offer_runs_these_commands() -> None:

@@ -65,8 +65,9 @@ def leaderboard(
         _pages(evidence, check=check, as_json=as_json)
     elif not as_json:
         from leaderboard import page
+        from zoo.recipes.catalogue import entries
 
-        print(page.render(evidence, chosen))
+        print(page.render(evidence, entries() if chosen is None else chosen))
 
 
 @command

@@ -55,7 +55,10 @@ def foreign_code(facts: EntryFacts) -> Iterator[Hazard]:
     for used in facts.used_sources:
         config = facts.config(used.source) if isinstance(used.source, HubRepo) and used.role != "data" else None
         if config is not None and "auto_map" in config:
-            message = f"{used.source}: config.json names code of the repository (auto_map), which zoo refuses to load"
+            message = (
+                f"{used.source}: config.json names code of the repository (auto_map), which zoo never runs: it uses"
+                " transformers' own, or refuses an architecture that transformers lacks"
+            )
             fix = "publish the weights with a config.json without auto_map, for an architecture of transformers"
             yield Hazard(code="D402", severity="warning", mark=used.mark, message=message, fix=fix)
 

@@ -5,10 +5,14 @@ import re
 
 from zoo.errors import UsageError
 
-MAX_COUNT = 100_000
-"""The largest number of layers, blocks or stages: libraries make a list of that length before they build any."""
 COUNTS = re.compile(r"(?:.*_)?(?:layers?|depths?|blocks?|stages?|experts)(?:_.*)?")
-DEFAULTS = {"ZOO_MAX_EPOCHS": 100_000, "ZOO_MAX_MODULES": 20_000, "ZOO_MAX_PARAMETERS": 2_000_000_000}
+"""Settings that count layers, blocks or stages: libraries make a list of that length before they build any."""
+DEFAULTS = {
+    "ZOO_MAX_EPOCHS": 100_000,
+    "ZOO_MAX_LAYERS": 100_000,
+    "ZOO_MAX_MODULES": 20_000,
+    "ZOO_MAX_PARAMETERS": 2_000_000_000,
+}
 
 
 def limit(variable: str) -> int:
@@ -19,6 +23,8 @@ def limit(variable: str) -> int:
     return int(text) if text else DEFAULTS[variable]
 
 
-def is_too_many(key: str, value: object) -> bool:
-    """Return whether a setting asks for more layers, blocks or stages than any model has."""
-    return isinstance(value, int) and value > MAX_COUNT and COUNTS.fullmatch(key) is not None
+def too_many(key: str, value: object) -> str | None:
+    """Return what is wrong with a setting that asks for more layers, blocks or stages than ZOO_MAX_LAYERS, or None."""
+    if not isinstance(value, int) or not COUNTS.fullmatch(key) or value <= (most := limit("ZOO_MAX_LAYERS")):
+        return None
+    return f"{value:,} is more than {most:,}; ZOO_MAX_LAYERS raises this limit"

@@ -13,6 +13,8 @@ MIN_RATE = 1000.0
 """Bytes per second that a download must reach on average, once the deadline has passed."""
 MAX_RATIO = 100.0
 """The most times that a compressed file may grow when it is unpacked."""
+MAX_VALUES = 2_000_000
+"""The most values of a parquet file, besides those that its size accounts for."""
 
 
 def deadline() -> float:
@@ -23,6 +25,11 @@ def deadline() -> float:
 def max_ratio() -> float:
     """Return how many times a compressed file may grow: ZOO_MAX_RATIO, or `MAX_RATIO`. Raises UsageError."""
     return _positive("ZOO_MAX_RATIO", MAX_RATIO, "times")
+
+
+def max_values() -> float:
+    """Return how many values a small parquet file may have: ZOO_MAX_VALUES, or `MAX_VALUES`. Raises UsageError."""
+    return _positive("ZOO_MAX_VALUES", MAX_VALUES, "values")
 
 
 def min_rate() -> float:

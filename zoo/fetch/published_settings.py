@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import transformers
+
 from zoo.errors import IntegrityError
-from zoo.fetch.build_limits import is_too_many
+from zoo.fetch.build_limits import too_many
 from zoo.fetch.repository_files import INDEX, PARTS, is_part
 from zoo.trusted_code import FOREIGN_CODE_KEYS
 
@@ -21,6 +23,7 @@ BY_NAME = ("backbone", "gguf_file", "use_pretrained_backbone", "pretrained_backb
 """Settings by which a library loads another file or repository; null and false are harmless."""
 ORIGINS = ("_name_or_path", "name_or_path", "special_tokens_map_file", "tokenizer_file", "vocab_file", "merges_file")
 """Settings that say where the files were on the author's machine. They are left out."""
+CODE, CONFIG, TOKENIZER = "auto_map", "config.json", "tokenizer_config.json"
 ATTENTION = ("_attn_implementation", "attn_implementation")
 MAX_BYTES = 32 * 1024 * 1024
 
@@ -57,27 +60,57 @@ def weights_names(folder: Path, weights: str) -> list[str]:
         IntegrityError: The index names a file that is not one of the parts in the folder.
     """
     if weights != INDEX:
-        return ["config.json", weights]
+        return [CONFIG, weights]
     places = _read_json(folder / INDEX).get("weight_map", {})
     parts = set(places.values()) if isinstance(places, Mapping) else {places}
     for part in sorted(map(str, parts)):
         if not is_part(part) or not (folder / part).is_file():
             raise IntegrityError(f"{folder / INDEX}: weight_map names {part!r}, which is not a file {PARTS} beside it")
-    return ["config.json", INDEX, *sorted(parts)]
+    return [CONFIG, INDEX, *sorted(parts)]
 
 
 def read_settings(path: Path) -> dict[str, Any]:
     """Return the settings in a JSON file without those that only say where the files came from.
 
+    `auto_map` at the top level is left out too, if transformers has a class of its own for the model or tokenizer.
+
     Raises:
         IntegrityError: The file is not JSON, or names code, a repository or a file.
     """
     settings = _read_json(path)
+    if is_code_ignored(path, settings):
+        del settings[CODE]
     for key, value in _entries(settings):
         if reason := _refusal(key, value):
             raise IntegrityError(f"{path}: {key}: {reason}")
     cleaned: dict[str, Any] = _without_origins(settings)
     return cleaned
+
+
+def code_note(folder: Path, names: Iterable[str]) -> str | None:
+    """Return that code of the repository is not run, or None if the files of a published folder name no code."""
+    ignored = [name for name in (CONFIG, TOKENIZER) if name in names and is_code_ignored(folder / name)]
+    if not ignored:
+        return None
+    names_code = f"{' and '.join(ignored)} {'names' if len(ignored) == 1 else 'name'} code of the repository"
+    return f"{names_code} for this architecture; zoo uses transformers' own"
+
+
+def is_code_ignored(path: Path, settings: Mapping[str, Any] | None = None) -> bool:
+    """Return whether settings name code at their top level, for a class that transformers has itself.
+
+    Args:
+        path: The file of the settings.
+        settings: Its content, if it was read already.
+    """
+    settings = _read_json(path) if settings is None else settings
+    if settings.get(CODE) is None:
+        return False
+    if path.name == TOKENIZER and (name := settings.get("tokenizer_class")):
+        return str(name).endswith(("Tokenizer", "TokenizerFast")) and hasattr(transformers, str(name))
+    config = path.with_name(CONFIG)
+    described = settings if path.name != TOKENIZER else _read_json(config) if config.is_file() else {}
+    return str(described.get("model_type")) in transformers.CONFIG_MAPPING
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -95,8 +128,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _refusal(key: str, value: Any) -> str | None:
     if value is None or value is False:
         return None
-    if is_too_many(key, value):
-        return f"{value:,} is more than any model has"
+    if problem := too_many(key, value):
+        return problem
     if key in FOREIGN_CODE_KEYS:
         return "names code of a repository, which zoo never runs"
     if key in BY_NAME:

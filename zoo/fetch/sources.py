@@ -66,7 +66,7 @@ class Sources:
     recipe_folder: Path | None = None
     """The folder in which relative paths are looked up first, before the working directory: that of the recipe."""
     reported: set[str] = field(default_factory=set)
-    """The sources that were reported as trusted on first use."""
+    """The sources that were reported as trusted on first use, and the messages that were reported once."""
 
     def __post_init__(self) -> None:
         self.hub.report = self.report
@@ -91,6 +91,12 @@ class Sources:
             self.fetched[actual, want] = self._fetch(actual, want)
         fetched = self.fetched[actual, want]
         return fetched.renamed(written) if written != actual else fetched
+
+    def report_once(self, message: str) -> None:
+        """Report a message, unless it was reported before."""
+        if message not in self.reported:
+            self.reported.add(message)
+            self.report(message)
 
     def problem(self, source: AnySource) -> str | None:
         """Return the problem of a malformed or unknown source, or None; reads no file and sends no request."""

@@ -12,7 +12,7 @@ from transformers.utils import logging
 
 from zoo.errors import IntegrityError, UsageError, ZooError, first_line
 from zoo.fetch.offline import offline
-from zoo.fetch.published_settings import verified_view, weights_names
+from zoo.fetch.published_settings import CONFIG, code_note, verified_view, weights_names
 from zoo.fetch.sources import Source
 from zoo.models.size_limits import size_limits
 
@@ -39,6 +39,8 @@ def sequence_classifier(*, init: Source, num_labels: int, layers: Sequence[int] 
     if missing_in_encoder:
         names = ", ".join(missing_in_encoder[:3])
         raise IntegrityError(f"{fetched.source}: {fetched.weights} lacks {names} of the encoder")
+    if model.code_note:
+        init.sources.report_once(f"note: {fetched.source}: {model.code_note}")
     if layers is not None:
         _keep_layers(model, layers)
     return model
@@ -46,6 +48,8 @@ def sequence_classifier(*, init: Source, num_labels: int, layers: Sequence[int] 
 
 def published_classifier(folder: Path, weights: str, expected: Mapping[str, Any]) -> PreTrainedModel:
     """Load a published classifier in fp32.
+
+    Its attribute `code_note` says whether code of its repository was left out, or is None.
 
     Args:
         folder: A folder that `transformers` can load.
@@ -86,6 +90,7 @@ def _load(folder: Path, weights: str, **config_changes: Any) -> tuple[PreTrained
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise IntegrityError(f"{folder}: {weights} cannot be loaded as a model: {reason}") from error
     model.config.name_or_path = model.name_or_path = str(folder)
+    model.code_note = code_note(folder, [CONFIG])
     mismatched = sorted(map(str, report["mismatched_keys"]))
     if mismatched:
         raise IntegrityError(f"{folder / weights}: {mismatched[0]} has another shape than config.json says")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from zoo.fetch.build_limits import MAX_COUNT, is_too_many
+from zoo.fetch import build_limits
 from zoo.trusted_code import FOREIGN_CODE_KEYS
 
 LOADS_BY_NAME = (
@@ -56,8 +56,8 @@ def unverified_files(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def too_many(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the argument and the reason for every number of layers, blocks or stages that no model has."""
     for name, key, value in _leaves(arguments):
-        if is_too_many(key, value):
-            yield name, f"{key} cannot be {value:,}; there are at most {MAX_COUNT:,}"
+        if problem := build_limits.too_many(key, value):
+            yield name, f"{key}: {problem}"
 
 
 def _leaves(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:

@@ -31,6 +31,8 @@ def load_model(call: Call, fetched: Fetched, builder: Builder) -> nn.Module:
     """
     if fetched.weights is not None:
         classifier: nn.Module = published_classifier(fetched.path, fetched.weights, call.args)
+        if classifier.code_note:
+            builder.sources.report_once(f"note: {fetched.source}: {classifier.code_note}")
         return classifier
     model = builder.instance(architecture(call), "model", nn.Module)
     weights_file.load_into(model, fetched.path)

@@ -50,6 +50,12 @@ class Call:
     """Where the arguments' keys stand."""
 
 
+def short_name(call: Call | Mapping[str, Any] | str) -> str:
+    """Return the last part of the name that a call, or a call as a record stores it, builds: `f1` of `metrics.f1`."""
+    use = call.use if isinstance(call, Call) else call if isinstance(call, str) else str(call["use"])
+    return use.rpartition(".")[2]
+
+
 def read(path: Path, into: type[T]) -> T:
     """Read a file as a value of the dataclass `into`.
 

@@ -11,11 +11,10 @@ import yaml
 from yaml.nodes import Node
 
 from zoo.errors import Mark, RecipeError, SourceError
+from zoo.safe_text import UNPRINTABLE
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
-_FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
-"""Control characters, marks that reverse the direction of text, and halves of surrogate pairs."""
 _TOKEN = re.compile("'?<([a-z ]+)>'?")
 _TOKENS = {
     "stream end": "the end of the file", "block end": "the end of the block", "block mapping start": "an indented key",
@@ -103,7 +102,7 @@ class _Loader(yaml.BaseLoader):
             raise yaml.MarkedYAMLError(problem="anchors and aliases are not allowed", problem_mark=event.start_mark)
         if self.depth >= MAX_DEPTH:
             raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
-        if bad := _FORBIDDEN.search(getattr(event, "value", "")):
+        if bad := UNPRINTABLE.search(getattr(event, "value", "")):
             problem = f"the character {bad[0]!r} is not allowed in a recipe, not even as an escape"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         self.depth += 1

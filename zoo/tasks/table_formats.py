@@ -16,13 +16,14 @@ import datasets
 import pyarrow.parquet as pq
 
 from zoo.errors import SourceError
+from zoo.fetch.limits import max_values
 
 Columns = dict[str, list[Any]]
 Row = tuple[int, list[str]]
 """The number of the line that a row begins in, from 1, and its fields."""
 
-FREE_VALUES, VALUES_PER_BYTE = 2_000_000, 20
-"""The most values of a parquet file, by its size."""
+VALUES_PER_BYTE = 20
+"""The most values of a parquet file for each of its bytes, besides ZOO_MAX_VALUES."""
 csv.field_size_limit(2**31 - 1)  # the default, 131,072 characters, is shorter than a book
 
 
@@ -86,8 +87,9 @@ def read_parquet(path: Path) -> tuple[Columns, dict[str, tuple[str, ...]]]:
 def _check_size(path: Path, metadata: Any) -> None:
     """Raise SourceError for a small file that would fill the memory: equal values take almost no space in it."""
     values, size = metadata.num_rows * metadata.num_columns, path.stat().st_size
-    if values > FREE_VALUES + VALUES_PER_BYTE * size:
-        raise SourceError(f"{path}: {size:,} bytes hold {values:,} values; it is not read, as it could fill the memory")
+    if values > max_values() + VALUES_PER_BYTE * size:
+        problem = f"{size:,} bytes hold {values:,} values; it is not read, as it could fill the memory"
+        raise SourceError(f"{path}: {problem}; ZOO_MAX_VALUES raises this limit")
 
 
 def class_names(features: Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:

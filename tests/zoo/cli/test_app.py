@@ -232,7 +232,7 @@ def test_a_training_that_ctrl_c_ended_resumes_to_the_same_weights(
 
 @pytest.mark.process
 def test_the_installed_wheel_runs_without_a_checkout(tmp_path: Path) -> None:
-    """Recipes, lock and weights are in the wheel, and runs go to the user's data folder."""
+    """Recipes, lock, weights and the rules of verdicts are in the wheel, and runs go to the user's data folder."""
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path, ROOT]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
@@ -243,3 +243,4 @@ def test_the_installed_wheel_runs_without_a_checkout(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=env, check=True, capture_output=True, text=True)
     (record,) = json.loads(done.stdout)["entries"][0]["records"]
     assert Path(record).is_relative_to(tmp_path / "data" / "zoo" / "runs")
+    assert {path.name for path in (tmp_path / "site" / "zoo" / "docs").iterdir()} == {"verdicts.md", "verdicts.svg"}

@@ -16,18 +16,21 @@ from transformers import BertConfig, BertForSequenceClassification
 from transformers.dynamic_module_utils import resolve_trust_remote_code
 
 from tests.helpers.project import Write
+from zoo import tokenizers
 from zoo.api.session import Session
 from zoo.errors import IntegrityError
 from zoo.fetch.offline import offline
 from zoo.fetch.published_settings import read_settings, verified_view
 from zoo.fetch.repository_files import INDEX
+from zoo.fetch.sources import Source, Sources
 from zoo.models.sequence_classifier import published_classifier
 from zoo.recipes import catalogue
 from zoo.recipes.options import SourceOptions
 
 WEIGHTS = "model.safetensors"
 REFUSED: dict[str, tuple[str, Any]] = {
-    "code": ("auto_map", {"auto_map": {"AutoModel": "evil/code--mod.M"}}),
+    "code": ("auto_map", {"model_type": "mine", "auto_map": {"AutoModel": "evil/code--mod.M"}}),
+    "code of no type": ("auto_map", {"model_type": ["bert"], "auto_map": {"AutoModel": "evil/code--mod.M"}}),
     "nested code": ("auto_map", {"vision_config": {"model_type": "bert", "auto_map": {"AutoModel": "evil/code--m.M"}}}),
     "code in a list": ("auto_map", {"parts": [{"auto_map": {"AutoModel": "x"}}]}),
     "consent": ("trust_remote_code", {"text_config": {"trust_remote_code": True}}),
@@ -68,6 +71,53 @@ def test_settings_that_name_code_or_other_repositories_are_refused_with_file_and
     change(published / "config.json", **settings)
     with pytest.raises(IntegrityError, match=f"config.json: {key}: "):
         published_classifier(published, WEIGHTS, {})
+
+
+def test_code_for_an_architecture_of_transformers_is_left_out_and_reported(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(builtins, "input", lambda *_: pytest.fail("somebody was asked for consent"))
+    before = published_classifier(published, WEIGHTS, {})
+    code = {"AutoConfig": "mod.C", "AutoModelForSequenceClassification": "evil/code--mod.M"}
+    change(published / "config.json", auto_map=code)
+    after = published_classifier(published, WEIGHTS, {})
+    assert all(torch.equal(value, after.state_dict()[name]) for name, value in before.state_dict().items())
+    assert not hasattr(after.config, "auto_map")
+    note = "config.json names code of the repository for this architecture; zoo uses transformers' own"
+    assert (before.code_note, after.code_note) == (None, note)
+    assert "auto_map" not in read_settings(published / "config.json")
+
+
+@pytest.mark.parametrize(
+    ("model_type", "tokenizer_class", "is_loaded"),
+    [
+        ("bert", "BertTokenizerFast", True),
+        ("bert", None, True),
+        ("bert", "MineTokenizer", False),
+        ("mine", None, False),
+    ],
+)
+def test_the_tokenizer_is_transformers_own_or_is_refused(
+    model_type: str, tokenizer_class: str | None, is_loaded: bool, tmp_path: Path
+) -> None:
+    names = ["config.json", "tokenizer_config.json", "vocab.txt"]
+    settings = (
+        {"model_type": model_type},
+        {"tokenizer_class": tokenizer_class, "auto_map": {"AutoTokenizer": ["m.T", None]}},
+    )
+    for name, content in zip(names, settings, strict=False):
+        (tmp_path / name).write_text(json.dumps(content))
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
+    reported: list[str] = []
+    source = Source(Sources(report=reported.append), f"file:{tmp_path}")
+    if not is_loaded:
+        with pytest.raises(IntegrityError, match=r"tokenizer_config.json: auto_map: names code of a repository"):
+            tokenizers.published(of=source)
+        return
+    assert tokenizers.published(of=source)("a")["input_ids"] == [2, 5, 3]
+    tokenizers.published(of=source)
+    (message,) = reported
+    assert "tokenizer_config.json names code of the repository" in message
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"a": ' * 100_000, "\ufffe"])

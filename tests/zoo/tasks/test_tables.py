@@ -100,11 +100,18 @@ def test_quotes_in_csv_are_read_as_text_if_asked_for(tmp_path: Path) -> None:
     assert read_file(tmp_path / "a.csv", quotes=False).column("text") == ['"rose keeps', 'the dog is old"']
 
 
-def test_a_small_parquet_file_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+def test_a_small_parquet_file_that_would_fill_the_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = 4_000_000
     same = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), ["a"])
     pq.write_table(pa.table({"text": same}), tmp_path / "a.parquet")
     with pytest.raises(SourceError, match=r"bytes hold 4,000,000 values; it is not read"):
+        read_file(tmp_path / "a.parquet")
+    pq.write_table(pa.table({"text": same[:50_000]}), tmp_path / "a.parquet")
+    assert len(read_file(tmp_path / "a.parquet").column("text")) == 50_000
+    monkeypatch.setenv("ZOO_MAX_VALUES", "10")
+    with pytest.raises(SourceError, match="ZOO_MAX_VALUES raises this limit"):
         read_file(tmp_path / "a.parquet")
 
 

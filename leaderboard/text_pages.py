@@ -1,0 +1,97 @@
+"""Convert the Markdown pages of the repository to HTML for the site, with links between the pages of the site."""
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup, escape
+
+LINE_BREAK = "<br>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextPage:
+    """A page of the site that is written in Markdown.
+
+    Attributes:
+        file: Its file in the site.
+        title: Its name in the navigation.
+        source: Its file in the repository, from which its links start.
+        text: The Markdown.
+    """
+
+    file: str
+    title: str
+    source: str
+    text: str
+
+
+def to_html(page: TextPage, targets: Mapping[str, str]) -> Markup:
+    """Return a page as HTML. Headings have ids, and each table scrolls in a box of its own.
+
+    Args:
+        page: The page.
+        targets: Path in the repository -> path in the site. A link to another path becomes plain text.
+    """
+    parser = MarkdownIt("commonmark").enable("table")
+    for name, rule in RULES.items():
+        parser.add_render_rule(name, rule)
+    environment: dict[str, Any] = {}
+    tokens = parser.parse(page.text, environment)
+    _set_attributes(tokens)
+    for token in tokens:
+        _resolve_links(token.children or [], posixpath.dirname(page.source), targets)
+    return Markup(parser.renderer.render(tokens, parser.options, environment))  # noqa: S704 - the parser escapes texts
+
+
+def _set_attributes(tokens: Sequence[Token]) -> None:
+    """Give each heading an id, each table the id of the heading above it, and each cell of its head a scope."""
+    current, taken = "", set[str]()
+    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        if token.type == "heading_open" and following is not None:
+            slug = re.sub(r"[^\w\- ]", "", following.content.lower()).replace(" ", "-") or "section"
+            current = next(name for n in range(len(tokens)) if (name := f"{slug}-{n}" if n else slug) not in taken)
+            taken.add(current)
+            token.attrSet("id", current)
+        elif token.type == "table_open":
+            token.meta["heading"] = current
+        if token.type in ("th_open", "td_open"):
+            token.attrs = {"scope": "col"} if token.type == "th_open" else {}  # no style, which the pages forbid
+
+
+def _resolve_links(tokens: list[Token], folder: str, targets: Mapping[str, str]) -> None:
+    """Replace the targets of links and images, and hide links that lead nowhere in the site."""
+    hidden = False
+    for token in tokens:
+        if token.type in ("link_open", "image"):
+            name = "src" if token.type == "image" else "href"
+            target = targets.get(posixpath.normpath(posixpath.join(folder, str(token.attrs[name]))))
+            hidden = target is None
+            token.attrs[name] = target or ""
+        if token.type in ("link_open", "link_close", "image") and hidden:
+            token.type = "text"  # the alternative text of an image, nothing of a link
+
+
+def _open_table(renderer: Any, tokens: Sequence[Token], place: int, options: Any, environment: Any) -> str:
+    named = f'aria-labelledby="{escape(tokens[place].meta["heading"])}"'
+    return f'<div class="scroll" role="region" {named} tabindex="0">\n<table>\n'
+
+
+def _close_table(renderer: Any, tokens: Sequence[Token], place: int, options: Any, environment: Any) -> str:
+    return "</table>\n</div>\n"
+
+
+def _html(renderer: Any, tokens: Sequence[Token], place: int, options: Any, environment: Any) -> str:
+    """Return a line break as it is, nothing for a comment, and other HTML as text."""
+    content = tokens[place].content
+    if content.startswith("<!--"):
+        return ""
+    return content if content == LINE_BREAK else str(escape(content))
+
+
+RULES = {"table_open": _open_table, "table_close": _close_table, "html_inline": _html, "html_block": _html}
+"""Kind of token -> the function that renders it."""
