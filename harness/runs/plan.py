@@ -89,7 +89,7 @@ def _teachers(entry: Entry, folder: Path) -> Iterator[PlannedRuns]:
     for stage in entry.recipe.stages:
         for teacher in stage.all_teachers.values():
             if teacher.run is not None:
-                run = catalogue.select_one(teacher.run)
+                run = catalogue.select_teacher(teacher.run, entry.recipe_repo)
                 yield from _teachers(run, folder)
                 records = list(_records(folder / run.name))
                 exists = any(_is_run(record, run, "retrain", teacher.seed) for record in records)

@@ -76,11 +76,11 @@ class TeacherResolver:
         """Return a teacher and the files and folders that it comes from."""
         inputs = list[Path]()
         if teacher.run is not None:
-            teacher_run = self.runs[catalogue.select_one(teacher.run), teacher.seed]
+            teacher_run = self.runs[catalogue.select_teacher(teacher.run, experiment.entry.recipe_repo), teacher.seed]
             weights: Fetched | None = _weights_of_run(teacher_run, teacher.seed)
             model, inputs = teacher_run.experiment.recipe.model, list(teacher_run.inputs)
         elif teacher.entry is not None:
-            entry = catalogue.select_one(teacher.entry)
+            entry = catalogue.select_teacher(teacher.entry, experiment.entry.recipe_repo)
             sources = checked_builder(entry, experiment.context).sources
             model, source = entry.recipe.model, entry.recipe.weights
             weights = None if source is None else sources.fetch(source)
@@ -102,7 +102,7 @@ def required_runs(experiment: Experiment) -> list[tuple[Experiment, int]]:
     for stage in experiment.recipe.stages:
         for teacher in stage.all_teachers.values():
             if teacher.run is not None:
-                student = prepare(catalogue.select_one(teacher.run), context)
+                student = prepare(catalogue.select_teacher(teacher.run, experiment.entry.recipe_repo), context)
                 runs |= {(other.entry, seed): other for other, seed in required_runs(student)}
                 runs[student.entry, teacher.seed] = student
     return [(run, seed) for (_, seed), run in runs.items()]

@@ -8,12 +8,14 @@ import pytest
 
 from tests.helpers.project import TINY, Write, Zoo
 from zoo.errors import RecipeError, UsageError
+from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
 from zoo.recipes.check import check_recipe
 from zoo.recipes.schema import load_recipe
 
 MODEL = "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}"
 SGD = "{use: SGD, lr: 0.1, momentum: 0.9}"
+TERM = "    criterion:\n      ce: {loss: CrossEntropy}\n"
 LINEAR = "{use: linear, warmup: 0.2}"
 DETECTOR = """{use: transformers.PPOCRV6SmallDetForObjectDetection, config:
         {use: transformers.PPOCRV6SmallDetConfig, backbone_config: %s}}"""
@@ -139,6 +141,23 @@ def test_trust_is_never_suggested_for_the_standard_library(name: str, recipe_fil
         with pytest.raises(RecipeError, match="no recipe may name") as caught:
             check_recipe(recipe, Builder(trusted))
         assert "--trust" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["entry", "run"])
+def test_a_teacher_of_a_published_recipe_is_a_shipped_entry(key: str, recipe_file: Write, tmp_path: Path) -> None:
+    """A recipe file of this machine may read its other files, and its names in messages would show that it is there."""
+    inner = tmp_path / "inner.txt"
+    inner.write_text(TINY.replace("name: tiny", f"name: inner\nweights: file:{tmp_path}/secret.safetensors"))
+    term = "    teacher: {%s: '%s'}\n    criterion:\n      kd: {loss: {use: KD, temperature: 4.0, alpha: 0.5}}\n"
+    published = Builder().at(f"hub:evil/recipe@{'0' * 40}", None)
+    check_recipe(load_recipe(recipe_file(TINY, (TERM, term % (key, inner)))), Builder())
+    check_recipe(load_recipe(recipe_file(TINY, (TERM, term % (key, "digits-resnet14")))), published)
+    for name in (inner, "/dev/zero", "inner.yaml", "../inner.yaml", tmp_path, "digits-resnet1[4]"):
+        recipe = load_recipe(recipe_file(TINY, (TERM, term % (key, name))))
+        with pytest.raises(RecipeError, match="is not a shipped entry; a published recipe may name no other"):
+            check_recipe(recipe, published)
+        with pytest.raises(UsageError, match="is not a shipped entry"):
+            catalogue.select_teacher(str(name), published.sources.recipe_repo)
 
 
 GOOD = {

@@ -130,3 +130,21 @@ def select_one(pattern: str) -> Entry:
     if len(matches) != 1:
         raise UsageError(f"{pattern!r} selects {len(matches)} entries; name one of them")
     return matches[0]
+
+
+def select_teacher(pattern: str, recipe_repo: str | None) -> Entry:
+    """Return the entry that a recipe names as a teacher.
+
+    Args:
+        pattern: The name of the entry, or its recipe file.
+        recipe_repo: See `Entry.recipe_repo`. A published recipe may name shipped entries only: any other recipe is a
+            file of this machine, which may read more of its files.
+
+    Raises:
+        UsageError: The pattern selects no entry or several, or an entry that a published recipe may not name.
+    """
+    shipped = [entry.name for entry in entries()]
+    if recipe_repo is not None and pattern not in shipped:
+        hint = did_you_mean(pattern, shipped) or "; `zoo list` shows them"
+        raise UsageError(f"{pattern!r} is not a shipped entry; a published recipe may name no other as a teacher{hint}")
+    return select_one(pattern)

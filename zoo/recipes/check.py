@@ -22,7 +22,7 @@ def check_recipe(recipe: Recipe, builder: Builder) -> None:
     problems = list(_call_problems(recipe, builder))
     if not problems:
         problems += stage_problems(recipe.stages, builder)
-        problems += _teacher_problems(recipe)
+        problems += _teacher_problems(recipe, builder.sources.recipe_repo)
         problems += _source_problems(recipe, builder)
         problems += build_problems(recipe, builder)
     if problems:
@@ -52,26 +52,27 @@ def _source_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
             yield Problem(named.mark, problem)
 
 
-def _teacher_problems(recipe: Recipe) -> Iterator[Problem]:
+def _teacher_problems(recipe: Recipe, recipe_repo: str | None) -> Iterator[Problem]:
     """Yield teachers that are no entry, that lack weights or stages, or that depend on this very entry."""
     for stage in recipe.stages:
         for teacher in stage.all_teachers.values():
             if teacher.model is None:
                 try:
-                    _check_teacher(teacher, (recipe.name,))
+                    _check_teacher(teacher, (recipe.name,), recipe_repo)
                 except UsageError as error:
                     key = "run" if teacher.run else "entry"
                     yield Problem(teacher.marks.get(key, stage.optimizer.mark), first_line(error))
 
 
-def _check_teacher(teacher: Teacher, students: tuple[str, ...]) -> None:
+def _check_teacher(teacher: Teacher, students: tuple[str, ...], recipe_repo: str | None) -> None:
     """Raise UsageError if the teacher cannot be loaded or trained.
 
     Args:
         teacher: A teacher that is another entry.
         students: The entries that learn from it, directly or through other teachers.
+        recipe_repo: The repository that the recipe of the first student is published in, or None.
     """
-    recipe = catalogue.select_one(str(teacher.entry or teacher.run)).recipe
+    recipe = catalogue.select_teacher(str(teacher.entry or teacher.run), recipe_repo).recipe
     if teacher.entry is not None and recipe.weights is None:
         raise UsageError(f"{recipe.name} has no published weights; `run: {recipe.name}` trains it")
     if teacher.run is None:
@@ -84,4 +85,4 @@ def _check_teacher(teacher: Teacher, students: tuple[str, ...]) -> None:
     for stage in recipe.stages:
         for other in stage.all_teachers.values():
             if other.model is None:
-                _check_teacher(other, (*students, recipe.name))
+                _check_teacher(other, (*students, recipe.name), recipe_repo)

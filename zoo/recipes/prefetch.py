@@ -71,7 +71,7 @@ def _recipe_needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[
     for stage in recipe.stages if train else ():
         for teacher in stage.all_teachers.values():
             if teacher.model is None:
-                other = catalogue.select_one(str(teacher.entry or teacher.run)).recipe
+                other = catalogue.select_teacher(str(teacher.entry or teacher.run), builder.sources.recipe_repo).recipe
                 yield from _recipe_needs(other, builder, train=teacher.run is not None)
             else:
                 parts.append(("weights", _read_of(teacher.model, teacher.weights)))
