@@ -76,6 +76,17 @@ ARGUMENTS = {
         "task: digits", "task: digits\ntokenizer: {use: transformers.BertTokenizer, vocab: /etc/passwd}", "looks like a"
     ),
     "a folder": (MODEL, CLASSIFIER % "cache_dir: victim", "cache_dir reads or writes files"),
+    "a kernel behind a prefix": (MODEL, CLASSIFIER % "attn_implementation: paged|owner/kernel", "code from outside"),
+    "a kernel by part": (MODEL, CLASSIFIER % "_attn_implementation: {text: a/b}", "code from outside a recipe"),
+    "experts of a repository": (MODEL, CLASSIFIER % "experts_implementation: a/b", "code from outside a recipe"),
+    "a mapping of kernels": (MODEL, CLASSIFIER % "kernel_config: {RMSNorm: a/b}", "kernel_config runs code"),
+    "code among labels": (MODEL, CLASSIFIER % "id2label: {'0': {auto_map: {AutoModel: x}}}", "auto_map runs code"),
+    "a file among labels": (MODEL, CLASSIFIER % "label2id: {a: {vocab: /etc/passwd}}", "looks like a file"),
+    "a file in options": (MODEL, CLASSIFIER % "mecab_option: -r /etc/passwd", "looks like a file"),
+    "a scheme in capitals": (MODEL, CLASSIFIER % "hidden_act: HF-HUB:owner/m", "looks like a file"),
+    "a folder in capitals": (MODEL, CLASSIFIER % "hidden_act: LOCAL-DIR:x", "looks like a file"),
+    "a folder after a blank": (MODEL, CLASSIFIER % "hidden_act: ' local-dir:x'", "looks like a file"),
+    "a folder with a tab in its scheme": (MODEL, CLASSIFIER % 'hidden_act: "local\\t-dir:x"', "looks like a file"),
     "a path": (MODEL, CLASSIFIER % "hidden_act: ../../x", "looks like a file"),
     "pretrained weights": (MODEL, "{use: resnet18, weights: DEFAULT}", "write weights: null"),
     "a Hub model of timm": (MODEL, "{use: resnet18, weights: null, pretrained_cfg: {hf_hub_id: a/b}}", "loads by name"),
@@ -83,13 +94,17 @@ ARGUMENTS = {
 
 
 BERT = "{use: bert_classifier, layers: %s, hidden: %s, heads: 1, intermediate: 8, vocab_size: 300, num_labels: 2}"
+COPIES = """{use: torch.nn.TransformerEncoder, num_layers: 90000, encoder_layer:
+        {use: torch.nn.TransformerEncoderLayer, d_model: 2048, nhead: 8}}"""
 HUGE = {
     "endless layers": (MODEL, BERT % (10**9, 8), "layers: 1,000,000,000 is more than 100,000; ZOO_MAX_LAYERS"),
     "endless depth": (MODEL, "{use: cifar_resnet, depth: 1000000002}", "depth: 1,000,000,002 is more than"),
     "very many layers": (MODEL, BERT % (90_000, 8), "more than 20,000 modules; ZOO_MAX_MODULES raises"),
     "a huge width": (MODEL, BERT % (1, 10**7), "more than 2,000,000,000 parameters; ZOO_MAX_PARAMETERS raises"),
     "a huge architecture": (MODEL, CLASSIFIER % "vocab_size: 9000000000", "ZOO_MAX_PARAMETERS raises"),
-    "a huge loss": ("CrossEntropy", "{use: torch.nn.Linear, in_features: 60000, out_features: 60000}", "_PARAMETERS"),
+    "copied layers": (MODEL, COPIES, "more than 2,000,000,000 parameters; ZOO_MAX_PARAMETERS raises"),
+    "endless labels": (MODEL, CLASSIFIER % "num_labels: 1000000000", "num_labels: 1,000,000,000 is more than 100,000"),
+    "endless classes": (MODEL, "{use: torchvision.models.resnet18, weights: null, num_classes: 1000000000}", "_LAYERS"),
     "endless layers in a mapping": (MODEL, CLASSIFIER % "a: {num_hidden_layers: 99999999}", "ZOO_MAX_LAYERS raises"),
     "endless epochs": ("epochs: 1", "epochs: 1000000000", "epochs is more than 100,000; ZOO_MAX_EPOCHS raises"),
 }  # fmt: skip
