@@ -1,5 +1,6 @@
 """Attacks by the names and arguments in an untrusted recipe. Each is refused with its reason."""
 
+import json
 import os
 import resource
 from pathlib import Path
@@ -50,10 +51,17 @@ NAMES = {
     "a module in a module": (MODEL, "{use: torch.nn.functional.torch}", "not on the list"),
     "a lambda": (LINEAR, "{use: torch.optim.lr_scheduler.LambdaLR, lr_lambda: x}", "not on the list"),
     "a layer as a transform": ("task: digits", f"task: {FOLDER % '{use: torch.nn.Linear}'}", "cannot be used as train"),
+    "a layer as a loss": (
+        "CrossEntropy", "{use: torch.nn.Linear, in_features: 60000, out_features: 60000}", "not on the list"
+    ),
+    "a loss of other labels": ("CrossEntropy", "torch.nn.CTCLoss", "not on the list"),
     "a function as a transform": ("task: digits", f"task: {FOLDER % '{use: Lambda, lambd: x}'}", "has no 'Lambda'"),
+    "layers by position": (MODEL, "{use: torch.nn.Sequential}", "not on the list"),
     "a foreign package": (MODEL, "{use: evil_models.Net}", "--trust evil_models allows them"),
-}
+}  # fmt: skip
 ARGUMENTS = {
+    "a sum over the batch": ("CrossEntropy", "{use: torch.nn.CrossEntropyLoss, reduction: sum}", "leave out reduction"),
+    "a sum by its old name": ("CrossEntropy", "{use: torch.nn.L1Loss, size_average: false}", "leave out size_average"),
     "code of a repository": (MODEL, CLASSIFIER % "auto_map: {AutoModel: evil/code--mod.M}", "auto_map runs code"),
     "nested code": (MODEL, CLASSIFIER % "text_config: {a: [{auto_map: {AutoModel: x}}]}", "auto_map runs code"),
     "nested code of an unlisted model": (MODEL, DETECTOR % "{auto_map: {AutoBackbone: x}}", "auto_map runs code"),
@@ -122,7 +130,7 @@ def test_a_huge_recipe_is_refused_at_once_and_without_memory(name: str, recipe_f
 
 def test_an_environment_variable_raises_a_limit(recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_MAX_PARAMETERS", str(10**10))
-    path = recipe_file(TINY, ("CrossEntropy", "{use: torch.nn.Linear, in_features: 60000, out_features: 60000}"))
+    path = recipe_file(TINY, (MODEL, "{use: torch.nn.Linear, in_features: 60000, out_features: 60000}"))
     check_recipe(load_recipe(path), Builder())
     monkeypatch.setenv("ZOO_MAX_PARAMETERS", "many")
     with pytest.raises(UsageError, match="ZOO_MAX_PARAMETERS must be a whole number, not 'many'"):
@@ -204,6 +212,18 @@ def test_listed_names_need_no_trust(name: str, recipe_file: Write) -> None:
             check_recipe(recipe, Builder())
     else:
         check_recipe(recipe, Builder())
+
+
+def test_a_loss_of_torch_trains_as_ours_does(zoo: Zoo, recipe_file: Write) -> None:
+    """In micro-batches too, although the mean leaves out some labels."""
+    logs = []
+    for loss in ("CrossEntropy", "torch.nn.CrossEntropyLoss"):
+        path = recipe_file(TINY, ("CrossEntropy", f"{{use: {loss}, label_smoothing: 0.1, ignore_index: 3}}"))
+        arguments = ("--device", "cpu", "--micro-batch", 16, "--out", loss)
+        completed = zoo("train", path, *arguments)
+        assert completed.code == 0, completed.err
+        logs.append(json.loads(Path(loss, "record.json").read_text())["results"])
+    assert logs[0] == logs[1]
 
 
 def test_a_metric_of_a_library_scores_a_run(zoo: Zoo, recipe_file: Write) -> None:

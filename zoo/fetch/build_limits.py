@@ -27,7 +27,7 @@ def limit(variable: str) -> int:
 
 
 def too_many(key: str, value: object) -> str | None:
-    """Return what is wrong with a setting that asks for more layers, classes and the like than ZOO_MAX_LAYERS, or None."""
+    """Return what is wrong with a number of layers, classes and the like above ZOO_MAX_LAYERS, or None."""
     if not isinstance(value, int) or not COUNTS.fullmatch(key) or value <= (most := limit("ZOO_MAX_LAYERS")):
         return None
     return f"{value:,} is more than {most:,}; ZOO_MAX_LAYERS raises this limit"
