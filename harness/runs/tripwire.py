@@ -168,7 +168,7 @@ def _open_folder(descriptor: int) -> str:
     """Return the path of a folder that is open: from Linux's `/proc`, or by a call of macOS."""
     if Path("/proc/self/fd").is_dir():
         return f"/proc/self/fd/{descriptor}"
-    return os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0"))
+    return os.fsdecode(fcntl.fcntl(descriptor, vars(fcntl)["F_GETPATH"], bytes(1024)).rstrip(b"\0"))
 
 
 def _text(path: Any) -> str:

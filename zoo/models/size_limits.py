@@ -52,7 +52,7 @@ def size_limits() -> Iterator[None]:
 def _copies_counted(count: Count) -> Iterator[None]:
     """Count the modules that are copied in the block: copying registers none, and layers are copied before they are."""
     with _building:
-        set_state = nn.Module.__setstate__
+        set_state: Callable[[nn.Module, dict[str, Any]], None] = nn.Module.__setstate__
 
         def counted(module: nn.Module, state: dict[str, Any]) -> None:
             set_state(module, state)

@@ -57,12 +57,12 @@ def _decoded_bytes(array: Any) -> int:
     """Return the bytes of all values, with equal texts counted each time."""
     if pa.types.is_dictionary(array.type) and not pa.types.is_primitive(array.type.value_type):
         lengths = pc.binary_length(array.dictionary)
-        return array.nbytes + (pc.sum(lengths.take(array.indices)).as_py() or 0)
+        return int(array.nbytes) + int(pc.sum(lengths.take(array.indices)).as_py() or 0)
     if pa.types.is_struct(array.type):
         return sum(map(_decoded_bytes, array.flatten()))
     if pa.types.is_map(array.type):
         return _decoded_bytes(array.keys) + _decoded_bytes(array.items)
-    return _decoded_bytes(array.flatten()) if pa.types.is_nested(array.type) else array.nbytes
+    return _decoded_bytes(array.flatten()) if pa.types.is_nested(array.type) else int(array.nbytes)
 
 
 def _check_bytes(path: Path, size: int) -> None:
