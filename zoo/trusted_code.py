@@ -16,7 +16,10 @@ RUN_FOREIGN_CODE = (
 )  # fmt: skip
 """Parts of these packages that unpickle, or run code that they receive; no recipe may name them."""
 
-FOREIGN_CODE_KEYS = ("auto_map", "code_revision", "custom_pipelines", "trust_remote_code", "use_kernels")
+FOREIGN_CODE_KEYS = (
+    "auto_map", "code_revision", "custom_generate", "custom_pipelines", "kernel_config", "trust_remote_code",
+    "use_kernels",
+)  # fmt: skip
 """Settings of transformers that run code of a repository."""
 
 VERSION_TELLS_OUTPUTS = ("zoo", "torch", "torchvision", "transformers")

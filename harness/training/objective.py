@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses.base import adapter_builder
+from harness.losses.torch_losses import adapted
 from harness.models.outputs import ModelOutputs, run_model
 from harness.training.parameters import freeze_all_but, parameter_groups
 from zoo.errors import RecipeError, UsageError
@@ -148,7 +149,7 @@ def build_objective(models: Mapping[str, nn.Module], stage: Stage, builder: Buil
     Raises:
         RecipeError: A loss cannot be built, a term lacks the teacher it needs, or no term reads a teacher.
     """
-    terms = {name: builder.instance(term.loss, "loss", nn.Module) for name, term in stage.criterion.items()}
+    terms = {name: adapted(builder.instance(term.loss, "loss", nn.Module)) for name, term in stage.criterion.items()}
     roles = {
         name: TermRoles(term.student, stage.teacher_of(term), term.weight) for name, term in stage.criterion.items()
     }

@@ -1,5 +1,6 @@
 """Attacks by the names and arguments in an untrusted recipe. Each is refused with its reason."""
 
+import json
 import os
 import resource
 from pathlib import Path
@@ -8,12 +9,14 @@ import pytest
 
 from tests.helpers.project import TINY, Write, Zoo
 from zoo.errors import RecipeError, UsageError
+from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
 from zoo.recipes.check import check_recipe
-from zoo.recipes.schema import load_recipe
+from zoo.recipes.schema import Teacher, load_recipe
 
 MODEL = "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}"
 SGD = "{use: SGD, lr: 0.1, momentum: 0.9}"
+TERM = "    criterion:\n      ce: {loss: CrossEntropy}\n"
 LINEAR = "{use: linear, warmup: 0.2}"
 DETECTOR = """{use: transformers.PPOCRV6SmallDetForObjectDetection, config:
         {use: transformers.PPOCRV6SmallDetConfig, backbone_config: %s}}"""
@@ -48,10 +51,17 @@ NAMES = {
     "a module in a module": (MODEL, "{use: torch.nn.functional.torch}", "not on the list"),
     "a lambda": (LINEAR, "{use: torch.optim.lr_scheduler.LambdaLR, lr_lambda: x}", "not on the list"),
     "a layer as a transform": ("task: digits", f"task: {FOLDER % '{use: torch.nn.Linear}'}", "cannot be used as train"),
+    "a layer as a loss": (
+        "CrossEntropy", "{use: torch.nn.Linear, in_features: 60000, out_features: 60000}", "not on the list"
+    ),
+    "a loss of other labels": ("CrossEntropy", "torch.nn.CTCLoss", "not on the list"),
     "a function as a transform": ("task: digits", f"task: {FOLDER % '{use: Lambda, lambd: x}'}", "has no 'Lambda'"),
+    "layers by position": (MODEL, "{use: torch.nn.Sequential}", "not on the list"),
     "a foreign package": (MODEL, "{use: evil_models.Net}", "--trust evil_models allows them"),
-}
+}  # fmt: skip
 ARGUMENTS = {
+    "a sum over the batch": ("CrossEntropy", "{use: torch.nn.CrossEntropyLoss, reduction: sum}", "leave out reduction"),
+    "a sum by its old name": ("CrossEntropy", "{use: torch.nn.L1Loss, size_average: false}", "leave out size_average"),
     "code of a repository": (MODEL, CLASSIFIER % "auto_map: {AutoModel: evil/code--mod.M}", "auto_map runs code"),
     "nested code": (MODEL, CLASSIFIER % "text_config: {a: [{auto_map: {AutoModel: x}}]}", "auto_map runs code"),
     "nested code of an unlisted model": (MODEL, DETECTOR % "{auto_map: {AutoBackbone: x}}", "auto_map runs code"),
@@ -74,6 +84,17 @@ ARGUMENTS = {
         "task: digits", "task: digits\ntokenizer: {use: transformers.BertTokenizer, vocab: /etc/passwd}", "looks like a"
     ),
     "a folder": (MODEL, CLASSIFIER % "cache_dir: victim", "cache_dir reads or writes files"),
+    "a kernel behind a prefix": (MODEL, CLASSIFIER % "attn_implementation: paged|owner/kernel", "code from outside"),
+    "a kernel by part": (MODEL, CLASSIFIER % "_attn_implementation: {text: a/b}", "code from outside a recipe"),
+    "experts of a repository": (MODEL, CLASSIFIER % "experts_implementation: a/b", "code from outside a recipe"),
+    "a mapping of kernels": (MODEL, CLASSIFIER % "kernel_config: {RMSNorm: a/b}", "kernel_config runs code"),
+    "code among labels": (MODEL, CLASSIFIER % "id2label: {'0': {auto_map: {AutoModel: x}}}", "auto_map runs code"),
+    "a file among labels": (MODEL, CLASSIFIER % "label2id: {a: {vocab: /etc/passwd}}", "looks like a file"),
+    "a file in options": (MODEL, CLASSIFIER % "mecab_option: -r /etc/passwd", "looks like a file"),
+    "a scheme in capitals": (MODEL, CLASSIFIER % "hidden_act: HF-HUB:owner/m", "looks like a file"),
+    "a folder in capitals": (MODEL, CLASSIFIER % "hidden_act: LOCAL-DIR:x", "looks like a file"),
+    "a folder after a blank": (MODEL, CLASSIFIER % "hidden_act: ' local-dir:x'", "looks like a file"),
+    "a folder with a tab in its scheme": (MODEL, CLASSIFIER % 'hidden_act: "local\\t-dir:x"', "looks like a file"),
     "a path": (MODEL, CLASSIFIER % "hidden_act: ../../x", "looks like a file"),
     "pretrained weights": (MODEL, "{use: resnet18, weights: DEFAULT}", "write weights: null"),
     "a Hub model of timm": (MODEL, "{use: resnet18, weights: null, pretrained_cfg: {hf_hub_id: a/b}}", "loads by name"),
@@ -81,13 +102,17 @@ ARGUMENTS = {
 
 
 BERT = "{use: bert_classifier, layers: %s, hidden: %s, heads: 1, intermediate: 8, vocab_size: 300, num_labels: 2}"
+COPIES = """{use: torch.nn.TransformerEncoder, num_layers: 90000, encoder_layer:
+        {use: torch.nn.TransformerEncoderLayer, d_model: 2048, nhead: 8}}"""
 HUGE = {
     "endless layers": (MODEL, BERT % (10**9, 8), "layers: 1,000,000,000 is more than 100,000; ZOO_MAX_LAYERS"),
     "endless depth": (MODEL, "{use: cifar_resnet, depth: 1000000002}", "depth: 1,000,000,002 is more than"),
     "very many layers": (MODEL, BERT % (90_000, 8), "more than 20,000 modules; ZOO_MAX_MODULES raises"),
     "a huge width": (MODEL, BERT % (1, 10**7), "more than 2,000,000,000 parameters; ZOO_MAX_PARAMETERS raises"),
     "a huge architecture": (MODEL, CLASSIFIER % "vocab_size: 9000000000", "ZOO_MAX_PARAMETERS raises"),
-    "a huge loss": ("CrossEntropy", "{use: torch.nn.Linear, in_features: 60000, out_features: 60000}", "_PARAMETERS"),
+    "copied layers": (MODEL, COPIES, "more than 2,000,000,000 parameters; ZOO_MAX_PARAMETERS raises"),
+    "endless labels": (MODEL, CLASSIFIER % "num_labels: 1000000000", "num_labels: 1,000,000,000 is more than 100,000"),
+    "endless classes": (MODEL, "{use: torchvision.models.resnet18, weights: null, num_classes: 1000000000}", "_LAYERS"),
     "endless layers in a mapping": (MODEL, CLASSIFIER % "a: {num_hidden_layers: 99999999}", "ZOO_MAX_LAYERS raises"),
     "endless epochs": ("epochs: 1", "epochs: 1000000000", "epochs is more than 100,000; ZOO_MAX_EPOCHS raises"),
 }  # fmt: skip
@@ -105,7 +130,7 @@ def test_a_huge_recipe_is_refused_at_once_and_without_memory(name: str, recipe_f
 
 def test_an_environment_variable_raises_a_limit(recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_MAX_PARAMETERS", str(10**10))
-    path = recipe_file(TINY, ("CrossEntropy", "{use: torch.nn.Linear, in_features: 60000, out_features: 60000}"))
+    path = recipe_file(TINY, (MODEL, "{use: torch.nn.Linear, in_features: 60000, out_features: 60000}"))
     check_recipe(load_recipe(path), Builder())
     monkeypatch.setenv("ZOO_MAX_PARAMETERS", "many")
     with pytest.raises(UsageError, match="ZOO_MAX_PARAMETERS must be a whole number, not 'many'"):
@@ -141,6 +166,23 @@ def test_trust_is_never_suggested_for_the_standard_library(name: str, recipe_fil
         assert "--trust" not in str(caught.value)
 
 
+@pytest.mark.parametrize("key", ["entry", "run"])
+def test_a_teacher_of_a_published_recipe_is_a_shipped_entry(key: str, recipe_file: Write, tmp_path: Path) -> None:
+    """A recipe file of this machine may read its other files, and its names in messages would show that it is there."""
+    inner = tmp_path / "inner.txt"
+    inner.write_text(TINY.replace("name: tiny", f"name: inner\nweights: file:{tmp_path}/secret.safetensors"))
+    term = "    teacher: {%s: '%s'}\n    criterion:\n      kd: {loss: {use: KD, temperature: 4.0, alpha: 0.5}}\n"
+    published = Builder().at(f"hub:evil/recipe@{'0' * 40}", None)
+    check_recipe(load_recipe(recipe_file(TINY, (TERM, term % (key, inner)))), Builder())
+    check_recipe(load_recipe(recipe_file(TINY, (TERM, term % (key, "digits-resnet14")))), published)
+    for name in (inner, "/dev/zero", "inner.yaml", "../inner.yaml", tmp_path, "digits-resnet1[4]"):
+        recipe = load_recipe(recipe_file(TINY, (TERM, term % (key, name))))
+        with pytest.raises(RecipeError, match="is not a shipped entry; a published recipe may name no other"):
+            check_recipe(recipe, published)
+        with pytest.raises(UsageError, match="is not a shipped entry"):
+            catalogue.teacher_entry(Teacher(**{key: str(name)}), None, published.sources.recipe_repo, ())
+
+
 GOOD = {
     "torch loss": ("loss: CrossEntropy", "loss: torch.nn.CrossEntropyLoss"),
     "torch layers": (MODEL, "{use: torch.nn.Linear, in_features: 64, out_features: 10}"),
@@ -170,6 +212,18 @@ def test_listed_names_need_no_trust(name: str, recipe_file: Write) -> None:
             check_recipe(recipe, Builder())
     else:
         check_recipe(recipe, Builder())
+
+
+def test_a_loss_of_torch_trains_as_ours_does(zoo: Zoo, recipe_file: Write) -> None:
+    """In micro-batches too, although the mean leaves out some labels."""
+    logs = []
+    for loss in ("CrossEntropy", "torch.nn.CrossEntropyLoss"):
+        path = recipe_file(TINY, ("CrossEntropy", f"{{use: {loss}, label_smoothing: 0.1, ignore_index: 3}}"))
+        arguments = ("--device", "cpu", "--micro-batch", 16, "--out", loss)
+        completed = zoo("train", path, *arguments)
+        assert completed.code == 0, completed.err
+        logs.append(json.loads(Path(loss, "record.json").read_text())["results"])
+    assert logs[0] == logs[1]
 
 
 def test_a_metric_of_a_library_scores_a_run(zoo: Zoo, recipe_file: Write) -> None:

@@ -5,8 +5,11 @@ import re
 
 from zoo.errors import UsageError
 
-COUNTS = re.compile(r"(?:.*_)?(?:layers?|depths?|blocks?|stages?|experts)(?:_.*)?")
-"""Settings that count layers, blocks or stages: libraries make a list of that length before they build any."""
+COUNTS = re.compile(
+    r"(?:.*_)?(?:layers?|depths?|blocks?|stages?|experts)(?:_.*)?"
+    r"|(?:num|n|nb|number_of)_(?:.*_)?(?:labels?|class|classes|heads?|groups?)(?:_.*)?"
+)
+"""Settings that count layers, classes and the like: libraries make a list of that length before they build any."""
 DEFAULTS = {
     "ZOO_MAX_EPOCHS": 100_000,
     "ZOO_MAX_LAYERS": 100_000,
@@ -24,7 +27,7 @@ def limit(variable: str) -> int:
 
 
 def too_many(key: str, value: object) -> str | None:
-    """Return what is wrong with a setting that asks for more layers, blocks or stages than ZOO_MAX_LAYERS, or None."""
+    """Return what is wrong with a number of layers, classes and the like above ZOO_MAX_LAYERS, or None."""
     if not isinstance(value, int) or not COUNTS.fullmatch(key) or value <= (most := limit("ZOO_MAX_LAYERS")):
         return None
     return f"{value:,} is more than {most:,}; ZOO_MAX_LAYERS raises this limit"

@@ -11,6 +11,12 @@ PRIVATE_NAMES = (
 """Last parts of names that no public server has."""
 NAT64 = ip_network("64:ff9b::/96")
 """IPv6 addresses that a gateway translates into the IPv4 address in their last four bytes."""
+UNICAST = ip_network("2000::/3")
+"""The IPv6 addresses of hosts on the internet. All others are reserved, of one site, or wrap an IPv4 address."""
+NOT_PUBLIC = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "3fff::/20")))
+"""Networks that Python calls global: of protocols, of relays, for documentation, and the host of virtual machines."""
+ISATAP = (0x00005EFE, 0x02005EFE)
+"""The third four bytes of an IPv6 address that ends with the IPv4 address of a tunnel."""
 
 
 def url_problem(url: str) -> str | None:
@@ -43,15 +49,21 @@ def public_addresses(host: str, port: int) -> list[str]:
 def is_public(address: str) -> bool:
     """Return whether an IP address belongs to the public internet, also if it wraps an IPv4 address."""
     parsed = ip_address(address.partition("%")[0])
-    if isinstance(parsed, IPv6Address):
-        return parsed.is_global and not parsed.is_multicast and all(inner.is_global for inner in _inner(parsed))
-    return parsed.is_global and not parsed.is_multicast
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    if isinstance(parsed, IPv6Address) and not (parsed in UNICAST or parsed in NAT64):
+        return False
+    inner = _inner(parsed) if isinstance(parsed, IPv6Address) else []
+    return all(each.is_global and not each.is_multicast and not _is_special(each) for each in (parsed, *inner))
+
+
+def _is_special(address: IPv4Address | IPv6Address) -> bool:
+    return any(address in network for network in NOT_PUBLIC)
 
 
 def _inner(address: IPv6Address) -> list[IPv4Address]:
     """Return the IPv4 addresses that an IPv6 address wraps."""
-    inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in NAT64 or int(address) < 1 << 32:
+    inner = [address.sixtofour, *(address.teredo or ())]
+    if address in NAT64 or int(address) >> 32 & 0xFFFFFFFF in ISATAP:
         inner.append(IPv4Address(int(address) & 0xFFFFFFFF))
     return [each for each in inner if each is not None]
 

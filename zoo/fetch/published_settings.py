@@ -14,17 +14,21 @@ import transformers
 
 from zoo.errors import IntegrityError
 from zoo.fetch.build_limits import too_many
+from zoo.fetch.foreign_settings import LOADS_BY_NAME, looks_like_a_file, names_code, reads_files, walk
 from zoo.fetch.repository_files import INDEX, PARTS, is_part
 from zoo.trusted_code import FOREIGN_CODE_KEYS
 
-LARGE = ("tokenizer.json", "vocab.json", INDEX)
+LARGE = ("added_tokens.json", "tokenizer.json", "vocab.json", INDEX)
 """JSON files that hold no settings."""
-BY_NAME = ("backbone", "gguf_file", "use_pretrained_backbone", "pretrained_backbone")
-"""Settings by which a library loads another file or repository; null and false are harmless."""
-ORIGINS = ("_name_or_path", "name_or_path", "special_tokens_map_file", "tokenizer_file", "vocab_file", "merges_file")
-"""Settings that say where the files were on the author's machine. They are left out."""
+ORIGINS = (
+    "_name_or_path", "base_model", "base_model_name_or_path", "dataset", "dataset_name", "merges_file",
+    "model_name_or_path", "name_or_path", "pretrained_model_name_or_path", "special_tokens_map_file", "tokenizer_file",
+    "vocab_file",
+)  # fmt: skip
+"""Settings that say what a model was made of, and where the files were on the author's machine. They are left out."""
+TEXTS = ("content", "chat_template", "template", "token", "tokens")
+"""Last words of the keys of tokens and templates, which may look like anything."""
 CODE, CONFIG, TOKENIZER = "auto_map", "config.json", "tokenizer_config.json"
-ATTENTION = ("_attn_implementation", "attn_implementation")
 MAX_BYTES = 32 * 1024 * 1024
 
 
@@ -61,8 +65,8 @@ def weights_names(folder: Path, weights: str) -> list[str]:
     """
     if weights != INDEX:
         return [CONFIG, weights]
-    places = _read_json(folder / INDEX).get("weight_map", {})
-    parts = set(places.values()) if isinstance(places, Mapping) else {places}
+    part_of_tensor = _read_json(folder / INDEX).get("weight_map", {})
+    parts = set(part_of_tensor.values()) if isinstance(part_of_tensor, Mapping) else {part_of_tensor}
     for part in sorted(map(str, parts)):
         if not is_part(part) or not (folder / part).is_file():
             raise IntegrityError(f"{folder / INDEX}: weight_map names {part!r}, which is not a file {PARTS} beside it")
@@ -80,10 +84,10 @@ def read_settings(path: Path) -> dict[str, Any]:
     settings = _read_json(path)
     if is_code_ignored(path, settings):
         del settings[CODE]
-    for key, value in _entries(settings):
-        if reason := _refusal(key, value):
-            raise IntegrityError(f"{path}: {key}: {reason}")
     cleaned: dict[str, Any] = _without_origins(settings)
+    for key, value, is_free in walk("", cleaned):
+        if reason := _refusal(key, value, is_free=is_free):
+            raise IntegrityError(f"{path}: {key}: {reason}")
     return cleaned
 
 
@@ -125,31 +129,23 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _refusal(key: str, value: Any) -> str | None:
+def _refusal(key: str, value: Any, *, is_free: bool) -> str | None:
     if value is None or value is False:
         return None
     if problem := too_many(key, value):
         return problem
     if key in FOREIGN_CODE_KEYS:
         return "names code of a repository, which zoo never runs"
-    if key in BY_NAME:
-        return f"{value!r} is loaded by name, so nobody could verify it"
-    if isinstance(value, str) and ("kernels-community" in value or (key in ATTENTION and "/" in value)):
+    if names_code(key, value):
         return f"{value!r} names code of a repository, which zoo never runs"
+    if is_free or key.endswith(TEXTS):
+        return None
+    if key in LOADS_BY_NAME:
+        return f"{value!r} is loaded by name, so nobody could verify it"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)  # such as `drop_path: 0.1`
+    if (reads_files(key) and not is_number) or (isinstance(value, str) and looks_like_a_file(value)):
+        return f"{value!r} looks like a file or a repository, which zoo does not read"
     return None
-
-
-def _entries(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every key with its value, at any depth; items of a list have the key of the list."""
-    yield key, value
-    for name, item in _items(value, key):
-        yield from _entries(item, name)
-
-
-def _items(value: Any, key: str) -> list[tuple[str, Any]]:
-    if isinstance(value, dict):
-        return list(value.items())
-    return [(key, item) for item in value] if isinstance(value, list) else []
 
 
 def _without_origins(value: Any) -> Any:

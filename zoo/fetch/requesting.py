@@ -4,6 +4,7 @@ The environment's proxies are used without their passwords. `.netrc` is not read
 """
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
@@ -16,7 +17,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import DecodeError, HTTPError, NameResolutionError, ReadTimeoutError
+from urllib3.exceptions import ConnectTimeoutError, DecodeError, HTTPError, NameResolutionError, ReadTimeoutError
 
 from zoo.errors import SourceError
 from zoo.fetch.certificates import certificate_file
@@ -158,12 +159,19 @@ class _WatchedHTTPSConnection(_Watched, HTTPSConnection):
 
 
 class _PublicConnection(_WatchedHTTPSConnection):
-    """A connection to a host whose addresses are all public; it connects to one of the addresses that were checked."""
+    """A connection to a host whose addresses are all public; it connects to the first that answers of those checked."""
 
     def _new_conn(self) -> socket.socket:
-        host = self._dns_host
+        host, latest = self._dns_host, time.monotonic() + float(self.timeout or 0)
         try:
-            self._dns_host = _checked_addresses(host, self.port)[0]
+            *others, last = _checked_addresses(host, self.port)
+            for address in others:
+                self._dns_host = address
+                with suppress(ConnectTimeoutError):  # a refused connection is one too
+                    return super()._new_conn()
+                if time.monotonic() > latest:
+                    break
+            self._dns_host = last
             return super()._new_conn()
         except (socket.gaierror, UnicodeError) as error:
             raise NameResolutionError(host, self, socket.gaierror(str(error))) from error

@@ -145,8 +145,8 @@ def teacher_entry(teacher: Teacher, folder: Path | None, recipe_repo: str | None
     name = str(teacher.entry or teacher.run)
     names = [entry.name for entry in entries()]
     if recipe_repo is not None and name not in names:
-        hint = did_you_mean(name, names)
-        raise UsageError(f"a published recipe can have only shipped entries as teachers, and {name!r} is none{hint}")
+        hint = did_you_mean(name, names) or "; `zoo list` shows them"
+        raise UsageError(f"{name!r} is not a shipped entry; a published recipe may name no other as a teacher{hint}")
     is_file = name not in names and name.endswith((".yaml", ".yml"))
     found = _recipe_file(name, folder) if is_file else select_one(name)
     if teacher.run is not None and found.name in students:

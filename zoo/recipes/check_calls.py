@@ -21,9 +21,12 @@ from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe
 from zoo.recipes.walk import walk_calls, walk_sources
 from zoo.tasks.base import Task
+from zoo.trusted_code import is_part_of
 
 DOWNLOADS = ("weights", "weights_backbone", "pretrained", "pretrained_backbone")
 """Arguments of torchvision's models that download weights which nobody verifies."""
+TORCH_REDUCTIONS = ("reduction", "reduce", "size_average")
+"""Arguments of torch's losses that choose between the mean over a batch, the sum, and no reduction."""
 
 _NEEDS_MEMORY = re.compile(r"\bmeta (tensor|device)|\bdevices? .*\bmeta\b|register_meta|'meta' device", re.IGNORECASE)
 """What torch says of an operation that needs the values of a tensor on its device `meta`, which has none."""
@@ -69,7 +72,7 @@ def build_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
     yield from _holdout_problems(recipe, builder)
     for stage in recipe.stages:
         for term in stage.criterion.values():
-            yield from _loss_problems(term.loss, builder)
+            yield from list(_reduction_problems(term.loss)) or _loss_problems(term.loss, builder)
         yield from _refusals(builder, stage.optimizer, "optimizer", [nn.Parameter(torch.zeros(1))])
         if stage.schedule is not None and "progress" in _parameters(builder.target(stage.schedule, "schedule")):
             yield from _refusals(builder, stage.schedule, "schedule", 0.0, 100)
@@ -145,6 +148,13 @@ def _model_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
         if problems == []:
             builder.checked_models.add(repr(model))
         yield from problems or ()
+
+
+def _reduction_problems(loss: Call) -> Iterator[Problem]:
+    for name in TORCH_REDUCTIONS if is_part_of(loss.use, ("torch.nn",)) else ():
+        if loss.args.get(name) not in (None, "mean"):
+            message = f"{loss.use}: leave out {name}; a training takes the mean over a batch"
+            yield Problem(loss.marks.get(name, loss.mark), message)
 
 
 def _loss_problems(loss: Call, builder: Builder) -> Iterator[Problem]:

@@ -39,7 +39,6 @@ def to_text(value: Any) -> str | None:
     return str(value) if isinstance(value, str | int | float | Decimal | dt.date) else None
 
 
-<<<<<<< HEAD
 def class_names(classes: Classes) -> tuple[str, ...]:
     """Return the names of the classes in a recipe as text, since YAML reads 1 and true as other values.
 
@@ -80,10 +79,7 @@ def check_count(classes: Classes, found: int, *, at_most: bool = False) -> None:
         raise UsageError(f"the data have {found} classes, but the recipe says {classes}")
 
 
-def to_class_numbers(values: Sequence[Any], names: Sequence[str], *, coded: bool = False) -> list[int]:
-=======
 def to_class_numbers(values: Sequence[Any], names: Sequence[str]) -> list[int]:
->>>>>>> r23-data
     """Return the class number of every value.
 
     Args:

@@ -16,15 +16,13 @@ import datasets
 import pyarrow.parquet as pq
 
 from zoo.errors import SourceError
-from zoo.fetch.limits import max_values
 from zoo.tasks.labels import to_text
+from zoo.tasks.parquet import read_table
 
 Columns = dict[str, list[Any]]
 Row = tuple[int, list[str]]
 """The number of the line that a row begins in, from 1, and its fields."""
 
-VALUES_PER_BYTE = 20
-"""The most values of a parquet file for each of its bytes, besides ZOO_MAX_VALUES."""
 csv.field_size_limit(2**31 - 1)  # the default, 131,072 characters, is shorter than a book
 
 
@@ -91,10 +89,7 @@ def read_json(path: Path) -> Columns:
 
 def read_parquet(path: Path) -> tuple[Columns, dict[str, tuple[str, ...]]]:
     """Read parquet. Return the columns, and the class names of columns that the file declares to hold class numbers."""
-    with path.open("rb") as file:  # a file and not its name, in which pyarrow may see a pattern or a folder
-        parquet = pq.ParquetFile(file)
-        _check_size(path, parquet.metadata)
-        table = parquet.read()
+    table = read_table(path)
     columns = {name: table.column(name).to_pylist() for name in _unique(path, table.column_names)}
     return columns, class_names(datasets.Features.from_arrow_schema(table.schema))
 
@@ -105,14 +100,6 @@ def declared_classes(path: Path) -> dict[str, tuple[str, ...]]:
         return {}
     with path.open("rb") as file:
         return class_names(datasets.Features.from_arrow_schema(pq.read_schema(file)))
-
-
-def _check_size(path: Path, metadata: Any) -> None:
-    """Raise SourceError for a small file that would fill the memory: equal values take almost no space in it."""
-    values, size = metadata.num_rows * metadata.num_columns, path.stat().st_size
-    if values > max_values() + VALUES_PER_BYTE * size:
-        problem = f"{size:,} bytes hold {values:,} values; it is not read, as it could fill the memory"
-        raise SourceError(f"{path}: {problem}; ZOO_MAX_VALUES raises this limit")
 
 
 def class_names(features: Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:

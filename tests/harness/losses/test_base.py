@@ -7,10 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from harness.losses import OFD, CrossEntropy, Hint, SKDInstance
-from harness.losses.base import Loss, adapter_builder, is_mean_over_rows, split_preparer
+from harness.losses.base import Loss, adapter_builder, is_denominator_known, is_mean_over_rows, split_preparer
+from harness.losses.torch_losses import adapted
 from harness.models.outputs import ModelOutputs
 from tests.helpers.project import TINY, Write, Zoo
 from zoo.errors import UsageError
+from zoo.recipes.allowed import LOSSES
 from zoo.recipes.loss_needs import LossNeeds, needs_of
 
 USER_LOSS = """\
@@ -178,3 +180,15 @@ def test_a_misspelled_attribute_of_a_foreign_loss_is_reported_with_its_line(
     ended = zoo("check", "tiny.yaml", "--trust", "foreign_loss")
     assert ended.code == 2
     assert "tiny.yaml:11:18: the loss Brier has an unknown attribute `needs_techer`" in ended.err
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_listed_loss_of_torch_takes_logits_and_labels(name: str) -> None:
+    is_regression = name in ("HuberLoss", "L1Loss", "MSELoss", "SmoothL1Loss")
+    logits = torch.randn(4, 1 if is_regression else 3, requires_grad=True)
+    labels = torch.tensor([0.5, 1.0, 2.0, 0.0]) if is_regression else torch.tensor([0, 2, 1, 1])
+    loss = adapted(getattr(nn, name)())
+    value = loss(ModelOutputs(logits), None, labels)
+    assert value.shape == ()
+    assert is_denominator_known(loss, labels)
+    assert torch.autograd.grad(value, logits)[0].abs().sum() > 0

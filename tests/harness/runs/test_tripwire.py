@@ -4,6 +4,7 @@ import importlib
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -21,6 +23,7 @@ from tests.helpers.project import TINY, Write, Zoo
 
 RESERVED = ("192.0.2.1", 9)
 """An address that nobody has."""
+EVERYWHERE = ("0.0.0.0", 0)  # noqa: S104
 
 
 def connect_locally() -> None:
@@ -28,6 +31,28 @@ def connect_locally() -> None:
         server.bind(("127.0.0.1", 0))
         server.listen()
         client.connect(server.getsockname())
+
+
+def in_open_folder(folder: Path, action: Callable[[int], object]) -> None:
+    """Act in an open folder: paths relative to it say nothing of where it is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        action(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def use_socket(family: int, action: Callable[[socket.socket], object]) -> None:
+    with socket.socket(family, socket.SOCK_DGRAM) as created:
+        action(created)
+
+
+def write_in_changed_temporary_folder(folder: Path) -> None:
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        tempfile.mkdtemp()
+    finally:
+        tempfile.tempdir = before
 
 
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -48,6 +73,69 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a removed tree": (lambda folder: shutil.rmtree(folder / "tree"), "write /.*/tree"),
     "a way out of the folder": (lambda folder: (folder / "run" / ".." / "new").write_text("x"), "write /.*/new"),
     "a way through a link": (lambda folder: (folder / "run" / "link" / "new").write_text("x"), "write /.*/tree/new"),
+    "a second name": (lambda folder: (folder / "run" / "x").hardlink_to(folder / "old"), "write /.*/old"),
+    "rights": (lambda folder: (folder / "old").chmod(0o777), "write /.*/old"),
+    "a time": (lambda folder: os.utime(folder / "old", (0, 0)), "write /.*/old"),
+    "an owner": (lambda folder: os.chown(folder / "old", -1, -1), "write /.*/old"),
+    "bytecode": (lambda folder: (folder / "new.pyc").write_bytes(b"x"), "write /.*/new.pyc"),
+    "bytecode in a cache": (lambda folder: (folder / "__pycache__").mkdir(), "write /.*/__pycache__"),
+    "a temporary folder elsewhere": (lambda folder: tempfile.mkdtemp(dir=folder), "write /.*/tmp"),
+    "a temporary file elsewhere": (lambda folder: tempfile.mkstemp(dir=folder), "write /.*/tmp"),
+    "another temporary folder": (write_in_changed_temporary_folder, "write /.*/tmp"),
+    "a file in an open folder": (
+        lambda folder: in_open_folder(folder, lambda at: os.open("new", os.O_CREAT | os.O_WRONLY, dir_fd=at)),
+        "write new, which may be in any open folder",
+    ),
+    "a folder in an open folder": (
+        lambda folder: in_open_folder(folder, lambda at: os.mkdir("new", dir_fd=at)),
+        "write /.*/new",
+    ),
+    "a removed file in an open folder": (
+        lambda folder: in_open_folder(folder, lambda at: os.unlink("old", dir_fd=at)),
+        "write /.*/old",
+    ),
+    "a file moved out of an open folder": (
+        lambda folder: in_open_folder(folder, lambda at: os.rename("old", folder / "run" / "x", src_dir_fd=at)),
+        "write /.*/old",
+    ),
+    "a link in an open folder": (
+        lambda folder: in_open_folder(folder, lambda at: os.symlink("/etc", "new", dir_fd=at)),
+        "write /.*/new",
+    ),
+    "a database": (lambda folder: sqlite3.connect(folder / "new"), "write /.*/new"),
+    "a database by its address": (
+        lambda folder: sqlite3.connect(f"file:{folder / 'new'}?mode=rwc", uri=True),
+        "write /.*/new",
+    ),
+    "memory": (lambda _: os.open("/proc/self/mem", os.O_RDWR), "write /proc/.*/mem"),
+    "a device": (lambda _: os.open("/dev/mem", os.O_RDWR), "write /dev/mem"),
+    "a copy of this process": (lambda _: os._exit(0) if os.fork() == 0 else None, "start a program"),
+    "a datagram": (
+        lambda _: use_socket(socket.AF_INET, lambda created: created.sendto(b"x", RESERVED)),
+        "connect to 192.0.2.1",
+    ),
+    "a message": (
+        lambda _: use_socket(socket.AF_INET, lambda created: created.sendmsg([b"x"], [], 0, RESERVED)),
+        "connect to 192.0.2.1",
+    ),
+    "a server": (lambda _: use_socket(socket.AF_INET, lambda created: created.bind(EVERYWHERE)), "listen at 0.0.0.0"),
+    "a socket of this machine": (
+        lambda folder: use_socket(socket.AF_UNIX, lambda created: created.connect("/run/docker.sock")),
+        "connect to the socket '/run/docker.sock'",
+    ),
+    "a socket without a file": (
+        lambda folder: use_socket(socket.AF_UNIX, lambda created: created.connect(b"\0bus")),
+        "connect to the socket",
+    ),
+    "a new socket": (
+        lambda folder: use_socket(socket.AF_UNIX, lambda created: created.bind("new")),
+        "listen at the socket 'new'",
+    ),
+    "the name of an address": (lambda _: socket.gethostbyaddr("192.0.2.1"), "look up the address of 192.0.2.1"),
+    "a connection beside a compiler": (
+        lambda _: torch._dynamo.disable(socket.create_connection)(RESERVED, 0.1),
+        "look up|connect to 192.0.2.1",
+    ),
     "a module in this folder": (
         lambda _: importlib.import_module("shadowing_module"),
         "import /.*/shadowing_module.py",
@@ -91,6 +179,15 @@ def test_what_runs_do_is_let_through(folder: Path) -> None:
         with pytest.raises(ImportError):
             importlib.import_module("nobody_has_this_module")
     (folder / "new").write_text("after the run")
+
+
+def test_files_that_compiled_code_opens_are_not_seen(folder: Path) -> None:
+    """SECURITY.md says so; a version of torch or safetensors that reports them makes it untrue."""
+    with tripwire([folder / "run"]):
+        torch.save({"a": torch.zeros(1)}, folder / "new.pt")
+        save_file({"a": torch.zeros(1)}, folder / "new.safetensors")
+    assert (folder / "new.pt").exists()
+    assert (folder / "new.safetensors").exists()
 
 
 @pytest.mark.process

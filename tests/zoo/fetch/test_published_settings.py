@@ -38,12 +38,30 @@ REFUSED: dict[str, tuple[str, Any]] = {
     "a backbone": ("backbone", {"backbone_config": {"backbone": "evil/backbone"}}),
     "a timm backbone": ("use_pretrained_backbone", {"use_pretrained_backbone": True}),
     "a GGUF file": ("gguf_file", {"gguf_file": "t.gguf"}),
+    "an attention by part": ("_attn_implementation", {"_attn_implementation": {"text": "a/b"}}),
+    "a paged kernel": ("attn_implementation", {"text_config": {"attn_implementation": "paged|owner/kernel"}}),
+    "experts": ("experts_implementation", {"experts_implementation": "owner/kernel"}),
+    "kernels": ("kernel_config", {"kernel_config": {"kernel_mapping": {"RMSNorm": "owner/kernel"}}}),
+    "a function": ("custom_generate", {"custom_generate": "evil/decoding"}),
+    "a Hub model of timm": ("hf_hub_id", {"a": [{"hf_hub_id": "a/b"}]}),
+    "pretrained weights": ("pretrained", {"pretrained": True}),
+    "a checkpoint": ("checkpoint", {"backbone_config": {"checkpoint": "x"}}),
+    "weights": ("weights", {"weights": "DEFAULT"}),
+    "a vocabulary": ("entity_vocab_file", {"entity_vocab_file": "/etc/passwd"}),
+    "options of a program": ("mecab_option", {"mecab_kwargs": {"mecab_option": "-r /etc/passwd"}}),
+    "a folder": ("mecab_dic", {"mecab_dic": " ~/dictionary"}),
+    "a source in capitals": ("model", {"model": "HF-HUB:owner/model"}),
+    "code among labels": ("auto_map", {"id2label": {"0": {"auto_map": "evil/code--m.M"}}}),
+    "a file among labels": ("vocab", {"id2label": {"0": {"vocab": "/etc/passwd"}}}),
+    "endless labels": ("num_labels", {"num_labels": 1_000_000_000}),
     "a kernel": ("attn_implementation", {"attn_implementation": "evil/kernel"}),
     "a community kernel": ("hidden_act", {"hidden_act": "kernels-community/activation"}),
 }
 HARMLESS = {
     "_name_or_path": "someone/base", "name_or_path": "/home/author/run", "backbone": None, "trust_remote_code": False,
     "text_config": {"_name_or_path": ""}, "id2label": {"0": "a/b", "1": "../c"}, "transformers_version": "4.1.0",
+    "dataset": "a/b", "sep_token": "/", "chat_template": "{{ a }} // b/c", "drop_path": 0.1, "cache_dir": None,
+    "attn_implementation": "eager",
 }  # fmt: skip
 
 

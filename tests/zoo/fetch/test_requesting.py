@@ -100,7 +100,8 @@ def test_a_redirect_to_a_name_with_a_private_address_is_refused(web: WebServer, 
 def test_a_public_host_is_downloaded_from_and_may_redirect_to_another(
     secure: WebServer, urls: Urls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(requesting, "public_addresses", lambda host, port: ["127.0.0.1"])
+    """Each of its addresses is tried."""
+    monkeypatch.setattr(requesting, "public_addresses", lambda host, port: ["127.0.0.2", "::1", "127.0.0.1"])
     secure.redirect("/a.pt", f"https://{SECOND_HOST}:{secure.port}/w.pt")
     url = Url(f"https://{HOST}:{secure.port}/a.pt")
     assert urls.download(url, public_only=True).read_bytes() == DATA

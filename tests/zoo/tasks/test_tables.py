@@ -136,6 +136,29 @@ def test_a_small_parquet_file_that_would_fill_the_memory_is_refused(
         read_file(tmp_path / "a.parquet")
 
 
+LONG = pa.DictionaryArray.from_arrays(np.zeros(1_000, np.int32), ["a" * 10_000])
+BOMBS = {
+    "a list": (pa.ListArray.from_arrays([0, 50_000], np.zeros(50_000, np.int8)), "ZOO_MAX_VALUES"),
+    "a long text": (pa.array(["a" * 5_000_000]), "ZOO_MAX_RATIO"),
+    "equal texts": (LONG, "ZOO_MAX_RATIO"),
+    "equal texts in lists": (pa.ListArray.from_arrays(np.arange(1_001), LONG), "ZOO_MAX_RATIO"),
+    "equal texts in objects": (pa.StructArray.from_arrays([LONG], ["a"]), "ZOO_MAX_RATIO"),
+    "equal bytes of a fixed size": (pa.array([bytes(10_000)] * 1_000, pa.binary(10_000)), "ZOO_MAX_RATIO"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_few_rows_that_would_fill_the_memory_are_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values, variable = BOMBS[name]
+    monkeypatch.setattr("zoo.tasks.parquet.FREE_BYTES", 1_000_000)
+    monkeypatch.setenv("ZOO_MAX_VALUES", "2000")
+    pq.write_table(pa.table({"text": values}), tmp_path / "a.parquet", compression="zstd")
+    with pytest.raises(SourceError, match=f"it is not read, as it could fill the memory; {variable} raises"):
+        read_file(tmp_path / "a.parquet")
+
+
 FAULTS = {
     "an open quote": (
         "a.csv",
