@@ -175,7 +175,10 @@ def _pages(evidence: Path, *, check: bool, as_json: bool) -> None:
     root = paths.checkout()
     texts = [page.render(evidence), methods.render(evidence)]
     if root is None:
-        render.emit({}, "" if as_json else "\n\n".join(texts), as_json=False)
+        if not as_json:
+            print(
+                "\n\n".join(texts)
+            )  # each cell is safe to print, and zero-width spaces keep names from being mentions
         return
     targets = [root / "leaderboard" / name for name in ("README.md", "methods.md")]
     if check:
