@@ -13,7 +13,7 @@ from harness.judging.paired import Flips, find_flips
 from harness.judging.retraining import default_seeds
 from harness.judging.types import Judgement, Measurement, Verdict, not_run, worst_verdict
 from harness.judging.verdict import fill_published_value, in_family, judge, judge_all
-from harness.records.arrays import read_arrays, rows_not_finite
+from harness.records.arrays import RANKS, read_arrays, rows_not_finite
 from harness.records.record import FILE, Mode, Record, Result, read_record, verify_files
 from zoo.errors import UsageError, ZooError, first_line
 from zoo.recipes import catalogue
@@ -22,7 +22,6 @@ from zoo.recipes.schema import CORRELATIONS, Claim
 
 RecordedRun = tuple[Path, Record]
 """The path of a record file, and the record."""
-CLASSES_OF_TOP5 = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +190,7 @@ def majority_baseline(metric: str, labels: NDArray[np.generic]) -> float | None:
     if metric == "accuracy":
         return float(shares[0])
     if metric == "top5_accuracy":
-        return float(shares[:CLASSES_OF_TOP5].sum())
+        return float(shares[:RANKS].sum())
     if metric == "f1" and set(np.unique(labels)) <= {0, 1}:
         positive = float(np.mean(labels == 1))
         return 2 * positive / (1 + positive) if positive > 0.5 else 0.0

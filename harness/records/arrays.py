@@ -21,6 +21,8 @@ DIMENSIONS = {
     "not_finite": (1,),
 }  # fmt: skip
 """The arrays of a prediction file, with the number of dimensions that each can have; the first counts the examples."""
+RANKS = 5
+"""How many of the most likely classes of an example are stored if a metric reads them."""
 NUMBERS = "biuf"
 """The kinds of numpy types that hold a truth value or a real number."""
 _SUFFIX = ".npy"

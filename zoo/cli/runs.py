@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from zoo.api.session import Session, changed_entries
 from zoo.cli import plan, render, verdict_text
@@ -28,9 +28,6 @@ from zoo.cli.progress import report, session_of
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
 from zoo.text_tables import number
-
-if TYPE_CHECKING:
-    pass
 
 
 @command
