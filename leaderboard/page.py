@@ -128,10 +128,10 @@ def _promote(path: Path, evidence: Path, shipped: Mapping[str, Entry]) -> Promot
             f"{path}: the entry {record.entry!r} is not shipped with zoo; `zoo leaderboard RECIPE --records DIR` shows"
             " runs of your own recipes"
         )
-    if record.identity.digest != shipped[record.entry].recipe.digest:
-        raise UsageError(f"{path}: made with another recipe than the shipped one of {record.entry}; run it again")
     if record.environment["dirty"]:
         raise UsageError(f"{path}: made from a checkout with uncommitted changes; commit them and run it again")
+    if record.identity.digest != shipped[record.entry].recipe.digest:
+        raise UsageError(f"{path}: made with another recipe than the shipped one of {record.entry}; run it again")
     final = evidence / record.entry / record.identity.folder
     if (final / FILE).exists():
         return Promoted(path.parent, final, is_new=False, is_equal=read_record(final / FILE).results == record.results)
