@@ -16,7 +16,7 @@ from harness.records.contradictions import contradiction
 from harness.records.record import FILE, read_all, read_record
 from leaderboard import page
 from tests.helpers.project import ROOT, TINY, Write, Zoo
-from zoo.errors import IntegrityError
+from zoo.errors import IntegrityError, UsageError
 from zoo.fetch.checksum import sha256
 
 EVIDENCE = ROOT / "leaderboard" / "records"
@@ -157,3 +157,15 @@ def test_a_changed_score_in_a_finished_run_is_not_reported_as_measured(zoo: Zoo)
     assert completed.code == 5
     assert "the record was changed after the run" in completed.err
     assert zoo("verify", ENTRY, "--fresh").code == 0
+
+
+def test_a_record_of_version_0_1_is_added_with_a_remark_if_its_recipe_is_shipped(
+    tmp_path: Path,
+) -> None:
+    path = next(EVIDENCE.glob(f"{ENTRY}/weights-*/{FILE}"))
+    (promoted,) = page.promote(str(path), tmp_path, tmp_path / "committed")
+    assert (promoted.is_new, promoted.lacks_digests) == (True, True)
+    shutil.copytree(path.parent, tmp_path / "other")
+    edit(tmp_path / "other" / FILE, lambda data: data.update(entry="digits-resnet14"))
+    with pytest.raises(UsageError, match="made with another recipe than the shipped one of digits-resnet14"):
+        page.promote(str(tmp_path / "other"), tmp_path, tmp_path / "committed")
