@@ -5,15 +5,16 @@ The generated block lies between two markers and has a stable order. The text be
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from harness.records.check import verify_record
-from harness.records.record import FILE, new_folder, read_all, read_record
+from harness.records.check import verify_all, verify_together
+from harness.records.record import FILE, Record, read_all, read_record
+from harness.records.run_folder import new_folder
 from leaderboard import table
 from leaderboard.cells import VERDICT_MEANINGS, claim_title, difference_cell, format_score
 from zoo.errors import IntegrityError, SourceError, UsageError, did_you_mean
@@ -72,8 +73,7 @@ def render(evidence: Path, chosen: Sequence[Entry] | None = None) -> str:
     Raises:
         IntegrityError: A prediction file differs from the recorded one.
     """
-    for path, record in read_all(evidence):
-        verify_record(path, record)
+    verify_all(evidence)
     rows = table.rows(evidence, chosen)
     suites, is_committed = sorted({entry.suite for entry in (entries() if chosen is None else chosen)}), chosen is None
     parts = [
@@ -106,6 +106,8 @@ class Promoted:
     is_new: bool
     is_equal: bool
     """Whether the committed record has the same predictions."""
+    lacks_digests: bool = False
+    """Whether the record is of version 0.1, which wrote no digest of the whole record."""
 
 
 def promote(run: str, runs: Path, evidence: Path) -> list[Promoted]:
@@ -118,16 +120,18 @@ def promote(run: str, runs: Path, evidence: Path) -> list[Promoted]:
 
     Raises:
         SourceError: There is no such run.
-        UsageError: The recipe of a run is not shipped with zoo, or the run was made from a checkout with uncommitted
+        UsageError: The recipe of a run is not the shipped one, or the run was made from a checkout with uncommitted
             changes, whose code nobody else can see.
+        IntegrityError: A run was edited, or its labels differ from those of committed records.
     """
-    shipped = [entry.name for entry in entries()]
+    shipped = {entry.name: entry for entry in entries()}
     return [_promote(path, evidence, shipped) for path in _record_files(run, runs)]
 
 
-def _promote(path: Path, evidence: Path, shipped: list[str]) -> Promoted:
+def _promote(path: Path, evidence: Path, shipped: Mapping[str, Entry]) -> Promoted:
     record = read_record(path)
-    verify_record(path, record)
+    others = [other for other in read_all(evidence) if _has_same_rows(other[1], record)]
+    verify_together([*others[:1], (path, record)])
     if record.entry not in shipped:
         raise UsageError(
             f"{path}: the entry {record.entry!r} is not shipped with zoo; `zoo leaderboard RECIPE --records DIR` shows"
@@ -135,13 +139,23 @@ def _promote(path: Path, evidence: Path, shipped: list[str]) -> Promoted:
         )
     if record.environment["dirty"]:
         raise UsageError(f"{path}: made from a checkout with uncommitted changes; commit them and run it again")
+    if record.identity.digest != shipped[record.entry].recipe.digest:
+        raise UsageError(f"{path}: made with another recipe than the shipped one of {record.entry}; run it again")
     final = evidence / record.entry / record.identity.folder
     if (final / FILE).exists():
         return Promoted(path.parent, final, is_new=False, is_equal=read_record(final / FILE).results == record.results)
     with new_folder(final, record.identity.key) as folder:
         for name in [FILE, *(result.predictions["file"] for result in record.results)]:
             shutil.copyfile(path.parent / name, folder / name)
-    return Promoted(path.parent, final, is_new=True, is_equal=True)
+    return Promoted(path.parent, final, is_new=True, is_equal=True, lacks_digests=not record.record_sha256)
+
+
+def _has_same_rows(other: Record, record: Record) -> bool:
+    """Return whether two records scored the same rows for the same task."""
+    rows, of_other = (
+        [of.identity.sources["data"].get(result.split) for result in of.results] for of in (record, other)
+    )
+    return other.recipe.get("task") == record.recipe.get("task") and rows == of_other
 
 
 def claims_table(rows: pd.DataFrame, suite: str, title: str = "", *, has_links: bool) -> str:

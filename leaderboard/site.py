@@ -14,8 +14,7 @@ from markupsafe import Markup, escape
 
 from harness.judging.judge_runs import RecordedRun
 from harness.judging.types import VERDICTS_BY_SEVERITY
-from harness.records.check import verify_record
-from harness.records.record import read_all
+from harness.records.check import verify_all
 from leaderboard import entry_page, methods, page, table
 from leaderboard.cells import KINDS, VERDICT_MEANINGS, claim_cells, sort_values
 from leaderboard.entry_page import RECORDS, record_file
@@ -63,9 +62,7 @@ def write(evidence: Path, folder: Path, chosen: Sequence[Entry] | None = None) -
 
 def render(evidence: Path, chosen: Sequence[Entry] | None = None) -> dict[str, str]:
     """Return the files of the site: path in the site -> text. Raises IntegrityError."""
-    records = read_all(evidence)
-    for path, record in records:
-        verify_record(path, record)
+    records = verify_all(evidence)
     of_site = entries() if chosen is None else list(chosen)
     names = {entry.name for entry in of_site}
     shown = [(path, record) for path, record in records if record.entry in names]

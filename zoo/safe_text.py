@@ -9,11 +9,12 @@ from html import escape
 
 _LINE_END = re.compile(r"[ \t]*\r?\n\s*")
 UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\ufff9-\ufffb]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ud800-\udfff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
-"""Control characters but for tab and line end, marks that reverse the order of characters, and half characters."""
+"""Control characters but for tab and line end, invisible marks, marks that reverse text, and half characters."""
 _COLOR = re.compile(r"\\x1b(\[[0-9;]*m)")
-_WORKFLOW_COMMAND = re.compile(r"(?m)^([ \t]*)::|##\[")
+_WORKFLOW_COMMAND = re.compile(r"(?m)^(\s*)::|##\[")
 _MARKDOWN = re.compile(r"[\\`*~\[\]|]|(?<![^\W_])_|_(?![^\W_])|(?<=:)/(?=/)|(?<=www)\.")
 _MENTION = re.compile(r"([@#])(?=\w)")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -51,4 +52,4 @@ def csv_cell(text: str) -> str:
 
 def _escaped(found: re.Match[str]) -> str:
     code = ord(found[0])
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"

@@ -15,8 +15,8 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from harness.evaluation.batched_inference import in_order, map_batches, threads_for
-from harness.evaluation.library_metrics import from_library, is_library_metric
 from harness.evaluation.metric_trial import ranked_classes
+from harness.library_metrics import from_library, is_library_metric
 from harness.metrics import Array, Metric, measure, reads
 from harness.models.environment import autocast
 from harness.models.memory_format import place_model

@@ -8,13 +8,11 @@ import torch
 from torch import Tensor
 
 from harness.metrics import Array, Metric, reads
+from harness.records.arrays import RANKS
 from zoo.errors import RecipeError, UsageError
 from zoo.recipes.reader import short_name
 from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
-
-RANKS = 5
-"""How many of the most likely classes are stored if a metric reads them."""
 
 
 def ranked_classes(logits: Tensor) -> Tensor:

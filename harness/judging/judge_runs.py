@@ -13,7 +13,7 @@ from harness.judging.paired import Flips, find_flips
 from harness.judging.retraining import default_seeds
 from harness.judging.types import Judgement, Measurement, Verdict, not_run, worst_verdict
 from harness.judging.verdict import fill_published_value, in_family, judge, judge_all
-from harness.records.arrays import read_arrays, rows_not_finite
+from harness.records.arrays import RANKS, read_arrays, rows_not_finite
 from harness.records.record import FILE, Mode, Record, Result, read_record, verify_files
 from zoo.errors import UsageError, ZooError, first_line
 from zoo.recipes import catalogue
@@ -24,7 +24,6 @@ from zoo.recipes.schema import CORRELATIONS, Claim
 
 RecordedRun = tuple[Path, Record]
 """The path of a record file, and the record."""
-CLASSES_OF_TOP5 = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +65,12 @@ class Outcome:
 
     @property
     def failed(self) -> bool:
-        """Whether a claim cannot be compared because the outputs of the model are not finite or constant."""
-        return any(judgement.failed for judgement in self.judgements if judgement.claim.gates)
+        """Whether a claim of this mode cannot be compared because outputs are not finite or constant."""
+        return any(
+            judgement.failed
+            for judgement in self.judgements
+            if judgement.claim.gates and judgement.claim.of == self.mode
+        )
 
 
 def judge_entries(entry_runs: Iterable[EntryRuns], evidence: Path) -> list[Outcome]:
@@ -88,15 +91,22 @@ def judge_entries(entry_runs: Iterable[EntryRuns], evidence: Path) -> list[Outco
 def _judge_entry(entry_runs: EntryRuns, evidence: Path, shipped: list[Entry]) -> Outcome:
     try:
         judged = _judge_mode(entry_runs, evidence, shipped) if entry_runs.runs else {}
-        earlier = _judge_mode(entry_runs.other_mode, evidence, shipped) if entry_runs.other_mode else {}
     except ZooError as error:
-        entry_runs, judged, earlier = replace(entry_runs, runs=(), error=error), {}, {}
-    earlier = {
-        claim: replace(judgement, why=f"From earlier runs: {judgement.why}") for claim, judgement in earlier.items()
-    }
+        entry_runs, judged = replace(entry_runs, runs=(), error=error), {}
+    earlier = _judge_earlier(entry_runs.other_mode, evidence, shipped) if entry_runs.other_mode else {}
     known = judged | earlier
     claims = _claims(entry_runs.entry)
     return _outcome(entry_runs, tuple(known.get(claim) or _not_judged(claim, entry_runs) for claim in claims))
+
+
+def _judge_earlier(entry_runs: EntryRuns, evidence: Path, shipped: list[Entry]) -> dict[Claim, Judgement]:
+    """Judge the claims of the mode that was not run; an error is shown at them, and is none of the entry."""
+    try:
+        judged = _judge_mode(entry_runs, evidence, shipped)
+    except ZooError as error:
+        claims = [claim for claim in _claims(entry_runs.entry) if claim.of == entry_runs.mode]
+        judged = {claim: not_run(claim, first_line(error)) for claim in claims}
+    return {claim: replace(judgement, why=f"From earlier runs: {judgement.why}") for claim, judgement in judged.items()}
 
 
 def _judge_mode(entry_runs: EntryRuns, evidence: Path, shipped: list[Entry]) -> dict[Claim, Judgement]:
@@ -183,7 +193,7 @@ def majority_baseline(metric: str, labels: NDArray[np.generic]) -> float | None:
     if metric == "accuracy":
         return float(shares[0])
     if metric == "top5_accuracy":
-        return float(shares[:CLASSES_OF_TOP5].sum())
+        return float(shares[:RANKS].sum())
     if metric == "f1" and set(np.unique(labels)) <= {0, 1}:
         positive = float(np.mean(labels == 1))
         return 2 * positive / (1 + positive) if positive > 0.5 else 0.0

@@ -1,27 +1,93 @@
-"""Read and examine the arrays of a prediction file. Imports nothing heavy."""
+"""Read and examine the arrays of a prediction file. Imports nothing heavy.
 
+A file is checked before its values are read: a damaged or hostile one may declare arrays that fill the memory.
+"""
+
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import ZipFile
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from zoo.errors import IntegrityError
+from zoo.errors import IntegrityError, UsageError, first_line
+from zoo.fetch.limits import check_arrays_size
+
+DIMENSIONS = {
+    "predictions": (1, 2), "labels": (1, 2), "logits": (1, 2), "margins": (1,), "ranked": (2,), "confusion": (3,),
+    "not_finite": (1,),
+}  # fmt: skip
+"""The arrays of a prediction file, with the number of dimensions that each can have; the first counts the examples."""
+RANKS = 5
+"""How many of the most likely classes of an example are stored if a metric reads them."""
+NUMBERS = "biuf"
+"""The kinds of numpy types that hold a truth value or a real number."""
+_SUFFIX = ".npy"
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
-    """Return the arrays of a prediction file. Raises IntegrityError if it is missing or holds no arrays."""
+    """Return the arrays of a prediction file, all with the same number of rows.
+
+    Raises:
+        IntegrityError: The file is missing, or is not one that zoo writes.
+        UsageError: The arrays are larger than ZOO_MAX_PREDICTIONS.
+    """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (OSError, ValueError, EOFError, BadZipFile, NotImplementedError, TypeError) as error:
-        raise IntegrityError(f"{path}: not a predictions file: {error}") from None
+        with ZipFile(path) as archive:
+            check_arrays_size(sum(info.file_size for info in archive.infolist()), str(path))
+            names = [info.filename for info in archive.infolist()]
+            arrays = {name.removesuffix(_SUFFIX): read_array(archive, name, NUMBERS) for name in names}
+            problem = _problem(names, arrays)
+    except UsageError:
+        raise
+    except Exception as error:  # zipfile, its decompressors and numpy raise many kinds for a damaged file
+        reason = first_line(error) or "it is empty or ends early"
+        raise IntegrityError(f"{path}: not a predictions file: {reason}") from None
+    if problem:
+        raise IntegrityError(f"{path}: not a predictions file: {problem}")
+    return arrays
+
+
+def read_array(archive: ZipFile, name: str, kinds: str) -> NDArray[np.generic]:
+    """Return an array of an npz file. Its header must fit the size of the archive's member.
+
+    Args:
+        archive: The file.
+        name: The name of the member.
+        kinds: The kinds of numpy types that are read.
+
+    Raises:
+        KeyError: The archive has no such member.
+        ValueError: It is another kind of array, or damaged.
+    """
+    with archive.open(name) as file:
+        shape, dtype = array_header(archive, name)
+        if dtype.kind not in kinds:
+            raise ValueError(f"{name} has the type {dtype}")
+        if math.prod(shape) * dtype.itemsize > archive.getinfo(name).file_size:
+            raise ValueError(f"{name} is shorter than its shape {shape}")
+        array: NDArray[np.generic] = npy.read_array(file, allow_pickle=False)
+    return array
+
+
+def array_header(archive: ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return the shape and type of an array of an npz file; raises KeyError or ValueError like `read_array`."""
+    with archive.open(name) as file:
+        is_first = npy.read_magic(file) == (1, 0)
+        shape, _, dtype = (npy.read_array_header_1_0 if is_first else npy.read_array_header_2_0)(file)
+    return shape, dtype
 
 
 def rows_not_finite(arrays: Mapping[str, NDArray[Any]]) -> int:
-    """Return the number of rows with an output that is NaN or infinite.
+    """Return the number of rows with an output that is NaN or infinite."""
+    return int(not_finite(arrays).sum())
+
+
+def not_finite(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
+    """Return which rows have an output that is NaN or infinite, `(N,)`.
 
     Args:
         arrays: The arrays of an evaluation. `not_finite` `(N,)` marks such rows; it is left out if there are none.
@@ -31,4 +97,18 @@ def rows_not_finite(arrays: Mapping[str, NDArray[Any]]) -> int:
     for name in ("logits", "margins", "predictions"):
         if name in arrays and np.issubdtype(arrays[name].dtype, np.floating):
             found = found | ~np.isfinite(arrays[name].reshape(len(found), -1)).all(axis=1)
-    return int(found.sum())
+    marked: NDArray[np.bool_] = found
+    return marked
+
+
+def _problem(names: list[str], arrays: Mapping[str, NDArray[np.generic]]) -> str:
+    """Return what is wrong with the names and shapes of arrays, or an empty text."""
+    if not arrays:
+        return "it has no arrays"
+    if len(set(names)) < len(names):
+        return "it has two arrays of the same name"
+    for name, array in arrays.items():
+        if array.ndim not in DIMENSIONS.get(name, ()):
+            return f"an array {name!r} of {array.ndim} dimensions"
+    rows = {len(array) for array in arrays.values()}
+    return f"its arrays have {min(rows)} to {max(rows)} rows" if len(rows) > 1 or 0 in rows else ""

@@ -1,71 +1,160 @@
 """Check a record against the files beside it: their digests, and the scores, computed again from the predictions."""
 
+import hashlib
+import importlib
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from harness import metrics
+from harness.library_metrics import from_library, is_library_metric
 from harness.metrics import Array, Metric, measure, reads
 from harness.records.arrays import read_arrays, rows_not_finite
-from harness.records.record import Record, Result, results_digest, verify_files
+from harness.records.contradictions import contradiction
+from harness.records.digests import RECORD_DIGEST, json_digest
+from harness.records.record import ADVICE, Record, Result, read_all, verify_files
 from zoo.errors import IntegrityError
+from zoo.recipes.allowed import is_allowed
 from zoo.recipes.reader import short_name
 
 TOLERANCE = 1e-9
 """How much a score may differ by the rounding of another version of numpy or scikit-learn."""
-ADVICE = "restore the record, or make the run again with --fresh"
-OWN_MODULES = ("harness.metrics", "harness.evaluate_metrics")
-"""The modules whose metrics can be computed again without code that a user must trust."""
+OUR_TASKS = "zoo.tasks"
 
 
 def verify_record(path: Path, record: Record) -> None:
     """Check that a record says what its files say.
 
-    The metrics of this project are computed again from the predictions. A metric of another package is not: its code
-    would have to be trusted.
+    Metrics that a recipe may use without `--trust` are computed again from the predictions. Any other metric is not:
+    its code would have to be trusted.
 
     Raises:
         IntegrityError: A file or a result differs from its digest, or a score from that of the predictions.
+        UsageError: The predictions are larger than ZOO_MAX_PREDICTIONS.
     """
-    verify_files(path, record)
-    if record.results_sha256 and record.results_sha256 != results_digest(record.results):
-        raise IntegrityError(f"{path}: the results are not those that were recorded; {ADVICE}")
-    for result in record.results:
-        arrays = read_arrays(path.parent / result.predictions["file"])
-        for problem in _wrong_scores(record, result, arrays):
-            raise IntegrityError(f"{path}: {problem}; {ADVICE}")
+    verify_together([(path, record)])
 
 
-def _wrong_scores(record: Record, result: Result, arrays: Mapping[str, Array]) -> Iterator[str]:
-    """Yield what the result says that its predictions do not."""
-    n = len(next(iter(arrays.values())))
+def verify_all(root: Path) -> list[tuple[Path, Record]]:
+    """Return every record below a folder, checked like `verify_record`, and with the same labels for the same rows."""
+    records = read_all(root)
+    verify_together(records)
+    return records
+
+
+def verify_together(records: Iterable[tuple[Path, Record]]) -> None:
+    """Check records, and that those of the same rows have the same labels.
+
+    Raises:
+        IntegrityError: A record or one of its files was changed, or two records have other labels for the same rows.
+    """
+    first: dict[str, tuple[Path, str]] = {}
+    for path, record in records:
+        for rows, labels in _verified_labels(path, record):
+            other, expected = first.setdefault(rows, (path, labels))
+            if labels != expected:
+                files = " and ".join(dict.fromkeys((str(other), str(path))))
+                raise IntegrityError(f"{files}: the predictions have different labels for the same rows; {ADVICE}")
+
+
+def problems(record: Record, result: Result, arrays: Mapping[str, Array]) -> Iterator[str]:
+    """Yield what a result of a record says that the arrays of its predictions do not."""
+    split, n = result.split, len(next(iter(arrays.values())))
+    rows = record.identity.sources["data"].get(split, {}).get("rows", n)
     if n != result.n:
-        yield f"{result.split}: recorded {result.n:,} examples, but {n:,} were predicted"
+        yield f"{split}: recorded {result.n:,} examples, but {n:,} were predicted"
+    if n != rows:
+        yield f"{split}: recorded {rows:,} rows of data, but {n:,} were predicted"
+    if _is_our_task(record) and (found := contradiction(arrays)):
+        yield f"{split}: {found}"
     undefined = rows_not_finite(arrays) > 0
     for name, recorded in result.metrics.items():
-        metric = _recorded_metric(record, name)
-        if metric is None or not set(reads(metric)) <= set(arrays):
-            continue
-        value, step = (math.nan, math.nan) if undefined else _measure(metric, arrays)
-        for key, found in (("value", value), ("one_prediction", step)):
-            if not _is_equal(recorded[key], found):
-                what = f"{name} on {result.split!r}" + (", one prediction" if key == "one_prediction" else "")
-                yield f"{what}: recorded {recorded[key]}, but the predictions beside it give {found:.6g}"
+        yield from _wrong_scores(record, f"{name} on {split!r}", name, recorded, {} if undefined else arrays)
 
 
-def _recorded_metric(record: Record, name: str) -> Metric | None:
-    """Return a metric of this project with the arguments of the recipe; None for one of another package."""
-    call = next((call for call in record.recipe.get("metrics") or () if short_name(call) == name), name)
-    use = call["use"] if isinstance(call, Mapping) else str(call)
-    arguments = {key: value for key, value in call.items() if key != "use"} if isinstance(call, Mapping) else {}
-    module, _, attribute = use.rpartition(".")
-    if module not in ("", *OWN_MODULES) or not hasattr(metrics, attribute):
+def _verified_labels(path: Path, record: Record) -> Iterator[tuple[str, str]]:
+    """Check a record, and yield for each result a text that names its rows, and a digest of their labels."""
+    if not record.record_sha256 and not record.may_lack_digests:
+        raise IntegrityError(f"{path}: the record has no {RECORD_DIGEST}, which version 0.2 and later write; {ADVICE}")
+    verify_files(path, record)
+    for result in record.results:
+        arrays = read_arrays(path.parent / result.predictions["file"])
+        for problem in problems(record, result, arrays):
+            raise IntegrityError(f"{path}: {problem}; {ADVICE}")
+        rows, labels = record.identity.sources["data"].get(result.split), _labels(arrays)
+        if rows is not None and labels is not None and _is_our_task(record):
+            yield json_digest([record.recipe["task"], rows]), labels
+
+
+def _labels(arrays: Mapping[str, Array]) -> str | None:
+    """Return a digest of the labels; for a segmentation, of the number of pixels of each class in each image."""
+    found = arrays.get("labels")
+    if "confusion" in arrays and not rows_not_finite(arrays):
+        found = arrays["confusion"].sum(axis=2)
+    if found is None:
         return None
-    metric: Any = getattr(metrics, attribute)
-    return partial(metric, **arguments) if arguments else metric
+    return hashlib.sha256(np.ascontiguousarray(found, dtype=np.float64).tobytes()).hexdigest()
+
+
+def _wrong_scores(
+    record: Record, what: str, name: str, recorded: Mapping[str, float | None], arrays: Mapping[str, Array]
+) -> Iterator[str]:
+    """Yield how a recorded score differs from that of the arrays; without arrays it must be undefined."""
+    value, step = math.nan, math.nan
+    if arrays:
+        path, arguments = _metric_call(record, name)
+        metric = _metric(path, arguments)
+        if metric is None and _needs_trust(record, path):
+            return
+        missing = [] if metric is None else [array for array in reads(metric) if array not in arrays]
+        if metric is None or missing:
+            because = f"the predictions beside it lack {missing[0]!r}" if missing else "the recipe has no such metric"
+            yield f"{what}: recorded {recorded['value']}, but {because}"
+            return
+        value, step = _measure(metric, arrays)
+    for part, expected, found in (
+        ("", recorded["value"], value),
+        (", one prediction", recorded["one_prediction"], step),
+    ):
+        if not _is_equal(expected, found):
+            yield f"{what}{part}: recorded {expected}, but the predictions beside it give {found:.6g}"
+
+
+def _metric_call(record: Record, name: str) -> tuple[str, Mapping[str, Any]]:
+    """Return the import path and the arguments of a recorded metric."""
+    calls = {short_name(call): call for call in record.recipe.get("metrics") or ()}
+    if calls and name not in calls:
+        return name, {}
+    call = calls.get(name, {"use": name})
+    path = call["use"] if "." in call["use"] else f"{metrics.__name__}.{call['use']}"
+    return path, {key: value for key, value in call.items() if key != "use"}
+
+
+def _metric(path: str, arguments: Mapping[str, Any]) -> Metric | None:
+    """Return a metric that needs no trust; None for any other."""
+    if not is_allowed(path, "metrics"):
+        return None
+    module, _, name = path.rpartition(".")
+    function = getattr(importlib.import_module(module), name)
+    if is_library_metric(function):
+        return from_library(function, **arguments)
+    return partial(function, **arguments) if arguments else function
+
+
+def _needs_trust(record: Record, path: str) -> bool:
+    """Return whether a metric that is not computed again can be one of code that the user trusted."""
+    is_named = any(call["use"] == path and "." in path for call in record.recipe.get("metrics") or ())
+    return is_named or (not record.recipe.get("metrics") and not _is_our_task(record))
+
+
+def _is_our_task(record: Record) -> bool:
+    use = str(record.recipe.get("task", {"use": ""})["use"])
+    return "." not in use or use.startswith(f"{OUR_TASKS}.")
 
 
 def _measure(metric: Metric, arrays: Mapping[str, Array]) -> tuple[float, float]:
@@ -74,7 +163,7 @@ def _measure(metric: Metric, arrays: Mapping[str, Array]) -> tuple[float, float]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return measure(metric, arrays)
-    except (TypeError, ValueError, IndexError):
+    except Exception:  # arguments and arrays of an edited record fail in many ways
         return math.nan, math.nan
 
 

@@ -7,23 +7,23 @@ content of the sources, metric code, numerics and seed. Where it was computed is
 
 import hashlib
 import json
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import jsonschema
 
+from harness.records.digests import RECORD_DIGEST, json_digest, read_json, record_digest
 from zoo.errors import IntegrityError, SourceError, UsageError
 from zoo.fetch.checksum import sha256
 
 SCHEMA = 1
-OPTIONAL_FIELDS = ("published", "provenance", "findings", "failure", "files", "results_sha256")
+OPTIONAL_FIELDS = ("published", "provenance", "findings", "failure", "files", "results_sha256", RECORD_DIGEST)
 """Fields that the file omits if they are empty."""
 FILE = "record.json"
+ADVICE = "restore the record, or make the run again with --fresh"
 Mode = Literal["weights", "retrain"]
 """`weights`: published weights were evaluated. `retrain`: the model was trained, then evaluated."""
 FIRST_REFERENCE_SEED = 1000
@@ -108,6 +108,19 @@ class Record:
     """The files beside the record, such as weights and log: name -> SHA-256. Records of version 0.1 have none."""
     results_sha256: str = ""
     """The SHA-256 of `results` as sorted JSON. Records of version 0.1 have none."""
+    record_sha256: str = ""
+    """The SHA-256 of the whole record as sorted JSON, without this field. Records of version 0.1 have none."""
+
+    @property
+    def may_lack_digests(self) -> bool:
+        """Whether the record is of version 0.1, which wrote no digests of records."""
+        return str(self.environment["packages"].get("zoo-reproduce", "")).startswith("0.1.")
+
+    def sealed(self, files: Mapping[str, str]) -> "Record":
+        """Return the record with the digests of the files beside it, of its results and of itself."""
+        results = json_digest([asdict(result) for result in self.results])
+        record = replace(self, files=files, results_sha256=results, record_sha256="")
+        return replace(record, record_sha256=record_digest(json.loads(record.to_json())))
 
     def to_json(self) -> str:
         """Return the text of the record file."""
@@ -146,25 +159,35 @@ def read_record(path: Path) -> Record:
 @lru_cache(maxsize=2048)  # a leaderboard reads each record several times, and validation is slow
 def _parse_record(path: Path, text: str) -> Record:
     try:
-        data = json.loads(text)
+        data = read_json(text)
     except ValueError as error:
         raise UsageError(f"{path}: not JSON: {error}") from None
     if problem := jsonschema.exceptions.best_match(_validator().iter_errors(data)):
         raise UsageError(f"{path}: not a record: {problem.json_path}: {problem.message[:200]}")
     names = ("mode", "digest", "sources", "metric_code", "numerics", "seed")
     identity = Identity(**{name: data[name] for name in names})
-    if identity.key != data["key"]:
-        raise IntegrityError(f"{path}: the key is {data['key']}, but the content has the key {identity.key}")
+    _check_digests(path, data, identity.key)
     fields = {name: data[name] for name in ("entry", "suite", "recipe", "weights", "environment", "cost", "created")}
     fields |= {name: data[name] for name in OPTIONAL_FIELDS if name in data}
     fields["findings"] = tuple(data.get("findings", ()))
     return Record(identity=identity, results=tuple(Result(**result) for result in data["results"]), **fields)
 
 
-def results_digest(results: Iterable[Result]) -> str:
-    """Return the SHA-256 of results as sorted JSON."""
-    data = [asdict(result) for result in results]
-    return hashlib.sha256(json.dumps(data, sort_keys=True, allow_nan=False).encode()).hexdigest()
+def _check_digests(path: Path, data: Mapping[str, Any], key: str) -> None:
+    """Raise IntegrityError if a part of a record differs from its digest; the messages go from a part to the whole."""
+    if key != data["key"]:
+        raise IntegrityError(f"{path}: the key is {data['key']}, but the content has the key {key}")
+    digests = {
+        "digest": json_digest(data["recipe"]),
+        "results_sha256": json_digest(data["results"]),
+        RECORD_DIGEST: record_digest(data),
+    }
+    for name, found in digests.items():
+        if data.get(name, found) != found:
+            raise IntegrityError(
+                f"{path}: the record was changed after the run: {name} is {data[name]}, but the content has {found};"
+                f" {ADVICE}"
+            )
 
 
 def verify_files(path: Path, record: Record) -> None:
@@ -188,51 +211,6 @@ def read_all(root: Path) -> list[tuple[Path, Record]]:
     paths = sorted(root.glob(f"*/[!.]*/{FILE}"))
     records = [(path, read_record(path)) for path in paths]
     return sorted(records, key=lambda pair: (pair[1].entry, pair[1].identity.folder))
-
-
-@contextmanager
-def new_folder(final: Path, key: str, *, writes: bool = True, replaces: bool = False) -> Iterator[Path]:
-    """Yield a temporary folder, and rename it to `final` when the block ends without an exception.
-
-    A reader never sees a half-written folder. After an exception the temporary folder is deleted. The leftovers of a
-    killed process with the same key are deleted first.
-
-    Args:
-        final: The folder to create.
-        key: The key of the record; it makes the temporary name unique.
-        writes: Whether this process writes. The other processes of a run get the same path and leave it alone.
-        replaces: Whether an existing folder is replaced.
-
-    Raises:
-        SourceError: The folder cannot be written, or it exists, holds something and is not to be replaced.
-    """
-    partial, before = (final.with_name(f".{final.name}-{key[:12]}.{stage}") for stage in ("partial", "replaced"))
-    if not writes:
-        yield partial
-        return
-    try:
-        _restore(before, final)  # a process may have been killed between the two renames
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    except OSError as error:
-        raise SourceError(f"{final}: cannot write there: {error.strerror or error}") from None
-    try:
-        yield partial
-        if final.exists() and any(final.iterdir()):  # a rename cannot replace a folder with content
-            if not replaces:
-                raise SourceError(f"{final} exists but is not a run: it has no {FILE}. Move the folder away.")
-            final.replace(before)
-        partial.replace(final)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        _restore(before, final)
-        shutil.rmtree(before, ignore_errors=True)
-
-
-def _restore(before: Path, final: Path) -> None:
-    """Move the replaced folder back if the new one did not take its place."""
-    if before.exists() and not final.exists():
-        before.replace(final)
 
 
 def schema() -> dict[str, Any]:

@@ -98,14 +98,12 @@ class Experiment:
         return self.task.class_names
 
     def guarded(self, *folders: Path) -> AbstractContextManager[None]:
-        """Return the block in which the run of a recipe that is neither shipped nor trusted does what a run needs only.
+        """Return a context that turns the tripwire on, unless the recipe is shipped or trusted.
 
         Args:
             *folders: The folders that the run writes, besides that of all runs.
         """
-        if self.entry.suite != LOCAL or self.builder.trust:
-            return nullcontext()
-        return tripwire([self.context.runs, *folders])
+        return _guarded(self.entry, self.context, *folders)
 
     def published_scores(self) -> dict[str, Mapping[str, str]]:
         """Return the scores in the files beside the weights that claims refer to; none for a file that is missing."""
@@ -123,11 +121,11 @@ class Experiment:
 
     def predictions(self, model: nn.Module, split: str) -> Array:
         """Return a model's predictions for all rows of a split, `(N,)`; its labels may be hidden."""
-        with self.context.show(f"{self.entry.name}: predict {split}", "examples") as step:
+        with self.context.show(f"{self.entry.name}: predict {split}", "examples") as step, self.guarded():
             runner = SplitRunner(model, self.task, self.context.accelerator, self.context.options.precision, step)
             logits = runner.outputs(self.task.load(split))
-        check_finite(split, {"logits": logits.numpy()})
-        predictions: Array = self.task.predict(logits).numpy()
+            check_finite(split, {"logits": logits.numpy()})
+            predictions: Array = self.task.predict(logits).numpy()
         return predictions
 
     def _scores_in(self, file: str) -> dict[str, str]:
@@ -160,7 +158,13 @@ def prepare(entry: Entry, context: RunContext) -> Experiment:
         RecipeError: The recipe has problems; all are listed.
         SourceError: The tokenizer cannot be fetched.
     """
-    builder, recipe, shared = checked_builder(entry, context), entry.recipe, context.shared
+    builder = checked_builder(entry, context)
+    with _guarded(entry, context):
+        return _build(entry, context, builder)
+
+
+def _build(entry: Entry, context: RunContext, builder: Builder) -> Experiment:
+    recipe, shared = entry.recipe, context.shared
     tokenizer = None if recipe.tokenizer is None else shared.tokenizer(recipe.tokenizer, builder)
     task = shared.task(recipe.task, tokenizer, builder, recipe.holdout)
     stage_tasks = tuple(
@@ -171,3 +175,9 @@ def prepare(entry: Entry, context: RunContext) -> Experiment:
         entry=entry, context=context, builder=builder, recipe=recipe, tokenizer=tokenizer, task=task,
         stage_tasks=stage_tasks, metrics=metrics_of(recipe, task, builder),
     )  # fmt: skip
+
+
+def _guarded(entry: Entry, context: RunContext, *folders: Path) -> AbstractContextManager[None]:
+    if entry.suite != LOCAL or context.builder.trust:
+        return nullcontext()
+    return tripwire([context.runs, *folders])

@@ -1,15 +1,17 @@
 """Read files of predictions: tables with a column `prediction`, and the arrays that zoo writes beside a record."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
-from numpy.lib import format as npy
 
 from harness.metrics import Array
+from harness.records.arrays import NUMBERS, array_header, read_array
 from zoo.errors import UsageError, first_line
+from zoo.fetch.limits import check_arrays_size
 from zoo.tasks.base import Kind
 from zoo.tasks.labels import RowError, shown, to_class_numbers, to_label_sets, to_numbers, to_text
 from zoo.tasks.tables import Table, read_file
@@ -77,23 +79,19 @@ def _order(ids: Sequence[Any], rows: int) -> list[int]:
 def _read_array(path: Path, shape: tuple[int, ...]) -> Array:
     """Read `predictions` from an `.npz` file; its shape is checked before the values are read."""
     try:
-        with ZipFile(path) as archive, archive.open("predictions.npy") as file:
-            found = _shape(file)
-        if found == shape:
-            with np.load(path, allow_pickle=False) as arrays:
-                return np.asarray(arrays["predictions"])
+        with ZipFile(path) as archive:
+            found, dtype = array_header(archive, "predictions.npy")
+            check_arrays_size(math.prod(found) * dtype.itemsize, "the array 'predictions'")
+            if found == shape:
+                return read_array(archive, "predictions.npy", f"{NUMBERS}U")
+    except UsageError:
+        raise
     except KeyError:
         raise UsageError("no array 'predictions'") from None
     except Exception as error:  # zipfile, its decompressors and numpy raise many kinds for a damaged file
         reason = first_line(error) or "it is empty or ends early"
         raise UsageError(f"cannot be read as predictions: {type(error).__name__}: {reason}") from None
     raise UsageError(f"predictions have the shape {found}, the labels {shape}")
-
-
-def _shape(file: IO[bytes]) -> tuple[int, ...]:
-    is_first = npy.read_magic(file) == (1, 0)
-    shape: tuple[int, ...] = (npy.read_array_header_1_0 if is_first else npy.read_array_header_2_0)(file)[0]
-    return shape
 
 
 def _from_array(predictions: Array, kind: Kind, class_names: Sequence[str]) -> Array:

@@ -117,7 +117,7 @@ def _same_training(experiment: Experiment, location: RunLocation) -> RecordedRun
     runs = experiment.context.runs / experiment.entry.name
     folders = [location.folder, *runs.glob(f"retrain-seed{location.identity.seed}-*")]
     key = training_key(location.identity, experiment.recipe.data())
-    return find_same_training(folders, key, experiment.metrics)
+    return find_same_training(folders, key, experiment.metrics, experiment.context.report)
 
 
 def _record_again(experiment: Experiment, earlier: RecordedRun, location: RunLocation, folder: Path) -> Record:

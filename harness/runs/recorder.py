@@ -19,7 +19,8 @@ from harness.evaluation.label_order import findings
 from harness.judging.chance import CHANCE, chance_remarks
 from harness.models.environment import deterministic, environment, peak_memory
 from harness.records.check import verify_record
-from harness.records.record import FILE, Identity, Record, Result, new_folder, read_record, results_digest
+from harness.records.record import FILE, Identity, Record, Result, read_record
+from harness.records.run_folder import new_folder
 from harness.runs.card_metadata import CardFacts
 from harness.runs.elsewhere import find_elsewhere
 from harness.runs.experiment import Experiment, RunContext
@@ -219,8 +220,7 @@ def _write_files(
     if record.identity.mode == "retrain":
         (folder / CARD).write_text(model_card(_card_facts(record, folder, location, task)), encoding="utf-8")
     files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name not in (FILE, CARD)]
-    digests = {file.name: checksum(file) for file in files}
-    record = replace(record, files=digests, results_sha256=results_digest(record.results))
+    record = record.sealed({file.name: checksum(file) for file in files})
     (folder / FILE).write_text(record.to_json(), encoding="utf-8")
     return record
 

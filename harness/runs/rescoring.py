@@ -14,9 +14,11 @@ from harness.evaluation.evaluate import Evaluation, score
 from harness.evaluation.metric_trial import ranked_classes
 from harness.judging.judge_runs import RecordedRun, read_predictions
 from harness.metrics import Array, Metric, reads
+from harness.records.check import verify_record
 from harness.records.record import FILE, Identity, Record, Result, read_record
 from zoo.errors import IntegrityError, ZooError
 from zoo.fetch.checksum import sha256
+from zoo.progress import Report
 from zoo.recipes.reader import short_name
 from zoo.recipes.schema import Selection
 
@@ -40,21 +42,28 @@ def training_key(identity: Identity, recipe: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def find_same_training(folders: Sequence[Path], key: str, metrics: Mapping[str, Metric]) -> RecordedRun | None:
+def find_same_training(
+    folders: Sequence[Path], key: str, metrics: Mapping[str, Metric], report: Report
+) -> RecordedRun | None:
     """Return a complete run with this training key whose predictions all the metrics can be computed from.
 
     Args:
         folders: The folders of runs to search.
         key: The training key.
         metrics: The metrics to compute.
+        report: Called for a run that is not used because its files differ from its record.
     """
     for path in (folder / FILE for folder in folders):
         try:
             record = read_record(path)
             if training_key(record.identity, record.recipe) != key or record.failure:
                 continue
+            verify_record(path, record)
             arrays = [_arrays(path, result, metrics) for result in record.results]
-        except ZooError:  # a damaged run is made again
+        except IntegrityError as error:
+            report(f"not scored again, because it is damaged: {error}")
+            continue
+        except ZooError:
             continue
         if all(set(reads(metric)) <= set(found) for metric in metrics.values() for found in arrays):
             return path, record

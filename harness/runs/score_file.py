@@ -10,6 +10,7 @@ from harness.runs.predictions_file import ARRAYS, read_predictions
 from harness.runs.teachers import trained_weights
 from zoo.errors import SourceError, UsageError
 from zoo.fetch.source_types import LocalFile
+from zoo.safe_text import one_line
 from zoo.tasks.tables import ENDINGS
 
 
@@ -50,7 +51,7 @@ def score_file(experiment: Experiment, path: Path, split: str | None = None) -> 
 def _report_notes(experiment: Experiment, *notes: str | None) -> None:
     """Report how the names of classes were matched."""
     for note in filter(None, (*experiment.task.class_notes, *notes)):
-        experiment.context.report(f"note: {note}")
+        experiment.context.report(f"note: {one_line(note)}")
 
 
 def _finite(path: Path, evaluations: Iterator[Evaluation]) -> Iterator[Evaluation]:
@@ -64,7 +65,7 @@ def _finite(path: Path, evaluations: Iterator[Evaluation]) -> Iterator[Evaluatio
 
 
 def _unnamed(experiment: Experiment, labels: Array) -> tuple[str, ...]:
-    """Return "0", "1", ... for the classes of data without class names: as many as the model has outputs."""
+    """Return "0", "1", ... for the classes of data without class names: one for each output of the model."""
     arguments = experiment.recipe.model.args
     outputs = [arguments[name] for name in ("num_labels", "num_classes") if isinstance(arguments.get(name), int)]
     return tuple(map(str, range(outputs[0] if outputs else int(labels.max()) + 1)))

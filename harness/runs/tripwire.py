@@ -69,7 +69,7 @@ class _Watch:
     """How many runs are watched: 0 lets everything through."""
 
 
-_watch, _is_checking, _installed = _Watch(), threading.local(), threading.Lock()
+_watch, _is_checking, _installed, _changing = _Watch(), threading.local(), threading.Lock(), threading.Lock()
 
 
 @contextmanager
@@ -84,16 +84,18 @@ def tripwire(folders: Sequence[Path]) -> Iterator[None]:
     """
     if _installed.acquire(blocking=False):  # a hook cannot be removed, and is installed once
         sys.addaudithook(_audit)
-    before = list(_watch.folders)
-    _watch.folders = [*before, *(os.path.realpath(folder) for folder in (*folders, *_cache_folders()))]
-    if not _watch.runs:
-        _watch.temporary = os.path.realpath(tempfile.gettempdir())
-    _watch.runs += 1
+    added = [os.path.realpath(folder) for folder in (*folders, *_cache_folders())]
+    with _changing:
+        if not _watch.runs:
+            _watch.temporary = os.path.realpath(tempfile.gettempdir())
+        _watch.folders = [*_watch.folders, *added]
+        _watch.runs += 1
     try:
         yield
     finally:
-        _watch.runs -= 1
-        _watch.folders = before
+        with _changing:  # another thread may prepare the next entry
+            _watch.runs -= 1
+            _watch.folders = _watch.folders if _watch.runs else []
 
 
 def _cache_folders() -> Iterator[Path]:

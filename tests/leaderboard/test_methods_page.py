@@ -12,7 +12,8 @@ import pytest
 from scipy import stats
 
 from harness.losses import __all__ as exported
-from harness.records.record import FILE, new_folder, read_record
+from harness.records.record import FILE, read_record
+from harness.records.run_folder import new_folder
 from leaderboard import losses, methods, page
 from tests.helpers.project import ROOT, TINY, Zoo
 from zoo import paths
@@ -51,7 +52,7 @@ class Board:
             identity = replace(COMMITTED.identity, digest=entry.recipe.digest, seed=seed)
             scores = {"accuracy": {"value": value, "one_prediction": 0.01}}
             results = tuple(replace(result, metrics=scores, n=100) for result in COMMITTED.results)
-            record = replace(COMMITTED, entry=name, identity=identity, results=results)
+            record = replace(COMMITTED, entry=name, identity=identity, recipe=entry.recipe.data(), results=results)
             with new_folder(self.evidence / name / identity.folder, identity.key) as folder:
                 (folder / FILE).write_text(record.to_json(), encoding="utf-8")
 
@@ -117,7 +118,7 @@ def test_a_method_whose_student_is_not_in_the_starter_suite_is_shown_apart(board
 
 
 def test_claims_of_methods_are_shown_on_the_page_of_methods_only(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "verify_record", lambda path, record: None)
+    monkeypatch.setattr(page, "verify_all", lambda evidence: None)
     board.add("method", "kd: {loss: KD}", claims=CLAIM)
     front = page.render(board.evidence)
     assert "[methods.md](methods.md)" in front

@@ -17,6 +17,8 @@ from zoo.safe_text import csv_cell, markdown, one_line, printable
         ("\r\x9b31m\x7f\x00", r"\x0d\x9b31m\x7f\x00"),
         ("a\u202eb\u2066c\u2028d\ud800", r"a\u202eb\u2066c\u2028d\ud800"),
         ("::error::x\n  ::add-mask::y\na::b", "\\::error::x\n  \\::add-mask::y\na::b"),
+        ("a\n\u00a0::error::x\n\u3000\u2003::b", "a\n\u00a0\\::error::x\n\u3000\u2003\\::b"),
+        ("b\xada\u200bd\u2060e\u180ef\U000e0041", r"b\xada\u200bd\u2060e\u180ef\U000e0041"),
         ("a ##[group]b", r"a #\#[group]b"),
     ],
 )

@@ -53,7 +53,7 @@ def _words(outcome: "Outcome", options: RunOptions) -> list[str] | None:
 
 
 def _compute_arguments(options: TrainingOptions, kind: type[DeviceOptions]) -> list[str]:
-    """Return the options that change what is computed, or where the runs are kept."""
+    """Return the options that change what is computed, or where the runs are stored."""
     arguments = ["--device", options.device] if options.device else []
     arguments += ["--precision", options.precision] if options.precision != "fp32" else []
     if issubclass(kind, TrainingOptions):

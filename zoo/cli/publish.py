@@ -113,7 +113,8 @@ def _add(run: str, runs: Path) -> None:
 
     for promoted in page.promote(run, runs, paths.evidence()):
         if promoted.is_new:
-            report(f"added {promoted.folder}")
+            note = ": a record of version 0.1, which has no digest of itself" if promoted.lacks_digests else ""
+            report(f"added {promoted.folder}{note}")
             continue
         equal = "the same results" if promoted.is_equal else "other results"
         compare = "" if promoted.is_equal else f"; compare them: zoo diff {promoted.run} {promoted.folder}"
@@ -156,8 +157,10 @@ def _predict(session: Session, models: "Sequence[tuple[Entry, Path | None]]", op
 
 def _tables(evidence: Path, chosen: "list[Entry] | None") -> dict[str, Any]:
     """Return the JSON of the leaderboard."""
+    from harness.records.check import verify_all
     from leaderboard import methods, table
 
+    verify_all(evidence)
     tables: dict[str, list[dict[Any, Any]]] = {
         "rows": table.rows(evidence, chosen).to_dict("records"),
         "gains": table.gains(evidence, chosen).to_dict("records"),
@@ -173,7 +176,10 @@ def _pages(evidence: Path, *, check: bool, as_json: bool) -> None:
     root = paths.checkout()
     texts = [page.render(evidence), methods.render(evidence)]
     if root is None:
-        render.emit({}, "" if as_json else "\n\n".join(texts), as_json=False)
+        if not as_json:
+            print(
+                "\n\n".join(texts)
+            )  # each cell is safe to print, and zero-width spaces keep names from being mentions
         return
     targets = [root / "leaderboard" / name for name in ("README.md", "methods.md")]
     if check:

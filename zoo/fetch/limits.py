@@ -16,6 +16,9 @@ MAX_RATIO = 100.0
 MAX_VALUES = 2_000_000
 """The most values of a parquet file, besides those that its size accounts for."""
 
+MAX_PREDICTIONS = 1.0
+"""The most gigabytes of the arrays in a file of predictions."""
+
 
 def deadline() -> float:
     """Return the deadline in seconds: ZOO_DEADLINE, or `DEADLINE`. Raises UsageError for an invalid value."""
@@ -35,6 +38,18 @@ def max_values() -> float:
 def min_rate() -> float:
     """Return the slowest rate in bytes per second: ZOO_MIN_RATE, or `MIN_RATE`. Raises UsageError."""
     return _positive("ZOO_MIN_RATE", MIN_RATE, "bytes per second")
+
+
+def check_arrays_size(size: int, what: str) -> None:
+    """Raise UsageError for a file of predictions with more bytes than ZOO_MAX_PREDICTIONS gigabytes.
+
+    Args:
+        size: The bytes of the unpacked arrays.
+        what: The file, for the message.
+    """
+    most = _positive("ZOO_MAX_PREDICTIONS", MAX_PREDICTIONS, "gigabytes")
+    if size > most * 1e9:
+        raise UsageError(f"{what}: {size / 1e9:.1f} GB of arrays; set ZOO_MAX_PREDICTIONS to allow more gigabytes")
 
 
 def check_length(length: int, what: str) -> None:

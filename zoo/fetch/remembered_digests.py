@@ -29,7 +29,8 @@ def remembered_digests(files: Sequence[Path], folder: Path) -> list[str]:
 
     Args:
         files: The files.
-        folder: The folder that they belong to. What is remembered of one folder is one file in the user's cache.
+        folder: The folder that they belong to. The digests of one folder are stored in one file of the
+            user's cache.
 
     Raises:
         SourceError: A file cannot be read.

@@ -107,7 +107,7 @@ def _functions(module: str) -> Iterable[str]:
 
 
 def _metrics(module: str) -> Iterable[str]:
-    """Return the functions that take what zoo passes a metric; the others are helpers."""
+    """Return the metrics of a module: functions whose first argument is `predictions`, `ranked` or `confusion`."""
     found = importlib.import_module(module)
     parameters = {name: list(inspect.signature(getattr(found, name)).parameters) for name in _functions(module)}
     return [name for name, names in parameters.items() if {*names[:1]} & {"predictions", "ranked", "confusion"}]

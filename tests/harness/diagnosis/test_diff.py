@@ -24,6 +24,7 @@ from harness.diagnosis.diff.intervals import adjusted_wald, bootstrap
 from harness.diagnosis.diff.text_report import lines
 from harness.diagnosis.diff.types import Diff, SplitDiff
 from harness.judging.paired import Array
+from harness.records.digests import json_digest
 from harness.records.record import FILE, Record, Result, read_record
 from tests.helpers.project import ROOT
 from zoo.errors import IntegrityError, UsageError
@@ -73,6 +74,7 @@ def written(tmp_path: Path) -> Written:
             predictions={"file": "predictions.npz", "sha256": hashlib.sha256(buffer.getvalue()).hexdigest()},
         )  # fmt: skip
         record = replace(COMMITTED, results=(result,), **changed)
+        record = replace(record, identity=replace(record.identity, digest=json_digest(record.recipe)))
         (folder / FILE).write_text(record.to_json(), encoding="utf-8")
         return folder / FILE
 

@@ -9,8 +9,8 @@ import torch
 from sklearn.metrics import f1_score
 
 from harness import metrics
-from harness.evaluation.library_metrics import from_library
 from harness.evaluation.metric_trial import example_arrays, try_metrics
+from harness.library_metrics import from_library
 from harness.metrics import Array, Metric
 from tests.helpers.project import ROOT
 from zoo.errors import UsageError

@@ -3,7 +3,9 @@
 import copy
 import json
 import math
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from harness.judging.judge_runs import (
     read_predictions,
     suite_of,
 )
-from harness.records.record import Identity, read_record
+from harness.records.record import Identity, Result, read_record
 from tests.helpers.project import ROOT, Write, Zoo
 from zoo import paths
 from zoo.errors import IntegrityError, SourceError
@@ -117,6 +119,11 @@ def test_an_entry_gets_the_same_judgement_alone_and_with_others() -> None:
     assert [outcome.entry.name for outcome in together] == list(names)
 
 
+def without_scores(result: Result) -> Result:
+    """Return a result whose scores are undefined."""
+    return replace(result, metrics={name: {"value": None, "one_prediction": None} for name in result.metrics})
+
+
 def key_of(data: dict[str, Any]) -> str:
     """Return the key that belongs to the content of a record."""
     names = ("mode", "digest", "sources", "metric_code", "numerics", "seed")
@@ -141,6 +148,28 @@ def test_damaged_committed_predictions_are_an_integrity_error(tmp_path: Path) ->
     (outcome,) = judge_entries([EntryRuns(entry=entry, mode="weights", runs=((path, read_record(path)),))], tmp_path)
     assert isinstance(outcome.error, IntegrityError)
     assert outcome.verdict == "not-run"
+
+
+def test_earlier_runs_of_the_other_mode_neither_fail_the_entry_nor_take_its_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.judging.judge_runs.rows_not_finite", lambda arrays: 3)
+    entry, path = catalogue.select_one("digits-resnet8"), run_of("digits-resnet8", "weights")
+    trainings = sorted((EVIDENCE / entry.name).glob("retrain-seed[0-9]-*/record.json"))
+    trained = tuple((training, read_record(training)) for training in trainings)
+    evaluated = (path, read_record(path))
+    missing = ((tmp_path / "record.json", evaluated[1]),)
+    failed = replace(evaluated[1], results=tuple(without_scores(result) for result in evaluated[1].results))
+    for other, why in [(missing, ".*predictions-test.npz"), (((path, failed),), ".*NaN or infinite")]:
+        earlier = EntryRuns(entry=entry, mode="weights", runs=other)
+        alone, both = (
+            judge_entries([EntryRuns(entry=entry, mode="retrain", runs=trained, other_mode=found)], EVIDENCE)[0]
+            for found in (None, earlier)
+        )
+        (of_weights,) = (judgement for judgement in both.judgements if judgement.claim.of == "weights")
+        assert re.match(f"From earlier runs: {why}", of_weights.why)
+        assert of_weights.failed == (other is not missing)
+        assert (both.verdict, both.error, both.failed) == (alone.verdict, None, False)
 
 
 def test_verify_exits_with_5_and_names_the_damaged_file(

@@ -8,7 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from harness.records.record import FILE, Identity, new_folder, read_all, read_record, schema, verify_files
+from harness.records.record import FILE, Identity, read_all, read_record, schema, verify_files
+from harness.records.run_folder import new_folder
 from tests.helpers.project import ROOT
 from zoo.errors import IntegrityError, SourceError, UsageError
 
@@ -54,6 +55,8 @@ def test_the_schema_rejects_a_record_without_a_required_field() -> None:
         ({"seed": 7}, IntegrityError, "the key is"),
         ({"schema": 99}, UsageError, "not a record"),
         ({"mode": "guess"}, UsageError, "not a record"),
+        ({"recipe": {"metrics": ["accuracy"]}}, UsageError, "not a record"),
+        ({"recipe": {"metrics": [{"use": "mine.score"}]}}, IntegrityError, "the record was changed after the run"),
     ],
 )
 def test_a_changed_record_is_rejected(
@@ -79,6 +82,21 @@ def test_changed_predictions_are_rejected(tmp_path: Path) -> None:
     (tmp_path / name).write_bytes((COMMITTED.parent / name).read_bytes() + b"x")
     with pytest.raises(IntegrityError, match="expected sha256"):
         verify_files(tmp_path / FILE, record)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"schema": 1, "schema": 1}', "the key 'schema' occurs twice"),
+        ('{"cost": NaN}', "NaN is not a finite number"),
+        ('{"cost": 1e999}', "1e999 is not a finite number"),
+        ("[" * 100_000, "it is nested too deeply"),
+    ],
+)
+def test_json_that_programs_read_in_different_ways_is_rejected(text: str, problem: str, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(UsageError, match=f"not JSON: {problem}"):
+        read_record(tmp_path / FILE)
 
 
 def test_a_folder_appears_only_when_it_is_complete(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.helpers.project import TINY, CompletedCommand, Write, Zoo
@@ -71,11 +72,19 @@ def test_a_change_of_only_the_metrics_scores_the_training_again(
     assert {file.name for file in after.parent.iterdir()} == {file.name for file in before.parent.iterdir()}
 
 
-def test_a_run_in_a_folder_of_its_own_is_scored_again_in_place(
+def test_a_run_in_a_folder_of_its_own_is_scored_again_in_place_unless_its_predictions_were_edited(
     zoo: Zoo, recipe_file: Write, request: pytest.FixtureRequest
 ) -> None:
-    record_in(zoo("train", recipe_file(TRAINED), "--out", "mine", "--json"))
+    record = record_in(zoo("train", recipe_file(TRAINED), "--out", "mine", "--json"))
+    file = record.with_name("predictions-test.npz")
+    measured = file.read_bytes()
+    with np.load(file) as arrays:
+        np.savez_compressed(file, **{**arrays, "predictions": arrays["labels"]})
     request.getfixturevalue("without_training")
+    completed = zoo("train", recipe_file(TRAINED, CHANGED), "--out", "mine", "--json")
+    assert "not scored again, because it is damaged:" in completed.err
+    assert "a training step was taken" in completed.err
+    file.write_bytes(measured)
     path = record_in(zoo("train", recipe_file(TRAINED, CHANGED), "--out", "mine", "--json"))
     assert set(json.loads(path.read_text())["results"][0]["metrics"]) == {"accuracy", "f1"}
 

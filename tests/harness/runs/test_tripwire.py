@@ -17,9 +17,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from harness.evaluation.evaluate import SplitRunner
 from harness.losses import CrossEntropy
+from harness.models.environment import accelerator_on
+from harness.runs.experiment import RunContext, prepare
+from harness.runs.shared_tasks import SharedTasks
 from harness.runs.tripwire import ForbiddenActionError, tripwire
 from tests.helpers.project import TINY, Write, Zoo
+from zoo.recipes import catalogue
+from zoo.recipes.build import Builder
 
 RESERVED = ("192.0.2.1", 9)
 """An address that nobody has."""
@@ -219,3 +225,29 @@ def test_a_run_of_a_recipe_that_is_not_shipped_is_watched(
     assert not Path("refused", "record.json").exists()
     trusted = zoo("train", path, "--device", "cpu", "--trust", "tests", "--out", "trusted")
     assert "connected" in trusted.err
+
+
+def test_building_a_task_and_predicting_for_a_submission_are_watched(
+    recipe_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = catalogue.local(Path(recipe_file(TINY)))
+    context = RunContext(builder=Builder(), accelerator=accelerator_on("cpu"), runs=tmp_path)
+    experiment = prepare(entry, context)
+    monkeypatch.setattr(SplitRunner, "outputs", lambda *_: connect_locally())
+    with pytest.raises(ForbiddenActionError, match=r"refused to connect to 127\.0\.0\.1"):
+        experiment.predictions(nn.Linear(1, 1), "test")
+    monkeypatch.setattr(SharedTasks, "task", lambda *_: connect_locally())
+    with pytest.raises(ForbiddenActionError, match=r"refused to connect to 127\.0\.0\.1"):
+        prepare(entry, context)
+
+
+def test_a_run_that_ends_leaves_the_folders_of_a_run_in_another_thread(tmp_path: Path) -> None:
+    first, second = tripwire([tmp_path / "first"]), tripwire([tmp_path / "second"])
+    (tmp_path / "second").mkdir()
+    with first:
+        second.__enter__()
+    (tmp_path / "second" / "file").write_text("x")
+    with pytest.raises(ForbiddenActionError):
+        (tmp_path / "file").write_text("x")
+    second.__exit__(None, None, None)
+    (tmp_path / "file").write_text("x")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.records.digests import record_digest
 from tests.helpers.project import ROOT, Write, Zoo
 from zoo import paths
 
@@ -22,6 +23,7 @@ def evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def set_environment(run: Path, **changes: object) -> None:
     record = json.loads((run / "record.json").read_text())
     record["environment"] |= changes
+    record["record_sha256"] = record_digest(record)
     (run / "record.json").write_text(json.dumps(record))
 
 
