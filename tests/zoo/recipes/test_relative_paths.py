@@ -63,7 +63,7 @@ def test_a_published_recipe_names_only_shipped_entries_as_teachers(recipe_file: 
     file = recipe_file()
     published = replace(local(file), recipe_repo="hub:someone/thing")
     assert published.teacher_entry(Teacher(entry="digits-resnet14")).name == "digits-resnet14"
-    with pytest.raises(UsageError, match="can have only shipped entries as teachers"):
+    with pytest.raises(UsageError, match="is not a shipped entry; a published recipe may name no other"):
         published.teacher_entry(Teacher(run=str(file)))
 
 
