@@ -64,10 +64,7 @@ def match_classes(names: Sequence[str], wanted: Sequence[str], *, side: str, oth
         unnamed = (side, names) if not has_names(names) else (other, wanted)
         note += f"{unnamed[0]} does not name them: {', '.join(unnamed[1])} for {', '.join(wanted)}"
         return ClassMatch(positions=tuple(range(len(names))), note=note)
-    raise UsageError(
-        f"the class names do not match: {side} has {', '.join(names)}; {other} has {', '.join(wanted)};"
-        " name the same classes on both sides"
-    )
+    raise UsageError(_mismatch(names, wanted, side, other))
 
 
 def match_labels(names: Sequence[str], wanted: Sequence[str], *, side: str, other: str) -> ClassMatch:
@@ -79,7 +76,16 @@ def match_labels(names: Sequence[str], wanted: Sequence[str], *, side: str, othe
     positions = _find(names, wanted, str)
     if positions is not None:
         return ClassMatch(positions=positions)
+    if all(map(_is_numbered, (*names, *wanted))) and {*names} & {*wanted}:  # the same text would be two classes
+        raise UsageError(_mismatch(names, wanted, side, other))
     return match_classes(names, wanted, side=side, other=other)
+
+
+def _mismatch(names: Sequence[str], wanted: Sequence[str], side: str, other: str) -> str:
+    return (
+        f"the class names do not match: {side} has {', '.join(names)}; {other} has {', '.join(wanted)};"
+        " name the same classes on both sides"
+    )
 
 
 def has_names(names: Sequence[str]) -> bool:

@@ -10,6 +10,7 @@ from zoo.safe_text import one_line
 
 NARROWEST = 12
 """A column is never wrapped to fewer characters."""
+MOST_DECIMALS = 10
 LEAST_DECIMALS = 4
 """The decimals of a printed score. A claim with more decimals is printed with all of them, and so are its scores."""
 HEADER_PADDING = 2
@@ -22,8 +23,8 @@ def number(value: float | None, decimals: int | None = None) -> str:
 
 
 def printed_decimals(decimals: int | None) -> int:
-    """Return how many decimals a score is printed with, given those of its claim."""
-    return max(LEAST_DECIMALS, decimals or 0)
+    """Return how many decimals a score is printed with, given those of its claim: at most those that a log has."""
+    return min(max(LEAST_DECIMALS, decimals or 0), MOST_DECIMALS)
 
 
 def finite(value: float) -> float | None:

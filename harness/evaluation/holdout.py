@@ -22,11 +22,14 @@ def with_holdout(task: Task, holdout: Holdout | None) -> Task:
         holdout: The hold-out, or None for the task as it is.
 
     Raises:
-        UsageError: Loading a split raises it if one of the parts would be empty, or if the task cannot read the split
-            without random transforms.
+        UsageError: The task has a split of the hold-out's name. Loading a split raises it if one of the parts would be
+            empty, or if the task cannot read the split without random transforms.
     """
     if holdout is None or holdout.of not in task.splits:
         return task
+    if holdout.name in task.splits:
+        advice = "choose another name: `name: held_out`"
+        raise UsageError(f"holdout: the task {task.name} has a split {holdout.name!r} already; {advice}")
 
     @cache
     def parts() -> tuple[list[int], list[int]]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.judging.judge_runs import majority_baseline, without_arguments
+from harness.judging.paired import sign_test
 from harness.records.arrays import rows_not_finite
 from zoo.recipes.schema import CORRELATIONS, SHARES
 
@@ -22,6 +23,7 @@ QUANTILE = 1.645
 SAME = 1e-6
 """Real-valued predictions whose range is smaller, relative to their size, count as constant."""
 ROUNDING = 1e-9
+LEVEL = 0.05
 NOT_LEARNED = "the model has not learned"
 
 
@@ -63,7 +65,7 @@ def _of_rows(
         return
     value = _only_value(predictions)
     if value is None:
-        yield from _no_better(split, scores, labels, class_names)
+        yield from _no_better(split, scores, predictions, labels, class_names)
         return
     shown = "; ".join(filter(None, (_beside_majority(name, score, labels) for name, score in scores.items())))
     what = _described(value, class_names)
@@ -110,7 +112,7 @@ def _beside_majority(metric: str, score: float | None, labels: Array) -> str:
 
 
 def _no_better(
-    split: str, scores: Mapping[str, float | None], labels: Array, class_names: Sequence[str]
+    split: str, scores: Mapping[str, float | None], predictions: Array, labels: Array, class_names: Sequence[str]
 ) -> Iterator[str]:
     """Yield the remarks on scores of predictions that vary."""
     rows = len(labels)
@@ -119,6 +121,8 @@ def _no_better(
         if score is None or baseline is None:
             continue
         error = _sampling_error(metric, baseline, rows)
+        if metric == "accuracy" and labels.ndim == 1 and _beats_majority(predictions, labels):
+            continue
         if score <= baseline + error + ROUNDING:
             chance = "0"
             if metric not in CORRELATIONS:
@@ -126,6 +130,18 @@ def _no_better(
                 chance = f"always predicting {' or '.join(names)}, {baseline:.4f}"
             within = f" (sampling error of {rows:,} rows: {error:.4f})" if error else ""
             yield f"{metric} {score:.4f} on {split} is no better than {chance}{within}"
+
+
+def _beats_majority(predictions: Array, labels: Array) -> bool:
+    """Return whether more rows are right than by always predicting the most frequent class, by an exact sign test.
+
+    Both scores are of the same rows, so only the rows that one of them has right count: with rare classes the
+    sampling error of the rows says little.
+    """
+    frequent = labels == _most_frequent(labels, "accuracy")[0]
+    right = predictions == labels
+    gained, lost = int(np.sum(right & ~frequent)), int(np.sum(~right & frequent))
+    return gained > lost and sign_test(gained, lost) < LEVEL
 
 
 def _sampling_error(metric: str, baseline: float, rows: int) -> float:

@@ -25,7 +25,8 @@ class TorchLoss(Loss):
         return len(labels) if ignored is None else float((labels != ignored).sum())
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs | None, labels: Tensor) -> Tensor:
-        logits = student.logits.squeeze(-1) if labels.is_floating_point() else student.logits
+        is_regression = labels.is_floating_point() and labels.dim() < student.logits.dim()
+        logits = student.logits.squeeze(-1) if is_regression else student.logits
         value: Tensor = self.loss(logits, labels)
         return value
 

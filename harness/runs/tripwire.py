@@ -148,7 +148,8 @@ def _open(path: Any, mode: Any, flags: Any) -> str | None:
         and isinstance(path, str | bytes | os.PathLike)
         and not Path(_text(path)).is_absolute()
     ):
-        return f"write {_text(path)}, which may be in any open folder"  # the event lacks the `dir_fd` of `os.open`
+        # the event lacks the `dir_fd` of `os.open`
+        return f"write {_text(path)}, which may be in any open folder: pass an absolute path"
     return _write(path) if is_write else None
 
 

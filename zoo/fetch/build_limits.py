@@ -6,8 +6,8 @@ import re
 from zoo.errors import UsageError
 
 COUNTS = re.compile(
-    r"(?:.*_)?(?:layers?|depths?|blocks?|stages?|experts)(?:_.*)?"
-    r"|(?:num|n|nb|number_of)_(?:.*_)?(?:labels?|class|classes|heads?|groups?)(?:_.*)?"
+    r"(?!.*_(?:size|dim|width)$)(?:(?:.*_)?(?:layers?|depths?|blocks?|stages?|experts)(?:_.*)?"
+    r"|(?:num|n|nb|number_of)_(?:.*_)?(?:labels?|class|classes|heads?|groups?)(?:_.*)?)"
 )
 """Settings that count layers, classes and the like: libraries make a list of that length before they build any."""
 DEFAULTS = {

@@ -21,12 +21,13 @@ _READS_FILES = re.compile(
 """Keys of files and folders, and of the network."""
 _IMPLEMENTATION = re.compile(r"_?(?:attn|attention|experts)(?:_.*)?_implementation(?:_.*)?")
 """Keys by which transformers chooses code; a name that it does not know is that of a repository."""
-_IMPLEMENTATIONS = (None, "eager", "sdpa", "flex_attention", "batched_mm", "grouped_mm")
+_IMPLEMENTATIONS = ("eager", "sdpa", "flex_attention", "batched_mm", "grouped_mm")
 _LOOKS_LIKE_A_FILE = re.compile(
     r"""[/~\\].* | \.\.?(?:[/\\].*)? | .*[/\\]\.\.(?:[/\\].*)? | .*://.* | [a-z]:[\\/].*   # paths and URLs
-    | [\w-][\w.-]*/[\w.-]+.* | (?:hf[-_]hub|local-dir|file|hub|data|embedded):.*""",  # repositories and sources
+    | (?:hf[-_]hub|local-dir|file|hub|data|embedded):.*""",  # repositories and sources
     re.VERBOSE | re.DOTALL,
 )
+_REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w.-]+.*", re.DOTALL)
 _SEPARATORS = re.compile(r"[\s=,;|]+")
 _CONTAINERS = (Mapping, list, tuple)
 
@@ -54,7 +55,7 @@ def names_code(key: str, value: Any) -> bool:
     """Return whether a setting names code of a repository instead of an implementation in transformers."""
     if _IMPLEMENTATION.fullmatch(key):
         leaves = [leaf for _, leaf, _ in walk(key, value) if not isinstance(leaf, _CONTAINERS)]
-        return any(leaf not in _IMPLEMENTATIONS for leaf in leaves)
+        return any(isinstance(leaf, str) and leaf not in _IMPLEMENTATIONS for leaf in leaves)
     return isinstance(value, str) and "kernels-community" in value.casefold()
 
 
@@ -63,10 +64,25 @@ def reads_files(key: str) -> bool:
     return _READS_FILES.fullmatch(key) is not None
 
 
-def looks_like_a_file(text: str) -> bool:
+def can_be_name(value: Any) -> bool:
+    """Return whether a value can name a file or weights, or ask for them; numbers such as `drop_path: 0.1` cannot."""
+    return value is True or isinstance(value, str | Mapping)
+
+
+def is_flash_attention(key: str, value: Any) -> bool:
+    """Return whether a setting chooses flash attention, for which transformers may load code of a repository."""
+    return isinstance(value, str) and value.startswith("flash_attention") and names_code(key, value)
+
+
+def looks_like_a_file(text: str, *, or_repository: bool = True) -> bool:
     """Return whether a text, or a word in it, looks like a file, a URL or a repository.
 
     Libraries ignore case and blanks in the scheme of an address.
+
+    Args:
+        text: The text.
+        or_repository: Whether `a/b` counts. In published settings it is often an ordinary text, such as `glue/sst2`.
     """
     words = ("".join(text.split()), *_SEPARATORS.split(text))
-    return any(_LOOKS_LIKE_A_FILE.fullmatch(word.casefold()) for word in words)
+    patterns = (_LOOKS_LIKE_A_FILE, _REPOSITORY) if or_repository else (_LOOKS_LIKE_A_FILE,)
+    return any(pattern.fullmatch(word.casefold()) for word in words for pattern in patterns)

@@ -14,7 +14,15 @@ import transformers
 
 from zoo.errors import IntegrityError
 from zoo.fetch.build_limits import too_many
-from zoo.fetch.foreign_settings import LOADS_BY_NAME, looks_like_a_file, names_code, reads_files, walk
+from zoo.fetch.foreign_settings import (
+    LOADS_BY_NAME,
+    can_be_name,
+    is_flash_attention,
+    looks_like_a_file,
+    names_code,
+    reads_files,
+    walk,
+)
 from zoo.fetch.repository_files import INDEX, PARTS, is_part
 from zoo.trusted_code import FOREIGN_CODE_KEYS
 
@@ -140,15 +148,17 @@ def _refusal(key: str, value: Any, *, is_free: bool) -> str | None:
         return f"{value!r} names code of a repository, which zoo never runs"
     if is_free or key.endswith(TEXTS):
         return None
-    if key in LOADS_BY_NAME:
+    if key in LOADS_BY_NAME and can_be_name(value):
         return f"{value!r} is loaded by name, so nobody could verify it"
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)  # such as `drop_path: 0.1`
-    if (reads_files(key) and not is_number) or (isinstance(value, str) and looks_like_a_file(value)):
+    if (reads_files(key) and can_be_name(value)) or (
+        isinstance(value, str) and looks_like_a_file(value, or_repository=False)
+    ):
         return f"{value!r} looks like a file or a repository, which zoo does not read"
     return None
 
 
 def _without_origins(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_origins(item) for key, item in value.items() if key not in ORIGINS}
+        items = {key: item for key, item in value.items() if key not in ORIGINS and not is_flash_attention(key, item)}
+        return {key: _without_origins(item) for key, item in items.items()}
     return [_without_origins(item) for item in value] if isinstance(value, list) else value

@@ -8,7 +8,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zoo.fetch import build_limits
-from zoo.fetch.foreign_settings import LOADS_BY_NAME, looks_like_a_file, names_code, reads_files, walk
+from zoo.fetch.foreign_settings import (
+    LOADS_BY_NAME,
+    can_be_name,
+    is_flash_attention,
+    looks_like_a_file,
+    names_code,
+    reads_files,
+    walk,
+)
 from zoo.trusted_code import FOREIGN_CODE_KEYS
 
 NOT_FILES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token", "bos_token", "eos_token", "image_token")
@@ -20,7 +28,8 @@ def foreign_code(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if key in FOREIGN_CODE_KEYS:
             yield name, f"{key} runs code from outside a recipe and cannot be set in one"
         elif names_code(key, value):
-            yield name, f"{key}: {value} names code from outside a recipe and cannot be set in one"
+            hint = "; write sdpa or eager" if is_flash_attention(key, value) else ""
+            yield name, f"{key}: {value} names code from outside a recipe and cannot be set in one{hint}"
 
 
 def unverified_files(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -28,9 +37,9 @@ def unverified_files(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, key, value, is_free in _entries(arguments):
         if value is None or value is False or is_free or key in FOREIGN_CODE_KEYS:
             continue
-        if key in LOADS_BY_NAME:
+        if key in LOADS_BY_NAME and can_be_name(value):
             yield name, f"{key} loads by name what nobody verifies; use null, and `pretrained` for published weights"
-        elif reads_files(key) and key not in NOT_FILES:
+        elif reads_files(key) and can_be_name(value) and key not in NOT_FILES:
             yield name, f"{key} reads or writes files, which a recipe may not"
         elif isinstance(value, str) and looks_like_a_file(value) and key not in NOT_FILES:
             yield name, f"{key}: {value!r} looks like a file or a repository, which this call may not read"

@@ -198,7 +198,7 @@ def _task_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
 
 def _holdout_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
     """Yield a hold-out of a split that the task does not have, or under the name of another split."""
-    if recipe.holdout is None or "." in recipe.task.use:
+    if recipe.holdout is None or _runs_user_code(recipe.task, "task"):
         return
     try:
         without_tokenizer = {} if recipe.tokenizer is None else {"tokenizer": None}

@@ -244,8 +244,8 @@ class Holdout:
         share, seed, name = values.get("share"), values.get("seed"), values.get("name")
         if share is not None and not 0 < share < 1:
             yield f"share must be above 0 and below 1, not {share:g}"
-        if seed is not None and seed < 0:
-            yield f"seed must be at least 0, not {seed}"
+        if seed is not None and not 0 <= seed < 2**63:
+            yield f"seed must be at least 0 and below 2**63, not {seed}"
         if name is not None and not NAME.fullmatch(name):
             yield f"{name!r} cannot be the name of a split"
 

@@ -38,6 +38,10 @@ def test_both_parts_have_their_own_rows_and_ids() -> None:
         assert (batch.ids.tolist(), len(part), task.content(name)["rows"]) == ([0, 3], len(rows), len(rows))
         assert torch.equal(part.labels, whole.labels[rows])
     assert task.scored == ("test", "validation")
+    with pytest.raises(UsageError, match="has a split 'test' already; choose another name: `name: held_out`"):
+        with_holdout(digits(), Holdout(of="train", share=0.1, seed=42, name="test"))
+    with pytest.raises(ValueError, match="below 2\\*\\*63"):
+        Holdout(of="train", share=0.1, seed=2**63)
 
 
 def test_held_out_images_are_not_augmented() -> None:

@@ -64,6 +64,11 @@ def test_scores_above_chance_are_not_remarked() -> None:
     assert not remarks(0 * RTE, RTE, odd=0.1)[1:]
     arrays = {"predictions": HALF, "labels": RTE, "not_finite": HALF == 1}
     assert not chance_remarks("validation", arrays, {"accuracy": None}, recipe={})
+    rare = np.arange(10_000) < 100  # 12 of the 100 rows of the rare class are found, and no other row is wrong
+    found = {"predictions": (np.arange(10_000) < 12).astype(int), "labels": rare.astype(int)}
+    assert not chance_remarks("validation", found, {"accuracy": 0.9912}, recipe={})
+    found["predictions"][500:506] = 1  # 12 against 6 rows can be luck
+    assert chance_remarks("validation", found, {"accuracy": 0.9906}, recipe={})
     weighted = {"metrics": [{"use": "f1", "average": "macro"}]}
     assert not chance_remarks("validation", {"predictions": HALF, "labels": RTE}, {"f1": 0.0}, recipe=weighted)
 

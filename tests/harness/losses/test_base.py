@@ -189,6 +189,8 @@ def test_every_listed_loss_of_torch_takes_logits_and_labels(name: str) -> None:
     labels = torch.tensor([0.5, 1.0, 2.0, 0.0]) if is_regression else torch.tensor([0, 2, 1, 1])
     loss = adapted(getattr(nn, name)())
     value = loss(ModelOutputs(logits), None, labels)
+    if is_regression:  # a column of labels is compared with the column of outputs, not with each of them
+        assert loss(ModelOutputs(logits), None, labels[:, None]) == value
     assert value.shape == ()
     assert is_denominator_known(loss, labels)
     assert torch.autograd.grad(value, logits)[0].abs().sum() > 0

@@ -61,7 +61,8 @@ HARMLESS = {
     "_name_or_path": "someone/base", "name_or_path": "/home/author/run", "backbone": None, "trust_remote_code": False,
     "text_config": {"_name_or_path": ""}, "id2label": {"0": "a/b", "1": "../c"}, "transformers_version": "4.1.0",
     "dataset": "a/b", "sep_token": "/", "chat_template": "{{ a }} // b/c", "drop_path": 0.1, "cache_dir": None,
-    "attn_implementation": "eager",
+    "attn_implementation": "flash_attention_2", "_attn_implementation_autoset": True, "finetuning_task": "glue/sst2",
+    "training_data": "and/or", "block_size": 131_072, "weights": [0.3, 0.7],
 }  # fmt: skip
 
 

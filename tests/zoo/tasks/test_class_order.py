@@ -134,6 +134,7 @@ PARTS: dict[str, tuple[list[str], list[str], list[int] | None, str]] = {
     "no names": (["neg", "pos"], ["LABEL_0", "LABEL_1"], [0, 1, 0, 1], "does not name them: LABEL_0, LABEL_1"),
     "another class": (["a", "b"], ["b", "c"], None, "b, c here, but a, b in the card or another file"),
     "a class more": (["a", "b"], ["a", "b", "c"], None, "a, b, c here, but a, b in"),
+    "other numbers": (["1", "2"], ["2", "3"], None, "2, 3 here, but 1, 2 in"),
     "other names": (["bad", "good"], ["neg", "pos"], None, "neg, pos here, but bad, good in"),
 }
 
