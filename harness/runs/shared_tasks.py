@@ -31,12 +31,8 @@ class SharedTasks:
     def task(self, call: Call, tokenizer: Any, builder: Builder, holdout: Holdout | None = None) -> Task:
         """Return the task of a call with its hold-out; the tokenizer is passed to it unless it is None."""
         argument = {} if tokenizer is None else {"tokenizer": tokenizer}
-        key = (
-            builder.sources.recipe_repo,
-            repr(call),
-            id(tokenizer),
-            repr(holdout),
-        )  # stored with the task, so that its id stays in use
+        # the tokenizer is stored with the task, so that its id stays in use
+        key = (builder.sources.recipe_repo, repr(call), id(tokenizer), repr(holdout))
 
         def build() -> tuple[Any, Task]:
             return tokenizer, with_holdout(builder.instance(call, "task", Task, **argument), holdout)

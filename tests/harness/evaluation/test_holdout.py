@@ -77,3 +77,19 @@ def test_a_recipe_trains_without_the_held_out_rows_and_scores_them(zoo: Zoo, rec
     ):
         text = HOLDOUT.replace("of: train, share: 0.1, seed: 42" if "share" in wrong else "of: train", wrong)
         assert message in zoo("check", recipe_file(TINY + text)).err
+
+
+def test_a_holdout_of_a_users_task_is_refused_before_anything_is_trained(
+    zoo: Zoo, recipe_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_digits.py").write_text("from zoo.tasks import digits\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for holdout, message in (
+        ("trian", "no split 'trian'; did you mean train"),
+        ("train, name: test", "'test' already"),
+    ):
+        path = recipe_file(
+            TINY.replace("task: digits", "task: own_digits.digits") + HOLDOUT.replace("of: train", f"of: {holdout}")
+        )
+        completed = zoo("train", path, "--trust", "own_digits")
+        assert (completed.code, message in completed.err) == (2, True), completed.err
