@@ -199,7 +199,7 @@ def test_a_server_that_is_not_a_hub_is_a_source_error(
 def test_an_unreachable_hub_is_waited_for_only_once(hub_sources: MakeSources) -> None:
     with LocalHub() as gone:
         pass
-    sources = hub_sources(at=gone.url)
+    sources = hub_sources(at=gone.url, deadline=1.5)  # long enough for a busy machine to be refused once
     with refused(SourceError, gone.url, "refused"):
         sources.fetch(MODEL)
     with refused(SourceError, gone.url, "refused", seconds=0.4):
