@@ -340,7 +340,7 @@ def test_a_member_that_ends_before_its_announced_size_is_an_error(tmp_path: Path
     with ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("WNLI.tsv", b"")
         archive.infolist()[0].compress_size = archive.infolist()[0].file_size = 1000
-    with pytest.raises(UsageError, match="or a damaged one: (it ends early|Overlapped entries)"):
+    with pytest.raises(UsageError, match=r"or a damaged one: (it ends early|Overlapped entries)"):
         check(tmp_path / "a.zip")
 
 
