@@ -146,7 +146,7 @@ class SplitRunner:
     """Whether the model is trained further. If so, `no_grad` replaces `inference_mode`, because tensors that the model
     stores during a forward pass may take part in the next training step."""
     rows: str = "the split"
-    """What the rows are, for messages."""
+    """Describes the rows in messages."""
 
     def outputs(self, split: Split) -> Tensor:
         """Return the logits `(N, C)` for all rows of a split. Raises UsageError if they do not fit the task."""

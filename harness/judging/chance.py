@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from harness.judging.judge_runs import majority_baseline, without_arguments
 from harness.judging.paired import sign_test
+from harness.judging.statistics import ALPHA
 from harness.records.arrays import rows_not_finite
 from zoo.recipes.schema import CORRELATIONS, SHARES
 
@@ -23,7 +24,6 @@ QUANTILE = 1.645
 SAME = 1e-6
 """Real-valued predictions whose range is smaller, relative to their size, count as constant."""
 ROUNDING = 1e-9
-LEVEL = 0.05
 NOT_LEARNED = "the model has not learned"
 
 
@@ -141,7 +141,7 @@ def _beats_majority(predictions: Array, labels: Array) -> bool:
     frequent = labels == _most_frequent(labels, "accuracy")[0]
     right = predictions == labels
     gained, lost = int(np.sum(right & ~frequent)), int(np.sum(~right & frequent))
-    return gained > lost and sign_test(gained, lost) < LEVEL
+    return gained > lost and sign_test(gained, lost) < ALPHA
 
 
 def _sampling_error(metric: str, baseline: float, rows: int) -> float:

@@ -26,7 +26,7 @@ OTHER = "other"
 
 @dataclass(frozen=True, kw_only=True)
 class CardFacts:
-    """What a model card says about a training run."""
+    """The facts of a training run that its model card states."""
 
     record: Record
     task: Task

@@ -12,7 +12,7 @@ from zoo.fetch.published_settings import weights_names
 from zoo.fetch.sources import Source
 
 _PLAIN_TEXT = re.compile(r"(?!(?:yes|no|on|off|true|false|null)$)[a-z_][\w.]*", re.IGNORECASE)
-"""What YAML reads as text without quotes."""
+"""Matches names that YAML reads as text without quotes."""
 
 
 def pretrained(

@@ -83,7 +83,7 @@ def _source_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
 
 
 def _claim_problems(recipe: Recipe) -> Iterator[Problem]:
-    """Yield claims of weights that would be tested with weights of which a part is random."""
+    """Yield claims about weights if a part of the model would keep random weights."""
     if not any(claim.of == "weights" for claim in recipe.claims):
         return
     for _, call in walk_calls(recipe.model, "model"):

@@ -29,7 +29,7 @@ TORCH_REDUCTIONS = ("reduction", "reduce", "size_average")
 """Arguments of torch's losses that choose between the mean over a batch, the sum, and no reduction."""
 
 _NEEDS_MEMORY = re.compile(r"\bmeta (tensor|device)|\bdevices? .*\bmeta\b|register_meta|'meta' device", re.IGNORECASE)
-"""What torch says of an operation that needs the values of a tensor on its device `meta`, which has none."""
+"""Matches the errors of torch for an operation that reads the values of a tensor on the device `meta`."""
 
 
 def argument_problems(

@@ -277,7 +277,7 @@ class TextSplit:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know about the tokens."""
+        """Notes for the user about the tokens."""
         return self.tokens.notes
 
     def __len__(self) -> int:
