@@ -96,11 +96,11 @@ def _plot(entry: Entry, judgement: Judgement, records: list[RecordedRun]) -> dic
         PlottedRun(seed=seed, value=value, kind=_kind(seed, value, judgement))
         for seed, value in table.training_scores(entry, claim, records)
     ]
-    plot = strip_plot(claim.metric, claim.split, runs, claim.value, band, equivalent, claim.decimals)
+    plot = strip_plot(claim.metric, claim.split, runs, claim.value, band, equivalent, claim.printed_decimals)
     if plot is None:
         return None
     spans = {"band": band or (None, None), "equivalent": equivalent or (None, None)}
-    ranges = {name: format_range(low, high, claim.decimals) for name, (low, high) in spans.items()}
+    ranges = {name: format_range(low, high, claim.printed_decimals) for name, (low, high) in spans.items()}
     return {"drawn": plot, "metric": claim.metric, "split": claim.split, "verdict": judgement.verdict, **ranges}
 
 

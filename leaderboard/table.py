@@ -141,7 +141,7 @@ def _row(entry: Entry, judgement: Judgement, used: list[RecordedRun]) -> dict[st
         "split": claim.split,
         "metric": claim.metric,
         "reference": claim.value,
-        "decimals": claim.decimals,
+        "decimals": claim.printed_decimals,
         "sigma": claim.sigma,
         "reference_runs": claim.reference_runs,
         "source": claim.source,

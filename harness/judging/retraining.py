@@ -94,7 +94,7 @@ def judge_retraining(claim: Claim, measured: Measurement, steps: int) -> Judgeme
     comparison = _Comparison(
         sigma=sigma, k=len(values), r=claim.reference_runs, difference=fmean(values) - claim.value, steps=steps
     )
-    verdict, why = comparison.verdict, _explain(comparison, claim.decimals)
+    verdict, why = comparison.verdict, _explain(comparison, claim.printed_decimals)
     if too_many_fail and verdict == "reproduced":
         verdict = "inconclusive"
         why += " More runs are degenerate than the reference allows, so the verdict is inconclusive."

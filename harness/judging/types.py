@@ -96,6 +96,18 @@ def format_difference(difference: float, decimals: int | None = None) -> str:
     return f"{round(difference, places) + 0.0:+.{places}f}"
 
 
+def decimals_of(claims: Iterable[Claim], split: str, metric: str) -> int | None:
+    """Return the most decimals that a claim on a split and metric is printed with; None if no claim has any."""
+    return max(
+        (
+            c.printed_decimals
+            for c in claims
+            if (c.split, c.metric) == (split, metric) and c.printed_decimals is not None
+        ),
+        default=None,
+    )
+
+
 def not_run(claim: Claim, why: str) -> Judgement:
     """Return the judgement of a claim for which nothing was run."""
     return Judgement(claim=claim, verdict="not-run", why=why)

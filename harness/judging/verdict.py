@@ -96,7 +96,8 @@ def fill_published_value(claim: Claim, published: Mapping[str, Mapping[str, str]
         return claim
     try:
         decimals = 16 if claim.decimals is None and claim.of == "weights" else claim.decimals
-        return replace(claim, value=float(written), log=None, decimals=decimals)
+        texts = {**claim.written, "value": written}
+        return replace(claim, value=float(written), log=None, decimals=decimals, written=texts)
     except ValueError:
         return claim
 
@@ -177,7 +178,9 @@ def _position(claim: Claim, measured: Measurement) -> str:
     rounding = 0.0 if claim.decimals is None else 10.0**-claim.decimals / 2
     half = float(statistics.quantile(1 - statistics.ALPHA / 2, statistics.KNOWN)) * error + rounding
     where = "inside" if abs(value - claim.value) <= half + ROUNDING else "outside"
-    middle, low, high = (number(end, claim.decimals) for end in (value, max(value - half, 0.0), min(value + half, 1.0)))
+    middle, low, high = (
+        number(end, claim.printed_decimals) for end in (value, max(value - half, 0.0), min(value + half, 1.0))
+    )
     samples = "a sample of the claim's examples" if is_part else "the sampling errors of run and claim"
     score = f", z = {(value - claim.value) / error:+.2f}" if error else ""
     return (
@@ -202,7 +205,7 @@ def _judge_weights(claim: Claim, measured: Measurement) -> Judgement:
     effect = f"numeric noise of {allowance * measured.one_prediction:g}" if is_correlation else CHANGES[allowance]
     parts = f"the claim's rounding to {claim.decimals} decimals and {effect}"
     where = "within" if agrees else "beyond"
-    difference = format_difference(value - claim.value, claim.decimals)
+    difference = format_difference(value - claim.value, claim.printed_decimals)
     why = f"Difference {difference}; {where} the tolerance of {tolerance:.4g} ({parts})."
     same, predictions = _compare_predictions(measured)
     return Judgement(

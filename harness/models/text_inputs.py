@@ -63,22 +63,27 @@ def depends_on_padding(model: nn.Module) -> bool:
     return inner is not None and inner.config.model_type in PADDING_MATTERS
 
 
-def _of_transformers(model: nn.Module) -> PreTrainedModel | None:
-    return next((module for module in model.modules() if isinstance(module, PreTrainedModel)), None)
-
-
-def _check_lengths(model: PreTrainedModel, split: TextSplit, where: str) -> None:
+def position_count(model: nn.Module) -> int | None:
+    """Return the most tokens of a row that a model has positions for; None if a row can have any number."""
     sizes = [
         module.num_embeddings - _first_position(module)
         for name, module in model.named_modules()
         if POSITIONS.search(name) and isinstance(module, nn.Embedding)
     ]
-    lengths = split.lengths
+    return min(sizes, default=None)
+
+
+def _of_transformers(model: nn.Module) -> PreTrainedModel | None:
+    return next((module for module in model.modules() if isinstance(module, PreTrainedModel)), None)
+
+
+def _check_lengths(model: PreTrainedModel, split: TextSplit, where: str) -> None:
+    positions, lengths = position_count(model), split.lengths
     longest = max(range(len(lengths)), key=lengths.__getitem__)
-    if sizes and lengths[longest] > min(sizes):
+    if positions is not None and lengths[longest] > positions:
         raise UsageError(
-            f"row {longest} of {where} has {lengths[longest]} tokens, but the model has {min(sizes)} positions; set"
-            f" max_length: {min(sizes)} in the task, or use a model with more positions"
+            f"row {longest} of {where} has {lengths[longest]} tokens, but the model has {positions} positions; set"
+            f" max_length: {positions} in the task, or use a model with more positions"
         )
 
 

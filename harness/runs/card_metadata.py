@@ -1,7 +1,8 @@
 """The metadata of a model card, as the Hub reads it."""
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.repocard import metadata_load
 
 from harness.records.record import Record, Result
-from zoo.fetch.source_types import HubRepo, parse_or_none
+from harness.runs.needed_files import NeededFiles
+from zoo.fetch.source_types import HubRepo, is_source, parse_or_none
 from zoo.recipes.reader import texts
-from zoo.recipes.schema import Claim
+from zoo.recipes.schema import Claim, Holdout
 from zoo.safe_text import one_line
 from zoo.tasks.base import Task
 
@@ -22,6 +24,10 @@ HUB_METRICS = {"pearson": "pearsonr", "spearman": "spearmanr", "f1_micro": "f1"}
 ENGLISH_TASKS = ("glue", "entailment")
 OTHER = "other"
 """The Hub's type of a task that it has no name for."""
+RECIPE = "recipe.yaml"
+"""The copy of the recipe in the folder of a training run."""
+LONGEST_TYPE = 96
+"""The most characters of the type of a data set, which looks like the name of a repository."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +41,27 @@ class CardFacts:
     """The run's folder, with the exported files."""
     base_folders: Mapping[str, Path]
     """The folders of the repositories that the training starts from, by source."""
+    recipe_argument: str = RECIPE
+    """The argument of `zoo train` in the run's folder: its recipe, or OWNER/NAME@COMMIT of a published recipe."""
+    needed: NeededFiles = field(default_factory=NeededFiles)
+    """The files that the recipe needs, and that are not in the folder."""
 
     @property
     def recipe(self) -> Mapping[str, Any]:
         """The recipe as data."""
         return self.record.recipe
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The repositories, addresses and files of weights that the training starts from."""
+        named = dict.fromkeys(filter(is_source, texts(self.recipe["model"])))
+        return tuple(str(repo.name) if isinstance(repo := parse_or_none(text), HubRepo) else text for text in named)
+
+    @property
+    def holdout(self) -> Mapping[str, Any]:
+        """The hold-out of the recipe; empty without one."""
+        held: Mapping[str, Any] = self.recipe.get("holdout") or {}
+        return {"name": Holdout.name, **held} if held else {}
 
     @property
     def reads_texts(self) -> bool:
@@ -83,7 +105,8 @@ class CardFacts:
 def metadata(facts: CardFacts) -> ModelCardData:
     """Return the metadata of a run's model card. What is not known, such as the license, is left out."""
     bases = [str(repo.name) for _, repo in _hub_repos(facts.recipe["model"], "model")]
-    data_sets = [str(repo.name) for _, repo in _hub_repos(facts.recipe["task"], "dataset")]
+    read = [facts.recipe["task"], facts.recipe["stages"]]
+    data_sets = list(dict.fromkeys(str(repo.name) for _, repo in _hub_repos(read, "dataset")))
     results = [
         _eval_result(facts, result, metric, value)
         for result, metric, value in facts.scores()
@@ -106,20 +129,39 @@ def metadata(facts: CardFacts) -> ModelCardData:
 
 
 def _eval_result(facts: CardFacts, result: Result, metric: str, value: float) -> EvalResult:
-    found = next(iter(_hub_repos(facts.recipe["task"], "dataset")), None)
-    source, repo = found or (None, None)
-    wanted = [want for _, want in facts.task.sources if want.startswith("data/")]
     return EvalResult(
         task_type=facts.task_type,
-        dataset_type=str(repo.name) if repo else facts.task.name.replace("/", "-"),
-        dataset_name=facts.task.name,
-        dataset_config=wanted[0].removeprefix("data/") if wanted and repo else None,
-        dataset_split=result.split,
-        dataset_revision=facts.record.provenance.get(source or "", {}).get("revision"),
+        **_data_set(facts, result.split),
         metric_type=HUB_METRICS.get(metric, metric),
         metric_name=metric.replace("_", " "),
         metric_value=value,
     )
+
+
+def _data_set(facts: CardFacts, split: str) -> dict[str, Any]:
+    """Return the fields of an `EvalResult` that say which rows were scored: of a hold-out, the split that lost them."""
+    arguments = dict(facts.holdout) if facts.holdout.get("name") == split else None
+    split = str(arguments.pop("of")) if arguments else split
+    fields = {"dataset_split": split, "dataset_args": {"holdout": arguments} if arguments else None}
+    found = next(iter(_hub_repos(facts.recipe["task"], "dataset")), None)
+    if found is None:
+        name = one_line(_source_name(facts.recipe["task"].get("data"), split) or facts.task.name)
+        slug = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.")
+        return {**fields, "dataset_name": name, "dataset_type": slug[:LONGEST_TYPE] or OTHER}
+    source, repo = found
+    wanted = [want for _, want in facts.task.sources if want.startswith("data/")]
+    return {
+        **fields, "dataset_name": repo.name, "dataset_type": repo.name,
+        "dataset_config": wanted[0].removeprefix("data/") if wanted else None,
+        "dataset_revision": facts.record.provenance.get(source, {}).get("revision"),
+    }  # fmt: skip
+
+
+def _source_name(data: Any, split: str) -> str:
+    """Return the last part of the name of a task's data, or of its file for one split; empty if there is none."""
+    text = data.get(split, "") if isinstance(data, Mapping) else data
+    source = parse_or_none(text.rstrip("/")) if is_source(text) else None
+    return "" if source is None else source.short_name.strip(".")
 
 
 def _license(facts: CardFacts) -> str | None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from zoo.tasks.base import Task
+from harness.models.text_inputs import position_count
+from zoo.tasks.base import Task, TextSplit
 from zoo.trusted_code import STANDALONE_FILES, comes_from
 
 PROBLEM_TYPES = {
@@ -44,4 +45,12 @@ def export(model: nn.Module, task: Task, tokenizer: Any, folder: Path) -> None:
     config.problem_type = PROBLEM_TYPES.get(task.kind)
     config.save_pretrained(folder)
     if hasattr(tokenizer, "save_pretrained"):
+        tokenizer = copy.deepcopy(tokenizer)
+        tokenizer.model_max_length = _longest_row(model, task, tokenizer)
         tokenizer.save_pretrained(folder)
+
+
+def _longest_row(model: nn.Module, task: Task, tokenizer: Any) -> int:
+    """Return the number of tokens that longer texts must be cut to: that of the task, or the model's positions."""
+    lengths = [split.max_length for split in task.loaded.values() if isinstance(split, TextSplit)]
+    return min(filter(None, [*lengths, position_count(model)]), default=tokenizer.model_max_length)

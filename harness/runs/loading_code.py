@@ -62,8 +62,12 @@ def loading_code(facts: CardFacts) -> str:
 
 
 def max_length(facts: CardFacts) -> int | None:
-    """Return the number of tokens that longer texts are cut to, if the task says so."""
-    return next((split.max_length for split in facts.task.loaded.values() if hasattr(split, "max_length")), None)
+    """Return the number of tokens that longer texts are cut to: that of the exported tokenizer, or of the task."""
+    lengths = [split.max_length for split in facts.task.loaded.values() if isinstance(split, TextSplit)]
+    file = facts.folder / TOKENIZER_CONFIG
+    if lengths and file.exists():
+        lengths.append(json.loads(file.read_text(encoding="utf-8")).get("model_max_length", lengths[0]))
+    return min(lengths, default=None)
 
 
 def _text_code(facts: CardFacts) -> str:

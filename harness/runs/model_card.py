@@ -1,14 +1,14 @@
 """The model card of a training run: README.md, for readers and for the Hub."""
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tabulate import tabulate
 
+from harness.judging.types import decimals_of
 from harness.runs.card_metadata import CardFacts, metadata
 from harness.runs.loading_code import loading_code, max_length
-from zoo.recipes.reader import texts
 from zoo.recipes.schema import Claim
 from zoo.safe_text import markdown, one_line
 from zoo.text_tables import number
@@ -16,8 +16,8 @@ from zoo.text_tables import number
 CARD = "README.md"
 QUOTE = "'"
 """Stands for a backquote in a code span."""
-DATA, CODE = "data:", "code:"
-"""How the sources of local data sets begin in recipes, and those of trusted modules in records."""
+CODE = "code:"
+"""How the sources of trusted modules begin in records."""
 FEW_CLASSES = 20
 """A longer list of classes is folded."""
 SHOWN_PACKAGES = ("zoo-reproduce", "torch", "torchvision", "transformers", "tokenizers", "numpy")
@@ -25,7 +25,7 @@ SHOWN_PACKAGES = ("zoo-reproduce", "torch", "torchvision", "transformers", "toke
 
 def model_card(facts: CardFacts) -> str:
     """Return the README.md of a training run: what it is, its scores, how to use it, and how it was trained."""
-    record, recipe = facts.record, facts.recipe
+    record, recipe, data = facts.record, facts.recipe, metadata(facts)
     failure = f"**The training failed: {markdown(record.failure)}. Its scores mean nothing.**" if record.failure else ""
     intro = (
         f"Trained by `zoo train` on `{_code(facts.task.name)}` with seed {record.identity.seed}. The weights are those"
@@ -40,8 +40,9 @@ def model_card(facts: CardFacts) -> str:
         "Training": _training(facts),
         "How to reproduce it": _reproduction(facts),
         "Environment": _environment(facts),
+        "License": _license(facts, data.license),
     }
-    front = f"---\n{metadata(facts).to_yaml().strip()}\n---"
+    front = f"---\n{data.to_yaml().strip()}\n---"
     parts = [front, f"# {markdown(recipe['name'])}", failure, intro]
     parts += [f"## {title}\n\n{text}" for title, text in sections.items() if text]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -52,8 +53,9 @@ def _scores(facts: CardFacts) -> str:
     claims = {(c.split, c.metric, str(c.selection)): c for c in facts.claims if c.of == "retrain"}
     headers = ["split", "metric", "epoch", "examples", f"seed {facts.record.identity.seed}", "claimed"]
     rows = [
-        [result.split, metric, result.selection, f"{result.n:,}", number(value),
-         _claimed(claims.get((result.split, metric, result.selection)))]
+        [result.split, metric, result.selection, f"{result.n:,}",
+         number(value, decimals_of(facts.claims, result.split, metric)),
+         _claimed(claims.get((result.split, metric, result.selection)), facts.claims)]
         for result, metric, value in facts.scores()
     ]  # fmt: skip
     columns = len(headers) if claims else len(headers) - 1
@@ -62,13 +64,14 @@ def _scores(facts: CardFacts) -> str:
     return "\n\n".join(filter(None, [table, notes]))
 
 
-def _claimed(claim: Claim | None) -> str:
-    """Return a claimed score with the number of runs behind it."""
+def _claimed(claim: Claim | None, claims: Iterable[Claim]) -> str:
+    """Return a claimed score with the number of runs behind it, with the decimals of all claims on it."""
     if claim is None or claim.value is None:
         return ""
     runs = f"mean of {claim.reference_runs} seeds" if claim.reference_runs > 1 else "one seed"
-    spread = f" ± {claim.sigma:.4f}" if claim.sigma is not None else ""
-    return f"{number(claim.value)}{spread} ({runs})"
+    decimals = decimals_of(claims, claim.split, claim.metric)
+    spread = f" ± {number(claim.sigma, decimals)}" if claim.sigma is not None else ""
+    return f"{number(claim.value, decimals)}{spread} ({runs})"
 
 
 def _classes(names: tuple[str, ...]) -> str:
@@ -109,7 +112,34 @@ def _training(facts: CardFacts) -> str:
     numerics = facts.record.identity.numerics
     rows.append(["precision", *[f"`{numerics['precision']}`"] * len(stages)])
     model = f"The model is `{one_line(_call(facts.recipe['model'])).replace('`', QUOTE)}`."
-    return f"{model}\n\n{tabulate(rows, headers=headers, tablefmt='github', disable_numparse=True)}"
+    table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
+    return "\n\n".join([model, *_held_out(facts), *_augmentation(facts.recipe["task"]), table])
+
+
+def _held_out(facts: CardFacts) -> Iterator[str]:
+    """Yield which rows were kept out of the training."""
+    if not facts.holdout:
+        return
+    of, name, share, seed = (facts.holdout[key] for key in ("of", "name", "share", "seed"))
+    rows = next((f"{result.n:,} rows, " for result in facts.record.results if result.split == name), "")
+    yield (
+        f"Hold-out: {100 * share:g} % of the split `{_code(of)}` ({rows}chosen at random with seed {seed}) are not"
+        f" in it during the training. They are scored as the split `{_code(name)}`."
+    )
+
+
+def _augmentation(task: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how the images of the split for training are changed at random."""
+    is_cifar = task["use"] == "cifar"
+    calls = [f"`{_code(_call(call))}`" for call in task.get("train_transforms") or ()]
+    if is_cifar and task.get("crop_padding"):
+        calls.append(f"padding by {task['crop_padding']} black pixels on each side and a random crop of the old size")
+    if is_cifar and task.get("flip"):
+        calls.append("a random horizontal flip")
+    if calls:
+        yield f"Transforms of the images that the model is trained on, in order: {', '.join(calls)}."
+    elif is_cifar or "train_transforms" in task:
+        yield "The images that the model is trained on are not augmented."
 
 
 def _setting(value: Any) -> str:
@@ -147,15 +177,40 @@ def _reproduction(facts: CardFacts) -> str:
     options = ["--seed", str(record.identity.seed)]
     options += ["--precision", numerics["precision"]] if numerics["precision"] != "fp32" else []
     options += ["--micro-batch", str(numerics["micro_batch"])] if "micro_batch" in numerics else []
-    folders = [text.removeprefix(DATA) for text in texts(facts.recipe["task"]) if text.startswith(DATA)]
-    options += [word for name in dict.fromkeys(folders) for word in ("--data", f"{name}=DIR")]
+    options += [word for name in facts.needed.data for word in ("--data", f"{name}=DIR")]
     code = [name.removeprefix(CODE) for name in record.identity.sources["files"] if name.startswith(CODE)]
-    packages = dict.fromkeys(name.partition(".")[0] for name in code)
+    packages = list(dict.fromkeys(name.partition(".")[0] for name in code))
     options += [word for package in packages for word in ("--trust", package)]
-    command = shlex.join(["zoo", "train", "recipe.yaml", *options])
+    command = shlex.join(["zoo", "train", facts.recipe_argument, *options])
+    return "\n\n".join(
+        [
+            f"In a folder with the files of this repository:\n\n```sh\n{command}\n```",
+            *_preparation(facts, packages),
+            "On the same device, with the same packages and number of threads, the weights are equal bit for bit. The"
+            f" key of the run is `{record.identity.key}`.",
+        ]
+    )
+
+
+def _preparation(facts: CardFacts, packages: Iterable[str]) -> Iterator[str]:
+    """Yield what the command that reproduces the run needs besides the files of the repository."""
+    files = [f"- `{_code(path)}`{note and f' ({note})'}" for path, note in facts.needed.missing.items()]
+    files += [f"- the code of the Python package `{_code(name)}`, unless it is installed" for name in packages]
+    if files:
+        listed = "\n".join(files)
+        yield f"The recipe reads files that are not here. Put them at these paths, seen from this folder:\n\n{listed}"
+    if facts.needed.data:
+        yield "`DIR` is the folder of the data set."
+
+
+def _license(facts: CardFacts, known: str | list[str] | None) -> str:
+    """Return what to do before the model is published if the license of the base model is not known."""
+    if known or not facts.bases:
+        return ""
+    listed = ", ".join(f"`{_code(base)}`" for base in facts.bases)
     return (
-        f"```sh\n{command}\n```\n\nOn the same device, with the same packages and number of threads, the weights are"
-        f" equal bit for bit. The key of the run is `{record.identity.key}`."
+        f"The license of {listed}, which the training started from, is not known here. Look it up, and add `license:`"
+        " to the metadata at the top of this file before you publish the model."
     )
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from harness.judging.judge_runs import RecordedRun
 from harness.records.record import FILE, Mode, Record
 from harness.runs.cache import FileStamp, cache_run, file_stamps
+from harness.runs.card_metadata import RECIPE
 from harness.runs.elsewhere import remember_elsewhere
 from harness.runs.experiment import Experiment
 from harness.runs.export import export
@@ -35,8 +36,6 @@ from zoo.fetch import weights_file
 from zoo.fetch.checksum import sha256
 from zoo.progress import Step, ignore_step
 
-RECIPE = "recipe.yaml"
-"""The copy of the recipe in the folder of a training run."""
 CacheEntry = tuple[Mapping[str, Any], list[FileStamp]]
 """The request of a run, and the stamps of its input files before the run."""
 

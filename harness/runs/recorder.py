@@ -21,15 +21,17 @@ from harness.models.environment import deterministic, environment, peak_memory
 from harness.records.check import verify_record
 from harness.records.record import FILE, Identity, Record, Result, read_record
 from harness.records.run_folder import new_folder
-from harness.runs.card_metadata import CardFacts
+from harness.runs.card_metadata import RECIPE, CardFacts
 from harness.runs.elsewhere import find_elsewhere
 from harness.runs.experiment import Experiment, RunContext
 from harness.runs.model_card import CARD, model_card
+from harness.runs.needed_files import copy_needed_files
 from harness.runs.rescoring import same_training, training_key
 from harness.runs.run_lock import run_lock
 from harness.runs.source_files import base_folders
 from zoo.errors import UsageError, translate_errors
 from zoo.fetch.checksum import sha256 as checksum
+from zoo.fetch.source_types import HUB
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Recipe, Selection
 from zoo.tasks.base import Task
@@ -228,9 +230,12 @@ def _write_files(
 def _card_facts(record: Record, folder: Path, location: RunLocation, task: Task) -> CardFacts:
     task.load(task.scored[0])  # a run that is scored again has not loaded the names of its classes
     sources = location.context.builder.at(location.entry.recipe_repo, location.entry.folder).sources
+    entry = location.entry
     return CardFacts(
-        record=record, task=task, claims=location.entry.recipe.claims, folder=folder,
-        base_folders=base_folders(location.entry.recipe, sources),
+        record=record, task=task, claims=entry.recipe.claims, folder=folder,
+        base_folders=base_folders(entry.recipe, sources),
+        recipe_argument=entry.recipe_repo.removeprefix(HUB) if entry.recipe_repo else RECIPE,
+        needed=copy_needed_files(entry, folder, reserved=(FILE, CARD)),
     )  # fmt: skip
 
 

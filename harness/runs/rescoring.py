@@ -22,8 +22,8 @@ from zoo.progress import Report
 from zoo.recipes.reader import short_name
 from zoo.recipes.schema import Selection
 
-SCORED_FILES = ("predictions-*.npz", FILE, "README.md", "recipe.yaml")
-"""The files of a run that depend on its metrics."""
+SCORED_FILES = ("predictions-*.npz", FILE, "README.md", "*.yaml", "*.yml")
+"""The files of a run that depend on its metrics, and the recipes of teachers, which are copied from the recipe."""
 
 
 def training_key(identity: Identity, recipe: Mapping[str, Any]) -> str:

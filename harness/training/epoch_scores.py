@@ -8,15 +8,18 @@ from typing import Any
 from torch import Tensor, nn
 
 from harness.evaluation.evaluate import evaluate
+from harness.judging.types import decimals_of
 from harness.training.checkpointing import unchanged_generators
 from harness.training.log import TrainingLog
 from harness.training.stage import ActiveStage, share_buffers
 from harness.training.training_run import TrainingRun
 from zoo.errors import RecipeError, did_you_mean
-from zoo.recipes.schema import Stage
+from zoo.recipes.schema import CORRELATIONS, Stage
 from zoo.safe_text import one_line
 from zoo.text_tables import finite, number
 
+WIDTH = 7
+"""The characters of the loss and of the seconds in the line of an epoch."""
 Scores = Mapping[str, Mapping[str, float]]
 """The scores of an epoch: split -> metric -> value."""
 
@@ -105,12 +108,23 @@ def _keep_if_best(
 
 
 def _report(run: TrainingRun, log: TrainingLog, position: Mapping[str, Any], scores: Scores, *, is_best: bool) -> None:
-    """Report an epoch in one line, such as `tiny: epoch 2 of 4 (9.0 s): loss 0.412, accuracy on test 0.8912, best`."""
+    """Report an epoch in one line, with the same columns for every epoch.
+
+    An example is `tiny: epoch  2 of 10 (    9.0 s): loss  0.4120, accuracy on test 0.8912, the best so far`.
+    """
     values = [
-        f"{one_line(metric)} on {one_line(split)} {number(finite(value))}"
+        f"{one_line(metric)} on {one_line(split)} {_score_text(run, split, metric, value)}"
         for split, of_split in scores.items()
         for metric, value in of_split.items()
     ]
-    where = run.position_text(position["stage"], position["epoch"])
-    listed = ", ".join([f"loss {log.mean_loss:.3g}", *values, *(["the best so far"] if is_best else [])])
-    run.report(f"{run.recipe.name}: {where} ({log.elapsed():,.1f} s): {listed}")
+    where = run.position_text(position["stage"], position["epoch"], aligned=True)
+    loss = f"loss {number(finite(log.mean_loss)):>{WIDTH}}"
+    listed = ", ".join([loss, *values, *(["the best so far"] if is_best else [])])
+    run.report(f"{run.recipe.name}: {where} ({log.elapsed():>{WIDTH},.1f} s): {listed}")
+
+
+def _score_text(run: TrainingRun, split: str, metric: str, value: float) -> str:
+    """Return a score with the decimals of its claims, with room for a sign if the metric is a correlation."""
+    decimals = decimals_of(run.recipe.claims, split, metric)
+    width = len(number(-1.0 if metric in CORRELATIONS else 1.0, decimals))
+    return f"{number(finite(value), decimals):>{width}}"

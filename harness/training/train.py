@@ -111,7 +111,7 @@ def train_stage(
         position = stage.position(step)
         due, stop = log.write(losses, position, may_overflow=may_overflow, stop=interrupt.requested)
         where = run.position_text(position["stage"], position["epoch"])
-        run.progress(log.step, run.steps, f"{where}, loss {log.mean_loss:.3g}")
+        run.progress(log.step, run.steps, f"{where}, loss {log.mean_loss:.4f}")
         if stage.recipe.clip_norm is not None:
             stage.scaler.unscale_(stage.optimizer)  # clip the true gradients, not the scaled ones
             nn.utils.clip_grad_norm_(stage.objective.parameters(), stage.recipe.clip_norm)

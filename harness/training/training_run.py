@@ -74,10 +74,17 @@ class TrainingRun:
             s.epochs * steps_per_epoch(s, split) for s, split in zip(self.recipe.stages, self.splits, strict=True)
         )
 
-    def position_text(self, stage: int, epoch: float) -> str:
-        """Return a position in words, such as `stage 2 of 3, epoch 1.5 of 4`; stages count from 1."""
+    def position_text(self, stage: int, epoch: float, *, aligned: bool = False) -> str:
+        """Return a position in words, such as `stage 2 of 3, epoch 1.5 of 4`; stages count from 1.
+
+        Args:
+            stage: The stage.
+            epoch: The number of its epochs that are finished.
+            aligned: Whether all whole epochs of the run have texts of the same length.
+        """
         stages = self.recipe.stages
-        in_stage = f"epoch {math.floor(10 * epoch) / 10:g} of {stages[stage - 1].epochs}"
+        width = max(len(str(other.epochs)) for other in stages) if aligned else 0
+        in_stage = f"epoch {math.floor(10 * epoch) / 10:>{width}g} of {stages[stage - 1].epochs:>{width}}"
         return in_stage if len(stages) == 1 else f"stage {stage} of {len(stages)}, {in_stage}"
 
 

@@ -43,7 +43,7 @@ def test_few_digits_in_a_log_do_not_widen_the_comparison() -> None:
         filled = fill_published_value(claim, {"training.log": {"accuracy": text}})
         assert (filled.value, filled.decimals, filled.log) == (value, 7, None)
     without_decimals = fill_published_value(replace(claim, decimals=None), {"training.log": {"accuracy": "0.5"}})
-    assert without_decimals.decimals == 16
+    assert (without_decimals.decimals, without_decimals.printed_decimals, filled.printed_decimals) == (16, 1, 7)
 
 
 def test_a_claim_can_name_a_log_only_of_a_repository(zoo: Zoo, recipe_file: Write) -> None:

@@ -1,12 +1,12 @@
 """The results that the Python API returns: frozen dataclasses that turn into pandas tables."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.judging.judge_runs import Outcome
-from harness.judging.types import VERDICTS_BY_SEVERITY, Judgement, Verdict
+from harness.judging.types import VERDICTS_BY_SEVERITY, Judgement, Verdict, decimals_of
 from harness.records.record import Record
 from harness.runs.verify import tested_claims
 from zoo.errors import ZooError
@@ -76,7 +76,7 @@ class SplitScore:
         n: The number of examples.
         epoch: `last` or `best`: the epoch whose weights were scored.
         claimed: The score that the entry claims for its published weights, if any.
-        decimals: The number of decimals of the claim, if any.
+        decimals: The most decimals of a claim on this split and metric, if any; the score is printed with them.
     """
 
     split: str
@@ -171,15 +171,15 @@ class EntryList:
         return _frame(columns, (_claimed(e.name, claim) for e in self.entries for claim in e.recipe.claims))
 
 
-def training_result(path: Path, record: Record, *, existed: bool) -> TrainingResult:
-    """Return the result of a training from its record."""
+def training_result(path: Path, record: Record, claims: Sequence[Claim], *, existed: bool) -> TrainingResult:
+    """Return the result of a training from its record, and the claims of its recipe."""
     return TrainingResult(
-        entry=record.entry, seed=record.identity.seed or 0, record=path, scores=_scores_of_record(record),
+        entry=record.entry, seed=record.identity.seed or 0, record=path, scores=_scores_of_record(record, claims),
         findings=record.findings, created=record.created, existed=existed,
     )  # fmt: skip
 
 
-def scores_of_evaluations(evaluations: "Iterable[Evaluation]", claims: Iterable[Claim]) -> tuple[SplitScore, ...]:
+def scores_of_evaluations(evaluations: "Iterable[Evaluation]", claims: Sequence[Claim]) -> tuple[SplitScore, ...]:
     """Return the scores of evaluations, beside what is claimed for the published weights."""
     claimed: dict[tuple[str, str], Claim] = {}
     for claim in claims:
@@ -190,16 +190,23 @@ def scores_of_evaluations(evaluations: "Iterable[Evaluation]", claims: Iterable[
         claim, value = claimed.get((evaluation.split, metric)), finite(evaluation.scores[metric].value)
         return SplitScore(
             split=evaluation.split, metric=metric, n=evaluation.n, value=value,
-            claimed=claim.value if claim else None, decimals=claim.decimals if claim else None,
+            claimed=claim.value if claim else None, decimals=decimals_of(claims, evaluation.split, metric),
         )  # fmt: skip
 
     return tuple(score_of(evaluation, metric) for evaluation in evaluations for metric in evaluation.scores)
 
 
-def _scores_of_record(record: Record) -> tuple[SplitScore, ...]:
+def _scores_of_record(record: Record, claims: Sequence[Claim]) -> tuple[SplitScore, ...]:
     """Return the scores in a record."""
     return tuple(
-        SplitScore(split=result.split, metric=name, n=result.n, value=score["value"], epoch=result.selection)
+        SplitScore(
+            split=result.split,
+            metric=name,
+            n=result.n,
+            value=score["value"],
+            epoch=result.selection,
+            decimals=decimals_of(claims, result.split, name),
+        )
         for result in record.results
         for name, score in result.metrics.items()
     )

@@ -206,7 +206,7 @@ class Session:
         if record.failure:
             raise UsageError(f"{entry.name}: the training failed: {record.failure}. Its record is {path}")
         existed = path.exists() and path.stat().st_mtime_ns < started  # of several processes, the main one writes it
-        return training_result(path, record, existed=existed)
+        return training_result(path, record, entry.recipe.claims, existed=existed)
 
     def evaluate(self, entry: Entry, options: DeviceOptions, path: Path, split: str | None) -> "EvaluationResult":
         """Score a user's weights or predictions on an entry's task."""

@@ -123,7 +123,7 @@ def _add(run: str, runs: Path) -> None:
 
 def _models(session: Session, patterns: list[str], suites: list[str]) -> "list[tuple[Entry, Path | None]]":
     """Return the entries to predict with, each with the folder of the training run that it names, if it names one."""
-    from harness.runs.record_runs import RECIPE
+    from harness.runs.card_metadata import RECIPE
     from zoo.recipes import catalogue
 
     runs = [Path(pattern) for pattern in patterns if (Path(pattern) / RECIPE).is_file()]

@@ -103,7 +103,7 @@ def judgement_data(judgement: "Judgement", mode: str) -> dict[str, Any]:
         "split": claim.split,
         "metric": claim.metric,
         "claimed": claim.value,
-        "decimals": claim.decimals,
+        "decimals": claim.printed_decimals,
         "measured": judgement.measured,
         "values": list(judgement.values),
         "set_aside": [finite(value) for value in judgement.set_aside],
@@ -123,7 +123,7 @@ def judgement_data(judgement: "Judgement", mode: str) -> dict[str, Any]:
 def claim_line(judgement: "Judgement") -> str:
     """Return a judged claim on one line."""
     claim = judgement.claim
-    claimed, measured = (number(value, claim.decimals) for value in (claim.value, judgement.measured))
+    claimed, measured = (number(value, claim.printed_decimals) for value in (claim.value, judgement.measured))
     return (
         f"{claim.of}: {one_line(claim.metric)} on {one_line(claim.split)}: claimed {claimed},"
         f" measured {measured}: {judgement.verdict}"

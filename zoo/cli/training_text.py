@@ -22,7 +22,10 @@ def training_text(result: "TrainingResult", next_step: str | None) -> Iterator[s
         made = result.created.replace("T", " ").replace("Z", " UTC")
         text = f"{one_line(result.entry)}: the run with seed {result.seed} exists, made at {made}; nothing was trained."
         yield render.wrapped(f"{text} Another --seed trains another run, and --out DIR names its folder.", "")
-    rows = [[score.split, score.metric, number(score.value), score.n, score.epoch] for score in result.scores]
+    rows = [
+        [score.split, score.metric, number(score.value, score.decimals), score.n, score.epoch]
+        for score in result.scores
+    ]
     yield render.table(["split", "metric", "value", "n", "epoch"], rows)
     yield from notes(result.findings)
     yield f"record: {one_line(result.record)}"

@@ -62,8 +62,8 @@ def _rows(outcome: "Outcome") -> list[list[str]]:
 
     name, runs = outcome.entry.name, str(len(outcome.records))
     rows = [
-        [name, f"{j.claim.metric} on {j.claim.split}", number(j.claim.value, j.claim.decimals),
-         number(j.measured, j.claim.decimals), _margin(j), runs, j.verdict]
+        [name, f"{j.claim.metric} on {j.claim.split}", number(j.claim.value, j.claim.printed_decimals),
+         number(j.measured, j.claim.printed_decimals), _margin(j), runs, j.verdict]
         for j in tested_claims(outcome)
     ]  # fmt: skip
     return rows or [[name, "", "", "", "", "", outcome.verdict]]

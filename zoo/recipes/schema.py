@@ -303,6 +303,12 @@ class Claim:
         """Whether `decimals` is not in the recipe but taken from the value as it is written."""
         return self.decimals is not None and "value" in self.written and "decimals" not in self.written
 
+    @property
+    def printed_decimals(self) -> int | None:
+        """The number of decimals to print scores with: `decimals`, or for a value of a log those that the log has."""
+        is_float = self.decimals == MAX_DECIMALS and "value" in self.written
+        return _decimals_of(self.written["value"]) if is_float else self.decimals
+
     @staticmethod
     def value_problems(values: Mapping[str, Any]) -> Iterator[str]:
         """Yield the problems of single values, which do not depend on other keys."""

@@ -86,7 +86,7 @@ def _claim_result(judgement: Judgement, experiment: Experiment) -> ClaimResult:
     known = None if rows is None else full_rows(call, claim.split, rows)
     return ClaimResult(
         split=claim.split, metric=claim.metric, claimed=claim.value, as_run=judgement.measured,
-        verdict=judgement.verdict, why=judgement.why, decimals=claim.decimals, rows=rows,
+        verdict=judgement.verdict, why=judgement.why, decimals=claim.printed_decimals, rows=rows,
         claimed_rows=known if claim.n is None else claim.n, data=_data_name(call, claim.split),
     )  # fmt: skip
 

@@ -1,20 +1,34 @@
 """The model card of a run: metadata that the Hub accepts, scores beside claims, and nothing that is unknown."""
 
+import json
+import runpy
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard import ModelCardData
+from PIL import Image
+from torchvision.models.segmentation import lraspp_mobilenet_v3_large
+from transformers import PreTrainedConfig
 
+from harness.models.outputs import run_model
 from harness.records.record import read_record
 from harness.runs.card_metadata import CardFacts, metadata
-from harness.runs.loading_code import transform_steps
+from harness.runs.export import export
+from harness.runs.loading_code import SHORTER_SIDE, loading_code, transform_steps
 from harness.runs.model_card import model_card
+from harness.runs.needed_files import NeededFiles
 from tests.helpers.project import ROOT, TINY, Write, Zoo
 from tests.helpers.training import experiment_of
+from zoo.fetch import weights_file
+from zoo.fetch.sources import Source, Sources
+from zoo.tasks import voc_segmentation
+from zoo.tasks.images import with_normalization
+from zoo.tasks.transforms import ShorterSide
 
 SOME_RUN = next((ROOT / "leaderboard" / "records" / "digits-resnet8").glob("retrain-seed0-*")) / "record.json"
 
@@ -39,6 +53,10 @@ def test_the_base_model_has_its_license_only_if_its_card_names_one(facts: CardFa
         (tmp_path / "README.md").write_text(f"---\n{text}\n---\n# base\n")
         assert metadata(replace(based, base_folders={source: tmp_path})).license == license_id
     assert "license" not in metadata(facts).to_dict() and "base_model" not in metadata(facts).to_dict()
+    unknown = "The license of `someone/base`, which the training started from, is not known here."
+    assert unknown in model_card(based)
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
+    assert "## License" not in model_card(facts) + model_card(replace(based, base_folders={source: tmp_path}))
 
 
 def test_a_task_of_a_user_has_no_pipeline_tag(facts: CardFacts) -> None:
@@ -59,9 +77,82 @@ def test_the_card_of_a_failed_run_says_so_and_has_no_scores(facts: CardFacts) ->
 
 def test_the_command_that_reproduces_a_run_names_its_data_and_trusted_code(facts: CardFacts) -> None:
     identity = replace(facts.record.identity, seed=2, sources={"files": {"code:mine.models": "0", "code:mine": "0"}})
-    with_data = with_recipe(facts, task={"use": "image_folder", "data": "data:flowers"})
-    text = model_card(replace(with_data, record=replace(with_data.record, identity=identity)))
+    needed = NeededFiles(data=("flowers",), missing={"../rows.csv": ""})
+    with_files = replace(facts, record=replace(facts.record, identity=identity), needed=needed)
+    text = model_card(with_files)
     assert "zoo train recipe.yaml --seed 2 --data flowers=DIR --trust mine\n" in text
+    assert "`DIR` is the folder of the data set." in text
+    assert "- `../rows.csv`\n- the code of the Python package `mine`, unless it is installed\n" in text
+    assert "zoo train me/it@v1 --seed 2 " in model_card(replace(with_files, recipe_argument="me/it@v1"))
+
+
+def test_the_card_says_which_rows_were_held_out_and_how_images_were_augmented(facts: CardFacts) -> None:
+    def training(**changes: Any) -> str:
+        return model_card(with_recipe(facts, **changes)).partition("## Training")[2]
+
+    holdout = {"of": "train", "share": 0.1, "seed": 42, "name": "test"}
+    text = training(holdout=holdout, task={"use": "cifar", "crop_padding": 4, "flip": True, "data": "data:c"})
+    assert (
+        "Hold-out: 10 % of the split `train` (898 rows, chosen at random with seed 42) are not in it during the"
+        " training. They are scored as the split `test`." in text
+    )
+    assert (
+        "in order: padding by 4 black pixels on each side and a random crop of the old size, a random horizontal"
+        in text
+    )
+    call = {"use": "RandomResizedCrop", "size": 8}
+    task = {"use": "x", "train_transforms": [call, "Flip"]}
+    assert "in order: `RandomResizedCrop(size=8)`, `Flip`." in training(task=task)
+    assert "are not augmented." in training(task={"use": "x", "train_transforms": []})
+    assert "augmented" not in training() and "Hold-out" not in training()
+    (result,) = metadata(with_recipe(facts, holdout=holdout)).eval_results or []
+    rows = {"holdout": {"share": 0.1, "seed": 42, "name": "test"}}
+    assert (result.dataset_split, result.dataset_args) == ("train", rows)
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "identifier"),
+    [
+        ("hub:datasets/uoft-cs/cifar10@v1", "uoft-cs/cifar10", "uoft-cs/cifar10"),
+        ("data:flowers", "flowers", "flowers"),
+        ({"train": "file:a.csv", "test": "file:my/te st.csv"}, "te st.csv", "te-st.csv"),
+        ("file:pictures/", "pictures", "pictures"),
+        ("https://example.org/rows.csv", "rows.csv", "rows.csv"),
+        ("file:.", "digits", "digits"),
+        (None, "digits", "digits"),
+    ],
+)
+def test_the_data_set_of_a_score_has_its_own_name(facts: CardFacts, data: Any, name: str, identifier: str) -> None:
+    found = metadata(with_recipe(facts, task={"use": "digits", **({"data": data} if data else {})}))
+    (result,) = ModelCardData(**found.to_dict()).eval_results or []
+    assert (result.dataset_name, result.dataset_type, result.dataset_split) == (name, identifier, "test")
+
+
+def test_the_code_of_a_card_segments_an_image_as_zoo_does(
+    facts: CardFacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    call = {"use": "lraspp_mobilenet_v3_large", "num_classes": 21, "weights_backbone": None}
+    normalization = {"mean": [0.5] * 3, "std": [0.2] * 3}
+    task = voc_segmentation(
+        data=Source(Sources(), "data:voc"), train_transforms=[], eval_transforms=[ShorterSide(40)], **normalization
+    )
+    model = lraspp_mobilenet_v3_large(num_classes=21, weights_backbone=None).eval()
+    weights_file.save(model, tmp_path / "model.safetensors")
+    recipe = {"use": "voc_segmentation", **normalization, "eval_transforms": [{"use": SHORTER_SIDE, "min_size": 40}]}
+    segments = replace(with_recipe(facts, model=call, task=recipe), task=task)
+    assert metadata(segments).pipeline_tag == "image-segmentation"
+    code = loading_code(segments)
+    line = code.splitlines()[-1].partition("; then ")[2]
+    image = Image.effect_noise((60, 50), 90).convert("RGB")
+    (tmp_path / "code.py").write_text(f"{code}\n{line}\n")
+    logits = runpy.run_path(str(tmp_path / "code.py"), {"image": image})["logits"]
+    inputs = with_normalization([ShorterSide(40)], **normalization)(image)
+    torch.testing.assert_close(logits, run_model(model, inputs.unsqueeze(0)).logits, rtol=0, atol=0)
+    model.config = PreTrainedConfig(num_labels=21, problem_type="regression")
+    export(model, task, None, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert (config["id2label"]["1"], config.get("problem_type")) == ("aeroplane", None)
 
 
 def test_texts_of_strangers_stay_text_in_a_card(facts: CardFacts) -> None:

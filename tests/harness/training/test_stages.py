@@ -1,6 +1,7 @@
 """Several stages: parameters that one passes on to the next, a task for one stage, and the best epoch."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,9 @@ def test_the_best_epoch_is_saved_and_the_scores_of_both_epochs_are_recorded(zoo:
     assert [(line["step"], line["epoch"], line["epochs"]) for line in epochs] == [(15 * e, e, 4) for e in (1, 2, 3, 4)]
     assert completed.err.splitlines()[-1].startswith("tiny: epoch 4 of 4 (")
     assert f"accuracy on test {scores[-1]:.4f}" in completed.err.splitlines()[-1]
+    lines = [line.removesuffix(", the best so far") for line in completed.lines if ": epoch " in line]
+    assert len(lines) == 4
+    assert len({(len(line), *(found.start() for found in re.finditer("[.:,]", line))) for line in lines}) == 1
     results = {r["selection"]: r for r in json.loads(Path("run/record.json").read_text())["results"]}
     assert len(scores) == 4
     assert scores[-1] < max(scores)  # else the best epoch would be the last
