@@ -2,9 +2,11 @@
 
     ZooError
     ├── UsageError         2  a wrong argument, an unknown entry, weights that do not fit the model
+    │   ├── OutputsError   2  a model with another number of outputs than its task needs
     │   └── RecipeError    2  one or more problems in a recipe, each with its line
     ├── SourceError        4  something is not available: a missing file, a failed download, a missing device
     │   ├── MissingError   4  a repository lacks a file
+    │   ├── NoFileError    4  a local file that a recipe names does not exist
     │   └── NoDataError    4  a data set that every user must get for themselves (3 if the user did not name its entry)
     ├── IntegrityError     5  bytes differ from the pinned ones
     └── InternalError     70  a bug in zoo
@@ -18,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Self
 
 from zoo.files import is_disk_full
 from zoo.safe_text import one_line
@@ -30,13 +32,28 @@ class ZooError(Exception):
 
     Attributes:
         exit_code: The exit code of the command line.
+        argument: The argument of a call in a recipe that the error is about, if it is known.
+        mark: The position in a recipe that the error is about, if it is known. The message starts with it.
     """
 
     exit_code = 2
+    argument: str | None = None
+    mark: "Mark | None" = None
 
     def __str__(self) -> str:
         """Return the message on one line, safe to print."""
-        return one_line(super().__str__())
+        message = one_line(super().__str__())
+        return f"{self.mark}: {message}" if self.mark else message
+
+    def about(self, argument: str | None) -> Self:
+        """Return the error with the argument that it is about, unless it has one."""
+        self.argument = self.argument or argument
+        return self
+
+    def with_mark(self, mark: "Mark | None") -> Self:
+        """Return the error with its position in a recipe, unless it has one."""
+        self.mark = self.mark or mark
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the attributes, because `args` need not be the arguments of the constructor."""
@@ -97,6 +114,10 @@ class RecipeError(UsageError):
         return cls([Problem(mark, message)])
 
 
+class OutputsError(UsageError):
+    """A model does not have the number of outputs that a task needs."""
+
+
 class SourceError(ZooError):
     """Weights, data, a file or a device are not available."""
 
@@ -105,6 +126,18 @@ class SourceError(ZooError):
 
 class MissingError(SourceError):
     """A repository is readable but lacks a file."""
+
+
+class NoFileError(SourceError):
+    """A local file that a recipe names does not exist.
+
+    Attributes:
+        source: The source as the recipe writes it.
+    """
+
+    def __init__(self, source: str, message: str) -> None:
+        self.source = source
+        super().__init__(f"{source}: {message}")
 
 
 class NoDataError(SourceError):
@@ -147,6 +180,16 @@ def did_you_mean(word: str, known: list[str]) -> str:
     if similar:
         return f"; did you mean {', '.join(similar)}?"
     return f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""
+
+
+@contextmanager
+def errors_about(argument: str) -> Iterator[None]:
+    """Add to errors in the block the argument of a call in a recipe that they are about."""
+    try:
+        yield
+    except ZooError as error:
+        error.about(argument)
+        raise
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from harness.models.rounding import layers_of, terms_of
 from harness.runs.experiment import Experiment, RunContext, checked_builder, prepare
 from zoo.errors import ZooError, first_line, translate_errors
 from zoo.recipes.catalogue import Entry
+from zoo.recipes.positions import located_in
 from zoo.tasks.base import Inputs, content_hash
 
 ROWS = 32
@@ -83,7 +84,7 @@ def fingerprint_path(entry: Entry) -> Path:
 
 def _outcome(entry: Entry, context: RunContext, action: Callable[[], FingerprintOutcome]) -> FingerprintOutcome:
     try:
-        with translate_errors(entry.name):
+        with translate_errors(entry.name), located_in(entry.recipe):
             if why := _impossible(entry, context):
                 return FingerprintOutcome(entry=entry, verdict="not-run", why=why)
             return action()

@@ -7,6 +7,7 @@ from typing import Any
 from harness.runs.card_metadata import CONFIG, CardFacts
 from zoo.recipes.names import module_of
 from zoo.tasks.base import TextSplit
+from zoo.tasks.image_folder import with_defaults
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
 FROM_PRETRAINED = """\
@@ -84,7 +85,7 @@ def _text_code(facts: CardFacts) -> str:
 
 
 def _image_code(facts: CardFacts) -> str:
-    task = facts.recipe["task"]
+    task = with_defaults(facts.recipe["task"])
     if task["use"] == "digits":
         return DIGITS
     steps = transform_steps(task)

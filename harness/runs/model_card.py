@@ -11,6 +11,7 @@ from harness.runs.card_metadata import CardFacts, metadata
 from harness.runs.loading_code import loading_code, max_length
 from zoo.recipes.schema import Claim
 from zoo.safe_text import markdown, one_line
+from zoo.tasks.image_folder import with_defaults
 from zoo.text_tables import number
 
 CARD = "README.md"
@@ -83,7 +84,7 @@ def _classes(names: tuple[str, ...]) -> str:
 
 def _preprocessing(facts: CardFacts) -> str:
     """Return how an input of the scored splits is prepared, as far as the task says it."""
-    lines, task, tokenizer = [], facts.recipe["task"], facts.recipe.get("tokenizer")
+    lines, task, tokenizer = [], with_defaults(facts.recipe["task"]), facts.recipe.get("tokenizer")
     if (length := max_length(facts)) is not None:
         lines.append(f"Longer texts are cut to {length} tokens; of a pair, the longer text first.")
     if isinstance(tokenizer, Mapping) and "lowercase" in tokenizer:

@@ -14,6 +14,7 @@ from harness.runs.record_runs import evaluate_and_record, train_and_record
 from zoo.errors import ZooError, translate_errors
 from zoo.fetch.source_types import Embedded, LocalFile, parse_source
 from zoo.recipes.catalogue import Entry
+from zoo.recipes.positions import located_in
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def make_runs(wanted: Iterable[tuple[Entry, list[int]]], mode: Mode, context: Ru
     """
     for entry, seeds, prepared in _prepared_ahead(list(wanted), mode, context):
         try:
-            with translate_errors(entry.name):
+            with translate_errors(entry.name), located_in(entry.recipe):
                 if mode == "weights":
                     runs = _evaluate(entry, prepared.result() if prepared else _prepare(entry, context))
                 else:

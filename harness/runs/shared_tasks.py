@@ -1,12 +1,15 @@
 """Tokenizers and tasks that the entries of one command share, so that their data are read once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from harness.evaluation.holdout import with_holdout
 from zoo.recipes.build import Builder
+from zoo.recipes.positions import located_by_task
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Holdout
 from zoo.tasks.base import Task
@@ -18,27 +21,32 @@ MAX_ITEMS = 16
 
 @dataclass
 class SharedTasks:
-    """Tokenizers and tasks by their call in a recipe, and by the repository that `hub:.` stands for."""
+    """Tokenizers and tasks by their call in a recipe, and by where `hub:.` and relative paths lead."""
 
     tokenizers: dict[Any, Any] = field(default_factory=dict)
     tasks: dict[Any, tuple[Any, Task]] = field(default_factory=dict)
 
     def tokenizer(self, call: Call, builder: Builder) -> Any:
         """Return the tokenizer of a call."""
-        key = (builder.sources.recipe_repo, repr(call))
+        key = (*_context(builder), repr(call))
         return _get_or_build(self.tokenizers, key, lambda: builder.build(call, "tokenizer"))
 
     def task(self, call: Call, tokenizer: Any, builder: Builder, holdout: Holdout | None = None) -> Task:
         """Return the task of a call with its hold-out; the tokenizer is passed to it unless it is None."""
         argument = {} if tokenizer is None else {"tokenizer": tokenizer}
         # the tokenizer is stored with the task, so that its id stays in use
-        key = (builder.sources.recipe_repo, repr(call), id(tokenizer), repr(holdout))
+        key = (*_context(builder), repr(call), id(tokenizer), repr(holdout))
 
         def build() -> tuple[Any, Task]:
             return tokenizer, with_holdout(builder.instance(call, "task", Task, **argument), holdout)
 
         item: tuple[Any, Task] = _get_or_build(self.tasks, key, build)
-        return item[1]
+        return replace(item[1], located=partial(located_by_task, call))
+
+
+def _context(builder: Builder) -> tuple[str | None, Path | None]:
+    """Return what a call's sources depend on besides the call: where `hub:.` and relative paths lead."""
+    return builder.sources.recipe_repo, builder.sources.recipe_folder
 
 
 def _get_or_build(cache: dict[Any, Any], key: Any, build: Callable[[], Any]) -> Any:

@@ -1,18 +1,24 @@
 """The README and the docs are true: links, commands, options, examples and figures."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.helpers.project import ROOT, Zoo
+from tests.helpers.vision_data import image_folders
 from zoo.recipes.build import Builder
 from zoo.recipes.check import check_recipe
-from zoo.recipes.schema import load_recipe
+from zoo.recipes.schema import Claim, Recipe, Stage, load_recipe
+from zoo.tasks import image_folder, text_classification
+from zoo.tasks.base import Task
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
@@ -92,12 +98,44 @@ def test_python_examples_are_valid(page: Path) -> None:
         ast.parse(block)
 
 
-def test_the_recipe_in_the_docs_passes_the_check(tmp_path: Path) -> None:
-    (block,) = (block for block in code_blocks(ROOT / "docs" / "recipes.md", "yaml") if "stages:" in block)
+RECIPES = {
+    yaml.safe_load(block)["name"]: block
+    for page in ("recipes.md", "your-data.md")
+    for block in code_blocks(ROOT / "docs" / page, "yaml")
+    if "stages:" in block
+}
+
+
+def test_the_first_recipe_in_the_docs_passes_the_check(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text(block)
+    path.write_text(RECIPES["mine"])
     check_recipe(load_recipe(path), Builder())
-    assert yaml.safe_load(block)["name"] == "mine"
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "mine"])
+def test_the_recipes_of_own_data_in_the_docs_can_be_trained(name: str, zoo: Zoo, tmp_path: Path) -> None:
+    for split in ("train", "validation", "test"):
+        rows = [f"the dog keeps {number},{('bad', 'good')[number % 2]}" for number in range(8)]
+        header = "review,verdict" if name == "reviews" else "text,label"
+        (tmp_path / f"{split}.csv").write_text("\n".join([header, *rows]))
+    image_folders(tmp_path / "flowers")
+    (tmp_path / "own.yaml").write_text(re.sub(r"epochs: \d+", "epochs: 1", RECIPES[name]))
+    completed = zoo("train", "own.yaml", "--out", "run", "--device", "cpu")
+    assert completed.code == 0, completed.err
+
+
+@pytest.mark.parametrize(("heading", "kind"), [("Recipe", Recipe), ("Stage", Stage), ("Claim", Claim)])
+def test_required_keys_are_bold_in_the_docs(heading: str, kind: type) -> None:
+    table = text_of(ROOT / "docs" / "recipes.md").partition(f"### {heading}\n")[2].partition("\n#")[0]
+    required = {part.name for part in fields(kind) if part.default is MISSING and part.default_factory is MISSING}
+    assert set(re.findall(r"\*\*`(\w+)`\*\*", table)) == required
+
+
+@pytest.mark.parametrize("task", [text_classification, image_folder])
+def test_every_argument_of_a_task_for_own_data_is_in_the_docs(task: Callable[..., Task]) -> None:
+    page = text_of(ROOT / "docs" / "your-data.md").partition(f"## {task.__name__}\n")[2].partition("\n## ")[0]
+    names = {name for row in re.findall(r"^\| (\S.*?) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert names == inspect.signature(task).parameters.keys() - {"tokenizer"}
 
 
 def test_the_stages_in_the_docs_are_those_of_the_example_recipe() -> None:

@@ -16,6 +16,7 @@ from zoo.progress import Report, ShowProgress, ignore_message, ignore_progress
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
+from zoo.recipes.positions import located_in
 
 if TYPE_CHECKING:
     from harness.judging.judge_runs import Outcome, RecordedRun
@@ -198,7 +199,7 @@ class Session:
         if finished is None:
             from harness.runs.record_runs import train_and_record
 
-            with translate_errors(entry.name):
+            with translate_errors(entry.name), located_in(entry.recipe):
                 context = self.context([entry], options)
                 context = replace(context, conditions=self._training_conditions(options, out))
                 (finished,) = train_and_record(self.experiment(entry, context), [seed], out.resolve() if out else None)
@@ -214,7 +215,7 @@ class Session:
         from harness.runs.score_file import score_file
         from zoo.api.results import EvaluationResult, scores_of_evaluations
 
-        with translate_errors(entry.name):
+        with translate_errors(entry.name), located_in(entry.recipe):
             experiment = self.experiment(entry, self.context([entry], options))
             evaluations = list(score_file(experiment, path, split))
         return EvaluationResult(

@@ -192,14 +192,14 @@ def _first_claim(entry: Entry) -> str:
 
 def _missing_inputs(entries: Sequence[Entry], session: Session) -> dict[Entry, list[str]]:
     """Return for each entry what its evaluation, or without published weights its training, needs besides itself."""
-    from zoo.recipes.prefetch import needs
+    from zoo.recipes.prefetch import needs_of_all
 
     builder = session.builder(entries)
     missing = {}
     for entry in entries:
-        wanted = needs(entry, builder, train=entry.recipe.weights is None)
+        wanted, errors = needs_of_all([entry], builder, train=entry.recipe.weights is None)
         sources = [parse_source(need.source) for need in wanted if need.parsed is not None]
-        missing[entry] = list(_missing(dict.fromkeys(sources), builder.sources))
+        missing[entry] = [*_missing(dict.fromkeys(sources), builder.sources), *map(str, errors)]
     return missing
 
 

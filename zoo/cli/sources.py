@@ -36,13 +36,14 @@ def fetch(
 
     Example: zoo fetch bert-base-uncased-mrpc
     """
-    from zoo.recipes.prefetch import needs
+    from zoo.recipes.prefetch import needs_of_all
 
     session = session_of(sources)
     entries = session.select(patterns or [], suite or [], everything)
     builder = session.builder(entries)
-    fetched = _fetch([need for entry in entries for need in needs(entry, builder, train=train)], builder)
-    errors = [result for _, result in fetched if isinstance(result, ZooError)]
+    wanted, errors = needs_of_all(entries, builder, train=train)
+    fetched = _fetch(wanted, builder)
+    errors += [result for _, result in fetched if isinstance(result, ZooError)]
     data: list[dict[str, Any]] = [
         {
             "source": need.source,
@@ -57,8 +58,7 @@ def fetch(
     rows = [[r["source"], r["needed_for"], (r["revision"] or "")[:12], r["files"], r["pinned"]] for r in data]
     text = render.table(["source", "needed for", "revision", "files", "pinned by"], rows, flexible=(0,)) if rows else ""
     render.emit({"fetched": data, "errors": [str(error) for error in errors]}, text, as_json=as_json)
-    for message in dict.fromkeys(map(str, errors)):
-        report(message)
+    _report_errors(errors)
     named = any(is_named(entry, patterns or []) for entry in entries)
     end(code_of_error(error, named) for error in errors)
 
@@ -108,15 +108,21 @@ def lock(
     if add_digest:
         _add_digests(add_digest, session.fetcher(report_new_lock=False).lock, as_json)
         return
+    from zoo.recipes.prefetch import needs_of_all
+
     whole = everything or not (patterns or suite or update)
     entries = session.select(patterns or [], suite or [], whole, refresh=update)
     builder = session.builder(entries, report_new_lock=not update)
+    wanted, errors = needs_of_all(entries, builder, train=True)
     if check:
-        _check_lock(entries, builder, whole, as_json)
+        _check_lock(wanted, errors, builder, whole, as_json)
     elif update:
-        _update_lock(entries, builder, as_json)
+        errors += _update_lock(entries, wanted, builder, as_json)
+        _report_errors(errors)
     else:
-        _show_lock(entries, builder, as_json)
+        _show_lock(wanted, builder, as_json)
+        _report_errors(errors)
+    end(error.exit_code for error in errors)
 
 
 def _fetch(needs: "list[Need]", builder: "Builder") -> "list[tuple[Need, Fetched | ZooError]]":
@@ -141,14 +147,20 @@ def _fetch(needs: "list[Need]", builder: "Builder") -> "list[tuple[Need, Fetched
         return prefetch(needs, builder.sources, start)
 
 
-def _check_lock(entries: "list[Entry]", builder: "Builder", whole: bool, as_json: bool) -> None:
+def _report_errors(errors: list[ZooError]) -> None:
+    for message in dict.fromkeys(map(str, errors)):
+        report(message)
+
+
+def _check_lock(wanted: "list[Need]", errors: list[ZooError], builder: "Builder", whole: bool, as_json: bool) -> None:
     from zoo.recipes.locking import lock_problems
 
-    problems = lock_problems(entries, builder, complete=whole)
-    render.emit({"problems": problems}, "" if problems else f"{builder.sources.lock.path}: ok", as_json=as_json)
-    if problems and not as_json:
-        report("\n".join(problems))
-    end([1] if problems else [])
+    problems = lock_problems(wanted, builder, complete=whole and not errors)
+    found = list(dict.fromkeys([*map(str, errors), *problems]))
+    render.emit({"problems": found}, "" if found else f"{builder.sources.lock.path}: ok", as_json=as_json)
+    if found and not as_json:
+        report("\n".join(found))
+    end([*(error.exit_code for error in errors), *([1] if problems else [])])
 
 
 def _add_digests(texts: list[str], lock: "Lock", as_json: bool) -> None:
@@ -169,18 +181,18 @@ def _write_changes(lock: "Lock", pins: "Pins", as_json: bool) -> None:
     report(f"{len(changes)} change{'s' * (len(changes) != 1)} in {lock.path}")
 
 
-def _update_lock(entries: "list[Entry]", builder: "Builder", as_json: bool) -> None:
+def _update_lock(entries: "list[Entry]", wanted: "list[Need]", builder: "Builder", as_json: bool) -> list[ZooError]:
+    """Pin what can be downloaded, and return the errors of the rest."""
     from zoo.recipes.locking import update_pins
 
-    _, after = update_pins(entries, builder)
+    after, errors = update_pins(entries, wanted, builder)
     _write_changes(builder.sources.lock, after, as_json)
+    return errors
 
 
-def _show_lock(entries: "list[Entry]", builder: "Builder", as_json: bool) -> None:
-    from zoo.recipes.prefetch import needs
-
+def _show_lock(wanted: "list[Need]", builder: "Builder", as_json: bool) -> None:
     sources = builder.sources
-    names = sorted({need.source for entry in entries for need in needs(entry, builder, train=True)})
+    names = sorted({need.source for need in wanted})
     pins = {name: sources.known_pin(name) for name in names}
     data: list[dict[str, Any]] = [
         {"source": name, "revision": pin.revision, "files": len(pin.files), "pinned": sources.pinned_by(name)}

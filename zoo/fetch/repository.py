@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.errors import IntegrityError, MissingError
+from zoo.fetch.card_files import CARD
 from zoo.fetch.checksum import git_sha1, sha256
 from zoo.fetch.fetched import Fetched, record_name
 from zoo.fetch.hub import Hub, Listed
@@ -69,7 +70,9 @@ class RepositoryFetcher:
         try:
             return self._choose(repo, want, commit, listing), listing
         except MissingError:
-            if known_pin.revision:  # a commit never gets new files, so no request is needed
+            if known_pin.revision and not want.startswith(
+                "data/"
+            ):  # a commit never gets new files, so no request is needed
                 self.pins.lock.trust(str(repo), self.hub.address, Pin(revision=commit, wants={want: ()}))
             raise
 
@@ -79,10 +82,16 @@ class RepositoryFetcher:
         locked = [name for name in WEIGHTS if name in self.pins.locked(repo).files]
         if want == "weights" and names is not None and locked and locked[0] not in names:
             return None
-        return names
+        return None if names == () and want.startswith("data/") else names
 
     def _choose(self, repo: HubRepo, want: str, commit: str, listing: Mapping[str, Listed]) -> tuple[str, ...]:
-        return choose_files(want, list(listing), self.pins.locked(repo).files, f"{repo.name} at {commit[:7]}")
+        def read_card() -> str:
+            pin = self.pins.known_pin(repo).files.get(CARD)
+            path, _ = self._verified(repo, commit, CARD, pin, listing.get(CARD))
+            return path.read_text(encoding="utf-8", errors="replace")
+
+        locked = self.pins.locked(repo).files
+        return choose_files(want, list(listing), locked, f"{repo.name} at {commit[:7]}", read_card)
 
     def _verified(
         self, repo: HubRepo, commit: str, name: str, pin: FilePin | None, listed: Listed | None

@@ -1,9 +1,10 @@
 """Choose the files of a repository to read for a purpose."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 
 from zoo.errors import MissingError, did_you_mean
+from zoo.fetch.card_files import CARD, files_in_card
 from zoo.fetch.lock import FilePin
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -24,7 +25,9 @@ WANTS: Mapping[str, tuple[str, ...]] = {
 MAX_SHOWN = 12
 
 
-def choose_files(want: str, names: list[str], locked: Mapping[str, FilePin], where: str) -> tuple[str, ...]:
+def choose_files(
+    want: str, names: list[str], locked: Mapping[str, FilePin], where: str, read_card: Callable[[], str] = str
+) -> tuple[str, ...]:
     """Choose the files of a repository to read.
 
     Args:
@@ -33,6 +36,7 @@ def choose_files(want: str, names: list[str], locked: Mapping[str, FilePin], whe
         names: All files of the repository.
         locked: The files that the lock names.
         where: The repository and its commit, for messages.
+        read_card: Returns the text of the card, which is read if no folder has the name of a configuration.
 
     Returns:
         The names, sorted.
@@ -43,7 +47,7 @@ def choose_files(want: str, names: list[str], locked: Mapping[str, FilePin], whe
     if want == "weights":
         chosen = _weights(names, locked, where)
     elif want.startswith("data/"):
-        chosen = _configuration(want.removeprefix("data/"), names, where)
+        chosen = _configuration(want.removeprefix("data/"), names, where, read_card)
     elif want in WANTS:
         chosen = [name for name in names if _matches(name, want)]
         if not chosen:
@@ -74,12 +78,16 @@ def _weights(names: list[str], locked: Mapping[str, FilePin], where: str) -> lis
     return ["config.json", INDEX, *parts]
 
 
-def _configuration(folder: str, names: list[str], where: str) -> list[str]:
-    data = [name for name in names if name.startswith(f"{folder}/") and _matches(name, "data")]
-    if not data:
+def _configuration(config: str, names: list[str], where: str, read_card: Callable[[], str]) -> list[str]:
+    data = [name for name in names if _matches(name, "data") and name != CARD]
+    below = [name for name in data if name.startswith(f"{config}/")]
+    if not below and CARD in names and (card := read_card()):
+        below = files_in_card(card, config, data, where)
+    if not below:
         folders = sorted({name.split("/")[0] for name in names if "/" in name})
-        raise MissingError(f"{where} has no data {folder!r}{did_you_mean(folder, folders)}")
-    return [*data, *(name for name in names if name == "README.md")]
+        reason = "without a card that lists it, a configuration is a folder"
+        raise MissingError(f"{where} has no configuration {config!r}{did_you_mean(config, folders)}; {reason}")
+    return [*below, *(name for name in names if name == CARD)]
 
 
 def _matches(name: str, want: str) -> bool:

@@ -7,12 +7,13 @@ folder takes the one that `--data NAME=DIR` names instead of a data set of the H
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
 
 from zoo import paths
-from zoo.errors import IntegrityError, NoDataError, SourceError, UsageError, ZooError, did_you_mean
+from zoo.errors import IntegrityError, NoDataError, NoFileError, UsageError, ZooError, did_you_mean
 from zoo.fetch.checksum import sha256
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.hub import Hub
@@ -172,9 +173,8 @@ class Sources:
                 return self._embedded(source, self.lock.locked(EMBEDDED).files[name])
             case LocalFile():
                 path = source.expanded
-                if not path.exists() and not path.is_absolute():
-                    folders = " or in ".join(str(folder) for folder in (self.recipe_folder, Path.cwd()) if folder)
-                    raise SourceError(f"{source}: there is no such file in {folders}")
+                if not path.exists():
+                    raise self._no_file(source)
                 return _folder(source, path) if path.is_dir() else _file(source, path)
             case UserFolder(name):
                 if (folder := self.folder(source)) is None:
@@ -188,6 +188,16 @@ class Sources:
                 return self._repositories.fetch(source, want)
             case RecipeRepo():
                 raise UsageError(str(self.problem(source)))
+
+    def _no_file(self, source: LocalFile) -> NoFileError:
+        """Return the error for a missing file, with the folders that were searched and a file of a similar name."""
+        path, folders = source.expanded, [folder for folder in (self.recipe_folder, Path.cwd()) if folder]
+        searched = list(dict.fromkeys(str(folder.absolute()) for folder in folders))
+        where = "" if path.is_absolute() else f" in {' or in '.join(searched)}"
+        siblings = {file.name for folder in folders for file in (folder / path).parent.glob("*")}
+        similar = get_close_matches(path.name, siblings, n=1)
+        hint = f"; did you mean {source.path.removesuffix(path.name)}{similar[0]}?" if similar else ""
+        return NoFileError(str(source), f"there is no such file{where}{hint}")
 
     def _embedded(self, source: Embedded, pin: FilePin) -> Fetched:
         path = paths.PACKAGE / "starter" / source.name
@@ -251,6 +261,11 @@ class Source:
     def short_name(self) -> str:
         """The last part of the name: of a data set, the NAME of `--data NAME=DIR`."""
         return parse_source(self.name).short_name
+
+    @property
+    def is_local_file(self) -> bool:
+        """Whether this is a file or folder that the recipe itself names by its path."""
+        return isinstance(parse_source(self.name), LocalFile)
 
     def fetch(self, want: str = "weights") -> Fetched:
         """See `Sources.fetch`."""

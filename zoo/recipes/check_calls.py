@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from zoo.recipes.allowed import is_allowed, is_ours
 from zoo.recipes.argument_kinds import foreign_code, too_many, unverified_files
 from zoo.recipes.argument_types import expected, type_hints
 from zoo.recipes.build import Builder
+from zoo.recipes.check_splits import split_problems
 from zoo.recipes.fields import FIELDS
 from zoo.recipes.load_model import architecture
 from zoo.recipes.names import is_torchvision_model
@@ -69,7 +71,7 @@ def build_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
     """Yield calls that refuse their arguments when they are built: models without memory, tasks without data."""
     yield from _model_problems(recipe, builder)
     yield from _task_problems(recipe, builder)
-    yield from _holdout_problems(recipe, builder)
+    yield from _split_problems(recipe, builder)
     for stage in recipe.stages:
         for term in stage.criterion.values():
             yield from list(_reduction_problems(term.loss)) or _loss_problems(term.loss, builder)
@@ -196,20 +198,13 @@ def _task_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
             yield from _refusals(builder, task, "task", tokenizer=None)
 
 
-def _holdout_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
-    """Yield a hold-out of a split that the task does not have, or under the name of another split."""
-    if recipe.holdout is None or _runs_user_code(recipe.task, "task"):
+def _split_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
+    """Yield problems of splits that the recipe names."""
+    if _runs_user_code(recipe.task, "task"):
         return
-    try:
-        without_tokenizer = {} if recipe.tokenizer is None else {"tokenizer": None}
-        splits = list(builder.instance(recipe.task, "task", Task, **without_tokenizer).splits)
-    except UsageError:  # reported as a problem of the task
-        return
-    mark, of, name = recipe.marks["holdout"], recipe.holdout.of, recipe.holdout.name
-    if of not in splits:
-        yield Problem(mark, f"holdout: the task has no split {of!r}{did_you_mean(of, splits)}")
-    if name in splits:
-        yield Problem(mark, f"holdout: the task has a split {name!r} already; choose another name: `name: held_out`")
+    without_tokenizer = {} if recipe.tokenizer is None else {"tokenizer": None}
+    with suppress(UsageError):  # reported as a problem of the task
+        yield from split_problems(recipe, builder.instance(recipe.task, "task", Task, **without_tokenizer))
 
 
 def _refusals(builder: Builder, call: Call, field: str, *args: Any, **supplied: Any) -> Iterator[Problem]:
@@ -218,7 +213,7 @@ def _refusals(builder: Builder, call: Call, field: str, *args: Any, **supplied: 
     except RecipeError as error:
         yield from error.problems
     except UsageError as error:
-        yield Problem(call.mark, str(error))
+        yield Problem(call.marks.get(error.argument or "", call.mark), str(error))
 
 
 def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:

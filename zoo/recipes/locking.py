@@ -14,27 +14,27 @@ from zoo.fetch.sources import Sources
 from zoo.fetch.urls import Urls
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import Entry
-from zoo.recipes.prefetch import attempt, needs, prefetch
+from zoo.recipes.prefetch import Need, attempt, prefetch
 
 SHA256 = re.compile("[0-9a-f]{64}")
 HUGGING_FACE = "https://huggingface.co"
 
 
-def lock_problems(entries: Iterable[Entry], builder: Builder, *, complete: bool = True) -> list[str]:
+def lock_problems(wanted: Iterable[Need], builder: Builder, *, complete: bool = True) -> list[str]:
     """Compare the lock with the recipes. Sends no request.
 
     A revision or digest may be missing, since it may not be publicly known; the source itself must be there.
 
     Args:
-        entries: The entries to compare.
-        builder: Builds tasks; its sources have the lock.
+        wanted: Everything that the entries to compare read; see `zoo.recipes.prefetch.needs_of_all`.
+        builder: Its sources have the lock.
         complete: Whether the lock is for no other entries, so that a source that none of them names is a problem.
 
     Returns:
         One line for each source that the lock lacks, and for each that no recipe names.
     """
     lock = builder.sources.lock
-    named = {need.source for entry in entries for need in needs(entry, builder, train=True)}
+    named = {need.source for need in wanted}
     problems: dict[str, None] = {}
     for source in sorted(named):
         if problem := _source_problem(source, builder.sources):
@@ -93,20 +93,21 @@ def _lock_name(source: str) -> str:
     return source if value is None else str(pinned_source(value))
 
 
-def update_pins(entries: Iterable[Entry], builder: Builder) -> tuple[Pins, Pins]:
+def update_pins(entries: Iterable[Entry], wanted: Iterable[Need], builder: Builder) -> tuple[Pins, list[ZooError]]:
     """Download everything that entries read, and pin it as it is now. The lock itself is not written.
 
     Args:
         entries: The entries to update. The pins of others stay.
-        builder: Builds tasks; its sources have the lock and the Hub.
+        wanted: Everything that they read; see `zoo.recipes.prefetch.needs_of_all`.
+        builder: Its sources have the lock and the Hub.
 
     Returns:
-        The pins of the lock before and after.
+        The new pins of the lock, and the errors of downloads. The pins of a source with an error stay, and all pins
+        if a file differs from a digest that is known.
 
     Raises:
         UsageError: The lock is the project's, and the Hub is not huggingface.co.
         IntegrityError: A file differs from a digest that is known.
-        SourceError: Something cannot be downloaded.
     """
     lock, hub = builder.sources.lock, builder.sources.hub
     if lock.path.resolve() == read_lock().path.resolve() and hub.endpoint != HUGGING_FACE:
@@ -116,19 +117,25 @@ def update_pins(entries: Iterable[Entry], builder: Builder) -> tuple[Pins, Pins]
             lock, pins={**lock.pins, **_without_commits(lock.pins)}, trust_file=Path(folder) / "trusted.json"
         )
         sources = Sources(lock=blank, hub=hub, urls=Urls(folder=Path(folder)), data={})
-        _download(entries, replace(builder, sources=sources))
+        errors = _download(wanted, replace(builder, sources=sources))
+        if any(isinstance(error, IntegrityError) for error in errors.values()):
+            return lock.pins, list(errors.values())
         names = {entry.recipe_repo: entry.requested_repo for entry in entries}
-        seen = {names.get(source) or source: pin for source, pin in blank.all_trusted().items()}
+        trusted = {source: pin for source, pin in blank.all_trusted().items() if source not in errors}
+        seen = {names.get(source) or source: pin for source, pin in trusted.items()}
     _check_known_digests(lock, seen)
-    return lock.pins, {**lock.pins, **{source: pin.over(lock.locked(source)) for source, pin in seen.items()}}
+    after = {**lock.pins, **{source: pin.over(lock.locked(source)) for source, pin in seen.items()}}
+    return after, list(errors.values())
 
 
-def _download(entries: Iterable[Entry], builder: Builder) -> None:
-    wanted = {need for entry in entries for need in needs(entry, builder, train=True)}
-    remote = [need for need in wanted if isinstance(need.parsed, Remote)]
-    for _, result in prefetch(sorted(remote, key=lambda need: (need.source, need.want)), builder.sources):
+def _download(wanted: Iterable[Need], builder: Builder) -> dict[str, ZooError]:
+    """Download everything, and return the first error of each source by the name that it has in a lock."""
+    remote = [need for need in set(wanted) if isinstance(need.parsed, Remote)]
+    errors: dict[str, ZooError] = {}
+    for need, result in prefetch(sorted(remote, key=lambda need: (need.source, need.want)), builder.sources):
         if isinstance(result, ZooError):
-            raise result
+            errors.setdefault(_lock_name(need.source), result)
+    return errors
 
 
 def _check_known_digests(lock: Lock, seen: Mapping[str, Pin]) -> None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from zoo.errors import MissingError, ZooError
+from zoo.errors import Mark, MissingError, NoFileError, UsageError, ZooError, translate_errors
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.source_types import HubRepo, LocalFile, ParsedSource, RecipeRepo, parse_or_none, pinned_source
 from zoo.fetch.sources import Sources
@@ -14,8 +15,8 @@ from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.load_model import architecture
 from zoo.recipes.reader import Call
-from zoo.recipes.schema import Recipe
-from zoo.recipes.walk import walk_sources
+from zoo.recipes.schema import Recipe, Teacher
+from zoo.recipes.walk import recipe_sources, walk_sources
 from zoo.tasks.base import Task
 
 WORKERS = 8
@@ -34,6 +35,10 @@ class Need:
     """Whether it may be missing in the repository."""
     recipe_repo: str | None = None
     """The repository that the recipe is published in; see `zoo.fetch.sources.Sources.recipe_repo`."""
+    recipe_folder: Path | None = field(default=None, compare=False)
+    """The folder in which the source was looked up first, for messages."""
+    mark: Mark | None = field(default=None, compare=False)
+    """Where the recipe names the source."""
 
     @property
     def parsed(self) -> ParsedSource | None:
@@ -53,14 +58,45 @@ def needs(entry: Entry, builder: Builder, *, train: bool) -> Iterator[Need]:
     if repo:
         yield Need(repo, PUBLISHED)
     at_entry = builder.at(repo, entry.folder)
+    marks = {named.text: named.mark for named in recipe_sources(entry.recipe)}
     for need in _recipe_needs(entry.recipe, at_entry, train=train):
         is_read_elsewhere = need.parsed == RecipeRepo() if repo else isinstance(need.parsed, LocalFile)
         source = str(at_entry.sources.resolve(need.source)) if is_read_elsewhere else need.source
-        yield replace(need, source=source, recipe_repo=None if repo and is_read_elsewhere else repo)
+        published_in = None if repo and is_read_elsewhere else repo
+        mark = marks.get(need.source)
+        yield replace(need, source=source, recipe_repo=published_in, recipe_folder=entry.folder, mark=mark)
     for stage in entry.recipe.stages if train else ():
         for teacher in stage.all_teachers.values():
             if teacher.model is None:
-                yield from needs(entry.teacher_entry(teacher), builder, train=teacher.run is not None)
+                yield from needs(_teacher_entry(entry, teacher), builder, train=teacher.run is not None)
+
+
+def needs_of_all(entries: Iterable[Entry], builder: Builder, *, train: bool) -> tuple[list[Need], list[ZooError]]:
+    """Return everything that entries read, and the errors of those that cannot be read or lack a teacher.
+
+    Args:
+        entries: The entries. An error of one of them does not stop the others.
+        builder: See `needs`.
+        train: See `needs`.
+    """
+    found: list[Need] = []
+    errors: list[ZooError] = []
+    for entry in entries:
+        try:
+            with translate_errors(entry.name):
+                for need in needs(entry, builder, train=train):
+                    found.append(need)  # noqa: PERF402 - those before an error count
+        except ZooError as error:
+            errors.append(error)
+    return found, errors
+
+
+def _teacher_entry(entry: Entry, teacher: Teacher) -> Entry:
+    """Return the entry that a teacher is. Raises UsageError, with the position of the teacher, if there is none."""
+    try:
+        return entry.teacher_entry(teacher)
+    except UsageError as error:
+        raise error.with_mark(teacher.marks.get("run" if teacher.run else "entry")) from None
 
 
 def _recipe_needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[Need]:
@@ -131,8 +167,11 @@ def prefetch(
 def _fetch_all(
     needs: list[Need], sources: Sources, started: Callable[[int], None], pool: Executor
 ) -> list[tuple[Need, Fetched | ZooError]]:
-    def of(recipe_repo: str | None) -> Sources:
-        return replace(sources, recipe_repo=recipe_repo) if recipe_repo else sources
+    def of(recipe_repo: str | None, recipe_folder: Path | None = None) -> Sources:
+        return replace(sources, recipe_repo=recipe_repo or sources.recipe_repo, recipe_folder=recipe_folder)
+
+    def fetch(need: Need) -> Any:
+        return attempt(partial(of(need.recipe_repo, need.recipe_folder).fetch, need.source, need.want))
 
     downloads = dict.fromkeys((pinned_source(n.parsed), n.want, n.recipe_repo) for n in needs if n.parsed)
     sizes = list(pool.map(lambda item: attempt(partial(of(item[2]).download_size, *item[:2])), downloads))
@@ -140,8 +179,10 @@ def _fetch_all(
     pairs: list[tuple[Need, Any]] = []
     for optional in (False, True):  # that an optional file is missing is remembered only for a commit in use
         same = [need for need in needs if need.optional == optional]
-        results = pool.map(lambda need: attempt(partial(of(need.recipe_repo).fetch, need.source, need.want)), same)
-        pairs += zip(same, results, strict=True)
+        pairs += zip(same, pool.map(fetch, same), strict=True)
+    for need, result in pairs:
+        if isinstance(result, NoFileError):
+            result.with_mark(need.mark)
     return [(need, result) for need, result in pairs if not (need.optional and isinstance(result, MissingError))]
 
 

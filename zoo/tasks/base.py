@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Protocol
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from zoo.class_names import match_labels
-from zoo.errors import UsageError
+from zoo.errors import OutputsError, UsageError
 from zoo.tasks.tokens import Tokens, tokenize
 
 Inputs = Tensor | dict[str, Tensor]
@@ -108,6 +109,7 @@ class Task:
         label_names: The names of the classes in the order of the model's outputs. Leave it empty to use the names that
             the data declare.
         plain: For splits with random transforms, the functions that load them without; a hold-out reads its rows so.
+        located: Makes a context that adds the position in a recipe to errors about the data. Leave it out.
         loaded: Cache of `load`. Leave it out.
         contents: Cache of `content`. Leave it out.
     """
@@ -121,6 +123,7 @@ class Task:
     sources: tuple[tuple[Any, str], ...] = ()
     label_names: tuple[str, ...] = ()
     plain: Mapping[str, Callable[[], Split]] = field(default_factory=dict)
+    located: Callable[[], AbstractContextManager[None]] = field(default=nullcontext, compare=False, repr=False)
     loaded: dict[str, Split] = field(default_factory=dict, compare=False, repr=False)
     contents: dict[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
@@ -140,16 +143,9 @@ class Task:
             UsageError: `splits` does not have this name, or its value is not a split, or has no rows, or it declares
                 its classes in another order than a split that is loaded.
         """
-        if split not in self.splits:
-            raise UsageError(f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}")
         if split not in self.loaded:
-            loaded = self.splits[split]()
-            if not all(hasattr(loaded, member) for member in ("batch", "rows", "__len__")):
-                raise UsageError(f"{self.name}: the split {split!r} is a {type(loaded).__name__}, not a Split")
-            if not len(loaded):
-                raise UsageError(f"{self.name}: the split {split!r} has no rows")
-            self._check_order(split, tuple(getattr(loaded, "classes", ())))
-            self.loaded[split] = loaded
+            with self.located():
+                self.loaded[split] = self._load(split)
         return self.loaded[split]
 
     def content(self, split: str) -> Mapping[str, Any]:
@@ -157,6 +153,17 @@ class Task:
         if split not in self.contents:
             self.contents[split] = content(self.load(split))
         return self.contents[split]
+
+    def _load(self, split: str) -> Split:
+        if split not in self.splits:
+            raise UsageError(f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}")
+        loaded = self.splits[split]()
+        if not all(hasattr(loaded, member) for member in ("batch", "rows", "__len__")):
+            raise UsageError(f"{self.name}: the split {split!r} is a {type(loaded).__name__}, not a Split")
+        if not len(loaded):
+            raise UsageError(f"{self.name}: the split {split!r} has no rows")
+        self._check_order(split, tuple(getattr(loaded, "classes", ())))
+        return loaded
 
     def _check_order(self, split: str, classes: tuple[str, ...]) -> None:
         """Raise UsageError for other classes than those of a loaded split, unless `label_names` fixes their order."""
@@ -189,16 +196,25 @@ class Task:
             labels: The labels of the same rows.
 
         Raises:
-            UsageError: The number of outputs is not the number that the task or the labels need.
+            OutputsError: The number of outputs is not the number that the task or the labels need.
         """
         outputs = logits.shape[1] if logits.dim() > 1 else 1
         expected = {"regression": 1, "multilabel": labels.shape[-1]}.get(self.kind, len(self.class_names) or outputs)
         if outputs != expected:
-            raise UsageError(f"the model has {outputs} outputs, but {self.name} needs {expected}")
-        if self.kind == "classification" and len(labels) and int(labels.max()) >= outputs:
-            raise UsageError(
-                f"the model has {outputs} outputs, but {self.name} has a row with label {int(labels.max())}"
+            raise OutputsError(f"the model has {outputs} outputs, but {self.name} needs {expected}{self._reason()}")
+        if self.kind == "classification" and len(labels) and (label := int(labels.max())) >= outputs:
+            advice = f"it needs at least {label + 1} outputs"
+            raise OutputsError(
+                f"the model has {outputs} outputs, but {self.name} has a row with label {label}; {advice}"
             )
+
+    def _reason(self) -> str:
+        """Return why a model needs a number of outputs, for a message."""
+        if self.kind == "regression":
+            return ", the predicted number"
+        names = self.class_names
+        shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+        return f", one for each class: {shown}; change the model's number of outputs, or the task's `classes`"
 
     def predict(self, logits: Tensor) -> Tensor:
         """Turn logits into predictions.
@@ -300,6 +316,16 @@ def _escape_tabs(text: str) -> str:
 def content(split: Split) -> Mapping[str, Any]:
     """Return the number of rows of a split and their SHA-256."""
     return {"rows": len(split), "sha256": content_hash(split)}
+
+
+def default_scored(splits: Sequence[str]) -> tuple[str, ...]:
+    """Return the splits that a task scores by default: all but `train`, validation splits first, then by name.
+
+    The order does not depend on that of `splits`, because the digest of a recipe does not either. The first one
+    selects the best epoch, which should not be the test split.
+    """
+    others = [name for name in splits if name != "train"]
+    return tuple(sorted(others, key=lambda name: (not name.lower().startswith(("val", "dev")), name)))
 
 
 def content_hash(split: Split) -> str:

@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from zoo.errors import NoDataError, SourceError, UsageError
+from zoo.errors import NoDataError, NoFileError, SourceError, UsageError
 from zoo.fetch.sources import Source
 
 MAX_16_BITS = 65535
 
 
-def local_folder(data: Source, layout: Sequence[str], splits: Sequence[str], split: str) -> Path:
+def local_folder(data: Source, layout: Sequence[str], splits: Sequence[str], split: str, hint: str = "") -> Path:
     """Return the folder of a data set after checking that it holds the files of a split.
 
     Args:
@@ -24,9 +24,11 @@ def local_folder(data: Source, layout: Sequence[str], splits: Sequence[str], spl
         layout: Glob patterns of the needed files, with "{split}" in place of the name of the split.
         splits: All splits. The error lists the files of all of them.
         split: The split to check.
+        hint: How to name other folders, for the error.
 
     Raises:
-        NoDataError: The folder is missing, or a pattern matches nothing.
+        NoDataError: The folder that the user names is missing, or a pattern matches nothing.
+        NoFileError: The same for a folder that the recipe names.
     """
     patterns = list(dict.fromkeys(part.format(split=name) for part in layout for name in splits))
     wanted = f": it is a folder that holds {', '.join(patterns)}"
@@ -37,7 +39,10 @@ def local_folder(data: Source, layout: Sequence[str], splits: Sequence[str], spl
         raise NoDataError(name, wanted) from None
     for part in layout:
         if not any(folder.glob(part.format(split=escape(split)))):
-            raise NoDataError(name, f"{wanted}, but {folder} lacks {part.format(split=split)}")
+            lacks = f"{folder} lacks {part.format(split=split)}"
+            if data.is_local_file:
+                raise NoFileError(data.name, f"{lacks}; it must hold {', '.join(patterns)}{hint}")
+            raise NoDataError(name, f"{wanted}, but {lacks}{hint}")
     return folder
 
 
@@ -79,8 +84,10 @@ def with_normalization(transforms: Sequence[Any], mean: Sequence[float], std: Se
     """Append the last steps to a list of transforms: float32 `(3, H, W)` in [0, 1], then `(x - mean) / std`.
 
     Raises:
-        UsageError: An item of `transforms` is not a transform, for example a name without `{use: ...}`.
+        UsageError: `transforms` is no list, or an item is not a transform, for example a name without `{use: ...}`.
     """
+    if callable(transforms):
+        raise UsageError(f"{type(transforms).__name__} is a single transform; write a list: [{{use: ...}}]")
     for transform in transforms:
         if not callable(transform):
             raise UsageError(f"{transform!r} is not a transform; write {{use: {transform}}}")

@@ -85,7 +85,7 @@ def read_repository(fetched: Fetched, config: str | None, split: str, *, quotes:
     names = [name for name in fetched.names if Path(name).suffix.lower() in ENDINGS]
     configuration = read_configuration(fetched.path, names, config)
     if split not in configuration.files:
-        raise UsageError(f"the data have no split {split!r}{did_you_mean(split, list(configuration.files))}")
+        raise UsageError(f"the data have no split {split!r}; they have {', '.join(configuration.files) or 'none'}")
     splits = sorted(configuration.files, key=lambda name: name != "train")
     first_files = [fetched.path / configuration.files[name][0] for name in splits]
     classes = _choose_names([configuration.classes, *map(classes_of_file, first_files)])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from tests.helpers.project import TINY, Write, Zoo
+from tests.helpers.project import ROOT, TINY, Write, Zoo
 
 
 def test_fetch_lists_the_files_that_entries_need(zoo: Zoo) -> None:
@@ -49,6 +49,24 @@ def test_the_lock_is_checked_against_a_recipe_of_ones_own(zoo: Zoo, recipe_file:
     completed = zoo("lock", "--check", recipe, "--lock", "own.lock")
     assert (completed.code, completed.err.endswith(f"own.lock: {problem}")) == (1, True)
     assert zoo("lock", "--check", "digits-resnet8").code == 0
+
+
+def test_an_entry_without_its_teacher_does_not_stop_the_others(zoo: Zoo, recipe_file: Write) -> None:
+    first = recipe_file(TINY, ("    criterion", "    teacher: {run: gone.yaml}\n    criterion"), name="first.yaml")
+    starter = (ROOT / "configs" / "starter" / "digits-resnet8.yaml").read_text(encoding="utf-8")
+    second = recipe_file(starter, ("name: digits-resnet8", "name: second"), name="second.yaml")
+    message = f"{first}:10:15: there is no recipe file gone.yaml in {first.parent}"
+    weights = "embedded:digits-resnet8.safetensors"
+    fetched = zoo("fetch", "--train", first, second, "--json")
+    assert (fetched.code, fetched.lines[-1]) == (2, message)
+    assert [source["source"] for source in json.loads(fetched.out)["fetched"]] == [weights]
+    shown = zoo("lock", first, second)
+    assert (shown.code, shown.err, weights in shown.out) == (2, f"{message}\n", True)
+    checked = zoo("lock", "--check", first, second)
+    assert (checked.code, checked.out, checked.err) == (2, "", f"{message}\n")
+    updated = zoo("lock", "--update", first, second, "--lock", "own.lock")
+    assert (updated.code, updated.lines[-1]) == (2, message)
+    assert message in zoo("list", first, second, "--here", "--json").out
 
 
 def test_a_mirror_serves_a_file_after_its_digest_is_pinned(

@@ -14,7 +14,7 @@ from zoo.errors import IntegrityError, SourceError, UsageError
 from zoo.fetch.lock import FilePin, Pin, read_lock
 from zoo.fetch.source_types import parse_source
 from zoo.fetch.sources import Sources
-from zoo.recipes import catalogue, locking
+from zoo.recipes import catalogue, locking, prefetch
 from zoo.recipes.build import Builder
 
 
@@ -230,6 +230,7 @@ def test_urls_are_locked_and_fetched(
     assert any(url in line and line.rstrip().endswith("lock") for line in shown)
     assert read_lock(tmp_path / "other.lock").pins.keys() == {url}
     checked = Builder(sources=Sources(lock=read_lock(tmp_path / "other.lock")))
-    assert locking.lock_problems([catalogue.local(path)], checked) == []
+    needed, errors = prefetch.needs_of_all([catalogue.local(path)], checked, train=True)
+    assert (locking.lock_problems(needed, checked), errors) == ([], [])
     (problem,) = locking.lock_problems([], checked)
     assert problem.endswith(f"{url} is in the lock and named by no recipe")

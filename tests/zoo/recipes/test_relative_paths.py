@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.runs.shared_tasks import SharedTasks
 from tests.helpers.project import ROOT, TINY, Write, Zoo
-from zoo.errors import UsageError
+from zoo.errors import NoFileError, UsageError
+from zoo.fetch.sources import Sources
+from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import local
+from zoo.recipes.reader import Call
 from zoo.recipes.schema import Teacher
 
 STARTER = ROOT / "configs" / "starter" / "digits-resnet8.yaml"
@@ -53,10 +57,32 @@ def test_the_folder_of_the_recipe_wins_and_a_changed_file_is_another_run(
 
 
 def test_the_error_names_the_folders_that_were_searched(zoo: Zoo, recipe: Path, tmp_path: Path) -> None:
-    completed = zoo("verify", recipe, *OPTIONS)
-    assert completed.code == 4
     message = f"file:weights/own.safetensors: there is no such file in {recipe.parent} or in {tmp_path}"
-    assert message in completed.err
+    line = next(i for i, line in enumerate(recipe.read_text().splitlines(), 1) if line.startswith("weights:"))
+    for command in ("verify", "fetch"):
+        completed = zoo(command, recipe, *(OPTIONS if command == "verify" else ()))
+        assert (completed.code, f"{recipe}:{line}:1: {message}\n" in completed.err) == (4, True)
+
+
+def test_a_folder_is_searched_once_and_a_similar_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.csv").touch()
+    with pytest.raises(NoFileError, match=rf"file:tain.csv: there is no such file in {tmp_path}; did you mean train"):
+        Sources(recipe_folder=Path()).fetch("file:tain.csv")
+    with pytest.raises(NoFileError, match=r"tain.csv: there is no such file; did you mean /.*/train.csv\?$"):
+        Sources(recipe_folder=Path()).fetch(f"file:{tmp_path}/tain.csv")
+
+
+def test_recipes_in_two_folders_read_their_own_data_under_the_same_name(tmp_path: Path) -> None:
+    call = Call(use="text_classification", args={"data": {"test": "file:a.csv"}, "text": "text"})
+    shared, texts = SharedTasks(), []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.csv").write_text(f"text,label\n{name},0\n")
+        builder = Builder().at(None, tmp_path / name)
+        tokenizer = shared.tokenizer(Call(use="wordpiece", args={"vocab": "embedded:entail-vocab.txt"}), builder)
+        texts += shared.task(call, tokenizer, builder).load("test").texts  # type: ignore[attr-defined]
+    assert texts == [("first",), ("second",)]
 
 
 def test_a_published_recipe_names_only_shipped_entries_as_teachers(recipe_file: Write) -> None:

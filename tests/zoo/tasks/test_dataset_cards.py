@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from zoo.errors import SourceError, UsageError
+from zoo.errors import MissingError, SourceError, UsageError
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.repository_files import choose_files
 from zoo.tasks.dataset_cards import read_configuration
@@ -73,6 +73,26 @@ def test_a_configuration_that_cannot_be_read_is_an_error(
 ) -> None:
     with pytest.raises((UsageError, SourceError), match=message):
         read(tmp_path, configs, config)
+
+
+def chosen(card: object, config: str) -> tuple[str, ...]:
+    text = f"---\n{json.dumps(card)}\n---\n"
+    return choose_files(f"data/{config}", [*FILES, "README.md"], {}, "someone/answers at 1234567", lambda: text)
+
+
+def test_a_configuration_without_a_folder_of_its_name_has_the_files_that_the_card_lists() -> None:
+    for configs, config, expected in CHOSEN.values():
+        if configs and expected and "default" not in str(configs):
+            assert {*expected, "README.md"} <= {*chosen({"configs": configs}, config or "one")}
+    assert chosen({"configs": TWO}, "two") == ("README.md", "b/train.csv")
+    splits = [{"split": "train", "path": ["train.csv"]}, {"split": "test", "path": "data/*.csv"}]
+    assert chosen({"configs": one(data_files=splits)}, "one") == ("README.md", "data/train-0.csv", "train.csv")
+    with pytest.raises(MissingError, match="someone/answers at 1234567 has no configuration 'three'; known: one, two"):
+        chosen({"configs": TWO}, "three")
+    with pytest.raises(MissingError, match=r"has no files for the configuration 'one': its card lists gone\.csv"):
+        chosen({"configs": train("gone.csv")}, "one")
+    with pytest.raises(MissingError, match=r"has no configuration 'one'"):
+        chosen({"configs": "one"}, "one")
 
 
 @pytest.mark.parametrize("want", ["data", "data/one"])

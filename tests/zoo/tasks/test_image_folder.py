@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 from harness.metrics import accuracy, measure, top5_accuracy
 from tests.helpers.project import Write, Zoo
 from tests.helpers.vision_data import image_folders, pixels, png
-from zoo.errors import NoDataError, SourceError, UsageError
+from zoo.errors import NoDataError, NoFileError, SourceError, UsageError
 from zoo.fetch.sources import Source, Sources
 from zoo.tasks import image_folder
 
@@ -51,9 +51,9 @@ def test_classes_are_the_folders_their_number_or_names_in_the_order_of_the_outpu
     inferred = task_of(root, ())
     assert inferred.load("val").labels.tolist() == [0, 0, 1, 1, 2, 2]
     assert inferred.class_names == tuple(names)
-    listed = task_of(root, [*names[::-1], "n00000009"])
+    listed = task_of(root, names[::-1])
     assert listed.load("val").labels.tolist() == [2, 2, 1, 1, 0, 0]
-    assert listed.class_names[0] == "n00000002"
+    assert listed.load("val").classes == listed.class_names == tuple(names[::-1])
     with pytest.raises(UsageError, match="the class names do not match"):
         task_of(root, names[:2]).load("val")
 
@@ -66,6 +66,34 @@ def test_a_missing_class_is_refused_because_it_would_shift_the_labels(tmp_path: 
     (root / "gone").rename(root / "val" / "n00000009")
     with pytest.raises(UsageError, match="val and train do not hold the same classes: n00000001, n00000009"):
         task_of(root).load("val")
+
+
+def test_a_class_that_is_listed_has_a_folder_in_one_split_at_least(tmp_path: Path) -> None:
+    root = image_folders(tmp_path / "in")
+    names = ["n00000002", "n00000001", "n00000000"]
+    (root / "val" / "n00000001").rename(root / "gone")
+    split = task_of(root, names).load("val")
+    assert (split.labels.tolist(), split.classes) == ([2, 2, 0, 0], tuple(names))
+    assert split.class_notes == ("val has no images of 1 of the classes: n00000001",)
+    wanted = rf"there is no folder for the class 'n00000009' in {root}/train or in {root}/val; add the folder, or leave"
+    with pytest.raises(UsageError, match=wanted):
+        task_of(root, [*names, "n00000009"]).load("train")
+
+
+def test_transforms_mean_and_std_have_the_defaults_of_torchvision(tmp_path: Path) -> None:
+    data = folder(image_folders(tmp_path / "in"))
+    explicit = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+    same = image_folder(data=data, train_transforms=[], eval_transforms=[v2.Resize(32), v2.CenterCrop(28)], **explicit)  # type: ignore[arg-type]
+    small = image_folder(data=data, size=28)
+    assert torch.equal(small.load("val").batch([0, 5]).inputs, same.load("val").batch([0, 5]).inputs)
+    assert image_folder(data=data).load("train").batch([0]).inputs.shape == (1, 3, 224, 224)
+    assert not getattr(small.load("train"), "fixed", True)
+    with pytest.raises(UsageError, match="eval_transforms is missing; write both lists of transforms, or leave out"):
+        image_folder(data=data, train_transforms=[])
+    with pytest.raises(UsageError, match="size must be at least 1, not 0"):
+        image_folder(data=data, size=0)
+    with pytest.raises(UsageError, match="size is for the default transforms"):
+        image_folder(data=data, train_transforms=[], eval_transforms=[], size=28)
 
 
 def test_a_bad_image_is_reported_with_its_path(tmp_path: Path) -> None:
@@ -95,6 +123,15 @@ def test_images_of_other_modes_are_converted_to_rgb(tmp_path: Path) -> None:
     for mode in ("L", "CMYK"):
         Image.fromarray(pixels(0, 40, 40, 3)).convert(mode).save(root / "val" / "n00000000" / "0.JPEG")
         assert task_of(root).load("val").batch([0]).inputs.shape == (1, 3, 16, 16)
+
+
+def test_a_folder_that_a_recipe_names_by_its_path_is_not_asked_for_on_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "train" / "rose").mkdir(parents=True)
+    (tmp_path / "train" / "rose" / "0.png").write_bytes(png(pixels(0, 4, 4, 3)))
+    data = Source(Sources(), f"file:{tmp_path}")
+    with pytest.raises(NoFileError, match=r"lacks val/\*/\*; it must hold train/\*/\*, val/\*/\*; `train` and `val`"):
+        image_folder(data=data).load("val")
+    assert image_folder(data=data, val=None).splits.keys() == {"train"}
 
 
 @pytest.mark.parametrize("lacks", ["all", "val"])
@@ -161,11 +198,22 @@ def test_a_recipe_trains_on_a_folder_named_on_the_command_line(zoo: Zoo, recipe_
 
 def test_a_recipe_names_a_folder_by_its_path(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:
     root = image_folders(tmp_path / "in")
-    path = recipe_file(RECIPE, ("data:flowers", f"'file:{root}'"), name="path.yaml")
-    assert zoo("train", path, "--out", "run").code == 0
+    start, end = RECIPE.index("  train_transforms"), RECIPE.index("model:")
+    path = recipe_file(
+        RECIPE, ("data:flowers", f"'file:{root}'"), (RECIPE[start:end], "  size: 16\n"), name="path.yaml"
+    )
+    completed = zoo("train", path, "--out", "run")
+    assert completed.code == 0, completed.err
+    card = Path("run/README.md").read_text()
+    assert "v2.Resize(size=18)" in card and "v2.CenterCrop(size=16)" in card and "mean=[0.485, 0.456, 0.406]" in card
 
 
 def test_a_transform_without_use_is_reported(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:
     root = image_folders(tmp_path / "in")
     path = recipe_file(RECIPE, ("{use: RandomHorizontalFlip}", "RandomHorizontalFlip"), name="bare.yaml")
     assert "write {use: RandomHorizontalFlip}" in zoo("train", path, "--data", f"flowers={root}").err
+    single = recipe_file(
+        RECIPE, ("[{use: Resize, size: 20}, {use: CenterCrop, size: 16}]", "{use: CenterCrop, size: 16}")
+    )
+    message = f"{single}:3:3: CenterCrop is a single transform; write a list: [{{use: ...}}]\n"
+    assert zoo("train", single, "--data", f"flowers={root}").err == message

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from harness.runs.export import export
 from tests.helpers.glue_hub import config, parquet
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import ROOT, Zoo
-from zoo.errors import SourceError, UsageError
+from zoo.errors import MissingError, SourceError, UsageError
 from zoo.fetch.hub import Hub
 from zoo.fetch.lock import Lock
 from zoo.fetch.sources import Source, Sources
@@ -129,29 +130,54 @@ def test_a_regression_reads_numbers_and_refuses_nan(tmp_path: Path) -> None:
         text_classification(data=files, text="text", label="score", kind="regression", tokenizer=None).load("train")
 
 
-def test_a_data_set_of_the_hub_declares_its_class_names(tmp_path: Path) -> None:
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[tuple[LocalHub, Sources]]:
+    """A Hub on this machine, and sources that read it."""
+    with LocalHub() as server:
+        client = Hub(deadline=10)
+        client.endpoint, client.cache = server.url, tmp_path / "cache"
+        yield server, Sources(lock=Lock(tmp_path / "lock", {}, tmp_path / "trusted.json"), hub=client)
+
+
+def test_a_configuration_can_be_files_that_only_the_card_lists(hub: tuple[LocalHub, Sources]) -> None:
+    server, sources = hub
+    splits = "[{split: train, path: small-*.jsonl}, {split: test, path: test.jsonl}]"
+    card = f"---\nconfigs:\n- config_name: small\n  data_files: {splits}\n---\n"
+    row = b'{"text": "Rose", "label": "good"}\n'
+    names = ("small-0.jsonl", "small-1.jsonl", "test.jsonl", "large-0.jsonl")
+    server.add("datasets", "someone/answers", {**dict.fromkeys(names, row), "README.md": card.encode()})
+    data = Source(sources, "hub:datasets/someone/answers")
+    arguments: Any = {"data": data, "text": "text", "tokenizer": None, "splits": ["train", "test"]}
+    task = text_classification(**arguments, config="small")
+    assert (len(task.load("train")), len(task.load("test"))) == (2, 1)
+    assert not [path for _, path, _ in server.requests if "large" in path]
+    for _ in range(2):
+        with pytest.raises(MissingError, match=r"has no configuration 'smal'; did you mean small\?"):
+            text_classification(**arguments, config="smal").load("train")
+    with pytest.raises(
+        UsageError, match="answers: the data have no split 'dev'; they have train, test; `splits` lists"
+    ):
+        text_classification(**{**arguments, "splits": "dev"}, config="small").load("dev")
+
+
+def test_a_data_set_of_the_hub_declares_its_class_names(hub: tuple[LocalHub, Sources], tmp_path: Path) -> None:
     label = "{name: label, dtype: {class_label: {names: {'0': bad, '1': good}}}}"
     info = f"{{config_name: default, features: [{{name: text, dtype: string}}, {label}]}}"
     card = f"---\ndataset_info: {info}\n---\n".encode()
-    with LocalHub() as server:
-        files = {
-            f"{split}.parquet": parquet({"text": ["a", "b"], "label": [0, 1]}, labels=pa.int64())
-            for split in ("train", "test")
-        }
-        server.add("datasets", "someone/answers", {**files, "README.md": card})
-        hub = Hub(deadline=10)
-        hub.endpoint, hub.cache = server.url, tmp_path / "cache"
-        sources = Sources(lock=Lock(tmp_path / "lock", {}, tmp_path / "trusted.json"), hub=hub)
-        task = text_classification(
-            data=Source(sources, "hub:datasets/someone/answers"), text="text", splits=["train", "test"],
-            scored=["test"], tokenizer=None,
-        )  # fmt: skip
-        assert task.load("test").labels.tolist() == [0, 1]
-        assert task.class_names == ("bad", "good")
-        export(BertForSequenceClassification(config("base", num_labels=2)), task, None, tmp_path)
-        assert json.loads((tmp_path / "config.json").read_text())["id2label"] == {"0": "bad", "1": "good"}
-        fetched = sources.fetch("hub:datasets/someone/answers", "data")
-        assert read_repository(fetched, None, "test").classes == {"label": ("bad", "good")}
+    server, sources = hub
+    files = {
+        f"{split}.parquet": parquet({"text": ["a", "b"], "label": [0, 1]}, labels=pa.int64())
+        for split in ("train", "test")
+    }
+    server.add("datasets", "someone/answers", {**files, "README.md": card})
+    data = Source(sources, "hub:datasets/someone/answers")
+    task = text_classification(data=data, text="text", splits=["train", "test"], tokenizer=None)
+    assert task.load("test").labels.tolist() == [0, 1]
+    assert task.class_names == ("bad", "good")
+    export(BertForSequenceClassification(config("base", num_labels=2)), task, None, tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["id2label"] == {"0": "bad", "1": "good"}
+    fetched = sources.fetch("hub:datasets/someone/answers", "data")
+    assert read_repository(fetched, None, "test").classes == {"label": ("bad", "good")}
 
 
 WRONG = {
@@ -161,7 +187,11 @@ WRONG = {
     "not a number": ({"kind": "regression"}, "row 0: 'yes' is not a number"),
     "three texts": ({"text": ["a", "b", "c"]}, "text must name one column or two, not 3"),
     "another kind": ({"kind": "ranking"}, "kind cannot be 'ranking'"),
-    "no such split": ({"scored": ["test"]}, "scored: there is no split 'test'"),
+    "no such split": (
+        {"scored": ["test"]},
+        "scored: there is no split 'test'; the data have train, validation; write scored: [validation]",
+    ),
+    "no split": ({"data": {}}, "data names no split; write data: {train: file:train.csv"),
 }
 
 
@@ -213,33 +243,92 @@ def test_a_split_without_rows_is_reported_before_training(reviews: Path, zoo: Zo
         assert not list(Path("home").rglob("log.jsonl"))
 
 
+UNFIT = {
+    "more classes": ("classes: [", "classes: [ugly, ", 2, "10:98: the model has 2 outputs, but {needs} 3"),
+    "more outputs": (
+        "num_labels: 2",
+        "num_labels: 5",
+        2,
+        "10:98: the model has 5 outputs, but {needs} 2, one for each",
+    ),
+    "no such file": ("file:train", "file:tarin", 4, "5:3: file:tarin.csv: there is no such file in {folder}; did you"),
+    "no such column": ("[title, ", "[titel, ", 2, "6:3: file:validation.jsonl: the data have no column 'titel'; did"),
+    "no such label": ("stars", "star", 2, "7:3: file:validation.jsonl: the data have no column 'star'; did you mean"),
+    "no such class": ("[bad, good]", "[bad, nice]", 2, "8:3: file:validation.jsonl: row 1: 'good' is not one of the"),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "code", "message"), UNFIT.values(), ids=UNFIT)
+def test_what_does_not_fit_the_data_is_reported_with_its_position_before_training(
+    before: str, after: str, code: int, message: str, reviews: Path, zoo: Zoo
+) -> None:
+    assert before in RECIPE
+    (reviews / "unfit.yaml").write_text(RECIPE.replace(before, after))
+    completed = zoo("train", "unfit.yaml", "--out", "run")
+    assert (completed.code, len(completed.lines)) == (code, 1)
+    assert completed.err.startswith("unfit.yaml:" + message.format(needs="text_classification needs", folder=reviews))
+    assert not Path("run").exists()
+    if code == 4:  # other commands find a missing file too
+        assert zoo("fetch", "unfit.yaml", "--train").err.endswith(completed.err)
+        assert '"the file tarin.csv"' in zoo("list", "unfit.yaml", "--here", "--json").out
+
+
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("names", "scored", "expected"),
     [
-        (("classes: [", "classes: [ugly, "), "the model has 2 outputs, but text_classification needs 3"),
-        (("num_labels: 2", "num_labels: 5"), "the model has 5 outputs, but text_classification needs 2"),
+        (("train", "test"), None, ("test",)),
+        (("test", "train", "extra", "validation"), None, ("validation", "extra", "test")),
+        (("train", "test", "dev"), "test", ("test",)),
+        (("train",), None, ()),
+        (("train", "test"), ["train", "test"], ("train", "test")),
     ],
 )
-def test_a_wrong_number_of_outputs_is_reported_before_training(
-    change: tuple[str, str], message: str, reviews: Path, zoo: Zoo
-) -> None:
-    assert change[0] in RECIPE
-    (reviews / "unfit.yaml").write_text(RECIPE.replace(*change))
-    completed = zoo("train", "unfit.yaml", "--out", "run")
-    assert completed.code == 2
-    assert message in completed.err
-    assert not Path("run").exists()
+def test_all_splits_but_train_are_scored_by_default(names: Any, scored: Any, expected: Any) -> None:
+    data = {name: file(Path(f"{name}.csv")) for name in names}
+    assert text_classification(data=data, text="text", tokenizer=None, scored=scored).scored == expected
+    hub = Source(Sources(), "hub:datasets/a/b")
+    assert text_classification(data=hub, splits=names, text="text", tokenizer=None, scored=scored).scored == expected
 
 
-@pytest.mark.parametrize("data", ["{train: a.csv, validation: b.csv}", "a.csv", "{trian: 'file:a.csv'}"])
-def test_data_that_are_not_a_source_are_a_problem_of_the_recipe(data: str, reviews: Path, zoo: Zoo) -> None:
+def test_a_split_without_labels_is_reported_with_how_to_leave_it_out(reviews: Path) -> None:
+    Path("test.csv").write_text("title,body\nRose,keeps\n")
+    data = {"validation": file(Path("validation.jsonl")), "test": file(Path("test.csv"))}
+    arguments: Any = {"data": data, "text": "title", "label": "stars", "tokenizer": None}
+    with pytest.raises(UsageError, match=r"leave it out: write scored: \[validation\]$"):
+        text_classification(**arguments).load("test")
+    assert text_classification(**arguments, scored="validation").load("validation").labels.tolist() == [0, 1, 0, 1, 0]
+
+
+NO_SOURCE = "is not a source; for a local file write file:"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("{train: a.csv, validation: b.csv}", NO_SOURCE),
+        ("a.csv", NO_SOURCE),
+        ("{trian: 'file:a.csv'}", "the task has no split 'train' to train on; did you mean trian?"),
+        (
+            "{train: 'file:a.csv'}",
+            "the task has no split to score; name one beside `train` in the task, or take rows out",
+        ),
+    ],
+)
+def test_data_that_do_not_fit_are_a_problem_of_the_recipe(data: str, message: str, reviews: Path, zoo: Zoo) -> None:
     (reviews / "wrong.yaml").write_text(re.sub(r"data: \{[^}]*\}", f"data: {data}", RECIPE))
     completed = zoo("check", "wrong.yaml")
     assert (completed.code, len(completed.lines)) == (2, 1)
-    assert (
-        "is not a source; for a local file write file:" in completed.err
-        or "there is no split 'validation'" in completed.err
-    )
+    assert message in completed.err
+
+
+def test_a_hold_out_can_be_the_only_split_that_is_scored(reviews: Path, zoo: Zoo) -> None:
+    holdout = "holdout: {of: train, share: 0.25, seed: 1}\ntokenizer"
+    one_file = re.sub(r"data: \{[^}]*\}", "data: {train: 'file:train.csv'}", RECIPE)
+    (reviews / "one.yaml").write_text(one_file.replace("tokenizer", holdout))
+    completed = zoo("train", "one.yaml", "--out", "run", "--device", "cpu")
+    assert completed.code == 0, completed.err
+    data = json.loads(Path("run/record.json").read_text())["sources"]["data"]
+    assert {name: split["rows"] for name, split in data.items()} == {"train": 9, "validation": 3}
 
 
 @settings(max_examples=25)

@@ -1,0 +1,82 @@
+"""A split of images in one folder per class."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from zoo.errors import SourceError
+from zoo.fetch.remembered_digests import remembered_digests
+from zoo.files import files_below
+from zoo.tasks.base import CPU, Batch
+from zoo.tasks.images import read_rgb
+
+
+class ImageSplit:
+    """Images in one folder per class, decoded when a batch needs them.
+
+    Args:
+        folder: The folder of the split.
+        labelled: The folder of each class that the split has, with the label of the class.
+        transform: Turns a decoded RGB image into a tensor `(3, H, W)`.
+        classes: The names of all classes, in the order of their labels.
+        fixed: True if no transform is random.
+        notes: What a user should know about how the folders were matched with the classes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        labelled: Sequence[tuple[Path, int]],
+        transform: Any,
+        *,
+        classes: Sequence[str],
+        fixed: bool,
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.folder, self.transform, self.fixed = folder, transform, fixed
+        self.classes, self.class_notes = tuple(classes), tuple(notes)
+        self.samples = [(path, label) for class_folder, label in labelled for path in _image_files(class_folder)]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def labels(self) -> Tensor:
+        return torch.tensor([label for _, label in self.samples], dtype=torch.int64)
+
+    def batch(self, indices: Sequence[int], device: torch.device = CPU) -> Batch:
+        ids = list(indices)
+        with ThreadPoolExecutor() as pool:  # only decoding is parallel: transforms must draw random numbers in order
+            images = list(pool.map(read_rgb, [self.samples[i][0] for i in ids]))
+        inputs = torch.stack([torch.as_tensor(self.transform(image)) for image in images])
+        labels = torch.tensor([self.samples[i][1] for i in ids], dtype=torch.int64)
+        return Batch(inputs=inputs, labels=labels, ids=torch.tensor(ids, dtype=torch.int64)).to(device)
+
+    def rows(self) -> Iterator[bytes]:
+        """Yield path, SHA-256 and label of every image. Files are read once and again when they change."""
+        digests = remembered_digests([path for path, _ in self.samples], self.folder)
+        for (path, label), digest in zip(self.samples, digests, strict=True):
+            yield f"{path.relative_to(self.folder).as_posix()}\t{digest}\t{label}".encode(errors="surrogateescape")
+
+
+def _image_files(folder: Path) -> list[Path]:
+    """List the images of a class, also in linked and other subfolders, in torchvision's order.
+
+    Hidden files and folders are left out, such as `._0.png` of macOS and `.ipynb_checkpoints` of notebooks.
+
+    Raises:
+        SourceError: There are no images, or a folder cannot be listed.
+    """
+    try:
+        paths = [path for path in files_below(folder, hidden=False) if path.suffix.lower() in IMG_EXTENSIONS]
+    except OSError as error:
+        raise SourceError(f"{error.filename or folder}: {error.strerror or error}") from None
+    images = sorted(paths, key=lambda path: (str(path.parent), path.name))
+    if not images:
+        raise SourceError(f"{folder}: there are no images")
+    return images
