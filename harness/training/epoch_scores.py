@@ -27,10 +27,13 @@ Scores = Mapping[str, Mapping[str, float]]
 def selection_criterion(run: TrainingRun, stage: Stage) -> tuple[str, tuple[str, ...]]:
     """Return the split and the metrics by which the epochs of a stage are compared.
 
+    By default the split is the recipe's hold-out, or else the first one that is scored.
+
     Raises:
         RecipeError: The split is not scored, or the recipe does not have a metric.
     """
-    split, metrics = stage.selected_on or run.task.scored[0], stage.selected_by or (next(iter(run.metrics)),)
+    default = run.recipe.holdout.name if run.recipe.holdout else run.task.scored[0]
+    split, metrics = stage.selected_on or default, stage.selected_by or (next(iter(run.metrics)),)
     chosen = [("selected_on", split, run.task.scored), *(("selected_by", name, tuple(run.metrics)) for name in metrics)]
     for key, value, allowed in chosen:
         if value not in allowed:

@@ -8,7 +8,9 @@ import torch
 from torch.utils.data import random_split
 
 from harness.evaluation.holdout import held_out_rows, with_holdout
+from harness.training.epoch_scores import selection_criterion
 from tests.helpers.project import TINY, Write, Zoo
+from tests.helpers.training import training_of
 from zoo.errors import UsageError
 from zoo.recipes.schema import Holdout
 from zoo.tasks import digits
@@ -77,6 +79,13 @@ def test_a_recipe_trains_without_the_held_out_rows_and_scores_them(zoo: Zoo, rec
     ):
         text = HOLDOUT.replace("of: train, share: 0.1, seed: 42" if "share" in wrong else "of: train", wrong)
         assert message in zoo("check", recipe_file(TINY + text)).err
+
+
+def test_the_best_epoch_is_selected_on_the_holdout(recipe_file: Write, tmp_path: Path) -> None:
+    """Selecting on the test split would make its score optimistic."""
+    for holdout, split in ((HOLDOUT, "validation"), ("", "test")):
+        run = training_of(recipe_file(TINY.replace("- epochs", "- selection: best\n    epochs") + holdout), tmp_path)
+        assert selection_criterion(run, run.recipe.stages[0]) == (split, ("accuracy",))
 
 
 def test_a_holdout_of_a_users_task_is_refused_before_anything_is_trained(
