@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from harness.judging import retraining, statistics
 from harness.judging.sigma import CONTRADICTED, KNOWN_FROM
 from zoo.files import write_atomically
-from zoo.recipes.schema import Claim
+from zoo.recipes.claim import Claim
 
 Floats = NDArray[np.float64]
 SEED, ZOOS = 20231206, 10_000

@@ -22,7 +22,7 @@ PAGES = {
 }
 API = {
     "api/zoo.md": ("Python API", ["zoo.api", "zoo.api.results", "zoo.recipes.options"]),
-    "api/recipes.md": ("Recipes", ["zoo.recipes.schema"]),
+    "api/recipes.md": ("Recipes", ["zoo.recipes.schema", "zoo.recipes.claim"]),
     "api/errors.md": ("Errors", ["zoo.errors"]),
     "api/losses.md": ("Losses", ["harness.losses.base", "harness.losses"]),
     "api/tasks.md": ("Tasks", ["zoo.tasks.base"]),

@@ -15,8 +15,9 @@ from harness.records.record import read_all
 from leaderboard import page, table
 from leaderboard.losses import LossDescription, describe_inputs, read_losses
 from zoo.recipes.catalogue import Entry, entries
+from zoo.recipes.claim import Claim
 from zoo.recipes.reader import Call
-from zoo.recipes.schema import Claim, Recipe, Stage
+from zoo.recipes.schema import Recipe, Stage
 
 SUITE, PLAIN = page.METHODS, "starter"
 LABELS = ("CrossEntropy", "BinaryCrossEntropy", "MSE")

@@ -14,7 +14,7 @@ from harness.judging.types import Judgement, not_run
 from harness.judging.verdict import fill_published_value, judge_all
 from harness.records.record import FIRST_REFERENCE_SEED, Record, read_all
 from zoo.recipes.catalogue import LOCAL, Entry, entries
-from zoo.recipes.schema import Claim
+from zoo.recipes.claim import Claim
 
 NO_RECORD = "No run of the current recipe is recorded."
 ONLY_REFERENCES = "Only reference runs of the current recipe are recorded, and they cannot judge their own mean."

@@ -14,7 +14,7 @@ from harness.judging.judge_runs import majority_baseline, without_arguments
 from harness.judging.paired import sign_test
 from harness.judging.statistics import ALPHA
 from harness.records.arrays import rows_not_finite
-from zoo.recipes.schema import CORRELATIONS, SHARES
+from zoo.recipes.claim import CORRELATIONS, SHARES
 
 Array = NDArray[Any]
 CHANCE = "chance level: "

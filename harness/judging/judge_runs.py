@@ -18,9 +18,9 @@ from harness.records.record import FILE, Mode, Record, Result, read_record, veri
 from zoo.errors import UsageError, ZooError, first_line
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
+from zoo.recipes.claim import CORRELATIONS, Claim
 from zoo.recipes.public_data import full_rows
 from zoo.recipes.reader import Call, short_name
-from zoo.recipes.schema import CORRELATIONS, Claim
 
 RecordedRun = tuple[Path, Record]
 """The path of a record file, and the record."""

@@ -8,7 +8,7 @@ from statistics import fmean
 from harness.judging import statistics
 from harness.judging.sigma import KNOWN_FROM, Sigma, estimate_sigma, spread_findings
 from harness.judging.types import ROUNDING, Judgement, Measurement, Verdict, format_difference
-from zoo.recipes.schema import Claim
+from zoo.recipes.claim import Claim
 
 MARGIN_OF_RUNS, MARGIN_OF_ONE = 2.0, 4.0
 """The equivalence margin in sigma, against the mean of several reference runs and against a single score."""

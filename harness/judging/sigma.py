@@ -5,7 +5,7 @@ from statistics import stdev
 
 from harness.judging import statistics
 from harness.judging.types import SigmaSource
-from zoo.recipes.schema import SHARES, Claim
+from zoo.recipes.claim import SHARES, Claim
 
 KNOWN_FROM = 5
 """With at least this many recorded reference runs, sigma is their standard deviation."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.judging.paired import Flips
-from zoo.recipes.schema import CORRELATIONS, Claim
+from zoo.recipes.claim import CORRELATIONS, Claim
 from zoo.text_tables import printed_decimals
 
 Verdict = Literal["reproduced", "not-reproduced", "inconclusive", "not-compared", "not-run"]

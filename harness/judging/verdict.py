@@ -22,7 +22,7 @@ from harness.judging import statistics
 from harness.judging.retraining import judge_retraining
 from harness.judging.sigma import reference_sigma
 from harness.judging.types import ROUNDING, Judgement, Measurement, format_difference
-from zoo.recipes.schema import CORRELATIONS, SHARES, Claim
+from zoo.recipes.claim import CORRELATIONS, SHARES, Claim
 from zoo.text_tables import number
 
 PRECISION_FLIPS = 3

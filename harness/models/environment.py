@@ -16,8 +16,12 @@ from accelerate.utils import DistributedDataParallelKwargs
 from harness.models.malloc import keep_freed_memory
 from harness.models.provenance import RECORDED_PACKAGES, git_commit, package_versions
 from zoo import paths
-from zoo.errors import SourceError
-from zoo.recipes.schema import Precision
+from zoo.errors import RecipeError, SourceError
+from zoo.recipes.schema import Precision, Recipe
+from zoo.recipes.walk import walk_calls
+
+ATTENTION = "attn_implementation"
+"""The argument by which a recipe chooses how a model of transformers computes attention."""
 
 
 @contextmanager
@@ -35,6 +39,7 @@ def deterministic() -> Iterator[None]:
     fill_before, memory.fill_uninitialized_memory = memory.fill_uninitialized_memory, False
     # cuBLAS reads this variable when CUDA starts, so it must be set before any tensor is on the device
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ.setdefault("FLASH_ATTENTION_DETERMINISTIC", "1")  # torch's setting does not reach its package
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
     try:
@@ -69,6 +74,16 @@ def check_precision(device: torch.device, precision: Precision) -> None:
             f"training in fp16 needs a CUDA device, not {device.type}: its gradients must be scaled."
             " Use --precision bf16, which has the range of fp32 and runs on every device"
         )
+
+
+def check_attention(recipe: Recipe, device: torch.device, precision: Precision) -> None:
+    """Raise RecipeError if a model of the recipe needs a GPU and half precision for its kind of attention."""
+    if device.type == "cuda" and precision != "fp32":
+        return
+    for _, call in walk_calls(recipe):
+        if (name := str(call.args.get(ATTENTION))).startswith("flash_attention"):
+            mark, advice = call.marks[ATTENTION], "pass --device cuda and --precision bf16, or write sdpa"
+            raise RecipeError.at(mark, f"{name} computes in half precision, on a GPU: {advice}")
 
 
 def accelerator_on(device: str | None) -> Accelerator:

@@ -18,20 +18,9 @@ from zoo.tasks.base import Split, TextSplit
 
 POSITIONS = re.compile(r"(^|\.)(position_embeddings|positions_embed|embed_positions|wpe)$")
 """The names of tables of learned positions. Rotary and relative positions have no table, and no limit."""
-PADDING_MATTERS = frozenset(
-    [
-        "big_bird",
-        "bigbird_pegasus",
-        "canine",
-        "convbert",
-        "fnet",
-        "funnel",
-        "nystromformer",
-        "reformer",
-        "xlnet",
-        "yoso",
-    ]
-)
+PADDING_MATTERS = (
+    "big_bird", "bigbird_pegasus", "canine", "convbert", "fnet", "funnel", "nystromformer", "reformer", "xlnet", "yoso",
+)  # fmt: skip
 """Types of models whose results depend on padding: they have no mask, read the last position, or mix or choose
 positions by the length of the batch."""
 

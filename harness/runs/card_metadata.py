@@ -12,8 +12,9 @@ from huggingface_hub.repocard import metadata_load
 from harness.records.record import Record, Result
 from harness.runs.needed_files import NeededFiles
 from zoo.fetch.source_types import HubRepo, is_source, parse_or_none
+from zoo.recipes.claim import Claim
 from zoo.recipes.reader import texts
-from zoo.recipes.schema import Claim, Holdout
+from zoo.recipes.schema import Holdout
 from zoo.safe_text import one_line
 from zoo.tasks.base import Task
 

@@ -12,6 +12,7 @@ from torch import nn
 from harness.evaluation.evaluate import Evaluation, SplitRunner, check_finite, evaluate, metrics_of
 from harness.evaluation.label_order import order_outputs
 from harness.metrics import Array, Metric
+from harness.models.environment import check_attention
 from harness.records.torchdistill_log import read_test_scores
 from harness.runs.cache import RunConditions
 from harness.runs.shared_tasks import SharedTasks
@@ -160,6 +161,7 @@ def prepare(entry: Entry, context: RunContext) -> Experiment:
         SourceError: The tokenizer cannot be fetched.
     """
     builder = checked_builder(entry, context)
+    check_attention(entry.recipe, context.accelerator.device, context.options.precision)
     with _guarded(entry, context):
         return _build(entry, context, builder)
 

@@ -9,7 +9,7 @@ from tabulate import tabulate
 from harness.judging.types import decimals_of
 from harness.runs.card_metadata import CardFacts, metadata
 from harness.runs.loading_code import loading_code, max_length
-from zoo.recipes.schema import Claim
+from zoo.recipes.claim import Claim
 from zoo.safe_text import markdown, one_line
 from zoo.tasks.image_folder import with_defaults
 from zoo.text_tables import number

@@ -33,7 +33,8 @@ from zoo.errors import UsageError, translate_errors
 from zoo.fetch.checksum import sha256 as checksum
 from zoo.fetch.source_types import HUB
 from zoo.recipes.catalogue import Entry
-from zoo.recipes.schema import Recipe, Selection
+from zoo.recipes.claim import Selection
+from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
 
 UNFINISHED = ".unfinished"

@@ -19,8 +19,8 @@ from harness.records.record import FILE, Identity, Record, Result, read_record
 from zoo.errors import IntegrityError, ZooError
 from zoo.fetch.checksum import sha256
 from zoo.progress import Report
+from zoo.recipes.claim import Selection
 from zoo.recipes.reader import short_name
-from zoo.recipes.schema import Selection
 
 SCORED_FILES = ("predictions-*.npz", FILE, "README.md", "*.yaml", "*.yml")
 """The files of a run that depend on its metrics, and the recipes of teachers, which are copied from the recipe."""

@@ -1,6 +1,7 @@
 """Build the optimizer and the learning-rate schedule of a stage."""
 
 import inspect
+from dataclasses import replace
 from typing import Any
 
 from torch.optim import Optimizer
@@ -32,19 +33,40 @@ def build_schedule(stage: Stage, optimizer: Optimizer, steps: int, builder: Buil
     Raises:
         RecipeError: The schedule cannot be built, or it needs a metric.
     """
+    if any(group["lr"] is None for group in optimizer.param_groups):
+        message = f"{stage.optimizer.use}: write lr, and relative_step: false; a schedule changes this learning rate"
+        raise RecipeError.at(stage.optimizer.mark, message)
     ticks = steps if stage.schedule_per == "step" else stage.epochs
     if stage.schedule is None:
         return LambdaLR(optimizer, lambda tick: 1.0)
-    target = builder.target(stage.schedule, "schedule")
-    if inspect.isclass(target) and issubclass(target, ReduceLROnPlateau):
-        message = "ReduceLROnPlateau needs a metric; a schedule of a recipe depends on the step alone"
-        raise RecipeError.at(stage.schedule.mark, message)
-    parameters = inspect.signature(target).parameters
-    if "optimizer" in parameters:
-        number: dict[str, Any] = {"num_training_steps": ticks} if "num_training_steps" in parameters else {}
-        return builder.instance(stage.schedule, "schedule", LRScheduler, optimizer, **number)
+    if _is_scheduler(stage.schedule, builder):
+        return _build_scheduler(stage.schedule, optimizer, ticks, builder)
     factor = builder.partial(stage.schedule, "schedule")
     try:
         return LambdaLR(optimizer, lambda tick: factor(tick / ticks, ticks))
     except (TypeError, ValueError) as error:
         raise RecipeError.at(stage.schedule.mark, f"{stage.schedule.use}: {error}") from error
+
+
+def _is_scheduler(call: Call, builder: Builder) -> bool:
+    return "optimizer" in inspect.signature(builder.target(call, "schedule")).parameters
+
+
+def _build_scheduler(call: Call, optimizer: Optimizer, ticks: int, builder: Builder) -> LRScheduler:
+    """Build a scheduler of torch or transformers, and those that it combines: its argument `schedulers`."""
+    target = builder.target(call, "schedule")
+    supplied: dict[str, Any] = {}
+    parameters, parts = inspect.signature(target).parameters, call.args.get("schedulers", [])
+    if "num_training_steps" in parameters:
+        supplied["num_training_steps"] = ticks
+    if parts:
+        if not all(isinstance(part, Call) and _is_scheduler(part, builder) for part in parts):
+            message = f"{call.use}: its schedulers are written {{use: torch.optim.lr_scheduler.NAME, ...}}"
+            raise RecipeError.at(call.mark, message)
+        supplied["schedulers"] = [_build_scheduler(part, optimizer, ticks, builder) for part in parts]
+        call = replace(call, args={name: value for name, value in call.args.items() if name != "schedulers"})
+    scheduler = builder.instance(call, "schedule", LRScheduler, optimizer=optimizer, **supplied)
+    if isinstance(scheduler, ReduceLROnPlateau):
+        message = f"{type(scheduler).__name__} needs a metric; a schedule of a recipe depends on the step alone"
+        raise RecipeError.at(call.mark, message)
+    return scheduler

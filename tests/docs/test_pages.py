@@ -16,7 +16,8 @@ from tests.helpers.project import ROOT, Zoo
 from tests.helpers.vision_data import image_folders
 from zoo.recipes.build import Builder
 from zoo.recipes.check import check_recipe
-from zoo.recipes.schema import Claim, Recipe, Stage, load_recipe
+from zoo.recipes.claim import Claim
+from zoo.recipes.schema import Recipe, Stage, load_recipe
 from zoo.tasks import image_folder, text_classification
 from zoo.tasks.base import Task
 

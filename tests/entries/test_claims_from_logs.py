@@ -8,7 +8,7 @@ from harness.judging.verdict import fill_published_value
 from tests.helpers.glue_hub import WriteGlueRecipe, classifier, results
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import Write, Zoo
-from zoo.recipes.schema import Claim
+from zoo.recipes.claim import Claim
 
 WNLI = "bert-base-uncased-wnli"
 WEIGHTS = f"weights: hub:yoshitomo-matsubara/{WNLI}"

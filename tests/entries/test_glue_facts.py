@@ -6,7 +6,7 @@ from tests.helpers.facts import METRICS, facts, needs_facts
 from zoo.fetch.lock import read_lock
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
-from zoo.recipes.schema import Claim
+from zoo.recipes.claim import Claim
 
 ENTRIES = catalogue.select(["glue"])
 AS_LOGGED = {

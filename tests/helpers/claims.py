@@ -4,7 +4,7 @@ from typing import Any
 
 from harness.judging.types import Judgement, Measurement
 from harness.judging.verdict import judge
-from zoo.recipes.schema import Claim
+from zoo.recipes.claim import Claim
 
 WEIGHTS: dict[str, Any] = {
     "of": "weights", "split": "test", "metric": "accuracy", "value": 0.875, "decimals": 3, "source": "s",

@@ -3,13 +3,19 @@
 import json
 import os
 import resource
+import signal
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 
+from harness.models import environment
 from tests.helpers.project import TINY, Write, Zoo
 from zoo.errors import RecipeError, UsageError
+from zoo.models import attention, build_watch
 from zoo.recipes import catalogue
+from zoo.recipes.argument_kinds import unverified_files
 from zoo.recipes.build import Builder
 from zoo.recipes.check import check_recipe
 from zoo.recipes.schema import Teacher, load_recipe
@@ -83,10 +89,21 @@ ARGUMENTS = {
     "a vocabulary": (
         "task: digits", "task: digits\ntokenizer: {use: transformers.BertTokenizer, vocab: /etc/passwd}", "looks like a"
     ),
+    "a vocabulary in this folder": (
+        "task: digits", "task: digits\ntokenizer: {use: transformers.BertTokenizer, vocab: secret.txt}", "opened as a"
+    ),
+    "merges in this folder": (
+        "task: digits", "task: digits\ntokenizer: {use: transformers.GPT2Tokenizer, merges: secret.txt}", "opened as "
+    ),
+    "a token of the Hub": (
+        "task: digits", "task: digits\ntokenizer: {use: transformers.ByT5Tokenizer, use_auth_token: x}", "reads or wri"
+    ),
     "a folder": (MODEL, CLASSIFIER % "cache_dir: victim", "cache_dir reads or writes files"),
     "a kernel behind a prefix": (MODEL, CLASSIFIER % "attn_implementation: paged|owner/kernel", "code from outside"),
     "a kernel by part": (MODEL, CLASSIFIER % "_attn_implementation: {text: a/b}", "code from outside a recipe"),
     "experts of a repository": (MODEL, CLASSIFIER % "experts_implementation: a/b", "code from outside a recipe"),
+    "other flash attention": (MODEL, CLASSIFIER % "attn_implementation: flash_attention_3", "write flash_attention_2"),
+    "a paged flash attention": (MODEL, CLASSIFIER % "attn_implementation: paged|flash_attention_2", "names code from"),
     "a mapping of kernels": (MODEL, CLASSIFIER % "kernel_config: {RMSNorm: a/b}", "kernel_config runs code"),
     "code among labels": (MODEL, CLASSIFIER % "id2label: {'0': {auto_map: {AutoModel: x}}}", "auto_map runs code"),
     "a file among labels": (MODEL, CLASSIFIER % "label2id: {a: {vocab: /etc/passwd}}", "looks like a file"),
@@ -95,16 +112,51 @@ ARGUMENTS = {
     "a folder in capitals": (MODEL, CLASSIFIER % "hidden_act: LOCAL-DIR:x", "looks like a file"),
     "a folder after a blank": (MODEL, CLASSIFIER % "hidden_act: ' local-dir:x'", "looks like a file"),
     "a folder with a tab in its scheme": (MODEL, CLASSIFIER % 'hidden_act: "local\\t-dir:x"', "looks like a file"),
+    "a repository": (MODEL, CLASSIFIER % "text_model_name: owner/model", "looks like a file or a repository"),
+    "a repository at a commit": (MODEL, CLASSIFIER % "processor: owner/model@main", "looks like a file or a repos"),
+    "a file in options of this folder": (MODEL, CLASSIFIER % "mecab_option: -r folder/dicrc", "looks like a file"),
+    "a file after a word": (MODEL, CLASSIFIER % "problem_type: use ~/x", "looks like a file"),
+    "this folder": (MODEL, CLASSIFIER % "hidden_act: .", "looks like a file"),
     "a path": (MODEL, CLASSIFIER % "hidden_act: ../../x", "looks like a file"),
     "pretrained weights": (MODEL, "{use: resnet18, weights: DEFAULT}", "write weights: null"),
     "a Hub model of timm": (MODEL, "{use: resnet18, weights: null, pretrained_cfg: {hf_hub_id: a/b}}", "loads by name"),
 }  # fmt: skip
 
 
+ATTENTION = """{use: bert_classifier, layers: 1, hidden: 4, heads: 1, intermediate: 4, vocab_size: 9, num_labels: 2,
+    attn_implementation: %s}"""
+
+
+@pytest.mark.parametrize(
+    "model", [CLASSIFIER % "attn_implementation: flash_attention_2", ATTENTION % "flash_attention_2"]
+)
+def test_flash_attention_needs_its_package_and_never_a_kernel(
+    model: str, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = load_recipe(recipe_file(TINY, (MODEL, model)))
+    monkeypatch.setattr(attention, "find_spec", lambda _: None)
+    with pytest.raises(RecipeError, match=r"attn_implementation: flash_attention_2 needs the package flash-attn"):
+        check_recipe(recipe, Builder())
+    monkeypatch.setattr(attention, "is_flash_attn_2_available", lambda: True)
+    with pytest.raises(RecipeError, match="FlashAttention2 has been toggled on"):  # transformers does not find it
+        check_recipe(recipe, Builder())
+    with pytest.raises(
+        RecipeError, match=r"flash_attention_2 computes in half precision, on a GPU: pass --device cuda"
+    ):
+        environment.check_attention(recipe, torch.device("cpu"), "bf16")
+    environment.check_attention(recipe, torch.device("cuda"), "bf16")
+
+
 BERT = "{use: bert_classifier, layers: %s, hidden: %s, heads: 1, intermediate: 8, vocab_size: 300, num_labels: 2}"
 COPIES = """{use: torch.nn.TransformerEncoder, num_layers: 90000, encoder_layer:
         {use: torch.nn.TransformerEncoderLayer, d_model: 2048, nhead: 8}}"""
+ON_CPU = "{use: torch.nn.Linear, in_features: 40000, out_features: 40000, device: %s}"
+LSTM = "{use: torch.nn.LSTM, input_size: 1, hidden_size: 1, num_layers: %s}"
 HUGE = {
+    "real memory": (MODEL, ON_CPU % "cpu", "leave out device; the option --device chooses it"),
+    "real memory inside": (MODEL, f"{{use: torch.nn.ReLU, x: [{ON_CPU % '{type: cpu}'}]}}", "leave out device"),
+    "a deep LSTM": (MODEL, LSTM % 100_000, "num_layers: more than 20,000 parameter tensors; ZOO_MAX_MODULES raises"),
+    "a rather deep LSTM": (MODEL, LSTM % 5001, "num_layers: more than 20,000 parameter tensors; ZOO_MAX_MODULES rai"),
     "endless layers": (MODEL, BERT % (10**9, 8), "layers: 1,000,000,000 is more than 100,000; ZOO_MAX_LAYERS"),
     "endless depth": (MODEL, "{use: cifar_resnet, depth: 1000000002}", "depth: 1,000,000,002 is more than"),
     "very many layers": (MODEL, BERT % (90_000, 8), "more than 20,000 modules; ZOO_MAX_MODULES raises"),
@@ -126,6 +178,24 @@ def test_a_huge_recipe_is_refused_at_once_and_without_memory(name: str, recipe_f
         check_recipe(load_recipe(path), Builder())
     assert reason in str(caught.value)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 500_000  # kilobytes
+
+
+LOOPS = "{use: transformers.LevitForImageClassification, config: {use: transformers.LevitConfig, image_size: %s}}"
+"""A model that lists all pairs of points of an image."""
+
+
+@pytest.mark.parametrize(("most", "reason"), [("MOST_MEMORY", "GB of memory"), ("SECONDS", "more than 1 s")])
+def test_a_build_that_loops_is_interrupted(
+    most: str, reason: str, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_watch, "INTERVAL", 0.05)
+    if most == "MOST_MEMORY":
+        monkeypatch.setattr(build_watch, most, 10_000_000)
+    monkeypatch.setenv("ZOO_MAX_BUILD_SECONDS", "1" if most == "SECONDS" else "60")
+    handler = signal.getsignal(signal.SIGALRM)
+    with pytest.raises(RecipeError, match=f"tiny.yaml:3:.*building takes .*{reason}"):
+        check_recipe(load_recipe(recipe_file(TINY, (MODEL, LOOPS % 4096))), Builder())
+    assert (signal.getitimer(signal.ITIMER_REAL), signal.getsignal(signal.SIGALRM)) == ((0.0, 0.0), handler)
 
 
 def test_an_environment_variable_raises_a_limit(recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,6 +260,8 @@ GOOD = {
     "schedule of transformers": (LINEAR, "{use: transformers.get_linear_schedule_with_warmup, num_warmup_steps: 0}"),
     "builder": (MODEL, "{use: torchvision.models.resnet18, weights: null, num_classes: 10}"),
     "architecture": (MODEL, CLASSIFIER % "num_hidden_layers: 1, id2label: {'0': a/b, '1': /}, hidden_act: gelu"),
+    "eager attention": (MODEL, CLASSIFIER % "attn_implementation: eager"),
+    "attention of our own model": (MODEL, ATTENTION % "sdpa"),
     "Auto class": (
         MODEL,
         "{use: transformers.AutoModelForSequenceClassification, config: {use: transformers.BertConfig, num_labels: 2}}",
@@ -202,6 +274,25 @@ GOOD = {
         f"task: {FOLDER % '{use: RandomCrop, size: 4}, {use: torchvision.transforms.RandomHorizontalFlip}'}",
     ),
 }
+
+
+TEXTS = (
+    "and/or", "w/o x", "n/a", "a/b testing", "1/2/2024", "24/7", "either / or", "It was {} .", "~5 km", "x // y",
+    "wait ...", "data: none", "TCP/IP, I/O", "km/h", "He said: yes", "1:2", "a\\b", "50%/50%", "AC/DC; s/he",
+)  # fmt: skip
+"""Ordinary texts with slashes, dots and colons."""
+
+
+def test_ordinary_texts_are_no_files(recipe_file: Write) -> None:
+    listed = "[" + ", ".join(map(json.dumps, TEXTS)) + "]"
+    config = CLASSIFIER % f"problem_type: single_label_classification, note: {listed}, finetuning_task: glue/sst2"
+    check_recipe(load_recipe(recipe_file(TINY, (MODEL, config))), Builder())
+    free = f"{{additional_special_tokens: [/x, ./y, 'http://z'], labels: {listed}, chat_template: /a, sep_token: //}}"
+    assert list(unverified_files(yaml.safe_load(free))) == []
+    content = {"merges": ["/ s", "/s p"], "vocab": [["/a", 0.5], ["b/c", 1.0]], "entity_vocab": {"/a": 1}}
+    assert list(unverified_files(content)) == []
+    for key in ("model_name", "tokenizer", "vocab", "repo_id"):
+        assert list(unverified_files({key: "and/or"}))
 
 
 @pytest.mark.parametrize("name", GOOD)

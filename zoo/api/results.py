@@ -11,7 +11,7 @@ from harness.records.record import Record
 from harness.runs.verify import tested_claims
 from zoo.errors import ZooError
 from zoo.recipes.catalogue import Entry
-from zoo.recipes.schema import Claim
+from zoo.recipes.claim import Claim
 from zoo.text_tables import finite
 
 if TYPE_CHECKING:

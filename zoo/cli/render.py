@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.cli.exit_codes import OF_VERDICT
 from zoo.cli.next_steps import next_step
+from zoo.recipes.claim import Claim
 from zoo.recipes.options import RunOptions, SourceOptions
-from zoo.recipes.schema import Claim
 from zoo.safe_text import one_line, printable
 from zoo.text_tables import finite, fitted, number
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from zoo.doctor.entry_facts import EntryFacts
 from zoo.doctor.hazards import Hazard
-from zoo.recipes.schema import CORRELATIONS, SHARES, Claim
+from zoo.recipes.claim import CORRELATIONS, SHARES, Claim
 
 MIN_COUNTS = 2
 """A rounded score is reported from this many numbers of right answers on that round to it."""

@@ -26,7 +26,8 @@ from zoo.fetch.source_types import (
 from zoo.fetch.sources import Sources
 from zoo.recipes import public_data
 from zoo.recipes.catalogue import Entry
-from zoo.recipes.schema import Claim, Recipe
+from zoo.recipes.claim import Claim
+from zoo.recipes.schema import Recipe
 from zoo.recipes.walk import recipe_sources
 from zoo.recipes.yaml_graph import mark_of
 

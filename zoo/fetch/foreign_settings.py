@@ -22,13 +22,24 @@ _READS_FILES = re.compile(
 _IMPLEMENTATION = re.compile(r"_?(?:attn|attention|experts)(?:_.*)?_implementation(?:_.*)?")
 """Keys by which transformers chooses code; a name that it does not know is that of a repository."""
 _IMPLEMENTATIONS = ("eager", "sdpa", "flex_attention", "batched_mm", "grouped_mm")
+_OPENED_TEXT = re.compile(r"(?:.*_)?(?:vocab|merges)")
+"""Keys of tokenizers whose value is the content or, as a text, the file that has it."""
 _LOOKS_LIKE_A_FILE = re.compile(
-    r"""[/~\\].* | \.\.?(?:[/\\].*)? | .*[/\\]\.\.(?:[/\\].*)? | .*://.* | [a-z]:[\\/].*   # paths and URLs
-    | (?:hf[-_]hub|local-dir|file|hub|data|embedded):.*""",  # repositories and sources
+    r"""/(?!/*$).* | ~[\w.-]*/.* | \\\\.* | \.\.?[/\\].* | .*[/\\]\.\.(?:[/\\].*)? | .*://.* | [a-z]:[\\/].*
+    | (?:hf[-_]hub|local-dir|file|hub|data|embedded):\S.*""",
     re.VERBOSE | re.DOTALL,
 )
-_REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w.-]+.*", re.DOTALL)
+"""Matches paths, URLs and sources, in lower case."""
+_FOLDER = re.compile(r"/+|~[\w.-]*|\.\.?")
+"""Matches folders without a name of their own. In the middle of a text these are punctuation."""
+_NAMES = re.compile(
+    r"(?:.*_)?(?:adapter|architecture|backend|checkpoint|config|decoder|dic|encoder|generator|hub|id|kernel|merges|model"
+    r"|name|option|processor|repo|repository|revision|source|tokenizer|variant|vocab|weights)s?(?:_.*)?"
+)
+"""Keys whose text may name a model, a repository, or options of a program."""
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+.*", re.DOTALL)
 _SEPARATORS = re.compile(r"[\s=,;|]+")
+_IGNORED_IN_URLS = str.maketrans("", "", "\t\r\n")
 _CONTAINERS = (Mapping, list, tuple)
 
 
@@ -47,8 +58,9 @@ def walk(key: str, value: Any, *, is_free: bool = False) -> Iterator[tuple[str, 
         for inner, item in value.items():
             yield from walk(str(inner), item, is_free=key in FREE_TEXT)
     elif isinstance(value, list | tuple):
+        is_content = _OPENED_TEXT.fullmatch(key) is not None  # a list is the vocabulary itself
         for item in value:
-            yield from walk(key, item, is_free=is_free)
+            yield from walk(key, item, is_free=is_free or is_content)
 
 
 def names_code(key: str, value: Any) -> bool:
@@ -74,15 +86,22 @@ def is_flash_attention(key: str, value: Any) -> bool:
     return isinstance(value, str) and value.startswith("flash_attention") and names_code(key, value)
 
 
-def looks_like_a_file(text: str, *, or_repository: bool = True) -> bool:
-    """Return whether a text, or a word in it, looks like a file, a URL or a repository.
+def is_opened(key: str, value: Any) -> bool:
+    """Return whether a setting is a text that a tokenizer opens as a file, whatever it looks like."""
+    return isinstance(value, str) and _OPENED_TEXT.fullmatch(key) is not None
 
-    Libraries ignore case and blanks in the scheme of an address.
 
-    Args:
-        text: The text.
-        or_repository: Whether `a/b` counts. In published settings it is often an ordinary text, such as `glue/sst2`.
+def looks_like_a_file(text: str) -> bool:
+    """Return whether a text, or a word in it, looks like a file, a URL or a source.
+
+    Libraries ignore case, and blanks in the scheme of an address. A slash between two words, as in `and/or` and
+    `1/2/2024`, is no path.
     """
-    words = ("".join(text.split()), *_SEPARATORS.split(text))
-    patterns = (_LOOKS_LIKE_A_FILE, _REPOSITORY) if or_repository else (_LOOKS_LIKE_A_FILE,)
-    return any(pattern.fullmatch(word.casefold()) for word in words for pattern in patterns)
+    whole = text.translate(_IGNORED_IN_URLS).strip().casefold()
+    words = (whole, *_SEPARATORS.split(text.casefold()))
+    return _FOLDER.fullmatch(whole) is not None or any(_LOOKS_LIKE_A_FILE.fullmatch(word) for word in words)
+
+
+def names_repository(key: str, text: str) -> bool:
+    """Return whether a setting may name a repository or a relative path, such as `owner/model`."""
+    return _NAMES.fullmatch(key) is not None and any(map(_REPOSITORY.fullmatch, _SEPARATORS.split(text)))

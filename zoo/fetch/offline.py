@@ -25,8 +25,9 @@ _lock = threading.Lock()
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Forbid the Hub's client library to send requests from this thread, and transformers to ask for consent."""
+    """Forbid requests of the Hub's client in this thread; transformers may not ask for consent or load kernels."""
     never_ask_for_consent()
+    never_load_kernels()
     thread = threading.get_ident()
     with _lock:
         before: Any = constants.HF_HUB_OFFLINE
@@ -47,3 +48,15 @@ def never_ask_for_consent() -> None:
     if "transformers" in sys.modules:
         settings: Any = importlib.import_module("transformers.dynamic_module_utils")
         settings.TIME_OUT_REMOTE_CODE = 0
+
+
+def never_load_kernels() -> None:
+    """Let transformers load no kernel of the Hub, not even one in the cache: it is code that nobody verified."""
+    kernels: Any = sys.modules.get("transformers.integrations.hub_kernels")  # whatever builds a model has imported it
+    if kernels is not None:
+        kernels.get_kernel = _refuse_kernel
+
+
+def _refuse_kernel(kernel_name: str, *_: Any, **__: Any) -> None:
+    """Raise the error after which transformers computes without a kernel that it only prefers."""
+    raise FileNotFoundError(f"the kernel {kernel_name} is code of the Hub, which zoo does not load")

@@ -18,6 +18,7 @@ from zoo.fetch.foreign_settings import (
     LOADS_BY_NAME,
     can_be_name,
     is_flash_attention,
+    is_opened,
     looks_like_a_file,
     names_code,
     reads_files,
@@ -150,9 +151,8 @@ def _refusal(key: str, value: Any, *, is_free: bool) -> str | None:
         return None
     if key in LOADS_BY_NAME and can_be_name(value):
         return f"{value!r} is loaded by name, so nobody could verify it"
-    if (reads_files(key) and can_be_name(value)) or (
-        isinstance(value, str) and looks_like_a_file(value, or_repository=False)
-    ):
+    is_file = (reads_files(key) and can_be_name(value)) or is_opened(key, value)
+    if is_file or (isinstance(value, str) and looks_like_a_file(value)):
         return f"{value!r} looks like a file or a repository, which zoo does not read"
     return None
 

@@ -2,6 +2,8 @@
 
 from transformers import BertConfig, BertForSequenceClassification
 
+from zoo.models.attention import Attention, check_attention
+
 
 def bert_classifier(
     *,
@@ -14,6 +16,7 @@ def bert_classifier(
     max_length: int = 128,
     dropout: float = 0.1,
     initializer_range: float = 0.02,
+    attn_implementation: Attention | None = None,
 ) -> BertForSequenceClassification:
     """Return a randomly initialized BERT encoder with a classifier on the pooled output of its first token.
 
@@ -27,7 +30,12 @@ def bert_classifier(
         max_length: The largest number of tokens in a row.
         dropout: The dropout probability of hidden states and of attention.
         initializer_range: The standard deviation of the initial weights.
+        attn_implementation: How attention is computed. Default: transformers chooses, usually `sdpa`.
+
+    Raises:
+        UsageError: This kind of attention cannot be used here.
     """
+    check_attention(attn_implementation)
     config = BertConfig(
         num_hidden_layers=layers,
         hidden_size=hidden,
@@ -39,5 +47,6 @@ def bert_classifier(
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
         initializer_range=initializer_range,
+        attn_implementation=attn_implementation,
     )
     return BertForSequenceClassification(config)

@@ -53,8 +53,14 @@ def _read(fetched: Fetched, expected: Collection[str]) -> dict[str, Tensor]:
     if fetched.weights is None:
         return weights_file.read(fetched.path, expected)
     _, *names = weights_names(fetched.path, fetched.weights)
-    parts = names[1:] or names  # the first of several is their index
-    return {name: value for part in parts for name, value in weights_file.read(fetched.path / part, expected).items()}
+    state: dict[str, Tensor] = {}
+    part_of: dict[str, str] = {}
+    for part in names[1:] or names:  # the first of several is their index
+        for name, value in weights_file.read(fetched.path / part, expected).items():
+            if name in state:
+                raise UsageError(f"{fetched.path}: the tensor {name!r} is in {part_of[name]} and in {part}; keep one")
+            state[name], part_of[name] = value, part
+    return state
 
 
 def _part_of_file(state: Mapping[str, Tensor], prefix: str, fetched: Fetched) -> dict[str, Tensor]:

@@ -14,13 +14,20 @@ from zoo.errors import IntegrityError, UsageError, ZooError, first_line
 from zoo.fetch.offline import offline
 from zoo.fetch.published_settings import CONFIG, code_note, verified_view, weights_names
 from zoo.fetch.sources import Source
+from zoo.models.attention import Attention, check_attention
 from zoo.models.size_limits import size_limits
 
 HEADS = ("classifier.", "score.", "pre_classifier.", "classification_head.", "dropout.")
 """Prefixes of the weights that belong to the head in the architectures of transformers."""
 
 
-def sequence_classifier(*, init: Source, num_labels: int, layers: Sequence[int] | None = None) -> PreTrainedModel:
+def sequence_classifier(
+    *,
+    init: Source,
+    num_labels: int,
+    layers: Sequence[int] | None = None,
+    attn_implementation: Attention | None = None,
+) -> PreTrainedModel:
     """Return a published encoder with a new, randomly initialized classification head, in fp32.
 
     Args:
@@ -28,13 +35,15 @@ def sequence_classifier(*, init: Source, num_labels: int, layers: Sequence[int] 
         num_labels: The number of outputs.
         layers: Keep only these layers of the encoder, numbered from 0. A student can so start from some layers of its
             teacher's encoder (Sanh et al., DistilBERT, 2019, section 2). Default: all layers.
+        attn_implementation: How attention is computed. Default: transformers chooses, usually `sdpa`.
 
     Raises:
         IntegrityError: The repository lacks weights of the encoder.
-        UsageError: The encoder does not have one of `layers`.
+        UsageError: The encoder does not have one of `layers`, or this kind of attention cannot be used here.
     """
+    check_attention(attn_implementation)
     fetched = init.fetch()
-    model, missing = _load(fetched.path, str(fetched.weights), num_labels=num_labels)
+    model, missing = _load(fetched.path, str(fetched.weights), attn_implementation, num_labels=num_labels)
     missing_in_encoder = [name for name in missing if not name.startswith(HEADS)]
     if missing_in_encoder:
         names = ", ".join(missing_in_encoder[:3])
@@ -54,13 +63,14 @@ def published_classifier(folder: Path, weights: str, expected: Mapping[str, Any]
     Args:
         folder: A folder that `transformers` can load.
         weights: The name of the weights file in it.
-        expected: The arguments of `sequence_classifier` in the recipe. `num_labels` must fit the model.
+        expected: The arguments of the model in the recipe. `num_labels` must fit the model, `attn_implementation` says
+            how attention is computed, and the others are not used.
 
     Raises:
         IntegrityError: The file lacks weights of the model, which transformers would initialize at random, or the
             number of outputs is not the expected one.
     """
-    model, missing = _load(folder, weights)
+    model, missing = _load(folder, weights, expected.get("attn_implementation"))
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise IntegrityError(
@@ -74,7 +84,9 @@ def published_classifier(folder: Path, weights: str, expected: Mapping[str, Any]
     return model
 
 
-def _load(folder: Path, weights: str, **config_changes: Any) -> tuple[PreTrainedModel, list[str]]:
+def _load(
+    folder: Path, weights: str, attention: Attention | None, **config_changes: Any
+) -> tuple[PreTrainedModel, list[str]]:
     """Load a model and the names of the weights that the file lacks. Runs no code of the repository or of a pickle."""
     try:
         with (
@@ -83,7 +95,7 @@ def _load(folder: Path, weights: str, **config_changes: Any) -> tuple[PreTrained
             size_limits(),
             _quiet_transformers(),
         ):
-            model, report = _from_pretrained(view, weights, config_changes)
+            model, report = _from_pretrained(view, weights, attention, config_changes)
     except ZooError:
         raise
     except Exception as error:  # a damaged or malicious file makes safetensors and pickle raise any exception
@@ -97,11 +109,14 @@ def _load(folder: Path, weights: str, **config_changes: Any) -> tuple[PreTrained
     return model, sorted(report["missing_keys"])
 
 
-def _from_pretrained(folder: Path, weights: str, config_changes: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+def _from_pretrained(
+    folder: Path, weights: str, attention: Attention | None, config_changes: Mapping[str, Any]
+) -> tuple[Any, Mapping[str, Any]]:
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **config_changes)
+    chosen = {} if attention is None else {"attn_implementation": attention}
     loaded: tuple[Any, Mapping[str, Any]] = AutoModelForSequenceClassification.from_pretrained(
         folder, config=config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False,
-        use_safetensors=".safetensors" in weights, weights_only=True, local_files_only=True,
+        use_safetensors=".safetensors" in weights, weights_only=True, local_files_only=True, **chosen,
     )  # fmt: skip
     return loaded
 

@@ -14,8 +14,11 @@ from functools import cache
 from zoo.recipes.fields import TORCHVISION
 from zoo.trusted_code import is_part_of
 
-LOSSES = ("CrossEntropyLoss", "HuberLoss", "L1Loss", "MSELoss", "MultiMarginLoss", "SmoothL1Loss")
-"""The losses of torch between logits and the labels of zoo's tasks."""
+LOSSES = (
+    "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "L1Loss", "MSELoss", "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss", "PoissonNLLLoss", "SmoothL1Loss", "SoftMarginLoss",
+)  # fmt: skip
+"""The losses of torch between the outputs of a model and the labels of zoo's tasks; the others compare more tensors."""
 LAYERS = (
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d", "AlphaDropout", "AvgPool1d", "AvgPool2d", "AvgPool3d", "BatchNorm1d", "BatchNorm2d",
@@ -41,14 +44,14 @@ OPTIMIZERS = (
     "Rprop", "SGD", "SparseAdam",
 )  # fmt: skip
 SCHEDULERS = (
-    "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR", "ExponentialLR", "LinearLR",
-    "MultiStepLR", "OneCycleLR", "PolynomialLR", "ReduceLROnPlateau", "StepLR",
+    "ChainedScheduler", "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR", "ExponentialLR",
+    "LinearLR", "MultiStepLR", "OneCycleLR", "PolynomialLR", "ReduceLROnPlateau", "SequentialLR", "StepLR",
 )  # fmt: skip
 TRANSFORMERS_SCHEDULES = (
     "get_constant_schedule", "get_constant_schedule_with_warmup", "get_cosine_schedule_with_warmup",
     "get_cosine_with_hard_restarts_schedule_with_warmup", "get_cosine_with_min_lr_schedule_with_warmup",
-    "get_inverse_sqrt_schedule", "get_linear_schedule_with_warmup", "get_polynomial_decay_schedule_with_warmup",
-    "get_wsd_schedule",
+    "get_cosine_with_min_lr_schedule_with_warmup_lr_rate", "get_inverse_sqrt_schedule",
+    "get_linear_schedule_with_warmup", "get_polynomial_decay_schedule_with_warmup", "get_scheduler", "get_wsd_schedule",
 )  # fmt: skip
 TRANSFORMS = (
     "AugMix", "AutoAugment", "AutoAugmentPolicy", "CenterCrop", "ColorJitter", "Compose", "ConvertImageDtype",
@@ -67,12 +70,14 @@ NEW_TRANSFORMS = (
 )  # fmt: skip
 """Transforms that only version 2 of torchvision's transforms has. `Lambda` is left out of both: it takes a function."""
 SKLEARN_METRICS = (
-    "accuracy_score", "balanced_accuracy_score", "cohen_kappa_score", "explained_variance_score", "f1_score",
-    "fbeta_score", "hamming_loss", "jaccard_score", "matthews_corrcoef", "max_error", "mean_absolute_error",
-    "mean_squared_error", "median_absolute_error", "precision_score", "r2_score", "recall_score",
-    "root_mean_squared_error", "zero_one_loss",
+    "accuracy_score", "balanced_accuracy_score", "cohen_kappa_score", "d2_absolute_error_score", "d2_pinball_score",
+    "d2_tweedie_score", "explained_variance_score", "f1_score", "fbeta_score", "hamming_loss", "jaccard_score",
+    "matthews_corrcoef", "max_error", "mean_absolute_error", "mean_absolute_percentage_error", "mean_gamma_deviance",
+    "mean_pinball_loss", "mean_poisson_deviance", "mean_squared_error", "mean_squared_log_error",
+    "mean_tweedie_deviance", "median_absolute_error", "precision_score", "r2_score", "recall_score",
+    "root_mean_squared_error", "root_mean_squared_log_error", "zero_one_loss",
 )  # fmt: skip
-SCIPY_METRICS = ("kendalltau", "pearsonr", "spearmanr")
+SCIPY_METRICS = ("kendalltau", "pearsonr", "spearmanr", "weightedtau")
 AUTO_CLASSES = {
     "AutoConfig": "for_model",
     "AutoModelForImageClassification": "from_config",
@@ -139,7 +144,8 @@ def _transformers_models(module: str) -> Iterable[str]:
 def _transformers_tokenizers(module: str) -> Iterable[str]:
     mapping = importlib.import_module(f"{_AUTO}.tokenization_auto").TOKENIZER_MAPPING_NAMES
     tokenizers = [names if isinstance(names, tuple | list) else (names,) for names in mapping.values()]
-    return {name for names in tokenizers for name in names if name}
+    listed = {name for names in tokenizers for name in names if name}
+    return listed | {f"{name}Fast" for name in listed if not name.endswith("Fast")}  # both names are in use
 
 
 _IMAGES: Mapping[str, Names] = {
@@ -159,7 +165,7 @@ ALLOWED: Mapping[str, Mapping[str, Names]] = {
     },
     "tokenizer": {"zoo.tokenizers": _functions, "transformers": _transformers_tokenizers},
     "metrics": {"harness.metrics": _metrics, "sklearn.metrics": SKLEARN_METRICS, "scipy.stats": SCIPY_METRICS},
-    "optimizer": {"torch.optim": OPTIMIZERS},
+    "optimizer": {"torch.optim": OPTIMIZERS, "transformers": ("Adafactor",)},
     "schedule": {
         "harness.schedules": _functions,
         "torch.optim.lr_scheduler": SCHEDULERS,

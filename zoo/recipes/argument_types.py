@@ -107,4 +107,6 @@ def _has_length(kind: Any, arguments: tuple[Any, ...]) -> bool:
 
 def _describe_list(arguments: tuple[Any, ...]) -> str:
     plural = {bool: "true or false", int: "whole numbers", float: "numbers", str: "texts"}
-    return f"a list of {plural[arguments[0]]}" if arguments and arguments[0] in plural else "a list"
+    if arguments and arguments[0] in plural:
+        return f"a list of {plural[arguments[0]]}"
+    return "a list of objects, written {use: NAME}" if arguments and _is_of_torch(arguments[0]) else "a list"

@@ -68,7 +68,7 @@ class Builder:
                 return function(*args, **supplied)
         except ZooError:
             raise
-        except (TypeError, ValueError, KeyError, RuntimeError, AssertionError) as error:
+        except (TypeError, ValueError, KeyError, RuntimeError, AssertionError, ImportError) as error:
             raise RecipeError.at(call.mark, f"{call.use}: {error}") from error
 
     def instance(self, call: Call, field: str, kind: type[Built], *args: Any, **supplied: Any) -> Built:

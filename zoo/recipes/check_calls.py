@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from zoo.errors import Problem, RecipeError, UsageError, did_you_mean
-from zoo.models.size_limits import size_limits
+from zoo.models.build_watch import watched_build
+from zoo.models.size_limits import size_limits, too_many_recurrent_layers
 from zoo.recipes.allowed import is_allowed, is_ours
 from zoo.recipes.argument_kinds import foreign_code, too_many, unverified_files
 from zoo.recipes.argument_types import expected, type_hints
@@ -48,6 +49,11 @@ def argument_problems(
     """
     if not is_trusted and not is_ours(str(getattr(target, "__module__", ""))):
         yield from _unverified_files(call, target)
+        if call.args.get("device") is not None:  # it would also fill the memory while the recipe is checked
+            mark, advice = call.marks.get("device", call.mark), "leave out device; the option --device chooses it"
+            yield Problem(mark, f"{call.use}: {advice}")
+    if problem := too_many_recurrent_layers(target, call.args):
+        yield Problem(call.marks.get("num_layers", call.mark), f"{call.use}: {problem}")
     supplied = () if field == "task" and not supplies_tokenizer else FIELDS[field].supplied
     try:
         parameters = _parameters(target)
@@ -165,7 +171,7 @@ def _loss_problems(loss: Call, builder: Builder) -> Iterator[Problem]:
         if problems is not None:
             yield from problems
             return
-    with size_limits():  # the loss computes while it is built, or its code is the user's
+    with size_limits(), watched_build():  # the loss computes while it is built, or its code is the user's
         problems = list(_refusals(builder, loss, "loss"))
     yield from problems
 
@@ -177,7 +183,7 @@ def _runs_user_code(value: Call, field: str) -> bool:
 def _refusals_without_memory(builder: Builder, call: Call, field: str) -> list[Problem] | None:
     """Return why a call cannot be built, or None if that cannot be found out without memory."""
     try:
-        with torch.device("meta"), size_limits():
+        with torch.device("meta"), size_limits(), watched_build():
             builder.build(call, field)
     except RecipeError as error:
         return None if _NEEDS_MEMORY.search(str(error.__cause__)) else error.problems

@@ -1,10 +1,12 @@
 """Check the stages of a training: terms, optimizers, and parameters that a stage takes over from an earlier one."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from zoo.errors import Problem, UsageError, did_you_mean
 from zoo.fetch.build_limits import limit
+from zoo.recipes.argument_types import expected, type_hints
 from zoo.recipes.build import Builder
 from zoo.recipes.loss_needs import needs_of
 from zoo.recipes.schema import Stage
@@ -52,12 +54,20 @@ def _optimizer_problems(stage: Stage, builder: Builder) -> Iterator[Problem]:
     if closure is not None and closure.default is closure.empty:
         message = f"{stage.optimizer.use} evaluates the loss several times a step, which zoo does not support"
         yield Problem(stage.optimizer.mark, message)
-    settings = [name for name in inspect.signature(optimizer).parameters if name != "params"]
     for pattern, group in stage.groups.items():
-        for key in group:
-            if key not in settings:
-                message = f"{pattern}: {stage.optimizer.use} takes no argument {key!r}{did_you_mean(key, settings)}"
-                yield Problem(stage.marks.get("groups", stage.optimizer.mark), message)
+        for problem in _setting_problems(stage.optimizer.use, optimizer, group):
+            yield Problem(stage.marks.get("groups", stage.optimizer.mark), f"{pattern}: {problem}")
+
+
+def _setting_problems(name: str, optimizer: Any, group: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the settings of a group that the optimizer does not have, or that are of another type."""
+    settings = {name: p for name, p in inspect.signature(optimizer).parameters.items() if name != "params"}
+    hints = type_hints(optimizer)
+    for key, value in group.items():
+        if key not in settings:
+            yield f"{name} takes no argument {key!r}{did_you_mean(key, list(settings))}"
+        elif key in hints and value is not settings[key].default and (kind := expected(value, hints[key])):
+            yield f"{key} must be {kind}, not {value!r}"
 
 
 def _useless_keeps(stages: tuple[Stage, ...]) -> Iterator[Problem]:

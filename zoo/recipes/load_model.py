@@ -1,5 +1,7 @@
 """Load a recipe's model with weights."""
 
+from typing import Any
+
 from torch import nn
 
 from zoo.fetch import weights_file
@@ -30,10 +32,18 @@ def load_model(call: Call, fetched: Fetched, builder: Builder) -> nn.Module:
         UsageError: The weights do not fit the model.
     """
     if fetched.weights is not None:
-        classifier: nn.Module = published_classifier(fetched.path, fetched.weights, call.args)
+        classifier: nn.Module = published_classifier(fetched.path, fetched.weights, _chosen(call))
         if classifier.code_note:
             builder.sources.report_once(f"note: {fetched.source}: {classifier.code_note}")
         return classifier
     model = builder.instance(architecture(call), "model", nn.Module)
     weights_file.load_into(model, fetched.path)
     return model
+
+
+def _chosen(model: Call) -> dict[str, Any]:
+    """Return the arguments of a model, with the kind of attention that its architecture or configuration chooses."""
+    built = architecture(model)
+    config = built.args.get("config")
+    configured = config.args.get("attn_implementation") if isinstance(config, Call) else None
+    return {**model.args, "attn_implementation": built.args.get("attn_implementation", configured)}

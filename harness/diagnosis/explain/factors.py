@@ -24,8 +24,9 @@ from harness.diagnosis.explain.variant import UNCHANGED, Change, Variant
 from harness.diagnosis.explain.variant_runs import VariantRunner
 from harness.metrics import Array, Metric
 from zoo.errors import ZooError, first_line
+from zoo.recipes.claim import Claim
 from zoo.recipes.reader import Call
-from zoo.recipes.schema import Claim, Precision
+from zoo.recipes.schema import Precision
 from zoo.recipes.walk import walk_sources
 from zoo.tasks.base import TextSplit
 

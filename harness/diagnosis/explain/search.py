@@ -24,9 +24,9 @@ from harness.judging.verdict import fill_published_value
 from harness.runs.experiment import Experiment, RunContext, prepare
 from zoo.errors import UsageError, ZooError, first_line, translate_errors
 from zoo.recipes.catalogue import Entry
+from zoo.recipes.claim import Claim
 from zoo.recipes.public_data import full_rows
 from zoo.recipes.reader import Call
-from zoo.recipes.schema import Claim
 from zoo.text_tables import finite
 
 COSTLY_PAIRS = 6

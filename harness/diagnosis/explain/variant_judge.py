@@ -13,8 +13,8 @@ from harness.judging.verdict import judge
 from harness.metrics import Array, Metric, measure, reads
 from zoo.errors import UsageError
 from zoo.progress import Step
+from zoo.recipes.claim import Claim
 from zoo.recipes.public_data import full_rows
-from zoo.recipes.schema import Claim
 
 FAR = 10
 """A value that is this many tolerances from its claim is too far off for a single prediction to matter."""

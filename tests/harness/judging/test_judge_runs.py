@@ -26,7 +26,7 @@ from tests.helpers.project import ROOT, Write, Zoo
 from zoo import paths
 from zoo.errors import IntegrityError, SourceError
 from zoo.recipes import catalogue
-from zoo.recipes.schema import Claim
+from zoo.recipes.claim import Claim
 
 EVIDENCE = ROOT / "leaderboard" / "records"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from harness.judging.types import Measurement
 from harness.judging.verdict import judge, judge_all
 from tests.helpers.claims import RETRAIN, SINGLE_SCORE, judged, measurement
-from zoo.recipes.schema import Claim
+from zoo.recipes.claim import Claim
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from harness.judging import retraining
 from harness.judging.types import Measurement, not_run, worst_verdict
 from harness.judging.verdict import judge
 from tests.helpers.claims import RETRAIN, WEIGHTS, judged, measurement
-from zoo.recipes.schema import Claim
+from zoo.recipes.claim import Claim
 
 
 @pytest.mark.parametrize(

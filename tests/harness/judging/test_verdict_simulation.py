@@ -13,7 +13,7 @@ import pytest
 from harness.judging.types import Measurement
 from harness.judging.verdict import judge_all
 from tests.helpers.project import ROOT
-from zoo.recipes.schema import Claim
+from zoo.recipes.claim import Claim
 
 pytest.importorskip("matplotlib", reason="the extra `benchmark` is not installed")
 PAGE = ROOT / "docs" / "verdicts.md"

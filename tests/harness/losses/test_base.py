@@ -182,15 +182,30 @@ def test_a_misspelled_attribute_of_a_foreign_loss_is_reported_with_its_line(
     assert "tiny.yaml:11:18: the loss Brier has an unknown attribute `needs_techer`" in ended.err
 
 
+CLASS_NUMBERS = torch.tensor([0, 2, 1, 1])
+ZEROS_AND_ONES = torch.tensor([[1.0, 0, 1], [0, 0, 0], [0, 1, 0], [1, 1, 1]])
+TARGETS = torch.tensor([0.5, 1.0, 2.0, 0.0])
+OF_CLASSES, OF_SETS = ("CrossEntropyLoss", "MultiMarginLoss", "NLLLoss"), ("MultiLabelMarginLoss",)
+
+
 @pytest.mark.parametrize("name", LOSSES)
-def test_every_listed_loss_of_torch_takes_logits_and_labels(name: str) -> None:
-    is_regression = name in ("HuberLoss", "L1Loss", "MSELoss", "SmoothL1Loss")
-    logits = torch.randn(4, 1 if is_regression else 3, requires_grad=True)
-    labels = torch.tensor([0.5, 1.0, 2.0, 0.0]) if is_regression else torch.tensor([0, 2, 1, 1])
+def test_a_listed_loss_of_torch_compares_outputs_with_labels(name: str) -> None:
     loss = adapted(getattr(nn, name)())
-    value = loss(ModelOutputs(logits), None, labels)
-    if is_regression:  # a column of labels is compared with the column of outputs, not with each of them
-        assert loss(ModelOutputs(logits), None, labels[:, None]) == value
+    labels = CLASS_NUMBERS if name in OF_CLASSES else ZEROS_AND_ONES
+    outputs = torch.rand(4, 3, requires_grad=True)  # in the range of probabilities, for BCELoss
+    value = loss(ModelOutputs(outputs), None, labels)
     assert value.shape == ()
     assert is_denominator_known(loss, labels)
-    assert torch.autograd.grad(value, logits)[0].abs().sum() > 0
+    assert torch.autograd.grad(value, outputs)[0].abs().sum() > 0
+    with pytest.raises(ValueError, match=f"{name} compares"):  # torch would broadcast the labels, or fail at length
+        loss(ModelOutputs(outputs), None, TARGETS if name in OF_CLASSES else CLASS_NUMBERS)
+    if name not in (*OF_CLASSES, *OF_SETS):  # a column of outputs is compared with the labels of a regression
+        expected = getattr(nn, name)()(outputs[:, 0], TARGETS.clamp(max=1))
+        assert loss(ModelOutputs(outputs[:, :1]), None, TARGETS.clamp(max=1)) == expected
+
+
+def test_a_loss_of_torch_gets_zeros_and_ones_as_it_expects_them() -> None:
+    logits = torch.randn(4, 3)
+    rows = torch.tensor([[0, 2, -1], [-1, -1, -1], [1, -1, -1], [0, 1, 2]])
+    for loss, expected in ((nn.MultiLabelMarginLoss(), rows), (nn.SoftMarginLoss(), 2 * ZEROS_AND_ONES - 1)):
+        assert adapted(loss)(ModelOutputs(logits), None, ZEROS_AND_ONES) == loss(logits, expected)

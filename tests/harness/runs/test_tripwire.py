@@ -61,6 +61,18 @@ def write_in_changed_temporary_folder(folder: Path) -> None:
         tempfile.tempdir = before
 
 
+def write_to_changed_output(folder: Path) -> None:
+    """Make another file standard output, as any code may, and open standard output by its name."""
+    before, other = os.dup(1), os.open(folder / "old", os.O_RDONLY)
+    os.dup2(other, 1)
+    try:
+        Path("/dev/stdout").open("a").close()
+    finally:
+        os.dup2(before, 1)
+        os.close(before)
+        os.close(other)
+
+
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a connection": (lambda _: socket.create_connection(RESERVED, 0.1), "look up|connect to 192.0.2.1"),
     "a connection to this machine": (lambda _: connect_locally(), "connect to 127.0.0.1"),
@@ -137,6 +149,17 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: use_socket(socket.AF_UNIX, lambda created: created.bind("new")),
         "listen at the socket 'new'",
     ),
+    "another file as standard output": (write_to_changed_output, "write /.*/old"),
+    "the address of bytes": (
+        lambda _: socket.gethostbyname(bytearray(b"example.org")),  # type: ignore[arg-type]
+        "look up the address of example.org",
+    ),
+    "a host behind this machine's address": (
+        lambda _: socket.getaddrinfo("::1%a.example.org", 80),
+        "look up the address of ::1%a.example.org",
+    ),
+    "the name of an address and a port": (lambda _: socket.getnameinfo(RESERVED, 0), "look up the address of 192.0.2"),
+    "another name of this machine": (lambda _: socket.sethostname(socket.gethostname()), "rename this machine"),
     "the name of an address": (lambda _: socket.gethostbyaddr("192.0.2.1"), "look up the address of 192.0.2.1"),
     "a connection beside a compiler": (
         lambda _: torch._dynamo.disable(socket.create_connection)(RESERVED, 0.1),
@@ -185,6 +208,38 @@ def test_what_runs_do_is_let_through(folder: Path) -> None:
         with pytest.raises(ImportError):
             importlib.import_module("nobody_has_this_module")
     (folder / "new").write_text("after the run")
+
+
+def outgrow_the_memory() -> None:
+    with tempfile.SpooledTemporaryFile() as file:
+        file.rollover()
+
+
+HARMLESS: dict[str, Callable[[], object]] = {
+    "standard output": lambda: Path("/dev/stdout").open("a").close(),
+    "standard error": lambda: os.close(os.open("/dev/fd/2", os.O_WRONLY)),
+    "no output": lambda: Path(os.devnull).write_text("x"),
+    "random numbers": lambda: os.close(os.open("/dev/urandom", os.O_RDWR)),
+    "a file without a name": lambda: tempfile.TemporaryFile().close(),
+    "a file that is removed when it is closed": lambda: tempfile.NamedTemporaryFile().close(),
+    "a file that outgrows the memory": outgrow_the_memory,
+    "the full name of this machine": lambda: (socket.getfqdn(), socket.getfqdn("127.0.0.1")),
+    "the address of this machine": lambda: socket.getaddrinfo("localhost", 0) + socket.getaddrinfo(None, 0),
+    "the settings of matplotlib": lambda: (Path.home() / ".config" / "matplotlib").mkdir(parents=True),
+    "bytecode in its own folder": lambda: importlib.import_module("tabnanny"),
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_libraries_do_everywhere_is_let_through(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    monkeypatch.setattr(sys, "pycache_prefix", str(folder / "bytecode"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.delitem(sys.modules, "tabnanny", raising=False)
+    with tripwire([folder / "run"]):
+        HARMLESS[name]()
 
 
 def test_files_that_compiled_code_opens_are_not_seen(folder: Path) -> None:

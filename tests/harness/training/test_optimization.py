@@ -44,7 +44,12 @@ def rates(zoo: Zoo, path: Path) -> list[float]:
 SCHEDULES = [
     ("{use: multistep, milestones: [0.5]}", "epoch", lambda step: 0.1 if step < 15 else 0.01),
     ("{use: linear}", "step", lambda step: 0.1 * (1 - step / 30)),
-    ("{use: torch.optim.lr_scheduler.ExponentialLR, gamma: 0.5}", "epoch", lambda step: 0.1 if step < 15 else 0.05),
+    (
+        "{use: torch.optim.lr_scheduler.SequentialLR, milestones: [1], schedulers: ["
+        "{use: torch.optim.lr_scheduler.ConstantLR, factor: 0.5, total_iters: 99},"
+        "{use: torch.optim.lr_scheduler.ExponentialLR, gamma: 0.5}]}",
+        "epoch", lambda step: 0.05 if step < 15 else 0.1,
+    ),
     (
         "{use: transformers.get_linear_schedule_with_warmup, num_warmup_steps: 0}",
         "step", lambda step: 0.1 * (1 - step / 30),

@@ -21,6 +21,8 @@ CHECKED = [
     ("    keep: [teach]\n", 5, "keep: no term or trained teacher 'teach'; known: ce"),
     ("    keep: [ce]\n", 12, "'ce' is in `keep`, but no later stage has a term or teacher of that name"),
     ("    groups: {fc: {rate: 1}}\n", 12, "fc: SGD takes no argument 'rate'"),
+    ("    groups: {fc: {lr: fast}}\n", 12, "fc: lr must be a number, not 'fast'"),
+    ("    groups: {fc: {nesterov: 1}}\n", 12, "fc: nesterov must be true or false, not 1"),
     ("    teacher: {run: digits-resnet9}\n", 12, "no entry 'digits-resnet9'; did you mean digits-resnet8"),
     ("    teacher: {run: tiny.yaml}\n", 12, "tiny <- tiny: an entry cannot be its own teacher's teacher"),
     ("    teacher: {seed: 1}\n", 12, "a teacher has one of the keys 'model', 'entry' and 'run'"),
@@ -50,6 +52,13 @@ TRAINED = [
     (TINY, "    clip_norm: 1.0", "    split: trian", "digits has no split 'trian'; it has train, test"),
     (TINY, "    clip_norm: 1.0", "    {selection: best, selected_by: [f1]}", "selected_by cannot be 'f1'; known: acc"),
     (TINY, "{use: linear, warmup: 0.2}", "torch.optim.lr_scheduler.ReduceLROnPlateau", "ReduceLROnPlateau needs"),
+    (
+        TINY, "{use: linear, warmup: 0.2}",
+        "{use: torch.optim.lr_scheduler.SequentialLR, milestones: [1], schedulers: [{use: linear}]}",
+        "torch.optim.lr_scheduler.SequentialLR: its schedulers are written {use: torch.optim.lr_scheduler.NAME, ...}",
+    ),
+    (TINY, "{use: SGD, lr: 0.1, momentum: 0.9}", "transformers.Adafactor", "transformers.Adafactor: write lr, and rel"),
+    (TINY, "{use: linear, warmup: 0.2}", "{use: transformers.get_scheduler, name: reduce_lr_on_plateau}", "ReduceLROn"),
     (TINY, "ce:", "type:", "no term or teacher can have this name"),
 ]  # fmt: skip
 

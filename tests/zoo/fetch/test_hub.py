@@ -1,11 +1,15 @@
 """Fetch files of repositories: the choice of files, the cache, the Hub, and access."""
 
+import json
 import threading
 from pathlib import Path
 
 import pytest
+import torch
 from huggingface_hub import constants
+from safetensors.torch import save
 from tqdm import TMonitor
+from transformers import BertConfig, BertForSequenceClassification
 
 from tests.helpers.hub_client import (
     CONFIG,
@@ -26,8 +30,14 @@ from tests.helpers.hub_client import (
 )
 from tests.helpers.hub_server import STRANGER, LocalHub
 from zoo import paths
-from zoo.errors import SourceError, UsageError
-from zoo.fetch.lock import Pin
+from zoo.errors import IntegrityError, SourceError, UsageError
+from zoo.fetch.lock import FilePin, Pin
+from zoo.fetch.repository_files import INDEX, is_part
+from zoo.fetch.sources import Source
+from zoo.models.pretrained import pretrained
+from zoo.models.sequence_classifier import published_classifier
+
+LARGE = "hub:someone/large"
 
 
 def test_only_the_wanted_files_are_downloaded(hub_sources: MakeSources, hub: LocalHub) -> None:
@@ -41,13 +51,53 @@ def test_only_the_wanted_files_are_downloaded(hub_sources: MakeSources, hub: Loc
     assert read(hub_sources().fetch(TABLES, "data/rte")) == ROWS
 
 
-def test_split_weights_are_downloaded_with_their_index(hub_sources: MakeSources, hub: LocalHub) -> None:
-    parts = {f"model-0000{part}-of-00002.safetensors": WEIGHTS[part:] for part in (1, 2)}
-    files = {**CONFIG, **parts, "model.safetensors.index.json": b"{}"}
+def split_bert(folder: Path) -> dict[str, bytes]:
+    """Return the files of a tiny BERT whose weights are split over several files."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 8, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 1}
+    model = BertForSequenceClassification(BertConfig(**sizes, intermediate_size=4, num_labels=2))
+    model.save_pretrained(folder, max_shard_size="1KB")
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_split_weights_are_downloaded_pinned_and_loaded(
+    hub_sources: MakeSources, hub: LocalHub, tmp_path: Path
+) -> None:
+    files = split_bert(tmp_path / "split")
+    parts = sorted(name for name in files if is_part(name))
+    assert len(parts) == 2
+    hub.add("models", "someone/large", {**files, "README.md": b"", "model-00009-of-x.safetensors.bak": b""})
+    fetched = hub_sources().fetch(LARGE)
+    assert (read(fetched), fetched.weights) == (files, INDEX)
+    assert {name: fetched.files[f"{LARGE}/{name}"] for name in parts} == {name: digest(files[name]) for name in parts}
+    whole = BertForSequenceClassification.from_pretrained(tmp_path / "split").state_dict()
+    classifier = published_classifier(fetched.path, INDEX, {"num_labels": 2})
+    empty = BertForSequenceClassification(classifier.config)
+    started = pretrained(model=empty, weights=Source(hub_sources(), LARGE))
+    for model in (classifier, started):
+        assert all(torch.equal(value, whole[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_every_part_of_split_weights_is_verified(
+    number: int, hub_sources: MakeSources, hub: LocalHub, tmp_path: Path
+) -> None:
+    files = split_bert(tmp_path / "split")
+    part = sorted(name for name in files if is_part(name))[number]
     hub.add("models", "someone/large", files)
-    fetched = hub_sources().fetch("hub:someone/large")
-    assert read(fetched) == files
-    assert fetched.weights == "model.safetensors.index.json"
+    tamper(hub_sources().fetch(LARGE), part)
+    assert read(hub_sources().fetch(LARGE))[part] == files[part]  # downloaded again
+    changed = hub.add("models", "someone/large", {**files, part: files[part][:-1] + b"x"})
+    with pytest.raises(IntegrityError, match=f"{part}: expected"):
+        hub_sources({LARGE: Pin(revision=changed, files={part: FilePin(sha256=digest(files[part]))})}).fetch(LARGE)
+
+
+def test_a_tensor_in_two_parts_is_refused(hub_sources: MakeSources, hub: LocalHub) -> None:
+    weights = {f"model-0000{number}-of-00002.safetensors": save({"weight": torch.ones(1)}) for number in (1, 2)}
+    index = json.dumps({"weight_map": dict(zip(("weight", "bias"), weights, strict=True))}).encode()
+    hub.add("models", "someone/large", {**CONFIG, **weights, INDEX: index})
+    with pytest.raises(UsageError, match=r"the tensor 'weight' is in model-00001.* and in model-00002"):
+        pretrained(model=torch.nn.Linear(1, 1, bias=False), weights=Source(hub_sources(), LARGE))
 
 
 def test_every_page_of_a_listing_is_read(hub_sources: MakeSources) -> None:

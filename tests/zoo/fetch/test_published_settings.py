@@ -14,6 +14,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForSequenceClassification
 from transformers.dynamic_module_utils import resolve_trust_remote_code
+from transformers.integrations import hub_kernels
 
 from tests.helpers.project import Write
 from zoo import tokenizers
@@ -48,6 +49,7 @@ REFUSED: dict[str, tuple[str, Any]] = {
     "a checkpoint": ("checkpoint", {"backbone_config": {"checkpoint": "x"}}),
     "weights": ("weights", {"weights": "DEFAULT"}),
     "a vocabulary": ("entity_vocab_file", {"entity_vocab_file": "/etc/passwd"}),
+    "a vocabulary in this folder": ("vocab", {"vocab": "secret.txt"}),
     "options of a program": ("mecab_option", {"mecab_kwargs": {"mecab_option": "-r /etc/passwd"}}),
     "a folder": ("mecab_dic", {"mecab_dic": " ~/dictionary"}),
     "a source in capitals": ("model", {"model": "HF-HUB:owner/model"}),
@@ -62,7 +64,9 @@ HARMLESS = {
     "text_config": {"_name_or_path": ""}, "id2label": {"0": "a/b", "1": "../c"}, "transformers_version": "4.1.0",
     "dataset": "a/b", "sep_token": "/", "chat_template": "{{ a }} // b/c", "drop_path": 0.1, "cache_dir": None,
     "attn_implementation": "flash_attention_2", "_attn_implementation_autoset": True, "finetuning_task": "glue/sst2",
-    "training_data": "and/or", "block_size": 131_072, "weights": [0.3, 0.7],
+    "training_data": "and/or",
+    "prompt": "It was {} . See ~5 km / 3 mi, data: n/a, on 1/2/2024",
+    "block_size": 131_072, "weights": [0.3, 0.7],
 }  # fmt: skip
 
 
@@ -105,6 +109,12 @@ def test_code_for_an_architecture_of_transformers_is_left_out_and_reported(
     note = "config.json names code of the repository for this architecture; zoo uses transformers' own"
     assert (before.code_note, after.code_note) == (None, note)
     assert "auto_map" not in read_settings(published / "config.json")
+
+
+@pytest.mark.parametrize("attention", [None, "sdpa", "eager"])
+def test_the_attention_of_a_recipe_is_used_for_published_weights(attention: str | None, published: Path) -> None:
+    model = published_classifier(published, WEIGHTS, {"attn_implementation": attention})
+    assert model.config._attn_implementation == (attention or "sdpa")
 
 
 @pytest.mark.parametrize(
@@ -187,6 +197,9 @@ def test_libraries_are_offline_while_they_build_and_load(monkeypatch: pytest.Mon
             hf_hub_download("evil/backbone", "config.json")
         with pytest.raises(ValueError, match="custom code"):
             resolve_trust_remote_code(None, "evil/code", has_local_code=False, has_remote_code=True)
+        monkeypatch.setattr(hub_kernels, "is_kernels_available", lambda: True)
+        with pytest.raises(ValueError, match="the kernel kernels-community/flash is code of the Hub"):
+            hub_kernels.load_and_register_attn_kernel("kernels-community/flash")
     assert constants.HF_HUB_OFFLINE is False
 
 

@@ -10,7 +10,8 @@ import pytest
 from tests.helpers.project import TINY, Write, Zoo
 from zoo.errors import RecipeError
 from zoo.recipes import schema
-from zoo.recipes.schema import Claim, Recipe, Stage, Teacher, Term, load_recipe
+from zoo.recipes.claim import Claim
+from zoo.recipes.schema import Recipe, Stage, Teacher, Term, load_recipe
 
 
 @pytest.mark.parametrize("kind", [Recipe, Stage, Teacher, Term, Claim])

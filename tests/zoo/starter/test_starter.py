@@ -17,7 +17,7 @@ from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.check import check_recipe
-from zoo.recipes.schema import Claim
+from zoo.recipes.claim import Claim
 
 EVIDENCE = ROOT / "leaderboard" / "records"
 ENTRIES = catalogue.entries()

@@ -1,0 +1,52 @@
+"""Stop building an object that takes too long or fills the memory: limits on sizes do not see loops and lists."""
+
+import resource
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from zoo.errors import UsageError
+from zoo.fetch.build_limits import limit
+
+INTERVAL = 0.25
+MOST_MEMORY = 1_000_000_000
+"""Bytes that building without memory may take all the same, for modules and lists."""
+
+
+@contextmanager
+def watched_build() -> Iterator[None]:
+    """Interrupt the block if it takes more than ZOO_MAX_BUILD_SECONDS, or more memory than any description of a model.
+
+    Python interrupts its main thread only; in another thread nothing is watched.
+
+    Raises:
+        UsageError: The block was interrupted.
+    """
+    if threading.current_thread() is not threading.main_thread() or any(signal.getitimer(signal.ITIMER_REAL)):
+        yield
+        return
+    end, memory = time.monotonic() + limit("ZOO_MAX_BUILD_SECONDS"), _memory()
+
+    def check(number: int, frame: FrameType | None) -> None:
+        if time.monotonic() > end:
+            most = limit("ZOO_MAX_BUILD_SECONDS")
+            raise UsageError(f"building takes more than {most} s; ZOO_MAX_BUILD_SECONDS raises this limit")
+        if _memory() - memory > MOST_MEMORY:
+            raise UsageError(f"building takes more than {MOST_MEMORY / 1e9:g} GB of memory, without any weights")
+
+    before = signal.signal(signal.SIGALRM, check)
+    signal.setitimer(signal.ITIMER_REAL, INTERVAL, INTERVAL)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _memory() -> int:
+    """Return the most bytes that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

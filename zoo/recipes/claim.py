@@ -1,0 +1,114 @@
+"""One claim of a recipe: a published score, and how to compare it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+from zoo.recipes.reader import refuse
+
+Of = Literal["weights", "retrain", "test-server"]
+Computed = Literal["fp32", "tf32", "bf16", "fp16"]
+"""The arithmetic that somebody else computed a score in; zoo itself never uses TF32."""
+Selection = Literal["last", "best"]
+MAX_DECIMALS = 16
+SHARES = ("accuracy", "top5_accuracy")
+"""Metrics that are a share of the examples."""
+CORRELATIONS = ("matthews_correlation", "pearson", "spearman")
+"""Metrics that range from -1 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One published score, and how to compare it."""
+
+    of: Of
+    """The kind of claim: a score of the published `weights`, which are evaluated; of a training, which is repeated
+    (`retrain`); or of a submission to a `test-server` with hidden labels, which is shown and never compared."""
+    split: str
+    """The split that the score was measured on."""
+    metric: str
+    """The metric: a name in `harness.metrics`."""
+    source: str
+    """Where the score is published, for readers who want to look it up."""
+    value: float | None = None
+    """The score, as a fraction: 86.8 % is 0.868. Correlations range from -1 to 1. Leave it out if it is not public."""
+    log: str | None = None
+    """Instead of `value`, a torchdistill log in the repository of the weights that has the score."""
+    decimals: int | None = None
+    """For `of: weights`, the number of decimals of the published value. By default those of `value` as it is written:
+    2 for 0.90."""
+    precision: Computed = "fp32"
+    """The arithmetic in which the score was computed; for `of: retrain`, in which the reference was trained."""
+    selection: Selection = "last"
+    """The checkpoint that has the score: that of the last epoch, or the `best` one on this split."""
+    n: int | None = None
+    """The number of examples that the score was measured on. A split of another size is not compared."""
+    sigma: float | None = None
+    """For `of: retrain`, the standard deviation over seeds: that of five or more reference runs, or else a prior."""
+    prior: float | None = None
+    """The sigma that was assumed before there were reference runs. It steadies the sigma of few runs."""
+    reference_runs: int = 1
+    """The number of runs whose mean is `value`."""
+    failures: int = 0
+    """The number of further reference runs that are not in the mean, because they scored no better than always
+    predicting the most frequent class."""
+    gates: bool = True
+    """Whether the claim counts for the entry's verdict. A score that needs no model should not."""
+    seeds: int = 3
+    """The number of runs to train by default."""
+    written: Mapping[str, str] = field(
+        default_factory=dict, compare=False, repr=False
+    )  # scalars as the recipe has them
+
+    def __post_init__(self) -> None:
+        if self.of == "weights" and self.decimals is None and "value" in self.written:
+            object.__setattr__(self, "decimals", _decimals_of(self.written["value"]))
+        refuse([*self.value_problems(vars(self)), *self._problems()])
+
+    @property
+    def has_inferred_decimals(self) -> bool:
+        """Whether `decimals` is not in the recipe but taken from the value as it is written."""
+        return self.decimals is not None and "value" in self.written and "decimals" not in self.written
+
+    @property
+    def printed_decimals(self) -> int | None:
+        """The number of decimals to print scores with: `decimals`, or for a value of a log those that the log has."""
+        is_float = self.decimals == MAX_DECIMALS and "value" in self.written
+        return _decimals_of(self.written["value"]) if is_float else self.decimals
+
+    @staticmethod
+    def value_problems(values: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the problems of single values, which do not depend on other keys."""
+        decimals, failures = values.get("decimals"), values.get("failures")
+        if decimals is not None and not 0 <= decimals <= MAX_DECIMALS:
+            yield f"decimals must be 0 to 16, not {decimals}"
+        for name in ("sigma", "prior"):
+            spread = values.get(name)
+            if spread is not None and not 0 < spread <= 1:
+                yield f"{name} must be above 0 and at most 1, not {spread:g}"
+        if failures is not None and failures < 0:
+            yield f"failures must be at least 0, not {failures}"
+        if any(values.get(name) is not None and values[name] < 1 for name in ("reference_runs", "seeds", "n")):
+            yield "reference_runs, seeds and n must be at least 1"
+
+    def _problems(self) -> Iterator[str]:
+        lowest = -1 if self.metric in CORRELATIONS else 0
+        if self.value is not None and not lowest <= self.value <= 1:
+            yield f"the claim's value {self.value:g} is not a fraction; 86.8 % is written 0.868"
+        elif self.of == "weights" and self.value is not None and self.decimals is None:
+            if text := self.written.get("value"):
+                yield f"the value {text} has no decimals: add the key 'decimals', or write all published ones"
+            else:
+                yield "a claim of weights lacks the key 'decimals': the number of decimals of its value"
+        if self.log is not None and self.value is not None:
+            yield "a claim has a 'value' or a 'log' with the value, not both"
+
+
+def _decimals_of(text: str) -> int | None:
+    """Return the number of decimals of a number as it is written: 3 for 0.850 and 8.50e-1; None if it has none."""
+    try:
+        exponent = Decimal(text).as_tuple().exponent
+    except InvalidOperation:  # such as 0x1
+        return None
+    return min(-exponent, MAX_DECIMALS) if isinstance(exponent, int) and exponent < 0 else None
