@@ -1,6 +1,7 @@
 """Collect what the page of an entry shows: claims, runs, environments, and the commands to run them again."""
 
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from leaderboard.methods import recipe_summary
 from leaderboard.strip_plot import Kind, PlottedRun, strip_plot
 from zoo.fetch.source_types import UserFolder, parse_or_none
 from zoo.recipes.catalogue import Entry
+from zoo.text_tables import counted
 
 RECORDS = "records"
 """The folder of the records in the site."""
@@ -43,7 +45,7 @@ def page_context(
         "name": entry.name,
         "suite": entry.suite,
         "about": recipe_summary(recipe),
-        "verdict": entry_verdict(judgements),
+        "verdict": entry_verdict(judgements) if judgements else None,
         "claims": [
             {**row, **claim_cells(row), "values": sort_values(row), "records": [_link(record) for _, record in used]}
             for row, (_, used) in zip(rows, judged, strict=True)
@@ -70,20 +72,22 @@ def entry_verdict(judgements: Iterable[Judgement]) -> str:
 
 
 def commands(entry: Entry) -> list[tuple[str, str]]:
-    """Return the commands that run and judge the claims again, each with its purpose."""
+    """Return the commands that make the runs of an entry again and judge its claims, each with its purpose."""
     source = parse_or_none(str(entry.recipe.task.args.get("data") or ""))
     data = f" --data {source.name}=DIR" if isinstance(source, UserFolder) else ""
+    argument = shlex.quote(entry.argument)
     claims = [claim for claim in entry.recipe.claims if claim.of == "retrain"]
     shown = []
     if entry.recipe.weights:
-        shown.append(("Evaluate the published weights and judge them", f"zoo reproduce {entry.name}{data}"))
-    if entry.recipe.stages:
-        seeds = max((claim.seeds for claim in claims), default=3)
-        again = f"zoo reproduce {entry.name} --train --seeds {seeds}{data}"
+        shown.append(("Evaluate the published weights and judge them", f"zoo reproduce {argument}{data}"))
+    if entry.recipe.stages and not claims:
+        shown.append(("Train it", f"zoo train {argument}{data}"))
+    elif entry.recipe.stages:
+        again = f"zoo reproduce {argument} --train --seeds {max(claim.seeds for claim in claims)}{data}"
         shown.append(("Train with other seeds than the reference runs and judge the mean", again))
-    if (runs := max((claim.reference_runs for claim in claims), default=1)) > 1:
-        first = f"--seeds {runs} --first-seed {FIRST_REFERENCE_SEED}"
-        shown.append(("Repeat the reference runs", f"zoo reproduce {entry.name} --train {first}{data}"))
+        if (runs := max(claim.reference_runs for claim in claims)) > 1:
+            first = f"--seeds {runs} --first-seed {FIRST_REFERENCE_SEED}"
+            shown.append(("Repeat the reference runs", f"zoo reproduce {argument} --train {first}{data}"))
     return shown
 
 
@@ -141,7 +145,7 @@ def _environments(records: Iterable[Record]) -> dict[str, dict[str, Any]]:
     numbered: dict[str, dict[str, Any]] = {}
     for record in records:
         fields = record.environment
-        threads = f"{fields['threads']} thread{'s' if fields['threads'] != 1 else ''}"
+        threads = counted(fields["threads"], "thread")
         packages = fields["packages"]
         summary = f"torch {packages.get('torch', '?')}, Python {fields['python']}, {fields['device']}, {threads}"
         machine = {name: fields[name] for name in sorted(fields) if name not in ("commit", "dirty", "packages")}

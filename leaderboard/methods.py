@@ -18,6 +18,7 @@ from zoo.recipes.catalogue import Entry, entries
 from zoo.recipes.claim import Claim
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe, Stage
+from zoo.text_tables import counted
 
 SUITE, PLAIN = page.METHODS, "starter"
 LABELS = ("CrossEntropy", "BinaryCrossEntropy", "MSE")
@@ -164,7 +165,7 @@ def _plain_student_text(student: str | None, records: list[RecordedRun]) -> list
 def _training(stage: Stage) -> str:
     optimizer = stage.optimizer
     settings = ", ".join(f"{name} {value}" for name, value in optimizer.args.items())
-    epochs = f"{stage.epochs} epoch{'s' * (stage.epochs != 1)}"
+    epochs = counted(stage.epochs, "epoch")
     return f"{epochs} in batches of {stage.batch_size} with {optimizer.use} ({settings})"
 
 

@@ -24,6 +24,7 @@ from zoo import paths
 from zoo.errors import UsageError
 from zoo.files import write_atomically
 from zoo.recipes.catalogue import Entry, entries
+from zoo.text_tables import counted
 
 MARKER = ".zoo-site"
 """The file that marks a folder as a site of zoo."""
@@ -68,7 +69,7 @@ def render(evidence: Path, chosen: Sequence[Entry] | None = None) -> dict[str, s
     shown = [(path, record) for path, record in records if record.entry in names]
     judged, texts = table.judge_records(evidence, chosen), _text_pages(evidence, chosen)
     rows, templates = table.to_frame(judged), _templates([(page.file, page.title) for page in texts])
-    index = templates.get_template("index.html").render(root="", file="index.html", **_index(rows, of_site, records))
+    index = templates.get_template("index.html").render(root="", file="index.html", **_index(rows, of_site, shown))
     return {
         MARKER: "Written by `zoo leaderboard --html`, which may replace it.\n",
         "index.html": index,
@@ -133,19 +134,34 @@ def _render_texts(texts: list[TextPage], of_site: list[Entry], template: jinja2.
     return {text.file: template.render(root="", file=text.file, title=text.title, text=html) for text, html in pages}
 
 
-def _index(rows: pd.DataFrame, shipped: list[Entry], records: list[RecordedRun]) -> dict[str, Any]:
-    """Return the values of the index page: measured claims first, otherwise in the order of the catalogue."""
-    counts = Counter(rows["verdict"])
+def _index(rows: pd.DataFrame, of_site: list[Entry], records: list[RecordedRun]) -> dict[str, Any]:
+    """Return the values of the index page: measured claims first, otherwise in the order of the catalogue.
+
+    Args:
+        rows: The claims of the entries.
+        of_site: The entries of the site.
+        records: The records of these entries.
+    """
+    counts = Counter(rows["verdict"] if len(rows) else ())
     ordered = sorted(rows.to_dict("records"), key=lambda row: row["n"] == 0)
+    runs, without = Counter(record.entry for _, record in records), table.without_claims(of_site, rows)
     return {
+        "summary": _summary(len(rows), len(of_site) - len(without), len(without), len(records)),
+        "count": counted(len(rows), "claim"),
         "claims": [{**row, **claim_cells(row), "values": sort_values(row)} for row in ordered],
+        "without_claims": [(entry.name, entry.suite, counted(runs[entry.name], "recorded run")) for entry in without],
         "verdicts": [(name, counts[name], meaning) for name, meaning in VERDICT_MEANINGS.items()],
         "severity_ranks": {name: rank for rank, name in enumerate(VERDICTS_BY_SEVERITY)},
-        "suites": sorted({entry.suite for entry in shipped}),
+        "suites": sorted(set(rows["suite"])) if len(rows) else [],
         "kinds": KINDS,
-        "entries": len(shipped),
-        "records": len(records),
     }
+
+
+def _summary(claims: int, claimed: int, unclaimed: int, runs: int) -> str:
+    """Return how many claims, entries with and without claims, and runs the site has."""
+    of_entries = [f"{counted(claims, 'claim')} of {counted(claimed, 'entry', 'entries')}"] if claims else []
+    others = [f"{counted(unclaimed, 'entry', 'entries')} without claims"] if unclaimed else []
+    return "; ".join([*of_entries, *others, counted(runs, "recorded run")])
 
 
 def _entry_pages(

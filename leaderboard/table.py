@@ -15,6 +15,7 @@ from harness.judging.verdict import fill_published_value, judge_all
 from harness.records.record import FIRST_REFERENCE_SEED, Record, read_all
 from zoo.recipes.catalogue import LOCAL, Entry, entries
 from zoo.recipes.claim import Claim
+from zoo.text_tables import counted
 
 NO_RECORD = "No run of the current recipe is recorded."
 ONLY_REFERENCES = "Only reference runs of the current recipe are recorded, and they cannot judge their own mean."
@@ -48,6 +49,12 @@ def judge_records(evidence: Path, chosen: Sequence[Entry] | None = None) -> list
         for of_suite in suites.values()
         for claim in _judge_entries(of_suite, family_size(suite_of(of_suite[0], shipped)), records, evidence)
     ]
+
+
+def without_claims(chosen: Sequence[Entry], claims: pd.DataFrame) -> list[Entry]:
+    """Return the entries that none of these rows is about."""
+    claimed = set(claims["entry"]) if len(claims) else set()
+    return [entry for entry in chosen if entry.name not in claimed]
 
 
 def gains(evidence: Path, chosen: Sequence[Entry] | None = None) -> pd.DataFrame:
@@ -190,5 +197,5 @@ def _current_records(entry: Entry, claim: Claim, records: list[RecordedRun], mod
 def _environment(record: Record) -> str:
     where = record.environment
     commit = (where["commit"] or "no commit")[:7]
-    threads = f"{where['threads']} thread{'s' if where['threads'] != 1 else ''}"
+    threads = counted(where["threads"], "thread")
     return f"{commit}, torch {where['packages'].get('torch', '?')}, {where['device']}, {threads}"

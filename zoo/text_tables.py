@@ -22,6 +22,11 @@ def number(value: float | None, decimals: int | None = None) -> str:
     return "-" if value is None else f"{value:.{printed_decimals(decimals)}f}"
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, such as `1 entry` and `1,234 entries`; the plural adds an s if it is not given."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 def printed_decimals(decimals: int | None) -> int:
     """Return how many decimals a score is printed with, given those of its claim: at most those that a log has."""
     return min(max(LEAST_DECIMALS, decimals or 0), MOST_DECIMALS)

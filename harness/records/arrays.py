@@ -4,9 +4,9 @@ A file is checked before its values are read: a damaged or hostile one may decla
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from zipfile import ZipFile
 
 import numpy as np
@@ -51,33 +51,40 @@ def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     return arrays
 
 
-def read_array(archive: ZipFile, name: str, kinds: str) -> NDArray[np.generic]:
+def read_array(
+    archive: ZipFile,
+    name: str,
+    kinds: str,
+    check_header: Callable[[tuple[int, ...], np.dtype[Any]], None] | None = None,
+) -> NDArray[np.generic]:
     """Return an array of an npz file. Its header must fit the size of the archive's member.
 
     Args:
         archive: The file.
         name: The name of the member.
         kinds: The kinds of numpy types that are read.
+        check_header: Called with the declared shape and type before the values are read; it may raise an error.
 
     Raises:
         KeyError: The archive has no such member.
         ValueError: It is another kind of array, or damaged.
     """
     with archive.open(name) as file:
-        shape, dtype = array_header(archive, name)
+        shape, dtype = _read_header(file)
+        if check_header is not None:
+            check_header(shape, dtype)
         if dtype.kind not in kinds:
             raise ValueError(f"{name} has the type {dtype}")
         if math.prod(shape) * dtype.itemsize > archive.getinfo(name).file_size:
             raise ValueError(f"{name} is shorter than its shape {shape}")
+        file.seek(0)
         array: NDArray[np.generic] = npy.read_array(file, allow_pickle=False)
     return array
 
 
-def array_header(archive: ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return the shape and type of an array of an npz file; raises KeyError or ValueError like `read_array`."""
-    with archive.open(name) as file:
-        is_first = npy.read_magic(file) == (1, 0)
-        shape, _, dtype = (npy.read_array_header_1_0 if is_first else npy.read_array_header_2_0)(file)
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    is_first = npy.read_magic(file) == (1, 0)
+    shape, _, dtype = (npy.read_array_header_1_0 if is_first else npy.read_array_header_2_0)(file)
     return shape, dtype
 
 

@@ -25,6 +25,8 @@ from zoo.recipes.reader import short_name
 TOLERANCE = 1e-9
 """How much a score may differ by the rounding of another version of numpy or scikit-learn."""
 OUR_TASKS = "zoo.tasks"
+MASK_MAKERS = ("commit", "dirty", "python", "platform", "cpu", "packages")
+"""The parts of the environment that can change how masks are drawn and resized."""
 
 
 def verify_record(path: Path, record: Record) -> None:
@@ -49,6 +51,8 @@ def verify_all(root: Path) -> list[tuple[Path, Record]]:
 
 def verify_together(records: Iterable[tuple[Path, Record]]) -> None:
     """Check records, and that those of the same rows have the same labels.
+
+    The masks of a segmentation are compared only between records of the same software and kind of machine.
 
     Raises:
         IntegrityError: A record or one of its files was changed, or two records have other labels for the same rows.
@@ -88,7 +92,7 @@ def _verified_labels(path: Path, record: Record) -> Iterator[tuple[str, str]]:
             raise IntegrityError(f"{path}: {problem}; {ADVICE}")
         rows, labels = record.identity.sources["data"].get(result.split), _labels(arrays)
         if rows is not None and labels is not None and _is_our_task(record):
-            yield json_digest([record.recipe["task"], rows]), labels
+            yield json_digest([record.recipe["task"], rows, *_mask_makers(record, arrays)]), labels
 
 
 def _labels(arrays: Mapping[str, Array]) -> str | None:
@@ -99,6 +103,14 @@ def _labels(arrays: Mapping[str, Array]) -> str | None:
     if found is None:
         return None
     return hashlib.sha256(np.ascontiguousarray(found, dtype=np.float64).tobytes()).hexdigest()
+
+
+def _mask_makers(record: Record, arrays: Mapping[str, Array]) -> list[Any]:
+    """Return what decides the pixels of masks besides their files; nothing for labels that the digest of rows covers.
+
+    Other versions of torchvision or pycocotools may resize or draw the same mask differently.
+    """
+    return [record.environment.get(name) for name in MASK_MAKERS] if "confusion" in arrays else []
 
 
 def _wrong_scores(

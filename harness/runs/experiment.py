@@ -25,7 +25,7 @@ from zoo.progress import Report, ShowProgress, ignore_message, ignore_progress
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import LOCAL, Entry
 from zoo.recipes.check import check_entry
-from zoo.recipes.check_splits import NOTHING_SCORED
+from zoo.recipes.check_claims import name_problems
 from zoo.recipes.load_model import load_model
 from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
@@ -173,12 +173,12 @@ def _build(entry: Entry, context: RunContext, builder: Builder) -> Experiment:
     if recipe.holdout is not None and recipe.holdout.of not in task.splits:
         hint = did_you_mean(recipe.holdout.of, list(task.splits))
         raise RecipeError.at(recipe.marks["holdout"], f"holdout: the task has no split {recipe.holdout.of!r}{hint}")
-    if not task.scored:
-        raise RecipeError.at(recipe.task.mark, NOTHING_SCORED)
     stage_tasks = tuple(
         task if stage.task is None else shared.task(stage.task, tokenizer, builder, recipe.holdout)
         for stage in recipe.stages
     )
+    if problems := list(name_problems(recipe, task, stage_tasks)):  # of tasks that only the user's code knows
+        raise RecipeError(problems)
     return Experiment(
         entry=entry, context=context, builder=builder, recipe=recipe, tokenizer=tokenizer, task=task,
         stage_tasks=stage_tasks, metrics=metrics_of(recipe, task, builder),

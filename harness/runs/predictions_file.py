@@ -9,7 +9,7 @@ from zipfile import ZipFile
 import numpy as np
 
 from harness.metrics import Array
-from harness.records.arrays import NUMBERS, array_header, read_array
+from harness.records.arrays import NUMBERS, read_array
 from zoo.errors import UsageError, first_line
 from zoo.fetch.limits import check_arrays_size
 from zoo.tasks.base import Kind
@@ -78,12 +78,15 @@ def _order(ids: Sequence[Any], rows: int) -> list[int]:
 
 def _read_array(path: Path, shape: tuple[int, ...]) -> Array:
     """Read `predictions` from an `.npz` file; its shape is checked before the values are read."""
+
+    def check_header(found: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        check_arrays_size(math.prod(found) * dtype.itemsize, "the array 'predictions'")
+        if found != shape:
+            raise UsageError(f"predictions have the shape {found}, the labels {shape}")
+
     try:
         with ZipFile(path) as archive:
-            found, dtype = array_header(archive, "predictions.npy")
-            check_arrays_size(math.prod(found) * dtype.itemsize, "the array 'predictions'")
-            if found == shape:
-                return read_array(archive, "predictions.npy", f"{NUMBERS}U")
+            return read_array(archive, "predictions.npy", f"{NUMBERS}U", check_header)
     except UsageError:
         raise
     except KeyError:
@@ -91,7 +94,6 @@ def _read_array(path: Path, shape: tuple[int, ...]) -> Array:
     except Exception as error:  # zipfile, its decompressors and numpy raise many kinds for a damaged file
         reason = first_line(error) or "it is empty or ends early"
         raise UsageError(f"cannot be read as predictions: {type(error).__name__}: {reason}") from None
-    raise UsageError(f"predictions have the shape {found}, the labels {shape}")
 
 
 def _from_array(predictions: Array, kind: Kind, class_names: Sequence[str]) -> Array:

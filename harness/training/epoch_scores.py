@@ -13,7 +13,6 @@ from harness.training.checkpointing import unchanged_generators
 from harness.training.log import TrainingLog
 from harness.training.stage import ActiveStage, share_buffers
 from harness.training.training_run import TrainingRun
-from zoo.errors import RecipeError, did_you_mean
 from zoo.recipes.claim import CORRELATIONS
 from zoo.recipes.schema import Stage
 from zoo.safe_text import one_line
@@ -29,17 +28,9 @@ def selection_criterion(run: TrainingRun, stage: Stage) -> tuple[str, tuple[str,
     """Return the split and the metrics by which the epochs of a stage are compared.
 
     By default the split is the recipe's hold-out, or else the first one that is scored.
-
-    Raises:
-        RecipeError: The split is not scored, or the recipe does not have a metric.
     """
     default = run.recipe.holdout.name if run.recipe.holdout else run.task.scored[0]
-    split, metrics = stage.selected_on or default, stage.selected_by or (next(iter(run.metrics)),)
-    chosen = [("selected_on", split, run.task.scored), *(("selected_by", name, tuple(run.metrics)) for name in metrics)]
-    for key, value, allowed in chosen:
-        if value not in allowed:
-            raise RecipeError.at(stage.marks[key], f"{key} cannot be {value!r}{did_you_mean(value, list(allowed))}")
-    return split, metrics
+    return stage.selected_on or default, stage.selected_by or (next(iter(run.metrics)),)
 
 
 def end_epoch(run: TrainingRun, stage: ActiveStage, log: TrainingLog, position: Mapping[str, Any]) -> None:

@@ -21,7 +21,7 @@ from harness.models.memory_format import place_model
 from harness.models.outputs import run_model
 from harness.models.text_inputs import fit_to_texts
 from harness.training.checkpointing import Checkpoint, CheckpointStore, rng_state, set_rng_state, unchanged_generators
-from harness.training.epoch_scores import end_epoch, selection_criterion, state_dict_copy
+from harness.training.epoch_scores import end_epoch, state_dict_copy
 from harness.training.gradients import accumulate_gradients
 from harness.training.interrupt import Interrupt
 from harness.training.log import DivergenceError, TrainingLog
@@ -63,8 +63,6 @@ def train(run: TrainingRun) -> TrainedStudent:
     """
     if not run.recipe.stages:
         raise UsageError(f"{run.recipe.name} has no stages: it can be evaluated, not trained")
-    for recipe_stage in run.recipe.stages:
-        selection_criterion(run, recipe_stage)
     if run.device.type == "cpu":
         run = replace(run, progress=LoadWatch(run.progress, run.report, run.recipe.name))
     with unchanged_generators(run.device), _interruption_reported(run):

@@ -42,7 +42,8 @@
     let count = 0;
     for (const item of rows) count += !(item.row.hidden = !shows(item));
     body.append(...sorted(by).map((item) => item.row));
-    id("shown").textContent = count === rows.length ? `${count} claims` : `${count} of ${rows.length} claims`;
+    const all = `${rows.length} ${rows.length === 1 ? "claim" : "claims"}`;
+    id("shown").textContent = count === rows.length ? all : `${count} of ${all}`;
     id("none").hidden = count > 0;
   }
 

@@ -264,7 +264,8 @@ GOOD = {
     "attention of our own model": (MODEL, ATTENTION % "sdpa"),
     "Auto class": (
         MODEL,
-        "{use: transformers.AutoModelForSequenceClassification, config: {use: transformers.BertConfig, num_labels: 2}}",
+        "{use: transformers.AutoModelForSequenceClassification,"
+        " config: {use: transformers.BertConfig, num_labels: 10}}",
     ),
     "tokenizer": ("task: digits", "task: digits\ntokenizer: {use: transformers.ByT5Tokenizer, eos_token: </s>}"),
     "metric of scikit-learn": ("task: digits", "task: digits\nmetrics: [sklearn.metrics.balanced_accuracy_score]"),

@@ -68,7 +68,7 @@ def test_a_third_party_checks_verifies_and_publishes_its_own_models(
 
     assert zoo("verify", "recipes", *OPTIONS, "--lock", "zoo.lock").code == 0
     quiet = zoo("verify", "recipes", *OPTIONS, "--changed-since", "HEAD")
-    assert quiet.err == "none of the 1 entries has changed since HEAD\n"
+    assert quiet.err == "the entry has not changed since HEAD\n"
 
     recipe = repository / "recipes/ours.yaml"
     recipe.write_text(recipe.read_text().replace(str(value), str(round(value + 0.05, 4))))
@@ -84,7 +84,7 @@ def test_a_third_party_checks_verifies_and_publishes_its_own_models(
     git(repository, "checkout", "--quiet", "recipes")
 
     page = zoo("leaderboard", "recipes", "--records", "runs")
-    assert page.out.startswith("1 claims of 1 entry: 1 reproduced.\n")
+    assert page.out.startswith("1 claim of 1 entry: 1 reproduced.\n")
     assert zoo("leaderboard", "recipes", "--records", "runs", "--html", "site").code == 0
     entry = (repository / "site/entries/ours.html").read_text()
     (record,) = (repository / "site/records/ours").iterdir()

@@ -8,7 +8,7 @@ from zoo.cli import render
 from zoo.cli.exit_codes import end
 from zoo.cli.options import OUTPUT, All, Json, Lock, Patterns, Suites, argument, command, option
 from zoo.cli.progress import report, session_of
-from zoo.errors import ZooError
+from zoo.errors import SourceError, ZooError
 from zoo.fetch.source_types import LocalFile, ParsedSource, Remote, UserFolder, parse_source
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import SourceOptions
@@ -106,24 +106,28 @@ def check(
 ) -> None:
     """Check recipes for mistakes: unknown keys, wrong types, names that do not exist.
 
-    Prints each problem as FILE:LINE:COLUMN. Nothing is downloaded or trained; layer names and shapes are checked when
-    training starts.
+    Prints each problem as FILE:LINE:COLUMN. Nothing is downloaded or trained, and no data file is read; layer names
+    and shapes are checked when training starts.
 
     Example: zoo check mine.yaml
     """
-    from zoo.recipes.check import check_entry
+    from zoo.recipes.check import check_entry, missing_files, reads_data
 
     session = session_of(sources)
     entries = session.select(patterns or [], suite or [], everything)
     builder = session.builder(entries)
-    data, codes = [], []
+    data, codes, has_unread = [], [], False
     for entry in entries:
         problems: list[str] = []
+        at_entry = builder.at(entry.recipe_repo, entry.folder)
         try:
-            check_entry(entry, builder.at(entry.recipe_repo, entry.folder))
+            check_entry(entry, at_entry)
+            problems = [str(problem) for problem in missing_files(entry.recipe, at_entry)]
+            codes += [SourceError.exit_code] if problems else []
         except ZooError as error:
             codes.append(error.exit_code)
             problems = str(error).splitlines()
+        has_unread = has_unread or (not problems and reads_data(entry.recipe))
         digest = None if problems else entry.recipe.digest
         ok = not problems
         data.append({"path": str(entry.path), "entry": entry.name, "ok": ok, "digest": digest, "problems": problems})
@@ -131,6 +135,7 @@ def check(
             report("\n".join(problems))
     good = [recipe["path"] for recipe in data if recipe["ok"]]
     text = "\n".join(f"{path}: ok" for path in good) if len(good) <= MOST_LINES else f"{len(good)} recipes: ok"
+    text += "\nData files were not read." if has_unread else ""
     render.emit({"recipes": data}, text, as_json=as_json)
     end(codes)
 

@@ -219,7 +219,8 @@ def _changed(entries: list[Entry], revision: str | None, lock: Path | None) -> l
         names = [name for name, why in reasons.items() if why == reason]
         report(f"changed: {reason}: {names[0] if len(names) == 1 else f'{len(names)} entries'}")
     if revision is not None and not changed:
-        report(f"none of the {len(entries)} entries has changed since {revision}")
+        unchanged = "the entry has not" if len(entries) == 1 else f"none of the {len(entries)} entries has"
+        report(f"{unchanged} changed since {revision}")
     return changed
 
 

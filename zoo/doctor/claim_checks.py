@@ -14,7 +14,7 @@ def unscored_splits(facts: EntryFacts) -> Iterator[Hazard]:
     """D301: claims about splits that nobody can score, or about two splits with the same metric."""
     first: dict[tuple[str, str], str] = {}
     for claim, marks in facts.claims:
-        mark = marks.get("split", marks[""])
+        mark = marks["split"]
         is_hidden = facts.data is not None and claim.split in facts.data.hidden
         if claim.of == "test-server":
             message = f"the labels of {claim.split} are hidden: the claim is shown and never compared"
@@ -51,7 +51,7 @@ def missing_sigmas(facts: EntryFacts) -> Iterator[Hazard]:
             lower_bound = "zoo uses the sampling error of the test set, which is a lower bound"
             consequence = lower_bound if claim.metric in SHARES else "no difference can be judged"
             yield Hazard(
-                code="D303", severity="note", mark=marks[""],
+                code="D303", severity="note", mark=marks["of"],
                 message=f"no sigma: the spread of runs over seeds is unknown, so {consequence}",
                 fix="train five or more reference runs and claim their mean and standard deviation",
             )  # fmt: skip
@@ -80,7 +80,7 @@ def trivial_scores(facts: EntryFacts) -> Iterator[Hazard]:
         if claim.value is not None and baseline is not None and claim.value <= baseline + 1e-6:
             predictor = f"always predicting the most frequent class, which scores {baseline:.4f}"
             yield Hazard(
-                code="D305", severity="warning" if claim.gates else "note", mark=marks.get("value", marks[""]),
+                code="D305", severity="warning" if claim.gates else "note", mark=marks["value"],
                 message=f"{claim.value:.4f} is no better than {predictor}",
                 fix="add gates: false, so that the claim does not count for the verdict",
             )  # fmt: skip

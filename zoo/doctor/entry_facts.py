@@ -1,14 +1,10 @@
 """Collect facts about an entry without a request: its sources, positions in its file, and cached files."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
-
-import yaml
-from yaml.nodes import MappingNode
 
 from zoo.errors import Mark
 from zoo.fetch.lock import FilePin
@@ -29,7 +25,6 @@ from zoo.recipes.catalogue import Entry
 from zoo.recipes.claim import Claim
 from zoo.recipes.schema import Recipe
 from zoo.recipes.walk import recipe_sources
-from zoo.recipes.yaml_graph import mark_of
 
 ROLES = {"weights": "weights", "model": "weights", "task": "data", "tokenizer": "tokenizer"}
 
@@ -45,7 +40,7 @@ class UsedSource:
 
 @dataclass(frozen=True)
 class EntryFacts:
-    """An entry with the sources that it uses, and positions that the values of its recipe do not carry."""
+    """An entry with the sources that it uses, and facts about them."""
 
     entry: Entry
     sources: Sources
@@ -83,10 +78,10 @@ class EntryFacts:
             else source
         )
 
-    @cached_property
+    @property
     def claims(self) -> list[tuple[Claim, Mapping[str, Mark]]]:
-        """The claims, each with the positions of its keys, and the position of the claim under the key ''."""
-        return list(zip(self.recipe.claims, _claim_marks(self.entry.path), strict=True))
+        """The claims, each with the positions of its keys."""
+        return [(claim, claim.marks) for claim in self.recipe.claims]
 
     @cached_property
     def header(self) -> list[tuple[Mark, str]]:
@@ -126,13 +121,3 @@ class EntryFacts:
         files = self.sources.known_pin(source).files
         has_safetensors = any(name.endswith(".safetensors") for name in files)
         return [] if has_safetensors else [name for name in files if name in WEIGHTS]
-
-
-def _claim_marks(path: Path) -> Iterator[dict[str, Mark]]:
-    """Yield the positions of each claim and of its keys, from the YAML: the values of a recipe do not carry them."""
-    root = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
-    assert isinstance(root, MappingNode)
-    for claims in (item for key, item in root.value if key.value == "claims"):
-        for claim in claims.value:
-            keys = {key.value: mark_of(key, str(path)) for key, _ in claim.value}
-            yield {"": mark_of(claim, str(path)), **keys}

@@ -35,7 +35,7 @@ def unseeded_references(facts: EntryFacts) -> Iterator[Hazard]:
     for claim, marks in facts.claims:
         if claim.of == "retrain" and not SEED.search(claim.source):
             yield Hazard(
-                code="D201", severity="warning", mark=marks.get("source", marks[""]),
+                code="D201", severity="warning", mark=marks["source"],
                 message="the source names no seed of the reference, so exactly that training cannot be repeated",
                 fix="name the seeds of the reference runs, or train some: "
                 f"zoo reproduce {facts.entry.argument} --train --seeds 5",
@@ -62,7 +62,7 @@ def best_epochs(facts: EntryFacts) -> Iterator[Hazard]:
         if claim.selection == "best" and claim.split not in mentioned:
             mentioned.add(claim.split)
             yield Hazard(
-                code="D202", severity="warning", mark=marks.get("selection", marks[""]), fix=fix,
+                code="D202", severity="warning", mark=marks["selection"], fix=fix,
                 message=f"the score is that of the best epoch on {claim.split}, which is biased upwards",
             )  # fmt: skip
 
@@ -71,7 +71,7 @@ def fp16_references(facts: EntryFacts) -> Iterator[Hazard]:
     """D203: references that were trained in FP16."""
     retrained = [(claim, marks) for claim, marks in facts.claims if claim.of == "retrain"]
     mentions = [mark for mark, line in facts.header if FP16.search(line)]
-    declared = [marks.get("precision", marks[""]) for claim, marks in retrained if claim.precision == "fp16"]
+    declared = [marks["precision"] for claim, marks in retrained if claim.precision == "fp16"]
     if not declared and retrained and mentions:
         yield Hazard(
             code="D203", severity="note", mark=mentions[0],

@@ -5,8 +5,12 @@ Both are searched at any depth, because libraries pass nested settings on.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
+from zoo.trusted_code import FOREIGN_CODE_KEYS
+
+Rule = Literal["runs code", "names code", "loads by name", "reads files", "looks like a file", "is opened"]
+"""What a setting does that none may do."""
 LOADS_BY_NAME = (
     "_name_or_path", "backbone", "checkpoint", "gguf_file", "hf_hub_id", "hub", "name_or_path", "pretrained",
     "pretrained_backbone", "pretrained_cfg", "pretrained_cfg_overlay", "repo_id", "torch_hub",
@@ -61,6 +65,32 @@ def walk(key: str, value: Any, *, is_free: bool = False) -> Iterator[tuple[str, 
         is_content = _OPENED_TEXT.fullmatch(key) is not None  # a list is the vocabulary itself
         for item in value:
             yield from walk(key, item, is_free=is_free or is_content)
+
+
+def broken_rule(key: str, value: Any, *, is_text: bool, or_repository: bool = False) -> Rule | None:
+    """Return the rule that a setting breaks, or None.
+
+    Args:
+        key: The key of the setting.
+        value: Its value.
+        is_text: Whether the value is a text that may look like anything, such as the name of a class or a token.
+        or_repository: Whether a name of a repository, such as `owner/model`, is taken for a file too.
+    """
+    if key in FOREIGN_CODE_KEYS:
+        return "runs code"
+    if names_code(key, value):
+        return "names code"
+    if is_text:
+        return None
+    if key in LOADS_BY_NAME and can_be_name(value):
+        return "loads by name"
+    if reads_files(key) and can_be_name(value):
+        return "reads files"
+    if not isinstance(value, str):
+        return None
+    if looks_like_a_file(value) or (or_repository and names_repository(key, value)):
+        return "looks like a file"
+    return "is opened" if is_opened(key, value) else None
 
 
 def names_code(key: str, value: Any) -> bool:

@@ -14,18 +14,8 @@ import transformers
 
 from zoo.errors import IntegrityError
 from zoo.fetch.build_limits import too_many
-from zoo.fetch.foreign_settings import (
-    LOADS_BY_NAME,
-    can_be_name,
-    is_flash_attention,
-    is_opened,
-    looks_like_a_file,
-    names_code,
-    reads_files,
-    walk,
-)
+from zoo.fetch.foreign_settings import broken_rule, is_flash_attention, walk
 from zoo.fetch.repository_files import INDEX, PARTS, is_part
-from zoo.trusted_code import FOREIGN_CODE_KEYS
 
 LARGE = ("added_tokens.json", "tokenizer.json", "vocab.json", INDEX)
 """JSON files that hold no settings."""
@@ -143,18 +133,16 @@ def _refusal(key: str, value: Any, *, is_free: bool) -> str | None:
         return None
     if problem := too_many(key, value):
         return problem
-    if key in FOREIGN_CODE_KEYS:
-        return "names code of a repository, which zoo never runs"
-    if names_code(key, value):
-        return f"{value!r} names code of a repository, which zoo never runs"
-    if is_free or key.endswith(TEXTS):
-        return None
-    if key in LOADS_BY_NAME and can_be_name(value):
-        return f"{value!r} is loaded by name, so nobody could verify it"
-    is_file = (reads_files(key) and can_be_name(value)) or is_opened(key, value)
-    if is_file or (isinstance(value, str) and looks_like_a_file(value)):
-        return f"{value!r} looks like a file or a repository, which zoo does not read"
-    return None
+    match broken_rule(key, value, is_text=is_free or key.endswith(TEXTS)):
+        case None:
+            return None
+        case "runs code":
+            return "names code of a repository, which zoo never runs"
+        case "names code":
+            return f"{value!r} names code of a repository, which zoo never runs"
+        case "loads by name":
+            return f"{value!r} is loaded by name, so nobody could verify it"
+    return f"{value!r} looks like a file or a repository, which zoo does not read"
 
 
 def _without_origins(value: Any) -> Any:

@@ -14,6 +14,7 @@
 import re
 from dataclasses import dataclass, replace
 from functools import cache
+from os.path import exists
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 from urllib.parse import SplitResult, urlsplit
@@ -73,7 +74,8 @@ class LocalFile:
     def below(self, folder: Path) -> "LocalFile":
         """Return the file in a folder if the path is relative and exists there, else this one."""
         path = folder.absolute() / self.expanded
-        return LocalFile(str(path)) if not self.expanded.is_absolute() and path.exists() else self
+        is_there = not self.expanded.is_absolute() and exists(path)  # noqa: PTH110 - False for a name that is too long
+        return LocalFile(str(path)) if is_there else self
 
 
 @dataclass(frozen=True)

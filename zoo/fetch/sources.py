@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from os.path import exists
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
@@ -111,6 +112,13 @@ class Sources:
             return f"{source} means the repository that a recipe is published in, but this recipe is a local file"
         return self._not_publishable(value) if self.recipe_repo is not None else None
 
+    def missing_file(self, source: AnySource) -> NoFileError | None:
+        """Return the error for a local file or folder that does not exist; None for any other source."""
+        value = self.resolve(source)
+        if not isinstance(value, LocalFile) or exists(value.expanded):  # noqa: PTH110 - also for a name that is too long
+            return None
+        return self._no_file(value)
+
     def known_pin(self, source: AnySource) -> Pin:
         """Return the pin of a source: that of the lock, completed by that of the first use on this machine."""
         return self.pins.known_pin(parsed(source))
@@ -173,8 +181,8 @@ class Sources:
                 return self._embedded(source, self.lock.locked(EMBEDDED).files[name])
             case LocalFile():
                 path = source.expanded
-                if not path.exists():
-                    raise self._no_file(source)
+                if missing := self.missing_file(source):
+                    raise missing
                 return _folder(source, path) if path.is_dir() else _file(source, path)
             case UserFolder(name):
                 if (folder := self.folder(source)) is None:

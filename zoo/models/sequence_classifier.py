@@ -16,6 +16,7 @@ from zoo.fetch.published_settings import CONFIG, code_note, verified_view, weigh
 from zoo.fetch.sources import Source
 from zoo.models.attention import Attention, check_attention
 from zoo.models.size_limits import size_limits
+from zoo.text_tables import counted
 
 HEADS = ("classifier.", "score.", "pre_classifier.", "classification_head.", "dropout.")
 """Prefixes of the weights that belong to the head in the architectures of transformers."""
@@ -79,7 +80,7 @@ def published_classifier(folder: Path, weights: str, expected: Mapping[str, Any]
     outputs = expected.get("num_labels")
     if outputs is not None and model.config.num_labels != outputs:
         raise IntegrityError(
-            f"{folder}: the model has {model.config.num_labels} outputs, but the recipe says {outputs}"
+            f"{folder}: the model has {counted(model.config.num_labels, 'output')}, but the recipe says {outputs}"
         )
     return model
 

@@ -9,19 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zoo.fetch import build_limits
-from zoo.fetch.foreign_settings import (
-    LOADS_BY_NAME,
-    can_be_name,
-    is_flash_attention,
-    is_opened,
-    looks_like_a_file,
-    names_code,
-    names_repository,
-    reads_files,
-    walk,
-)
+from zoo.fetch.foreign_settings import Rule, broken_rule, is_flash_attention, walk
 from zoo.models.attention import flash_attention_problem
-from zoo.trusted_code import FOREIGN_CODE_KEYS
 
 FREE_TEXT = re.compile(
     r"(?!.*(?:access|api|auth|hf|hub)_token)(?:.*_tokens?|labels?|pos_label|class(?:es|_names)|(?:label|target)_names"
@@ -32,41 +21,41 @@ FREE_TEXT = re.compile(
 
 def foreign_code(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the argument and the reason for every key, at any depth, that runs code of a repository."""
-    for name, key, value, _ in _entries(arguments):
-        if key in FOREIGN_CODE_KEYS:
+    for name, key, value, rule in _broken_rules(arguments):
+        if rule == "runs code":
             yield name, f"{key} runs code from outside a recipe and cannot be set in one"
         elif is_flash_attention(key, value):
             if problem := flash_attention_problem(value):
                 yield name, f"{key}: {problem}"
-        elif names_code(key, value):
+        elif rule == "names code":
             yield name, f"{key}: {value} names code from outside a recipe and cannot be set in one"
 
 
 def unverified_files(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the argument and the reason for every key or text, at any depth, by which a library reads other files."""
-    for name, key, value, is_free in _entries(arguments):
-        is_text = is_free or (FREE_TEXT.fullmatch(key) and not isinstance(value, Mapping))
-        if value is None or value is False or is_text or key in FOREIGN_CODE_KEYS:
-            continue
-        if key in LOADS_BY_NAME and can_be_name(value):
+    for name, key, value, rule in _broken_rules(arguments):
+        if rule == "loads by name":
             yield name, f"{key} loads by name what nobody verifies; use null, and `pretrained` for published weights"
-        elif reads_files(key) and can_be_name(value):
+        elif rule == "reads files":
             yield name, f"{key} reads or writes files, which a recipe may not"
-        elif isinstance(value, str) and (looks_like_a_file(value) or names_repository(key, value)):
+        elif rule == "looks like a file":
             yield name, f"{key}: {value!r} looks like a file or a repository, which this call may not read"
-        elif is_opened(key, value):
+        elif rule == "is opened":
             yield name, f"{key}: {value!r} would be opened as a file; write the vocabulary as a mapping or list"
 
 
 def too_many(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the argument and the reason for every number of layers, blocks, stages or classes that no model has."""
-    for name, key, value, _ in _entries(arguments):
-        if problem := build_limits.too_many(key, value):
-            yield name, f"{key}: {problem}"
+    for name, value in arguments.items():
+        for key, leaf, _ in walk(name, value):
+            if problem := build_limits.too_many(key, leaf):
+                yield name, f"{key}: {problem}"
 
 
-def _entries(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, bool]]:
-    """Yield the argument, the innermost key and the value of every entry, and whether it is free text."""
+def _broken_rules(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Rule]]:
+    """Yield the argument, the innermost key, the value and the rule of every entry that breaks one."""
     for name, value in arguments.items():
         for key, leaf, is_free in walk(name, value):
-            yield name, key, leaf, is_free
+            is_text = is_free or (FREE_TEXT.fullmatch(key) is not None and not isinstance(leaf, Mapping))
+            if rule := broken_rule(key, leaf, is_text=is_text, or_repository=True):
+                yield name, key, leaf, rule

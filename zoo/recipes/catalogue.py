@@ -11,6 +11,7 @@ from zoo.fetch.source_types import HUB
 from zoo.recipes.schema import Recipe, Teacher, load_recipe
 
 LOCAL = "local"
+ENDINGS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,10 @@ def select(patterns: list[str], suites: list[str] | None = None, everything: boo
     chosen: list[Entry] = [] if patterns else of_suites
     for pattern in patterns:
         matches = [entry for entry in known if fnmatchcase(entry.name, pattern) or entry.suite == pattern]
-        if not matches and (pattern.endswith((".yaml", ".yml")) or "/" in pattern or Path(pattern).is_dir()):
+        if not matches and (pattern.endswith(ENDINGS) or "/" in pattern or Path(pattern).is_dir()):
             matches = _local_entries(Path(pattern))
         if not matches:
-            hint = did_you_mean(pattern, names + folders) or "; `zoo list` shows all entries"
+            hint = _recipe_hint(pattern) or did_you_mean(pattern, names + folders) or "; `zoo list` shows all entries"
             raise UsageError(f"no entry {pattern!r}{hint}")
         selected = [entry for entry in matches if not suites or entry in of_suites]
         if not selected:
@@ -121,12 +122,18 @@ def select(patterns: list[str], suites: list[str] | None = None, everything: boo
     return list(dict.fromkeys(chosen))
 
 
+def _recipe_hint(pattern: str) -> str:
+    """Return a hint if a recipe file of the working directory has this name but for its ending."""
+    found = next((f"{pattern}{ending}" for ending in ENDINGS if Path(f"{pattern}{ending}").is_file()), None)
+    return f"; there is a recipe file {found} here: write {found}" if found else ""
+
+
 def _local_entries(path: Path) -> list[Entry]:
     """Return the entry of a recipe file, or those of all recipes in a folder.
 
     For a folder without recipes it is an entry that cannot be read, so that it does not stop other entries.
     """
-    recipes = [file for file in sorted(path.iterdir()) if file.suffix in (".yaml", ".yml")] if path.is_dir() else []
+    recipes = [file for file in sorted(path.iterdir()) if file.suffix in ENDINGS] if path.is_dir() else []
     return [local(recipe) for recipe in recipes or [path]]
 
 
@@ -147,7 +154,7 @@ def teacher_entry(teacher: Teacher, folder: Path | None, recipe_repo: str | None
     if recipe_repo is not None and name not in names:
         hint = did_you_mean(name, names) or "; `zoo list` shows them"
         raise UsageError(f"{name!r} is not a shipped entry; a published recipe may name no other as a teacher{hint}")
-    is_file = name not in names and name.endswith((".yaml", ".yml"))
+    is_file = name not in names and name.endswith(ENDINGS)
     found = _recipe_file(name, folder) if is_file else select_one(name)
     if teacher.run is not None and found.name in students:
         raise UsageError(f"{' <- '.join((*students, found.name))}: an entry cannot be its own teacher's teacher")

@@ -1,4 +1,4 @@
-"""Check a recipe before anything is downloaded: names, arguments, sources, teachers and stages."""
+"""Check a recipe before anything is downloaded: names, arguments, sources, teachers, stages, tasks and claims."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -7,10 +7,12 @@ from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.check_calls import argument_problems, build_problems, refused_arguments
+from zoo.recipes.check_claims import claim_problems
 from zoo.recipes.check_stages import stage_problems
+from zoo.recipes.check_tasks import task_problems
 from zoo.recipes.reader import Call, UnreadableRecipeError
 from zoo.recipes.schema import Recipe, Teacher
-from zoo.recipes.walk import recipe_sources, walk_calls
+from zoo.recipes.walk import recipe_sources, walk_calls, walk_sources
 
 
 def check_entry(entry: Entry, builder: Builder) -> None:
@@ -44,11 +46,26 @@ def check_recipe(recipe: Recipe, builder: Builder) -> None:
     if not problems:
         problems += stage_problems(recipe.stages, builder)
         problems += build_problems(recipe, builder)
+        problems += task_problems(recipe, builder)
     problems += _teacher_problems(recipe, builder)
     problems += _source_problems(recipe, builder)
-    problems += _claim_problems(recipe)
+    problems += claim_problems(recipe)
     if problems:
         raise RecipeError(problems)
+
+
+def missing_files(recipe: Recipe, builder: Builder) -> list[Problem]:
+    """Return the local files and folders that a recipe names and that do not exist.
+
+    A training may work without one, such as weights that nobody has published yet, so `check_recipe` does not ask.
+    """
+    found = [(named.mark, builder.sources.missing_file(named.text)) for named in recipe_sources(recipe)]
+    return [Problem(mark, str(error)) for mark, error in found if error]
+
+
+def reads_data(recipe: Recipe) -> bool:
+    """Return whether a task of the recipe reads data files, which no check reads."""
+    return any(True for task, _ in recipe.readings for _ in walk_sources(task, "task"))
 
 
 def _call_problems(
@@ -80,18 +97,6 @@ def _source_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
     for named in recipe_sources(recipe):
         if problem := builder.sources.problem(named.text):
             yield Problem(named.mark, problem)
-
-
-def _claim_problems(recipe: Recipe) -> Iterator[Problem]:
-    """Yield claims about weights if a part of the model would keep random weights."""
-    if not any(claim.of == "weights" for claim in recipe.claims):
-        return
-    for _, call in walk_calls(recipe.model, "model"):
-        source = call.args.get("weights")
-        if call.use == "pretrained" and call.args.get("ignore") and recipe.weights in (None, source):
-            reason = f"the parts that it ignores in {source} are random, so no claim of these weights can be tested"
-            advice = "name the weights of the whole model in the recipe's 'weights', or claim `of: retrain`"
-            yield Problem(call.marks.get("ignore", call.mark), f"{call.use}: {reason}; {advice}")
 
 
 def _teacher_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:

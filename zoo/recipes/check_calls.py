@@ -3,7 +3,6 @@
 import inspect
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import Any
 
 import torch
@@ -16,14 +15,12 @@ from zoo.recipes.allowed import is_allowed, is_ours
 from zoo.recipes.argument_kinds import foreign_code, too_many, unverified_files
 from zoo.recipes.argument_types import expected, type_hints
 from zoo.recipes.build import Builder
-from zoo.recipes.check_splits import split_problems
 from zoo.recipes.fields import FIELDS
 from zoo.recipes.load_model import architecture
 from zoo.recipes.names import is_torchvision_model
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe
 from zoo.recipes.walk import walk_calls, walk_sources
-from zoo.tasks.base import Task
 from zoo.trusted_code import is_part_of
 
 DOWNLOADS = ("weights", "weights_backbone", "pretrained", "pretrained_backbone")
@@ -74,10 +71,8 @@ def refused_arguments(call: Call) -> Iterator[Problem]:
 
 
 def build_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
-    """Yield calls that refuse their arguments when they are built: models without memory, tasks without data."""
+    """Yield calls that refuse their arguments when they are built: models without memory."""
     yield from _model_problems(recipe, builder)
-    yield from _task_problems(recipe, builder)
-    yield from _split_problems(recipe, builder)
     for stage in recipe.stages:
         for term in stage.criterion.values():
             yield from list(_reduction_problems(term.loss)) or _loss_problems(term.loss, builder)
@@ -190,27 +185,6 @@ def _refusals_without_memory(builder: Builder, call: Call, field: str) -> list[P
     except UsageError as error:
         return [Problem(call.mark, str(error))]
     return []
-
-
-def _task_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
-    for task, tokenizer in recipe.readings:
-        if "." in task.use:  # zoo's own tasks read nothing when they are built
-            continue
-        if tokenizer is None:
-            yield from _refusals(builder, task, "task")
-        elif "tokenizer" not in _parameters(builder.target(task, "task")):
-            yield Problem(tokenizer.mark, f"the task {task.use} takes no tokenizer")
-        else:
-            yield from _refusals(builder, task, "task", tokenizer=None)
-
-
-def _split_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
-    """Yield problems of splits that the recipe names."""
-    if _runs_user_code(recipe.task, "task"):
-        return
-    without_tokenizer = {} if recipe.tokenizer is None else {"tokenizer": None}
-    with suppress(UsageError):  # reported as a problem of the task
-        yield from split_problems(recipe, builder.instance(recipe.task, "task", Task, **without_tokenizer))
 
 
 def _refusals(builder: Builder, call: Call, field: str, *args: Any, **supplied: Any) -> Iterator[Problem]:

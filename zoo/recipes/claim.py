@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
+from zoo.errors import Mark
 from zoo.recipes.reader import refuse
 
 Of = Literal["weights", "retrain", "test-server"]
@@ -60,6 +61,7 @@ class Claim:
     written: Mapping[str, str] = field(
         default_factory=dict, compare=False, repr=False
     )  # scalars as the recipe has them
+    marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.of == "weights" and self.decimals is None and "value" in self.written:

@@ -12,12 +12,12 @@ from zoo.fetch.fetched import Fetched
 from zoo.fetch.source_types import HubRepo, LocalFile, ParsedSource, RecipeRepo, parse_or_none, pinned_source
 from zoo.fetch.sources import Sources
 from zoo.recipes.build import Builder
+from zoo.recipes.build_task import task_without_tokenizer
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.load_model import architecture
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe, Teacher
 from zoo.recipes.walk import recipe_sources, walk_sources
-from zoo.tasks.base import Task
 
 WORKERS = 8
 PUBLISHED = "zoo.yaml"
@@ -119,18 +119,13 @@ def _recipe_needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[
 
 def declared_classes(recipe: Recipe, builder: Builder) -> tuple[str, ...]:
     """Return the names of the classes of a recipe's task; none if only its data declare them, which are not read."""
-    return _without_tokenizer(recipe.task, recipe.tokenizer, builder).class_names
+    return task_without_tokenizer(recipe.task, recipe.tokenizer, builder).class_names
 
 
 def _task_needs(task: Call, tokenizer: Call | None, builder: Builder) -> Iterator[Need]:
     """Yield the data that a task reads."""
-    for source, want in _without_tokenizer(task, tokenizer, builder).sources:
+    for source, want in task_without_tokenizer(task, tokenizer, builder).sources:
         yield Need(source.name, want)
-
-
-def _without_tokenizer(task: Call, tokenizer: Call | None, builder: Builder) -> Task:
-    """Build a task without its tokenizer, which may have to be downloaded."""
-    return builder.instance(task, "task", Task, **({} if tokenizer is None else {"tokenizer": None}))
 
 
 def _read_of(model: Call, weights: str | None) -> Call | None:

@@ -20,6 +20,7 @@ from torch import Tensor
 from zoo.class_names import match_labels
 from zoo.errors import OutputsError, UsageError
 from zoo.tasks.tokens import Tokens, tokenize
+from zoo.text_tables import counted
 
 Inputs = Tensor | dict[str, Tensor]
 Kind = Literal["classification", "multilabel", "regression", "segmentation"]
@@ -201,11 +202,13 @@ class Task:
         outputs = logits.shape[1] if logits.dim() > 1 else 1
         expected = {"regression": 1, "multilabel": labels.shape[-1]}.get(self.kind, len(self.class_names) or outputs)
         if outputs != expected:
-            raise OutputsError(f"the model has {outputs} outputs, but {self.name} needs {expected}{self._reason()}")
-        if self.kind == "classification" and len(labels) and (label := int(labels.max())) >= outputs:
-            advice = f"it needs at least {label + 1} outputs"
             raise OutputsError(
-                f"the model has {outputs} outputs, but {self.name} has a row with label {label}; {advice}"
+                f"the model has {counted(outputs, 'output')}, but {self.name} needs {expected}{self._reason()}"
+            )
+        if self.kind == "classification" and len(labels) and (label := int(labels.max())) >= outputs:
+            raise OutputsError(
+                f"the model has {counted(outputs, 'output')}, but {self.name} has a row with label {label};"
+                f" it needs at least {label + 1} outputs"
             )
 
     def _reason(self) -> str:

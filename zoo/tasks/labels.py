@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import UsageError, did_you_mean
+from zoo.text_tables import counted
 
 Classes = int | Sequence[str | int | float]
 """The classes in a recipe: their names in the order of the model's outputs, or only their number."""
@@ -76,7 +77,7 @@ def check_count(classes: Classes, found: int, *, at_most: bool = False) -> None:
         at_most: Whether data may lack some of the classes.
     """
     if isinstance(classes, int) and (found > classes or (found < classes and not at_most)):
-        raise UsageError(f"the data have {found} classes, but the recipe says {classes}")
+        raise UsageError(f"the data have {counted(found, 'class', 'classes')}, but the recipe says {classes}")
 
 
 def to_class_numbers(values: Sequence[Any], names: Sequence[str]) -> list[int]:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.records.check import problems, verify_all, verify_record
+from harness.judging.judge_runs import RecordedRun
+from harness.records.check import problems, verify_all, verify_record, verify_together
 from harness.records.contradictions import contradiction
 from harness.records.record import FILE, read_all, read_record
 from leaderboard import page
@@ -93,6 +94,29 @@ def test_changed_predictions_are_refused_also_if_digest_and_score_were_changed_t
         verify_all(evidence)
     with pytest.raises(IntegrityError, match=problem):
         page.promote(str(path), tmp_path, EVIDENCE)
+
+
+def segmented(folder: Path, confusion: np.ndarray[Any, Any], **packages: str) -> RecordedRun:
+    """Write the predictions of a segmentation, and return a record of them that was made with these packages."""
+    folder.mkdir()
+    np.savez(folder / "masks.npz", allow_pickle=False, confusion=confusion)
+    stored = {"file": "masks.npz", "sha256": sha256(folder / "masks.npz")}
+    identity = replace(COMMITTED.identity, sources={"data": {"test": {"rows": 2, "sha256": "0"}}})
+    result = replace(COMMITTED.results[0], n=2, metrics={}, predictions=stored)
+    environment = {**COMMITTED.environment, "packages": packages}
+    record = replace(COMMITTED, identity=identity, results=(result,), environment=environment)
+    return folder / FILE, record.sealed({})
+
+
+def test_edited_masks_are_refused_and_those_of_another_version_are_not(tmp_path: Path) -> None:
+    counts = np.arange(8, dtype=np.int32).reshape(2, 2, 2)
+    first = segmented(tmp_path / "first", counts, torchvision="1")
+    other_outputs = segmented(tmp_path / "outputs", counts[:, :, ::-1], torchvision="1")
+    other_version = segmented(tmp_path / "version", counts + 1, torchvision="2")
+    verify_together([first, other_outputs, other_version])
+    edited = segmented(tmp_path / "edited", counts + 1, torchvision="1")
+    with pytest.raises(IntegrityError, match="the predictions have different labels for the same rows"):
+        verify_together([first, edited])
 
 
 def test_predictions_follow_from_logits_for_every_kind_of_task() -> None:

@@ -45,8 +45,17 @@ def test_the_list_says_what_entries_need_before_they_can_run_here(zoo: Zoo, reci
     assert "    needs the data set ilsvrc2012: --data ilsvrc2012=DIR\n" in zoo("list", *names, "--here").out
 
 
-def test_check_counts_many_good_recipes(zoo: Zoo) -> None:
-    assert zoo("check", "--suite", "glue").out == "27 recipes: ok\n"
+def test_check_counts_many_good_recipes_and_says_that_it_read_no_data(zoo: Zoo) -> None:
+    assert zoo("check", "--suite", "glue").out == "27 recipes: ok\nData files were not read.\n"
+
+
+def test_check_reports_local_files_that_do_not_exist(zoo: Zoo, recipe_file: Write) -> None:
+    missing = "w" * 300
+    path = recipe_file(f"weights: file:{missing}\n{TINY}")
+    completed = zoo("check", path)
+    where = f"there is no such file in {path.parent}"
+    assert (completed.code, completed.out, completed.err) == (4, "", f"{path}:1:1: file:{missing}: {where}\n")
+    assert zoo("check", recipe_file(f"weights: file:{path}\n{TINY}", name="found.yaml")).code == 0
 
 
 def test_check_prints_ok_on_stdout_and_problems_on_stderr(zoo: Zoo, recipe_file: Write) -> None:
@@ -56,6 +65,11 @@ def test_check_prints_ok_on_stdout_and_problems_on_stderr(zoo: Zoo, recipe_file:
     assert completed.err.startswith(f"{bad}:1:1: ")
     data = json.loads(zoo("check", good, bad, "--json").out)["recipes"]
     assert [(recipe["ok"], len(recipe["problems"])) for recipe in data] == [(True, 0), (False, 1)]
+
+
+def test_an_unknown_entry_with_the_name_of_a_recipe_file_leads_to_the_file(zoo: Zoo, recipe_file: Write) -> None:
+    recipe_file(name="ours.yml")
+    assert zoo("check", "ours").err == "no entry 'ours'; there is a recipe file ours.yml here: write ours.yml\n"
 
 
 def test_a_large_file_that_is_not_a_recipe_is_not_printed_as_a_whole(zoo: Zoo, recipe_file: Write) -> None:

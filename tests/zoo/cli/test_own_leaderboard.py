@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.records.digests import record_digest
-from tests.helpers.project import ROOT, Write, Zoo
+from tests.helpers.html_tree import parse_page
+from tests.helpers.project import ROOT, TINY, Write, Zoo
 from zoo import paths
 
 STARTER = ROOT / "configs" / "starter" / "digits-resnet8.yaml"
@@ -54,6 +55,33 @@ def test_own_recipes_and_runs_make_a_leaderboard_of_their_own(zoo: Zoo, recipe_f
         ("ours", "weights", "reproduced"),
         ("ours", "retrain", "not-run"),
     ]
+
+
+def test_entries_without_claims_are_listed_and_every_number_counts_what_it_says(zoo: Zoo, recipe_file: Write) -> None:
+    Path("my recipes").mkdir()
+    claimed = "claims:\n  - {of: retrain, split: test, metric: accuracy, value: 0.5, sigma: 0.1, source: s}\n"
+    named = {name: ("name: tiny", f"name: {name}") for name in ("one", "plain", "other")}
+    recipes = {name: recipe_file(TINY, change, name=f"{name}.yaml") for name, change in named.items()}
+    recipes["claimed"] = recipe_file(TINY + claimed, ("name: tiny", "name: claimed"), name="my recipes/x.yaml")
+    assert zoo("train", recipes["one"]).code == zoo("train", recipes["other"]).code == 0
+    chosen = [recipes[name].relative_to(Path.cwd()) for name in ("claimed", "one", "plain")]
+    page = zoo("leaderboard", *chosen)
+    assert page.out.startswith("1 claim of 1 entry: 1 not-run.\n")
+    assert page.out.endswith("Entries without claims: one, plain.\n")
+    assert zoo("leaderboard", *chosen, "--html", "site").code == 0
+    index = parse_page(Path("site/index.html"))
+    assert "1 claim of 1 entry; 2 entries without claims; 1 recorded run." in index.text
+    assert {element.text for element in index.all("li")} >= {
+        "one local; no claims; 1 recorded run",
+        "plain local; no claims; 0 recorded runs",
+    }
+    again = {name: parse_page(Path(f"site/entries/{name}.html")).all("pre")[0].text for name in ("claimed", "one")}
+    assert again == {
+        "claimed": "zoo reproduce 'my recipes/x.yaml' --train --seeds 3",
+        "one": "zoo train one.yaml",
+    }
+    assert zoo("leaderboard", chosen[1], "--html", "unclaimed").code == 0
+    assert "1 entry without claims; 1 recorded run." in parse_page(Path("unclaimed/index.html")).text
 
 
 def test_own_runs_of_shipped_entries_are_shown_with_records(zoo: Zoo) -> None:

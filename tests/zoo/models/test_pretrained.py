@@ -15,9 +15,9 @@ from zoo.models.pretrained import pretrained
 
 RESNET14 = ROOT / "zoo" / "starter" / "digits-resnet14.safetensors"
 TINY_MODEL = "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}"
-OTHER_HEAD = (
+PUBLISHED = (
     "{use: pretrained, weights: embedded:digits-resnet14.safetensors,"
-    " model: {use: cifar_resnet, depth: 14, width: 16, num_classes: 12, in_channels: 1}}"
+    " model: {use: cifar_resnet, depth: 14, width: 16, num_classes: 10, in_channels: 1}}"
 )
 
 
@@ -33,29 +33,27 @@ def saved(model: nn.Module, path: Path) -> Source:
     return Source(Sources(), f"file:{path}")
 
 
-def test_the_head_that_the_error_names_is_drawn_by_the_seed_and_the_rest_is_published(
+def test_the_part_that_the_error_names_is_drawn_by_the_seed_and_the_rest_is_published(
     zoo: Zoo, recipe_file: Write, tmp_path: Path
 ) -> None:
     stage = "    trainable: [bn1]\n    clip_norm: 1.0\n"
-    path = recipe_file(TINY, (TINY_MODEL, OTHER_HEAD), ("    clip_norm: 1.0\n", stage))
+    other_input = PUBLISHED.replace("in_channels: 1", "in_channels: 3")
+    path = recipe_file(TINY, (TINY_MODEL, other_input), ("    clip_norm: 1.0\n", stage))
     refused = zoo("train", path)
-    assert "fc.weight is (10, 64), the model's is (12, 64)" in refused.err
+    assert "conv1.weight is (16, 1, 3, 3), the model's is (16, 3, 3, 3)" in refused.err
     (advice,) = re.findall(r"`(ignore: .*)`", refused.err)
-    assert advice == "ignore: [fc]"
-    text = (
-        path.read_text()
-        .replace("{use: pretrained,", f"{{use: pretrained, {advice},")
-        .replace("classes: 12", "classes: 10")
-    )
+    assert advice == "ignore: [conv1]"
+    text = path.read_text().replace("{use: pretrained,", f"{{use: pretrained, {advice},")
+    text = text.replace("in_channels: 3", "in_channels: 1")
     for run, seed in (("first", 0), ("again", 0), ("other", 1)):
         completed = zoo("train", recipe_file(text), "--seed", seed, "--out", run)
         assert completed.code == 0, completed.err
     published = load_file(RESNET14)
     first, again, other = (load_file(tmp_path / run / "model.safetensors") for run in ("first", "again", "other"))
-    assert torch.equal(first["conv1.weight"], published["conv1.weight"])
-    assert torch.equal(first["fc.weight"], again["fc.weight"])
-    assert not torch.equal(first["fc.weight"], other["fc.weight"])
-    assert not torch.equal(first["fc.weight"], published["fc.weight"])
+    assert torch.equal(first["fc.weight"], published["fc.weight"])
+    assert torch.equal(first["conv1.weight"], again["conv1.weight"])
+    assert not torch.equal(first["conv1.weight"], other["conv1.weight"])
+    assert not torch.equal(first["conv1.weight"], published["conv1.weight"])
 
 
 def test_ignored_names_end_at_dots_and_everything_else_must_match(tmp_path: Path) -> None:
@@ -91,7 +89,7 @@ def test_the_advice_names_whole_parts_quotes_numbers_and_keeps_quiet_about_anoth
 
 def test_no_claim_of_weights_is_tested_with_a_random_head(zoo: Zoo, recipe_file: Write) -> None:
     claim = "claims:\n  - {of: weights, split: test, metric: accuracy, value: 0.9, decimals: 1, source: x}\n"
-    model = OTHER_HEAD.replace("{use: pretrained,", "{use: pretrained, ignore: [fc],")
+    model = PUBLISHED.replace("{use: pretrained,", "{use: pretrained, ignore: [fc],")
     refused = zoo("check", recipe_file(TINY + claim, (TINY_MODEL, model)))
     assert (refused.code, "tiny.yaml:3:26: pretrained: the parts that it ignores" in refused.err) == (2, True)
     of_its_own = recipe_file(TINY + claim, (TINY_MODEL, f"{model}\nweights: hub:me/finetuned"))

@@ -243,13 +243,20 @@ def test_a_split_without_rows_is_reported_before_training(reviews: Path, zoo: Zo
         assert not list(Path("home").rglob("log.jsonl"))
 
 
+MODEL, TASK = "bert_classifier: num_labels is", "text_classification"
 UNFIT = {
-    "more classes": ("classes: [", "classes: [ugly, ", 2, "10:98: the model has 2 outputs, but {needs} 3"),
-    "more outputs": (
-        "num_labels: 2",
-        "num_labels: 5",
+    "more classes": (
+        "classes: [",
+        "classes: [ugly, ",
         2,
-        "10:98: the model has 5 outputs, but {needs} 2, one for each",
+        "10:98: {model} 2, but {task} has 3 classes: ugly, bad, good",
+    ),
+    "more outputs": ("num_labels: 2", "num_labels: 5", 2, "10:98: {model} 5, but {task} has 2 classes: bad, good"),
+    "fewer classes in the data": (
+        "[bad, good]",
+        "3",
+        2,
+        "8:3: file:validation.jsonl: the data have 2 classes, but the recipe says 3",
     ),
     "no such file": ("file:train", "file:tarin", 4, "5:3: file:tarin.csv: there is no such file in {folder}; did you"),
     "no such column": ("[title, ", "[titel, ", 2, "6:3: file:validation.jsonl: the data have no column 'titel'; did"),
@@ -266,11 +273,25 @@ def test_what_does_not_fit_the_data_is_reported_with_its_position_before_trainin
     (reviews / "unfit.yaml").write_text(RECIPE.replace(before, after))
     completed = zoo("train", "unfit.yaml", "--out", "run")
     assert (completed.code, len(completed.lines)) == (code, 1)
-    assert completed.err.startswith("unfit.yaml:" + message.format(needs="text_classification needs", folder=reviews))
+    assert completed.err.startswith("unfit.yaml:" + message.format(model=MODEL, task=TASK, folder=reviews))
     assert not Path("run").exists()
     if code == 4:  # other commands find a missing file too
         assert zoo("fetch", "unfit.yaml", "--train").err.endswith(completed.err)
         assert '"the file tarin.csv"' in zoo("list", "unfit.yaml", "--here", "--json").out
+
+
+def test_outputs_that_do_not_fit_the_classes_of_the_data_are_reported_with_their_position(
+    reviews: Path, zoo: Zoo
+) -> None:
+    text = RECIPE.replace("[bad, good]", "2").replace("num_labels: 2", "num_labels: 3")
+    (reviews / "unfit.yaml").write_text(text)
+    completed = zoo("train", "unfit.yaml", "--out", "run")
+    assert completed.code == 2
+    message = (
+        "unfit.yaml:10:98: the model has 3 outputs, but text_classification needs 2, one for each class: bad, good"
+    )
+    assert completed.err.startswith(message)
+    assert not Path("run").exists()
 
 
 @pytest.mark.parametrize(
@@ -307,7 +328,7 @@ NO_SOURCE = "is not a source; for a local file write file:"
     [
         ("{train: a.csv, validation: b.csv}", NO_SOURCE),
         ("a.csv", NO_SOURCE),
-        ("{trian: 'file:a.csv'}", "the task has no split 'train' to train on; did you mean trian?"),
+        ("{trian: 'file:a.csv'}", "text_classification has no split 'train'; splits: trian; did you mean trian?"),
         (
             "{train: 'file:a.csv'}",
             "the task has no split to score; name one beside `train` in the task, or take rows out",

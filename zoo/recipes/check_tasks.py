@@ -1,0 +1,93 @@
+"""Check tasks without their data, and what a recipe says about them: splits, metrics, held-out rows and classes."""
+
+import inspect
+from collections.abc import Iterator, Sequence
+
+from zoo.errors import Problem, RecipeError, UsageError, did_you_mean
+from zoo.recipes.allowed import is_allowed
+from zoo.recipes.build import Builder
+from zoo.recipes.build_task import task_without_tokenizer
+from zoo.recipes.check_claims import name_problems
+from zoo.recipes.load_model import architecture
+from zoo.recipes.reader import Call
+from zoo.recipes.schema import Recipe
+from zoo.tasks.base import Task
+from zoo.text_tables import counted
+
+OUTPUTS = ("num_classes", "num_labels")
+"""The arguments of a model, or of its configuration, that say how many outputs it has."""
+MOST_NAMES = 5
+"""Of more classes only the first ones are listed."""
+
+
+def task_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
+    """Yield tasks that refuse their arguments, or else names and numbers in the recipe that do not fit its tasks.
+
+    Tasks of other packages are left out: they are known only once the user's code runs.
+    """
+    refused = [problem for task, tokenizer in recipe.readings for problem in _refusals(task, tokenizer, builder)]
+    yield from refused
+    if refused:
+        return
+    own = [recipe.task if stage.task is None else stage.task for stage in recipe.stages]
+    task, *stage_tasks = [
+        task_without_tokenizer(call, recipe.tokenizer, builder) if _is_known(call, "task") else None
+        for call in (recipe.task, *own)
+    ]
+    if task is not None:
+        yield from _holdout_problems(recipe, list(task.splits))
+        yield from _output_problems(recipe, task)
+    yield from name_problems(recipe, task, stage_tasks)
+
+
+def _is_known(call: Call, field: str) -> bool:
+    """Return whether a call names something that needs no trust."""
+    return "." not in call.use or is_allowed(call.use, field)
+
+
+def _refusals(task: Call, tokenizer: Call | None, builder: Builder) -> Iterator[Problem]:
+    if not _is_known(task, "task"):
+        return
+    if tokenizer is not None and "tokenizer" not in inspect.signature(builder.target(task, "task")).parameters:
+        yield Problem(tokenizer.mark, f"the task {task.use} takes no tokenizer")
+        return
+    try:
+        task_without_tokenizer(task, tokenizer, builder)
+    except RecipeError as error:
+        yield from error.problems
+    except UsageError as error:
+        yield Problem(task.mark, str(error))
+
+
+def _holdout_problems(recipe: Recipe, splits: Sequence[str]) -> Iterator[Problem]:
+    """Yield a hold-out of a split that the task does not have, or under the name of another split."""
+    if recipe.holdout is None:
+        return
+    mark, of, name = recipe.marks["holdout"], recipe.holdout.of, recipe.holdout.name
+    if of not in splits:
+        yield Problem(mark, f"holdout: the task has no split {of!r}{did_you_mean(of, list(splits))}")
+    if name in splits:
+        yield Problem(mark, f"holdout: the task has a split {name!r} already; choose another name: `name: held_out`")
+
+
+def _output_problems(recipe: Recipe, task: Task) -> Iterator[Problem]:
+    """Yield another number of outputs than the task needs, if the recipe states both."""
+    names = task.label_names
+    expected = 1 if task.kind == "regression" else len(names)
+    model = architecture(recipe.model)
+    if not expected or not _is_known(model, "model"):
+        return
+    for call in [item for item in (model, model.args.get("config")) if isinstance(item, Call)]:
+        for key in OUTPUTS:
+            outputs = call.args.get(key)
+            if isinstance(outputs, int) and outputs != expected:
+                listed = f"{', '.join(names[:MOST_NAMES])}{', ...' if len(names) > MOST_NAMES else ''}"
+                is_regression = task.kind == "regression"
+                needs = (
+                    "is a regression, which needs 1 output"
+                    if is_regression
+                    else f"has {counted(expected, 'class', 'classes')}: {listed}"
+                )
+                yield Problem(
+                    call.marks.get(key, call.mark), f"{call.use}: {key} is {outputs}, but {task.name} {needs}"
+                )
