@@ -5,15 +5,17 @@ The generated block lies between two markers and has a stable order. The text be
 
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from harness.judging.judge_runs import RecordedRun
 from harness.records.check import verify_all, verify_together
-from harness.records.record import FILE, Record, read_all, read_record
+from harness.records.find_runs import find_runs, read_all
+from harness.records.record import FILE, Record, read_record
 from harness.records.run_folder import new_folder
 from leaderboard import table
 from leaderboard.cells import VERDICT_MEANINGS, claim_title, difference_cell, format_score
@@ -114,11 +116,11 @@ class Promoted:
     """Whether the record is of version 0.1, which wrote no digest of the whole record."""
 
 
-def promote(run: str, runs: Path, evidence: Path) -> list[Promoted]:
-    """Copy runs with their predictions into the committed records.
+def promote(chosen: Iterable[str], runs: Path, evidence: Path) -> Iterator[Promoted]:
+    """Copy runs with their predictions into the committed records, and yield each.
 
     Args:
-        run: A run folder, a record file, or the name of an entry, whose runs are all copied.
+        chosen: Run folders, record files, or names of entries, whose runs are all copied.
         runs: The folder of the user's runs.
         evidence: The folder of committed records.
 
@@ -129,12 +131,15 @@ def promote(run: str, runs: Path, evidence: Path) -> list[Promoted]:
         IntegrityError: A run was edited, or its labels differ from those of committed records.
     """
     shipped = {entry.name: entry for entry in entries()}
-    return [_promote(path, evidence, shipped) for path in _record_files(run, runs)]
+    committed = read_all(evidence)
+    for path in [file for run in chosen for file in _record_files(run, runs)]:
+        yield _promote(path, evidence, committed, shipped)
+        committed.append((path, read_record(path)))
 
 
-def _promote(path: Path, evidence: Path, shipped: Mapping[str, Entry]) -> Promoted:
+def _promote(path: Path, evidence: Path, committed: Sequence[RecordedRun], shipped: Mapping[str, Entry]) -> Promoted:
     record = read_record(path)
-    others = [other for other in read_all(evidence) if _has_same_rows(other[1], record)]
+    others = [other for other in committed if _has_same_rows(other[1], record)]
     verify_together([*others[:1], (path, record)])
     if record.entry not in shipped:
         raise UsageError(
@@ -250,7 +255,7 @@ def _record_files(run: str, runs: Path) -> list[Path]:
     path = Path(run)
     if path.name == FILE or (path / FILE).is_file():
         return [path if path.name == FILE else path / FILE]
-    files = sorted((runs / run).glob(f"*/{FILE}"))
+    files = [found.record for found in find_runs(runs, run)]
     if not files:
         names = [folder.name for folder in runs.glob("[!.]*")] if runs.is_dir() else []
         raise SourceError(f"no run {run!r} in {runs}{did_you_mean(run, names)}")

@@ -12,7 +12,8 @@ from scipy import stats
 from harness.judging.judge_runs import RecordedRun, family_size, measure_claim, suite_of
 from harness.judging.types import Judgement, not_run
 from harness.judging.verdict import fill_published_value, judge_all
-from harness.records.record import FIRST_REFERENCE_SEED, Record, read_all
+from harness.records.find_runs import read_all
+from harness.records.record import FIRST_REFERENCE_SEED, Record
 from zoo.recipes.catalogue import LOCAL, Entry, entries
 from zoo.recipes.claim import Claim
 from zoo.text_tables import counted

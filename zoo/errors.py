@@ -7,6 +7,7 @@
     ├── SourceError        4  something is not available: a missing file, a failed download, a missing device
     │   ├── MissingError   4  a repository lacks a file
     │   ├── NoFileError    4  a local file that a recipe names does not exist
+    │   ├── UnreachableError 4  a server does not answer, or HF_HUB_OFFLINE forbids requests
     │   └── NoDataError    4  a data set that every user must get for themselves (3 if the user did not name its entry)
     ├── IntegrityError     5  bytes differ from the pinned ones
     └── InternalError     70  a bug in zoo
@@ -138,6 +139,10 @@ class NoFileError(SourceError):
     def __init__(self, source: str, message: str) -> None:
         self.source = source
         super().__init__(f"{source}: {message}")
+
+
+class UnreachableError(SourceError):
+    """A file has to be downloaded, but its server does not answer, or HF_HUB_OFFLINE forbids requests."""
 
 
 class NoDataError(SourceError):

@@ -1,6 +1,8 @@
 """Format numbers and tables for a terminal. Imports nothing heavy."""
 
 import math
+import re
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +15,8 @@ NARROWEST = 12
 MOST_DECIMALS = 10
 LEAST_DECIMALS = 4
 """The decimals of a printed score. A claim with more decimals is printed with all of them, and so are its scores."""
+PARTS_OF_WORDS = re.compile(r"[^/_.:=-]*[/_.:=-]+|[^/_.:=-]+")
+"""A word that is longer than its column is broken after these characters, as in a path."""
 HEADER_PADDING = 2
 """The spaces that tabulate adds to a header, besides the two between columns."""
 
@@ -56,10 +60,45 @@ def fitted(
     shared = {index % len(headers) for index in flexible}
     left = (columns or 0) - sum(width + 2 for index, width in enumerate(widths) if index not in shared)
     wanted = sum(widths[index] + 2 for index in shared)
-    limits = [
-        max(left * (width + 2) // wanted - 2, NARROWEST)
-        if columns is not None and index in shared and wanted > left
-        else None
-        for index, width in enumerate(widths)
-    ]
-    return tabulate(rows, headers=headers, disable_numparse=True, maxcolwidths=limits)
+    if columns is not None and wanted > left:
+        limits = {index: max(left * (widths[index] + 2) // wanted - 2, NARROWEST) for index in shared}
+        rows = [
+            [
+                "\n".join(_wrapped_cell(cell, limits[index])) if index in limits else cell
+                for index, cell in enumerate(row)
+            ]
+            for row in rows
+        ]
+    return tabulate(rows, headers=headers, disable_numparse=True)
+
+
+def wrapped(text: str, columns: int | None, indent: str = "", hanging: str | None = None) -> str:
+    """Return a paragraph of at most this width; a longer word, such as a path, stays whole.
+
+    Args:
+        text: The paragraph.
+        columns: The width of the terminal in characters; None for no limit.
+        indent: The start of each line.
+        hanging: The start of each line but the first; None for `indent`.
+    """
+    if columns is None:
+        return indent + text
+    lines = textwrap.wrap(
+        text, columns, initial_indent=indent, subsequent_indent=indent if hanging is None else hanging,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return "\n".join(lines)
+
+
+def _wrapped_cell(text: str, width: int) -> list[str]:
+    """Return the lines of a cell. Only a word that is longer than the column is broken, at its parts if it has some."""
+    lines: list[str] = []
+    for line in textwrap.wrap(str(text), width, break_long_words=False, break_on_hyphens=False):
+        part_of_line = ""
+        for part in PARTS_OF_WORDS.findall(line) if len(line) > width else [line]:
+            if part_of_line and len(part_of_line + part) > width:
+                lines.append(part_of_line)
+                part_of_line = ""
+            part_of_line += part
+        lines += [part_of_line[at : at + width] for at in range(0, len(part_of_line), width)]
+    return lines

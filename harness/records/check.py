@@ -17,7 +17,8 @@ from harness.metrics import Array, Metric, measure, reads
 from harness.records.arrays import read_arrays, rows_not_finite
 from harness.records.contradictions import contradiction
 from harness.records.digests import RECORD_DIGEST, json_digest
-from harness.records.record import ADVICE, Record, Result, read_all, verify_files
+from harness.records.find_runs import read_all
+from harness.records.record import ADVICE, Record, Result, verify_files
 from zoo.errors import IntegrityError
 from zoo.recipes.allowed import is_allowed
 from zoo.recipes.reader import short_name

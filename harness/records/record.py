@@ -206,13 +206,6 @@ def verify_files(path: Path, record: Record) -> None:
             raise IntegrityError(f"{file}: expected sha256 {expected}, found {actual}")
 
 
-def read_all(root: Path) -> list[tuple[Path, Record]]:
-    """Return every record below a folder with the path of its file, sorted by entry and run folder."""
-    paths = sorted(root.glob(f"*/[!.]*/{FILE}"))
-    records = [(path, read_record(path)) for path in paths]
-    return sorted(records, key=lambda pair: (pair[1].entry, pair[1].identity.folder))
-
-
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a record file."""
     data: dict[str, Any] = json.loads(Path(__file__).with_name("record.schema.json").read_text(encoding="utf-8"))

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from harness.records.record import FILE, Mode, Record, read_record
+from harness.records.find_runs import find_runs
+from harness.records.record import Mode, Record, read_record
 from harness.runs.cache import find_cached_runs
-from harness.runs.elsewhere import files_elsewhere
 from harness.runs.verify import mode_of, run_conditions, seeds_of
 from zoo import paths
 from zoo.errors import ZooError
@@ -123,9 +123,9 @@ def _machine(record: Record) -> str:
 
 
 def _records(runs: Path, entry: Entry) -> Iterator[Record]:
-    """Yield the records of an entry's runs, also of those that were written elsewhere."""
-    for path in [*sorted((runs / entry.name).glob(f"[!.]*/{FILE}")), *files_elsewhere(runs, entry.name)]:
+    """Yield the records of an entry's runs."""
+    for run in find_runs(runs, entry.name):
         try:
-            yield read_record(path)
+            yield read_record(run.record)
         except ZooError:  # a damaged record is reported where it is judged
             continue

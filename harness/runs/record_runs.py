@@ -9,29 +9,29 @@ from typing import Any
 from torch import nn
 
 from harness.judging.judge_runs import RecordedRun
+from harness.records.find_runs import find_runs, remember_elsewhere
 from harness.records.record import FILE, Mode, Record
+from harness.records.training_log import LOG
 from harness.runs.cache import FileStamp, cache_run, file_stamps
 from harness.runs.card_metadata import RECIPE
-from harness.runs.elsewhere import remember_elsewhere
 from harness.runs.experiment import Experiment
 from harness.runs.export import export
 from harness.runs.identity import training_identity, weights_identity
 from harness.runs.recorder import (
     ModelToRecord,
-    RunLocation,
     evaluate_epochs,
-    locate_run,
     locked_run,
     new_run,
     write_record,
     write_rescored,
 )
 from harness.runs.rescoring import copy_training, find_same_training, score_again, training_key
+from harness.runs.run_location import RunLocation, locate_run
 from harness.runs.source_files import recipe_inputs, revisions
 from harness.runs.teachers import WEIGHTS, ResolvedTeachers, TeacherResolver, required_runs
 from harness.runs.training_splits import teacher_splits, training_splits
 from harness.training.train import train
-from harness.training.training_run import LOG, TrainedStudent, TrainingRun
+from harness.training.training_run import TrainedStudent, TrainingRun
 from zoo.fetch import weights_file
 from zoo.fetch.checksum import sha256
 from zoo.progress import Step, ignore_step
@@ -113,8 +113,9 @@ def _same_training(experiment: Experiment, location: RunLocation) -> RecordedRun
     """Return a run of this training with other metrics, if its predictions are enough to compute the new ones."""
     if experiment.context.fresh:
         return None
-    runs = experiment.context.runs / experiment.entry.name
-    folders = [location.folder, *runs.glob(f"retrain-seed{location.identity.seed}-*")]
+    runs = find_runs(experiment.context.runs, experiment.entry.name)
+    of_seed = [run for run in runs if run.name.startswith(f"retrain-seed{location.identity.seed}-")]
+    folders = [location.folder, *(run.record.parent for run in of_seed)]
     key = training_key(location.identity, experiment.recipe.data())
     return find_same_training(folders, key, experiment.metrics, experiment.context.report)
 

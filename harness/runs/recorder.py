@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -18,60 +18,21 @@ from harness.evaluation.evaluate import Evaluation
 from harness.evaluation.label_order import findings
 from harness.judging.chance import CHANCE, chance_remarks
 from harness.models.environment import deterministic, environment, peak_memory
-from harness.records.check import verify_record
-from harness.records.record import FILE, Identity, Record, Result, read_record
+from harness.records.record import FILE, Record, Result
 from harness.records.run_folder import new_folder
 from harness.runs.card_metadata import RECIPE, CardFacts
-from harness.runs.elsewhere import find_elsewhere
-from harness.runs.experiment import Experiment, RunContext
+from harness.runs.experiment import Experiment
 from harness.runs.model_card import CARD, model_card
 from harness.runs.needed_files import copy_needed_files
-from harness.runs.rescoring import same_training, training_key
+from harness.runs.run_location import RunLocation, existing_record
 from harness.runs.run_lock import run_lock
 from harness.runs.source_files import base_folders
-from zoo.errors import UsageError, translate_errors
+from zoo.errors import translate_errors
 from zoo.fetch.checksum import sha256 as checksum
 from zoo.fetch.source_types import HUB
-from zoo.recipes.catalogue import Entry
 from zoo.recipes.claim import Selection
 from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
-
-UNFINISHED = ".unfinished"
-"""The folder of unfinished runs, beside the folders of the entries."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunLocation:
-    """The folders of a run: one for its record, one for its checkpoints while it is made."""
-
-    entry: Entry
-    identity: Identity
-    context: RunContext
-    folder: Path
-    """The folder of the finished run."""
-
-    @property
-    def is_rescored(self) -> bool:
-        """Whether the folder holds the same training with other metrics."""
-        file = self.folder / FILE
-        recipe = self.entry.recipe.data()
-        return file.exists() and same_training(read_record(file), self.identity, recipe)
-
-    @property
-    def work(self) -> Path:
-        """The folder of the run's checkpoints and log while it is made; it outlives a kill."""
-        key = training_key(self.identity, self.entry.recipe.data())  # other metrics resume the same training
-        return self.context.runs / UNFINISHED / f"{self.entry.name}-{key[:12]}"
-
-
-def locate_run(experiment: Experiment, identity: Identity, out: Path | None = None) -> RunLocation:
-    """Return where a run is recorded: in `out`, or below the folder of all runs, or where an earlier `out` was."""
-    runs, name = experiment.context.runs, experiment.entry.name
-    folder = out or runs / name / identity.folder
-    if out is None and not experiment.context.fresh and not (folder / FILE).exists():
-        folder = find_elsewhere(runs, name, identity) or folder
-    return RunLocation(entry=experiment.entry, identity=identity, context=experiment.context, folder=folder)
 
 
 @contextmanager
@@ -87,7 +48,7 @@ def locked_run(location: RunLocation) -> Iterator[Record | None]:
     """
     accelerator, report = location.context.accelerator, location.context.report
     with run_lock(location.work, accelerator, lambda: report(f"{location.entry.name}: waiting for another run of it")):
-        yield _existing_record(location)
+        yield existing_record(location)
         if accelerator.is_main_process:
             shutil.rmtree(location.work, ignore_errors=True)
 
@@ -257,23 +218,6 @@ def result_of(evaluation: Evaluation, selection: Selection) -> tuple[Result, byt
         Result(split=evaluation.split, n=evaluation.n, selection=selection, metrics=scores, predictions=predictions),
         data,
     )
-
-
-def _existing_record(location: RunLocation) -> Record | None:
-    file = location.folder / FILE
-    if location.context.fresh or not file.exists():
-        return None
-    record = read_record(file)
-    if record.identity != location.identity:
-        if location.is_rescored:
-            return None
-        wanted, recorded = asdict(location.identity), asdict(record.identity)
-        differing = ", ".join(name for name, value in wanted.items() if value != recorded[name])
-        raise UsageError(
-            f"{location.folder} holds another run of {record.entry} (another {differing}); pass a new folder to --out"
-        )
-    verify_record(file, record)
-    return record
 
 
 def _findings(

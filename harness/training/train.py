@@ -20,6 +20,7 @@ from harness.models.environment import environment
 from harness.models.memory_format import place_model
 from harness.models.outputs import run_model
 from harness.models.text_inputs import fit_to_texts
+from harness.records.training_log import LOG
 from harness.training.checkpointing import Checkpoint, CheckpointStore, rng_state, set_rng_state, unchanged_generators
 from harness.training.epoch_scores import end_epoch, state_dict_copy
 from harness.training.gradients import accumulate_gradients
@@ -28,7 +29,7 @@ from harness.training.log import DivergenceError, TrainingLog
 from harness.training.other_load import LoadWatch
 from harness.training.row_order import steps_per_epoch
 from harness.training.stage import ActiveStage, build_stage, prepare_stage, share_buffers
-from harness.training.training_run import LOG, StateDicts, TrainedStudent, TrainingRun
+from harness.training.training_run import StateDicts, TrainedStudent, TrainingRun
 from zoo.errors import UsageError, first_line
 from zoo.tasks.base import read_batch
 

@@ -18,7 +18,6 @@ from zoo.recipes.build import Builder
 from zoo.recipes.schema import Precision, Recipe
 from zoo.tasks.base import Split, Task
 
-LOG = "log.jsonl"
 StateDicts = dict[str, dict[str, Tensor]]
 """The state dicts of terms and trained teachers that later stages start from, by name."""
 

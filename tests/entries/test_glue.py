@@ -179,6 +179,7 @@ def test_without_a_hub_no_entry_is_run_and_nothing_is_written(zoo: Zoo, tmp_path
     assert entries.keys() == {entry.name for entry in ENTRIES}
     assert {entry["verdict"] for entry in entries.values()} == {"not-run"}
     assert all("http://127.0.0.1:9 did not serve it" in str(entry["error"]) for entry in entries.values())
+    assert completed.err.count("docs/offline.md") == 1
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not list(Path(constants.HF_HUB_CACHE).rglob("*nyu-mll*"))
 
@@ -197,9 +198,11 @@ def test_a_fetched_entry_is_evaluated_and_trained_without_network(
     with monkeypatch.context() as offline:
         offline.setattr(constants, "HF_HUB_OFFLINE", True)
         offline.setattr(socket.socket, "connect", _refuse)
-        before = run("verify", OFFLINE_ENTRY, "--json", "--device", "cpu")
+        before = run("reproduce", OFFLINE_ENTRY, "--device", "cpu")
     assert before.code == 4
     assert "HF_HUB_OFFLINE is set; run `zoo fetch` once without HF_HUB_OFFLINE" in before.err
+    assert (before.out + before.err).count("HF_HUB_OFFLINE is set") == before.err.count("docs/offline.md") == 1
+    assert f"\n  next: zoo fetch {OFFLINE_ENTRY}" in before.out
     fetched = run("fetch", OFFLINE_ENTRY, "--train")
     assert (fetched.code, "MB to download" in fetched.err) == (0, True), fetched.err
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

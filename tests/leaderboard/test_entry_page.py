@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.records.record import read_all
+from harness.records.find_runs import read_all
 from leaderboard.entry_page import commands
 from leaderboard.flips import compare_records
 from tests.helpers.html_tree import parse_page

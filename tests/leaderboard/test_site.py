@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from harness.judging.types import VERDICTS_BY_SEVERITY
-from harness.records.record import read_all
+from harness.records.find_runs import read_all
 from leaderboard import cells, site
 from tests.helpers.html_tree import Node, parse_page
 from tests.helpers.project import ROOT

@@ -1,6 +1,6 @@
 """Tables that fit a terminal."""
 
-from zoo.text_tables import finite, fitted, number
+from zoo.text_tables import finite, fitted, number, wrapped
 
 
 def test_a_table_fits_its_terminal() -> None:
@@ -18,6 +18,19 @@ def test_narrow_columns_leave_room_for_their_headers() -> None:
     lines = fitted(rows, headers, 80, flexible=(0,)).splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0].endswith("verdict")
+
+
+def test_a_word_of_a_cell_is_broken_only_if_it_is_longer_than_its_column_and_then_at_its_parts() -> None:
+    path = "leaderboard/records/entail-bert-l2h64/retrain-seed1000-21f8c2962beb"
+    lines = fitted([["a", f"read {path} once"]], ["entry", "source"], 40).splitlines()[2:]
+    assert [line.split()[-1] for line in lines] == [
+        "read", "leaderboard/records/entail-", "bert-l2h64/retrain-seed1000-", "21f8c2962beb", "once",
+    ]  # fmt: skip
+
+
+def test_a_paragraph_keeps_long_words_whole() -> None:
+    assert wrapped(f"see {'x/' * 20} for more", 20, "  ", "    ") == f"  see\n    {'x/' * 20}\n    for more"
+    assert wrapped("no limit " * 20, None, "  ") == "  " + "no limit " * 20
 
 
 def test_numbers_have_four_decimals_or_those_of_their_claim_and_json_no_nan() -> None:

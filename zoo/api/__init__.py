@@ -42,6 +42,7 @@ class TrainingArguments(DeviceArguments, total=False):
     micro_batch: int | None
     save_every: float
     score_epochs: bool
+    fresh: bool
     records: str | Path | None
 
 
@@ -51,7 +52,6 @@ class RunArguments(TrainingArguments, total=False):
     train: bool
     seeds: int | None
     first_seed: int
-    fresh: bool
     jobs: int
 
 

@@ -107,6 +107,10 @@ class Session:
         """Return the single entry that a name, a path or a name on the Hub selects. Raise UsageError otherwise."""
         return self._published(pattern, False) if _is_hub_name(pattern) else catalogue.select_one(pattern)
 
+    def name_of(self, pattern: str) -> str:
+        """Return the name of the entry that `select_one` selects. Raise RecipeError if its recipe cannot be read."""
+        return self.select_one(pattern).recipe.name
+
     def fetcher(self, *, report_new_lock: bool = True) -> "Sources":
         """Return the object that fetches and verifies files.
 
@@ -154,6 +158,7 @@ class Session:
             builder=self.builder(entries),
             accelerator=accelerator,
             runs=paths.runs(training.records),
+            fresh=training.fresh,
             options=ComputeOptions(
                 precision=training.precision,
                 micro_batch=training.micro_batch,
@@ -162,7 +167,7 @@ class Session:
             ),
         )
         if isinstance(options, RunOptions):
-            context = replace(context, fresh=options.fresh, conditions=run_conditions(options, self.sources))
+            context = replace(context, conditions=run_conditions(options, self.sources))
         return replace(context, show=self.show_progress, report=self.report) if accelerator.is_main_process else context
 
     def experiment(self, entry: Entry, context: "RunContext") -> "Experiment":
@@ -175,10 +180,12 @@ class Session:
         """Return the verdict on each entry; runs that are missing are made."""
         from harness.runs.verify import verify as verify_entries
 
-        make_context = partial(self.context, entries, options)
-        return verify_entries(
+        started, make_context = time.time_ns(), partial(self.context, entries, options)
+        outcomes = verify_entries(
             entries, options, self.sources, make_context, report=self.report, show_progress=self.show_progress
         )
+        self._report_unscored_epochs(options, [path for outcome in outcomes for path in outcome.records], started)
+        return outcomes
 
     def plan(self, entries: Sequence[Entry], options: RunOptions) -> "list[PlannedRuns]":
         """Return the runs that `verify` would use or make."""
@@ -189,7 +196,8 @@ class Session:
     def train(self, entry: Entry, options: TrainingOptions, *, seed: int, out: Path | None) -> "TrainingResult":
         """Train an entry once, into the folder `out` or a folder in `records`, and return the scores.
 
-        A run that exists is returned; if none of its inputs has changed, torch is not imported for that.
+        A run that exists is returned, unless `options.fresh` is set; if none of its inputs has changed, torch is not
+        imported for that.
         """
         from zoo.api.results import training_result
 
@@ -206,6 +214,7 @@ class Session:
         path, record = finished
         if record.failure:
             raise UsageError(f"{entry.name}: the training failed: {record.failure}. Its record is {path}")
+        self._report_unscored_epochs(options, [path], started)
         existed = path.exists() and path.stat().st_mtime_ns < started  # of several processes, the main one writes it
         return training_result(path, record, entry.recipe.claims, existed=existed)
 
@@ -223,6 +232,16 @@ class Session:
             findings=chance_findings(entry.recipe, experiment.task, evaluations),
         )  # fmt: skip
 
+    def _report_unscored_epochs(self, options: TrainingOptions, records: Sequence[Path], started: int) -> None:
+        """Report the trainings that existed already, and whose epochs were not scored though the options ask for it."""
+        from harness.records.training_log import without_epoch_scores
+
+        if options.score_epochs and (unscored := len(without_epoch_scores(records, started))):
+            runs = "1 run that exists" if unscored == 1 else f"{unscored} runs that exist"
+            self.report(
+                f"--score-epochs has no effect on {runs}, trained without it; to train and score again, add --fresh"
+            )
+
     def _training_conditions(self, options: TrainingOptions, out: Path | None) -> "RunConditions":
         """Return the conditions under which the run cache finds a run of `train` again."""
         from harness.runs.verify import run_conditions
@@ -236,7 +255,7 @@ class Session:
         """Return a run whose inputs have not changed: made by `train`, or without `out` for a claim."""
         from harness.runs.cache import find_cached_runs
 
-        if self.sources.trust:  # the trusted code is unknown until it is loaded
+        if options.fresh or self.sources.trust:  # the trusted code is unknown until it is loaded
             return None
         own = self._training_conditions(options, out)
         for conditions in (own, replace(own, out=None)) if out is None else (own,):

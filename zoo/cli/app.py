@@ -16,6 +16,7 @@ import typer
 from zoo.api.session import quiet_libraries
 from zoo.cli import diagnose, entries, publish, runs, sources
 from zoo.cli.command import Command, Commands
+from zoo.cli.progress import report_unreachable
 from zoo.cli.streams import safe_streams
 from zoo.errors import ZooError, translate_errors
 from zoo.safe_text import printable
@@ -95,5 +96,6 @@ def main() -> None:
                 sys.stdout.flush()
         except ZooError as error:
             print(printable(f"process {rank}: {error}" if rank else str(error)), file=sys.stderr)
+            report_unreachable([error])
             code = error.exit_code
         sys.exit(code)

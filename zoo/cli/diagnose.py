@@ -8,14 +8,17 @@ from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import code_of_outcome, end
 from zoo.cli.options import OUTPUT, All, Json, OneEntry, Patterns, Records, Suites, argument, command, option
-from zoo.cli.progress import report, session_of
+from zoo.cli.progress import report, report_unreachable, session_of
 from zoo.errors import ZooError
 from zoo.recipes.options import DeviceOptions, SourceOptions, TrainingOptions
 
 if TYPE_CHECKING:
     from harness.diagnosis.diff import Diff
 
-RUN_HELP = "The folder of a run, or a run of an entry: ENTRY, ENTRY:SEED or ENTRY:weights."
+RUN_HELP = (
+    "The folder of a run, or a run of an entry or recipe file: ENTRY, ENTRY:SEED or ENTRY:weights, such as"
+    " digits-resnet8:0 or mine.yaml:0."
+)
 CODES_OF_EXPLAIN = {"nothing to explain": 0, "explained": 1, "unexplained": 1, "nothing to compare": 3}
 
 
@@ -57,6 +60,7 @@ def fingerprint(
     text = render.table(["entry", "verdict", "why"], [[o.entry.name, o.verdict, o.why] for o in outcomes])
     data = {"entries": [outcome.data() for outcome in outcomes], "summary": summary}
     render.emit(data, f"{text}\n\n{render.counts_line(summary)}", as_json=as_json)
+    report_unreachable(outcome.error for outcome in outcomes)
     end(code_of_outcome(outcome, patterns or []) for outcome in outcomes)
 
 
@@ -98,12 +102,12 @@ def diff(
     from harness.diagnosis.diff import diff as diff_records
     from harness.diagnosis.diff import find_record, text_report
 
-    difference = diff_records(*(find_record(run, paths.runs(records), paths.evidence()) for run in (a, b)))
+    session, folders = session_of(sources), (paths.runs(records), paths.evidence())
+    difference = diff_records(*(find_record(run, *folders, session.name_of) for run in (a, b)))
     if difference.flipped and limit:  # torch and the data are loaded only to show examples
-        session = session_of(sources)
         difference = _with_examples(difference, limit, session, TrainingOptions(device="cpu", records=records))
     colors = sys.stdout.isatty()
-    text = "\n".join(text_report.lines(difference, limit=limit, colors=colors))
+    text = "\n".join(text_report.lines(difference, limit=limit, colors=colors, columns=render.terminal_width()))
     render.emit(difference.data(), text, as_json=as_json, colors=colors)
 
 

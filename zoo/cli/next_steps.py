@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.errors import UnreachableError
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
 
@@ -23,8 +24,8 @@ def next_step(outcome: "Outcome", options: RunOptions, sources: SourceOptions) -
     if words is None:
         return None
     kind = DeviceOptions if words[0] == "explain" else TrainingOptions
-    arguments = [] if words[0] == "doctor" else [*_compute_arguments(options, kind), *_source_arguments(sources)]
-    return shlex.join(["zoo", *words, *arguments])
+    compute = [] if words[0] in ("doctor", "fetch") else _compute_arguments(options, kind)
+    return shlex.join(["zoo", *words, *compute, *([] if words[0] == "doctor" else _source_arguments(sources))])
 
 
 def next_training(
@@ -39,16 +40,22 @@ def next_training(
 def _words(outcome: "Outcome", options: RunOptions) -> list[str] | None:
     """Return the command and its own arguments."""
     name, verdict = outcome.entry.argument, outcome.verdict
+    if isinstance(outcome.error, UnreachableError):
+        return ["fetch", name, *(["--train"] if outcome.mode == "retrain" else [])]
     if outcome.error is not None:
         return None
+    kinds = {judgement.claim.of for judgement in outcome.judgements}
+    is_untested = outcome.mode not in kinds
     if outcome.mode == "weights":
-        if verdict == "not-run" and outcome.entry.recipe.stages:
+        if (verdict == "not-run" or (is_untested and "retrain" in kinds)) and outcome.entry.recipe.stages:
             return ["reproduce", name, "--train"]
         return ["explain", name] if verdict == "not-reproduced" else None
     further = [judgement.further_seeds for judgement in outcome.judgements if judgement.claim.of == "retrain"]
     if verdict == "inconclusive" and (more := max(filter(None, further), default=0)):
         first = ["--first-seed", str(options.first_seed)] if options.first_seed else []
         return ["reproduce", name, "--train", "--seeds", str(len(outcome.records) + more), *first]
+    if is_untested and "weights" in kinds:
+        return ["reproduce", name]
     return ["doctor", name] if verdict == "not-reproduced" else None
 
 

@@ -158,7 +158,14 @@ FirstSeed = Annotated[
         min=0,
     ),
 ]
-Fresh = Annotated[bool, option("--fresh", "Repeat runs that exist already. Default: use them.", HOW)]
+Fresh = Annotated[
+    bool,
+    option(
+        "--fresh",
+        "Make runs again that exist already; each is replaced once the new one is complete. Default: use them.",
+        HOW,
+    ),
+]
 Jobs = Annotated[
     int,
     option(

@@ -41,20 +41,36 @@ def plan_table(planned: Sequence["PlannedRuns"]) -> str:
         for runs in planned
     ]
     headers = ["entry", "run", "runs", "missing", "time", "measured on"]
-    return f"{render.table(headers, rows, flexible=(0, 5))}\n\n{total_line(planned)}"
+    return f"{render.table(headers, rows, flexible=(0, 5))}\n\n{render.wrapped(total_line(planned), '')}"
 
 
 def total_line(planned: Sequence["PlannedRuns"]) -> str:
     """Return the number of missing runs and their expected time on one line."""
     missing = sum(runs.missing for runs in planned)
     teachers = sum(runs.missing for runs in planned if runs.teacher_of)
-    times = [runs.expected_seconds for runs in planned]
-    known = sum(seconds for seconds in times if seconds is not None)
-    unknown = sum(runs.missing for runs in planned if runs.expected_seconds is None)
-    parts = [f"about {duration(known)} where the times were measured"] if known else []
-    parts += [f"no time is known for {unknown}"] if unknown else []
+    timed = [runs for runs in planned if runs.expected_seconds]
+    unknown = [runs for runs in planned if runs.expected_seconds is None]
+    parts = [f"about {duration(sum(runs.expected_seconds or 0.0 for runs in timed))}{_where(timed)}"] if timed else []
+    parts += [_without_time(unknown)] if unknown else []
     of_teachers = f", {teachers} of them for teachers" if teachers else ""
     return f"{missing} run{'s' * (missing != 1)} to make{of_teachers}{''.join(f'; {part}' for part in parts)}"
+
+
+def _where(timed: Sequence["PlannedRuns"]) -> str:
+    """Return where times were measured, unless it was here."""
+    places = list(dict.fromkeys(runs.measured_on for runs in timed))
+    if places == ["here"]:
+        return ""
+    return (
+        f" at the speed of the recorded runs ({'; '.join(places)})" if len(places) < 3 else " at their recorded speed"
+    )
+
+
+def _without_time(unknown: Sequence["PlannedRuns"]) -> str:
+    """Return for how many runs no time can be estimated, and why."""
+    names, runs = {runs.entry.name for runs in unknown}, sum(runs.missing for runs in unknown)
+    of_entries = f"{names.pop()} has" if len(names) == 1 else f"these {len(names)} entries have"
+    return f"no time estimate for {runs} of them: {of_entries} no earlier run to go by"
 
 
 def duration(seconds: float | None) -> str:

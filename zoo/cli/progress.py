@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -21,6 +21,7 @@ from rich.table import Column
 from rich.text import Text
 
 from zoo.api.session import Session
+from zoo.errors import UnreachableError
 from zoo.progress import Step
 from zoo.recipes.options import SourceOptions
 from zoo.safe_text import printable
@@ -71,6 +72,15 @@ def show_progress(name: str, unit: str) -> Iterator[Step]:
 def report(message: str) -> None:
     """Print a message on stderr. If a bar is drawn, rich prints the message above it."""
     print(printable(message), file=sys.stderr)
+
+
+def report_unreachable(errors: Iterable[BaseException | None]) -> None:
+    """Point to the page on working offline, once, if one of these errors is that a server cannot be reached."""
+    if any(isinstance(error, UnreachableError) for error in errors):
+        report(
+            "no connection: docs/offline.md shows how to download with `zoo fetch ENTRY` on another machine, and how to"
+            " use files that you have with --mirror DIR"
+        )
 
 
 def session_of(sources: SourceOptions) -> Session:

@@ -50,8 +50,8 @@ def leaderboard(
         raise UsageError("--check compares the committed pages; it cannot be combined with entries or --html")
     if add and patterns:
         raise UsageError("--add takes the runs to add; leave out the entries")
-    for run in add or []:
-        _add(run, paths.runs(records))
+    if add:
+        _add(add, paths.runs(records))
     own = bool(patterns) or (records is not None and not add)
     evidence = paths.runs(records) if own else paths.evidence()
     chosen = session_of(SourceOptions()).select(patterns, [], False) if patterns else None
@@ -107,11 +107,11 @@ def submit(
     end([1] if problems else [])
 
 
-def _add(run: str, runs: Path) -> None:
+def _add(chosen: list[str], runs: Path) -> None:
     """Add runs to the committed records, and report those that are not added."""
     from leaderboard import page
 
-    for promoted in page.promote(run, runs, paths.evidence()):
+    for promoted in page.promote(chosen, runs, paths.evidence()):
         if promoted.is_new:
             note = ": a record of version 0.1, which has no digest of itself" if promoted.lacks_digests else ""
             report(f"added {promoted.folder}{note}")

@@ -1,13 +1,15 @@
 """Print results of commands, as JSON with a `schema` or as text. Imports nothing heavy."""
 
 import json
+import os
+import re
 import shutil
 import sys
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from zoo import text_tables
 from zoo.cli.exit_codes import OF_VERDICT
 from zoo.cli.next_steps import next_step
 from zoo.recipes.claim import Claim
@@ -49,14 +51,15 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], flexible: Seque
 
 
 def terminal_width() -> int | None:
-    """Return the number of columns of the terminal, or None if stdout is not a terminal."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    """Return the number of columns in COLUMNS, else of the terminal; None if stdout is not a terminal either."""
+    if sys.stdout.isatty() or re.fullmatch("0*[1-9][0-9]{0,3}", os.environ.get("COLUMNS", "")):
+        return shutil.get_terminal_size().columns
+    return None
 
 
 def wrapped(text: str, indent: str) -> str:
     """Return a paragraph, indented, as wide as the terminal."""
-    width = terminal_width()
-    return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent) if width else indent + text
+    return text_tables.wrapped(text, terminal_width(), indent)
 
 
 def verification_data(outcomes: Iterable["Outcome"], options: RunOptions, sources: SourceOptions) -> dict[str, Any]:

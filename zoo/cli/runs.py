@@ -25,7 +25,7 @@ from zoo.cli.options import (
     command,
     option,
 )
-from zoo.cli.progress import report, session_of
+from zoo.cli.progress import report, report_unreachable, session_of
 from zoo.cli.training_text import notes, training_text
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
@@ -57,6 +57,7 @@ def reproduce(
         line for outcome, entry_data in pairs for line in verdict_text.details(outcome, entry_data["next_step"])
     )
     render.emit(data, text, as_json=as_json)
+    report_unreachable(outcome.error for outcome in outcomes)
     end(code_of_outcome(outcome, entry) for outcome in outcomes)
 
 
@@ -109,6 +110,7 @@ def verify(
     outcomes = session.verify(entries, options)
     data = render.verification_data(outcomes, options, sources)
     render.emit(data, verdict_text.summary_text(outcomes, data), as_json=as_json)
+    report_unreachable(outcome.error for outcome in outcomes)
     _write_ci_reports(data, entries, junit, time.perf_counter() - started, failing)
     end(code_of_outcome(outcome, patterns or [], failing) for outcome in outcomes)
 

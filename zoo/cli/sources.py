@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from zoo.cli import render
 from zoo.cli.exit_codes import code_of_error, end, is_named
 from zoo.cli.options import OUTPUT, WHAT, All, Json, Patterns, Suites, command, option
-from zoo.cli.progress import report, session_of, show_progress
+from zoo.cli.progress import report, report_unreachable, session_of, show_progress
 from zoo.errors import UsageError, ZooError
 from zoo.recipes.options import SourceOptions
 
@@ -136,7 +136,8 @@ def _fetch(needs: "list[Need]", builder: "Builder") -> "list[tuple[Need, Fetched
             nonlocal total
             total = size
             names = {need.source for need in needs}
-            report(f"{len(set(needs))} parts of {len(names)} sources, {size / 1e6:,.1f} MB to download")
+            parts, from_sources = len(set(needs)), f"{len(names)} source{'s' * (len(names) != 1)}"
+            report(f"{parts} part{'s' * (parts != 1)} of {from_sources}, {size / 1e6:,.1f} MB to download")
 
         def advance(length: int) -> None:
             nonlocal done
@@ -150,6 +151,7 @@ def _fetch(needs: "list[Need]", builder: "Builder") -> "list[tuple[Need, Fetched
 def _report_errors(errors: list[ZooError]) -> None:
     for message in dict.fromkeys(map(str, errors)):
         report(message)
+    report_unreachable(errors)
 
 
 def _check_lock(wanted: "list[Need]", errors: list[ZooError], builder: "Builder", whole: bool, as_json: bool) -> None:

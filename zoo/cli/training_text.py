@@ -21,7 +21,7 @@ def training_text(result: "TrainingResult", next_step: str | None) -> Iterator[s
     if result.existed:
         made = result.created.replace("T", " ").replace("Z", " UTC")
         text = f"{one_line(result.entry)}: the run with seed {result.seed} exists, made at {made}; nothing was trained."
-        yield render.wrapped(f"{text} Another --seed trains another run, and --out DIR names its folder.", "")
+        yield render.wrapped(f"{text} Another --seed trains another run, and --fresh trains this one again.", "")
     rows = [
         [score.split, score.metric, number(score.value, score.decimals), score.n, score.epoch]
         for score in result.scores

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli import render
+from zoo.errors import first_line
 from zoo.safe_text import one_line
 from zoo.text_tables import number
 
@@ -20,11 +21,14 @@ def details(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
     from harness.runs.verify import tested_claims
 
     yield f"{one_line(outcome.entry.name)}: {outcome.verdict}"
+    printed = {first_line(outcome.error)} if outcome.error else set[str]()  # stderr has the error
     for judgement in outcome.judgements:
         yield f"  {render.claim_line(judgement)}"
-        yield f"    {one_line(judgement.why)}"
-        yield f"    source: {one_line(judgement.claim.source)}"
-    yield from (f"  note: {one_line(finding)}" for finding in outcome.findings)
+        if judgement.why not in printed:
+            yield render.wrapped(one_line(judgement.why), "    ")
+        printed.add(judgement.why)
+        yield render.wrapped(one_line(f"source: {judgement.claim.source}"), "    ")
+    yield from (render.wrapped(one_line(f"note: {finding}"), "  ") for finding in outcome.findings)
     if not tested_claims(outcome):
         yield from (f"  {one_line(line)}" for line in _scores_without_claims(outcome))
     yield from (f"  record: {one_line(path)}" for path in outcome.records)
@@ -66,7 +70,17 @@ def _rows(outcome: "Outcome") -> list[list[str]]:
          number(j.measured, j.claim.printed_decimals), _margin(j), runs, j.verdict]
         for j in tested_claims(outcome)
     ]  # fmt: skip
-    return rows or [[name, "", "", "", "", "", outcome.verdict]]
+    return rows or [[name, "-", "-", "-", "-", runs, outcome.verdict]]
+
+
+def _why_nothing_is_tested(outcome: "Outcome") -> str:
+    """Return why a run without error tests no claim of its entry."""
+    kinds = {judgement.claim.of for judgement in outcome.judgements}
+    if outcome.mode == "retrain":
+        other = ", only about the published weights" if "weights" in kinds else ""
+        return f"the recipe has no claims about retraining{other}"
+    missing = "claims about its published weights" if outcome.entry.recipe.weights else "published weights to evaluate"
+    return f"the recipe has no {missing}{'; its claims are about retraining' if 'retrain' in kinds else ''}"
 
 
 def _margin(judgement: "Judgement") -> str:
@@ -85,8 +99,10 @@ def _reasons(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
     if outcome.verdict == "reproduced" or outcome.error is not None:
         return
     yield f"{one_line(outcome.entry.name)}: {outcome.verdict}"
-    reasons: dict[str, list[str]] = {}
-    for judgement in tested_claims(outcome):
+    tested, reasons = tested_claims(outcome), dict[str, list[str]]()
+    if not tested:
+        yield render.wrapped(_why_nothing_is_tested(outcome), "  ")
+    for judgement in tested:
         if judgement.verdict != "reproduced":
             claim = f"{judgement.claim.metric} on {judgement.claim.split}"
             reasons.setdefault(judgement.why, []).append(claim)

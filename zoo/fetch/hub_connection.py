@@ -17,7 +17,7 @@ from huggingface_hub import constants
 from huggingface_hub.utils.tqdm import tqdm
 from tenacity import Retrying, retry_if_exception
 
-from zoo.errors import SourceError
+from zoo.errors import SourceError, UnreachableError
 from zoo.fetch import limits, retry
 from zoo.fetch.certificates import certificate_file
 from zoo.fetch.hub_errors import GaveUpError, may_pass, retry_after, translate_hub_errors
@@ -74,10 +74,11 @@ class HubConnection:
             call: Sends the request. It is passed a function to call with the length of every new part.
 
         Raises:
-            SourceError: The Hub refuses, or the deadline has passed.
+            UnreachableError: The Hub did not answer until the deadline.
+            SourceError: The Hub refuses, or could not serve it until the deadline.
         """
         if self.unreachable is not None:
-            raise SourceError(f"{repo.name}: {what}: {self.unreachable}")
+            raise UnreachableError(f"{repo.name}: {what}: {self.unreachable}")
         certificate_file()
         started = last_byte = time.monotonic()
         received = 0
@@ -106,9 +107,9 @@ class HubConnection:
             why = f"{self.address} did not serve it in {time.monotonic() - started:.1f} s: {error}"
             if error.answered or last_byte > started:
                 self.only_errors = True
-            else:
-                self.unreachable = why
-            raise SourceError(f"{repo.name}: {what}: {why}") from None
+                raise SourceError(f"{repo.name}: {what}: {why}") from None
+            self.unreachable = why
+            raise UnreachableError(f"{repo.name}: {what}: {why}") from None
         self.only_errors = False
         return result
 

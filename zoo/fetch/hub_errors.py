@@ -18,7 +18,7 @@ from huggingface_hub.errors import (
 )
 from tenacity import RetryCallState
 
-from zoo.errors import SourceError, UsageError, first_line
+from zoo.errors import SourceError, UnreachableError, UsageError, first_line
 from zoo.fetch import retry
 from zoo.fetch.source_types import HubRepo
 
@@ -76,6 +76,7 @@ def translate_hub_errors(repo: HubRepo, what: str, address: str, cache: Path) ->
 
     Raises:
         UsageError: The name of the repository is invalid.
+        UnreachableError: The file is not in the cache, and HF_HUB_OFFLINE is set.
         SourceError: Anything else that no retry can help.
         GaveUpError: An error that could be temporary.
     """
@@ -92,7 +93,7 @@ def translate_hub_errors(repo: HubRepo, what: str, address: str, cache: Path) ->
         cause = _cause(error)
         if isinstance(cause, LocalEntryNotFoundError | OfflineModeIsEnabled):
             missing = "not in the cache, and HF_HUB_OFFLINE is set; run `zoo fetch` once without HF_HUB_OFFLINE"
-            raise SourceError(f"{where}: {missing}") from None
+            raise UnreachableError(f"{where}: {missing}") from None
         raise _request_error(where, cause, address) from None
     except (HfHubHTTPError, httpx2.HTTPError) as error:
         for kind, message in _REFUSALS:

@@ -7,10 +7,9 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-import transformers
 
 from zoo.errors import IntegrityError
 from zoo.fetch.build_limits import too_many
@@ -110,10 +109,10 @@ def is_code_ignored(path: Path, settings: Mapping[str, Any] | None = None) -> bo
     if settings.get(CODE) is None:
         return False
     if path.name == TOKENIZER and (name := settings.get("tokenizer_class")):
-        return str(name).endswith(("Tokenizer", "TokenizerFast")) and hasattr(transformers, str(name))
+        return str(name).endswith(("Tokenizer", "TokenizerFast")) and hasattr(import_module("transformers"), str(name))
     config = path.with_name(CONFIG)
     described = settings if path.name != TOKENIZER else _read_json(config) if config.is_file() else {}
-    return str(described.get("model_type")) in transformers.CONFIG_MAPPING
+    return str(described.get("model_type")) in import_module("transformers").CONFIG_MAPPING
 
 
 def _read_json(path: Path) -> dict[str, Any]:

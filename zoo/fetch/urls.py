@@ -17,7 +17,7 @@ from huggingface_hub import constants
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from zoo import paths
-from zoo.errors import SourceError
+from zoo.errors import SourceError, UnreachableError
 from zoo.fetch.archive import extract_member, storing
 from zoo.fetch.limits import check_length, deadline, max_ratio, time_left
 from zoo.fetch.requesting import CHUNK_SIZE, pieces, requesting
@@ -106,6 +106,7 @@ class Urls:
                 why = f"not served in {time.monotonic() - progress.started:.1f} s: {_describe(error)}"
                 if not progress.furthest and _answer(error) is None:
                     self.unreachable[url.origin] = why
+                    raise UnreachableError(f"{url}: {why}") from None
                 raise SourceError(f"{url}: {why}") from None
         return path
 
@@ -129,14 +130,14 @@ class Urls:
         return self._folder / _unique_name(str(url))
 
     def _check_allowed(self, url: Url) -> None:
-        """Raise SourceError if no request may be sent, or if the server is known to be unreachable."""
+        """Raise UnreachableError if no request may be sent, or if the server is known not to answer."""
         if self.stopped:
             raise SourceError(f"{url}: the download was interrupted")
         if constants.is_offline_mode():
             missing = "not downloaded yet, and HF_HUB_OFFLINE is set; run `zoo fetch` once without HF_HUB_OFFLINE"
-            raise SourceError(f"{url}: {missing}")
+            raise UnreachableError(f"{url}: {missing}")
         if why := self.unreachable.get(url.origin):
-            raise SourceError(f"{url}: {why}")
+            raise UnreachableError(f"{url}: {why}")
 
 
 def _download(url: Url, partial: Path, progress: _Progress, limit: float, public_only: bool) -> None:

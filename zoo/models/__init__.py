@@ -1,10 +1,25 @@
 """The models that recipes can name, one family per file. A model is a callable that returns a `torch.nn.Module`."""
 
-from zoo.models.bert import bert_classifier
-from zoo.models.cifar_resnet import cifar_resnet
-from zoo.models.densenet import cifar_densenet
-from zoo.models.pretrained import pretrained
-from zoo.models.sequence_classifier import sequence_classifier
-from zoo.models.wide_resnet import wide_resnet
+from typing import TYPE_CHECKING
+
+from zoo.lazy_package import make_lazy
+
+if TYPE_CHECKING:
+    from zoo.models.bert import bert_classifier
+    from zoo.models.cifar_resnet import cifar_resnet
+    from zoo.models.densenet import cifar_densenet
+    from zoo.models.pretrained import pretrained
+    from zoo.models.sequence_classifier import sequence_classifier
+    from zoo.models.wide_resnet import wide_resnet
 
 __all__ = ["bert_classifier", "cifar_densenet", "cifar_resnet", "pretrained", "sequence_classifier", "wide_resnet"]
+MODULES = {
+    "bert_classifier": "bert",
+    "cifar_densenet": "densenet",
+    "cifar_resnet": "cifar_resnet",
+    "pretrained": "pretrained",
+    "sequence_classifier": "sequence_classifier",
+    "wide_resnet": "wide_resnet",
+}
+"""Model -> the module that defines it."""
+make_lazy(__name__)

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
-from transformers.utils import logging
 
 from zoo.errors import IntegrityError, UsageError, ZooError, first_line
 from zoo.fetch.offline import offline
@@ -17,6 +16,9 @@ from zoo.fetch.sources import Source
 from zoo.models.attention import Attention, check_attention
 from zoo.models.size_limits import size_limits
 from zoo.text_tables import counted
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 HEADS = ("classifier.", "score.", "pre_classifier.", "classification_head.", "dropout.")
 """Prefixes of the weights that belong to the head in the architectures of transformers."""
@@ -28,7 +30,7 @@ def sequence_classifier(
     num_labels: int,
     layers: Sequence[int] | None = None,
     attn_implementation: Attention | None = None,
-) -> PreTrainedModel:
+) -> "PreTrainedModel":
     """Return a published encoder with a new, randomly initialized classification head, in fp32.
 
     Args:
@@ -56,7 +58,7 @@ def sequence_classifier(
     return model
 
 
-def published_classifier(folder: Path, weights: str, expected: Mapping[str, Any]) -> PreTrainedModel:
+def published_classifier(folder: Path, weights: str, expected: Mapping[str, Any]) -> "PreTrainedModel":
     """Load a published classifier in fp32.
 
     Its attribute `code_note` says whether code of its repository was left out, or is None.
@@ -87,7 +89,7 @@ def published_classifier(folder: Path, weights: str, expected: Mapping[str, Any]
 
 def _load(
     folder: Path, weights: str, attention: Attention | None, **config_changes: Any
-) -> tuple[PreTrainedModel, list[str]]:
+) -> "tuple[PreTrainedModel, list[str]]":
     """Load a model and the names of the weights that the file lacks. Runs no code of the repository or of a pickle."""
     try:
         with (
@@ -113,9 +115,10 @@ def _load(
 def _from_pretrained(
     folder: Path, weights: str, attention: Attention | None, config_changes: Mapping[str, Any]
 ) -> tuple[Any, Mapping[str, Any]]:
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **config_changes)
+    transformers = import_module("transformers")  # takes seconds, and `zoo check` needs only the signatures
+    config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False, **config_changes)
     chosen = {} if attention is None else {"attn_implementation": attention}
-    loaded: tuple[Any, Mapping[str, Any]] = AutoModelForSequenceClassification.from_pretrained(
+    loaded: tuple[Any, Mapping[str, Any]] = transformers.AutoModelForSequenceClassification.from_pretrained(
         folder, config=config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False,
         use_safetensors=".safetensors" in weights, weights_only=True, local_files_only=True, **chosen,
     )  # fmt: skip
@@ -125,6 +128,7 @@ def _from_pretrained(
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
     """Turn off the progress bar and the warning about missing weights, because missing weights raise an error here."""
+    logging = import_module("transformers.utils.logging")
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -136,7 +140,7 @@ def _quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> None:
+def _keep_layers(model: "PreTrainedModel", layers: Sequence[int]) -> None:
     """Remove all other layers from the encoder. The layers stay in the order of `layers`."""
     for module in model.modules():
         for name, child in module.named_children():

@@ -1,12 +1,12 @@
 """Load a recipe's model with weights."""
 
+from importlib import import_module
 from typing import Any
 
 from torch import nn
 
 from zoo.fetch import weights_file
 from zoo.fetch.fetched import Fetched
-from zoo.models.sequence_classifier import published_classifier
 from zoo.recipes.build import Builder
 from zoo.recipes.reader import Call
 
@@ -32,7 +32,8 @@ def load_model(call: Call, fetched: Fetched, builder: Builder) -> nn.Module:
         UsageError: The weights do not fit the model.
     """
     if fetched.weights is not None:
-        classifier: nn.Module = published_classifier(fetched.path, fetched.weights, _chosen(call))
+        classifiers = import_module("zoo.models.sequence_classifier")  # transformers takes seconds to import
+        classifier: nn.Module = classifiers.published_classifier(fetched.path, fetched.weights, _chosen(call))
         if classifier.code_note:
             builder.sources.report_once(f"note: {fetched.source}: {classifier.code_note}")
         return classifier

@@ -59,12 +59,14 @@ class TrainingOptions(DeviceOptions):
         micro_batch: The most examples in one forward pass; None for the whole batch. Gradients are accumulated.
         save_every: Seconds between checkpoints; 0 saves one after every step.
         score_epochs: Whether the model is scored after every epoch. It is anyway where a recipe selects its best epoch.
+        fresh: Whether to make runs again that exist. A run is replaced once the new one is complete.
         records: The folder of the runs; None for `zoo.paths.runs()`.
     """
 
     micro_batch: int | None = None
     save_every: float = 300.0
     score_epochs: bool = False
+    fresh: bool = False
     records: Path | None = None
 
     def __post_init__(self) -> None:
@@ -80,23 +82,21 @@ class RunOptions(TrainingOptions):
         train: Whether to train and judge the claims of retraining, instead of evaluating the published weights.
         seeds: How many trainings an entry; None for the number that its claims name.
         first_seed: The first seed. Seeds from 1000 on are reserved for recorded reference runs.
-        fresh: Whether to repeat runs that exist already.
         jobs: How many runs are made at once, each in its own process.
     """
 
     train: bool = False
     seeds: int | None = None
     first_seed: int = 0
-    fresh: bool = False
     jobs: int = 1
 
     def __post_init__(self) -> None:
         """Refuse options of a training without `train`. Raise UsageError."""
         super().__post_init__()
-        if not self.train and (self.seeds is not None or self.first_seed):
+        if not self.train and (self.seeds is not None or self.first_seed or self.score_epochs):
             raise UsageError(
-                "--seeds and --first-seed need --train (in Python, train=True); without it, the published weights are"
-                " evaluated once"
+                "--seeds, --first-seed and --score-epochs need --train (in Python, train=True); without it, the"
+                " published weights are evaluated once"
             )
 
 

@@ -1,12 +1,17 @@
 """The tasks that recipes can name, one per file. `zoo/tasks/base.py` describes what a task is."""
 
-from zoo.tasks.cifar import cifar
-from zoo.tasks.digits import digits
-from zoo.tasks.entailment import entailment
-from zoo.tasks.glue import glue
-from zoo.tasks.image_folder import image_folder
-from zoo.tasks.segmentation import coco_segmentation, voc_segmentation
-from zoo.tasks.text_classification import text_classification
+from typing import TYPE_CHECKING
+
+from zoo.lazy_package import make_lazy
+
+if TYPE_CHECKING:
+    from zoo.tasks.cifar import cifar
+    from zoo.tasks.digits import digits
+    from zoo.tasks.entailment import entailment
+    from zoo.tasks.glue import glue
+    from zoo.tasks.image_folder import image_folder
+    from zoo.tasks.segmentation import coco_segmentation, voc_segmentation
+    from zoo.tasks.text_classification import text_classification
 
 __all__ = [
     "cifar",
@@ -18,3 +23,7 @@ __all__ = [
     "text_classification",
     "voc_segmentation",
 ]
+MODULES = {name: name for name in ("cifar", "digits", "entailment", "glue", "image_folder", "text_classification")}
+MODULES |= dict.fromkeys(("coco_segmentation", "voc_segmentation"), "segmentation")
+"""Task -> the module that defines it."""
+make_lazy(__name__)

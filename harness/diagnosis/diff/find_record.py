@@ -1,56 +1,68 @@
 """Find the record that a user names on the command line."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from harness.records.find_runs import FoundRun, find_runs
 from harness.records.record import FILE
 from zoo.errors import UsageError, did_you_mean
 
-NAMED = re.compile(r"(?P<entry>[^:]+)(:(?P<run>\d+|weights))?")
+NAMED = re.compile(r"(?P<entry>.+?)(:(?P<run>\d+|weights))?")
+RECIPES = (".yaml", ".yml")
 MOST_LISTED = 12
 
 
-def find_record(text: str, runs: Path, evidence: Path) -> Path:
+def find_record(text: str, runs: Path, evidence: Path, name_of: Callable[[str], str]) -> Path:
     """Return the path of the record that a text names.
 
     Args:
         text: The folder of a run, the path of its record, or ENTRY, ENTRY:SEED or ENTRY:weights.
         runs: The folder of the user's runs, which is searched first.
         evidence: The folder of committed records.
+        name_of: Returns the name of the entry of a recipe file, or of a recipe OWNER/NAME on the Hub.
 
     Raises:
         UsageError: The text names no run or several; the message lists the existing ones.
     """
     path = Path(text).expanduser()
-    if path.is_file() or (path / FILE).is_file():
-        return path if path.is_file() else path / FILE
-    named = NAMED.fullmatch(text)
-    if named is None or "/" in text:
-        raise UsageError(
-            f"no record {text!r}; give the folder of a run, its {FILE}, ENTRY, ENTRY:SEED or ENTRY:weights"
-        )
-    existing = [path for root in (runs, evidence) for path in _runs(root, named["entry"])]
-    if not existing:
-        names = sorted({folder.name for root in (runs, evidence) for folder in _folders(root)})
-        raise UsageError(f"no run of {named['entry']!r} in {runs} or {evidence}{did_you_mean(named['entry'], names)}")
-    for root in (runs, evidence):
-        matching = [path for path in _runs(root, named["entry"]) if _is_run(path.parent.name, named["run"])]
+    if (path / FILE).is_file():
+        return path / FILE
+    if path.is_file() and path.suffix not in RECIPES:
+        return path
+    entry, run = _entry_and_run(text, name_of)
+    found = {root: find_runs(root, entry) for root in (runs, evidence)}
+    if not any(found.values()):
+        names = sorted({folder.name for root in found for folder in _folders(root)})
+        raise UsageError(f"no run of {entry!r} in {runs} or {evidence}{did_you_mean(entry, names)}")
+    for of_root in found.values():
+        matching = [candidate for candidate in of_root if _is_run(candidate.name, run)]
         if len(matching) == 1:
-            return matching[0]
+            return matching[0].record
         if matching:
-            raise UsageError(
-                f"{text!r} matches {len(matching)} runs; give the seed or folder of one: {_listed(matching)}"
-            )
-    raise UsageError(f"no run {text!r}; existing runs: {_listed(existing)}")
+            listed = _listed(entry, matching)
+            raise UsageError(f"{text!r} matches {len(matching)} runs; give the seed or folder of one: {listed}")
+    existing = [candidate for of_root in found.values() for candidate in of_root]
+    raise UsageError(f"no run {text!r}; existing runs: {_listed(entry, existing)}")
+
+
+def _entry_and_run(text: str, name_of: Callable[[str], str]) -> tuple[str, str | None]:
+    """Return the name of an entry, and its seed or `weights`, which may be left out."""
+    named = NAMED.fullmatch(text)
+    if named is not None:
+        entry, run = named["entry"], named["run"]
+        if entry.endswith(RECIPES) or ("/" in entry and run is not None):  # without a run, it may be a mistyped folder
+            return name_of(entry), run
+        if not {"/", ":"} & set(entry):
+            return entry, run
+    raise UsageError(
+        f"no record {text!r}; give the folder of a run, its {FILE}, or ENTRY, ENTRY:SEED or ENTRY:weights, where ENTRY"
+        " is an entry or a recipe file"
+    )
 
 
 def _folders(root: Path) -> list[Path]:
-    return [folder for folder in root.iterdir() if next(folder.glob(f"*/{FILE}"), None)] if root.is_dir() else []
-
-
-def _runs(root: Path, entry: str) -> list[Path]:
-    return sorted((root / entry).glob(f"[!.]*/{FILE}"))
+    return [folder for folder in root.iterdir() if find_runs(root, folder.name)] if root.is_dir() else []
 
 
 def _is_run(folder: str, run: str | None) -> bool:
@@ -60,14 +72,15 @@ def _is_run(folder: str, run: str | None) -> bool:
     return folder.startswith("weights-" if run == "weights" else f"retrain-seed{int(run)}-")
 
 
-def _name(path: Path) -> str:
-    """Return the name of a run as a user types it; see `Identity.folder`."""
-    kind, _, rest = path.parent.name.partition("-")
-    seed = rest.partition("-")[0].removeprefix("seed")
-    return f"{path.parent.parent.name}:{seed}" if kind == "retrain" else f"{path.parent.parent.name}:{kind}"
+def _listed(entry: str, runs: Sequence[FoundRun]) -> str:
+    """Return the names of runs as a user types them; where two have the same name, their folders."""
+    names = [_name(entry, run) for run in runs]
+    pairs = zip(names, runs, strict=True)
+    shown = [name if names.count(name) == 1 else str(run.record.parent) for name, run in pairs]
+    more = f" and {len(shown) - MOST_LISTED} more" if len(shown) > MOST_LISTED else ""
+    return ", ".join(shown[:MOST_LISTED]) + more
 
 
-def _listed(paths: Iterable[Path]) -> str:
-    names = [_name(path) for path in paths]
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return ", ".join(names[:MOST_LISTED]) + more
+def _name(entry: str, run: FoundRun) -> str:
+    kind, _, rest = run.name.partition("-")
+    return f"{entry}:{rest.partition('-')[0].removeprefix('seed') if kind == 'retrain' else kind}"

@@ -8,7 +8,7 @@ from harness.judging.paired import EDGES, Drift, Flips
 from harness.judging.types import format_difference
 from harness.records.record import Record
 from zoo.safe_text import one_line
-from zoo.text_tables import fitted
+from zoo.text_tables import fitted, wrapped
 
 BAR = 24
 """The length of the longest bar of a histogram."""
@@ -18,42 +18,45 @@ DIGEST = 12
 """The number of digits of a SHA-256 that are shown."""
 
 
-def lines(comparison: Diff, *, limit: int = 20, colors: bool = False) -> Iterator[str]:
+def lines(comparison: Diff, *, limit: int = 20, colors: bool = False, columns: int | None = None) -> Iterator[str]:
     """Yield the lines of a comparison.
 
     Args:
         comparison: The comparison.
         limit: The number of flipped examples to show for each split.
         colors: Whether to draw pictures in the gray shades of a terminal, instead of ASCII characters.
+        columns: The width of the terminal in characters; None for no limit.
     """
     yield one_line(f"A  {_name(comparison.a)}  {comparison.path_a}")
     yield one_line(f"B  {_name(comparison.b)}  {comparison.path_b}")
     yield ""
     if comparison.differences:
         rows = [[difference.field, _short(difference.a), _short(difference.b)] for difference in comparison.differences]
-        yield fitted(rows, ["differs", "A", "B"], None)
+        yield fitted(rows, ["differs", "A", "B"], columns, flexible=(0, 1, 2))
     else:
         changed = any((s.flips and s.flips.flipped) or (s.drift and s.drift.max) for s in comparison.splits)
         results = "different results" if changed else "the same results"
         yield f"same recipe, data, weights and environment, with {results}"
     for split in comparison.splits:
         yield ""
-        yield from _split(split, limit, colors)
+        yield from _split(split, limit, colors, columns)
     if comparison.why_no_examples:
-        yield f"\nexamples are not shown: {one_line(comparison.why_no_examples)}"
+        yield ""
+        yield wrapped(f"examples are not shown: {one_line(comparison.why_no_examples)}", columns)
 
 
-def _split(split: SplitDiff, limit: int, colors: bool) -> Iterator[str]:
+def _split(split: SplitDiff, limit: int, colors: bool, columns: int | None) -> Iterator[str]:
     epochs = split.selections[0] if len(set(split.selections)) == 1 else " and ".join(split.selections)
     yield f"{one_line(split.split)}, {split.n:,} examples, epoch: {epochs}\n"
     headers = ["metric", "A", "B", "B - A", "95 % interval", "method"]
-    yield fitted([_row(change) for change in split.metrics], headers, None)
+    yield fitted([_row(change) for change in split.metrics], headers, columns)
     yield ""
-    yield _flips(split.flips) if split.flips else f"flips: not available: {one_line(split.note)}"
+    flips = _flips(split.flips) if split.flips else f"flips: not available: {one_line(split.note)}"
+    yield wrapped(flips, columns, hanging="  ")
     if split.drift:
         yield from _drift(split.drift)
     for example in split.examples[:limit]:
-        yield from _example(example, split.classes, colors)
+        yield from _example(example, split.classes, colors, columns)
     if len(split.examples) > limit:
         yield f"... and {len(split.examples) - limit} more; --limit shows more, --json all"
 
@@ -83,13 +86,14 @@ def _drift(drift: Drift) -> Iterator[str]:
         yield f"  {name:<16} {drift.counts[number]:>9,} {bar}".rstrip()
 
 
-def _example(example: FlippedExample, classes: tuple[str, ...], colors: bool) -> Iterator[str]:
+def _example(example: FlippedExample, classes: tuple[str, ...], colors: bool, columns: int | None) -> Iterator[str]:
     names = [one_line(_class(label, classes)) for label in (example.label, example.a, example.b)]
     margins = ["-" if margin is None else f"{margin:.2g}" for margin in (example.margin_a, example.margin_b)]
-    yield f"  {one_line(example.id)}: label {names[0]}: {names[1]} -> {names[2]}, margins {margins[0]} and {margins[1]}"
+    change = f"label {names[0]}: {names[1]} -> {names[2]}, margins {margins[0]} and {margins[1]}"
+    yield wrapped(f"{one_line(example.id)}: {change}", columns, "  ", "    ")
     preview = example.preview
     for line in preview.lines(colors=colors) if preview else ():
-        yield f"    {_cut(line)}" if preview and preview.texts else f"    {line}".rstrip(" ")
+        yield wrapped(_cut(line), columns, "    ") if preview and preview.texts else f"    {line}".rstrip(" ")
 
 
 def _cut(text: str) -> str:

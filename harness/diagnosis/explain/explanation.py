@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from math import inf
 from typing import Any, Literal
 
 from zoo.safe_text import one_line
-from zoo.text_tables import fitted, number
+from zoo.text_tables import fitted, number, wrapped
 
+MOST_ROWS = 8
+"""The most changes in the table, unless more of them reproduce the claims."""
 State = Literal["explained", "unexplained", "nothing to explain", "nothing to compare"]
 
 
@@ -163,22 +166,68 @@ class Explanation:
         }
 
     def text(self, columns: int | None = None) -> str:
-        """Return the sentences and a table of the attempts, at most `columns` characters wide."""
-        lines = [one_line(f"{self.entry}: {self.state}"), *(f"  {one_line(text)}" for text in self.sentences())]
-        if self.attempts:
-            headers = ["factor", "change", "sample", "shift", *(claim.metric for claim in self.failing), "agrees"]
-            rows = [self._row(attempt) for attempt in self.attempts]
-            lines += ["", fitted(rows, headers, columns, flexible=(0, 1, -1)), ""]
+        """Return the sentences, a table of the changes that move a score, and the others in short.
+
+        Args:
+            columns: The width of the terminal in characters; None for no limit.
+        """
+        lines = [one_line(f"{self.entry}: {self.state}")]
+        lines += [wrapped(one_line(text), columns, "  ", "    ") for text in self.sentences()]
+        effective = [attempt for attempt in self.attempts if attempt.values and not self._has_no_effect(attempt)]
+        if effective:
+            lines += ["", self._table(effective, columns)]
+        ineffective = [attempt for attempt in self.attempts if self._has_no_effect(attempt)]
+        if ineffective:
+            names = dict.fromkeys(f"{attempt.factor} ({attempt.change})" for attempt in ineffective)
             lines += [
-                f"sample: predictions that change among {self.sample_rows} rows, the first ones and the longest texts",
-                "shift: largest change of a logit in the sample",
+                "",
+                wrapped(one_line(f"no effect ({len(ineffective)}): {'; '.join(names)}"), columns, hanging="  "),
             ]
-        return "\n".join(lines)
+        untried: dict[str, list[str]] = {}
+        for attempt in self.attempts:
+            if not attempt.values and attempt not in ineffective:
+                untried.setdefault(attempt.reason, []).append(f"{attempt.factor} {attempt.change}".rstrip())
+        if untried:
+            lines += ["", "not tried:"]
+            lines += [
+                wrapped(one_line(f"{', '.join(names)}: {why}"), columns, "  ", "    ") for why, names in untried.items()
+            ]
+        return "\n".join([*lines, *(["", "--json has every change with its values"] if self.attempts else [])])
+
+    def _has_no_effect(self, attempt: Attempt) -> bool:
+        """Return whether a change moves no prediction, or none of the scores that fail."""
+        if not attempt.values:
+            return attempt.rows_computed == 0
+        return all(attempt.values.get(claim.name) == claim.as_run for claim in self.failing)
+
+    def _table(self, attempts: Iterable[Attempt], columns: int | None) -> str:
+        """Return a table of changes that were scored, the best ones first, and what its columns mean."""
+        headers = [*(claim.metric for claim in self.failing), "agrees", "sample", "shift", "change"]
+        ranked = sorted(attempts, key=_rank)
+        shown = max(MOST_ROWS, len(self.successful))
+        further = len(ranked) - shown
+        legend = [
+            *([f"{further} more changes, further from the claims"] if further > 0 else []),
+            f"sample: predictions that change among {self.sample_rows} rows, the first ones and the longest texts",
+            "shift: the largest change of a logit among them",
+        ]
+        table = fitted([self._row(attempt) for attempt in ranked[:shown]], headers, columns)
+        return "\n".join([table, "", *(wrapped(line, columns) for line in legend)])
 
     def _row(self, attempt: Attempt) -> list[str]:
-        sample = "" if attempt.changed is None else f"{attempt.changed} of {self.sample_rows}"
-        sample += "" if attempt.flips is None else f" ({attempt.flips} differ from the record)"
-        shift = "" if attempt.shift is None else f"{attempt.shift:.1e}"
+        sample = "-" if attempt.changed is None else f"{attempt.changed} of {self.sample_rows}"
+        shift = "-" if attempt.shift is None else f"{attempt.shift:.1e}"
         values = [number(attempt.values.get(claim.name), claim.decimals) for claim in self.failing]
-        agrees = attempt.reason or ("yes" if attempt.agrees else "no")
-        return [attempt.factor, attempt.change, sample, shift, *values, agrees]
+        differ = "" if attempt.flips is None else f" ({attempt.flips} of the sample differ from the record)"
+        return [
+            *values,
+            "yes" if attempt.agrees else "no",
+            sample,
+            shift,
+            f"{attempt.factor}: {attempt.change}{differ}",
+        ]
+
+
+def _rank(attempt: Attempt) -> tuple[bool, bool, float]:
+    """Return the key that sorts the changes that reproduce the claims first, then the nearest."""
+    return not attempt.agrees, not attempt.exact, inf if attempt.distance is None else attempt.distance

@@ -37,12 +37,12 @@ from zoo.tasks.entailment import entailment
 
 EVIDENCE = ROOT / "leaderboard" / "records"
 NOWHERE = Path("nowhere")
-COMMITTED = read_record(find_record("digits-resnet8:1000", NOWHERE, EVIDENCE))
+COMMITTED = read_record(find_record("digits-resnet8:1000", NOWHERE, EVIDENCE, str))
 Written = Callable[..., Path]
 
 
 def compared(a: str, b: str) -> Diff:
-    return diff(find_record(a, NOWHERE, EVIDENCE), find_record(b, NOWHERE, EVIDENCE))
+    return diff(find_record(a, NOWHERE, EVIDENCE, str), find_record(b, NOWHERE, EVIDENCE, str))
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +132,7 @@ def test_two_seeds_of_an_entry_differ_in_seed_weights_and_predictions() -> None:
 
 
 def test_different_results_of_the_same_settings_are_reported(tmp_path: Path) -> None:
-    source = find_record("digits-resnet8:weights", tmp_path, EVIDENCE).parent
+    source = find_record("digits-resnet8:weights", tmp_path, EVIDENCE, str).parent
     other = shutil.copytree(source, tmp_path / "other")
     with np.load(other / "predictions-test.npz") as stored:
         arrays = dict(stored)
@@ -287,7 +287,7 @@ def test_without_the_recorded_data_no_example_is_shown_and_the_reason_is_given(w
     comparison = compared("digits-resnet8:1000", "digits-resnet8:1001")
     unknown = with_examples(comparison, None, why="no entry of that name")
     assert "examples are not shown: no entry of that name" in "\n".join(lines(unknown))
-    other = experiment_stub(read_record(find_record("digits-resnet14:1000", NOWHERE, EVIDENCE)), digits())
+    other = experiment_stub(read_record(find_record("digits-resnet14:1000", NOWHERE, EVIDENCE, str)), digits())
     assert "not the one that was run" in with_examples(comparison, other).why_no_examples
     flipped = {**ARRAYS, "predictions": np.array([0, 1, 1, 0])}
     short = diff(written("a", ARRAYS, {"accuracy": 0.75}), written("b", flipped, {"accuracy": 1.0}))
@@ -335,10 +335,10 @@ def runs(tmp_path: Path) -> Path:
 def test_a_record_is_found_by_its_folder_its_file_and_its_name(runs: Path) -> None:
     folder = runs / "e" / "retrain-seed1-dd"
     for text in (str(folder), str(folder / FILE), "e:1"):
-        assert find_record(text, runs, EVIDENCE) == folder / FILE
-    assert find_record("e:weights", runs, EVIDENCE).parent.name == "weights-aa"
-    assert find_record("digits-resnet8:1000", runs, EVIDENCE).is_relative_to(EVIDENCE)
-    assert find_record("e:weights", NOWHERE, runs).parent.name == "weights-aa"
+        assert find_record(text, runs, EVIDENCE, str) == folder / FILE
+    assert find_record("e:weights", runs, EVIDENCE, str).parent.name == "weights-aa"
+    assert find_record("digits-resnet8:1000", runs, EVIDENCE, str).is_relative_to(EVIDENCE)
+    assert find_record("e:weights", NOWHERE, runs, str).parent.name == "weights-aa"
 
 
 @pytest.mark.parametrize(
@@ -353,4 +353,4 @@ def test_a_record_is_found_by_its_folder_its_file_and_its_name(runs: Path) -> No
 )
 def test_the_error_for_an_unknown_or_ambiguous_run_lists_the_runs(text: str, message: str, runs: Path) -> None:
     with pytest.raises(UsageError, match=message):
-        find_record(text, runs, EVIDENCE)
+        find_record(text, runs, EVIDENCE, str)

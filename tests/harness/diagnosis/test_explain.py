@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -351,7 +352,13 @@ def test_an_unexplained_claim_gets_the_nearest_attempt_and_the_factors_without_v
     assert factors[3:9] == ["max length", "padding", "attention", "precision", "data revision", "weights revision"]
     untried = {attempt.factor: attempt.reason for attempt in explanation.attempts if not attempt.change}
     assert untried["max length"] == untried["padding"] == "the task has no texts"
-    assert "TF32 needs a CUDA device" in explanation.text()
+    text = explanation.text(80)
+    assert max(map(len, text.splitlines())) <= 80
+    rows = [line.split()[0] for line in text.split("---\n")[1].split("\n\n")[0].splitlines()]
+    nearest = explanation.nearest.values["accuracy on test"]
+    assert nearest is not None and rows[0] == f"{nearest:.7f}"
+    assert re.search(r"\nno effect \([2-9]\): padding \(batch size: ", text)
+    assert "  max length, padding: the task has no texts\n" in text and "TF32 needs a CUDA device" in text
 
 
 def test_the_number_of_rows_is_compared_before_other_causes_are_tried(plant: Plant, few: FewRows) -> None:

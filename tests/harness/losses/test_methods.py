@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from harness.models.environment import accelerator_on
-from harness.records.record import FIRST_REFERENCE_SEED, read_all
+from harness.records.find_runs import read_all
+from harness.records.record import FIRST_REFERENCE_SEED
 from harness.runs.experiment import RunContext, prepare
 from harness.runs.record_runs import training_run
 from harness.runs.teachers import TeacherResolver

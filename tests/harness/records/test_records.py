@@ -8,7 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from harness.records.record import FILE, Identity, read_all, read_record, schema, verify_files
+from harness.records.find_runs import read_all
+from harness.records.record import FILE, Identity, read_record, schema, verify_files
 from harness.records.run_folder import new_folder
 from tests.helpers.project import ROOT
 from zoo.errors import IntegrityError, SourceError, UsageError

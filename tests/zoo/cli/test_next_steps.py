@@ -36,7 +36,10 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(zoo: Zoo) -> None:
 def test_before_several_trainings_their_number_is_reported(zoo: Zoo, recipe_file: Write) -> None:
     recipe = recipe_file()
     first = zoo("reproduce", recipe, "--train", "--seeds", "2", "--device", "cpu")
-    assert first.lines[0] == "2 runs to make; no time is known for 2 (--dry-run lists them)"
+    assert (
+        first.lines[0]
+        == "2 runs to make; no time estimate for 2 of them: tiny has no earlier run to go by (--dry-run lists them)"
+    )
     assert not zoo("reproduce", recipe, "--train", "--seeds", "2", "--device", "cpu").err
 
 
@@ -112,3 +115,20 @@ def test_what_is_known_of_the_other_claims_is_shown_without_running_it(zoo: Zoo)
     both = json.loads(zoo("verify", "digits-resnet8", "--records", "runs", "--json").out)["entries"][0]
     assert [claim["verdict"] for claim in both["claims"]] == ["reproduced", retrain["verdict"]]
     assert both["verdict"] == "reproduced"
+
+
+def test_an_entry_whose_claims_are_of_the_other_kind_says_why_nothing_is_tested(zoo: Zoo, recipe_file: Write) -> None:
+    claims, weights = CLAIM.replace("VALUE", "0.25"), "weights: file:run/model.safetensors\nstages"
+    assert zoo("train", recipe_file(), "--out", "run").code == 0
+    for text, reason in (
+        (TINY, "no published weights to evaluate"),
+        (TINY.replace("stages", weights), "no claims about"),
+    ):
+        completed = zoo("verify", recipe_file(text + claims))
+        assert (completed.code, f"  the recipe has {reason}" in completed.out) == (3, True)
+        assert completed.out.count("; its claims are about retraining") == 1
+        assert suggested(completed.out)[-1] == "--train"
+    about_weights = claims.replace("retrain", "weights").replace(", sigma: 0.01, reference_runs: 10", "")
+    other = zoo("verify", recipe_file(TINY.replace("stages", weights) + about_weights), "--train", "--seeds", "1")
+    assert "  the recipe has no claims about retraining, only about the published weights\n" in other.out
+    assert suggested(other.out) == ["reproduce", str(Path("tiny.yaml").absolute())]

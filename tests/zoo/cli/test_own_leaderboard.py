@@ -1,6 +1,7 @@
 """Adding runs to the committed records, and a leaderboard of somebody's own recipes and runs."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,25 @@ def test_own_runs_of_shipped_entries_are_shown_with_records(zoo: Zoo) -> None:
     assert zoo("verify", "digits-resnet8", "--records", "runs").code == 0
     rows = json.loads(zoo("leaderboard", "--records", "runs", "--json").out)["rows"]
     assert [row["entry"] for row in rows if row["verdict"] == "reproduced"] == ["digits-resnet8"]
+
+
+def test_runs_in_folders_of_the_users_choice_are_found_by_leaderboard_and_diff(zoo: Zoo, recipe_file: Write) -> None:
+    claim = "{of: retrain, split: test, metric: accuracy, value: 0.5, sigma: 0.02, reference_runs: 10, source: here}"
+    recipe = recipe_file(TINY + f"claims: [{claim}]\n")
+    for seed in ("0", "1"):
+        assert zoo("train", recipe, "--seed", seed, "--out", f"mine{seed}").code == 0
+    assert zoo("train", recipe, "--out", "copy").code == 0
+    (row,) = json.loads(zoo("leaderboard", recipe, "--json").out)["rows"]
+    assert row["n"] == 2
+    named = zoo("diff", f"{recipe}:0", "tiny:1", "--limit", "0")
+    assert (named.code, named.out) == (
+        0,
+        zoo("diff", *(Path(f).absolute() for f in ("copy", "mine1")), "--limit", "0").out,
+    )
+    absent = zoo("diff", recipe, "absent.yaml:1")
+    assert (absent.code, "give the seed or folder of one: tiny:0, tiny:1" in absent.err) == (2, True)
+    shutil.rmtree("mine1")
+    assert json.loads(zoo("leaderboard", recipe, "--json").out)["rows"][0]["n"] == 1
 
 
 @pytest.mark.parametrize(

@@ -158,3 +158,25 @@ def test_a_text_model_evaluated_on_images_is_exit_2_and_one_line(zoo: Zoo) -> No
     assert completed.code == 0, completed.err
     completed = zoo("evaluate", "run", "--as", "digits-resnet8")
     assert (completed.code, len(completed.lines)) == (2, 1)
+
+
+def test_fresh_trains_a_run_again_and_refuses_to_lose_anything_else(zoo: Zoo, recipe_file: Write) -> None:
+    path, log = recipe_file(), Path("mine/log.jsonl")
+    first = json.loads(zoo("train", path, "--out", "mine", "--json").out)
+    again = zoo("train", path, "--out", "mine", "--score-epochs")
+    assert "--score-epochs has no effect on 1 run that exists" in again.err and '"scores"' not in log.read_text()
+    score = f"{first['results'][0]['metrics']['accuracy']:.4f}"
+    fresh = zoo("train", path, "--out", "mine", "--score-epochs", "--fresh", "--json")
+    assert f"it is replaced once the new run is complete: accuracy on test {score}\n" in fresh.err
+    assert json.loads(fresh.out)["results"] == first["results"] and not json.loads(fresh.out)["existed"]
+    assert '"scores"' in log.read_text()
+    assert "--score-epochs" not in zoo("train", path, "--out", "mine", "--score-epochs").err
+    kept = Path("mine/notes.txt")
+    kept.touch()
+    for words, message in ((("--seed", "1"), "another seed"), ((), "did not write all of it (notes.txt)")):
+        refused = zoo("train", path, "--out", "mine", "--fresh", *words)
+        assert (refused.code, message in refused.err, kept.exists()) == (2, True, True)
+    kept.unlink()
+    Path("mine/record.json").write_text("{}")
+    assert zoo("train", path, "--out", "mine").code == 2
+    assert zoo("train", path, "--out", "mine", "--fresh").code == 0

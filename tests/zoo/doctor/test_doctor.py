@@ -299,7 +299,7 @@ def test_a_hazard_is_shown_with_its_position_and_a_fix(find: Find) -> None:
 @pytest.mark.parametrize("name", ["cola", "sst2", "mrpc", "stsb", "rte", "wnli"])
 def test_public_facts_about_data_agree_with_recorded_runs(name: str) -> None:
     known = public_data.PUBLIC[f"glue/{name}"]
-    path = find_record(f"minilm-l6-{name}:1000", Path("nowhere"), ROOT / "leaderboard" / "records")
+    path = find_record(f"minilm-l6-{name}:1000", Path("nowhere"), ROOT / "leaderboard" / "records", str)
     labels = np.load(path.parent / "predictions-validation.npz")["labels"]
     assert known.rows == {"validation": len(labels)}
     if known.classes:

@@ -7,7 +7,8 @@ from statistics import fmean, stdev
 import jsonschema
 import pytest
 
-from harness.records.record import Record, read_all, schema, verify_files
+from harness.records.find_runs import read_all
+from harness.records.record import Record, schema, verify_files
 from leaderboard.table import reference_runs
 from tests.helpers.project import ROOT, Zoo
 from zoo.fetch.checksum import sha256
