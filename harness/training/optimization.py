@@ -4,7 +4,8 @@ import inspect
 from dataclasses import replace
 from typing import Any
 
-from torch.optim import Optimizer
+import torch
+from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from zoo.errors import RecipeError
@@ -13,15 +14,46 @@ from zoo.recipes.reader import Call
 from zoo.recipes.schema import Stage
 
 
-def build_optimizer(call: Call, groups: list[dict[str, Any]], builder: Builder) -> Optimizer:
+def build_optimizer(call: Call, groups: list[dict[str, Any]], builder: Builder, *, can_skip: bool = False) -> Optimizer:
     """Build an optimizer over groups of parameters.
 
-    If torch has a fused kernel for it, that is used, unless the recipe sets `fused`, `foreach` or `differentiable`.
+    If torch has a fused kernel for it, that is used, unless the recipe sets `fused`, `foreach` or `differentiable`, or
+    an SGD with dampening, whose fused kernel needs a first step that is not skipped.
+
+    Args:
+        call: The optimizer of the recipe.
+        groups: Its parameter groups.
+        builder: Builds it.
+        can_skip: Whether a gradient scaler may skip steps.
+
+    Raises:
+        RecipeError: The optimizer cannot be built, or it cannot skip the first step.
     """
     parameters = inspect.signature(builder.target(call, "optimizer")).parameters
     settings = call.args.keys() | {key for group in groups for key in group}
-    fused = {"fused": True} if "fused" in parameters and not {"fused", "foreach", "differentiable"} & settings else {}
-    return builder.instance(call, "optimizer", Optimizer, groups, **fused)
+    is_damped = any(values.get("dampening") for values in (call.args, *groups))
+    is_free = "fused" in parameters and not {"fused", "foreach", "differentiable"} & settings
+    fused = {"fused": True} if is_free and not is_damped else {}
+    optimizer = builder.instance(call, "optimizer", Optimizer, groups, **fused)
+    if isinstance(optimizer, SGD):
+        _fill_momentum(optimizer, call, can_skip=can_skip)
+    return optimizer
+
+
+def _fill_momentum(optimizer: SGD, call: Call, *, can_skip: bool) -> None:
+    """Start the momentum of the fused SGD at zero. Without dampening the first step is the same as without momentum.
+
+    torch creates these buffers in the first step without filling them, also if the gradient scaler skips that step.
+    """
+    for group in optimizer.param_groups:
+        if not (group["fused"] and group["momentum"]):
+            continue
+        if not group["dampening"]:
+            for parameter in group["params"]:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        elif can_skip:
+            message = "torch's fused SGD with dampening cannot skip its first step, as fp16 may; remove `fused: true`"
+            raise RecipeError.at(call.mark, message)
 
 
 def build_schedule(stage: Stage, optimizer: Optimizer, steps: int, builder: Builder) -> LRScheduler:

@@ -138,9 +138,9 @@ def build_stage(run: TrainingRun, number: int, student: nn.Module, inherited: St
     freeze_parts(stage, objective)
     with _problems_at(stage.marks.get("groups", stage.optimizer.mark)):
         groups = objective.parameter_groups(stage.groups)
-    optimizer = build_optimizer(stage.optimizer, groups, run.builder)
-    schedule = build_schedule(stage, optimizer, stage.epochs * steps_per_epoch(stage, split), run.builder)
     scaler = torch.amp.GradScaler(run.device.type, enabled=run.options.precision == "fp16")
+    optimizer = build_optimizer(stage.optimizer, groups, run.builder, can_skip=scaler.is_enabled())
+    schedule = build_schedule(stage, optimizer, stage.epochs * steps_per_epoch(stage, split), run.builder)
     return ActiveStage(
         recipe=stage, number=number, seed=run.seed, split=split, objective=objective.train(), optimizer=optimizer,
         schedule=schedule, scaler=scaler, teachers=teachers, wrapped=objective, micro_batch=run.options.micro_batch,
