@@ -24,6 +24,10 @@ settings.register_profile("fuzz", deadline=None, max_examples=40_000)  # of `tes
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "no-deadline"))
 
 
+# GNU readline exports the size of the terminal, and the processes of pytest-xdist inherit it.
+os.environ.pop("COLUMNS", None)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that run a command in a new process."""
     for item in items:

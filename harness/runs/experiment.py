@@ -25,7 +25,7 @@ from zoo.progress import Report, ShowProgress, ignore_message, ignore_progress
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import LOCAL, Entry
 from zoo.recipes.check import check_entry
-from zoo.recipes.check_claims import name_problems
+from zoo.recipes.check_claims import stage_name_problems
 from zoo.recipes.load_model import load_model
 from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
@@ -147,7 +147,7 @@ def checked_builder(entry: Entry, context: RunContext) -> Builder:
         RecipeError: The recipe has problems; all are listed.
     """
     builder = context.builder.at(entry.recipe_repo, entry.folder)
-    check_entry(entry, builder)
+    check_entry(entry, builder, with_claims=False)
     return builder
 
 
@@ -177,7 +177,7 @@ def _build(entry: Entry, context: RunContext, builder: Builder) -> Experiment:
         task if stage.task is None else shared.task(stage.task, tokenizer, builder, recipe.holdout)
         for stage in recipe.stages
     )
-    if problems := list(name_problems(recipe, task, stage_tasks)):  # of tasks that only the user's code knows
+    if problems := list(stage_name_problems(recipe, task, stage_tasks)):  # of tasks that only the user's code knows
         raise RecipeError(problems)
     return Experiment(
         entry=entry, context=context, builder=builder, recipe=recipe, tokenizer=tokenizer, task=task,

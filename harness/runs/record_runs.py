@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from harness.judging.judge_runs import RecordedRun
-from harness.records.find_runs import find_runs, remember_elsewhere
+from harness.records.find_runs import find_elsewhere, find_runs, remember_elsewhere
 from harness.records.record import FILE, Mode, Record
 from harness.records.training_log import LOG
 from harness.runs.cache import FileStamp, cache_run, file_stamps
@@ -32,9 +32,11 @@ from harness.runs.teachers import WEIGHTS, ResolvedTeachers, TeacherResolver, re
 from harness.runs.training_splits import teacher_splits, training_splits
 from harness.training.train import train
 from harness.training.training_run import TrainedStudent, TrainingRun
+from zoo.errors import RecipeError
 from zoo.fetch import weights_file
 from zoo.fetch.checksum import sha256
 from zoo.progress import Step, ignore_step
+from zoo.recipes.check_claims import claim_problems
 
 CacheEntry = tuple[Mapping[str, Any], list[FileStamp]]
 """The request of a run, and the stamps of its input files before the run."""
@@ -79,7 +81,12 @@ def train_and_record(experiment: Experiment, seeds: Sequence[int], out: Path | N
         experiment: The entry.
         seeds: The seeds.
         out: The folder of the run, for a single seed; a folder below that of all runs if left out.
+
+    Raises:
+        RecipeError: No run can test a claim of the recipe.
     """
+    if problems := list(claim_problems(experiment.recipe, experiment.task)):
+        raise RecipeError(problems)
     resolver, runs = TeacherResolver(), list[RecordedRun]()
     for student, seed in [*required_runs(experiment), *((experiment, seed) for seed in seeds)]:
         teachers = resolver.resolve(student)
@@ -113,9 +120,10 @@ def _same_training(experiment: Experiment, location: RunLocation) -> RecordedRun
     """Return a run of this training with other metrics, if its predictions are enough to compute the new ones."""
     if experiment.context.fresh:
         return None
-    runs = find_runs(experiment.context.runs, experiment.entry.name)
-    of_seed = [run for run in runs if run.name.startswith(f"retrain-seed{location.identity.seed}-")]
-    folders = [location.folder, *(run.record.parent for run in of_seed)]
+    runs, name = experiment.context.runs, experiment.entry.name
+    elsewhere = find_elsewhere(runs, name, location.identity)  # with another --out the user asks for another training
+    of_seed = [run for run in find_runs(runs, name) if run.name.startswith(f"retrain-seed{location.identity.seed}-")]
+    folders = [location.folder, *(run.record.parent for run in of_seed if run.record.parent != elsewhere)]
     key = training_key(location.identity, experiment.recipe.data())
     return find_same_training(folders, key, experiment.metrics, experiment.context.report)
 

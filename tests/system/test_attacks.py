@@ -123,7 +123,7 @@ ARGUMENTS = {
 }  # fmt: skip
 
 
-ATTENTION = """{use: bert_classifier, layers: 1, hidden: 4, heads: 1, intermediate: 4, vocab_size: 9, num_labels: 2,
+ATTENTION = """{use: bert_classifier, layers: 1, hidden: 4, heads: 1, intermediate: 4, vocab_size: 9, num_labels: 10,
     attn_implementation: %s}"""
 
 

@@ -155,9 +155,12 @@ def _relative(path: Path, root: Path) -> Path:
 
 
 def _exported(package: Path, module: str) -> set[str]:
-    """Return the names that a package imports from one of its modules; empty for a module that others build on."""
+    """Return the names that a package imports from one of its modules; empty for a module that others build on.
+
+    A lazy package has these imports in a block for type checkers.
+    """
     tree = ast.parse((package / "__init__.py").read_text(encoding="utf-8"))
-    nodes = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     return {alias.name for node in nodes if str(node.module).rpartition(".")[2] == module for alias in node.names}
 
 

@@ -7,20 +7,21 @@ from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.check_calls import argument_problems, build_problems, refused_arguments
-from zoo.recipes.check_claims import claim_problems
+from zoo.recipes.check_claims import claim_problems, random_part_problems
 from zoo.recipes.check_stages import stage_problems
-from zoo.recipes.check_tasks import task_problems
+from zoo.recipes.check_tasks import known_task, task_problems
 from zoo.recipes.reader import Call, UnreadableRecipeError
 from zoo.recipes.schema import Recipe, Teacher
 from zoo.recipes.walk import recipe_sources, walk_calls, walk_sources
 
 
-def check_entry(entry: Entry, builder: Builder) -> None:
+def check_entry(entry: Entry, builder: Builder, *, with_claims: bool = True) -> None:
     """Read and check the recipe of an entry.
 
     Args:
         entry: The entry.
         builder: Its builder: the result of `Builder.at` for this entry.
+        with_claims: As in `check_recipe`.
 
     Raises:
         RecipeError: With all problems. If the recipe cannot be read, its names and arguments are checked all the same.
@@ -30,13 +31,19 @@ def check_entry(entry: Entry, builder: Builder) -> None:
     except UnreadableRecipeError as error:
         calls = [pair for field, call in error.calls for pair in walk_calls(call, field)]
         raise RecipeError([*error.problems, *_call_problems(calls, builder)]) from None
-    check_recipe(recipe, builder)
+    check_recipe(recipe, builder, with_claims=with_claims)
 
 
-def check_recipe(recipe: Recipe, builder: Builder) -> None:
+def check_recipe(recipe: Recipe, builder: Builder, *, with_claims: bool = True) -> None:
     """Look up every name and argument of a recipe, and build what is cheap: models without memory, losses, schedules.
 
     Nothing is downloaded.
+
+    Args:
+        recipe: The recipe.
+        builder: Its builder.
+        with_claims: Whether to look for claims that no run can test. An evaluation reports them as not compared, beside
+            the verdicts on the other claims.
 
     Raises:
         RecipeError: With all problems. Wrong names and arguments hide others, which may follow from them.
@@ -49,7 +56,9 @@ def check_recipe(recipe: Recipe, builder: Builder) -> None:
         problems += task_problems(recipe, builder)
     problems += _teacher_problems(recipe, builder)
     problems += _source_problems(recipe, builder)
-    problems += claim_problems(recipe)
+    problems += random_part_problems(recipe)
+    if with_claims:
+        problems += claim_problems(recipe, known_task(recipe, builder))
     if problems:
         raise RecipeError(problems)
 

@@ -18,8 +18,15 @@ NOTHING_SCORED = (
 )
 
 
-def claim_problems(recipe: Recipe) -> Iterator[Problem]:
-    """Yield claims that no run of the recipe can test, whatever its task is."""
+def claim_problems(recipe: Recipe, task: Task | None) -> Iterator[Problem]:
+    """Yield claims that no run of the recipe can test, and splits and metrics in them that it does not have.
+
+    Claims of test servers are never compared, so they may name any split and metric.
+
+    Args:
+        recipe: The recipe.
+        task: Its task, with or without its hold-out; None if it is not known.
+    """
     for number, claim in enumerate(recipe.claims):
         if claim.of == "weights" and recipe.weights is None:
             advice = "add the key 'weights' to the recipe, or claim `of: retrain`"
@@ -31,13 +38,12 @@ def claim_problems(recipe: Recipe) -> Iterator[Problem]:
         elif claim.of == "retrain" and claim.selection == "best" and _ends_with_last_epoch(recipe):
             message = "the last stage ends with its last epoch; write `selection: best` in the stage, or `last` here"
             yield _problem(recipe, number, claim, "selection", message)
-    yield from _random_parts(recipe)
+        if task is not None and claim.of != "test-server":
+            yield from _claim_names(number, claim, recipe, task)
 
 
-def name_problems(recipe: Recipe, task: Task | None, stage_tasks: Sequence[Task | None]) -> Iterator[Problem]:
-    """Yield splits and metrics that claims or stages name, and that the tasks do not have, score or measure.
-
-    Claims of test servers are never compared, so they may name any split and metric.
+def stage_name_problems(recipe: Recipe, task: Task | None, stage_tasks: Sequence[Task | None]) -> Iterator[Problem]:
+    """Yield splits and metrics that stages name, and that the tasks do not have, score or measure.
 
     Args:
         recipe: The recipe.
@@ -50,21 +56,15 @@ def name_problems(recipe: Recipe, task: Task | None, stage_tasks: Sequence[Task 
             yield Problem(stage.marks.get("split", stage.optimizer.mark), message)
     if task is None:
         return
-    scored = [*task.scored, *_held_out(task, recipe.holdout)]
-    if not scored:
+    if not _scored(recipe, task):
         yield Problem(recipe.task.mark, NOTHING_SCORED)
         return
-    metrics = [short_name(call) for call in recipe.metrics] or list(task.metrics)
     for stage in recipe.stages:
-        yield from _selection_problems(stage, scored, metrics)
-    for number, claim in enumerate(recipe.claims):
-        if claim.of != "test-server":
-            yield from _claim_names(number, claim, recipe, task, scored, metrics)
+        yield from _selection_problems(stage, _scored(recipe, task), _measured(recipe, task))
 
 
-def _claim_names(
-    number: int, claim: Claim, recipe: Recipe, task: Task, scored: Sequence[str], metrics: Sequence[str]
-) -> Iterator[Problem]:
+def _claim_names(number: int, claim: Claim, recipe: Recipe, task: Task) -> Iterator[Problem]:
+    scored, metrics = _scored(recipe, task), _measured(recipe, task)
     if claim.split not in scored:
         is_chosen = claim.split in task.splits and short_name(recipe.task) == "text_classification"
         advice = "; name it in `scored` of the task to score it" if is_chosen else ""
@@ -87,7 +87,15 @@ def _selection_problems(stage: Stage, scored: Sequence[str], metrics: Sequence[s
             yield Problem(stage.marks.get("selected_by", stage.optimizer.mark), message)
 
 
-def _random_parts(recipe: Recipe) -> Iterator[Problem]:
+def _scored(recipe: Recipe, task: Task) -> list[str]:
+    return [*task.scored, *_held_out(task, recipe.holdout)]
+
+
+def _measured(recipe: Recipe, task: Task) -> list[str]:
+    return [short_name(call) for call in recipe.metrics] or list(task.metrics)
+
+
+def random_part_problems(recipe: Recipe) -> Iterator[Problem]:
     """Yield claims about weights if a part of the model would keep random weights."""
     if not any(claim.of == "weights" for claim in recipe.claims):
         return

@@ -7,7 +7,7 @@ from zoo.errors import Problem, RecipeError, UsageError, did_you_mean
 from zoo.recipes.allowed import is_allowed
 from zoo.recipes.build import Builder
 from zoo.recipes.build_task import task_without_tokenizer
-from zoo.recipes.check_claims import name_problems
+from zoo.recipes.check_claims import stage_name_problems
 from zoo.recipes.load_model import architecture
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe
@@ -37,7 +37,17 @@ def task_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
     if task is not None:
         yield from _holdout_problems(recipe, list(task.splits))
         yield from _output_problems(recipe, task)
-    yield from name_problems(recipe, task, stage_tasks)
+    yield from stage_name_problems(recipe, task, stage_tasks)
+
+
+def known_task(recipe: Recipe, builder: Builder) -> Task | None:
+    """Return the task of a recipe; None if only the user's code knows it, or if it refuses its arguments."""
+    if not _is_known(recipe.task, "task"):
+        return None
+    try:
+        return task_without_tokenizer(recipe.task, recipe.tokenizer, builder)
+    except UsageError:
+        return None
 
 
 def _is_known(call: Call, field: str) -> bool:

@@ -30,7 +30,7 @@ stages:
     TEACHER
     criterion: {ce: {loss: LOSS}}
 claims:
-  - {of: weights, split: validation, metric: accuracy, value: 0.500000, source: an example}
+  - {of: retrain, split: validation, metric: accuracy, value: 0.5, decimals: 6, source: an example}
 """
 TEACHER = (("NAME", "teacher"), ("VOCABULARY", "../words/vocab.txt"), ("    TEACHER\n", ""), ("LOSS", "CrossEntropy"))
 STUDENT = (("NAME", "tiny"), ("VOCABULARY", "words/vocab.txt"), ("TEACHER", "teacher: {run: teachers/teacher.yaml}"),
