@@ -105,7 +105,7 @@ class Record:
     failure: str = ""
     """Why the scores of a run mean nothing: losses or outputs that are not finite."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """The files beside the record, such as weights and log: name -> SHA-256. Records of version 0.1 have none."""
+    """The files in the folder of the record: path -> SHA-256. Records of version 0.1 have none."""
     results_sha256: str = ""
     """The SHA-256 of `results` as sorted JSON. Records of version 0.1 have none."""
     record_sha256: str = ""

@@ -18,7 +18,7 @@ from harness.runs.cache import RunConditions
 from harness.runs.shared_tasks import SharedTasks
 from harness.runs.tripwire import tripwire
 from harness.training.training_run import ComputeOptions
-from zoo.errors import MissingError, RecipeError, UsageError, did_you_mean
+from zoo.errors import MissingError, RecipeError, UsageError
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.sources import Sources
 from zoo.progress import Report, ShowProgress, ignore_message, ignore_progress
@@ -170,9 +170,6 @@ def _build(entry: Entry, context: RunContext, builder: Builder) -> Experiment:
     recipe, shared = entry.recipe, context.shared
     tokenizer = None if recipe.tokenizer is None else shared.tokenizer(recipe.tokenizer, builder)
     task = shared.task(recipe.task, tokenizer, builder, recipe.holdout)
-    if recipe.holdout is not None and recipe.holdout.of not in task.splits:
-        hint = did_you_mean(recipe.holdout.of, list(task.splits))
-        raise RecipeError.at(recipe.marks["holdout"], f"holdout: the task has no split {recipe.holdout.of!r}{hint}")
     stage_tasks = tuple(
         task if stage.task is None else shared.task(stage.task, tokenizer, builder, recipe.holdout)
         for stage in recipe.stages

@@ -114,7 +114,7 @@ def _training(facts: CardFacts) -> str:
     rows.append(["precision", *[f"`{numerics['precision']}`"] * len(stages)])
     model = f"The model is `{one_line(_call(facts.recipe['model'])).replace('`', QUOTE)}`."
     table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
-    return "\n\n".join([model, *_held_out(facts), *_augmentation(facts.recipe["task"]), table])
+    return "\n\n".join([model, *_held_out(facts), *_augmentation(with_defaults(facts.recipe["task"])), table])
 
 
 def _held_out(facts: CardFacts) -> Iterator[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from zoo.errors import ZooError
 from zoo.fetch.source_types import LocalFile, UserFolder, parse_or_none
+from zoo.files import is_hidden
 from zoo.recipes.catalogue import LOCAL, Entry
 from zoo.recipes.schema import Teacher
 from zoo.recipes.walk import walk_sources
@@ -42,21 +43,21 @@ class _NamedFile:
 def copy_needed_files(entry: Entry, folder: Path, reserved: tuple[str, ...] = ()) -> NeededFiles:
     """Copy the files that an entry's recipe needs to the same relative paths in a folder, and return all others.
 
-    A file is not copied if its path is absolute or leads out of the recipe's folder, if it is large, or if the
-    folder has another file of its name.
+    A file is not copied if it lies outside of the recipe's folder, if it is hidden or large, or if the folder of the
+    run has another file of its name: a recipe of somebody else must not make a user publish private files.
 
     Args:
         entry: The entry that was trained.
         folder: The folder of its run.
         reserved: The names of files that will be written into the folder.
     """
-    roots = [path.resolve() for path in (entry.folder, Path.cwd()) if path]
+    root = entry.folder.resolve() if entry.folder else None
     missing, data = dict[str, str](), list[str]()
     for named in _named_by(entry, Path()):
         if isinstance(named, UserFolder):
             data.append(named.name)
             continue
-        content = _content(named, roots)
+        content = _content(named, root)
         name, target = os.path.normpath(named.name), folder / named.name
         if content is None:
             missing[name] = ""
@@ -76,14 +77,16 @@ def _write(content: bytes, target: Path) -> bool:
         return False
 
 
-def _content(named: _NamedFile, roots: list[Path]) -> bytes | None:
+def _content(named: _NamedFile, root: Path | None) -> bytes | None:
     """Return the content of a file to copy; None if it is not to be copied."""
     name = Path(os.path.normpath(named.name))
     try:
         path = named.path.resolve()
-        is_outside = name.is_absolute() or ".." in name.parts or not any(map(path.is_relative_to, roots))
+        is_inside = root is not None and path.is_relative_to(root) and not name.is_absolute()
+        if not is_inside or any(map(is_hidden, (*name.parts, *path.relative_to(root or path).parts))):  # `..` is hidden
+            return None
         is_small = path.is_file() and path.stat().st_size <= MOST_BYTES
-        return path.read_bytes() if named.field in COPIED and not is_outside and is_small else None
+        return path.read_bytes() if named.field in COPIED and is_small else None
     except (OSError, RuntimeError):  # a loop of links
         return None
 

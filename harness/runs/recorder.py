@@ -183,8 +183,8 @@ def _write_files(
         (folder / result.predictions["file"]).write_bytes(predictions)
     if record.identity.mode == "retrain":
         (folder / CARD).write_text(model_card(_card_facts(record, folder, location, task)), encoding="utf-8")
-    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name not in (FILE, CARD)]
-    record = record.sealed({file.name: checksum(file) for file in files})
+    files = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
+    record = record.sealed({name: checksum(file) for name, file in files.items() if name not in (FILE, CARD)})
     (folder / FILE).write_text(record.to_json(), encoding="utf-8")
     return record
 

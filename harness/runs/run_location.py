@@ -10,6 +10,7 @@ from harness.runs.experiment import Experiment, RunContext
 from harness.runs.model_card import CARD
 from harness.runs.rescoring import same_training, training_key
 from zoo.errors import UsageError, ZooError
+from zoo.files import is_inside
 from zoo.recipes.catalogue import Entry
 from zoo.text_tables import number
 
@@ -54,7 +55,7 @@ def existing_record(location: RunLocation) -> Record | None:
     """Return the record of a run that exists; None if the run is to be made, perhaps again.
 
     Raises:
-        UsageError: The folder holds another run, or files that would be lost if the run were made again.
+        UsageError: The folder holds another run, or files that would be lost, or may be, if the run were made again.
         IntegrityError: A file of the run differs from its record.
     """
     file, fresh = location.folder / FILE, location.context.fresh
@@ -62,10 +63,15 @@ def existing_record(location: RunLocation) -> Record | None:
         return None
     try:
         record = read_record(file)
-    except ZooError:
-        if fresh:
+    except ZooError as error:
+        if not fresh:
+            raise
+        if is_inside(location.folder, location.context.runs):
             return None
-        raise
+        raise UsageError(
+            f"--fresh replaces only runs, but the record of {location.folder} cannot be read: {error}; move the folder"
+            " away, or pass a new folder to --out"
+        ) from None
     if record.identity != location.identity:
         if location.is_rescored:
             return None
@@ -84,8 +90,10 @@ def existing_record(location: RunLocation) -> Record | None:
 def _check_replaceable(location: RunLocation, record: Record) -> None:
     """Report which training is made again. Raise UsageError if its folder has files that would be lost."""
     folder, name = location.folder, location.entry.name
-    written = {FILE, CARD, "__pycache__", *record.files, *(result.predictions["file"] for result in record.results)}
-    others = sorted(file.name for file in folder.iterdir() if file.name not in written) if record.files else []
+    written = {FILE, CARD, *record.files, *(result.predictions["file"] for result in record.results)}
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    found = sorted(path.as_posix() for path in files if "__pycache__" not in path.parts)
+    others = [path for path in found if path not in written] if record.files else []
     if others:
         raise UsageError(
             f"{name}: --fresh replaces {folder}, but the run did not write all of it ({', '.join(others[:3])}); move"

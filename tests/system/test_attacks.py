@@ -92,6 +92,7 @@ ARGUMENTS = {
     "a vocabulary in this folder": (
         "task: digits", "task: digits\ntokenizer: {use: transformers.BertTokenizer, vocab: secret.txt}", "opened as a"
     ),
+    "pieces in this folder": (MODEL, CLASSIFIER % "target_spm: secret.txt", "target_spm reads or writes files"),
     "merges in this folder": (
         "task: digits", "task: digits\ntokenizer: {use: transformers.GPT2Tokenizer, merges: secret.txt}", "opened as "
     ),

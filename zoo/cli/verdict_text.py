@@ -30,6 +30,8 @@ def details(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
         yield render.wrapped(one_line(f"source: {judgement.claim.source}"), "    ")
     yield from (render.wrapped(one_line(f"note: {finding}"), "  ") for finding in outcome.findings)
     if not tested_claims(outcome):
+        if outcome.error is None:
+            yield render.wrapped(_why_nothing_is_tested(outcome), "  ")
         yield from (f"  {one_line(line)}" for line in _scores_without_claims(outcome))
     yield from (f"  record: {one_line(path)}" for path in outcome.records)
     if next_step:
@@ -46,8 +48,7 @@ def _scores_without_claims(outcome: "Outcome") -> list[str]:
             for metric, score in result.metrics.items():
                 name = f"{metric} on {result.split} ({result.selection} epoch)"
                 scores.setdefault(name, []).append(number(score["value"]))
-    lines = [f"{name}: {', '.join(values)}" for name, values in scores.items()]
-    return ["the entry claims nothing for these runs", *lines] if lines else []
+    return [f"{name}: {', '.join(values)}" for name, values in scores.items()]
 
 
 def summary_text(outcomes: list["Outcome"], data: dict[str, Any]) -> str:

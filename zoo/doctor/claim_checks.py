@@ -13,6 +13,7 @@ MIN_COUNTS = 2
 def unscored_splits(facts: EntryFacts) -> Iterator[Hazard]:
     """D301: claims about splits that nobody can score, or about two splits with the same metric."""
     first: dict[tuple[str, str], str] = {}
+    of_train = {"train", facts.recipe.holdout.name} if facts.recipe.holdout else {"train"}
     for claim, marks in facts.claims:
         mark = marks["split"]
         is_hidden = facts.data is not None and claim.split in facts.data.hidden
@@ -20,7 +21,7 @@ def unscored_splits(facts: EntryFacts) -> Iterator[Hazard]:
             message = f"the labels of {claim.split} are hidden: the claim is shown and never compared"
             fix = "also claim the score of a split with public labels"
             yield Hazard(code="D301", severity="note", mark=mark, message=message, fix=fix)
-        elif is_hidden or (facts.data is not None and claim.split not in {*facts.data.rows, "train"}):
+        elif is_hidden or (facts.data is not None and claim.split not in {*facts.data.rows, *of_train}):
             splits = _joined(facts.data.rows) if facts.data else ""
             message = f"{claim.split} has hidden labels" if is_hidden else f"no split {claim.split!r} can be scored"
             message += f"; the data set has labels for {splits}"

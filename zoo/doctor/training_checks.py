@@ -50,7 +50,8 @@ def best_epochs(facts: EntryFacts) -> Iterator[Hazard]:
     best = {claim.split for claim, _ in reported if claim.selection == "best"}
     mentioned: set[str] = set()
     for stage in facts.recipe.stages[-1:]:
-        chosen_on = {stage.selected_on} & splits if stage.selected_on else best
+        selected_on = stage.selected_on or (facts.recipe.holdout and facts.recipe.holdout.name)
+        chosen_on = {selected_on} & splits if selected_on else best
         if stage.selection == "best" and chosen_on:
             mentioned |= chosen_on
             on = ", ".join(sorted(chosen_on))

@@ -20,7 +20,7 @@ LOADS_BY_NAME = (
 FREE_TEXT = ("id2label", "label2id")
 """Keys whose texts are names of classes, which may look like anything."""
 _READS_FILES = re.compile(
-    r"(?:.*_)?(?:dir|directory|file|filename|files|folder|path|paths|url|urls|root|experiment_id|token|proxies|download)"
+    r"(?:.*_)?(?:dir|directory|file|filename|files|folder|path|paths|url|urls|root|experiment_id|token|proxies|download|spm)"
 )
 """Keys of files and folders, and of the network."""
 _IMPLEMENTATION = re.compile(r"_?(?:attn|attention|experts)(?:_.*)?_implementation(?:_.*)?")
@@ -37,7 +37,7 @@ _LOOKS_LIKE_A_FILE = re.compile(
 _FOLDER = re.compile(r"/+|~[\w.-]*|\.\.?")
 """Matches folders without a name of their own. In the middle of a text these are punctuation."""
 _NAMES = re.compile(
-    r"(?:.*_)?(?:adapter|architecture|backend|checkpoint|config|decoder|dic|encoder|generator|hub|id|kernel|merges|model"
+    r"(?:.*_)?(?:adapter|architecture|backend|checkpoint|config|decoder|dict?|encoder|generator|hub|id|kernel|merges|model"
     r"|name|option|processor|repo|repository|revision|source|tokenizer|variant|vocab|weights)s?(?:_.*)?"
 )
 """Keys whose text may name a model, a repository, or options of a program."""

@@ -6,6 +6,7 @@ folder takes the one that `--data NAME=DIR` names instead of a data set of the H
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from os.path import exists
@@ -202,7 +203,9 @@ class Sources:
         path, folders = source.expanded, [folder for folder in (self.recipe_folder, Path.cwd()) if folder]
         searched = list(dict.fromkeys(str(folder.absolute()) for folder in folders))
         where = "" if path.is_absolute() else f" in {' or in '.join(searched)}"
-        siblings = {file.name for folder in folders for file in (folder / path).parent.glob("*")}
+        siblings: set[str] = set()
+        with suppress(OSError):  # a name that is too long
+            siblings = {file.name for folder in folders for file in (folder / path).parent.glob("*")}
         similar = get_close_matches(path.name, siblings, n=1)
         hint = f"; did you mean {source.path.removesuffix(path.name)}{similar[0]}?" if similar else ""
         return NoFileError(str(source), f"there is no such file{where}{hint}")

@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -166,7 +167,9 @@ def _loss_problems(loss: Call, builder: Builder) -> Iterator[Problem]:
         if problems is not None:
             yield from problems
             return
-    with size_limits(), watched_build():  # the loss computes while it is built, or its code is the user's
+    # a loss that computes while it is built is interrupted, but code of the user may load gigabytes of weights
+    watch = nullcontext() if _runs_user_code(loss, "loss") else watched_build()
+    with size_limits(), watch:
         problems = list(_refusals(builder, loss, "loss"))
     yield from problems
 

@@ -1,9 +1,9 @@
-"""Check that a run of the recipe can test its claims, and that claims and stages name splits and metrics that exist."""
+"""Check that a run of the recipe can test its claims, and that the recipe names splits and metrics that exist."""
 
 from collections.abc import Iterator, Sequence
 
 from zoo.errors import Problem, did_you_mean
-from zoo.recipes.allowed import is_allowed
+from zoo.recipes.allowed import SKLEARN_METRICS, is_allowed
 from zoo.recipes.claim import Claim
 from zoo.recipes.fields import FIELDS
 from zoo.recipes.reader import short_name
@@ -12,6 +12,8 @@ from zoo.recipes.walk import walk_calls
 from zoo.tasks.base import Task
 
 (METRICS,) = FIELDS["metrics"].namespaces
+ERRORS = tuple(name for name in SKLEARN_METRICS if name.endswith(("error", "loss", "deviance")))
+"""The metrics of scikit-learn that are smaller for a better model."""
 NOTHING_SCORED = (
     "the task has no split to score; name one beside `train` in the task,"
     " or take rows out of the training: `holdout: {of: train, share: 0.1, seed: 42}`"
@@ -43,7 +45,7 @@ def claim_problems(recipe: Recipe, task: Task | None) -> Iterator[Problem]:
 
 
 def stage_name_problems(recipe: Recipe, task: Task | None, stage_tasks: Sequence[Task | None]) -> Iterator[Problem]:
-    """Yield splits and metrics that stages name, and that the tasks do not have, score or measure.
+    """Yield splits and metrics that a hold-out or stages name, and that the tasks do not have, score or measure.
 
     Args:
         recipe: The recipe.
@@ -56,6 +58,9 @@ def stage_name_problems(recipe: Recipe, task: Task | None, stage_tasks: Sequence
             yield Problem(stage.marks.get("split", stage.optimizer.mark), message)
     if task is None:
         return
+    if recipe.holdout is not None and (of := recipe.holdout.of) not in task.splits:
+        message = f"holdout: the task has no split {of!r}{did_you_mean(of, list(task.splits))}"
+        yield Problem(recipe.marks["holdout"], message)
     if not _scored(recipe, task):
         yield Problem(recipe.task.mark, NOTHING_SCORED)
         return
@@ -85,6 +90,13 @@ def _selection_problems(stage: Stage, scored: Sequence[str], metrics: Sequence[s
         if metric not in metrics:
             message = f"selected_by cannot be {metric!r}{_known('measured', metric, metrics)}"
             yield Problem(stage.marks.get("selected_by", stage.optimizer.mark), message)
+    for metric in (stage.selected_by or metrics[:1]) if stage.selection == "best" else ():
+        if metric in ERRORS:
+            key = "selected_by" if stage.selected_by else "selection"
+            message = (
+                f"the best epoch has the largest score, but {metric} is an error; name another metric: `selected_by`"
+            )
+            yield Problem(stage.marks.get(key, stage.optimizer.mark), message)
 
 
 def _scored(recipe: Recipe, task: Task) -> list[str]:

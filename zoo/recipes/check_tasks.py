@@ -3,19 +3,18 @@
 import inspect
 from collections.abc import Iterator, Sequence
 
-from zoo.errors import Problem, RecipeError, UsageError, did_you_mean
+from zoo.errors import Problem, RecipeError, UsageError
 from zoo.recipes.allowed import is_allowed
 from zoo.recipes.build import Builder
 from zoo.recipes.build_task import task_without_tokenizer
 from zoo.recipes.check_claims import stage_name_problems
 from zoo.recipes.load_model import architecture
+from zoo.recipes.positions import OUTPUTS
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
 from zoo.text_tables import counted
 
-OUTPUTS = ("num_classes", "num_labels")
-"""The arguments of a model, or of its configuration, that say how many outputs it has."""
 MOST_NAMES = 5
 """Of more classes only the first ones are listed."""
 
@@ -70,14 +69,10 @@ def _refusals(task: Call, tokenizer: Call | None, builder: Builder) -> Iterator[
 
 
 def _holdout_problems(recipe: Recipe, splits: Sequence[str]) -> Iterator[Problem]:
-    """Yield a hold-out of a split that the task does not have, or under the name of another split."""
-    if recipe.holdout is None:
-        return
-    mark, of, name = recipe.marks["holdout"], recipe.holdout.of, recipe.holdout.name
-    if of not in splits:
-        yield Problem(mark, f"holdout: the task has no split {of!r}{did_you_mean(of, list(splits))}")
-    if name in splits:
-        yield Problem(mark, f"holdout: the task has a split {name!r} already; choose another name: `name: held_out`")
+    """Yield a hold-out under the name of another split."""
+    if recipe.holdout is not None and (name := recipe.holdout.name) in splits:
+        message = f"holdout: the task has a split {name!r} already; choose another name: `name: held_out`"
+        yield Problem(recipe.marks["holdout"], message)
 
 
 def _output_problems(recipe: Recipe, task: Task) -> Iterator[Problem]:

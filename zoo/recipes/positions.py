@@ -9,7 +9,7 @@ from zoo.recipes.schema import Recipe
 from zoo.recipes.walk import recipe_sources, walk_calls
 
 OUTPUTS = ("num_labels", "num_classes")
-"""The arguments of models that are their number of outputs."""
+"""The arguments of a model, or of its configuration, that say how many outputs it has."""
 
 
 @contextmanager

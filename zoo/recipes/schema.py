@@ -142,7 +142,8 @@ class Stage:
     selection: Selection = "last"
     """The parameters that the stage ends with: those of the last epoch, or of the `best` one."""
     selected_on: str | None = None
-    """With `selection: best`, the split that decides. By default the task's first scored split."""
+    """With `selection: best`, the split that decides. By default the hold-out, or else the task's first scored
+    split."""
     selected_by: tuple[str, ...] = ()
     """With `selection: best`, the metrics whose sum decides. By default the recipe's first metric."""
     marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)

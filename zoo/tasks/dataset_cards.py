@@ -10,13 +10,12 @@ from pathlib import Path
 from datasets.data_files import sanitize_patterns
 from datasets.info import DatasetInfosDict
 from datasets.utils.metadata import MetadataConfigs
-from fsspec.utils import glob_translate
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from zoo.errors import SourceError, UsageError, did_you_mean, first_line
+from zoo.fetch.card_files import CARD, fits_pattern
 from zoo.tasks.table_formats import class_names
 
-CARD = "README.md"
 WILDCARDS = re.compile(r"[*?\[]")
 
 
@@ -84,8 +83,7 @@ def _files(settings: Mapping[str, object], base: str, names: Sequence[str]) -> d
 def _resolve(base: str, patterns: Iterable[object], names: Sequence[str]) -> list[str]:
     """Return the files that fit patterns, in the order of the patterns. A pattern that is a file is only that file."""
     wanted = [posixpath.normpath(posixpath.join(base, str(pattern))) for pattern in patterns]
-    fits = {pattern: re.compile(glob_translate(pattern)) for pattern in wanted if pattern not in names}
-    found = [[n for n in sorted(names) if fits[p].match(n)] if p in fits else [p] for p in wanted]
+    found = [[p] if p in names else [name for name in sorted(names) if fits_pattern(name, p)] for p in wanted]
     missing = next((p for p, some in zip(wanted, found, strict=True) if not some and not WILDCARDS.search(p)), None)
     if missing is not None and any(found):
         raise ValueError(f"there is no file {missing!r}")

@@ -89,8 +89,11 @@ def with_defaults(task: Mapping[str, Any]) -> Mapping[str, Any]:
     if task["use"] != "image_folder":
         return task
     size = task.get("size") or SIZE
-    transforms = [{"use": "Resize", "size": _resized(size)}, {"use": "CenterCrop", "size": size}]
-    return {"eval_transforms": transforms, "mean": list(MEAN), "std": list(STD), **task}
+    augmented = [{"use": "RandomResizedCrop", "size": size}, {"use": "RandomHorizontalFlip"}]
+    plain = [{"use": "Resize", "size": _resized(size)}, {"use": "CenterCrop", "size": size}]
+    defaults = {"train_transforms": augmented, "eval_transforms": plain, "mean": list(MEAN), "std": list(STD)}
+    written = {name: value for name, value in task.items() if value is not None}
+    return {**defaults, **written}
 
 
 def _transforms(

@@ -104,6 +104,11 @@ def test_the_card_says_which_rows_were_held_out_and_how_images_were_augmented(fa
     task = {"use": "x", "train_transforms": [call, "Flip"]}
     assert "in order: `RandomResizedCrop(size=8)`, `Flip`." in training(task=task)
     assert "are not augmented." in training(task={"use": "x", "train_transforms": []})
+    folder = {"use": "image_folder", "data": "file:flowers", "size": 32, "train_transforms": None}
+    defaults = "in order: `RandomResizedCrop(size=32)`, `RandomHorizontalFlip`."
+    assert defaults in training(task=folder) and "v2.CenterCrop(size=32)" in model_card(
+        with_recipe(facts, task={**folder, "eval_transforms": None})
+    )
     assert "augmented" not in training() and "Hold-out" not in training()
     (result,) = metadata(with_recipe(facts, holdout=holdout)).eval_results or []
     rows = {"holdout": {"share": 0.1, "seed": 42, "name": "test"}}

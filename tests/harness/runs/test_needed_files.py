@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.records.record import read_record
 from harness.runs.needed_files import MOST_BYTES, NeededFiles, copy_needed_files
 from tests.helpers.project import TINY, Write, Zoo
 from zoo.recipes import catalogue
@@ -53,9 +54,11 @@ def test_the_folder_of_a_run_trains_it_again_and_its_code_predicts_what_zoo_meas
     completed = zoo("train", recipe_file(TEXTS, *STUDENT), "--out", "run")
     assert completed.code == 0, completed.err
     assert re.search(r"accuracy  +\d\.\d{6} ", completed.out)
+    assert zoo("train", "tiny.yaml", "--out", "run", "--fresh").code == 0, "the copies are files of the run"
     card = Path("run/README.md").read_text()
     assert re.search(r"\| \d\.\d{6} ", card)
     assert re.findall("^- .*$", card.split("```sh")[1], re.MULTILINE) == ["- `rows.csv`"]
+    assert {"teachers/teacher.yaml", "words/vocab.txt"} <= set(read_record(Path("run/record.json")).files)
 
     shutil.copytree("run", "copy")
     shutil.copy("rows.csv", "copy")
@@ -79,10 +82,16 @@ def test_the_folder_of_a_run_trains_it_again_and_its_code_predicts_what_zoo_meas
         assert expected is None or logits.tolist() == pytest.approx(expected.tolist(), abs=1e-6)
 
 
-def test_only_small_files_below_the_folder_of_a_recipe_are_copied(recipe_file: Write, tmp_path: Path) -> None:
+def test_only_small_visible_files_below_the_folder_of_a_recipe_are_copied(
+    recipe_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A run whose recipe names another file is no failure: its model card lists the file."""
     (tmp_path / "inside").mkdir()
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "vocab.txt").write_text("[UNK]")
+    for hidden in (".netrc", ".ssh/key"):
+        (tmp_path / "inside" / hidden).parent.mkdir(exist_ok=True)
+        (tmp_path / "inside" / hidden).write_text("[UNK]")
     (tmp_path / "inside" / "large.txt").write_bytes(bytes(MOST_BYTES + 1))
     (tmp_path / "inside" / "linked.txt").symlink_to(tmp_path / "vocab.txt")
     (tmp_path / "inside" / "record.json").write_text("{}")
@@ -94,7 +103,10 @@ def test_only_small_files_below_the_folder_of_a_recipe_are_copied(recipe_file: W
     run.mkdir()
     (run / "taken.txt").write_text("another")
     (tmp_path / "inside" / "kept.txt").write_text("[UNK]")
-    names = ("kept.txt", "large.txt", "linked.txt", "record.json", "taken.txt", "../vocab.txt", "/absolute.txt", "lost")
+    names = (
+        "kept.txt", "large.txt", "linked.txt", "record.json", "taken.txt", "../vocab.txt", "/absolute.txt", "lost",
+        "vocab.txt", ".netrc", ".ssh/key",
+    )  # fmt: skip
     for name in names:
         path = recipe_file(text.replace("VOCABULARY", name), name="inside/a.yaml")
         needed = copy_needed_files(catalogue.local(path), run, reserved=("record.json",))

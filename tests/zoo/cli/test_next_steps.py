@@ -124,6 +124,7 @@ def test_an_entry_whose_claims_are_of_the_other_kind_says_why_nothing_is_tested(
         (TINY, "no published weights to evaluate"),
         (TINY.replace("stages", weights), "no claims about"),
     ):
+        assert f"  the recipe has {reason}" in zoo("reproduce", recipe_file(text + claims)).out
         completed = zoo("verify", recipe_file(text + claims))
         assert (completed.code, f"  the recipe has {reason}" in completed.out) == (3, True)
         assert completed.out.count("; its claims are about retraining") == 1

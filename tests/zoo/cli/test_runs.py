@@ -37,7 +37,7 @@ def test_reproduce_prints_claims_reasons_and_records(zoo: Zoo) -> None:
 def test_runs_without_claims_show_their_scores(zoo: Zoo, recipe_file: Write) -> None:
     completed = zoo("reproduce", recipe_file(), "--train", "--seeds", "2")
     assert completed.code == 3
-    assert "  the entry claims nothing for these runs\n  accuracy on test (last epoch): 0." in completed.out
+    assert "  the recipe has no claims about retraining\n  accuracy on test (last epoch): 0." in completed.out
 
 
 def test_verify_prints_a_line_a_claim_and_a_summary(zoo: Zoo) -> None:
@@ -179,4 +179,8 @@ def test_fresh_trains_a_run_again_and_refuses_to_lose_anything_else(zoo: Zoo, re
     kept.unlink()
     Path("mine/record.json").write_text("{}")
     assert zoo("train", path, "--out", "mine").code == 2
-    assert zoo("train", path, "--out", "mine", "--fresh").code == 0
+    refused = zoo("train", path, "--out", "mine", "--fresh")
+    assert (refused.code, "cannot be read" in refused.err, log.exists()) == (2, True, True)
+    completed = json.loads(zoo("train", path, "--json", "--records", "runs").out)
+    Path(completed["record"]).write_text("{}")
+    assert zoo("train", path, "--records", "runs", "--fresh").code == 0

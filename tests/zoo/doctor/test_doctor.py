@@ -152,6 +152,11 @@ BEST = STAGES.replace("    criterion:", "    selection: best\n    selected_on: t
         (BEST, [f"{RETRAIN}, selection: best", f"{WEIGHTS}, selection: best"], [10]),
         (BEST.replace("    selected_on: test\n", ""), [f"{RETRAIN}, selection: best"], [10]),
         (BEST.replace("on: test", "on: validation"), [RETRAIN], []),
+        (
+            BEST.replace("    selected_on: test\n", "") + "holdout: {of: train, share: 0.1, seed: 1}\n",
+            [f"{RETRAIN}, selection: best"],
+            [15],
+        ),
         (STAGES, [f"{WEIGHTS}, selection: best"], [13]),
         (STAGES, [RETRAIN, WEIGHTS], []),
         (BEST, [RETRAIN.replace("of: retrain, split: test", "of: test-server, split: hidden")], []),
@@ -201,6 +206,13 @@ def test_a_claim_about_a_split_that_cannot_be_scored_is_reported(
     claims: list[str], expected: list[str], find: Find
 ) -> None:
     assert [hazard.severity for hazard in find(claimed(*claims, head=RTE, stages=""), "D301")] == expected
+
+
+def test_a_claim_about_held_out_rows_is_not_reported(find: Find) -> None:
+    claim = RETRAIN.replace("split: test", "split: validation")
+    holdout = "holdout: {of: train, share: 0.1, seed: 1}\n"
+    assert find(claimed(claim, stages=STAGES + holdout), "D301") == []
+    assert [hazard.severity for hazard in find(claimed(claim), "D301")] == ["error"]
 
 
 def test_claims_of_one_metric_on_two_splits_are_noted(find: Find) -> None:

@@ -1,11 +1,13 @@
 """Models and losses are built without memory at `zoo check`; only what torch cannot do so is left for later."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 
+from zoo.models import build_watch
 from zoo.recipes import check_calls
 from zoo.recipes.build import Builder
 from zoo.recipes.reader import Call
@@ -41,3 +43,15 @@ def test_a_problem_is_left_for_later_only_if_torch_needs_memory(
     problems = check_calls._refusals_without_memory(Builder(), call, "model")
     assert (problems is not None) == is_reported
     assert problems is None or [problem.message.split(":")[0] for problem in problems] == [call.use]
+
+
+@pytest.mark.parametrize(("use", "is_interrupted"), [("KL", True), ("mine.Perceptual", False)])
+def test_only_a_loss_of_the_user_may_take_long_to_build(
+    use: str, is_interrupted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may load gigabytes of weights, of a perceptual loss for example."""
+    monkeypatch.setattr(build_watch, "INTERVAL", 0.01)
+    monkeypatch.setenv("ZOO_MAX_BUILD_SECONDS", "0")
+    monkeypatch.setattr(Builder, "target", lambda *_: lambda: time.sleep(0.1))
+    problems = list(check_calls._loss_problems(Call(use=use), Builder()))
+    assert ["building takes more than 0 s" in problem.message for problem in problems] == [True] * is_interrupted

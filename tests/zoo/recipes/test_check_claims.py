@@ -116,6 +116,15 @@ def test_another_number_of_outputs_than_listed_classes_is_reported_with_its_line
     assert all(problem.startswith("3:") and expected in problem for problem in found)
 
 
+@pytest.mark.parametrize("selected_by", ["", "\n    selected_by: [zero_one_loss]"])
+def test_the_best_epoch_is_not_the_one_with_the_largest_error(selected_by: str, recipe_file: Write) -> None:
+    text = f"metrics: [sklearn.metrics.zero_one_loss, accuracy]\n{TINY}"
+    (found,) = problems(recipe_file(text, ("clip_norm: 1.0", f"selection: best{selected_by}")))
+    assert "the best epoch has the largest score, but zero_one_loss is an error" in found
+    good = "selection: best\n    selected_by: [accuracy]"
+    assert not problems(recipe_file(text, ("clip_norm: 1.0", good)))
+
+
 def test_a_split_of_your_own_data_is_scored_by_naming_it_in_the_task(recipe_file: Write) -> None:
     (found,) = problems(recipe_file(f"{TEXTS}claims:\n{CLAIM}", ("text: t", "text: t, scored: validation")))
     advice = "name it in `scored` of the task to score it"

@@ -71,6 +71,8 @@ def test_a_folder_is_searched_once_and_a_similar_file_is_named(tmp_path: Path, m
         Sources(recipe_folder=Path()).fetch("file:tain.csv")
     with pytest.raises(NoFileError, match=r"tain.csv: there is no such file; did you mean /.*/train.csv\?$"):
         Sources(recipe_folder=Path()).fetch(f"file:{tmp_path}/tain.csv")
+    with pytest.raises(NoFileError, match=r"there is no such file in"):
+        Sources(recipe_folder=Path()).fetch(f"file:{'a' * 300}/tain.csv")
 
 
 def test_recipes_in_two_folders_read_their_own_data_under_the_same_name(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """Which files of a repository belong to a split: as the Hub reads the card, and never by a pattern too wide."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.utils import glob_translate
 
 from zoo.errors import MissingError, SourceError, UsageError
+from zoo.fetch.card_files import fits_pattern
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.repository_files import choose_files
 from zoo.tasks.dataset_cards import read_configuration
@@ -115,3 +118,21 @@ def test_the_classes_are_those_of_the_configuration(tmp_path: Path) -> None:
     fetched = Fetched("hub:datasets/a/b", tmp_path, "", {f"hub:datasets/a/b/{n}": "" for n in FILES[::2][:2]})
     for config, names in ((None, ("bad", "good")), ("one", ("bad", "good")), ("two", ("no", "yes"))):
         assert read_repository(fetched, config, "train").classes == {"label": names}
+
+
+PATTERNS = ("*", "**", "a*", "*b", "a/*", "a/**", "**/b", "**/*.csv", "*/b", "[ab]/?", "a/**/b", "a*b*.csv", "**/a/**")
+NAMES = ("a", "b", "ab.csv", "a/b", "b/b", "a/b.csv", "a/b/b", "x/a/y", "a/x/y/b", "a-b-b.csv", "a/.csv")
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_pattern_fits_the_files_that_it_fits_for_fsspec(pattern: str) -> None:
+    expected = [name for name in NAMES if re.match(glob_translate(pattern), name)]
+    assert [name for name in NAMES if fits_pattern(name, pattern)] == expected
+
+
+def test_a_hostile_pattern_takes_no_time() -> None:
+    """As one regular expression it would take longer than the universe has lasted."""
+    assert not fits_pattern("a" * 200, "*a" * 60 + "b")
+    assert not fits_pattern("a/" * 100 + "a", "**/a/" * 50 + "b")
+    with pytest.raises(ValueError, match="stands for whole folders"):
+        fits_pattern("a/b", "a**/b")
