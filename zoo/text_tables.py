@@ -23,7 +23,7 @@ HEADER_PADDING = 2
 
 def number(value: float | None, decimals: int | None = None) -> str:
     """Return a score to four decimals, or to those of its claim if they are more; `-` for None."""
-    return "-" if value is None else f"{value:.{printed_decimals(decimals)}f}"
+    return "-" if value is None else f"{value:.{decimal_places(decimals)}f}"
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
@@ -31,7 +31,7 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
-def printed_decimals(decimals: int | None) -> int:
+def decimal_places(decimals: int | None) -> int:
     """Return how many decimals a score is printed with, given those of its claim: at most those that a log has."""
     return min(max(LEAST_DECIMALS, decimals or 0), MOST_DECIMALS)
 

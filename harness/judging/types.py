@@ -7,7 +7,7 @@ from typing import Literal
 
 from harness.judging.paired import Flips
 from zoo.recipes.claim import CORRELATIONS, Claim
-from zoo.text_tables import printed_decimals
+from zoo.text_tables import decimal_places
 
 Verdict = Literal["reproduced", "not-reproduced", "inconclusive", "not-compared", "not-run"]
 VERDICTS_BY_SEVERITY: tuple[Verdict, ...] = ("not-reproduced", "inconclusive", "not-compared", "not-run", "reproduced")
@@ -92,7 +92,7 @@ class Judgement:
 
 def format_difference(difference: float, decimals: int | None = None) -> str:
     """Return a difference with its sign, to four decimals or to those of its claim; a rounded zero has a plus sign."""
-    places = printed_decimals(decimals)
+    places = decimal_places(decimals)
     return f"{round(difference, places) + 0.0:+.{places}f}"
 
 

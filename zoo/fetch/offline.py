@@ -51,7 +51,10 @@ def never_ask_for_consent() -> None:
 
 
 def never_load_kernels() -> None:
-    """Let transformers load no kernel of the Hub, not even one in the cache: it is code that nobody verified."""
+    """Let transformers load no kernel of the Hub, not even one in the cache: it is code that nobody verified.
+
+    This holds until the process ends, because some models load kernels in their first forward pass.
+    """
     kernels: Any = sys.modules.get("transformers.integrations.hub_kernels")  # whatever builds a model has imported it
     if kernels is not None:
         kernels.get_kernel = _refuse_kernel
