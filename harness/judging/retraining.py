@@ -9,6 +9,7 @@ from harness.judging import statistics
 from harness.judging.sigma import KNOWN_FROM, Sigma, estimate_sigma, spread_findings
 from harness.judging.types import ROUNDING, Judgement, Measurement, Verdict, format_difference
 from zoo.recipes.claim import Claim
+from zoo.text_tables import counted
 
 MARGIN_OF_RUNS, MARGIN_OF_ONE = 2.0, 4.0
 """The equivalence margin in sigma, against the mean of several reference runs and against a single score."""
@@ -87,7 +88,8 @@ def judge_retraining(claim: Claim, measured: Measurement, steps: int) -> Judgeme
     values, degenerate = _split_degenerate(measured)
     findings, too_many_fail = _failure_findings(claim, measured, degenerate)
     if not values:
-        why = f"All {len(degenerate)} runs are degenerate: {_reasons(measured, degenerate)}."
+        which = "The only run is" if len(degenerate) == 1 else f"All {len(degenerate)} runs are"
+        why = f"{which} degenerate: {_reasons(measured, degenerate)}."
         return Judgement(claim=claim, verdict="inconclusive", why=why, set_aside=degenerate, findings=findings)
     sigma = estimate_sigma(claim, measured.n, values)
     assert claim.value is not None and sigma is not None
@@ -182,7 +184,7 @@ def _failure_findings(
     failed, k, references = len(degenerate), len(measured.values), claim.reference_runs + claim.failures
     p = statistics.failure_p_value(failed, k, claim.failures, references)
     finding = (
-        f"{claim.metric} on {claim.split}: {failed} of {k} runs are degenerate, {_reasons(measured, degenerate)}, and"
+        f"{claim.metric} on {claim.split}: {failed} of {counted(k, 'run')} {'is' if failed == 1 else 'are'} degenerate, {_reasons(measured, degenerate)}, and"
         f" left out; of the reference runs, {claim.failures} of {references} are (Fisher's exact test: p = {p:.3g})"
     )
     too_few_references = references < KNOWN_FROM

@@ -179,7 +179,7 @@ def test_degenerate_runs_are_left_out_and_reported() -> None:
     judgement = judged(SINGLE_SCORE, measurement(0.875, 0.870, 0.527, baseline=0.527))
     assert (judgement.verdict, judgement.values, judgement.set_aside) == ("reproduced", (0.875, 0.870), (0.527,))
     assert judgement.measured == pytest.approx(0.8725)
-    assert "1 of 3 runs are degenerate" in judgement.findings[0]
+    assert "1 of 3 runs is degenerate" in judgement.findings[0]
     assert "of the reference runs, 0 of 1 are (Fisher's exact test: p = 0.75)" in judgement.findings[0]
 
 
@@ -226,7 +226,7 @@ def test_a_failed_run_is_set_aside_and_counts_as_degenerate() -> None:
     judgement = judge(claim, measured)
     assert (judgement.verdict, judgement.values) == ("reproduced", (0.9,) * 4)
     assert len(judgement.set_aside) == 1
-    assert "1 of 5 runs are degenerate, 1 failed" in judgement.findings[0]
+    assert "1 of 5 runs is degenerate, 1 failed" in judgement.findings[0]
 
 
 def test_constant_outputs_of_a_retraining_count_as_degenerate_for_a_correlation() -> None:
