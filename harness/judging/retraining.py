@@ -183,9 +183,10 @@ def _failure_findings(
         return (), False
     failed, k, references = len(degenerate), len(measured.values), claim.reference_runs + claim.failures
     p = statistics.failure_p_value(failed, k, claim.failures, references)
+    of_all = f"{failed} of {counted(k, 'run')} {'is' if failed == 1 else 'are'}"
     finding = (
-        f"{claim.metric} on {claim.split}: {failed} of {counted(k, 'run')} {'is' if failed == 1 else 'are'} degenerate, {_reasons(measured, degenerate)}, and"
-        f" left out; of the reference runs, {claim.failures} of {references} are (Fisher's exact test: p = {p:.3g})"
+        f"{claim.metric} on {claim.split}: {of_all} degenerate, {_reasons(measured, degenerate)}, and left out;"
+        f" of the reference runs, {claim.failures} of {references} are (Fisher's exact test: p = {p:.3g})"
     )
     too_few_references = references < KNOWN_FROM
     return (finding,), p <= statistics.ALPHA or (too_few_references and failed >= FAILING_SHARE * k)
