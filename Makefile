@@ -2,10 +2,12 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 # One worker more than there are cores: some tests wait for servers and other processes.
+# `make gpu PYTHON=python3` runs that interpreter as it is, for machines that have the packages but no network.
+GPU_PYTHON := $(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))
 PYTEST := $(BIN)/pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist worksteal
 FAST := tests/harness/judging tests/harness/records tests/zoo/recipes tests/zoo/models
 
-.PHONY: reproduce check test lint nightly processors docs benchmark clean
+.PHONY: reproduce check test lint nightly processors docs benchmark gpu clean
 
 reproduce: .venv/run
 	$(BIN)/zoo verify --suite starter
@@ -41,6 +43,11 @@ docs: .venv/docs
 # With real data: make benchmark WITH='--shared DIR --encoder DIR'.
 benchmark: .venv/benchmark
 	$(BIN)/python -m benchmarks.speed $(WITH)
+
+# On a machine with a CUDA device: its tests, then every measurement of docs/speed-gpu.md, which it writes. Six minutes on
+# an H100. One part, or more time: make gpu WITH='--only bert --seconds 900'.
+gpu: $(if $(filter file,$(origin PYTHON)),.venv/test)
+	@$(GPU_PYTHON) -m benchmarks.gpu --write $(WITH)
 
 .venv/run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -7,6 +7,7 @@ contender prepares its data, is warmed up, and is measured with one thread per c
 
 import gc
 import importlib
+import math
 import multiprocessing
 import os
 import resource
@@ -14,7 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+LATE = "out of time"
 SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -38,7 +40,7 @@ class Work(Protocol):
         ...
 
     def results(self) -> Mapping[str, Any]:
-        """Return the results, untimed: `logits` `(N, C)`, `losses` of each step, `marks`, the times after each step."""
+        """Return the results, untimed: `logits` `(N, C)`, `losses` of each step, `marks` of a `StepClock`."""
         ...
 
 
@@ -61,9 +63,12 @@ class TimedRun:
 
     @property
     def steps(self) -> float | None:
-        """Seconds for each step, without the first one, which includes one-time costs; None without steps."""
+        """Seconds for each step, without the first ones, which include one-time costs; None without steps."""
         marks = self.results.get("marks", ())
-        return (marks[-1] - marks[0]) / (len(marks) - 1) if len(marks) > 1 else None
+        if len(marks) < 2:
+            return None
+        (first, start), (last, end) = marks[0], marks[-1]
+        return float((end - start) / (last - first))
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,28 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     return float(low), float(middle), float(high)
 
 
+@dataclass
+class Tolerance:
+    """Lets a competition go on without contenders that fail, until a time.
+
+    Attributes:
+        deadline: The value of `time.monotonic()` at which the competition ends.
+        longest: The most seconds that a contender may take for one run, with its preparation.
+        failures: The reason of each failure, by point and name of the contender.
+        late: The names of contenders that did not answer in time. They may still answer, so they are asked no more.
+    """
+
+    deadline: float = math.inf
+    longest: float = math.inf
+    failures: dict[tuple[str, str], str] = field(default_factory=dict)
+    late: set[str] = field(default_factory=set)
+
+    @property
+    def seconds_left(self) -> float:
+        """The seconds until the deadline, at least 0."""
+        return max(self.deadline - time.monotonic(), 0.0)
+
+
 def compete(folder: Path, contenders: Sequence[Contender], points: Sequence[str], rounds: int) -> list[list[Measured]]:
     """Measure all contenders at all points.
 
@@ -103,11 +130,27 @@ def compete(folder: Path, contenders: Sequence[Contender], points: Sequence[str]
         runs: dict[tuple[str, str], list[TimedRun]] = {}
         for number in range(rounds):
             for point in points:
-                for turn in range(len(contenders)):
-                    index = (turn + number) % len(contenders)  # another order in each round
-                    run = run_once(contenders[index], connections[index], point)
-                    runs.setdefault((point, contenders[index].name), []).append(run)
+                for name, run in take_turns(contenders, connections, point, number):
+                    runs.setdefault((point, name), []).append(run)
     return [[Measured(c, point, runs[point, c.name]) for c in contenders] for point in points]
+
+
+def take_turns(
+    contenders: Sequence[Contender],
+    connections: Sequence[Connection],
+    point: str,
+    number: int,
+    tolerance: Tolerance | None = None,
+) -> Iterator[tuple[str, TimedRun]]:
+    """Run each contender once at a point, in another order in each round; yield its name and run.
+
+    With a tolerance, a contender that fails is left out from then on.
+    """
+    for turn in range(len(contenders)):
+        index = (turn + number) % len(contenders)
+        run = _tried(contenders[index], connections[index], point, tolerance)
+        if run is not None:
+            yield contenders[index].name, run
 
 
 @contextmanager
@@ -123,22 +166,53 @@ def started_processes(
             process.start()
             remote.close()  # the connection then ends when the process ends
             started.append((process, connection))
+        for contender, (_, connection) in zip(contenders, started, strict=True):
             for point in points:
                 run_once(contender, connection, point)
         yield [connection for _, connection in started]
     finally:
-        for process, connection in started:
+        for _, connection in started:
             connection.close()
-            process.join(timeout=10)
+        end = time.monotonic() + 10
+        for process, _ in started:
+            process.join(timeout=max(end - time.monotonic(), 0))
             process.terminate()
 
 
-def run_once(contender: Contender, connection: Connection, point: str) -> TimedRun:
-    """Run a contender once in its process. Raises RuntimeError, with the traceback, if it fails."""
+def _tried(contender: Contender, connection: Connection, point: str, tolerance: Tolerance | None) -> TimedRun | None:
+    """Run a contender once; with a tolerance return None if it fails or has failed at this point."""
+    if tolerance is None:
+        return run_once(contender, connection, point)
+    key = point, contender.name
+    if contender.name in tolerance.late:
+        tolerance.failures.setdefault(key, LATE)
+    if key in tolerance.failures:
+        return None
+    try:
+        return run_once(contender, connection, point, min(tolerance.seconds_left, tolerance.longest))
+    except TimeoutError:
+        tolerance.late.add(contender.name)
+        tolerance.failures[key] = LATE
+    except RuntimeError as error:
+        tolerance.failures[key] = str(error)
+    return None
+
+
+def run_once(contender: Contender, connection: Connection, point: str, timeout: float = math.inf) -> TimedRun:
+    """Run a contender once in its process.
+
+    Raises:
+        TimeoutError: It does not answer within `timeout` seconds.
+        RuntimeError: It fails; the message has the traceback.
+    """
+    if not timeout:
+        raise TimeoutError
     try:
         connection.send(point)
+        if not connection.poll(None if timeout == math.inf else timeout):
+            raise TimeoutError
         answer = connection.recv()
-    except (EOFError, BrokenPipeError):
+    except (EOFError, BrokenPipeError, ConnectionResetError):
         raise RuntimeError(f"{contender.name} at {point}: the process ended without an error message") from None
     if isinstance(answer, str):
         raise RuntimeError(f"{contender.name} at {point}:\n{answer}")  # noqa: TRY004
@@ -152,22 +226,44 @@ def _serve(connection: Connection, folder: Path, contender: Contender) -> None:
     silence = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     os.dup2(silence.fileno(), sys.stdout.fileno())
     os.dup2(silence.fileno(), sys.stderr.fileno())
+    work, failure = None, ""
     try:
         torch = importlib.import_module("torch")
         torch.set_num_threads(os.cpu_count() or 1)
         module, _, name = contender.work.partition(":")
-        work: Work = getattr(importlib.import_module(module), name)(folder, **contender.options)
+        work = getattr(importlib.import_module(module), name)(folder, **contender.options)
+    except Exception:  # the contender then fails at every point, with this reason
+        failure = traceback.format_exc()
+    with suppress(EOFError):
         while True:
-            work.begin(connection.recv())
-            gc.collect()
-            start = time.perf_counter()
-            work.run()
-            seconds = time.perf_counter() - start
-            connection.send((seconds, peak_memory(), dict(work.results())))
-    except EOFError:
-        return
-    except BaseException:  # every failure of a contender is reported
-        connection.send(traceback.format_exc())
+            point = connection.recv()
+            connection.send(_answer(work, point) if work is not None else failure)
+
+
+def _answer(work: Work, point: str) -> tuple[float, int, dict[str, Any]] | str:
+    """Run the work once at a point, and return what was measured, or the traceback; another point may work."""
+    try:
+        return _run(work, point)
+    except Exception:
+        return traceback.format_exc()
+
+
+def _run(work: Work, point: str) -> tuple[float, int, dict[str, Any]]:
+    """Run the work once at a point. A CUDA device finishes its work before the clock starts and before it stops."""
+    cuda = importlib.import_module("torch").cuda
+    work.begin(point)
+    gc.collect()
+    on_cuda = cuda.is_initialized()
+    if on_cuda:
+        cuda.synchronize()
+        cuda.reset_peak_memory_stats()
+    start = time.perf_counter()
+    work.run()
+    if on_cuda:
+        cuda.synchronize()
+    seconds = time.perf_counter() - start
+    device = {"device_bytes": cuda.max_memory_allocated()} if on_cuda else {}
+    return seconds, peak_memory(), {**work.results(), **device}
 
 
 def peak_memory() -> int:

@@ -118,6 +118,11 @@ def classifier(folder: Path, name: str) -> nn.Module:
     return model.eval()
 
 
+def network(folder: Path, name: str) -> nn.Module:
+    """Return a model by its name: `resnet20` or a BERT of `SHAPES`."""
+    return resnet(folder) if name == "resnet20" else classifier(folder, name)
+
+
 def resnet(folder: Path) -> nn.Module:
     """Return the ResNet-20 with the shared weights."""
     model = cifar_resnet(**PUBLISHED_RESNET)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from benchmarks.speed.settings import HALF, Setting, set_tf32
 from harness.models.malloc import keep_freed_memory
 
 ROWS, REPEATS, IMAGES = 2048, 4, 128
@@ -44,6 +45,28 @@ class Products:
 
     def results(self) -> Mapping[str, Any]:
         return {"flops": float(REPEATS * sum(2 * ROWS * i * o * count for i, o, count in LAYER))}
+
+
+class SquareProducts:
+    """Products of two square matrices on a device, in the precision of the point."""
+
+    def __init__(self, folder: Path, device: str, side: int) -> None:
+        self.chosen, self.side = Setting(device=device), side
+
+    def begin(self, point: str) -> None:
+        setting = self.chosen.at(point)
+        set_tf32(setting.precision)
+        kind = HALF.get(setting.precision, torch.float32)
+        shape = (self.side, self.side)
+        self.left, self.right, self.product = (torch.randn(shape, device=setting.device, dtype=kind) for _ in range(3))
+
+    @torch.inference_mode()
+    def run(self) -> None:
+        for _ in range(REPEATS):
+            torch.mm(self.left, self.right, out=self.product)
+
+    def results(self) -> Mapping[str, Any]:
+        return {"flops": REPEATS * 2.0 * self.side**3}
 
 
 class Convolutions:

@@ -50,38 +50,55 @@ def prepare_data(folder: Path, shared: Path | None, encoder: Path | None) -> Non
             Without it, texts and images are synthetic.
         encoder: A folder with all-MiniLM-L6-v2 in the format of transformers. Without it, weights are random.
     """
-    vocabulary = _words() if encoder is None else (encoder / "vocab.txt").read_text(encoding="utf-8").split("\n")
+    vocabulary = made_words() if encoder is None else (encoder / "vocab.txt").read_text(encoding="utf-8").split("\n")
     (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
-    words = [word for word in vocabulary if len(word) > 1 and set(word) <= set(LETTERS)]
+    words = plain_words(vocabulary)
     random = np.random.default_rng(SEED)
     for name, (count, quantiles) in QUANTILES.items():
         task, _, train = name.partition("-")
         if shared is not None and task in COLUMNS:
-            _write(folder, name, *_glue_texts(shared / "data" / "glue", task, bool(train)))
+            write_rows(folder, name, *_glue_texts(shared / "data" / "glue", task, bool(train)))
         else:
-            _write(
-                folder, name, *_random_texts(random, words, [_lengths(random, deciles, count) for deciles in quantiles])
-            )
+            write_rows(folder, name, *made_rows(random, words, count, quantiles))
     for length in LENGTHS:
-        _write(folder, f"length-{length}", *_random_texts(random, words, [[length - 2] * 256]))
+        write_rows(folder, f"length-{length}", *_random_texts(random, words, [[length - 2] * 256]))
     _write_weights(folder, shared, encoder)
-    images = _noise(random) if shared is None else _cifar(shared / "data" / "cifar10")
+    images = noise(random, {"train": 5000, "test": 1000}) if shared is None else _cifar(shared / "data" / "cifar10")
     np.savez(folder / "images.npz", **images)
 
 
-def _words() -> list[str]:
+def made_words() -> list[str]:
     """Return a vocabulary of the published size in which every word is one token."""
     count = 30522 - len(SPECIAL)
     words = [a + b + c + d for a in LETTERS for b in LETTERS for c in LETTERS for d in LETTERS[:2]]
     return [*SPECIAL, *words[:count]]
 
 
-def _lengths(random: Any, quantiles: Sequence[int], count: int) -> list[int]:
+def plain_words(vocabulary: Sequence[str]) -> Any:
+    """Return the words of a vocabulary that are one token wherever they stand, as an array."""
+    return np.array([word for word in vocabulary if len(word) > 1 and set(word) <= set(LETTERS)])
+
+
+def made_rows(
+    random: Any, words: Any, count: int, deciles: Sequence[Sequence[int]]
+) -> tuple[list[list[str]], list[int]]:
+    """Return rows of random words, and random labels of two classes.
+
+    Args:
+        random: A generator of numpy.
+        words: The words to draw from.
+        count: The number of rows.
+        deciles: For each column of texts, the deciles of their lengths in words.
+    """
+    return _random_texts(random, words, [_random_lengths(random, of_column, count) for of_column in deciles])
+
+
+def _random_lengths(random: Any, quantiles: Sequence[int], count: int) -> list[int]:
     positions = np.linspace(0, 1, len(quantiles))
     return [round(value) for value in np.interp(random.random(count), positions, quantiles)]
 
 
-def _random_texts(random: Any, words: Sequence[str], lengths: Sequence[Sequence[int]]) -> tuple[list[Any], list[int]]:
+def _random_texts(random: Any, words: Any, lengths: Sequence[Sequence[int]]) -> tuple[list[Any], list[int]]:
     """Return texts of random words, one column for each list of lengths, and random labels."""
     texts = [[" ".join(random.choice(words, length)) for length in row] for row in zip(*lengths, strict=True)]
     return texts, random.integers(2, size=len(texts)).tolist()
@@ -98,7 +115,8 @@ def _glue_texts(glue: Path, task: str, train: bool) -> tuple[list[Any], list[int
     return [[line[column] for column in columns] for line in lines], [classes.index(line[label]) for line in lines]
 
 
-def _write(folder: Path, name: str, texts: list[Any], labels: list[int]) -> None:
+def write_rows(folder: Path, name: str, texts: list[Any], labels: list[int]) -> None:
+    """Write the rows that `data.rows` reads by this name."""
     (folder / f"{name}.json").write_text(json.dumps({"texts": texts, "labels": labels}), encoding="utf-8")
 
 
@@ -127,8 +145,8 @@ def _half_depth_name(name: str) -> str:
     )
 
 
-def _noise(random: Any) -> dict[str, Any]:
-    sizes = {"train": 5000, "test": 1000}
+def noise(random: Any, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """Return random images and labels of splits, for `images.npz`."""
     return {
         **{f"{split}-images": random.integers(256, size=(n, 32, 32, 3), dtype=np.uint8) for split, n in sizes.items()},
         **{f"{split}-labels": random.integers(10, size=n) for split, n in sizes.items()},

@@ -5,6 +5,7 @@ The package on PyPI does not contain the examples. These loops follow `text_clas
 is to torchdistill's advantage.
 """
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ from transformers import DataCollatorWithPadding
 
 from benchmarks.speed import data, torchdistill_patches
 from benchmarks.speed.image_loaders import Images, image_transform
+from benchmarks.speed.settings import Setting, StepClock, in_precision, set_tf32
 
 COLLATOR, LOG_EVERY = "DataCollatorWithPadding", 50
 CPU = torch.device("cpu")
@@ -50,17 +52,25 @@ def _register(folder: Path) -> None:
 class Evaluation:
     """The evaluation loop of the text example."""
 
-    def __init__(self, folder: Path, model: str) -> None:
+    def __init__(self, folder: Path, model: str = "", device: str = "cpu") -> None:
         _register(folder)
-        self.folder, self.accelerator = folder, Accelerator(cpu=True)
-        self.model = self.accelerator.prepare(data.classifier(folder, model))
+        self.folder, self.accelerator = folder, Accelerator(cpu=device == "cpu")
+        self.chosen = Setting(device=device, model=model)
+        self.models: dict[tuple[str, str], Any] = {}
         self.rows: dict[str, Dataset] = {}
 
     def begin(self, point: str) -> None:
-        if point not in self.rows:
-            self.rows[point] = Dataset.from_list(data.features(self.folder, point))
+        setting = self.chosen.at(point)
+        name, precision = setting.model, setting.precision
+        set_tf32(precision)
+        if (name, precision) not in self.models:
+            model = self.accelerator.prepare(data.classifier(self.folder, name))
+            self.models[name, precision] = in_precision(model, setting.device, precision)
+        self.model = self.models[name, precision]
+        if setting.rows not in self.rows:
+            self.rows[setting.rows] = Dataset.from_list(data.features(self.folder, setting.rows))
         config = _loader(SequentialSampler, data.BATCH, collate=COLLATOR)
-        loader = build_data_loader(self.rows[point], {**config, "requires_supp": False}, False)
+        loader = build_data_loader(self.rows[setting.rows], {**config, "requires_supp": False}, False)
         self.loader = self.accelerator.prepare(loader)
 
     @torch.inference_mode()
@@ -72,7 +82,7 @@ class Evaluation:
             self.logits.append(self.accelerator.gather(outputs.logits))
 
     def results(self) -> Mapping[str, Any]:
-        return {"logits": torch.cat(self.logits).numpy()}
+        return {"logits": torch.cat(self.logits).cpu().numpy()}
 
 
 class ImageEvaluation:
@@ -104,24 +114,29 @@ class ImageEvaluation:
 class Training:
     """A box for fine-tuning (`text`), distillation (`kd`) or the ResNet (`cifar`), with the loop of the examples."""
 
-    def __init__(self, folder: Path, kind: str, epochs: int = 1, workers: int = 0) -> None:
+    def __init__(self, folder: Path, kind: str, epochs: int = 1, workers: int = 0, device: str = "cpu") -> None:
         torchdistill_patches.apply()
         _register(folder)
         self.folder, self.kind, self.epochs, self.workers = folder, kind, epochs, workers
-        self.accelerator = None if kind == "cifar" else Accelerator(cpu=True)
+        self.chosen, self.device = Setting(device=device), torch.device(device)
+        self.accelerator = None if kind == "cifar" else Accelerator(cpu=device == "cpu")
         self.rows: dict[str, Any] = {}
 
     def begin(self, point: str) -> None:
-        if point not in self.rows:
-            self.rows[point] = self._rows(point)
+        setting = self.chosen.at(point)
+        set_tf32(setting.precision)
+        if setting.rows not in self.rows:
+            self.rows[setting.rows] = self._rows(setting.rows)
         self.teacher = data.classifier(self.folder, "minilm12") if self.kind == "kd" else None
-        self.student = data.resnet(self.folder) if self.kind == "cifar" else data.classifier(self.folder, "minilm6")
-        self.point = point
+        student = data.network(self.folder, "resnet20" if self.kind == "cifar" else "minilm6").to(self.device)
+        self.student = in_precision(student, setting.device, setting.precision)
+        self.split = self.rows[setting.rows]
+        batch = data.IMAGES if self.kind == "cifar" else data.BATCH
+        self.clock = StepClock(setting.device, self.epochs * math.ceil(len(self.split) / batch))
         self.losses: list[float] = []
-        self.marks: list[float] = []
 
     def run(self) -> None:
-        settings = ({"train": self.rows[self.point]}, self._config(), CPU, None, False, 1, self.accelerator)
+        settings = ({"train": self.split}, self._config(), self.device, None, False, 1, self.accelerator)
         if self.teacher is None:
             box = get_training_box(self.student, *settings)
         else:
@@ -132,7 +147,8 @@ class Training:
             box.post_epoch_process()
 
     def results(self) -> Mapping[str, Any]:
-        return {"losses": self.losses, "marks": self.marks} if self.kind != "cifar" else {"marks": self.marks}
+        marks = {"marks": self.clock.marks}
+        return {"losses": self.losses, **marks} if self.kind != "cifar" else marks
 
     def _epoch(self, box: Any, header: str) -> None:
         logger = MetricLogger(delimiter="  ")
@@ -141,25 +157,31 @@ class Training:
         for item in logger.log_every(box.train_data_loader, LOG_EVERY, header):
             start = time.time()
             batch, targets, supplement = item if self.kind == "cifar" else (item, item["labels"], None)
+            if self.kind == "cifar":
+                batch, targets = batch.to(self.device), targets.to(self.device)
             loss = box.forward_process(batch, targets, supplement)
             box.post_forward_process(loss=loss)
             value = loss.item()
             logger.update(loss=value, lr=box.optimizer.param_groups[0]["lr"])
             logger.meters["sample/s"].update(len(targets) / (time.time() - start))
             self.losses.append(value)
-            self.marks.append(time.perf_counter())
+            self.clock.mark(len(self.losses))
 
     def _rows(self, point: str) -> Any:
         if self.kind == "cifar":
             return Images(*data.images(self.folder, point), image_transform(augmented=True))
         return Dataset.from_list(data.features(self.folder, point))
 
+    def _image_loader(self) -> dict[str, Any]:
+        loader = _loader(data.Ordered, data.IMAGES, self.workers)
+        return {**loader, "kwargs": {**loader["kwargs"], "pin_memory": self.device.type == "cuda"}}
+
     def _config(self) -> dict[str, Any]:
         """Return a configuration like the published samples."""
         if self.kind == "cifar":
             return {
-                "num_epochs": 1,
-                "train_data_loader": _loader(data.Ordered, data.IMAGES, self.workers),
+                "num_epochs": self.epochs,
+                "train_data_loader": self._image_loader(),
                 "model": {"forward_proc": "forward_batch_only"},
                 "optimizer": {"key": "SGD", "kwargs": dict(data.SGD)},
                 "criterion": {"key": "WeightedSumLoss", "kwargs": {"sub_terms": {"ce": _CROSS_ENTROPY}}},

@@ -3,23 +3,26 @@
 import json
 import shutil
 import tempfile
-import time
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import nn
 
 from benchmarks.speed import data
+from benchmarks.speed.settings import Setting, StepClock, as_zoo_computes
 from harness.evaluation.evaluate import SplitRunner, metrics_of
-from harness.models.environment import accelerator_on, deterministic
+from harness.models.environment import accelerator_on
 from harness.runs.experiment import RunContext, prepare
 from harness.runs.teachers import TeacherResolver
 from harness.training.train import train
-from harness.training.training_run import LOG, TrainingRun
+from harness.training.training_run import LOG, ComputeOptions, TrainingRun
 from zoo import paths
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import local
+from zoo.recipes.schema import Precision
 from zoo.tasks.base import Task, TextSplit
 from zoo.tasks.cifar import BATCH_SIZE
 from zoo.tasks.pixels import PixelSplit
@@ -51,21 +54,30 @@ def image_task(folder: Path, point: str, *, augmented: bool = False) -> Task:
 class Evaluation:
     """`harness.evaluation.evaluate.SplitRunner` over a split, after its texts are tokenized."""
 
-    def __init__(self, folder: Path, model: str) -> None:
-        self.folder, self.accelerator = folder, accelerator_on("cpu")
-        self.model = data.resnet(folder) if model == "resnet20" else data.classifier(folder, model)
+    def __init__(self, folder: Path, model: str = "", device: str = "cpu", *, strict: bool = False) -> None:
+        if strict and "strict" not in {field.name for field in fields(SplitRunner)}:
+            raise NotImplementedError("zoo has no strict mode")
+        self.options = {"strict": True} if strict else {}
+        self.folder, self.accelerator = folder, accelerator_on(device)
+        self.chosen = Setting(device=device, model=model)
+        self.models: dict[str, nn.Module] = {}
         self.tasks: dict[str, Task] = {}
-        self.make_task = image_task if model == "resnet20" else text_task
 
     def begin(self, point: str) -> None:
-        if point not in self.tasks:
-            self.tasks[point] = self.make_task(self.folder, point)
-        self.task = self.tasks[point]
-        self.split = self.task.load(point)
+        setting = self.chosen.at(point)
+        if setting.model not in self.models:
+            self.models[setting.model] = data.network(self.folder, setting.model)
+        if setting.rows not in self.tasks:
+            make_task = image_task if setting.model == "resnet20" else text_task
+            self.tasks[setting.rows] = make_task(self.folder, setting.rows)
+        self.model, self.task, self.precision = self.models[setting.model], self.tasks[setting.rows], setting.precision
+        self.split = self.task.load(setting.rows)
 
     def run(self) -> None:
-        with deterministic():
-            self.outputs = SplitRunner(self.model, self.task, self.accelerator).outputs(self.split)
+        precision: Any = self.precision
+        with as_zoo_computes(precision):
+            runner = SplitRunner(self.model, self.task, self.accelerator, precision, **self.options)
+            self.outputs = runner.outputs(self.split)
 
     def results(self) -> Mapping[str, Any]:
         return {"logits": self.outputs.numpy()}
@@ -74,44 +86,46 @@ class Evaluation:
 class Training:
     """`harness.training.train.train` from a recipe, with its checks, log and checkpoint."""
 
-    def __init__(self, folder: Path, kind: str, epochs: int = 1) -> None:
-        self.folder, self.kind, self.epochs = folder, kind, epochs
+    def __init__(self, folder: Path, kind: str, epochs: int = 1, device: str = "cpu") -> None:
+        self.folder, self.kind, self.epochs, self.chosen = folder, kind, epochs, Setting(device=device)
         self.temporary = tempfile.TemporaryDirectory()
         path = Path(self.temporary.name) / f"{kind}.yaml"
         path.write_text(json.dumps(self._recipe()), encoding="utf-8")
         self.experiment = prepare(
-            local(path), RunContext(builder=Builder(), accelerator=accelerator_on("cpu"), runs=path.parent)
+            local(path), RunContext(builder=Builder(), accelerator=accelerator_on(device), runs=path.parent)
         )
         self.tasks: dict[str, Task] = {}
 
     def begin(self, point: str) -> None:
-        if point not in self.tasks:
-            self.tasks[point] = (
-                text_task(self.folder, point)
-                if self.kind != "cifar"
-                else image_task(self.folder, point, augmented=True)
+        setting = self.chosen.at(point)
+        rows, precision = setting.rows, cast("Precision", setting.precision)
+        if rows not in self.tasks:
+            self.tasks[rows] = (
+                text_task(self.folder, rows) if self.kind != "cifar" else image_task(self.folder, rows, augmented=True)
             )
-        task, experiment = self.tasks[point], self.experiment
+        task, experiment = self.tasks[rows], self.experiment
         shutil.rmtree(paths.home() / "cache" / "teachers", ignore_errors=True)  # no round may use the cache of another
-        self.marks: list[float] = []
         self.training = TrainingRun(
-            recipe=experiment.recipe, task=task, splits=(task.load(point),), class_names=((),), teacher_splits=({},),
+            recipe=experiment.recipe, task=task, splits=(task.load(rows),), class_names=((),), teacher_splits=({},),
             seed=data.SEED, metrics=metrics_of(experiment.recipe, task, experiment.builder), builder=experiment.builder,
             accelerator=experiment.context.accelerator, teachers=TeacherResolver().resolve(experiment).stages,
-            folder=Path(tempfile.mkdtemp(dir=self.temporary.name)), progress=self._mark,
+            folder=Path(tempfile.mkdtemp(dir=self.temporary.name)), options=ComputeOptions(precision=precision),
+            progress=self._mark,
         )  # fmt: skip
+        self.clock = StepClock(setting.device, self.training.steps)
 
     def run(self) -> None:
-        with deterministic():
+        with as_zoo_computes(self.training.options.precision):
             train(self.training)
 
     def results(self) -> Mapping[str, Any]:
         lines = (self.training.folder / LOG).read_text(encoding="utf-8").splitlines()
-        return {"losses": [json.loads(line)["losses"]["total"] for line in lines], "marks": self.marks}
+        losses = [json.loads(line)["losses"]["total"] for line in lines]
+        return {"losses": losses, "marks": self.clock.marks}
 
     def _mark(self, done: int, total: int, note: str = "") -> None:
         if done:
-            self.marks.append(time.perf_counter())
+            self.clock.mark(done)
 
     def _recipe(self) -> dict[str, Any]:
         """Return the recipe. The task named here is never read, because the run gets its rows directly."""

@@ -1,4 +1,4 @@
-"""docs/speed.md shows the numbers of docs/speed.json."""
+"""docs/speed.md shows the numbers of docs/speed.json, docs/speed-gpu.md those of docs/speed-gpu.json."""
 
 import importlib
 import json
@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.gpu import page as gpu
 from tests.helpers.project import ROOT
 
 PAGE = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
@@ -26,6 +27,12 @@ def test_the_tables_show_the_numbers(report: Any) -> None:
     assert all((ROOT / "docs" / path).is_file() for path in re.findall(r"!\[.*\]\((.*)\)", PAGE))
     assert PAGE.partition(report.BEGIN)[2].partition(report.END)[0].strip() == report.page(numbers).strip()
     assert all("+" not in case["commit"] for case in numbers["cases"].values()), "measured in a changed checkout"
+
+
+def test_the_page_on_gpus_shows_its_record_or_says_not_run() -> None:
+    record = json.loads(gpu.RECORD.read_text(encoding="utf-8")) if gpu.RECORD.exists() else {}
+    shown = gpu.PAGE.read_text(encoding="utf-8").partition(gpu.BEGIN)[2].partition(gpu.END)[0]
+    assert shown.strip() == gpu.generated(record).strip()
 
 
 def test_the_summary_quotes_the_numbers() -> None:
