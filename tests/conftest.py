@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.helpers.device import DEVICES, choose_device, skip_other_devices
 from tests.helpers.project import ROOT, TINY, CompletedCommand, Write, Zoo
 from zoo import paths
 from zoo.cli import main
@@ -28,11 +29,22 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "no-deadline"))
 os.environ.pop("COLUMNS", None)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option `--device`."""
+    parser.addoption("--device", choices=DEVICES, help="the device on which tests run models (default: cpu)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the device before any test module is imported."""
+    choose_device(config)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that run a command in a new process."""
+    """Mark the tests that run a command in a new process, and skip those of another device."""
     for item in items:
         if "zoo_process" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.process)
+    skip_other_devices(items)
 
 
 def pytest_collection_finish() -> None:

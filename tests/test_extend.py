@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.device import device
 from tests.helpers.project import TINY, Write, Zoo
 
 LOSS = '''"""Brier score."""
@@ -200,6 +201,6 @@ def test_a_users_part_that_returns_a_wrong_value_is_no_bug_of_zoo(
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "wrong.py").write_text(WRONG)
     recipe_file(TINY, (part, wrong))
-    ended = zoo("train", "tiny.yaml", "--trust", "wrong", "--device", "cpu")
+    ended = zoo("train", "tiny.yaml", "--trust", "wrong", "--device", device())
     assert ended.code == 2
     assert message in ended.err

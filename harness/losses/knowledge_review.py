@@ -105,14 +105,12 @@ def _pooled(features: Tensor, side: int) -> Tensor:
 
     Matrix products have a deterministic gradient on a GPU too.
     """
-    rows, columns = (_windows(length, side).to(features) for length in features.shape[2:])
+    rows, columns = (_windows(length, side, features.device).to(features) for length in features.shape[2:])
     return rows @ features @ columns.T
 
 
-def _windows(length: int, side: int) -> Tensor:
+def _windows(length: int, side: int, device: torch.device) -> Tensor:
     """Return a matrix `(side, length)` whose row i averages over the i-th window."""
-    weights = torch.zeros(side, length)
-    for i in range(side):
-        first, last = i * length // side, -(-(i + 1) * length // side)
-        weights[i, first:last] = 1 / (last - first)
-    return weights
+    row, place = torch.arange(side, device=device).unsqueeze(1), torch.arange(length, device=device)
+    first, last = row * length // side, -(-(row + 1) * length // side)
+    return ((place >= first) & (place < last)) / (last - first)

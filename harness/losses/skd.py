@@ -82,7 +82,8 @@ class SKDDirection(Loss):
             directions @ directions.T for directions in (unit_vectors(student.logits), unit_vectors(teacher.logits))
         )
         difference = (s - t) / scale
-        covariance = torch.cov(difference.T) + self.tikhonov * torch.eye(len(difference)).to(difference)
+        unit = torch.eye(len(difference), device=difference.device, dtype=difference.dtype)
+        covariance = torch.cov(difference.T) + self.tikhonov * unit
         squares = (difference * torch.linalg.solve(covariance, difference, left=False)).sum(1)
         distance = safe_sqrt(squares).mean()
         if self.form == "paper":

@@ -13,10 +13,11 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 
+from harness.models.deterministic_kernels import use_on_cuda
 from harness.models.malloc import keep_freed_memory
 from harness.models.provenance import RECORDED_PACKAGES, git_commit, package_versions
 from zoo import paths
-from zoo.errors import RecipeError, SourceError
+from zoo.errors import RecipeError, SourceError, UsageError
 from zoo.recipes.schema import Precision, Recipe
 from zoo.recipes.walk import walk_calls
 
@@ -29,10 +30,10 @@ def deterministic() -> Iterator[None]:
     """Use deterministic algorithms only, inside the `with` block, and true fp32 instead of TF32 on CUDA devices.
 
     New memory is not filled. Filling costs a tenth of a training step, and only affects code that reads uninitialized
-    memory.
+    memory. On CUDA devices, operations without a deterministic kernel get one (`deterministic_kernels`).
 
     Raises:
-        RuntimeError: Raised by torch inside the block, for an operation that has no deterministic algorithm.
+        UsageError: An operation inside the block has no deterministic algorithm.
     """
     was_deterministic = torch.are_deterministic_algorithms_enabled()
     memory: Any = torch.utils.deterministic
@@ -41,10 +42,18 @@ def deterministic() -> Iterator[None]:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ.setdefault("FLASH_ATTENTION_DETERMINISTIC", "1")  # torch's setting does not reach its package
     torch.use_deterministic_algorithms(True)
+    if torch.cuda.is_available():
+        use_on_cuda()
     torch.backends.cudnn.benchmark = False
     try:
         with tf32(False):
             yield
+    except RuntimeError as error:
+        operation, is_without_algorithm, _ = str(error).partition(" does not have a deterministic implementation")
+        if not is_without_algorithm:
+            raise
+        message = f"torch has no deterministic algorithm for {operation} on this device; use --device cpu, or another"
+        raise UsageError(f"{message} layer or loss") from error
     finally:
         torch.use_deterministic_algorithms(was_deterministic)
         memory.fill_uninitialized_memory = fill_before

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.helpers.device import device
 from tests.helpers.project import ROOT, Zoo
 from tests.helpers.vision_data import image_folders
 from zoo.recipes.build import Builder
@@ -121,7 +122,7 @@ def test_the_recipes_of_own_data_in_the_docs_can_be_trained(name: str, zoo: Zoo,
         (tmp_path / f"{split}.csv").write_text("\n".join([header, *rows]))
     image_folders(tmp_path / "flowers")
     (tmp_path / "own.yaml").write_text(re.sub(r"epochs: \d+", "epochs: 1", RECIPES[name]))
-    completed = zoo("train", "own.yaml", "--out", "run", "--device", "cpu")
+    completed = zoo("train", "own.yaml", "--out", "run", "--device", device())
     assert completed.code == 0, completed.err
 
 

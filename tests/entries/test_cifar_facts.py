@@ -17,6 +17,7 @@ from torchvision.transforms import v2
 
 from harness.models.rounding import rounding_tolerance, terms_of
 from harness.records.record import read_record
+from tests.helpers.device import device
 from tests.helpers.glue_hub import use_hub
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import ROOT, Zoo
@@ -69,7 +70,7 @@ def cifar(zoo: Zoo, hub: LocalHub, shared_folder: Path, monkeypatch: pytest.Monk
 
 @pytest.fixture
 def evaluated(cifar: Zoo) -> dict[str, Any]:
-    completed = cifar("reproduce", ENTRY.name, "--json", "--device", "cpu")
+    completed = cifar("reproduce", ENTRY.name, "--json", "--device", device())
     (entry,) = json.loads(completed.out)["entries"]
     assert completed.code == 3, completed.err
     return entry  # type: ignore[no-any-return]
@@ -86,7 +87,7 @@ def test_a_tenth_of_the_split_is_not_compared_but_its_interval_is_shown(evaluate
 
 def test_a_claim_without_n_is_about_all_10000_images(cifar: Zoo, tmp_path: Path) -> None:
     (tmp_path / "whole.yaml").write_text(ENTRY.path.read_text().replace("n: 10000, ", ""))
-    completed = cifar("reproduce", "whole.yaml", "--device", "cpu")
+    completed = cifar("reproduce", "whole.yaml", "--device", device())
     assert completed.code == 3
     assert "1,000 examples of 'test', which has 10,000. The claim gives no n" in completed.out
 
@@ -94,7 +95,7 @@ def test_a_claim_without_n_is_about_all_10000_images(cifar: Zoo, tmp_path: Path)
 def test_a_claim_on_the_same_1000_images_is_reproduced(cifar: Zoo, tmp_path: Path) -> None:
     text = ENTRY.path.read_text().replace("value: 0.9173", "value: 0.915").replace("n: 10000", "n: 1000")
     (tmp_path / "thousand.yaml").write_text(text)
-    completed = cifar("reproduce", "thousand.yaml", "--device", "cpu")
+    completed = cifar("reproduce", "thousand.yaml", "--device", device())
     assert (completed.code, completed.out.splitlines()[0]) == (0, f"{ENTRY.name}: reproduced")
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness.judging.verdict import fill_published_value
+from tests.helpers.device import device
 from tests.helpers.glue_hub import WriteGlueRecipe, classifier, results
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import Write, Zoo
@@ -20,7 +21,7 @@ def test_a_claim_is_not_compared_without_a_logged_score(
 ) -> None:
     glue_hub.add("models", "someone/unlogged", {**classifier("base", 2, seed=1), **log})
     recipe = glue_recipe("unlogged", (WEIGHTS, "weights: hub:someone/unlogged"), entry=WNLI)
-    completed = glue("reproduce", recipe, "--device", "cpu")
+    completed = glue("reproduce", recipe, "--device", device())
     assert completed.code == 3, completed.err
     assert "training.log" in completed.out
     assert "holds no such score" in completed.out
@@ -33,7 +34,7 @@ def test_a_logged_score_that_is_not_a_fraction_is_not_compared(
     log = f"Test: accuracy = {score}\n".encode()
     glue_hub.add("models", "someone/logged", {**classifier("base", 2, seed=1), "training.log": log})
     recipe = glue_recipe("logged", (f"hub:yoshitomo-matsubara/{WNLI}", "hub:someone/logged"), entry=WNLI)
-    entry = results(glue("verify", recipe, "--json", "--device", "cpu"))[WNLI]
+    entry = results(glue("verify", recipe, "--json", "--device", device()))[WNLI]
     assert (entry["verdict"], entry["error"]) == ("not-compared", None)
 
 

@@ -16,8 +16,10 @@ from huggingface_hub import ModelCard, constants
 
 from harness.records.record import read_record
 from harness.runs import glue_submission
+from tests.helpers.device import device
 from tests.helpers.glue_hub import LOGGED, ROWS, encoder, messages, results, use_hub
 from tests.helpers.hub_server import LocalHub
+from tests.helpers.operations import only_deterministic_operations
 from tests.helpers.project import ROOT, Zoo
 from zoo.recipes import catalogue
 from zoo.tasks.glue import GLUE
@@ -52,7 +54,7 @@ def test_21_entries_claim_a_published_score_and_six_the_score_in_a_log() -> None
 
 
 def test_every_entry_is_evaluated_and_judged_by_one_command(glue: Zoo, glue_hub: LocalHub) -> None:
-    completed = glue("verify", "--suite", "glue", "--json", "--device", "cpu")
+    completed = glue("verify", "--suite", "glue", "--json", "--device", device())
     entries = results(completed)
     assert entries.keys() == {entry.name for entry in ENTRIES}, completed.err
     assert all(entry["error"] is None for entry in entries.values()), completed.err
@@ -65,7 +67,7 @@ def test_every_entry_is_evaluated_and_judged_by_one_command(glue: Zoo, glue_hub:
         assert entry["verdict"] in {claim["verdict"] for claim in judged}
     _check_claims_from_the_log(entries["bert-base-uncased-stsb"])
     requests = len(glue_hub.requests)
-    again = glue("verify", "--suite", "glue", "--json", "--device", "cpu")
+    again = glue("verify", "--suite", "glue", "--json", "--device", device())
     assert results(again) == entries
     assert len(glue_hub.requests) == requests  # everything is pinned and in the cache
 
@@ -86,7 +88,8 @@ def _check_claims_from_the_log(entry: dict[str, Any]) -> None:
     "names", [EVERY_KIND, pytest.param(["--suite", "glue"], marks=pytest.mark.slow)], ids=["every kind", "all"]
 )
 def test_entries_are_trained_and_judged_with_their_teachers(names: list[str], glue: Zoo) -> None:
-    completed = glue("verify", *names, "--train", "--seeds", "1", "--json", "--device", "cpu")
+    with only_deterministic_operations():
+        completed = glue("verify", *names, "--train", "--seeds", "1", "--json", "--device", device())
     entries = results(completed)
     assert entries.keys() == (set(names) if "--suite" not in names else {entry.name for entry in ENTRIES}), (
         completed.err
@@ -114,7 +117,8 @@ def test_entries_are_trained_and_judged_with_their_teachers(names: list[str], gl
 )
 def test_minilm_students_are_trained_by_runs_of_their_teachers(names: list[str], glue: Zoo, glue_hub: LocalHub) -> None:
     glue_hub.add("models", "sentence-transformers/all-MiniLM-L6-v2", encoder("base", num_hidden_layers=6))
-    completed = glue("verify", *names, "--train", "--seeds", "1", "--json", "--device", "cpu")
+    with only_deterministic_operations():
+        completed = glue("verify", *names, "--train", "--seeds", "1", "--json", "--device", device())
     entries = results(completed)
     assert entries.keys() == set(names)
     assert all(entry["error"] is None and len(entry["records"]) == 1 for entry in entries.values()), completed.err
@@ -136,7 +140,7 @@ def test_minilm_students_are_trained_by_runs_of_their_teachers(names: list[str],
 )
 def test_a_submission_is_complete_but_for_the_number_of_rows(family: str, glue: Zoo) -> None:
     names = [family.format(task) for task in GLUE]
-    completed = glue("submit", *names, "--out", "submitted", "--device", "cpu")
+    completed = glue("submit", *names, "--out", "submitted", "--device", device())
     assert completed.code == 1
     files = sorted(path.name for path in Path("submitted").iterdir())
     assert files == sorted([*glue_submission.FILES, glue_submission.ZIP])
@@ -155,12 +159,12 @@ def test_a_submission_takes_one_entry_of_each_task(glue: Zoo) -> None:
 
 
 def test_a_submission_is_written_with_the_weights_of_a_training_run(glue: Zoo) -> None:
-    assert glue("train", "bert-base-uncased-mrpc", "--out", "mine", "--device", "cpu").code == 0
-    assert glue("submit", "mine", "--out", "own", "--device", "cpu").code == 1  # this Hub has fewer rows
-    assert glue("submit", "bert-base-uncased-mrpc", "--out", "published", "--device", "cpu").code == 1
+    assert glue("train", "bert-base-uncased-mrpc", "--out", "mine", "--device", device()).code == 0
+    assert glue("submit", "mine", "--out", "own", "--device", device()).code == 1  # this Hub has fewer rows
+    assert glue("submit", "bert-base-uncased-mrpc", "--out", "published", "--device", device()).code == 1
     own, published = (Path(folder, "MRPC.tsv").read_text() for folder in ("own", "published"))
     assert len(own.splitlines()) == len(published.splitlines()) == 1 + ROWS["test"]
-    both = glue("submit", "mine", "bert-base-uncased-mrpc", "--out", "twice", "--device", "cpu")
+    both = glue("submit", "mine", "bert-base-uncased-mrpc", "--out", "twice", "--device", device())
     assert (both.code, "another entry has the same task" in both.err) == (2, True)
 
 
@@ -198,7 +202,7 @@ def test_a_fetched_entry_is_evaluated_and_trained_without_network(
     with monkeypatch.context() as offline:
         offline.setattr(constants, "HF_HUB_OFFLINE", True)
         offline.setattr(socket.socket, "connect", _refuse)
-        before = run("reproduce", OFFLINE_ENTRY, "--device", "cpu")
+        before = run("reproduce", OFFLINE_ENTRY, "--device", device())
     assert before.code == 4
     assert "HF_HUB_OFFLINE is set; run `zoo fetch` once without HF_HUB_OFFLINE" in before.err
     assert (before.out + before.err).count("HF_HUB_OFFLINE is set") == before.err.count("docs/offline.md") == 1
@@ -208,12 +212,12 @@ def test_a_fetched_entry_is_evaluated_and_trained_without_network(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(socket.socket, "connect", _refuse)
     for options in ((), ("--train", "--seeds", "1")):
-        completed = run("verify", OFFLINE_ENTRY, "--json", "--device", "cpu", *options)
+        completed = run("verify", OFFLINE_ENTRY, "--json", "--device", device(), *options)
         assert results(completed)[OFFLINE_ENTRY]["error"] is None, completed.err
 
 
 OFFLINE_PROCESS = """
-import socket, sys
+import os, socket, sys
 import harness.runs.reproduce
 from zoo.cli.app import main
 
@@ -222,7 +226,7 @@ def refuse(*_): raise AssertionError("a socket was opened")
 socket.socket.connect = refuse
 entry = sys.argv[1]
 for options in ((), ("--train", "--seeds", "1")):
-    sys.argv = ["zoo", "verify", entry, "--json", "--device", "cpu", *options]
+    sys.argv = ["zoo", "verify", entry, "--json", "--device", os.environ["ZOO_TEST_DEVICE"], *options]
     try: main()
     except SystemExit: pass
 """

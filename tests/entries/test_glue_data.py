@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.helpers.device import device
 from tests.helpers.glue_hub import WriteGlueRecipe, glue_data, parquet, results
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import Zoo
@@ -40,7 +41,7 @@ def test_data_with_other_classes_or_splits_are_refused(
     changed = change(files["README.md"])
     assert changed != files["README.md"]
     glue_hub.add("datasets", "someone/glue", {**files, "README.md": changed})
-    completed = glue("train", glue_recipe("other", (DATA, "hub:datasets/someone/glue")), "--device", "cpu")
+    completed = glue("train", glue_recipe("other", (DATA, "hub:datasets/someone/glue")), "--device", device())
     assert completed.code in (2, 5)
     assert message in completed.err
 
@@ -64,7 +65,7 @@ def test_a_damaged_card_is_an_error_of_the_entries_that_read_it(
         glue_hub.add("datasets", name.removeprefix("hub:datasets/"), {**glue_data(), "README.md": readme})
         changes = ((DATA, name), ("name: bert-base-uncased-mrpc", f"name: card-{number}"))
         recipes.append(glue_recipe(f"card-{number}", *changes))
-    completed = glue("verify", *recipes, "bert-base-uncased-rte", "--json", "--device", "cpu")
+    completed = glue("verify", *recipes, "bert-base-uncased-rte", "--json", "--device", device())
     entries = results(completed)
     assert entries.pop("bert-base-uncased-rte")["error"] is None
     for card, entry in zip(WRONG_CARDS, entries.values(), strict=True):
@@ -76,7 +77,7 @@ def test_a_row_without_a_label_is_refused(glue: Zoo, glue_hub: LocalHub, glue_re
     table = pq.read_table(io.BytesIO(files[name])).to_pydict()
     broken = parquet({**table, "label": [None, *table["label"][1:]]}, labels=pa.int64())
     glue_hub.add("datasets", "someone/null", {**files, name: broken})
-    completed = glue("reproduce", glue_recipe("null", (DATA, "hub:datasets/someone/null")), "--device", "cpu")
+    completed = glue("reproduce", glue_recipe("null", (DATA, "hub:datasets/someone/null")), "--device", device())
     assert completed.code == 5
     assert "mrpc, validation: row 0 has the label None, which is not a number" in completed.err
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, BertTokenizer
 
+from tests.helpers.device import device
 from tests.helpers.glue_hub import (
     SIZES,
     VOCABULARY,
@@ -83,7 +84,7 @@ def test_a_model_that_cannot_be_trusted_is_not_scored(
     change: Callable[[Files], Files], glue: Zoo, glue_hub: LocalHub, glue_recipe: WriteGlueRecipe, tmp_path: Path
 ) -> None:
     glue_hub.add("models", "someone/odd", change(classifier("base", 2, seed=1)))
-    completed = glue("reproduce", glue_recipe("odd", (WEIGHTS, "weights: hub:someone/odd")), "--device", "cpu")
+    completed = glue("reproduce", glue_recipe("odd", (WEIGHTS, "weights: hub:someone/odd")), "--device", device())
     assert completed.code == 5, completed.err
     assert len(messages(completed)) == 1, completed.err
     assert "not-run" in completed.out
@@ -102,7 +103,7 @@ def test_a_model_that_names_its_classes_in_another_order_is_scored_by_name(
         )
         glue_hub.add("models", f"someone/{name}", {**files, "config.json": json.dumps(settings).encode()})
         recipe = glue_recipe(name, (WEIGHTS, f"weights: hub:someone/{name}"))
-        completed = glue("reproduce", recipe, "--json", "--device", "cpu")
+        completed = glue("reproduce", recipe, "--json", "--device", device())
         (entry,) = results(completed).values()
         if name == "other":
             message = "the model has yes, nay; the task has not_equivalent, equivalent"
@@ -137,7 +138,7 @@ def test_predictions_that_speak_for_another_order_are_reported(
             (WEIGHTS, "weights: hub:someone/other-order"),
             ("hub:datasets/nyu-mll/glue", f"hub:datasets/someone/{data}"),
         )
-        (entry,) = results(glue("reproduce", recipe, "--json", "--device", "cpu")).values()
+        (entry,) = results(glue("reproduce", recipe, "--json", "--device", device())).values()
         return entry
 
     record = Path(reproduce("any")["records"][0])
@@ -152,11 +153,11 @@ def test_a_student_keeps_the_layers_that_its_recipe_names(glue: Zoo, glue_recipe
     large, outputs = "bert-large-uncased-mrpc", "num_labels: 2}"
     assert SIZES["large"]["num_hidden_layers"] == 3
     fewer = glue_recipe("fewer", (outputs, "num_labels: 2, layers: [0, 2]}"), entry=large)
-    completed = glue("train", fewer, "--out", "fewer", "--device", "cpu")
+    completed = glue("train", fewer, "--out", "fewer", "--device", device())
     assert completed.code == 0, completed.err
     assert json.loads(Path("fewer/config.json").read_text())["num_hidden_layers"] == 2
     more = glue_recipe("more", (outputs, "num_labels: 2, layers: [0, 3]}"), entry=large)
-    assert "layers must be numbers from 0 to 2, not [0, 3]" in glue("train", more, "--device", "cpu").err
+    assert "layers must be numbers from 0 to 2, not [0, 3]" in glue("train", more, "--device", device()).err
 
 
 def test_a_tokenizer_with_more_tokens_than_the_model_is_an_error(

@@ -21,6 +21,8 @@ from harness.runs.experiment import RunContext
 from harness.runs.record_runs import evaluate_and_record, training_run
 from harness.runs.teachers import TeacherResolver
 from harness.training.train import train
+from tests.helpers.device import device
+from tests.helpers.operations import only_deterministic_operations
 from tests.helpers.vision_data import SMALLER, image_folders, shrink
 from zoo.fetch.checksum import sha256
 from zoo.fetch.lock import FilePin, Lock, Pin
@@ -122,14 +124,15 @@ def test_a_method_is_loaded_from_its_archive_and_trained_for_two_steps_per_stage
 ) -> None:
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
     smaller, sources = prepare(entry, files, tmp_path)
-    context = RunContext(builder=Builder(sources=sources), accelerator=accelerator_on("cpu"), runs=tmp_path / "runs")
+    context = RunContext(builder=Builder(sources=sources), accelerator=accelerator_on(device()), runs=tmp_path / "runs")
     experiment = experiments.prepare(smaller, context)
     _, record = evaluate_and_record(experiment)
     digest = sha256(files / "student.pt")
     assert (record.weights, record.identity.sources["files"]) == (digest, {entry.recipe.weights: digest})
     assert set(record.results[0].metrics) == {"accuracy", "top5_accuracy"}
     (tmp_path / "work").mkdir()
-    train(training_run(experiment, TeacherResolver().resolve(experiment), 0, tmp_path / "work"))
+    with only_deterministic_operations():
+        train(training_run(experiment, TeacherResolver().resolve(experiment), 0, tmp_path / "work"))
     lines = [json.loads(line) for line in (tmp_path / "work" / "log.jsonl").read_text().splitlines()]
     steps = [line["losses"] for line in lines if "losses" in line]
     terms = TERMS[method_of(entry)]

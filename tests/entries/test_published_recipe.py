@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from harness.records.record import read_record
+from tests.helpers.device import device
 from tests.helpers.glue_hub import classifier, results
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import ROOT, Zoo
@@ -25,7 +26,7 @@ def test_a_recipe_is_run_at_the_named_commit(glue: Zoo, glue_hub: LocalHub) -> N
     files = classifier("base", 2, seed=5)
     commit = glue_hub.add("models", "someone/published", {**files, "zoo.yaml": RECIPE.encode()})
     later = glue_hub.add("models", "someone/published", {**classifier("base", 2, seed=6), "zoo.yaml": b"name: [broken"})
-    completed = glue("reproduce", f"someone/published@{commit}", "--json", "--device", "cpu")
+    completed = glue("reproduce", f"someone/published@{commit}", "--json", "--device", device())
     entry = results(completed)["published"]
     assert entry["error"] is None, completed.err
     record = read_record(Path(entry["records"][0]))

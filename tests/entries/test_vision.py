@@ -18,8 +18,10 @@ from torch import nn
 from torchvision.models import mobilenet_v3_large, resnet18, resnet34
 
 from harness.records.record import read_record
+from tests.helpers.device import device
 from tests.helpers.glue_hub import use_hub
 from tests.helpers.hub_server import LocalHub
+from tests.helpers.operations import only_deterministic_operations
 from tests.helpers.project import CompletedCommand, Zoo
 from tests.helpers.vision_data import SMALLER, cifar_files, coco_folder, image_folders, shrink, voc_folder
 from zoo.fetch.checksum import sha256
@@ -154,7 +156,7 @@ def test_an_entry_is_evaluated_trained_for_two_epochs_and_judged(
     recipe = prepare(entry, tmp_path, lighter=lighter)
     is_segmentation = entry.suite in ("coco2017", "pascal_voc2012")
 
-    evaluated = result(vision("reproduce", recipe, "--json", "--device", "cpu"))
+    evaluated = result(vision("reproduce", recipe, "--json", "--device", device()))
     record = read_record(Path(evaluated["records"][0]))
     assert record.weights == record.identity.sources["files"][entry.recipe.weights]
     metrics = {"mean_iou", "pixel_accuracy"} if is_segmentation else {"accuracy", "top5_accuracy"}
@@ -163,7 +165,8 @@ def test_an_entry_is_evaluated_trained_for_two_epochs_and_judged(
     assert verdicts == {"weights": "not-compared", "retrain": "not-run"}
     assert "claimed on" in json.dumps(evaluated)
 
-    trained = result(vision("reproduce", recipe, "--train", "--seeds", "1", "--json", "--device", "cpu"))
+    with only_deterministic_operations():
+        trained = result(vision("reproduce", recipe, "--train", "--seeds", "1", "--json", "--device", device()))
     folder = Path(trained["records"][0]).parent
     steps = losses_in(folder / "log.jsonl")
     assert len(steps) >= 2

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from harness.runs.experiment import Experiment, RunContext
-from tests.helpers.small_texts import cpu_context, text_experiment
+from tests.helpers.small_texts import run_context, text_experiment
 
 
 @pytest.fixture
 def context(tmp_path: Path) -> Iterator[RunContext]:
-    """The context of a run on the CPU, whose files all lie in the folder of the test."""
-    with cpu_context(tmp_path) as context:
+    """The context of a run on the device of the tests, whose files all lie in the folder of the test."""
+    with run_context(tmp_path) as context:
         yield context
 
 

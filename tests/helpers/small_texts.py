@@ -17,6 +17,7 @@ from harness.runs.teachers import TeacherResolver
 from harness.runs.training_splits import training_splits
 from harness.training.stage import ActiveStage, prepare_stage
 from harness.training.training_run import TrainingRun
+from tests.helpers.device import device
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
 from zoo.tasks.base import TextSplit
@@ -25,11 +26,11 @@ TEXT_ENTRY = "entail-bert-l2h32"
 
 
 @contextmanager
-def cpu_context(folder: Path) -> Iterator[RunContext]:
-    """Yield the context of a run on the CPU, with the user's folder and the runs below `folder`."""
+def run_context(folder: Path) -> Iterator[RunContext]:
+    """Yield the context of a run on the device of the tests, with the user's folder and the runs below `folder`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZOO_HOME", str(folder / "home"))
-        yield RunContext(builder=Builder(), accelerator=accelerator_on("cpu"), runs=folder / "runs")
+        yield RunContext(builder=Builder(), accelerator=accelerator_on(device()), runs=folder / "runs")
 
 
 def text_experiment(context: RunContext) -> Experiment:

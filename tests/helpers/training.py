@@ -13,9 +13,11 @@ from harness.runs.record_runs import training_run
 from harness.runs.teachers import TeacherResolver
 from harness.training.stage import ActiveStage, build_stage
 from harness.training.training_run import TrainingRun
+from tests.helpers.device import device
 from tests.helpers.project import ROOT, TINY
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
+from zoo.tasks.base import Batch, read_batch
 
 RECIPES = ROOT / "tests" / "recipes"
 TEACHER = """\
@@ -42,9 +44,9 @@ stages:
 
 
 def experiment_of(path: Path, *, trust: Iterable[str] = ()) -> Experiment:
-    """Prepare a recipe file on the CPU, with its runs beside it."""
+    """Prepare a recipe file on the device of the tests, with its runs beside it."""
     context = RunContext(
-        builder=Builder(frozenset(trust)), accelerator=accelerator_on("cpu"), runs=path.parent / "runs"
+        builder=Builder(frozenset(trust)), accelerator=accelerator_on(device()), runs=path.parent / "runs"
     )
     return prepare(catalogue.local(path), context)
 
@@ -61,6 +63,11 @@ def stage_of(path: Path, number: int = 0) -> ActiveStage:
     run = training_of(path, path.parent)
     torch.manual_seed(0)
     return build_stage(run, number, run.builder.build(run.recipe.model, "model"))
+
+
+def batch_of(stage: ActiveStage, step: int = 0) -> Batch:
+    """Return the rows of a step, on the device of the tests."""
+    return read_batch(stage.split, stage.rows(step), torch.device(device()))
 
 
 def log_lines(folder: str | Path) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from harness.models import environment
+from tests.helpers.device import device
 from tests.helpers.project import TINY, Write, Zoo
 from zoo.errors import RecipeError, UsageError
 from zoo.models import attention, build_watch
@@ -312,7 +313,7 @@ def test_a_loss_of_torch_trains_as_ours_does(zoo: Zoo, recipe_file: Write) -> No
     logs = []
     for loss in ("CrossEntropy", "torch.nn.CrossEntropyLoss"):
         path = recipe_file(TINY, ("CrossEntropy", f"{{use: {loss}, label_smoothing: 0.1, ignore_index: 3}}"))
-        arguments = ("--device", "cpu", "--micro-batch", 16, "--out", loss)
+        arguments = ("--device", device(), "--micro-batch", 16, "--out", loss)
         completed = zoo("train", path, *arguments)
         assert completed.code == 0, completed.err
         logs.append(json.loads(Path(loss, "record.json").read_text())["results"])
@@ -323,7 +324,7 @@ def test_a_metric_of_a_library_scores_a_run(zoo: Zoo, recipe_file: Write) -> Non
     names = "[accuracy, sklearn.metrics.accuracy_score, {use: sklearn.metrics.f1_score, average: macro}]"
     text = f"{TINY}weights: embedded:digits-resnet8.safetensors\nmetrics: {names}\n".replace("width: 2", "width: 8")
     claim = "claims: [{of: weights, split: test, metric: accuracy_score, value: 0.5, decimals: 1, source: s}]\n"
-    completed = zoo("reproduce", recipe_file(text + claim), "--device", "cpu", "--json")
+    completed = zoo("reproduce", recipe_file(text + claim), "--device", device(), "--json")
     assert '"metric": "accuracy_score"' in completed.out, completed.err
     assert os.environ.get("ZOO_DEBUG") is None
     assert completed.code == 1, completed.out

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.helpers.device import device
 from tests.helpers.git import git
 from tests.helpers.project import ROOT, TINY, Zoo
 
@@ -25,7 +26,7 @@ weights: file:models/ours.safetensors
 claims:
   - {of: weights, split: test, metric: accuracy, value: VALUE, decimals: 4, source: our README}
 """
-OPTIONS = ("--trust", "ours", "--device", "cpu", "--records", "runs")
+OPTIONS = ("--trust", "ours", "--device", device(), "--records", "runs")
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def publish(zoo: Zoo, root: Path) -> float:
     """Train the model, put its weights and its claim into the repository, and return the claimed score."""
-    trained = zoo("train", "recipes/ours.yaml", "--trust", "ours", "--device", "cpu", "--out", "out", "--json")
+    trained = zoo("train", "recipes/ours.yaml", "--trust", "ours", "--device", device(), "--out", "out", "--json")
     assert trained.code == 0, trained.err
     value = round(json.loads(trained.out)["results"][0]["metrics"]["accuracy"], 4)
     (root / "out/model.safetensors").rename(root / "models/ours.safetensors")

@@ -10,23 +10,13 @@ from zoo.trusted_code import is_part_of
 
 SEED = re.compile(r"\bseeds?\s+\d", re.IGNORECASE)
 FP16 = re.compile(r"\bfp16\b|\bhalf precision\b", re.IGNORECASE)
-POOLED = ("alexnet", "vgg")
-"""Models of torchvision that pool adaptively to more than one pixel, and pass the gradient through it."""
-NON_DETERMINISTIC = tuple(
-    f"torch.nn.{name}"
-    for name in (
-        "AvgPool3d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool2d", "FractionalMaxPool2d",
-        "FractionalMaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "ReflectionPad1d", "ReflectionPad2d",
-        "ReflectionPad3d", "NLLLoss", "CTCLoss",
-    )
-)  # fmt: skip
-"""Modules without a deterministic CUDA kernel, by the docstring of `torch.use_deterministic_algorithms`.
+ON_CPU = tuple(f"torch.nn.{name}" for name in ("CTCLoss", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"))
+"""Modules without a deterministic kernel on CUDA devices that zoo computes on the CPU there.
 
-The docstring also lists bilinear interpolation, but `torch.nn.functional.interpolate` uses another method when
-determinism is requested. `harness.losses` replaces the adaptive pooling of Knowledge Review, and that of FSP for sizes
-that divide.
+`harness.models.deterministic_kernels` has the kernels of all others that torch lists, but one: the gradient of
+`torch.nn.EmbeddingBag` with the mode `max`.
 """
-STOPS = "has no deterministic kernel on a CUDA device, so torch ends the training there with a RuntimeError"
+NO_KERNEL = "has no deterministic kernel on a CUDA device"
 USE_CPU = "train on the CPU, or write another layer or loss for it"
 
 
@@ -89,19 +79,12 @@ def fp16_references(facts: EntryFacts) -> Iterator[Hazard]:
 
 def non_deterministic_kernels(facts: EntryFacts) -> Iterator[Hazard]:
     """D204: operations without a deterministic kernel on a CUDA device; zoo only allows deterministic ones."""
-    for stage in facts.recipe.stages:
-        classifies_pixels = (stage.task or facts.recipe.task).use.split(".")[-1].endswith("segmentation")
-        for term in stage.criterion.values():
-            if classifies_pixels and term.loss.use == "CrossEntropy" and stage.trainable != ():
-                message = f"{term.loss.use} of pixels (torch.nn.NLLLoss of logits (B, C, H, W)) {STOPS}"
-                yield Hazard(code="D204", severity="warning", mark=term.loss.mark, message=message, fix=USE_CPU)
     for _, call in walk_calls(facts.recipe):
-        if is_part_of(call.use, NON_DETERMINISTIC):
-            yield Hazard(code="D204", severity="warning", mark=call.mark, message=f"{call.use} {STOPS}", fix=USE_CPU)
-    learns = any(stage.trainable != () for stage in facts.recipe.stages)
-    for _, call in walk_calls(facts.recipe.model, "model") if learns else ():
-        if call.use.split(".")[-1].startswith(POOLED):
-            message = f"{call.use} pools adaptively to more than one pixel, which {STOPS}"
+        if is_part_of(call.use, ON_CPU):
+            message = f"{call.use} {NO_KERNEL}: zoo computes a part of it on the CPU there, which is slow"
+            yield Hazard(code="D204", severity="note", mark=call.mark, message=message, fix=USE_CPU)
+        elif is_part_of(call.use, ("torch.nn.EmbeddingBag",)) and call.args.get("mode") == "max":
+            message = f"the gradient of {call.use} with mode: max {NO_KERNEL}, so a training ends there with an error"
             yield Hazard(code="D204", severity="warning", mark=call.mark, message=message, fix=USE_CPU)
 
 

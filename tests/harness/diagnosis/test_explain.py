@@ -26,6 +26,7 @@ from harness.evaluation.evaluate import Evaluation, evaluate
 from harness.metrics import f1
 from harness.models.environment import accelerator_on
 from harness.runs.experiment import RunContext, prepare
+from tests.helpers.device import device
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import ROOT
 from zoo.errors import UsageError
@@ -57,7 +58,7 @@ def _small_test_split() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> RunContext:
     return RunContext(
-        builder=Builder(), accelerator=accelerator_on("cpu"), runs=tmp_path_factory.mktemp("runs") / "none"
+        builder=Builder(), accelerator=accelerator_on(device()), runs=tmp_path_factory.mktemp("runs") / "none"
     )
 
 

@@ -18,6 +18,7 @@ from harness.models.rounding import rounding_tolerance, terms_of
 from harness.runs.experiment import RunContext, prepare
 from harness.runs.shared_tasks import SharedTasks
 from harness.training.training_run import ComputeOptions
+from tests.helpers.device import device
 from tests.helpers.project import ROOT
 from zoo.errors import IntegrityError, SourceError
 from zoo.fetch import weights_file
@@ -35,7 +36,7 @@ LEVELS = ["recipe", "weights", "data", "inputs", "logits", "predictions"]
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> RunContext:
     return RunContext(
-        builder=Builder(), accelerator=accelerator_on("cpu"), runs=tmp_path_factory.mktemp("runs") / "none"
+        builder=Builder(), accelerator=accelerator_on(device()), runs=tmp_path_factory.mktemp("runs") / "none"
     )
 
 

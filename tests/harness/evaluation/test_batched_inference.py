@@ -14,6 +14,7 @@ from harness.evaluation.evaluate import SplitRunner
 from harness.models.environment import accelerator_on
 from harness.models.rounding import rounding_tolerance, terms_of
 from harness.runs.experiment import Experiment
+from tests.helpers.device import device
 from zoo.models import cifar_resnet
 from zoo.tasks.base import TensorSplit, TextSplit
 
@@ -26,8 +27,10 @@ def test_evaluation_does_not_depend_on_batches_and_threads(
     assert isinstance(test_split, TextSplit)
     split = TextSplit(test_split.texts[:150], test_split.labels[:150], tokenizer=test_split.tokenizer)
     model, accelerator = experiment.published_model()[0].eval(), experiment.context.accelerator
+    model.to(accelerator.device)
     with torch.no_grad():
-        row_by_row = torch.cat([model(**split.batch([row]).inputs).logits for row in range(len(split))])  # type: ignore[arg-type]
+        rows = [split.batch([row], accelerator.device) for row in range(len(split))]
+        row_by_row = torch.cat([model(**row.inputs).logits for row in rows]).cpu()  # type: ignore[arg-type]
     monkeypatch.setattr(batching, "TOKENS_PER_BATCH", tokens)
     monkeypatch.setattr("harness.evaluation.evaluate.threads_for", lambda model, device: threads)
     threads_before = torch.get_num_threads()
@@ -52,7 +55,7 @@ def test_an_error_in_a_thread_is_raised_and_the_number_of_threads_is_restored() 
 
     before, split = torch.get_num_threads(), TensorSplit(torch.zeros(9, 1), torch.zeros(9))
     with pytest.raises(ValueError, match="no such row"):
-        map_batches(split, fail, accelerator_on("cpu"), size=2, threads=2)
+        map_batches(split, fail, accelerator_on(device()), size=2, threads=2)
     assert torch.get_num_threads() == before
 
 
@@ -70,6 +73,6 @@ def test_one_thread_at_a_time_reads_a_split_and_random_splits_are_read_in_order(
 
     split, thread_ids = WatchedSplit(torch.zeros(40, 1), torch.zeros(40)), set()
     split.fixed = fixed
-    map_batches(split, lambda batch: thread_ids.add(get_ident()), accelerator_on("cpu"), size=2, threads=3)
+    map_batches(split, lambda batch: thread_ids.add(get_ident()), accelerator_on(device()), size=2, threads=3)
     assert sorted(order) == list(range(0, 40, 2))
     assert fixed or (order == sorted(order) and thread_ids == {get_ident()})

@@ -14,6 +14,7 @@ from harness import metrics
 from harness.evaluation.evaluate import Evaluation, evaluate, score
 from harness.models.environment import accelerator_on
 from harness.records.arrays import rows_not_finite
+from tests.helpers.device import device
 from tests.helpers.project import ROOT, TINY, Write, Zoo
 from zoo.tasks.base import IGNORED, Kind, Task, TensorSplit
 
@@ -37,7 +38,7 @@ def outputs_scored(kind: Kind, outputs: Tensor, labels: Tensor, *names: str) -> 
     split = TensorSplit(outputs, labels)
     task = Task(name="some", splits={"test": lambda: split}, scored=("test",), metrics=names, kind=kind)
     chosen = {name: getattr(metrics, name) for name in names}
-    return evaluate(nn.Identity(), task, "test", chosen, accelerator=accelerator_on("cpu"))
+    return evaluate(nn.Identity(), task, "test", chosen, accelerator=accelerator_on(device()))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -21,6 +21,8 @@ from harness import losses
 from harness.losses.base import Loss, adapter_builder, split_preparer
 from harness.models.outputs import ModelOutputs
 from harness.training.objective import Objective, TermRoles
+from tests.helpers.device import device
+from tests.helpers.operations import no_tensor_on_the_default_device, only_deterministic_operations
 from tests.helpers.project import ROOT
 from zoo.recipes.loss_needs import needs_of
 from zoo.tasks.base import Batch, TensorSplit
@@ -83,10 +85,10 @@ def build(name: str) -> Loss:
 def labels_for(name: str, rows: int = ROWS) -> Tensor:
     generator = torch.Generator().manual_seed(9)
     if name == "BinaryCrossEntropy":
-        return torch.randint(0, 2, (rows, CLASSES), generator=generator).double()
+        return torch.randint(0, 2, (rows, CLASSES), generator=generator).double().to(device())
     if name == "MSE":
-        return torch.randn(rows, generator=generator, dtype=torch.float64)
-    return torch.arange(rows) % CLASSES
+        return torch.randn(rows, generator=generator, dtype=torch.float64).to(device())
+    return torch.arange(rows, device=device()) % CLASSES
 
 
 def random_outputs(
@@ -97,11 +99,12 @@ def random_outputs(
     rows, factor = rows * (4 if name in ROTATED else 1), 2 if wide else 1
 
     def draw(*shape: int) -> Tensor:
-        return torch.randn(rows, *shape, generator=generator, dtype=torch.float64).requires_grad_(requires_grad)
+        values = torch.randn(rows, *shape, generator=generator, dtype=torch.float64)
+        return values.to(device()).requires_grad_(requires_grad)
 
     features = {"a": draw(4 * factor, 4, 4), "b": draw(6 * factor, 2, 2), "tokens": draw(5, 8 * factor)}
     features |= {path: draw(5, 8 * factor) for path in PROJECTIONS}
-    mask = torch.ones(rows, 5, dtype=torch.int64)
+    mask = torch.ones(rows, 5, dtype=torch.int64, device=device())
     mask[::2, 3:] = 0
     return ModelOutputs(draw(1 if name == "MSE" else CLASSES), {**features, MASK: mask})
 
@@ -116,11 +119,12 @@ def prepared_loss(name: str, *, wide: bool = True) -> tuple[Loss, Callable[..., 
     loss = build(name)
     loss.prepare_split(TensorSplit(torch.zeros(12, 1, 4, 4), torch.arange(12) % CLASSES))
     loss.build_adapters(random_outputs(name, 1, rows=2), random_outputs(name, 2, rows=2, wide=wide))
-    loss.double().train()
+    loss.to(device()).double().train()
     needs = needs_of(loss)
 
     def call(student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
-        batch = Batch(inputs=torch.zeros(len(labels), 1), labels=labels, ids=torch.arange(len(labels)))
+        inputs, ids = labels.new_zeros(len(labels), 1), torch.arange(len(labels), device=labels.device)
+        batch = Batch(inputs=inputs.float(), labels=labels, ids=ids)
         value: Tensor = loss(student, teacher if needs.needs_teacher else None, batch if needs.reads_batch else labels)
         return value
 
@@ -152,7 +156,9 @@ def total_loss(loss: nn.Module, student: ModelOutputs, teacher: ModelOutputs, la
     objective = Objective(
         {"student": FixedModel(student)}, {"term": loss}, {"term": TermRoles("student", "teacher", 1.0)}
     )
-    batch = Batch(inputs={"attention_mask": student[MASK]}, labels=labels, ids=torch.arange(len(labels)))
+    batch = Batch(
+        inputs={"attention_mask": student[MASK]}, labels=labels, ids=torch.arange(len(labels), device=device())
+    )
     total: Tensor = objective(batch, {"teacher": teacher})["total"]
     return total
 
@@ -164,12 +170,16 @@ def tensors_with_gradient(outputs: ModelOutputs) -> set[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_loss_is_a_finite_scalar_whose_gradient_reaches_student_and_adapters(name: str) -> None:
+    """It is computed by operations that a CUDA device has too, with tensors on the device of the features."""
     loss, call = prepared_loss(name)
     student, teacher = random_outputs(name, 1, requires_grad=True), random_outputs(name, 2, wide=True)
-    total = call(student, teacher, labels_for(name))
+    labels = labels_for(name)
+    with only_deterministic_operations():
+        with no_tensor_on_the_default_device():
+            total = call(student, teacher, labels)
+        total.backward()
     assert total.shape == ()
     assert torch.isfinite(total)
-    total.backward()
     learned = [parameter for parameter in loss.parameters() if parameter.requires_grad]
     assert all(parameter.grad is not None and torch.isfinite(parameter.grad).all() for parameter in learned)
     needs = needs_of(loss)
@@ -195,7 +205,8 @@ def test_the_gradient_equals_central_differences(name: str) -> None:
     student, labels = random_outputs(name, 1, requires_grad=True), labels_for(name)
     teacher = random_outputs(name, 2, wide=True)
     values = [v for v in (student.output, *student.features.values()) if v is not None and v.is_floating_point()]
-    directions = [torch.randn(v.shape, generator=torch.Generator().manual_seed(8), dtype=v.dtype) for v in values]
+    draw = torch.Generator(device())
+    directions = [torch.randn(v.shape, generator=draw.manual_seed(8), dtype=v.dtype, device=v.device) for v in values]
 
     def second_call(outputs: ModelOutputs) -> Tensor:
         """Return the loss of a second call, after the first one has set the state."""
@@ -247,7 +258,7 @@ def test_bf16_autocast_does_not_change_a_loss(name: str) -> None:
     for enabled in (False, True):
         loss = prepared_loss(name)[0].float()
         torch.manual_seed(5)
-        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+        with torch.autocast(device(), torch.bfloat16, enabled=enabled):
             totals.append(total_loss(loss, student, teacher, labels))
     assert torch.isfinite(totals[0])
     assert torch.equal(*totals)

@@ -3,9 +3,11 @@
 import re
 from pathlib import Path
 from statistics import fmean, median
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from harness.models.environment import accelerator_on
 from harness.records.find_runs import read_all
@@ -13,8 +15,11 @@ from harness.records.record import FIRST_REFERENCE_SEED
 from harness.runs.experiment import RunContext, prepare
 from harness.runs.record_runs import training_run
 from harness.runs.teachers import TeacherResolver
+from harness.training.objective import Objective
 from harness.training.train import train
 from leaderboard.methods import plain_student
+from tests.helpers.device import device
+from tests.helpers.operations import no_tensor_on_the_default_device, only_deterministic_operations
 from tests.helpers.project import ROOT
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
@@ -39,19 +44,30 @@ def some(split: Split) -> Split:
     "entry",
     [pytest.param(entry, id=entry.name, marks=() if entry.name in QUICK else pytest.mark.slow) for entry in METHODS],
 )
-def test_every_stage_of_a_method_trains_two_steps(entry: Entry, tmp_path: Path) -> None:
+def test_every_stage_of_a_method_trains_two_steps(
+    entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With operations that a CUDA device has too, and tensors on the device of the batch."""
     text = re.sub(
         r"batch_size: \d+", f"batch_size: {ROWS // 2}", re.sub(r"epochs: \d+", "epochs: 1", entry.path.read_text())
     )
     path = tmp_path / f"{entry.name}.yaml"
     path.write_text(text)
     experiment = prepare(
-        catalogue.local(path), RunContext(builder=Builder(), accelerator=accelerator_on("cpu"), runs=tmp_path)
+        catalogue.local(path), RunContext(builder=Builder(), accelerator=accelerator_on(device()), runs=tmp_path)
     )
     for name in experiment.task.splits:
         experiment.task.loaded[name] = some(experiment.task.splits[name]())
     run = training_run(experiment, TeacherResolver().resolve(experiment), 0, tmp_path)
-    student = train(run).model
+    forward = Objective.forward
+
+    def computed(objective: Objective, *arguments: Any) -> dict[str, Tensor]:
+        with no_tensor_on_the_default_device():
+            return forward(objective, *arguments)
+
+    monkeypatch.setattr(Objective, "forward", computed)
+    with only_deterministic_operations():
+        student = train(run).model
     assert run.steps == 2 * len(entry.recipe.stages)
     assert all(torch.isfinite(value).all() for value in student.state_dict().values())
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == run.steps

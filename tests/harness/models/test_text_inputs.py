@@ -15,6 +15,7 @@ from harness.evaluation.evaluate import SplitRunner
 from harness.evaluation.subset import subset
 from harness.models.environment import accelerator_on
 from harness.models.text_inputs import depends_on_padding, fit_to_texts
+from tests.helpers.device import device
 from tests.helpers.small_texts import WordTokenizer
 from zoo.errors import UsageError
 from zoo.tasks.base import Task, TextSplit
@@ -70,7 +71,7 @@ def texts(tokenizer: Any, rows: list[tuple[str, ...]] = TEXTS) -> TextSplit:
 
 def outputs(model: PreTrainedModel, split: TextSplit) -> Tensor:
     task = Task(name="t", splits={"test": lambda: split}, scored=("test",), metrics=("accuracy",))
-    return SplitRunner(model, task, accelerator_on("cpu")).outputs(split)
+    return SplitRunner(model, task, accelerator_on(device())).outputs(split)
 
 
 def difference(model: PreTrainedModel, split: TextSplit) -> float:

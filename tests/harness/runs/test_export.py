@@ -17,6 +17,7 @@ from torchvision.models import resnet34
 from harness.models.outputs import run_model
 from harness.models.rounding import rounding_tolerance, terms_of
 from harness.runs.teachers import trained_weights
+from tests.helpers.device import device
 from tests.helpers.project import ROOT, Write, Zoo
 from tests.helpers.training import RECIPES, experiment_of
 from zoo.fetch import weights_file
@@ -139,7 +140,7 @@ def test_the_imagenet_recipe_runs_and_is_a_third_as_long_as_torchdistills(
         ("batch_size: 32", "batch_size: 4"),
     )
     data = ("--data", f"ilsvrc2012={imagenet / 'ilsvrc2012'}")
-    completed = zoo("train", recipe_file(text, *small), *data, "--out", "run", "--device", "cpu")
+    completed = zoo("train", recipe_file(text, *small), *data, "--out", "run", "--device", device())
     assert completed.code == 0, completed.err
     record = json.loads(Path("run/record.json").read_text())
     assert {split: data["rows"] for split, data in record["sources"]["data"].items()} == {"train": 8, "val": 8}

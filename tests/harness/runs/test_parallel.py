@@ -20,6 +20,7 @@ from harness.records.record import read_record
 from harness.runs import parallel
 from harness.runs.experiment import RunContext
 from harness.runs.parallel import make_runs_in_parallel
+from tests.helpers.device import device
 from tests.helpers.project import ROOT, TINY, Zoo
 from zoo.errors import Mark, NoDataError, Problem, RecipeError, ZooError
 from zoo.recipes import catalogue
@@ -31,7 +32,7 @@ STARTER = ROOT / "configs" / "starter"
 
 
 def _context(runs: Path) -> RunContext:
-    return RunContext(builder=Builder(), accelerator=accelerator_on("cpu"), runs=runs)
+    return RunContext(builder=Builder(), accelerator=accelerator_on(device()), runs=runs)
 
 
 def _dying(runs: Path) -> RunContext:
@@ -143,10 +144,9 @@ def test_trainings_whose_parent_is_killed_save_a_checkpoint(tmp_path: Path) -> N
         **os.environ,
         "ZOO_HOME": str(tmp_path / "home"),
         "PYTHONPATH": str(ROOT),
-        "CUDA_VISIBLE_DEVICES": "",
     }
     command = [sys.executable, "-m", "zoo", "reproduce", "tiny.yaml", "--train", "--trust", "mine", "--seeds", "2"]
-    parent = subprocess.Popen([*command, "--jobs", "2", "--device", "cpu"], cwd=tmp_path, env=environment)
+    parent = subprocess.Popen([*command, "--jobs", "2", "--device", device()], cwd=tmp_path, env=environment)
     unfinished = tmp_path / "home" / "runs" / ".unfinished"
     wait_until(lambda: len(list(unfinished.glob("*/log.jsonl"))) == 2)
     parent.kill()

@@ -6,6 +6,7 @@ import pytest
 
 from harness.runs import plan as module
 from harness.runs.plan import PlannedRuns
+from tests.helpers.device import device
 from tests.helpers.project import TINY, Write, Zoo
 from zoo.recipes import catalogue
 from zoo.recipes.options import RunOptions, SourceOptions
@@ -20,6 +21,7 @@ def plan(*patterns: str, records: Path, **options: object) -> list[PlannedRuns]:
     return module.plan(catalogue.select(list(patterns)), chosen, SourceOptions())
 
 
+@pytest.mark.cpu_only(reason="the committed runs were made on a CPU")
 def test_every_missing_seed_is_planned_with_the_time_of_committed_runs(tmp_path: Path) -> None:
     (runs,) = plan("digits-resnet8", records=tmp_path, train=True, seeds=4)
     assert (runs.mode, runs.seeds, runs.missing, runs.measured_on) == ("retrain", (0, 1, 2, 3), 4, "cpu, 1 thread")
@@ -29,7 +31,7 @@ def test_every_missing_seed_is_planned_with_the_time_of_committed_runs(tmp_path:
 
 def test_runs_that_exist_are_not_missing_and_give_the_time(zoo: Zoo, recipe_file: Write) -> None:
     recipe = str(recipe_file())
-    zoo("reproduce", recipe, "--train", "--seeds", "2", "--device", "cpu", "--records", "runs")
+    zoo("reproduce", recipe, "--train", "--seeds", "2", "--device", device(), "--records", "runs")
     (runs,) = plan(recipe, records=Path("runs"), train=True, seeds=3)
     assert (runs.missing, runs.measured_on) == (1, "here")
     (again,) = plan(recipe, records=Path("runs"), train=True, seeds=2)

@@ -23,6 +23,7 @@ from harness.models.environment import accelerator_on
 from harness.runs.experiment import RunContext, prepare
 from harness.runs.shared_tasks import SharedTasks
 from harness.runs.tripwire import ForbiddenActionError, tripwire
+from tests.helpers.device import device
 from tests.helpers.project import TINY, Write, Zoo
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
@@ -272,13 +273,13 @@ def test_a_run_of_a_recipe_that_is_not_shipped_is_watched(
     zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = recipe_file(TINY)
-    assert zoo("train", path, "--device", "cpu", "--out", "good").code == 0
+    assert zoo("train", path, "--device", device(), "--out", "good").code == 0
     monkeypatch.setattr(CrossEntropy, "forward", Phoning.forward)
-    refused = zoo("train", path, "--device", "cpu", "--out", "refused")
+    refused = zoo("train", path, "--device", device(), "--out", "refused")
     assert refused.code == 2
     assert "refused to connect to 127.0.0.1" in refused.err
     assert not Path("refused", "record.json").exists()
-    trusted = zoo("train", path, "--device", "cpu", "--trust", "tests", "--out", "trusted")
+    trusted = zoo("train", path, "--device", device(), "--trust", "tests", "--out", "trusted")
     assert "connected" in trusted.err
 
 
@@ -286,7 +287,7 @@ def test_building_a_task_and_predicting_for_a_submission_are_watched(
     recipe_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = catalogue.local(Path(recipe_file(TINY)))
-    context = RunContext(builder=Builder(), accelerator=accelerator_on("cpu"), runs=tmp_path)
+    context = RunContext(builder=Builder(), accelerator=accelerator_on(device()), runs=tmp_path)
     experiment = prepare(entry, context)
     monkeypatch.setattr(SplitRunner, "outputs", lambda *_: connect_locally())
     with pytest.raises(ForbiddenActionError, match=r"refused to connect to 127\.0\.0\.1"):

@@ -10,6 +10,7 @@ from harness.models.environment import accelerator_on
 from harness.runs import verify as module
 from harness.runs.experiment import RunContext
 from harness.runs.verify import run_conditions, seeds_of
+from tests.helpers.device import device
 from tests.helpers.project import TINY, Write
 from zoo.errors import UsageError
 from zoo.fetch.sources import Sources
@@ -23,14 +24,16 @@ SOURCES = SourceOptions()
 
 @pytest.fixture
 def options(tmp_path: Path) -> RunOptions:
-    return RunOptions(records=tmp_path / "runs", device="cpu")
+    return RunOptions(records=tmp_path / "runs", device=device())
 
 
 def make_context(options: RunOptions) -> RunContext:
     assert options.records is not None
     builder = Builder(frozenset(), Sources())
     conditions = run_conditions(options, SOURCES)
-    return RunContext(builder=builder, accelerator=accelerator_on("cpu"), runs=options.records, conditions=conditions)
+    return RunContext(
+        builder=builder, accelerator=accelerator_on(device()), runs=options.records, conditions=conditions
+    )
 
 
 def verify(*arguments: Any, report: Report = print) -> list[Outcome]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.helpers.device import device
 from tests.helpers.project import ROOT, TINY, Write, Zoo
 
 RUN = "    teacher: {run: teacher.yaml, seed: 0}\n    criterion:\n      kd: {loss: KL}\n"
@@ -34,6 +35,6 @@ def test_the_first_gradient_is_at_most_ten_calls_below_the_command(
 
     monkeypatch.setattr(torch.Tensor, "backward", backward)
     with pytest.raises(ReachedError):
-        zoo("reproduce", path, "--train", "--seeds", "1", "--device", "cpu")
+        zoo("reproduce", path, "--train", "--seeds", "1", "--device", device())
     assert calls
     assert len(calls) <= 10, "\n".join(calls)

@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
+from tests.helpers.device import device
 from tests.helpers.project import Write, Zoo
 from tests.helpers.training import logged_losses
 from zoo.fetch import weights_file
@@ -104,14 +105,14 @@ def test_an_ignored_class_changes_no_loss_of_micro_batches(
     zoo: Zoo, recipe_file: Write, folder: Path, loss: str
 ) -> None:
     path = recipe_file(RECIPE, ("LOSS", loss))
-    assert_same_training(zoo, ("train", path, "--trust", "parts", "--device", "cpu"), (100, 1))
+    assert_same_training(zoo, ("train", path, "--trust", "parts", "--device", device()), (100, 1))
 
 
 def test_class_weights_with_a_declared_denominator_change_no_loss_of_micro_batches(
     zoo: Zoo, recipe_file: Write, folder: Path
 ) -> None:
     path = recipe_file(RECIPE, ("LOSS", "parts.Declared"))
-    assert_same_training(zoo, ("train", path, "--trust", "parts", "--device", "cpu"), (100, 7))
+    assert_same_training(zoo, ("train", path, "--trust", "parts", "--device", device()), (100, 7))
 
 
 @pytest.mark.parametrize("loss", ["parts.Weighted", "parts.Foreign"])
@@ -133,7 +134,7 @@ def test_ignored_pixels_change_no_loss_of_micro_batches(
     """The images have several sizes, and all pixels of one are ignored."""
     write_voc(folder / "voc", [(8, 8), (4, 6), (8, 4), (6, 6)])
     path = recipe_file(PIXELS, ("LABELS", labels))
-    command = ("train", path, "--trust", "parts", "--data", "voc=voc", "--device", "cpu")
+    command = ("train", path, "--trust", "parts", "--data", "voc=voc", "--device", device())
     assert_same_training(zoo, command, (2, 1))
 
 
@@ -155,7 +156,7 @@ def test_images_of_several_sizes_change_no_loss_of_micro_batches(
         ("model: parts.pixels", "model: parts.deep"),
         ("LABELS}}}", f"}}}}, all: {{loss: LogitMSE, teacher: t}}}}\n    teachers: {{t: {json.dumps(teacher)}}}"),
     )
-    command = ("train", path, "--trust", "parts", "--data", "voc=voc", "--device", "cpu")
+    command = ("train", path, "--trust", "parts", "--data", "voc=voc", "--device", device())
     assert_same_training(zoo, command, (2, 1), "all", "total")
 
 

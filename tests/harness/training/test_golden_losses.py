@@ -12,9 +12,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from harness.models.environment import deterministic
 from harness.models.rounding import rounding_tolerance
 from harness.training.checkpointing import rng_state, set_rng_state
 from harness.training.train import train, train_stage
+from tests.helpers.device import device
 from tests.helpers.project import TINY, Write, Zoo
 from tests.helpers.training import RECIPES, log_lines, logged_losses, training_of
 from zoo.fetch import weights_file
@@ -32,24 +34,28 @@ STEP_ROUNDING = rounding_tolerance(torch.float32, 4000)
 """How far rounding moves a loss in one step: the teacher and student of the digits add 3,950 products for one logit."""
 
 
+@pytest.mark.cpu_only(reason="the losses were recorded on a CPU")
 @pytest.mark.parametrize("name", GOLDEN)
 def test_losses_equal_the_golden_ones(name: str, zoo: Zoo) -> None:
     """Recorded from these recipes with seed 0. A change of these losses changes what every recipe computes."""
-    completed = zoo("train", RECIPES / f"{name}.yaml", "--out", "run", "--device", "cpu")
+    completed = zoo("train", RECIPES / f"{name}.yaml", "--out", "run", "--device", device())
     assert completed.code == 0, completed.err
     totals = logged_losses("run", "total")
     for step, expected in GOLDEN[name].items():
         assert totals[step - 1][0] == pytest.approx(expected, rel=step * STEP_ROUNDING), step
 
 
+@deterministic()
 def test_a_run_equals_a_loop_in_plain_pytorch(zoo: Zoo) -> None:
     """`hinted.yaml` in plain PyTorch: the same order of rows; parameters and losses equal up to rounding."""
-    assert zoo("train", RECIPES / "hinted.yaml", "--seed", "7", "--out", "run", "--device", "cpu").code == 0
+    assert zoo("train", RECIPES / "hinted.yaml", "--seed", "7", "--out", "run", "--device", device()).code == 0
     torch.manual_seed(7)
     student = cifar_resnet(depth=8, width=4, in_channels=1)
     teacher = cifar_resnet(depth=14, width=16, in_channels=1)
     weights_file.load_into(teacher, Sources().fetch("embedded:digits-resnet14.safetensors").path)
     regressor = nn.Conv2d(8, 32, 1)
+    for module in (student, teacher, regressor):
+        module.to(device())
     optimizer = torch.optim.Adam(
         [{"params": student.parameters()}, {"params": regressor.parameters(), "lr": 1e-2}], lr=2e-3
     )
@@ -59,7 +65,7 @@ def test_a_run_equals_a_loop_in_plain_pytorch(zoo: Zoo) -> None:
     expected = []
     for epoch in range(2):
         for rows in shuffled_batches(len(split), 64, 7, 0, epoch):
-            batch = split.batch(rows)
+            batch = split.batch(rows, torch.device(device()))
             with torch.no_grad():
                 t = teacher(batch.inputs)
             s = student(batch.inputs)
@@ -75,7 +81,7 @@ def test_a_run_equals_a_loop_in_plain_pytorch(zoo: Zoo) -> None:
         assert ours == pytest.approx(theirs, rel=step * STEP_ROUNDING)
     trained = weights_file.read(Path("run/model.safetensors"))
     for name, value in student.state_dict().items():
-        torch.testing.assert_close(trained[name], value, rtol=step * STEP_ROUNDING, atol=step * STEP_ROUNDING)
+        torch.testing.assert_close(trained[name], value.cpu(), rtol=step * STEP_ROUNDING, atol=step * STEP_ROUNDING)
 
 
 def test_the_training_loop_is_one_function_of_at_most_thirty_lines() -> None:
@@ -106,7 +112,7 @@ WITH_KD = TINY.replace("{loss: CrossEntropy}", "{loss: {use: KD, temperature: 4,
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(text: str, zoo: Zoo, recipe_file: Write) -> None:
     path = recipe_file(text)
     for out, seed in (("a", 5), ("b", 5), ("c", 6)):
-        completed = zoo("train", path, "--seed", seed, "--out", out, "--device", "cpu")
+        completed = zoo("train", path, "--seed", seed, "--out", out, "--device", device())
         assert completed.code == 0, completed.err
     a, b, c = (sha256(Path(out, "model.safetensors")) for out in "abc")
     assert a == b != c

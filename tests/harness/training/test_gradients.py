@@ -11,6 +11,7 @@ from harness.evaluation.batched_inference import in_order, map_batches
 from harness.models.environment import accelerator_on
 from harness.models.rounding import rounding_tolerance
 from harness.training.gradients import even_parts
+from tests.helpers.device import device
 from tests.helpers.project import Zoo
 from tests.helpers.training import PERCEPTRON, logged_losses
 from tests.helpers.user_module import USER_MODULE
@@ -25,7 +26,7 @@ PERCEPTRON_ROUNDING = 14 * rounding_tolerance(torch.float32, 64 + 24 + 50)
 def test_gradients_summed_over_micro_batches_equal_those_of_the_batch(size: int, user_folder: Path, zoo: Zoo) -> None:
     """The last of the batches has one row, whose weight must not grow."""
     (user_folder / "perceptron.yaml").write_text(PERCEPTRON)
-    command = ("train", "perceptron.yaml", "--trust", "mine", "--device", "cpu")
+    command = ("train", "perceptron.yaml", "--trust", "mine", "--device", device())
     assert zoo(*command, "--out", "whole").code == 0
     assert zoo(*command, "--micro-batch", size, "--out", "parts").code == 0
     whole, parts = (weights_file.read(Path(run, "model.safetensors")) for run in ("whole", "parts"))
@@ -54,7 +55,7 @@ def test_running_out_of_memory_halves_the_micro_batch_and_changes_no_result(user
     (user_folder / "mine.py").write_text(USER_MODULE + SMALL_MEMORY)
     (user_folder / "small.yaml").write_text(PERCEPTRON.replace("{use: mine.perceptron, width: 24}", "mine.small"))
     (user_folder / "large.yaml").write_text(PERCEPTRON)
-    command = ("--trust", "mine", "--device", "cpu", "--out")
+    command = ("--trust", "mine", "--device", device(), "--out")
     completed = zoo("train", "small.yaml", *command, "small")
     assert completed.code == 0, completed.err
     assert completed.lines == [
@@ -72,14 +73,14 @@ def test_running_out_of_memory_is_an_error_if_batchnorm_needs_the_whole_batch(us
     (user_folder / "mine.py").write_text(USER_MODULE + SMALL_MEMORY)
     text = PERCEPTRON.replace("{use: mine.perceptron, width: 24}", "{use: mine.small, batchnorm: true}")
     (user_folder / "small.yaml").write_text(text.replace("batch_size: 50", "batch_size: 43"))
-    completed = zoo("train", "small.yaml", "--trust", "mine", "--device", "cpu")
+    completed = zoo("train", "small.yaml", "--trust", "mine", "--device", device())
     assert (completed.code, len(completed.lines)) == (2, 1)
     assert "BatchNorm in training normalizes by the rows that it gets at once. Pass --micro-batch 21" in completed.err
-    assert zoo("train", "small.yaml", "--trust", "mine", "--device", "cpu", "--micro-batch", "21").code == 0
+    assert zoo("train", "small.yaml", "--trust", "mine", "--device", device(), "--micro-batch", "21").code == 0
 
 
 def test_evaluation_halves_its_batches_when_memory_runs_out() -> None:
-    accelerator, sizes = accelerator_on("cpu"), []
+    accelerator, sizes = accelerator_on(device()), []
 
     def forward(batch: Batch) -> Tensor:
         if len(batch.labels) > 20:
@@ -114,7 +115,7 @@ def test_a_term_that_compares_rows_never_gets_part_of_a_batch(user_folder: Path,
     (user_folder / "mine.py").write_text(USER_MODULE + SMALL_MEMORY + PAIRS)
     pairs = PERCEPTRON.replace("CrossEntropy", "mine.Pairs").replace("epochs: 2", "epochs: 1")
     (user_folder / "pairs.yaml").write_text(pairs.replace("batch_size: 50", "batch_size: 43"))
-    command = ("train", "pairs.yaml", "--trust", "mine", "--device", "cpu")
+    command = ("train", "pairs.yaml", "--trust", "mine", "--device", device())
     refused = zoo(*command, "--micro-batch", 20)
     assert (refused.code, len(refused.lines)) == (2, 1)
     assert refused.err.startswith("pairs.yaml:10:18: ce compares the rows of a batch with each other")

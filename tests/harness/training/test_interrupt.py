@@ -14,6 +14,7 @@ from harness.training.stage import ActiveStage
 from harness.training.train import leave_stage
 from harness.training.training_run import TrainingRun
 from tests.helpers import forked
+from tests.helpers.device import device
 from tests.helpers.forked import zoo
 from tests.helpers.project import TINY, Write, Zoo
 from tests.helpers.training import log_lines
@@ -145,8 +146,8 @@ def test_a_signaled_process_ends_with_its_exit_code_and_resumes_to_the_same_byte
     printed = tmp_path / "printed"
 
     def run(number: int, out: str) -> int | None:
-        environment = {"ZOO_HOME": str(tmp_path / "home"), "CUDA_VISIBLE_DEVICES": ""}
-        arguments = ("train", "tiny.yaml", "--device", "cpu", "--out", out)
+        environment = {"ZOO_HOME": str(tmp_path / "home")}
+        arguments = ("train", "tiny.yaml", "--device", device(), "--out", out)
         process = forked.start(tmp_path, environment, (printed, printed), train_and_signal, number, *arguments)
         process.join(120)
         return process.exitcode

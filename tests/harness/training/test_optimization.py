@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from harness import schedules
 from harness.models.rounding import rounding_tolerance
+from tests.helpers.device import device
 from tests.helpers.project import TINY, Write, Zoo
-from tests.helpers.training import PERCEPTRON, stage_of
+from tests.helpers.training import PERCEPTRON, batch_of, stage_of
 from tests.helpers.user_module import USER_MODULE
 
 
@@ -24,7 +25,7 @@ def test_a_setting_of_a_parameter_group_is_applied_once(recipe_file: Write) -> N
     )
     stage = stage_of(recipe_file(text))
     before = {name: p.detach().clone() for name, p in stage.objective.student.named_parameters()}
-    stage.objective(stage.split.batch(stage.rows(0)), {})["total"].backward()
+    stage.objective(batch_of(stage), {})["total"].backward()
     stage.optimizer.step()
     for name, p in stage.objective.student.named_parameters():
         rate = 0.5 if name.endswith(".bias") else 0.025 if name.startswith("fc.") else 0.1
@@ -74,7 +75,7 @@ def test_a_schedule_is_never_evaluated_after_the_last_step(user_folder: Path, zo
     )
     text = PERCEPTRON.replace("    criterion", "    schedule: mine.steep\n    criterion")
     (user_folder / "own.yaml").write_text(text)
-    completed = zoo("train", "own.yaml", "--trust", "mine", "--device", "cpu", "--out", "run")
+    completed = zoo("train", "own.yaml", "--trust", "mine", "--device", device(), "--out", "run")
     assert completed.code == 0, completed.err
 
 

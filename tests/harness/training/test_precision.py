@@ -13,6 +13,7 @@ from harness.models.rounding import rounding_tolerance
 from harness.training.log import TrainingLog
 from harness.training.stage import ActiveStage
 from harness.training.train import enter_stage, train
+from tests.helpers.device import device
 from tests.helpers.project import Zoo
 from tests.helpers.training import PERCEPTRON, RECIPES, log_lines, logged_losses, training_of
 from zoo.errors import UsageError
@@ -24,7 +25,7 @@ def start_with_scale(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
 
     def enter(*args: Any) -> ActiveStage:
         stage = enter_stage(*args)
-        stage.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        stage.scaler = torch.amp.GradScaler(device(), init_scale=scale)
         return stage
 
     monkeypatch.setattr("harness.training.train.enter_stage", enter)
@@ -55,15 +56,16 @@ def test_a_step_that_overflows_is_skipped_and_does_not_advance_the_schedule(
 
 def test_an_infinite_loss_is_an_error_unless_its_step_may_overflow(tmp_path: Path) -> None:
     infinite = {"ce": torch.tensor(1.0), "total": torch.tensor(math.inf)}
-    with TrainingLog(tmp_path / "log.jsonl", {}, accelerator_on("cpu"), save_every=300) as log:
+    with TrainingLog(tmp_path / "log.jsonl", {}, accelerator_on(device()), save_every=300) as log:
         log.write(infinite, {"rate": 0.1}, may_overflow=True)
         with pytest.raises(UsageError, match="the loss is not finite at step 2: ce 1, total inf"):
             log.write(infinite, {"rate": 0.1})
     assert log_lines(tmp_path) == [{"step": 1, "rate": 0.1, "losses": {"ce": 1.0, "total": None}}]
 
 
+@pytest.mark.cpu_only(reason="a CUDA device can train in fp16")
 def test_fp16_on_the_cpu_is_an_error_with_the_reason(zoo: Zoo) -> None:
-    completed = zoo("train", RECIPES / "plain.yaml", "--precision", "fp16", "--device", "cpu")
+    completed = zoo("train", RECIPES / "plain.yaml", "--precision", "fp16", "--device", device())
     assert (completed.code, len(completed.lines)) == (4, 1)
     assert "fp16 needs a CUDA device, not cpu" in completed.err
     assert "bf16" in completed.err
@@ -72,7 +74,7 @@ def test_fp16_on_the_cpu_is_an_error_with_the_reason(zoo: Zoo) -> None:
 def test_bf16_trains_close_to_fp32_and_the_record_names_it(zoo: Zoo) -> None:
     for precision in ("fp32", "bf16"):
         completed = zoo(
-            "train", RECIPES / "hinted.yaml", "--precision", precision, "--out", precision, "--device", "cpu"
+            "train", RECIPES / "hinted.yaml", "--precision", precision, "--out", precision, "--device", device()
         )
         assert completed.code == 0, completed.err
     assert json.loads(Path("bf16/record.json").read_text())["numerics"]["precision"] == "bf16"
@@ -90,7 +92,7 @@ def test_accelerates_environment_variables_do_not_change_the_precision(
     user_folder: Path, zoo: Zoo, zoo_process: Zoo
 ) -> None:
     (user_folder / "own.yaml").write_text(PERCEPTRON)
-    command = ("train", str(user_folder / "own.yaml"), "--trust", "mine", "--device", "cpu", "--out")
+    command = ("train", str(user_folder / "own.yaml"), "--trust", "mine", "--device", device(), "--out")
     assert zoo_process(*command, str(user_folder / "a"), ACCELERATE_MIXED_PRECISION="bf16").code == 0
     assert zoo(*command, str(user_folder / "b")).code == 0
     assert log_lines(user_folder / "a") == log_lines(user_folder / "b")

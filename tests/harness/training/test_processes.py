@@ -23,7 +23,10 @@ from tests.helpers.training import log_lines
 from tests.helpers.user_module import USER_MODULE
 from zoo.fetch.checksum import sha256
 
-pytestmark = pytest.mark.process
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.cpu_only(reason="two processes need two CUDA devices: `test_two_devices.py`"),
+]
 
 RECIPE = """\
 name: shared

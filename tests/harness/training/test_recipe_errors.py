@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.device import device
 from tests.helpers.project import TINY, Write, Zoo
 from tests.helpers.training import DISTILLED, PERCEPTRON
 from tests.helpers.user_module import USER_MODULE
@@ -158,7 +159,7 @@ class Plain:
 
 def test_an_error_in_a_loss_names_its_term(user_folder: Path, zoo: Zoo) -> None:
     (user_folder / "mine.py").write_text(USER_MODULE + LOSSES)
-    command = ("--trust", "mine", "--device", "cpu")
+    command = ("--trust", "mine", "--device", device())
     distilled = PERCEPTRON.replace("    criterion", "    teacher: {entry: digits-resnet8}\n    criterion")
     (user_folder / "own.yaml").write_text(distilled.replace("CrossEntropy", "mine.Projected"))
     completed = zoo("train", "own.yaml", *command, "--out", "run")

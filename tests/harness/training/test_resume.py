@@ -23,6 +23,7 @@ from harness.records.find_runs import read_all
 from harness.records.record import FILE, read_record, verify_files
 from harness.runs.rescoring import training_key
 from tests.helpers import forked
+from tests.helpers.device import device
 from tests.helpers.forked import zoo
 from tests.helpers.training import log_lines
 from zoo.fetch.checksum import sha256
@@ -146,7 +147,7 @@ def run(home: Path, *arguments: str, at: Kill = ("nowhere", 0), share: float = 0
     return process.exitcode
 
 
-TRAIN = ("train", "three.yaml", "--trust", "mine", "--seed", "3", "--save-every", "0", "--device", "cpu")
+TRAIN = ("train", "three.yaml", "--trust", "mine", "--seed", "3", "--save-every", "0", "--device", device())
 
 
 def outcome(folder: Path) -> dict[str, Any]:

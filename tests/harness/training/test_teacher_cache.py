@@ -9,6 +9,7 @@ from harness.models.rounding import rounding_tolerance, terms_of
 from harness.training.objective import ModelReads
 from harness.training.teacher import LiveTeachers
 from harness.training.teacher_cache import CachedTeachers, cache_teacher_outputs
+from tests.helpers.device import device
 from zoo.fetch import weights_file
 from zoo.fetch.sources import Sources
 from zoo.models import cifar_resnet
@@ -24,11 +25,11 @@ def teacher() -> nn.Module:
 
 
 def test_cached_outputs_equal_those_of_the_live_teacher(teacher: nn.Module) -> None:
-    split, accelerator = digits().load("train"), accelerator_on("cpu")
+    split, accelerator = digits().load("train"), accelerator_on(device())
     live = LiveTeachers({"t": teacher}, {"t": ModelReads(("layer2:output", "fc:input"), True)}, accelerator.device)
     cached = cache_teacher_outputs(live, split, accelerator)
     assert isinstance(cached, CachedTeachers)
-    rows = split.batch([898, 3, 3, 500])
+    rows = split.batch([898, 3, 3, 500], accelerator.device)
     stored, computed = cached(rows)["t"], live(rows)["t"]
     pairs = [(stored[path], computed[path]) for path in computed.features]
     for found, expected in [*pairs, (stored.logits, computed.logits)]:
@@ -47,7 +48,7 @@ class Noisy(TensorSplit):
 def test_outputs_that_change_or_are_too_large_are_not_cached(
     teacher: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    split, accelerator = digits().load("train"), accelerator_on("cpu")
+    split, accelerator = digits().load("train"), accelerator_on(device())
     assert isinstance(split, TensorSplit)
     live = LiveTeachers({"t": teacher}, {"t": ModelReads((), True)}, accelerator.device)
     assert cache_teacher_outputs(live, Noisy(split.inputs, split.labels), accelerator) is live

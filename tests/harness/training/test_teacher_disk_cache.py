@@ -13,6 +13,7 @@ from harness.runs.experiment import Experiment
 from harness.training.objective import ModelReads
 from harness.training.teacher import LiveTeachers
 from harness.training.teacher_cache import CachedTeachers, cache_teacher_outputs
+from tests.helpers.device import device
 from zoo.models import bert_classifier, cifar_resnet
 from zoo.tasks import digits
 from zoo.tasks.base import TensorSplit, TextSplit
@@ -24,19 +25,19 @@ def counted_teacher() -> tuple[LiveTeachers, list[int]]:
     torch.manual_seed(0)
     model, calls = cifar_resnet(depth=8, width=4, in_channels=1), []
     model.register_forward_hook(lambda *_: calls.append(1))
-    return LiveTeachers({"t": model}, {"t": ModelReads(("layer2:output",), True)}, torch.device("cpu")), calls
+    return LiveTeachers({"t": model}, {"t": ModelReads(("layer2:output",), True)}, torch.device(device())), calls
 
 
 def test_teacher_outputs_are_cached_for_other_runs(
     counted_teacher: tuple[LiveTeachers, list[int]], tmp_path: Path
 ) -> None:
-    (teacher, calls), split, accelerator = counted_teacher, digits().load("train"), accelerator_on("cpu")
+    (teacher, calls), split, accelerator = counted_teacher, digits().load("train"), accelerator_on(device())
     first = cache_teacher_outputs(teacher, split, accelerator, tmp_path)
     assert isinstance(first, CachedTeachers)
     calls_before = len(calls)
     again = cache_teacher_outputs(teacher, split, accelerator, tmp_path)
     assert len(calls) == calls_before + 1  # two rows, to learn the size of the outputs
-    batch = split.batch([898, 3, 500])
+    batch = split.batch([898, 3, 500], accelerator.device)
     assert torch.equal(again(batch)["t"].logits, first(batch)["t"].logits)
     assert torch.equal(again(batch)["t"]["layer2:output"], first(batch)["t"]["layer2:output"])
     expected = teacher(batch)["t"].logits
@@ -74,7 +75,7 @@ def test_the_cache_depends_on_settings_that_no_weight_shows_and_leaves_out_user_
     wrap: Any, files: int, experiment: Experiment, tmp_path: Path
 ) -> None:
     """The number of attention heads changes no shape of a BERT's weights. User code has no version to depend on."""
-    texts, accelerator = experiment.task.load("test"), accelerator_on("cpu")
+    texts, accelerator = experiment.task.load("test"), accelerator_on(device())
     assert isinstance(texts, TextSplit)
     split = TextSplit(texts.texts[:4], texts.labels[:4], tokenizer=texts.tokenizer)
     for heads in (1, 2):

@@ -12,14 +12,14 @@ from harness.training.objective import ModelReads, Objective, TermRoles
 from harness.training.teacher import LiveTeachers
 from harness.training.teacher_cache import cache_teacher_outputs
 from tests.helpers.project import TINY, Write, Zoo
-from tests.helpers.training import DISTILLED, RECIPES, TEACHER, stage_of, training_of
+from tests.helpers.training import DISTILLED, RECIPES, TEACHER, batch_of, stage_of, training_of
 from zoo.fetch import weights_file
 from zoo.fetch.sources import Sources
 from zoo.models import cifar_resnet
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
 from zoo.recipes.prefetch import needs
-from zoo.tasks.base import Batch
+from zoo.tasks.base import Batch, read_batch
 
 
 def test_two_objectives_can_hook_the_same_model() -> None:
@@ -66,17 +66,19 @@ def test_batchnorm_statistics_change_in_a_trained_teacher_and_not_in_a_frozen_on
     teacher = stage.teachers.models["teacher"]
     stage.objective.train()
     for step in range(3):
-        rows = stage.split.batch(stage.rows(step))
+        rows = batch_of(stage, step)
         stage.objective(rows, stage.teachers(rows))["total"].backward()
-    assert all(torch.equal(value, published[name]) for name, value in teacher.state_dict().items())
+    assert all(torch.equal(value.cpu(), published[name]) for name, value in teacher.state_dict().items())
     learning = DISTILLED.replace(".safetensors\n", ".safetensors\n      trainable: [bn1]\n").replace(
         "{kd: {loss: LogitMSE}}", "{kd: {loss: LogitMSE}, own: {loss: CrossEntropy, student: teacher}}"
     )
     stage = stage_of(recipe_file(learning))
-    rows = stage.split.batch(stage.rows(0))
+    rows = batch_of(stage)
     stage.objective(rows, stage.teachers(rows))["total"].backward()
     stage.optimizer.step()
-    moved = {n for n, v in stage.objective.teachers["teacher"].state_dict().items() if not torch.equal(v, published[n])}
+    moved = {
+        n for n, v in stage.objective.teachers["teacher"].state_dict().items() if not torch.equal(v.cpu(), published[n])
+    }
     assert moved == {f"bn1.{part}" for part in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")}
 
 
@@ -92,7 +94,7 @@ def test_no_gradient_reaches_the_model_in_the_teacher_role(recipe_file: Write) -
 """,
     )
     stage = stage_of(recipe_file(mutual))
-    rows = stage.split.batch(stage.rows(0))
+    rows = batch_of(stage)
     stage.objective(rows, stage.teachers(rows))["total"].backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in stage.objective.student.parameters())
     assert not any(p.grad is not None and p.grad.abs().sum() > 0 for p in stage.objective.teachers.parameters())
@@ -105,7 +107,7 @@ def test_a_forward_pass_stops_at_the_last_feature_that_is_read() -> None:
     for name, model in models.items():
         model.layer3.register_forward_hook(lambda *_, name=name: ran.append(name))
         model.layer2[-1].register_forward_hook(lambda *_, name=name: ran.append(f"{name} layer2"))
-    rows = stage.split.batch(stage.rows(0))
+    rows = batch_of(stage)
     stage.objective(rows, stage.teachers(rows))
     assert ran == ["teacher layer2", "student layer2"]
 
@@ -184,7 +186,7 @@ def test_a_teacher_can_read_the_same_rows_with_its_own_task(
     run = training_of(recipe_file(text), tmp_path / "work", trust=["inverted"])
     (split,), (splits,) = run.splits, run.teacher_splits
     live = LiveTeachers({"teacher": nn.Flatten()}, {"teacher": ModelReads((), True)}, run.device, splits)
-    batch = split.batch([5, 3])
+    batch = read_batch(split, [5, 3], run.device)
     for outputs in (live(batch), cache_teacher_outputs(live, split, run.accelerator)(batch)):
         assert torch.equal(outputs["teacher"].logits, -batch.inputs.flatten(1))  # type: ignore[union-attr]
     completed = zoo("train", recipe_file(text), "--trust", "inverted", "--out", "run")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.device import device
 from tests.helpers.project import TINY, Write, Zoo
 
 CLAIM = """\
@@ -35,12 +36,12 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(zoo: Zoo) -> None:
 
 def test_before_several_trainings_their_number_is_reported(zoo: Zoo, recipe_file: Write) -> None:
     recipe = recipe_file()
-    first = zoo("reproduce", recipe, "--train", "--seeds", "2", "--device", "cpu")
+    first = zoo("reproduce", recipe, "--train", "--seeds", "2", "--device", device())
     assert (
         first.lines[0]
         == "2 runs to make; no time estimate for 2 of them: tiny has no earlier run to go by (--dry-run lists them)"
     )
-    assert not zoo("reproduce", recipe, "--train", "--seeds", "2", "--device", "cpu").err
+    assert not zoo("reproduce", recipe, "--train", "--seeds", "2", "--device", device()).err
 
 
 @pytest.mark.parametrize("option", [("--seeds", "2"), ("--first-seed", "3")])
@@ -64,10 +65,10 @@ def test_a_suite_restricts_the_entries_that_are_named(zoo: Zoo, recipe_file: Wri
 def test_weights_that_are_not_reproduced_suggest_explain(zoo: Zoo, damaged: Path) -> None:
     path = damaged / "configs" / "starter" / "digits-resnet8.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace("value: 0.97", "value: 0.90"), encoding="utf-8")
-    completed = zoo("verify", "digits-resnet8", "--device", "cpu")
+    completed = zoo("verify", "digits-resnet8", "--device", device())
     assert "digits-resnet8: not-reproduced\n  accuracy on test: Difference " in completed.out
     arguments = suggested(completed.out)
-    assert arguments == ["explain", "digits-resnet8", "--device", "cpu"]
+    assert arguments == ["explain", "digits-resnet8", "--device", device()]
     assert zoo(*arguments).code == 1
 
 
@@ -83,10 +84,10 @@ def test_weights_of_a_recipe_file_suggest_explain_with_the_file_and_the_trusted_
 
 def test_an_entry_without_published_weights_suggests_training_it(zoo: Zoo, recipe_file: Write) -> None:
     recipe = recipe_file(TINY + CLAIM.replace("VALUE", "0.5"))
-    completed = zoo("verify", recipe, "--records", "runs", "--device", "cpu")
+    completed = zoo("verify", recipe, "--records", "runs", "--device", device())
     assert completed.code == 3
     arguments = suggested(completed.out)
-    assert arguments == ["reproduce", str(recipe), "--train", "--device", "cpu", "--records", "runs"]
+    assert arguments == ["reproduce", str(recipe), "--train", "--device", device(), "--records", "runs"]
     assert zoo(*arguments).code in (0, 1, 3)
 
 

@@ -10,6 +10,7 @@ from huggingface_hub import constants
 from transformers import BertForSequenceClassification
 
 from harness.records.record import read_record
+from tests.helpers.device import device
 from tests.helpers.glue_hub import TOKENIZER, VOCABULARY, classifier
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import ROOT, Zoo
@@ -31,7 +32,7 @@ def test_a_pin_without_a_commit_holds_for_the_repository_at_any_commit(
         (tmp_path / "zoo.lock").write_text(
             json.dumps({"schema": 1, "sources": {"hub:someone/pinned": {**revision, "files": wrong}}})
         )
-        completed = glue_zoo("reproduce", "someone/pinned", "--device", "cpu")
+        completed = glue_zoo("reproduce", "someone/pinned", "--device", device())
         assert completed.code == 5, completed.err
         assert f"pytorch_model.bin: expected sha256 {'0' * 64}" in completed.err
         assert not list(tmp_path.rglob("record.json"))
@@ -107,7 +108,7 @@ def test_another_tokenizer_makes_another_run(glue_zoo: Zoo, glue_hub: LocalHub, 
         (tmp_path / "copy.yaml").write_text(
             text.replace(f"of: {PUBLISHED}", f"of: hub:words/{name}").replace("bert-base-uncased-mrpc", "copy", 1)
         )
-        completed = glue_zoo("reproduce", "copy.yaml", "--json", "--device", "cpu")
+        completed = glue_zoo("reproduce", "copy.yaml", "--json", "--device", device())
         assert json.loads(completed.out)["entries"][0]["error"] is None, completed.err
     records = [read_record(path) for path in tmp_path.rglob("record.json")]
     assert len({record.identity.key for record in records}) == len(records) == 2
@@ -121,7 +122,7 @@ def test_the_key_of_a_record_depends_on_bytes_and_not_on_commits(glue_zoo: Zoo, 
     second = glue_hub.add("models", "someone/nice", {**files, "notes.txt": b"nobody reads this"})
     keys = []
     for commit in (first, second):
-        completed = glue_zoo("reproduce", f"someone/nice@{commit}", "--json", "--device", "cpu", "--records", commit)
+        completed = glue_zoo("reproduce", f"someone/nice@{commit}", "--json", "--device", device(), "--records", commit)
         (entry,) = json.loads(completed.out)["entries"]
         assert entry["error"] is None, completed.err
         record = read_record(Path(entry["records"][0]))
@@ -166,7 +167,7 @@ def test_a_missing_log_does_not_prevent_fetching_and_judging_offline(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     requests = len(glue_hub.requests)
     for _ in range(2):
-        completed = glue_zoo("verify", "unlogged.yaml", "--json", "--device", "cpu")
+        completed = glue_zoo("verify", "unlogged.yaml", "--json", "--device", device())
         (entry,) = json.loads(completed.out)["entries"]
         assert (entry["error"], entry["verdict"]) == (None, "not-compared"), completed.err
     assert len(glue_hub.requests) == requests
@@ -203,7 +204,7 @@ def test_weights_in_several_files_are_loaded(glue_zoo: Zoo, glue_hub: LocalHub, 
     for name, published in (("parts", files), ("whole", classifier("base", 2, seed=1, style="now"))):
         glue_hub.add("models", f"someone/{name}", {**published, **TOKENIZER})
         (tmp_path / f"{name}.yaml").write_text(MRPC.replace(f"weights: {PUBLISHED}", f"weights: hub:someone/{name}"))
-        completed = glue_zoo("reproduce", f"{name}.yaml", "--json", "--device", "cpu")
+        completed = glue_zoo("reproduce", f"{name}.yaml", "--json", "--device", device())
         (entry,) = json.loads(completed.out)["entries"]
         assert entry["error"] is None, completed.err
         scores.append(np.load(Path(entry["records"][0]).with_name("predictions-validation.npz"))["logits"])

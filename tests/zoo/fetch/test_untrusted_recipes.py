@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.device import device
 from tests.helpers.glue_hub import glue_data
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import ROOT, Write, Zoo
@@ -119,7 +120,7 @@ def test_a_dataset_card_cannot_name_files_that_were_not_verified(
         planted.mkdir(parents=True)
         (planted / "train-0.parquet").write_bytes(files["mrpc/train-00000-of-00001.parquet"])
         (tmp_path / "card.yaml").write_text(MRPC.replace("hub:datasets/nyu-mll/glue", f"hub:datasets/{name}"))
-        completed = glue_zoo("train", "card.yaml", "--device", "cpu")
+        completed = glue_zoo("train", "card.yaml", "--device", device())
         assert completed.code == 2
         assert "the data have no split 'train'" in completed.err
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.runs.shared_tasks import SharedTasks
+from tests.helpers.device import device
 from tests.helpers.project import ROOT, TINY, Write, Zoo
 from zoo.errors import NoFileError, UsageError
 from zoo.fetch.sources import Sources
@@ -18,7 +19,7 @@ from zoo.recipes.schema import Teacher
 
 STARTER = ROOT / "configs" / "starter" / "digits-resnet8.yaml"
 WEIGHTS = ROOT / "zoo" / "starter" / "digits-resnet8.safetensors"
-OPTIONS = ("--device", "cpu", "--records", "runs", "--json")
+OPTIONS = ("--device", device(), "--records", "runs", "--json")
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from harness.records.find_runs import read_all
 from harness.records.record import Record, schema, verify_files
 from leaderboard.table import reference_runs
+from tests.helpers.device import device
 from tests.helpers.project import ROOT, Zoo
 from zoo.fetch.checksum import sha256
 from zoo.fetch.lock import FilePin, read_lock
@@ -93,7 +94,7 @@ def test_the_lock_pins_exactly_the_shipped_files() -> None:
 
 
 def test_the_starter_suite_is_reproduced(zoo: Zoo, tmp_path: Path) -> None:
-    completed = zoo("verify", "--suite", "starter", "--device", "cpu", "--json")
+    completed = zoo("verify", "--suite", "starter", "--device", device(), "--json")
     data = json.loads(completed.out)
     assert completed.code == 0
     assert data["schema"] == 2
@@ -119,7 +120,7 @@ def test_the_starter_suite_is_reproduced(zoo: Zoo, tmp_path: Path) -> None:
         "weights", "reproduced", "retrain", "not-run",
     )  # fmt: skip
     assert all(Path(path).is_relative_to(tmp_path) for entry in data["entries"] for path in entry["records"])
-    assert "6 reproduced" in zoo("verify", "starter", "--device", "cpu").out
+    assert "6 reproduced" in zoo("verify", "starter", "--device", device()).out
 
 
 def test_a_changed_byte_of_a_weights_file_is_an_integrity_error(zoo: Zoo, damaged: Path) -> None:

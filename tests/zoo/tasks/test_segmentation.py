@@ -15,6 +15,7 @@ from torchvision import tv_tensors
 from harness.evaluation.evaluate import evaluate
 from harness.metrics import mean_iou, measure, pixel_accuracy
 from harness.models.environment import accelerator_on
+from tests.helpers.device import device
 from tests.helpers.vision_data import coco_folder, pixels, voc_folder
 from zoo.errors import NoDataError, SourceError, UsageError
 from zoo.fetch.sources import Source, Sources
@@ -78,7 +79,7 @@ def test_a_model_with_another_number_of_classes_is_not_scored(classes: int, tmp_
     task = voc(voc_folder(tmp_path / "in"))
     model = nn.Conv2d(3, classes, 1)
     with pytest.raises(UsageError, match=f"the model has {classes} outputs, but voc_segmentation needs 21"):
-        evaluate(model, task, "val", {"mean_iou": mean_iou}, accelerator=accelerator_on("cpu"))
+        evaluate(model, task, "val", {"mean_iou": mean_iou}, accelerator=accelerator_on(device()))
 
 
 def test_a_model_is_scored_over_the_pixels_of_all_images(tmp_path: Path) -> None:
@@ -86,13 +87,13 @@ def test_a_model_is_scored_over_the_pixels_of_all_images(tmp_path: Path) -> None
     torch.manual_seed(0)
     model = nn.Conv2d(3, 21, 3, padding=1)
     metrics = {"mean_iou": mean_iou, "pixel_accuracy": pixel_accuracy}
-    evaluation = evaluate(model, task, "val", metrics, accelerator=accelerator_on("cpu"))
+    evaluation = evaluate(model, task, "val", metrics, accelerator=accelerator_on(device()))
     labels, predicted = [], []
     for row in range(2):
-        batch = task.load("val").batch([row])
-        labels.append(batch.labels.flatten())
+        batch = task.load("val").batch([row], torch.device(device()))
+        labels.append(batch.labels.flatten().cpu())
         with torch.no_grad():
-            predicted.append(model(batch.inputs).argmax(1).flatten())
+            predicted.append(model(batch.inputs).argmax(1).flatten().cpu())
     expected = reference(torch.cat(labels), torch.cat(predicted), 21)
     assert evaluation.scores["pixel_accuracy"].value == pytest.approx(expected[0])
     assert evaluation.scores["mean_iou"].value == pytest.approx(expected[1], nan_ok=True)

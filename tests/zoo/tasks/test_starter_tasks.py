@@ -8,6 +8,7 @@ import torch
 from harness.evaluation.evaluate import evaluate
 from harness.metrics import accuracy
 from harness.models.environment import accelerator_on
+from tests.helpers.device import device
 from zoo.fetch import weights_file
 from zoo.fetch.sources import Source, Sources
 from zoo.recipes import catalogue
@@ -86,7 +87,7 @@ def score(lowercase: bool = False, **task_arguments: object) -> float:
     task = builder.build(Call(use="entailment", args=task_arguments), "task", tokenizer=tokenizer)
     model = builder.build(recipe.model, "model")
     weights_file.load_into(model, Sources().fetch(recipe.weights).path)
-    evaluation = evaluate(model, task, "test", {"accuracy": accuracy}, accelerator=accelerator_on("cpu"))
+    evaluation = evaluate(model, task, "test", {"accuracy": accuracy}, accelerator=accelerator_on(device()))
     return evaluation.scores["accuracy"].value
 
 

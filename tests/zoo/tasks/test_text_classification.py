@@ -16,6 +16,7 @@ from transformers import BertForSequenceClassification
 
 from harness import metrics
 from harness.runs.export import export
+from tests.helpers.device import device
 from tests.helpers.glue_hub import config, parquet
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import ROOT, Zoo
@@ -51,7 +52,7 @@ def reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_recipe_trains_and_scores_on_files(reviews: Path, zoo: Zoo) -> None:
-    completed = zoo("train", "reviews.yaml", "--out", "run", "--device", "cpu")
+    completed = zoo("train", "reviews.yaml", "--out", "run", "--device", device())
     assert completed.code == 0, completed.err
     record = json.loads(Path("run/record.json").read_text())
     assert {name: split["rows"] for name, split in record["sources"]["data"].items()} == {"train": 12, "validation": 5}
@@ -109,7 +110,7 @@ def test_a_multilabel_task_is_read_trained_and_scored(reviews: Path, zoo: Zoo) -
     )
     recipe = recipe.replace("[bad, good]", "[a, b, c]").replace("num_labels: 2", "num_labels: 3")
     Path("tags.yaml").write_text(recipe.replace("CrossEntropy", "BinaryCrossEntropy"))
-    completed = zoo("train", "tags.yaml", "--out", "tags", "--device", "cpu")
+    completed = zoo("train", "tags.yaml", "--out", "tags", "--device", device())
     assert completed.code == 0, completed.err
     assert json.loads(Path("tags/config.json").read_text())["problem_type"] == "multi_label_classification"
     arrays = np.load("tags/predictions-validation-best.npz")
@@ -346,7 +347,7 @@ def test_a_hold_out_can_be_the_only_split_that_is_scored(reviews: Path, zoo: Zoo
     holdout = "holdout: {of: train, share: 0.25, seed: 1}\ntokenizer"
     one_file = re.sub(r"data: \{[^}]*\}", "data: {train: 'file:train.csv'}", RECIPE)
     (reviews / "one.yaml").write_text(one_file.replace("tokenizer", holdout))
-    completed = zoo("train", "one.yaml", "--out", "run", "--device", "cpu")
+    completed = zoo("train", "one.yaml", "--out", "run", "--device", device())
     assert completed.code == 0, completed.err
     data = json.loads(Path("run/record.json").read_text())["sources"]["data"]
     assert {name: split["rows"] for name, split in data.items()} == {"train": 9, "validation": 3}
@@ -371,7 +372,7 @@ def test_classes_that_are_left_out_are_the_sorted_labels_of_the_training_split(r
     (line,) = re.findall(r"^ *classes: .*\n", RECIPE, re.MULTILINE)
     recipe.write_text(RECIPE.replace(line, ""))
     Path("validation.jsonl").write_text('{"title": "a", "body": "b", "stars": "good"}\n')
-    completed = zoo("train", recipe, "--out", "inferred", "--device", "cpu")
+    completed = zoo("train", recipe, "--out", "inferred", "--device", device())
     assert completed.code == 0, completed.err
     record = json.loads(Path("inferred/record.json").read_text())
     assert record["findings"] == ["label order: the classes are the labels of 'train', sorted: bad, good"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.helpers.small_texts import WordTokenizer, cpu_context, text_experiment
+from tests.helpers.small_texts import WordTokenizer, run_context, text_experiment
 from zoo.errors import UsageError
 from zoo.tasks.base import TextSplit
 from zoo.tasks.tokens import tokenize
@@ -18,7 +18,7 @@ from zoo.tasks.tokens import tokenize
 @pytest.fixture
 def split(tmp_path: Path) -> Iterator[TextSplit]:
     """The test split of the smallest text entry, with a tokenizer that a test may change."""
-    with cpu_context(tmp_path) as context:
+    with run_context(tmp_path) as context:
         split = text_experiment(context).task.load("test")
         assert isinstance(split, TextSplit)
         yield split
