@@ -238,7 +238,7 @@ def _translated(name: str, error: Exception, library_errors_are_bugs: bool) -> Z
 def _internal_error(name: str, error: Exception, summary: str) -> InternalError:
     path = save_traceback(error)
     saved = f"the traceback is in {path}" if path else "its traceback could not be saved; set ZOO_DEBUG=1 to see it"
-    report = f"please report it to {report_address()}{' with that file' if path else ''}"
+    report = f"please report it to {report_address()} with {'that file and ' if path else ''}the output of `zoo env`"
     return InternalError(
         f"{name}: internal error: {summary}; this is a bug in zoo {project_version()}: {saved}; {report}"
     )

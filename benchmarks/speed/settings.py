@@ -14,7 +14,7 @@ from accelerate.utils import convert_outputs_to_fp32
 from torch import nn
 
 from harness.models.environment import deterministic, tf32
-from zoo.recipes.schema import Precision
+from zoo.recipes.claim import Precision
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 WARM = 10

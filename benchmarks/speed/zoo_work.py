@@ -22,7 +22,7 @@ from harness.training.training_run import LOG, ComputeOptions, TrainingRun
 from zoo import paths
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import local
-from zoo.recipes.schema import Precision
+from zoo.recipes.claim import Precision
 from zoo.tasks.base import Task, TextSplit
 from zoo.tasks.cifar import BATCH_SIZE
 from zoo.tasks.pixels import PixelSplit

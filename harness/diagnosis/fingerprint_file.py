@@ -17,7 +17,8 @@ from zoo.files import write_atomically
 
 SCHEMA = 1
 DECIMALS = 4
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"fp32": torch.float32, "tf32": torch.float16, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Precision -> a type with its number of bits; TF32 has as many as fp16."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,8 +26,9 @@ from harness.records.arrays import rows_not_finite
 from zoo.errors import UsageError
 from zoo.progress import Step, ignore_step
 from zoo.recipes.build import Builder
+from zoo.recipes.claim import Precision
 from zoo.recipes.reader import Call, short_name
-from zoo.recipes.schema import Precision, Recipe
+from zoo.recipes.schema import Recipe
 from zoo.tasks.base import IGNORED, Batch, Split, Task
 from zoo.tracebacks import raised_by
 

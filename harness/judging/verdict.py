@@ -31,8 +31,8 @@ CHANGES = {1: "one changed prediction", PRECISION_FLIPS: f"{PRECISION_FLIPS} cha
 NOISE = {"fp32": 1e-4, "tf32": 0.02, "fp16": 0.02, "bf16": 0.165}
 """The largest difference of a logit between two kernels, by precision.
 
-Measured on a BERT-base: 1.1e-5 in fp32 (other processors move it more) and 0.165 in bf16. fp16 and TF32, which another
-program's record may use, have three more bits than bf16."""
+Measured on a BERT-base: 1.1e-5 in fp32 (other processors move it more) and 0.165 in bf16. fp16 and TF32 have three
+more bits than bf16."""
 FLIP_BUDGET = 0.005
 """The share of predictions, at least two of them, that may flip between two precisions beyond what margins explain."""
 

@@ -5,29 +5,37 @@ import os
 import platform
 import resource
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, patch_environment
 
 from harness.models.deterministic_kernels import use_on_cuda
+from harness.models.devices import choose_device, has_number, is_same
 from harness.models.malloc import keep_freed_memory
 from harness.models.provenance import RECORDED_PACKAGES, git_commit, package_versions
 from zoo import paths
 from zoo.errors import RecipeError, SourceError, UsageError
-from zoo.recipes.schema import Precision, Recipe
+from zoo.recipes.claim import Precision
+from zoo.recipes.devices import kind_of
+from zoo.recipes.schema import Recipe
 from zoo.recipes.walk import walk_calls
 
 ATTENTION = "attn_implementation"
 """The argument by which a recipe chooses how a model of transformers computes attention."""
 
 
+HALF = ("bf16", "fp16")
+"""The precisions that are computed under torch's autocast."""
+
+
 @contextmanager
-def deterministic() -> Iterator[None]:
-    """Use deterministic algorithms only, inside the `with` block, and true fp32 instead of TF32 on CUDA devices.
+def deterministic(precision: Precision = "fp32") -> Iterator[None]:
+    """Use deterministic algorithms only, inside the `with` block, and TF32 on CUDA devices only for `tf32`.
 
     New memory is not filled. Filling costs a tenth of a training step, and only affects code that reads uninitialized
     memory. On CUDA devices, operations without a deterministic kernel get one (`deterministic_kernels`).
@@ -46,7 +54,7 @@ def deterministic() -> Iterator[None]:
         use_on_cuda()
     torch.backends.cudnn.benchmark = False
     try:
-        with tf32(False):
+        with tf32(precision == "tf32"):
             yield
     except RuntimeError as error:
         operation, is_without_algorithm, _ = str(error).partition(" does not have a deterministic implementation")
@@ -61,23 +69,58 @@ def deterministic() -> Iterator[None]:
 
 @contextmanager
 def tf32(enabled: bool) -> Iterator[None]:
-    """Allow or forbid TF32 for fp32 matrix products and convolutions on CUDA devices, inside the `with` block."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = enabled
+    """Use TF32 or true fp32 for matrix products, convolutions and RNNs on CUDA devices, inside the `with` block."""
+    before = [setting.fp32_precision for setting in _tf32_settings()]
     try:
+        _set_tf32(["tf32" if enabled else "ieee"] * len(before))
         yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+        _set_tf32(before)
+
+
+def _tf32_settings() -> tuple[Any, ...]:
+    """Return the settings of torch for matrix products, convolutions and RNNs on CUDA devices."""
+    cudnn: Any = torch.backends.cudnn
+    return torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn
+
+
+def _set_tf32(values: Sequence[str]) -> None:
+    """Set the values of `_tf32_settings`, and the older settings to the same.
+
+    `torch.compile` still reads the older settings, and fails if they contradict the others. torch 2.9 warns that they
+    are deprecated.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Please use the new API settings to control TF32")
+        torch.backends.cuda.matmul.allow_tf32 = values[0] == "tf32"
+        torch.backends.cudnn.allow_tf32 = values[1] == "tf32"
+    for setting, value in zip(_tf32_settings(), values, strict=True):
+        setting.fp32_precision = value
+
+
+def uses_tf32() -> bool:
+    """Return whether CUDA devices compute the products of fp32 matrices in TF32."""
+    return str(torch.backends.cuda.matmul.fp32_precision) == "tf32"
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Return the context in which forward passes are computed in this precision; with fp32 it does nothing."""
+    """Return the context in which forward passes are computed in this precision; for fp32 and TF32 it does nothing."""
     half = torch.float16 if precision == "fp16" else torch.bfloat16
-    return torch.autocast(device.type, half, enabled=precision != "fp32")
+    return torch.autocast(device.type, half, enabled=precision in HALF)
 
 
 def check_precision(device: torch.device, precision: Precision) -> None:
-    """Raise SourceError if the device cannot train in this precision."""
+    """Check that the device can train in this precision.
+
+    Raises:
+        UsageError: TF32 without a CUDA device.
+        SourceError: fp16 without a CUDA device.
+    """
+    if precision == "tf32" and device.type != "cuda":
+        raise UsageError(
+            f"--precision tf32 is the arithmetic of NVIDIA GPUs, and this run is on {device.type}: pass --device cuda"
+            " on a machine that has one, or use --precision fp32 here"
+        )
     if precision == "fp16" and device.type != "cuda":
         raise SourceError(
             f"training in fp16 needs a CUDA device, not {device.type}: its gradients must be scaled."
@@ -87,7 +130,7 @@ def check_precision(device: torch.device, precision: Precision) -> None:
 
 def check_attention(recipe: Recipe, device: torch.device, precision: Precision) -> None:
     """Raise RecipeError if a model of the recipe needs a GPU and half precision for its kind of attention."""
-    if device.type == "cuda" and precision != "fp32":
+    if device.type == "cuda" and precision in HALF:
         return
     for _, call in walk_calls(recipe):
         if (name := str(call.args.get(ATTENTION))).startswith("flash_attention"):
@@ -101,30 +144,36 @@ def accelerator_on(device: str | None) -> Accelerator:
     Under `torchrun` each process gets an accelerator, and works on a part of every batch.
 
     Args:
-        device: "cpu", "cuda" or "mps"; None picks the best one available.
+        device: "cpu", "cuda", "mps", or a GPU such as "cuda:1"; None or "auto" picks the best one available.
 
     Raises:
+        UsageError: It names several devices, or one of torchrun's.
         SourceError: The device is not available, or this process already uses another one.
     """
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if device is not None and not available.get(device, False):
-        names = ", ".join(name for name, is_available in available.items() if is_available)
-        raise SourceError(f"device {device!r} is not available on this machine; available: {names}")
+    chosen = choose_device(device)
     # a forward pass that stops early, or a loss term without the student, leaves some parameters without gradients
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    chosen = device or next(name for name in ("cuda", "mps", "cpu") if available[name])
     # `cpu` is explicit: accelerate joins CPU processes into one group only if it is set
     # `mixed_precision` is explicit: `accelerate config` could set one that the record does not show
-    accelerator = Accelerator(cpu=chosen == "cpu", mixed_precision="no", kwargs_handlers=[unused])
-    if device is not None and accelerator.device.type != device:
-        current = accelerator.device.type
-        raise SourceError(f"this process already runs on {current}; start another process for {device}")
+    with _numbered(chosen):
+        accelerator = Accelerator(cpu=chosen.type == "cpu", mixed_precision="no", kwargs_handlers=[unused])
+    if kind_of(device) is not None and not is_same(accelerator.device, chosen):
+        raise SourceError(f"this process already runs on {accelerator.device}; start another process for {device}")
     if accelerator.device.type == "cpu":
         keep_freed_memory()
         _avoid_missing_attention_kernel()
     if accelerator.num_processes > 1:
         atexit.register(accelerator.end_training)
     return accelerator
+
+
+def _numbered(device: torch.device) -> AbstractContextManager[None]:
+    """Make a GPU that has a number the current one of torch, and return the context in which accelerate chooses it."""
+    if not has_number(device):
+        return nullcontext()
+    torch.cuda.set_device(device)
+    context: AbstractContextManager[None] = patch_environment(accelerate_torch_device=device)
+    return context
 
 
 def _avoid_missing_attention_kernel() -> None:

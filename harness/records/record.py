@@ -93,7 +93,7 @@ class Record:
     environment: Mapping[str, Any]
     """The commit of the code, package versions, processor, device and threads."""
     cost: Mapping[str, float]
-    """`seconds` and `peak_memory_bytes`."""
+    """`seconds`, `peak_memory_bytes`, and on a CUDA device `device_peak_memory_bytes`."""
     created: str
     """The time of the record in UTC, such as `2026-11-25T12:00:00Z`."""
     published: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

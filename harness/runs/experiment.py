@@ -12,7 +12,7 @@ from torch import nn
 from harness.evaluation.evaluate import Evaluation, SplitRunner, check_finite, evaluate, metrics_of
 from harness.evaluation.label_order import order_outputs
 from harness.metrics import Array, Metric
-from harness.models.environment import check_attention
+from harness.models.environment import check_attention, deterministic
 from harness.records.torchdistill_log import read_test_scores
 from harness.runs.cache import RunConditions
 from harness.runs.shared_tasks import SharedTasks
@@ -114,17 +114,19 @@ class Experiment:
     def evaluations(self, model: nn.Module) -> Iterator[Evaluation]:
         """Evaluate a model on every scored split of the task."""
         for split in self.task.scored:
-            with self.context.show(f"{self.entry.name}: evaluate on {split}", "examples") as step, self.guarded():
+            label, precision = f"{self.entry.name}: evaluate on {split}", self.context.options.precision
+            with self.context.show(label, "examples") as step, self.guarded(), deterministic(precision):
                 scored = evaluate(
                     model, self.task, split, self.metrics,
-                    accelerator=self.context.accelerator, precision=self.context.options.precision, progress=step,
+                    accelerator=self.context.accelerator, precision=precision, progress=step,
                 )  # fmt: skip
             yield scored
 
     def predictions(self, model: nn.Module, split: str) -> Array:
         """Return a model's predictions for all rows of a split, `(N,)`; its labels may be hidden."""
-        with self.context.show(f"{self.entry.name}: predict {split}", "examples") as step, self.guarded():
-            runner = SplitRunner(model, self.task, self.context.accelerator, self.context.options.precision, step)
+        label, precision = f"{self.entry.name}: predict {split}", self.context.options.precision
+        with self.context.show(label, "examples") as step, self.guarded(), deterministic(precision):
+            runner = SplitRunner(model, self.task, self.context.accelerator, precision, step)
             logits = runner.outputs(self.task.load(split))
             check_finite(split, {"logits": logits.numpy()})
             predictions: Array = self.task.predict(logits).numpy()

@@ -222,10 +222,17 @@ def _environment(facts: CardFacts) -> str:
         ["device", environment["device"]],
         ["threads", environment["threads"]],
         ["training and evaluation", f"{cost['seconds']:,.0f} s"],
+        ["peak memory", _memory(cost["peak_memory_bytes"], cost.get("device_peak_memory_bytes"))],
         ["Python", environment["python"]],
         *([name, version] for name, version in packages.items() if version),
     ]
     return _table(["", ""], rows)
+
+
+def _memory(host: float, device: float | None) -> str:
+    """Return the peak memory of a process, and on a CUDA device that of the device too."""
+    on_device = "" if device is None else f", and {device / 2**20:,.0f} MiB of the device"
+    return f"{host / 2**20:,.0f} MiB{on_device}"
 
 
 def _table(headers: list[str], rows: Iterable[Iterable[Any]]) -> str:

@@ -23,10 +23,15 @@ from harness.records.record import Mode
 from zoo.errors import SourceError, ZooError, translate_errors
 from zoo.progress import Report, ShowProgress, ignore_progress
 from zoo.recipes.catalogue import Entry
+from zoo.recipes.devices import device_of_process
 
 if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
+
     from harness.runs.experiment import RunContext
 
+MakeContext = Callable[[str | None], "RunContext"]
+"""Makes the context of runs on the device with this name."""
 GRACE_SECONDS = 60
 """Seconds that a process has to finish its step and save a checkpoint if the parent is killed."""
 
@@ -34,25 +39,27 @@ GRACE_SECONDS = 60
 def make_runs_in_parallel(
     wanted: Sequence[tuple[Entry, list[int]]],
     mode: Mode,
-    make_context: Callable[[], "RunContext"],
+    make_context: MakeContext,
     jobs: int,
     report: Report,
     show_progress: ShowProgress = ignore_progress,
+    device: str | None = None,
 ) -> Iterator[EntryRuns]:
     """Make the runs that `make_runs` makes, in at most `jobs` processes; the seeds of an entry are separate runs.
 
     The number of threads of a process depends on `jobs` alone, so that other entries in the same command change no
-    number. If a process is killed, the entries whose runs are not finished get an error. Ctrl-C ends the runs in
-    progress as it ends a single run.
+    number. The processes take turns with the devices. If a process is killed, the entries whose runs are not finished
+    get an error. Ctrl-C ends the runs in progress as it ends a single run.
 
     Args:
         wanted: The entries, each with the seeds to train it with.
         mode: `weights` to evaluate published weights, `retrain` to train.
-        make_context: Called in each process to make its context; must be picklable.
+        make_context: Called in each process with the name of its device, to make its context; must be picklable.
         jobs: The number of processes.
         report: Called with the messages of a run once the run is finished.
         show_progress: Shows the progress of a named piece of work in a `with` block, which calls the result with
             (finished runs, all runs).
+        device: The value of `--device`.
     """
     runs = [(entry, [[seed] for seed in seeds] if mode == "retrain" and seeds else [seeds]) for entry, seeds in wanted]
     total, done = sum(len(shares) for _, shares in runs), 0
@@ -60,9 +67,9 @@ def make_runs_in_parallel(
         report(f"{jobs} processes share the threads. Training results depend on their number; records name it.")
     context = get_context("spawn")  # torch's threads do not survive a fork
     stop = context.Event()
-    worker = _Worker(make_context, jobs)
+    arguments = (_Worker(make_context, jobs, device), stop, context.Value("i", 0))
     with (
-        ProcessPoolExecutor(min(jobs, total) or 1, context, initializer=_start_worker, initargs=(worker, stop)) as pool,
+        ProcessPoolExecutor(min(jobs, total) or 1, context, initializer=_start_worker, initargs=arguments) as pool,
         show_progress("all entries", "runs") as progress,
     ):
         try:
@@ -102,8 +109,12 @@ def _result(future: "Future[tuple[EntryRuns, list[str]]]", entry: Entry, mode: M
 class _Worker:
     """Makes runs in one process."""
 
-    make_context: Callable[[], "RunContext"]
+    make_context: MakeContext
     jobs: int
+    device: str | None = None
+    """The value of `--device`."""
+    number: int = 0
+    """The number of this process, from 0."""
     messages: list[str] = field(default_factory=list)
 
     @cached_property
@@ -114,7 +125,7 @@ class _Worker:
         """
         torch = import_module("torch")
         torch.set_num_threads(max(torch.get_num_threads() // self.jobs, 1))
-        context = self.make_context()
+        context = self.make_context(device_of_process(self.device, self.number, torch.cuda.device_count()))
         return replace(context, show=ignore_progress, report=self.messages.append)
 
     def make_runs(self, entry: Entry, mode: Mode, seeds: list[int]) -> tuple[EntryRuns, list[str]]:
@@ -132,10 +143,12 @@ _worker: _Worker
 _stop: Event
 
 
-def _start_worker(worker: _Worker, stop: Event) -> None:
+def _start_worker(worker: _Worker, stop: Event, started: "Synchronized[int]") -> None:
     """Set up a new process: it ends with its parent, and Ctrl-C between two runs does not end it."""
     global _worker, _stop
     _worker, _stop = worker, stop
+    with started.get_lock():
+        worker.number, started.value = started.value, started.value + 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
 

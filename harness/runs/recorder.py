@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from harness.evaluation.evaluate import Evaluation
 from harness.evaluation.label_order import findings
 from harness.judging.chance import CHANCE, chance_remarks
+from harness.models.devices import device_peak_memory, reset_peak_memory
 from harness.models.environment import deterministic, environment, peak_memory
+from harness.models.mps_fallback import collect_fallbacks, fallback_findings
 from harness.records.record import FILE, Record, Result
 from harness.records.run_folder import new_folder
 from harness.runs.card_metadata import RECIPE, CardFacts
@@ -57,12 +59,16 @@ def locked_run(location: RunLocation) -> Iterator[Record | None]:
 def new_run(location: RunLocation) -> Iterator[Path]:
     """Yield a temporary folder to make a run in; it becomes the run's folder when the block ends without an exception.
 
-    Inside the block algorithms are deterministic, and errors of libraries become errors of the entry.
+    Inside the block algorithms are deterministic, errors of libraries become errors of the entry, and operations that
+    the device lacks are collected.
     """
+    device = location.context.accelerator.device
+    reset_peak_memory(device)
     writes, replaces = location.context.accelerator.is_main_process, location.context.fresh or location.is_rescored
     with (
         translate_errors(location.entry.name),
-        deterministic(),
+        deterministic(location.context.options.precision),
+        collect_fallbacks(device, location.fallbacks),
         new_folder(location.folder, location.identity.key, writes=writes, replaces=replaces) as folder,
     ):
         yield folder
@@ -142,6 +148,7 @@ def write_record(
         cost={
             "seconds": round(model.seconds + time.perf_counter() - started, 3),
             "peak_memory_bytes": peak_memory(),
+            **device_peak_memory(location.context.accelerator.device),
         },
         created=_now(),
         published=model.published,
@@ -233,6 +240,7 @@ def _findings(
     notes = (*read, *(f"label order: {note}" for note in task.class_notes))
     if note := getattr(model.model, "code_note", None):
         notes += (f"weights: {note}",)
+    notes += fallback_findings(location.fallbacks)
     notes += chance_findings(location.entry.recipe, task, evaluations)
     is_named = task.kind == "classification" and task.class_names
     if location.identity.mode != "weights" or not is_named or evaluation.rows_not_finite:

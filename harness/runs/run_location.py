@@ -1,6 +1,6 @@
 """Where a run is recorded, and whether it exists there."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from harness.records.check import verify_record
@@ -27,6 +27,8 @@ class RunLocation:
     context: RunContext
     folder: Path
     """The folder of the finished run."""
+    fallbacks: set[str] = field(default_factory=set, compare=False)
+    """The operations that the device lacks, and that were computed on the CPU while the run was made."""
 
     @property
     def is_rescored(self) -> bool:

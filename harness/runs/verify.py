@@ -4,25 +4,23 @@ Nothing here imports torch: `harness.runs.reproduce`, which does, is loaded only
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.judging.judge_runs import EntryRuns, Outcome, default_seeds_of, judge_entries
 from harness.judging.types import Judgement
 from harness.records.record import Mode
 from harness.runs.cache import RunConditions, find_cached_runs
-from harness.runs.parallel import make_runs_in_parallel
+from harness.runs.parallel import MakeContext, make_runs_in_parallel
 from zoo import paths
 from zoo.errors import UsageError
 from zoo.progress import Report, ShowProgress
 from zoo.recipes.catalogue import Entry
+from zoo.recipes.devices import kind_of
 from zoo.recipes.options import RunOptions, SourceOptions, TrainingOptions
-
-if TYPE_CHECKING:
-    from harness.runs.experiment import RunContext
 
 WantedRuns = Sequence[tuple[Entry, list[int]]]
 """Entries, each with the seeds to train it with."""
@@ -32,7 +30,7 @@ def verify(
     entries: Sequence[Entry],
     options: RunOptions,
     sources: SourceOptions,
-    make_context: Callable[[], "RunContext"],
+    make_context: MakeContext,
     *,
     report: Report,
     show_progress: ShowProgress,
@@ -43,8 +41,8 @@ def verify(
         entries: The entries.
         options: Which runs to judge, and how to make missing ones.
         sources: Where the entries' files come from. With trusted packages the cache is not used.
-        make_context: Returns the context in which missing runs are made. Called only if a run is missing. It must be
-            picklable if `options.jobs` is above 1.
+        make_context: Returns the context in which missing runs are made, on the device with the given name. Called
+            only if a run is missing. It must be picklable if `options.jobs` is above 1.
         report: Called with each entry's error, and with messages while runs are made in several processes.
         show_progress: Shows how many runs are finished if `options.jobs` is above 1.
 
@@ -89,7 +87,7 @@ def run_conditions(options: TrainingOptions, sources: SourceOptions) -> RunCondi
     return RunConditions(
         precision=options.precision,
         micro_batch=options.micro_batch,
-        device=options.device,
+        device=kind_of(options.device),
         lock=str(sources.lock.absolute()) if sources.lock else None,
         data={name: str(folder.resolve()) for name, folder in sources.data.items()},
     )
@@ -122,7 +120,7 @@ def _with_other_mode(entry_runs: EntryRuns, options: RunOptions, sources: Source
 def _make(
     wanted: WantedRuns,
     options: RunOptions,
-    make_context: Callable[[], "RunContext"],
+    make_context: MakeContext,
     report: Report,
     show_progress: ShowProgress,
 ) -> Iterator[EntryRuns]:
@@ -130,6 +128,9 @@ def _make(
     if not wanted:
         return iter(())
     if options.jobs > 1:
-        return make_runs_in_parallel(wanted, mode, make_context, options.jobs, report, show_progress)
-    runs: Iterator[EntryRuns] = import_module("harness.runs.reproduce").make_runs(wanted, mode, make_context())
+        return make_runs_in_parallel(
+            wanted, mode, make_context, options.jobs, report, show_progress, device=options.device
+        )
+    make_runs, context = import_module("harness.runs.reproduce").make_runs, make_context(options.device)
+    runs: Iterator[EntryRuns] = make_runs(wanted, mode, context)
     return runs

@@ -11,7 +11,7 @@ from transformers import PreTrainedConfig
 
 from harness.evaluation.batched_inference import BATCH_SIZE, in_order, map_batches
 from harness.evaluation.batching import batches
-from harness.models.environment import environment
+from harness.models.environment import environment, uses_tf32
 from harness.models.outputs import ModelOutputs
 from harness.models.provenance import project_code_digest
 from harness.training.objective import ModelReads
@@ -128,9 +128,10 @@ def _cache_key(teachers: LiveTeachers, split: Split, device: torch.device) -> st
     That is: weights, every setting of every module, what is read, the inputs, precision, code, and where it is
     computed (packages, device, threads).
     """
-    half = str(torch.get_autocast_dtype(device.type)) if torch.is_autocast_enabled(device.type) else "fp32"
+    half = str(torch.get_autocast_dtype(device.type)) if torch.is_autocast_enabled(device.type) else None
+    precision = half or ("tf32" if uses_tf32() else "fp32")
     machine = {name: value for name, value in environment(device).items() if name not in ("commit", "dirty")}
-    digest = hashlib.sha256(f"{project_code_digest()} {machine} {half} {teachers.needs}".encode())
+    digest = hashlib.sha256(f"{project_code_digest()} {machine} {precision} {teachers.needs}".encode())
     for name in teachers.needs:
         model = teachers.models[name]
         digest.update(f"{name} {model}".encode())

@@ -15,7 +15,8 @@ from harness.training.row_order import steps_per_epoch
 from harness.training.teacher import TeacherWeights
 from zoo.progress import Report, Step, ignore_message, ignore_step
 from zoo.recipes.build import Builder
-from zoo.recipes.schema import Precision, Recipe
+from zoo.recipes.claim import Precision
+from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Split, Task
 
 StateDicts = dict[str, dict[str, Tensor]]

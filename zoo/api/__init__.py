@@ -9,10 +9,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
-from zoo.api.session import Session, changed_entries, quiet_libraries
+from zoo.api.session import Session, changed_entries, configure_libraries
 from zoo.errors import UsageError, did_you_mean
+from zoo.recipes.claim import Precision
 from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
-from zoo.recipes.schema import Precision
 
 if TYPE_CHECKING:
     from zoo.api.results import EntryList, EvaluationResult, TrainingResult, VerificationResult
@@ -189,7 +189,7 @@ def _session(options: Mapping[str, Any], kind: type[Any]) -> Session:
     for name in options:
         if name not in known:
             raise UsageError(f"there is no option {name!r}{did_you_mean(name, known)}")
-    quiet_libraries()
+    configure_libraries()
     return Session(sources=_pick(SourceOptions, options))
 
 

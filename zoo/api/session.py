@@ -15,6 +15,7 @@ from zoo.errors import UsageError, ZooError, translate_errors
 from zoo.progress import Report, ShowProgress, ignore_message, ignore_progress
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
+from zoo.recipes.devices import AUTO
 from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
 from zoo.recipes.positions import located_in
 
@@ -49,8 +50,11 @@ def changed_entries(
     return [entry for entry in entries if entry.name in reasons], reasons
 
 
-def quiet_libraries() -> None:
-    """Switch off the libraries' telemetry, warnings and progress bars, unless the environment says otherwise."""
+def configure_libraries() -> None:
+    """Switch off the libraries' telemetry, warnings and progress bars, unless the environment says otherwise.
+
+    On a Mac, let torch compute on the CPU what its GPU cannot.
+    """
     for name in (
         "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_EVALUATE_OFFLINE",
         "DISABLE_SAFETENSORS_CONVERSION",
@@ -60,6 +64,8 @@ def quiet_libraries() -> None:
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if sys.platform == "darwin":  # read when torch is imported; the record names the operations
+        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     if "RANK" in os.environ:  # DDP warns about parameters that no stage has left out yet
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
@@ -144,15 +150,22 @@ class Session:
             sys.path[:0] = dict.fromkeys(map(str, [*local, Path.cwd()]))
         return Builder(frozenset(self.sources.trust), self.fetcher(report_new_lock=report_new_lock))
 
-    def context(self, entries: Sequence[Entry], options: DeviceOptions) -> "RunContext":
-        """Return the context in which runs of entries are made."""
+    def context(self, entries: Sequence[Entry], options: DeviceOptions, device: str | None = None) -> "RunContext":
+        """Return the context in which runs of entries are made.
+
+        Args:
+            entries: The entries.
+            options: How the runs are made.
+            device: The device of this process, if `options` names those of several.
+        """
+        from harness.models.devices import describe
         from harness.models.environment import accelerator_on, check_precision
         from harness.runs.experiment import RunContext
         from harness.runs.verify import run_conditions
         from harness.training.training_run import ComputeOptions
 
         training = options if isinstance(options, TrainingOptions) else TrainingOptions(**vars(options))
-        accelerator = accelerator_on(options.device)
+        accelerator = accelerator_on(device or options.device)
         check_precision(accelerator.device, options.precision)
         context = RunContext(
             builder=self.builder(entries),
@@ -168,7 +181,11 @@ class Session:
         )
         if isinstance(options, RunOptions):
             context = replace(context, conditions=run_conditions(options, self.sources))
-        return replace(context, show=self.show_progress, report=self.report) if accelerator.is_main_process else context
+        if not accelerator.is_main_process:
+            return context
+        if options.device == AUTO:
+            self.report(f"--device auto: computing on {describe(accelerator.device)}")
+        return replace(context, show=self.show_progress, report=self.report)
 
     def experiment(self, entry: Entry, context: "RunContext") -> "Experiment":
         """Return an entry with its recipe checked, and its task, tokenizer and metrics built."""

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from zoo.api.session import quiet_libraries
-from zoo.cli import diagnose, entries, publish, runs, sources
+from zoo.api.session import configure_libraries
+from zoo.cli import diagnose, entries, environment, publish, runs, sources
 from zoo.cli.command import Command, Commands
 from zoo.cli.progress import report_unreachable
 from zoo.cli.streams import safe_streams
@@ -39,6 +39,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
     },
     "Download and pin files": {"fetch": sources.fetch, "lock": sources.lock},
     "Publish results": {"leaderboard": publish.leaderboard, "submit": publish.submit},
+    "Report a problem": {"env": environment.env},
 }
 """The panels of `zoo --help`, and the commands in each."""
 
@@ -83,7 +84,7 @@ def _program(
 
 def main() -> None:
     """Run the command line and exit. An error is one or more plain lines on stderr, never a traceback."""
-    quiet_libraries()
+    configure_libraries()
     with safe_streams():
         rank = int(os.environ.get("RANK", "0"))
         code = 0

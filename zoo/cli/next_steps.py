@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from zoo.errors import UnreachableError
 from zoo.recipes.catalogue import Entry
+from zoo.recipes.devices import parse_devices
 from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _words(outcome: "Outcome", options: RunOptions) -> list[str] | None:
 
 def _compute_arguments(options: TrainingOptions, kind: type[DeviceOptions]) -> list[str]:
     """Return the options that change what is computed, or where the runs are stored."""
-    arguments = ["--device", options.device] if options.device else []
+    arguments = ["--device", parse_devices(options.device)[0]] if options.device else []
     arguments += ["--precision", options.precision] if options.precision != "fp32" else []
     if issubclass(kind, TrainingOptions):
         arguments += ["--micro-batch", str(options.micro_batch)] if options.micro_batch else []

@@ -14,7 +14,7 @@ import typer
 
 from zoo.cli.exit_codes import INTERRUPTED, TERMINATED
 from zoo.errors import Terminated, UsageError
-from zoo.recipes.schema import Precision
+from zoo.recipes.claim import Precision
 
 WHAT, HOW, SOURCES, OUTPUT = "What to run", "Where and how", "Data and sources", "Output"
 """The panels of `--help`."""
@@ -96,10 +96,17 @@ Data = Annotated[
 ]
 
 Device = Annotated[
-    str | None, option("--device", "Compute on cpu, cuda or mps. Default: the best one available.", HOW, "DEVICE")
+    str | None,
+    option(
+        "--device",
+        "Compute on cpu, cuda, mps, or one of several GPUs, such as cuda:1. Default: auto, the best one available.",
+        HOW,
+        "DEVICE",
+    ),
 ]
 InPrecision = Annotated[
-    Precision, option("--precision", "Compute in fp32, bf16 or, on a CUDA GPU, fp16. Default: fp32.", HOW, "TYPE")
+    Precision,
+    option("--precision", "Compute in fp32, bf16 or, on a CUDA GPU, tf32 or fp16. Default: fp32.", HOW, "TYPE"),
 ]
 MicroBatch = Annotated[
     int | None,
@@ -170,7 +177,8 @@ Jobs = Annotated[
     int,
     option(
         "--jobs",
-        "Make N runs at once, each in a process with its share of the CPU threads. Default: 1.",
+        "Make N runs at once, each in a process with its share of the CPU threads. They take turns with the GPUs, or"
+        " with those of --device, such as cuda:0,cuda:1. Default: 1.",
         HOW,
         "N",
         min=1,

@@ -9,8 +9,8 @@ from zoo.errors import Mark
 from zoo.recipes.reader import refuse
 
 Of = Literal["weights", "retrain", "test-server"]
-Computed = Literal["fp32", "tf32", "bf16", "fp16"]
-"""The arithmetic that somebody else computed a score in; zoo itself never uses TF32."""
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+"""The arithmetic of a computation. TF32 is that of CUDA devices for the products of fp32 matrices and convolutions."""
 Selection = Literal["last", "best"]
 MAX_DECIMALS = 16
 SHARES = ("accuracy", "top5_accuracy")
@@ -39,7 +39,7 @@ class Claim:
     decimals: int | None = None
     """For `of: weights`, the number of decimals of the published value. By default those of `value` as it is written:
     2 for 0.90."""
-    precision: Computed = "fp32"
+    precision: Precision = "fp32"
     """The arithmetic in which the score was computed; for `of: retrain`, in which the reference was trained."""
     selection: Selection = "last"
     """The checkpoint that has the score: that of the last epoch, or the `best` one on this split."""

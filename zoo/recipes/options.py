@@ -7,7 +7,8 @@ from pathlib import Path
 
 from zoo import paths
 from zoo.errors import UsageError
-from zoo.recipes.schema import Precision
+from zoo.recipes.claim import Precision
+from zoo.recipes.devices import parse_devices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +44,17 @@ class DeviceOptions:
     """The device and the precision of the computation.
 
     Attributes:
-        device: `cpu`, `cuda` or `mps`; None for the best one available.
-        precision: `fp32`, `bf16` or `fp16`.
+        device: `cpu`, `cuda`, `mps`, or a GPU such as `cuda:1`; None or `auto` for the best one available. With
+            several jobs, `cuda` stands for all GPUs, and a list such as `cuda:0,cuda:1` for some of them.
+        precision: `fp32`, `tf32`, `bf16` or `fp16`.
     """
 
     device: str | None = None
     precision: Precision = "fp32"
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a device with an unknown name."""
+        parse_devices(self.device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +77,7 @@ class TrainingOptions(DeviceOptions):
 
     def __post_init__(self) -> None:
         """Accept a folder as text."""
+        super().__post_init__()
         object.__setattr__(self, "records", None if self.records is None else Path(self.records))
 
 

@@ -31,7 +31,6 @@ from zoo.fetch.source_types import HubRepo, RecipeRepo, parse_or_none
 from zoo.recipes.claim import Claim, Selection
 from zoo.recipes.reader import Call, read, refuse, to_data
 
-Precision = Literal["fp32", "bf16", "fp16"]
 STUDENT = "student"
 NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 

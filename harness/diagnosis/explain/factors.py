@@ -13,7 +13,6 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-import torch
 from sklearn import metrics as sklearn_metrics
 from tokenizers.normalizers import BertNormalizer
 from transformers import PreTrainedModel
@@ -24,16 +23,15 @@ from harness.diagnosis.explain.variant import UNCHANGED, Change, Variant
 from harness.diagnosis.explain.variant_runs import VariantRunner
 from harness.metrics import Array, Metric
 from zoo.errors import ZooError, first_line
-from zoo.recipes.claim import Claim
+from zoo.recipes.claim import Claim, Precision
 from zoo.recipes.reader import Call
-from zoo.recipes.schema import Precision
 from zoo.recipes.walk import walk_sources
 from zoo.tasks.base import TextSplit
 
 LENGTHS = (32, 64, 128, 256, 512)
 BATCH_SIZES = (1, 8, 32)
 KERNELS = ("eager", "sdpa")
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16", "tf32")
 MOST_CLASSES = 5
 """With more classes there are too many orders for the examples to distinguish."""
 NOT_NEEDED = "not tried: a cheaper change reproduces the claim to its last digit"
@@ -68,7 +66,7 @@ def factors(
     split = claims[0].split
     yield from _orders(runner, split)
     yield from _definitions(runner, claims)
-    for factor in (_lowercase, _lengths, _padding, _batch_sizes, _kernels, _precisions, _tf32):
+    for factor in (_lowercase, _lengths, _padding, _batch_sizes, _kernels, _precisions):
         yield from factor(runner, split)
     for name, revisions in (("data revision", _data), ("weights revision", _weights)):
         yield from [Untried(name, NOT_NEEDED)] if is_explained() else _or_reason(name, revisions(runner, folder))
@@ -204,21 +202,12 @@ def _kernels(runner: VariantRunner, name: str) -> Candidates:
 
 
 def _precisions(runner: VariantRunner, name: str) -> Candidates:
-    for precision in PRECISIONS:
-        if precision != runner.precision:
-            yield Variant(changes=(Change("precision", "", runner.precision, precision),), precision=precision)
-
-
-def _tf32(runner: VariantRunner, name: str) -> Candidates:
     device = runner.context.accelerator.device.type
-    if device != "cuda" or runner.precision != "fp32":
-        yield Untried("precision", f"TF32 needs a CUDA device and fp32, not {device} and {runner.precision}")
-        return
-    current = {torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32}
-    for enabled in (True, False):
-        if current != {enabled}:
-            before = "both" if len(current) > 1 else "tf32" if True in current else "fp32"
-            yield Variant(changes=(Change("precision", "", before, "tf32" if enabled else "fp32"),), tf32=enabled)
+    for precision in PRECISIONS:
+        if precision == "tf32" and device != "cuda":
+            yield Untried("precision", f"TF32 needs a CUDA device, not {device}")
+        elif precision != runner.precision:
+            yield Variant(changes=(Change("precision", "", runner.precision, precision),), precision=precision)
 
 
 def _data(runner: VariantRunner, folder: Path) -> Candidates:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from harness.metrics import Metric
+from zoo.recipes.claim import Precision
 from zoo.recipes.reader import Call
-from zoo.recipes.schema import Precision
 
-NUMERICS = frozenset({"precision", "attention", "tf32", "batch_size"})
+NUMERICS = frozenset({"precision", "attention", "batch_size"})
 """The fields of a variant that change only how the same values are computed."""
 
 
@@ -47,7 +47,6 @@ class Variant:
     batch_size: int | None = None
     attention: str | None = None
     precision: Precision | None = None
-    tf32: bool | None = None
     task: Call | None = None
     """The recipe's task with other data sources."""
     weights: str | None = None

@@ -19,11 +19,11 @@ from harness.evaluation.holdout import with_holdout
 from harness.evaluation.metric_trial import ranked_classes
 from harness.evaluation.subset import subset
 from harness.metrics import Array, reads
-from harness.models.environment import deterministic, tf32
+from harness.models.environment import deterministic
 from harness.runs.experiment import Experiment, RunContext
 from zoo.progress import Step, ignore_step
+from zoo.recipes.claim import Precision
 from zoo.recipes.reader import Call
-from zoo.recipes.schema import Precision
 from zoo.tasks.base import Split, Task, TextSplit, content_hash
 
 FIRST = LONGEST = 32
@@ -164,8 +164,8 @@ class VariantRunner:
     def _outputs(self, variant: Variant, split: Split) -> Tensor:
         model = self._model(variant)
         size = self.task.batch_size if variant.batch_size is None else variant.batch_size
-        with deterministic(), _attention(model, variant.attention), tf32(bool(variant.tf32)):
-            precision = variant.precision or self.precision
+        precision = variant.precision or self.precision
+        with deterministic(precision), _attention(model, variant.attention):
             runner = SplitRunner(model, replace(self.task, batch_size=size), self.context.accelerator, precision)
             return replace(runner, progress=self.progress).outputs(split)
 

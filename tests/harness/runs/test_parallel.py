@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from harness.models.environment import accelerator_on
 from harness.records.record import read_record
@@ -35,7 +37,7 @@ def _context(runs: Path) -> RunContext:
     return RunContext(builder=Builder(), accelerator=accelerator_on(device()), runs=runs)
 
 
-def _dying(runs: Path) -> RunContext:
+def _dying(runs: Path, device: str | None) -> RunContext:
     os.kill(os.getpid(), signal.SIGKILL)
     return _context(runs)
 
@@ -106,6 +108,29 @@ def test_no_run_starts_after_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert stop.is_set()
     assert len(started) == 1
     assert capsys.readouterr().err == "run it again to resume\n"
+
+
+@dataclass(frozen=True)
+class _FakeContext:
+    device: str | None
+    show: object = None
+    report: object = None
+
+
+def test_each_process_computes_on_the_next_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(parallel, "_stop", None, raising=False)
+    monkeypatch.setattr(parallel, "_worker", None, raising=False)
+    spawn, before = get_context("spawn"), signal.getsignal(signal.SIGINT)
+    stop, started, devices = spawn.Event(), spawn.Value("i", 0), []
+    try:
+        for _ in range(3):
+            worker = parallel._Worker(_FakeContext, 1, "cuda")  # type: ignore[arg-type]
+            parallel._start_worker(worker, stop, started)
+            devices.append(worker.context.device)  # type: ignore[attr-defined]
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert devices == ["cuda:0", "cuda:1", "cuda:0"]
 
 
 def test_a_killed_process_is_an_error_of_the_entry_that_it_did_not_finish(tmp_path: Path) -> None:

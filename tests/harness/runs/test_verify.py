@@ -40,13 +40,13 @@ def verify(*arguments: Any, report: Report = print) -> list[Outcome]:
     return module.verify(*arguments, report=report, show_progress=ignore_progress)
 
 
-def refuse_context() -> Any:
+def refuse_context(device: str | None) -> Any:
     raise AssertionError("every run is in the cache")
 
 
 def test_runs_are_made_once_and_judged_each_time(options: RunOptions) -> None:
     entries = [catalogue.select_one("digits-resnet8"), catalogue.select_one("digits-resnet14")]
-    first = verify(entries, options, SOURCES, lambda: make_context(options))
+    first = verify(entries, options, SOURCES, lambda device: make_context(options))
     again = verify(entries[::-1], options, SOURCES, refuse_context)
     assert again == first[::-1]
     assert [outcome.verdict for outcome in first] == ["reproduced", "reproduced"]
@@ -55,8 +55,8 @@ def test_runs_are_made_once_and_judged_each_time(options: RunOptions) -> None:
 
 def test_only_missing_runs_are_made(options: RunOptions) -> None:
     entries = [catalogue.select_one("digits-resnet8"), catalogue.select_one("digits-resnet14")]
-    verify(entries[:1], options, SOURCES, lambda: make_context(options))
-    cached, made = verify(entries, options, SOURCES, lambda: make_context(options))
+    verify(entries[:1], options, SOURCES, lambda device: make_context(options))
+    cached, made = verify(entries, options, SOURCES, lambda device: make_context(options))
     assert (cached.entry, made.entry) == (entries[0], entries[1])
     assert cached.records[0] != made.records[0]
 
@@ -68,7 +68,7 @@ def test_an_error_is_reported_and_does_not_stop_other_entries(options: RunOption
         [broken, catalogue.select_one("digits-resnet8")],
         options,
         SOURCES,
-        lambda: make_context(options),
+        lambda device: make_context(options),
         report=messages.append,
     )
     assert (failed.verdict, good.verdict) == ("not-run", "reproduced")

@@ -13,7 +13,7 @@ from harness.training.train import train
 from tests.helpers.device import device
 from tests.helpers.training import logged_losses, training_of
 from zoo.recipes import catalogue
-from zoo.recipes.schema import Precision
+from zoo.recipes.claim import Precision
 
 METHODS = {entry.name: entry.path for entry in catalogue.entries() if entry.suite == "methods"}
 NEAR = ("crd", "dist", "kd", "sskd")

@@ -137,7 +137,10 @@ def test_a_bug_is_exit_70_and_one_line_that_names_the_saved_traceback(
     assert (completed.code, len(completed.lines), completed.out) == (70, 1, "")
     (file,) = (tmp_path / "home").glob("zoo-error-*.txt")
     assert "zoo: internal error: AttributeError: 'NoneType' object has no attribute 'claim_data'" in completed.err
-    assert f"the traceback is in {file}; please report it to The zoo authors with that file" in completed.err
+    assert (
+        f"the traceback is in {file}; please report it to The zoo authors with that file and the output of `zoo env`"
+        in completed.err
+    )
     text = file.read_text(encoding="utf-8")
     assert text.startswith("command: zoo list\n")
     assert "Traceback (most recent call last):" in text

@@ -1,0 +1,48 @@
+"""The names of devices that `--device` accepts, and which device each of several processes gets. Without torch."""
+
+import re
+
+from zoo.errors import UsageError, did_you_mean
+
+AUTO = "auto"
+KINDS = (AUTO, "cpu", "cuda", "mps")
+GPU = re.compile(r"cuda:(0|[1-9]\d{0,2})")
+
+
+def parse_devices(text: str | None) -> tuple[str, ...]:
+    """Return the names in the value of `--device`; `auto` for None.
+
+    Args:
+        text: `auto`, `cpu`, `mps`, `cuda`, a GPU by its number such as `cuda:1`, or a list such as `cuda:0,cuda:1`.
+
+    Raises:
+        UsageError: A name is not the name of a device, or the list has other names than those of single GPUs.
+    """
+    names = tuple(name.strip() for name in (AUTO if text is None else text).split(","))
+    for name in names:
+        if name not in KINDS and not GPU.fullmatch(name):
+            hint = did_you_mean(name, list(KINDS))
+            raise UsageError(f"--device {text}: {name!r} is not auto, cpu, mps, cuda, or a GPU such as cuda:1{hint}")
+    if len(names) > 1 and not all(GPU.fullmatch(name) for name in names):
+        raise UsageError(f"--device {text}: a list can only have GPUs by their numbers, such as cuda:0,cuda:1")
+    return names
+
+
+def kind_of(text: str | None) -> str | None:
+    """Return the kind of the devices in the value of `--device`: cpu, cuda or mps; None for `auto`."""
+    kind = parse_devices(text)[0].partition(":")[0]
+    return None if kind == AUTO else kind
+
+
+def device_of_process(text: str | None, number: int, gpus: int) -> str:
+    """Return the device of one of several processes: they take turns with the devices.
+
+    Args:
+        text: The value of `--device`. `cuda` and `auto` stand for all GPUs of this machine, if it has any.
+        number: The number of the process, from 0.
+        gpus: The number of CUDA devices of this machine.
+    """
+    names = parse_devices(text)
+    if names in ((AUTO,), ("cuda",)) and gpus:
+        names = tuple(f"cuda:{index}" for index in range(gpus))
+    return names[number % len(names)]
