@@ -4,17 +4,12 @@ A point of a case that is measured in several precisions names model and precisi
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from accelerate.utils import convert_outputs_to_fp32
 from torch import nn
-
-from harness.models.environment import deterministic, tf32
-from zoo.recipes.claim import Precision
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 WARM = 10
@@ -38,15 +33,6 @@ class Setting:
             return replace(self, rows=rows)
         model, precision = named
         return replace(self, model=model, precision=precision, rows=rows)
-
-
-@contextmanager
-def as_zoo_computes(precision: str) -> Iterator[None]:
-    """Compute as a run of zoo does: with deterministic algorithms, and in true fp32 unless the precision is `tf32`."""
-    if precision not in get_args(Precision):
-        raise NotImplementedError(f"zoo has no precision {precision}")
-    with deterministic(), tf32(precision == "tf32"):
-        yield
 
 
 def set_tf32(precision: str) -> None:

@@ -12,13 +12,14 @@ import torch
 from torch import nn
 
 from benchmarks.speed import data
-from benchmarks.speed.settings import Setting, StepClock, as_zoo_computes
+from benchmarks.speed.settings import Setting, StepClock
 from harness.evaluation.evaluate import SplitRunner, metrics_of
-from harness.models.environment import accelerator_on
+from harness.models.environment import accelerator_on, deterministic
+from harness.records.training_log import LOG
 from harness.runs.experiment import RunContext, prepare
 from harness.runs.teachers import TeacherResolver
 from harness.training.train import train
-from harness.training.training_run import LOG, ComputeOptions, TrainingRun
+from harness.training.training_run import ComputeOptions, TrainingRun
 from zoo import paths
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import local
@@ -75,7 +76,7 @@ class Evaluation:
 
     def run(self) -> None:
         precision: Any = self.precision
-        with as_zoo_computes(precision):
+        with deterministic(precision):
             runner = SplitRunner(self.model, self.task, self.accelerator, precision, **self.options)
             self.outputs = runner.outputs(self.split)
 
@@ -115,7 +116,7 @@ class Training:
         self.clock = StepClock(setting.device, self.training.steps)
 
     def run(self) -> None:
-        with as_zoo_computes(self.training.options.precision):
+        with deterministic(self.training.options.precision):
             train(self.training)
 
     def results(self) -> Mapping[str, Any]:
