@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.speed import zoo_process
 from benchmarks.speed.arena import SPAWN, Contender, Measured, TimedRun, run_once, started_processes
-from harness.evaluation.evaluate import SplitRunner
+from harness.evaluation.split_runner import SplitRunner
 from harness.models.environment import accelerator_on
 from zoo.fetch import weights_file
 from zoo.models import cifar_resnet

@@ -13,7 +13,8 @@ from torch import nn
 
 from benchmarks.speed import data
 from benchmarks.speed.settings import Setting, StepClock
-from harness.evaluation.evaluate import SplitRunner, metrics_of
+from harness.evaluation.evaluate import metrics_of
+from harness.evaluation.split_runner import SplitRunner
 from harness.models.environment import accelerator_on, deterministic
 from harness.records.training_log import LOG
 from harness.runs.experiment import RunContext, prepare

@@ -10,7 +10,8 @@ import numpy as np
 
 from harness.diagnosis.fingerprint_comparison import FingerprintComparison, compare_fingerprints
 from harness.diagnosis.fingerprint_file import DECIMALS, Fingerprint, read_fingerprint, write_fingerprint
-from harness.evaluation.evaluate import SplitRunner, check_finite
+from harness.evaluation.evaluate import check_finite
+from harness.evaluation.split_runner import SplitRunner
 from harness.evaluation.subset import subset
 from harness.judging.types import Verdict
 from harness.models.environment import deterministic

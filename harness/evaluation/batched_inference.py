@@ -12,8 +12,9 @@ of kernels that split their work by the number of cores.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -21,13 +22,25 @@ from accelerate.utils import gather_object
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor, nn
 
-from harness.evaluation.batching import batches
+from harness.evaluation.batch_limits import (
+    FIRST,
+    OF_SEVERAL_PROCESSES,
+    AdaptiveLimits,
+    BatchLimits,
+    Memory,
+    input_values,
+    memory_of,
+)
+from harness.evaluation.batching import batches, lengths_of
 from zoo.progress import Step, ignore_step
 from zoo.tasks.base import Batch, Split, read_batch
 from zoo.trusted_code import THREAD_SAFE_FORWARD, comes_from
 
 BATCH_SIZE = 128
+S = TypeVar("S")
 T = TypeVar("T")
+Results = list[tuple[Sequence[int], T]]
+"""The row numbers of each batch, and the result for it."""
 
 
 def map_batches(
@@ -35,22 +48,22 @@ def map_batches(
     function: Callable[[Batch], T],
     accelerator: Accelerator,
     progress: Step = ignore_step,
-    size: int = BATCH_SIZE,
+    limits: AdaptiveLimits | None = None,
     threads: int = 1,
     *,
     equal_lengths: bool = False,
-) -> list[tuple[Sequence[int], T]]:
+) -> Results[T]:
     """Apply a function to each batch of a split, and return all results on every process.
 
-    Each batch is computed once, by one process. A batch that does not fit in memory is computed in halves. The
-    number of processes changes neither the batches nor the last digit of the results.
+    Each batch is computed once, by one process. If a batch does not fit in memory, it and all batches after it are
+    computed in halves. The number of processes changes neither the batches nor the last digit of the results.
 
     Args:
         split: The rows. One thread at a time reads from it.
         function: Called with each batch; with several threads it must be thread-safe.
         accelerator: The device of the batches, and the processes that share the work.
-        progress: Called with the number of finished rows and the number of all rows.
-        size: The most rows of a batch.
+        progress: Called with the number of rows whose work is finished, or waits on a GPU, and the number of all rows.
+        limits: The limits of a batch, `BATCH_SIZE` rows by default.
         threads: How many batches are computed at the same time; the threads share the cores evenly. Splits with random
             transforms are read by a single thread, because the order of their random numbers matters.
         equal_lengths: As in `batches`.
@@ -58,15 +71,44 @@ def map_batches(
     Returns:
         The row numbers of each batch, and the result for it.
     """
-    processes, done, read_lock = accelerator.num_processes, 0, Lock()
-    threads = threads if getattr(split, "fixed", False) else 1
-    results: list[tuple[Sequence[int], T]] = []
-    shares = batches(split, size, equal_lengths=equal_lengths)[accelerator.process_index :: processes]
-    with _thread_map(min(threads, len(shares))) as thread_map:
-        for parts in thread_map(lambda rows: _in_memory(split, function, accelerator, rows, read_lock), shares):
+    limits = limits or AdaptiveLimits(BatchLimits(rows=BATCH_SIZE), lengths_of(split))
+    work, results = _Work(split, function, accelerator.device, limits, Lock()), list[tuple[Sequence[int], T]]()
+    if limits.memory is not None:
+        results += work.first_batch(batches(split, limits.limits, equal_lengths=equal_lengths)[0], limits.memory)
+    start = sum(len(rows) for rows, _ in results)
+    shares = batches(split, limits.limits, equal_lengths=equal_lengths, start=start)
+    threads = min(threads if getattr(split, "fixed", False) else 1, -(-len(shares) // accelerator.num_processes))
+    return results + map_shares(shares, work, accelerator, progress, threads, total=len(split), done=start)
+
+
+def map_shares(
+    shares: Sequence[S],
+    work: Callable[[S], Results[T]],
+    accelerator: Accelerator,
+    progress: Step,
+    threads: int,
+    *,
+    total: int,
+    done: int = 0,
+) -> Results[T]:
+    """Do each piece of work in one thread of one process, and return all results on every process.
+
+    Args:
+        shares: The pieces of work.
+        work: Returns the rows of a piece, or of its parts, each with the result.
+        accelerator: The processes.
+        progress: As in `map_batches`.
+        threads: The number of threads of a process.
+        total: The number of all rows.
+        done: The number of rows that are finished before.
+    """
+    processes, results = accelerator.num_processes, list[tuple[Sequence[int], T]]()
+    progress(done, total)
+    with _thread_map(threads) as thread_map:
+        for parts in thread_map(work, shares[accelerator.process_index :: processes]):
             results += parts
             done += sum(len(rows) for rows, _ in parts) * processes
-            progress(min(done, len(split)), len(split))
+            progress(min(done, total), total)
     return gather_object(results) if processes > 1 else results
 
 
@@ -89,33 +131,75 @@ def _thread_map(threads: int) -> Iterator[Callable[..., Iterator[Any]]]:
 def in_order(results: Iterable[tuple[Sequence[int], Tensor]]) -> Tensor:
     """Join the results of `map_batches`, one tensor `(B, ...)` a batch, to `(N, ...)` in the order of the split.
 
+    The result is on the CPU: a GPU copies it once.
+
     Raises:
         RuntimeError: The shapes of two batches differ in more than the number of rows.
     """
     pairs = list(results)
     rows = torch.tensor([row for rows, _ in pairs for row in rows])
-    values = torch.cat([value for _, value in pairs])
+    values = torch.cat([value for _, value in pairs]).cpu()
     return torch.empty_like(values).index_copy_(0, rows, values)
 
 
-def _in_memory(
-    split: Split, function: Callable[[Batch], T], accelerator: Accelerator, rows: Sequence[int], read_lock: Lock
-) -> list[tuple[Sequence[int], T]]:
-    """Apply the function to these rows, at once if they fit in memory, else in halves."""
-    try:
-        with read_lock:
-            batch = read_batch(split, rows, accelerator.device)
-        return [(rows, function(batch))]
-    except RuntimeError as error:
-        if len(rows) < 2 or not should_reduce_batch_size(error):
-            raise
-    clear_device_cache(garbage_collection=True)
-    middle = len(rows) // 2
-    return [
-        result
-        for half in (rows[:middle], rows[middle:])
-        for result in _in_memory(split, function, accelerator, half, read_lock)
-    ]
+@dataclass(frozen=True)
+class _Work(Generic[T]):
+    """Computes the rows of one batch, in parts that fit in memory."""
+
+    split: Split
+    function: Callable[[Batch], T]
+    device: torch.device
+    limits: AdaptiveLimits
+    read_lock: Lock
+
+    def first_batch(self, rows: Sequence[int], memory: Memory) -> Results[T]:
+        """Compute the batch that decides the limits of the others."""
+        row, before = read_batch(self.split, rows[:1], self.device), memory.allocated()
+        results = self(rows)
+        self.limits.fit_to_memory(rows, memory.allocated() - before, input_values(row))
+        return results
+
+    def __call__(self, rows: Sequence[int]) -> Results[T]:
+        results: Results[T] = []
+        remaining = [rows]
+        while remaining:
+            first, *later = remaining
+            parts = self.limits.divide(first)
+            if len(parts) > 1:
+                remaining = [*parts, *later]
+                continue
+            try:
+                results.append((first, self._compute(first)))
+                remaining = later
+                continue
+            except RuntimeError as error:
+                if len(first) < 2 or not should_reduce_batch_size(error):
+                    raise
+            clear_device_cache(garbage_collection=True)  # outside the handler, whose traceback refers to tensors
+            self.limits.halve(first)
+        return results
+
+    def _compute(self, rows: Sequence[int]) -> T:
+        with self.read_lock:
+            batch = read_batch(self.split, rows, self.device)
+        return self.function(batch)
+
+
+def limits_for(split: Split, rows: int, accelerator: Accelerator) -> AdaptiveLimits:
+    """Return the limits of the batches of a split.
+
+    Args:
+        split: The rows.
+        rows: The most rows of a batch on a CPU. One row means that rows cannot share a batch, on any device.
+        accelerator: The device. With several processes its memory is not measured, because all must form equal batches.
+    """
+    lengths, memory = lengths_of(split), memory_of(accelerator.device)
+    if memory is None or rows == 1:
+        return AdaptiveLimits(BatchLimits(rows=rows), lengths)
+    if accelerator.num_processes > 1:
+        return AdaptiveLimits(BatchLimits(rows=rows) if lengths is None else OF_SEVERAL_PROCESSES, lengths)
+    first = FIRST if lengths is None else BatchLimits(rows=FIRST.tokens, tokens=FIRST.tokens)
+    return AdaptiveLimits(first, lengths, memory)
 
 
 def threads_for(model: nn.Module, device: torch.device) -> int:

@@ -5,8 +5,8 @@ import importlib
 import inspect
 import io
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,10 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from harness.evaluation.batched_inference import in_order, map_batches, threads_for
 from harness.evaluation.metric_trial import ranked_classes
+from harness.evaluation.split_runner import SplitRunner
 from harness.library_metrics import from_library, is_library_metric
 from harness.metrics import Array, Metric, measure, reads
-from harness.models.environment import autocast
-from harness.models.memory_format import place_model
-from harness.models.outputs import run_model
-from harness.models.text_inputs import depends_on_padding, fit_to_texts
 from harness.records.arrays import rows_not_finite
 from zoo.errors import UsageError
 from zoo.progress import Step, ignore_step
@@ -29,7 +25,7 @@ from zoo.recipes.build import Builder
 from zoo.recipes.claim import Precision
 from zoo.recipes.reader import Call, short_name
 from zoo.recipes.schema import Recipe
-from zoo.tasks.base import IGNORED, Batch, Split, Task
+from zoo.tasks.base import Task
 from zoo.tracebacks import raised_by
 
 MOST_LOGITS = 2_000_000
@@ -57,11 +53,14 @@ class Evaluation:
         arrays: Predictions and labels `(N,)`, and logits `(N, C)` or margins `(N,)`. For a segmentation the counts
             `confusion` `(N, C, C)` of pixels of class i that are predicted as class j. If some outputs are NaN or
             infinite, `not_finite` `(N,)` marks their rows, and every score is NaN.
+        inference: How the outputs were computed, for the record: the rows and tokens of a batch, the number of
+            near-ties, and the comparison with a strict evaluation.
     """
 
     split: str
     scores: Mapping[str, Score]
     arrays: Mapping[str, Array]
+    inference: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -100,8 +99,12 @@ def evaluate(
     precision: Precision = "fp32",
     progress: Step = ignore_step,
     learning: bool = False,
+    strict: bool = False,
 ) -> Evaluation:
     """Run the model over a split in `eval()` mode, and score it. Every process gets the scores of the whole split.
+
+    On devices other than the CPU, predictions that a strict evaluation does not confirm are replaced by its own
+    (`harness.evaluation.fast_path`).
 
     Args:
         model: The model.
@@ -111,7 +114,8 @@ def evaluate(
         accelerator: The device, and the processes that share the work.
         precision: The precision of the forward passes.
         progress: Called with the number of finished rows and the number of all rows.
-        learning: Whether the model is trained further after this; see `SplitRunner`.
+        learning: Whether the model is trained further after this; see `SplitRunner`. Its scores are not judged.
+        strict: Whether the logits of a row must not depend on other rows; see `harness.evaluation.strict`.
 
     Returns:
         The scores and the arrays that they were computed from, in the order of the split.
@@ -120,83 +124,19 @@ def evaluate(
         UsageError: The outputs of the model do not fit the task.
     """
     split = task.load(split_name)
-    runner = SplitRunner(model, task, accelerator, precision, progress, learning, f"the split {split_name!r}")
+    runner = SplitRunner(model, task, accelerator, precision, progress, learning, f"the split {split_name!r}", strict)
     if task.kind == "segmentation":
-        confusion = runner.confusion(split)
+        confusion, inference = runner.confusion(split)
         failed_images = np.asarray(np.less(confusion, 0).any(axis=(1, 2)))
-        return score(split_name, {"confusion": confusion.clip(min=0), **_marked(failed_images)}, metrics)
-    outputs = runner.outputs(split)
+        arrays = {"confusion": confusion.clip(min=0), **_marked(failed_images)}
+        return replace(score(split_name, arrays, metrics), inference=inference)
+    outputs, inference = runner.checked_outputs(split)
     arrays = {"predictions": task.predict(outputs).numpy(), "labels": split.labels.numpy()}
     arrays |= {"logits": outputs.numpy()} if outputs.numel() <= MOST_LOGITS else {"margins": _margins(outputs)}
     if any("ranked" in reads(metric) for metric in metrics.values()):
         arrays["ranked"] = ranked_classes(outputs).numpy()
     not_finite = ~torch.isfinite(outputs.reshape(len(outputs), -1)).all(dim=1)
-    return score(split_name, {**arrays, **_marked(not_finite.numpy())}, metrics)
-
-
-@dataclass(frozen=True)
-class SplitRunner:
-    """Runs a model over whole splits of a task, in `eval()` mode."""
-
-    model: nn.Module
-    task: Task
-    accelerator: Accelerator
-    precision: Precision = "fp32"
-    progress: Step = ignore_step
-    learning: bool = False
-    """Whether the model is trained further. If so, `no_grad` replaces `inference_mode`, because tensors that the model
-    stores during a forward pass may take part in the next training step."""
-    rows: str = "the split"
-    """Describes the rows in messages."""
-
-    def outputs(self, split: Split) -> Tensor:
-        """Return the logits `(N, C)` for all rows of a split. Raises UsageError if they do not fit the task."""
-        logits = self._run(split, lambda logits, batch: logits.cpu())
-        self.task.check(logits, split.labels)
-        return logits
-
-    def confusion(self, split: Split) -> Array:
-        """Count the pixels of class i that are predicted as class j, for each image: `(N, C, C)`, int32.
-
-        Pixels with the label 255 are not counted. All counts of an image whose outputs are not finite are -1. Raises
-        UsageError if the outputs do not fit the task's classes.
-        """
-
-        def count(logits: Tensor, batch: Batch) -> Tensor:
-            self.task.check(logits, batch.labels)
-            classes, predicted = logits.shape[1], self.task.predict(logits)
-            image = torch.arange(len(predicted), device=predicted.device).reshape(-1, 1, 1).expand_as(predicted)
-            is_counted = batch.labels != IGNORED
-            cells = ((image * classes + batch.labels) * classes + predicted)[is_counted]
-            counts = torch.bincount(cells, minlength=len(predicted) * classes**2)
-            counts = counts.reshape(-1, classes, classes).to(torch.int32)
-            is_finite = torch.isfinite(logits.reshape(len(logits), -1)).all(dim=1)
-            return counts.where(is_finite.reshape(-1, 1, 1), -1).cpu()
-
-        return np.asarray(self._run(split, count))
-
-    def _run(self, split: Split, function: Callable[[Tensor, Batch], Tensor]) -> Tensor:
-        device = self.accelerator.device
-        place_model(self.model, device).eval()
-        fit_to_texts(self.model, split, self.rows)
-
-        def run_batch(batch: Batch) -> Tensor:
-            with torch.no_grad() if self.learning else torch.inference_mode():
-                with autocast(device, self.precision):
-                    logits = run_model(self.model, batch.inputs).logits.float()
-                return function(logits, batch)
-
-        size, threads = self.task.batch_size, threads_for(self.model, device)
-        results = map_batches(
-            split,
-            run_batch,
-            self.accelerator,
-            self.progress,
-            size,
-            threads,
-            equal_lengths=depends_on_padding(self.model),
-        )
-        return in_order(results)
+    return replace(score(split_name, {**arrays, **_marked(not_finite.numpy())}, metrics), inference=inference)
 
 
 def score(split_name: str, arrays: Mapping[str, Array], metrics: Mapping[str, Metric]) -> Evaluation:

@@ -76,6 +76,13 @@ class Result:
     """Metric -> `value`, and `one_prediction`: the largest change that a single prediction can cause."""
     predictions: Mapping[str, str]
     """`file`: the name of a file beside the record. `sha256`: its SHA-256."""
+    inference: Mapping[str, Any] = field(default_factory=dict)
+    """How the outputs were computed: rows and tokens of a batch, near-ties, the comparison with a strict evaluation.
+    Records of earlier versions have none."""
+
+    def data(self) -> dict[str, Any]:
+        """Return the result as plain data; an empty `inference` is left out."""
+        return {name: value for name, value in asdict(self).items() if value or name != "inference"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +125,7 @@ class Record:
 
     def sealed(self, files: Mapping[str, str]) -> "Record":
         """Return the record with the digests of the files beside it, of its results and of itself."""
-        results = json_digest([asdict(result) for result in self.results])
+        results = json_digest([result.data() for result in self.results])
         record = replace(self, files=files, results_sha256=results, record_sha256="")
         return replace(record, record_sha256=record_digest(json.loads(record.to_json())))
 
@@ -126,6 +133,7 @@ class Record:
         """Return the text of the record file."""
         identity = asdict(self.identity)
         data = {"schema": SCHEMA, "key": self.identity.key, **identity, **asdict(self)}
+        data["results"] = [result.data() for result in self.results]
         del data["identity"]
         data = {name: value for name, value in data.items() if value or name not in OPTIONAL_FIELDS}
         return json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"

@@ -38,6 +38,7 @@ class RunConditions:
 
     precision: str = "fp32"
     micro_batch: int | None = None
+    strict: bool = False
     device: str | None = None
     lock: str | None = None
     data: Mapping[str, str] = field(default_factory=dict)

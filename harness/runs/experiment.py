@@ -9,8 +9,9 @@ from typing import Any
 from accelerate import Accelerator
 from torch import nn
 
-from harness.evaluation.evaluate import Evaluation, SplitRunner, check_finite, evaluate, metrics_of
+from harness.evaluation.evaluate import Evaluation, check_finite, evaluate, metrics_of
 from harness.evaluation.label_order import order_outputs
+from harness.evaluation.split_runner import SplitRunner
 from harness.metrics import Array, Metric
 from harness.models.environment import check_attention, deterministic
 from harness.records.torchdistill_log import read_test_scores
@@ -119,7 +120,9 @@ class Experiment:
                 scored = evaluate(
                     model, self.task, split, self.metrics,
                     accelerator=self.context.accelerator, precision=precision, progress=step,
+                    strict=self.context.options.strict,
                 )  # fmt: skip
+            self._report_strict(scored)
             yield scored
 
     def predictions(self, model: nn.Module, split: str) -> Array:
@@ -131,6 +134,15 @@ class Experiment:
             check_finite(split, {"logits": logits.numpy()})
             predictions: Array = self.task.predict(logits).numpy()
         return predictions
+
+    def _report_strict(self, scored: Evaluation) -> None:
+        """Report what a strict evaluation costs."""
+        if self.context.options.strict:
+            unit = "tokens" if "tokens" in scored.inference["batch"] else "rows"
+            self.context.report(
+                f"{self.entry.name}: strict: {scored.split} in batches of fixed shapes, which compute"
+                f" {scored.inference['computed']:g} times its {unit}"
+            )
 
     def _scores_in(self, file: str) -> dict[str, str]:
         if self.recipe.weights is None:

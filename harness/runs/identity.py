@@ -92,4 +92,5 @@ def _training_data(experiment: Experiment) -> dict[str, Any]:
 
 def _numerics(experiment: Experiment) -> dict[str, Any]:
     context = experiment.context
-    return {"precision": context.options.precision, "device": context.accelerator.device.type}
+    numerics = {"precision": context.options.precision, "device": context.accelerator.device.type}
+    return numerics | ({"strict": True} if context.options.strict else {})

@@ -177,6 +177,7 @@ def _reproduction(facts: CardFacts) -> str:
     record, numerics = facts.record, facts.record.identity.numerics
     options = ["--seed", str(record.identity.seed)]
     options += ["--precision", numerics["precision"]] if numerics["precision"] != "fp32" else []
+    options += ["--strict"] if "strict" in numerics else []
     options += ["--micro-batch", str(numerics["micro_batch"])] if "micro_batch" in numerics else []
     options += [word for name in facts.needed.data for word in ("--data", f"{name}=DIR")]
     code = [name.removeprefix(CODE) for name in record.identity.sources["files"] if name.startswith(CODE)]

@@ -79,7 +79,9 @@ def _runs_of(entry: Entry, options: RunOptions, sources: SourceOptions) -> Itera
     records = list(_records(runs, entry))
 
     def exists(seed: int | None) -> bool:
-        recorded = any(_is_run(record, entry, mode, seed, options.precision) for record in records)
+        recorded = any(
+            _is_run(record, entry, mode, seed, options.precision, strict=options.strict) for record in records
+        )
         return recorded or find_cached_runs(entry, mode, [seed], conditions, runs) is not None
 
     missing = [seed for seed in seeds if options.fresh or not exists(seed)]
@@ -99,10 +101,12 @@ def _teachers(entry: Entry, runs: Path) -> Iterator[PlannedRuns]:
                 yield _planned(run, "retrain", (teacher.seed,), int(not exists), records, teacher_of=entry.name)
 
 
-def _is_run(record: Record, entry: Entry, mode: Mode, seed: int | None, precision: str = "fp32") -> bool:
-    identity = record.identity
-    asked = (mode, seed, entry.recipe.digest, precision)
-    return (identity.mode, identity.seed, identity.digest, identity.numerics["precision"]) == asked
+def _is_run(
+    record: Record, entry: Entry, mode: Mode, seed: int | None, precision: str = "fp32", *, strict: bool = False
+) -> bool:
+    identity, numerics = record.identity, record.identity.numerics
+    asked = (mode, seed, entry.recipe.digest, precision, strict)
+    return (identity.mode, identity.seed, identity.digest, numerics["precision"], "strict" in numerics) == asked
 
 
 def _planned(

@@ -222,7 +222,14 @@ def result_of(evaluation: Evaluation, selection: Selection) -> tuple[Result, byt
     name = f"predictions-{evaluation.split}{'' if selection == 'last' else '-' + selection}.npz"
     predictions = {"file": name, "sha256": sha256(data).hexdigest()}
     return (
-        Result(split=evaluation.split, n=evaluation.n, selection=selection, metrics=scores, predictions=predictions),
+        Result(
+            split=evaluation.split,
+            n=evaluation.n,
+            selection=selection,
+            metrics=scores,
+            predictions=predictions,
+            inference=evaluation.inference,
+        ),
         data,
     )
 
@@ -241,12 +248,24 @@ def _findings(
     if note := getattr(model.model, "code_note", None):
         notes += (f"weights: {note}",)
     notes += fallback_findings(location.fallbacks)
+    notes += tuple(filter(None, map(_strict_note, evaluations)))
     notes += chance_findings(location.entry.recipe, task, evaluations)
     is_named = task.kind == "classification" and task.class_names
     if location.identity.mode != "weights" or not is_named or evaluation.rows_not_finite:
         return notes
     arrays = evaluation.arrays
     return notes + findings(model.model, task.class_names, arrays["predictions"], arrays["labels"])
+
+
+def _strict_note(evaluation: Evaluation) -> str:
+    """Return that a strict evaluation replaced a faster one, or an empty text."""
+    differing, compared = (evaluation.inference.get(name, 0) for name in ("differing", "compared"))
+    if not differing:
+        return ""
+    return (
+        f"{evaluation.split}: {differing} of {compared} predictions differ between the fast and the strict evaluation"
+        " by more than numeric noise, so the scores are those of the strict one, as with --strict"
+    )
 
 
 def chance_findings(recipe: Recipe, task: Task, evaluations: Iterable[Evaluation]) -> tuple[str, ...]:

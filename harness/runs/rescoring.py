@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -74,7 +74,8 @@ def score_again(run: RecordedRun, metrics: Mapping[str, Metric]) -> Iterator[tup
     """Yield the evaluations of a run, computed again from its predictions, each with the epoch that was scored."""
     path, record = run
     for result in record.results:
-        yield score(result.split, _arrays(path, result, metrics), metrics), cast(Selection, result.selection)
+        scored = score(result.split, _arrays(path, result, metrics), metrics)
+        yield replace(scored, inference=result.inference), cast(Selection, result.selection)
 
 
 def copy_training(run: RecordedRun, weights: str, folder: Path) -> None:

@@ -87,6 +87,7 @@ def run_conditions(options: TrainingOptions, sources: SourceOptions) -> RunCondi
     return RunConditions(
         precision=options.precision,
         micro_batch=options.micro_batch,
+        strict=options.strict,
         device=kind_of(options.device),
         lock=str(sources.lock.absolute()) if sources.lock else None,
         data={name: str(folder.resolve()) for name, folder in sources.data.items()},

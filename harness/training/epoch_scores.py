@@ -72,7 +72,7 @@ def state_dict_copy(module: nn.Module) -> dict[str, Tensor]:
 def _scores_on(run: TrainingRun, stage: ActiveStage, split: str, metrics: tuple[str, ...]) -> dict[str, float]:
     return evaluate(
         stage.objective.student, run.task, split, {name: run.metrics[name] for name in metrics},
-        accelerator=run.accelerator, precision=run.options.precision, learning=True,
+        accelerator=run.accelerator, precision=run.options.precision, learning=True, strict=run.options.strict,
     ).values  # fmt: skip
 
 

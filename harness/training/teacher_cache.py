@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
+from harness.evaluation.batch_limits import BatchLimits
 from harness.evaluation.batched_inference import BATCH_SIZE, in_order, map_batches
 from harness.evaluation.batching import batches
 from harness.models.environment import environment, uses_tf32
@@ -139,7 +140,7 @@ def _cache_key(teachers: LiveTeachers, split: Split, device: torch.device) -> st
             digest.update(f"{path} {type(module).__module__} {module_settings(module)}".encode())
         for path, value in model.state_dict().items():
             digest.update(path.encode() + _bytes(value))
-    for rows in batches(split, BATCH_SIZE):
+    for rows in batches(split, BatchLimits(rows=BATCH_SIZE)):
         for content in _input_bytes(teachers, split, rows):
             digest.update(content)
     return digest.hexdigest()

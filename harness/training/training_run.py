@@ -25,7 +25,7 @@ StateDicts = dict[str, dict[str, Tensor]]
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeOptions:
-    """How a recipe is computed. Only the precision and `micro_batch` can change the numbers."""
+    """How a recipe is computed. Only the precision, `micro_batch` and `strict` can change the numbers."""
 
     precision: Precision = "fp32"
     micro_batch: int | None = None
@@ -34,6 +34,8 @@ class ComputeOptions:
     """The seconds between two checkpoints; 0 saves one after every step."""
     score_epochs: bool = False
     """Whether the student is scored after every epoch, also where no stage selects its best one."""
+    strict: bool = False
+    """Whether evaluations use batches of fixed shapes; see `harness.evaluation.strict`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 from zoo.api.session import Session, changed_entries, configure_libraries
 from zoo.errors import UsageError, did_you_mean
 from zoo.recipes.claim import Precision
-from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
+from zoo.recipes.options import EvaluationOptions, RunOptions, SourceOptions, TrainingOptions
 
 if TYPE_CHECKING:
     from zoo.api.results import EntryList, EvaluationResult, TrainingResult, VerificationResult
@@ -29,14 +29,15 @@ class SourceArguments(TypedDict, total=False):
     data: Mapping[str, str | Path]
 
 
-class DeviceArguments(SourceArguments, total=False):
-    """Keyword arguments of functions that compute. See `DeviceOptions`."""
+class EvaluationArguments(SourceArguments, total=False):
+    """Keyword arguments of functions that compute. See `EvaluationOptions`."""
 
     device: str | None
     precision: Precision
+    strict: bool
 
 
-class TrainingArguments(DeviceArguments, total=False):
+class TrainingArguments(EvaluationArguments, total=False):
     """Keyword arguments of functions that train. See `TrainingOptions`."""
 
     micro_batch: int | None
@@ -139,7 +140,7 @@ def train(
 
 
 def evaluate(
-    path: str | Path, *, as_entry: str, split: str | None = None, **options: Unpack[DeviceArguments]
+    path: str | Path, *, as_entry: str, split: str | None = None, **options: Unpack[EvaluationArguments]
 ) -> "EvaluationResult":
     """Score weights or predictions of your own on an entry's task. The entry's claims are shown, not judged.
 
@@ -148,7 +149,7 @@ def evaluate(
             or `.jsonl`).
         as_entry: The entry whose task and model are used.
         split: The split of a predictions file. Default: the first scored split of the task.
-        **options: See `DeviceOptions` and `SourceOptions` in `zoo.recipes.options`.
+        **options: See `EvaluationOptions` and `SourceOptions` in `zoo.recipes.options`.
 
     Raises:
         ZooError: The file cannot be read, or does not fit the entry.
@@ -160,8 +161,8 @@ def evaluate(
         >>> result.scores[0].metric, round(result.scores[0].value, 3)
         ('accuracy', 0.979)
     """
-    session = _session(options, DeviceOptions)
-    return session.evaluate(session.select_one(as_entry), _pick(DeviceOptions, options), Path(path), split)
+    session = _session(options, EvaluationOptions)
+    return session.evaluate(session.select_one(as_entry), _pick(EvaluationOptions, options), Path(path), split)
 
 
 def list_entries(*patterns: str, suite: str | Sequence[str] = (), **options: Unpack[SourceArguments]) -> "EntryList":

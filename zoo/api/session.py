@@ -16,7 +16,7 @@ from zoo.progress import Report, ShowProgress, ignore_message, ignore_progress
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.devices import AUTO
-from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
+from zoo.recipes.options import DeviceOptions, EvaluationOptions, RunOptions, SourceOptions, TrainingOptions
 from zoo.recipes.positions import located_in
 
 if TYPE_CHECKING:
@@ -175,6 +175,7 @@ class Session:
             options=ComputeOptions(
                 precision=training.precision,
                 micro_batch=training.micro_batch,
+                strict=training.strict,
                 save_every=training.save_every,
                 score_epochs=training.score_epochs,
             ),
@@ -235,7 +236,7 @@ class Session:
         existed = path.exists() and path.stat().st_mtime_ns < started  # of several processes, the main one writes it
         return training_result(path, record, entry.recipe.claims, existed=existed)
 
-    def evaluate(self, entry: Entry, options: DeviceOptions, path: Path, split: str | None) -> "EvaluationResult":
+    def evaluate(self, entry: Entry, options: EvaluationOptions, path: Path, split: str | None) -> "EvaluationResult":
         """Score a user's weights or predictions on an entry's task."""
         from harness.runs.recorder import chance_findings
         from harness.runs.score_file import score_file

@@ -65,6 +65,7 @@ def _compute_arguments(options: TrainingOptions, kind: type[DeviceOptions]) -> l
     arguments = ["--device", parse_devices(options.device)[0]] if options.device else []
     arguments += ["--precision", options.precision] if options.precision != "fp32" else []
     if issubclass(kind, TrainingOptions):
+        arguments += ["--strict"] if options.strict else []
         arguments += ["--micro-batch", str(options.micro_batch)] if options.micro_batch else []
         arguments += ["--records", str(options.records)] if options.records else []
     return arguments

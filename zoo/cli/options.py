@@ -108,6 +108,15 @@ InPrecision = Annotated[
     Precision,
     option("--precision", "Compute in fp32, bf16 or, on a CUDA GPU, tf32 or fp16. Default: fp32.", HOW, "TYPE"),
 ]
+Strict = Annotated[
+    bool,
+    option(
+        "--strict",
+        "Evaluate in batches of fixed shapes. On one device the logits of a row are then the same to the last bit,"
+        " whatever the other rows, their order and the batch size. It is up to 3 times slower. Default: fast batches.",
+        HOW,
+    ),
+]
 MicroBatch = Annotated[
     int | None,
     option(
@@ -196,6 +205,7 @@ DryRun = Annotated[
 
 FIELDS: dict[str, Any] = {
     "train": Train, "seeds": Seeds, "first_seed": FirstSeed, "device": Device, "precision": InPrecision,
+    "strict": Strict,
     "micro_batch": MicroBatch, "save_every": SaveEvery, "score_epochs": ScoreEpochs,
     "fresh": Fresh, "jobs": Jobs, "trust": Trust, "lock": Lock,
     "mirror": Mirror, "data": Data, "records": Records,

@@ -28,7 +28,7 @@ from zoo.cli.options import (
 from zoo.cli.progress import report, report_unreachable, session_of
 from zoo.cli.training_text import notes, training_text
 from zoo.recipes.catalogue import Entry
-from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
+from zoo.recipes.options import EvaluationOptions, RunOptions, SourceOptions, TrainingOptions
 from zoo.text_tables import number
 
 
@@ -158,7 +158,7 @@ def evaluate(
             ".parquet, .npz).",
         ),
     ],
-    options: DeviceOptions,
+    options: EvaluationOptions,
     sources: SourceOptions,
     entry: Annotated[str, option("--as", "Use the task and the model of this entry.", WHAT, "ENTRY")],
     split: Annotated[

@@ -58,7 +58,18 @@ class DeviceOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingOptions(DeviceOptions):
+class EvaluationOptions(DeviceOptions):
+    """How a model is evaluated.
+
+    Attributes:
+        strict: Whether to compute in batches of fixed shapes, so that the logits of a row do not depend on other rows.
+    """
+
+    strict: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(EvaluationOptions):
     """How a training is computed.
 
     Attributes:

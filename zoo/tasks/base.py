@@ -19,6 +19,7 @@ from torch import Tensor
 
 from zoo.class_names import match_labels
 from zoo.errors import OutputsError, UsageError
+from zoo.tasks.device_copies import DeviceCopies, move
 from zoo.tasks.tokens import Tokens, tokenize
 from zoo.text_tables import counted
 
@@ -48,10 +49,10 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device."""
         if isinstance(self.inputs, Tensor):
-            inputs: Inputs = self.inputs.to(device)
+            inputs: Inputs = move(self.inputs, device)
         else:
-            inputs = {name: value.to(device) for name, value in self.inputs.items()}
-        return Batch(inputs=inputs, labels=self.labels.to(device), ids=self.ids.to(device))
+            inputs = {name: move(value, device) for name, value in self.inputs.items()}
+        return Batch(inputs=inputs, labels=move(self.labels, device), ids=move(self.ids, device))
 
 
 class Split(Protocol):
@@ -237,18 +238,24 @@ class Task:
 
 @dataclass(frozen=True)
 class TensorSplit:
-    """A split in memory: inputs `(N, ...)` and labels `(N,)`."""
+    """A split in memory: inputs `(N, ...)` and labels `(N,)`. A GPU gets a copy of both if they fit in its memory."""
 
     fixed: ClassVar[bool] = True
     inputs: Tensor
     labels: Tensor
+    copies: DeviceCopies = field(default_factory=DeviceCopies, init=False, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def batch(self, indices: Sequence[int], device: torch.device = CPU) -> Batch:
         ids = torch.as_tensor(indices, dtype=torch.int64)
-        return Batch(inputs=self.inputs[ids], labels=self.labels[ids], ids=ids).to(device)
+        size = self.inputs.nbytes + self.labels.nbytes
+        copy = self.copies.on(device, size, lambda: (self.inputs.to(device), self.labels.to(device)))
+        if copy is None:
+            return Batch(inputs=self.inputs[ids], labels=self.labels[ids], ids=ids).to(device)
+        ids = move(ids, device)
+        return Batch(inputs=copy[0][ids], labels=copy[1][ids], ids=ids)
 
     def rows(self) -> Iterator[bytes]:
         for row, label in zip(self.inputs, self.labels, strict=True):
@@ -257,6 +264,8 @@ class TensorSplit:
 
 class TextSplit:
     """A split of texts or pairs of texts. Rows are tokenized once; a batch is padded to its longest row.
+
+    A GPU gets a copy of all tokens, and batches are formed there.
 
     Args:
         texts: One text or a pair of texts for each row.
@@ -282,7 +291,7 @@ class TextSplit:
         left: bool = False,
     ) -> None:
         self.texts, self.labels, self.tokenizer, self.max_length = texts, labels, tokenizer, max_length
-        self.classes, self.class_notes, self.left = classes, class_notes, left
+        self.classes, self.class_notes, self.left, self._copies = classes, class_notes, left, DeviceCopies()
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -302,9 +311,15 @@ class TextSplit:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def batch(self, indices: Sequence[int], device: torch.device = CPU) -> Batch:
+    def batch(self, indices: Sequence[int], device: torch.device = CPU, *, length: int | None = None) -> Batch:
+        """Return the rows at `indices`, padded to `length` tokens; by default to the longest of them."""
         ids = torch.as_tensor(indices, dtype=torch.int64)
-        return Batch(inputs=self.tokens.padded(ids), labels=self.labels[ids], ids=ids).to(device)
+        copy = self._copies.on(device, self.tokens.nbytes, lambda: (self.tokens.to(device), self.labels.to(device)))
+        if copy is None:
+            return Batch(inputs=self.tokens.padded(ids, length), labels=self.labels[ids], ids=ids).to(device)
+        ids, (tokens, labels) = move(ids, device), copy
+        longest = max((self.lengths[row] for row in indices), default=0) if length is None else length
+        return Batch(inputs=tokens.padded(ids, longest), labels=labels[ids], ids=ids)
 
     def rows(self) -> Iterator[bytes]:
         for texts, label in zip(self.texts, self.labels.tolist(), strict=True):

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo.tasks.base import CPU, Batch
+from zoo.tasks.device_copies import move
 
 
 class PixelSplit:
@@ -47,7 +48,7 @@ class PixelSplit:
 
     def batch(self, indices: Sequence[int], device: torch.device = CPU) -> Batch:
         pixels, labels, scale, shift = self._tensors_on(device)
-        ids = torch.as_tensor(indices, dtype=torch.int64, device=device)
+        ids = move(torch.as_tensor(indices, dtype=torch.int64), device)
         chosen = pixels.index_select(0, ids)
         if not self.fixed:
             chosen = self._augment(chosen)

@@ -51,19 +51,31 @@ class Tokens:
         start = int(self.ends[row]) - self.lengths[row]
         return self.columns["input_ids"][start : int(self.ends[row])].tolist()
 
-    def padded(self, rows: Tensor) -> dict[str, Tensor]:
-        """Return rows as a padded batch.
+    @property
+    def nbytes(self) -> int:
+        """The memory of the tokens in bytes."""
+        return sum(values.nbytes for values in (*self.columns.values(), self.ends))
+
+    def to(self, device: torch.device) -> "Tokens":
+        """Return the tokens on a device."""
+        columns = {name: values.to(device) for name, values in self.columns.items()}
+        return replace(self, columns=columns, ends=self.ends.to(device))
+
+    def padded(self, rows: Tensor, length: int | None = None) -> dict[str, Tensor]:
+        """Return rows as a padded batch, on the device of the tokens.
 
         Args:
-            rows: The positions of B rows, `(B,)` int64.
+            rows: The positions of B rows, `(B,)` int64, on the same device.
+            length: The length L of the batch; by default the length of the longest of these rows, for which a GPU must
+                finish all earlier work.
 
         Returns:
-            Every column as `(B, L)` int64, where L is the length of the longest of these rows.
+            Every column as `(B, L)` int64.
         """
         ends = self.ends[rows]
         lengths = ends - torch.where(rows > 0, self.ends[rows - 1], 0)
-        longest = int(lengths.max())
-        position = torch.arange(longest).expand(len(rows), -1)
+        longest = int(lengths.max()) if length is None else length
+        position = torch.arange(longest, device=rows.device).expand(len(rows), -1)
         position = position - (longest - lengths)[:, None] if self.left else position
         inside = (position >= 0) & (position < lengths[:, None])
         index = torch.where(inside, (ends - lengths)[:, None] + position, 0)

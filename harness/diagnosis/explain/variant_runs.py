@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from harness.diagnosis.explain.variant import NUMERICS, UNCHANGED, Variant
-from harness.evaluation.evaluate import SplitRunner
+from harness.evaluation.batch_limits import BatchLimits
 from harness.evaluation.holdout import with_holdout
 from harness.evaluation.metric_trial import ranked_classes
+from harness.evaluation.split_runner import SplitRunner
 from harness.evaluation.subset import subset
 from harness.metrics import Array, reads
 from harness.models.environment import deterministic
@@ -163,11 +164,11 @@ class VariantRunner:
 
     def _outputs(self, variant: Variant, split: Split) -> Tensor:
         model = self._model(variant)
-        size = self.task.batch_size if variant.batch_size is None else variant.batch_size
+        limits = None if variant.batch_size is None else BatchLimits(rows=variant.batch_size)
         precision = variant.precision or self.precision
         with deterministic(precision), _attention(model, variant.attention):
-            runner = SplitRunner(model, replace(self.task, batch_size=size), self.context.accelerator, precision)
-            return replace(runner, progress=self.progress).outputs(split)
+            runner = SplitRunner(model, self.task, self.context.accelerator, precision, self.progress, limits=limits)
+            return runner.outputs(split)
 
     def _model(self, variant: Variant) -> nn.Module:
         if variant.weights is None:

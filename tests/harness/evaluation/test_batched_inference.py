@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.evaluation import batching
+from harness.evaluation.batch_limits import AdaptiveLimits, BatchLimits
 from harness.evaluation.batched_inference import map_batches, threads_for
-from harness.evaluation.evaluate import SplitRunner
+from harness.evaluation.split_runner import SplitRunner
 from harness.models.environment import accelerator_on
 from harness.models.rounding import rounding_tolerance, terms_of
 from harness.runs.experiment import Experiment
@@ -31,10 +31,10 @@ def test_evaluation_does_not_depend_on_batches_and_threads(
     with torch.no_grad():
         rows = [split.batch([row], accelerator.device) for row in range(len(split))]
         row_by_row = torch.cat([model(**row.inputs).logits for row in rows]).cpu()  # type: ignore[arg-type]
-    monkeypatch.setattr(batching, "TOKENS_PER_BATCH", tokens)
-    monkeypatch.setattr("harness.evaluation.evaluate.threads_for", lambda model, device: threads)
+    monkeypatch.setattr("harness.evaluation.split_runner.threads_for", lambda model, device: threads)
     threads_before = torch.get_num_threads()
-    outputs = SplitRunner(model, experiment.task, accelerator).outputs(split)
+    limits = BatchLimits(rows=128, tokens=tokens)
+    outputs = SplitRunner(model, experiment.task, accelerator, limits=limits).outputs(split)
     assert torch.get_num_threads() == threads_before
     allowed = rounding_tolerance(torch.float32, terms_of(model), float(row_by_row.abs().max()))
     torch.testing.assert_close(outputs, row_by_row, rtol=0, atol=allowed)
@@ -55,7 +55,7 @@ def test_an_error_in_a_thread_is_raised_and_the_number_of_threads_is_restored() 
 
     before, split = torch.get_num_threads(), TensorSplit(torch.zeros(9, 1), torch.zeros(9))
     with pytest.raises(ValueError, match="no such row"):
-        map_batches(split, fail, accelerator_on(device()), size=2, threads=2)
+        map_batches(split, fail, accelerator_on(device()), limits=AdaptiveLimits(BatchLimits(rows=2)), threads=2)
     assert torch.get_num_threads() == before
 
 
@@ -73,6 +73,12 @@ def test_one_thread_at_a_time_reads_a_split_and_random_splits_are_read_in_order(
 
     split, thread_ids = WatchedSplit(torch.zeros(40, 1), torch.zeros(40)), set()
     split.fixed = fixed
-    map_batches(split, lambda batch: thread_ids.add(get_ident()), accelerator_on(device()), size=2, threads=3)
+    map_batches(
+        split,
+        lambda batch: thread_ids.add(get_ident()),
+        accelerator_on(device()),
+        limits=AdaptiveLimits(BatchLimits(rows=2)),
+        threads=3,
+    )
     assert sorted(order) == list(range(0, 40, 2))
     assert fixed or (order == sorted(order) and thread_ids == {get_ident()})

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.evaluation import batching
+from harness.evaluation.batch_limits import BatchLimits
 from harness.evaluation.batching import batches, by_length
 from zoo.tasks.base import TensorSplit
 
@@ -23,11 +24,13 @@ class SplitWithLengths(TensorSplit):
         return lengths
 
 
-@given(LENGTHS, st.integers(1, 5))
-def test_batches_stay_within_the_token_limit_and_hold_every_row_once(lengths: list[int], size: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batching, "TOKENS_PER_BATCH", 20)
-        grouped = batches(SplitWithLengths(torch.zeros(len(lengths)), torch.tensor(lengths)), size)
+@given(LENGTHS, st.integers(1, 5), st.integers(0, 9))
+def test_batches_stay_within_the_token_limit_and_hold_every_row_once(
+    lengths: list[int], size: int, batch_cost: int
+) -> None:
+    size = 20 if batch_cost else size
+    limits = BatchLimits(rows=size, tokens=20, batch_cost=batch_cost)
+    grouped = batches(SplitWithLengths(torch.zeros(len(lengths)), torch.tensor(lengths)), limits)
     assert sorted(row for rows in grouped for row in rows) == list(range(len(lengths)))
     for rows in grouped:
         longest = max(lengths[row] for row in rows)

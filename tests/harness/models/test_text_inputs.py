@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
-from harness.evaluation.evaluate import SplitRunner
+from harness.evaluation.split_runner import SplitRunner
 from harness.evaluation.subset import subset
 from harness.models.environment import accelerator_on
 from harness.models.text_inputs import depends_on_padding, fit_to_texts

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from harness.evaluation.evaluate import SplitRunner
+from harness.evaluation.split_runner import SplitRunner
 from harness.losses import CrossEntropy
 from harness.models.environment import accelerator_on
 from harness.runs.experiment import RunContext, prepare

@@ -184,3 +184,31 @@ def test_fresh_trains_a_run_again_and_refuses_to_lose_anything_else(zoo: Zoo, re
     completed = json.loads(zoo("train", path, "--json", "--records", "runs").out)
     Path(completed["record"]).write_text("{}")
     assert zoo("train", path, "--records", "runs", "--fresh").code == 0
+
+
+def test_a_strict_evaluation_is_a_run_of_its_own_and_says_how_it_was_computed(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = []
+    for strict in ([], ["--strict"]):
+        completed = zoo("reproduce", "digits-resnet8", *strict, "--json")
+        cost = "digits-resnet8: strict: test in batches of fixed shapes, which compute 1.14 times its rows"
+        assert (cost in completed.err) == bool(strict)
+        (entry,) = json.loads(completed.out)["entries"]
+        assert entry["verdict"] == "reproduced"
+        records.append(json.loads(Path(entry["records"][0]).read_text()))
+    assert [record["numerics"] for record in records] == [
+        {"device": "cpu", "precision": "fp32"}, {"device": "cpu", "precision": "fp32", "strict": True},
+    ]  # fmt: skip
+    assert records[0]["key"] != records[1]["key"]
+    fast, strict = (record["results"][0]["inference"] for record in records)
+    assert fast == {"batch": {"rows": 512}, "near_ties": strict["near_ties"]}
+    assert strict["strict"] is True
+    assert zoo("reproduce", "digits-resnet8", "--strict", "--dry-run").out.endswith("0 runs to make\n")
+    monkeypatch.setattr("harness.evaluation.split_runner.needs_check", lambda device: True)
+    monkeypatch.setattr("harness.evaluation.split_runner.disagreements", lambda *_: 3)
+    (entry,) = json.loads(zoo("reproduce", "digits-resnet8", "--fresh", "--json").out)["entries"]
+    record = json.loads(Path(entry["records"][0]).read_text())
+    assert (record["key"], record["results"][0]["inference"]["differing"]) == (records[0]["key"], 3)
+    assert record["results"][0]["predictions"] == records[1]["results"][0]["predictions"]
+    assert "test: 3 of 256 predictions differ between the fast and the strict evaluation" in record["findings"][0]

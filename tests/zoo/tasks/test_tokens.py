@@ -11,7 +11,8 @@ from torch import Tensor
 
 from tests.helpers.small_texts import WordTokenizer, run_context, text_experiment
 from zoo.errors import UsageError
-from zoo.tasks.base import TextSplit
+from zoo.tasks.base import TensorSplit, TextSplit
+from zoo.tasks.device_copies import DeviceCopies
 from zoo.tasks.tokens import tokenize
 
 
@@ -41,6 +42,24 @@ def test_rows_are_padded_on_the_right_whatever_the_tokenizer_says_or_on_the_left
     assert all(torch.equal(padded[name], expected[name]) for name in expected)
     assert tokens.row(0) == tokenizer(*split.texts[0], truncation="longest_first", max_length=24)["input_ids"]
     assert tokens.notes == ()
+
+
+def test_batches_that_are_formed_on_a_device_are_those_of_the_cpu(split: TextSplit) -> None:
+    """The device "cpu:0" stands for a GPU: the split makes a copy for it."""
+    images, device = TensorSplit(torch.randn(9, 2), torch.arange(9)), torch.device("cpu:0")
+    for rows in ([7, 0, 1199, 7, 3], range(5)):
+        here, there = split.batch(rows), split.batch(rows, device)
+        assert isinstance(here.inputs, dict)
+        assert isinstance(there.inputs, dict)
+        assert all(torch.equal(there.inputs[name], values) for name, values in here.inputs.items())
+        assert (here.labels.tolist(), here.ids.tolist()) == (there.labels.tolist(), there.ids.tolist())
+        padded = split.batch(rows, device, length=40).inputs["input_ids"]
+        assert padded.shape == (5, 40)
+        assert torch.equal(padded, split.batch(rows, length=40).inputs["input_ids"])
+    assert torch.equal(images.batch([8, 2], device).inputs, images.inputs[[8, 2]])
+    full = DeviceCopies()
+    assert full.on(torch.device("cpu"), 1, list) is None
+    assert full.on(device, 1, list) is full.on(device, 1, list) is not None
 
 
 def test_without_a_padding_token_another_one_is_chosen_and_reported(split: TextSplit) -> None:
