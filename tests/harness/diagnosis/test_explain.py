@@ -372,12 +372,14 @@ def test_the_number_of_rows_is_compared_before_other_causes_are_tried(plant: Pla
     assert known.sentences()[1] == f"accuracy on test: the claim was measured on 320 rows, this run on 80 {where}"
 
 
-def test_claims_without_weights_or_their_metric_and_segmentations_are_refused(
-    context: RunContext, plant: Plant
-) -> None:
-    with pytest.raises(UsageError, match="the metric 'spearman' is not measured"):
-        plant(LARGE, 0.5, metric="spearman")
-    with pytest.raises(UsageError, match="the recipe has no weights to evaluate"):
+def test_a_claim_that_cannot_be_compared_is_reported_as_such(plant: Plant) -> None:
+    explanation = plant(LARGE, 0.5, metric="spearman")
+    assert explanation.state == "nothing to compare"
+    assert "The metric spearman was not measured" in explanation.sentences()[1]
+
+
+def test_entries_without_weights_and_segmentations_are_refused(context: RunContext, plant: Plant) -> None:
+    with pytest.raises(UsageError, match="names no weights to evaluate"):
         plant(LARGE, 0.5, (f"weights: embedded:{LARGE}.safetensors\n", ""))
     with pytest.raises(UsageError, match="a segmentation has logits of pixels"):
         explain(catalogue.select([], ["coco2017"])[0], context)

@@ -15,6 +15,8 @@ from tests.harness.evaluation.test_batching import SplitWithLengths
 from zoo.models import cifar_resnet
 from zoo.tasks.base import Batch, TensorSplit
 
+pytestmark = pytest.mark.cpu_only(reason="the memory of a GPU is a small fake")
+
 
 class FakeMemory:
     """A device on which every input value that is computed allocates this number of bytes."""
