@@ -18,10 +18,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from harness.models.device_memory import free_memory
 from zoo.tasks.base import Batch
 
 MOST_TOKENS = 32_768
-"""The most tokens of a batch on a GPU: MiniLM-L6 fills an H100 with them (docs/speed.md)."""
+"""The most tokens of a batch on a GPU: MiniLM-L6 fills an H100 with them (docs/speed-gpu.md)."""
 MOST_ROWS = 2048
 """The most rows of a batch on a GPU, if its rows are not texts."""
 MOST_VALUES = 2**26
@@ -78,8 +79,7 @@ class CudaMemory:
     device: torch.device
 
     def free(self) -> int:
-        unused = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
-        return int(torch.cuda.mem_get_info(self.device)[0]) + unused
+        return free_memory(self.device)
 
     def allocated(self) -> int:
         return int(torch.cuda.memory_stats(self.device).get("allocated_bytes.all.allocated", 0))

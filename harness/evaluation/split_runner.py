@@ -118,7 +118,7 @@ class SplitRunner:
             rows: The rows of a strict evaluation; None for all of them.
         """
         device, processes = self.accelerator.device, self.accelerator.num_processes
-        place_model(self.model, device).eval()
+        place_model(self.model, device, self.precision).eval()
         fit_to_texts(self.model, split, self.rows)
 
         def run_batch(batch: Batch) -> Tensor:

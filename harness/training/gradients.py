@@ -14,6 +14,7 @@ from harness.evaluation.batching import by_length
 from harness.models.environment import autocast
 from harness.training.batch_parts import UNKNOWN_DENOMINATOR, has_unknown_denominator, labels_of, normalizes_by_batch
 from harness.training.stage import ActiveStage
+from harness.training.step_graph import tensor_rates
 from harness.training.training_run import TrainingRun
 from zoo.errors import UsageError
 from zoo.tasks.base import Batch, read_batch
@@ -34,10 +35,16 @@ def accumulate_gradients(run: TrainingRun, stage: ActiveStage, rows: list[int]) 
     Raises:
         UsageError: Memory ran out, and smaller parts would change the result.
     """
+    batch = None
+    if stage.graph is not None and len(rows) == stage.recipe.batch_size and stage.micro_batch is None:
+        batch = read_batch(stage.split, rows, run.device)
+        if stage.graph.fits(batch):
+            return stage.graph.compute(batch)
     while True:
         try:
             losses: dict[str, Tensor] = {}
             parts = _with_shares(run, stage, list(_parts(run, stage, rows)))
+            parts = parts if batch is None or len(parts) > 1 else [replace(parts[0], batch=batch)]
             grouped = len(parts) > 1 and stage.lengths is not None
             with sparse_embeddings(stage.objective) if grouped else nullcontext():
                 for number, part in enumerate(parts, 1):
@@ -56,6 +63,33 @@ def accumulate_gradients(run: TrainingRun, stage: ActiveStage, rows: list[int]) 
         stage.optimizer.zero_grad()
         clear_device_cache(garbage_collection=True)
         stage.micro_batch = _halved_micro_batch(run, stage)
+
+
+def gradients_of(run: TrainingRun, stage: ActiveStage, batch: Batch) -> dict[str, Tensor]:
+    """Compute the gradients of all rows of a step at once, in one process; return the losses by term, and `total`."""
+    losses = _losses(run, stage, _Part([], 1.0, batch))
+    scaled: Any = stage.scaler.scale(losses["total"])
+    scaled.backward()
+    return {name: loss.detach() for name, loss in losses.items()}
+
+
+def apply_gradients(stage: ActiveStage) -> None:
+    """Let the optimizer take its step, unless the gradient scaler finds that the gradients overflow."""
+    if stage.graph is not None and stage.graph.is_pending:
+        stage.graph.apply()
+        return
+    with tensor_rates(stage.optimizer, stage.rates) if stage.rates else nullcontext():
+        update_parameters(stage)
+
+
+def update_parameters(stage: ActiveStage) -> None:
+    """Let the optimizer take its step with the learning rates that it holds."""
+    if stage.recipe.clip_norm is not None:
+        stage.scaler.unscale_(stage.optimizer)  # clip the true gradients, not the scaled ones
+        nn.utils.clip_grad_norm_(stage.objective.parameters(), stage.recipe.clip_norm)
+    stage.scaler.step(stage.optimizer)
+    stage.scaler.update()
+    stage.optimizer.zero_grad()
 
 
 @dataclass(frozen=True)

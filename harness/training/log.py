@@ -4,7 +4,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +19,20 @@ from zoo.errors import UsageError
 
 class DivergenceError(UsageError):
     """The loss is no longer finite, so the training ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockLosses:
+    """The losses of some steps, and what the processes agreed on when the losses were read."""
+
+    values: tuple[Mapping[str, float], ...]
+    """For each step the losses by term, and `total`."""
+    due: bool
+    """Whether a checkpoint is due."""
+    stop: bool
+    """Whether any process has received a signal to stop."""
+    seconds: float
+    """The seconds since losses were last read."""
 
 
 class TrainingLog:
@@ -37,7 +52,7 @@ class TrainingLog:
         self._earlier_seconds: float = checkpoint.get("seconds", 0.0)
         self.epoch_losses: tuple[float, int] = tuple(checkpoint.get("epoch_losses", (0.0, 0)))
         """The sum of the total losses of the current epoch, and the number of its steps."""
-        self._started = self._saved = time.monotonic()
+        self._started = self._saved = self._read = time.monotonic()
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> "TrainingLog":
@@ -50,37 +65,41 @@ class TrainingLog:
         if self._file:
             self._file.close()
 
-    def write(
-        self, losses: dict[str, Tensor], position: Mapping[str, Any], *, may_overflow: bool = False, stop: bool = False
-    ) -> tuple[bool, bool]:
-        """Log the losses of a step, summed over all processes.
+    def read(self, losses: Sequence[Mapping[str, Tensor]], *, stop: bool = False) -> BlockLosses:
+        """Wait for the losses of some steps, and return them summed over all processes.
 
         Args:
-            losses: The losses of this process's rows by term, with their weighted sum as `total`.
+            losses: For each step the losses of this process's rows by term, with their weighted sum as `total`.
+            stop: Whether this process has received a signal to stop.
+        """
+        now, is_main = time.monotonic(), self.accelerator.is_main_process
+        due, seconds = now - self._saved >= self.save_every and is_main, (now - self._read) * is_main
+        values = [value for of_step in losses for value in of_step.values()]
+        local = torch.stack([*values, *(values[-1].new_tensor(float(flag)) for flag in (due, stop, seconds))])
+        *sums, any_due, any_stop, seconds = self.accelerator.reduce(local, "sum").tolist()
+        self._read, summed = time.monotonic(), iter(sums)
+        by_step = tuple({name: next(summed) for name in of_step} for of_step in losses)
+        return BlockLosses(values=by_step, due=bool(any_due), stop=bool(any_stop), seconds=seconds)
+
+    def write(self, losses: Mapping[str, float], position: Mapping[str, Any], *, may_overflow: bool = False) -> None:
+        """Log the losses of a step.
+
+        Args:
+            losses: The losses by term, and `total`.
             position: The fields that say where the step is in its stage, and its learning rate.
             may_overflow: The step will be skipped if its gradients overflow, so its loss may be infinite.
-            stop: Whether this process has received a signal to stop.
-
-        Returns:
-            Whether a checkpoint is due, and whether any process has received a signal to stop.
 
         Raises:
             DivergenceError: The total loss is not finite, and it may not overflow.
         """
-        due = time.monotonic() - self._saved >= self.save_every and self.accelerator.is_main_process
-        total = losses["total"]
-        local = torch.stack([*losses.values(), total.new_tensor(due), total.new_tensor(stop)])
-        *sums, any_due, any_stop = self.accelerator.reduce(local, "sum").tolist()
-        values = dict(zip(losses, sums, strict=True))
-        if not math.isfinite(values["total"]) and not may_overflow:
-            listed = ", ".join(f"{name} {value:g}" for name, value in values.items())
+        if not math.isfinite(losses["total"]) and not may_overflow:
+            listed = ", ".join(f"{name} {value:g}" for name, value in losses.items())
             raise DivergenceError(
                 f"the loss is not finite at step {self.step + 1}: {listed}; try a lower learning rate"
             )
         self.step += 1
-        self.epoch_losses = self.epoch_losses[0] + values["total"], self.epoch_losses[1] + 1
-        self._write_line({**position, "losses": _finite_or_none(values)})
-        return bool(any_due), bool(any_stop)
+        self.epoch_losses = self.epoch_losses[0] + losses["total"], self.epoch_losses[1] + 1
+        self._write_line({**position, "losses": _finite_or_none(losses)})
 
     def any_process(self, flag: bool) -> bool:
         """Return whether the flag is set in any process."""

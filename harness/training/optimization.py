@@ -1,11 +1,12 @@
 """Build the optimizer and the learning-rate schedule of a stage."""
 
 import inspect
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch.optim import SGD, Optimizer
+from torch.optim import SGD, Adagrad, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from zoo.errors import RecipeError
@@ -29,31 +30,38 @@ def build_optimizer(call: Call, groups: list[dict[str, Any]], builder: Builder, 
     Raises:
         RecipeError: The optimizer cannot be built, or it cannot skip the first step.
     """
-    parameters = inspect.signature(builder.target(call, "optimizer")).parameters
+    target = builder.target(call, "optimizer")
+    parameters = inspect.signature(target).parameters
     settings = call.args.keys() | {key for group in groups for key in group}
     is_damped = any(values.get("dampening") for values in (call.args, *groups))
     is_free = "fused" in parameters and not {"fused", "foreach", "differentiable"} & settings
-    fused = {"fused": True} if is_free and not is_damped else {}
+    is_possible = not is_damped and _has_fused_kernel(target, groups)
+    fused = {"fused": True} if is_free and is_possible else {}
     optimizer = builder.instance(call, "optimizer", Optimizer, groups, **fused)
-    if isinstance(optimizer, SGD):
-        _fill_momentum(optimizer, call, can_skip=can_skip)
+    if can_skip and any(
+        group.get("fused") and group.get("dampening") and group["momentum"] for group in optimizer.param_groups
+    ):
+        message = "torch's fused SGD with dampening cannot skip its first step, as fp16 may; remove `fused: true`"
+        raise RecipeError.at(call.mark, message)
+    _fill_momentum(optimizer)
     return optimizer
 
 
-def _fill_momentum(optimizer: SGD, call: Call, *, can_skip: bool) -> None:
+def _has_fused_kernel(target: Any, groups: Iterable[Mapping[str, Any]]) -> bool:
+    """Return whether all versions of torch have a fused kernel of the optimizer for the devices of the parameters."""
+    types = {parameter.device.type for group in groups for parameter in group["params"]}
+    return types <= {"cpu"} or not (inspect.isclass(target) and issubclass(target, Adagrad))
+
+
+def _fill_momentum(optimizer: Optimizer) -> None:
     """Start the momentum of the fused SGD at zero. Without dampening the first step is the same as without momentum.
 
     torch creates these buffers in the first step without filling them, also if the gradient scaler skips that step.
     """
-    for group in optimizer.param_groups:
-        if not (group["fused"] and group["momentum"]):
-            continue
-        if not group["dampening"]:
+    for group in optimizer.param_groups if isinstance(optimizer, SGD) else ():
+        if group["fused"] and group["momentum"] and not group["dampening"]:
             for parameter in group["params"]:
-                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-        elif can_skip:
-            message = "torch's fused SGD with dampening cannot skip its first step, as fp16 may; remove `fused: true`"
-            raise RecipeError.at(call.mark, message)
+                optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
 
 
 def build_schedule(stage: Stage, optimizer: Optimizer, steps: int, builder: Builder) -> LRScheduler:
@@ -101,4 +109,5 @@ def _build_scheduler(call: Call, optimizer: Optimizer, ticks: int, builder: Buil
     if isinstance(scheduler, ReduceLROnPlateau):
         message = f"{type(scheduler).__name__} needs a metric; a schedule of a recipe depends on the step alone"
         raise RecipeError.at(call.mark, message)
+    _fill_momentum(optimizer)  # a schedule such as OneCycleLR sets the momentum
     return scheduler

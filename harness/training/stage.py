@@ -23,6 +23,7 @@ from harness.training.checkpointing import Checkpoint
 from harness.training.objective import Objective, build_objective
 from harness.training.optimization import build_optimizer, build_schedule
 from harness.training.row_order import shuffled_rows, steps_per_epoch
+from harness.training.step_graph import StepGraph
 from harness.training.teacher import LiveTeachers, TeacherOutputs, build_teacher
 from harness.training.teacher_cache import cache_teacher_outputs
 from harness.training.training_run import StateDicts, TrainingRun
@@ -55,6 +56,10 @@ class ActiveStage:
     """The rows' lengths, if the rows of a step are grouped by length and each group padded by itself."""
     counting_terms: tuple[str, ...] = ()
     """The terms whose mean divides by something else than the number of rows, see `Loss.denominator`."""
+    rates: Sequence[Tensor] | None = None
+    """The learning rates as tensors, if the steps may be captured, see `harness.training.cuda_graph`."""
+    graph: StepGraph | None = None
+    """The kernels of a full batch, once they are captured."""
     best: Checkpoint | None = None
     """The epoch with the best score so far, with its objective's parameters."""
 
@@ -176,7 +181,8 @@ def build_models(
     frozen: dict[str, nn.Module] = {}
     for name, teacher in stage.all_teachers.items():
         with _problems_at(teacher.marks.get("weights", stage.optimizer.mark)):
-            model = place_model(build_teacher(run.teachers[number][name], run.builder), run.device)
+            weights = run.teachers[number][name]
+            model = place_model(build_teacher(weights, run.builder), run.device, run.options.precision)
         (learning if teacher.trainable else frozen)[name] = model
     return learning, frozen
 

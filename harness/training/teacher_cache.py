@@ -12,6 +12,7 @@ from transformers import PreTrainedConfig
 from harness.evaluation.batch_limits import BatchLimits
 from harness.evaluation.batched_inference import BATCH_SIZE, in_order, map_batches
 from harness.evaluation.batching import batches
+from harness.models.device_memory import free_memory
 from harness.models.environment import environment, uses_tf32
 from harness.models.outputs import ModelOutputs
 from harness.models.provenance import project_code_digest
@@ -23,20 +24,21 @@ from zoo.trusted_code import VERSION_TELLS_OUTPUTS, comes_from
 
 MAX_BYTES = 2**31
 """The outputs of a stage's teachers are computed once only if they need at most this many bytes."""
+SHARE = 0.25
+"""The share of the free memory of the device that the outputs may fill; else each batch is copied to the device."""
 
 
 class CachedTeachers:
-    """Look up the outputs for the rows of a batch; `outputs` holds those for all rows, by teacher."""
+    """Look up the outputs for the rows of a batch; `outputs` holds those for all rows, by teacher, on any device."""
 
     def __init__(self, outputs: Mapping[str, ModelOutputs]) -> None:
         self.outputs = outputs
 
     def __call__(self, batch: Batch) -> dict[str, ModelOutputs]:
         """Return the teachers' outputs for a batch."""
-        ids = batch.ids.cpu()
 
         def pick(value: Tensor) -> Tensor:
-            return value[ids].to(batch.ids.device)
+            return value[batch.ids.to(value.device)].to(batch.ids.device)
 
         return {name: outputs.map(pick) for name, outputs in self.outputs.items()}
 
@@ -47,7 +49,8 @@ def cache_teacher_outputs(
     """Compute the teachers' outputs for the whole split now, or return the live teachers if that is not possible.
 
     It is not possible if rows have random transforms, if shapes change from batch to batch (features of tokens, padded
-    to the longest row), or if the outputs need more than `MAX_BYTES`.
+    to the longest row), or if the outputs need more than `MAX_BYTES`. The outputs are kept on the device if they fill
+    at most `SHARE` of its free memory.
 
     Args:
         teachers: The frozen models.
@@ -70,6 +73,7 @@ def cache_teacher_outputs(
             tensors = cached_tensors(folder, key, lambda: _compute(teachers, split, accelerator))
     except _ShapesDifferError:
         return teachers
+    tensors = _kept_on(accelerator.device, tensors)
     return CachedTeachers(
         {
             name: ModelOutputs(
@@ -104,6 +108,12 @@ def _compute(teachers: LiveTeachers, split: Split, accelerator: Accelerator) -> 
             if not value.dim() or len(value) != len(rows) or value.shape[1:] != shape:
                 raise _ShapesDifferError
     return {name: in_order((rows, tensors[name]) for rows, tensors in by_batch).contiguous() for name in by_batch[0][1]}
+
+
+def _kept_on(device: torch.device, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors on a device, or unchanged if they would fill too much of its memory."""
+    fits = sum(value.nbytes for value in tensors.values()) <= SHARE * free_memory(device)
+    return {name: value.to(device) for name, value in tensors.items()} if fits else tensors
 
 
 def _tensor_name(teacher: str, path: str) -> str:

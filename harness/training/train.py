@@ -23,12 +23,13 @@ from harness.models.text_inputs import fit_to_texts
 from harness.records.training_log import LOG
 from harness.training.checkpointing import Checkpoint, CheckpointStore, rng_state, set_rng_state, unchanged_generators
 from harness.training.epoch_scores import end_epoch, state_dict_copy
-from harness.training.gradients import accumulate_gradients
+from harness.training.gradients import accumulate_gradients, apply_gradients
 from harness.training.interrupt import Interrupt
 from harness.training.log import DivergenceError, TrainingLog
 from harness.training.other_load import LoadWatch
 from harness.training.row_order import steps_per_epoch
 from harness.training.stage import ActiveStage, build_stage, prepare_stage, share_buffers
+from harness.training.step_blocks import step_blocks
 from harness.training.training_run import StateDicts, TrainedStudent, TrainingRun
 from zoo.errors import UsageError, first_line
 from zoo.tasks.base import read_batch
@@ -68,7 +69,9 @@ def train(run: TrainingRun) -> TrainedStudent:
         run = replace(run, progress=LoadWatch(run.progress, run.report, run.recipe.name))
     with unchanged_generators(run.device), _interruption_reported(run):
         set_seed(run.seed)
-        student = place_model(run.builder.instance(run.recipe.model, "model", nn.Module), run.device)
+        student = place_model(
+            run.builder.instance(run.recipe.model, "model", nn.Module), run.device, run.options.precision
+        )
         learns = {name: parameter.requires_grad for name, parameter in student.named_parameters()}
         checkpoint, state = _resume(run)
         _restore_student(run, student, checkpoint)
@@ -103,32 +106,46 @@ def train_stage(
     run: TrainingRun, stage: ActiveStage, state: TrainingState, log: TrainingLog, first_step: int, interrupt: Interrupt
 ) -> None:
     """Take the steps of a stage, and save a checkpoint when one is due or a signal has arrived."""
-    for step in range(first_step, stage.steps):
-        losses = accumulate_gradients(run, stage, stage.rows(step))
+    for block in step_blocks(run, stage, first_step):
+        for step in steps_of(run, stage, block.steps, interrupt):
+            block.losses.append(accumulate_gradients(run, stage, stage.rows(step)))
+            block.positions.append(stage.position(step))
+        if not block.accept(log.read(block.losses, stop=interrupt.requested)):
+            continue
         scale = stage.scaler.get_scale()
         may_overflow = stage.scaler.is_enabled() and scale >= 1  # the step is skipped and the scale halved
-        position = stage.position(step)
-        due, stop = log.write(losses, position, may_overflow=may_overflow, stop=interrupt.requested)
+        for values, position in zip(block.read.values, block.positions, strict=True):
+            log.write(values, position, may_overflow=may_overflow)
         where = run.position_text(position["stage"], position["epoch"])
         run.progress(log.step, run.steps, f"{where}, loss {log.mean_loss:.4f}")
-        if stage.recipe.clip_norm is not None:
-            stage.scaler.unscale_(stage.optimizer)  # clip the true gradients, not the scaled ones
-            nn.utils.clip_grad_norm_(stage.objective.parameters(), stage.recipe.clip_norm)
-        stage.scaler.step(stage.optimizer)
-        stage.scaler.update()
-        stage.optimizer.zero_grad()
-        skipped = stage.scaler.get_scale() < scale
-        rest = (step + 1) % stage.steps_per_epoch
+        apply_gradients(stage)
+        skipped, steps = stage.scaler.get_scale() < scale, block.last + 1
+        rest = steps % stage.steps_per_epoch
         ticks = rest == 0 if stage.recipe.schedule_per == "epoch" else not skipped
-        if ticks and step + 1 < stage.steps:
+        if ticks and steps < stage.steps:
             stage.schedule.step()
         if rest == 0:
             end_epoch(run, stage, log, position)
-        if (due or stop) and step + 1 < stage.steps:
-            place = {"stage": stage.number, "step": step + 1, "generators": _all_generators(run)}
+        if (block.read.due or block.read.stop) and steps < stage.steps:
+            place = {"stage": stage.number, "step": steps, "generators": _all_generators(run)}
             save_checkpoint(run, state, log, **place, **stage.state_dict())
-            if stop:
+            if block.read.stop:
                 raise interrupt.error
+
+
+def steps_of(run: TrainingRun, stage: ActiveStage, steps: range, interrupt: Interrupt) -> Iterator[int]:
+    """Yield the steps of a block, and apply the gradients of each before the next one.
+
+    The gradients of the last step are left to be applied once its loss is read. A signal ends the block early, unless
+    the other processes would go on.
+    """
+    for step in steps:
+        yield step
+        if step == steps[-1] or (interrupt.requested and run.accelerator.num_processes == 1):
+            return
+        apply_gradients(stage)
+        if stage.recipe.schedule_per == "step":
+            stage.schedule.step()
 
 
 def enter_stage(run: TrainingRun, number: int, student: nn.Module, state: TrainingState) -> ActiveStage:

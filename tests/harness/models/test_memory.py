@@ -12,6 +12,7 @@ from torch import nn
 from harness.models.memory_format import place_model
 from harness.models.rounding import rounding_tolerance, terms_of
 from zoo.models import cifar_resnet
+from zoo.recipes.claim import Precision
 
 
 def test_channels_last_changes_the_memory_format_and_no_prediction() -> None:
@@ -33,8 +34,17 @@ def test_models_with_few_channels_or_of_other_packages_keep_their_memory_format(
     cpu = torch.device("cpu")
     small = place_model(cifar_resnet(depth=8, width=2, in_channels=3), cpu)
     unknown = place_model(nn.Sequential(nn.Conv2d(3, 16, 3)), cpu)
-    for model in (small, unknown):
+    on_gpu = cifar_resnet(depth=8, width=16).to("meta")  # type: ignore[arg-type]
+    for model in (small, unknown, place_model(on_gpu, torch.device("meta"))):
         assert all(p.is_contiguous() for p in model.parameters())
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("precision", "channels_last"), [("fp32", False), ("bf16", True), ("fp16", True)])
+def test_a_gpu_computes_in_channels_last_only_in_half_precision(precision: Precision, channels_last: bool) -> None:
+    model = place_model(cifar_resnet(depth=8, width=16), torch.device("cuda"), precision)
+    assert model.conv1.weight.is_contiguous(memory_format=torch.channels_last) is channels_last  # type: ignore[union-attr, call-overload]
 
 
 @pytest.mark.process

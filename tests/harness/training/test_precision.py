@@ -55,7 +55,7 @@ def test_a_step_that_overflows_is_skipped_and_does_not_advance_the_schedule(
 
 
 def test_an_infinite_loss_is_an_error_unless_its_step_may_overflow(tmp_path: Path) -> None:
-    infinite = {"ce": torch.tensor(1.0), "total": torch.tensor(math.inf)}
+    infinite = {"ce": 1.0, "total": math.inf}
     with TrainingLog(tmp_path / "log.jsonl", {}, accelerator_on(device()), save_every=300) as log:
         log.write(infinite, {"rate": 0.1}, may_overflow=True)
         with pytest.raises(UsageError, match="the loss is not finite at step 2: ce 1, total inf"):

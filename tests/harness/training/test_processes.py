@@ -213,7 +213,7 @@ def test_saved_batchnorm_statistics_are_those_that_were_scored(folder: Path, bot
 
 def test_two_processes_resume_to_the_same_bits_after_one_was_killed(folder: Path, both: Path) -> None:
     """The second run also scores its epochs, which changes no bit either."""
-    command = (*TRAIN, "--save-every", "0", "--score-epochs", "--out", "killed")
+    command = (*TRAIN, "--save-every", "0", "--score-epochs", "--fresh", "--out", "killed")
     assert run_two(folder, "killed", command, DIE="1:20")[1] == -signal.SIGKILL
     assert not (folder / "killed").exists()
     assert run_two(folder, "resumed", command) == [0, 0], (folder / "resumed-0.err").read_text()

@@ -11,6 +11,8 @@ from torch.optim import Optimizer
 
 from harness.models.rounding import rounding_tolerance
 from harness.training.optimization import build_optimizer
+from tests.helpers.project import TINY, Write
+from tests.helpers.training import stage_of
 from zoo.errors import Mark, RecipeError
 from zoo.recipes.build import Builder
 from zoo.recipes.reader import Call
@@ -91,3 +93,20 @@ def test_a_fused_optimizer_that_cannot_skip_its_first_step_is_refused_in_fp16() 
     assert build_optimizer(call, groups, Builder()).defaults["fused"]
     with pytest.raises(RecipeError, match=r"mine.yaml:7:3.*remove `fused: true`"):
         build_optimizer(call, groups, Builder(), can_skip=True)
+
+
+def test_momentum_that_a_schedule_sets_is_not_undefined_memory(recipe_file: Write) -> None:
+    text = TINY.replace(", momentum: 0.9", "").replace(
+        "{use: linear, warmup: 0.2}", "{use: torch.optim.lr_scheduler.OneCycleLR, max_lr: 0.1, total_steps: 15}"
+    )
+    optimizer = stage_of(recipe_file(text)).optimizer
+    (group,) = optimizer.param_groups
+    assert group["momentum"] > 0
+    assert len(optimizer.state) == len(group["params"])
+    assert not any(state["momentum_buffer"].any() for state in optimizer.state.values())
+
+
+def test_an_optimizer_whose_fused_kernel_may_lack_for_a_gpu_is_not_fused_there() -> None:
+    for device, fused in (("cpu", True), ("meta", None)):
+        call, groups = Call(use="Adagrad", args={"lr": 0.1}), [{"params": [torch.zeros(2, device=device)]}]
+        assert build_optimizer(call, groups, Builder()).defaults["fused"] is fused

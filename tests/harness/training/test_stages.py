@@ -91,7 +91,10 @@ def test_the_best_epoch_is_saved_and_the_scores_of_both_epochs_are_recorded(zoo:
 
 def test_scoring_every_epoch_is_logged_with_the_mean_loss_and_changes_no_bit(zoo: Zoo, recipe_file: Write) -> None:
     path = recipe_file(TINY.replace("epochs: 1", "epochs: 2"))
-    plain, scored = zoo("train", path, "--out", "plain"), zoo("train", path, "--out", "scored", "--score-epochs")
+    plain, scored = (
+        zoo("train", path, "--out", "plain"),
+        zoo("train", path, "--out", "scored", "--score-epochs", "--fresh"),
+    )
     assert (plain.err, len(scored.lines)) == ("", 2)
     assert Path("plain/model.safetensors").read_bytes() == Path("scored/model.safetensors").read_bytes()
     lines = log_lines("scored")

@@ -6,6 +6,7 @@ from torch import nn
 
 from harness.models.environment import accelerator_on
 from harness.models.rounding import rounding_tolerance, terms_of
+from harness.training import teacher_cache
 from harness.training.objective import ModelReads
 from harness.training.teacher import LiveTeachers
 from harness.training.teacher_cache import CachedTeachers, cache_teacher_outputs
@@ -56,3 +57,10 @@ def test_outputs_that_change_or_are_too_large_are_not_cached(
     assert cache_teacher_outputs(tokens, split, accelerator) is tokens
     monkeypatch.setattr("harness.training.teacher_cache.MAX_BYTES", 1000)
     assert cache_teacher_outputs(live, split, accelerator) is live
+
+
+def test_cached_outputs_are_on_the_device_if_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    device, tensors = torch.device("meta"), {"a": torch.zeros(10), "b": torch.zeros(6)}
+    for free, kept in ((256, device), (255, torch.device("cpu"))):
+        monkeypatch.setattr(teacher_cache, "free_memory", lambda _, free=free: free)
+        assert {value.device for value in teacher_cache._kept_on(device, tensors).values()} == {kept}
