@@ -1,6 +1,7 @@
 """The benchmark on a device: its parts, its record and its page."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -44,8 +45,9 @@ def test_without_a_device_one_line_says_so(capsys: pytest.CaptureFixture[str], m
 def test_a_given_interpreter_is_used_without_a_virtual_environment() -> None:
     for python in ("python3", sys.executable):
         shown = subprocess.run(
-            ["make", "-n", "gpu", f"PYTHON={python}"], cwd=ROOT, capture_output=True, text=True, check=True
-        )
+            ["make", "-n", "gpu", f"PYTHON={python}"],
+            cwd=ROOT, capture_output=True, text=True, check=True, env={"PATH": os.environ["PATH"]},
+        )  # fmt: skip
         assert shown.stdout.strip() == f"{python} -m benchmarks.gpu --write"
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from zoo.errors import UsageError, did_you_mean
+from zoo.errors import SourceError, UsageError, did_you_mean
 
 AUTO = "auto"
 KINDS = (AUTO, "cpu", "cuda", "mps")
@@ -16,13 +16,14 @@ def parse_devices(text: str | None) -> tuple[str, ...]:
         text: `auto`, `cpu`, `mps`, `cuda`, a GPU by its number such as `cuda:1`, or a list such as `cuda:0,cuda:1`.
 
     Raises:
-        UsageError: A name is not the name of a device, or the list has other names than those of single GPUs.
+        SourceError: A name is not the name of a device.
+        UsageError: The list has other names than those of single GPUs.
     """
     names = tuple(name.strip() for name in (AUTO if text is None else text).split(","))
     for name in names:
         if name not in KINDS and not GPU.fullmatch(name):
             hint = did_you_mean(name, list(KINDS))
-            raise UsageError(f"--device {text}: {name!r} is not auto, cpu, mps, cuda, or a GPU such as cuda:1{hint}")
+            raise SourceError(f"--device {text}: {name!r} is not auto, cpu, mps, cuda, or a GPU such as cuda:1{hint}")
     if len(names) > 1 and not all(GPU.fullmatch(name) for name in names):
         raise UsageError(f"--device {text}: a list can only have GPUs by their numbers, such as cuda:0,cuda:1")
     return names

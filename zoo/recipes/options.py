@@ -53,7 +53,7 @@ class DeviceOptions:
     precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
-        """Raise UsageError for a device with an unknown name."""
+        """Raise ZooError for a device with an unknown name."""
         parse_devices(self.device)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.helpers.project import Zoo
-from zoo.errors import UsageError
+from zoo.errors import ZooError
 from zoo.recipes.devices import device_of_process, kind_of, parse_devices
 from zoo.recipes.options import RunOptions
 
@@ -30,8 +30,8 @@ def test_devices_are_named_by_kind_or_by_number() -> None:
         ("cuda,cuda", "a list can only have GPUs by their numbers"),
     ],
 )
-def test_another_name_is_wrong_usage(text: str, message: str) -> None:
-    with pytest.raises(UsageError) as raised:
+def test_another_name_is_an_error(text: str, message: str) -> None:
+    with pytest.raises(ZooError) as raised:
         RunOptions(device=text)
     assert f"--device {text}: {message}" in str(raised.value)
 
@@ -53,4 +53,4 @@ def test_processes_take_turns_with_the_devices(text: str | None, gpus: int, expe
 
 def test_a_device_that_does_not_exist_is_reported_by_a_command(zoo: Zoo) -> None:
     completed = zoo("train", "digits-resnet8", "--device", "cdua")
-    assert (completed.code, len(completed.lines)) == (2, 1)
+    assert (completed.code, len(completed.lines)) == (4, 1)
