@@ -57,6 +57,7 @@ def nll_loss2d_backward(
     """Return the gradient of `nll_loss2d_forward` for the log-probabilities."""
     label, weights = _label_weights(logits, target, weight, ignore_index)
     scale = -gradient * weights / (weights.sum() if reduction == 1 else 1)
+    scale = torch.where(target == ignore_index, 0.0, scale)  # 0 / 0 if all pixels are ignored
     is_label = torch.arange(logits.shape[1], device=logits.device).view(1, -1, 1, 1) == label.unsqueeze(1)
     return torch.where(is_label, scale.unsqueeze(1), 0.0).to(logits)
 

@@ -17,3 +17,11 @@ def free_memory(device: torch.device) -> int:
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + kept
     return int(psutil.virtual_memory().available)
+
+
+def spare_memory(device: torch.device) -> int:
+    """Return the bytes that were left on a CUDA device at the peak of this process; on others those left now."""
+    since_peak = (
+        torch.cuda.max_memory_allocated(device) - torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
+    )
+    return free_memory(device) - since_peak

@@ -11,9 +11,11 @@ Effect: fewer launches. Such a stage reads its learning rates from tensors in fp
 """
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,10 +45,30 @@ WITHOUT_STATE = (*VERSION_TELLS_OUTPUTS, "harness")
 
 def capture_on_cuda(function: Callable[[], None]) -> Callable[[], None]:
     """Return a function that launches the kernels of another one as a graph, as `torch.cuda.graph` documents."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        function()
+    graph, pool, stream = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle(), torch.cuda.current_stream()
+    try:
+        with torch.cuda.graph(graph, pool=pool):
+            function()
+    except BaseException:
+        _undo_capture(graph, pool, stream)
+        raise
     return graph.replay
+
+
+def _undo_capture(graph: torch.cuda.CUDAGraph, pool: Any, stream: torch.cuda.Stream) -> None:
+    """Undo what versions of torch leave behind if a capture fails: its stream, memory and random generator.
+
+    Otherwise later random numbers raise an error, and cached memory is never returned to the device.
+    """
+    torch.cuda.set_stream(stream)
+    index = torch.cuda.current_device()
+    with suppress(RuntimeError):
+        graph.reset()
+    with suppress(RuntimeError):  # raised if the capture has ended, or `reset` has ended it
+        torch._C._cuda_endAllocateToPool(index, pool)
+        torch._C._cuda_releasePool(index, pool)
+    generator = torch.cuda.default_generators[index]
+    generator.graphsafe_set_state(generator.clone_state())
 
 
 CAPTURES: dict[str, Capture] = {"cuda": capture_on_cuda}
@@ -109,8 +131,8 @@ def capture_step(run: TrainingRun, stage: ActiveStage, step: int) -> StepGraph |
         before.restore()
         if not (all(map(torch.equal, losses, _trial(run, stage, step, graph))) and after.is_current()):
             problem = "their results differ"
-    except RuntimeError as error:
-        problem = first_line(error)
+    except Exception as error:  # the steps without graphs follow, and raise what is not due to the trial
+        problem = first_line(error.__context__ or error)  # the end of a capture that failed hides what it failed of
     before.restore()
     if problem:
         run.report(f"{run.recipe.name}: this stage runs without CUDA graphs: {problem}")
@@ -173,11 +195,17 @@ def _without_waiting(device: torch.device) -> Iterator[None]:
         yield
         return
     before = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("error")
+    _set_sync_debug_mode("error")
     try:
         yield
     finally:
-        torch.cuda.set_sync_debug_mode(before)
+        _set_sync_debug_mode(before)
+
+
+def _set_sync_debug_mode(mode: int | str) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype feature")
+        torch.cuda.set_sync_debug_mode(mode)
 
 
 def _peak_memory(device: torch.device) -> int:

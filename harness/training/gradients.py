@@ -61,8 +61,10 @@ def accumulate_gradients(run: TrainingRun, stage: ActiveStage, rows: list[int]) 
         else:
             return losses
         stage.optimizer.zero_grad()
+        has_graph, stage.graph = stage.graph is not None, None  # it has memory of its own
         clear_device_cache(garbage_collection=True)
-        stage.micro_batch = _halved_micro_batch(run, stage)
+        if not has_graph:
+            stage.micro_batch = _halved_micro_batch(run, stage)
 
 
 def gradients_of(run: TrainingRun, stage: ActiveStage, batch: Batch) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ class Snapshot:
     def __init__(self, stage: ActiveStage, device: torch.device) -> None:
         self.stage, self.device, self._generators = stage, device, rng_state(device)
         self._tensors = _copies([*stage.objective.parameters(), *stage.objective.buffers()])
+        self._buffers = [(module, dict(module._buffers)) for module in stage.objective.modules() if module._buffers]
         self._state = {parameter: dict(state) for parameter, state in stage.optimizer.state.items()}
         self._state_tensors = _copies(_tensors(self._state.values()))
         self._groups = [dict(group) for group in stage.optimizer.param_groups]
@@ -29,6 +30,8 @@ class Snapshot:
     def restore(self) -> None:
         """Set everything back to the moment of the copy; gradients are dropped."""
         stage = self.stage
+        for module, buffers in self._buffers:
+            module._buffers.update(buffers)  # a forward pass may have replaced one: `self.mean = ...`
         with torch.no_grad():
             for tensor, copy in (*self._tensors, *self._state_tensors):
                 tensor.copy_(copy)
@@ -36,7 +39,7 @@ class Snapshot:
         stage.optimizer.state.update({parameter: dict(state) for parameter, state in self._state.items()})
         for group, before in zip(stage.optimizer.param_groups, self._groups, strict=True):
             group.update(before)
-        stage.optimizer.zero_grad()
+        _drop_gradients(stage)
         stage.schedule.load_state_dict(deepcopy(self._schedule))
         stage.scaler.load_state_dict(self.scaler)
         stage.micro_batch = self._micro_batch
@@ -52,9 +55,23 @@ class Snapshot:
         is_same_memory = list(map(id, _tensors(stage.optimizer.state.values()))) == list(map(id, state_tensors))
         return (
             is_same_memory
+            and all(
+                module._buffers[name] is old for module, old_ones in self._buffers for name, old in old_ones.items()
+            )
             and content_digest(before) == content_digest(now)
             and all(torch.equal(tensor, copy) for tensor, copy in (*self._tensors, *self._state_tensors))
         )
+
+
+def _drop_gradients(stage: ActiveStage) -> None:
+    """Drop all gradients, and what a step that raised an error left in the gradient scaler and in the optimizer."""
+    stage.optimizer.zero_grad()
+    if stage.graph is not None:
+        stage.graph.is_pending = False
+    if stage.scaler.is_enabled():
+        stage.scaler._per_optimizer_states.clear()
+    for name in ("grad_scale", "found_inf"):
+        vars(stage.optimizer).pop(name, None)
 
 
 def snapshot_bytes(stage: ActiveStage) -> int:

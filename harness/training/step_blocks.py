@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor
 
-from harness.models.device_memory import total_memory
+from harness.models.device_memory import spare_memory, total_memory
 from harness.training.cuda_graph import can_try, capture_step, is_capturable, rates_of
 from harness.training.log import BlockLosses
 from harness.training.snapshot import Snapshot, snapshot_bytes
@@ -26,7 +28,8 @@ SECONDS = 1.0
 """The time that a block should take at most: a signal or a checkpoint waits for the end of a block."""
 SHARE = 16
 """Blocks have one step if a snapshot needs more than this part of the memory. Such a model has long steps anyway."""
-
+SPARE_SHARE = 4
+"""Blocks have one step too if a snapshot needs more than this part of the memory that no step has needed so far."""
 STEPS_BEFORE_CAPTURE = 3
 """The steps after which the optimizer has all its state."""
 
@@ -61,7 +64,7 @@ class StepBlock:
         if self.snapshot is not None and not (_are_finite(early) and not _any_skipped(self.snapshot, len(early))):
             self.snapshot.restore()
             return False
-        self.taken = len(losses.values)
+        self.taken, self.snapshot = len(losses.values), None
         return True
 
 
@@ -87,9 +90,10 @@ def step_blocks(run: TrainingRun, stage: ActiveStage, first_step: int) -> Iterat
             stage.graph, is_tried = capture_step(run, stage, step), True
         rest = stage.steps_per_epoch - step % stage.steps_per_epoch
         count = 1 if step < single_until else min(length, rest)
-        if count > 1 and snapshot_bytes(stage) > total_memory(device) // SHARE:
+        snapshot = _snapshot(run, stage) if count > 1 else None
+        if snapshot is None and count > 1:
             count = most = 1
-        block = StepBlock(steps=range(step, step + count), snapshot=Snapshot(stage, device) if count > 1 else None)
+        block = StepBlock(steps=range(step, step + count), snapshot=snapshot)
         yield block
         if not block.taken:
             length, single_until = 1, step + count
@@ -97,6 +101,21 @@ def step_blocks(run: TrainingRun, stage: ActiveStage, first_step: int) -> Iterat
         step += block.taken
         fitting = math.floor(block.taken * seconds / max(block.read.seconds, 1e-6))
         length = max(1, min(fitting, 2 * length, most))
+
+
+def _snapshot(run: TrainingRun, stage: ActiveStage) -> Snapshot | None:
+    """Return a snapshot in every process, or None if one of them may need its memory for the steps."""
+    size, found = snapshot_bytes(stage), None
+    if size <= total_memory(run.device) // SHARE and size <= spare_memory(run.device) // SPARE_SHARE:
+        try:
+            found = Snapshot(stage, run.device)
+        except RuntimeError as error:
+            if not should_reduce_batch_size(error):
+                raise
+    if run.accelerator.num_processes == 1:
+        return found
+    missing = run.accelerator.reduce(torch.tensor(float(found is None), device=run.device), "sum")
+    return None if missing.item() else found
 
 
 def _are_finite(losses: Sequence[Mapping[str, float]]) -> bool:

@@ -171,7 +171,7 @@ def leave_stage(run: TrainingRun, stage: ActiveStage, state: TrainingState) -> N
     used = (*stage.recipe.criterion, *stage.recipe.all_teachers)
     state.kept_parts = {name: part for name, part in state.kept_parts.items() if name not in used}
     state.kept_parts |= {name: state_dict_copy(stage.parts()[name]) for name in stage.recipe.keep}
-    state.micro_batch = stage.micro_batch
+    state.micro_batch, stage.graph = stage.micro_batch, None
     run.accelerator.free_memory()
 
 

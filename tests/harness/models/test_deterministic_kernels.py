@@ -27,6 +27,7 @@ CASES: dict[str, tuple[tuple[int, ...], Function]] = {
     "without a mean": (PIXELS, lambda x: F.cross_entropy(x, MASK.to(x.device), ignore_index=255, reduction="none")),
     "weighted": (PIXELS, lambda x: F.cross_entropy(x, MASK.to(x.device), ignore_index=255, weight=WEIGHT.to(x))),
     "smoothed": (PIXELS, lambda x: F.cross_entropy(x, MASK.to(x.device) % 255, label_smoothing=0.1)),
+    "all ignored": (PIXELS, lambda x: F.cross_entropy(x, MASK.to(x.device) * 0, ignore_index=0)),
     "adaptive average": (IMAGE, lambda x: F.adaptive_avg_pool2d(x, (3, 4))),
     "of one image": (IMAGE[1:], lambda x: F.adaptive_avg_pool2d(x, (2, 7))),
     "adaptive average 3D": (VOLUME, lambda x: F.adaptive_avg_pool3d(x, (4, 2, 3))),
@@ -84,7 +85,7 @@ def test_each_kernel_gives_the_results_and_gradients_of_torch() -> None:
     assert {*called} == {*SEPARABLE, *BY_INDEX}
     for name, results in found.items():
         for ours, theirs in zip(results, expected[name], strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12, msg=name)
+            torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12, equal_nan=True, msg=name)
     calls = len(called)
     result_and_gradient(*CASES["bicubic"])
     assert len(called) == calls, "torch has its own kernels back"
@@ -108,6 +109,7 @@ def test_every_operation_that_torch_lists_is_known() -> None:
     assert {LISTED[name] for name in listed} <= KNOWN
 
 
+@pytest.mark.cpu_only(reason="on a CUDA device other tests have registered them, and torch 2.9 refuses to do so twice")
 def test_the_kernels_can_be_registered_for_cuda_in_every_build_of_torch() -> None:
     assert register_kernels({**SEPARABLE, **BY_INDEX, **ON_CPU}, "CUDA")
 
@@ -147,5 +149,5 @@ def test_operations_without_a_deterministic_kernel_run_on_cuda(name: str) -> Non
     with deterministic():
         first, second = (result_and_gradient(shape, function, "cuda") for _ in range(2))
     for one, two, theirs in zip(first, second, expected, strict=True):
-        assert torch.equal(one, two)
-        torch.testing.assert_close(one.cpu(), theirs, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(one, two, rtol=0, atol=0, equal_nan=True)
+        torch.testing.assert_close(one.cpu(), theirs, rtol=1e-12, atol=1e-12, equal_nan=True)

@@ -9,17 +9,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from harness.models.environment import deterministic
-from harness.training import cuda_graph, step_blocks
+from harness.training import cuda_graph, gradients, step_blocks
 from harness.training.cuda_graph import SWITCH, is_capturable
+from harness.training.snapshot import Snapshot
 from harness.training.stage import ActiveStage, prepare_stage
-from harness.training.step_graph import Capture
+from harness.training.step_graph import Capture, StepGraph
 from harness.training.train import TrainedStudent, accumulate_gradients, train
 from harness.training.training_run import TrainingRun
 from tests.helpers.project import TINY
@@ -156,16 +158,69 @@ def test_only_steps_that_a_graph_can_repeat_are_captured(user_folder: Path, monk
         assert is_capturable(*prepared(path)) is bool(expected)
 
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_trial_that_fails_within_the_step_of_the_optimizer_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    run, stage = prepared(path)
+    stage.scaler = torch.amp.GradScaler(run.device.type, init_scale=8)
+    gradients.accumulate_gradients(run, stage, stage.rows(0))
+    before = Snapshot(stage, run.device)
+    stage.scaler.unscale_(stage.optimizer)
+    vars(stage.optimizer)["grad_scale"] = torch.tensor(8.0)  # GradScaler.step deletes it, unless an error is raised
+    before.restore()
+    assert "grad_scale" not in vars(stage.optimizer)
+    gradients.accumulate_gradients(run, stage, stage.rows(0))
+    stage.scaler.unscale_(stage.optimizer)
+
+
+def test_a_graph_is_given_up_before_the_micro_batch_is_halved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    run, stage = prepared(path)
+    stage.graph = cast(StepGraph, SimpleNamespace(fits=lambda batch: False))
+    compute, calls = gradients._losses, count()
+
+    def fails_at_first(*args: Any) -> dict[str, Tensor]:
+        if next(calls) == 0:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return compute(*args)
+
+    monkeypatch.setattr(gradients, "_losses", fails_at_first)
+    gradients.accumulate_gradients(run, stage, stage.rows(0))
+    assert (stage.graph, stage.micro_batch) == (None, None)
 
 
 @pytest.mark.cuda
-@needs_cuda
+def test_random_numbers_and_memory_are_as_before_after_a_capture_that_failed() -> None:
+    values, stream = torch.ones(8, device="cuda"), torch.cuda.current_stream()
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            cuda_graph.capture_on_cuda(lambda: (torch.rand_like(values) + values).sum().item())  # type: ignore[arg-type,return-value]
+        assert torch.cuda.current_stream() == stream
+        torch.cuda.manual_seed(1)
+        drawn = torch.rand(8, device="cuda")
+        torch.cuda.manual_seed(1)
+        assert torch.equal(torch.rand(8, device="cuda"), drawn)
+    result = torch.empty(8, device="cuda")
+    replay = cuda_graph.capture_on_cuda(lambda: result.copy_(torch.rand_like(values)))  # type: ignore[arg-type,return-value]
+    torch.cuda.manual_seed(1)
+    replay()
+    assert torch.equal(result, drawn)
+
+
+@pytest.mark.cuda
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("recipe", ["plain", "hinted"])
 def test_cuda_graphs_end_with_the_bits_of_steps_without_graphs(
     recipe: str, precision: Precision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    replays: list[int] = []
+
+    def counted(function: Callable[[], None]) -> Callable[[], None]:
+        replay = cuda_graph.capture_on_cuda(function)
+        return lambda: (replays.append(1), replay())[1]  # type: ignore[func-returns-value]
+
+    monkeypatch.setitem(cuda_graph.CAPTURES, "cuda", counted)
     path = tmp_path / f"{recipe}.yaml"
     path.write_text((RECIPES / path.name).read_text().replace("epochs: 2", "epochs: 8"))
 
@@ -178,6 +233,7 @@ def test_cuda_graphs_end_with_the_bits_of_steps_without_graphs(
 
     replayed, messages = trained_to("replayed")
     assert messages == []
+    assert len(replays) > 100, "most of the steps were graphs"
     monkeypatch.setenv(SWITCH, "0")
     eager, _ = trained_to("eager")
     assert log_lines(tmp_path / "replayed") == log_lines(tmp_path / "eager")
@@ -186,7 +242,6 @@ def test_cuda_graphs_end_with_the_bits_of_steps_without_graphs(
 
 
 @pytest.mark.cuda
-@needs_cuda
 def test_no_step_waits_for_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = count()
 
