@@ -22,7 +22,7 @@ PEAK, ZOO = "peak: matrix products alone", "zoo"
 LOOP = "torchdistill's loop, batch 32"
 TRAINER, SORTED = "Trainer.predict, batch 32", "Trainer.predict, batch 256, sorted by length"
 BOX, TRAIN = "torchdistill's TrainingBox", "Trainer.train"
-STRICT = "zoo, --strict"
+STRICT, GRAPHS = "zoo, --strict", "zoo, CUDA graphs"
 SIDE = 8192
 """The rows and columns of the matrices whose product gives the peak rate."""
 LONGEST = 120.0
@@ -64,7 +64,7 @@ RESNET = Contest(
     points=("resnet20 fp32 train:50000",),
     quick=("resnet20 fp32 train:384",),
     unit="steps",
-    names=(ZOO, BOX),
+    names=(ZOO, GRAPHS, BOX),
 )
 FINETUNE = Contest(
     title="Fine-tuning of MiniLM-L6 on rows as long as MRPC's, in batches of 32",
@@ -94,6 +94,7 @@ def measure_resnet(session: Session) -> None:
     workers = 2 if session.quick else 16
     contenders = (
         Contender(ZOO, f"{HERE}.zoo_work:Training", {"kind": "cifar", "device": session.device}),
+        Contender(GRAPHS, f"{HERE}.zoo_work:Training", {"kind": "cifar", "device": session.device, "graphs": True}),
         Contender(
             BOX, f"{HERE}.torchdistill_loops:Training",
             {"kind": "cifar", "device": session.device, "workers": workers},

@@ -1,6 +1,7 @@
 """The work of zoo, through its public functions."""
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from harness.models.environment import accelerator_on, deterministic
 from harness.records.training_log import LOG
 from harness.runs.experiment import RunContext, prepare
 from harness.runs.teachers import TeacherResolver
+from harness.training.cuda_graph import SWITCH
 from harness.training.train import train
 from harness.training.training_run import ComputeOptions, TrainingRun
 from zoo import paths
@@ -86,9 +88,10 @@ class Evaluation:
 
 
 class Training:
-    """`harness.training.train.train` from a recipe, with its checks, log and checkpoint."""
+    """`harness.training.train.train` from a recipe, with its checks, log and checkpoint; with CUDA graphs if wanted."""
 
-    def __init__(self, folder: Path, kind: str, epochs: int = 1, device: str = "cpu") -> None:
+    def __init__(self, folder: Path, kind: str, epochs: int = 1, device: str = "cpu", graphs: bool = False) -> None:
+        os.environ[SWITCH] = str(int(graphs))
         self.folder, self.kind, self.epochs, self.chosen = folder, kind, epochs, Setting(device=device)
         self.temporary = tempfile.TemporaryDirectory()
         path = Path(self.temporary.name) / f"{kind}.yaml"

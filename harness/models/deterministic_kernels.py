@@ -222,5 +222,11 @@ def register_kernels(kernels: Mapping[str, Kernel], key: str) -> Any:
 
 @cache
 def use_on_cuda() -> Any:
-    """Use the kernels on CUDA devices for the rest of the process."""
-    return register_kernels({**SEPARABLE, **BY_INDEX, **ON_CPU}, "CUDA")
+    """Use the kernels on CUDA devices for the rest of the process; None if this version of torch refuses them.
+
+    An operation without a deterministic kernel is then an error of the run that needs it, as without this module.
+    """
+    try:
+        return register_kernels({**SEPARABLE, **BY_INDEX, **ON_CPU}, "CUDA")
+    except RuntimeError:
+        return None

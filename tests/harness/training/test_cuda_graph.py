@@ -52,6 +52,7 @@ Trained = tuple[TrainedStudent, list[dict[str, Any]], list[str]]
 def trained(user_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trained]:
     """Train in a folder with this capture, in blocks as on a GPU; returns student, log and messages."""
     (user_folder / "mine.py").write_text(MODELS)
+    monkeypatch.setenv(SWITCH, "1")
     monkeypatch.setattr(cuda_graph, "FEWEST_STEPS", 5)
     monkeypatch.setitem(step_blocks.MOST_STEPS, "cpu", 50)
 
@@ -231,10 +232,11 @@ def test_cuda_graphs_end_with_the_bits_of_steps_without_graphs(
         with deterministic():
             return train(run).model, messages
 
+    monkeypatch.setenv(SWITCH, "1")
     replayed, messages = trained_to("replayed")
     assert messages == []
     assert len(replays) > 100, "most of the steps were graphs"
-    monkeypatch.setenv(SWITCH, "0")
+    monkeypatch.delenv(SWITCH)
     eager, _ = trained_to("eager")
     assert log_lines(tmp_path / "replayed") == log_lines(tmp_path / "eager")
     for name, value in eager.state_dict().items():
@@ -251,6 +253,5 @@ def test_no_step_waits_for_the_device(tmp_path: Path, monkeypatch: pytest.Monkey
         with cuda_graph._without_waiting(run.device):
             return accumulate_gradients(run, stage, rows)
 
-    monkeypatch.setenv(SWITCH, "0")
     monkeypatch.setattr("harness.training.train.accumulate_gradients", checked)
     assert not train(training_of(RECIPES / "plain.yaml", tmp_path / "run")).failure
