@@ -20,7 +20,7 @@ PHASES = {
     "zoo.tasks.glue:read_repository": "reading the rows",
     "zoo.tasks.base:tokenize": "reading the tokens",
     "harness.evaluation.split_runner:place_model": "moving the model to the device",
-    "harness.evaluation.split_runner:SplitRunner.outputs": "forward passes, until the logits are in main memory",
+    "harness.evaluation.split_runner:SplitRunner.checked_outputs": "forward passes, with their strict check",
     "harness.evaluation.evaluate:score": "scores",
     "harness.runs.record_runs:write_record": "records",
     "harness.runs.verify:judge_entries": "judging",

@@ -18,11 +18,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from harness.models.device_memory import free_memory
+from zoo.device_memory import free_memory
 from zoo.tasks.base import Batch
 
 MOST_TOKENS = 32_768
-"""The most tokens of a batch on a GPU: MiniLM-L6 fills an H100 with them (docs/speed-gpu.md)."""
+"""The most tokens of a batch on a GPU. With them MiniLM-L6 reached 44 % of an H100's rate (docs/speed-gpu.md)."""
 MOST_ROWS = 2048
 """The most rows of a batch on a GPU, if its rows are not texts."""
 MOST_VALUES = 2**26
@@ -53,7 +53,7 @@ FIRST = BatchLimits(rows=8, tokens=2048)
 
 
 OF_SEVERAL_PROCESSES = BatchLimits(rows=8192, tokens=8192, batch_cost=BATCH_COST)
-"""The limits of batches of texts that several GPUs share: a BERT-base fills an H100 with them."""
+"""The limits of batches of texts that several GPUs share. With them a BERT-base reached 66 % of an H100's rate."""
 
 
 class Memory(Protocol):
@@ -125,7 +125,7 @@ class AdaptiveLimits:
         """Return the rows of a batch, the longest first, in as few parts as the limits allow."""
         size = self.limits.rows
         if self._lengths is not None:
-            size = min(size, max(self.limits.tokens // self._lengths[rows[0]], 1))
+            size = min(size, max(self.limits.tokens // max(self._lengths[rows[0]], 1), 1))
         return [rows] if len(rows) <= size else [rows[start : start + size] for start in range(0, len(rows), size)]
 
     def halve(self, rows: Sequence[int]) -> None:

@@ -42,7 +42,7 @@ def batches(split: Split, limits: BatchLimits, *, equal_lengths: bool = False, s
     ordered = sorted(range(len(split)), key=lambda row: -lengths[row])[start:]
     if limits.batch_cost and ordered and not equal_lengths:
         groups = by_length(ordered, lengths, limits.batch_cost)
-        return [part for group in groups for part in _even_parts(group, limits.tokens // lengths[group[0]])]
+        return [part for group in groups for part in _even_parts(group, limits.tokens // max(lengths[group[0]], 1))]
     groups = []
     for row in ordered:
         longest = lengths[groups[-1][0]] if groups else 0

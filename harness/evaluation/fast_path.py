@@ -48,6 +48,8 @@ def sample_rows(ties: Tensor) -> list[int]:
 def disagreements(fast: Tensor, strict: Tensor, kind: Kind, precision: Precision) -> int:
     """Return how many rows have predictions that differ though numeric noise does not explain it.
 
+    A row with a NaN or an infinite logit in one of the two evaluations only is one of them.
+
     Args:
         fast: The logits of rows in a fast evaluation, `(B, C)`.
         strict: The logits of the same rows in a strict evaluation.
@@ -60,7 +62,8 @@ def disagreements(fast: Tensor, strict: Tensor, kind: Kind, precision: Precision
         differs = (((fast > 0) != (strict > 0)) & (fast.abs() > NOISE[precision])).any(dim=1)
     else:
         differs = (fast.argmax(dim=1) != strict.argmax(dim=1)) & ~near_ties(fast, kind, precision)
-    return int(differs.sum())
+    is_finite = [logits.reshape(len(logits), -1).isfinite().all(dim=1) for logits in (fast, strict)]
+    return int((differs | (is_finite[0] != is_finite[1])).sum())
 
 
 def _spread(rows: Tensor, count: int) -> Tensor:

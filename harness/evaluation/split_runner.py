@@ -154,7 +154,7 @@ class SplitRunner:
         The number of threads does not depend on the number of batches, because the last digits depend on it.
         """
         device, padded_length = self.accelerator.device, padded_length_for(self.model, split)
-        work, limits = FixedBatchWork(split, function, device, Lock()), strict_limits(device, self.task.kind)
+        work, limits = FixedBatchWork(split, function, device, Lock()), strict_limits(device, self.task, split)
         threads = threads_for(self.model, device) if getattr(split, "fixed", False) else 1
         while True:
             batches = fixed_batches(split, rows, padded_length, limits)

@@ -7,10 +7,9 @@ When: with `--strict`, and to check other evaluations on devices other than the 
 
 Effect: a text is padded to a length that depends on this text alone, and all batches of one length have the same number
 of rows. The last of them is filled up with copies of a row, whose results are dropped. On one device and with the same
-number of threads, equal rows have equal logits. docs/speed.md has the cost.
+number of threads, equal rows have equal logits. docs/evaluation.md has the cost.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from harness.evaluation.batch_limits import BatchLimits
 from harness.evaluation.batching import lengths_of
 from harness.models.text_inputs import depends_on_padding, position_count
-from zoo.tasks.base import Batch, Split, TextSplit, read_batch
+from zoo.tasks.base import Batch, Split, Task, TextSplit, read_batch
 
 MULTIPLE = 16
 """Texts are padded to a multiple of this number of tokens, and the rows of a batch of texts are a multiple of it. Some
@@ -46,12 +45,13 @@ class FixedBatch:
     length: int | None = None
 
 
-def strict_limits(device: torch.device, kind: str) -> BatchLimits:
+def strict_limits(device: torch.device, task: Task, split: Split) -> BatchLimits:
     """Return the number of rows and tokens of a strict batch on a device.
 
-    Images of a segmentation have different sizes, and padding changes predictions, so each is a batch of its own.
+    Images of a segmentation have different sizes, and padding changes predictions, so each is a batch of its own. So is
+    every row of a task whose `batch_size` is 1, because its rows may differ in shape; texts never do.
     """
-    if kind == "segmentation":
+    if task.kind == "segmentation" or (task.batch_size == 1 and lengths_of(split) is None):
         return BatchLimits(rows=1)
     return ON_CPU if device.type == "cpu" else ON_GPU
 
@@ -61,18 +61,21 @@ def fixed_batches(
 ) -> list[FixedBatch]:
     """Group rows into batches of fixed shapes, the longest texts first.
 
+    Texts without padding have batches of their own: transformers computes a batch that has none by other kernels,
+    without a mask.
+
     Args:
         split: The split.
         rows: The rows of the split to compute.
         padded_length: Returns the number of tokens that a text of some length is padded to, or None to leave it.
         limits: The number of rows of a batch, and the most tokens of a batch of texts.
     """
-    lengths, groups = lengths_of(split), dict[int, list[int]]()
+    lengths, groups = lengths_of(split), dict[tuple[int, bool], list[int]]()
     for row in rows:
-        groups.setdefault(0 if lengths is None else padded_length(lengths[row]) or lengths[row], []).append(row)
-    return [
-        batch for length in sorted(groups, reverse=True) for batch in _of_one_length(groups[length], length, limits)
-    ]
+        tokens = 0 if lengths is None else lengths[row]
+        length = padded_length(tokens) or tokens
+        groups.setdefault((length, length > tokens), []).append(row)
+    return [batch for key in sorted(groups, reverse=True) for batch in _of_one_length(groups[key], key[0], limits)]
 
 
 def relative_work(split: Split, batches: Sequence[FixedBatch]) -> float:
@@ -85,13 +88,14 @@ def relative_work(split: Split, batches: Sequence[FixedBatch]) -> float:
 def padded_length_for(model: nn.Module, split: Split) -> Callable[[int], int | None]:
     """Return the function from the length of a text to its length with padding.
 
-    It depends on the model and the options of the task, and on no other text. It returns None for texts that must not
-    be padded: those of a user's split, and for models whose results depend on padding.
+    It depends on the model and the options of the task, and on no other text. Every text gets padding unless it has the
+    most tokens, so that few texts need batches without padding. The function returns None for texts that must not be
+    padded: those of a user's split, and for models whose results depend on padding.
     """
     if not isinstance(split, TextSplit) or depends_on_padding(model):
         return lambda length: None
     most = min(split.max_length, position_count(model) or split.max_length)
-    return lambda length: max(length, min(math.ceil(length / MULTIPLE) * MULTIPLE, most))
+    return lambda length: max(length, min((length // MULTIPLE + 1) * MULTIPLE, most))
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
 
 
 def check_precision(device: torch.device, precision: Precision) -> None:
-    """Check that the device can train in this precision.
+    """Check that the device can train and evaluate in this precision.
 
     Raises:
         UsageError: TF32 without a CUDA device.
@@ -123,7 +123,7 @@ def check_precision(device: torch.device, precision: Precision) -> None:
         )
     if precision == "fp16" and device.type != "cuda":
         raise SourceError(
-            f"training in fp16 needs a CUDA device, not {device.type}: its gradients must be scaled."
+            f"--precision fp16 needs a CUDA device, not {device.type}, because a training in fp16 scales its gradients."
             " Use --precision bf16, which has the range of fp32 and runs on every device"
         )
 
@@ -159,6 +159,8 @@ def accelerator_on(device: str | None) -> Accelerator:
         accelerator = Accelerator(cpu=chosen.type == "cpu", mixed_precision="no", kwargs_handlers=[unused])
     if kind_of(device) is not None and not is_same(accelerator.device, chosen):
         raise SourceError(f"this process already runs on {accelerator.device}; start another process for {device}")
+    if has_number(chosen):
+        torch.cuda.set_device(chosen)
     if accelerator.device.type == "cpu":
         keep_freed_memory()
         _avoid_missing_attention_kernel()
@@ -168,10 +170,9 @@ def accelerator_on(device: str | None) -> Accelerator:
 
 
 def _numbered(device: torch.device) -> AbstractContextManager[None]:
-    """Make a GPU that has a number the current one of torch, and return the context in which accelerate chooses it."""
+    """Return the context in which accelerate chooses a GPU that has a number."""
     if not has_number(device):
         return nullcontext()
-    torch.cuda.set_device(device)
     context: AbstractContextManager[None] = patch_environment(accelerate_torch_device=device)
     return context
 

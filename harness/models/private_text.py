@@ -5,12 +5,14 @@ import re
 from pathlib import Path
 
 HIDDEN = "***"
-SECRET_NAME = re.compile(r"TOKEN(?!IZERS)|SECRET|PASSW|KEY|CREDENTIAL|AUTH|COOKIE|LOGIN", re.IGNORECASE)
+SECRET_NAME = re.compile(r"TOKEN(?!IZERS)|SECRET|PASSW|PASSPHRASE|PWD|KEY|CREDENTIAL|AUTH|COOKIE|LOGIN", re.IGNORECASE)
 """Matches the names of environment variables whose values are secret."""
 _USER_IN_URL = re.compile(r"(?<=//)\S*@")
 _USER_IN_PROXY = re.compile(r"^(?!.*//)\S*@")
-_SECRET_IN_QUERY = re.compile(r"([?&;][^=&;\s]*(?:token|key|secret|passw|sig|auth)[^=&;\s]*=)[^&;\s]+", re.IGNORECASE)
-_TOKEN = re.compile(r"\b(?:hf|api|ghp|gho|ghs|github_pat|glpat|sk|xox[abp])[-_][A-Za-z0-9_-]{8,}")
+_SECRET_IN_QUERY = re.compile(
+    r"([?&;#][^=&;\s]*(?:token|key|secret|passw|pwd|sig|auth|cred)[^=&;\s]*=)[^&;\s]+", re.IGNORECASE
+)
+_TOKEN = re.compile(r"\b(?:hf|api|ghp|gho|ghs|github_pat|glpat|sk|xox[abp])[-_][A-Za-z0-9_.-]{8,}")
 NEXT = r"(?=[/\\:;,\s]|$)"
 """What follows the end of a path's part."""
 

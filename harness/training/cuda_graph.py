@@ -2,7 +2,7 @@
 
 Why: a small model has hundreds of short kernels in a step, and a GPU waits for the Python code that launches them.
 
-When: with `ZOO_CUDA_GRAPHS=1`, on a CUDA device, in one process, for batches of one shape, a fused optimizer, and models
+When: with `ZOO_CUDA_GRAPHS=1` on a CUDA device, in one process, for batches of one shape, a fused optimizer, and models
 and losses of packages whose code keeps no state in Python. A few steps are tried first: without waiting for the device,
 which a capture does not allow, and then as graphs. The graphs are used only if both ways end with the same bits, in
 losses, parameters, optimizer and random generators. Then everything returns to where it was before the trial.
@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW
 
-from harness.models.device_memory import free_memory
 from harness.training.batch_parts import labels_of
 from harness.training.gradients import apply_gradients, gradients_of, update_parameters
 from harness.training.snapshot import Snapshot
@@ -29,6 +28,7 @@ from harness.training.stage import ActiveStage
 from harness.training.step_graph import Capture, StepGraph
 from harness.training.teacher import LiveTeachers
 from harness.training.training_run import TrainingRun
+from zoo.device_memory import free_memory
 from zoo.errors import first_line
 from zoo.tasks.base import Batch, read_batch
 from zoo.trusted_code import VERSION_TELLS_OUTPUTS, comes_from

@@ -14,12 +14,12 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor
 
-from harness.models.device_memory import spare_memory, total_memory
 from harness.training.cuda_graph import can_try, capture_step, is_capturable, rates_of
 from harness.training.log import BlockLosses
 from harness.training.snapshot import Snapshot, snapshot_bytes
 from harness.training.stage import ActiveStage
 from harness.training.training_run import TrainingRun
+from zoo.device_memory import spare_memory, total_memory
 
 MOST_STEPS = {"cpu": 1}
 """The most steps of a block, by the type of the device; a CPU computes nothing ahead."""

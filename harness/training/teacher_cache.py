@@ -12,12 +12,12 @@ from transformers import PreTrainedConfig
 from harness.evaluation.batch_limits import BatchLimits
 from harness.evaluation.batched_inference import BATCH_SIZE, in_order, map_batches
 from harness.evaluation.batching import batches
-from harness.models.device_memory import free_memory
 from harness.models.environment import environment, uses_tf32
 from harness.models.outputs import ModelOutputs
 from harness.models.provenance import project_code_digest
 from harness.training.objective import ModelReads
 from harness.training.teacher import LiveTeachers, TeacherOutputs
+from zoo.device_memory import free_memory
 from zoo.fetch.tensor_cache import cached_tensors
 from zoo.tasks.base import Batch, Split, read_batch
 from zoo.trusted_code import VERSION_TELLS_OUTPUTS, comes_from

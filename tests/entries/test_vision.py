@@ -146,7 +146,7 @@ def cases() -> Iterator[Any]:
         marks = () if entry.name in EVERY_KIND else pytest.mark.slow
         yield pytest.param(entry, False, id=entry.name, marks=marks)
         if entry.name in LIGHTER:
-            yield pytest.param(entry, True, id=f"{entry.name}, lighter")
+            yield pytest.param(entry, True, id=f"{entry.name}, lighter", marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize(("entry", "lighter"), list(cases()))

@@ -247,6 +247,7 @@ def test_every_method_is_compared_with_a_plain_student() -> None:
     assert {row["student"] for row in methods.rows(EVIDENCE)} <= {"digits-resnet8", "entail-bert-l2h32"}
 
 
+@pytest.mark.slow
 def test_the_command_writes_both_pages_and_names_a_stale_one(
     zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,7 +113,8 @@ Strict = Annotated[
     option(
         "--strict",
         "Evaluate in batches of fixed shapes. On one device the logits of a row are then the same to the last bit,"
-        " whatever the other rows, their order and the batch size. It is up to 3 times slower. Default: fast batches.",
+        " whatever the other rows, their order and the batch size. It is slower, most of all for small splits."
+        " Default: fast batches.",
         HOW,
     ),
 ]

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from zoo.device_memory import free_memory
+
 SHARE = 0.25
 """The share of the free memory of a GPU that the tensors of a split may fill."""
 T = TypeVar("T")
@@ -28,7 +30,7 @@ class DeviceCopies:
         if device == torch.device("cpu"):
             return None
         if device not in self._copies:
-            self._copies[device] = copy() if size <= SHARE * _free_memory(device) else None
+            self._copies[device] = copy() if size <= SHARE * free_memory(device) else None
         found: T | None = self._copies[device]
         return found
 
@@ -36,7 +38,3 @@ class DeviceCopies:
 def move(value: Tensor, device: torch.device) -> Tensor:
     """Return a tensor on a device. A GPU copies it in the background, in the order of its other work."""
     return value.to(device, non_blocking=device.type == "cuda")
-
-
-def _free_memory(device: torch.device) -> float:
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")

@@ -227,6 +227,7 @@ def test_another_average_of_f1_is_named(plant: Plant, scores: dict[str, Evaluati
     assert explanation.successful[0].change == "micro f1 -> macro f1"
 
 
+@pytest.mark.slow
 def test_an_older_git_commit_of_the_weights_is_named(
     plant: Plant, scores: dict[str, Evaluation], tmp_path: Path
 ) -> None:
@@ -310,6 +311,7 @@ def test_other_commits_are_not_tried_offline_and_the_reason_is_given(
     assert untried.reason.endswith("cannot be tried while HF_HUB_OFFLINE is set")
 
 
+@pytest.mark.slow
 def test_an_older_hub_commit_of_the_data_is_named(
     plant: Plant, hub_context: tuple[LocalHub, RunContext], few: FewRows
 ) -> None:

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.evaluation import batching
-from harness.evaluation.batch_limits import BatchLimits
+from harness.evaluation.batch_limits import AdaptiveLimits, BatchLimits
 from harness.evaluation.batching import batches, by_length
 from zoo.tasks.base import TensorSplit
 
-LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=9)
+LENGTHS = st.lists(st.integers(0, 12), min_size=1, max_size=9)
 
 
 class SplitWithLengths(TensorSplit):
@@ -36,6 +36,7 @@ def test_batches_stay_within_the_token_limit_and_hold_every_row_once(
         longest = max(lengths[row] for row in rows)
         assert len(rows) == 1 or len(rows) * longest <= 20
         assert len(rows) <= size
+        assert AdaptiveLimits(limits, lengths).divide(rows) == [rows]
 
 
 @settings(max_examples=50)

@@ -1,5 +1,6 @@
 """Near-ties are counted, and an evaluation that a strict one does not confirm is replaced by the strict one."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +31,8 @@ def test_a_near_tie_is_a_row_whose_prediction_noise_can_change() -> None:
         ("classification", [[0.0, 1e-4], [0.0, 1.0], [0.0, 1.0]], [[1e-4, 0.0], [1.0, 0.0], [0.0, 0.5]], 1),
         ("multilabel", [[5e-5, 1.0], [0.1, 1.0]], [[-5e-5, 1.0], [-0.1, 1.0]], 1),
         ("regression", [[0.1], [0.2]], [[0.10005], [0.2003]], 1),
+        ("regression", [[math.nan], [math.nan]], [[0.1], [math.nan]], 1),
+        ("multilabel", [[math.inf, 1.0], [1.0, math.nan]], [[9.0, 1.0], [1.0, -1.0]], 2),
     ],
 )
 def test_only_differences_beyond_noise_are_disagreements(kind: Any, fast: Any, strict: Any, expected: int) -> None:

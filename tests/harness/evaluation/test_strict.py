@@ -1,5 +1,7 @@
 """A strict evaluation gives a row the same bits whatever the other rows, their order and the batch size."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from harness.evaluation.split_runner import SplitRunner
+from harness.evaluation.strict import ON_CPU, fixed_batches, padded_length_for
 from harness.evaluation.subset import subset
 from harness.models.environment import accelerator_on
 from tests.harness.models.test_text_inputs import tiny, tokenizer_for
 from tests.helpers.device import device
 from zoo.models import cifar_resnet
-from zoo.tasks.base import Split, Task, TensorSplit, TextSplit
+from zoo.tasks.base import CPU, Batch, Split, Task, TensorSplit, TextSplit
 
 WORDS = ("bbb", "cccc", "ddddd", "eeeeee", "fffffff")
 
@@ -22,9 +25,9 @@ def logits(model: nn.Module, split: Split, batch_size: int) -> Tensor:
     return SplitRunner(model, task, accelerator_on(device()), strict=True).outputs(split)
 
 
-def texts(kind: str, rows: list[int]) -> TextSplit:
+def texts(kind: str, rows: list[int], max_length: int = 30) -> TextSplit:
     drawn = [(" ".join(WORDS[(row + word) % 5] for word in range(1 + 7 * row % 29)),) for row in rows]
-    return TextSplit(drawn, torch.tensor(rows) % 2, tokenizer=tokenizer_for(kind), max_length=30)
+    return TextSplit(drawn, torch.tensor(rows) % 2, tokenizer=tokenizer_for(kind), max_length=max_length)
 
 
 def images(rows: list[int]) -> TensorSplit:
@@ -43,8 +46,30 @@ def test_logits_do_not_depend_on_other_rows_to_the_last_bit(kind: str) -> None:
 
     all_rows = logits(model, split(rows), 128)
     assert torch.equal(logits(model, split(order), 5), all_rows[order])
-    assert torch.equal(logits(model, split(order[:7]), 1), all_rows[order[:7]])
+    assert torch.equal(logits(model, split(order[:7]), 2 if kind == "images" else 1), all_rows[order[:7]])
     assert torch.equal(logits(model, subset(split(rows), [3, 50]), 2), all_rows[[3, 50]])
+
+
+def test_texts_with_and_without_padding_do_not_share_a_batch() -> None:
+    """A model of transformers computes a batch without padding by another kernel, without a mask."""
+    split = texts("bert", list(range(70)), max_length=20)
+    batches = fixed_batches(split, range(70), padded_length_for(tiny("bert"), split), ON_CPU)
+    kinds = [{split.lengths[row] == batch.length for row in batch.rows} for batch in batches]
+    assert {True} in kinds and {False} in kinds and {True, False} not in kinds
+
+
+def test_rows_of_a_task_with_a_batch_size_of_one_may_differ_in_shape() -> None:
+    class OfManySizes(TensorSplit):
+        def batch(self, indices: Sequence[int], device: torch.device = CPU) -> Batch:
+            (row,) = indices
+            read = super().batch(indices, device)
+            assert isinstance(read.inputs, Tensor)
+            return replace(read, inputs=read.inputs[..., : 4 + row])
+
+    split = OfManySizes(images([0, 1, 2]).inputs, torch.tensor([0, 1, 2]))
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    expected = torch.stack([split.inputs[row, ..., : 4 + row].mean(dim=(1, 2)) for row in range(3)])
+    torch.testing.assert_close(logits(model, split, 1), expected)
 
 
 @pytest.mark.cpu_only(reason="the sizes are those on a CPU")

@@ -88,6 +88,17 @@ def test_a_process_stays_on_its_device() -> None:
     assert accelerator_on("auto").device == accelerator_on(None).device
 
 
+@pytest.mark.cpu_only(reason="the process computes on the CPU already")
+@pytest.mark.usefixtures("two_gpus")
+def test_a_gpu_that_is_refused_does_not_become_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    accelerator_on("cpu")
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    with pytest.raises(SourceError, match="already runs on cpu; start another process for cuda:1"):
+        accelerator_on("cuda:1")
+    assert not chosen
+
+
 def test_operations_that_mps_lacks_are_collected_and_other_warnings_are_shown() -> None:
     found: set[str] = set()
     text = "The operator 'aten::{}' is not currently supported on the MPS backend and will fall back to run on the CPU."

@@ -99,6 +99,7 @@ def test_a_training_that_ended_before_a_metric_failed_is_not_repeated(
     assert record_in(zoo("train", recipe_file(TRAINED, CHANGED), "--json")).exists()
 
 
+@pytest.mark.slow
 def test_another_selecting_metric_trains_again(zoo: Zoo, recipe_file: Write) -> None:
     text = TRAINED.replace("task: digits\n", MACRO_F1) + "    selection: best\n    selected_by: [accuracy]\n"
     record_in(zoo("train", recipe_file(text), "--json"))

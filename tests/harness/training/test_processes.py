@@ -211,6 +211,7 @@ def test_saved_batchnorm_statistics_are_those_that_were_scored(folder: Path, bot
     assert printed(folder, "normed")["results"][0]["metrics"]["accuracy"] == scored
 
 
+@pytest.mark.slow
 def test_two_processes_resume_to_the_same_bits_after_one_was_killed(folder: Path, both: Path) -> None:
     """The second run also scores its epochs, which changes no bit either."""
     command = (*TRAIN, "--save-every", "0", "--score-epochs", "--fresh", "--out", "killed")

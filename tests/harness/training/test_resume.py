@@ -239,6 +239,7 @@ def test_a_resumed_run_reports_its_step_and_records_the_time_of_all_processes(tm
     assert "three_stages: resuming after step 90 of 99: stage 3 of 3, epoch " in (tmp_path / "home.printed").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_with_its_own_output_folder_resumes_too(uninterrupted: dict[str, str], tmp_path: Path) -> None:
     home, out = tmp_path / "home", tmp_path / "out"
     arguments = (*TRAIN, "--out", str(out))

@@ -57,6 +57,7 @@ def test_two_mistakes_in_one_recipe_are_both_reported(zoo: Zoo, recipe_file: Wri
     assert re.match(rf"{re.escape(str(path))}:9:5: .*'clip_nrom'.*; did you mean clip_norm\?", completed.lines[1])
 
 
+@pytest.mark.slow
 def test_a_new_process_prints_no_traceback_for_a_bad_recipe(zoo_process: Zoo, recipe_file: Write) -> None:
     completed = zoo_process("train", recipe_file(TINY.replace("CrossEntropy", "CrosEntropy")))
     assert (completed.code, len(completed.lines), completed.out) == (2, 1, "")

@@ -91,6 +91,7 @@ def score(lowercase: bool = False, **task_arguments: object) -> float:
     return evaluation.scores["accuracy"].value
 
 
+@pytest.mark.slow
 def test_mistakes_in_tokenization_lower_the_score() -> None:
     right = score()
     assert right - score(lowercase=True) > 0.05
