@@ -126,6 +126,7 @@ class Errors(evaluate.Metric):
 '''
 
 
+@pytest.mark.slow
 def test_an_evaluate_metric_of_somebodys_is_one_of_a_recipe(
     zoo: Zoo, tmp_path: Path, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:

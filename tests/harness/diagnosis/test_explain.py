@@ -324,6 +324,7 @@ def test_an_older_hub_commit_of_the_data_is_named(
     assert explanation.successful[0].change.endswith(f"-> {commit[:12]}")
 
 
+@pytest.mark.slow
 def test_two_faults_at_once_are_named_as_a_pair(
     plant: Plant, scores: dict[str, Evaluation], few: FewRows, tmp_path: Path
 ) -> None:

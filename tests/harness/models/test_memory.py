@@ -47,6 +47,7 @@ def test_a_gpu_computes_in_channels_last_only_in_half_precision(precision: Preci
     assert model.conv1.weight.is_contiguous(memory_format=torch.channels_last) is channels_last  # type: ignore[union-attr, call-overload]
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_freed_memory_is_reused_unless_the_environment_tunes_malloc() -> None:
     """Each page that the system must provide again counts as a minor page fault."""

@@ -171,6 +171,7 @@ def test_a_missing_file_is_unchanged_until_it_exists() -> None:
         Path("nowhere").unlink()
 
 
+@pytest.mark.slow
 def test_the_teachers_of_a_teacher_are_inputs_of_a_training(
     zoo: Zoo, recipe_file: Write, prepared: list[str], tmp_path: Path
 ) -> None:

@@ -125,6 +125,7 @@ def imagenet(tmp_path: Path) -> Iterator[Path]:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_the_imagenet_recipe_runs_and_is_a_third_as_long_as_torchdistills(
     zoo: Zoo, recipe_file: Write, imagenet: Path

@@ -133,6 +133,7 @@ def test_each_process_computes_on_the_next_gpu(monkeypatch: pytest.MonkeyPatch) 
     assert devices == ["cuda:0", "cuda:1", "cuda:0"]
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_an_error_of_the_entry_that_it_did_not_finish(tmp_path: Path) -> None:
     wanted: list[tuple[Entry, list[int]]] = [(catalogue.select_one("digits-resnet8"), [])]
     (runs,) = make_runs_in_parallel(wanted, "weights", partial(_dying, tmp_path), 2, print)

@@ -98,6 +98,7 @@ def assert_same_training(zoo: Zoo, command: tuple[object, ...], sizes: tuple[int
             torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "loss", ["{use: CrossEntropy, ignore_index: 0}", "{use: CrossEntropy, ignore_index: 3, label_smoothing: 0.1}"]
 )

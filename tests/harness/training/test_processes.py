@@ -174,6 +174,7 @@ def both(folder: Path, alone: Path) -> Path:
     return folder / "both"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("micro_batch", [None, 7], ids=["whole batches", "accumulated"])
 def test_two_processes_train_the_same_weights_as_one(
     folder: Path, alone: Path, both: Path, micro_batch: int | None
@@ -225,6 +226,7 @@ def test_two_processes_resume_to_the_same_bits_after_one_was_killed(folder: Path
     assert any("scores" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_processes_draw_different_dropout(folder: Path, both: Path) -> None:
     drawn = [(folder / f"drawn-{rank}").read_text().split() for rank in range(2)]
     assert len(drawn[0]) == len(drawn[1]) == 7

@@ -229,6 +229,7 @@ def test_a_finished_run_stays_if_only_its_checkpoints_were_not_deleted(whole: Pa
     assert not work.exists()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_reports_its_step_and_records_the_time_of_all_processes(tmp_path: Path) -> None:
     home = tmp_path / "home"
     assert run(home, *TRAIN, at=("step", 90)) == -9
@@ -254,6 +255,7 @@ def test_a_run_with_its_own_output_folder_resumes_too(uninterrupted: dict[str, s
     assert "holds another run" in (tmp_path / "home.printed").read_text()
 
 
+@pytest.mark.slow
 def test_two_commands_that_need_the_same_run_make_it_once(uninterrupted: dict[str, str], tmp_path: Path) -> None:
     home = tmp_path / "home"
     both = [start(home, *TRAIN), start(home, *TRAIN)]

@@ -36,6 +36,7 @@ def test_a_kept_term_starts_the_next_stage_with_its_trained_parameters(zoo: Zoo,
     assert losses["new"][steps] > 1.2 * losses["kept"][steps]
 
 
+@pytest.mark.slow
 def test_a_teacher_trained_in_one_stage_teaches_in_the_next(zoo: Zoo, recipe_file: Write) -> None:
     model = "{use: cifar_resnet, depth: 8, width: 8, num_classes: 10, in_channels: 1}"
     teacher = f"    teacher: {{model: {model}, trainable: [%s]}}\n"

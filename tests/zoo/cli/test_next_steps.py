@@ -104,6 +104,7 @@ def test_an_inconclusive_retraining_suggests_enough_seeds(zoo: Zoo, recipe_file:
     assert zoo(*arguments, "--dry-run").code == 0
 
 
+@pytest.mark.slow
 def test_what_is_known_of_the_other_claims_is_shown_without_running_it(zoo: Zoo) -> None:
     assert zoo("reproduce", "digits-resnet8", "--records", "runs").code == 0
     (entry,) = json.loads(

@@ -10,6 +10,7 @@ from harness.records.digests import record_digest
 from tests.helpers.project import CHECKOUT_FOLDERS, ROOT, TINY, Write, Zoo
 
 
+@pytest.mark.slow
 def test_an_outdated_leaderboard_is_exit_1(tmp_path: Path, zoo_process: Zoo) -> None:
     root = tmp_path / "checkout"
     for folder in CHECKOUT_FOLDERS:

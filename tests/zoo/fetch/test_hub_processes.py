@@ -73,6 +73,7 @@ def test_the_partial_file_of_a_running_download_stays(
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_six_processes_at_once_download_a_file_once(
     start_fetch: StartFetch, hub_sources: MakeSources, hub: LocalHub, tmp_path: Path
 ) -> None:

@@ -33,6 +33,7 @@ def saved(model: nn.Module, path: Path) -> Source:
     return Source(Sources(), f"file:{path}")
 
 
+@pytest.mark.slow
 def test_the_part_that_the_error_names_is_drawn_by_the_seed_and_the_rest_is_published(
     zoo: Zoo, recipe_file: Write, tmp_path: Path
 ) -> None:
