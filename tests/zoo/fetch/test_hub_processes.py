@@ -4,6 +4,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.helpers.hub_client import (
     CONFIG,
     MODEL,
