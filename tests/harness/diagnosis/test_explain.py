@@ -279,6 +279,7 @@ def add_weights(hub: LocalHub, context: RunContext) -> str:
     return commits[1]
 
 
+@pytest.mark.slow
 def test_an_older_hub_commit_of_the_weights_is_named(
     plant: Plant, hub_context: tuple[LocalHub, RunContext], few: FewRows
 ) -> None:

@@ -56,6 +56,7 @@ def without_this_project(code: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_a_trained_text_model_loads_with_from_pretrained(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:
     text = (ROOT / "configs" / "starter" / "entail-bert-l2h32.yaml").read_text()

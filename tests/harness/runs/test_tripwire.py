@@ -252,6 +252,7 @@ def test_files_that_compiled_code_opens_are_not_seen(folder: Path) -> None:
     assert (folder / "new.safetensors").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_workers_and_processes_of_libraries_are_let_through(folder: Path) -> None:
     data = TensorDataset(torch.arange(8))

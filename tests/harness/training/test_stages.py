@@ -21,6 +21,7 @@ def test_a_second_stage_continues_with_the_student_of_the_first(zoo: Zoo, recipe
     assert steps[len(alone)]["losses"]["ce"] < alone[0]["losses"]["ce"]
 
 
+@pytest.mark.slow
 def test_a_kept_term_starts_the_next_stage_with_its_trained_parameters(zoo: Zoo, recipe_file: Write) -> None:
     """The second stage has a learning rate of 0, so its losses show the parameters that it starts with."""
     hint = "    criterion: {hint: {loss: {use: Hint, student: layer1, teacher: layer1}}}\n"
