@@ -105,7 +105,7 @@ AIMS: tuple[tuple[str, str, Callable[[Record], str | None]], ...] = (
     ("seconds for one seed of each method in fp32", "under 180", _methods_seconds),
     ("seconds for `zoo verify` over 27 entries in bf16", "under 90", _entries_seconds),
 )
-"""What is measured, the aim (at least this, unless it says otherwise), and the function that finds the value."""
+"""The name of each measurement, its aim (a minimum unless it says `at most`), and the function that finds the value."""
 
 
 def aims_table(record: Record) -> str:

@@ -18,7 +18,7 @@ WARM = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What a contender computes at a point, and where."""
+    """The device, model, precision and rows of a contender at a point."""
 
     device: str = "cpu"
     model: str = ""

@@ -1,4 +1,4 @@
-"""What the tripwire refuses of sockets. Each check returns the problem with one event, or None.
+"""Check events of sockets for the tripwire. Each check returns the problem with one event, or None.
 
 Names and addresses of this machine may be looked up. Worker processes and process groups may connect to it.
 """

@@ -1,4 +1,4 @@
-"""What the tripwire refuses of files. Each check returns the problem with one event, or None.
+"""Check events of files for the tripwire. Each check returns the problem with one event, or None.
 
 A run may write in its own folder, in those of caches and of temporary files, and to devices that keep nothing.
 """
@@ -37,7 +37,7 @@ WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 @dataclass
 class _Permissions:
-    """What the running runs may write. All but the folders is as it was when the first of them began."""
+    """The files that the current runs may write. Only the folders change after the first run has begun."""
 
     folders: list[str] = field(default_factory=list)
     temporary: str = ""

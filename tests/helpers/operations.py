@@ -1,4 +1,4 @@
-"""What a training asks of torch that only a CUDA device would notice, found on the CPU."""
+"""Faults that only a CUDA device would show in a training, found on the CPU."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -52,7 +52,7 @@ LISTED = {
     "torch.Tensor.resize_": "resize_",
     "torch.cumsum": "cumsum",  # until torch 2.6
 }
-"""What the documentation of `torch.use_deterministic_algorithms` lists as raising an error, and its operation."""
+"""The entries that `torch.use_deterministic_algorithms` documents as raising an error, and their operations."""
 KNOWN = {*RAISING, *SEPARABLE, *BY_INDEX, *ON_CPU}
 
 

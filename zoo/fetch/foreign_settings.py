@@ -10,7 +10,7 @@ from typing import Any, Literal
 from zoo.trusted_code import FOREIGN_CODE_KEYS
 
 Rule = Literal["runs code", "names code", "loads by name", "reads files", "looks like a file", "is opened"]
-"""What a setting does that none may do."""
+"""The rules that a setting can break."""
 LOADS_BY_NAME = (
     "_name_or_path", "backbone", "checkpoint", "gguf_file", "hf_hub_id", "hub", "name_or_path", "pretrained",
     "pretrained_backbone", "pretrained_cfg", "pretrained_cfg_overlay", "repo_id", "torch_hub",

@@ -70,9 +70,8 @@ class RepositoryFetcher:
         try:
             return self._choose(repo, want, commit, listing), listing
         except MissingError:
-            if known_pin.revision and not want.startswith(
-                "data/"
-            ):  # a commit never gets new files, so no request is needed
+            # a commit never gets new files, so no request is needed
+            if known_pin.revision and not want.startswith("data/"):
                 self.pins.lock.trust(str(repo), self.hub.address, Pin(revision=commit, wants={want: ()}))
             raise
 

@@ -50,7 +50,7 @@ class LabelledTexts:
 
     @property
     def want(self) -> str:
-        """What to fetch of each source; see `zoo.fetch.sources.Sources.fetch`."""
+        """The part of each source to fetch; see `zoo.fetch.sources.Sources.fetch`."""
         return "data" if self.config is None else f"data/{self.config}"
 
     @property

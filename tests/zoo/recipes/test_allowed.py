@@ -1,4 +1,4 @@
-"""What recipes may name: everything ordinary in the libraries, and nothing that takes code or other tensors."""
+"""Recipes may name everything ordinary in the libraries, and nothing that takes code or other tensors."""
 
 import inspect
 
