@@ -128,12 +128,16 @@ class Training:
         losses = [json.loads(line)["losses"]["total"] for line in lines]
         return {"losses": losses, "marks": self.clock.marks}
 
+    def close(self) -> None:
+        """Delete the recipe and what the trainings wrote."""
+        self.temporary.cleanup()
+
     def _mark(self, done: int, total: int, note: str = "") -> None:
         if done:
             self.clock.mark(done)
 
     def _recipe(self) -> dict[str, Any]:
-        """Return the recipe. The task named here is never read, because the run gets its rows directly."""
+        """Return the recipe. The files of the task are never read, because the run gets its rows directly."""
         cifar = self.kind == "cifar"
         network = {"use": "cifar_resnet", **data.PUBLISHED_RESNET} if cifar else _bert("minilm6")
         source = f"file:{self.folder / ('resnet20' if cifar else 'minilm6')}.safetensors"
@@ -151,7 +155,13 @@ class Training:
             loss = {"use": "KD", "temperature": data.TEMPERATURE, "alpha": data.ALPHA}
             stage["criterion"] = {"kd": {"loss": loss}}
         model = {"use": "pretrained", "model": network, "weights": source}
-        return {"name": self.kind, "task": "digits", "model": model, "stages": [stage]}
+        recipe = {"name": self.kind, "task": "digits", "model": model, "stages": [stage]}
+        return recipe if cifar else {**recipe, **self._text_task()}
+
+    def _text_task(self) -> dict[str, Any]:
+        rows = {"data": dict.fromkeys(("train", "test"), "file:none.csv"), "text": "text"}
+        task = {"use": "text_classification", **rows, "classes": data.SHAPES["minilm6"].classes}
+        return {"task": task, "tokenizer": {"use": "wordpiece", "vocab": f"file:{self.folder / 'vocab.txt'}"}}
 
 
 def _bert(name: str) -> dict[str, Any]:

@@ -4,7 +4,8 @@ Why: a CPU is fastest with batches that fit in its caches. A GPU needs batches t
 and how many rows fit in its memory depends on the model.
 
 When: on a CUDA device, the first batch is small, and the memory that it allocates limits the batches after it. On any
-other device, and with several processes, the limits are constants.
+other device, with several processes, and during a training, the limits are constants: a training that is repeated must
+compute the same digits, whatever memory is free.
 
 Effect: rows are grouped differently, so their results differ by the rounding of the kernels. When memory runs out, the
 limits of all remaining batches are halved. The record of a run has the limits that were used in the end.
@@ -52,8 +53,9 @@ FIRST = BatchLimits(rows=8, tokens=2048)
 """The limits of the first batch on a GPU, by which the memory of further batches is estimated."""
 
 
-OF_SEVERAL_PROCESSES = BatchLimits(rows=8192, tokens=8192, batch_cost=BATCH_COST)
-"""The limits of batches of texts that several GPUs share. With them a BERT-base reached 66 % of an H100's rate."""
+FIXED_ROWS, FIXED_TEXTS = BatchLimits(rows=256), BatchLimits(rows=8192, tokens=8192, batch_cost=BATCH_COST)
+"""The limits of batches on a GPU whose free memory is not measured: of other rows, and of texts. With those of texts a
+BERT-base reached 66 % of an H100's rate."""
 
 
 class Memory(Protocol):

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 
 from harness.evaluation.batch_limits import (
     FIRST,
-    OF_SEVERAL_PROCESSES,
+    FIXED_ROWS,
+    FIXED_TEXTS,
     AdaptiveLimits,
     BatchLimits,
     Memory,
@@ -185,19 +186,20 @@ class _Work(Generic[T]):
         return self.function(batch)
 
 
-def limits_for(split: Split, rows: int, accelerator: Accelerator) -> AdaptiveLimits:
+def limits_for(split: Split, rows: int, accelerator: Accelerator, *, fixed: bool = False) -> AdaptiveLimits:
     """Return the limits of the batches of a split.
 
     Args:
         split: The rows.
         rows: The most rows of a batch on a CPU. One row means that rows cannot share a batch, on any device.
         accelerator: The device. With several processes its memory is not measured, because all must form equal batches.
+        fixed: Whether the limits must not depend on the free memory. They are halved all the same where it runs out.
     """
     lengths, memory = lengths_of(split), memory_of(accelerator.device)
     if memory is None or rows == 1:
         return AdaptiveLimits(BatchLimits(rows=rows), lengths)
-    if accelerator.num_processes > 1:
-        return AdaptiveLimits(BatchLimits(rows=rows) if lengths is None else OF_SEVERAL_PROCESSES, lengths)
+    if fixed or accelerator.num_processes > 1:
+        return AdaptiveLimits(FIXED_ROWS if lengths is None else FIXED_TEXTS, lengths)
     first = FIRST if lengths is None else BatchLimits(rows=FIRST.tokens, tokens=FIRST.tokens)
     return AdaptiveLimits(first, lengths, memory)
 

@@ -132,7 +132,7 @@ class SplitRunner:
 
         if self.strict:
             return self._run_strictly(split, run_batch, range(len(split)) if rows is None else rows)
-        limits = limits_for(split, self.task.batch_size, self.accelerator)
+        limits = limits_for(split, self.task.batch_size, self.accelerator, fixed=self.learning)
         if self.limits is not None:
             limits = AdaptiveLimits(self.limits, lengths_of(split))
         results = map_batches(

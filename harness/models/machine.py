@@ -70,7 +70,7 @@ def _torch() -> dict[str, Any]:
     """Return how torch was built, its devices and its threads, or the error that torch raises."""
     try:
         details: dict[str, Any] = import_module("harness.models.devices").torch_details()
-    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+    except Exception as error:  # a bug report names any error, also those of CUDA that are no RuntimeError
         return {"error": without_secrets(f"{type(error).__name__}: {first_line(error)}")}
     return details
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from harness.evaluation.batch_limits import BatchLimits
-from harness.evaluation.batched_inference import BATCH_SIZE, in_order, map_batches
+from harness.evaluation.batched_inference import BATCH_SIZE, in_order, limits_for, map_batches
 from harness.evaluation.batching import batches
 from harness.models.environment import environment, uses_tf32
 from harness.models.outputs import ModelOutputs
@@ -100,7 +100,7 @@ def _compute(teachers: LiveTeachers, split: Split, accelerator: Accelerator) -> 
             for path, value in _tensors(outputs[name], reads)
         }
 
-    by_batch = map_batches(split, run, accelerator)
+    by_batch = map_batches(split, run, accelerator, limits=limits_for(split, BATCH_SIZE, accelerator, fixed=True))
     for name, first in by_batch[0][1].items():
         shape = first.shape[1:]
         for rows, tensors in by_batch:

@@ -106,12 +106,13 @@ def check(
 ) -> None:
     """Check recipes for mistakes: unknown keys, wrong types, names that do not exist.
 
-    Prints each problem as FILE:LINE:COLUMN. Nothing is downloaded or trained, and no data file is read; layer names
-    and shapes are checked when training starts.
+    Prints each problem as FILE:LINE:COLUMN, and notes on operations that a GPU cannot repeat to the bit. Nothing is
+    downloaded or trained, and no data file is read; layer names and shapes are checked when training starts.
 
     Example: zoo check mine.yaml
     """
     from zoo.recipes.check import check_entry, missing_files, reads_data
+    from zoo.recipes.cuda_kernels import missing_kernels
 
     session = session_of(sources)
     entries = session.select(patterns or [], suite or [], everything)
@@ -119,20 +120,23 @@ def check(
     data, codes, has_unread = [], [], False
     for entry in entries:
         problems: list[str] = []
+        notes: list[str] = []
         at_entry = builder.at(entry.recipe_repo, entry.folder)
         try:
             check_entry(entry, at_entry)
             problems = [str(problem) for problem in missing_files(entry.recipe, at_entry)]
             codes += [SourceError.exit_code] if problems else []
+            notes = [f"{found.mark}: note: {found.message}" for found in missing_kernels(entry.recipe)]
         except ZooError as error:
             codes.append(error.exit_code)
             problems = str(error).splitlines()
         has_unread = has_unread or (not problems and reads_data(entry.recipe))
         digest = None if problems else entry.recipe.digest
         ok = not problems
-        data.append({"path": str(entry.path), "entry": entry.name, "ok": ok, "digest": digest, "problems": problems})
-        if problems and not as_json:
-            report("\n".join(problems))
+        found = {"problems": problems, "notes": notes}
+        data.append({"path": str(entry.path), "entry": entry.name, "ok": ok, "digest": digest, **found})
+        if (lines := [*problems, *notes]) and not as_json:
+            report("\n".join(lines))
     good = [recipe["path"] for recipe in data if recipe["ok"]]
     text = "\n".join(f"{path}: ok" for path in good) if len(good) <= MOST_LINES else f"{len(good)} recipes: ok"
     text += "\nData files were not read." if has_unread else ""

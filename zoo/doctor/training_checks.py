@@ -5,18 +5,10 @@ from collections.abc import Iterator
 
 from zoo.doctor.entry_facts import EntryFacts
 from zoo.doctor.hazards import Hazard
-from zoo.recipes.walk import walk_calls
-from zoo.trusted_code import is_part_of
+from zoo.recipes.cuda_kernels import missing_kernels
 
 SEED = re.compile(r"\bseeds?\s+\d", re.IGNORECASE)
 FP16 = re.compile(r"\bfp16\b|\bhalf precision\b", re.IGNORECASE)
-ON_CPU = tuple(f"torch.nn.{name}" for name in ("CTCLoss", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"))
-"""Modules without a deterministic kernel on CUDA devices that zoo computes on the CPU there.
-
-`harness.models.deterministic_kernels` has the kernels of all others that torch lists, but one: the gradient of
-`torch.nn.EmbeddingBag` with the mode `max`.
-"""
-NO_KERNEL = "has no deterministic kernel on a CUDA device"
 USE_CPU = "train on the CPU, or write another layer or loss for it"
 
 
@@ -79,13 +71,11 @@ def fp16_references(facts: EntryFacts) -> Iterator[Hazard]:
 
 def non_deterministic_kernels(facts: EntryFacts) -> Iterator[Hazard]:
     """D204: operations without a deterministic kernel on a CUDA device; zoo only allows deterministic ones."""
-    for _, call in walk_calls(facts.recipe):
-        if is_part_of(call.use, ON_CPU):
-            message = f"{call.use} {NO_KERNEL}: zoo computes a part of it on the CPU there, which is slow"
-            yield Hazard(code="D204", severity="note", mark=call.mark, message=message, fix=USE_CPU)
-        elif is_part_of(call.use, ("torch.nn.EmbeddingBag",)) and call.args.get("mode") == "max":
-            message = f"the gradient of {call.use} with mode: max {NO_KERNEL}, so a training ends there with an error"
-            yield Hazard(code="D204", severity="warning", mark=call.mark, message=message, fix=USE_CPU)
+    for found in missing_kernels(facts.recipe):
+        yield Hazard(
+            code="D204", severity="warning" if found.is_fatal else "note", mark=found.mark,
+            message=found.message, fix=USE_CPU,
+        )  # fmt: skip
 
 
 TRAINING_CHECKS = (unseeded_references, best_epochs, fp16_references, non_deterministic_kernels)

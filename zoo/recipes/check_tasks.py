@@ -13,10 +13,6 @@ from zoo.recipes.positions import OUTPUTS
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
-from zoo.text_tables import counted
-
-MOST_NAMES = 5
-"""Of more classes only the first ones are listed."""
 
 
 def task_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
@@ -77,8 +73,7 @@ def _holdout_problems(recipe: Recipe, splits: Sequence[str]) -> Iterator[Problem
 
 def _output_problems(recipe: Recipe, task: Task) -> Iterator[Problem]:
     """Yield another number of outputs than the task needs, if the recipe states both."""
-    names = task.label_names
-    expected = 1 if task.kind == "regression" else len(names)
+    expected = 1 if task.kind == "regression" else len(task.label_names)
     model = architecture(recipe.model)
     if not expected or not _is_known(model, "model"):
         return
@@ -86,13 +81,5 @@ def _output_problems(recipe: Recipe, task: Task) -> Iterator[Problem]:
         for key in OUTPUTS:
             outputs = call.args.get(key)
             if isinstance(outputs, int) and outputs != expected:
-                listed = f"{', '.join(names[:MOST_NAMES])}{', ...' if len(names) > MOST_NAMES else ''}"
-                is_regression = task.kind == "regression"
-                needs = (
-                    "is a regression, which needs 1 output"
-                    if is_regression
-                    else f"has {counted(expected, 'class', 'classes')}: {listed}"
-                )
-                yield Problem(
-                    call.marks.get(key, call.mark), f"{call.use}: {key} is {outputs}, but {task.name} {needs}"
-                )
+                message = f"{call.use}: {key} is {outputs}, but {task.needs(expected)}"
+                yield Problem(call.marks.get(key, call.mark), message)

@@ -203,22 +203,21 @@ class Task:
         outputs = logits.shape[1] if logits.dim() > 1 else 1
         expected = {"regression": 1, "multilabel": labels.shape[-1]}.get(self.kind, len(self.class_names) or outputs)
         if outputs != expected:
-            raise OutputsError(
-                f"the model has {counted(outputs, 'output')}, but {self.name} needs {expected}{self._reason()}"
-            )
+            raise OutputsError(f"the model has {counted(outputs, 'output')}, but {self.needs(expected)}")
         if self.kind == "classification" and len(labels) and (label := int(labels.max())) >= outputs:
             raise OutputsError(
                 f"the model has {counted(outputs, 'output')}, but {self.name} has a row with label {label};"
                 f" it needs at least {label + 1} outputs"
             )
 
-    def _reason(self) -> str:
-        """Return why a model needs a number of outputs, for a message."""
+    def needs(self, outputs: int) -> str:
+        """Return what the task needs, and why, for a message about a model with another number of outputs."""
         if self.kind == "regression":
-            return ", the predicted number"
+            return f"{self.name} needs 1, the predicted number"
         names = self.class_names
         shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-        return f", one for each class: {shown}; change the model's number of outputs, or the task's `classes`"
+        remedy = "change the model's number of outputs, or the task's `classes`"
+        return f"{self.name} needs {outputs}, one for each class: {shown}; {remedy}"
 
     def predict(self, logits: Tensor) -> Tensor:
         """Turn logits into predictions.

@@ -7,11 +7,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo.tasks.base import CPU, Batch
-from zoo.tasks.device_copies import move
+from zoo.tasks.device_copies import DeviceCopies, move
 
 
 class PixelSplit:
     """Images in memory. Batches are float32, `(x / 255 - mean) / std` per channel.
+
+    A GPU gets a copy of all images if they fit in its memory, and batches are formed there.
 
     With `padding` and `flip` the images of a batch are transformed as torchvision's `RandomCrop(size, padding)` and
     `RandomHorizontalFlip` do, with separate random numbers for each image.
@@ -41,29 +43,27 @@ class PixelSplit:
         deviation = torch.tensor(std, dtype=torch.float64)
         self.scale = (1 / (255 * deviation)).float().reshape(shape)
         self.shift = (-torch.tensor(mean, dtype=torch.float64) / deviation).float().reshape(shape)
-        self._by_device: dict[torch.device, tuple[Tensor, Tensor, Tensor, Tensor]] = {}
+        self._images, self._statistics = DeviceCopies(), DeviceCopies()
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def batch(self, indices: Sequence[int], device: torch.device = CPU) -> Batch:
-        pixels, labels, scale, shift = self._tensors_on(device)
-        ids = move(torch.as_tensor(indices, dtype=torch.int64), device)
-        chosen = pixels.index_select(0, ids)
+        images, statistics = (self.pixels, self.labels), (self.scale, self.shift)
+        size = sum(value.nbytes for value in images)
+        pixels, labels = self._images.on(device, size, lambda: [value.to(device) for value in images]) or images
+        scale, shift = self._statistics.on(device, 0, lambda: [value.to(device) for value in statistics]) or statistics
+        rows = move(torch.as_tensor(indices, dtype=torch.int64), pixels.device)
+        chosen = move(pixels.index_select(0, rows), device)
         if not self.fixed:
             chosen = self._augment(chosen)
         # two steps: some processors round once for both in addcmul, and a fingerprint hashes these bits
-        return Batch(inputs=chosen.float().mul_(scale).add_(shift), labels=labels[ids], ids=ids)
+        inputs = chosen.float().mul_(scale).add_(shift)
+        return Batch(inputs=inputs, labels=move(labels[rows], device), ids=move(rows, device))
 
     def rows(self) -> Iterator[bytes]:
         for row, label in zip(self.pixels.numpy(), self.labels.numpy(), strict=True):
             yield row.tobytes() + label.tobytes()
-
-    def _tensors_on(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        if device not in self._by_device:
-            tensors = (self.pixels, self.labels, self.scale, self.shift)
-            self._by_device[device] = tuple(tensor.to(device) for tensor in tensors)  # type: ignore[assignment]
-        return self._by_device[device]
 
     def _augment(self, pixels: Tensor) -> Tensor:
         """Crop and flip each image at random. Copying whole rows of pixels before columns is faster than one gather."""

@@ -99,13 +99,13 @@ def test_a_stage_that_names_another_split_or_metric_is_reported_with_its_line(
     ("before", "after", "expected"),
     [
         ("num_classes: 2", "num_classes: 2", ""),
-        ("num_classes: 2", "num_classes: 3", "num_classes is 3, but text_classification has 2 classes: bad, good"),
+        ("num_classes: 2", "num_classes: 3", "num_classes is 3, but text_classification needs 2, one for each class"),
         ("classes: [bad, good]", "classes: 3", ""),  # data may lack a class, but then have only numbers
-        ("classes: [bad, good]", "kind: regression", "text_classification is a regression, which needs 1 output"),
+        ("classes: [bad, good]", "kind: regression", "text_classification needs 1, the predicted number"),
         ("model: {use: cifar_resnet, depth: 8, width: 2, num_classes: 2, in_channels: 1}",
          "model: {use: transformers.BertForSequenceClassification, config: {use: transformers.BertConfig,"
          " num_labels: 4, hidden_size: 4, num_hidden_layers: 1, num_attention_heads: 1, vocab_size: 9}}",
-         "transformers.BertConfig: num_labels is 4, but text_classification has 2 classes"),
+         "transformers.BertConfig: num_labels is 4, but text_classification needs 2, one for each class"),
     ],
 )  # fmt: skip
 def test_another_number_of_outputs_than_listed_classes_is_reported_with_its_line(

@@ -250,9 +250,14 @@ UNFIT = {
         "classes: [",
         "classes: [ugly, ",
         2,
-        "10:98: {model} 2, but {task} has 3 classes: ugly, bad, good",
+        "10:98: {model} 2, but {task} needs 3, one for each class: ugly, bad, good",
     ),
-    "more outputs": ("num_labels: 2", "num_labels: 5", 2, "10:98: {model} 5, but {task} has 2 classes: bad, good"),
+    "more outputs": (
+        "num_labels: 2",
+        "num_labels: 5",
+        2,
+        "10:98: {model} 5, but {task} needs 2, one for each class: bad, good",
+    ),
     "fewer classes in the data": (
         "[bad, good]",
         "3",
