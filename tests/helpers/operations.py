@@ -17,6 +17,8 @@ RAISING: dict[str, Callable[[Arguments], bool]] = {
     "scatter_reduce.two": lambda arguments: arguments["reduce"] == "prod",
     "scatter_reduce_.two": lambda arguments: arguments["reduce"] == "prod",
     "bincount": lambda arguments: arguments.get("weights") is not None,
+    "cumsum": lambda arguments: arguments["self"].is_floating_point() or arguments["self"].is_complex(),
+    "kthvalue": lambda _: True,
     "median.dim": lambda _: True,
     "nanmedian.dim": lambda _: True,
     "_embedding_bag_dense_backward": lambda arguments: arguments["mode"] == 2,  # the maximum
@@ -30,6 +32,7 @@ LISTED = {
     "torch.nn.AvgPool3d": "avg_pool3d_backward",
     "torch.nn.AdaptiveAvgPool2d": "_adaptive_avg_pool2d_backward",
     "torch.nn.AdaptiveAvgPool3d": "_adaptive_avg_pool3d_backward",
+    "torch.nn.MaxPool3d": "max_pool3d_with_indices_backward",  # until torch 2.9
     "torch.nn.AdaptiveMaxPool2d": "adaptive_max_pool2d_backward",
     "torch.nn.FractionalMaxPool2d": "fractional_max_pool2d_backward",
     "torch.nn.FractionalMaxPool3d": "fractional_max_pool3d_backward",
@@ -46,11 +49,12 @@ LISTED = {
     "torch.Tensor.put_": "put_",
     "torch.histc": "histc",
     "torch.bincount": "bincount",
+    "torch.kthvalue": "kthvalue",
     "torch.median": "median.dim",
     "torch.nn.functional.grid_sample": "grid_sampler_2d_backward",
     "torch.Tensor.scatter_reduce": "scatter_reduce.two",
     "torch.Tensor.resize_": "resize_",
-    "torch.cumsum": "cumsum",  # until torch 2.6
+    "torch.cumsum": "cumsum",  # until torch 2.9
 }
 """The entries that `torch.use_deterministic_algorithms` documents as raising an error, and their operations."""
 KNOWN = {*RAISING, *SEPARABLE, *BY_INDEX, *ON_CPU}
