@@ -1,6 +1,7 @@
 """Commands that find out why scores differ: fingerprint, explain, diff."""
 
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 from zoo import paths
@@ -14,6 +15,7 @@ from zoo.recipes.options import DeviceOptions, SourceOptions, TrainingOptions
 
 if TYPE_CHECKING:
     from harness.diagnosis.diff import Diff
+    from harness.runs.experiment import Experiment
 
 RUN_HELP = (
     "The folder of a run, or a run of an entry or recipe file: ENTRY, ENTRY:SEED or ENTRY:weights, such as"
@@ -95,7 +97,8 @@ def diff(
 ) -> None:
     """Compare two runs example by example.
 
-    Shows scores with 95 % intervals, McNemar's test, flipped predictions, and how far the logits moved.
+    Shows scores with 95 % intervals, McNemar's test, flipped predictions, and how far the logits moved. Examples that
+    share a text count as one group in intervals and tests.
 
     Example: zoo diff digits-resnet8:1000 digits-resnet8:1001
     """
@@ -103,21 +106,47 @@ def diff(
     from harness.diagnosis.diff import find_record, text_report
 
     session, folders = session_of(sources), (paths.runs(records), paths.evidence())
-    difference = diff_records(*(find_record(run, *folders, session.name_of) for run in (a, b)))
-    if difference.flipped and limit:  # torch and the data are loaded only to show examples
-        difference = _with_examples(difference, limit, session, TrainingOptions(device="cpu", records=records))
+    record_a, record_b = (find_record(run, *folders, session.name_of) for run in (a, b))
+    difference = diff_records(record_a, record_b)
+    difference = _with_data(difference, limit, session, TrainingOptions(device="cpu", records=records))
     colors = sys.stdout.isatty()
     text = "\n".join(text_report.lines(difference, limit=limit, colors=colors, columns=render.terminal_width()))
     render.emit(difference.data(), text, as_json=as_json, colors=colors)
 
 
-def _with_examples(difference: "Diff", limit: int, session: Session, options: TrainingOptions) -> "Diff":
-    """Return the difference with its flipped examples as text or pictures, or the reason why they cannot be shown."""
-    from harness.diagnosis.diff.example_data import entry_of, with_examples
+def _with_data(difference: "Diff", limit: int, session: Session, options: TrainingOptions) -> "Diff":
+    """Return the difference with groups of examples and with flipped examples, or the reasons why they are missing.
+
+    Torch is imported only if the data are needed. Data are downloaded only to show examples.
+    """
+    shows_examples, may_have_groups = bool(difference.flipped and limit), bool(difference.a.recipe.get("tokenizer"))
+    if not (shows_examples or may_have_groups):
+        return difference
+    from harness.diagnosis.diff.example_data import with_examples, with_groups
+    from zoo.fetch.offline import offline
+
+    with nullcontext() if shows_examples else offline():
+        experiment, failure = _experiment_of(difference, session, options, may_download=shows_examples)
+        if may_have_groups:
+            difference = with_groups(difference, experiment, failure=failure)
+    if shows_examples:
+        difference = with_examples(difference, experiment, limit=limit, why=str(failure or ""))
+    return difference
+
+
+def _experiment_of(
+    difference: "Diff", session: Session, options: TrainingOptions, *, may_download: bool
+) -> "tuple[Experiment | None, ZooError | None]":
+    """Return the experiment of record A's entry, or the error why there is none."""
+    from harness.diagnosis.diff.example_data import entry_of
 
     try:
         entry = entry_of(difference.path_a, difference.a)
-        report(f"reading the examples of {entry.name} to show them")
-        return with_examples(difference, session.experiment(entry, session.context([entry], options)), limit=limit)
+        context = session.context([entry], options)
+        if may_download:
+            report(f"reading the examples of {entry.name} to show them")
+        else:
+            context.builder.sources.hub.unreachable = "only files on this machine are used"
+        return session.experiment(entry, context), None
     except ZooError as error:
-        return with_examples(difference, None, why=str(error))
+        return None, error

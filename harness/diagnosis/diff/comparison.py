@@ -14,10 +14,18 @@ from typing import Any
 import numpy as np
 
 from harness import metrics
+from harness.diagnosis.diff.groups import Groups, single_groups
 from harness.diagnosis.diff.intervals import Interval, paired
 from harness.diagnosis.diff.types import Diff, Difference, FlippedExample, MetricChange, SplitDiff
-from harness.judging.judge_runs import read_predictions
-from harness.judging.paired import Array, Flips, find_flips, measure_drift
+from harness.judging.measure import read_predictions
+from harness.judging.paired import (
+    Array,
+    Flips,
+    changes_of_correctness,
+    find_flips,
+    group_sign_test,
+    measure_drift,
+)
 from harness.metrics import Metric, reads
 from harness.records.record import Record, Result, read_record, verify_files
 from zoo.errors import UsageError
@@ -29,8 +37,13 @@ SAME = 1e-9
 """The largest difference between a recorded score and the same score computed again."""
 
 
-def diff(path_a: Path, path_b: Path) -> Diff:
+def diff(path_a: Path, path_b: Path, groups: Mapping[str, Groups] | None = None) -> Diff:
     """Compare two records.
+
+    Args:
+        path_a: The path of record A.
+        path_b: The path of record B.
+        groups: The groups of dependent examples of each split. The examples of other splits are independent.
 
     Raises:
         UsageError: The records have no split in common.
@@ -43,7 +56,10 @@ def diff(path_a: Path, path_b: Path) -> Diff:
     if not pairs:
         names = [f"{record.entry} has {', '.join(dict.fromkeys(r.split for r in record.results))}" for record in (a, b)]
         raise UsageError(f"these records have no split in common: {' and '.join(names)}")
-    splits = tuple(_split_diff((path_a, a, result_a), (path_b, b, result_b)) for result_a, result_b in pairs)
+    splits = tuple(
+        _split_diff((path_a, a, result_a), (path_b, b, result_b), (groups or {}).get(result_a.split))
+        for result_a, result_b in pairs
+    )
     return Diff(path_a=path_a, path_b=path_b, a=a, b=b, differences=tuple(_differences(a, b)), splits=splits)
 
 
@@ -59,7 +75,7 @@ Side = tuple[Path, Record, Result]
 """The path of a record, the record, and one of its results."""
 
 
-def _split_diff(a: Side, b: Side) -> SplitDiff:
+def _split_diff(a: Side, b: Side, groups: Groups | None) -> SplitDiff:
     before, after = read_predictions(a[0], a[2]), read_predictions(b[0], b[2])
     flipped, drifted, note = None, None, ""
     try:
@@ -68,9 +84,11 @@ def _split_diff(a: Side, b: Side) -> SplitDiff:
     except UsageError as error:
         note = str(error)
     is_comparable = bool(drifted or flipped) or _have_same_images(before, after)
+    by_groups = group_sign_test(changes_of_correctness(before, after), groups.ids) if groups and flipped else None
     return SplitDiff(
         split=a[2].split, selections=(a[2].selection, b[2].selection), n=a[2].n, flips=flipped, drift=drifted,
-        metrics=tuple(_changes(a, b, before, after, why="" if is_comparable else note)), note=note,
+        metrics=tuple(_changes(a, b, before, after, groups, why="" if is_comparable else note)), note=note,
+        groups=groups, p_of_groups=by_groups,
         examples=tuple(_flipped(flipped, before, after)) if flipped else (), labels=before.get("labels"),
     )  # fmt: skip
 
@@ -93,18 +111,18 @@ def _flipped(flipped: Flips, a: Mapping[str, Array], b: Mapping[str, Array]) -> 
 
 
 def _changes(
-    a: Side, b: Side, before: Mapping[str, Array], after: Mapping[str, Array], *, why: str
+    a: Side, b: Side, before: Mapping[str, Array], after: Mapping[str, Array], groups: Groups | None, *, why: str
 ) -> Iterator[MetricChange]:
     """Yield the metrics that both results have; `why` is the reason if no metric can have an interval."""
     for name in a[2].metrics:
         if name in b[2].metrics:
             values = [side[2].metrics[name]["value"] for side in (a, b)]
-            interval, reason = (None, why) if why else _interval(name, (a, b), (before, after))
+            interval, reason = (None, why) if why else _interval(name, (a, b), (before, after), groups)
             yield MetricChange(metric=name, a=values[0], b=values[1], interval=interval, why=reason)
 
 
 def _interval(
-    name: str, sides: tuple[Side, Side], arrays: tuple[Mapping[str, Array], Mapping[str, Array]]
+    name: str, sides: tuple[Side, Side], arrays: tuple[Mapping[str, Array], Mapping[str, Array]], groups: Groups | None
 ) -> tuple[Interval | None, str]:
     """Return the interval of the difference of a metric, or None and the reason."""
     metric = _metric(sides[0][1], name)
@@ -118,8 +136,13 @@ def _interval(
             return None, "the metric is not defined here"
         if abs(value - again) > SAME:
             return None, f"the code of the metric has changed: {again:.6f} now, {value:.6f} recorded"
-    interval = paired(metric, *arrays)
-    return interval, "" if interval else "the metric is not defined in many resamples"
+    before, after = (side[2].metrics[name] for side in sides)
+    interval = paired(
+        metric, *arrays, difference=(after["value"] or 0.0) - (before["value"] or 0.0),
+        step=max(before["one_prediction"] or 0.0, after["one_prediction"] or 0.0),
+        groups=groups or single_groups(len(arrays[0][reads(metric)[0]])),
+    )  # fmt: skip
+    return interval, "" if interval else "the metric is not defined without some of the examples"
 
 
 def _metric(record: Record, name: str) -> Metric | None:

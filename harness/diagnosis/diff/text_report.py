@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from harness.diagnosis.diff.types import Diff, FlippedExample, MetricChange, SplitDiff
+from harness.diagnosis.diff.groups import Groups
+from harness.diagnosis.diff.types import ALPHA, Diff, FlippedExample, MetricChange, SplitDiff
 from harness.judging.paired import EDGES, Drift, Flips
 from harness.judging.types import format_difference
 from harness.records.record import Record
 from zoo.safe_text import one_line
-from zoo.text_tables import fitted, wrapped
+from zoo.text_tables import counted, fitted, wrapped
 
 BAR = 24
 """The length of the longest bar of a histogram."""
@@ -40,6 +41,9 @@ def lines(comparison: Diff, *, limit: int = 20, colors: bool = False, columns: i
     for split in comparison.splits:
         yield ""
         yield from _split(split, limit, colors, columns)
+    if comparison.why_no_groups:
+        yield ""
+        yield wrapped(f"examples are treated as independent: {one_line(comparison.why_no_groups)}", columns)
     if comparison.why_no_examples:
         yield ""
         yield wrapped(f"examples are not shown: {one_line(comparison.why_no_examples)}", columns)
@@ -51,7 +55,9 @@ def _split(split: SplitDiff, limit: int, colors: bool, columns: int | None) -> I
     headers = ["metric", "A", "B", "B - A", "95 % interval", "method"]
     yield fitted([_row(change) for change in split.metrics], headers, columns)
     yield ""
-    flips = _flips(split.flips) if split.flips else f"flips: not available: {one_line(split.note)}"
+    if split.groups:
+        yield wrapped(_groups(split.groups), columns, hanging="  ")
+    flips = _flips(split.flips, split) if split.flips else f"flips: not available: {one_line(split.note)}"
     yield wrapped(flips, columns, hanging="  ")
     if split.drift:
         yield from _drift(split.drift)
@@ -69,11 +75,25 @@ def _row(change: MetricChange) -> list[str]:
     return [change.metric, *values, difference, bounds, interval.kind if interval else change.why]
 
 
-def _flips(flips: Flips) -> str:
+def _groups(groups: Groups) -> str:
+    n, largest = len(groups.ids), int(groups.sizes.max())
+    if groups.are_single:
+        return "groups: no two examples share a text, so all are independent"
+    return (
+        f"groups: {counted(len(groups.sizes), 'group')} of examples that share {groups.shared}, at most {largest:,} of"
+        f" {n:,} examples; standard errors are clustered"
+    )
+
+
+def _flips(flips: Flips, split: SplitDiff) -> str:
     wrong_in_both = flips.flipped - flips.gained - flips.lost
     counts = f"flips: {flips.flipped:,} of {flips.n:,}: {flips.gained} wrong to right, {flips.lost} right to wrong"
     counts += f", {wrong_in_both} wrong in both" if wrong_in_both else ""
-    return f"{counts}; exact McNemar test: p = {flips.p:.3g}"
+    tests = f"exact McNemar test: p = {flips.p:.3g}"
+    if split.p_of_groups is not None and not (split.groups and split.groups.are_single):
+        tests += f", if all examples were independent; exact sign test of groups: p = {split.p_of_groups:.3g}"
+    decided = f"{split.better} is better" if split.better else "no difference is shown"
+    return f"{counts}; {tests}; at the {100 * ALPHA:g} % level {decided}"
 
 
 def _drift(drift: Drift) -> Iterator[str]:

@@ -2,12 +2,17 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.diagnosis.diff.example_preview import ExamplePreview
+from harness.diagnosis.diff.groups import Groups
 from harness.diagnosis.diff.intervals import Interval
 from harness.judging.paired import EDGES, Array, Drift, Flips
 from harness.records.record import Record
+
+ALPHA = 0.05
+"""The level at which a difference of correct predictions counts."""
+MCNEMAR, SIGN_TEST = "exact McNemar", "exact sign test of groups"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +45,8 @@ class MetricChange:
         return {
             "metric": self.metric, "a": self.a, "b": self.b, "difference": self.difference,
             "low": interval.low if interval else None, "high": interval.high if interval else None,
-            "interval": interval.kind if interval else None, "why": self.why or None,
+            "interval": interval.kind if interval else None,
+            "standard_error": interval.standard_error if interval else None, "why": self.why or None,
         }  # fmt: skip
 
 
@@ -78,6 +84,22 @@ class SplitDiff:
     note: str = ""
     """Why there are no flips."""
     labels: Array | None = field(default=None, repr=False, compare=False)
+    groups: Groups | None = field(default=None, repr=False, compare=False)
+    """The groups of examples that share a text; None if the examples are treated as independent."""
+    p_of_groups: float | None = None
+    """The p-value of `group_sign_test`; None without groups or flips."""
+
+    @property
+    def p(self) -> float | None:
+        """The p-value that decides: that of groups, else of McNemar's test; None without flips."""
+        return self.p_of_groups if self.p_of_groups is not None else self.flips.p if self.flips else None
+
+    @property
+    def better(self) -> Literal["A", "B"] | None:
+        """The run with more correct predictions if `p` is below `ALPHA`, else None."""
+        if self.flips is None or self.p is None or self.p >= ALPHA:
+            return None
+        return "B" if self.flips.gained > self.flips.lost else "A"
 
     def data(self) -> dict[str, Any]:
         """Return the split as plain data for JSON."""
@@ -85,6 +107,16 @@ class SplitDiff:
             "split": self.split, "selection": dict(zip("ab", self.selections, strict=True)), "n": self.n,
             "metrics": [change.data() for change in self.metrics],
             "flips": self._flips(), "drift": self._drift(), "classes": list(self.classes), "note": self.note or None,
+            "groups": self._groups(),
+        }  # fmt: skip
+
+    def _groups(self) -> dict[str, Any] | None:
+        if self.groups is None:
+            return None
+        sizes = self.groups.sizes
+        return {
+            "shared": self.groups.shared, "count": len(sizes), "largest": int(sizes.max()),
+            "effective": self.groups.effective,
         }  # fmt: skip
 
     def _flips(self) -> dict[str, Any] | None:
@@ -94,7 +126,10 @@ class SplitDiff:
         ids = self.flips.rows.tolist()
         return {
             **numbers,
-            "test": "exact McNemar",
+            "test": MCNEMAR,
+            "p_of_groups": self.p_of_groups,
+            "decided_by": MCNEMAR if self.p_of_groups is None else SIGN_TEST,
+            "better": self.better,
             "ids": ids,
             "examples": [example.data() for example in self.examples],
         }
@@ -118,6 +153,8 @@ class Diff:
     differences: tuple[Difference, ...]
     splits: tuple[SplitDiff, ...]
     why_no_examples: str = ""
+    why_no_groups: str = ""
+    """Why the texts that examples share are unknown; empty for images."""
 
     @property
     def flipped(self) -> int:
@@ -130,6 +167,7 @@ class Diff:
             "a": _identity(self.path_a, self.a), "b": _identity(self.path_b, self.b),
             "differences": [asdict(difference) for difference in self.differences],
             "splits": [split.data() for split in self.splits], "why_no_examples": self.why_no_examples or None,
+            "why_no_groups": self.why_no_groups or None,
         }  # fmt: skip
 
 

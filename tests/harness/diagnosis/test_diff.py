@@ -15,19 +15,18 @@ import pytest
 from PIL import Image
 
 from harness import metrics
-from harness.diagnosis.diff import intervals
 from harness.diagnosis.diff.comparison import diff
-from harness.diagnosis.diff.example_data import entry_of, with_examples
+from harness.diagnosis.diff.example_data import entry_of, with_examples, with_groups
 from harness.diagnosis.diff.example_preview import ExamplePreview, preview_example
 from harness.diagnosis.diff.find_record import find_record
-from harness.diagnosis.diff.intervals import adjusted_wald, bootstrap
+from harness.diagnosis.diff.groups import Groups
 from harness.diagnosis.diff.text_report import lines
 from harness.diagnosis.diff.types import Diff, SplitDiff
 from harness.judging.paired import Array
 from harness.records.digests import json_digest
 from harness.records.record import FILE, Record, Result, read_record
 from tests.helpers.project import ROOT
-from zoo.errors import IntegrityError, UsageError
+from zoo.errors import IntegrityError, UnreachableError, UsageError
 from zoo.fetch.checksum import sha256
 from zoo.recipes import catalogue
 from zoo.recipes.schema import Recipe
@@ -43,11 +42,6 @@ Written = Callable[..., Path]
 
 def compared(a: str, b: str) -> Diff:
     return diff(find_record(a, NOWHERE, EVIDENCE, str), find_record(b, NOWHERE, EVIDENCE, str))
-
-
-@pytest.fixture(autouse=True)
-def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intervals, "RESAMPLES", 150)
 
 
 @pytest.fixture
@@ -86,43 +80,13 @@ def only_split(comparison: Diff) -> SplitDiff:
     return split
 
 
-def test_the_adjusted_wald_interval_equals_a_computation_by_hand() -> None:
-    # b = 12.5, c = 6.5, m = 900: 6/900 -+ 1.959964 sqrt(19 - 36/900) / 900
-    interval = adjusted_wald(12, 6, 898)
-    half = 1.959964 * (19 - 36 / 900) ** 0.5 / 900
-    assert (interval.low, interval.high) == (pytest.approx(6 / 900 - half), pytest.approx(6 / 900 + half))
-    assert interval.low == pytest.approx(-0.0028157, abs=1e-6)
-    same = adjusted_wald(0, 0, 98)
-    assert (same.low, same.high) == (pytest.approx(-1.959964 / 100), pytest.approx(1.959964 / 100))
-    assert adjusted_wald(1, 0, 1).high <= 1
-
-
-def test_the_bootstrap_from_counts_agrees_with_that_from_rows() -> None:
-    random = np.random.default_rng(1)
-    labels = random.integers(0, 2, 300)
-    a, b = ({"labels": labels, "predictions": np.where(random.random(300) < p, labels, 1 - labels)} for p in (0.7, 0.8))
-    for metric in (metrics.f1, metrics.matthews_correlation):
-        fast, slow = (
-            bootstrap(metric, a, b),
-            bootstrap(lambda predictions, labels, m=metric: m(predictions, labels), a, b),
-        )
-        assert fast is not None and slow is not None
-        assert (fast.low, fast.high) == (pytest.approx(slow.low, abs=0.04), pytest.approx(slow.high, abs=0.04))
-        assert fast.low < metric(**b) - metric(**a) < fast.high
-
-
-def test_a_metric_that_is_often_undefined_has_no_interval() -> None:
-    constant = {"labels": np.arange(5.0), "predictions": np.ones(5)}
-    assert bootstrap(metrics.pearson, constant, constant) is None
-
-
 def test_two_seeds_of_an_entry_differ_in_seed_weights_and_predictions() -> None:
     comparison = compared("digits-resnet8:1000", "digits-resnet8:1001")
     assert [difference.field for difference in comparison.differences] == ["seed", "weights"]
     split = only_split(comparison)
     (change,) = split.metrics
     assert change.difference == pytest.approx(-6 / 898)
-    assert change.interval == adjusted_wald(6, 12, 898)
+    assert change.interval is not None and change.interval.low < -6 / 898 < 0 < change.interval.high
     assert split.flips is not None and (split.flips.gained, split.flips.lost, comparison.flipped) == (6, 12, 22)
     data = json.loads(json.dumps(comparison.data(), allow_nan=False))
     (split,) = data["splits"]
@@ -172,12 +136,11 @@ def test_a_record_does_not_differ_from_itself(name: str) -> None:
     assert "with the same results" in "\n".join(lines(comparison))
 
 
-def test_a_regression_has_drift_and_bootstrap_intervals_but_no_flips(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intervals, "RESAMPLES", 1000)
+def test_a_regression_has_drift_and_intervals_but_no_flips() -> None:
     split = only_split(compared("minilm-l6-stsb:1000", "minilm-l6-stsb:1001"))
     assert split.flips is None and "regression" in split.note and split.drift is not None
     for change in split.metrics:
-        assert change.interval is not None and change.interval.kind == "paired bootstrap"
+        assert change.interval is not None and change.interval.kind == "jackknife"
         assert change.difference is not None and change.interval.low < change.difference < change.interval.high
 
 
@@ -281,6 +244,54 @@ def test_flipped_texts_are_shown_with_class_names() -> None:
     assert first.preview is not None and len(first.preview.texts) == 2
     text = "\n".join(lines(shown, limit=1))
     assert f"{first.id}: label neutral: neutral -> contradiction" in text and first.preview.texts[1] in text
+
+
+def test_intervals_and_tests_of_texts_are_clustered_by_shared_texts() -> None:
+    comparison = compared("entail-bert-l2h32:1000", "entail-bert-l2h32:1001")
+    split = only_split(with_groups(comparison, experiment_stub(comparison.a, entailment(tokenizer=None))))
+    (before,), (after,) = only_split(comparison).metrics, split.metrics
+    assert before.interval is not None and after.interval is not None
+    assert (before.interval.kind, after.interval.kind) == ("jackknife", "cluster jackknife")
+    assert after.interval.standard_error > before.interval.standard_error
+    assert split.groups is not None and split.flips is not None and split.p_of_groups is not None
+    assert (len(split.groups.sizes), split.better) == (581, "B") and split.p == split.p_of_groups > split.flips.p
+    data = split.data()
+    assert data["groups"] == {"shared": "a text", "count": 581, "largest": 26, "effective": split.groups.effective}
+    assert data["flips"]["decided_by"] == "exact sign test of groups"
+
+
+def test_examples_of_one_group_do_not_decide_which_run_is_better(written: Written) -> None:
+    n = 40
+    labels, wrong = np.zeros(n, np.int64), (np.arange(n) < 8).astype(np.int64)
+    paths = [
+        written(name, {"labels": labels, "predictions": predictions}, {"accuracy": float(np.mean(predictions == 0))})
+        for name, predictions in (("a", wrong), ("b", labels))
+    ]
+    alone = diff(*paths)
+    grouped = diff(*paths, {"test": Groups(ids=np.arange(n) // 8)})
+    assert (only_split(alone).better, only_split(alone).p) == ("B", pytest.approx(2 / 2**8))
+    assert (only_split(grouped).better, only_split(grouped).p) == (None, 1.0)
+    text = "\n".join(lines(grouped))
+    assert "5 groups of examples that share a text, at most 8 of 40 examples; standard errors are clustered" in text
+    assert "exact sign test of groups: p = 1; at the 5 % level no difference is shown" in text
+
+
+def test_without_the_texts_examples_are_treated_as_independent_and_the_report_says_so() -> None:
+    comparison = compared("entail-bert-l2h32:1000", "entail-bert-l2h32:1001")
+    missing = with_groups(comparison, None, failure=UnreachableError("nyu-mll/glue: does not answer"))
+    assert missing.splits == comparison.splits
+    sentence = (
+        "examples are treated as independent: the texts of entail-bert-l2h32 are not on this machine;"
+        " `zoo fetch entail-bert-l2h32` downloads them"
+    )
+    assert sentence in lines(missing) and sentence.endswith(str(missing.data()["why_no_groups"]))
+    other = with_groups(comparison, experiment_stub(COMMITTED, digits()))
+    assert "the recipe of digits-resnet8 is not the one that was run" in other.why_no_groups
+
+
+def test_images_have_no_groups() -> None:
+    comparison = compared("digits-resnet8:1000", "digits-resnet8:1001")
+    assert with_groups(comparison, experiment_stub(comparison.a, digits())) == comparison
 
 
 def test_without_the_recorded_data_no_example_is_shown_and_the_reason_is_given(written: Written) -> None:
