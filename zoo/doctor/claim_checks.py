@@ -1,13 +1,16 @@
 """D3xx: claims that cannot be compared, or whose comparison says little."""
 
 from collections.abc import Iterable, Iterator
+from decimal import ROUND_CEILING, Context
 
 from zoo.doctor.entry_facts import EntryFacts
 from zoo.doctor.hazards import Hazard
-from zoo.recipes.claim import CORRELATIONS, SHARES, Claim
+from zoo.recipes.claim import CORRELATIONS, SHARES, Claim, sampling_sigma
 
 MIN_COUNTS = 2
 """A rounded score is reported from this many numbers of right answers on that round to it."""
+MANY_RUNS = 5
+"""The standard deviation of at least this many reference runs is taken as it was measured."""
 
 
 def unscored_splits(facts: EntryFacts) -> Iterator[Hazard]:
@@ -61,7 +64,7 @@ def missing_sigmas(facts: EntryFacts) -> Iterator[Hazard]:
 def coarse_roundings(facts: EntryFacts) -> Iterator[Hazard]:
     """D304: scores that are rounded more coarsely than to one example."""
     for claim, marks in facts.claims:
-        n = claim.n or (facts.data.rows.get(claim.split) if facts.data else None)
+        n = _examples(facts, claim)
         if claim.of == "weights" and claim.decimals is not None and n and claim.metric in SHARES:
             counts = n / 10**claim.decimals
             if counts >= MIN_COUNTS:
@@ -87,6 +90,38 @@ def trivial_scores(facts: EntryFacts) -> Iterator[Hazard]:
             )  # fmt: skip
 
 
+def small_sigmas(facts: EntryFacts) -> Iterator[Hazard]:
+    """D306: spreads over seeds that are smaller than the sampling error of the test set."""
+    for claim, marks in facts.claims:
+        key = "sigma" if claim.prior is None else "prior"
+        spread, least = getattr(claim, key), _least_sigma(facts, claim)
+        is_well_known = key == "sigma" and claim.reference_runs >= MANY_RUNS
+        if spread is not None and least is not None and spread < least and not is_well_known:
+            enough = Context(prec=2, rounding=ROUND_CEILING).create_decimal_from_float(least)
+            is_measured = key == "sigma" and claim.reference_runs > 1
+            of_runs = f" of {claim.reference_runs} runs, likely by chance," if is_measured else ""
+            change = f"add prior: {enough}" if is_measured else f"write {key}: {enough}"
+            yield Hazard(
+                code="D306", severity="note" if is_measured else "warning", mark=marks[key],
+                message=f"{key} {spread:g}{of_runs} is below {least:.2g}, the sampling error sqrt(err / (2 n)) of"
+                f" {_examples(facts, claim):,} examples; runs vary more than that",
+                fix=f"{change}, or train {MANY_RUNS} or more reference runs",
+            )  # fmt: skip
+
+
+def _least_sigma(facts: EntryFacts, claim: Claim) -> float | None:
+    """Return the least standard deviation that runs can have, if it is known."""
+    n = _examples(facts, claim)
+    if claim.of != "retrain" or claim.metric not in SHARES or claim.value is None or n is None:
+        return None
+    return sampling_sigma(claim.value, n)
+
+
+def _examples(facts: EntryFacts, claim: Claim) -> int | None:
+    """Return the number of examples that a claim is about, if it is known."""
+    return claim.n or (facts.data.rows.get(claim.split) if facts.data else None)
+
+
 def _baseline(facts: EntryFacts, claim: Claim) -> float | None:
     """Return the score of always predicting the most frequent class, if it is known."""
     if claim.metric in CORRELATIONS:
@@ -100,4 +135,4 @@ def _joined(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
 
-CLAIM_CHECKS = (unscored_splits, other_sizes, missing_sigmas, coarse_roundings, trivial_scores)
+CLAIM_CHECKS = (unscored_splits, other_sizes, missing_sigmas, coarse_roundings, trivial_scores, small_sigmas)

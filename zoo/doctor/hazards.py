@@ -22,6 +22,7 @@ NAMES = {
     "D303": "no-sigma",
     "D304": "few-decimals",
     "D305": "majority-baseline",
+    "D306": "small-sigma",
     "D401": "label-order",
     "D402": "custom-code",
 }

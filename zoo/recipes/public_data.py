@@ -15,36 +15,36 @@ class PublicData:
     """The number of rows of each split that can be scored."""
     classes: tuple[str, ...] = ()
     """The names of the classes, in their order."""
-    hidden: tuple[str, ...] = ()
-    """The splits with hidden labels."""
+    hidden: Mapping[str, int] = field(default_factory=dict)
+    """The number of rows of each split with hidden labels."""
     largest: Mapping[str, int] = field(default_factory=dict)
     """The number of rows of the most frequent class, for the splits where it is recorded here."""
 
 
-def _glue(rows: int, *classes: str, largest: int | None = None) -> PublicData:
+def _glue(rows: int, *classes: str, test: int, largest: int | None = None) -> PublicData:
     most = {} if largest is None else {"validation": largest}
-    return PublicData(rows={"validation": rows}, classes=classes, hidden=("test",), largest=most)
+    return PublicData(rows={"validation": rows}, classes=classes, hidden={"test": test}, largest=most)
 
 
 PUBLIC: Mapping[str, PublicData] = {
-    "glue/cola": _glue(1043, "unacceptable", "acceptable", largest=721),
-    "glue/sst2": _glue(872, "negative", "positive", largest=444),
-    "glue/mrpc": _glue(408, "not_equivalent", "equivalent", largest=279),
-    "glue/stsb": _glue(1500),
-    "glue/qqp": _glue(40430, "not_duplicate", "duplicate"),
+    "glue/cola": _glue(1043, "unacceptable", "acceptable", test=1063, largest=721),
+    "glue/sst2": _glue(872, "negative", "positive", test=1821, largest=444),
+    "glue/mrpc": _glue(408, "not_equivalent", "equivalent", test=1725, largest=279),
+    "glue/stsb": _glue(1500, test=1379),
+    "glue/qqp": _glue(40430, "not_duplicate", "duplicate", test=390965),
     "glue/mnli": PublicData(
         rows={"validation_matched": 9815, "validation_mismatched": 9832},
         classes=("entailment", "neutral", "contradiction"),
-        hidden=("test_matched", "test_mismatched", "ax"),
+        hidden={"test_matched": 9796, "test_mismatched": 9847, "ax": 1104},
     ),
-    "glue/qnli": _glue(5463, "entailment", "not_entailment"),
-    "glue/rte": _glue(277, "entailment", "not_entailment", largest=146),
-    "glue/wnli": _glue(71, "not_entailment", "entailment", largest=40),
+    "glue/qnli": _glue(5463, "entailment", "not_entailment", test=5463),
+    "glue/rte": _glue(277, "entailment", "not_entailment", test=3000, largest=146),
+    "glue/wnli": _glue(71, "not_entailment", "entailment", test=146, largest=40),
     "cifar/cifar10": PublicData(rows={"test": 10000}),
     "cifar/cifar100": PublicData(rows={"test": 10000}),
-    "data:ilsvrc2012": PublicData(rows={"val": 50000}, hidden=("test",)),
-    "data:coco2017": PublicData(rows={"val": 5000}, hidden=("test",)),
-    "data:pascal_voc2012": PublicData(rows={"val": 1449}, hidden=("test",)),
+    "data:ilsvrc2012": PublicData(rows={"val": 50000}, hidden={"test": 100000}),
+    "data:coco2017": PublicData(rows={"val": 5000}, hidden={"test": 40670}),
+    "data:pascal_voc2012": PublicData(rows={"val": 1449}, hidden={"test": 1456}),
     "digits": PublicData(rows={"test": 898}, largest={"test": 93}),
     "entailment": PublicData(
         rows={"test": 1200}, classes=("entailment", "neutral", "contradiction"), largest={"test": 400}

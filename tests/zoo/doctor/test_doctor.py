@@ -66,6 +66,7 @@ def test_no_shipped_entry_has_an_error_and_offline_suites_have_no_hazard(
     for entry in catalogue.entries():
         hazards = examine(entry, sources)
         assert not [hazard for hazard in hazards if hazard.severity == "error"]
+        assert not [hazard for hazard in hazards if (hazard.code, hazard.severity) == ("D306", "warning")]
         assert entry.suite not in ("starter", "methods") or hazards == []
 
 
@@ -244,6 +245,27 @@ def test_a_score_that_needs_no_model_is_reported(find: Find) -> None:
         "note"
     ]
     assert find(claimed(claim.replace("0.5633803", "0.577"), head=wnli, stages=""), "D305") == []
+
+
+@pytest.mark.parametrize(
+    ("spread", "severity", "fix"),
+    [
+        ("sigma: 0.0074", "warning", "write sigma: 0.0075"),  # sqrt(0.1 / (2 x 898)) = 0.007462
+        ("sigma: 0.02, prior: 0.0074, reference_runs: 9", "warning", "write prior: 0.0075"),
+        ("sigma: 0.0074, reference_runs: 4", "note", "add prior: 0.0075"),
+        ("sigma: 0.0074, n: 2000", None, ""),
+        ("sigma: 0.0075", None, ""),
+        ("sigma: 0.0074, prior: 0.0075, reference_runs: 4", None, ""),
+        ("sigma: 0.0074, reference_runs: 5", None, ""),
+    ],
+)
+def test_a_sigma_below_the_sampling_error_of_the_test_set_is_reported_unless_many_runs_have_it(
+    spread: str, severity: str | None, fix: str, find: Find
+) -> None:
+    hazards = find(claimed(RETRAIN.replace("sigma: 0.01", spread)), "D306")
+    assert [hazard.severity for hazard in hazards] == ([severity] if severity else [])
+    assert all(hazard.fix.startswith(fix) for hazard in hazards)
+    assert find(claimed(RETRAIN.replace("sigma: 0.01", spread).replace("accuracy", "f1")), "D306") == []
 
 
 @pytest.mark.parametrize(
