@@ -11,8 +11,8 @@ from zoo.text_tables import number
 KINDS = {"weights": "published weights", "retrain": "retraining", "test-server": "test server"}
 """Kind of claim -> its name on the pages."""
 VERDICT_MEANINGS = {
-    "reproduced": "The score was reproduced: equal up to rounding and one prediction for published weights, equivalent"
-    " within the spread over seeds for a retraining.",
+    "reproduced": "The score was reproduced: as many right predictions, up to numeric noise, or for a retraining a mean"
+    " that is shown to be close. One score: compared with a single published score, which excludes less.",
     "not-reproduced": "The measured score lies outside the range that a correct re-run would give, above or below.",
     "inconclusive": "The runs so far show neither agreement nor disagreement. The reason says how many further runs"
     " would settle it.",
@@ -61,6 +61,11 @@ def format_range(low: float | None, high: float | None, decimals: float | None =
 def difference_cell(row: Row) -> str:
     """Return the measured minus the claimed score with its sign, or an empty string if either is missing."""
     return _format_difference(row) if _is_measured(row) else ""
+
+
+def verdict_cell(row: Row) -> str:
+    """Return the label of a verdict, with the losses that it excludes."""
+    return f"{row['label']}; {row['excluded']}" if row["excluded"] else str(row["label"])
 
 
 def _format_difference(row: Row) -> str:

@@ -5,9 +5,8 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from harness.judging.judge_runs import RecordedRun
 from harness.judging.types import Judgement, worst_verdict
-from harness.records.record import FIRST_REFERENCE_SEED, Record
+from harness.records.record import FIRST_REFERENCE_SEED, Record, RecordedRun
 from leaderboard import table
 from leaderboard.cells import Row, claim_cells, format_range, format_score, sort_values
 from leaderboard.flips import compare_records

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from leaderboard import page
-from leaderboard.cells import claim_cells, claim_title
+from leaderboard.cells import claim_cells, claim_title, verdict_cell
 from zoo.safe_text import csv_cell, markdown
 
 SCHEMA = 1
@@ -46,7 +46,8 @@ def _formatted(rows: pd.DataFrame) -> list[dict[str, Any]]:
             "measured": f"{cells['measured']} {cells['measured_runs']}".strip(),
             "difference": cells["difference"],
             "expected range": cells["band"],
-            **{name: markdown(row[name]) for name in ("verdict", "environment", "date", "source")},
+            "verdict": markdown(verdict_cell(row)),
+            **{name: markdown(row[name]) for name in ("environment", "date", "source")},
         }
         for row, cells in formatted
     ]

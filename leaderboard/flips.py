@@ -5,7 +5,8 @@ from itertools import combinations
 from typing import Any
 
 from harness.judging import paired
-from harness.judging.judge_runs import RecordedRun, read_predictions
+from harness.judging.measure import read_predictions
+from harness.records.record import RecordedRun
 from zoo.errors import UsageError
 from zoo.recipes.catalogue import Entry
 

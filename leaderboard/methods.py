@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from harness.judging.judge_runs import RecordedRun
 from harness.records.find_runs import read_all
+from harness.records.record import RecordedRun
 from leaderboard import page, table
 from leaderboard.losses import LossDescription, describe_inputs, read_losses
 from zoo.recipes.catalogue import Entry, entries

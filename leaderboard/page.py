@@ -12,13 +12,12 @@ from typing import Any
 
 import pandas as pd
 
-from harness.judging.judge_runs import RecordedRun
 from harness.records.check import verify_all, verify_together
 from harness.records.find_runs import find_runs, read_all
-from harness.records.record import FILE, Record, read_record
+from harness.records.record import FILE, Record, RecordedRun, read_record
 from harness.records.run_folder import new_folder
 from leaderboard import table
-from leaderboard.cells import VERDICT_MEANINGS, claim_title, difference_cell, format_score
+from leaderboard.cells import VERDICT_MEANINGS, claim_title, difference_cell, format_score, verdict_cell
 from zoo.errors import IntegrityError, SourceError, UsageError, did_you_mean
 from zoo.files import write_atomically
 from zoo.recipes.catalogue import Entry, entries
@@ -184,7 +183,7 @@ def claims_table(rows: pd.DataFrame, suite: str, title: str = "", *, has_links: 
             "claimed": format_mean(row["reference"], row["sigma"], row["reference_runs"], row["decimals"]),
             "measured": format_mean(row["measured"], row["spread"], row["n"], row["decimals"]),
             "difference": difference_cell(row.to_dict()) if row["n"] else "",
-            "verdict": row["verdict"],
+            "verdict": verdict_cell(row.to_dict()),
             "environment": markdown(row["environment"]),
             "date": records_link(row["entry"], row["date"]) if has_links else row["date"],
             "source": markdown(row["source"]),

@@ -12,9 +12,9 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
-from harness.judging.judge_runs import RecordedRun
 from harness.judging.types import VERDICTS_BY_SEVERITY
 from harness.records.check import verify_all
+from harness.records.record import RecordedRun
 from leaderboard import entry_page, methods, page, table
 from leaderboard.cells import KINDS, VERDICT_MEANINGS, claim_cells, sort_values
 from leaderboard.entry_page import RECORDS, record_file

@@ -9,11 +9,12 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from harness.judging.judge_runs import RecordedRun, family_size, measure_claim, suite_of
-from harness.judging.types import Judgement, not_run
+from harness.judging.judge_runs import family_size
+from harness.judging.measure import measure_claim, runs_of_one_kind
+from harness.judging.types import Judgement, excluded_text, not_run
 from harness.judging.verdict import fill_published_value, judge_all
 from harness.records.find_runs import read_all
-from harness.records.record import FIRST_REFERENCE_SEED, Record
+from harness.records.record import FIRST_REFERENCE_SEED, Record, RecordedRun
 from zoo.recipes.catalogue import LOCAL, Entry, entries
 from zoo.recipes.claim import Claim
 from zoo.text_tables import counted
@@ -35,21 +36,19 @@ def to_frame(judged: list[JudgedClaim]) -> pd.DataFrame:
 
 
 def judge_records(evidence: Path, chosen: Sequence[Entry] | None = None) -> list[JudgedClaim]:
-    """Judge claims by the records in a folder, suite by suite; each suite is one family of tests.
+    """Judge claims by the records in a folder, in the order of their suites. Shipped entries are one family of tests.
 
     Args:
         evidence: The folder of the records.
         chosen: The entries; None for all shipped entries.
     """
     records, shipped = read_all(evidence), entries()
-    suites: dict[Any, list[Entry]] = {}
-    for entry in sorted(shipped if chosen is None else chosen, key=lambda entry: entry.suite):
-        suites.setdefault(entry.suite if entry.suite != LOCAL else entry, []).append(entry)
-    return [
-        claim
-        for of_suite in suites.values()
-        for claim in _judge_entries(of_suite, family_size(suite_of(of_suite[0], shipped)), records, evidence)
-    ]
+    of_suites = sorted(shipped if chosen is None else chosen, key=lambda entry: entry.suite)
+    local = [entry for entry in of_suites if entry.suite == LOCAL]
+    catalogue = [entry for entry in of_suites if entry.suite != LOCAL]
+    judged = _judge_entries(local, family_size(local), records, evidence)
+    judged += _judge_entries(catalogue, family_size(shipped), records, evidence)
+    return sorted(judged, key=lambda judged_claim: judged_claim[0].suite)
 
 
 def without_claims(chosen: Sequence[Entry], claims: pd.DataFrame) -> list[Entry]:
@@ -122,11 +121,12 @@ def training_scores(entry: Entry, claim: Claim, records: list[RecordedRun]) -> l
 
 
 def _judge_entries(
-    suite: Sequence[Entry], family: int, records: list[RecordedRun], evidence: Path
+    chosen: Sequence[Entry], family: int, records: list[RecordedRun], evidence: Path
 ) -> list[JudgedClaim]:
-    claims = [(entry, _with_log_value(entry, claim, records)) for entry in suite for claim in entry.recipe.claims]
-    used = [_judging_records(entry, claim, records) for entry, claim in claims]
-    pairs = [(claim, measure_claim(claim, runs, evidence)) for (_, claim), runs in zip(claims, used, strict=True)]
+    claims = [(entry, _with_log_value(entry, claim, records)) for entry in chosen for claim in entry.recipe.claims]
+    found = [_judging_records(entry, claim, records) for entry, claim in claims]
+    pairs = [(claim, measure_claim(claim, runs, evidence)) for (_, claim), runs in zip(claims, found, strict=True)]
+    used = [runs_of_one_kind(runs)[0] for runs in found]
     judgements = judge_all(pairs, family)
     return [
         (entry, judged if runs or claim.of == "test-server" else not_run(claim, _missing(entry, claim, records)), runs)
@@ -161,6 +161,8 @@ def _row(entry: Entry, judgement: Judgement, used: list[RecordedRun]) -> dict[st
         "high": high,
         "sigma_from": judgement.sigma_from,
         "verdict": judgement.verdict,
+        "label": judgement.label,
+        "excluded": excluded_text(judgement.excluded_loss),
         "why": judgement.why,
         "findings": "; ".join(judgement.findings),
         "environment": _environment(used[-1][1]) if used else "",

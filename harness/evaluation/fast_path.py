@@ -1,7 +1,7 @@
 """The rule for fast evaluations: a score counts if its predictions are those of a strict evaluation, up to near-ties.
 
 A near-tie is a row whose prediction numeric noise can change: its two largest logits are closer than twice the largest
-difference of a logit between two kernels (`harness.judging.verdict.NOISE`). The record of a run has their number.
+difference of a logit between two kernels (`harness.judging.near_ties.NOISE`). The record of a run has their number.
 
 On a CPU, the evaluation is the one by which the claims were recorded. On other devices a sample of the rows is computed
 again by a strict evaluation. If a prediction differs that is no near-tie, the whole split is computed strictly.
@@ -10,7 +10,8 @@ again by a strict evaluation. If a prediction differs that is no near-tie, the w
 import torch
 from torch import Tensor
 
-from harness.judging.verdict import NOISE
+from harness.judging import near_ties as ties
+from harness.judging.near_ties import NOISE
 from zoo.recipes.claim import Precision
 from zoo.tasks.base import Kind
 
@@ -26,12 +27,9 @@ def near_ties(logits: Tensor, kind: Kind, precision: Precision) -> Tensor:
         kind: The kind of the task. A regression has no ties.
         precision: The precision of the logits.
     """
-    if kind == "multilabel":  # each logit is compared with zero, so the noise of one logit decides
-        return logits.abs().amin(dim=1) <= NOISE[precision]
-    if kind == "classification" and logits.shape[1] > 1:
-        top = logits.topk(2, dim=1).values
-        return top[:, 0] - top[:, 1] <= 2 * NOISE[precision]
-    return torch.zeros(len(logits), dtype=torch.bool)
+    if kind not in ("classification", "multilabel"):
+        return torch.zeros(len(logits), dtype=torch.bool)
+    return torch.from_numpy(ties.near_ties(logits.numpy(), NOISE[precision], of_labels=kind == "multilabel"))
 
 
 def sample_rows(ties: Tensor) -> list[int]:

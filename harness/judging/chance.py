@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.judging.judge_runs import majority_baseline, without_arguments
+from harness.judging.baselines import constant_value, majority_baseline, without_arguments
 from harness.judging.paired import sign_test
 from harness.judging.statistics import ALPHA
 from harness.records.arrays import rows_not_finite
@@ -21,8 +21,6 @@ CHANCE = "chance level: "
 """How every remark begins."""
 QUANTILE = 1.645
 """The one-sided 95 % quantile of the normal distribution: chance alone rarely exceeds it."""
-SAME = 1e-6
-"""Real-valued predictions whose range is smaller, relative to their size, count as constant."""
 ROUNDING = 1e-9
 NOT_LEARNED = "the model has not learned"
 
@@ -61,9 +59,9 @@ def chance_remarks(
 def _of_rows(
     split: str, predictions: Array, labels: Array, scores: Mapping[str, float | None], class_names: Sequence[str]
 ) -> Iterator[str]:
-    if _only_value(labels) is not None:
+    if constant_value(labels) is not None:
         return
-    value = _only_value(predictions)
+    value = constant_value(predictions)
     if value is None:
         yield from _no_better(split, scores, predictions, labels, class_names)
         return
@@ -156,15 +154,6 @@ def _most_frequent(labels: Array, metric: str) -> list[int]:
     classes, counts = np.unique(labels, return_counts=True)
     order = classes[np.argsort(-counts, kind="stable")]
     return [int(number) for number in order[: 5 if metric == "top5_accuracy" else 1]]
-
-
-def _only_value(values: Array) -> Array | None:
-    """Return the value that all rows have, or None if they differ."""
-    if np.issubdtype(values.dtype, np.floating):
-        same = bool(np.ptp(values) <= SAME * max(1.0, float(np.abs(values).max())))
-    else:
-        same = bool((values == values[0]).all())
-    return np.asarray(values[0]) if same else None
 
 
 def _class_name(number: int, class_names: Sequence[str]) -> str:

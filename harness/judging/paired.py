@@ -85,8 +85,8 @@ def find_flips(a: Mapping[str, Array], b: Mapping[str, Array]) -> Flips:
     if np.issubdtype(before.dtype, np.floating) or np.issubdtype(after.dtype, np.floating):
         raise UsageError("the predictions are real numbers, of a regression: they can drift but not flip")
     rows = np.flatnonzero(_any_in_row(before != after))
-    was_right, is_right = ~_any_in_row(before != labels), ~_any_in_row(after != labels)
-    gained, lost = int(np.sum(is_right & ~was_right)), int(np.sum(was_right & ~is_right))
+    changes = changes_of_correctness(a, b)
+    gained, lost = int(np.sum(changes > 0)), int(np.sum(changes < 0))
     multi_label = before.ndim == 2
     margins = _multi_label_margins(a, b, rows) if multi_label else (_margins(a, rows), _margins(b, rows))
     return Flips(
@@ -147,6 +147,45 @@ def sign_test(gained: int, lost: int) -> float:
     2013.
     """
     return float(min(1.0, 2 * special.bdtr(min(gained, lost), gained + lost, 0.5))) if gained + lost else 1.0
+
+
+def group_sign_test(changes: NDArray[np.int64], groups: NDArray[np.int64]) -> float:
+    """Return the exact two-sided p-value of McNemar's test for groups of dependent examples.
+
+    Let `s_g` be the examples that group g gains, less those that it loses. If A and B are alike, exchanging them in any
+    group changes no probability, so every sign of `s_g` is equally likely. The p-value is the share of all signs whose
+    sum is at least as far from 0 as the observed one. If each example is a group, it is that of `sign_test`.
+
+    Pitman, Supplement to the Journal of the Royal Statistical Society 1937, on the sums of groups, as the asymptotic
+    test of Durkalski et al., Statistics in Medicine 2003, uses them.
+
+    Args:
+        changes: 1 for an example that only B predicts right, -1 for one that only A does, else 0, `(N,)`.
+        groups: The number of the group of each example, `(N,)`, from 0 on.
+    """
+    sums = np.bincount(groups, weights=changes).astype(np.int64)
+    sizes, counts = np.unique(np.abs(sums[sums != 0]), return_counts=True)
+    positive = np.ones(1)  # the probability of each sum of the positive s_g
+    for size, count in zip(sizes, counts, strict=True):
+        of_size = np.zeros(size * count + 1)
+        of_size[::size] = _binomial_half(int(count))
+        positive = np.convolve(positive, of_size)
+    lowest = (len(positive) - 1 - abs(int(sums.sum()))) // 2
+    return float(min(1.0, 2 * positive[: lowest + 1].sum()))
+
+
+def _binomial_half(n: int) -> NDArray[np.float64]:
+    """Return the probabilities of 0 to n successes in n trials with probability 1/2."""
+    k = np.arange(n + 1)
+    return np.asarray(
+        np.exp(special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1) - n * np.log(2))
+    )
+
+
+def changes_of_correctness(a: Mapping[str, Array], b: Mapping[str, Array]) -> NDArray[np.int64]:
+    """Return 1 for each example that only B predicts right, -1 for each that only A does, else 0, `(N,)`."""
+    was_right, is_right = (~_any_in_row(arrays["predictions"] != arrays["labels"]) for arrays in (a, b))
+    return is_right.astype(np.int64) - was_right.astype(np.int64)
 
 
 def _any_in_row(differs: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -1,192 +1,156 @@
-"""Judge a retraining: compare the mean of k runs with the mean of r reference runs. Pure functions; no torch."""
+"""Judge a retraining: the rate of degenerate runs, and the mean of the others against the claim. Pure functions."""
 
-import math
-from dataclasses import dataclass, replace
-from functools import cached_property
-from statistics import fmean
+from statistics import fmean, stdev
 
 from harness.judging import statistics
-from harness.judging.sigma import KNOWN_FROM, Sigma, estimate_sigma, spread_findings
-from harness.judging.types import ROUNDING, Judgement, Measurement, Verdict, format_difference
+from harness.judging.comparison import LEAST_SEEDS, Comparison
+from harness.judging.failures import ALL_FAILED, Failures, find_failures
+from harness.judging.sigma import DESCRIPTIONS, estimate_sigma, spread_findings
+from harness.judging.types import Judgement, Measurement, Verdict, excluded_text, format_difference
+from harness.judging.weights import mean_problem
 from zoo.recipes.claim import Claim
 from zoo.text_tables import counted
 
-MARGIN_OF_RUNS, MARGIN_OF_ONE = 2.0, 4.0
-"""The equivalence margin in sigma, against the mean of several reference runs and against a single score."""
-ENOUGH_REFERENCE_RUNS, LEAST_SEEDS = 10, 5
-"""A claim with fewer reference runs than the first number, and without a prior, needs the second number of seeds."""
-FAILING_SHARE = 0.5
-"""With fewer than five reference runs, at least this share of degenerate runs is too many."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Comparison:
-    """The mean of k runs against the mean of r reference runs."""
-
-    sigma: Sigma
-    k: int
-    r: int
-    difference: float
-    steps: int
-    """The divisor of alpha in Holm's procedure."""
-
-    @property
-    def margin(self) -> float:
-        return (MARGIN_OF_RUNS if self.r > 1 else MARGIN_OF_ONE) * self.sigma.value
-
-    @property
-    def error(self) -> float:
-        return float(statistics.standard_error(self.sigma.pooled, self.k, self.r))
-
-    @property
-    def band_half_width(self) -> float:
-        return float(statistics.band_half_width(self.error, self.sigma.dof, self.steps))
-
-    @property
-    def equivalence_half_width(self) -> float:
-        return float(statistics.equivalence_half_width(self.margin, self.error, self.sigma.dof))
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The `1 - 2 alpha` interval of the difference; equivalence means that it lies within the margin."""
-        half = float(statistics.interval_half_width(self.error, self.sigma.dof))
-        return self.difference - half, self.difference + half
-
-    @property
-    def verdict(self) -> Verdict:
-        if abs(self.difference) <= self.equivalence_half_width + ROUNDING:
-            return "reproduced"
-        return "not-reproduced" if abs(self.difference) > self.band_half_width + ROUNDING else "inconclusive"
-
-    @property
-    def power(self) -> float:
-        return float(statistics.power(self.margin, self.error, self.sigma.dof))
-
-    @cached_property
-    def further_seeds(self) -> int | None:
-        """The number of further runs that would settle the verdict if the mean stays the same."""
-        return statistics.seeds_needed(self.k, lambda k: self._with_runs(k).verdict != "inconclusive")
-
-    def _with_runs(self, k: int) -> "_Comparison":
-        return replace(self, k=k, sigma=replace(self.sigma, dof=self.sigma.dof + k - self.k))
+TOO_MANY = " More runs are degenerate than the reference explains, so the verdict is inconclusive."
 
 
 def judge_retraining(claim: Claim, measured: Measurement, steps: int) -> Judgement:
-    """Judge the runs of a retraining by the three rules of `harness.judging.verdict`, in their order.
-
-    With m the mean of the k runs that count, v the claimed value, `e = sigma sqrt(1/k + 1/r)` and t the quantiles of
-    Student's distribution (of the normal distribution where sigma is known):
-
-    - equivalent: `|m - v| + t(0.95) e <= margin`
-    - outside the prediction band: `|m - v| > t(1 - 0.025 / steps) e`
+    """Judge the runs of a retraining by the rules of `harness.judging.verdict`, in their order.
 
     Args:
         claim: The claim; its value and a source of sigma must be known.
         measured: The runs.
         steps: The divisor of the level 5 % in Holm's procedure.
     """
-    values, degenerate = _split_degenerate(measured)
-    findings, too_many_fail = _failure_findings(claim, measured, degenerate)
+    failures, share = find_failures(claim, measured), statistics.look_share(measured.look)
+    values, sigma = failures.trained, estimate_sigma(claim, measured.n)
     if not values:
-        which = "The only run is" if len(degenerate) == 1 else f"All {len(degenerate)} runs are"
-        why = f"{which} degenerate: {_reasons(measured, degenerate)}."
-        return Judgement(claim=claim, verdict="inconclusive", why=why, set_aside=degenerate, findings=findings)
-    sigma = estimate_sigma(claim, measured.n, values)
+        return _judge_all_failed(failures)
     assert claim.value is not None and sigma is not None
-    comparison = _Comparison(
-        sigma=sigma, k=len(values), r=claim.reference_runs, difference=fmean(values) - claim.value, steps=steps
-    )
-    verdict, why = comparison.verdict, _explain(comparison, claim.printed_decimals)
-    if too_many_fail and verdict == "reproduced":
-        verdict = "inconclusive"
-        why += " More runs are degenerate than the reference allows, so the verdict is inconclusive."
+    comparison = Comparison(
+        sigma=sigma, spread=stdev(values) if len(values) > 1 else 0.0, k=len(values), r=claim.reference_runs,
+        difference=fmean(values) - claim.value, rounding=claim.rounding, level=statistics.ALPHA * share,
+        divisor=steps * failures.parts,
+    )  # fmt: skip
+    failure_p = failures.p_value
+    verdict, why = _verdict(comparison, failures, failure_p)
+    next_level = statistics.ALPHA * statistics.look_share(measured.look + 1)
+    further = None
+    if comparison.verdict == "inconclusive" == verdict:
+        further = comparison.further_seeds(next_level)
+        why = f"{why} {_advice(comparison, further, measured.look)}"
     band, equivalent = comparison.band_half_width, comparison.equivalence_half_width
     return Judgement(
-        claim=claim, verdict=verdict, why=why, measured=fmean(values), values=values, set_aside=degenerate,
-        sigma=sigma.value, sigma_from=sigma.source, band=(claim.value - band, claim.value + band),
+        claim=claim, verdict=verdict, why=why, measured=fmean(values), values=values, set_aside=failures.degenerate,
+        sigma=comparison.pooled[0], sigma_from=sigma.source,
+        band=(claim.value - band, claim.value + band) if comparison.tests and share else None,
         equivalent=(claim.value - equivalent, claim.value + equivalent) if equivalent > 0 else None,
-        p=float(statistics.p_value(comparison.difference, comparison.error, sigma.dof)), power=comparison.power,
-        further_seeds=comparison.further_seeds if comparison.verdict == "inconclusive" else None,
-        findings=(*findings, *spread_findings(claim, sigma, values)),
+        p=comparison.p, holm_p=min(min(comparison.p, failure_p) * failures.parts / share, 1.0) if share else 1.0,
+        power=comparison.power, further_seeds=further,
+        excluded_loss=comparison.excluded_loss if verdict == "reproduced" else None,
+        findings=(*failures.findings(failure_p), *spread_findings(claim, sigma, values), *_remarks(claim, measured)),
     )  # fmt: skip
 
 
 def default_seeds(claim: Claim) -> int:
-    """Return the number of seeds that a claim is judged by.
-
-    It is the claim's `seeds`, but at least five where five to nine reference runs alone determine sigma: with three
-    seeds, a shift of 4 sigma would be found in only half of the simulated zoos (docs/verdicts.md).
-    """
-    few = KNOWN_FROM <= claim.reference_runs < ENOUGH_REFERENCE_RUNS
-    return max(claim.seeds, LEAST_SEEDS if few and claim.sigma is not None and claim.prior is None else 1)
+    """Return the number of seeds that a claim is judged by: its `seeds`, at least five against several runs."""
+    return max(claim.seeds, LEAST_SEEDS if claim.reference_runs > 1 else 1)
 
 
-def _explain(comparison: _Comparison, decimals: int | None) -> str:
-    """Return the reason for the verdict in plain sentences; numbers in sigma refer to `sigma.value`."""
-    sigma = comparison.sigma.value
-    low, high = (f"{end / sigma:+.2f}" for end in comparison.interval)
-    level = f"{100 * (1 - 2 * statistics.ALPHA):.0f} %"
+def _remarks(claim: Claim, measured: Measurement) -> tuple[str, ...]:
+    """Return findings on a claim that cannot be a mean of its runs, and on runs that are not pooled with the others."""
+    others = " and ".join(measured.left_out)
+    left_out = f"{others} are not pooled with these, and not judged" if others else ""
+    found = filter(None, (mean_problem(claim, measured.n), left_out))
+    return tuple(f"{claim.metric} on {claim.split}: {remark}" for remark in found)
+
+
+def _judge_all_failed(failures: Failures) -> Judgement:
+    """Judge runs that are all degenerate: three of them settle the verdict, whatever the reference is."""
+    k, claim = len(failures.degenerate), failures.claim
+    p = statistics.fisher_p_value(k, k, claim.failures, failures.references)
+    which = "The only run is" if k == 1 else f"All {k} runs are"
+    why = f"{which} degenerate: {failures.reasons()}."
+    if k < ALL_FAILED:
+        why += f" {counted(ALL_FAILED - k, 'further run')} that {'is' if ALL_FAILED - k == 1 else 'are'} degenerate too"
+        why += " would settle the verdict."
+    else:
+        references = counted(failures.references, "reference run")
+        why += f" Of {references}, {claim.failures} are degenerate (p = {p:.2g} by Fisher's exact test)."
+    settles = k >= ALL_FAILED
+    if settles and (other := _other_precision(failures)):
+        settles, why = False, f"{why} {other}"
+    return Judgement(
+        claim=claim, verdict="not-reproduced" if settles else "inconclusive", why=why,
+        set_aside=failures.degenerate, holm_p=failures.p_value, further_seeds=max(ALL_FAILED - k, 0) or None,
+        findings=failures.findings(failures.p_value),
+    )  # fmt: skip
+
+
+def _verdict(comparison: Comparison, failures: Failures, failure_p: float) -> tuple[Verdict, str]:
+    """Return the verdict on mean and failure rate, and the reason."""
+    claim = failures.claim
+    verdict, why = comparison.verdict, _explain(comparison, claim.printed_decimals)
+    if failure_p < comparison.level / comparison.divisor:
+        failed = f"{len(failures.degenerate)} of {counted(len(failures.is_degenerate), 'run')}"
+        of_reference = f"{claim.failures} of {counted(failures.references, 'reference run')}"
+        why = f"{failed} are degenerate, against {of_reference} (p = {failure_p:.2g}). {why}"
+        verdict = "not-reproduced"
+    if verdict == "reproduced" and failure_p <= statistics.ALPHA:
+        return "inconclusive", why + TOO_MANY
+    if verdict == "not-reproduced" and (other := _other_precision(failures)):
+        return "inconclusive", f"{why} {other}"
+    return verdict, why
+
+
+def _other_precision(failures: Failures) -> str:
+    """Return that the runs have another precision than the claim, which may explain any difference; else nothing."""
+    claimed, measured = failures.claim.precision, failures.measured.precision
+    if measured == claimed:
+        return ""
+    other = f"The claim was trained in {claimed}, these runs in {measured}, which may be the reason"
+    return f"{other}: train in {claimed} to settle it."
+
+
+def _explain(comparison: Comparison, decimals: int | None) -> str:
+    """Return the reason for the verdict in plain sentences."""
+    sigma = comparison.pooled[0]
     shown = format_difference(comparison.difference, decimals)
     difference = f"Difference {shown} = {comparison.difference / sigma:+.2f} sigma"
-    margin = f"{comparison.margin / sigma:g}-sigma margin ({level} interval {low} to {high} sigma)"
+    small = f"a true difference below {comparison.margin:g} sigma"
+    equivalent = comparison.equivalence_half_width / sigma
     band = f"the prediction band of ±{comparison.band_half_width / sigma:.2f} sigma"
-    basis = f"{_runs(comparison.k)} against {_runs(comparison.r, 'reference ')}; {comparison.sigma}."
+    basis = _basis(comparison)
+    if comparison.level <= 0:
+        return f"{difference}. No level is left for another look. {basis}"
     if comparison.verdict == "reproduced":
-        return f"{difference}; equivalent within the {margin}. {basis}"
+        excluded = f"{excluded_text(comparison.excluded_loss).capitalize()} at 95 %."
+        return f"{difference}, within ±{equivalent:.2f} sigma, which shows {small}. {excluded} {basis}"
     if comparison.verdict == "not-reproduced":
-        return f"{difference}; {'above' if comparison.difference > 0 else 'below'} {band}. {basis}"
-    return f"{difference}; inside {band}, but not shown to be within the {margin}. {basis} {_advice(comparison)}"
+        return f"{difference}, {'above' if comparison.difference > 0 else 'below'} {band}. {basis}"
+    inside = f"{difference}, inside {band}" if comparison.tests else f"{difference}, for which there is no band"
+    if comparison.sigma.is_lower_bound:
+        return f"{inside}. Sigma is only a lower bound, so no difference can be shown to be small. {basis}"
+    needed = f"a difference within ±{equivalent:.2f} sigma" if equivalent > 0 else "no difference"
+    return f"{inside}; {needed} would show {small}. {basis}"
 
 
-def _advice(comparison: _Comparison) -> str:
+def _basis(comparison: Comparison) -> str:
+    """Return the numbers of runs, and sigma with its sources."""
+    runs = f"{counted(comparison.k, 'run')} against {counted(comparison.r, 'reference run')}"
+    own = " and these runs" if comparison.k > 1 else ""
+    return f"{runs}; sigma {comparison.pooled[0]:.4f} ({DESCRIPTIONS[comparison.sigma.source]}{own})."
+
+
+def _advice(comparison: Comparison, further: int | None, look: int) -> str:
     """Return the power of the runs and what would settle an inconclusive verdict."""
-    power, further = f"The power of {_runs(comparison.k)} is {comparison.power:.2f}", comparison.further_seeds
+    if comparison.sigma.is_lower_bound:
+        return "Declare a prior with its source, or record five reference runs."
+    power = f"The power of {counted(comparison.k, 'run')} is {comparison.power:.2f}"
+    if look >= statistics.LOOKS:
+        fresh = "fresh seeds, from another --first-seed on, are a test of their own"
+        return f"This is look {look} of at most {statistics.LOOKS}; {fresh}."
     if further is None:
-        return f"{power}; no number of seeds would settle the verdict against {_runs(comparison.r, 'reference ')}."
-    seeds = f"{further} further seed{'s' * (further > 1)}"
-    return f"{power}; {seeds} would settle the verdict if the mean stays the same."
-
-
-def _runs(count: int, kind: str = "") -> str:
-    return f"{count} {kind}run{'s' * (count > 1)}"
-
-
-def _split_degenerate(measured: Measurement) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the runs that count, and the degenerate ones: failed, or at or below the majority-class baseline.
-
-    Mosbach, Andriushchenko and Klakow, On the stability of fine-tuning BERT, ICLR 2021 ("failed runs").
-    """
-    baseline = -math.inf if measured.baseline is None else measured.baseline
-    good = tuple(value for value in measured.values if value > baseline + ROUNDING)
-    return good, tuple(value for value in measured.values if not value > baseline + ROUNDING)
-
-
-def _reasons(measured: Measurement, degenerate: tuple[float, ...]) -> str:
-    """Return why runs are degenerate: how many failed, and how many do not exceed the baseline."""
-    failed = sum(map(math.isnan, degenerate))
-    reasons = [f"{failed} failed (outputs or losses that are not finite, or constant outputs)"] if failed else []
-    if failed < len(degenerate):
-        below = f"at or below the majority-class baseline {measured.baseline:.4f}"
-        reasons.append(f"{len(degenerate) - failed} {below}" if failed else below)
-    return " and ".join(reasons)
-
-
-def _failure_findings(
-    claim: Claim, measured: Measurement, degenerate: tuple[float, ...]
-) -> tuple[tuple[str, ...], bool]:
-    """Return the findings on degenerate runs, and whether they are more than the reference's failure rate allows.
-
-    Fisher's exact test decides. With fewer than five reference runs it cannot reject anything, so half of the runs are
-    then too many.
-    """
-    if not degenerate:
-        return (), False
-    failed, k, references = len(degenerate), len(measured.values), claim.reference_runs + claim.failures
-    p = statistics.failure_p_value(failed, k, claim.failures, references)
-    of_all = f"{failed} of {counted(k, 'run')} {'is' if failed == 1 else 'are'}"
-    finding = (
-        f"{claim.metric} on {claim.split}: {of_all} degenerate, {_reasons(measured, degenerate)}, and left out;"
-        f" of the reference runs, {claim.failures} of {references} are (Fisher's exact test: p = {p:.3g})"
-    )
-    too_few_references = references < KNOWN_FROM
-    return (finding,), p <= statistics.ALPHA or (too_few_references and failed >= FAILING_SHARE * k)
+        runs = counted(comparison.r, "reference run")
+        return f"{power}; no number of seeds would settle the verdict against {runs}."
+    return f"{power}; {counted(further, 'further seed')} would settle it if mean and spread stay the same."

@@ -16,6 +16,8 @@ VERDICTS_BY_SEVERITY: tuple[Verdict, ...] = ("not-reproduced", "inconclusive", "
 ROUNDING = 1e-9
 """Added to every tolerance, so that a difference of exactly the tolerance does not fail by floating-point rounding."""
 
+ONE_SCORE = "reproduced (one score)"
+"""The label of a training that is equivalent to a single published score, which excludes less than a mean of runs."""
 SigmaSource = Literal["measured", "moderated", "prior", "binomial", ""]
 
 
@@ -38,6 +40,17 @@ class Measurement:
     """The checkpoint that was scored: `last` or `best`."""
     baseline: float | None = None
     """The score of always predicting the most frequent class; None if it is unknown."""
+    constant: tuple[bool, ...] = ()
+    """For each value, whether all predictions of the run are the same; empty if that is unknown."""
+    above_baseline: tuple[bool, ...] = ()
+    """For each value, whether another metric of the run on this split is above its baseline; empty if that is
+    unknown."""
+    near_ties: int | None = None
+    """The number of examples whose prediction numeric noise can change; None if no logits are recorded."""
+    left_out: tuple[str, ...] = ()
+    """Describes runs that are not judged, because they are on another kind of device or in another precision."""
+    look: int = 1
+    """How many times the claim has been judged, with this time, each time with more seeds."""
     flips: Flips | None = None
     """The comparison with recorded predictions of the same weights; None if there are none."""
     rows_not_finite: tuple[int, ...] = ()
@@ -68,11 +81,11 @@ class Judgement:
     values: tuple[float, ...] = ()
     """The runs that the verdict rests on."""
     set_aside: tuple[float, ...] = ()
-    """Degenerate runs: failed (NaN), or at or below the majority-class baseline. They are left out of the mean."""
+    """Degenerate runs, see `harness.judging.failures`. They are left out of the mean."""
     failed: bool = False
     """Whether nothing can be compared because the outputs are not finite, or constant for a correlation."""
     sigma: float | None = None
-    """The standard deviation of one run that sets the margin."""
+    """The standard deviation of one run, estimated from the reference and the judged runs; it sets the margin."""
     sigma_from: SigmaSource = ""
     """The source of sigma: `measured` (the reference runs), `moderated` (the reference runs pooled with a declared
     prior), `prior` (declared), or `binomial` (the sampling error of the test set, a lower bound)."""
@@ -81,7 +94,12 @@ class Judgement:
     equivalent: tuple[float, float] | None = None
     """The range in which the mean counts as equivalent to the claim; None if the runs are too few for it."""
     p: float | None = None
-    """The two-sided p-value of the difference, not adjusted for other claims."""
+    """The two-sided p-value of the difference, not adjusted for other claims or looks."""
+    holm_p: float | None = None
+    """The p-value that Holm's procedure compares with those of other claims: the smallest of the claim's tests,
+    adjusted for their number and for the look."""
+    excluded_loss: float | None = None
+    """For a training that is `reproduced`: a loss of more than this is excluded at 95 %."""
     power: float | None = None
     """The probability that this many runs of a correct retraining pass the equivalence test."""
     further_seeds: int | None = None
@@ -89,11 +107,22 @@ class Judgement:
     findings: tuple[str, ...] = ()
     """Further observations for a reader of the verdict, such as degenerate runs."""
 
+    @property
+    def label(self) -> str:
+        """The verdict as it is shown: with a mark where `reproduced` rests on a single published score."""
+        is_single = self.verdict == "reproduced" and self.claim.of == "retrain" and self.claim.reference_runs == 1
+        return ONE_SCORE if is_single else self.verdict
+
 
 def format_difference(difference: float, decimals: int | None = None) -> str:
     """Return a difference with its sign, to four decimals or to those of its claim; a rounded zero has a plus sign."""
     places = decimal_places(decimals)
     return f"{round(difference, places) + 0.0:+.{places}f}"
+
+
+def excluded_text(loss: float | None) -> str:
+    """Return which losses are excluded, such as `losses above 1.4 points are excluded`; empty for None."""
+    return "" if loss is None else f"losses above {100 * loss:.2g} points are excluded"
 
 
 def decimals_of(claims: Iterable[Claim], split: str, metric: str) -> int | None:

@@ -1,13 +1,20 @@
 """Decide whether a measurement agrees with a claim. Pure functions of values; no torch, no files.
 
-Published weights must reproduce the claimed score up to its decimals and one prediction. Where predictions of the same
-weights are recorded, they must be reproduced too. A retraining is judged by the mean of its runs, in this order:
+Published weights are judged by counts. With k of n examples right, k' of n as claimed, and m near-ties, whose
+prediction numeric noise can change:
 
-1. `reproduced`: the mean is equivalent to the claim (two one-sided tests; the margin is 2 sigma against several
-   reference runs, 4 sigma against a single score).
-2. `not-reproduced`: the mean lies outside the claim's prediction band, on either side. The bands hold for all claims of
-   the suite together at 95 % (Holm).
-3. `inconclusive`: neither. The reason gives the power and the number of further runs needed.
+1. `reproduced`: `|k - k'| <= max(1, 2 sqrt(m))`.
+2. `inconclusive`: `|k - k'| <= m`.
+3. `not-reproduced`: more. So are weights whose recorded predictions differ.
+
+A retraining is judged by its degenerate runs and by the mean of the others, in this order:
+
+1. `not-reproduced`: all of three or more runs are degenerate, or more of them than the reference explains.
+2. `reproduced`: the mean is equivalent to the claim; the margin is 2 sigma against several reference runs, 3.4 sigma
+   against a single score.
+3. `not-reproduced`: the mean lies outside the claim's prediction band, on either side. The bands hold for all claims of
+   a family together at 95 % (Holm), and for all looks at a claim (alpha spending).
+4. `inconclusive`: neither. The reason gives the power and the number of further runs needed.
 
 A claim is `not-compared` if the measurement has another split, metric or selection, or if a value is missing. The
 formulas are in `harness.judging.statistics`.
@@ -19,22 +26,13 @@ from dataclasses import replace
 from statistics import fmean
 
 from harness.judging import statistics
+from harness.judging.failures import find_failures
 from harness.judging.retraining import judge_retraining
-from harness.judging.sigma import reference_sigma
-from harness.judging.types import ROUNDING, Judgement, Measurement, format_difference
-from zoo.recipes.claim import CORRELATIONS, SHARES, Claim
+from harness.judging.sigma import estimate_sigma
+from harness.judging.types import ROUNDING, Judgement, Measurement
+from harness.judging.weights import judge_weights, mean_problem
+from zoo.recipes.claim import SHARES, Claim
 from zoo.text_tables import number
-
-PRECISION_FLIPS = 3
-"""The number of predictions that may differ where the claim and the run were computed in different precisions."""
-CHANGES = {1: "one changed prediction", PRECISION_FLIPS: f"{PRECISION_FLIPS} changed predictions"}
-NOISE = {"fp32": 1e-4, "tf32": 0.02, "fp16": 0.02, "bf16": 0.165}
-"""The largest difference of a logit between two kernels, by precision.
-
-Measured on a BERT-base: 1.1e-5 in fp32 (other processors move it more) and 0.165 in bf16. fp16 and TF32 have three
-more bits than bf16."""
-FLIP_BUDGET = 0.005
-"""The share of predictions, at least two of them, that may flip between two precisions beyond what margins explain."""
 
 
 def judge(claim: Claim, measured: Measurement | None, *, steps: int = 1) -> Judgement:
@@ -54,7 +52,7 @@ def judge(claim: Claim, measured: Measurement | None, *, steps: int = 1) -> Judg
     assert measured is not None
     if claim.of == "retrain":
         return judge_retraining(claim, measured, steps)
-    judgement = _judge_weights(claim, measured)
+    judgement = judge_weights(claim, measured)
     is_size_known = claim.n is not None or measured.full_n is not None
     if judgement.verdict == "reproduced" or is_size_known:
         return judgement
@@ -63,16 +61,16 @@ def judge(claim: Claim, measured: Measurement | None, *, steps: int = 1) -> Judg
 
 
 def judge_all(claims: Sequence[tuple[Claim, Measurement | None]], family: int = 1) -> tuple[Judgement, ...]:
-    """Return the judgements of claims of one suite.
+    """Return the judgements of claims of one family.
 
     Args:
         claims: Each claim with its measurement.
         family: The number of claims over which Holm's procedure adjusts retrainings, whether they were run or not.
     """
     unadjusted = [judge(claim, measured) for claim, measured in claims]
-    steps = statistics.holm_steps([judgement.p if judgement.claim.gates else None for judgement in unadjusted], family)
+    steps = statistics.holm_steps([j.holm_p if j.claim.gates else None for j in unadjusted], family)
     return tuple(
-        judgement if judgement.p is None else judge(*pair, steps=step)
+        judgement if judgement.holm_p is None else judge(*pair, steps=step)
         for judgement, pair, step in zip(unadjusted, claims, steps, strict=True)
     )
 
@@ -95,19 +93,11 @@ def fill_published_value(claim: Claim, published: Mapping[str, Mapping[str, str]
     if written is None:
         return claim
     try:
-        decimals = 16 if claim.decimals is None and claim.of == "weights" else claim.decimals
+        decimals = 16 if claim.decimals is None else claim.decimals
         texts = {**claim.written, "value": written}
         return replace(claim, value=float(written), log=None, decimals=decimals, written=texts)
     except ValueError:
         return claim
-
-
-def flip_budget(n: int, *precisions: str) -> int:
-    """Return how many of n predictions may differ from the recorded ones beyond what their margins explain.
-
-    None may where both are in fp32, which is deterministic up to its noise; otherwise `max(2, 0.5 % of n)`.
-    """
-    return 0 if set(precisions) == {"fp32"} else max(2, math.floor(FLIP_BUDGET * n))
 
 
 def _not_comparable(claim: Claim, measured: Measurement | None) -> str:
@@ -124,6 +114,8 @@ def _not_comparable(claim: Claim, measured: Measurement | None) -> str:
         return f"Measured {measured.metric} on {measured.split!r}, but claimed {claim.metric} on {claim.split!r}."
     if why := _other_size(claim, measured):
         return f"{why}{_position(claim, measured)}"
+    if why := _unclear_value(claim, measured):
+        return why
     if claim.of == "weights" and any(measured.rows_not_finite):
         rows = max(measured.rows_not_finite)
         return (
@@ -137,12 +129,19 @@ def _not_comparable(claim: Claim, measured: Measurement | None) -> str:
     return _not_comparable_training(claim, measured) if claim.of == "retrain" else ""
 
 
+def _unclear_value(claim: Claim, measured: Measurement) -> str:
+    """Return why the claimed value cannot be compared with anything, or an empty string."""
+    if claim.decimals == 0:
+        return f"The value {claim.value:g} is printed without decimals, which says too little to compare it."
+    return mean_problem(claim, measured.n) if claim.of == "weights" else ""
+
+
 def _not_comparable_training(claim: Claim, measured: Measurement) -> str:
     if measured.selection != claim.selection:
         return f"Measured the {measured.selection} epoch, but claimed the {claim.selection} epoch."
     if not claim.gates:
         return "The claim is only reported (gates: false)."
-    if reference_sigma(claim, measured.n) is None:
+    if estimate_sigma(claim, measured.n) is None and find_failures(claim, measured).trained:
         return "The claim gives no sigma, so a difference cannot be judged."
     return ""
 
@@ -175,8 +174,7 @@ def _position(claim: Claim, measured: Measurement) -> str:
         return ""
     is_part = claim.of == "weights" and measured.n < n == measured.full_n
     error = statistics.shares_error(value, measured.n, claim.value, n, is_part=is_part)
-    rounding = 0.0 if claim.decimals is None else 10.0**-claim.decimals / 2
-    half = float(statistics.quantile(1 - statistics.ALPHA / 2, statistics.KNOWN)) * error + rounding
+    half = float(statistics.quantile(1 - statistics.ALPHA / 2, statistics.KNOWN)) * error + claim.rounding
     where = "inside" if abs(value - claim.value) <= half + ROUNDING else "outside"
     middle, low, high = (
         number(end, claim.printed_decimals) for end in (value, max(value - half, 0.0), min(value + half, 1.0))
@@ -187,49 +185,3 @@ def _position(claim: Claim, measured: Measurement) -> str:
         f" The claimed value lies {where} the 95 % interval of the measured {middle}: {low} to {high}"
         f" ({samples}{score})."
     )
-
-
-def _judge_weights(claim: Claim, measured: Measurement) -> Judgement:
-    """Judge published weights: the same score within a tolerance, and the same predictions where they are recorded.
-
-    `|m - v| <= 10^-d / 2 + c s`, with m measured, v claimed at d decimals, s the largest change that one prediction can
-    cause (5e-4 for Pearson and Spearman), and c = 1, or 3 where claim and run differ in precision. Recorded predictions
-    that differ, and whose margins numeric noise does not explain, must be within `flip_budget`.
-    """
-    assert claim.value is not None and claim.decimals is not None
-    allowance = 1 if measured.precision == claim.precision else PRECISION_FLIPS
-    tolerance = 10.0**-claim.decimals / 2 + allowance * measured.one_prediction
-    value = measured.values[0]
-    agrees = abs(value - claim.value) <= tolerance + ROUNDING
-    is_correlation = claim.metric in CORRELATIONS[1:]
-    effect = f"numeric noise of {allowance * measured.one_prediction:g}" if is_correlation else CHANGES[allowance]
-    parts = f"the claim's rounding to {claim.decimals} decimals and {effect}"
-    where = "within" if agrees else "beyond"
-    difference = format_difference(value - claim.value, claim.printed_decimals)
-    why = f"Difference {difference}; {where} the tolerance of {tolerance:.4g} ({parts})."
-    same, predictions = _compare_predictions(measured)
-    return Judgement(
-        claim=claim,
-        verdict="reproduced" if agrees and same else "not-reproduced",
-        why=f"{why} {predictions}".rstrip(),
-        measured=value,
-        values=measured.values,
-        equivalent=(claim.value - tolerance, claim.value + tolerance),
-    )
-
-
-def _compare_predictions(measured: Measurement) -> tuple[bool, str]:
-    """Return whether the predictions match those recorded of the same weights, and a sentence on them."""
-    if (flips := measured.flips) is None:
-        return True, ""
-    precisions = (measured.precision, measured.recorded_in)
-    noise, budget = max(NOISE[precision] for precision in precisions), flip_budget(flips.n, *precisions)
-    if not flips.flipped:
-        return True, f"All {flips.n:,} predictions match those recorded for these weights."
-    unexplained = flips.unexplained(noise)
-    sentence = (
-        f"{flips.flipped} of {flips.n:,} predictions differ from those recorded for these weights; numeric noise of"
-        f" {noise:g} does not explain {unexplained} of them ({budget} allowed). {flips.gained} became right and"
-        f" {flips.lost} wrong (McNemar's test: p = {flips.p:.3g})."
-    )
-    return unexplained <= budget, sentence

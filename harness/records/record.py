@@ -147,6 +147,10 @@ class Record:
         return next((result for result in results if result.selection == selection), results[0] if results else None)
 
 
+RecordedRun = tuple[Path, Record]
+"""The path of a record file, and the record."""
+
+
 def read_record(path: Path) -> Record:
     """Return the record in a file.
 

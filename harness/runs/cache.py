@@ -16,9 +16,9 @@ from pathlib import Path
 from time import time_ns
 from typing import Any
 
-from harness.judging.judge_runs import EntryRuns, RecordedRun
+from harness.judging.judge_runs import EntryRuns
 from harness.models.provenance import RESULT_PACKAGES, package_versions, project_code_digest
-from harness.records.record import Mode, read_record
+from harness.records.record import Mode, RecordedRun, read_record
 from zoo import paths
 from zoo.errors import ZooError
 from zoo.fetch.checksum import sha256

@@ -8,9 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from harness.judging.judge_runs import RecordedRun
 from harness.records.find_runs import find_elsewhere, find_runs, remember_elsewhere
-from harness.records.record import FILE, Mode, Record
+from harness.records.record import FILE, Mode, Record, RecordedRun
 from harness.records.training_log import LOG
 from harness.runs.cache import FileStamp, cache_run, file_stamps
 from harness.runs.card_metadata import RECIPE

@@ -12,10 +12,10 @@ import torch
 
 from harness.evaluation.evaluate import Evaluation, score
 from harness.evaluation.metric_trial import ranked_classes
-from harness.judging.judge_runs import RecordedRun, read_predictions
+from harness.judging.measure import read_predictions
 from harness.metrics import Array, Metric, reads
 from harness.records.check import verify_record
-from harness.records.record import FILE, Identity, Record, Result, read_record
+from harness.records.record import FILE, Identity, Record, RecordedRun, Result, read_record
 from zoo.errors import IntegrityError, ZooError
 from zoo.fetch.checksum import sha256
 from zoo.progress import Report

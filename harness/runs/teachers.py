@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.judging.judge_runs import RecordedRun
+from harness.records.record import RecordedRun
 from harness.runs.card_metadata import CONFIG
 from harness.runs.experiment import Experiment, RunContext, checked_builder, prepare
 from harness.runs.source_files import recipe_inputs

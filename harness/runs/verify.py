@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 from harness.judging.judge_runs import EntryRuns, Outcome, default_seeds_of, judge_entries
 from harness.judging.types import Judgement
 from harness.records.record import Mode
 from harness.runs.cache import RunConditions, find_cached_runs
+from harness.runs.looks import look_numbers, record_look
 from harness.runs.parallel import MakeContext, make_runs_in_parallel
 from zoo import paths
 from zoo.errors import UsageError
@@ -58,9 +60,13 @@ def verify(
         runs[index] = new
         if new.error:
             report(str(new.error))
+    folder = paths.runs(options.records)
     complete = [_with_other_mode(entry_runs, options, sources) for entry_runs in runs if entry_runs is not None]
-    outcomes = judge_entries(complete, paths.evidence())
-    for entry_runs, outcome in zip(complete, outcomes, strict=True):
+    counted = [_with_look(entry_runs, folder) for entry_runs in complete]
+    outcomes = judge_entries(counted, paths.evidence())
+    for entry_runs, outcome in zip(counted, outcomes, strict=True):
+        if entry_runs.mode == "retrain":
+            record_look(folder, outcome, entry_runs.runs)
         if outcome.error is not None and entry_runs.error is None:  # damaged committed predictions
             report(str(outcome.error))
     return outcomes
@@ -116,6 +122,15 @@ def _with_other_mode(entry_runs: EntryRuns, options: RunOptions, sources: Source
         return entry_runs
     runs = tuple(run for other in cached for run in other.runs)
     return replace(entry_runs, other_mode=replace(cached[0], runs=runs))
+
+
+def _with_look(entry_runs: EntryRuns, folder: Path) -> EntryRuns:
+    """Add how many times the trainings of an entry have been judged, with this time."""
+    if entry_runs.other_mode is not None:
+        entry_runs = replace(entry_runs, other_mode=_with_look(entry_runs.other_mode, folder))
+    if entry_runs.mode != "retrain" or not entry_runs.runs:
+        return entry_runs
+    return replace(entry_runs, looks=look_numbers(folder, entry_runs.entry, entry_runs.runs))
 
 
 def _make(

@@ -153,26 +153,6 @@ def test_the_page_of_commands_is_current() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_figures_of_the_verdicts_are_those_of_the_simulation() -> None:
-    """Rates of false alarms, and of 4-sigma regressions that are found, with the default seeds."""
-    page = text_of(ROOT / "docs" / "verdicts.md")
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")]
-    ours = {row[0]: row for row in rows if row[1:3] == ["default", "zoo"]}
-    single, right, five = (
-        ours[name]
-        for name in (
-            "a single score, right prior", "a single score, prior right to 25 %",
-            "5 runs, prior right to 25 %",
-        )
-    )  # fmt: skip
-    wanted = (
-        f"{single[3]} of correct suites raise an alarm against single scores if their sigma is right, and"
-        f" {right[3]} if it is right to 25 %; {five[3]} against five runs and a prior that is right to 25 %."
-        f" A regression of 4 sigma is found in {single[6]} and {five[6]}."
-    )
-    assert re.sub(r"(?<=\d)%", " %", wanted.replace(".0%", "%")) in " ".join(page.split())
-
-
 def test_figures_of_the_results_are_those_of_the_leaderboard() -> None:
     page = text_of(ROOT / "docs" / "results.md")
     shown = page[page.index("## The starter suite") : page.index("## Distillation methods")]

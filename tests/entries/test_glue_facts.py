@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.helpers.facts import METRICS, facts, needs_facts
+from tests.helpers.facts import METRICS, assert_prior, facts, needs_facts
 from zoo.fetch.lock import read_lock
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
@@ -72,6 +72,18 @@ def test_a_claim_is_a_recorded_score_and_the_one_in_fp32_if_there_is_one(entry: 
     assert {key: claim.value for key, claim in claims(entry, "test-server").items()} == {
         key: pytest.approx(value) for key, published in scores(entry.name, "test").items() for value, _ in published
     }
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_a_sigma_is_the_recorded_prior_or_the_sampling_error(entry: Entry) -> None:
+    task, priors = entry.recipe.task.args["name"], facts("sigma.json")["glue"]
+    known = priors["bert-large"].get(task) if entry.name.startswith("bert-large") else None
+    points = {METRICS.get(metric, metric): value for metric, value in (known or priors["bert-base"][task]).items()}
+    for (_, metric), claim in claims(entry, "retrain").items():
+        if claim.gates:
+            assert_prior(claim, points[metric])
+        else:  # the score that needs no model
+            assert claim.sigma is None
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.project import ROOT
+from zoo.recipes.claim import SHARES, Claim, sampling_sigma
 
 FACTS = ROOT.parent / "shared" / "reference"
 METRICS = {
@@ -23,3 +24,14 @@ needs_facts = pytest.mark.skipif(not FACTS.is_dir(), reason="shared/reference is
 def facts(name: str) -> Any:
     """Return a file of facts."""
     return json.loads((FACTS / name).read_text(encoding="utf-8"))
+
+
+def assert_prior(claim: Claim, points: float) -> None:
+    """Assert that a claim's sigma is a recorded prior, in points, or the sampling error if that is larger."""
+    is_share = claim.metric in SHARES and claim.value is not None and claim.n is not None
+    least = sampling_sigma(claim.value or 0, claim.n or 1) if is_share else 0.0
+    assert claim.sigma is not None
+    if least > points / 100:
+        assert least <= claim.sigma < least + 1e-4  # rounded up
+    else:
+        assert claim.sigma == pytest.approx(points / 100)

@@ -60,7 +60,7 @@ class VerificationResult:
 
     def claims_frame(self) -> "pd.DataFrame":
         """Return a table with one row for each tested claim."""
-        measured = ["measured", "sigma", "p_value", "verdict", "why", "source"]
+        measured = ["measured", "sigma", "p_value", "excluded_loss", "verdict", "label", "why", "source"]
         rows = (_claim_row(o.entry.name, judgement) for o in self.outcomes for judgement in tested_claims(o))
         return _frame(["entry", "of", "split", "metric", "claimed", *measured], rows)
 
@@ -214,7 +214,8 @@ def _scores_of_record(record: Record, claims: Sequence[Claim]) -> tuple[SplitSco
 
 def _claim_row(entry: str, judgement: Judgement) -> list[Any]:
     *named, source = _claimed(entry, judgement.claim)
-    return [*named, judgement.measured, judgement.sigma, judgement.p, judgement.verdict, judgement.why, source]
+    verdict = [judgement.excluded_loss, judgement.verdict, judgement.label, judgement.why]
+    return [*named, judgement.measured, judgement.sigma, judgement.p, *verdict, source]
 
 
 def _claimed(entry: str, claim: Claim) -> list[Any]:

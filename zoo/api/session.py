@@ -20,7 +20,8 @@ from zoo.recipes.options import DeviceOptions, EvaluationOptions, RunOptions, So
 from zoo.recipes.positions import located_in
 
 if TYPE_CHECKING:
-    from harness.judging.judge_runs import Outcome, RecordedRun
+    from harness.judging.judge_runs import Outcome
+    from harness.records.record import RecordedRun
     from harness.runs.cache import RunConditions
     from harness.runs.experiment import Experiment, RunContext
     from harness.runs.plan import PlannedRuns

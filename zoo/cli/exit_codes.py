@@ -39,8 +39,9 @@ def code_of_outcome(
     named = is_named(outcome.entry, patterns)
     if outcome.error is not None and (named or not isinstance(outcome.error, NoDataError)):
         return outcome.error.exit_code
-    fails = outcome.counts and (failing is None or outcome.verdict in failing)
-    if fails or not outcome.counts:
+    counts = outcome.counts or (named and outcome.verdict == "not-run")
+    fails = counts and (failing is None or outcome.verdict in failing)
+    if fails or not counts:
         return OF_VERDICT[outcome.verdict] if fails else 0
     return OF_VERDICT["not-compared"] if outcome.failed else 0
 

@@ -117,7 +117,9 @@ def judgement_data(judgement: "Judgement", mode: str) -> dict[str, Any]:
         "p_value": judgement.p,
         "power": judgement.power,
         "further_seeds": judgement.further_seeds,
+        "excluded_loss": judgement.excluded_loss,
         "verdict": judgement.verdict,
+        "label": judgement.label,
         "why": judgement.why,
         "source": claim.source,
     }
@@ -129,7 +131,7 @@ def claim_line(judgement: "Judgement") -> str:
     claimed, measured = (number(value, claim.printed_decimals) for value in (claim.value, judgement.measured))
     return (
         f"{claim.of}: {one_line(claim.metric)} on {one_line(claim.split)}: claimed {claimed},"
-        f" measured {measured}: {judgement.verdict}"
+        f" measured {measured}: {judgement.label}"
     )
 
 

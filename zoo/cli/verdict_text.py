@@ -54,6 +54,8 @@ def _scores_without_claims(outcome: "Outcome") -> list[str]:
 def summary_text(outcomes: list["Outcome"], data: dict[str, Any]) -> str:
     """Return a table of claims, the reason for every verdict but `reproduced` with what to run next, and the counts."""
     headers = ["entry", "claim", "claimed", "measured", "margin", "runs", "verdict"]
+    if all(outcome.mode == "retrain" for outcome in outcomes):
+        headers[4] = "excluded"
     rows = [row for outcome in outcomes for row in _rows(outcome)]
     pairs = zip(outcomes, data["entries"], strict=True)
     reasons = [line for outcome, entry in pairs for line in _reasons(outcome, entry["next_step"])]
@@ -68,7 +70,7 @@ def _rows(outcome: "Outcome") -> list[list[str]]:
     name, runs = outcome.entry.name, str(len(outcome.records))
     rows = [
         [name, f"{j.claim.metric} on {j.claim.split}", number(j.claim.value, j.claim.printed_decimals),
-         number(j.measured, j.claim.printed_decimals), _margin(j), runs, j.verdict]
+         number(j.measured, j.claim.printed_decimals), _margin(j), runs, j.label]
         for j in tested_claims(outcome)
     ]  # fmt: skip
     return rows or [[name, "-", "-", "-", "-", runs, outcome.verdict]]
@@ -85,7 +87,11 @@ def _why_nothing_is_tested(outcome: "Outcome") -> str:
 
 
 def _margin(judgement: "Judgement") -> str:
-    """Return the largest difference that still counts as reproduced, such as `±0.0012`."""
+    """Return the largest difference that still counts as reproduced, such as `±0.0012`; for a training the losses that
+    `reproduced` excludes, such as `>1.4 points`.
+    """
+    if judgement.claim.of == "retrain":
+        return "-" if judgement.excluded_loss is None else f">{100 * judgement.excluded_loss:.2g} points"
     if judgement.equivalent is None:
         return "-"
     low, high = judgement.equivalent

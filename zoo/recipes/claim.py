@@ -1,5 +1,6 @@
 """One claim of a recipe: a published score, and how to compare it."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -13,6 +14,8 @@ Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 """The arithmetic of a computation. TF32 is that of CUDA devices for the products of fp32 matrices and convolutions."""
 Selection = Literal["last", "best"]
 MAX_DECIMALS = 16
+LEAST_SIGMA = 1e-12
+"""The square of a smaller one is lost in floating-point numbers."""
 SHARES = ("accuracy", "top5_accuracy")
 """Metrics that are a share of the examples."""
 CORRELATIONS = ("matthews_correlation", "pearson", "spearman")
@@ -46,14 +49,14 @@ class Claim:
     n: int | None = None
     """The number of examples that the score was measured on. A split of another size is not compared."""
     sigma: float | None = None
-    """For `of: retrain`, the standard deviation over seeds: that of five or more reference runs, or else a prior."""
+    """For `of: retrain`, the standard deviation of the reference runs; of a claim with one run, an assumed one."""
     prior: float | None = None
     """The sigma that was assumed before there were reference runs. It steadies the sigma of few runs."""
     reference_runs: int = 1
     """The number of runs whose mean is `value`."""
     failures: int = 0
-    """The number of further reference runs that are not in the mean, because they scored no better than always
-    predicting the most frequent class."""
+    """The number of further reference runs that are not in the mean, because their outputs were not finite or their
+    predictions were all the same."""
     gates: bool = True
     """Whether the claim counts for the entry's verdict. A score that needs no model should not."""
     seeds: int = 3
@@ -79,6 +82,17 @@ class Claim:
         is_float = self.decimals == MAX_DECIMALS and "value" in self.written
         return _decimals_of(self.written["value"]) if is_float else self.decimals
 
+    @property
+    def value_decimals(self) -> int | None:
+        """The number of decimals that `value` is known with: `decimals`, or those of the value as it is written."""
+        written = _decimals_of(self.written["value"]) if "value" in self.written else None
+        return written if self.decimals is None else self.decimals
+
+    @property
+    def rounding(self) -> float:
+        """The largest error of `value` by its rounding: half a unit of its last decimal; 0 if that is unknown."""
+        return 0.0 if self.value_decimals is None else 10.0**-self.value_decimals / 2
+
     @staticmethod
     def value_problems(values: Mapping[str, Any]) -> Iterator[str]:
         """Yield the problems of single values, which do not depend on other keys."""
@@ -87,7 +101,7 @@ class Claim:
             yield f"decimals must be 0 to 16, not {decimals}"
         for name in ("sigma", "prior"):
             spread = values.get(name)
-            if spread is not None and not 0 < spread <= 1:
+            if spread is not None and not LEAST_SIGMA <= spread <= 1:
                 yield f"{name} must be above 0 and at most 1, not {spread:g}"
         if failures is not None and failures < 0:
             yield f"failures must be at least 0, not {failures}"
@@ -105,6 +119,16 @@ class Claim:
                 yield "a claim of weights lacks the key 'decimals': the number of decimals of its value"
         if self.log is not None and self.value is not None:
             yield "a claim has a 'value' or a 'log' with the value, not both"
+
+
+def sampling_sigma(share: float, n: int) -> float:
+    """Return the least standard deviation over seeds of a share of n examples: `sqrt(err / (2 n))`.
+
+    This is what the choice of the examples causes alone, for runs that err independently. Real runs vary more.
+
+    Jordan, Calibrated chaos: variance between runs of neural network training is harmless and inevitable, 2023.
+    """
+    return math.sqrt((1 - share) / (2 * n))
 
 
 def _decimals_of(text: str) -> int | None:

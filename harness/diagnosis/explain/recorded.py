@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.judging.judge_runs import read_predictions
+from harness.judging.measure import read_predictions
 from harness.metrics import Array
 from harness.records.check import verify_record
 from harness.records.record import FILE, read_record

@@ -120,7 +120,7 @@ def test_a_training_that_diverges_is_recorded_as_failed_and_degenerate(
     (entry,) = json.loads(completed.out)["entries"]
     assert (completed.code, entry["verdict"]) == (3, "inconclusive"), completed.err
     assert entry["claims"][0]["set_aside"] == [None, None]
-    assert "All 2 runs are degenerate: 2 failed" in entry["claims"][0]["why"]
+    assert "All 2 runs are degenerate: 2 with outputs or losses that are not finite" in entry["claims"][0]["why"]
     record = json.loads(Path(entry["records"][0]).read_text())
     assert ("the loss is not finite at step 2" if epochs > 1 else "NaN or infinite") in record["failure"]
     assert record["results"][0]["metrics"]["accuracy"] == {"value": None, "one_prediction": None}

@@ -12,23 +12,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.judging.judge_runs import (
-    EntryRuns,
-    family_size,
-    judge_entries,
-    majority_baseline,
-    measure_claim,
-    read_predictions,
-    suite_of,
-)
-from harness.records.record import Identity, Result, read_record
-from tests.helpers.project import ROOT, Write, Zoo
+from harness.judging.baselines import majority_baseline
+from harness.judging.judge_runs import EntryRuns, family_size, judge_entries
+from harness.judging.measure import measure_claim, read_predictions
+from harness.judging.verdict import judge_all
+from harness.records.record import Identity, RecordedRun, Result, read_record
+from tests.helpers.project import ROOT, TINY, Zoo
 from zoo import paths
 from zoo.errors import IntegrityError, SourceError
 from zoo.recipes import catalogue
+from zoo.recipes.catalogue import Entry
 from zoo.recipes.claim import Claim
 
 EVIDENCE = ROOT / "leaderboard" / "records"
+RETRAINED = """\
+claims:
+  - {of: retrain, split: test, metric: accuracy, value: 0.5, sigma: 0.1, source: x}
+"""
 
 
 def run_of(entry: str, mode: str) -> Path:
@@ -92,15 +92,90 @@ def test_an_equal_score_from_other_predictions_is_not_reproduced(tmp_path: Path)
     assert "1 became right and 1 wrong (McNemar's test: p = 1)" in judgement.why
 
 
-def test_the_family_of_a_suite_is_its_retraining_claims_that_gate(recipe_file: Write) -> None:
-    assert family_size(suite_of(catalogue.select_one("digits-resnet8"), catalogue.entries())) == 6
-    assert family_size(suite_of(catalogue.select_one("kd"), catalogue.entries())) == 39
-    wnli = [e for e in catalogue.entries() if e.suite == "glue" and e.name.endswith("wnli")]
-    claims = [c for e in catalogue.entries() if e.suite == "glue" for c in e.recipe.claims if c.of == "retrain"]
-    assert family_size(suite_of(catalogue.select_one("bert-base-uncased-rte"), catalogue.entries())) == len(
-        claims
-    ) - len(wnli)
-    assert family_size(suite_of(catalogue.local(recipe_file()), catalogue.entries())) == 1
+def test_a_family_is_all_its_retraining_claims_that_gate() -> None:
+    claims = [claim for entry in catalogue.entries() for claim in entry.recipe.claims]
+    gating = sum(claim.of == "retrain" and claim.gates for claim in claims)
+    assert gating > 100
+    assert family_size(catalogue.entries()) == gating
+    assert family_size([catalogue.select_one("minilm-l6-wnli")]) == family_size([]) == 1
+
+
+def test_shipped_entries_are_judged_in_the_family_of_the_catalogue_and_other_recipes_in_that_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    families: dict[str, int] = {}
+
+    def noting_the_family(pairs: Any, family: int) -> Any:
+        families[pairs[0][0].source[:8]] = family
+        return judge_all(pairs, family)
+
+    monkeypatch.setattr("harness.judging.judge_runs.judge_all", noting_the_family)
+    shipped, local = catalogue.select_one("digits-resnet8"), list[Entry]()
+    for name in ("mine", "yours"):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(TINY + RETRAINED.replace("source: x", f"source: {name}"))
+        local.append(catalogue.local(path))
+    run = run_of("digits-resnet8", "retrain-seed0")
+    runs = ((run, read_record(run)),)
+    judge_entries([EntryRuns(entry=entry, mode="retrain", runs=runs) for entry in (shipped, *local)], EVIDENCE)
+    assert families == {"mean and": family_size(catalogue.entries()), "mine": 2, "yours": 2}
+    judge_entries([EntryRuns(entry=local[0], mode="retrain", runs=runs)], EVIDENCE)
+    assert families["mine"] == 1
+
+
+def copied_run(
+    folder: Path, *, value: float = 0.97, created: str = "2026-01-01T00:00:00Z", **changes: Any
+) -> RecordedRun:
+    """Copy a committed training of digits-resnet8, with another score, and other fields of its identity."""
+    shutil.copytree(run_of("digits-resnet8", "retrain-seed1000").parent, folder)
+    data = json.loads((folder / "record.json").read_text())
+    data["results"][0]["metrics"]["accuracy"]["value"] = value
+    data |= {"seed": 0, "created": created, **changes}
+    data["key"] = key_of(data)
+    (folder / "record.json").write_text(json.dumps(data))
+    return folder / "record.json", read_record(folder / "record.json")
+
+
+CLAIM = Claim(of="retrain", split="test", metric="accuracy", value=0.97, sigma=0.01, source="x")
+BF16, CUDA = {"precision": "bf16", "device": "cpu"}, {"precision": "fp32", "device": "cuda"}
+
+
+def test_a_seed_counts_once_and_runs_of_other_numerics_are_not_pooled(tmp_path: Path) -> None:
+    runs = [
+        copied_run(tmp_path / "0", value=0.96),
+        copied_run(tmp_path / "0again", value=0.97, created="2026-01-02T00:00:00Z"),
+        copied_run(tmp_path / "0bf16", value=0.5, numerics=BF16),
+        copied_run(tmp_path / "0cuda", value=0.6, numerics=CUDA),
+        copied_run(tmp_path / "1", value=0.98, seed=1),
+    ]
+    found = measure_claim(CLAIM, runs)
+    assert found is not None
+    assert found.values == (0.97, 0.98)
+    assert found.left_out == ("1 run on cpu in bf16", "1 run on cuda in fp32")
+
+
+def test_constant_predictions_of_a_training_are_found_in_its_record(tmp_path: Path) -> None:
+    good, collapsed = copied_run(tmp_path / "0"), copied_run(tmp_path / "1", seed=1)
+    arrays = dict(read_predictions(collapsed[0], collapsed[1].results[0]))
+    arrays["predictions"] = np.full_like(arrays["predictions"], 3)
+    np.savez(collapsed[0].parent / "predictions-test.npz", **arrays)
+    found = measure_claim(CLAIM, [good, collapsed])
+    assert found is not None
+    assert (found.constant, found.above_baseline) == ((False, True), (False, False))
+
+
+def test_near_ties_are_counted_by_the_noise_of_both_precisions() -> None:
+    path = run_of("digits-resnet8", "weights")
+    run, claim = (
+        (path, read_record(path)),
+        next(c for c in catalogue.select_one("digits-resnet8").recipe.claims if c.of == "weights"),
+    )
+    logits = read_predictions(path, run[1].results[0])["logits"].astype(np.float64)
+    top = np.sort(logits, axis=1)
+    for precision, noise in (("fp32", 1e-4), ("bf16", 0.165)):
+        found = measure_claim(replace(claim, precision=precision), [run])
+        assert found is not None
+        assert found.near_ties == int(np.sum(top[:, -1] - top[:, -2] <= 2 * noise))
 
 
 def test_an_entry_gets_the_same_judgement_alone_and_with_others() -> None:
@@ -153,7 +228,7 @@ def test_damaged_committed_predictions_are_an_integrity_error(tmp_path: Path) ->
 def test_earlier_runs_of_the_other_mode_neither_fail_the_entry_nor_take_its_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.judging.judge_runs.rows_not_finite", lambda arrays: 3)
+    monkeypatch.setattr("harness.judging.measure.rows_not_finite", lambda arrays: 3)
     entry, path = catalogue.select_one("digits-resnet8"), run_of("digits-resnet8", "weights")
     trainings = sorted((EVIDENCE / entry.name).glob("retrain-seed[0-9]-*/record.json"))
     trained = tuple((training, read_record(training)) for training in trainings)
@@ -192,19 +267,8 @@ def test_an_entry_with_only_reported_claims_does_not_count_for_the_exit_code() -
 
 
 def test_the_baseline_of_degenerate_runs_comes_from_the_labels_of_the_record(tmp_path: Path) -> None:
-    source = run_of("digits-resnet8", "retrain-seed1000").parent
-    runs = []
-    for seed, value in ((0, 0.05), (1, 0.97)):
-        folder = tmp_path / f"{seed}"
-        shutil.copytree(source, folder)
-        data = json.loads((folder / "record.json").read_text())
-        data["results"][0]["metrics"]["accuracy"]["value"] = value
-        data["seed"] = seed
-        data["key"] = key_of(data)
-        (folder / "record.json").write_text(json.dumps(data))
-        runs.append((folder / "record.json", read_record(folder / "record.json")))
-    claim = Claim(of="retrain", split="test", metric="accuracy", value=0.97, sigma=0.01, source="x")
-    found = measure_claim(claim, runs)
+    runs = [copied_run(tmp_path / "0", value=0.05), copied_run(tmp_path / "1", value=0.97, seed=1)]
+    found = measure_claim(CLAIM, runs)
     assert found is not None
     labels = read_predictions(runs[0][0], runs[0][1].results[0])["labels"]
     assert found.baseline == pytest.approx(np.bincount(labels).max() / 898)

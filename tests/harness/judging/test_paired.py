@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import product
 from math import comb
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from harness.judging.paired import EDGES, Array, find_flips, measure_drift, sign_test
+from harness.judging.paired import EDGES, Array, find_flips, group_sign_test, measure_drift, sign_test
 from tests.helpers.project import ROOT
 from zoo.errors import UsageError
 
@@ -92,6 +93,22 @@ def test_sign_test_is_symmetric_and_equals_the_binomial_sum(gained: int, lost: i
     exact = min(1.0, 2 * sum(comb(n, k) for k in range(max(gained, lost), n + 1)) / 2**n)
     assert sign_test(gained, lost) == pytest.approx(exact, rel=1e-9)
     assert sign_test(gained, lost) == sign_test(lost, gained)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.integers(-1, 1), st.integers(0, 5)), min_size=1, max_size=12))
+def test_the_sign_test_of_groups_counts_all_signs_of_their_sums(rows: list[tuple[int, int]]) -> None:
+    changes, ids = (np.array(column) for column in zip(*rows, strict=True))
+    sums = np.bincount(ids, weights=changes)
+    totals = [
+        abs(sum(sign * of_group for sign, of_group in zip(signs, sums, strict=True)))
+        for signs in product((-1, 1), repeat=len(sums))
+    ]
+    p = group_sign_test(changes, ids)
+    assert p == pytest.approx(np.mean(np.array(totals) >= abs(sums.sum())))
+    assert group_sign_test(np.repeat(changes, 3), np.repeat(ids, 3)) == pytest.approx(p)
+    single = group_sign_test(changes, np.arange(len(changes)))
+    assert single == pytest.approx(sign_test(int(np.sum(changes > 0)), int(np.sum(changes < 0))))
 
 
 def test_drift_matches_an_example_worked_out_by_hand() -> None:

@@ -5,10 +5,12 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.stats import hypergeom
 
 from harness.judging import statistics
 from harness.judging.statistics import KNOWN
+from zoo.recipes.claim import sampling_sigma
 
 
 def test_standard_error_of_a_difference_of_means() -> None:
@@ -22,26 +24,41 @@ def test_p_values_and_quantiles_match_the_tables() -> None:
     assert statistics.quantile(0.95, 9.0) == pytest.approx(1.833, abs=1e-3)
 
 
-def test_band_is_wider_for_forty_one_claims_than_for_one() -> None:
-    assert statistics.band_half_width(0.5, KNOWN) == pytest.approx(0.979982, abs=1e-6)
-    assert statistics.band_half_width(1.0, KNOWN, 41) == pytest.approx(3.2343, abs=1e-4)
+@pytest.mark.parametrize(("margin", "dof"), [(3.651, 13.0), (1.0, 4.0), (3.4, 8.0), (3.5, KNOWN)])
+@pytest.mark.parametrize("level", [0.05, 0.0226])
+def test_a_difference_of_the_margin_passes_the_equivalence_test_exactly_at_its_level(
+    margin: float, dof: float, level: float
+) -> None:
+    """By definition: the probability of |t| below the bound, for a noncentral t with the margin as its mean."""
+    bound = float(statistics.equivalence_bound(margin, dof, level))
+    t = stats.norm(margin) if dof == KNOWN else stats.nct(dof, margin)
+    assert t.cdf(bound) - t.cdf(-bound) == pytest.approx(level, abs=1e-6)
 
 
-def test_equivalence_half_width_of_three_seeds_against_a_single_score() -> None:
-    """4 - 1.644854 x sqrt(4 / 3)."""
-    assert statistics.equivalence_half_width(4.0, math.sqrt(4 / 3), KNOWN) == pytest.approx(2.100686, abs=1e-6)
+def test_a_known_sigma_gives_the_bound_of_two_one_sided_tests() -> None:
+    """4 - 1.644854, up to the tail beyond the other margin."""
+    assert float(statistics.equivalence_bound(4.0, KNOWN, 0.05)) == pytest.approx(2.355146, abs=1e-5)
+    assert float(statistics.equivalence_power(2.355146, KNOWN)) == pytest.approx(1 - 2 * 0.009258, abs=1e-5)
 
 
-def test_power_of_three_seeds_against_ten_reference_runs() -> None:
-    """2 Phi(2 / 0.658281 - 1.644854) - 1 = 2 Phi(1.393360) - 1 = 2 x 0.918245 - 1."""
-    assert statistics.power(2.0, math.sqrt(13 / 30), KNOWN) == pytest.approx(0.836490, abs=1e-6)
-    assert statistics.power(1.0, 1.0, KNOWN) == 0
+def test_welch_matches_a_worked_example() -> None:
+    """Spreads of 1 and 3 over 10 and 5 runs: e^2 = 0.1 + 1.8, dof = 3.61 / (0.01 / 9 + 3.24 / 4) = 4.4507."""
+    error, dof = statistics.welch((1.0, 9), (3.0, 4), 10, 5)
+    assert (error, dof) == (pytest.approx(math.sqrt(1.9)), pytest.approx(4.4507, abs=1e-4))
 
 
-def test_a_single_published_score_caps_the_power() -> None:
-    """Phi(4 / sqrt(1 + 1/k) - 3.2343): 59 % with three seeds, 78 % with any number."""
-    assert statistics.detection_power(4.0, math.sqrt(4 / 3), KNOWN, 41) == pytest.approx(0.591, abs=1e-3)
-    assert statistics.detection_power(4.0, 1.0, KNOWN, 41) == pytest.approx(0.778, abs=1e-3)
+def test_looks_spend_the_whole_level_and_no_more() -> None:
+    """ln(1 + (e - 1) t) at t = 1/3: ln 1.572761 = 0.452832."""
+    shares = [statistics.look_share(look) for look in range(1, 8)]
+    assert shares[0] == pytest.approx(0.452832, abs=1e-5)
+    assert sum(shares) == pytest.approx(1)
+    assert shares[statistics.LOOKS :] == [0, 0, 0, 0]
+
+
+def test_failures_against_a_rate_have_the_binomial_tail() -> None:
+    assert statistics.binomial_p_value(3, 3, 0.1) == pytest.approx(0.001)
+    assert statistics.binomial_p_value(1, 3, 0.1) == pytest.approx(1 - 0.9**3)
+    assert statistics.binomial_p_value(0, 3, 0.1) == 1
 
 
 def test_standard_deviations_are_pooled_by_their_degrees_of_freedom() -> None:
@@ -50,14 +67,14 @@ def test_standard_deviations_are_pooled_by_their_degrees_of_freedom() -> None:
 
 
 def test_f_test_compares_a_prior_with_a_measured_standard_deviation() -> None:
-    """F of equal spreads with four and eight degrees: P(F <= 1) = I(1/3; 2, 4) = 131 / 243."""
-    assert statistics.prior_p_value(1.0, 4, 1.0) == pytest.approx(2 * (1 - 131 / 243))
+    """F of equal spreads with twice three degrees has the median 1, and 9.277 as its 95 % quantile."""
+    assert statistics.prior_p_value(1.0, 3, 1.0) == pytest.approx(1)
     assert statistics.prior_p_value(0.001, 4, 0.02) < 0.001
-    assert statistics.prior_p_value(0.03, 4, 0.01) == pytest.approx(2 * 0.0046, abs=1e-3)
+    assert statistics.prior_p_value(0.01 * math.sqrt(9.277), 3, 0.01) == pytest.approx(2 * 0.05, abs=1e-3)
 
 
-def test_binomial_sigma_is_the_sampling_error_of_the_test_set() -> None:
-    assert statistics.binomial_sigma(0.9, 500) == pytest.approx(0.01)
+def test_the_least_sigma_is_the_sampling_error_of_the_test_set() -> None:
+    assert sampling_sigma(0.9, 500) == pytest.approx(0.01)
 
 
 def test_holm_steps_stop_at_the_first_hypothesis_that_is_not_rejected() -> None:
@@ -89,9 +106,9 @@ def test_holm_rejects_exactly_what_its_definition_rejects(p: list[float | None],
 
 def test_failure_p_value_matches_fishers_exact_test() -> None:
     """Three of three against none of ten: 1 / C(13, 3); two of eight against none of one: C(8, 2) / C(9, 2)."""
-    assert statistics.failure_p_value(3, 3, 0, 10) == pytest.approx(1 / 286)
-    assert statistics.failure_p_value(2, 8, 0, 1) == pytest.approx(28 / 36)
-    assert statistics.failure_p_value(0, 8, 3, 9) == pytest.approx(1)
+    assert statistics.fisher_p_value(3, 3, 0, 10) == pytest.approx(1 / 286)
+    assert statistics.fisher_p_value(2, 8, 0, 1) == pytest.approx(28 / 36)
+    assert statistics.fisher_p_value(0, 8, 3, 9) == pytest.approx(1)
 
 
 def test_spread_p_value_matches_its_closed_forms() -> None:

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.judging.judge_runs import RecordedRun
 from harness.records.check import problems, verify_all, verify_record, verify_together
 from harness.records.contradictions import contradiction
 from harness.records.find_runs import read_all
-from harness.records.record import FILE, read_record
+from harness.records.record import FILE, RecordedRun, read_record
 from leaderboard import page
 from tests.helpers.project import ROOT, TINY, Write, Zoo
 from zoo.errors import IntegrityError, UsageError

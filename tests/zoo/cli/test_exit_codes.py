@@ -1,12 +1,17 @@
 """Exit codes of entries and errors."""
 
+from dataclasses import replace
+
 import pytest
 import typer
 
 from harness.judging.judge_runs import Outcome
+from harness.judging.types import not_run
 from zoo.cli.exit_codes import code_of_error, code_of_outcome, end, failing_verdicts
 from zoo.errors import InternalError, NoDataError, UsageError
 from zoo.recipes import catalogue
+
+WNLI = catalogue.select_one("bert-base-uncased-wnli")
 
 
 def test_the_most_severe_code_ends_the_command() -> None:
@@ -32,6 +37,16 @@ def test_a_bug_fails_whatever_verdicts_fail() -> None:
         entry=catalogue.select_one("digits-resnet8"), mode="weights", verdict="not-run", error=InternalError("x")
     )
     assert code_of_outcome(outcome, [], failing_verdicts("none")) == 70
+
+
+def test_a_named_entry_that_did_not_run_ends_with_3_even_if_its_claims_are_only_reported() -> None:
+    claim = next(claim for claim in WNLI.recipe.claims if claim.of == "retrain")
+    outcome = Outcome(entry=WNLI, mode="retrain", verdict="not-run", judgements=(not_run(claim, "no network"),))
+    assert not outcome.counts
+    assert code_of_outcome(outcome, [WNLI.name]) == 3
+    assert code_of_outcome(outcome, ["glue"]) == 0
+    assert code_of_outcome(outcome, [WNLI.name], failing_verdicts("not-reproduced")) == 0
+    assert code_of_outcome(replace(outcome, verdict="not-compared"), [WNLI.name]) == 0
 
 
 def test_fail_on_names_verdicts() -> None:

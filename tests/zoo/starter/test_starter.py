@@ -5,11 +5,13 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import jsonschema
+import numpy as np
 import pytest
 
+from harness.judging.measure import read_predictions
+from harness.records.arrays import rows_not_finite
 from harness.records.find_runs import read_all
-from harness.records.record import Record, schema, verify_files
-from leaderboard.table import reference_runs
+from harness.records.record import Record, Result, schema, verify_files
 from tests.helpers.device import device
 from tests.helpers.project import ROOT, Zoo
 from zoo.fetch.checksum import sha256
@@ -19,11 +21,16 @@ from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.check import check_recipe
-from zoo.recipes.claim import Claim
+from zoo.recipes.claim import SHARES, Claim
+from zoo.recipes.public_data import find_public_data
 
 EVIDENCE = ROOT / "leaderboard" / "records"
 ENTRIES = catalogue.entries()
 STARTER = [entry for entry in ENTRIES if entry.suite == "starter"]
+MEASURED = catalogue.select(["starter", "methods", "minilm", "cifar10-cpu"])
+"""The entries whose trainings are claimed by our own runs."""
+FLOAT32 = 6e-8
+"""Rounding of a published F1 that was computed in fp32: 26656/30265 is printed as 0.8807534."""
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +53,80 @@ def test_every_shipped_recipe_is_valid_and_short(entry: Entry) -> None:
     assert sum(parameter.numel() for parameter in builder.build(recipe.model, "model").parameters()) > 0
 
 
-@pytest.mark.parametrize("entry", STARTER, ids=lambda entry: entry.name)
-def test_a_claim_of_retraining_is_the_mean_of_ten_committed_runs(entry: Entry, runs: list[tuple[Path, Record]]) -> None:
-    retrain = claim(entry, "retrain")
-    values = reference_runs(entry, retrain, runs)
-    assert sorted(values) == list(range(1000, 1010))
-    assert retrain.reference_runs == 10
-    assert retrain.value == pytest.approx(fmean(values.values()), abs=1e-6)
-    assert retrain.sigma == pytest.approx(stdev(values.values()), abs=1e-6)
+@pytest.mark.parametrize("entry", MEASURED, ids=lambda entry: entry.name)
+def test_a_claim_of_retraining_is_computed_from_the_committed_reference_runs(
+    entry: Entry, runs: list[tuple[Path, Record]]
+) -> None:
+    """Every reference run counts, except for degenerate ones, which are the claim's failures."""
+    for retrain in [claim for claim in entry.recipe.claims if claim.of == "retrain"]:
+        scores = reference_scores(entry, retrain, runs)
+        values = [value for value in scores.values() if value is not None]
+        assert sorted(scores) == list(range(1000, 1000 + len(scores)))
+        assert (retrain.reference_runs, retrain.failures) == (len(values), len(scores) - len(values))
+        assert retrain.value == pytest.approx(fmean(values), abs=1e-6)
+        if len(values) > 1:
+            assert retrain.sigma == pytest.approx(stdev(values), abs=1e-6)
+        if entry.suite == "methods" and retrain.prior is not None:
+            assert retrain.prior == claim(catalogue.select_one("digits-resnet8"), "retrain").sigma
+
+
+def reference_scores(entry: Entry, of: Claim, runs: list[tuple[Path, Record]]) -> dict[int, float | None]:
+    """Return the score of every reference run of the present recipe by seed; None for a degenerate run."""
+    scores: dict[int, float | None] = {}
+    for path, record in runs:
+        run = record.identity
+        if record.entry != entry.name or run.digest != entry.recipe.digest or run.seed is None or not run.is_reference:
+            continue
+        result = record.result(of.split, of.selection)
+        assert run.seed not in scores
+        assert result is None or result.n == of.n
+        scores[run.seed] = None if result is None or is_degenerate(path, result) else result.metrics[of.metric]["value"]
+    return scores
+
+
+def is_degenerate(path: Path, result: Result) -> bool:
+    arrays = read_predictions(path, result)
+    return rows_not_finite(arrays) > 0 or len(np.unique(arrays["predictions"], axis=0)) == 1
+
+
+def test_every_claim_says_how_many_examples_it_is_about() -> None:
+    for entry in ENTRIES:
+        data = find_public_data(entry.recipe.task)
+        assert data is not None
+        for one in entry.recipe.claims:
+            has_few = entry.suite == "cifar10-cpu" and one.of == "retrain"  # the first tenth of the test images
+            assert one.n == (1000 if has_few else (data.rows | data.hidden)[one.split]), (entry.name, one)
+
+
+def test_every_prior_has_its_source_in_the_comment_and_a_missing_one_is_named() -> None:
+    for entry in ENTRIES:
+        lines = entry.path.read_text(encoding="utf-8").splitlines()
+        comment = " ".join(line.removeprefix("# ") for line in lines if line.startswith("# "))
+        for one in [one for one in entry.recipe.claims if one.of == "retrain" and one.gates]:
+            prior = one.sigma if one.prior is None and one.reference_runs == 1 else one.prior
+            if prior is None:
+                assert one.sigma is not None or "No prior of sigma" in comment, entry.name
+            elif "ten runs of digits-resnet8" not in one.source:
+                assert f"{prior:g}" in comment or (one.metric == "f1" and "The prior of F1" in comment), entry.name
+
+
+def test_every_claimed_accuracy_is_a_number_of_right_answers() -> None:
+    """With 7 decimals this proves the split. A mean of r runs counts the answers of all of them."""
+    for entry in ENTRIES:
+        errors = 0
+        for one in entry.recipe.claims:
+            if one.value is None:  # it is in a log
+                continue
+            assert one.n is not None
+            half = 10.0 ** -(one.decimals or len(one.written["value"]) - 2) / 2 + 1e-12
+            answers = one.n * one.reference_runs
+            if one.metric in SHARES:
+                right = round(one.value * answers)
+                errors = answers - right
+                assert abs(right / answers - one.value) <= half, (entry.name, one)
+            elif one.metric == "f1" and one.of == "weights":  # F1 = 2 TP / (2 TP + wrong answers)
+                hits = 2 * round(one.value * errors / (1 - one.value) / 2)
+                assert abs(hits / (hits + errors) - one.value) <= half + FLOAT32, (entry.name, one)
 
 
 @pytest.mark.parametrize("entry", STARTER, ids=lambda entry: entry.name)
@@ -142,7 +215,8 @@ def test_a_changed_byte_of_a_weights_file_is_an_integrity_error(zoo: Zoo, damage
 @pytest.mark.parametrize(
     ("before", "after", "code", "verdict"),
     [
-        ("value: 0.9788419", "value: 0.9488419", 1, "not-reproduced"),
+        ("value: 0.9788419", "value: 0.9487751", 1, "not-reproduced"),  # 852 of 898
+        ("value: 0.9788419", "value: 0.9488419", 3, "not-compared"),
         ("split: test", "split: holdout", 3, "not-compared"),
         ("metric: accuracy", "metric: f1", 3, "not-compared"),
     ],

@@ -1,0 +1,58 @@
+"""Scores and predictions of a model that has learned nothing. Never imports torch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.records.arrays import RANKS
+from zoo.recipes.claim import CORRELATIONS
+from zoo.recipes.reader import short_name
+
+Array = NDArray[Any]
+SAME = 1e-6
+"""Real-valued predictions whose range is smaller, relative to their size, count as constant."""
+
+
+def majority_baseline(metric: str, labels: Array) -> float | None:
+    """Return the score of a model that always predicts the most frequent class.
+
+    The F1 score of two classes is `2 p / (1 + p)` if the positive class, with share p, is the more frequent one, else
+    0. A correlation is 0.
+
+    Args:
+        metric: The metric's name.
+        labels: The labels, `(N,)`.
+
+    Returns:
+        The score, or None if it is unknown for this metric.
+    """
+    if metric in CORRELATIONS:
+        return 0.0
+    if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
+        return None
+    shares = np.sort(np.unique(labels, return_counts=True)[1])[::-1] / len(labels)
+    if metric == "accuracy":
+        return float(shares[0])
+    if metric == "top5_accuracy":
+        return float(shares[:RANKS].sum())
+    if metric == "f1" and set(np.unique(labels)) <= {0, 1}:
+        positive = float(np.mean(labels == 1))
+        return 2 * positive / (1 + positive) if positive > 0.5 else 0.0
+    return None
+
+
+def without_arguments(recipe: Mapping[str, Any], metric: str) -> bool:
+    """Return whether a recipe, as data, calls a metric without arguments: only then its baseline is known."""
+    calls = [call for call in recipe.get("metrics", []) if isinstance(call, Mapping) and len(call) > 1]
+    return all(short_name(call) != metric for call in calls)
+
+
+def constant_value(values: Array) -> Array | None:
+    """Return the value that all rows have, or None if they differ."""
+    if np.issubdtype(values.dtype, np.floating):
+        same = bool(np.ptp(values) <= SAME * max(1.0, float(np.abs(values).max())))
+    else:
+        same = bool((values == values[0]).all())
+    return np.asarray(values[0]) if same else None
