@@ -161,9 +161,7 @@ def test_noise_explains_every_flip_that_it_causes(logits: Array, noise: Array, l
 
 
 @pytest.mark.process
-@pytest.mark.parametrize(
-    "module", ["harness.judging.paired", "harness.diagnosis.diff.text_report", "harness.diagnosis.diff.find_record"]
-)
+@pytest.mark.parametrize("module", ["harness.diagnosis.diff.text_report", "harness.diagnosis.diff.find_record"])
 def test_comparing_predictions_imports_no_torch(module: str) -> None:
     refused = {"torch"} | ({"sklearn", "scipy.stats"} if module == "harness.judging.paired" else set())
     code = f"import sys, {module}; sys.exit(bool({refused!r} & sys.modules.keys()))"

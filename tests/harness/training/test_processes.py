@@ -199,12 +199,14 @@ def test_two_processes_train_the_same_weights_as_one(
     assert records[1]["numerics"].get("micro_batch") == micro_batch
 
 
+@pytest.mark.slow
 def test_scores_on_an_odd_number_of_examples_are_the_same_to_the_last_digit(folder: Path, both: Path) -> None:
     alone, together = printed(folder, "score", "alone"), printed(folder, "score")
     assert alone == together
     assert alone["results"][0]["n"] == 257
 
 
+@pytest.mark.slow
 def test_saved_batchnorm_statistics_are_those_that_were_scored(folder: Path, both: Path) -> None:
     """Each process follows its own part of a batch; the statistics of the first are scored and saved."""
     run_alone(folder, "again", ("evaluate", "normed", "--as", PLAIN, "--device", "cpu", "--json"))

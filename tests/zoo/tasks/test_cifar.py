@@ -68,6 +68,7 @@ def test_normalised_pixels_have_the_same_bits_on_every_processor() -> None:
     assert torch.equal(split.batch(range(5)).inputs, expected)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_crops_and_flips_have_the_distribution_of_torchvisions() -> None:
     """The same 162 outcomes, all equally likely; the moments differ by less than three standard errors."""
     side, padding, count = 6, 4, 8_000
