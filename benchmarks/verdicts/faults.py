@@ -73,7 +73,7 @@ def pairs_with_wrong_labels(share: float, tokenizer: Any) -> Task:
 
 
 def shuffled_labels(labels: Tensor, of_class: int, share: float) -> Tensor:
-    """Return labels of which a share of one class is replaced by other classes, drawn with a fixed seed."""
+    """Return the labels, with other classes for a share of one class. A fixed seed draws both."""
     random = torch.Generator().manual_seed(FAULT_SEED)
     rows = (labels == of_class).nonzero().flatten()
     rows = rows[torch.randperm(len(rows), generator=random)[: round(share * len(rows))]]

@@ -49,7 +49,7 @@ class Claims:
 
 @dataclass(frozen=True, kw_only=True)
 class Tests:
-    """What the runs of each claim show, before the alarms are adjusted for the other claims."""
+    """The results of the tests of each claim. Its alarm still depends on the other claims."""
 
     equivalent: Flags
     difference_p: Floats

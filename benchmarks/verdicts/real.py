@@ -82,7 +82,7 @@ def _faulty_row(name: str, correct: Floats, faulty: Floats) -> Iterator[str]:
 
 
 def _verdicts(name: str, draw: Draw, seeds: int, entries: int = FAMILY) -> Integers:
-    """Return the verdicts `(SPLITS, entries)` on runs, of which the first `REFERENCES` are the reference."""
+    """Return verdicts `(SPLITS, entries)`. The first `REFERENCES` scores of each draw are the reference runs."""
     random, shape = np.random.default_rng(SEED), (SPLITS, entries)
     scores = draw(random, (*shape, REFERENCES + seeds))
     reference, runs = scores[..., :REFERENCES], scores[..., REFERENCES:]

@@ -79,42 +79,51 @@ def judge_entries(entry_runs: Iterable[EntryRuns], evidence: Path) -> list[Outco
     """
     of_entries = list(entry_runs)
     local = [runs.entry for runs in of_entries if runs.entry.suite == catalogue.LOCAL]
-    of_catalogue = family_size(catalogue.entries()) if len(local) < len(of_entries) else 1
-    of_local = family_size(local)
-    return [
-        _judge_entry(of_entry, evidence, of_local if of_entry.entry.suite == catalogue.LOCAL else of_catalogue)
-        for of_entry in of_entries
-    ]
+    families = _Families(catalogue.entries(), local)
+    return [_judge_entry(of_entry, evidence, families) for of_entry in of_entries]
 
 
-def _judge_entry(entry_runs: EntryRuns, evidence: Path, family: int) -> Outcome:
+@dataclass(frozen=True)
+class _Families:
+    """The shipped entries, and the other recipes of a command. A recipe is read once, and only for a training."""
+
+    shipped: list[Entry]
+    local: list[Entry]
+
+    def size_for(self, entry: Entry) -> int:
+        """Return the number of claims in the family of an entry."""
+        return family_size(self.local if entry.suite == catalogue.LOCAL else self.shipped)
+
+
+def _judge_entry(entry_runs: EntryRuns, evidence: Path, families: _Families) -> Outcome:
     try:
-        judged = _judge_mode(entry_runs, evidence, family) if entry_runs.runs else {}
+        judged = _judge_mode(entry_runs, evidence, families) if entry_runs.runs else {}
     except ZooError as error:
         entry_runs, judged = replace(entry_runs, runs=(), error=error), {}
-    earlier = _judge_earlier(entry_runs.other_mode, evidence, family) if entry_runs.other_mode else {}
+    earlier = _judge_earlier(entry_runs.other_mode, evidence, families) if entry_runs.other_mode else {}
     known = judged | earlier
     claims = _claims(entry_runs.entry)
     return _outcome(entry_runs, tuple(known.get(claim) or _not_judged(claim, entry_runs) for claim in claims))
 
 
-def _judge_earlier(entry_runs: EntryRuns, evidence: Path, family: int) -> dict[Claim, Judgement]:
+def _judge_earlier(entry_runs: EntryRuns, evidence: Path, families: _Families) -> dict[Claim, Judgement]:
     """Judge the claims of the mode that was not run; an error is shown at them, and is none of the entry."""
     try:
-        judged = _judge_mode(entry_runs, evidence, family)
+        judged = _judge_mode(entry_runs, evidence, families)
     except ZooError as error:
         claims = [claim for claim in _claims(entry_runs.entry) if claim.of == entry_runs.mode]
         judged = {claim: not_run(claim, first_line(error)) for claim in claims}
     return {claim: replace(judgement, why=f"From earlier runs: {judgement.why}") for claim, judgement in judged.items()}
 
 
-def _judge_mode(entry_runs: EntryRuns, evidence: Path, family: int) -> dict[Claim, Judgement]:
+def _judge_mode(entry_runs: EntryRuns, evidence: Path, families: _Families) -> dict[Claim, Judgement]:
     """Judge the claims that runs of this mode test."""
     entry, mode = entry_runs.entry, entry_runs.mode
     claims = [claim for claim in entry.recipe.claims if claim.of == mode]
     filled = [fill_published_value(claim, entry_runs.published) for claim in claims]
     looks, runs = entry_runs.looks, entry_runs.runs
     pairs = [(claim, measure_claim(claim, runs, evidence, looks.get(claim_name(claim), 1))) for claim in filled]
+    family = families.size_for(entry) if mode == "retrain" else 1
     return dict(zip(claims, judge_all(pairs, family), strict=True))
 
 

@@ -70,7 +70,7 @@ def judge_all(claims: Sequence[tuple[Claim, Measurement | None]], family: int = 
     unadjusted = [judge(claim, measured) for claim, measured in claims]
     steps = statistics.holm_steps([j.holm_p if j.claim.gates else None for j in unadjusted], family)
     return tuple(
-        judgement if judgement.holm_p is None else judge(*pair, steps=step)
+        judgement if judgement.holm_p is None or step == 1 else judge(*pair, steps=step)
         for judgement, pair, step in zip(unadjusted, claims, steps, strict=True)
     )
 

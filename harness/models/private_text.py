@@ -14,7 +14,7 @@ _SECRET_IN_QUERY = re.compile(
 )
 _TOKEN = re.compile(r"\b(?:hf|api|ghp|gho|ghs|github_pat|glpat|sk|xox[abp])[-_][A-Za-z0-9_.-]{8,}")
 NEXT = r"(?=[/\\:;,\s]|$)"
-"""What follows the end of a path's part."""
+"""Matches the character after a part of a path, or the end of the text."""
 
 
 def without_secrets(text: str) -> str:

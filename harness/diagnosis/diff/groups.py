@@ -24,7 +24,7 @@ class Groups:
 
     ids: NDArray[np.int64]
     shared: str = "a text"
-    """What the examples of a group share."""
+    """The property that the examples of a group have in common, for messages."""
 
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
