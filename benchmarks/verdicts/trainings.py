@@ -138,7 +138,7 @@ def train_missing(share: tuple[int, int], deadline: float, path: Path = SCORES) 
     part, parts = share
     out, done = path.with_name(f"{path.stem}-{part}.csv"), read_scores(path)
     with tempfile.TemporaryDirectory() as folder:
-        for case in CASES:
+        for case in sorted(CASES, key=lambda case: case.entry == ENTAIL):  # the longest ones last
             seeds = [seed for seed in case.seeds[part::parts] if seed not in done.get(case.name, {})]
             experiment = _experiment(case, Path(folder)) if seeds else None
             for seed in seeds:

@@ -52,7 +52,21 @@ class Failures:
 
     @property
     def p_value(self) -> float:
-        """The one-sided p-value of the number of degenerate runs.
+        """The one-sided p-value of the number of degenerate runs."""
+        return self._test[0]
+
+    @property
+    def p_text(self) -> str:
+        """The p-value with the name of its test; beside another test, that of Fisher's too."""
+        failed, k = len(self.degenerate), len(self.is_degenerate)
+        fisher = statistics.fisher_p_value(failed, k, self.claim.failures, self.references)
+        p, is_fisher = self._test
+        other = "" if is_fisher else f", {p:.2g} by a binomial test of a rate of {FAILURE_RATE:.0%}"
+        return f"p = {fisher:.2g} by Fisher's exact test{other}"
+
+    @property
+    def _test(self) -> tuple[float, bool]:
+        """The one-sided p-value of the number of degenerate runs, and whether it is that of Fisher's test.
 
         It is that of Fisher's exact test against the reference runs, or of a binomial test against `FAILURE_RATE`:
         whichever could give the smaller p-value if all runs were degenerate. If more of the reference runs are
@@ -63,10 +77,10 @@ class Failures:
         least = statistics.fisher_p_value(k, k, of_reference, self.references)
         has_high_rate = of_reference / self.references > FAILURE_RATE
         if has_high_rate or least <= statistics.binomial_p_value(k, k, FAILURE_RATE):
-            return statistics.fisher_p_value(failed, k, of_reference, self.references)
-        return statistics.binomial_p_value(failed, k, FAILURE_RATE)
+            return statistics.fisher_p_value(failed, k, of_reference, self.references), True
+        return statistics.binomial_p_value(failed, k, FAILURE_RATE), False
 
-    def findings(self, p: float) -> tuple[str, ...]:
+    def findings(self) -> tuple[str, ...]:
         """Return a sentence on the degenerate runs with the p-value of their number, or nothing."""
         if not self.degenerate:
             return ()
@@ -74,7 +88,7 @@ class Failures:
         of_all = f"{failed} of {counted(len(self.is_degenerate), 'run')} {'is' if failed == 1 else 'are'}"
         return (
             f"{claim.metric} on {claim.split}: {of_all} degenerate ({self.reasons()}) and left out of the mean;"
-            f" of the reference runs, {claim.failures} of {self.references} are (p = {p:.3g})",
+            f" of the reference runs, {claim.failures} of {self.references} are ({self.p_text})",
         )
 
     def reasons(self) -> str:

@@ -1,6 +1,6 @@
 """Judge entries by their records: collect what the runs measured for each claim, and judge it. Never imports torch."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from harness.judging.verdict import fill_published_value, in_family, judge, judg
 from harness.records.record import Mode, RecordedRun
 from zoo.errors import ZooError, first_line
 from zoo.recipes import catalogue
-from zoo.recipes.catalogue import Entry
+from zoo.recipes.catalogue import Entry, NotComparedClaim
 from zoo.recipes.claim import Claim
 
 
@@ -31,6 +31,8 @@ class EntryRuns:
     """Earlier runs of the other mode, if they are known. They are judged and shown, and do not count."""
     skipped: str = ""
     """Why nothing was run."""
+    not_comparable: str = ""
+    """Why nothing can be compared with the claims, so that nothing was run."""
     error: ZooError | None = None
     """The error that prevented the runs."""
 
@@ -69,8 +71,8 @@ def judge_entries(entry_runs: Iterable[EntryRuns], evidence: Path) -> list[Outco
     """Return the outcome of each entry, in order.
 
     Retrainings are adjusted over all claims of their family, whether they were run or not. The shipped entries are one
-    family, and the other recipes of the command are another. Each entry is judged by itself, so the verdict of a
-    shipped entry does not depend on the other entries of the command.
+    family, and the other recipes of the command, also those of generated suites, are another. Each entry is judged by
+    itself, so the verdict of a shipped entry does not depend on the other entries of the command.
 
     Args:
         entry_runs: The runs of each entry.
@@ -78,8 +80,8 @@ def judge_entries(entry_runs: Iterable[EntryRuns], evidence: Path) -> list[Outco
             weights; a damaged record becomes the error of the entry.
     """
     of_entries = list(entry_runs)
-    local = [runs.entry for runs in of_entries if runs.entry.suite == catalogue.LOCAL]
-    families = _Families(catalogue.entries(), local)
+    others = [runs.entry for runs in of_entries if not runs.entry.is_shipped]
+    families = _Families(catalogue.entries(), others)
     return [_judge_entry(of_entry, evidence, families) for of_entry in of_entries]
 
 
@@ -88,11 +90,11 @@ class _Families:
     """The shipped entries, and the other recipes of a command. A recipe is read once, and only for a training."""
 
     shipped: list[Entry]
-    local: list[Entry]
+    others: list[Entry]
 
     def size_for(self, entry: Entry) -> int:
         """Return the number of claims in the family of an entry."""
-        return family_size(self.local if entry.suite == catalogue.LOCAL else self.shipped)
+        return family_size(self.shipped if entry.is_shipped else self.others)
 
 
 def _judge_entry(entry_runs: EntryRuns, evidence: Path, families: _Families) -> Outcome:
@@ -103,7 +105,9 @@ def _judge_entry(entry_runs: EntryRuns, evidence: Path, families: _Families) -> 
     earlier = _judge_earlier(entry_runs.other_mode, evidence, families) if entry_runs.other_mode else {}
     known = judged | earlier
     claims = _claims(entry_runs.entry)
-    return _outcome(entry_runs, tuple(known.get(claim) or _not_judged(claim, entry_runs) for claim in claims))
+    judgements = [known.get(claim) or _not_judged(claim, entry_runs) for claim in claims]
+    of_card = [_judge_unmapped(unmapped) for unmapped in entry_runs.entry.unmapped]
+    return _outcome(entry_runs, (*judgements, *of_card))
 
 
 def _judge_earlier(entry_runs: EntryRuns, evidence: Path, families: _Families) -> dict[Claim, Judgement]:
@@ -121,15 +125,33 @@ def _judge_mode(entry_runs: EntryRuns, evidence: Path, families: _Families) -> d
     entry, mode = entry_runs.entry, entry_runs.mode
     claims = [claim for claim in entry.recipe.claims if claim.of == mode]
     filled = [fill_published_value(claim, entry_runs.published) for claim in claims]
-    looks, runs = entry_runs.looks, entry_runs.runs
-    pairs = [(claim, measure_claim(claim, runs, evidence, looks.get(claim_name(claim), 1))) for claim in filled]
     family = families.size_for(entry) if mode == "retrain" else 1
-    return dict(zip(claims, judge_all(pairs, family), strict=True))
+    judged = judge_claims(filled, entry_runs.runs, evidence, looks=entry_runs.looks, family=family)
+    return dict(zip(claims, judged, strict=True))
+
+
+def judge_claims(
+    claims: Iterable[Claim], runs: Sequence[RecordedRun], evidence: Path, *, looks: Mapping[str, int], family: int
+) -> tuple[Judgement, ...]:
+    """Return the judgements of claims that have their values, by runs of the mode that they are about.
+
+    Args:
+        claims: The claims.
+        runs: The runs.
+        evidence: The folder of committed records, see `judge_entries`.
+        looks: See `EntryRuns.looks`.
+        family: The number of claims over which retrainings are adjusted.
+    """
+    pairs = [(claim, measure_claim(claim, runs, evidence, looks.get(claim_name(claim), 1))) for claim in claims]
+    return judge_all(pairs, family)
 
 
 def claim_name(claim: Claim) -> str:
-    """Return the name of a claim within its entry and mode, such as `accuracy on validation (last)`."""
-    return f"{claim.metric} on {claim.split} ({claim.selection})"
+    """Return the name of a claim within its entry and mode, such as `accuracy on validation (last): 0.8725`.
+
+    Two recipes of one name that claim different values have different claims, whose looks are counted apart.
+    """
+    return f"{claim.metric} on {claim.split} ({claim.selection}): {claim.value}"
 
 
 def family_size(family: Iterable[Entry]) -> int:
@@ -144,13 +166,14 @@ def default_seeds_of(entry: Entry) -> list[int]:
 
 def _outcome(entry_runs: EntryRuns, judgements: tuple[Judgement, ...]) -> Outcome:
     gating = [j for j in judgements if j.claim.gates and j.claim.of == entry_runs.mode]
-    findings = [finding for _, record in entry_runs.runs for finding in record.findings]
+    findings = [*entry_runs.entry.audit]
+    findings += [finding for _, record in entry_runs.runs for finding in record.findings]
     findings += [f"{path.parent.name} failed: {record.failure}" for path, record in entry_runs.runs if record.failure]
     findings += [finding for judgement in judgements for finding in judgement.findings]
     return Outcome(
         entry=entry_runs.entry,
         mode=entry_runs.mode,
-        verdict=worst_verdict(gating) if entry_runs.runs else "not-run",
+        verdict=worst_verdict(gating) if entry_runs.runs or entry_runs.not_comparable else "not-run",
         judgements=judgements,
         records=tuple(path for path, _ in entry_runs.runs),
         findings=tuple(dict.fromkeys(findings)),
@@ -162,10 +185,17 @@ def _not_judged(claim: Claim, entry_runs: EntryRuns) -> Judgement:
     """Return the judgement of a claim without runs: its mode was not run, or its entry failed or was skipped."""
     if claim.of == "test-server":
         return judge(claim, None)
+    if claim.of == entry_runs.mode and entry_runs.not_comparable:
+        return Judgement(claim=claim, verdict="not-compared", why=entry_runs.not_comparable)
     if claim.of == entry_runs.mode or not entry_runs.runs:
         return not_run(claim, first_line(entry_runs.error) if entry_runs.error else entry_runs.skipped)
     option = "with --train" if claim.of == "retrain" else "without --train"
     return not_run(claim, f"Not part of this command; run it {option} to judge this claim.")
+
+
+def _judge_unmapped(unmapped: NotComparedClaim) -> Judgement:
+    """Return the judgement of a claim of a model card that no recipe can check."""
+    return Judgement(claim=unmapped.claim, verdict="not-compared", why=unmapped.why)
 
 
 def _claims(entry: Entry) -> tuple[Claim, ...]:

@@ -39,6 +39,8 @@ def judge_retraining(claim: Claim, measured: Measurement, steps: int) -> Judgeme
     if comparison.verdict == "inconclusive" == verdict:
         further = comparison.further_seeds(next_level)
         why = f"{why} {_advice(comparison, further, measured.look)}"
+    if 1 < measured.look < statistics.LOOKS:
+        why = f"{why} This is look {measured.look} of at most {statistics.LOOKS}."
     band, equivalent = comparison.band_half_width, comparison.equivalence_half_width
     return Judgement(
         claim=claim, verdict=verdict, why=why, measured=fmean(values), values=values, set_aside=failures.degenerate,
@@ -48,7 +50,7 @@ def judge_retraining(claim: Claim, measured: Measurement, steps: int) -> Judgeme
         p=comparison.p, holm_p=min(min(comparison.p, failure_p) * failures.parts / share, 1.0) if share else 1.0,
         power=comparison.power, further_seeds=further,
         excluded_loss=comparison.excluded_loss if verdict == "reproduced" else None,
-        findings=(*failures.findings(failure_p), *spread_findings(claim, sigma, values), *_remarks(claim, measured)),
+        findings=(*failures.findings(), *spread_findings(claim, sigma, values), *_remarks(claim, measured)),
     )  # fmt: skip
 
 
@@ -68,7 +70,6 @@ def _remarks(claim: Claim, measured: Measurement) -> tuple[str, ...]:
 def _judge_all_failed(failures: Failures) -> Judgement:
     """Judge runs that are all degenerate: three of them settle the verdict, whatever the reference is."""
     k, claim = len(failures.degenerate), failures.claim
-    p = statistics.fisher_p_value(k, k, claim.failures, failures.references)
     which = "The only run is" if k == 1 else f"All {k} runs are"
     why = f"{which} degenerate: {failures.reasons()}."
     if k < ALL_FAILED:
@@ -76,14 +77,14 @@ def _judge_all_failed(failures: Failures) -> Judgement:
         why += " would settle the verdict."
     else:
         references = counted(failures.references, "reference run")
-        why += f" Of {references}, {claim.failures} are degenerate (p = {p:.2g} by Fisher's exact test)."
+        why += f" Of {references}, {claim.failures} are degenerate ({failures.p_text})."
     settles = k >= ALL_FAILED
     if settles and (other := _other_precision(failures)):
         settles, why = False, f"{why} {other}"
     return Judgement(
         claim=claim, verdict="not-reproduced" if settles else "inconclusive", why=why,
         set_aside=failures.degenerate, holm_p=failures.p_value, further_seeds=max(ALL_FAILED - k, 0) or None,
-        findings=failures.findings(failures.p_value),
+        findings=failures.findings(),
     )  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def _verdict(comparison: Comparison, failures: Failures, failure_p: float) -> tu
     if failure_p < comparison.level / comparison.divisor:
         failed = f"{len(failures.degenerate)} of {counted(len(failures.is_degenerate), 'run')}"
         of_reference = f"{claim.failures} of {counted(failures.references, 'reference run')}"
-        why = f"{failed} are degenerate, against {of_reference} (p = {failure_p:.2g}). {why}"
+        why = f"{failed} are degenerate, against {of_reference} ({failures.p_text}). {why}"
         verdict = "not-reproduced"
     if verdict == "reproduced" and failure_p <= statistics.ALPHA:
         return "inconclusive", why + TOO_MANY
@@ -146,7 +147,7 @@ def _advice(comparison: Comparison, further: int | None, look: int) -> str:
     """Return the power of the runs and what would settle an inconclusive verdict."""
     if comparison.sigma.is_lower_bound:
         return "Declare a prior with its source, or record five reference runs."
-    power = f"The power of {counted(comparison.k, 'run')} is {comparison.power:.2f}"
+    power = f"With {counted(comparison.k, 'run')}, {comparison.power:.0%} of correct trainings are reproduced"
     if look >= statistics.LOOKS:
         fresh = "fresh seeds, from another --first-seed on, are a test of their own"
         return f"This is look {look} of at most {statistics.LOOKS}; {fresh}."

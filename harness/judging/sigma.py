@@ -15,6 +15,7 @@ DESCRIPTIONS = {
     "measured": "from the reference runs",
     "moderated": "from the reference runs and the declared prior",
     "prior": "the declared prior",
+    "raised": "the declared prior, raised to the sampling error of the test set",
     "binomial": "the sampling error of the test set, a lower bound",
 }
 
@@ -56,7 +57,9 @@ def estimate_sigma(claim: Claim, n: int) -> Sigma | None:
         return _measured_sigma(claim.sigma, claim.reference_runs - 1, claim.prior)
     declared = claim.prior or claim.sigma
     if declared is not None:
-        return Sigma(value=max(declared, bound or 0.0), source="prior", dof=statistics.PRIOR_DOF)
+        if bound is not None and declared < bound:
+            return Sigma(value=bound, source="raised", dof=statistics.PRIOR_DOF)
+        return Sigma(value=declared, source="prior", dof=statistics.PRIOR_DOF)
     return Sigma(value=bound, source="binomial", dof=statistics.KNOWN) if bound else None
 
 

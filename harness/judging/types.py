@@ -18,7 +18,7 @@ ROUNDING = 1e-9
 
 ONE_SCORE = "reproduced (one score)"
 """The label of a training that is equivalent to a single published score, which excludes less than a mean of runs."""
-SigmaSource = Literal["measured", "moderated", "prior", "binomial", ""]
+SigmaSource = Literal["measured", "moderated", "prior", "raised", "binomial", ""]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,25 @@ class Measurement:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Counts:
+    """The right predictions of published weights, beside the claimed number of them."""
+
+    n: int
+    """The number of examples."""
+    right: int
+    claimed: int
+    """The count that the claim stands for; of several, the nearest one."""
+    near_ties: int | None = None
+    """The number of examples whose prediction numeric noise can change; None for other metrics than the accuracy, and
+    without logits."""
+
+    @property
+    def difference(self) -> int:
+        """How many more predictions are right than claimed; below 0 for fewer."""
+        return self.right - self.claimed
+
+
+@dataclass(frozen=True, kw_only=True)
 class Judgement:
     """A claim, its verdict, the reason in plain sentences, and the numbers behind it."""
 
@@ -104,6 +123,8 @@ class Judgement:
     """The probability that this many runs of a correct retraining pass the equivalence test."""
     further_seeds: int | None = None
     """The number of further runs that would settle an inconclusive verdict if the mean stays the same."""
+    counts: Counts | None = None
+    """For a share of published weights: the numbers of right predictions that were compared."""
     findings: tuple[str, ...] = ()
     """Further observations for a reader of the verdict, such as degenerate runs."""
 

@@ -133,7 +133,10 @@ def _unclear_value(claim: Claim, measured: Measurement) -> str:
     """Return why the claimed value cannot be compared with anything, or an empty string."""
     if claim.decimals == 0:
         return f"The value {claim.value:g} is printed without decimals, which says too little to compare it."
-    return mean_problem(claim, measured.n) if claim.of == "weights" else ""
+    if claim.of != "weights" or claim.reference_runs == 1:
+        return ""
+    one_of = f"The claim is the mean of {claim.reference_runs} runs, and published weights are those of one run."
+    return mean_problem(claim, measured.n) or one_of
 
 
 def _not_comparable_training(claim: Claim, measured: Measurement) -> str:

@@ -4,10 +4,12 @@ import math
 from dataclasses import dataclass
 
 from harness.judging.near_ties import expected_flips, noise_between
-from harness.judging.types import ROUNDING, Judgement, Measurement, Verdict, format_difference
+from harness.judging.types import ROUNDING, Counts, Judgement, Measurement, Verdict, format_difference
+from zoo.claims.counts import counts_of
 from zoo.recipes.claim import SHARES, Claim
 from zoo.text_tables import counted, number
 
+ACCURACY = "accuracy"
 FLIP_BUDGET = 0.005
 """The share of predictions, at least two of them, that may flip between two precisions beyond what margins explain."""
 
@@ -55,8 +57,13 @@ def judge_weights(claim: Claim, measured: Measurement) -> Judgement:
     """
     assert claim.value is not None and claim.decimals is not None
     allowance = allowance_of(claim, measured)
-    is_count = claim.metric in SHARES and claim.reference_runs == 1 and _is_count(measured)
-    verdict, why = (_compare_counts if is_count else _compare_scores)(claim, measured, allowance)
+    is_count = claim.metric in SHARES and _is_count(measured)
+    counts = _counts(claim, measured) if is_count else None
+    verdict, why = _compare_scores(claim, measured, allowance)
+    if counts is not None:
+        verdict, why = _compare_counts(claim, counts, allowance)
+    elif is_count:
+        verdict, why = "not-compared", _no_count(claim, measured.n)
     same, predictions = _compare_predictions(measured)
     half, value = claim.rounding + allowance.likely * measured.one_prediction, measured.values[0]
     ends = (claim.value - half, claim.value + half)
@@ -65,7 +72,7 @@ def judge_weights(claim: Claim, measured: Measurement) -> Judgement:
     return Judgement(
         claim=claim, verdict=verdict if same or verdict == "not-compared" else "not-reproduced",
         why=f"{why} {predictions}".rstrip(), measured=measured.values[0], values=measured.values,
-        equivalent=None if verdict == "not-compared" else ends,
+        equivalent=None if verdict == "not-compared" else ends, counts=counts,
     )  # fmt: skip
 
 
@@ -85,21 +92,6 @@ def flip_budget(n: int, *precisions: str) -> int:
     return 0 if set(precisions) == {"fp32"} else max(2, math.floor(FLIP_BUDGET * n))
 
 
-def counts_of(value: float, decimals: int, n: int, *, truncated: bool = False) -> range:
-    """Return the counts k of n examples whose share k/n is printed as this value.
-
-    Args:
-        value: The printed share.
-        decimals: The number of its decimals.
-        n: The number of examples.
-        truncated: Whether further decimals were cut off, not rounded.
-    """
-    unit = 10.0**-decimals
-    below = ROUNDING + min(ROUNDING, unit / 1000)  # a share of exactly value + unit is not truncated to the value
-    low, high = (value, value + unit - below) if truncated else (value - unit / 2, value + unit / 2)
-    return range(max(math.ceil((low - ROUNDING) * n), 0), min(math.floor((high + ROUNDING) * n), n) + 1)
-
-
 def mean_problem(claim: Claim, n: int) -> str:
     """Return that a claimed mean of several runs is no count of their examples, or an empty string if it can be one."""
     runs, decimals = claim.reference_runs, claim.value_decimals
@@ -110,22 +102,28 @@ def mean_problem(claim: Claim, n: int) -> str:
     return f"{number(claim.value, decimals)} is no mean of {runs} shares of {n:,} examples."
 
 
-def _compare_counts(claim: Claim, measured: Measurement, allowance: Allowance) -> tuple[Verdict, str]:
+def _counts(claim: Claim, measured: Measurement) -> Counts | None:
+    """Return the numbers of right predictions, or None if the claim is no share of so many examples."""
     assert claim.value is not None and claim.decimals is not None
     n, right = measured.n, round(measured.values[0] * measured.n)
-    claimed = counts_of(claim.value, claim.decimals, n)
-    cut = counts_of(claim.value, claim.decimals, n, truncated=True)
+    claimed, cut = (counts_of(claim.value, claim.decimals, n, truncated=truncated) for truncated in (False, True))
     if not claimed and not cut:
-        return "not-compared", _no_count(claim, n)
-    of_all = f"The run has {right:,} of {n:,} right"
-    if right in claimed:
+        return None
+    nearest = right if right in claimed or right in cut else min(claimed or cut, key=lambda count: abs(count - right))
+    return Counts(n=n, right=right, claimed=nearest, near_ties=measured.near_ties if claim.metric == ACCURACY else None)
+
+
+def _compare_counts(claim: Claim, counts: Counts, allowance: Allowance) -> tuple[Verdict, str]:
+    assert claim.value is not None and claim.decimals is not None
+    of_all = f"The run has {counts.right:,} of {counts.n:,} right"
+    claimed = counts_of(claim.value, claim.decimals, counts.n)
+    if counts.right in claimed:
         exactly = "as claimed, to the example" if len(claimed) == 1 else "which rounds to the claimed value"
         return "reproduced", f"{of_all}, {exactly}."
-    if right in cut:
+    if not counts.difference:
         return "reproduced", f"{of_all}, which agrees if the claim was truncated to {claim.decimals} decimals."
-    nearest = min(claimed or cut, key=lambda count: abs(count - right))
-    difference = abs(right - nearest)
-    than = f"{difference:,} {'more' if right > nearest else 'fewer'} than claimed ({nearest:,})"
+    difference = abs(counts.difference)
+    than = f"{difference:,} {'more' if counts.difference > 0 else 'fewer'} than claimed ({counts.claimed:,})"
     return allowance.verdict(difference), f"{of_all}, {than}; {allowance}."
 
 
@@ -140,7 +138,10 @@ def _no_count(claim: Claim, n: int) -> str:
     below, places = math.floor(claim.value * n), min(claim.decimals + 2, 16)
     shown = " and ".join(f"{k:,}/{n:,} = {k / n:.{places}f}" for k in (below, below + 1) if 0 <= k <= n)
     claimed = f"{claim.value:.{claim.decimals}f}"
-    return f"{claimed} is no share of {n:,} examples; the nearest are {shown}. It may be of other examples."
+    what = "It may be of other examples."
+    if claim.n == n:
+        what = f"The claim is about {n:,} examples, of which no model can have this share right: check the value."
+    return f"{claimed} is no share of {n:,} examples; the nearest are {shown}. {what}"
 
 
 def _compare_scores(claim: Claim, measured: Measurement, allowance: Allowance) -> tuple[Verdict, str]:

@@ -11,12 +11,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from harness.judging.judge_runs import Outcome, claim_name
 from harness.records.record import RecordedRun
 from zoo.files import write_atomically
 from zoo.recipes.catalogue import Entry
 
 FILE = "looks.json"
+LOCK_SECONDS = 5.0
+"""How long to wait for another command that writes the same file."""
 
 
 def look_numbers(folder: Path, entry: Entry, runs: Iterable[RecordedRun]) -> dict[str, int]:
@@ -44,15 +48,17 @@ def look_numbers(folder: Path, entry: Entry, runs: Iterable[RecordedRun]) -> dic
 
 def record_look(folder: Path, outcome: Outcome, runs: Iterable[RecordedRun]) -> None:
     """Remember which claims a look left open. A folder that cannot be written is left as it is."""
-    path, entry = folder / outcome.entry.name / FILE, outcome.entry
-    is_open = [j.claim for j in outcome.judgements if j.claim.of == "retrain" and j.verdict == "inconclusive"]
-    look, looks = {"seeds": _seeds(runs), "open": [claim_name(claim) for claim in is_open]}, _read(path)
-    of_recipe = looks.setdefault(entry.recipe.digest, [])
-    if not is_open or look["seeds"] in [other["seeds"] for other in of_recipe]:
+    open_claims = [j.claim for j in outcome.judgements if j.claim.of == "retrain" and j.verdict == "inconclusive"]
+    if not open_claims:
         return
-    of_recipe.append(look)
-    with suppress(OSError):
-        write_atomically(path, json.dumps(looks, indent=1, sort_keys=True))
+    path = folder / outcome.entry.name / FILE
+    look = {"seeds": _seeds(runs), "open": [claim_name(claim) for claim in open_claims]}
+    with suppress(OSError, Timeout), FileLock(path.with_name(f".{FILE}.lock"), timeout=LOCK_SECONDS):
+        looks = _read(path)
+        of_recipe = looks.setdefault(outcome.entry.recipe.digest, [])
+        if look["seeds"] not in [other["seeds"] for other in of_recipe]:
+            of_recipe.append(look)
+            write_atomically(path, json.dumps(looks, indent=1, sort_keys=True))
 
 
 def _seeds(runs: Iterable[RecordedRun]) -> list[int]:

@@ -1,4 +1,8 @@
-"""Run commands in processes forked from one that has imported everything, which saves seconds of imports."""
+"""Run commands in processes forked from one that has imported everything, which saves seconds of imports.
+
+That is the process of the tests. It is a server that has done nothing else if it may have used a CUDA device, which a
+fork of it could not use, or if a test asks for a clean process.
+"""
 
 import atexit
 import gc
@@ -6,16 +10,21 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Mapping
-from multiprocessing.context import ForkServerProcess
+from importlib import import_module
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
+from tests.helpers.device import device
 from zoo import cli
 
-FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload([
+IMPORTED = [
     "pytest", "pydantic", "typer._adapters", "torch._dynamo", "harness.losses", "harness.runs.score_file",
     "harness.runs.reproduce", "harness.schedules", "zoo.api.results", "zoo.cli", "zoo.models", "zoo.tasks",
-])  # fmt: skip
+]  # fmt: skip
+"""What a training imports."""
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(IMPORTED)
 
 
 def zoo(*arguments: str) -> int:
@@ -29,8 +38,13 @@ def zoo(*arguments: str) -> int:
 
 
 def start(
-    folder: Path, environment: Mapping[str, str], files: tuple[Path, Path], run: Callable[..., int], *arguments: object
-) -> ForkServerProcess:
+    folder: Path,
+    environment: Mapping[str, str],
+    files: tuple[Path, Path],
+    run: Callable[..., int],
+    *arguments: object,
+    clean: bool = False,
+) -> BaseProcess:
     """Start a process that calls a function and exits with what it returns.
 
     Args:
@@ -39,17 +53,31 @@ def start(
         files: The files to append stdout and stderr to.
         run: The function.
         *arguments: Its arguments.
+        clean: Whether to fork a process that has only imported what a training imports.
     """
     variables = {**os.environ, **environment}
-    process = FORK.Process(target=_child, args=(str(folder), variables, tuple(map(str, files)), run, arguments))
+    of_tests = device() == "cpu" and not clean
+    context: Any = multiprocessing.get_context("fork") if of_tests else SERVER
+    for module in IMPORTED if of_tests else ():
+        import_module(module)
+    child = (of_tests, str(folder), variables, tuple(map(str, files)), run, arguments)
+    process: BaseProcess = context.Process(target=_child, args=child)
     process.start()
     return process
 
 
 def _child(
-    folder: str, environment: dict[str, str], files: tuple[str, str], run: Callable[..., int], arguments: tuple[object]
+    of_tests: bool,
+    folder: str,
+    environment: dict[str, str],
+    files: tuple[str, str],
+    run: Callable[..., int],
+    arguments: tuple[object],
 ) -> None:
     gc.freeze()  # the imported modules need not be searched for garbage
+    if of_tests:
+        atexit._clear()  # what the process of the tests does at its end
+        sys.modules.pop("mine", None)  # imported by another test
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

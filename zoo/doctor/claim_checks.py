@@ -103,7 +103,7 @@ def small_sigmas(facts: EntryFacts) -> Iterator[Hazard]:
             change = f"add prior: {enough}" if is_measured else f"write {key}: {enough}"
             yield Hazard(
                 code="D306", severity="note" if is_measured else "warning", mark=marks[key],
-                message=f"{key} {spread:g}{of_runs} is below {least:.2g}, the sampling error sqrt(err / (2 n)) of"
+                message=f"{key} {spread:g}{of_runs} is below {enough}, the sampling error sqrt(err / (2 n)) of"
                 f" {_examples(facts, claim):,} examples; runs vary more than that",
                 fix=f"{change}, or train {MANY_RUNS} or more reference runs",
             )  # fmt: skip

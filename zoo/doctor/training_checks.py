@@ -20,7 +20,7 @@ def unseeded_references(facts: EntryFacts) -> Iterator[Hazard]:
                 code="D201", severity="warning", mark=marks["source"],
                 message="the source names no seed of the reference, so exactly that training cannot be repeated",
                 fix="name the seeds of the reference runs, or train some: "
-                f"zoo reproduce {facts.entry.argument} --train --seeds 5",
+                f"zoo reproduce {facts.entry.argument} --train --seeds 5 --first-seed 1000",
             )  # fmt: skip
 
 

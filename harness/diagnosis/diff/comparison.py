@@ -4,7 +4,7 @@ Everything is read from the records and the predictions files beside them. `harn
 the texts or images of examples, which needs the data. This module does not import torch.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from math import isfinite
@@ -56,6 +56,7 @@ def diff(path_a: Path, path_b: Path, groups: Mapping[str, Groups] | None = None)
     if not pairs:
         names = [f"{record.entry} has {', '.join(dict.fromkeys(r.split for r in record.results))}" for record in (a, b)]
         raise UsageError(f"these records have no split in common: {' and '.join(names)}")
+    _check_imported(a, b, pairs)
     splits = tuple(
         _split_diff((path_a, a, result_a), (path_b, b, result_b), (groups or {}).get(result_a.split))
         for result_a, result_b in pairs
@@ -71,12 +72,33 @@ def _pairs(a: Record, b: Record) -> Iterator[tuple[Result, Result]]:
         yield from same or ([(of_a[0], of_b[0])] if len(of_a) == len(of_b) == 1 else [])
 
 
+def _check_imported(a: Record, b: Record, pairs: Iterable[tuple[Result, Result]]) -> None:
+    """Raise UsageError if imported logs are of other documents, which their predictions do not show."""
+    for result, other in pairs if a.imported or b.imported else ():
+        if result.metrics.keys() != other.metrics.keys():
+            raise UsageError(f"{result.split} has only the scores 0 and 1 in one log, and other numbers in the other")
+        rows = [record.identity.sources["data"].get(result.split, {}) for record in (a, b)]
+        if rows[0] != rows[1]:
+            sizes = " and ".join(f"{of_record.get('rows', 0):,}" for of_record in rows)
+            raise UsageError(f"not the same examples: {result.split} has other documents or targets ({sizes} examples)")
+
+
+def _imported_groups(record: Record, before: Mapping[str, Array], after: Mapping[str, Array]) -> Groups | None:
+    """Return the groups of examples that imported logs have, if both have the same."""
+    if not record.imported or "groups" not in before or "groups" not in after:
+        return None
+    if not np.array_equal(before["groups"], after["groups"]):
+        raise UsageError("the logs were imported with another --group-by; import both with the same")
+    return Groups(ids=before["groups"].astype(np.int64), shared=str(record.imported["groups"]))
+
+
 Side = tuple[Path, Record, Result]
 """The path of a record, the record, and one of its results."""
 
 
 def _split_diff(a: Side, b: Side, groups: Groups | None) -> SplitDiff:
     before, after = read_predictions(a[0], a[2]), read_predictions(b[0], b[2])
+    groups = groups or _imported_groups(a[1], before, after)
     flipped, drifted, note = None, None, ""
     try:
         drifted = measure_drift(before, after)

@@ -1,7 +1,6 @@
 """Use the data of a comparison, if they are those that were scored: show flipped examples, and group dependent ones."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -11,14 +10,11 @@ from harness.diagnosis.diff.example_preview import preview_example
 from harness.diagnosis.diff.groups import Groups, group_by_texts
 from harness.diagnosis.diff.types import Diff, SplitDiff
 from harness.records.record import Record
+from harness.records.recorded_entry import entry_of
 from zoo.errors import UnreachableError, UsageError, ZooError
-from zoo.recipes import catalogue
-from zoo.recipes.catalogue import Entry
 from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Split, Task, content_hash
 
-RECIPE = "recipe.yaml"
-"""The name of the recipe beside the record of a training."""
 HASHED = 20_000
 """The most rows whose content is hashed to check that they are the recorded ones. Beyond this, only labels are."""
 
@@ -31,23 +27,6 @@ class HasTask(Protocol):
 
     @property
     def task(self) -> Task: ...
-
-
-def entry_of(path: Path, record: Record) -> Entry:
-    """Return the entry of a record: the shipped one if its recipe is unchanged, else the recipe beside the record.
-
-    Raises:
-        UsageError: Neither is the recipe that was run.
-    """
-    beside = path.parent / RECIPE
-    if any(entry.name == record.entry for entry in catalogue.entries()):
-        shipped = catalogue.select_one(record.entry)
-        if shipped.recipe.digest == record.identity.digest:
-            return shipped
-    if not beside.is_file():
-        digest = record.identity.digest[:12]
-        raise UsageError(f"the recipe that was run for {record.entry} is not available: its digest is {digest}")
-    return catalogue.local(beside)
 
 
 def with_groups(comparison: Diff, experiment: HasTask | None, *, failure: ZooError | None = None) -> Diff:

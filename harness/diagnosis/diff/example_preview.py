@@ -18,7 +18,8 @@ THUMBNAIL = 64
 """The largest width and height of a thumbnail in pixels."""
 CELLS = 16
 """The largest width and height of a picture in a terminal, in pixels: 16 columns, and 8 lines of two pixels each."""
-SHADES = " .:-=+*#%@"
+SHADES = " .,-=+*#%@"
+"""From dark to light. Without a colon: two of them at the start of a line are a command to GitHub's log."""
 BLACK, GRAYS = 232, 24
 """The first of the 24 shades of gray among the 256 colors of a terminal, and their number."""
 Pixels = NDArray[np.uint8]

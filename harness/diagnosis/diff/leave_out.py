@@ -38,7 +38,7 @@ def without_each_group(metric: Metric, arrays: Mapping[str, Array], groups: Ids)
             return _spearman(*_real_numbers(arrays), groups)
         if function is metrics.pearson:
             return _pearson(_without(_moments(*_real_numbers(arrays)), groups))
-        if function in (metrics.accuracy, metrics.top5_accuracy) or average == "samples":
+        if function in (metrics.accuracy, metrics.top5_accuracy, metrics.mean_score) or average == "samples":
             return _mean(_without(_scores(function, arrays), groups))
         if function in (metrics.f1, metrics.f1_micro):
             return _of_counts(lambda counts: _f1(counts, average, arrays), arrays, groups)
@@ -67,6 +67,8 @@ def _scores(function: Any, arrays: Mapping[str, Array]) -> Floats:
         scores = np.any(arrays["ranked"][:, :5] == labels[:, None], axis=1)
     elif function is metrics.accuracy:
         scores = (arrays["predictions"] == labels).reshape(len(labels), -1).all(axis=1)
+    elif function is metrics.mean_score:
+        scores = arrays["predictions"]
     else:  # the F1 score of the labels of each example
         predictions, labels = _real_numbers(arrays)
         scores = _ratio(2 * (predictions * labels).sum(axis=1), (predictions + labels).sum(axis=1))

@@ -92,7 +92,7 @@ def _flips(flips: Flips, split: SplitDiff) -> str:
     tests = f"exact McNemar test: p = {flips.p:.3g}"
     if split.p_of_groups is not None and not (split.groups and split.groups.are_single):
         tests += f", if all examples were independent; exact sign test of groups: p = {split.p_of_groups:.3g}"
-    decided = f"{split.better} is better" if split.better else "no difference is shown"
+    decided = f"the predictions of {split.better} are better" if split.better else "no difference is shown"
     return f"{counts}; {tests}; at the {100 * ALPHA:g} % level {decided}"
 
 

@@ -6,7 +6,7 @@ from math import inf
 from typing import Any, Literal
 
 from zoo.safe_text import one_line
-from zoo.text_tables import fitted, number, wrapped
+from zoo.text_tables import counted, fitted, number, wrapped
 
 MOST_ROWS = 8
 """The most changes in the table, unless more of them reproduce the claims."""
@@ -31,6 +31,8 @@ class ClaimResult:
     """The number of rows that the claim was measured on; None if it is unknown."""
     data: str = ""
     """The file or repository that the rows come from."""
+    fits_no_rows: bool = False
+    """Whether the claimed value is no share of the rows that were scored, so that it may be about another split."""
 
     @property
     def size_difference(self) -> str:
@@ -70,7 +72,8 @@ class Attempt:
     values: Mapping[str, float | None] = field(default_factory=dict)
     """Claim, such as `accuracy on test` -> its value; empty if the change was not scored."""
     agrees: bool = False
-    """Whether every claim that can be compared is reproduced."""
+    """Whether every claim that can be compared is reproduced, and those that failed come nearer. A precision with more
+    numeric noise allows larger differences, so a change that moves no score could pass otherwise."""
     exact: bool = False
     """Whether the claims that failed are reproduced to their last digit, which rules out a lucky single prediction."""
     distance: float | None = None
@@ -103,8 +106,8 @@ class Explanation:
 
     @property
     def failing(self) -> tuple[ClaimResult, ...]:
-        """The claims that are not reproduced when the weights are evaluated as the recipe says."""
-        return tuple(claim for claim in self.claims if claim.verdict == "not-reproduced")
+        """The claims that are not reproduced, or fit no number of rows, when the recipe is followed."""
+        return tuple(claim for claim in self.claims if claim.verdict == "not-reproduced" or claim.fits_no_rows)
 
     @property
     def not_compared(self) -> tuple[ClaimResult, ...]:
@@ -114,14 +117,16 @@ class Explanation:
     @property
     def state(self) -> State:
         """The outcome in two words: whether a claim fails, and whether a cause was found."""
-        if self.failing:
-            return "explained" if self.successful else "unexplained"
+        if self.successful:
+            return "explained"
+        if any(claim.verdict == "not-reproduced" for claim in self.claims):
+            return "unexplained"
         is_compared = any(claim.verdict == "reproduced" for claim in self.claims)
         return "nothing to explain" if is_compared else "nothing to compare"
 
     def sentences(self) -> list[str]:
         """Return the result in sentences, without the table of attempts."""
-        if not self.failing:
+        if self.state in ("nothing to explain", "nothing to compare"):
             first = "every claim about the published weights that can be compared is reproduced"
             if self.state == "nothing to compare":
                 first = "no claim about the published weights can be compared"
@@ -131,7 +136,9 @@ class Explanation:
 
     def _causes(self) -> list[str]:
         if self.successful:
-            within = "reproduces the claims within the tolerance, not to the last digit"
+            tried = counted(sum(bool(attempt.values) for attempt in self.attempts), "change")
+            within = "reproduces the claims within the tolerance, not to the last digit, as one of"
+            within += f" {tried} that were tried may do by chance"
             return [
                 self._sentence(attempt, "reproduces the claims" if attempt.exact else within)
                 for attempt in self.successful

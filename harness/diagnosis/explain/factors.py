@@ -15,23 +15,29 @@ from typing import Any
 
 from sklearn import metrics as sklearn_metrics
 from tokenizers.normalizers import BertNormalizer
-from transformers import PreTrainedModel
 
 from harness import metrics
 from harness.diagnosis.explain.file_versions import commit_of, versions
 from harness.diagnosis.explain.variant import UNCHANGED, Change, Variant
 from harness.diagnosis.explain.variant_runs import VariantRunner
 from harness.metrics import Array, Metric
+from harness.models.text_inputs import of_transformers
+from zoo.claims.counts import counts_of
 from zoo.errors import ZooError, first_line
-from zoo.recipes.claim import Claim, Precision
-from zoo.recipes.reader import Call
+from zoo.fetch.source_types import HubRepo, parse_or_none
+from zoo.recipes.claim import SHARES, Claim, Precision
+from zoo.recipes.reader import Call, short_name
 from zoo.recipes.walk import walk_sources
 from zoo.tasks.base import TextSplit
+from zoo.tasks.tables import splits_of_repository
+from zoo.text_tables import number
 
 LENGTHS = (32, 64, 128, 256, 512)
 BATCH_SIZES = (1, 8, 32)
 KERNELS = ("eager", "sdpa")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16", "tf32")
+MOST_ROWS = 20_000
+"""The most rows of another split to evaluate."""
 MOST_CLASSES = 5
 """With more classes there are too many orders for the examples to distinguish."""
 NOT_NEEDED = "not tried: a cheaper change reproduces the claim to its last digit"
@@ -66,8 +72,9 @@ def factors(
     split = claims[0].split
     yield from _orders(runner, split)
     yield from _definitions(runner, claims)
-    for factor in (_lowercase, _lengths, _padding, _batch_sizes, _kernels, _precisions):
+    for factor in (_lowercase, _lengths, _pairs, _padding, _batch_sizes, _kernels, _precisions):
         yield from factor(runner, split)
+    yield from splits(runner, claims)
     for name, revisions in (("data revision", _data), ("weights revision", _weights)):
         yield from [Untried(name, NOT_NEEDED)] if is_explained() else _or_reason(name, revisions(runner, folder))
 
@@ -175,6 +182,66 @@ def _lengths(runner: VariantRunner, name: str) -> Candidates:
         yield Untried("max length", f"no row has more than {longest} tokens")
 
 
+def _pairs(runner: VariantRunner, name: str) -> Candidates:
+    """Try pairs in the other order, and as one text."""
+    split = runner.split(name)
+    if not isinstance(split, TextSplit) or len(split.texts[0]) != 2:
+        yield Untried("pair order", NO_TEXTS if not isinstance(split, TextSplit) else "a row has one text")
+        return
+    yield Variant(changes=(Change("pair order", "", "first, second", "second, first"),), pair="swapped")
+    yield Variant(changes=(Change("pair order", "", "a pair of texts", "both as one text"),), pair="joined")
+
+
+def splits(runner: VariantRunner, claims: tuple[Claim, ...]) -> Candidates:
+    """Try the other splits of the data set whose size the claims fit, if their labels are public.
+
+    Args:
+        runner: The entry.
+        claims: The claims that failed, or that fit no number of rows of their split.
+    """
+    name, call, known = claims[0].split, runner.experiment.recipe.task, runner.task.splits
+    others = [split for split in dict.fromkeys((*known, *_splits_of_hub(runner))) if split != name]
+    for other in others:
+        task = None if other in known else replace(call, args={**call.args, "splits": [*known, other]})
+        variant = Variant(changes=(Change("split", "", name, other),), split=(name, other), task=task)
+        try:
+            reason = _why_not(len(runner.split(name, variant)), other, [c for c in claims if c.split == name])
+        except ZooError as error:
+            reason = first_line(error)
+        yield Untried("split", reason) if reason else variant
+    if not others:
+        yield Untried("split", "the task has no other split")
+
+
+def _why_not(rows: int, split: str, claims: list[Claim]) -> str:
+    """Return why claims cannot be about a split with this number of rows, or an empty text."""
+    if rows > MOST_ROWS:
+        return f"{split} has {rows:,} rows; at most {MOST_ROWS:,} are tried"
+    for claim in claims:
+        if claim.n is not None and claim.n != rows:
+            return f"{split} has {rows:,} rows, and the claim is about {claim.n:,}"
+        if not fits_rows(claim, rows):
+            return f"{number(claim.value, claim.printed_decimals)} is no share of the {rows:,} rows of {split}"
+    return ""
+
+
+def fits_rows(claim: Claim, rows: int) -> bool:
+    """Return whether a claimed share can be that of this number of rows; True for a claim about no share."""
+    if claim.metric not in SHARES or claim.value is None or claim.decimals is None:
+        return True
+    both = (counts_of(claim.value, claim.decimals, rows, truncated=cut) for cut in (False, True))
+    return any(map(bool, both))
+
+
+def _splits_of_hub(runner: VariantRunner) -> tuple[str, ...]:
+    """Return the splits of a data set of the Hub; none for other data, or if they cannot be read."""
+    call = runner.experiment.recipe.task
+    if short_name(call) != "text_classification" or not isinstance(parse_or_none(str(call.args["data"])), HubRepo):
+        return ()
+    (source, want), *_ = runner.task.sources
+    return splits_of_repository(source.fetch(want), call.args.get("config"))
+
+
 def _padding(runner: VariantRunner, name: str) -> Candidates:
     """Try padding on the left, as many programs do. The recipe has no such setting: a row would depend on its batch."""
     if not isinstance(runner.split(name), TextSplit):
@@ -192,10 +259,11 @@ def _batch_sizes(runner: VariantRunner, name: str) -> Candidates:
 
 
 def _kernels(runner: VariantRunner, name: str) -> Candidates:
-    if not isinstance(runner.model, PreTrainedModel):
+    inner = of_transformers(runner.model)
+    if inner is None:
         yield Untried("attention", "the model is not one of transformers, whose attention kernel can be chosen")
         return
-    current = str(runner.model.config._attn_implementation)
+    current = str(inner.config._attn_implementation)
     for kernel in KERNELS:
         if kernel != current:
             yield Variant(changes=(Change("attention", "", current, kernel),), attention=kernel)

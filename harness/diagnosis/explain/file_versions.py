@@ -46,7 +46,7 @@ def versions(sources: Sources, source: str, want: str, folder: Path) -> Iterator
         raise UsageError(f"{source} is a URL, which has no revisions")
     if isinstance(parsed, HubRepo | RecipeRepo):
         return _on_the_hub(sources, source, want)
-    return _in_git(sources.fetch(source).path, folder)
+    return _in_git(sources.fetch(source, want).path, folder)
 
 
 def commit_of(sources: Sources, source: str, want: str) -> str:
@@ -82,6 +82,8 @@ def _files(sources: Sources, repo: HubRepo, commit: str, want: str) -> dict[str,
 
 def _in_git(path: Path, folder: Path) -> Iterator[Version]:
     path = path.expanduser().resolve()
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder, of which no other versions are tried")
     log = _git(path.parent, "log", "--format=%H", "--", path.name) if path.is_file() else None
     if log is None:
         raise UsageError(f"{path} is not tracked by git, so it has no other versions")

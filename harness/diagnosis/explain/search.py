@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from harness.diagnosis.explain.explanation import Attempt, ClaimResult, Explanation
-from harness.diagnosis.explain.factors import Untried, factors
+from harness.diagnosis.explain.factors import Untried, factors, fits_rows, splits
 from harness.diagnosis.explain.recorded import RecordedArrays, recorded_predictions
 from harness.diagnosis.explain.variant import UNCHANGED, Variant
 from harness.diagnosis.explain.variant_judge import VariantJudge
@@ -62,12 +62,14 @@ def explain_experiment(experiment: Experiment, recorded: RecordedArrays) -> Expl
     with experiment.context.show(f"{name}: as the recipe says", "examples") as step:
         judgements = judge.with_progress(step).judge(UNCHANGED)
     results = tuple(_claim_result(judgement, experiment) for judgement in judgements)
-    failing = tuple(j.claim for j in judgements if j.verdict == "not-reproduced")
+    pairs = list(zip(judgements, results, strict=True))
+    failing = tuple(j.claim for j, found in pairs if j.verdict == "not-reproduced" or found.fits_no_rows)
     if not failing:
         return Explanation(entry=name, claims=results)
-    comparable = tuple(j.claim for j in judgements if j.verdict != "not-compared")
+    comparable = tuple(j.claim for j, found in pairs if j.verdict != "not-compared" or found.fits_no_rows)
     tolerances = {(j.claim.split, j.claim.metric): _tolerance(j) for j in judgements}
-    search = _Search(judge=replace(judge, claims=comparable, tolerances=tolerances), failing=failing)
+    distance = max(inf if found.fits_no_rows else _difference(j) for j, found in pairs if j.claim in failing)
+    search = _Search(judge=replace(judge, claims=comparable, tolerances=tolerances), failing=failing, distance=distance)
     with TemporaryDirectory() as folder:
         attempts = list(search.singles(Path(folder)))
         if not any(attempt.agrees for _, attempt in attempts):
@@ -84,10 +86,13 @@ def _claim_result(judgement: Judgement, experiment: Experiment) -> ClaimResult:
     claim, call = judgement.claim, experiment.recipe.task
     rows = None if judgement.measured is None else len(experiment.task.load(claim.split))
     known = None if rows is None else full_rows(call, claim.split, rows)
+    claimed = known if claim.n is None else claim.n
+    is_misfit = judgement.verdict == "not-compared" and rows is not None and claimed in (None, rows)
     return ClaimResult(
         split=claim.split, metric=claim.metric, claimed=claim.value, as_run=judgement.measured,
         verdict=judgement.verdict, why=judgement.why, decimals=claim.printed_decimals, rows=rows,
-        claimed_rows=known if claim.n is None else claim.n, data=_data_name(call, claim.split),
+        claimed_rows=claimed, data=_data_name(call, claim.split),
+        fits_no_rows=is_misfit and not fits_rows(claim, rows or 0),
     )  # fmt: skip
 
 
@@ -104,6 +109,9 @@ class _Search:
     judge: VariantJudge
     failing: tuple[Claim, ...]
     """The claims that are not reproduced without changes."""
+    distance: float
+    """The largest difference between value and claim among them, without changes; infinite for a claim that fits no
+    number of rows of its split, because a score on other rows is no nearer or farther."""
 
     @property
     def runner(self) -> VariantRunner:
@@ -125,7 +133,9 @@ class _Search:
         def is_explained() -> bool:
             return bool(exact)
 
-        for candidate in factors(self.runner, self.failing, folder, is_explained):
+        only_splits = not any(fits_rows(claim, self._rows_of(claim)) for claim in self.failing)
+        candidates = splits(self.runner, self.failing) if only_splits else None
+        for candidate in candidates or factors(self.runner, self.failing, folder, is_explained):
             variant, attempt = self._try(candidate)
             exact += [attempt] * attempt.exact
             if variant.changed == {"order"}:
@@ -183,15 +193,19 @@ class _Search:
             return replace(attempt, rows_computed=0, reason=_no_effect(variant, sample))
         judgements = self.judge.judge(variant, rows)
         failed_before = self._failed_before(judgements)
-        agrees = all(j.verdict == "reproduced" for j in judgements)
+        distance = max(map(_difference, failed_before), default=inf)
+        agrees = all(j.verdict == "reproduced" for j in judgements) and distance < self.distance
         return replace(
             attempt,
             rows_computed=0 if variant.only_rescores else sum(starmap(self._count, rows.items())),
             values={f"{j.claim.metric} on {j.claim.split}": j.measured for j in judgements},
             agrees=agrees,
             exact=agrees and all(map(_is_exact, failed_before)),
-            distance=finite(max(map(_difference, failed_before), default=inf)),
+            distance=finite(distance),
         )
+
+    def _rows_of(self, claim: Claim) -> int:
+        return len(self.runner.split(claim.split))
 
     def _count(self, split: str, rows: tuple[int, ...] | None) -> int:
         return len(self.runner.split(split)) if rows is None else len(rows)

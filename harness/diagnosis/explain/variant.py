@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from harness.metrics import Metric
 from zoo.recipes.claim import Precision
 from zoo.recipes.reader import Call
 
+PairChange = Literal["swapped", "joined"]
 NUMERICS = frozenset({"precision", "attention", "batch_size"})
 """The fields of a variant that change only how the same values are computed."""
 
@@ -42,6 +43,10 @@ class Variant:
     tokenizer: Mapping[str, Any] | None = None
     """Arguments of the recipe's tokenizer."""
     max_length: int | None = None
+    pair: PairChange | None = None
+    """Whether the two texts of a row change places, or are passed as one text."""
+    split: tuple[str, str] | None = None
+    """The split of claims, and the one to evaluate them on instead."""
     left: bool | None = None
     """Whether texts are padded on the left, where padding moves their positions."""
     batch_size: int | None = None
@@ -71,7 +76,11 @@ class Variant:
     @property
     def only_tokenizes(self) -> bool:
         """Whether rows with unchanged tokens keep their results."""
-        return self.changed <= {"tokenizer", "max_length"}
+        return self.changed <= {"tokenizer", "max_length", "pair"}
+
+    def split_for(self, claimed: str) -> str:
+        """Return the split on which claims about a split are evaluated."""
+        return self.split[1] if self.split is not None and self.split[0] == claimed else claimed
 
     def combined_with(self, other: "Variant") -> "Variant":
         """Return the variant with both changes; where both change the same field, `other` takes precedence."""

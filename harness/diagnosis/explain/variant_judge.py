@@ -59,9 +59,9 @@ class VariantJudge:
         n = len(arrays[claim.split]["labels"])
         measured = Measurement(
             split=claim.split, metric=claim.metric, n=n, values=(value,),
-            full_n=full_rows(self.runner.experiment.recipe.task, claim.split, n),
+            full_n=full_rows(self.runner.experiment.recipe.task, variant.split_for(claim.split), n),
             one_prediction=one_prediction, precision=precision, selection=claim.selection,
-            flips=self._flips(claim.split, arrays[claim.split]),
+            flips=None if variant.split else self._flips(claim.split, arrays[claim.split]),
         )  # fmt: skip
         return (replace(claim, precision=precision) if variant.precision else claim), measured
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
-from harness.diagnosis.explain.variant import NUMERICS, UNCHANGED, Variant
+from harness.diagnosis.explain.variant import NUMERICS, UNCHANGED, PairChange, Variant
 from harness.evaluation.batch_limits import BatchLimits
 from harness.evaluation.holdout import with_holdout
 from harness.evaluation.metric_trial import ranked_classes
@@ -21,6 +20,7 @@ from harness.evaluation.split_runner import SplitRunner
 from harness.evaluation.subset import subset
 from harness.metrics import Array, reads
 from harness.models.environment import deterministic
+from harness.models.text_inputs import of_transformers
 from harness.runs.experiment import Experiment, RunContext
 from zoo.progress import Step, ignore_step
 from zoo.recipes.claim import Precision
@@ -81,12 +81,11 @@ class VariantRunner:
         """Return a split as a variant reads it. If only the tokenizer changes, the same texts are tokenized again."""
         tokenizer = self.tokenizer(variant)
         task = self.task if variant.task is None else self._task(variant.task, tokenizer)
-        split = task.load(name)
-        if isinstance(split, TextSplit) and variant.changed & {"tokenizer", "max_length", "left"}:
+        split = task.load(variant.split_for(name))
+        if isinstance(split, TextSplit) and variant.changed & {"tokenizer", "max_length", "pair", "left"}:
             length = variant.max_length or split.max_length
-            texts, labels, classes = split.texts, split.labels, split.classes
-            left = bool(variant.left)
-            return TextSplit(texts, labels, tokenizer=tokenizer, max_length=length, classes=classes, left=left)
+            texts = _paired(split.texts, variant.pair)
+            return split.with_changes(texts=texts, tokenizer=tokenizer, max_length=length, left=bool(variant.left))
         return split
 
     def tokenizer(self, variant: Variant = UNCHANGED) -> Any:
@@ -144,6 +143,8 @@ class VariantRunner:
         split = self.split(name)
         if variant.only_tokenizes:
             return _tokenized_differently(split, self.split(name, variant))
+        if variant.split is not None:
+            return None if variant.split[0] == name else ()
         if variant.task is not None:
             is_same = variant.changed == {"task"} and content_hash(split) == content_hash(self.split(name, variant))
             return () if is_same else None
@@ -166,7 +167,7 @@ class VariantRunner:
         model = self._model(variant)
         limits = None if variant.batch_size is None else BatchLimits(rows=variant.batch_size)
         precision = variant.precision or self.precision
-        with deterministic(precision), _attention(model, variant.attention):
+        with deterministic(precision, model), _attention(model, variant.attention):
             runner = SplitRunner(model, self.task, self.context.accelerator, precision, self.progress, limits=limits)
             return runner.outputs(split)
 
@@ -202,6 +203,13 @@ def _first_and_longest(split: Split) -> tuple[int, ...]:
     return tuple(sorted(rows))
 
 
+def _paired(texts: Sequence[tuple[str, ...]], change: PairChange | None) -> Sequence[tuple[str, ...]]:
+    """Return rows with their two texts in the other order, or joined to one."""
+    if change is None:
+        return texts
+    return [row[::-1] if change == "swapped" else (" ".join(row),) for row in texts]
+
+
 def _reordered(logits: Tensor, variant: Variant) -> Tensor:
     """Move output j to the column of class `order[j]`."""
     if variant.order is None:
@@ -215,19 +223,19 @@ def _tokenized_differently(before: Split, after: Split) -> tuple[int, ...] | Non
     """Return the rows whose tokens differ; None if a split has no texts."""
     if not isinstance(before, TextSplit) or not isinstance(after, TextSplit):
         return None
-    old, new = before.tokens, after.tokens
-    return tuple(row for row in range(len(before)) if old.row(row) != new.row(row))
+    return tuple(row for row in range(len(before)) if before.row_tokens(row) != after.row_tokens(row))
 
 
 @contextmanager
 def _attention(model: nn.Module, kernel: str | None) -> Iterator[None]:
     """Use another attention kernel in a model of transformers, inside the `with` block."""
-    if kernel is None or not isinstance(model, PreTrainedModel):
+    inner = of_transformers(model)
+    if kernel is None or inner is None:
         yield
         return
-    before = model.config._attn_implementation
-    model.set_attn_implementation(kernel)
+    before = inner.config._attn_implementation
+    inner.set_attn_implementation(kernel)
     try:
         yield
     finally:
-        model.set_attn_implementation(before)
+        inner.set_attn_implementation(before)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from harness import metrics
 from harness.diagnosis.diff.comparison import diff
-from harness.diagnosis.diff.example_data import entry_of, with_examples, with_groups
+from harness.diagnosis.diff.example_data import with_examples, with_groups
 from harness.diagnosis.diff.example_preview import ExamplePreview, preview_example
 from harness.diagnosis.diff.find_record import find_record
 from harness.diagnosis.diff.groups import Groups
@@ -25,6 +25,7 @@ from harness.diagnosis.diff.types import Diff, SplitDiff
 from harness.judging.paired import Array
 from harness.records.digests import json_digest
 from harness.records.record import FILE, Record, Result, read_record
+from harness.records.recorded_entry import entry_of
 from tests.helpers.project import ROOT
 from zoo.errors import IntegrityError, UnreachableError, UsageError
 from zoo.fetch.checksum import sha256

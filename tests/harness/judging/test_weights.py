@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.judging.near_ties import near_ties
-from harness.judging.weights import counts_of
 from tests.helpers.claims import WEIGHTS, judged, measurement
+from zoo.claims.counts import counts_of
 
 MRPC = {**WEIGHTS, "value": 0.8725490, "decimals": 7}
 """356 of 408."""
@@ -155,6 +155,23 @@ def test_a_claimed_mean_must_be_a_count_of_the_examples_of_all_runs() -> None:
     good, bad = ({**WEIGHTS, "value": value, "decimals": 3, "reference_runs": 3} for value in (0.867, 0.880))
     assert judged(bad, measured).why == "0.8800 is no mean of 3 shares of 10 examples."
     assert judged(bad, measured).verdict == "not-compared"
-    assert judged(good, measured).verdict != "not-compared"
+    assert judged(good, measured).verdict == "not-compared"
+    assert judged(good, measured).why.startswith("The claim is the mean of 3 runs, and published weights are those")
     trained = {**bad, "of": "retrain", "sigma": 0.01}
     assert "0.8800 is no mean of 3 shares of 10 examples." in judged(trained, measurement(0.9, 0.9, n=10)).findings[-1]
+
+
+@pytest.mark.parametrize(("right", "claimed", "difference"), [(356, 356, 0), (353, 356, -3), (360, 356, 4)])
+def test_both_counts_are_part_of_the_judgement(right: int, claimed: int, difference: int) -> None:
+    counts = judged(MRPC, of_408(right, near_ties=7)).counts
+    assert counts is not None
+    assert (counts.n, counts.right, counts.claimed, counts.difference) == (408, right, claimed, difference)
+    assert counts.near_ties == 7
+
+
+def test_a_score_that_is_no_count_has_no_counts() -> None:
+    assert judged(MRPC, of_408(356, metric="f1"), metric="f1").counts is None
+    assert judged(MRPC, of_408(356), value=0.8723).counts is None  # no share of 408
+    top5 = judged(MRPC, of_408(356, metric="top5_accuracy", near_ties=7), metric="top5_accuracy").counts
+    assert top5 is not None
+    assert top5.near_ties is None  # they are those of the largest logit

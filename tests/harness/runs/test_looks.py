@@ -1,7 +1,9 @@
 """Looks at the trainings of an entry are counted in the folder of its runs."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,19 @@ def test_a_damaged_file_of_looks_counts_none(tmp_path: Path, text: str) -> None:
     assert look(tmp_path, 0, 1) == 1
     looked(tmp_path, 0)
     assert look(tmp_path, 0, 1) == 2
+
+
+def test_looks_at_another_claimed_value_do_not_count(tmp_path: Path) -> None:
+    looked(tmp_path, 0)
+    (path,) = tmp_path.glob(f"*/{FILE}")
+    path.write_text(path.read_text().replace(str(CLAIM.value), "0.5"))
+    assert look(tmp_path, 0, 1) == 1
+
+
+def test_commands_that_end_at_once_lose_no_look(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(partial(looked, tmp_path), range(8)))
+    assert len(json.loads((tmp_path / ENTRY.name / FILE).read_text())[ENTRY.recipe.digest]) == 8
 
 
 OPEN = "claims:\n  - {of: retrain, split: test, metric: accuracy, value: 0.99999, sigma: 0.2, source: x, n: 898}\n"
