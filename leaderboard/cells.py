@@ -22,7 +22,7 @@ VERDICT_MEANINGS = {
     " own mean.",
 }
 """Verdict -> its meaning for a reader of the pages."""
-_SIGMA_LABELS = {"prior": " (prior)", "binomial": " (test-set error)"}
+_SIGMA_LABELS = {"prior": " (prior)", "raised": " (prior)", "binomial": " (test-set error)"}
 Row = Mapping[Hashable, Any]
 """A row of `leaderboard.table.rows`."""
 

@@ -47,6 +47,7 @@ def _formatted(rows: pd.DataFrame) -> list[dict[str, Any]]:
             "difference": cells["difference"],
             "expected range": cells["band"],
             "verdict": markdown(verdict_cell(row)),
+            "audit": markdown(row["audit"]),
             **{name: markdown(row[name]) for name in ("environment", "date", "source")},
         }
         for row, cells in formatted

@@ -51,6 +51,8 @@ Each row compares one published score, a claim, with what `zoo` measured. The me
   whether the standard deviation was measured or is a declared prior.
 - **measured** is the score of the published weights, or the mean of retrainings. The seeds of these runs differ from
   those of the reference runs.
+- **audit** is what arithmetic alone says about the claimed digits ([docs/audit.md](../docs/audit.md)). It is no
+  measurement: a consistent claim can still be false.
 - **environment** is the commit of `zoo`, and the software and hardware of the last run.
 
 The verdicts:
@@ -176,6 +178,7 @@ def claims_table(rows: pd.DataFrame, suite: str, title: str = "", *, has_links: 
         has_links: Whether the date of the last run links to the folder of the entry's records.
     """
     of_suite = rows[rows["suite"] == suite] if len(rows) else rows
+    is_audited = len(of_suite) > 0 and bool(of_suite["audit"].any())
     shown = [
         {
             "entry": markdown(row["entry"]),
@@ -184,6 +187,7 @@ def claims_table(rows: pd.DataFrame, suite: str, title: str = "", *, has_links: 
             "measured": format_mean(row["measured"], row["spread"], row["n"], row["decimals"]),
             "difference": difference_cell(row.to_dict()) if row["n"] else "",
             "verdict": verdict_cell(row.to_dict()),
+            **({"audit": markdown(row["audit"])} if is_audited else {}),
             "environment": markdown(row["environment"]),
             "date": records_link(row["entry"], row["date"]) if has_links else row["date"],
             "source": markdown(row["source"]),

@@ -33,7 +33,6 @@ TEMPLATES = Path(__file__).with_name("templates")
 ASSETS = ("site.css", "site.js")
 PATTERNS = ("*.html", f"{ENTRIES}/*.html", f"{RECORDS}/*/*.json")
 """The files that another catalogue or other records would not give."""
-VERDICTS = "docs/verdicts.md"
 
 
 def write(evidence: Path, folder: Path, chosen: Sequence[Entry] | None = None) -> list[Path]:
@@ -110,7 +109,7 @@ def _templates(texts: list[tuple[str, str]]) -> jinja2.Environment:
 
 
 def _text_pages(evidence: Path, chosen: Sequence[Entry] | None) -> list[TextPage]:
-    """Return the pages of methods (of the shipped catalogue), of gains (if there are any) and of verdicts."""
+    """Return the pages of methods (of the shipped catalogue), of gains (if there are any), of verdicts and audits."""
     texts, gains = [], table.gains(evidence, chosen)
     if chosen is None:
         text = f"# Methods\n\n{methods.render(evidence)}"
@@ -119,8 +118,10 @@ def _text_pages(evidence: Path, chosen: Sequence[Entry] | None) -> list[TextPage
         linked = page.gains_table(gains, entries() if chosen is None else chosen)
         text = f"# {page.GAINS}\n\n{page.GAINS_TEXT}\n\n{linked}"
         texts.append(TextPage(file="gains.html", title="Gains", source="leaderboard/README.md", text=text))
-    text = (paths.docs() / "verdicts.md").read_text(encoding="utf-8")
-    return [*texts, TextPage(file="verdicts.html", title="How verdicts are made", source=VERDICTS, text=text)]
+    for name, title in (("verdicts", "How verdicts are made"), ("audit", "How claims are audited")):
+        text = (paths.docs() / f"{name}.md").read_text(encoding="utf-8")
+        texts.append(TextPage(file=f"{name}.html", title=title, source=f"docs/{name}.md", text=text))
+    return texts
 
 
 def _render_texts(texts: list[TextPage], of_site: list[Entry], template: jinja2.Template) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Tables of the committed records: one row per claim, and the gains of distillation. Never imports torch."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -9,13 +9,16 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
+from harness.auditing.audit import audit
+from harness.auditing.types import ClaimAudit
 from harness.judging.judge_runs import family_size
 from harness.judging.measure import measure_claim, runs_of_one_kind
 from harness.judging.types import Judgement, excluded_text, not_run
 from harness.judging.verdict import fill_published_value, judge_all
 from harness.records.find_runs import read_all
 from harness.records.record import FIRST_REFERENCE_SEED, Record, RecordedRun
-from zoo.recipes.catalogue import LOCAL, Entry, entries
+from zoo.claims.recipe_claims import audited_claims, claims_of_entry
+from zoo.recipes.catalogue import Entry, entries
 from zoo.recipes.claim import Claim
 from zoo.text_tables import counted
 
@@ -32,7 +35,9 @@ def rows(evidence: Path, chosen: Sequence[Entry] | None = None) -> pd.DataFrame:
 
 def to_frame(judged: list[JudgedClaim]) -> pd.DataFrame:
     """Return judged claims as a table."""
-    return pd.DataFrame([_row(*judged_claim) for judged_claim in judged])
+    entries = {judged_claim[0].name: judged_claim[0] for judged_claim in judged}
+    audits = {name: _audits(entry) for name, entry in entries.items()}
+    return pd.DataFrame([_row(*judged_claim, audits[judged_claim[0].name]) for judged_claim in judged])
 
 
 def judge_records(evidence: Path, chosen: Sequence[Entry] | None = None) -> list[JudgedClaim]:
@@ -44,9 +49,9 @@ def judge_records(evidence: Path, chosen: Sequence[Entry] | None = None) -> list
     """
     records, shipped = read_all(evidence), entries()
     of_suites = sorted(shipped if chosen is None else chosen, key=lambda entry: entry.suite)
-    local = [entry for entry in of_suites if entry.suite == LOCAL]
-    catalogue = [entry for entry in of_suites if entry.suite != LOCAL]
-    judged = _judge_entries(local, family_size(local), records, evidence)
+    others = [entry for entry in of_suites if not entry.is_shipped]
+    catalogue = [entry for entry in of_suites if entry.is_shipped]
+    judged = _judge_entries(others, family_size(others), records, evidence)
     judged += _judge_entries(catalogue, family_size(shipped), records, evidence)
     return sorted(judged, key=lambda judged_claim: judged_claim[0].suite)
 
@@ -139,7 +144,15 @@ def _missing(entry: Entry, claim: Claim, records: list[RecordedRun]) -> str:
     return ONLY_REFERENCES if _current_records(entry, claim, records, claim.of) else NO_RECORD
 
 
-def _row(entry: Entry, judgement: Judgement, used: list[RecordedRun]) -> dict[str, Any]:
+def _audits(entry: Entry) -> dict[Claim, ClaimAudit]:
+    """Return what arithmetic says about the claims of an entry on its published weights."""
+    audited = audit(claims_of_entry(entry)).claims
+    return dict(zip(audited_claims(entry), audited, strict=True))
+
+
+def _row(
+    entry: Entry, judgement: Judgement, used: list[RecordedRun], audits: Mapping[Claim, ClaimAudit]
+) -> dict[str, Any]:
     claim, value, values = judgement.claim, judgement.measured, judgement.values
     low, high = judgement.band or judgement.equivalent or (math.nan, math.nan)
     return {
@@ -153,6 +166,7 @@ def _row(entry: Entry, judgement: Judgement, used: list[RecordedRun]) -> dict[st
         "sigma": claim.sigma,
         "reference_runs": claim.reference_runs,
         "source": claim.source,
+        "audit": audits[claim].text if claim in audits else "",
         "measured": value,
         "difference": math.nan if value is None or claim.value is None else value - claim.value,
         "spread": stdev(values) if len(values) > 1 else math.nan,

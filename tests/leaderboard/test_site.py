@@ -29,7 +29,7 @@ def test_the_index_shows_every_row_and_measured_claims_first(pages: dict[str, No
     (body,) = pages["index.html"].all("tbody")
     ordered = sorted(rows.to_dict("records"), key=lambda row: row["n"] == 0)
     for row, line in zip(ordered, body.all("tr"), strict=True):
-        entry, suite, claim, reference, measured, difference, band, verdict, run = line.all("th", "td")
+        entry, suite, claim, reference, measured, difference, band, verdict, audit, run = line.all("th", "td")
         assert [entry.text, suite.text, verdict.text] == [
             row["entry"],
             row["suite"],
@@ -43,6 +43,7 @@ def test_the_index_shows_every_row_and_measured_claims_first(pages: dict[str, No
             assert measured.text == f"{row['measured']:.4f} ± {row['spread']:.4f}, n = {row['n']}"
         assert difference.text == cells.difference_cell(row)
         assert band.text == cells.format_range(row["low"], row["high"], row["decimals"])
+        assert audit.text == row["audit"]
         assert run.text == f"{row['date']} {row['environment']}".strip()
 
 
@@ -93,7 +94,7 @@ def test_every_page_of_a_claim_is_one_click_away_from_the_rules_of_verdicts(page
         (nav,) = [element for element in root.all("nav") if element.attributes["aria-label"] == "Site"]
         links = [element.attributes for element in nav.all("a")]
         assert [link["href"] for link in links] == [
-            f"{folder}{page}.html" for page in ("index", "methods", "gains", "verdicts")
+            f"{folder}{page}.html" for page in ("index", "methods", "gains", "verdicts", "audit")
         ]
         assert [link["href"] for link in links if "aria-current" in link] == ([] if folder else [name])
     rules = pages["verdicts.html"]

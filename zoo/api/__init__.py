@@ -15,6 +15,7 @@ from zoo.recipes.claim import Precision
 from zoo.recipes.options import EvaluationOptions, RunOptions, SourceOptions, TrainingOptions
 
 if TYPE_CHECKING:
+    from zoo.api.audit_result import AuditResult
     from zoo.api.results import EntryList, EvaluationResult, TrainingResult, VerificationResult
 
 Options = TypeVar("Options")
@@ -56,6 +57,36 @@ class RunArguments(TrainingArguments, total=False):
     jobs: int
 
 
+def audit(
+    *targets: str,
+    suite: str | Sequence[str] = (),
+    all: bool = False,  # noqa: A002 - mirrors --all
+    **options: Unpack[SourceArguments],
+) -> "AuditResult":
+    """Check published claims by arithmetic, without downloading weights or data.
+
+    Args:
+        *targets: Entries, suites, globs, recipe files, OWNER/NAME[@REVISION] of models on the Hub, README.md files, or
+            tables of claims.
+        suite: A suite, or several.
+        all: Whether to audit all shipped entries.
+        **options: See `SourceOptions` in `zoo.recipes.options`.
+
+    Raises:
+        UsageError: No target is named, or a name selects nothing.
+
+    Examples:
+        >>> import zoo
+        >>> result = zoo.audit("bert-base-uncased-mrpc")
+        >>> [claim.text for claim in result.claims]
+        ['356 of 408: consistent', 'F1 implies 253 true positives: consistent']
+    """
+    from zoo.api.audit_result import AuditResult
+
+    suites = [suite] if isinstance(suite, str) else list(suite)
+    return AuditResult(tuple(_session(options, SourceOptions).audit(targets, suites, all)))
+
+
 def reproduce(*entries: str, **options: Unpack[RunArguments]) -> "VerificationResult":
     """Evaluate the published weights of entries, or train them again, and judge their claims.
 
@@ -84,15 +115,18 @@ def verify(
     *patterns: str,
     suite: str | Sequence[str] = (),
     all: bool = False,  # noqa: A002 - mirrors --all
+    where: str | None = None,
     changed_since: str | None = None,
     **options: Unpack[RunArguments],
 ) -> "VerificationResult":
     """Judge the claims of many entries. An entry that fails does not stop the others; its outcome has the error.
 
     Args:
-        *patterns: Names, suites, globs, paths of recipes, or OWNER/NAME[@REVISION] of a recipe on the Hub.
+        *patterns: Names, suites, globs, paths of recipes, or OWNER/NAME[@REVISION] of a recipe on the Hub, or of a
+            model whose card has claims.
         suite: A suite, or several.
         all: Whether to judge all shipped entries.
+        where: Judge only entries that this expression selects, such as `"params<30"`; see `zoo.suites.where`.
         changed_since: Judge only entries that differ from this revision of the repository that you are in.
         **options: See `reproduce`.
 
@@ -109,7 +143,9 @@ def verify(
     session = _session(options, RunOptions)
     suites = [suite] if isinstance(suite, str) else list(suite)
     everything = all or (changed_since is not None and not (patterns or suites))
-    chosen, _ = changed_entries(session.select(patterns, suites, everything), changed_since, session.sources.lock)
+    chosen, _ = changed_entries(
+        session.select(patterns, suites, everything, where=where), changed_since, session.sources.lock
+    )
     return VerificationResult(tuple(session.verify(chosen, _pick(RunOptions, options))))
 
 
@@ -165,12 +201,15 @@ def evaluate(
     return session.evaluate(session.select_one(as_entry), _pick(EvaluationOptions, options), Path(path), split)
 
 
-def list_entries(*patterns: str, suite: str | Sequence[str] = (), **options: Unpack[SourceArguments]) -> "EntryList":
+def list_entries(
+    *patterns: str, suite: str | Sequence[str] = (), where: str | None = None, **options: Unpack[SourceArguments]
+) -> "EntryList":
     """Return entries with their recorded claims. The package exports this function as `zoo.list`.
 
     Args:
         *patterns: Names, suites, globs, paths of recipes, or OWNER/NAME[@REVISION]. Default: all shipped entries.
         suite: A suite, or several.
+        where: Only entries that this expression selects; see `zoo.suites.where`.
         **options: See `SourceOptions` in `zoo.recipes.options`.
 
     Examples:
@@ -181,7 +220,8 @@ def list_entries(*patterns: str, suite: str | Sequence[str] = (), **options: Unp
     from zoo.api.results import EntryList
 
     suites = [suite] if isinstance(suite, str) else list(suite)
-    return EntryList(tuple(_session(options, SourceOptions).select(patterns, suites, not patterns and not suites)))
+    session, everything = _session(options, SourceOptions), not patterns and not suites
+    return EntryList(tuple(session.select(patterns, suites, everything, where=where)))
 
 
 def _session(options: Mapping[str, Any], kind: type[Any]) -> Session:

@@ -1,0 +1,165 @@
+"""The joint rule: scores of one result on two classes must come from one confusion matrix.
+
+If no matrix gives all scores, the rule looks for what does: precision and recall swapped, another average, another
+split, or all scores but one.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from harness.auditing.confusion import CLASSES, JOINT, MIXED, OTHER_CLASS, MatrixFit, fit_matrices
+from harness.auditing.confusion import Score as JointScore
+from harness.auditing.results import Result, Score
+from harness.auditing.types import Finding, evidence
+from zoo.claims.data_sets import DataSet
+from zoo.claims.metric_names import AVERAGES
+
+Pair = tuple[Score, JointScore]
+
+
+def check_joint(result: Result) -> None:
+    """Add what the joint rule finds to the scores of a result."""
+    pairs = [(score, joint) for score in result if (joint := _joint_score(score)) is not None]
+    scores = [score for score, _ in pairs]
+    if not pairs or any(score.has_loader_effect for score in scores) or all(j.name == "accuracy" for _, j in pairs):
+        return
+    data = scores[0].data_set
+    splits = _splits(scores, data)
+    if data is None or not splits:
+        return
+    fits = {split: _fit(pairs, data, split) for split in splits}
+    found = {split: fit for split, fit in fits.items() if isinstance(fit, MatrixFit)}
+    if found:
+        split, fit = next(iter(found.items()))
+        _add_fit(pairs, fit, data, f" ({split})" if len(splits) > 1 else "", alternatives=len(splits))
+    elif "too many" not in fits.values():
+        _explain_misfit(pairs, data, splits)
+
+
+def _joint_score(score: Score) -> JointScore | None:
+    """Return a score as one of a confusion matrix, or None if it is no such score, or already known to be wrong."""
+    metric = score.metric
+    is_known = score.printed is not None and metric is not None and metric.name in JOINT
+    if not is_known or not score.is_single or any(finding.is_bad for finding in score.findings):
+        return None
+    assert metric is not None and score.printed is not None
+    if metric.variant or metric.average == "samples":
+        return None  # the threshold of each score of a similarity is its own
+    definition: str | None = ""
+    if metric.name in ("f1", "precision", "recall"):
+        definition = _of_class(metric.of_class, score.data_set) if metric.of_class else metric.average
+    elif metric.of_class:
+        return None
+    return JointScore(name=metric.name, printed=score.printed, definition=definition)
+
+
+def _of_class(named: str, data: DataSet | None) -> str:
+    """Return the definition of a score of one class."""
+    positive = data.facts.positive if data else None
+    names = [re.sub(r"[^a-z0-9]+", " ", name.lower()) for name in data.facts.classes] if data else []
+    number = re.sub(r"\D", "", named)
+    place = names.index(named) if named in names else int(number[:3]) if number else None
+    return CLASSES[place != positive] if place is not None and positive is not None else "binary"
+
+
+def _splits(scores: Sequence[Score], data: DataSet | None) -> list[str]:
+    """Return the splits of two classes that all scores may be of."""
+    if data is None or any(len(counts) != 2 for counts in data.facts.class_counts.values()):
+        return []
+    names = [name for name in scores[0].sizes if name in data.facts.class_counts]
+    full = [name for name in names if scores[0].sizes[name] == data.rows[name]]
+    return [name for name in full if all(name in score.sizes for score in scores)]
+
+
+def _fit(pairs: Sequence[Pair], data: DataSet, split: str) -> object:
+    counts, positive = data.facts.class_counts[split], data.facts.positive or 0
+    return fit_matrices([joint for _, joint in pairs], counts[1 - positive], counts[positive])
+
+
+def _add_fit(pairs: Sequence[Pair], fit: MatrixFit, data: DataSet, where: str, *, alternatives: int) -> None:
+    """Add that the scores fit, and what follows. All scores but the accuracy are evidence together."""
+    chance = min(fit.chance * alternatives, 1.0)
+    verdict = evidence(chance)
+    for number, (score, joint) in enumerate(pair for pair in pairs if pair[1].name != "accuracy"):
+        first = number == 0
+        text = f"{_implied(joint, fit)}{where}" if first else f"follows from the same matrix{_average(joint, fit)}"
+        if not first and joint.definition is None and fit.definition == MIXED:
+            text = "fits only if it is averaged in another way"
+        score.findings.append(Finding(rule="joint", verdict=verdict, text=text, chance=chance))
+
+
+def _implied(joint: JointScore, fit: MatrixFit) -> str:
+    first, last = int(fit.matrices.tp.min()), int(fit.matrices.tp.max())
+    positives = f"{first:,}" if first == last else f"{first:,} to {last:,}"
+    only = f" {joint.printed.loosely}" if fit.is_loose else ""
+    return f"{_name(joint)}{_average(joint, fit)} implies {positives} true positives{only}"
+
+
+def _name(joint: JointScore) -> str:
+    return {"f1": "F1", "matthews_correlation": "MCC"}.get(joint.name, joint.name.replace("_", " "))
+
+
+def _average(joint: JointScore, fit: MatrixFit) -> str:
+    """Return the average that fits, if it is not the usual one."""
+    if joint.definition not in (None, "binary") or fit.definition in ("binary", MIXED):
+        return ""
+    if fit.definition == OTHER_CLASS:
+        return f", as {fit.definition},"
+    return f", averaged as {fit.definition}," if joint.definition is None else ""
+
+
+def _explain_misfit(pairs: Sequence[Pair], data: DataSet, splits: Sequence[str]) -> None:
+    split = splits[0]
+    for chosen, changed, text in _alternatives(pairs):
+        fits = [fit for name in splits if isinstance(fit := _fit(changed, data, name), MatrixFit)]
+        if fits:
+            shown = text.format(fits[0].definition)
+            _add(chosen, Finding(rule="joint", verdict="inconsistent", text=shown))
+            return
+    others = [name for name in data.facts.class_counts if name not in splits]
+    fitting = next((name for name in others if isinstance(_fit(pairs, data, name), MatrixFit)), None)
+    counts = " and ".join(f"{count:,}" for count in data.facts.class_counts[split])
+    if fitting:
+        fit = "the scores fit" if len(pairs) > 1 else "the score fits"
+        text = f"{fit} the split {fitting}, and no confusion matrix of {split} ({counts} rows)"
+        _add(pairs, Finding(rule="joint", verdict="inconsistent", text=text))
+        return
+    _blame(pairs, data, splits, f"no confusion matrix with {counts} rows")
+
+
+def _blame(pairs: Sequence[Pair], data: DataSet, splits: Sequence[str], no_matrix: str) -> None:
+    """Add the finding to the only score that does not fit the others, or to all."""
+    alone = [pair for pair in pairs if all(_fit([pair], data, split) == "none" for split in splits)]
+    for pair in alone:
+        text = f"{no_matrix} has this {_name(pair[1])}"
+        _add([pair], Finding(rule="joint", verdict="inconsistent", text=text))
+    if alone:
+        return
+    rest = {n: [*pairs[:n], *pairs[n + 1 :]] for n in range(len(pairs))} if len(pairs) > 2 else {}
+    odd = [n for n, others in rest.items() if any(isinstance(_fit(others, data, s), MatrixFit) for s in splits)]
+    named = [pairs[odd[0]]] if len(odd) == 1 else pairs
+    for pair in named:
+        text = f"{no_matrix} has this {_name(pair[1])} and the other scores"
+        _add([pair], Finding(rule="joint", verdict="impossible", text=text))
+
+
+def _alternatives(pairs: Sequence[Pair]) -> Iterator[tuple[Sequence[Pair], Sequence[Pair], str]]:
+    """Yield what may have gone wrong: the scores that are wrong then, all scores as they would be right, and a text."""
+    place = {joint.name: n for n, (_, joint) in enumerate(pairs)}
+    if {"precision", "recall"} <= {*place}:
+        swapped, p, r = list(pairs), place["precision"], place["recall"]
+        swapped[p] = (pairs[p][0], replace(pairs[p][1], name="recall"))
+        swapped[r] = (pairs[r][0], replace(pairs[r][1], name="precision"))
+        yield [pairs[p], pairs[r]], swapped, "precision and recall fit only if they are swapped"
+    declared = [n for n, (_, joint) in enumerate(pairs) if joint.definition in AVERAGES]
+    for chosen in (*([n] for n in declared), declared):
+        freed = [(score, replace(joint, definition=None)) if n in chosen else (score, joint)
+                 for n, (score, joint) in enumerate(pairs)]  # fmt: skip
+        if chosen:
+            yield [pairs[n] for n in chosen], freed, "fits as {} average, not as declared"
+
+
+def _add(pairs: Sequence[Pair], finding: Finding) -> None:
+    for score, _ in pairs:
+        score.findings.append(finding)

@@ -1,0 +1,50 @@
+"""The result of `zoo.audit`, apart from other results: an audit does not import the code that judges runs."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.auditing.outcome import AuditOutcome
+from harness.auditing.types import AuditVerdict, ClaimAudit, worst
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What arithmetic says about published claims.
+
+    Attributes:
+        outcomes: One for each target: its audit, or the error of reading it.
+    """
+
+    outcomes: tuple[AuditOutcome, ...]
+
+    @property
+    def verdict(self) -> AuditVerdict:
+        """The most severe verdict of all targets; one consistent claim counts more than uninformative ones."""
+        return worst(outcome.audit.verdict for outcome in self.outcomes if outcome.audit)
+
+    @property
+    def claims(self) -> tuple[ClaimAudit, ...]:
+        """All claims, each with its verdict and the findings behind it."""
+        return tuple(claim for outcome in self.outcomes if outcome.audit for claim in outcome.audit.claims)
+
+    def raise_error(self) -> None:
+        """Raise the error of the first target that has one."""
+        for outcome in self.outcomes:
+            if outcome.error is not None:
+                raise outcome.error
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a table with one row for each claim."""
+        import pandas as pd  # takes longer to import than the audit
+
+        columns = ["target", "metric", "value", "data", "verdict", "text"]
+        rows = [
+            (outcome.name, claim.claim.metric, claim.claim.text, claim.where, claim.verdict, claim.text)
+            for outcome in self.outcomes
+            if outcome.audit
+            for claim in outcome.audit.claims
+        ]
+        return pd.DataFrame(rows, columns=columns)
