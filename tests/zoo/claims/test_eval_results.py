@@ -1,0 +1,30 @@
+"""The claims in `.eval_results` are read as the Hub's client writes them."""
+
+import pytest
+import yaml
+from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+
+from zoo.claims.eval_results import read_eval_results
+
+
+def test_entries_that_the_client_of_the_hub_writes_are_read() -> None:
+    entry = EvalResultEntry(dataset_id="owner/benchmark", task_id="mrpc", value=85.78, source_url="https://example.org")
+    data = [{**each, "verifyToken": "x"} for each in eval_result_entries_to_yaml([entry])]
+    (claim,) = read_eval_results(yaml.safe_dump(data), "mrpc.yaml").claims
+    assert (claim.dataset, claim.config, claim.text, claim.metric) == ("owner/benchmark", "mrpc", "85.78", "")
+    assert (claim.source, claim.has_badge) == ("https://example.org", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("- {value: 1}", "x.yaml:1:3: an entry needs 'dataset' with an 'id', and a 'value'"),
+        ("- {dataset: {id: a/b}}", "x.yaml:1:3: an entry needs 'dataset' with an 'id', and a 'value'"),
+        ("text", "x.yaml:1:1: the file must be a list of entries with 'dataset' and 'value'"),
+        ("", "x.yaml:1:1: the file is empty"),
+    ],
+)
+def test_an_entry_that_cannot_be_read_is_a_problem(text: str, problem: str) -> None:
+    found = read_eval_results(text, "x.yaml")
+    assert [str(each) for each in found.problems] == [problem]
+    assert not found.claims

@@ -1,0 +1,124 @@
+"""Published models as entries: the recipes that zoo makes of their claims, and the claims that cannot be compared."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from zoo import paths
+from zoo.claims.hub_card import claims_of_model
+from zoo.claims.mapping.map_claims import ClaimGroup, MappedClaims, UnmappedClaim, map_claims
+from zoo.claims.mapping.reasons import Reason, UnmappedError
+from zoo.claims.mapping.recipe_text import recipe_name, recipe_text
+from zoo.claims.mapping.scores import read_score
+from zoo.claims.published import PublishedClaim, PublishedClaims
+from zoo.errors import GatedError, MissingError, SourceError
+from zoo.fetch.lock import Pin
+from zoo.fetch.source_types import HubRepo
+from zoo.fetch.sources import Sources
+from zoo.files import write_atomically
+from zoo.recipes import catalogue
+from zoo.recipes.catalogue import Entry, NotComparedClaim
+from zoo.recipes.claim import Claim
+from zoo.safe_text import one_line
+
+MAX_TEXT = 80
+"""Characters of a name of the card in a table."""
+
+
+AuditClaims = Callable[[PublishedClaims], tuple[str, ...]]
+"""Returns a line for each claim that arithmetic contradicts."""
+
+
+def entries_of_model(
+    repository: HubRepo, sources: Sources, requested: HubRepo, audit_claims: AuditClaims
+) -> list[Entry]:
+    """Return the entries of a published model that has no recipe: one for each recipe that zoo makes of its claims.
+
+    All files are read at one commit: the one that the user names, the pinned one, or else the newest, which is then
+    pinned if zoo can check a claim. Claims that cannot be compared, and the audit, belong to the first entry. If no
+    claim can be compared, the only entry raises the reason where its recipe is used.
+
+    Args:
+        repository: The repository, perhaps at a commit.
+        sources: Fetches cards and settings. No weights are downloaded.
+        requested: The repository as the user wrote it.
+        audit_claims: Checks the claims by arithmetic.
+
+    Raises:
+        SourceError: The repository cannot be read, or a recipe cannot be written.
+    """
+    pin = sources.known_pin(repository)
+    commit = repository.commit or pin.revision or sources.hub.commit(repository)
+    name, card = repository.name.replace("/", "--"), str(requested)
+    common = Entry(name, catalogue.LOCAL, Path(repository.name), requested_repo=card, card=card)
+    try:
+        published = claims_of_model(replace(repository, revision=commit), sources)
+        mapped = map_claims(published, sources)
+    except GatedError:
+        return [replace(common, failure=UnmappedError(Reason.GATED, repository.name))]
+    except MissingError:
+        return [replace(common, failure=UnmappedError(Reason.NO_CLAIMS))]
+    unmapped, audit = tuple(_not_compared(each, mapped) for each in mapped.unmapped), audit_claims(published)
+    if not mapped.groups:
+        return [replace(common, failure=mapped.failure or _failure_of_all(mapped), unmapped=unmapped, audit=audit)]
+    if repository.commit is None:
+        sources.pins.remember(repository, pin, Pin(revision=commit, wants={catalogue.PUBLISHED: ()}))
+    entries = [replace(common, name=recipe_name(group, mapped), path=_write(group, mapped)) for group in mapped.groups]
+    entries[0] = replace(entries[0], unmapped=unmapped, audit=audit)
+    return entries if len(entries) == 1 else [replace(entry, requested_repo=None) for entry in entries]
+
+
+def _write(group: ClaimGroup, mapped: MappedClaims) -> Path:
+    """Write a recipe into the cache, under a name with its commit and digest, and return the file."""
+    text = recipe_text(group, mapped, alone=len(mapped.groups) == 1)
+    digest, commit = hashlib.sha256(text.encode()).hexdigest(), mapped.published.revision
+    folder = paths.home() / "cache" / "cards" / mapped.repo.name.replace("/", "--")
+    path = folder / f"{commit[:12]}-{digest[:12]}.yaml"
+    if not path.exists():
+        try:
+            write_atomically(path, text)
+        except OSError as error:
+            raise SourceError(f"{path}: cannot write the recipe: {error.strerror or error}") from None
+    return path
+
+
+def _failure_of_all(mapped: MappedClaims) -> UnmappedError:
+    """Return the reason why no claim of a model can be compared, where there is none that can."""
+    errors = [each.error for each in mapped.unmapped]
+    texts = dict.fromkeys(map(str, errors))
+    more = f"; and {len(texts) - 1} more reasons" if len(texts) > 1 else ""
+    return UnmappedError(errors[0].reason, f"{errors[0].detail}{more}".lstrip("; "))
+
+
+def _not_compared(each: UnmappedClaim, mapped: MappedClaims) -> NotComparedClaim:
+    """Return a claim that cannot be compared in the form of a recipe's claim, with what is known of it."""
+    claim, mark = each.claim, each.claim.mark
+    value, decimals = _score(claim)
+    return NotComparedClaim(
+        claim=Claim(
+            of="weights",
+            split=_short(" ".join(filter(None, (claim.dataset or claim.dataset_name, claim.config, claim.split)))),
+            metric=_short(claim.metric),
+            value=value,
+            decimals=decimals,
+            n=claim.n or None,
+            source=_short(f"{mapped.repo.name}, {mark.path.rpartition('/')[2]}, line {mark.line}"),
+        ),
+        reason=each.error.reason.code,
+        why=str(each.error),
+    )
+
+
+def _score(claim: PublishedClaim) -> tuple[float | None, int | None]:
+    """Return the value of a claim as a fraction and its decimals, or None for what is no score."""
+    try:
+        score = read_score(claim)
+    except UnmappedError:
+        return None, None
+    return (float(score.value) if score.value >= 0 else None), score.decimals
+
+
+def _short(text: str) -> str:
+    line = one_line(text)
+    return f"{line[:MAX_TEXT]}..." if len(line) > MAX_TEXT else line or "-"

@@ -1,0 +1,46 @@
+"""Read what kind of model a repository of the Hub has. No weights are downloaded."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from zoo.claims.hub_card import SETTINGS, WANT
+from zoo.claims.mapping.data_card import repository_files
+from zoo.claims.mapping.image_models import IMAGE_CLASSIFIER, image_facts, is_timm
+from zoo.claims.mapping.model_facts import ModelFacts, text_facts
+from zoo.claims.mapping.reasons import Reason, UnmappedError
+from zoo.claims.mapping.sentence_models import sentence_facts
+from zoo.fetch.published_settings import CODE, is_code_ignored
+from zoo.fetch.repository_files import MODULES
+from zoo.fetch.source_types import HubRepo
+from zoo.fetch.sources import Sources
+
+TEXT_CLASSIFIER = "ForSequenceClassification"
+
+
+def read_model(repo: HubRepo, settings: Mapping[str, Any], sources: Sources) -> ModelFacts:
+    """Return the facts about a model.
+
+    Args:
+        repo: The repository at its commit.
+        settings: The content of its config.json.
+        sources: Lists the files, and fetches settings.
+
+    Raises:
+        UnmappedError: zoo cannot run the model.
+        SourceError: The repository cannot be read.
+    """
+    listed = settings.get("architectures")
+    architectures = [str(name) for name in listed] if isinstance(listed, list) else []
+    folder = sources.fetch(repo, WANT).path
+    if settings.get(CODE) and not is_code_ignored(folder / SETTINGS):
+        raise UnmappedError(Reason.CUSTOM_CODE, f"{SETTINGS}: {CODE}")
+    if is_timm(settings) or any(name.endswith(IMAGE_CLASSIFIER) for name in architectures):
+        return image_facts(repo, settings, repository_files(repo, sources, "weights", "preprocessing"))
+    names = repository_files(repo, sources, "weights", "tokenizer")
+    is_classifier = any(name.endswith(TEXT_CLASSIFIER) for name in architectures)
+    if MODULES in names and not is_classifier:
+        return sentence_facts(repo, settings, names, sources, folder)
+    if not is_classifier:
+        what = f"it is a {architectures[0]}" if architectures else f"{SETTINGS} names no architecture"
+        raise UnmappedError(Reason.UNSUPPORTED_MODEL, what)
+    return text_facts(repo, settings, names, sources, folder)
