@@ -29,7 +29,7 @@ from tests.helpers.glue_hub import (
 )
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import Zoo
-from zoo.models.sequence_classifier import published_classifier
+from zoo.models.published import published_classifier
 
 MRPC = "yoshitomo-matsubara/bert-base-uncased-mrpc"
 WEIGHTS = f"weights: hub:{MRPC}"

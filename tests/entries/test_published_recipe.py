@@ -36,10 +36,9 @@ def test_a_recipe_is_run_at_the_named_commit(glue: Zoo, glue_hub: LocalHub) -> N
     assert "zoo.yaml:1:" in broken.err
 
 
-def test_a_repository_without_a_recipe_is_an_error(glue: Zoo) -> None:
+def test_a_repository_with_neither_a_recipe_nor_claims_is_not_compared(glue: Zoo) -> None:
     missing = glue("reproduce", "yoshitomo-matsubara/bert-base-uncased-mrpc")
-    assert missing.code == 4
-    assert "has no file 'zoo.yaml'; it has config.json, " in missing.err
+    assert (missing.code, "not-compared\n  no-claims: " in missing.out) == (3, True)
     unknown = glue("reproduce", "someone/nothing")
     assert unknown.code == 4
     assert unknown.lines[-1].startswith("someone/nothing: ")

@@ -1,9 +1,11 @@
 """The result of fetching a source."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from zoo.fetch.repository_files import CONFIG, INDEX
 from zoo.fetch.source_types import HubRepo, ParsedSource, parse_or_none
 
 
@@ -19,7 +21,7 @@ class Fetched:
     files: Mapping[str, str] = field(default_factory=dict)
     """The SHA-256 of each file that was read, by the source's text, or `SOURCE/NAME` for a repository."""
     weights: str | None = None
-    """The name of the weights in the folder."""
+    """The name of the weights in the folder, or of the index of their parts; None if `path` is a single file."""
     revision: str | None = None
     """The commit of a repository."""
     locked: bool = False
@@ -31,6 +33,16 @@ class Fetched:
         return replace(self, source=str(source), files=files)
 
     @property
+    def weights_path(self) -> Path:
+        """The file of the weights, or the index of its parts."""
+        return self.path if self.weights is None else self.path / self.weights
+
+    @property
+    def has_configuration(self) -> bool:
+        """Whether the weights came with the `config.json` of their model."""
+        return self.weights is not None and (self.path / CONFIG).is_file()
+
+    @property
     def paths(self) -> list[Path]:
         """The files that were read; for a local folder, the folder."""
         return [self.path / name for name in self.names] if self.path.is_dir() and self.files else [self.path]
@@ -39,6 +51,18 @@ class Fetched:
     def names(self) -> list[str]:
         """The names of the files within a repository."""
         return [name.removeprefix(f"{record_name(self.source)}/") for name in self.files]
+
+
+def digest_of(digests: Mapping[str, str], weights: str | None) -> str:
+    """Return one SHA-256 for several files: that of the weights if they are one file, else one over all digests.
+
+    Args:
+        digests: The SHA-256 of each file, by a text that ends with its name.
+        weights: The name of the weights, or of the index of their parts; None if there are no weights.
+    """
+    if weights not in (None, INDEX):
+        return next(digest for name, digest in digests.items() if name.endswith(weights))
+    return hashlib.sha256(str(sorted(digests.items())).encode()).hexdigest()
 
 
 def record_name(source: str) -> str:

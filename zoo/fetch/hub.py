@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.hf_api import RepoFile
 
-from zoo.errors import SourceError
+from zoo.errors import SourceError, UnreachableError
 from zoo.fetch.hub_connection import HubConnection, OnBytes, progress_class
 from zoo.fetch.hub_errors import translate_hub_errors, write_error
 from zoo.fetch.source_types import COMMIT, HubRepo
@@ -27,6 +27,19 @@ class Listed:
     size: int
     sha256: str | None
     git_sha1: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSearch:
+    """What to search for among the models of the Hub. All conditions must hold."""
+
+    tags: tuple[str, ...] = ()
+    """Tags, such as `dataset:glue` or `base_model:google-bert/bert-base-uncased`."""
+    task: str | None = None
+    """The kind of task, such as `text-classification`."""
+    author: str | None = None
+    words: str | None = None
+    """A part of the name."""
 
 
 class Hub(HubConnection):
@@ -49,6 +62,11 @@ class Hub(HubConnection):
             raise SourceError(f"{repo.name}: {self.address} does not say which commit {revision} is")
         return str(info.sha)
 
+    def canonical_name(self, repo: HubRepo) -> str:
+        """Return the name that a repository has now: the Hub redirects old names."""
+        info = self.request(repo, "name", lambda _: self._api().repo_info(repo.name, repo_type=repo.kind))
+        return str(info.id)
+
     def history(self, repo: HubRepo) -> tuple[str, ...]:
         """Return all commits of the repository's branch, newest first; those of `main` for a repository at a commit."""
         branch = None if repo.commit else repo.revision
@@ -58,6 +76,25 @@ class Hub(HubConnection):
             return tuple(commit.commit_id for commit in commits)
 
         return self.request(repo, "history", ask)
+
+    def search(self, wanted: ModelSearch, limit: int) -> tuple[str, ...]:
+        """Return the names of models, the most downloaded first.
+
+        Args:
+            wanted: The conditions.
+            limit: The most names.
+        """
+
+        def ask(_: OnBytes) -> tuple[str, ...]:
+            found = self._api().list_models(
+                filter=list(wanted.tags) or None, pipeline_tag=wanted.task, author=wanted.author, search=wanted.words,
+                sort="downloads", limit=limit,
+            )  # fmt: skip
+            return tuple(model.id for model in found)
+
+        if self.offline:
+            raise UnreachableError("the Hub cannot be searched while HF_HUB_OFFLINE is set")
+        return self.request(HubRepo("model", "models"), "search", ask)
 
     def listing(self, repo: HubRepo, commit: str) -> dict[str, Listed]:
         """Return every file of the repository at a commit, by name."""

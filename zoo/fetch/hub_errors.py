@@ -18,22 +18,24 @@ from huggingface_hub.errors import (
 )
 from tenacity import RetryCallState
 
-from zoo.errors import SourceError, UnreachableError, UsageError, first_line
+from zoo.errors import GatedError, NoRepositoryError, SourceError, UnreachableError, UsageError, first_line
 from zoo.fetch import retry
 from zoo.fetch.source_types import HubRepo
 
 TOKEN = "HF_TOKEN or `hf auth login`"  # noqa: S105
-_REFUSALS: tuple[tuple[type[Exception], str], ...] = (
-    (GatedRepoError, f"{{name}} is gated: ask for access at {{at}}/{{name}}, and set a token with {TOKEN}"),
+_REFUSALS: tuple[tuple[type[Exception], type[SourceError], str], ...] = (
+    (GatedRepoError, GatedError, f"{{name}} is gated: ask for access at {{at}}/{{name}}, and set a token with {TOKEN}"),
     (
         RepositoryNotFoundError,
+        NoRepositoryError,
         "{name}: {at} has no such {kind} repository, or it is private and HF_TOKEN does not give access",
     ),
     (
         RevisionNotFoundError,
+        SourceError,
         "{name}: {at} has no {what}; for a mirror or another Hub use another lock, with --lock FILE",
     ),
-    (EntryNotFoundError, "{name} has no file {what} at that commit"),
+    (EntryNotFoundError, SourceError, "{name} has no file {what} at that commit"),
 )
 """The first match counts: some of these classes are subclasses of others."""
 
@@ -96,9 +98,9 @@ def translate_hub_errors(repo: HubRepo, what: str, address: str, cache: Path) ->
             raise UnreachableError(f"{where}: {missing}") from None
         raise _request_error(where, cause, address) from None
     except (HfHubHTTPError, httpx2.HTTPError) as error:
-        for kind, message in _REFUSALS:
+        for kind, raised, message in _REFUSALS:
             if isinstance(error, kind):
-                raise SourceError(message.format(name=repo.name, kind=repo.kind, what=what, at=address)) from None
+                raise raised(message.format(name=repo.name, kind=repo.kind, what=what, at=address)) from None
         raise _request_error(where, error, address) from None
     except OSError as error:
         raise write_error(where, error, cache) from None

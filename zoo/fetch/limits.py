@@ -15,7 +15,8 @@ MAX_RATIO = 100.0
 """The most times that a compressed file may grow when it is unpacked."""
 MAX_VALUES = 2_000_000
 """The most values of a parquet file, besides those that its size accounts for."""
-
+MAX_DECODED = 20.0
+"""The most gigabytes of decoded images that the models of a command share."""
 MAX_PREDICTIONS = 1.0
 """The most gigabytes of the arrays in a file of predictions."""
 
@@ -38,6 +39,11 @@ def max_values() -> float:
 def min_rate() -> float:
     """Return the slowest rate in bytes per second: ZOO_MIN_RATE, or `MIN_RATE`. Raises UsageError."""
     return _positive("ZOO_MIN_RATE", MIN_RATE, "bytes per second")
+
+
+def max_decoded() -> float:
+    """Return the most bytes of decoded images that models share: ZOO_MAX_DECODED gigabytes. Raises UsageError."""
+    return _positive("ZOO_MAX_DECODED", MAX_DECODED, "gigabytes") * 1e9
 
 
 def check_arrays_size(size: int, what: str) -> None:

@@ -55,8 +55,8 @@ def never_load_kernels() -> None:
 
     This holds until the process ends, because some models load kernels in their first forward pass.
     """
-    kernels: Any = sys.modules.get("transformers.integrations.hub_kernels")  # whatever builds a model has imported it
-    if kernels is not None:
+    if "transformers" in sys.modules:
+        kernels: Any = importlib.import_module("transformers.integrations.hub_kernels")
         kernels.get_kernel = _refuse_kernel
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from zoo.errors import IntegrityError
 from zoo.fetch.build_limits import too_many
 from zoo.fetch.foreign_settings import broken_rule, is_flash_attention, walk
-from zoo.fetch.repository_files import INDEX, PARTS, is_part
+from zoo.fetch.repository_files import CONFIG, INDEX
 
 LARGE = ("added_tokens.json", "tokenizer.json", "vocab.json", INDEX)
 """JSON files that hold no settings."""
@@ -26,7 +26,7 @@ ORIGINS = (
 """Settings that say what a model was made of, and where the files were on the author's machine. They are left out."""
 TEXTS = ("content", "chat_template", "template", "token", "tokens")
 """Last words of the keys of tokens and templates, which may look like anything."""
-CODE, CONFIG, TOKENIZER = "auto_map", "config.json", "tokenizer_config.json"
+CODE, TOKENIZER = "auto_map", "tokenizer_config.json"
 MAX_BYTES = 32 * 1024 * 1024
 
 
@@ -51,26 +51,6 @@ def verified_view(folder: Path, names: Iterable[str]) -> Iterator[Path]:
         yield view
 
 
-def weights_names(folder: Path, weights: str) -> list[str]:
-    """Return the names of the files that make up published weights.
-
-    Args:
-        folder: The published folder.
-        weights: The name of the weights, or of the index of their parts.
-
-    Raises:
-        IntegrityError: The index names a file that is not one of the parts in the folder.
-    """
-    if weights != INDEX:
-        return [CONFIG, weights]
-    part_of_tensor = _read_json(folder / INDEX).get("weight_map", {})
-    parts = set(part_of_tensor.values()) if isinstance(part_of_tensor, Mapping) else {part_of_tensor}
-    for part in sorted(map(str, parts)):
-        if not is_part(part) or not (folder / part).is_file():
-            raise IntegrityError(f"{folder / INDEX}: weight_map names {part!r}, which is not a file {PARTS} beside it")
-    return [CONFIG, INDEX, *sorted(parts)]
-
-
 def read_settings(path: Path) -> dict[str, Any]:
     """Return the settings in a JSON file without those that only say where the files came from.
 
@@ -79,7 +59,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         IntegrityError: The file is not JSON, or names code, a repository or a file.
     """
-    settings = _read_json(path)
+    settings = read_json(path)
     if is_code_ignored(path, settings):
         del settings[CODE]
     cleaned: dict[str, Any] = _without_origins(settings)
@@ -105,26 +85,39 @@ def is_code_ignored(path: Path, settings: Mapping[str, Any] | None = None) -> bo
         path: The file of the settings.
         settings: Its content, if it was read already.
     """
-    settings = _read_json(path) if settings is None else settings
+    settings = read_json(path) if settings is None else settings
     if settings.get(CODE) is None:
         return False
     if path.name == TOKENIZER and (name := settings.get("tokenizer_class")):
         return str(name).endswith(("Tokenizer", "TokenizerFast")) and hasattr(import_module("transformers"), str(name))
     config = path.with_name(CONFIG)
-    described = settings if path.name != TOKENIZER else _read_json(config) if config.is_file() else {}
+    described = settings if path.name != TOKENIZER else read_json(config) if config.is_file() else {}
     return str(described.get("model_type")) in import_module("transformers").CONFIG_MAPPING
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise IntegrityError(f"{path}: settings have at most {MAX_BYTES:,} bytes")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise IntegrityError(f"{path}: not JSON: {error}") from None
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file. Raises IntegrityError if it is no such file, or a very large one."""
+    content = _parse_json(path)
     if not isinstance(content, dict):
         raise IntegrityError(f"{path}: not a JSON object")
     return content
+
+
+def read_json_list(path: Path) -> list[Any]:
+    """Return the list in a JSON file. Raises IntegrityError if it is no such file, or a very large one."""
+    content = _parse_json(path)
+    if not isinstance(content, list):
+        raise IntegrityError(f"{path}: not a JSON list")
+    return content
+
+
+def _parse_json(path: Path) -> Any:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise IntegrityError(f"{path}: settings have at most {MAX_BYTES:,} bytes")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise IntegrityError(f"{path}: not JSON: {error}") from None
 
 
 def _refusal(key: str, value: Any, *, is_free: bool) -> str | None:

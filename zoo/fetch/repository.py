@@ -1,6 +1,5 @@
 """Fetch the files of a repository for one purpose, each verified against its pin and the Hub's listing."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +7,12 @@ from pathlib import Path
 from zoo.errors import IntegrityError, MissingError
 from zoo.fetch.card_files import CARD
 from zoo.fetch.checksum import git_sha1, sha256
-from zoo.fetch.fetched import Fetched, record_name
+from zoo.fetch.fetched import Fetched, digest_of, record_name
 from zoo.fetch.hub import Hub, Listed
 from zoo.fetch.lock import FilePin, Pin
 from zoo.fetch.mirror import Mirror, explain_unpinned
 from zoo.fetch.pin_store import PinStore
-from zoo.fetch.repository_files import INDEX, WEIGHTS, choose_files
+from zoo.fetch.repository_files import CONFIG, WEIGHTS, choose_files, weights_among
 from zoo.fetch.source_types import HubRepo
 
 
@@ -65,7 +64,9 @@ class RepositoryFetcher:
             return names, {}
         locked = self.pins.locked(repo).files
         if names is None and self.hub.offline and self.mirror and locked:  # it can serve what the lock pins
-            return choose_files(want, list(locked), locked, f"{repo.name} at {commit[:7]}"), {}
+            # a lock may pin the weights alone: their configuration is missing in the lock, not in the repository
+            assumed = [name for name in (CONFIG,) if want == "weights" and name not in locked]
+            return choose_files(want, [*locked, *assumed], locked, f"{repo.name} at {commit[:7]}"), {}
         listing = self.hub.listing(repo, commit)
         try:
             return self._choose(repo, want, commit, listing), listing
@@ -125,12 +126,9 @@ class RepositoryFetcher:
 
     def _fetched(self, repo: HubRepo, want: str, root: Path, commit: str, seen: Mapping[str, FilePin]) -> Fetched:
         digests = {f"{record_name(str(repo))}/{name}": str(pin.sha256) for name, pin in seen.items()}
-        weights = next((name for name in seen if name in (*WEIGHTS, INDEX)), None) if want == "weights" else None
-        digest = hashlib.sha256(str(sorted(digests.items())).encode()).hexdigest()
-        if weights in WEIGHTS:
-            digest = digests[f"{record_name(str(repo))}/{weights}"]
+        weights = weights_among(seen) if want == "weights" else None
         is_locked = self.pins.locked(repo).revision == commit
-        return Fetched(str(repo), root, digest, digests, weights, commit, is_locked)
+        return Fetched(str(repo), root, digest_of(digests, weights), digests, weights, commit, is_locked)
 
 
 def _unlisted(path: Path, digest: str, listed: Listed | None) -> str | None:

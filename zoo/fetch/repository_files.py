@@ -1,24 +1,34 @@
 """Choose the files of a repository to read for a purpose."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from zoo.errors import MissingError, did_you_mean
 from zoo.fetch.card_files import CARD, files_in_card
 from zoo.fetch.lock import FilePin
 
+CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
+MODULES, POOLING_CONFIG, SENTENCE_CONFIG, ENCODER_CONFIG = (
+    "modules.json", "1_Pooling/config.json", "sentence_bert_config.json", "config_sentence_transformers.json",
+)  # fmt: skip
+"""The settings of sentence-transformers."""
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """Names of weights, in order of preference; a file that the lock names comes first."""
+ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".th", ".ckpt")
+"""Endings of files of weights. Under another name than `WEIGHTS`, a file is read if it is the only one."""
 INDEX = "model.safetensors.index.json"
 """Names the parts of weights that are split over several files."""
 PARTS = "model-*-of-*.safetensors"
 """The names of these parts."""
 WANTS: Mapping[str, tuple[str, ...]] = {
-    "config": ("config.json",),
+    "config": (CONFIG,),
+    "preprocessing": (CONFIG, PREPROCESSOR),
+    "sentence_encoder": (MODULES, POOLING_CONFIG, SENTENCE_CONFIG, ENCODER_CONFIG),
     "tokenizer": (
         "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
         "vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
     ),
+    "card": ("README.md", "config.json", ".eval_results/*.yaml"),
     "data": ("README.md", "*.parquet", "*.csv", "*.tsv", "*.jsonl", "*.json"),
 }  # fmt: skip
 """Patterns of the files for a purpose, besides `weights` and `data/NAME`."""
@@ -60,6 +70,12 @@ def choose_files(
     return tuple(sorted(chosen))
 
 
+def weights_among(names: Iterable[str]) -> str | None:
+    """Return the file of weights among the files that were chosen for `weights`: the index, if there are several."""
+    names = list(names)
+    return INDEX if INDEX in names else next((name for name in names if name.lower().endswith(ENDINGS)), None)
+
+
 def is_part(name: str) -> bool:
     """Return whether a file name is one that a part of weights has: no path."""
     return fnmatchcase(name, PARTS) and "/" not in name and "\\" not in name
@@ -70,12 +86,17 @@ def _weights(names: list[str], locked: Mapping[str, FilePin], where: str) -> lis
     if pinned and pinned[0] not in names:
         raise MissingError(f"{where} does not have {pinned[0]}, which the lock names; it has {_some(names)}")
     weights = next((name for name in (*pinned, *WEIGHTS) if name in names), None)
+    settings = [CONFIG] if CONFIG in names else []
     if weights is not None:
-        return ["config.json", weights]
-    parts = [name for name in names if is_part(name)]
-    if not parts:
-        raise MissingError(f"{where} has neither {' nor '.join(WEIGHTS)}; it has {_some(names)}")
-    return ["config.json", INDEX, *parts]
+        return [*settings, weights]
+    if parts := [name for name in names if is_part(name)]:
+        return [*settings, INDEX, *parts]
+    others = [name for name in names if "/" not in name and name.lower().endswith(ENDINGS)]
+    if len(others) == 1:
+        return [*settings, *others]
+    if others:
+        raise MissingError(f"{where} has several files of weights, {_some(others)}, and none is called {WEIGHTS[0]}")
+    raise MissingError(f"{where} has neither {' nor '.join(WEIGHTS)}; it has {_some(names)}")
 
 
 def _configuration(config: str, names: list[str], where: str, read_card: Callable[[], str]) -> list[str]:

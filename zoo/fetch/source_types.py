@@ -29,6 +29,10 @@ UNPRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff]"
 """Control characters, line ends, and halves of surrogate pairs."""
 REPOSITORY = re.compile(r"(?=.{3,96}$)[A-Za-z0-9_][\w.-]*/[\w.-]*[A-Za-z0-9_]", re.ASCII)
 """OWNER/NAME, as the Hub admits it."""
+HF = "hf://"
+"""May stand before OWNER/NAME, so that no path of this machine is meant."""
+HUB_NAME = re.compile(r"(?!.*\.ya?ml$)[\w.-]+/[\w.-]+(@[\w./-]+)?")
+"""OWNER/NAME[@REVISION]: a model of the Hub, or a recipe that is published there."""
 TWICE = re.compile(r"--|\.\.")
 """Signs that neither a repository nor a revision may contain."""
 MAX_URL = 2000

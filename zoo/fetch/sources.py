@@ -15,15 +15,17 @@ from typing import Any
 from zipfile import is_zipfile
 
 from zoo import paths
-from zoo.errors import IntegrityError, NoDataError, NoFileError, UsageError, ZooError, did_you_mean
+from zoo.errors import IntegrityError, NoDataError, NoFileError, SourceError, UsageError, ZooError, did_you_mean
 from zoo.fetch.checksum import sha256
-from zoo.fetch.fetched import Fetched
+from zoo.fetch.fetched import Fetched, digest_of
 from zoo.fetch.hub import Hub
 from zoo.fetch.lock import FilePin, Lock, Pin, read_lock
 from zoo.fetch.mirror import Mirror, explain_unpinned
+from zoo.fetch.named_digest import pin_in_name
 from zoo.fetch.pin_store import PinStore
 from zoo.fetch.public_hosts import url_problem
 from zoo.fetch.repository import RepositoryFetcher
+from zoo.fetch.repository_files import choose_files, weights_among
 from zoo.fetch.source_types import (
     EMBEDDED,
     ArchiveMember,
@@ -184,7 +186,7 @@ class Sources:
                 path = source.expanded
                 if missing := self.missing_file(source):
                     raise missing
-                return _folder(source, path) if path.is_dir() else _file(source, path)
+                return _local_folder(source, path, want) if path.is_dir() else _file(source, path)
             case UserFolder(name):
                 if (folder := self.folder(source)) is None:
                     raise NoDataError(name)
@@ -221,6 +223,7 @@ class Sources:
         """Fetch the file at a URL; a wrong one is downloaded once more, and a new one is pinned."""
         known_pin = self.known_pin(source)
         pin, faults = known_pin.files.get(source.short_name, FilePin()), list[str]()
+        pin = pin.over(pin_in_name(source)) if pin.sha256 is None else pin
         for _ in range(2):
             cached = self.urls.cached(source)
             mirrored = None if faults or cached else self._mirrored(pin)
@@ -306,3 +309,17 @@ def _file(source: ParsedSource, path: Path, digest: str | None = None, *, locked
 
 def _folder(source: ParsedSource, path: Path) -> Fetched:
     return Fetched(str(source), path, "")
+
+
+def _local_folder(source: LocalFile, path: Path, want: str) -> Fetched:
+    """Return a local folder: for weights, or one file, what a repository would give; else all of it."""
+    if want.partition("/")[0] in ("config", "data", "tokenizer"):
+        return _folder(source, path)
+    try:
+        found = [file for pattern in ("*", "*/config.json") for file in path.glob(pattern) if file.is_file()]
+        names = choose_files(want, [file.relative_to(path).as_posix() for file in found], {}, str(source))
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror or error}") from None
+    digests, weights = {name: sha256(path / name) for name in names}, weights_among(names)
+    files = {f"{source}/{name}": digest for name, digest in digests.items()}
+    return Fetched(str(source), path, digest_of(digests, weights), files, weights)

@@ -1,7 +1,9 @@
 """Read and write state dicts as files. Reading never runs code: a pickle may only hold tensors and plain values."""
 
+import re
 from argparse import Namespace
-from collections.abc import Collection, Mapping
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,6 +13,9 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from zoo.errors import UsageError
+from zoo.fetch.fetched import Fetched
+from zoo.fetch.quantized_weights import is_quantized, load_quantized, without_warnings
+from zoo.fetch.weights_index import tensor_files
 from zoo.files import write_atomically
 
 STATE_DICT_KEYS = ("model", "state_dict")
@@ -22,6 +27,9 @@ COMPILED = "_orig_mod"
 """The part that `torch.compile` adds to the names of a compiled model, or of its compiled parts."""
 COUNTER = ".num_batches_tracked"
 """BatchNorm's counter. It is unused if BatchNorm has a momentum, and files from before 2018 lack it."""
+POSITIONS = re.compile(r"(?:.*\.)?embeddings\.position_ids")
+"""Buffers that BERT, RoBERTa, DistilBERT, CLIP and others saved until version 4.31 of transformers."""
+OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.\w+)$")
 MAX_SHOWN = 3
 
 
@@ -46,6 +54,25 @@ def read(path: Path, expected: Collection[str] = ()) -> dict[str, Tensor]:
         UsageError: The file is damaged, has no state dict, or is a pickle of more than tensors and plain values, or two
             of its tensors would get the same name.
     """
+    return _rename(path, _state_dict(path), expected)
+
+
+def read_fetched(fetched: Fetched, expected: Collection[str] = ()) -> dict[str, Tensor]:
+    """Read the weights in a file, or in the one or several files of a repository or folder, as `read` does.
+
+    Raises:
+        UsageError: See `read`.
+        IntegrityError: The index of several files does not describe them.
+    """
+    if fetched.weights is None:
+        return read(fetched.path, expected)
+    state: dict[str, Tensor] = {}
+    for name in tensor_files(fetched.path, fetched.weights):
+        state |= _state_dict(fetched.path / name)  # no tensor is in two of them
+    return _rename(fetched.weights_path, state, expected)
+
+
+def _state_dict(path: Path) -> Mapping[str, Tensor]:
     content = _load(path)
     state = content
     if isinstance(content, Mapping):
@@ -58,7 +85,14 @@ def read(path: Path, expected: Collection[str] = ()) -> dict[str, Tensor]:
         if value.is_meta or value.is_quantized or value.layout != torch.strided:
             kind = "without values" if value.is_meta else "quantized" if value.is_quantized else "sparse"
             raise UsageError(f"{path}: the tensor {name!r} is {kind}; save the dense weights")
-    return _rename(path, state, expected)
+    return state
+
+
+def _with_present_names(names: Mapping[str, str], expected: Collection[str]) -> dict[str, str]:
+    """Replace the names in torchvision's files of DenseNets, `norm.1` and `conv.2`, by those of its models."""
+    present = {name: OLD_DENSENET.sub(r"\1\2", name) for name in names.values()}
+    return {old: present[name] if name not in expected and present[name] in expected else name
+            for old, name in names.items()}  # fmt: skip
 
 
 def _rename(path: Path, state: Mapping[str, Tensor], expected: Collection[str]) -> dict[str, Tensor]:
@@ -71,6 +105,7 @@ def _rename(path: Path, state: Mapping[str, Tensor], expected: Collection[str]) 
         last = layouts[-1].items()
         layouts.append({name: new.removeprefix(DATA_PARALLEL_PREFIX) for name, new in last if new != AVERAGED})
     names = max(reversed(layouts), key=lambda layout: len({*layout.values()} & {*expected}))
+    names = _with_present_names(names, expected)
     renamed: dict[str, str] = {}
     for name, new in names.items():
         if renamed.setdefault(new, name) != name:
@@ -107,26 +142,52 @@ def _is_safetensors(path: Path) -> bool:
 
 def load_into(model: nn.Module, path: Path) -> None:
     """Load a file into a model; names and shapes of all tensors must match. Raises UsageError."""
-    load_state(model, read(path, model.state_dict()), path)
+    if is_quantized(model):
+        with without_warnings():
+            content = _load(path)
+        load_quantized(model, content, path)
+    else:
+        load_state(model, read(path, model.state_dict()), path)
 
 
-def load_state(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+def load_state(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> list[str]:
     """Load a state dict into a model; names and shapes of all tensors must match.
 
     Args:
         model: The model to change.
-        state: The state dict. BatchNorm's counters may be missing.
+        state: The state dict. BatchNorm's counters may be missing, and positions that are only counted (`POSITIONS`)
+            may be there.
         path: The file that the state dict was read from, for the message of an error.
+
+    Returns:
+        The names of such positions, which are left out.
 
     Raises:
         UsageError: A tensor is missing, unexpected or of another shape.
     """
     expected = model.state_dict()
+    unused = [name for name, value in state.items() if name not in expected and _only_counts(name, value)]
     if faults := list(misfits(expected, state).values()):
         more = f" (and {len(faults) - MAX_SHOWN} more)" if len(faults) > MAX_SHOWN else ""
         hint = _prefix_hint(state, expected)
         raise UsageError(f"{path}: the weights do not fit the model: {'; '.join(faults[:MAX_SHOWN])}{more}{hint}")
-    model.load_state_dict({**{name: value for name, value in expected.items() if name.endswith(COUNTER)}, **state})
+    counters = {name: value for name, value in expected.items() if name.endswith(COUNTER)}
+    loaded = OrderedDict({**counters, **{name: value for name, value in state.items() if name not in unused}})
+    # the versions of the layers; names and shapes are those of today's layers, and MNASNet refuses to load without
+    loaded._metadata = getattr(expected, "_metadata", {})  # type: ignore[attr-defined]
+    model.load_state_dict(loaded)
+    return unused
+
+
+def unused_note(unused: Sequence[str]) -> str:
+    """Return the note for the user about names that `load_state` left out."""
+    return f"{', '.join(unused[:MAX_SHOWN])} of an older version of transformers only counts positions, and is not read"
+
+
+def _only_counts(name: str, value: Tensor) -> bool:
+    """Return whether a tensor is a buffer with the numbers of the positions, which holds no information."""
+    is_buffer = POSITIONS.fullmatch(name) is not None and not value.is_floating_point() and not value.is_complex()
+    return is_buffer and torch.equal(value.flatten().long(), torch.arange(value.numel()))
 
 
 def misfits(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, str]:
@@ -134,10 +195,11 @@ def misfits(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict
 
     Args:
         expected: The state dict of the model.
-        state: The state dict of the file. BatchNorm's counters may be missing.
+        state: The state dict of the file; what `load_state` admits is no misfit.
     """
     faults = {name: f"missing {name}" for name in expected if name not in state and not name.endswith(COUNTER)}
-    faults |= {name: f"unexpected {name}" for name in state if name not in expected}
+    others = {name: value for name, value in state.items() if name not in expected and not _only_counts(name, value)}
+    faults |= {name: f"unexpected {name}" for name in others}
     shapes = {name: (tuple(state[name].shape), tuple(expected[name].shape)) for name in expected if name in state}
     faults |= {
         name: f"{name} is complex, the model's is not"

@@ -8,16 +8,29 @@ if TYPE_CHECKING:
     from zoo.models.bert import bert_classifier
     from zoo.models.cifar_resnet import cifar_resnet
     from zoo.models.densenet import cifar_densenet
+    from zoo.models.image_classifier import image_classifier
     from zoo.models.pretrained import pretrained
+    from zoo.models.sentence_encoder import sentence_encoder
     from zoo.models.sequence_classifier import sequence_classifier
     from zoo.models.wide_resnet import wide_resnet
 
-__all__ = ["bert_classifier", "cifar_densenet", "cifar_resnet", "pretrained", "sequence_classifier", "wide_resnet"]
+__all__ = [
+    "bert_classifier",
+    "cifar_densenet",
+    "cifar_resnet",
+    "image_classifier",
+    "pretrained",
+    "sentence_encoder",
+    "sequence_classifier",
+    "wide_resnet",
+]
 MODULES = {
     "bert_classifier": "bert",
     "cifar_densenet": "densenet",
     "cifar_resnet": "cifar_resnet",
+    "image_classifier": "image_classifier",
     "pretrained": "pretrained",
+    "sentence_encoder": "sentence_encoder",
     "sequence_classifier": "sequence_classifier",
     "wide_resnet": "wide_resnet",
 }

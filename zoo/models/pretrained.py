@@ -1,14 +1,13 @@
 """Any model with published weights for all of it, or for a part such as its backbone."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 
 from zoo.errors import UsageError, did_you_mean
 from zoo.fetch import weights_file
 from zoo.fetch.fetched import Fetched
-from zoo.fetch.published_settings import weights_names
 from zoo.fetch.sources import Source
 
 _PLAIN_TEXT = re.compile(r"(?!(?:yes|no|on|off|true|false|null)$)[a-z_][\w.]*", re.IGNORECASE)
@@ -22,7 +21,7 @@ def pretrained(
 
     Args:
         model: The model.
-        weights: The file with the weights, or a repository of the Hub. Its checksum is verified.
+        weights: The file with the weights, a folder, or a repository of the Hub. Its checksum is verified.
         part: The path of the submodule to load, such as "backbone". Default: the whole model.
         of: Take only the weights below this path of the file, such as "features". Default: all weights.
         ignore: Modules and parameters that keep their initial values, such as "fc" for a head with another number of
@@ -35,32 +34,20 @@ def pretrained(
     fetched = weights.fetch()
     module, prefix = _submodule(model, part), f"{of}." if of else ""
     initial = module.state_dict()
-    state = _part_of_file(_read(fetched, [f"{prefix}{name}" for name in initial]), prefix, fetched)
+    names = [f"{prefix}{name}" for name in initial]
+    state = _part_of_file(weights_file.read_fetched(fetched, names), prefix, fetched)
     _check_ignored(ignore, [*initial, *state])
     state = {name: value for name, value in state.items() if not _is_below(name, ignore)}
     if not state:
         raise UsageError(f"{fetched.source}: 'ignore' leaves no weights to load")
     state |= {name: value for name, value in initial.items() if _is_below(name, ignore)}
     try:
-        weights_file.load_state(module, state, fetched.path)
+        unused = weights_file.load_state(module, state, fetched.path)
     except UsageError as error:
         raise UsageError(f"{error}{_advice(initial, state, ignore)}") from None
+    if unused:
+        weights.sources.report_once(f"note: {fetched.source}: {weights_file.unused_note(unused)}")
     return model
-
-
-def _read(fetched: Fetched, expected: Collection[str]) -> dict[str, Tensor]:
-    """Read the weights in a file, or in the one or several files of a repository."""
-    if fetched.weights is None:
-        return weights_file.read(fetched.path, expected)
-    _, *names = weights_names(fetched.path, fetched.weights)
-    state: dict[str, Tensor] = {}
-    part_of: dict[str, str] = {}
-    for part in names[1:] or names:  # the first of several is their index
-        for name, value in weights_file.read(fetched.path / part, expected).items():
-            if name in state:
-                raise UsageError(f"{fetched.path}: the tensor {name!r} is in {part_of[name]} and in {part}; keep one")
-            state[name], part_of[name] = value, part
-    return state
 
 
 def _part_of_file(state: Mapping[str, Tensor], prefix: str, fetched: Fetched) -> dict[str, Tensor]:

@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from zoo.tasks.digits import digits
     from zoo.tasks.entailment import entailment
     from zoo.tasks.glue import glue
+    from zoo.tasks.image_classification import image_classification
     from zoo.tasks.image_folder import image_folder
     from zoo.tasks.segmentation import coco_segmentation, voc_segmentation
+    from zoo.tasks.semantic_similarity import semantic_similarity
     from zoo.tasks.text_classification import text_classification
 
 __all__ = [
@@ -19,11 +21,13 @@ __all__ = [
     "digits",
     "entailment",
     "glue",
+    "image_classification",
     "image_folder",
+    "semantic_similarity",
     "text_classification",
     "voc_segmentation",
 ]
-MODULES = {name: name for name in ("cifar", "digits", "entailment", "glue", "image_folder", "text_classification")}
+MODULES = {name: name for name in __all__}
 MODULES |= dict.fromkeys(("coco_segmentation", "voc_segmentation"), "segmentation")
 """Task -> the module that defines it."""
 make_lazy(__name__)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -277,6 +277,8 @@ class TextSplit:
     """
 
     fixed = True
+    texts_per_row = 1
+    """The number of texts of a row that the model reads by themselves."""
 
     def __init__(
         self,
@@ -303,6 +305,11 @@ class TextSplit:
         return self.tokens.lengths
 
     @property
+    def shortest(self) -> list[int]:
+        """The number of tokens of the shortest text of every row that the model reads by itself."""
+        return self.lengths
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Notes for the user about the tokens."""
         return self.tokens.notes
@@ -312,13 +319,28 @@ class TextSplit:
 
     def batch(self, indices: Sequence[int], device: torch.device = CPU, *, length: int | None = None) -> Batch:
         """Return the rows at `indices`, padded to `length` tokens; by default to the longest of them."""
-        ids = torch.as_tensor(indices, dtype=torch.int64)
-        copy = self._copies.on(device, self.tokens.nbytes, lambda: (self.tokens.to(device), self.labels.to(device)))
+        ids, copy = torch.as_tensor(indices, dtype=torch.int64), self._copy(device)
         if copy is None:
             return Batch(inputs=self.tokens.padded(ids, length), labels=self.labels[ids], ids=ids).to(device)
         ids, (tokens, labels) = move(ids, device), copy
         longest = max((self.lengths[row] for row in indices), default=0) if length is None else length
         return Batch(inputs=tokens.padded(ids, longest), labels=labels[ids], ids=ids)
+
+    def row_tokens(self, row: int) -> tuple[list[int], ...]:
+        """Return the token ids of a row, as one list for each text that the model reads by itself."""
+        return (self.tokens.row(row),)
+
+    def with_changes(self, **changes: Any) -> Self:
+        """Return a split with other arguments; see the class."""
+        arguments = {
+            "texts": self.texts, "labels": self.labels, "tokenizer": self.tokenizer, "max_length": self.max_length,
+            "classes": self.classes, "class_notes": self.class_notes, "left": self.left,
+        }  # fmt: skip
+        return type(self)(**{**arguments, **changes})
+
+    def _copy(self, device: torch.device) -> tuple[Tokens, Tensor] | None:
+        """Return the tokens and labels on a device; see `DeviceCopies.on`."""
+        return self._copies.on(device, self.tokens.nbytes, lambda: (self.tokens.to(device), self.labels.to(device)))
 
     def rows(self) -> Iterator[bytes]:
         for texts, label in zip(self.texts, self.labels.tolist(), strict=True):

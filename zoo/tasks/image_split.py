@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +12,8 @@ from zoo.errors import SourceError
 from zoo.fetch.remembered_digests import remembered_digests
 from zoo.files import files_below
 from zoo.tasks.base import CPU, Batch
-from zoo.tasks.images import read_rgb
+from zoo.tasks.decoded_images import DecodedImages
+from zoo.tasks.images import Preparation, read_rgb
 
 
 class ImageSplit:
@@ -22,7 +22,7 @@ class ImageSplit:
     Args:
         folder: The folder of the split.
         labelled: The folder of each class that the split has, with the label of the class.
-        transform: Turns a decoded RGB image into a tensor `(3, H, W)`.
+        preparation: Turns a decoded RGB image into a tensor `(3, H, W)`.
         classes: The names of all classes, in the order of their labels.
         fixed: True if no transform is random.
         notes: What a user should know about how the folders were matched with the classes.
@@ -32,14 +32,15 @@ class ImageSplit:
         self,
         folder: Path,
         labelled: Sequence[tuple[Path, int]],
-        transform: Any,
+        preparation: Preparation,
         *,
         classes: Sequence[str],
         fixed: bool,
         notes: Sequence[str] = (),
     ) -> None:
-        self.folder, self.transform, self.fixed = folder, transform, fixed
+        self.folder, self.preparation, self.fixed = folder, preparation, fixed
         self.classes, self.class_notes = tuple(classes), tuple(notes)
+        self.decoded: DecodedImages | None = None  # set while several models of a command read the same images
         self.samples = [(path, label) for class_folder, label in labelled for path in _image_files(class_folder)]
 
     def __len__(self) -> int:
@@ -51,11 +52,21 @@ class ImageSplit:
 
     def batch(self, indices: Sequence[int], device: torch.device = CPU) -> Batch:
         ids = list(indices)
-        with ThreadPoolExecutor() as pool:  # only decoding is parallel: transforms must draw random numbers in order
-            images = list(pool.map(read_rgb, [self.samples[i][0] for i in ids]))
-        inputs = torch.stack([torch.as_tensor(self.transform(image)) for image in images])
+        inputs = torch.stack([torch.as_tensor(self.preparation.normalize(image)) for image in self._pixels(ids)])
         labels = torch.tensor([self.samples[i][1] for i in ids], dtype=torch.int64)
         return Batch(inputs=inputs, labels=labels, ids=torch.tensor(ids, dtype=torch.int64)).to(device)
+
+    def _pixels(self, ids: Sequence[int]) -> list[Tensor]:
+        """Return the images before their normalization; those that another model has read are not decoded again."""
+        known = {i: pixels for i in ids if (pixels := self.decoded.get(i)) is not None} if self.decoded else {}
+        missing = [i for i in ids if i not in known]
+        with ThreadPoolExecutor() as pool:  # only decoding is parallel: transforms must draw random numbers in order
+            images = list(pool.map(read_rgb, [self.samples[i][0] for i in missing]))
+        read = {i: torch.as_tensor(self.preparation.pixels(image)) for i, image in zip(missing, images, strict=True)}
+        if self.decoded is not None:
+            for i, pixels in read.items():
+                self.decoded.put(i, pixels)
+        return [known[i] if i in known else read[i] for i in ids]
 
     def rows(self) -> Iterator[bytes]:
         """Yield path, SHA-256 and label of every image. Files are read once and again when they change."""

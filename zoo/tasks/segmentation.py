@@ -6,7 +6,7 @@ Both data sets are local folders in torchvision's layout. Masks are `(H, W)` cla
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torchvision import tv_tensors
 
 from zoo.errors import SourceError, UsageError
@@ -23,6 +22,7 @@ from zoo.fetch.sources import Source
 from zoo.tasks.base import CPU, IGNORED, Batch, Task
 from zoo.tasks.coco_masks import draw_mask, read_annotations
 from zoo.tasks.images import local_folder, read_image, read_rgb, with_normalization
+from zoo.tasks.padding import pad
 
 CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
@@ -150,8 +150,8 @@ class SegmentationSplit:
             decoded = list(pool.map(_read, [self.examples[i] for i in ids]))
         pairs = [self.transform(image, mask) for image, mask in decoded]
         height, width = (max(mask.shape[side] for _, mask in pairs) for side in (0, 1))
-        images = torch.stack([_pad(torch.as_tensor(image), height, width, 0.0) for image, _ in pairs])
-        masks = torch.stack([_pad(torch.as_tensor(mask), height, width, IGNORED) for _, mask in pairs])
+        images = torch.stack([pad(torch.as_tensor(image), height, width, 0.0) for image, _ in pairs])
+        masks = torch.stack([pad(torch.as_tensor(mask), height, width, IGNORED) for _, mask in pairs])
         return Batch(inputs=images, labels=masks.long(), ids=torch.tensor(ids, dtype=torch.int64)).to(device)
 
     def rows(self) -> Iterator[bytes]:
@@ -160,14 +160,6 @@ class SegmentationSplit:
         digests = iter(remembered_digests([file for pair in files for file in pair], self.folder))
         for example, pair in zip(self.examples, files, strict=True):
             yield "\t".join([example.content, *(next(digests) for _ in pair)]).encode(errors="surrogateescape")
-
-
-def pad_batch(batch: Batch, height: int, width: int) -> Batch:
-    """Return a batch of images and masks with at least this size, padded as `SegmentationSplit` pads smaller images."""
-    if not isinstance(batch.inputs, Tensor) or batch.inputs.shape[-2:] != batch.labels.shape[-2:]:
-        return batch
-    size = max(height, batch.labels.shape[-2]), max(width, batch.labels.shape[-1])
-    return replace(batch, inputs=_pad(batch.inputs, *size, 0.0), labels=_pad(batch.labels, *size, IGNORED))
 
 
 def _task(
@@ -229,7 +221,3 @@ def _read_mask(path: Path) -> Tensor:
             f"{path}: {unknown[0]} is not a class number; expected 0 to {len(CLASSES) - 1}, or {IGNORED} for ignored"
         )
     return mask
-
-
-def _pad(value: Tensor, height: int, width: int, fill: float) -> Tensor:
-    return F.pad(value, (0, width - value.shape[-1], 0, height - value.shape[-2]), value=fill)

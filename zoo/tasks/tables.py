@@ -95,6 +95,12 @@ def read_repository(fetched: Fetched, config: str | None, split: str, *, quotes:
     )
 
 
+def splits_of_repository(fetched: Fetched, config: str | None) -> tuple[str, ...]:
+    """Return the names of all splits of a data set of the Hub; the arguments and exceptions are `read_repository`'s."""
+    names = [name for name in fetched.names if Path(name).suffix.lower() in ENDINGS]
+    return tuple(read_configuration(fetched.path, names, config).files)
+
+
 def classes_of_file(path: Path) -> Mapping[str, tuple[str, ...]]:
     """Return the names of the classes that a file declares, by column. Raises SourceError if it cannot be read."""
     try:

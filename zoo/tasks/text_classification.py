@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from zoo.errors import UsageError, did_you_mean
+from zoo.errors import UsageError, did_you_mean, errors_about
 from zoo.fetch.sources import Source
-from zoo.tasks.base import Kind, Task, default_scored
-from zoo.tasks.labelled_texts import LabelledTexts
-from zoo.tasks.labels import SEPARATOR, Classes, class_names
+from zoo.tasks.base import Kind, Task, TextSplit
+from zoo.tasks.labelled_rows import LabelledRows, Labels, as_tuple
+from zoo.tasks.labels import SEPARATOR, Classes
+from zoo.tasks.tables import Table
 
 METRICS: Mapping[Kind, tuple[str, ...]] = {
     "classification": ("accuracy",), "multilabel": ("f1_micro",), "regression": ("pearson", "spearman"),
@@ -51,38 +52,32 @@ def text_classification(
     Raises:
         UsageError: An argument is wrong. `Task.load` raises it, with the row, for a text or label that is wrong.
     """
-    columns, names = _as_tuple(text), tuple(data) if isinstance(data, Mapping) else _as_tuple(splits)
-    listed, default = class_names(classes), default_scored(names)
-    chosen = default if scored is None else _as_tuple(scored)
-    _check_arguments(columns, kind, data, listed)
-    _check_scored(chosen, names, default)
-    texts = LabelledTexts(
-        data=data, columns=columns, label=label, classes=classes, kind=kind, config=config, quotes=quotes,
-        training="train" if "train" in names else names[0], tokenizer=tokenizer, max_length=max_length,
-        scored_by_default=default if scored is None else (),
-    )  # fmt: skip
+    columns = as_tuple(text)
+    rows = LabelledRows(
+        data=data, label=label, classes=classes, kind=kind, config=config, splits=splits, scored=scored, quotes=quotes
+    )
+    if problems := list(_argument_problems(columns, kind, rows.listed)):
+        raise UsageError("; ".join(problems))
+
+    def read(table: Table) -> list[tuple[str, ...]]:
+        with errors_about("text"):
+            return table.texts(columns)
+
+    def make(texts: list[tuple[str, ...]], labels: Labels) -> TextSplit:
+        return TextSplit(
+            texts, labels.values, tokenizer=tokenizer, max_length=max_length, classes=labels.classes,
+            class_notes=labels.notes,
+        )  # fmt: skip
+
     return Task(
         name="text_classification",
-        splits={split: partial(texts.load, split) for split in names},
-        scored=chosen,
+        splits={split: partial(rows.load, split, read, make) for split in rows.names},
+        scored=rows.scored_splits,
         metrics=METRICS[kind],
         kind=kind,
-        label_names=listed,
-        sources=tuple((source, texts.want) for source in texts.sources),
+        label_names=rows.listed,
+        sources=rows.needs,
     )
-
-
-def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _check_arguments(columns: Sequence[str], kind: str, data: Any, classes: Sequence[str]) -> None:
-    if problems := list(_argument_problems(columns, kind, classes)):
-        raise UsageError("; ".join(problems))
-    if not data and isinstance(data, Mapping):
-        raise UsageError("data names no split; write data: {train: file:train.csv, validation: file:validation.csv}")
-    for name, source in data.items() if isinstance(data, Mapping) else [("data", data)]:
-        Source.needed(source, name)
 
 
 def _argument_problems(columns: Sequence[str], kind: str, classes: Sequence[str]) -> Iterator[str]:
@@ -92,12 +87,3 @@ def _argument_problems(columns: Sequence[str], kind: str, classes: Sequence[str]
         yield f"kind cannot be {kind!r}{did_you_mean(kind, list(METRICS))}"
     if kind == "multilabel" and (separated := next((name for name in classes if SEPARATOR in name), None)):
         yield f"classes: {separated!r} holds {SEPARATOR!r}, which separates the classes of a row"
-
-
-def _check_scored(scored: Sequence[str], names: Sequence[str], default: Sequence[str]) -> None:
-    unknown = next((split for split in scored if split not in names), None)
-    if unknown is not None:
-        advice = f"write scored: [{', '.join(default or names)}], or leave it out; a hold-out is always scored"
-        raise UsageError(f"scored: there is no split {unknown!r}; the data have {', '.join(names)}; {advice}").about(
-            "scored"
-        )

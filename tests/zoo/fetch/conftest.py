@@ -150,11 +150,11 @@ def url(server: LocalHub) -> Iterator[str]:
 def url_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeUrlSources:
     """Make sources with these pins and this mirror; all share one home."""
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("ZOO_DEADLINE", "3")
 
-    def make(pins: dict[str, Pin] | None = None, mirror: Path | None = None) -> Sources:
+    def make(pins: dict[str, Pin] | None = None, mirror: Path | None = None, *, deadline: float = DEADLINE) -> Sources:
+        monkeypatch.setenv("ZOO_DEADLINE", str(deadline))
         lock = Lock(tmp_path / "zoo.lock", pins or {}, tmp_path / "home" / "trusted.json")
-        client = Hub(deadline=3)
+        client = Hub(deadline=deadline)
         client.cache = tmp_path / "cache"
         return Sources(lock=lock, hub=client, mirror=Mirror(mirror) if mirror else None)
 
@@ -177,6 +177,6 @@ def glue_zoo(zoo: Zoo, glue_hub: LocalHub, tmp_path: Path, monkeypatch: pytest.M
 @pytest.fixture
 def glue_sources(glue_hub: LocalHub, tmp_path: Path) -> Sources:
     """Sources for the GLUE Hub, with an empty cache and a lock that pins nothing."""
-    client = Hub(deadline=10)
+    client = Hub(deadline=DEADLINE)
     client.endpoint, client.cache = glue_hub.url, tmp_path / "cache"
     return Sources(lock=Lock(tmp_path / "zoo.lock", {}, tmp_path / "trusted.json"), hub=client)

@@ -35,7 +35,7 @@ from zoo.fetch.lock import FilePin, Pin
 from zoo.fetch.repository_files import INDEX, is_part
 from zoo.fetch.sources import Source
 from zoo.models.pretrained import pretrained
-from zoo.models.sequence_classifier import published_classifier
+from zoo.models.published import published_classifier
 
 LARGE = "hub:someone/large"
 
@@ -96,7 +96,7 @@ def test_a_tensor_in_two_parts_is_refused(hub_sources: MakeSources, hub: LocalHu
     weights = {f"model-0000{number}-of-00002.safetensors": save({"weight": torch.ones(1)}) for number in (1, 2)}
     index = json.dumps({"weight_map": dict(zip(("weight", "bias"), weights, strict=True))}).encode()
     hub.add("models", "someone/large", {**CONFIG, **weights, INDEX: index})
-    with pytest.raises(UsageError, match=r"the tensor 'weight' is in model-00001.* and in model-00002"):
+    with pytest.raises(IntegrityError, match=r"the tensor 'weight' is in model-00001.* and in model-00002"):
         pretrained(model=torch.nn.Linear(1, 1, bias=False), weights=Source(hub_sources(), LARGE))
 
 

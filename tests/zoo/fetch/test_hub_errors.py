@@ -17,6 +17,7 @@ from tests.helpers.hub_client import (
     MODEL,
     MODEL_FILES,
     ROWS,
+    SOON,
     TABLES,
     WEIGHTS,
     MakeSources,
@@ -74,8 +75,8 @@ def test_an_error_that_stays_is_raised_by_the_deadline(
     hub.fault(pattern, action, times=ALWAYS, **options)
     source, want = (TABLES, "data/rte") if "parquet" in fault else (MODEL, "weights")
     kind, word = (IntegrityError, "expected") if "flipped" in fault else (SourceError, "did not serve it")
-    sources = hub_sources()
-    with refused(kind, source.split("/")[-1], word):
+    sources = hub_sources(deadline=SOON)
+    with refused(kind, source.split("/")[-1], word, seconds=SOON + MARGIN):
         sources.fetch(source, want)
     right = {*map(digest, (*FILES.values(), *ROWS.values()))}
     blobs = [path for path in (tmp_path / "cache").glob("*/blobs/*") if path.suffix != ".incomplete"]
@@ -97,8 +98,8 @@ def test_a_cut_download_resumes_or_starts_again(
 def test_a_slow_download_may_take_longer_than_the_deadline(hub_sources: MakeSources, hub: LocalHub) -> None:
     large = {**CONFIG, "model.safetensors": WEIGHTS * 32}
     hub.add("models", "someone/tiny", large)
-    hub.fault(SAFETENSORS, "slow", piece=len(WEIGHTS) * 4, delay=DEADLINE / 4)
-    assert read(hub_sources().fetch(MODEL)) == large
+    hub.fault(SAFETENSORS, "slow", piece=len(WEIGHTS) * 4, delay=SOON / 4)
+    assert read(hub_sources(deadline=SOON).fetch(MODEL)) == large
 
 
 def test_a_download_that_never_gets_further_is_given_up(
@@ -133,8 +134,8 @@ def test_a_long_retry_after_header_is_an_error_by_the_deadline(
     what: str, hub_sources: MakeSources, hub: LocalHub
 ) -> None:
     hub.fault(what, "status", times=ALWAYS, status=429, headers={"Retry-After": "3600"})
-    with refused(SourceError, "429"):
-        hub_sources().fetch(MODEL)
+    with refused(SourceError, "429", seconds=SOON + MARGIN):
+        hub_sources(deadline=SOON).fetch(MODEL)
 
 
 def test_an_error_states_the_time_that_was_really_spent(hub_sources: MakeSources, hub: LocalHub) -> None:
@@ -162,7 +163,7 @@ def test_the_etag_of_another_file_never_gives_that_files_bytes(
     pattern: str, times: int, hub_sources: MakeSources, hub: LocalHub
 ) -> None:
     hub.fault(pattern, "etag", times=times, etag=blob(FILES["config.json"]))
-    sources = hub_sources()
+    sources = hub_sources(deadline=SOON if times == ALWAYS else DEADLINE)
     config = sources.fetch(MODEL, "config")
     try:
         assert read(sources.fetch(MODEL)) == MODEL_FILES
@@ -192,15 +193,15 @@ def test_a_server_that_is_not_a_hub_is_a_source_error(
     what: str, options: Mapping[str, object], hub_sources: MakeSources, hub: LocalHub
 ) -> None:
     hub.fault(what, "status", times=ALWAYS, **options)
-    with refused(SourceError, "someone/tiny"):
-        hub_sources().fetch(MODEL)
+    with refused(SourceError, "someone/tiny", seconds=SOON + MARGIN):
+        hub_sources(deadline=SOON).fetch(MODEL)
 
 
 def test_an_unreachable_hub_is_waited_for_only_once(hub_sources: MakeSources) -> None:
     with LocalHub() as gone:
         pass
     sources = hub_sources(at=gone.url, deadline=1.5)  # long enough for a busy machine to be refused once
-    with refused(SourceError, gone.url, "refused"):
+    with refused(SourceError, gone.url, "refused", seconds=1.5 + MARGIN):
         sources.fetch(MODEL)
     with refused(SourceError, gone.url, "refused", seconds=0.4):
         sources.fetch(TABLES, "data/rte")
@@ -209,7 +210,7 @@ def test_an_unreachable_hub_is_waited_for_only_once(hub_sources: MakeSources) ->
 def test_nothing_is_retried_after_a_deadline_of_errors(hub_sources: MakeSources, hub: LocalHub) -> None:
     sources = hub_sources(deadline=1.2)
     hub.fault("GET .*someone", "status", times=ALWAYS, status=503)
-    with refused(SourceError, "503"):
+    with refused(SourceError, "503", seconds=1.2 + MARGIN):
         sources.fetch(MODEL)
     hub.requests.clear()
     with refused(SourceError, "503", seconds=0.4):
@@ -221,8 +222,8 @@ def test_an_unreachable_hub_is_named_for_a_locked_file_too(hub_sources: MakeSour
     with LocalHub() as gone:
         pass
     locked = Pin(revision="1" * 40, files={"config.json": FilePin()}, wants={"config": ("config.json",)})
-    with refused(SourceError, gone.url, "refused"):
-        hub_sources({MODEL: locked}, at=gone.url).fetch(MODEL, "config")
+    with refused(SourceError, gone.url, "refused", seconds=SOON + MARGIN):
+        hub_sources({MODEL: locked}, at=gone.url, deadline=SOON).fetch(MODEL, "config")
 
 
 def test_a_listed_path_outside_of_the_repository_is_refused(hub_sources: MakeSources, hub: LocalHub) -> None:

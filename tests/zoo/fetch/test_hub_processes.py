@@ -10,6 +10,7 @@ from tests.helpers.hub_client import (
     CONFIG,
     MODEL,
     MODEL_FILES,
+    SOON,
     MakeSources,
     StartFetch,
     end_of,
@@ -69,7 +70,7 @@ def test_the_partial_file_of_a_running_download_stays(
             time.sleep(0.02)
     assert read(hub_sources().fetch(MODEL, "config")) == CONFIG
     with refused(SourceError, "model.safetensors"):  # nor waited for beyond the deadline
-        hub_sources().fetch(MODEL)
+        hub_sources(deadline=SOON).fetch(MODEL)
     assert len(leftovers(tmp_path)) == 1
     assert end_of(process).code == 0
     assert leftovers(tmp_path) == []

@@ -12,6 +12,7 @@ from tests.helpers.hub_client import (
     MODEL,
     MODEL_FILES,
     OTHER,
+    SOON,
     TABLES,
     WEIGHTS,
     MakeSources,
@@ -51,7 +52,7 @@ def test_cached_files_of_another_commit_are_never_used(
     new = hub.add("models", "someone/tiny", {**FILES, "model.safetensors": OTHER})
     hub.fault("someone/tiny", "status", times=ALWAYS, status=503)
     with refused(SourceError, "someone/tiny"):
-        hub_sources({MODEL: Pin(revision=new)}).fetch(MODEL)
+        hub_sources({MODEL: Pin(revision=new)}, deadline=SOON).fetch(MODEL)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with refused(SourceError, "zoo fetch"):
         hub_sources({MODEL: Pin(revision=new)}).fetch(MODEL)

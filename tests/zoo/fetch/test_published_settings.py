@@ -24,7 +24,7 @@ from zoo.fetch.offline import offline
 from zoo.fetch.published_settings import read_settings, verified_view
 from zoo.fetch.repository_files import INDEX
 from zoo.fetch.sources import Source, Sources
-from zoo.models.sequence_classifier import published_classifier
+from zoo.models.published import published_classifier
 from zoo.recipes import catalogue
 from zoo.recipes.options import SourceOptions
 

@@ -76,7 +76,7 @@ DOWNLOADS = [
     "{use: torchvision.models.resnet18, weights: IMAGENET1K_V1}",
     "{use: get_model, name: resnet18, weights: DEFAULT}",
     "{use: torchvision.models.get_model, name: resnet18, weights: DEFAULT}",
-    "{use: zoo.models.sequence_classifier.published_classifier, folder: evil/nice, weights: x, expected: {}}",
+    "{use: zoo.models.published.published_classifier, folder: evil/nice, weights: x, expected: {}}",
 ]
 
 

@@ -9,10 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torchvision import models
 
 from tests.helpers.project import ROOT, Write, Zoo
 from zoo.errors import UsageError
 from zoo.fetch import weights_file
+from zoo.fetch.quantized_weights import without_warnings
 
 
 def test_safetensors_are_recognised_by_their_content(tmp_path: Path) -> None:
@@ -175,3 +177,31 @@ def test_a_part_of_a_model_starts_from_a_part_of_a_checkpoint(zoo: Zoo, recipe_f
         completed = zoo("train", wrong)
         assert completed.code == 2, completed.err
         shutil.rmtree(tmp_path / "home", ignore_errors=True)
+
+
+def test_the_old_names_in_torchvisions_densenet_files_are_read_as_the_new_ones(tmp_path: Path) -> None:
+    new = {"denselayer1.norm1.weight": torch.ones(1), "denselayer1.conv2.weight": torch.zeros(1)}
+    torch.save(
+        {name.replace("m1", "m.1").replace("v2", "v.2"): value for name, value in new.items()}, tmp_path / "a.pth"
+    )
+    assert weights_file.read(tmp_path / "a.pth", new) == new
+    assert [*weights_file.read(tmp_path / "a.pth")] == ["denselayer1.norm.1.weight", "denselayer1.conv.2.weight"]
+    torch.save({**new, "denselayer1.norm.1.weight": torch.zeros(1)}, tmp_path / "b.pth")
+    with pytest.raises(UsageError, match=r"would both be 'denselayer1\.norm1\.weight'"):
+        weights_file.read(tmp_path / "b.pth", new)
+
+
+def test_layers_that_ask_for_their_version_are_loaded(tmp_path: Path) -> None:
+    network, other = models.mnasnet0_5(), models.mnasnet0_5()
+    torch.save(dict(network.state_dict()), tmp_path / "a.pth")  # a plain dict has no versions
+    weights_file.load_into(other, tmp_path / "a.pth")
+    assert torch.equal(other.classifier[1].weight, network.classifier[1].weight)
+
+
+@pytest.mark.parametrize("content", [{}, {"fc.scale": torch.ones(1)}, [torch.ones(1)]])
+def test_other_weights_than_those_of_a_quantized_model_are_refused(tmp_path: Path, content: object) -> None:
+    with without_warnings():
+        network = models.quantization.shufflenet_v2_x0_5(quantize=True)
+    torch.save(content, tmp_path / "a.pth")
+    with pytest.raises(UsageError, match=r"a\.pth: .*quantized model"):
+        weights_file.load_into(network, tmp_path / "a.pth")

@@ -1,9 +1,9 @@
-"""Read the splits of a text classification: texts, labels, and the names of their classes."""
+"""Read the splits of a task over tables: their labels, and the names of the classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from zoo.class_names import ClassMatch, match_labels
 from zoo.errors import SourceError, UsageError, errors_about
 from zoo.fetch.sources import Source
-from zoo.tasks.base import Kind, TextSplit
+from zoo.tasks.base import Kind, Split, default_scored
 from zoo.tasks.labels import (
     Classes,
     RowError,
@@ -24,29 +24,70 @@ from zoo.tasks.labels import (
 )
 from zoo.tasks.tables import ENDINGS, Table, classes_of_file, read_file, read_repository
 
+T = TypeVar("T")
+S = TypeVar("S", bound=Split)
+
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledTexts:
-    """Where the texts and labels of a task are. The arguments are those of `text_classification`.
+class Labels:
+    """The labels of a split: `(N,)`, or `(N, C)` if multilabel, the names of the classes, and notes on these."""
 
-    Attributes:
-        columns: The columns with the texts.
-        training: The split whose labels are the classes if nothing declares them.
-        tokenizer: A tokenizer of transformers.
-        scored_by_default: The splits that are scored because the recipe does not choose them.
+    values: Tensor
+    classes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledRows:
+    """Where the rows and labels of a task are. The arguments are those of `text_classification`.
+
+    Raises:
+        UsageError: `data` is no source or names no split, or a split to score does not exist.
     """
 
     data: Source | Mapping[str, Source]
-    columns: tuple[str, ...]
     label: str
-    classes: Classes
-    kind: Kind
-    config: str | None
-    quotes: bool | None
-    training: str
-    tokenizer: Any
-    max_length: int
-    scored_by_default: tuple[str, ...] = ()
+    label_argument: str = "label"
+    """The name of the argument for `label` in the task, for messages."""
+    classes: Classes = ()
+    kind: Kind = "classification"
+    config: str | None = None
+    splits: str | Sequence[str]
+    scored: str | Sequence[str] | None
+    quotes: bool | None = None
+
+    def __post_init__(self) -> None:
+        if not self.data and isinstance(self.data, Mapping):
+            example = "data: {train: file:train.csv, validation: file:validation.csv}"
+            raise UsageError(f"data names no split; write {example}")
+        for name, source in self.data.items() if isinstance(self.data, Mapping) else [("data", self.data)]:
+            Source.needed(source, name)
+        unknown = next((split for split in self.scored_splits if split not in self.names), None)
+        if unknown is not None:
+            choice = ", ".join(default_scored(self.names) or self.names)
+            advice = f"write scored: [{choice}], or leave it out; a hold-out is always scored"
+            found = f"there is no split {unknown!r}; the data have {', '.join(self.names)}"
+            raise UsageError(f"scored: {found}; {advice}").about("scored")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all splits."""
+        return tuple(self.data) if isinstance(self.data, Mapping) else as_tuple(self.splits)
+
+    @property
+    def scored_splits(self) -> tuple[str, ...]:
+        """The splits to score: those of the recipe, or the default."""
+        return default_scored(self.names) if self.scored is None else as_tuple(self.scored)
+
+    @property
+    def training(self) -> str:
+        """The split whose labels are the classes if nothing declares them."""
+        return "train" if "train" in self.names else self.names[0]
+
+    @property
+    def needs(self) -> tuple[tuple[Source, str], ...]:
+        """What is fetched, as `Task.sources`."""
+        return tuple((source, self.want) for source in self.sources)
 
     @property
     def want(self) -> str:
@@ -58,35 +99,39 @@ class LabelledTexts:
         """The data set of the Hub, or the files of all splits."""
         return tuple(self.data.values()) if isinstance(self.data, Mapping) else (self.data,)
 
-    def load(self, split: str) -> TextSplit:
+    def load(self, split: str, read: Callable[[Table], T], make: Callable[[T, Labels], S]) -> S:
         """Read a split.
 
+        Args:
+            split: The name of the split.
+            read: Reads what the model gets of every row from a table. Its errors name the argument they are about.
+            make: Makes a split of that and of the labels.
+
         Raises:
-            UsageError: A column is missing, or a text or a label is wrong; with the split and the row.
+            UsageError: A column is missing, or a value of a row is wrong; with the split and the row.
             SourceError: A file is missing or cannot be read.
         """
         where = self.data[split].name if isinstance(self.data, Mapping) else f"{self.data.name}, {split}"
         table = self._read(split)
         try:
-            return self._labelled(table)
+            return make(read(table), self._labelled(table))
         except UsageError as error:
             raise UsageError(f"{where}: {error}{self._hint(split, error)}").about(error.argument) from None
 
     def _hint(self, split: str, error: UsageError) -> str:
         """Return how to leave out a split whose labels may be hidden."""
-        others = [name for name in self.scored_by_default if name != split]
-        is_label = isinstance(error, RowError) or error.argument == "label"
-        if not is_label or not others or split not in self.scored_by_default:
+        by_default = self.scored_splits if self.scored is None else ()
+        others = [name for name in by_default if name != split]
+        is_label = isinstance(error, RowError) or error.argument == self.label_argument
+        if not is_label or not others or split not in by_default:
             return ""
         return f"; if {split} has no public labels, leave it out: write scored: [{', '.join(others)}]"
 
-    def _labelled(self, table: Table) -> TextSplit:
-        with errors_about("text"):
-            texts = table.texts(self.columns)
-        with errors_about("label"):
+    def _labelled(self, table: Table) -> "Labels":
+        with errors_about(self.label_argument):
             table.column(self.label)
-        with errors_about("classes" if self._listed else "label"):
-            declared = self._listed or self._first_declared or table.classes.get(self.label, ())
+        with errors_about("classes" if self.listed else self.label_argument):
+            declared = self.listed or self._first_declared or table.classes.get(self.label, ())
             known = declared or self._inferred(table)
             labels, match = self._labels(table, known)
         with errors_about("classes"):
@@ -97,9 +142,7 @@ class LabelledTexts:
             *([inferred] if known != declared else []),
             *([match.note] if match and match.note else []),
         )
-        return TextSplit(
-            texts, labels, tokenizer=self.tokenizer, max_length=self.max_length, classes=known, class_notes=notes
-        )
+        return Labels(values=labels, classes=known, notes=notes)
 
     def _read(self, split: str) -> Table:
         if isinstance(self.data, Mapping):
@@ -113,7 +156,7 @@ class LabelledTexts:
             raise UsageError(f"{self.data.name}: {error}; {advice}").about("splits") from None
 
     @property
-    def _listed(self) -> tuple[str, ...]:
+    def listed(self) -> tuple[str, ...]:
         """The names of the classes in the recipe."""
         return class_names(self.classes)
 
@@ -149,7 +192,7 @@ class LabelledTexts:
         values, declared = table.labels(self.label), table.classes.get(self.label, ())
         if self.kind == "regression":
             return torch.tensor(to_numbers(table.column(self.label)), dtype=torch.float32), None
-        other = "the recipe" if self._listed else "another split"
+        other = "the recipe" if self.listed else "another split"
         match = match_labels(declared, classes, side="the data set", other=other) if declared and classes else None
         if self.kind == "multilabel":
             return _label_sets(values, declared or classes, classes, match), match
@@ -162,6 +205,11 @@ class LabelledTexts:
             check_count(self.classes, len(names))
         elif self.kind == "classification" and len(labels):
             check_count(self.classes, int(labels.max()) + 1, at_most=True)
+
+
+def as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one name or several as a tuple."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _label_sets(

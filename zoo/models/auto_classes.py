@@ -1,0 +1,6 @@
+"""The classes of transformers that load published models. Nothing is imported, because transformers takes seconds."""
+
+TEXT_CLASSIFIER, IMAGE_CLASSIFIER = "AutoModelForSequenceClassification", "AutoModelForImageClassification"
+SEGMENTATION = "AutoModelForSemanticSegmentation"
+ENCODER = "AutoModel"
+"""Loads a model without the layers of any task."""

@@ -1,0 +1,73 @@
+"""Semantic textual similarity: pairs of texts with a real-valued score."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from zoo.errors import UsageError, errors_about
+from zoo.fetch.sources import Source
+from zoo.tasks.base import Task
+from zoo.tasks.labelled_rows import LabelledRows, Labels
+from zoo.tasks.tables import Table
+from zoo.tasks.text_pairs import PairSplit
+
+
+def semantic_similarity(
+    *,
+    data: Source | Mapping[str, Source],
+    text: Sequence[str],
+    tokenizer: Any,
+    score: str = "score",
+    config: str | None = None,
+    splits: str | Sequence[str] = ("train", "validation"),
+    scored: str | Sequence[str] | None = None,
+    max_length: int = 128,
+    quotes: bool | None = None,
+) -> Task:
+    """Return a task over pairs of texts, each of which is encoded by itself; the prediction is one number.
+
+    The metrics are Spearman's and Pearson's correlation, which do not depend on the scale of the scores.
+
+    Args:
+        data: A data set of the Hub, or one file for each split: `{train: "file:train.csv", ...}`.
+        text: The two columns with the texts.
+        tokenizer: A tokenizer of transformers.
+        score: The column with the similarity, a number.
+        config: The configuration of a data set of the Hub.
+        splits: The splits of a data set of the Hub to offer. Files define their own.
+        scored: The splits that are evaluated. Their scores must be public. Default: all but `train`, validation splits
+            first, then by name.
+        max_length: Longer texts are cut to this number of tokens.
+        quotes: Whether double quotes delimit a field of CSV or TSV. Default: in CSV they do, in TSV they are text.
+
+    Raises:
+        UsageError: An argument is wrong. `Task.load` raises it, with the row, for a text or score that is wrong.
+    """
+    if isinstance(text, str) or len(text) != 2:
+        raise UsageError(f"text must name two columns, such as [sentence1, sentence2], not {text!r}").about("text")
+    rows = LabelledRows(
+        data=data, label=score, label_argument="score", kind="regression", config=config, splits=splits, scored=scored,
+        quotes=quotes,
+    )  # fmt: skip
+    return Task(
+        name="semantic_similarity",
+        splits={
+            split: partial(
+                rows.load, split, partial(_read, columns=(text[0], text[1])), partial(_make, tokenizer, max_length)
+            )
+            for split in rows.names
+        },
+        scored=rows.scored_splits,
+        metrics=("spearman", "pearson"),
+        kind="regression",
+        sources=rows.needs,
+    )
+
+
+def _read(table: Table, columns: tuple[str, str]) -> list[tuple[str, ...]]:
+    with errors_about("text"):
+        return table.texts(columns)
+
+
+def _make(tokenizer: Any, max_length: int, texts: list[tuple[str, ...]], labels: Labels) -> PairSplit:
+    return PairSplit(texts, labels.values, tokenizer=tokenizer, max_length=max_length, class_notes=labels.notes)
