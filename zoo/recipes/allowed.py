@@ -148,6 +148,7 @@ def _transformers_tokenizers(module: str) -> Iterable[str]:
     return listed | {f"{name}Fast" for name in listed if not name.endswith("Fast")}  # both names are in use
 
 
+TORCHVISION_PARTS = ("", ".segmentation", ".detection", ".video", ".quantization")
 _IMAGES: Mapping[str, Names] = {
     "torchvision.transforms.v2": (*TRANSFORMS, *NEW_TRANSFORMS),
     "torchvision.transforms": TRANSFORMS,
@@ -157,7 +158,7 @@ ALLOWED: Mapping[str, Mapping[str, Names]] = {
     "task": {"zoo.tasks": _exported},
     "model": {
         "zoo.models": _exported,
-        **{f"{TORCHVISION}{part}": _torchvision_builders for part in ("", ".segmentation", ".detection", ".video")},
+        **{f"{TORCHVISION}{part}": _torchvision_builders for part in TORCHVISION_PARTS},
         "torch.nn": LAYERS,
         "transformers": _transformers_models,
         "timm.models": _timm_builders,
@@ -173,6 +174,7 @@ ALLOWED: Mapping[str, Mapping[str, Names]] = {
         "transformers.optimization": TRANSFORMERS_SCHEDULES,
     },
     "loss": {"harness.losses": _exported, "torch.nn": LOSSES},
+    "preprocessing": {"zoo.preprocessing": ("published",)},
     "train_transforms": _IMAGES,
     "eval_transforms": _IMAGES,
 }

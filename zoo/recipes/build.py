@@ -8,13 +8,16 @@ from typing import Any, TypeVar
 
 from zoo.errors import RecipeError, ZooError
 from zoo.fetch.offline import offline
+from zoo.fetch.quantized_weights import without_warnings
 from zoo.fetch.source_types import is_source
 from zoo.fetch.sources import Source, Sources
 from zoo.recipes.allowed import is_ours
 from zoo.recipes.fields import nearest_field
 from zoo.recipes.names import UnusableNameError, resolve
 from zoo.recipes.reader import Call
+from zoo.trusted_code import is_part_of
 
+QUANTIZATION = "torchvision.models.quantization"
 Built = TypeVar("Built")
 
 
@@ -64,7 +67,11 @@ class Builder:
         """
         function = self.partial(call, field)
         try:
-            with offline() if self._is_library(function) else nullcontext():
+            is_quantization = is_part_of(call.use, (QUANTIZATION,))
+            with (
+                offline() if self._is_library(function) else nullcontext(),
+                without_warnings() if is_quantization else nullcontext(),
+            ):
                 return function(*args, **supplied)
         except ZooError:
             raise

@@ -1,17 +1,34 @@
 """The shipped entries, by name, suite and glob. Recipes are read on demand, and nothing heavy is imported."""
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from zoo import paths
 from zoo.errors import Mark, RecipeError, UsageError, ZooError, did_you_mean
 from zoo.fetch.source_types import HUB
+from zoo.recipes.claim import Claim
 from zoo.recipes.schema import Recipe, Teacher, load_recipe
 
 LOCAL = "local"
 ENDINGS = (".yaml", ".yml")
+PUBLISHED = "zoo.yaml"
+"""The recipe's file in a repository that publishes one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotComparedClaim:
+    """A claim of a published model that no recipe can check."""
+
+    claim: Claim
+    """The claim, as far as it could be read."""
+    reason: str
+    """The code of the reason, see `zoo.claims.mapping.reasons`."""
+    why: str
+    """The reason in words."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +37,7 @@ class Entry:
 
     name: str
     suite: str
-    """The file's folder in `configs/`; `local` for any other file."""
+    """The file's folder in `configs/`, or a generated suite (`zoo.suites.known`); `local` for any other file."""
     path: Path
     recipe_repo: str | None = None
     """The source of the repository that the recipe is published in, at its commit; `hub:.` in the recipe means it."""
@@ -30,11 +47,29 @@ class Entry:
     """The error to raise where the recipe is used: it could not be downloaded."""
     students: tuple[str, ...] = field(default=(), compare=False)
     """If it is trained as a teacher, the entries that learn from it, directly or through other teachers."""
+    card: str | None = field(default=None, compare=False)
+    """The model, as a source, of whose card zoo has made the recipe; None for any other recipe. If such a recipe does
+    not fit the model or the data, that is no mistake of the user, and its claims are not compared."""
+    unmapped: tuple[NotComparedClaim, ...] = field(default=(), compare=False)
+    """The claims of the card that no recipe can check."""
+    audit: tuple[str, ...] = field(default=(), compare=False)
+    """The claims of the card that arithmetic contradicts, each with what it found."""
+    is_generated: bool = False
+    """Whether its recipe was made from a catalogue of others, so that it is not among the shipped ones."""
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What the catalogue of a generated suite says of it, by the names in `zoo.suites.generated.COLUMNS`."""
+    not_compared: str = field(default="", compare=False)
+    """Why its claims cannot be compared with anything, so that nothing is run."""
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether its recipe is in `configs/`."""
+        return self.suite != LOCAL and not self.is_generated
 
     @property
     def folder(self) -> Path | None:
-        """The folder that relative paths in a user's recipe refer to; None for a shipped or published recipe."""
-        return self.path.parent if self.suite == LOCAL and self.recipe_repo is None else None
+        """The folder that relative paths in a user's recipe refer to; None for a recipe that names no such paths."""
+        return self.path.parent if self.suite == LOCAL and (self.recipe_repo or self.card) is None else None
 
     @property
     def argument(self) -> str:
@@ -88,13 +123,22 @@ def local(path: Path, recipe_repo: str | None = None, requested_repo: str | None
         return entry
 
 
-def select(patterns: list[str], suites: list[str] | None = None, everything: bool = False) -> list[Entry]:
+def select(
+    patterns: list[str],
+    suites: list[str] | None = None,
+    everything: bool = False,
+    *,
+    generated: Sequence[Entry] = (),
+    suite_names: Collection[str] = (),
+) -> list[Entry]:
     """Return the selected entries, each once, in the order of the patterns, else of the catalogue.
 
     Args:
         patterns: Names of entries or suites, globs, and paths of recipe files or of folders with recipes.
         suites: Suites. Alone they select all their entries; with patterns, only entries that a pattern selects too.
         everything: Whether to select all shipped entries.
+        generated: Entries of generated suites that can be selected besides the shipped ones.
+        suite_names: The names of all generated suites, for messages.
 
     Raises:
         UsageError: A pattern or suite selects nothing; the message names the nearest.
@@ -102,7 +146,8 @@ def select(patterns: list[str], suites: list[str] | None = None, everything: boo
     known = entries()
     if everything:
         return known
-    names, folders = [entry.name for entry in known], sorted({entry.suite for entry in known})
+    known += generated
+    names, folders = [entry.name for entry in known], sorted({*suite_names, *(entry.suite for entry in known)})
     for suite in suites or []:
         if suite not in folders:
             raise UsageError(f"no suite {suite!r}{did_you_mean(suite, folders)}")
@@ -171,7 +216,11 @@ def _recipe_file(name: str, folder: Path | None) -> Entry:
 
 def select_one(pattern: str) -> Entry:
     """Return the one entry that a pattern selects; raises UsageError if it selects none or several."""
-    matches = select([pattern])
+    return only_one(pattern, select([pattern]))
+
+
+def only_one(pattern: str, matches: Sequence[Entry]) -> Entry:
+    """Return the entry that a pattern selects; raises UsageError if it selects several."""
     if len(matches) != 1:
         raise UsageError(f"{pattern!r} selects {len(matches)} entries; name one of them")
     return matches[0]

@@ -61,7 +61,7 @@ def _refusals(task: Call, tokenizer: Call | None, builder: Builder) -> Iterator[
     except RecipeError as error:
         yield from error.problems
     except UsageError as error:
-        yield Problem(task.mark, str(error))
+        yield Problem(task.marks.get(error.argument or "", task.mark), str(error))
 
 
 def _holdout_problems(recipe: Recipe, splits: Sequence[str]) -> Iterator[Problem]:

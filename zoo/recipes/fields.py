@@ -28,6 +28,7 @@ FIELDS: Mapping[str, CallField] = {
     "schedule": CallField(("harness.schedules",), ("progress", "steps", "optimizer", "num_training_steps")),
     "loss": CallField(("harness.losses",)),
     "train_transforms": CallField(("torchvision.transforms.v2",)),
+    "preprocessing": CallField(("zoo.preprocessing",)),
     "eval_transforms": CallField(("torchvision.transforms.v2",)),
 }
 

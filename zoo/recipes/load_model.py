@@ -3,12 +3,25 @@
 from importlib import import_module
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from zoo.fetch import weights_file
 from zoo.fetch.fetched import Fetched
+from zoo.fetch.quantized_weights import is_quantized
+from zoo.models.auto_classes import ENCODER, IMAGE_CLASSIFIER, SEGMENTATION, TEXT_CLASSIFIER
+from zoo.models.timm_models import TIMM, check_timm_model, with_present_names
 from zoo.recipes.build import Builder
 from zoo.recipes.reader import Call
+from zoo.trusted_code import comes_from, is_part_of
+
+OURS, TRANSFORMERS = "zoo.models", "transformers"
+AUTO_CLASSES = {
+    "bert_classifier": TEXT_CLASSIFIER, "sequence_classifier": TEXT_CLASSIFIER, "image_classifier": IMAGE_CLASSIFIER,
+    "sentence_encoder": ENCODER,
+}  # fmt: skip
+"""Our models of transformers, and the class of transformers that loads them with their published configuration."""
+OF_ARCHITECTURES = {"ForImageClassification": IMAGE_CLASSIFIER, "ForSemanticSegmentation": SEGMENTATION}
+"""The same for architectures of transformers, by a part of their names; the others are text classifiers."""
 
 
 def architecture(model: Call) -> Call:
@@ -17,29 +30,66 @@ def architecture(model: Call) -> Call:
     return architecture(inner) if isinstance(inner, Call) else model
 
 
+def auto_class(model: Call) -> str | None:
+    """Return the class of transformers that loads a model with its published configuration; None for other models."""
+    name = architecture(model).use.removeprefix(f"{OURS}.")
+    if name in AUTO_CLASSES:
+        return AUTO_CLASSES[name]
+    if not is_part_of(name, (TRANSFORMERS,)):
+        return None
+    return next((auto for part, auto in OF_ARCHITECTURES.items() if part in name), TEXT_CLASSIFIER)
+
+
+def is_configured(model: Call, fetched: Fetched) -> bool:
+    """Return whether weights are loaded with the configuration beside them, in place of the recipe's model."""
+    return fetched.has_configuration and auto_class(model) is not None
+
+
 def load_model(call: Call, fetched: Fetched, builder: Builder) -> nn.Module:
     """Return the model of a recipe with fetched weights.
 
-    A repository, or a folder that transformers has written, is loaded with its configuration. For a
-    single file the recipe's model is built, and the file is loaded into it.
+    If the model is one of transformers, and the weights have a configuration beside them, they are loaded with that.
+    Otherwise the recipe's model is built, and the weights are loaded into it.
 
     Args:
         call: The recipe's model.
-        fetched: The weights.
+        fetched: The weights: a file, or those in a repository or folder.
         builder: Builds the model.
 
     Raises:
         UsageError: The weights do not fit the model.
+        IntegrityError: Files are damaged, or do not describe one complete model.
     """
-    if fetched.weights is not None:
-        classifiers = import_module("zoo.models.sequence_classifier")  # transformers takes seconds to import
-        classifier: nn.Module = classifiers.published_classifier(fetched.path, fetched.weights, _chosen(call))
+    kind = auto_class(call)
+    if kind == ENCODER and fetched.has_configuration:
+        encoder: nn.Module = import_module("zoo.models.sentence_encoder").published_encoder(
+            fetched, builder.sources, _chosen(call)
+        )
+        return encoder
+    if kind is not None and fetched.has_configuration:
+        loaders = import_module("zoo.models.published")  # transformers takes seconds to import
+        classifier: nn.Module = loaders.published_classifier(fetched.path, fetched.weights, _chosen(call), kind)
         if classifier.code_note:
             builder.sources.report_once(f"note: {fetched.source}: {classifier.code_note}")
         return classifier
     model = builder.instance(architecture(call), "model", nn.Module)
-    weights_file.load_into(model, fetched.path)
+    if is_quantized(model):
+        weights_file.load_into(model, fetched.weights_path)
+        return model
+    state = weights_file.read_fetched(fetched, model.state_dict())
+    if comes_from(model, (TIMM,)):
+        state = _for_timm(model, architecture(call), state, fetched)
+    if unused := weights_file.load_state(model, state, fetched.weights_path):
+        builder.sources.report_once(f"note: {fetched.source}: {weights_file.unused_note(unused)}")
     return model
+
+
+def _for_timm(model: nn.Module, call: Call, state: dict[str, Tensor], fetched: Fetched) -> dict[str, Tensor]:
+    """Check a model of timm against the configuration beside its weights, and return the weights with its names."""
+    name = str(call.args.get("model_name", call.use.rpartition(".")[2]))
+    if fetched.weights is not None:
+        check_timm_model(model, name, call.args, fetched.path)
+    return with_present_names(model, state)
 
 
 def _chosen(model: Call) -> dict[str, Any]:

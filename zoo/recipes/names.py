@@ -15,6 +15,9 @@ from zoo.recipes.allowed import ALLOWED, AUTO_CLASSES, is_allowed, is_standard_l
 from zoo.recipes.fields import FIELDS, TORCHVISION
 from zoo.trusted_code import KNOWN_PACKAGES, RUN_FOREIGN_CODE, is_part_of
 
+EXTRAS = {"timm": "pip install 'zoo-reproduce[timm]'"}
+"""Packages that are optional, and the command that installs each."""
+
 
 class UnusableNameError(Exception):
     """A name of a recipe does not exist, or may not be used in its field."""
@@ -65,7 +68,7 @@ def _listed(path: str, field: str) -> Any:
             raise UnusableNameError(_refusal(path, field))
         target = _import(path)
     except ModuleNotFoundError as error:
-        raise UnusableNameError(f"{path!r} needs the package {error.name!r}, which is not installed") from None
+        raise UnusableNameError(_not_installed(path, str(error.name))) from None
     name = path.rpartition(".")[2]
     return getattr(target, AUTO_CLASSES[name]) if name in AUTO_CLASSES else target
 
@@ -78,13 +81,18 @@ def _refusal(path: str, field: str) -> str:
     ):  # such as `from_pretrained`, which loads anything
         return f"{path!r} is a method; a recipe names classes and functions"
     if package in KNOWN_PACKAGES and importlib.util.find_spec(package) is None:
-        return f"{path!r} needs the package {package!r}, which is not installed"
+        return _not_installed(path, package)
     if package not in KNOWN_PACKAGES:
         return f"{path!r}: imports from {package!r} are not allowed; --trust {package} allows them"
     similar = _similar(path, package, field)
     hint = f"; did you mean {', '.join(similar)}?" if similar else ""
     trust = f"--trust {package} allows it, and all other code of {package}"
     return f"{path!r} cannot be used as {field}: it is not on the list of names that need no trust{hint}; {trust}"
+
+
+def _not_installed(path: str, package: str) -> str:
+    install = f"; install it: {EXTRAS[package]}" if package in EXTRAS else ""
+    return f"{path!r} needs the package {package!r}, which is not installed{install}"
 
 
 def _similar(path: str, package: str, field: str) -> list[str]:
@@ -130,5 +138,6 @@ def _longest_module(path: str) -> tuple[ModuleType, list[str]]:
             return importlib.import_module(name), parts[end:]
         except ModuleNotFoundError as error:
             if error.name is None or not is_part_of(name, (error.name,)):
-                raise UnusableNameError(f"{path!r} needs the package {error.name!r}, which is not installed") from None
-    raise UnusableNameError(f"no module {parts[0]!r} is installed")
+                raise UnusableNameError(_not_installed(path, str(error.name))) from None
+    is_optional = parts[0] in EXTRAS
+    raise UnusableNameError(_not_installed(path, parts[0]) if is_optional else f"no module {parts[0]!r} is installed")

@@ -118,6 +118,33 @@ class RunOptions(TrainingOptions):
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """Which models of the Hub to verify, besides those that are named.
+
+    Attributes:
+        from_file: A file with the names of models, one a line.
+        search: A query for models, such as `task:text-classification dataset:glue`.
+        max_models: The most models of the file and the search together. Default: all of the file, 20 of a search.
+        max_bytes: The most bytes of weights to download, such as `20GB`; None for no limit.
+    """
+
+    from_file: Path | None = None
+    search: str | None = None
+    max_models: int | None = None
+    max_bytes: str | None = None
+
+    @property
+    def is_used(self) -> bool:
+        """Whether models are chosen by a file or by a search."""
+        return self.from_file is not None or self.search is not None
+
+    def __post_init__(self) -> None:
+        """Refuse limits of nothing. Raise UsageError."""
+        if (self.max_models or self.max_bytes) and not self.is_used:
+            raise UsageError("--max-models and --max-bytes need --from or --search")
+
+
 def _path_or_environment(path: Path | None, variable: str) -> Path | None:
     chosen = path or os.environ.get(variable)
     return Path(chosen) if chosen else None

@@ -9,19 +9,21 @@ from typing import Any
 
 from zoo.errors import Mark, MissingError, NoFileError, UsageError, ZooError, translate_errors
 from zoo.fetch.fetched import Fetched
+from zoo.fetch.repository_files import CONFIG
 from zoo.fetch.source_types import HubRepo, LocalFile, ParsedSource, RecipeRepo, parse_or_none, pinned_source
 from zoo.fetch.sources import Sources
+from zoo.models.auto_classes import ENCODER
 from zoo.recipes.build import Builder
 from zoo.recipes.build_task import task_without_tokenizer
-from zoo.recipes.catalogue import Entry
-from zoo.recipes.load_model import architecture
+from zoo.recipes.catalogue import PUBLISHED, Entry
+from zoo.recipes.load_model import architecture, auto_class
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe, Teacher
 from zoo.recipes.walk import recipe_sources, walk_sources
 
 WORKERS = 8
-PUBLISHED = "zoo.yaml"
-"""The recipe's file in a repository that publishes one."""
+CARD = "card"
+"""What to fetch of a model whose claims zoo reads in its card, see `zoo.fetch.repository_files.WANTS`."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ def needs(entry: Entry, builder: Builder, *, train: bool) -> Iterator[Need]:
     repo = entry.recipe_repo
     if repo:
         yield Need(repo, PUBLISHED)
+    if entry.card:
+        yield Need(entry.card, CARD)
     at_entry = builder.at(repo, entry.folder)
     marks = {named.text: named.mark for named in recipe_sources(entry.recipe)}
     for need in _recipe_needs(entry.recipe, at_entry, train=train):
@@ -104,17 +108,29 @@ def _recipe_needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[
     if recipe.weights is not None:
         yield Need(recipe.weights, "weights")
         yield from (Need(recipe.weights, claim.log, optional=True) for claim in recipe.claims if claim.log)
-    parts: list[tuple[str, Any]] = [("weights", recipe.model if train else _read_of(recipe.model, recipe.weights))]
+        yield from _encoder_needs(recipe.model, [recipe.weights])
+    own = recipe.model if train else _read_of(recipe.model, recipe.weights, builder.sources)
+    parts: list[tuple[str, Any]] = [("weights", own)]
     for task, tokenizer in recipe.readings if train else recipe.readings[:1]:
         parts.append(("tokenizer", tokenizer))
         yield from _task_needs(task, tokenizer, builder)
     for stage in recipe.stages if train else ():
         for teacher in stage.all_teachers.values():
             if teacher.model is not None:
-                parts.append(("weights", _read_of(teacher.model, teacher.weights)))
+                parts.append(("weights", _read_of(teacher.model, teacher.weights, builder.sources)))
                 yield from [Need(teacher.weights, "weights")] if teacher.weights else []
+                yield from _encoder_needs(teacher.model, [teacher.weights or ""])
     for want, part in parts:
-        yield from (Need(named.text, want) for named in walk_sources(part, "model"))
+        named = [source.text for source in walk_sources(part, "model")]
+        yield from (Need(source, want) for source in named)
+        yield from _encoder_needs(part, named) if want == "weights" else ()
+
+
+def _encoder_needs(model: Call | None, sources: Iterable[str]) -> Iterator[Need]:
+    """Yield the settings of sentence-transformers beside weights, if a model reads them."""
+    if model is not None and auto_class(model) == ENCODER:
+        repositories = [name for name in sources if isinstance(parse_or_none(name), HubRepo | RecipeRepo)]
+        yield from (Need(name, "sentence_encoder", optional=True) for name in repositories)
 
 
 def declared_classes(recipe: Recipe, builder: Builder) -> tuple[str, ...]:
@@ -128,12 +144,18 @@ def _task_needs(task: Call, tokenizer: Call | None, builder: Builder) -> Iterato
         yield Need(source.name, want)
 
 
-def _read_of(model: Call, weights: str | None) -> Call | None:
-    """Return the part of a model's call whose sources are read if it is built for these weights."""
-    if weights is None:
-        return model
-    has_configuration = isinstance(parse_or_none(weights), HubRepo | RecipeRepo)
-    return None if has_configuration else architecture(model)
+def _read_of(model: Call, weights: str | None, sources: Sources) -> Call | None:
+    """Return the part of a model's call whose sources are read if it is built for these weights.
+
+    A repository for a model of transformers is expected to have a configuration.
+    """
+    source = parse_or_none(weights)
+    if weights is None or source is None:
+        return model if weights is None else architecture(model)
+    source = source if isinstance(source, RecipeRepo) else sources.resolve(source)
+    in_folder = isinstance(source, LocalFile) and (source.expanded / CONFIG).is_file()
+    is_read = auto_class(model) is not None and (isinstance(source, HubRepo | RecipeRepo) or in_folder)
+    return None if is_read else architecture(model)
 
 
 def prefetch(

@@ -10,13 +10,14 @@ import sys
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from zoo.errors import Mark, Problem, RecipeError, did_you_mean
-from zoo.recipes.yaml_graph import compose, mark_of
+from zoo.recipes.yaml_graph import compose, mark_of, read_text
 
 T = TypeVar("T")
 
@@ -82,10 +83,16 @@ def read(path: Path, into: type[T]) -> T:
         UnreadableRecipeError: With all problems of the file.
         SourceError: The file cannot be read.
     """
+    value: T = _parse(read_text(path), str(path), into)  # type: ignore[arg-type]  # classes are hashable
+    return value
+
+
+@lru_cache(maxsize=1024)  # commands need every shipped recipe several times, and each takes milliseconds
+def _parse(text: str, path: str, into: type[Any]) -> Any:
     problems: list[Problem] = []
-    root = compose(path)
-    reader = _Reader(str(path), problems)
-    value: T = reader.value(root, into, ROOT)
+    root = compose(text, path)
+    reader = _Reader(path, problems)
+    value = reader.value(root, into, ROOT)
     if problems:
         raise UnreadableRecipeError(problems, reader.calls)
     return value

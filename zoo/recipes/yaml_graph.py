@@ -11,7 +11,7 @@ import yaml
 from yaml.nodes import Node, ScalarNode
 
 from zoo.errors import Mark, RecipeError, SourceError
-from zoo.safe_text import UNPRINTABLE
+from zoo.safe_text import UNPRINTABLE, escape_unprintable
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
@@ -24,29 +24,61 @@ _TOKENS = {
 """PyYAML's names of tokens, in plain words."""
 
 
-def compose(path: Path) -> Node:
-    """Return the root node of a YAML file.
+def read_text(path: Path) -> str:
+    """Return the text of a YAML file.
 
     Raises:
-        RecipeError: The file is not UTF-8, not YAML, too large, too deep or empty.
+        RecipeError: The file is not UTF-8, or too large.
         SourceError: The file cannot be read.
     """
-    text = _read(path)
-    mark = Mark(path=str(path), line=1, column=1)
+    start = Mark(path=str(path), line=1, column=1)
     try:
-        loader = _Loader(text)
+        with path.open("rb") as file:  # perhaps a device, which has no end
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise SourceError(f"there is no recipe file {path}; `zoo list` shows the shipped entries") from None
+    except IsADirectoryError:
+        raise SourceError(f"{path} is a folder without recipes (*.yaml)") from None
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror or error}") from None
+    if len(data) > MAX_BYTES:
+        raise RecipeError.at(start, f"{path.stat().st_size or len(data):,} bytes; a recipe has at most {MAX_BYTES:,}")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        mark = Mark(path=str(path), line=line, column=column)
+        raise RecipeError.at(mark, f"not UTF-8 (byte 0x{data[error.start]:02x})") from None
+
+
+def compose(text: str, path: str, first_line: int = 1, *, escape: bool = False) -> Node:
+    """Return the root node of a YAML text.
+
+    Args:
+        text: The text.
+        path: The file that it stands in, for positions.
+        first_line: The line of the file in which it begins. Marks of nodes count from 1 nevertheless.
+        escape: Whether to replace control characters in texts by escapes, as in cards. A recipe with one is refused.
+
+    Raises:
+        RecipeError: The text is not YAML, too deep or empty.
+    """
+    mark = Mark(path=path, line=first_line, column=1)
+    try:
+        loader = (_EscapingLoader if escape else _Loader)(text)
         node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         if (at := error.problem_mark) is not None:
-            mark = Mark(path=str(path), line=at.line + 1, column=at.column + 1)
+            mark = Mark(path=path, line=at.line + first_line, column=at.column + 1)
         raise RecipeError.at(mark, _in_plain_words(error)) from None
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
-        mark = Mark(path=str(path), line=before.count("\n") + 1, column=len(before) - before.rfind("\n"))
+        mark = Mark(path=path, line=before.count("\n") + first_line, column=len(before) - before.rfind("\n"))
         raise RecipeError.at(mark, f"the character {text[error.position]!r} is not allowed in YAML") from None
     except (ValueError, OverflowError):  # of chr()
         at = loader.get_mark()
-        mark = Mark(path=str(path), line=at.line + 1, column=at.column + 1)
+        mark = Mark(path=path, line=at.line + first_line, column=at.column + 1)
         raise RecipeError.at(mark, "an escape sequence that stands for no character") from None
     if not isinstance(node, Node):
         raise RecipeError.at(mark, "the file is empty")
@@ -71,30 +103,9 @@ def _in_plain_words(error: yaml.MarkedYAMLError) -> str:
     return _TOKEN.sub(lambda token: _TOKENS.get(token[1], repr(token[1])), problem)
 
 
-def _read(path: Path) -> str:
-    start = Mark(path=str(path), line=1, column=1)
-    try:
-        with path.open("rb") as file:  # perhaps a device, which has no end
-            data = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise SourceError(f"there is no recipe file {path}; `zoo list` shows the shipped entries") from None
-    except IsADirectoryError:
-        raise SourceError(f"{path} is a folder without recipes (*.yaml)") from None
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror or error}") from None
-    if len(data) > MAX_BYTES:
-        raise RecipeError.at(start, f"{path.stat().st_size or len(data):,} bytes; a recipe has at most {MAX_BYTES:,}")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - data.rfind(b"\n", 0, error.start)
-        mark = Mark(path=str(path), line=line, column=column)
-        raise RecipeError.at(mark, f"not UTF-8 (byte 0x{data[error.start]:02x})") from None
-
-
 class _Loader(yaml.BaseLoader):
     depth = 0
+    escapes = False
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
@@ -102,7 +113,9 @@ class _Loader(yaml.BaseLoader):
             raise yaml.MarkedYAMLError(problem="anchors and aliases are not allowed", problem_mark=event.start_mark)
         if self.depth >= MAX_DEPTH:
             raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
-        if bad := UNPRINTABLE.search(getattr(event, "value", "")):
+        if (bad := UNPRINTABLE.search(getattr(event, "value", ""))) and self.escapes:
+            event.value = escape_unprintable(event.value)
+        elif bad:
             problem = f"the character {bad[0]!r} is not allowed in a recipe, not even as an escape"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         self.depth += 1
@@ -111,3 +124,7 @@ class _Loader(yaml.BaseLoader):
             node.style = "'"  # `!!str 1` is a text, as '1' is
         self.depth -= 1
         return node
+
+
+class _EscapingLoader(_Loader):
+    escapes = True

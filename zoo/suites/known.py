@@ -1,0 +1,127 @@
+"""The generated suites by name: each is made once for a version of its catalogue, and then read from a cache."""
+
+import importlib.metadata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
+
+from zoo import paths
+from zoo.errors import SourceError, UnreachableError
+from zoo.fetch.source_types import Url
+from zoo.fetch.sources import Sources
+from zoo.suites.generated import GeneratedSuite
+from zoo.suites.store import read_suite, write_suite
+from zoo.suites.timm_results import TABLES, timm_suite
+
+GLOB = "*?["
+TIMM = "data:timm"
+"""The folder with tables of timm's results that a user may name in place of the published ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredSuite:
+    """A generated suite, and the folder with the files of its recipes."""
+
+    name: str
+    folder: Path
+    suite: GeneratedSuite
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Catalogue:
+    """A catalogue that a suite is made from.
+
+    Attributes:
+        version: What distinguishes it from other versions of the same catalogue.
+        make: Makes the suite, which may take seconds.
+    """
+
+    version: str
+    make: Callable[[], GeneratedSuite]
+
+
+ORIGINS: Mapping[str, str] = {
+    "torchvision": "the metadata of the installed torchvision",
+    **{name: f"timm's table {table.file}" for name, table in TABLES.items()},
+}
+"""The generated suites, and what they are made from."""
+
+
+def wanted_suites(patterns: Sequence[str], suites: Sequence[str]) -> list[str]:
+    """Return the generated suites that patterns and names of suites may select entries of."""
+    wanted = {suite for suite in suites if suite in ORIGINS}
+    for pattern in patterns:
+        literal = pattern[: min((pattern.index(sign) for sign in GLOB if sign in pattern), default=None)]
+        named = [suite for suite in ORIGINS if literal == suite or literal.startswith(f"{suite}-")]
+        if literal == pattern:
+            wanted |= {*sorted(named, key=len)[-1:]}  # `timm-sketch-x` is in timm-sketch, not in timm
+        elif literal:
+            wanted |= {*named, *(suite for suite in ORIGINS if f"{suite}-".startswith(literal))}
+    return [suite for suite in ORIGINS if suite in wanted]
+
+
+def load_suite(name: str, sources: Sources) -> StoredSuite:
+    """Return a generated suite. It is made if it is not in the cache, or if its files in the cache are damaged.
+
+    Raises:
+        SourceError: The catalogue is not available.
+        UsageError: The catalogue cannot be read.
+    """
+    catalogue = _catalogue(name, sources)
+    folder = _folder(name, catalogue)
+    suite = read_suite(folder)
+    if suite is None:
+        suite = catalogue.make()
+        write_suite(folder, suite)
+    return StoredSuite(name=name, folder=folder, suite=suite)
+
+
+def cached_suite(name: str, sources: Sources) -> StoredSuite | None:
+    """Return a generated suite if it is in the cache; downloads nothing."""
+    is_published = name in TABLES and sources.folder(TIMM) is None
+    if is_published and sources.urls.cached(Url(TABLES[name].url)) is None:
+        return None
+    try:
+        folder = _folder(name, _catalogue(name, sources))
+    except SourceError:  # the user's folder lacks this table
+        return None
+    suite = read_suite(folder)
+    return None if suite is None else StoredSuite(name=name, folder=folder, suite=suite)
+
+
+def _catalogue(name: str, sources: Sources) -> _Catalogue:
+    if name in TABLES:
+        return _table(name, sources)
+    module = "zoo.suites.torchvision_weights"  # imports torch, which takes seconds
+    return _Catalogue(
+        version=importlib.metadata.version("torchvision"), make=lambda: import_module(module).torchvision_suite()
+    )
+
+
+def _table(name: str, sources: Sources) -> _Catalogue:
+    """Return a table of timm's results: in the folder that the user names, else at the pinned commit."""
+    table, folder = TABLES[name], sources.folder(TIMM)
+    where = table.url if folder is None else str(folder / table.file)
+    try:
+        content = Path(where if folder else sources.fetch(where).path).read_bytes()
+    except OSError as error:
+        raise SourceError(f"{where}: the suite {name} is made from this file: {error.strerror}") from None
+    except UnreachableError as error:
+        advice = f"to read a copy of {table.file} in a folder of yours, pass --data timm=DIR, or name it in ZOO_DATA"
+        raise UnreachableError(f"{error}; {advice}") from None
+    return _Catalogue(version=sha256(content).hexdigest()[:16], make=partial(timm_suite, name, content, where))
+
+
+def _folder(name: str, catalogue: _Catalogue) -> Path:
+    """Return the folder of a suite; another version of the catalogue, or of this code, has another one."""
+    return paths.home() / "suites" / f"{name}-{catalogue.version}-{_code_version()}"
+
+
+def _code_version() -> str:
+    digest = sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
