@@ -1,9 +1,10 @@
 """The command line: its commands, and what any command does about errors and signals.
 
 Results go to stdout; messages and progress go to stderr. Exit codes: 0 all reproduced; 1 something is not reproduced, a
-page or the lock is out of date, or a submission has problems; 2 wrong usage or recipe; 3 something is inconclusive, not
-compared or not run; 4 a file, download or device is not available; 5 bytes differ from the pinned ones; 70 a bug in
-zoo; 130 Ctrl-C; 143 SIGTERM. If several apply, the most severe is returned: 70, 5, 2, 1, 4, 3.
+claim is inconsistent or impossible, a page or the lock is out of date, or a submission has problems; 2 wrong usage or
+recipe; 3 something is inconclusive, uninformative, not compared or not run; 4 a file, download or device is not
+available; 5 bytes differ from the pinned ones; 70 a bug in zoo; 130 Ctrl-C; 143 SIGTERM. If several apply, the most
+severe is returned: 70, 5, 2, 1, 4, 3.
 """
 
 import os
@@ -14,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from zoo.api.session import configure_libraries
-from zoo.cli import diagnose, entries, environment, publish, runs, sources
+from zoo.cli import attest, audit, cards, diagnose, entries, environment, publish, publish_run, runs, sources, suites
 from zoo.cli.command import Command, Commands
 from zoo.cli.progress import report_unreachable
 from zoo.cli.streams import safe_streams
@@ -24,6 +25,7 @@ from zoo.tracebacks import project_version
 
 COMMANDS: dict[str, dict[str, Any]] = {
     "Check published models": {
+        "audit": audit.audit,
         "verify": runs.verify,
         "reproduce": runs.reproduce,
         "fingerprint": diagnose.fingerprint,
@@ -33,15 +35,19 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "Train and evaluate your own": {"train": runs.train, "evaluate": runs.evaluate},
     "Read recipes": {
         "list": entries.list_entries,
+        "suite": suites.suite,
         "show": entries.show,
+        "recipe": cards.recipe,
         "check": entries.check,
         "doctor": entries.doctor,
     },
     "Download and pin files": {"fetch": sources.fetch, "lock": sources.lock},
-    "Publish results": {"leaderboard": publish.leaderboard, "submit": publish.submit},
+    "Publish results": {"publish": publish_run.publish, "leaderboard": publish.leaderboard, "submit": publish.submit},
     "Report a problem": {"env": environment.env},
 }
 """The panels of `zoo --help`, and the commands in each."""
+ATTEST: dict[str, Any] = {"sign": attest.sign, "verify": attest.verify, "key": attest.key}
+"""The commands of `zoo attest`."""
 
 
 def _help_of(command: Callable[..., Any]) -> str:
@@ -62,6 +68,10 @@ app = typer.Typer(
 for _panel, _commands in COMMANDS.items():
     for _name, _command in _commands.items():
         app.command(_name, cls=Command, rich_help_panel=_panel, help=_help_of(_command))(_command)
+_attest = typer.Typer(cls=Commands, no_args_is_help=True, help="Sign what a run measured, or check a signed result.")
+for _name, _command in ATTEST.items():
+    _attest.command(_name, cls=Command, help=_help_of(_command))(_command)
+app.add_typer(_attest, name="attest", rich_help_panel="Publish results")
 
 
 def _print_version(wanted: bool) -> None:

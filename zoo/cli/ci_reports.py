@@ -99,7 +99,7 @@ def summary(data: Mapping[str, Any], limit: int = SUMMARY_BYTES) -> str:
     """
     counts = ", ".join(f"{count} {verdict}" for verdict, count in data["summary"].items() if count)
     order = {verdict: number for number, verdict in enumerate(["error", *LEVELS, "reproduced"])}
-    rows = sorted(_summary_rows(data), key=lambda row: order[row["verdict"]])
+    rows = _escaped(sorted(_summary_rows(data), key=lambda row: order[row["verdict"]]))
     head = f"## zoo verify: {counts or 'nothing'}\n\n"
     for length in (len(rows), *(len(rows) * share // 16 for share in range(15, -1, -1))):
         left = len(rows) - length
@@ -161,9 +161,12 @@ def _summary_rows(data: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
 
 
+def _escaped(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    return [{name: markdown(text) for name, text in row.items()} for row in rows]
+
+
 def _markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
-    cells = [{name: markdown(text) for name, text in row.items()} for row in rows]
-    return tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True)
+    return tabulate(rows, headers="keys", tablefmt="pipe", disable_numparse=True)
 
 
 def _limited(level: str, lines: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from zoo import paths
 from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import code_of_outcome, end
-from zoo.cli.options import OUTPUT, All, Json, OneEntry, Patterns, Records, Suites, argument, command, option
+from zoo.cli.options import OUTPUT, All, Json, OneEntry, Patterns, Records, Suites, Where, argument, command, option
 from zoo.cli.progress import report, report_unreachable, session_of
 from zoo.errors import ZooError
 from zoo.recipes.options import DeviceOptions, SourceOptions, TrainingOptions
@@ -30,6 +30,7 @@ def fingerprint(
     sources: SourceOptions,
     patterns: Patterns = None,
     suite: Suites = None,
+    where: Where = None,
     everything: All = False,
     update: Annotated[
         bool,
@@ -51,7 +52,7 @@ def fingerprint(
     from harness.diagnosis.fingerprint import check_fingerprint, update_fingerprint
 
     session = session_of(sources)
-    entries = session.select(patterns or [], suite or [], everything)
+    entries = session.select(patterns or [], suite or [], everything, where=where)
     context = session.context(entries, options)
     outcomes = []
     for entry in entries:
@@ -138,7 +139,7 @@ def _experiment_of(
     difference: "Diff", session: Session, options: TrainingOptions, *, may_download: bool
 ) -> "tuple[Experiment | None, ZooError | None]":
     """Return the experiment of record A's entry, or the error why there is none."""
-    from harness.diagnosis.diff.example_data import entry_of
+    from harness.records.recorded_entry import entry_of
 
     try:
         entry = entry_of(difference.path_a, difference.a)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import end
-from zoo.cli.options import OUTPUT, All, Json, Lock, Patterns, Suites, argument, command, option
+from zoo.cli.options import OUTPUT, All, Json, Lock, OneEntry, Patterns, Suites, Where, command, option
 from zoo.cli.progress import report, session_of
 from zoo.errors import SourceError, ZooError
 from zoo.fetch.source_types import LocalFile, ParsedSource, Remote, UserFolder, parse_source
@@ -30,6 +30,7 @@ def list_entries(
     sources: SourceOptions,
     patterns: Patterns = None,
     suite: Suites = None,
+    where: Where = None,
     here: Annotated[
         bool,
         option(
@@ -47,7 +48,7 @@ def list_entries(
     Example: zoo list 'digits*'
     """
     session = session_of(sources)
-    entries, errors = _readable(session.select(patterns or [], suite or [], not patterns and not suite))
+    entries, errors = _readable(session.select(patterns or [], suite or [], not patterns and not suite, where=where))
     missing = _missing_inputs(entries, session) if here else {}
     data = [
         {
@@ -67,7 +68,7 @@ def list_entries(
 
 @command
 def show(
-    entry: Annotated[str, argument("ENTRY", "An entry, a recipe file, or OWNER/NAME of a recipe on the Hub.")],
+    entry: OneEntry,
     lock: Lock = None,
     as_json: Json = False,
 ) -> None:
@@ -101,6 +102,7 @@ def check(
     sources: SourceOptions,
     patterns: Patterns = None,
     suite: Suites = None,
+    where: Where = None,
     everything: All = False,
     as_json: Json = False,
 ) -> None:
@@ -115,7 +117,7 @@ def check(
     from zoo.recipes.cuda_kernels import missing_kernels
 
     session = session_of(sources)
-    entries = session.select(patterns or [], suite or [], everything)
+    entries = session.select(patterns or [], suite or [], everything, where=where)
     builder = session.builder(entries)
     data, codes, has_unread = [], [], False
     for entry in entries:
@@ -148,6 +150,7 @@ def check(
 def doctor(
     patterns: Patterns = None,
     suite: Suites = None,
+    where: Where = None,
     everything: All = False,
     lock: Lock = None,
     as_json: Json = False,
@@ -161,7 +164,7 @@ def doctor(
     from zoo.doctor import examine, lines
 
     session = _session(lock)
-    entries, errors = _readable(session.select(patterns or [], suite or [], everything))
+    entries, errors = _readable(session.select(patterns or [], suite or [], everything, where=where))
     sources = session.fetcher(report_new_lock=False)
     hazards = {entry: examine(entry, sources) for entry in entries}
     data = [

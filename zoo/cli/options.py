@@ -43,15 +43,28 @@ def parse_data(pairs: list[str]) -> dict[str, Path]:
 
 
 ENTRY_HELP = (
-    "Names, suites, globs such as 'digits*', recipe files or folders of them, or OWNER/NAME of a recipe on the Hub."
+    "Names, suites, globs such as 'digits*', recipe files or folders of them, or OWNER/NAME of a model or a recipe on"
+    " the Hub."
 )
 Patterns = Annotated[list[str] | None, argument("ENTRY", ENTRY_HELP)]
 RequiredPatterns = Annotated[list[str], argument("ENTRY", ENTRY_HELP)]
-OneEntry = Annotated[str, argument("ENTRY", "An entry, a recipe file, or OWNER/NAME of a recipe on the Hub.")]
+OneEntry = Annotated[
+    str, argument("ENTRY", "An entry, a recipe file, or OWNER/NAME of a model or a recipe on the Hub.")
+]
 
 Suites = Annotated[
     list[str] | None,
     option("--suite", "Only entries of this suite. Can be repeated. Default: any suite.", WHAT, "NAME"),
+]
+Where = Annotated[
+    str | None,
+    option(
+        "--where",
+        "Only entries that fit this expression, such as 'params<30 and img_size<=224'. `zoo suite NAME --json` shows"
+        " the columns. Default: all selected entries.",
+        WHAT,
+        "EXPR",
+    ),
 ]
 All = Annotated[bool, option("--all", "All shipped entries. Default: only the entries you name.", WHAT)]
 Json = Annotated[bool, option("--json", "Print JSON instead of text. Default: text.", OUTPUT)]
@@ -195,6 +208,47 @@ Jobs = Annotated[
     ),
 ]
 
+FromFile = Annotated[
+    Path | None,
+    option(
+        "--from",
+        "Verify the models of the Hub in this file: one OWNER/NAME or OWNER/NAME@REVISION a line, with # before"
+        " comments. Default: none.",
+        WHAT,
+        "FILE",
+    ),
+]
+Search = Annotated[
+    str | None,
+    option(
+        "--search",
+        "Verify the models that a search of the Hub finds, such as 'task:text-classification dataset:glue', the most"
+        " downloaded first. Default: none.",
+        WHAT,
+        "QUERY",
+    ),
+]
+MaxModels = Annotated[
+    int | None,
+    option(
+        "--max-models",
+        "Verify at most N models of --from and --search. Default: all of a file, 20 of a search.",
+        WHAT,
+        "N",
+        min=1,
+    ),
+]
+MaxBytes = Annotated[
+    str | None,
+    option(
+        "--max-bytes",
+        "Leave out models of --from and --search when their weights exceed this size together, such as 20GB."
+        " Default: no limit.",
+        WHAT,
+        "SIZE",
+    ),
+]
+
 DryRun = Annotated[
     bool,
     option(
@@ -205,6 +259,7 @@ DryRun = Annotated[
 ]
 
 FIELDS: dict[str, Any] = {
+    "from_file": FromFile, "search": Search, "max_models": MaxModels, "max_bytes": MaxBytes,
     "train": Train, "seeds": Seeds, "first_seed": FirstSeed, "device": Device, "precision": InPrecision,
     "strict": Strict,
     "micro_batch": MicroBatch, "save_every": SaveEvery, "score_epochs": ScoreEpochs,

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from zoo import text_tables
@@ -15,7 +16,7 @@ from zoo.cli.next_steps import next_step
 from zoo.recipes.claim import Claim
 from zoo.recipes.options import RunOptions, SourceOptions
 from zoo.safe_text import one_line, printable
-from zoo.text_tables import finite, fitted, number
+from zoo.text_tables import LEAST_DECIMALS, finite, fitted, number
 
 if TYPE_CHECKING:
     from harness.judging.judge_runs import Outcome
@@ -118,6 +119,7 @@ def judgement_data(judgement: "Judgement", mode: str) -> dict[str, Any]:
         "power": judgement.power,
         "further_seeds": judgement.further_seeds,
         "excluded_loss": judgement.excluded_loss,
+        "counts": asdict(judgement.counts) if judgement.counts else None,
         "verdict": judgement.verdict,
         "label": judgement.label,
         "why": judgement.why,
@@ -127,12 +129,17 @@ def judgement_data(judgement: "Judgement", mode: str) -> dict[str, Any]:
 
 def claim_line(judgement: "Judgement") -> str:
     """Return a judged claim on one line."""
-    claim = judgement.claim
-    claimed, measured = (number(value, claim.printed_decimals) for value in (claim.value, judgement.measured))
-    return (
-        f"{claim.of}: {one_line(claim.metric)} on {one_line(claim.split)}: claimed {claimed},"
-        f" measured {measured}: {judgement.label}"
-    )
+    claim, scores = judgement.claim, f"claimed {claimed_text(judgement.claim)}"
+    if judgement.measured is not None:
+        scores += f", measured {number(judgement.measured, claim.printed_decimals)}"
+    return f"{claim.of}: {one_line(claim.metric)} on {one_line(claim.split)}: {scores}: {judgement.label}"
+
+
+def claimed_text(claim: "Claim") -> str:
+    """Return a claim's value, with no more decimals than were published."""
+    if claim.value is None or claim.value_decimals is None or claim.value_decimals >= LEAST_DECIMALS:
+        return number(claim.value, claim.printed_decimals)
+    return f"{claim.value:.{claim.value_decimals}f}"
 
 
 def without_nan(rows: Iterable[Mapping[Any, Any]]) -> list[dict[Any, Any]]:

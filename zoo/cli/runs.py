@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
+from zoo import paths
 from zoo.api.session import Session, changed_entries
 from zoo.cli import plan, render, verdict_text
 from zoo.cli.exit_codes import code_of_outcome, end, failing_verdicts
+from zoo.cli.imported_logs import GroupBy, LogClaims, LogFolder, LogTool, import_log
 from zoo.cli.next_steps import next_training
 from zoo.cli.options import (
     OUTPUT,
@@ -19,16 +21,20 @@ from zoo.cli.options import (
     Json,
     OneEntry,
     Patterns,
+    Records,
     RequiredPatterns,
     Suites,
+    Where,
     argument,
     command,
     option,
 )
 from zoo.cli.progress import report, report_unreachable, session_of
+from zoo.cli.summary_page import write_summary_page
 from zoo.cli.training_text import notes, training_text
+from zoo.errors import UsageError
 from zoo.recipes.catalogue import Entry
-from zoo.recipes.options import EvaluationOptions, RunOptions, SourceOptions, TrainingOptions
+from zoo.recipes.options import EvaluationOptions, RunOptions, SourceOptions, SweepOptions, TrainingOptions
 from zoo.text_tables import number
 
 
@@ -44,7 +50,7 @@ def reproduce(
 
     Runs that exist already are not repeated.
 
-    Example: zoo reproduce digits-resnet8 --train --seeds 3
+    Example: zoo reproduce digits-resnet8 --train
     """
     session = session_of(sources)
     entries = session.select(entry, [], False)
@@ -63,10 +69,12 @@ def reproduce(
 
 @command
 def verify(
+    sweep: SweepOptions,
     options: RunOptions,
     sources: SourceOptions,
     patterns: Patterns = None,
     suite: Suites = None,
+    where: Where = None,
     everything: All = False,
     changed_since: Annotated[
         str | None,
@@ -91,19 +99,33 @@ def verify(
             "VERDICTS",
         ),
     ] = None,
+    summary: Annotated[
+        Path | None,
+        option(
+            "--summary",
+            "Also write a Markdown page to this file: how many models are as their cards claim, and the reasons of the"
+            " others. Default: none.",
+            OUTPUT,
+            "FILE",
+        ),
+    ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Judge the claims of many entries, one line each, with a summary.
 
-    Runs that exist already are not repeated.
+    A model of the Hub without a recipe is judged by the claims in its card. Runs that exist already are not repeated.
 
     Example: zoo verify --suite starter
     """
     failing = failing_verdicts(fail_on)
     session = session_of(sources)
     everything = everything or (changed_since is not None and not (patterns or suite))
-    entries = _changed(session.select(patterns or [], suite or [], everything), changed_since, sources.lock)
+    named: list[Entry] = []
+    if _selects(patterns, suite, everything, sweep):
+        named = session.select(patterns or [], suite or [], everything, where=where)
+    found = session.sweep(sweep) if sweep.is_used else []
+    entries = _changed(list(dict.fromkeys([*named, *found])), changed_since, sources.lock)
     if _only_planned(session, entries, options, dry_run=dry_run, as_json=as_json):
         return
     started = time.perf_counter()
@@ -112,6 +134,8 @@ def verify(
     render.emit(data, verdict_text.summary_text(outcomes, data), as_json=as_json)
     report_unreachable(outcome.error for outcome in outcomes)
     _write_ci_reports(data, entries, junit, time.perf_counter() - started, failing)
+    if summary is not None:
+        write_summary_page(summary, outcomes, data)
     end(code_of_outcome(outcome, patterns or [], failing) for outcome in outcomes)
 
 
@@ -155,28 +179,46 @@ def evaluate(
         argument(
             "PATH",
             "Weights (.safetensors, .pt, or a folder of 'zoo train') or predictions (.csv, .tsv, .jsonl, .json, "
-            ".parquet, .npz).",
+            ".parquet, .npz); with --from, a log.",
         ),
     ],
     options: EvaluationOptions,
     sources: SourceOptions,
-    entry: Annotated[str, option("--as", "Use the task and the model of this entry.", WHAT, "ENTRY")],
+    entry: Annotated[
+        str | None,
+        option("--as", "Use the task and the model of this entry. Required unless --from is used.", WHAT, "ENTRY"),
+    ] = None,
     split: Annotated[
         str | None,
         option(
             "--split", "The split of a predictions file. Default: the first scored split of the task.", WHAT, "SPLIT"
         ),
     ] = None,
+    tool: LogTool = None,
+    group_by: GroupBy = None,
+    claim: LogClaims = None,
+    out: LogFolder = None,
+    records: Records = None,
     as_json: Json = False,
 ) -> None:
-    """Score your own weights or predictions on an entry's task.
+    """Score your own weights or predictions on an entry's task, or import the log of another tool.
 
     The entry's claims are shown beside your scores; they are not judged. A predictions file has a column
     'prediction' in the order of the split, or in any order with a column 'id' that counts from 0. A prediction is the
-    name of a class, or its number if no class is called like a number.
+    name of a class, or its number if no class is called like a number. With --from, the log of another evaluation tool
+    becomes a run, which 'zoo diff' compares.
 
     Example: zoo evaluate mine --as digits-resnet8
     """
+    if tool is not None:
+        if entry is not None or split is not None:
+            raise UsageError("--from reads a log, which has its own tasks; leave out --as and --split")
+        import_log(path, tool, group_by, claim or [], out, paths.runs(records), as_json=as_json)
+        return
+    if group_by is not None or claim or out is not None or records is not None:
+        raise UsageError("--group-by, --claim, --out and --records are for logs; pass --from TOOL")
+    if entry is None:
+        raise UsageError("pass --as ENTRY, whose task is scored, or --from TOOL for a log of another tool")
     session = session_of(sources)
     result = session.evaluate(session.select_one(entry), options, path, split)
     results = [
@@ -203,6 +245,11 @@ def _only_planned(session: Session, entries: list[Entry], options: RunOptions, *
     elif sum(runs.missing for runs in planned) > 1:
         report(f"{plan.total_line(planned)} (--dry-run lists them)")
     return dry_run
+
+
+def _selects(patterns: list[str] | None, suites: list[str] | None, everything: bool, sweep: SweepOptions) -> bool:
+    """Return whether entries are selected by name; without any selection the error is that of `Session.select`."""
+    return bool(patterns or suites or everything) or not sweep.is_used
 
 
 def _by_split(scores: Iterable[Any]) -> list[dict[str, Any]]:

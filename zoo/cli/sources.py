@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from zoo.cli import render
 from zoo.cli.exit_codes import code_of_error, end, is_named
-from zoo.cli.options import OUTPUT, WHAT, All, Json, Patterns, Suites, command, option
+from zoo.cli.options import OUTPUT, WHAT, All, Json, Patterns, Suites, Where, command, option
 from zoo.cli.progress import report, report_unreachable, session_of, show_progress
 from zoo.errors import UsageError, ZooError
 from zoo.recipes.options import SourceOptions
@@ -23,6 +23,7 @@ def fetch(
     sources: SourceOptions,
     patterns: Patterns = None,
     suite: Suites = None,
+    where: Where = None,
     everything: All = False,
     train: Annotated[
         bool,
@@ -39,7 +40,7 @@ def fetch(
     from zoo.recipes.prefetch import needs_of_all
 
     session = session_of(sources)
-    entries = session.select(patterns or [], suite or [], everything)
+    entries = session.select(patterns or [], suite or [], everything, where=where)
     builder = session.builder(entries)
     wanted, errors = needs_of_all(entries, builder, train=train)
     fetched = _fetch(wanted, builder)
@@ -68,6 +69,7 @@ def lock(
     sources: SourceOptions,
     patterns: Patterns = None,
     suite: Suites = None,
+    where: Where = None,
     everything: All = False,
     check: Annotated[
         bool,
@@ -111,7 +113,7 @@ def lock(
     from zoo.recipes.prefetch import needs_of_all
 
     whole = everything or not (patterns or suite or update)
-    entries = session.select(patterns or [], suite or [], whole, refresh=update)
+    entries = session.select(patterns or [], suite or [], whole, refresh=update, where=where)
     builder = session.builder(entries, report_new_lock=not update)
     wanted, errors = needs_of_all(entries, builder, train=True)
     if check:

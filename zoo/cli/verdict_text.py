@@ -1,10 +1,10 @@
 """The text of verdicts: in detail for `zoo reproduce`, as a table for `zoo verify`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli import render
-from zoo.errors import first_line
+from zoo.errors import NotComparableError, first_line
 from zoo.safe_text import one_line
 from zoo.text_tables import number
 
@@ -21,6 +21,7 @@ def details(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
     from harness.runs.verify import tested_claims
 
     yield f"{one_line(outcome.entry.name)}: {outcome.verdict}"
+    yield from _audit(outcome)
     printed = {first_line(outcome.error)} if outcome.error else set[str]()  # stderr has the error
     for judgement in outcome.judgements:
         yield f"  {render.claim_line(judgement)}"
@@ -28,7 +29,8 @@ def details(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
             yield render.wrapped(one_line(judgement.why), "    ")
         printed.add(judgement.why)
         yield render.wrapped(one_line(f"source: {judgement.claim.source}"), "    ")
-    yield from (render.wrapped(one_line(f"note: {finding}"), "  ") for finding in outcome.findings)
+    notes = [finding for finding in outcome.findings if finding not in outcome.entry.audit]
+    yield from (render.wrapped(one_line(f"note: {finding}"), "  ") for finding in notes)
     if not tested_claims(outcome):
         if outcome.error is None:
             yield render.wrapped(_why_nothing_is_tested(outcome), "  ")
@@ -36,6 +38,11 @@ def details(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
     yield from (f"  record: {one_line(path)}" for path in outcome.records)
     if next_step:
         yield f"  next: {one_line(next_step)}"
+
+
+def _audit(outcome: "Outcome") -> Iterator[str]:
+    """Return a line for each claim of a card that arithmetic contradicts."""
+    return (render.wrapped(one_line(finding), "  ") for finding in outcome.entry.audit)
 
 
 def _scores_without_claims(outcome: "Outcome") -> list[str]:
@@ -60,7 +67,22 @@ def summary_text(outcomes: list["Outcome"], data: dict[str, Any]) -> str:
     pairs = zip(outcomes, data["entries"], strict=True)
     reasons = [line for outcome, entry in pairs for line in _reasons(outcome, entry["next_step"])]
     blocks = [render.table(headers, rows, flexible=(0, 1)), *(["\n".join(reasons)] if reasons else [])]
+    blocks += _other_counts(outcomes)
     return "\n\n".join([*blocks, render.counts_line(data["summary"])])
+
+
+def _other_counts(outcomes: Sequence["Outcome"]) -> list[str]:
+    """Return a table of the claims whose number of right predictions differs from the claimed one, if there are any."""
+    from harness.runs.verify import tested_claims
+
+    headers = ["entry", "claim", "claimed", "right", "differ", "near-ties", "of"]
+    rows = [
+        [outcome.entry.name, f"{j.claim.metric} on {j.claim.split}", f"{j.counts.claimed:,}", f"{j.counts.right:,}",
+         f"{j.counts.difference:+,}", "-" if j.counts.near_ties is None else f"{j.counts.near_ties:,}",
+         f"{j.counts.n:,}"]
+        for outcome in outcomes for j in tested_claims(outcome) if j.counts and j.counts.difference
+    ]  # fmt: skip
+    return [f"Other counts than claimed:\n\n{render.table(headers, rows, flexible=(0, 1))}"] if rows else []
 
 
 def _rows(outcome: "Outcome") -> list[list[str]]:
@@ -69,7 +91,7 @@ def _rows(outcome: "Outcome") -> list[list[str]]:
 
     name, runs = outcome.entry.name, str(len(outcome.records))
     rows = [
-        [name, f"{j.claim.metric} on {j.claim.split}", number(j.claim.value, j.claim.printed_decimals),
+        [name, f"{j.claim.metric} on {j.claim.split}", render.claimed_text(j.claim),
          number(j.measured, j.claim.printed_decimals), _margin(j), runs, j.label]
         for j in tested_claims(outcome)
     ]  # fmt: skip
@@ -78,6 +100,8 @@ def _rows(outcome: "Outcome") -> list[list[str]]:
 
 def _why_nothing_is_tested(outcome: "Outcome") -> str:
     """Return why a run without error tests no claim of its entry."""
+    if isinstance(outcome.entry.failure, NotComparableError):
+        return str(outcome.entry.failure)
     kinds = {judgement.claim.of for judgement in outcome.judgements}
     if outcome.mode == "retrain":
         other = ", only about the published weights" if "weights" in kinds else ""
@@ -100,12 +124,18 @@ def _margin(judgement: "Judgement") -> str:
 
 
 def _reasons(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
-    """Return why an entry is not reproduced, and what to run next; nothing if its error is on stderr."""
+    """Return what an audit of the card found, why an entry is not reproduced, and what to run next.
+
+    The reason is left out if its error is on stderr.
+    """
     from harness.runs.verify import tested_claims
 
-    if outcome.verdict == "reproduced" or outcome.error is not None:
+    is_explained = outcome.verdict == "reproduced" or outcome.error is not None
+    if outcome.entry.audit or not is_explained:
+        yield f"{one_line(outcome.entry.name)}: {outcome.verdict}"
+        yield from _audit(outcome)
+    if is_explained:
         return
-    yield f"{one_line(outcome.entry.name)}: {outcome.verdict}"
     tested, reasons = tested_claims(outcome), dict[str, list[str]]()
     if not tested:
         yield render.wrapped(_why_nothing_is_tested(outcome), "  ")

@@ -2,7 +2,6 @@
 
 import copy
 from contextlib import nullcontext
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +16,6 @@ from harness.training.objective import ModelReads
 from harness.training.stage import order_teachers
 from harness.training.teacher import TeacherWeights
 from zoo.errors import Mark, UsageError
-from zoo.fetch.fetched import Fetched
 from zoo.recipes.reader import Call
 
 NAMES = ("entailment", "not_entailment")
@@ -46,6 +44,19 @@ def test_predictions_with_swapped_classes_are_reported() -> None:
     assert "if entailment is not_entailment, not_entailment is entailment" in finding
     right = np.where(rng.random(200) < 0.6, labels, 1 - labels)
     assert findings(nn.Identity(), NAMES, right, labels) == ()
+
+
+def test_an_order_that_only_all_examples_support_is_reported_if_it_leads_by_more_than_20_points() -> None:
+    labels = np.tile([0, 1], 500)
+
+    def sentence(wrong: int) -> str:
+        predictions = labels ^ (np.arange(1000) % 100 < wrong)
+        (found,) = findings(nn.Identity(), NAMES, predictions, labels) or ("",)
+        return found
+
+    assert sentence(62).endswith("62% of all 1000 examples are right, 38% as scored")
+    assert not sentence(60)  # 20 points
+    assert sentence(70).endswith("70% of the first 100 examples are right, 30% as scored")
 
 
 @pytest.mark.parametrize(
@@ -95,11 +106,11 @@ def stage_with_teacher(
     names: tuple[str, ...], *, configured: bool, logits: bool, task: str = "rte", trained: tuple[str, ...] = ()
 ) -> Any:
     """Return what `order_teachers` reads of a training: one teacher, its weights and what a loss reads of it."""
-    weights = Fetched("hub:a/b", Path(), "", weights="model.safetensors" if configured else None)
+    weights: Any = SimpleNamespace(has_configuration=configured)
     stage = SimpleNamespace(
         all_teachers={"teacher": SimpleNamespace(marks={})}, task=None, optimizer=SimpleNamespace(mark=MARK)
     )
-    source = TeacherWeights(Call(use="x"), weights, Call(use=task), trained)
+    source = TeacherWeights(Call(use="sequence_classifier"), weights, Call(use=task), trained)
     reported: list[str] = []
     return SimpleNamespace(
         recipe=SimpleNamespace(stages=[stage], task=Call(use="rte")), class_names=[names],
@@ -115,6 +126,14 @@ def test_a_teacher_with_a_configuration_returns_logits_in_the_order_of_the_stude
         teacher = Named("not_entailment", "entailment")
         order_teachers(run, 0, {"teacher": teacher}, run)
         assert torch.equal(run_model(teacher, logits).logits, logits[:, expected])
+
+
+def test_a_teacher_with_published_classes_returns_logits_in_the_order_of_the_students_classes() -> None:
+    logits, teacher = torch.arange(4.0).reshape(2, 2), nn.Identity()
+    teacher.published_classes = list(NAMES[::-1])  # type: ignore[assignment]
+    run: Any = stage_with_teacher(NAMES, configured=False, logits=True)
+    order_teachers(run, 0, {"teacher": teacher}, run)
+    assert torch.equal(run_model(teacher, logits).logits, logits[:, [1, 0]])
 
 
 @pytest.mark.parametrize(

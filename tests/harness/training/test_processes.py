@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -103,9 +103,10 @@ def run_torchrun(folder: Path, commands: dict[str, tuple[str, ...]]) -> None:
             assert (folder / f"{name}-{rank}.code").read_text() == "0", (folder / f"{name}-{rank}.err").read_text()
 
 
-def start(folder: Path, name: str, command: tuple[str, ...], rank: object = "alone", **env: str) -> ForkServerProcess:
+def start(folder: Path, name: str, command: tuple[str, ...], rank: object = "alone", **env: str) -> BaseProcess:
     files = (folder / f"{name}-{rank}.out", folder / f"{name}-{rank}.err")
-    return forked.start(folder, {**ENVIRONMENT, "ZOO_HOME": str(folder / "home"), **env}, files, zoo, *command)
+    environment = {**ENVIRONMENT, "ZOO_HOME": str(folder / "home"), **env}
+    return forked.start(folder, environment, files, zoo, *command, clean=True)
 
 
 def run_alone(folder: Path, name: str, command: tuple[str, ...]) -> None:

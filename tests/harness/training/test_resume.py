@@ -10,7 +10,7 @@ import random
 import shutil
 import signal
 from collections.abc import Callable
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ def command(arguments: list[str], place: str, call: int, share: float) -> int:
     return zoo(*arguments)
 
 
-def start(home: Path, *arguments: str, at: Kill = ("nowhere", 0), share: float = 0.5) -> ForkServerProcess:
+def start(home: Path, *arguments: str, at: Kill = ("nowhere", 0), share: float = 0.5) -> BaseProcess:
     (home.parent / "mine.py").write_text(MINE)
     (home.parent / "three.yaml").write_text(RECIPE)
     printed, environment = Path(f"{home}.printed"), {"ZOO_HOME": str(home)}

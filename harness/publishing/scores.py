@@ -1,0 +1,221 @@
+"""The scores of a run as they are published: each with its data set, its verdict and how it was measured."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.judging.types import Judgement
+from harness.records.record import Record, Result
+from harness.runs.hub_names import OTHER, data_set_slug, hub_repos
+from harness.runs.judged_runs import JudgedRuns
+from zoo.errors import UsageError
+from zoo.fetch.source_types import HubRepo, is_source, parse_or_none
+from zoo.recipes.claim import SHARES
+from zoo.recipes.schema import Holdout
+from zoo.safe_text import one_line
+from zoo.text_tables import number
+
+SOURCE = "zoo-reproduce"
+"""The name of the source of everything that is published here; results of other sources are never changed."""
+TASK_TYPES = {
+    "cifar": "image-classification", "digits": "image-classification", "image_folder": "image-classification",
+    "coco_segmentation": "image-segmentation", "voc_segmentation": "image-segmentation",
+}  # fmt: skip
+"""Task -> the Hub's type of it. A recipe with a tokenizer reads texts."""
+MEASURED = "measured only"
+"""Stands for the verdict of a score that no recorded claim is about."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """The rows that were scored, as the Hub names them."""
+
+    type: str
+    """The repository, or the name of data that are not on the Hub."""
+    name: str
+    is_on_hub: bool
+    config: str | None
+    split: str
+    revision: str | None
+    task: str = ""
+    """The task of another tool that scored the rows; empty for our own."""
+    holdout: Mapping[str, Any] | None
+    """The arguments of the hold-out, if the rows are one; `split` is then the split that lost them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedScore:
+    """One score of a run."""
+
+    record: Record
+    result: Result
+    metric: str
+    value: float
+    judgement: Judgement | None
+    """The judgement of the claim about it, if there is one."""
+
+    @property
+    def name(self) -> str:
+        """The name of the metric: that of the tool, for a score of an imported log."""
+        task = self.data_set.task
+        return self.result.split.removeprefix(f"{task}/") if task else self.metric
+
+    @property
+    def date(self) -> str | None:
+        """When it was measured; None if an imported log does not say it."""
+        return self.record.created if self._states("date") else None
+
+    @property
+    def precision(self) -> str | None:
+        """The precision of the model; None if an imported log does not say it."""
+        return self.record.identity.numerics["precision"] if self._states("precision") else None
+
+    def _states(self, what: str) -> bool:
+        return not self.record.imported or bool(self.record.imported.get("states", {}).get(what))
+
+    @property
+    def verdict(self) -> str:
+        """The verdict on the claim, or `measured only`."""
+        return self.judgement.label if self.judgement else MEASURED
+
+    @property
+    def right(self) -> int | None:
+        """The number of right examples, for a share of all examples."""
+        count = self.value * self.result.n
+        return round(count) if self.metric in SHARES and abs(count - round(count)) < 1e-6 else None
+
+    @property
+    def facts(self) -> dict[str, str | int | float]:
+        """How the score was measured, and what was claimed."""
+        record = self.record
+        claimed = self.judgement.claim.value if self.judgement else None
+        facts = {
+            "verdict": self.verdict, "claimed": claimed, "n": self.result.n, "correct": self.right,
+            "precision": self.precision, "seed": record.identity.seed,
+            **self._made_by, "record_key": record.identity.key,
+            "zoo_version": record.environment["packages"].get(SOURCE),
+        }  # fmt: skip
+        return {name: value for name, value in facts.items() if value is not None}
+
+    @property
+    def _made_by(self) -> dict[str, str]:
+        """The weights that were scored, or the log that states the scores: it has no weights."""
+        if log := self.record.imported:
+            return {"log_of": f"{log['tool']} {log['version']}", "model_revision": str(log.get("revision", "unknown"))}
+        return {"weights_sha256": self.record.weights}
+
+    @property
+    def notes(self) -> str:
+        """One sentence on the verdict and how the score was measured."""
+        examples = f"{self.right:,} of {self.result.n:,}" if self.right is not None else f"{self.result.n:,} examples"
+        claim = self.judgement.claim if self.judgement else None
+        claimed = f", claimed {number(claim.value, claim.printed_decimals)}" if claim and claim.value else ""
+        how = f"{self.name} {self.value:.6g}{claimed} ({examples})"
+        how += f"; {self.precision}" if self.precision else ""
+        seed = "" if self.record.identity.seed is None else f"; seed {self.record.identity.seed}"
+        made_by = self._made_by
+        by = f"log of {made_by['log_of']}" if "log_of" in made_by else f"weights sha256 {self.record.weights[:16]}"
+        return one_line(f"{self.verdict}: {how}{seed}; {by}")
+
+    @property
+    def data_set(self) -> DataSet:
+        """The rows that were scored."""
+        return data_set_of(self.record, self.result.split)
+
+    @property
+    def task_type(self) -> str:
+        """The Hub's name for the type of the task."""
+        use = str(self.record.recipe["task"]["use"])
+        return "text-classification" if "tokenizer" in self.record.recipe else TASK_TYPES.get(use, OTHER)
+
+
+def published_scores(judged: JudgedRuns) -> tuple[PublishedScore, ...]:
+    """Return every defined score of a run.
+
+    Raises:
+        UsageError: There are several runs, or the run failed, or no score is defined.
+    """
+    if len(judged.runs) != 1:
+        raise UsageError("one run is published at a time; name one RECORD")
+    path, record = judged.runs[0]
+    if record.failure:
+        raise UsageError(f"{path}: the scores of this run mean nothing: {record.failure}")
+    scores = tuple(_scores(record, judged.judgements))
+    if not scores:
+        raise UsageError(f"{path}: no score of this run is defined")
+    return scores
+
+
+def only(scores: Sequence[PublishedScore], split: str | None, metric: str | None) -> tuple[PublishedScore, ...]:
+    """Return the scores on a split and of a metric; None stands for any. Raise UsageError if there is none."""
+    chosen = tuple(s for s in scores if split in (None, s.result.split) and metric in (None, s.metric))
+    if not chosen:
+        known = ", ".join(f"{score.metric} on {score.result.split}" for score in scores)
+        raise UsageError(f"the run has no such score; it has {known}")
+    return chosen
+
+
+def model_of(record: Record) -> HubRepo | None:
+    """Return the repository of the published weights that were scored; None if they are not on the Hub."""
+    repo = parse_or_none(str(record.recipe.get("weights", "")))
+    return repo if isinstance(repo, HubRepo) and repo.kind == "model" else None
+
+
+def data_set_of(record: Record, split: str) -> DataSet:
+    """Return the rows of a split of a record."""
+    task = record.recipe["task"]
+    holdout = {"name": Holdout.name, **(record.recipe.get("holdout") or {})}
+    arguments = holdout if record.recipe.get("holdout") and holdout["name"] == split else None
+    found = next(iter(hub_repos(task, "dataset")), None)
+    named = task.get("name") if task["use"] == "glue" or found is None else None
+    name = str(found[1].name) if found else one_line(named or _file_name(task.get("data")) or task["use"])
+    pinned = record.provenance.get(found[0], {}).get("revision") if found else None
+    config = task.get("config") or (named if found else None)
+    own = DataSet(
+        type=name if found else data_set_slug(name), name=name, is_on_hub=found is not None,
+        config=str(config) if config else None, split=str(arguments["of"]) if arguments else split,
+        revision=pinned, holdout=arguments,
+    )  # fmt: skip
+    return _of_log(own, record) if record.imported else own
+
+
+def _of_log(data: DataSet, record: Record) -> DataSet:
+    """Return the rows of a split of an imported log, which is named by task and metric.
+
+    Raises:
+        UsageError: The log does not say which split of a data set on the Hub its task scored.
+    """
+    subsets, tasks = record.imported.get("subsets", {}), record.recipe["task"]["tasks"]
+    task = max((task for task in tasks if data.split.startswith(f"{task}/")), key=len)
+    subset = subsets.get(task, {})
+    if data.is_on_hub and "split" not in subset:
+        raise UsageError(
+            f"the log does not say which split of {data.name} the task {task} scored, so its scores cannot be"
+            " published; pass --split for those of another task"
+        )
+    return replace(data, task=task, split=subset.get("split", ""), config=subset.get("config"))
+
+
+def digest_of(score: PublishedScore, *more: str) -> bytes:
+    """Return a digest that names a score of a run, the same whenever it is published."""
+    parts = (score.record.identity.key, score.result.split, score.result.selection, *more)
+    return hashlib.sha256("\0".join(parts).encode()).digest()
+
+
+def _scores(record: Record, judgements: Sequence[Judgement]) -> Iterator[PublishedScore]:
+    for result in record.results:
+        for metric, score in result.metrics.items():
+            if score["value"] is not None:
+                of_score = (
+                    j for j in judgements
+                    if (j.claim.split, j.claim.metric, j.claim.selection) == (result.split, metric, result.selection)
+                )  # fmt: skip
+                yield PublishedScore(
+                    record=record, result=result, metric=metric, value=score["value"], judgement=next(of_score, None)
+                )
+
+
+def _file_name(data: Any) -> str:
+    source = parse_or_none(data.rstrip("/")) if isinstance(data, str) and is_source(data) else None
+    return "" if source is None else source.short_name.strip(".")
