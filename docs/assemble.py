@@ -21,13 +21,14 @@ PAGES = {
     **{f"docs/{path.name}": path.name for path in sorted((ROOT / "docs").glob("*.md"))},
 }
 API = {
-    "api/zoo.md": ("Python API", ["zoo.api", "zoo.api.results", "zoo.recipes.options"]),
+    "api/zoo.md": ("Python API", ["zoo.api", "zoo.api.results", "zoo.api.audit_result", "zoo.recipes.options"]),
     "api/recipes.md": ("Recipes", ["zoo.recipes.schema", "zoo.recipes.claim"]),
     "api/errors.md": ("Errors", ["zoo.errors"]),
     "api/losses.md": ("Losses", ["harness.losses.base", "harness.losses"]),
     "api/tasks.md": ("Tasks", ["zoo.tasks.base"]),
     "api/records.md": ("Records", ["harness.records.record"]),
     "api/judging.md": ("Judging", ["harness.judging.types", "harness.judging.statistics"]),
+    "api/auditing.md": ("Auditing", ["harness.auditing.types", "zoo.claims.published"]),
 }
 LINK = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)([^)\s#]+)(#[^)\s]*)?(?=\))")
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,26 @@ HEAD = """\
 This page is generated from `zoo --help`; `python docs/write_commands.py` writes it.
 
 Data goes to stdout, progress to stderr. `--json` prints JSON with a `schema` number. [CI](ci.md#exit-codes) lists the
-exit codes. Entries can be names, suites, globs (`'digits*'`), paths of recipes, or `OWNER/NAME[@REVISION]` for a recipe
-that is published on the Hub. `zoo evaluate` reads weights (`.safetensors`, `.pt`, or the folder of a run) and
-predictions (`.csv`, `.tsv`, `.jsonl`, `.json`, `.parquet`, `.npz`): a column `prediction` in the order of the split, or
-with a column `id` that counts from 0.
+exit codes. Entries can be names, suites, globs (`'digits*'`), paths of recipes, or `OWNER/NAME[@REVISION]`, also with
+`hf://` before it: a recipe that is published on the Hub, or else the claims in a [model card](any-model.md).
+`zoo evaluate` reads weights (`.safetensors`, `.pt`, or the folder of a run) and predictions (`.csv`, `.tsv`, `.jsonl`,
+`.json`, `.parquet`, `.npz`): a column `prediction` in the order of the split, or with a column `id` that counts from 0.
 """
 
 
 def page() -> str:
     """Return the text of the page."""
     group: Any = typer.main.get_command(app)
-    return "\n".join(
-        [HEAD, *(section(name, command) for name, command in group.commands.items() if not command.hidden)]
-    )
+    return "\n".join([HEAD, *(section(name, command) for name, command in commands(group) if not command.hidden)])
+
+
+def commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the commands with their names, those of a group such as `attest` after it."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
 
 
 def section(name: str, command: Any) -> str:

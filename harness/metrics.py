@@ -94,6 +94,11 @@ def spearman(predictions: Array, labels: Array) -> float:
     return _correlation(stats.spearmanr, predictions, labels)
 
 
+def mean_score(predictions: Array, labels: Array) -> float:
+    """The mean of scores that another tool gave each example; the labels are not read."""
+    return float(np.mean(predictions.astype(np.float64)))
+
+
 def reads(metric: Metric) -> tuple[str, ...]:
     """Return the names of the arrays that a metric reads."""
     first = next(iter(inspect.signature(metric).parameters), "")

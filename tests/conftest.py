@@ -89,7 +89,7 @@ def damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(ROOT / "configs", root / "configs")
     shutil.copytree(ROOT / "zoo" / "starter", root / "zoo" / "starter")
     (root / "zoo" / "docs").mkdir()
-    for name in ("verdicts.md", "verdicts.svg"):
+    for name in ("verdicts.md", "verdicts.svg", "audit.md"):
         shutil.copyfile(ROOT / "docs" / name, root / "zoo" / "docs" / name)
     monkeypatch.setattr(paths, "configs", lambda: root / "configs")
     monkeypatch.setattr(paths, "PACKAGE", root / "zoo")

@@ -6,14 +6,17 @@
     │   └── RecipeError    2  one or more problems in a recipe, each with its line
     ├── SourceError        4  something is not available: a missing file, a failed download, a missing device
     │   ├── MissingError   4  a repository lacks a file
+    │   ├── GatedError     4  a repository needs a consent that the user has not given
+    │   ├── NoRepositoryError 4  a repository does not exist, or is private
     │   ├── NoFileError    4  a local file that a recipe names does not exist
     │   ├── UnreachableError 4  a server does not answer, or HF_HUB_OFFLINE forbids requests
     │   └── NoDataError    4  a data set that every user must get for themselves (3 if the user did not name its entry)
+    ├── NotComparableError 3  claims that nothing on this machine can be compared with
     ├── IntegrityError     5  bytes differ from the pinned ones
     └── InternalError     70  a bug in zoo
 
-The exit codes 1 (not reproduced), 3 (inconclusive, not compared or not run), 130 (Ctrl-C) and 143 (SIGTERM) are
-outcomes, not errors.
+The exit codes 1 (not reproduced), 130 (Ctrl-C) and 143 (SIGTERM) are outcomes, not errors, and so is 3 (inconclusive,
+not compared or not run) of a recipe that was run.
 """
 
 import os
@@ -125,8 +128,22 @@ class SourceError(ZooError):
     exit_code = 4
 
 
+class NotComparableError(ZooError):
+    """Claims cannot be compared with anything on this machine, so nothing is run."""
+
+    exit_code = 3
+
+
 class MissingError(SourceError):
     """A repository is readable but lacks a file."""
+
+
+class GatedError(SourceError):
+    """A repository needs a consent that the user has not given, or a token."""
+
+
+class NoRepositoryError(SourceError):
+    """A repository does not exist, or is private."""
 
 
 class NoFileError(SourceError):

@@ -21,7 +21,7 @@ def configs() -> Path:
 
 
 def docs() -> Path:
-    """Return the folder of the documentation; an installed package has only the page of verdicts."""
+    """Return the folder of the documentation; an installed package has only the pages of verdicts and audits."""
     root = checkout()
     return root / "docs" if root else PACKAGE / "docs"
 

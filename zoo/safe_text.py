@@ -28,9 +28,14 @@ def printable(text: str, *, colors: bool = False) -> str:
         text: The text. Its lines are kept.
         colors: Whether to keep the escape sequences that set colors.
     """
-    escaped = UNPRINTABLE.sub(_escaped, text)
+    escaped = escape_unprintable(text)
     escaped = _COLOR.sub("\x1b\\1", escaped) if colors else escaped
     return _WORKFLOW_COMMAND.sub(lambda found: f"{found[1]}\\::" if found[1] is not None else r"#\#[", escaped)
+
+
+def escape_unprintable(text: str) -> str:
+    """Return a text with control characters as escapes such as `\\x1b`."""
+    return UNPRINTABLE.sub(_escaped, text)
 
 
 def one_line(text: object) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 PHASES = {
     "zoo.fetch.repository:sha256": "checksums of the files",
-    "zoo.models.sequence_classifier:published_classifier": "loading the weights",
+    "zoo.models.published:published_classifier": "loading the weights",
     "zoo.tasks.glue:read_repository": "reading the rows",
     "zoo.tasks.base:tokenize": "reading the tokens",
     "harness.evaluation.split_runner:place_model": "moving the model to the device",

@@ -110,7 +110,7 @@ def compute_fingerprint(experiment: Experiment) -> Fingerprint:
     name, precision = experiment.task.scored[0], context.options.precision
     split = experiment.task.load(name)
     rows = subset(split, range(min(ROWS, len(split))))
-    with deterministic(precision):
+    with deterministic(precision, model):
         logits = SplitRunner(model, experiment.task, context.accelerator, precision).outputs(rows)
     check_finite(name, {"logits": logits.numpy()})
     return Fingerprint(

@@ -19,6 +19,8 @@ from zoo.class_names import has_names, match_classes
 EXAMPLES = 100
 """How many of the first examples are used."""
 MOST_CLASSES = 5
+LEAD = 0.2
+"""An order that only the whole split supports is reported if it makes more than this share of the examples right."""
 SIGNIFICANCE = 0.01
 """A better order is reported if its p-value is at most this, divided by the number of other orders (Bonferroni)."""
 
@@ -79,10 +81,24 @@ def _reorder(model: Any, _: Any, output: Any) -> Any:
 
 
 def _by_prediction(names: Sequence[str], predictions: Array, labels: Array) -> str | None:
-    """Describe the best other order on the first examples, if chance does not explain its lead (exact sign test)."""
-    predicted, true = np.asarray(predictions[:EXAMPLES], np.int64), np.asarray(labels[:EXAMPLES], np.int64)
+    """Describe the best other order, if chance does not explain its lead (exact sign test).
+
+    It is sought on the first examples, and on all of them if it leads there by more than `LEAD`.
+    """
     if not 2 <= len(names) <= MOST_CLASSES:
         return None
+    first = _better_order(names, predictions[:EXAMPLES], labels[:EXAMPLES])
+    if first is not None:
+        return f"{first[0]} of the first {min(len(labels), EXAMPLES)} examples are right, {first[1]}"
+    found = _better_order(names, predictions, labels, lead=LEAD)
+    return None if found is None else f"{found[0]} of all {len(labels)} examples are right, {found[1]}"
+
+
+def _better_order(
+    names: Sequence[str], predictions: Array, labels: Array, *, lead: float = 0.0
+) -> tuple[str, str] | None:
+    """Return the best other order with its share of right examples, and the share as scored; None without evidence."""
+    predicted, true = np.asarray(predictions, np.int64), np.asarray(labels, np.int64)
     right = predicted == true
     best, order = right, tuple(range(len(names)))
     for other in permutations(range(len(names))):
@@ -90,10 +106,10 @@ def _by_prediction(names: Sequence[str], predictions: Array, labels: Array) -> s
         if hits.sum() > best.sum():
             best, order = hits, other
     gained, lost = int((best & ~right).sum()), int((right & ~best).sum())
-    if sign_test(gained, lost) > SIGNIFICANCE / (factorial(len(names)) - 1):
+    is_chance = sign_test(gained, lost) > SIGNIFICANCE / (factorial(len(names)) - 1)
+    if is_chance or gained - lost <= lead * len(true):
         return None
     renamed = ", ".join(
         f"{name} is {names[order[number]]}" for number, name in enumerate(names) if order[number] != number
     )
-    share = f"{best.mean():.0%} of the first {len(true)} examples are right, {right.mean():.0%} as scored"
-    return f"if {renamed}, {share}"
+    return f"if {renamed}, {best.mean():.0%}", f"{right.mean():.0%} as scored"

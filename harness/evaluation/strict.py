@@ -71,10 +71,12 @@ def fixed_batches(
         limits: The number of rows of a batch, and the most tokens of a batch of texts.
     """
     lengths, groups = lengths_of(split), dict[tuple[int, bool], list[int]]()
+    shortest = split.shortest if isinstance(split, TextSplit) else lengths
     for row in rows:
         tokens = 0 if lengths is None else lengths[row]
         length = padded_length(tokens) or tokens
-        groups.setdefault((length, length > tokens), []).append(row)
+        is_padded = length > (0 if shortest is None else shortest[row])
+        groups.setdefault((length, is_padded), []).append(row)
     return [batch for key in sorted(groups, reverse=True) for batch in _of_one_length(groups[key], key[0], limits)]
 
 

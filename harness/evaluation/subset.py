@@ -14,10 +14,7 @@ def subset(split: Split, rows: Sequence[int]) -> Split:
     if not isinstance(split, TextSplit):
         return SplitSubset(split, tuple(rows))
     texts, labels = [split.texts[row] for row in rows], split.labels[list(rows)]
-    return TextSplit(
-        texts, labels, tokenizer=split.tokenizer, max_length=split.max_length, classes=split.classes, left=split.left,
-        class_notes=split.class_notes,
-    )  # fmt: skip
+    return split.with_changes(texts=texts, labels=labels)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, patch_environment
+from torch import nn
 
 from harness.models.deterministic_kernels import use_on_cuda
 from harness.models.devices import choose_device, has_number, is_same
@@ -20,6 +21,7 @@ from harness.models.malloc import keep_freed_memory
 from harness.models.provenance import RECORDED_PACKAGES, git_commit, package_versions
 from zoo import paths
 from zoo.errors import RecipeError, SourceError, UsageError
+from zoo.fetch.quantized_weights import is_quantized
 from zoo.recipes.claim import Precision
 from zoo.recipes.devices import kind_of
 from zoo.recipes.schema import Recipe
@@ -34,11 +36,16 @@ HALF = ("bf16", "fp16")
 
 
 @contextmanager
-def deterministic(precision: Precision = "fp32") -> Iterator[None]:
+def deterministic(precision: Precision = "fp32", model: nn.Module | None = None) -> Iterator[None]:
     """Use deterministic algorithms only, inside the `with` block, and TF32 on CUDA devices only for `tf32`.
 
     New memory is not filled. Filling costs a tenth of a training step, and only affects code that reads uninitialized
     memory. On CUDA devices, operations without a deterministic kernel get one (`deterministic_kernels`).
+
+    Args:
+        precision: The precision of the computation.
+        model: The model that computes, if there is one. The kernels of a quantized model compute with whole numbers, so
+            they are deterministic, but torch refuses some of them.
 
     Raises:
         UsageError: An operation inside the block has no deterministic algorithm.
@@ -49,7 +56,7 @@ def deterministic(precision: Precision = "fp32") -> Iterator[None]:
     # cuBLAS reads this variable when CUDA starts, so it must be set before any tensor is on the device
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ.setdefault("FLASH_ATTENTION_DETERMINISTIC", "1")  # torch's setting does not reach its package
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(model is None or not is_quantized(model))
     if torch.cuda.is_available():
         use_on_cuda()
     torch.backends.cudnn.benchmark = False

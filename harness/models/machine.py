@@ -19,7 +19,7 @@ from zoo import paths
 from zoo.errors import first_line
 from zoo.tracebacks import project_version
 
-PACKAGES = sorted({*RECORDED_PACKAGES, *RESULT_PACKAGES, "triton", "flash-attn", "timm", "huggingface_hub", "typer"})
+PACKAGES = sorted({*RECORDED_PACKAGES, *RESULT_PACKAGES, "triton", "flash-attn", "huggingface_hub", "typer"})
 VARIABLE = re.compile(
     r"(OMP|MKL|KMP|GOMP|OPENBLAS|CUDA|CUBLAS|CUDNN|NVIDIA|NCCL|GLOO|TORCH|TORCHINDUCTOR|PYTORCH|TRITON|ATEN|HF"
     r"|HUGGINGFACE|TRANSFORMERS|TOKENIZERS|ACCELERATE|FLASH|MALLOC|XDG|ZOO)_.*|(LOCAL_|GROUP_)?RANK|(LOCAL_)?WORLD_SIZE"

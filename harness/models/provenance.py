@@ -17,12 +17,12 @@ from zoo.fetch.checksum import sha256
 
 RECORDED_PACKAGES = (
     "zoo-reproduce", "torch", "torchvision", "transformers", "tokenizers", "datasets", "evaluate", "accelerate",
-    "huggingface_hub", "safetensors", "scikit-learn", "scipy", "numpy", "pillow", "pycocotools",
+    "huggingface_hub", "safetensors", "scikit-learn", "scipy", "numpy", "pillow", "pycocotools", "timm",
 )  # fmt: skip
 """The packages whose versions a record lists."""
 RESULT_PACKAGES = (
     "torch", "torchvision", "transformers", "tokenizers", "datasets", "evaluate", "accelerate", "scikit-learn", "scipy",
-    "numpy", "pandas", "pyarrow", "pillow", "pycocotools",
+    "numpy", "pandas", "pyarrow", "pillow", "pycocotools", "timm",
 )  # fmt: skip
 """The packages that can change a prediction or a metric: a cached run is reused only under the same versions."""
 

@@ -6,15 +6,18 @@ padding into their results whatever the mask says; they are evaluated in batches
 """
 
 import re
+import sys
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from zoo.errors import UsageError
 from zoo.tasks.base import Split, TextSplit
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 POSITIONS = re.compile(r"(^|\.)(position_embeddings|positions_embed|embed_positions|wpe)$")
 """The names of tables of learned positions. Rotary and relative positions have no table, and no limit."""
@@ -36,9 +39,12 @@ def fit_to_texts(model: nn.Module, split: Split, where: str) -> None:
     Raises:
         UsageError: A row has more tokens than the model has positions, or a token that its embedding does not have.
     """
-    inner = _of_transformers(model)
+    inner = of_transformers(model)
     if inner is None or not isinstance(split, TextSplit):
         return
+    if split.texts_per_row > 1 and depends_on_padding(model):
+        kind = type(inner).__name__
+        raise UsageError(f"{where}: {kind} mixes padding into its results, so it cannot encode pairs of texts")
     _check_lengths(inner, split, where)
     rows = _embedding_rows(inner)
     if rows is not None:
@@ -46,9 +52,25 @@ def fit_to_texts(model: nn.Module, split: Split, where: str) -> None:
     _agree_on_padding(inner, split, where, rows)
 
 
+def length_note(model: nn.Module, split: Split) -> str | None:
+    """Return that texts are cut to another number of tokens than the model was published with, or None.
+
+    Only models with an attribute `max_seq_length` say so, and only splits with a text of that length are affected.
+    """
+    published = getattr(model, "max_seq_length", None)
+    if published is None or not isinstance(split, TextSplit) or split.max_length == published:
+        return None
+    if max(split.lengths) < min(split.max_length, published):
+        return None
+    return (
+        f"texts are cut to {split.max_length} tokens, but the model was published with {published}; to cut them there,"
+        f" set max_length: {published} in the task"
+    )
+
+
 def depends_on_padding(model: nn.Module) -> bool:
     """Return whether a model must be evaluated in batches of equal lengths."""
-    inner = _of_transformers(model)
+    inner = of_transformers(model)
     return inner is not None and inner.config.model_type in PADDING_MATTERS
 
 
@@ -62,11 +84,15 @@ def position_count(model: nn.Module) -> int | None:
     return min(sizes, default=None)
 
 
-def _of_transformers(model: nn.Module) -> PreTrainedModel | None:
-    return next((module for module in model.modules() if isinstance(module, PreTrainedModel)), None)
+def of_transformers(model: nn.Module) -> "PreTrainedModel | None":
+    """Return the model of transformers that a model is, or that it contains; None if there is none."""
+    modeling: Any = sys.modules.get("transformers.modeling_utils")  # imported by whatever built such a model
+    if modeling is None:
+        return None
+    return next((module for module in model.modules() if isinstance(module, modeling.PreTrainedModel)), None)
 
 
-def _check_lengths(model: PreTrainedModel, split: TextSplit, where: str) -> None:
+def _check_lengths(model: "PreTrainedModel", split: TextSplit, where: str) -> None:
     positions, lengths = position_count(model), split.lengths
     longest = max(range(len(lengths)), key=lengths.__getitem__)
     if positions is not None and lengths[longest] > positions:
@@ -81,7 +107,7 @@ def _first_position(table: nn.Embedding) -> int:
     return int(getattr(table, "offset", 0)) if table.padding_idx is None else table.padding_idx + 1
 
 
-def _embedding_rows(model: PreTrainedModel) -> int | None:
+def _embedding_rows(model: "PreTrainedModel") -> int | None:
     """Return the number of tokens that the model can embed; None if it has no table of tokens."""
     try:
         table = model.get_input_embeddings()
@@ -96,7 +122,7 @@ def _check_tokens(split: TextSplit, where: str, rows: int) -> None:
     ids = tokens.columns["input_ids"]
     if len(ids) and int(ids.max()) >= rows:
         position = int((ids >= rows).nonzero()[0])
-        row = int(torch.searchsorted(tokens.ends, position, right=True))
+        row = int(torch.searchsorted(tokens.ends, position, right=True)) // split.texts_per_row
         raise UsageError(
             f"row {row} of {where} has the token id {int(ids[position])}: the tokenizer has"
             f" {_size(split.tokenizer)} tokens, but the model's embedding has {rows:,} rows; use the tokenizer of the"
@@ -108,7 +134,7 @@ def _size(tokenizer: Any) -> str:
     return f"{len(tokenizer):,}" if hasattr(tokenizer, "__len__") else "more"
 
 
-def _agree_on_padding(model: PreTrainedModel, split: TextSplit, where: str, rows: int | None) -> None:
+def _agree_on_padding(model: "PreTrainedModel", split: TextSplit, where: str, rows: int | None) -> None:
     """Let the padding of the batches be the padding token that the model's configuration names, if it names one.
 
     The published configuration is not changed: it decides which token a classifier reads in a row without padding.
@@ -119,7 +145,7 @@ def _agree_on_padding(model: PreTrainedModel, split: TextSplit, where: str, rows
         if own is None or not 0 <= own < (own + 1 if rows is None else rows):
             config.pad_token_id = padding
     own = model.config.get_text_config().pad_token_id
-    if rows is not None and own >= rows and len(set(split.lengths)) > 1:
+    if rows is not None and own >= rows and len(set(split.tokens.lengths)) > 1:
         raise UsageError(
             f"{where}: the padding token has the id {own}, but the model's embedding has {rows:,} rows; write"
             " `pad_token: eos`, or another token of the vocabulary, in the tokenizer"

@@ -20,7 +20,9 @@ from zoo.errors import IntegrityError, SourceError, UsageError
 from zoo.fetch.checksum import sha256
 
 SCHEMA = 1
-OPTIONAL_FIELDS = ("published", "provenance", "findings", "failure", "files", "results_sha256", RECORD_DIGEST)
+OPTIONAL_FIELDS = (
+    "published", "provenance", "findings", "failure", "imported", "files", "results_sha256", RECORD_DIGEST,
+)  # fmt: skip
 """Fields that the file omits if they are empty."""
 FILE = "record.json"
 ADVICE = "restore the record, or make the run again with --fresh"
@@ -111,6 +113,8 @@ class Record:
     """Observations that a reader of the scores should know."""
     failure: str = ""
     """Why the scores of a run mean nothing: losses or outputs that are not finite."""
+    imported: Mapping[str, Any] = field(default_factory=dict)
+    """The log of another tool that the record was made from; empty for a run of zoo."""
     files: Mapping[str, str] = field(default_factory=dict)
     """The files in the folder of the record: path -> SHA-256. Records of version 0.1 have none."""
     results_sha256: str = ""

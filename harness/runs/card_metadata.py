@@ -1,6 +1,5 @@
 """The metadata of a model card, as the Hub reads it."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.repocard import metadata_load
 
 from harness.records.record import Record, Result
+from harness.runs.hub_names import HUB_METRICS, OTHER, data_set_slug, hub_repos
 from harness.runs.needed_files import NeededFiles
 from zoo.fetch.source_types import HubRepo, is_source, parse_or_none
 from zoo.recipes.claim import Claim
@@ -20,15 +20,9 @@ from zoo.tasks.base import Task
 
 CONFIG = "config.json"
 TOP5 = "top5_accuracy"
-HUB_METRICS = {"pearson": "pearsonr", "spearman": "spearmanr", "f1_micro": "f1"}
-"""Metrics that have another name on the Hub."""
 ENGLISH_TASKS = ("glue", "entailment")
-OTHER = "other"
-"""The Hub's type of a task that it has no name for."""
 RECIPE = "recipe.yaml"
 """The copy of the recipe in the folder of a training run."""
-LONGEST_TYPE = 96
-"""The most characters of the type of a data set, which looks like the name of a repository."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +99,9 @@ class CardFacts:
 
 def metadata(facts: CardFacts) -> ModelCardData:
     """Return the metadata of a run's model card. What is not known, such as the license, is left out."""
-    bases = [str(repo.name) for _, repo in _hub_repos(facts.recipe["model"], "model")]
+    bases = [str(repo.name) for _, repo in hub_repos(facts.recipe["model"], "model")]
     read = [facts.recipe["task"], facts.recipe["stages"]]
-    data_sets = list(dict.fromkeys(str(repo.name) for _, repo in _hub_repos(read, "dataset")))
+    data_sets = list(dict.fromkeys(str(repo.name) for _, repo in hub_repos(read, "dataset")))
     results = [
         _eval_result(facts, result, metric, value)
         for result, metric, value in facts.scores()
@@ -144,11 +138,10 @@ def _data_set(facts: CardFacts, split: str) -> dict[str, Any]:
     arguments = dict(facts.holdout) if facts.holdout.get("name") == split else None
     split = str(arguments.pop("of")) if arguments else split
     fields = {"dataset_split": split, "dataset_args": {"holdout": arguments} if arguments else None}
-    found = next(iter(_hub_repos(facts.recipe["task"], "dataset")), None)
+    found = next(iter(hub_repos(facts.recipe["task"], "dataset")), None)
     if found is None:
         name = one_line(_source_name(facts.recipe["task"].get("data"), split) or facts.task.name)
-        slug = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.")
-        return {**fields, "dataset_name": name, "dataset_type": slug[:LONGEST_TYPE] or OTHER}
+        return {**fields, "dataset_name": name, "dataset_type": data_set_slug(name)}
     source, repo = found
     wanted = [want for _, want in facts.task.sources if want.startswith("data/")]
     return {
@@ -176,11 +169,3 @@ def _license(facts: CardFacts) -> str | None:
     except Exception:  # a stranger's file can raise anything in the YAML reader
         return None
     return found if isinstance(found, str) else None
-
-
-def _hub_repos(data: Any, kind: str) -> Iterator[tuple[str, HubRepo]]:
-    """Yield the repositories of one kind that a part of a recipe names, each once."""
-    for text in dict.fromkeys(texts(data)):
-        repo = parse_or_none(text)
-        if isinstance(repo, HubRepo) and repo.kind == kind:
-            yield text, repo

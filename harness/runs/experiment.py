@@ -14,6 +14,7 @@ from harness.evaluation.label_order import order_outputs
 from harness.evaluation.split_runner import SplitRunner
 from harness.metrics import Array, Metric
 from harness.models.environment import check_attention, deterministic
+from harness.models.quantized import check_quantized
 from harness.records.torchdistill_log import read_test_scores
 from harness.runs.cache import RunConditions
 from harness.runs.shared_tasks import SharedTasks
@@ -27,7 +28,7 @@ from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import LOCAL, Entry
 from zoo.recipes.check import check_entry
 from zoo.recipes.check_claims import stage_name_problems
-from zoo.recipes.load_model import load_model
+from zoo.recipes.load_model import is_configured, load_model
 from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
 
@@ -90,8 +91,9 @@ class Experiment:
             UsageError: The weights do not fit the model, or the names of its classes do not match the task's.
         """
         model = load_model(self.recipe.model, weights, self.builder)
-        if weights.weights is not None:  # with its own configuration, which may name the classes in another order
-            order_outputs(model, self.class_names())
+        published = getattr(model, "published_classes", ())
+        if published or is_configured(self.recipe.model, weights):  # its classes may have another order
+            order_outputs(model, self.class_names(), published)
         return model
 
     def class_names(self) -> tuple[str, ...]:
@@ -116,7 +118,7 @@ class Experiment:
         """Evaluate a model on every scored split of the task."""
         for split in self.task.scored:
             label, precision = f"{self.entry.name}: evaluate on {split}", self.context.options.precision
-            with self.context.show(label, "examples") as step, self.guarded(), deterministic(precision):
+            with self.context.show(label, "examples") as step, self.guarded(), deterministic(precision, model):
                 scored = evaluate(
                     model, self.task, split, self.metrics,
                     accelerator=self.context.accelerator, precision=precision, progress=step,
@@ -128,7 +130,7 @@ class Experiment:
     def predictions(self, model: nn.Module, split: str) -> Array:
         """Return a model's predictions for all rows of a split, `(N,)`; its labels may be hidden."""
         label, precision = f"{self.entry.name}: predict {split}", self.context.options.precision
-        with self.context.show(label, "examples") as step, self.guarded(), deterministic(precision):
+        with self.context.show(label, "examples") as step, self.guarded(), deterministic(precision, model):
             runner = SplitRunner(model, self.task, self.context.accelerator, precision, step)
             logits = runner.outputs(self.task.load(split))
             check_finite(split, {"logits": logits.numpy()})
@@ -176,13 +178,15 @@ def prepare(entry: Entry, context: RunContext) -> Experiment:
     """
     builder = checked_builder(entry, context)
     check_attention(entry.recipe, context.accelerator.device, context.options.precision)
+    check_quantized(entry.recipe.model, context.accelerator.device, context.options.precision)
     with _guarded(entry, context):
         return _build(entry, context, builder)
 
 
 def _build(entry: Entry, context: RunContext, builder: Builder) -> Experiment:
     recipe, shared = entry.recipe, context.shared
-    tokenizer = None if recipe.tokenizer is None else shared.tokenizer(recipe.tokenizer, builder)
+    call, is_trained = recipe.tokenizer, bool(recipe.stages)
+    tokenizer = None if call is None else shared.tokenizer(call, builder, by_content=not is_trained)
     task = shared.task(recipe.task, tokenizer, builder, recipe.holdout)
     stage_tasks = tuple(
         task if stage.task is None else shared.task(stage.task, tokenizer, builder, recipe.holdout)

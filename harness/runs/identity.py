@@ -12,16 +12,20 @@ from harness.runs.training_splits import teacher_splits
 from harness.training.teacher import TeacherWeights
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.source_types import HubRepo, RecipeRepo, UserFolder, parse_source
-from zoo.recipes.load_model import architecture
+from zoo.recipes.load_model import architecture, is_configured
 from zoo.recipes.reader import Call
 from zoo.recipes.walk import walk_sources
 from zoo.tasks.base import content
+
+WANTS_OF_FIELDS = {"task": "data", "tokenizer": "tokenizer", "preprocessing": "preprocessing"}
+"""What is fetched of a source that is named in a field; weights in the other fields."""
 
 
 def weights_identity(experiment: Experiment) -> Identity:
     """Return the identity of an evaluation of the published weights; all files that it reads are verified."""
     weights = experiment.published_weights()
-    models = [] if weights.weights else [architecture(experiment.recipe.model)]
+    model = experiment.recipe.model
+    models = [] if is_configured(model, weights) else [architecture(model)]
     files = _files(experiment, [weights], [("model", model) for model in models])
     return Identity(
         mode="weights", digest=experiment.recipe.digest, sources={"files": files, "data": _scored_data(experiment)},
@@ -63,7 +67,7 @@ def _named_files(experiment: Experiment, parts: Iterable[tuple[str, Any]]) -> It
     for name, part in parts:
         for named in walk_sources(part, name):
             if named.field != "task" or not isinstance(parse_source(named.text), HubRepo | RecipeRepo | UserFolder):
-                yield experiment.sources.fetch(named.text, "tokenizer" if named.field == "tokenizer" else "weights")
+                yield experiment.sources.fetch(named.text, WANTS_OF_FIELDS.get(named.field, "weights"))
 
 
 def _built_model(teacher: TeacherWeights) -> Call:
@@ -73,7 +77,7 @@ def _built_model(teacher: TeacherWeights) -> Call:
 
 def _has_configuration(teacher: TeacherWeights) -> bool:
     """Return whether a teacher's weights come with their own configuration, as in a repository of the Hub."""
-    return teacher.weights is not None and teacher.weights.weights is not None
+    return teacher.weights is not None and is_configured(teacher.model, teacher.weights)
 
 
 def _scored_data(experiment: Experiment) -> dict[str, Any]:

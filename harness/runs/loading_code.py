@@ -7,7 +7,7 @@ from typing import Any
 from harness.runs.card_metadata import CONFIG, CardFacts
 from zoo.recipes.names import module_of
 from zoo.tasks.base import TextSplit
-from zoo.tasks.image_folder import with_defaults
+from zoo.tasks.image_defaults import with_defaults
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
 FROM_PRETRAINED = """\
@@ -59,6 +59,8 @@ def loading_code(facts: CardFacts) -> str:
         tokenizer = '\ntokenizer = AutoTokenizer.from_pretrained(".")' if has_tokenizer else ""
         load = FROM_PRETRAINED.format(imports=imports, model=model, tokenizer=tokenizer)
         return load + (_text_code(facts) if has_tokenizer else _image_code(facts))
+    if "init" in facts.recipe["model"]:  # an encoder of transformers in a model that is none
+        return ""
     return _state_dict_code(facts) + _image_code(facts)
 
 

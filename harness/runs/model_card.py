@@ -11,7 +11,7 @@ from harness.runs.card_metadata import CardFacts, metadata
 from harness.runs.loading_code import loading_code, max_length
 from zoo.recipes.claim import Claim
 from zoo.safe_text import markdown, one_line
-from zoo.tasks.image_folder import with_defaults
+from zoo.tasks.image_defaults import with_defaults
 from zoo.text_tables import number
 
 CARD = "README.md"
@@ -89,6 +89,8 @@ def _preprocessing(facts: CardFacts) -> str:
         lines.append(f"Longer texts are cut to {length} tokens; of a pair, the longer text first.")
     if isinstance(tokenizer, Mapping) and "lowercase" in tokenizer:
         lines.append("Texts are converted to lower case." if tokenizer["lowercase"] else "Texts keep their case.")
+    if published := task.get("preprocessing"):
+        lines.append(f"Images are prepared by `{_code(_call(published))}`, the settings that are published there.")
     if transforms := task.get("eval_transforms"):
         lines.append(f"Transforms, in order: {', '.join(f'`{_code(_call(call))}`' for call in transforms)}.")
         resizes = [call for call in transforms if "Resize" in _call(call) or "ShorterSide" in _call(call)]

@@ -55,7 +55,8 @@ def plan(entries: Iterable[Entry], options: RunOptions, sources: SourceOptions) 
     """
     planned: dict[tuple[str, Mode, tuple[int, ...]], PlannedRuns] = {}
     for entry in entries:
-        if entry.is_readable and (options.train or entry.recipe.weights is not None):
+        has_weights = entry.is_readable and entry.recipe.weights is not None and not entry.not_compared
+        if entry.is_readable and (options.train or has_weights):
             with suppress(ZooError):  # a teacher that does not exist is reported where the entry is run
                 for runs in list(_runs_of(entry, options, sources)):
                     planned.setdefault((runs.entry.name, runs.mode, runs.seeds), runs)

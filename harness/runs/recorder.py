@@ -20,6 +20,7 @@ from harness.judging.chance import CHANCE, chance_remarks
 from harness.models.devices import device_peak_memory, reset_peak_memory
 from harness.models.environment import deterministic, environment, peak_memory
 from harness.models.mps_fallback import collect_fallbacks, fallback_findings
+from harness.models.text_inputs import length_note
 from harness.records.record import FILE, Record, Result
 from harness.records.run_folder import new_folder
 from harness.runs.card_metadata import RECIPE, CardFacts
@@ -247,6 +248,8 @@ def _findings(
     notes = (*read, *(f"label order: {note}" for note in task.class_notes))
     if note := getattr(model.model, "code_note", None):
         notes += (f"weights: {note}",)
+    if note := length_note(model.model, task.load(evaluation.split)):
+        notes += (f"{evaluation.split}: {note}",)
     notes += fallback_findings(location.fallbacks)
     notes += tuple(filter(None, map(_strict_note, evaluations)))
     notes += chance_findings(location.entry.recipe, task, evaluations)

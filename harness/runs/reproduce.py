@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 from torch import nn
 
 from harness.judging.judge_runs import EntryRuns
+from harness.models.quantized import is_quantized_call
 from harness.records.record import FILE, Mode
 from harness.runs.experiment import Experiment, RunContext, checked_builder, prepare
 from harness.runs.identity import weights_identity
 from harness.runs.record_runs import evaluate_and_record, train_and_record
-from zoo.errors import ZooError, translate_errors
+from harness.runs.shared_images import SharedImages
+from zoo.errors import NotComparableError, ZooError, translate_errors
 from zoo.fetch.source_types import Embedded, LocalFile, parse_source
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.positions import located_in
@@ -35,19 +38,25 @@ def make_runs(wanted: Iterable[tuple[Entry, list[int]]], mode: Mode, context: Ru
         mode: `weights` to evaluate published weights, `retrain` to train.
         context: Where and how runs are made.
     """
-    for entry, seeds, prepared in _prepared_ahead(list(wanted), mode, context):
-        try:
-            with translate_errors(entry.name), located_in(entry.recipe):
-                if mode == "weights":
-                    runs = _evaluate(entry, prepared.result() if prepared else _prepare(entry, context))
-                else:
-                    experiment = prepare(entry, context)
-                    recorded = train_and_record(experiment, seeds)
-                    runs = EntryRuns(entry=entry, mode=mode, runs=recorded, published=experiment.published_scores())
-        except ZooError as error:
-            runs = EntryRuns(entry=entry, mode=mode, error=error)
-        del prepared  # and with it the model
-        yield runs
+    listed = list(wanted)
+    evaluated = [entry for entry, _ in listed] if mode == "weights" else []
+    with closing(SharedImages(evaluated, context.report)) as images:
+        for entry, seeds, prepared in _prepared_ahead(listed, mode, context):
+            try:
+                with translate_errors(entry.name), located_in(entry.recipe):
+                    if mode == "weights":
+                        ready = prepared.result() if prepared else _prepare(entry, context)
+                        runs = _evaluate(entry, ready, images)
+                    else:
+                        experiment = prepare(entry, context)
+                        trained, published = train_and_record(experiment, seeds), experiment.published_scores()
+                        runs = EntryRuns(entry=entry, mode=mode, runs=trained, published=published)
+            except NotComparableError as error:
+                runs = EntryRuns(entry=entry, mode=mode, not_comparable=str(error))
+            except ZooError as error:
+                runs = EntryRuns(entry=entry, mode=mode, error=error)
+            del prepared  # and with it the model
+            yield runs
 
 
 def _prepared_ahead(
@@ -81,6 +90,8 @@ def prepare_evaluation(entry: Entry, context: RunContext) -> PreparedEvaluation 
     if prepared is None:
         return None
     experiment, weights = prepared.experiment, str(entry.recipe.weights)
+    if is_quantized_call(entry.recipe.model):  # building it sets the kernels of quantized models for the whole process
+        return prepared
     if experiment.tokenizer is None and isinstance(parse_source(weights), Embedded | LocalFile):
         return prepared
     folder = context.runs / entry.name / weights_identity(experiment).folder
@@ -98,8 +109,9 @@ def _prepare(entry: Entry, context: RunContext) -> PreparedEvaluation | None:
     return PreparedEvaluation(prepare(entry, context))
 
 
-def _evaluate(entry: Entry, prepared: PreparedEvaluation | None) -> EntryRuns:
+def _evaluate(entry: Entry, prepared: PreparedEvaluation | None, images: SharedImages) -> EntryRuns:
     if prepared is None:
         return EntryRuns(entry=entry, mode="weights", skipped="there are no published weights; --train trains it")
-    run = evaluate_and_record(prepared.experiment, prepared.published)
+    with images.used_by(entry, prepared.experiment.task):
+        run = evaluate_and_record(prepared.experiment, prepared.published)
     return EntryRuns(entry=entry, mode="weights", runs=(run,), published=run[1].published)

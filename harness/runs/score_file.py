@@ -7,7 +7,6 @@ from harness.evaluation.evaluate import Evaluation, check_finite, score
 from harness.metrics import Array
 from harness.runs.experiment import Experiment
 from harness.runs.predictions_file import ARRAYS, read_predictions
-from harness.runs.teachers import trained_weights
 from zoo.errors import SourceError, UsageError
 from zoo.fetch.source_types import LocalFile
 from zoo.safe_text import one_line
@@ -20,7 +19,7 @@ def score_file(experiment: Experiment, path: Path, split: str | None = None) -> 
     Args:
         experiment: The entry whose task, model and metrics are used.
         path: A file of predictions (`.csv`, `.tsv`, `.jsonl`, `.json`, `.parquet`, `.npz`), any other file for weights,
-            or the folder of a training run for the weights in it.
+            or a folder with weights, such as that of a training run.
         split: The split that the predictions are for; the task's first scored one if left out. Weights are scored on
             all scored splits.
 
@@ -32,8 +31,7 @@ def score_file(experiment: Experiment, path: Path, split: str | None = None) -> 
         raise SourceError(f"{path}: no such file")
     if path.is_dir() or path.suffix.lower() not in (*ENDINGS, ARRAYS):
         source = LocalFile(str(path))
-        weights = trained_weights(path, str(source)) if path.is_dir() else experiment.sources.fetch(source)
-        model = experiment.model_with(weights)
+        model = experiment.model_with(experiment.sources.fetch(source))
         yield from _finite(path, experiment.evaluations(model))
         _report_notes(experiment, getattr(model, "class_note", None))
         return

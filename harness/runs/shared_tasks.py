@@ -8,6 +8,8 @@ from threading import Lock
 from typing import Any
 
 from harness.evaluation.holdout import with_holdout
+from zoo.fetch.published_settings import read_settings
+from zoo.fetch.repository_files import CONFIG
 from zoo.recipes.build import Builder
 from zoo.recipes.positions import located_by_task
 from zoo.recipes.reader import Call
@@ -26,9 +28,16 @@ class SharedTasks:
     tokenizers: dict[Any, Any] = field(default_factory=dict)
     tasks: dict[Any, tuple[Any, Task]] = field(default_factory=dict)
 
-    def tokenizer(self, call: Call, builder: Builder) -> Any:
-        """Return the tokenizer of a call."""
-        key = (*_context(builder), repr(call))
+    def tokenizer(self, call: Call, builder: Builder, *, by_content: bool = False) -> Any:
+        """Return the tokenizer of a call.
+
+        Args:
+            call: The call in a recipe.
+            builder: Builds it.
+            by_content: Whether a published tokenizer may be that of another repository with the same files, so that
+                the texts of many models are tokenized once. A trained model must be saved with its own.
+        """
+        key = (by_content and _content(call, builder)) or (*_context(builder), repr(call))
         return _get_or_build(self.tokenizers, key, lambda: builder.build(call, "tokenizer"))
 
     def task(self, call: Call, tokenizer: Any, builder: Builder, holdout: Holdout | None = None) -> Task:
@@ -47,6 +56,21 @@ class SharedTasks:
 def _context(builder: Builder) -> tuple[str | None, Path | None]:
     """Return what a call's sources depend on besides the call: where `hub:.` and relative paths lead."""
     return builder.sources.recipe_repo, builder.sources.recipe_folder
+
+
+def _content(call: Call, builder: Builder) -> tuple[Any, ...] | None:
+    """Return what decides how a published tokenizer works: its files, and the kind of the model. None for any other."""
+    source = call.args.get("of")
+    if call.use != "published" or not isinstance(source, str):
+        return None
+    fetched = builder.sources.fetch(source, "tokenizer")
+    digests = dict(zip(fetched.names, fetched.files.values(), strict=True))
+    if digests.pop(CONFIG, None) is None:  # a local folder, whose files have no digests
+        return None
+    settings = read_settings(fetched.path / CONFIG)
+    kind = (settings.get("model_type"), settings.get("tokenizer_class"))
+    others = {name: value for name, value in call.args.items() if name != "of"}
+    return ("published", repr(others), kind, tuple(sorted(digests.items())))
 
 
 def _get_or_build(cache: dict[Any, Any], key: Any, build: Callable[[], Any]) -> Any:

@@ -17,8 +17,10 @@ from harness.records.record import Mode
 from harness.runs.cache import RunConditions, find_cached_runs
 from harness.runs.looks import look_numbers, record_look
 from harness.runs.parallel import MakeContext, make_runs_in_parallel
+from harness.runs.pixel_groups import group_by_pixels
 from zoo import paths
-from zoo.errors import UsageError
+from zoo.claims.mapping.reasons import Reason, UnmappedError
+from zoo.errors import GatedError, MissingError, NotComparableError, UsageError, first_line
 from zoo.progress import Report, ShowProgress
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.devices import kind_of
@@ -54,12 +56,12 @@ def verify(
     if options.jobs > 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("--jobs cannot be combined with torchrun: its processes work on every run together")
     runs = [_cached(entry, options, sources) for entry in entries]
-    missing = [index for index, entry_runs in enumerate(runs) if entry_runs is None]
+    missing = group_by_pixels(entries, [index for index, entry_runs in enumerate(runs) if entry_runs is None])
     wanted = [(entries[index], seeds_of(entries[index], options)) for index in missing]
     for index, new in zip(missing, _make(wanted, options, make_context, report, show_progress), strict=True):
-        runs[index] = new
-        if new.error:
-            report(str(new.error))
+        runs[index] = checked = _without_misfit(new)
+        if checked.error:
+            report(str(checked.error))
     folder = paths.runs(options.records)
     complete = [_with_other_mode(entry_runs, options, sources) for entry_runs in runs if entry_runs is not None]
     counted = [_with_look(entry_runs, folder) for entry_runs in complete]
@@ -100,7 +102,20 @@ def run_conditions(options: TrainingOptions, sources: SourceOptions) -> RunCondi
     )
 
 
+def _without_misfit(runs: EntryRuns) -> EntryRuns:
+    """Return the runs of an entry. That the recipe of a model card does not fit becomes the reason of its claims."""
+    error = runs.error
+    if runs.entry.card is None or not isinstance(error, UsageError | GatedError | MissingError):
+        return runs
+    reason = Reason.GATED if isinstance(error, GatedError) else Reason.NO_FIT
+    return replace(runs, error=None, not_comparable=str(UnmappedError(reason, first_line(error))))
+
+
 def _cached(entry: Entry, options: RunOptions, sources: SourceOptions) -> EntryRuns | None:
+    if entry.not_compared and not options.train:
+        return EntryRuns(entry=entry, mode="weights", not_comparable=entry.not_compared)
+    if isinstance(entry.failure, NotComparableError):
+        return EntryRuns(entry=entry, mode=mode_of(options), not_comparable=str(entry.failure))
     if options.fresh or sources.trust:  # the trusted code is unknown until it is loaded
         return None
     seeds = seeds_of(entry, options) if options.train else [None]

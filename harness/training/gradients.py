@@ -18,7 +18,7 @@ from harness.training.step_graph import tensor_rates
 from harness.training.training_run import TrainingRun
 from zoo.errors import UsageError
 from zoo.tasks.base import Batch, read_batch
-from zoo.tasks.segmentation import pad_batch
+from zoo.tasks.padding import pad_batch
 
 LARGE = 2**20
 """An embedding with at least this many parameters has sparse gradients while parts of a batch are summed."""

@@ -29,6 +29,7 @@ from harness.training.teacher_cache import cache_teacher_outputs
 from harness.training.training_run import StateDicts, TrainingRun
 from zoo import paths
 from zoo.errors import Mark, RecipeError, UsageError
+from zoo.recipes.load_model import is_configured
 from zoo.recipes.schema import STUDENT, Stage
 from zoo.tasks.base import Split, read_batch
 
@@ -190,7 +191,8 @@ def build_models(
 def order_teachers(run: TrainingRun, number: int, models: Mapping[str, nn.Module], objective: Objective) -> None:
     """Let the teachers return logits in the order of the stage's classes.
 
-    The classes of a teacher are named by its own configuration, or else by the task of the entry that it comes from.
+    The classes of a teacher are named by its own configuration, by that of timm, or else by the task of the entry that
+    it comes from.
     """
     stage, classes = run.recipe.stages[number], run.class_names[number]
     for name, teacher in stage.all_teachers.items():
@@ -198,8 +200,8 @@ def order_teachers(run: TrainingRun, number: int, models: Mapping[str, nn.Module
         if source.weights is None or reads is None or not reads.logits:
             continue
         is_other_task = source.task is not None and source.task != (stage.task or run.recipe.task)
-        trained = source.class_names if is_other_task else ()
-        if source.weights.weights is not None or trained:
+        trained = getattr(models[name], "published_classes", ()) or (source.class_names if is_other_task else ())
+        if is_configured(source.model, source.weights) or trained:
             with _problems_at(teacher.marks.get("weights", stage.optimizer.mark)):
                 order_outputs(models[name], classes, trained)
         if note := getattr(models[name], "class_note", None):

@@ -18,7 +18,7 @@ from zoo.recipes.build import Builder
 from zoo.recipes.load_model import load_model
 from zoo.recipes.reader import Call
 from zoo.tasks.base import Batch, Inputs, Split
-from zoo.tasks.segmentation import pad_batch
+from zoo.tasks.padding import pad_batch
 
 TeacherOutputs = Callable[[Batch], dict[str, ModelOutputs]]
 """Returns the outputs of the frozen models for a batch, by name."""

@@ -1,13 +1,14 @@
 """Teacher outputs that are computed once for all rows of a split, and stored on disk for other runs."""
 
 import hashlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from transformers import PreTrainedConfig
 
 from harness.evaluation.batch_limits import BatchLimits
 from harness.evaluation.batched_inference import BATCH_SIZE, in_order, limits_for, map_batches
@@ -166,10 +167,16 @@ def _input_bytes(teachers: LiveTeachers, split: Split, rows: Sequence[int]) -> I
 
 def module_settings(module: nn.Module) -> list[str]:
     """Return the plain values that a module holds. Some, such as a number of heads, are not part of its `repr`."""
-    plain = (bool, int, float, str, tuple, list, dict, type(None), PreTrainedConfig)
+    plain = (bool, int, float, str, tuple, list, dict, type(None), *_configurations())
     return [
         f"{key}={value}" for key, value in sorted(vars(module).items()) if key[0] != "_" and isinstance(value, plain)
     ]
+
+
+def _configurations() -> tuple[type, ...]:
+    """Return the type of configurations, if a module can hold one: if a model has imported transformers."""
+    transformers: Any = sys.modules.get("transformers")
+    return () if transformers is None else (transformers.PreTrainedConfig,)
 
 
 def _bytes(value: Tensor) -> bytes:

@@ -15,11 +15,12 @@ import yaml
 from tests.helpers.device import device
 from tests.helpers.project import ROOT, Zoo
 from tests.helpers.vision_data import image_folders
+from zoo.fetch.sources import Sources
 from zoo.recipes.build import Builder
 from zoo.recipes.check import check_recipe
 from zoo.recipes.claim import Claim
 from zoo.recipes.schema import Recipe, Stage, load_recipe
-from zoo.tasks import image_folder, text_classification
+from zoo.tasks import image_classification, image_folder, semantic_similarity, text_classification
 from zoo.tasks.base import Task
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -81,10 +82,11 @@ def test_every_page_is_on_the_site_and_in_the_readme() -> None:
     ("page", "line"), [pytest.param(page, line, id=f"{page.stem}: {line}") for page in PAGES for line in commands(page)]
 )
 def test_every_command_and_option_in_the_docs_exists(page: Path, line: str, zoo: Zoo) -> None:
-    shown = zoo(line.split()[1], "--help")
+    words = line.split()
+    shown = zoo(*words[1 : 3 if words[1] == "attest" else 2], "--help")
     assert shown.code == 0
-    words = set(re.findall(r"--[a-z-]+", shown.out))
-    assert set(re.findall(r"(?<!\S)--[a-z-]+", line)) <= words
+    options = set(re.findall(r"--[a-z-]+", shown.out))
+    assert set(re.findall(r"(?<!\S)--[a-z-]+", line)) <= options
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
@@ -114,6 +116,17 @@ def test_the_first_recipe_in_the_docs_passes_the_check(tmp_path: Path) -> None:
     check_recipe(load_recipe(path), Builder())
 
 
+@pytest.mark.parametrize("block", code_blocks(ROOT / "docs" / "published-models.md", "yaml"))
+def test_the_recipes_of_published_models_pass_the_check(block: str, tmp_path: Path) -> None:
+    if "name" not in yaml.safe_load(block):
+        pytest.skip("a part of a recipe")
+    if "timm." in block:
+        pytest.importorskip("timm")
+    path = tmp_path / "published.yaml"
+    path.write_text(block)
+    check_recipe(load_recipe(path), Builder(sources=Sources(recipe_repo="hub:someone/published@" + "1" * 40)))
+
+
 @pytest.mark.parametrize("name", [name for name in RECIPES if name != "mine"])
 def test_the_recipes_of_own_data_in_the_docs_can_be_trained(name: str, zoo: Zoo, tmp_path: Path) -> None:
     for split in ("train", "validation", "test"):
@@ -133,7 +146,7 @@ def test_required_keys_are_bold_in_the_docs(heading: str, kind: type) -> None:
     assert set(re.findall(r"\*\*`(\w+)`\*\*", table)) == required
 
 
-@pytest.mark.parametrize("task", [text_classification, image_folder])
+@pytest.mark.parametrize("task", [text_classification, image_folder, image_classification, semantic_similarity])
 def test_every_argument_of_a_task_for_own_data_is_in_the_docs(task: Callable[..., Task]) -> None:
     page = text_of(ROOT / "docs" / "your-data.md").partition(f"## {task.__name__}\n")[2].partition("\n## ")[0]
     names = {name for row in re.findall(r"^\| (\S.*?) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}

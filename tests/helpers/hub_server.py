@@ -9,6 +9,7 @@
 LFS files are redirected to another origin, which must not see a token: 127.0.0.1 is the Hub, localhost the other.
 """
 
+import base64
 import hashlib
 import json
 import re
@@ -35,7 +36,9 @@ ROUTES = {
     "small": f"/api/resolve-cache{_REPO}{_FILE}",
     "resolve": f"(/(?P<kind>datasets))?/(?P<name>[^/]+/[^/]+)/resolve{_FILE}",
     "plain": "/plain/(?P<path>.+)",
+    "search": "/api/models",
 }
+PREUPLOAD, COMMIT = (f"/api{_REPO}/{name}/(?P<commit>[^/]+)" for name in ("preupload", "commit"))
 
 
 @dataclass
@@ -56,6 +59,15 @@ class Fault:
     action: str
     times: int
     options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """A pull request that somebody created: its repository, its title and its files."""
+
+    repo: str
+    title: str
+    files: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,7 @@ class LocalHub(LoopbackServer):
         self.plain: dict[str, bytes] = {}
         """The files of a plain web server, at /plain/PATH."""
         self.requests: list[tuple[str, str, int]] = []
+        self.pull_requests: list[PullRequest] = []
         self.faults: list[Fault] = []
         super().__init__(type("Handler", (_Handler,), {"hub": self}))
         self.url, self.other_url = (f"http://{host}:{self.port}" for host in ("127.0.0.1", "localhost"))
@@ -92,6 +105,32 @@ class LocalHub(LoopbackServer):
         repo.main = _sha1(repr(sorted(files.items())).encode())
         repo.commits[repo.main] = dict(files)
         return repo.main
+
+    def post(self, target: str, token: str | None, body: bytes) -> Answer:
+        """Return the answer to POST: a check of a card, or the steps of a commit, which becomes a pull request."""
+        url = urlsplit(target)
+        if url.path == "/api/validate-yaml":
+            return Answer(200, body=b'{"errors": [], "warnings": []}')
+        if token != TOKEN:
+            return Answer.refusal(401, **{"X-Error-Message": "Invalid credentials in Authorization header"})
+        if re.fullmatch(PREUPLOAD, url.path):
+            files = [{"path": file["path"], "uploadMode": "regular"} for file in json.loads(body)["files"]]
+            return Answer(200, body=json.dumps({"files": [{**file, "shouldIgnore": False} for file in files]}).encode())
+        found = re.fullmatch(COMMIT, url.path)
+        if found is None or (repo := self.repos.get((found["kind"], found["name"]))) is None:
+            return Answer.refusal(404, "RepoNotFound")
+        header, *lines = [json.loads(line) for line in body.splitlines()]
+        if parse_qs(url.query).get("create_pr") != ["1"] or header["value"].get("parentCommit") != repo.main:
+            return Answer(412, body=b'{"error": "only pull requests to the newest commit are accepted"}')
+        files = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines}
+        self.pull_requests.append(PullRequest(found["name"], header["value"]["summary"], files))
+        address = f"{self.url}/{found['name']}/discussions/{len(self.pull_requests)}"
+        done = {
+            "commitUrl": f"{self.url}/{found['name']}/commit/{'0' * 40}",
+            "commitOid": "0" * 40,
+            "pullRequestUrl": address,
+        }
+        return Answer(200, body=json.dumps(done).encode())
 
     def fault(self, pattern: str, action: str, *, times: int = 1, **options: Any) -> None:
         """Make requests go wrong. The first fault that matches a request counts.
@@ -115,6 +154,8 @@ class LocalHub(LoopbackServer):
         if route == "plain":
             data = self.plain.get(parts["path"])
             return Answer(404) if data is None else Answer(200, body=data)
+        if route == "search":
+            return self._found(parse_qs(url.query))
         kind, name = parts.get("kind") or "models", parts.get("name", "")
         repo = self.repos.get((kind, name))
         if token not in {None, TOKEN, STRANGER}:
@@ -132,6 +173,17 @@ class LocalHub(LoopbackServer):
             cursor = int(parse_qs(url.query).get("cursor", ["0"])[0])
             return self._page(f"{kind}/{name}/tree/{commit}", list(repo.commits[commit].items()), cursor)
         return self._file(route, repo, f"{kind}/{name}/{commit}/{parts['path']}", token)
+
+    def _found(self, query: Mapping[str, list[str]]) -> Answer:
+        """Return the models whose card has all words of a query: a tag, a kind of task, or a part of the name."""
+        wanted = [word for key in ("filter", "pipeline_tag", "search") for word in query.get(key, [])]
+        owner = query.get("author", [""])[0]
+        named = {name: repo for (kind, name), repo in self.repos.items() if kind == "models" and name.startswith(owner)}
+        cards = {
+            name: f"{name} {repo.commits[repo.main].get('README.md', b'').decode()}" for name, repo in named.items()
+        }
+        found = [{"id": name} for name, card in cards.items() if all(word.split(":")[-1] in card for word in wanted)]
+        return Answer(200, body=json.dumps(found[: int(query.get("limit", ["1000"])[0])]).encode())
 
     def _page(self, tree: str, files: list[tuple[str, bytes]], cursor: int) -> Answer:
         more = f'<{self.url}/api/{tree}?recursive=true&cursor={cursor + self.page}>; rel="next"'
@@ -201,6 +253,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.do_HEAD()
+
+    def do_POST(self) -> None:
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ") or None
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self._send(self.hub.post(unquote(self.path), token, body), Fault("", "", 0, {}))
 
     def _part(self, answer: Answer) -> Answer:
         """Return the rest of a file if the request has a Range header."""

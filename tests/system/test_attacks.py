@@ -53,7 +53,7 @@ NAMES = {
     "a metric that writes": (SGD, "{use: harness.evaluate_metrics.PlainMetric, cache_dir: /x}", "not on the list"),
     "a metric by name": (SGD, "{use: evaluate.load, path: evil/metric}", "cannot be named in one"),
     "a data set": ("task: digits", "task: {use: datasets.load_dataset, path: evil/x}", "cannot be named in one"),
-    "an internal function": (MODEL, "{use: zoo.models.sequence_classifier.published_classifier}", "not on the list"),
+    "an internal function": (MODEL, "{use: zoo.models.published.published_classifier}", "not on the list"),
     "a private name": (MODEL, "{use: torch.storage._load_from_bytes, b: x}", "is private"),
     "a module in a module": (MODEL, "{use: torch.nn.functional.torch}", "not on the list"),
     "a lambda": (LINEAR, "{use: torch.optim.lr_scheduler.LambdaLR, lr_lambda: x}", "not on the list"),

@@ -91,7 +91,7 @@ def test_a_third_party_checks_verifies_and_publishes_its_own_models(
     (record,) = (repository / "site/records/ours").iterdir()
     assert f'href="../records/ours/{record.name}"' in entry
     assert 'href="../verdicts.html"' in entry
-    assert {path.name for path in (repository / "site").glob("*.html")} == {"index.html", "verdicts.html"}
+    assert {path.name for path in (repository / "site").glob("*.html")} == {"audit.html", "index.html", "verdicts.html"}
 
 
 def test_the_workflow_that_the_docs_offer_runs_these_commands() -> None:

@@ -247,4 +247,5 @@ def test_the_installed_wheel_runs_without_a_checkout(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=env, check=True, capture_output=True, text=True)
     (record,) = json.loads(done.stdout)["entries"][0]["records"]
     assert Path(record).is_relative_to(tmp_path / "data" / "zoo" / "runs")
-    assert {path.name for path in (tmp_path / "site" / "zoo" / "docs").iterdir()} == {"verdicts.md", "verdicts.svg"}
+    shipped = {path.name for path in (tmp_path / "site" / "zoo" / "docs").iterdir()}
+    assert shipped == {"audit.md", "verdicts.md", "verdicts.svg"}

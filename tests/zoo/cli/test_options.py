@@ -12,7 +12,7 @@ from zoo.cli.app import COMMANDS
 from zoo.cli.command import PANELS
 from zoo.cli.options import FIELDS, command
 from zoo.errors import UsageError
-from zoo.recipes.options import RunOptions, SourceOptions
+from zoo.recipes.options import RunOptions, SourceOptions, SweepOptions
 
 NAMES = [name for commands in COMMANDS.values() for name in commands]
 
@@ -58,7 +58,7 @@ def test_version_prints_a_number(zoo: Zoo) -> None:
 
 
 def test_every_shared_option_has_the_name_of_its_field() -> None:
-    assert {field.name for kind in (RunOptions, SourceOptions) for field in fields(kind)} == set(FIELDS)
+    assert {field.name for kind in (RunOptions, SourceOptions, SweepOptions) for field in fields(kind)} == set(FIELDS)
 
 
 def test_a_dataclass_parameter_becomes_one_option_for_each_field(tmp_path: Path) -> None:
@@ -67,7 +67,8 @@ def test_a_dataclass_parameter_becomes_one_option_for_each_field(tmp_path: Path)
         return entry, options, sources
 
     names = list(inspect.signature(example).parameters)
-    assert names == ["entry", *FIELDS]
+    of_sweeps = {field.name for field in fields(SweepOptions)}
+    assert names == ["entry", *(name for name in FIELDS if name not in of_sweeps)]
     values = dict.fromkeys(names) | {
         "entry": "x",
         "train": True,

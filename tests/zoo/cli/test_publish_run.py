@@ -1,0 +1,125 @@
+"""publish."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from huggingface_hub import constants
+
+from tests.helpers.glue_hub import use_hub
+from tests.helpers.hub_server import STRANGER, TOKEN, LocalHub
+from tests.helpers.project import Zoo
+
+URL = "https://example.org/record"
+DIGITS = ("publish", "digits-resnet8:weights", "--source", URL)
+CARD = "---\nlicense: mit\n---\n# Digits\n"
+
+
+@pytest.fixture
+def hub(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with LocalHub() as server:
+        use_hub(server, zoo, cache=tmp_path / "cache", lock=tmp_path / "zoo.lock", monkeypatch=monkeypatch)
+        server.add("models", "someone/digits", {"README.md": CARD.encode(), "config.json": b"{}"})
+        yield server
+
+
+def test_nothing_is_written_by_default(zoo: Zoo, tmp_path: Path) -> None:
+    completed = zoo(*DIGITS, "--to", "model-index")
+    assert completed.code == 0
+    assert completed.out.startswith("--- /dev/null\n+++ b/README.md\n")
+    assert completed.err == "nothing was written; pass --out PATH to write it\n"
+    assert not list(tmp_path.glob("*.md"))
+
+
+def test_a_card_is_written_once(zoo: Zoo) -> None:
+    Path("README.md").write_text(CARD)
+    assert zoo(*DIGITS, "--to", "model-index", "--card", "README.md", "--dry-run").code == 0
+    assert Path("README.md").read_text() == CARD
+    first = zoo(*DIGITS, "--to", "model-index", "--card", "README.md")
+    assert (first.code, first.err) == (0, "wrote README.md\n")
+    assert "+model-index:" in first.out
+    assert Path("README.md").read_text().endswith("---\n# Digits\n")
+    again = zoo(*DIGITS, "--to", "model-index", "--card", "README.md")
+    assert (again.code, again.out) == (0, "")
+
+
+def test_every_eval_ever_is_a_folder(zoo: Zoo) -> None:
+    completed = zoo("publish", "digits-resnet8:weights", "--to", "every-eval-ever", "--out", "eee", "--json")
+    assert completed.code == 0
+    names = json.loads(completed.out)["files"]
+    assert [Path(name).suffix for name in names] == [".json", ".jsonl"]
+    assert all(Path(name).is_file() for name in names)
+
+
+def test_eval_results_are_written(zoo: Zoo) -> None:
+    command = ("publish", "minilm-l6-mrpc:1000", "--to", "eval-results", "--source", URL, "--metric", "f1")
+    assert zoo(*command, "--out", "mrpc.yaml").code == 0
+    (entry,) = yaml.safe_load(Path("mrpc.yaml").read_text())
+    assert entry["dataset"]["task_id"] == "mrpc"
+
+
+def test_the_card_on_the_hub_is_only_shown(zoo: Zoo, hub: LocalHub) -> None:
+    completed = zoo(*DIGITS, "--to", "hub-pr", "--repo", "someone/digits")
+    assert completed.code == 0, completed.err
+    assert completed.out.startswith("--- a/someone/digits/README.md\n")
+    assert completed.err == "nothing was sent; pass --create-pr to create the pull request\n"
+    assert {method for method, _, _ in hub.requests} <= {"GET", "HEAD"}
+
+
+def test_a_pull_request_is_created_with_a_token(zoo: Zoo, hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    completed = zoo(*DIGITS, "--to", "hub-pr", "--repo", "someone/digits", "--create-pr")
+    assert completed.code == 0, completed.err
+    (request,) = hub.pull_requests
+    assert completed.err == f"created {hub.url}/someone/digits/discussions/1\n"
+    assert (request.repo, request.title, list(request.files)) == (
+        "someone/digits", "Add scores measured by zoo", ["README.md"],
+    )  # fmt: skip
+    front = yaml.safe_load(request.files["README.md"].decode().split("---")[1])
+    assert front["license"] == "mit"
+    assert front["model-index"][0]["name"] == "digits"
+
+
+def test_without_a_token_nothing_is_sent(zoo: Zoo, hub: LocalHub) -> None:
+    completed = zoo(*DIGITS, "--to", "hub-pr", "--repo", "someone/digits", "--create-pr")
+    assert (completed.code, len(completed.lines)) == (2, 1)
+    assert "--create-pr needs a token" in completed.err
+    assert not hub.pull_requests
+
+
+def test_a_refused_pull_request_is_one_line(zoo: Zoo, hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", STRANGER)
+    completed = zoo(*DIGITS, "--to", "hub-pr", "--repo", "someone/digits", "--create-pr")
+    assert (completed.code, len(completed.lines)) == (4, 1)
+    assert "someone/digits" in completed.err
+    assert STRANGER not in completed.err
+
+
+def test_a_repository_without_a_card_gets_one(zoo: Zoo, hub: LocalHub) -> None:
+    hub.add("models", "someone/bare", {"config.json": b"{}"})
+    completed = zoo(*DIGITS, "--to", "hub-pr", "--repo", "someone/bare")
+    assert completed.code == 0
+    assert completed.out.startswith("--- /dev/null\n+++ b/someone/bare/README.md\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--to", "model-index"], "--to model-index requires --source URL"),
+        (["--to", "hub-pr", "--source", "x"], "--source x: not the address of a web page"),
+        (["--to", "hub-pr", "--source", URL], "the weights of digits-resnet8 are in no repository of the Hub"),
+        (["--to", "every-eval-ever", "--card", "x"], "--card is for --to model-index"),
+        (["--to", "every-eval-ever", "--create-pr"], "--repo and --create-pr are for --to hub-pr"),
+        (["--to", "model-index", "--source", URL, "--card", "none.md"], "none.md: no such file"),
+        (["--to", "every-eval-ever", "--metric", "f1"], "the run has no such score; it has accuracy on test"),
+    ],
+)
+def test_wrong_usage_is_one_line(words: list[str], error: str, zoo: Zoo) -> None:
+    completed = zoo("publish", "digits-resnet8:weights", *words)
+    assert completed.code in (2, 4)
+    assert completed.err.startswith(error)
+    assert len(completed.lines) == 1
