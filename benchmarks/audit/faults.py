@@ -32,7 +32,7 @@ class Planted:
     fault: str
     card: Card
     names: tuple[str, ...]
-    """Words of which the findings must have one, if the verdict is not inconsistent or impossible."""
+    """The findings must name the fault by one of these words, unless the verdict is inconsistent or impossible."""
 
 
 def plant(fault: str, decimals: int, generator: np.random.Generator) -> Planted:

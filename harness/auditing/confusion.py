@@ -24,7 +24,7 @@ MOST_MATRICES = 500_000
 WINDOW = 0.05
 OTHER_CLASS = "binary of the other class"
 DEFINITIONS = ("binary", "macro", "weighted", "micro", OTHER_CLASS)
-"""What F1, precision and recall may mean if the author does not say, in the order in which they are tried."""
+"""The definitions of F1, precision and recall to try, in this order, if the author declares none."""
 MIXED = "mixed"
 """Each of F1, precision and recall has a definition of its own."""
 CLASSES = ("class 1", "class 0")
@@ -59,8 +59,8 @@ class Score:
     name: str
     printed: Printed
     definition: str | None = ""
-    """What F1, precision and recall mean: one of `DEFINITIONS` or `CLASSES`; None if the author does not say, and empty
-    for other scores."""
+    """The definition of F1, precision and recall: one of `DEFINITIONS` or `CLASSES`; None if the author declares
+    none, and empty for other scores."""
 
     def meanings(self, hypothesis: str) -> tuple[str, ...]:
         """Return what the score means under a hypothesis on the scores whose definition is not declared."""
@@ -83,7 +83,7 @@ class MatrixFit:
 
     matrices: Matrices
     definition: str
-    """What the scores mean whose definition is not declared."""
+    """The definition of the scores for which the author declares none."""
     is_loose: bool
     chances: Mapping[int, float]
     """Place of a score, without the accuracy -> the chance that a random value passes, given those before it."""

@@ -105,7 +105,7 @@ def _is_count(share: Printed, n: int) -> bool:
 
 
 def _is_mean(share: Printed, n: int, size: int) -> bool:
-    """Return whether the value is the mean of the shares of all batches, of which the last one is smaller."""
+    """Return whether the value is the mean of the shares of all batches, if the last batch is smaller."""
     full, rest = divmod(n, size)
     if rest == 0:
         return False

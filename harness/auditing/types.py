@@ -16,7 +16,7 @@ EVIDENCE = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What one rule found out about a claim."""
+    """The finding of one rule about a claim."""
 
     rule: str
     """The rule, a heading of docs/audit.md: `scale`, `count`, `joint`, `relation`, `constant`, `contradiction`."""
@@ -54,7 +54,7 @@ class ClaimAudit:
 
     @property
     def text(self) -> str:
-        """What was found, with the verdict at the end: `356 of 408: consistent`."""
+        """The findings, with the verdict at the end: `356 of 408: consistent`."""
         texts = dict.fromkeys(finding.text for finding in self.findings)
         return f"{'; '.join(texts)}: {self.verdict}" if texts else self.verdict
 
@@ -66,7 +66,7 @@ class Audit:
     name: str
     claims: tuple[ClaimAudit, ...]
     problems: tuple[Problem, ...] = field(default=())
-    """What could not be read."""
+    """The parts that could not be read."""
     revision: str = ""
 
     @property

@@ -23,6 +23,7 @@ from harness.imported_logs.reading import (
     number,
     part,
     read_document,
+    seconds_of,
     text_of,
 )
 from harness.imported_logs.types import ImportedLog, Sample
@@ -62,7 +63,7 @@ def read_log(path: Path, group_by: str) -> ImportedLog:
         model=text_of(general.get("model_name")) or text_of(config.get("model_name")) or "unknown",
         revision=text_of(config.get("revision")), precision=text_of(config.get("dtype")).removeprefix("torch."),
         device=text_of(config.get("device")), created=_created(files[0].name),
-        seconds=_seconds(general.get("total_evaluation_time_secondes")),
+        seconds=seconds_of(general.get("total_evaluation_time_secondes")),
         scores=scores, files={file.name: sha256(file) for file in files},
         data_sets={task: name for task, name in sets.items() if name},
         subsets={task: _subset(mapping(part(data, "config_tasks", task))) for task in details},
@@ -160,12 +161,5 @@ def _created(name: str) -> float:
     try:
         text = f"{match[1]}T{match[2]}:{match[3]}:{match[4]}+00:00" if match else ""
         return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return 0.0
-
-
-def _seconds(value: Any) -> float:
-    try:
-        return max(number(float(str(value))) or 0.0, 0.0)
     except ValueError:
         return 0.0

@@ -18,6 +18,7 @@ from harness.imported_logs.reading import (
     part,
     read_document,
     read_lines,
+    seconds_of,
     text_of,
 )
 from harness.imported_logs.types import ImportedLog, Sample
@@ -59,7 +60,7 @@ def read_log(path: Path, group_by: str) -> ImportedLog:
         revision=text_of(config.get("model_sha")) or text_of(config.get("model_revision")),
         precision=text_of(config.get("model_dtype")).removeprefix("torch."),
         device=text_of(config.get("device")), created=number(data.get("date")) or 0.0,
-        seconds=_seconds(data.get("total_evaluation_time_seconds")),
+        seconds=seconds_of(data.get("total_evaluation_time_seconds")),
         scores=tuple(scores), files={file.name: sha256(file) for file in files},
         data_sets={task: name for task, name in data_sets.items() if name},
         subsets={task: _subset(mapping(part(data, "configs", task))) for task in tasks}, findings=tuple(findings),
@@ -150,10 +151,3 @@ def _details(data: Mapping[str, Any], tasks: list[str]) -> dict[str, Any]:
 def _packages(data: Mapping[str, Any]) -> dict[str, str]:
     version = text_of(data.get("transformers_version"))
     return {"transformers": version} if version else {}
-
-
-def _seconds(value: Any) -> float:
-    try:
-        return max(number(float(value)) or 0.0, 0.0)
-    except (TypeError, ValueError):
-        return 0.0

@@ -154,3 +154,11 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror or error}") from None
+
+
+def seconds_of(value: Any) -> float:
+    """Return a duration that a log states as a number or as text; 0 if it states none."""
+    try:
+        return max(number(float(str(value))) or 0.0, 0.0)
+    except ValueError:
+        return 0.0

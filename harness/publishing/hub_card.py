@@ -6,10 +6,10 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
 
 from zoo.errors import MissingError, SourceError, UsageError
+from zoo.fetch.card_files import CARD
 from zoo.fetch.hub import Hub
 from zoo.fetch.source_types import HubRepo
 
-CARD = "README.md"
 TITLE = "Add scores measured by zoo"
 DESCRIPTION = (
     "This adds results to `model-index`, with a `source` of their own. The results of the author are unchanged."

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.claims.eval_results import read_eval_results
-from zoo.claims.model_index import CARD, read_model_index
+from zoo.claims.model_index import read_model_index
 from zoo.claims.published import PublishedClaims
 from zoo.errors import Mark, Problem, UsageError
+from zoo.fetch.card_files import CARD
+from zoo.fetch.repository_files import CONFIG
 from zoo.fetch.source_types import HubRepo
 
 if TYPE_CHECKING:
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 
 WANT = "card"
 """The files to fetch, see `zoo.fetch.repository_files.WANTS`."""
-SETTINGS = "config.json"
 MAX_BYTES = 8 * 1024 * 1024
 """Cards with the scores of hundreds of tasks have about one megabyte."""
 
@@ -37,7 +38,7 @@ def claims_of_model(repository: HubRepo, sources: "Sources") -> PublishedClaims:
     for file in fetched.names:
         path, shown = fetched.path / file, f"{name}/{file}"
         try:
-            if file == SETTINGS:
+            if file == CONFIG:
                 settings = _settings(path)
             else:
                 read.append((read_model_index if file == CARD else read_eval_results)(_text(path), shown))

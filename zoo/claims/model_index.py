@@ -11,7 +11,6 @@ from zoo.claims.card_yaml import CardValue, read_yaml
 from zoo.claims.published import PublishedClaim, PublishedClaims
 from zoo.errors import RecipeError
 
-CARD = "README.md"
 _FRONT_MATTER = re.compile(r"\A(\ufeff?\s*---[ \t]*\r?\n)(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 _NO_SCORES = ("loss", "runtime", "samples_per_second", "steps_per_second", "epoch", "perplexity")
 

@@ -164,11 +164,12 @@ def _propose(
 ) -> None:
     """Show how the card on the Hub would change, and create the pull request if it is requested."""
     from harness.publishing import hub_card, model_index
+    from zoo.fetch.card_files import CARD
 
     repository = _repository(record, repo)
     card = hub_card.read_card(repository)
     blocks = model_index.result_blocks(scores, source)
-    where = f"{repository.name}/{hub_card.CARD}"
+    where = f"{repository.name}/{CARD}"
     after = model_index.with_results(card.text, _model_name(record, str(repository.name)), blocks, where)
     address = hub_card.create_pull_request(card, after) if create_pr and after != card.text else None
     texts = {where: (card.text, after)}

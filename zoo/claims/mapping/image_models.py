@@ -4,10 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zoo.claims.hub_card import SETTINGS
 from zoo.claims.mapping.model_facts import ModelFacts, classes_in, require_weights
 from zoo.claims.mapping.reasons import Reason, UnmappedError
-from zoo.fetch.repository_files import PREPROCESSOR
+from zoo.fetch.repository_files import CONFIG, PREPROCESSOR
 from zoo.fetch.source_types import HubRepo
 
 IMAGE_CLASSIFIER = "ForImageClassification"
@@ -50,7 +49,7 @@ def image_facts(repo: HubRepo, settings: Mapping[str, Any], names: Sequence[str]
 
 def _of_timm(repo: HubRepo, settings: Mapping[str, Any]) -> ModelFacts:
     if not _WORD.fullmatch(settings["architecture"]):  # timm would load `hf-hub:OWNER/NAME` from elsewhere
-        raise UnmappedError(Reason.UNSUPPORTED_MODEL, f"{SETTINGS}: architecture is no name")
+        raise UnmappedError(Reason.UNSUPPORTED_MODEL, f"{CONFIG}: architecture is no name")
     of_weights = settings.get("pretrained_cfg")
     known = {**(of_weights if isinstance(of_weights, Mapping) else {}), **settings}
     outputs, labels = known.get("num_classes"), known.get("label_names")
@@ -68,11 +67,11 @@ def _arguments(published: Any) -> dict[str, Any]:
     """Return the arguments of a model of timm. Those that could name a file or code are refused."""
     arguments = {} if published is None else published
     if not isinstance(arguments, Mapping):
-        raise UnmappedError(Reason.UNSUPPORTED_MODEL, f"{SETTINGS}: model_args are no JSON object")
+        raise UnmappedError(Reason.UNSUPPORTED_MODEL, f"{CONFIG}: model_args are no JSON object")
     for key, value in arguments.items():
         items = value if isinstance(value, list) else [value]
         if not _is_word(key) or _LOADING.search(key) or not all(map(_is_plain, items)):
-            raise UnmappedError(Reason.UNSUPPORTED_MODEL, f"{SETTINGS}: the model argument {str(key)[:40]!r}")
+            raise UnmappedError(Reason.UNSUPPORTED_MODEL, f"{CONFIG}: the model argument {str(key)[:40]!r}")
     return dict(arguments)
 
 

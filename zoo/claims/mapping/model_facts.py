@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from zoo.claims.hub_card import MAX_BYTES, SETTINGS
+from zoo.claims.hub_card import MAX_BYTES
 from zoo.claims.mapping.reasons import Reason, UnmappedError
 from zoo.errors import MissingError
 from zoo.fetch.card_files import CARD
 from zoo.fetch.published_settings import TOKENIZER
-from zoo.fetch.repository_files import INDEX, WANTS, WEIGHTS
+from zoo.fetch.repository_files import CONFIG, INDEX, WANTS, WEIGHTS
 from zoo.fetch.source_types import HubRepo
 from zoo.fetch.sources import Sources
 
@@ -94,7 +94,7 @@ def require_weights(names: Sequence[str]) -> None:
 
 def require_tokenizer(names: Sequence[str]) -> None:
     """Raise UnmappedError if there is no file of a tokenizer."""
-    if not any(name in names for name in WANTS["tokenizer"] if name not in (SETTINGS, TOKENIZER)):
+    if not any(name in names for name in WANTS["tokenizer"] if name not in (CONFIG, TOKENIZER)):
         raise UnmappedError(Reason.NO_TOKENIZER, _some(names))
 
 
@@ -127,7 +127,7 @@ def max_length_of(
     if isinstance(limit, int | float) and 0 < limit < NO_LIMIT and limit <= (positions or NO_LIMIT):
         return int(limit), f"model_max_length in {TOKENIZER}"
     if positions is not None:
-        return positions, f"max_position_embeddings in {SETTINGS}"
+        return positions, f"max_position_embeddings in {CONFIG}"
     return DEFAULT_LENGTH, "nothing declares a limit"
 
 

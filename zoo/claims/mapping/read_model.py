@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.claims.hub_card import SETTINGS, WANT
+from zoo.claims.hub_card import WANT
 from zoo.claims.mapping.data_card import repository_files
 from zoo.claims.mapping.image_models import IMAGE_CLASSIFIER, image_facts, is_timm
 from zoo.claims.mapping.model_facts import ModelFacts, text_facts
 from zoo.claims.mapping.reasons import Reason, UnmappedError
 from zoo.claims.mapping.sentence_models import sentence_facts
 from zoo.fetch.published_settings import CODE, is_code_ignored
-from zoo.fetch.repository_files import MODULES
+from zoo.fetch.repository_files import CONFIG, MODULES
 from zoo.fetch.source_types import HubRepo
 from zoo.fetch.sources import Sources
 
@@ -32,8 +32,8 @@ def read_model(repo: HubRepo, settings: Mapping[str, Any], sources: Sources) -> 
     listed = settings.get("architectures")
     architectures = [str(name) for name in listed] if isinstance(listed, list) else []
     folder = sources.fetch(repo, WANT).path
-    if settings.get(CODE) and not is_code_ignored(folder / SETTINGS):
-        raise UnmappedError(Reason.CUSTOM_CODE, f"{SETTINGS}: {CODE}")
+    if settings.get(CODE) and not is_code_ignored(folder / CONFIG):
+        raise UnmappedError(Reason.CUSTOM_CODE, f"{CONFIG}: {CODE}")
     if is_timm(settings) or any(name.endswith(IMAGE_CLASSIFIER) for name in architectures):
         return image_facts(repo, settings, repository_files(repo, sources, "weights", "preprocessing"))
     names = repository_files(repo, sources, "weights", "tokenizer")
@@ -41,6 +41,6 @@ def read_model(repo: HubRepo, settings: Mapping[str, Any], sources: Sources) -> 
     if MODULES in names and not is_classifier:
         return sentence_facts(repo, settings, names, sources, folder)
     if not is_classifier:
-        what = f"it is a {architectures[0]}" if architectures else f"{SETTINGS} names no architecture"
+        what = f"it is a {architectures[0]}" if architectures else f"{CONFIG} names no architecture"
         raise UnmappedError(Reason.UNSUPPORTED_MODEL, what)
     return text_facts(repo, settings, names, sources, folder)
