@@ -17,7 +17,7 @@ from zoo.fetch.offline import offline
 from zoo.fetch.published_settings import read_json, verified_view
 from zoo.fetch.repository_files import CONFIG, PREPROCESSOR
 from zoo.fetch.sources import Source
-from zoo.models.timm_models import read_timm_settings
+from zoo.fetch.timm_settings import read_timm_settings
 from zoo.tasks.image_defaults import MEAN, STD
 from zoo.tasks.images import Preparation, preparation
 
@@ -44,6 +44,26 @@ INPUT_SIZES = ("input_size", "test_input_size")
 CROP_MODES = ("center", "squash", "border")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
 IMAGENET = {"mean": MEAN, "std": STD}
+
+
+@dataclass(frozen=True)
+class Processed:
+    """A transform of images by an image processor of transformers."""
+
+    processor: Any
+    name: str
+    """The repository of the processor, for messages."""
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Return the input `(3, H, W)` for an image. Raises SourceError if the processor fails."""
+        try:
+            pixels = torch.as_tensor(self.processor(images=image, return_tensors="pt")["pixel_values"][0])
+        except Exception as error:
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            raise SourceError(f"{self.name}: {PREPROCESSOR} cannot be applied to an image: {reason}") from error
+        if pixels.dim() != 3 or not pixels.is_floating_point():
+            raise SourceError(f"{self.name}: {PREPROCESSOR} gives {tuple(pixels.shape)} and not an image (3, H, W)")
+        return pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +152,7 @@ def _check_crop(path: Path, crop_pct: Any, side: float) -> None:
         raise IntegrityError(f"{path}: crop_pct: {crop_pct!r} of an image is {side:g} pixels; it may have {MAX_SIDE}")
 
 
-def _of_transformers(folder: Path, name: str) -> Transform:
+def _of_transformers(folder: Path, name: str) -> Processed:
     _check_sizes(folder / PREPROCESSOR, read_json(folder / PREPROCESSOR))
     names = [file for file in (CONFIG, PREPROCESSOR) if (folder / file).is_file()]
     transformers = import_module("transformers")  # before `offline`, which changes it
@@ -147,17 +167,7 @@ def _of_transformers(folder: Path, name: str) -> Transform:
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise IntegrityError(f"{folder / PREPROCESSOR}: cannot be loaded: {reason}") from error
 
-    def transform(image: Image.Image) -> Tensor:
-        try:
-            pixels = torch.as_tensor(processor(images=image, return_tensors="pt")["pixel_values"][0])
-        except Exception as error:
-            reason = f"{type(error).__name__}: {first_line(error)}"
-            raise SourceError(f"{name}: {PREPROCESSOR} cannot be applied to an image: {reason}") from error
-        if pixels.dim() != 3 or not pixels.is_floating_point():
-            raise SourceError(f"{name}: {PREPROCESSOR} gives {tuple(pixels.shape)} and not an image (3, H, W)")
-        return pixels
-
-    return transform
+    return Processed(processor, name)
 
 
 def _of_timm(path: Path, settings: Mapping[str, Any]) -> Preparation:

@@ -53,16 +53,15 @@ def published(
         UsageError: The tokenizer does not have the setting `lowercase`, or the token `pad_token`.
     """
     fetched = of.fetch("tokenizer")
-    names = fetched.names if fetched.files else [path.name for path in fetched.path.iterdir() if path.is_file()]
     try:
-        with verified_view(fetched.path, names) as view, offline():
+        with verified_view(fetched.path, fetched.names) as view, offline():
             tokenizer = AutoTokenizer.from_pretrained(view, trust_remote_code=False, **_optional(padding_side))
     except IntegrityError:
         raise
     except Exception as error:  # for a damaged file every tokenizer raises its own exceptions
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise IntegrityError(f"{fetched.path}: the tokenizer cannot be loaded: {reason}") from error
-    if note := code_note(fetched.path, names):
+    if note := code_note(fetched.path, fetched.names):
         of.sources.report_once(f"note: {fetched.source}: {note}")
     tokenizer.name_or_path = tokenizer.init_kwargs["name_or_path"] = str(fetched.path)
     if lowercase is not None:

@@ -11,7 +11,8 @@ from torch.utils.data import Subset, random_split
 from harness.evaluation.subset import SplitSubset, subset
 from zoo.errors import UsageError
 from zoo.recipes.schema import Holdout
-from zoo.tasks.base import CPU, Batch, Split, Task, TextSplit, read_batch
+from zoo.tasks.base import CPU, Batch, Split, Task, read_batch
+from zoo.tasks.splits import TextSplit
 
 
 def with_holdout(task: Task, holdout: Holdout | None) -> Task:

@@ -33,7 +33,7 @@ Inference = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class SplitRunner:
-    """Runs a model over whole splits of a task, in `eval()` mode."""
+    """Runs a model over whole splits of a task, in `eval()` mode unless `train_mode` is set."""
 
     model: nn.Module
     task: Task
@@ -49,6 +49,8 @@ class SplitRunner:
     """Whether the results of a row must not depend on other rows, to the last bit; see `harness.evaluation.strict`."""
     limits: BatchLimits | None = None
     """The most rows and tokens of a batch; None to choose them by the task and the device."""
+    train_mode: bool = False
+    """Whether dropout and the statistics of batches are active, which no evaluation wants; see `zoo explain`."""
 
     def outputs(self, split: Split) -> Tensor:
         """Return the logits `(N, C)` for all rows of a split. Raises UsageError if they do not fit the task."""
@@ -118,7 +120,7 @@ class SplitRunner:
             rows: The rows of a strict evaluation; None for all of them.
         """
         device, processes = self.accelerator.device, self.accelerator.num_processes
-        place_model(self.model, device, self.precision).eval()
+        place_model(self.model, device, self.precision).train(self.train_mode)
         fit_to_texts(self.model, split, self.rows)
 
         def run_batch(batch: Batch) -> Tensor:
@@ -141,7 +143,7 @@ class SplitRunner:
             self.accelerator,
             self.progress,
             limits,
-            threads_for(self.model, device),
+            1 if self.train_mode else threads_for(self.model, device),
             equal_lengths=depends_on_padding(self.model),
         )
         return in_order(results), {"batch": limits.limits.data(of_texts=lengths_of(split) is not None)}

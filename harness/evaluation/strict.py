@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from harness.evaluation.batch_limits import BatchLimits
 from harness.evaluation.batching import lengths_of
 from harness.models.text_inputs import depends_on_padding, position_count
-from zoo.tasks.base import Batch, Split, Task, TextSplit, read_batch
+from zoo.tasks.base import Batch, Split, Task, read_batch
+from zoo.tasks.splits import TextSplit
 
 MULTIPLE = 16
 """Texts are padded to a multiple of this number of tokens, and the rows of a batch of texts are a multiple of it. Some

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo.tasks.base import CPU, Batch, Split, TextSplit
+from zoo.tasks.base import CPU, Batch, Split
+from zoo.tasks.splits import TextSplit
 
 
 def subset(split: Split, rows: Sequence[int]) -> Split:

@@ -8,7 +8,20 @@ from zoo import paths
 from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import code_of_outcome, end
-from zoo.cli.options import OUTPUT, All, Json, OneEntry, Patterns, Records, Suites, Where, argument, command, option
+from zoo.cli.options import (
+    OUTPUT,
+    All,
+    CardClaim,
+    Json,
+    OneEntry,
+    Patterns,
+    Records,
+    Suites,
+    Where,
+    argument,
+    command,
+    option,
+)
 from zoo.cli.progress import report, report_unreachable, session_of
 from zoo.errors import ZooError
 from zoo.recipes.options import DeviceOptions, SourceOptions, TrainingOptions
@@ -52,7 +65,7 @@ def fingerprint(
     from harness.diagnosis.fingerprint import check_fingerprint, update_fingerprint
 
     session = session_of(sources)
-    entries = session.select(patterns or [], suite or [], everything, where=where)
+    entries = session.entries.select(patterns or [], suite or [], everything, where=where)
     context = session.context(entries, options)
     outcomes = []
     for entry in entries:
@@ -68,7 +81,13 @@ def fingerprint(
 
 
 @command
-def explain(entry: OneEntry, options: DeviceOptions, sources: SourceOptions, as_json: Json = False) -> None:
+def explain(
+    entry: OneEntry,
+    options: DeviceOptions,
+    sources: SourceOptions,
+    claim: CardClaim = None,
+    as_json: Json = False,
+) -> None:
     """Find out why published weights do not reach their claimed score.
 
     Tries known causes one by one (label order, preprocessing, precision, older weights, ...) and names those that
@@ -79,7 +98,7 @@ def explain(entry: OneEntry, options: DeviceOptions, sources: SourceOptions, as_
     from harness.diagnosis.explain import explain as explain_entry
 
     session = session_of(sources)
-    chosen = session.select_one(entry)
+    chosen = session.entries.select_one(entry, claim)
     explanation = explain_entry(chosen, session.context([chosen], options), evidence=paths.evidence())
     render.emit(explanation.data(), explanation.text(render.terminal_width()), as_json=as_json)
     end([CODES_OF_EXPLAIN[explanation.state]])
@@ -107,7 +126,7 @@ def diff(
     from harness.diagnosis.diff import find_record, text_report
 
     session, folders = session_of(sources), (paths.runs(records), paths.evidence())
-    record_a, record_b = (find_record(run, *folders, session.name_of) for run in (a, b))
+    record_a, record_b = (find_record(run, *folders, session.entries.name_of) for run in (a, b))
     difference = diff_records(record_a, record_b)
     difference = _with_data(difference, limit, session, TrainingOptions(device="cpu", records=records))
     colors = sys.stdout.isatty()

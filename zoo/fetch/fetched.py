@@ -26,6 +26,8 @@ class Fetched:
     """The commit of a repository."""
     locked: bool = False
     """Whether the lock pins the source; otherwise it was pinned at first use."""
+    state_dict: str | None = None
+    """The key of the state dict to read in a checkpoint; None for `model` or `state_dict`."""
 
     def renamed(self, source: ParsedSource) -> "Fetched":
         """Return the same files under another source."""
@@ -44,8 +46,9 @@ class Fetched:
 
     @property
     def paths(self) -> list[Path]:
-        """The files that were read; for a local folder, the folder."""
-        return [self.path / name for name in self.names] if self.path.is_dir() and self.files else [self.path]
+        """The files that were read, and a local folder itself: a new file in it may be read the next time."""
+        files = [self.path / name for name in self.names] if self.path.is_dir() else []
+        return files if self.revision is not None else [*files, self.path]
 
     @property
     def names(self) -> list[str]:

@@ -40,7 +40,7 @@ def save(model: nn.Module, path: Path) -> None:
     write_atomically(path, to_bytes(state))
 
 
-def read(path: Path, expected: Collection[str] = ()) -> dict[str, Tensor]:
+def read(path: Path, expected: Collection[str] = (), key: str | None = None) -> dict[str, Tensor]:
     """Read a state dict from safetensors or from a `torch.save` file.
 
     The file may be a whole checkpoint with the state dict under `model` or `state_dict`. What DataParallel,
@@ -49,12 +49,13 @@ def read(path: Path, expected: Collection[str] = ()) -> dict[str, Tensor]:
     Args:
         path: The file.
         expected: The names of the model's tensors.
+        key: The key of the state dict in a checkpoint. Default: `model` or `state_dict`.
 
     Raises:
         UsageError: The file is damaged, has no state dict, or is a pickle of more than tensors and plain values, or two
             of its tensors would get the same name.
     """
-    return _rename(path, _state_dict(path), expected)
+    return _rename(path, _state_dict(path, key), expected)
 
 
 def read_fetched(fetched: Fetched, expected: Collection[str] = ()) -> dict[str, Tensor]:
@@ -65,18 +66,34 @@ def read_fetched(fetched: Fetched, expected: Collection[str] = ()) -> dict[str, 
         IntegrityError: The index of several files does not describe them.
     """
     if fetched.weights is None:
-        return read(fetched.path, expected)
+        return read(fetched.path, expected, fetched.state_dict)
     state: dict[str, Tensor] = {}
     for name in tensor_files(fetched.path, fetched.weights):
-        state |= _state_dict(fetched.path / name)  # no tensor is in two of them
+        state |= _state_dict(fetched.path / name, fetched.state_dict)  # no tensor is in two of them
     return _rename(fetched.weights_path, state, expected)
 
 
-def _state_dict(path: Path) -> Mapping[str, Tensor]:
+def state_dict_keys(path: Path) -> tuple[str, ...]:
+    """Return the keys under which a checkpoint holds state dicts, the one that is read by default first.
+
+    Raises:
+        UsageError: The file cannot be read.
+    """
+    content = None if _is_safetensors(path) else _load(path)
+    nested = content.items() if isinstance(content, Mapping) else ()
+    keys = [str(key) for key, value in nested if isinstance(value, Mapping) and _has_tensors(value)]
+    return tuple(sorted(keys, key=lambda key: [*STATE_DICT_KEYS, key].index(key)))
+
+
+def _has_tensors(state: Mapping[str, object]) -> bool:
+    return bool(state) and all(map(_is_named_tensor, state.items()))
+
+
+def _state_dict(path: Path, key: str | None = None) -> Mapping[str, Tensor]:
     content = _load(path)
     state = content
     if isinstance(content, Mapping):
-        nested = (content.get(key) for key in STATE_DICT_KEYS)
+        nested = (content.get(name) for name in ((key,) if key else STATE_DICT_KEYS))
         state = next((value for value in nested if isinstance(value, Mapping)), content)
     if not isinstance(state, Mapping) or not all(map(_is_named_tensor, state.items())):
         keys = " or ".join(map(repr, STATE_DICT_KEYS))

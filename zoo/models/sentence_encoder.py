@@ -26,7 +26,7 @@ def sentence_encoder(
     Args:
         init: The repository of the encoder, with the layout of sentence-transformers or only weights.
         pooling: The embedding of a text: the "mean" or the largest value ("max") of the hidden states of its tokens, or
-            the state of the first one ("cls"). It must be the published one, if that is known.
+            the state of the first ("cls") or "last" one. It must be the published one, if that is known.
         normalize: Whether embeddings are scaled to length 1. It must be the published setting, if that is known.
         attn_implementation: How attention is computed. Default: transformers chooses, usually `sdpa`.
 

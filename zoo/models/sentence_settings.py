@@ -13,6 +13,7 @@ from zoo.fetch.sources import Sources
 WANT = "sentence_encoder"
 MODES = {
     "pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean", "pooling_mode_max_tokens": "max",
+    "pooling_mode_lasttoken": "last",
 }  # fmt: skip
 """The ways of pooling that `1_Pooling/config.json` can switch on."""
 

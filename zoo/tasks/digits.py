@@ -3,7 +3,8 @@
 import torch
 from sklearn.datasets import load_digits
 
-from zoo.tasks.base import Task, TensorSplit
+from zoo.tasks.base import Task
+from zoo.tasks.splits import TensorSplit
 
 
 def digits() -> Task:

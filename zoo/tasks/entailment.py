@@ -18,7 +18,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 
-from zoo.tasks.base import Split, Task, TextSplit
+from zoo.tasks.base import Split, Task
+from zoo.tasks.splits import TextSplit
 
 LABELS = ("entailment", "neutral", "contradiction")
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)

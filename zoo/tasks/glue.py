@@ -16,7 +16,8 @@ import torch
 from zoo.class_names import match_classes
 from zoo.errors import IntegrityError, UsageError, did_you_mean
 from zoo.fetch.sources import Source
-from zoo.tasks.base import Split, Task, TextSplit
+from zoo.tasks.base import Split, Task
+from zoo.tasks.splits import TextSplit
 from zoo.tasks.tables import read_repository
 
 ENTAILMENT = ("entailment", "neutral", "contradiction")

@@ -14,7 +14,7 @@ from zoo.preprocessing import Preprocessing
 from zoo.tasks.base import CPU, Batch, Task
 from zoo.tasks.image_defaults import MEAN, STD
 from zoo.tasks.image_transforms import ImageTransforms, image_metrics
-from zoo.tasks.images import decode_rgb
+from zoo.tasks.images import Preparation, decode_rgb
 from zoo.tasks.labelled_rows import LabelledRows, Labels
 from zoo.tasks.labels import Classes, shown
 from zoo.tasks.tables import Table
@@ -26,14 +26,16 @@ class EncodedImages:
     Args:
         files: The bytes of the image of every row.
         labels: The labels of the rows.
-        transform: Turns a decoded RGB image into a tensor `(3, H, W)`.
+        preparation: Turns a decoded RGB image into a tensor `(3, H, W)`.
         fixed: True if no transform is random.
         where: The split, for messages.
     """
 
-    def __init__(self, files: Sequence[bytes], labels: Labels, transform: Any, *, fixed: bool, where: str) -> None:
-        self.files, self.labels, self.transform, self.fixed, self.where = files, labels.values, transform, fixed, where
-        self.classes, self.class_notes = labels.classes, labels.notes
+    def __init__(
+        self, files: Sequence[bytes], labels: Labels, preparation: Preparation, *, fixed: bool, where: str
+    ) -> None:
+        self.files, self.labels, self.preparation, self.fixed = files, labels.values, preparation, fixed
+        self.classes, self.class_notes, self.where = labels.classes, labels.notes, where
 
     def __len__(self) -> int:
         return len(self.files)
@@ -42,7 +44,7 @@ class EncodedImages:
         ids = list(indices)
         with ThreadPoolExecutor() as pool:  # only decoding is parallel: transforms must draw random numbers in order
             images = list(pool.map(lambda row: decode_rgb(self.files[row], f"{self.where}, row {row}"), ids))
-        inputs = torch.stack([torch.as_tensor(self.transform(image)) for image in images])
+        inputs = torch.stack([self.preparation(image) for image in images])
         rows = torch.tensor(ids, dtype=torch.int64)
         return Batch(inputs=inputs, labels=self.labels[rows], ids=rows).to(device)
 
@@ -96,6 +98,9 @@ def image_classification(
         train=train_transforms, evaluation=eval_transforms, size=size, mean=mean, std=std, preprocessing=preprocessing
     )
 
+    # a scored split may be the only one, and its images must not be cropped at random
+    has_training = rows.training == "train" or rows.training not in rows.scored_splits
+
     def load(split: str, *, trains: bool) -> EncodedImages:
         def make(files: list[bytes], labels: Labels) -> EncodedImages:
             is_fixed = not (trains and transforms.is_random)
@@ -105,7 +110,7 @@ def image_classification(
 
     return Task(
         name="image_classification",
-        splits={split: partial(load, split, trains=split == rows.training) for split in rows.names},
+        splits={split: partial(load, split, trains=has_training and split == rows.training) for split in rows.names},
         plain={rows.training: partial(load, rows.training, trains=False)},
         scored=rows.scored_splits,
         metrics=image_metrics(classes if isinstance(classes, int) else len(rows.listed)),

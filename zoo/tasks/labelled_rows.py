@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import torch
@@ -98,6 +98,22 @@ class LabelledRows:
     def sources(self) -> tuple[Source, ...]:
         """The data set of the Hub, or the files of all splits."""
         return tuple(self.data.values()) if isinstance(self.data, Mapping) else (self.data,)
+
+    def text_splits(
+        self, columns: tuple[str, ...], make: Callable[[list[tuple[str, ...]], Labels], S]
+    ) -> Mapping[str, Callable[[], S]]:
+        """Return the splits of a task over texts as `Task.splits`.
+
+        Args:
+            columns: The columns with the texts of a row. Errors about them name the argument `text`.
+            make: Makes a split of the texts of all rows and of their labels.
+        """
+
+        def read(table: Table) -> list[tuple[str, ...]]:
+            with errors_about("text"):
+                return table.texts(columns)
+
+        return {split: partial(self.load, split, read, make) for split in self.names}
 
     def load(self, split: str, read: Callable[[Table], T], make: Callable[[T, Labels], S]) -> S:
         """Read a split.

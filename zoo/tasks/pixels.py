@@ -38,7 +38,7 @@ class PixelSplit:
         flip: bool = False,
     ) -> None:
         self.pixels, self.labels, self.padding, self.flip = pixels, labels, padding, flip
-        self.fixed = not (padding or flip)
+        self.fixed, self.mean, self.std = not (padding or flip), tuple(mean), tuple(std)
         shape = (1, -1, 1, 1)
         deviation = torch.tensor(std, dtype=torch.float64)
         self.scale = (1 / (255 * deviation)).float().reshape(shape)

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from zoo.errors import UsageError, errors_about
+from zoo.errors import UsageError
 from zoo.fetch.sources import Source
 from zoo.tasks.base import Task
 from zoo.tasks.labelled_rows import LabelledRows, Labels
-from zoo.tasks.tables import Table
 from zoo.tasks.text_pairs import PairSplit
 
 
@@ -51,22 +50,12 @@ def semantic_similarity(
     )  # fmt: skip
     return Task(
         name="semantic_similarity",
-        splits={
-            split: partial(
-                rows.load, split, partial(_read, columns=(text[0], text[1])), partial(_make, tokenizer, max_length)
-            )
-            for split in rows.names
-        },
+        splits=rows.text_splits((text[0], text[1]), partial(_make, tokenizer, max_length)),
         scored=rows.scored_splits,
         metrics=("spearman", "pearson"),
         kind="regression",
         sources=rows.needs,
     )
-
-
-def _read(table: Table, columns: tuple[str, str]) -> list[tuple[str, ...]]:
-    with errors_about("text"):
-        return table.texts(columns)
 
 
 def _make(tokenizer: Any, max_length: int, texts: list[tuple[str, ...]], labels: Labels) -> PairSplit:

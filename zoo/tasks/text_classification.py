@@ -1,15 +1,14 @@
 """Classification or regression of texts from files (CSV, TSV, JSON lines, parquet) or the Hub."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
-from zoo.errors import UsageError, did_you_mean, errors_about
+from zoo.errors import UsageError, did_you_mean
 from zoo.fetch.sources import Source
-from zoo.tasks.base import Kind, Task, TextSplit
+from zoo.tasks.base import Kind, Task
 from zoo.tasks.labelled_rows import LabelledRows, Labels, as_tuple
 from zoo.tasks.labels import SEPARATOR, Classes
-from zoo.tasks.tables import Table
+from zoo.tasks.splits import TextSplit
 
 METRICS: Mapping[Kind, tuple[str, ...]] = {
     "classification": ("accuracy",), "multilabel": ("f1_micro",), "regression": ("pearson", "spearman"),
@@ -59,10 +58,6 @@ def text_classification(
     if problems := list(_argument_problems(columns, kind, rows.listed)):
         raise UsageError("; ".join(problems))
 
-    def read(table: Table) -> list[tuple[str, ...]]:
-        with errors_about("text"):
-            return table.texts(columns)
-
     def make(texts: list[tuple[str, ...]], labels: Labels) -> TextSplit:
         return TextSplit(
             texts, labels.values, tokenizer=tokenizer, max_length=max_length, classes=labels.classes,
@@ -71,7 +66,7 @@ def text_classification(
 
     return Task(
         name="text_classification",
-        splits={split: partial(rows.load, split, read, make) for split in rows.names},
+        splits=rows.text_splits(columns, make),
         scored=rows.scored_splits,
         metrics=METRICS[kind],
         kind=kind,

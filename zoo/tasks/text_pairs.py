@@ -5,8 +5,9 @@ from functools import cached_property
 
 import torch
 
-from zoo.tasks.base import CPU, Batch, Inputs, TextSplit
+from zoo.tasks.base import CPU, Batch, Inputs
 from zoo.tasks.device_copies import move
+from zoo.tasks.splits import TextSplit
 from zoo.tasks.tokens import Tokens, tokenize
 
 

@@ -1,12 +1,14 @@
 """Find the record that a user names on the command line."""
 
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.records.find_runs import FoundRun, find_runs
 from harness.records.record import FILE
 from zoo.errors import UsageError, did_you_mean
+from zoo.recipes import catalogue
 
 NAMED = re.compile(r"(?P<entry>.+?)(:(?P<run>\d+|weights))?")
 RECIPES = (".yaml", ".yml")
@@ -34,7 +36,11 @@ def find_record(text: str, runs: Path, evidence: Path, name_of: Callable[[str], 
     found = {root: find_runs(root, entry) for root in (runs, evidence)}
     if not any(found.values()):
         names = sorted({folder.name for root in found for folder in _folders(root)})
-        raise UsageError(f"no run of {entry!r} in {runs} or {evidence}{did_you_mean(entry, names)}")
+        named = text.removesuffix(f":{run}")
+        is_known = entry != named or any(entry == known.name for known in catalogue.entries())
+        train = " --train" if run and run.isdecimal() else ""
+        hint = f"; make one: zoo reproduce {shlex.quote(named)}{train}" if is_known else did_you_mean(entry, names)
+        raise UsageError(f"no run of {entry!r} in {runs} or {evidence}{hint}")
     for of_root in found.values():
         matching = [candidate for candidate in of_root if _is_run(candidate.name, run)]
         if len(matching) == 1:

@@ -11,10 +11,11 @@ from harness import metrics
 from harness.diagnosis.diff.groups import Groups
 from harness.diagnosis.diff.leave_out import without_each_group
 from harness.metrics import Array, Metric
+from zoo.recipes.claim import CORRELATIONS
 
 LEVEL = 0.975
 JACKKNIFE, CLUSTERED = "jackknife", "cluster jackknife"
-CORRELATIONS = (metrics.matthews_correlation, metrics.pearson, metrics.spearman)
+SIGNED = tuple(getattr(metrics, name) for name in CORRELATIONS)
 """The metrics that lie between -1 and 1; the others lie between 0 and 1."""
 
 
@@ -62,6 +63,6 @@ def paired(
     error = hypot(jackknife, step * len(groups.ids) / effective)
     if not isfinite(error):
         return None
-    half, most = float(special.stdtrit(effective - 1, LEVEL)) * error, 2.0 if metric in CORRELATIONS else 1.0
+    half, most = float(special.stdtrit(effective - 1, LEVEL)) * error, 2.0 if metric in SIGNED else 1.0
     low, high = max(difference - half, -most), min(difference + half, most)
     return Interval(low=low, high=high, kind=JACKKNIFE if groups.are_single else CLUSTERED, standard_error=error)

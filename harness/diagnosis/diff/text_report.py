@@ -40,7 +40,7 @@ def lines(comparison: Diff, *, limit: int = 20, colors: bool = False, columns: i
         yield f"same recipe, data, weights and environment, with {results}"
     for split in comparison.splits:
         yield ""
-        yield from _split(split, limit, colors, columns)
+        yield from _split(split, limit, colors, columns, is_log=bool(comparison.a.imported))
     if comparison.why_no_groups:
         yield ""
         yield wrapped(f"examples are treated as independent: {one_line(comparison.why_no_groups)}", columns)
@@ -49,9 +49,9 @@ def lines(comparison: Diff, *, limit: int = 20, colors: bool = False, columns: i
         yield wrapped(f"examples are not shown: {one_line(comparison.why_no_examples)}", columns)
 
 
-def _split(split: SplitDiff, limit: int, colors: bool, columns: int | None) -> Iterator[str]:
+def _split(split: SplitDiff, limit: int, colors: bool, columns: int | None, *, is_log: bool) -> Iterator[str]:
     epochs = split.selections[0] if len(set(split.selections)) == 1 else " and ".join(split.selections)
-    yield f"{one_line(split.split)}, {split.n:,} examples, epoch: {epochs}\n"
+    yield f"{one_line(split.split)}, {split.n:,} examples{'' if is_log else f', epoch: {epochs}'}\n"
     headers = ["metric", "A", "B", "B - A", "95 % interval", "method"]
     yield fitted([_row(change) for change in split.metrics], headers, columns)
     yield ""
@@ -62,7 +62,7 @@ def _split(split: SplitDiff, limit: int, colors: bool, columns: int | None) -> I
     if split.drift:
         yield from _drift(split.drift)
     for example in split.examples[:limit]:
-        yield from _example(example, split.classes, colors, columns)
+        yield from ([f"  {_scored(example)}"] if is_log else _example(example, split.classes, colors, columns))
     if len(split.examples) > limit:
         yield f"... and {len(split.examples) - limit} more; --limit shows more, --json all"
 
@@ -104,6 +104,12 @@ def _drift(drift: Drift) -> Iterator[str]:
         name = f"{low:g} and more" if high is None else f"{low:g} to {high:g}"
         bar = "#" * round(BAR * drift.counts[number] / max(drift.counts))
         yield f"  {name:<16} {drift.counts[number]:>9,} {bar}".rstrip()
+
+
+def _scored(example: FlippedExample) -> str:
+    """Return how the score of an example of two logs differs: a log has neither labels nor margins."""
+    before, after = ("right" if answer == example.label else "wrong" for answer in (example.a, example.b))
+    return f"example {one_line(example.id)}: {before} -> {after}"
 
 
 def _example(example: FlippedExample, classes: tuple[str, ...], colors: bool, columns: int | None) -> Iterator[str]:

@@ -10,6 +10,8 @@ from zoo.text_tables import counted, fitted, number, wrapped
 
 MOST_ROWS = 8
 """The most changes in the table, unless more of them reproduce the claims."""
+ABOUT = "~"
+"""Stands before an estimate."""
 State = Literal["explained", "unexplained", "nothing to explain", "nothing to compare"]
 
 
@@ -78,6 +80,8 @@ class Attempt:
     """Whether the claims that failed are reproduced to their last digit, which rules out a lucky single prediction."""
     distance: float | None = None
     """The largest difference between value and claim, among the claims that failed."""
+    is_estimate: bool = False
+    """Whether the values are estimated from some rows, because they are too far from the claims to need all rows."""
     reason: str = ""
     """Why the change was not scored."""
 
@@ -157,6 +161,7 @@ class Explanation:
             value, claimed, as_run = (
                 number(score, claim.decimals) for score in (attempt.values.get(claim.name), claim.claimed, claim.as_run)
             )
+            value = f"{ABOUT * attempt.is_estimate}{value}"
             values.append(f"{claim.name} {value}, claimed {claimed} ({as_run} without the change)")
         return f"{attempt.factor}: {attempt.description} {verb}: {'; '.join(values)}"
 
@@ -218,13 +223,18 @@ class Explanation:
             f"sample: predictions that change among {self.sample_rows} rows, the first ones and the longest texts",
             "shift: the largest change of a logit among them",
         ]
+        if estimated := next((attempt for attempt in ranked[:shown] if attempt.is_estimate), None):
+            legend.append(
+                f"{ABOUT}: estimated from {estimated.rows_computed:,} rows, too far from the claims to need all"
+            )
         table = fitted([self._row(attempt) for attempt in ranked[:shown]], headers, columns)
         return "\n".join([table, "", *(wrapped(line, columns) for line in legend)])
 
     def _row(self, attempt: Attempt) -> list[str]:
         sample = "-" if attempt.changed is None else f"{attempt.changed} of {self.sample_rows}"
         shift = "-" if attempt.shift is None else f"{attempt.shift:.1e}"
-        values = [number(attempt.values.get(claim.name), claim.decimals) for claim in self.failing]
+        about = ABOUT * attempt.is_estimate
+        values = [f"{about}{number(attempt.values.get(claim.name), claim.decimals)}" for claim in self.failing]
         differ = "" if attempt.flips is None else f" ({attempt.flips} of the sample differ from the record)"
         return [
             *values,

@@ -4,7 +4,7 @@ The cheapest variants come first: variants that only score the same logits diffe
 logits again, then variants that download files.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, starmap
 from math import inf, isfinite
@@ -13,21 +13,24 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from harness.diagnosis.explain.explanation import Attempt, ClaimResult, Explanation
-from harness.diagnosis.explain.factors import Untried, factors, fits_rows, splits
+from harness.diagnosis.explain.candidates import Untried
+from harness.diagnosis.explain.claim_results import claim_result, difference, is_exact, tolerance
+from harness.diagnosis.explain.explanation import Attempt, Explanation
+from harness.diagnosis.explain.factors import factors, file_factors
 from harness.diagnosis.explain.recorded import RecordedArrays, recorded_predictions
+from harness.diagnosis.explain.screening import Screening
+from harness.diagnosis.explain.split_factors import fits_rows, splits
 from harness.diagnosis.explain.variant import UNCHANGED, Variant
 from harness.diagnosis.explain.variant_judge import VariantJudge
 from harness.diagnosis.explain.variant_runs import NOISE, SampleResult, VariantRunner
-from harness.judging.types import ROUNDING, Judgement
+from harness.judging.types import Judgement
 from harness.judging.verdict import fill_published_value
 from harness.runs.experiment import Experiment, RunContext, prepare
+from harness.runs.shared_images import SharedImages
 from zoo.errors import UsageError, ZooError, first_line, translate_errors
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.claim import Claim
-from zoo.recipes.public_data import full_rows
-from zoo.recipes.reader import Call
-from zoo.text_tables import finite
+from zoo.text_tables import counted, finite
 
 COSTLY_PAIRS = 6
 """The number of pairs to try in which both variants compute logits again, the nearest first. Other pairs are cheap."""
@@ -48,7 +51,13 @@ def explain(entry: Entry, context: RunContext, *, evidence: Path | None = None) 
     """
     with translate_errors(entry.name):
         experiment = prepare(entry, context)
-        return explain_experiment(experiment, recorded_predictions(experiment, evidence) if evidence else {})
+        recorded = recorded_predictions(experiment, evidence) if evidence else {}
+        images = SharedImages([entry, entry], context.report)  # twice: each variant reads the same images
+        try:
+            with images.used_by(entry, experiment.task):
+                return explain_experiment(experiment, recorded)
+        finally:
+            images.close()
 
 
 def explain_experiment(experiment: Experiment, recorded: RecordedArrays) -> Explanation:
@@ -61,45 +70,24 @@ def explain_experiment(experiment: Experiment, recorded: RecordedArrays) -> Expl
     judge = VariantJudge(runner=VariantRunner(experiment), claims=tuple(claims), recorded=recorded)
     with experiment.context.show(f"{name}: as the recipe says", "examples") as step:
         judgements = judge.with_progress(step).judge(UNCHANGED)
-    results = tuple(_claim_result(judgement, experiment) for judgement in judgements)
+    results = tuple(claim_result(judgement, experiment) for judgement in judgements)
     pairs = list(zip(judgements, results, strict=True))
     failing = tuple(j.claim for j, found in pairs if j.verdict == "not-reproduced" or found.fits_no_rows)
     if not failing:
         return Explanation(entry=name, claims=results)
     comparable = tuple(j.claim for j, found in pairs if j.verdict != "not-compared" or found.fits_no_rows)
-    tolerances = {(j.claim.split, j.claim.metric): _tolerance(j) for j in judgements}
-    distance = max(inf if found.fits_no_rows else _difference(j) for j, found in pairs if j.claim in failing)
-    search = _Search(judge=replace(judge, claims=comparable, tolerances=tolerances), failing=failing, distance=distance)
+    tolerances = {(j.claim.split, j.claim.metric): tolerance(j) for j in judgements}
+    distance = max(inf if found.fits_no_rows else difference(j) for j, found in pairs if j.claim in failing)
+    search = _Search(
+        judge=replace(judge, claims=comparable, tolerances=tolerances), failing=failing, distance=distance,
+        screening=Screening(runner=judge.runner, claims=failing, tolerances=tolerances),
+    )  # fmt: skip
     with TemporaryDirectory() as folder:
         attempts = list(search.singles(Path(folder)))
         if not any(attempt.agrees for _, attempt in attempts):
             attempts += search.pairs([(variant, attempt) for variant, attempt in attempts if variant.changes])
     rows = len(search.runner.sample_rows(search.split))
     return Explanation(entry=name, claims=results, sample_rows=rows, attempts=tuple(attempt for _, attempt in attempts))
-
-
-def _tolerance(judgement: Judgement) -> float:
-    return inf if judgement.equivalent is None else (judgement.equivalent[1] - judgement.equivalent[0]) / 2
-
-
-def _claim_result(judgement: Judgement, experiment: Experiment) -> ClaimResult:
-    claim, call = judgement.claim, experiment.recipe.task
-    rows = None if judgement.measured is None else len(experiment.task.load(claim.split))
-    known = None if rows is None else full_rows(call, claim.split, rows)
-    claimed = known if claim.n is None else claim.n
-    is_misfit = judgement.verdict == "not-compared" and rows is not None and claimed in (None, rows)
-    return ClaimResult(
-        split=claim.split, metric=claim.metric, claimed=claim.value, as_run=judgement.measured,
-        verdict=judgement.verdict, why=judgement.why, decimals=claim.printed_decimals, rows=rows,
-        claimed_rows=claimed, data=_data_name(call, claim.split),
-        fits_no_rows=is_misfit and not fits_rows(claim, rows or 0),
-    )  # fmt: skip
-
-
-def _data_name(task: Call, split: str) -> str:
-    """Return the source of a split as the recipe names it; empty if the recipe names none."""
-    data = task.args.get("data", "")
-    return str(data.get(split, "") if isinstance(data, Mapping) else data)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +97,8 @@ class _Search:
     judge: VariantJudge
     failing: tuple[Claim, ...]
     """The claims that are not reproduced without changes."""
+    screening: Screening
+    """Estimates their scores on large splits."""
     distance: float
     """The largest difference between value and claim among them, without changes; infinite for a claim that fits no
     number of rows of its split, because a score on other rows is no nearer or farther."""
@@ -125,26 +115,20 @@ class _Search:
     def singles(self, folder: Path) -> Iterator[VariantAttempt]:
         """Try every variant of every factor. Report only the class orders that agree, or else the nearest one.
 
-        Other versions of files are not fetched if a cheaper variant reproduces the claims to their last digit.
+        Other files are not fetched if a cheaper variant reproduces the claims to their last digit.
         """
-        orders: list[VariantAttempt] = []
-        exact: list[Attempt] = []
-
-        def is_explained() -> bool:
-            return bool(exact)
-
         only_splits = not any(fits_rows(claim, self._rows_of(claim)) for claim in self.failing)
-        candidates = splits(self.runner, self.failing) if only_splits else None
-        for candidate in candidates or factors(self.runner, self.failing, folder, is_explained):
+        candidates = list((splits if only_splits else factors)(self.runner, self.failing))
+        self._report(candidates)
+        tried = list(map(self._try, candidates))
+        orders = [(variant, attempt) for variant, attempt in tried if variant.changed == {"order"}]
+        yield from _best_orders(orders)
+        yield from ((variant, attempt) for variant, attempt in tried if variant.changed != {"order"})
+        exact = [attempt for _, attempt in tried if attempt.exact]
+        for candidate in () if only_splits else file_factors(self.runner, folder, exact):
             variant, attempt = self._try(candidate)
             exact += [attempt] * attempt.exact
-            if variant.changed == {"order"}:
-                orders.append((variant, attempt))
-                continue
-            yield from _best_orders(orders)
-            orders = []
             yield variant, attempt
-        yield from _best_orders(orders)
 
     def pairs(self, singles: list[VariantAttempt]) -> Iterator[VariantAttempt]:
         """Try pairs of the nearest variants of two factors, the nearest pairs first.
@@ -191,17 +175,38 @@ class _Search:
         rows = {c.split: self.runner.rows_to_compute(c.split, variant, sample) for c in self.judge.claims}
         if not variant.only_rescores and all(of_split == () for of_split in rows.values()):
             return replace(attempt, rows_computed=0, reason=_no_effect(variant, sample))
+        if all(of_split is None for of_split in rows.values()):
+            estimates = self.screening.estimates(variant, self.runner)
+            if estimates is not None:
+                return self._estimated(attempt, estimates)
         judgements = self.judge.judge(variant, rows)
         failed_before = self._failed_before(judgements)
-        distance = max(map(_difference, failed_before), default=inf)
+        distance = max(map(difference, failed_before), default=inf)
         agrees = all(j.verdict == "reproduced" for j in judgements) and distance < self.distance
         return replace(
             attempt,
             rows_computed=0 if variant.only_rescores else sum(starmap(self._count, rows.items())),
             values={f"{j.claim.metric} on {j.claim.split}": j.measured for j in judgements},
             agrees=agrees,
-            exact=agrees and all(map(_is_exact, failed_before)),
+            exact=agrees and all(map(is_exact, failed_before)),
             distance=finite(distance),
+        )
+
+    def _estimated(self, attempt: Attempt, values: Mapping[str, float]) -> Attempt:
+        """Return the attempt of a variant that is too far from the claims to be evaluated on all rows."""
+        distance = max(abs(values[f"{c.metric} on {c.split}"] - (c.value or 0.0)) for c in self.failing)
+        rows = len(self.screening.rows or ())
+        return replace(attempt, values=values, distance=distance, rows_computed=rows, is_estimate=True)
+
+    def _report(self, candidates: Sequence[Variant | Untried]) -> None:
+        """Report how many evaluations follow."""
+        variants = [candidate for candidate in candidates if isinstance(candidate, Variant)]
+        rescored = sum(variant.only_rescores for variant in variants)
+        first = len(self.screening.rows or self.runner.sample_rows(self.split))
+        name, rows = self.runner.experiment.entry.name, len(self.runner.split(self.split))
+        self.runner.context.report(
+            f"{name}: {counted(len(variants), 'change')} to try: {rescored:,} score the same outputs,"
+            f" {len(variants) - rescored:,} compute outputs again, on {first:,} of {rows:,} rows first"
         )
 
     def _rows_of(self, claim: Claim) -> int:
@@ -220,19 +225,6 @@ class _Search:
         """Return the judgements of the claims that failed without changes."""
         failing = {(claim.split, claim.metric) for claim in self.failing}
         return [j for j in judgements if (j.claim.split, j.claim.metric) in failing]
-
-
-def _difference(judgement: Judgement) -> float:
-    """Return the difference between value and claim; infinity if nothing was measured."""
-    return inf if judgement.measured is None else abs(judgement.measured - (judgement.claim.value or 0.0))
-
-
-def _is_exact(judgement: Judgement) -> bool:
-    """Return whether the value equals the claim to its last digit."""
-    claim, measured = judgement.claim, judgement.measured
-    if measured is None or claim.value is None or claim.decimals is None:
-        return False
-    return abs(measured - claim.value) <= 10.0**-claim.decimals / 2 + ROUNDING
 
 
 def _best_orders(orders: list[VariantAttempt]) -> list[VariantAttempt]:

@@ -5,12 +5,15 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from harness.metrics import Metric
+from zoo.fetch.fetched import Fetched
 from zoo.recipes.claim import Precision
 from zoo.recipes.reader import Call
 
 PairChange = Literal["swapped", "joined"]
 NUMERICS = frozenset({"precision", "attention", "batch_size"})
 """The fields of a variant that change only how the same values are computed."""
+MAPPINGS = frozenset({"tokenizer", "images", "encoder"})
+"""The fields of a variant with several settings, of which two variants may change different ones."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,14 @@ class Variant:
     precision: Precision | None = None
     task: Call | None = None
     """The recipe's task with other data sources."""
-    weights: str | None = None
-    """The source of other weights."""
+    weights: Fetched | None = None
+    """Other weights, or another state dict in the same file."""
+    images: Mapping[str, Any] | None = None
+    """How images are prepared; see `changed_images`."""
+    train: bool | None = None
+    """Whether dropout and the statistics of batches are active, as in a training."""
+    encoder: Mapping[str, Any] | None = None
+    """Attributes of a sentence encoder: its pooling and its similarity."""
 
     @property
     def factor(self) -> str:
@@ -85,8 +94,8 @@ class Variant:
     def combined_with(self, other: "Variant") -> "Variant":
         """Return the variant with both changes; where both change the same field, `other` takes precedence."""
         values = {name: getattr(other, name) for name in other.changed}
-        if self.tokenizer is not None and other.tokenizer is not None:
-            values["tokenizer"] = {**self.tokenizer, **other.tokenizer}
+        for name in MAPPINGS & self.changed & other.changed:
+            values[name] = {**getattr(self, name), **getattr(other, name)}
         return replace(self, changes=(*self.changes, *other.changes), **values)
 
 

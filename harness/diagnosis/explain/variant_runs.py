@@ -4,14 +4,16 @@ Each variant is first run on a small sample of rows. Of the whole split, only th
 change are computed again.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from harness.diagnosis.explain.image_settings import ImageSettings, changed_images, settings_of
+from harness.diagnosis.explain.model_changes import attention, attributes, train_mode
 from harness.diagnosis.explain.variant import NUMERICS, UNCHANGED, PairChange, Variant
 from harness.evaluation.batch_limits import BatchLimits
 from harness.evaluation.holdout import with_holdout
@@ -20,12 +22,12 @@ from harness.evaluation.split_runner import SplitRunner
 from harness.evaluation.subset import subset
 from harness.metrics import Array, reads
 from harness.models.environment import deterministic
-from harness.models.text_inputs import of_transformers
 from harness.runs.experiment import Experiment, RunContext
 from zoo.progress import Step, ignore_step
 from zoo.recipes.claim import Precision
 from zoo.recipes.reader import Call
-from zoo.tasks.base import Split, Task, TextSplit, content_hash
+from zoo.tasks.base import Split, Task, content_hash
+from zoo.tasks.splits import TextSplit
 
 FIRST = LONGEST = 32
 """The size of the sample: the first rows, and for texts also the longest rows, which truncation affects."""
@@ -81,12 +83,21 @@ class VariantRunner:
         """Return a split as a variant reads it. If only the tokenizer changes, the same texts are tokenized again."""
         tokenizer = self.tokenizer(variant)
         task = self.task if variant.task is None else self._task(variant.task, tokenizer)
-        split = task.load(variant.split_for(name))
+        split = self._without_augmentation(task, variant.split_for(name))
+        settings = None if variant.images is None else self.image_settings(split)
+        if variant.images is not None and settings is not None:
+            return changed_images(split, settings, variant.images)
         if isinstance(split, TextSplit) and variant.changed & {"tokenizer", "max_length", "pair", "left"}:
             length = variant.max_length or split.max_length
             texts = _paired(split.texts, variant.pair)
             return split.with_changes(texts=texts, tokenizer=tokenizer, max_length=length, left=bool(variant.left))
         return split
+
+    def image_settings(self, split: Split) -> ImageSettings | None:
+        """Return how the images of a split are prepared; see `settings_of`."""
+        settings: tuple[Split, ImageSettings | None]  # with the split, so that its id stays in use
+        settings = self._cached(("images", id(split)), lambda: (split, settings_of(split)))
+        return settings[1]
 
     def tokenizer(self, variant: Variant = UNCHANGED) -> Any:
         """Return the tokenizer of the recipe with the arguments of a variant; None if the recipe has none."""
@@ -131,8 +142,15 @@ class VariantRunner:
 
     def arrays(self, name: str, variant: Variant, rows: Sequence[int] | None = None) -> dict[str, Array]:
         """Return the predictions and labels of a split under a variant, as metrics read them; see `logits`."""
-        outputs = _reordered(self.logits(name, variant, rows), variant)
-        labels = self.split(name, variant).labels
+        return self._arrays(self.logits(name, variant, rows), self.split(name, variant).labels, variant)
+
+    def arrays_of_rows(self, name: str, variant: Variant, rows: Sequence[int]) -> dict[str, Array]:
+        """Return the same as `arrays` for some rows alone, all of which are computed under the variant."""
+        split = subset(self.split(name, variant), rows)
+        return self._arrays(self._outputs(variant, split), split.labels, variant)
+
+    def _arrays(self, logits: Tensor, labels: Tensor, variant: Variant) -> dict[str, Array]:
+        outputs = _reordered(logits, variant)
         arrays = {"predictions": self.task.predict(outputs), "labels": labels, "logits": outputs}
         if self._reads_ranks:
             arrays["ranked"] = ranked_classes(outputs)
@@ -166,17 +184,30 @@ class VariantRunner:
     def _outputs(self, variant: Variant, split: Split) -> Tensor:
         model = self._model(variant)
         limits = None if variant.batch_size is None else BatchLimits(rows=variant.batch_size)
-        precision = variant.precision or self.precision
-        with deterministic(precision, model), _attention(model, variant.attention):
-            runner = SplitRunner(model, self.task, self.context.accelerator, precision, self.progress, limits=limits)
+        precision, trains = variant.precision or self.precision, bool(variant.train)
+        with (
+            deterministic(precision, model),
+            attention(model, variant.attention),
+            attributes(model, variant.encoder or {}),
+            train_mode(model) if trains else nullcontext(),
+        ):
+            runner = SplitRunner(
+                model, self.task, self.context.accelerator, precision, self.progress, limits=limits, train_mode=trains
+            )
             return runner.outputs(split)
+
+    def _without_augmentation(self, task: Task, name: str) -> Split:
+        """Return a split of a task; one with random transforms is read as for a hold-out."""
+        if name not in task.plain or name in task.scored:
+            return task.load(name)
+        item: tuple[Task, Split] = self._cached(("plain", id(task), name), lambda: (task, task.plain[name]()))
+        return item[1]
 
     def _model(self, variant: Variant) -> nn.Module:
         if variant.weights is None:
             return self.model
         if self.cache.get("other", ("", None))[0] != variant.weights:  # only the last one stays in memory
-            weights = self.experiment.sources.fetch(variant.weights)
-            self.cache["other"] = variant.weights, self.experiment.model_with(weights)
+            self.cache["other"] = variant.weights, self.experiment.model_with(variant.weights)
         model: nn.Module = self.cache["other"][1]
         return model
 
@@ -224,18 +255,3 @@ def _tokenized_differently(before: Split, after: Split) -> tuple[int, ...] | Non
     if not isinstance(before, TextSplit) or not isinstance(after, TextSplit):
         return None
     return tuple(row for row in range(len(before)) if before.row_tokens(row) != after.row_tokens(row))
-
-
-@contextmanager
-def _attention(model: nn.Module, kernel: str | None) -> Iterator[None]:
-    """Use another attention kernel in a model of transformers, inside the `with` block."""
-    inner = of_transformers(model)
-    if kernel is None or inner is None:
-        yield
-        return
-    before = inner.config._attn_implementation
-    inner.set_attn_implementation(kernel)
-    try:
-        yield
-    finally:
-        inner.set_attn_implementation(before)

@@ -31,9 +31,10 @@ from zoo.errors import IntegrityError, UnreachableError, UsageError
 from zoo.fetch.checksum import sha256
 from zoo.recipes import catalogue
 from zoo.recipes.schema import Recipe
-from zoo.tasks.base import Task, TensorSplit, TextSplit
+from zoo.tasks.base import Task
 from zoo.tasks.digits import digits
 from zoo.tasks.entailment import entailment
+from zoo.tasks.splits import TensorSplit, TextSplit
 
 EVIDENCE = ROOT / "leaderboard" / "records"
 NOWHERE = Path("nowhere")

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from huggingface_hub import constants
 from safetensors.torch import save as to_safetensors
 
 from harness.diagnosis.explain import explain
+from harness.diagnosis.explain.candidates import Untried
 from harness.diagnosis.explain.explanation import Attempt, ClaimResult, Explanation
-from harness.diagnosis.explain.factors import Untried, factors
+from harness.diagnosis.explain.factors import file_factors
 from harness.diagnosis.explain.recorded import RecordedArrays
 from harness.diagnosis.explain.search import explain_experiment
 from harness.diagnosis.explain.variant import Variant
@@ -36,7 +36,7 @@ from zoo.fetch.lock import Lock
 from zoo.fetch.sources import Sources
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
-from zoo.tasks.base import TextSplit
+from zoo.tasks.splits import TextSplit
 
 LARGE, DISTILLED, PLAIN = "entail-bert-l2h64", "entail-bert-l2h32_from_entail-bert-l2h64", "entail-bert-l2h32"
 STARTER = ROOT / "zoo" / "starter"
@@ -322,15 +322,11 @@ def test_other_commits_are_not_tried_offline_and_the_reason_is_given(
     experiment.published_model()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     requests_before = len(hub.requests)
-    runner = VariantRunner(experiment, cache={repr(("logits", "test")): torch.zeros(1, 3)})
-    candidates = list(factors(runner, experiment.recipe.claims[:1], Path("none")))
+    candidates = list(file_factors(VariantRunner(experiment), Path("none"), []))
     assert len(hub.requests) == requests_before
-    (untried,) = (
-        candidate
-        for candidate in candidates
-        if isinstance(candidate, Untried) and candidate.factor == "weights revision"
-    )
-    assert untried.reason.endswith("cannot be tried while HF_HUB_OFFLINE is set")
+    untried = {candidate.factor: candidate.reason for candidate in candidates if isinstance(candidate, Untried)}
+    assert untried["weights revision"].endswith("cannot be tried while HF_HUB_OFFLINE is set")
+    assert untried["weights file"].endswith("cannot be listed while HF_HUB_OFFLINE is set")
 
 
 @pytest.mark.slow
@@ -374,9 +370,10 @@ def test_an_unexplained_claim_gets_the_nearest_attempt_and_the_factors_without_v
         f"{explanation.nearest.factor}: {explanation.nearest.description} comes nearest: accuracy on test"
     )
     factors = list(dict.fromkeys(attempt.factor for attempt in explanation.attempts))
-    assert factors[:3] == ["label order", "metric definition", "tokenizer"]
-    assert factors[3:8] == ["max length", "pair order", "padding", "attention", "precision"]
-    assert factors[8:11] == ["split", "data revision", "weights revision"]
+    assert factors[:3] == ["label order", "metric definition", "split"]
+    assert factors[3:7] == ["tokenizer", "max length", "pair order", "image preprocessing"]
+    assert factors[7:11] == ["padding", "attention", "precision", "train mode"]
+    assert factors[11:14] == ["weights file", "data revision", "weights revision"]
     untried = {attempt.factor: attempt.reason for attempt in explanation.attempts if not attempt.change}
     assert untried["max length"] == untried["pair order"] == untried["padding"] == "the task has no texts"
     assert untried["split"] == "train has 899 rows, and the claim is about 898"

@@ -13,7 +13,8 @@ from harness.evaluation.batched_inference import in_order, limits_for, map_batch
 from harness.models.environment import accelerator_on
 from tests.harness.evaluation.test_batching import SplitWithLengths
 from zoo.models import cifar_resnet
-from zoo.tasks.base import Batch, TensorSplit
+from zoo.tasks.base import Batch
+from zoo.tasks.splits import TensorSplit
 
 pytestmark = pytest.mark.cpu_only(reason="the memory of a GPU is a small fake")
 

@@ -16,7 +16,7 @@ from harness.models.rounding import rounding_tolerance, terms_of
 from harness.runs.experiment import Experiment
 from tests.helpers.device import device
 from zoo.models import cifar_resnet
-from zoo.tasks.base import TensorSplit, TextSplit
+from zoo.tasks.splits import TensorSplit, TextSplit
 
 
 @pytest.mark.parametrize(("tokens", "threads"), [(1, 1), (300, 1), (300, 3), (10**6, 2)])

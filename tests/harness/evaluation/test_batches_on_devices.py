@@ -14,8 +14,9 @@ from tests.helpers.small_texts import WordTokenizer
 from tests.helpers.vision_data import image_folders, voc_folder
 from zoo.fetch.sources import Source, Sources
 from zoo.tasks import digits, image_folder, voc_segmentation
-from zoo.tasks.base import Split, TensorSplit, TextSplit, read_batch
+from zoo.tasks.base import Split, read_batch
 from zoo.tasks.pixels import PixelSplit
+from zoo.tasks.splits import TensorSplit, TextSplit
 
 PLAIN = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
 LABELS = torch.arange(4)

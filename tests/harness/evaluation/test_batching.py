@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from harness.evaluation import batching
 from harness.evaluation.batch_limits import AdaptiveLimits, BatchLimits
 from harness.evaluation.batching import batches, by_length
-from zoo.tasks.base import TensorSplit
+from zoo.tasks.splits import TensorSplit
 
 LENGTHS = st.lists(st.integers(0, 12), min_size=1, max_size=9)
 

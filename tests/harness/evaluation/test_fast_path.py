@@ -12,7 +12,8 @@ from harness.evaluation.evaluate import Evaluation, evaluate
 from harness.evaluation.fast_path import SAMPLE, disagreements, near_ties, sample_rows
 from harness.metrics import accuracy
 from harness.models.environment import accelerator_on
-from zoo.tasks.base import Task, TensorSplit
+from zoo.tasks.base import Task
+from zoo.tasks.splits import TensorSplit
 
 pytestmark = pytest.mark.cpu_only(reason="the fast path of a GPU is a small fake")
 

@@ -15,7 +15,8 @@ from harness.metrics import Array, Metric
 from tests.helpers.project import ROOT
 from zoo.errors import UsageError
 from zoo.recipes.schema import load_recipe
-from zoo.tasks.base import Task, TensorSplit
+from zoo.tasks.base import Task
+from zoo.tasks.splits import TensorSplit
 
 
 def task_with(labels: list[int]) -> Task:

@@ -16,7 +16,8 @@ from harness.models.environment import accelerator_on
 from harness.records.arrays import rows_not_finite
 from tests.helpers.device import device
 from tests.helpers.project import ROOT, TINY, Write, Zoo
-from zoo.tasks.base import IGNORED, Kind, Task, TensorSplit
+from zoo.tasks.base import IGNORED, Kind, Task
+from zoo.tasks.splits import TensorSplit
 
 STARTER = ROOT / "zoo" / "starter"
 RECIPE = """\

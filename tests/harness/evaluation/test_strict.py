@@ -15,7 +15,8 @@ from harness.models.environment import accelerator_on
 from tests.harness.models.test_text_inputs import tiny, tokenizer_for
 from tests.helpers.device import device
 from zoo.models import cifar_resnet
-from zoo.tasks.base import CPU, Batch, Split, Task, TensorSplit, TextSplit
+from zoo.tasks.base import CPU, Batch, Split, Task
+from zoo.tasks.splits import TensorSplit, TextSplit
 
 WORDS = ("bbb", "cccc", "ddddd", "eeeeee", "fffffff")
 

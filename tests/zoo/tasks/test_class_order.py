@@ -27,8 +27,9 @@ from zoo.fetch.hub import Hub
 from zoo.fetch.lock import Lock
 from zoo.fetch.sources import Source, Sources
 from zoo.tasks import text_classification
-from zoo.tasks.base import Task, TextSplit
+from zoo.tasks.base import Task
 from zoo.tasks.labels import to_class_numbers, to_text
+from zoo.tasks.splits import TextSplit
 from zoo.tasks.tables import read_repository
 
 Declare = Callable[..., Task]

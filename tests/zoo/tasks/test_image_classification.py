@@ -39,6 +39,7 @@ def test_images_are_decoded_and_prepared_as_the_recipe_says(kind: Any, tmp_path:
     assert (task.scored, task.metrics, task.kind, split.fixed) == (("test",), ("accuracy",), "classification", True)
     assert not task.load("train").fixed
     assert task.plain["train"]().fixed
+    assert image_classification(data={"test": source}, size=14).load("test").fixed
     assert task.content("test")["sha256"] == task.content("train")["sha256"]
 
 

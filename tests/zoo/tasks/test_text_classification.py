@@ -25,7 +25,7 @@ from zoo.fetch.hub import Hub
 from zoo.fetch.lock import Lock
 from zoo.fetch.sources import Source, Sources
 from zoo.tasks import text_classification
-from zoo.tasks.base import TextSplit
+from zoo.tasks.splits import TextSplit
 from zoo.tasks.tables import read_file, read_repository
 
 RECIPE = (ROOT / "tests" / "recipes" / "reviews.yaml").read_text()

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from tests.helpers.small_texts import WordTokenizer, run_context, text_experiment
 from zoo.errors import UsageError
-from zoo.tasks.base import TensorSplit, TextSplit
 from zoo.tasks.device_copies import DeviceCopies
+from zoo.tasks.splits import TensorSplit, TextSplit
 from zoo.tasks.tokens import tokenize
 
 

@@ -1,0 +1,67 @@
+"""Other splits that a claim may be about."""
+
+from dataclasses import replace
+
+from harness.diagnosis.explain.candidates import Candidates, Untried
+from harness.diagnosis.explain.variant import Change, Variant
+from harness.diagnosis.explain.variant_runs import VariantRunner
+from zoo.claims.counts import counts_of
+from zoo.errors import ZooError, first_line
+from zoo.fetch.source_types import HubRepo, parse_or_none
+from zoo.recipes.claim import SHARES, Claim
+from zoo.recipes.reader import short_name
+from zoo.tasks.tables import splits_of_repository
+from zoo.text_tables import number
+
+MOST_ROWS = 20_000
+"""The most rows of another split to evaluate."""
+
+
+def splits(runner: VariantRunner, claims: tuple[Claim, ...]) -> Candidates:
+    """Try the other splits of the data set whose size the claims fit, if their labels are public.
+
+    Args:
+        runner: The entry.
+        claims: The claims that failed, or that fit no number of rows of their split.
+    """
+    name, call, known = claims[0].split, runner.experiment.recipe.task, runner.task.splits
+    others = [split for split in dict.fromkeys((*known, *_splits_of_hub(runner))) if split != name]
+    for other in others:
+        task = None if other in known else replace(call, args={**call.args, "splits": [*known, other]})
+        variant = Variant(changes=(Change("split", "", name, other),), split=(name, other), task=task)
+        try:
+            reason = _why_not(len(runner.split(name, variant)), other, [c for c in claims if c.split == name])
+        except ZooError as error:
+            reason = first_line(error)
+        yield Untried("split", reason) if reason else variant
+    if not others:
+        yield Untried("split", "the task has no other split")
+
+
+def _why_not(rows: int, split: str, claims: list[Claim]) -> str:
+    """Return why claims cannot be about a split with this number of rows, or an empty text."""
+    if rows > MOST_ROWS:
+        return f"{split} has {rows:,} rows; at most {MOST_ROWS:,} are tried"
+    for claim in claims:
+        if claim.n is not None and claim.n != rows:
+            return f"{split} has {rows:,} rows, and the claim is about {claim.n:,}"
+        if not fits_rows(claim, rows):
+            return f"{number(claim.value, claim.printed_decimals)} is no share of the {rows:,} rows of {split}"
+    return ""
+
+
+def fits_rows(claim: Claim, rows: int) -> bool:
+    """Return whether a claimed share can be that of this number of rows; True for a claim about no share."""
+    if claim.metric not in SHARES or claim.value is None or claim.decimals is None:
+        return True
+    both = (counts_of(claim.value, claim.decimals, rows, truncated=cut) for cut in (False, True))
+    return any(map(bool, both))
+
+
+def _splits_of_hub(runner: VariantRunner) -> tuple[str, ...]:
+    """Return the splits of a data set of the Hub; none for other data, or if they cannot be read."""
+    call = runner.experiment.recipe.task
+    if short_name(call) != "text_classification" or not isinstance(parse_or_none(str(call.args["data"])), HubRepo):
+        return ()
+    (source, want), *_ = runner.task.sources
+    return splits_of_repository(source.fetch(want), call.args.get("config"))
