@@ -139,6 +139,20 @@ def image_card(generator: np.random.Generator, style: Style) -> Card:
     return Card(data=data, values={"accuracy": top1 / n, "top5_accuracy": top5 / n}, style=style)
 
 
+def claims_of_two_splits(generator: np.random.Generator) -> PublishedClaims:
+    """Return the accuracy of a declared split, and another one of any split with labels that the author leaves out."""
+    data = BINARY[generator.integers(len(BINARY))]
+    facts, style = KNOWN_DATA[data[:2]], random_style(generator)
+    other = str(generator.choice([*facts.rows, *facts.train]))
+    results = []
+    for split, is_declared in ((data[2], True), (other, False)):
+        n = {**facts.rows, **facts.train}[split]
+        values = {"accuracy": int(generator.integers(n // 2, n)) / n}
+        card = Card(data=(*data[:2], split), values=values, style=replace(style, declares_split=is_declared))
+        results.append(card.claims().claims)
+    return PublishedClaims(name="made", claims=tuple(claim for claims in results for claim in claims))
+
+
 def value_of(name: str, matrix: Matrix, positive: int) -> float:
     """Return a score of a matrix by its name with its average."""
     metric, _, average = name.partition(" ")

@@ -1,11 +1,12 @@
 """Audit the claims of one place. Never imports torch."""
 
 from harness.auditing.contradictions import check_contradictions
-from harness.auditing.count_rule import check_count
+from harness.auditing.count_rule import check_count, unknown_rows
 from harness.auditing.joint_rule import check_joint
 from harness.auditing.relation_rule import check_constants, check_relations
 from harness.auditing.results import Result, Score, results_of, scale
 from harness.auditing.types import Audit, Finding
+from zoo.claims.metric_names import similar_metric
 from zoo.claims.published import PublishedClaims
 
 
@@ -18,16 +19,20 @@ def audit(published: PublishedClaims) -> Audit:
     Returns:
         The audit, with the claims in their order.
     """
-    results = [_checked(result) for result in results_of(published.claims)]
+    every = (*published.claims, *published.no_scores)
+    results = [_checked(result) for result in results_of(every)]
     check_contradictions(results)
     for result in results:
         for score in result:
             check_constants(score)
             _add_reason(score)
-    places = {id(claim): number for number, claim in enumerate(published.claims)}
+    places = {id(claim): number for number, claim in enumerate(every)}
     scores = sorted((score for result in results for score in result), key=lambda score: places[id(score.claim)])
     claims = tuple(score.audited() for score in scores)
-    return Audit(name=published.name, claims=claims, problems=published.problems, revision=published.revision)
+    return Audit(
+        name=published.name, claims=claims, problems=published.problems, revision=published.revision,
+        why_none=published.why_none,
+    )  # fmt: skip
 
 
 def _checked(result: Result) -> Result:
@@ -57,9 +62,13 @@ def _add_reason(score: Score) -> None:
     if score.claim.number is None:
         text = "the value is no number"
     elif score.metric is None:
-        text = f"no rule for the metric {score.claim.metric!r}" if score.claim.metric else "the metric is not named"
+        similar = similar_metric(score.claim.metric)
+        hint = f"; did you mean {similar}?" if similar else ""
+        text = (
+            f"no rule for the metric {score.claim.metric!r}{hint}" if score.claim.metric else "the metric is not named"
+        )
     elif score.data_set is None and score.claim.n is None:
-        text = "the number of rows is not known"
+        text = unknown_rows(score.claim)
     else:
         text = "no rule applies to this metric on these rows"
     score.findings.append(Finding(rule="none", verdict="uninformative", text=text))

@@ -1,7 +1,7 @@
 """The contradiction rule: two claims of one model, metric and split cannot have different values.
 
 A few predictions of difference are numeric noise of two machines. If the author names no split and the data set has
-several, two different values may both be right.
+several with labels, that for training included, two different values may both be right.
 """
 
 import math
@@ -9,6 +9,7 @@ import math
 from harness.auditing.results import Result, Score
 from harness.auditing.types import Finding
 from zoo.claims.printed import Printed
+from zoo.claims.split_names import is_declared
 
 FEW = 0.001
 """The share of predictions, at least two of them, that differ between honest runs on two machines."""
@@ -43,10 +44,8 @@ def _key(score: Score) -> tuple[object, ...] | None:
     claim, data = score.claim, score.data_set
     if data is None:
         named = (claim.dataset, claim.dataset_name, claim.config, claim.split, claim.revision, claim.n)
-        return (claim.model, claim.task, score.metric, *named) if claim.split else None
+        return (claim.model, claim.task, score.metric, *named) if is_declared(claim.split) else None
     splits = data.find_splits(claim.split)
-    if not claim.split:
-        splits = tuple(data.facts.rows)
     if len(splits) != 1:
         return None
     config = data.config or claim.config.lower()  # such as the languages of one data set

@@ -1,25 +1,23 @@
 """Apply the count rule to a score: does it fit the rows that the claim declares, and which others does it fit?"""
 
-from harness.auditing.counts import (
-    Fit,
-    chance_of_count,
-    find_counts,
-    find_loader_effect,
-    find_rows,
-    nearest_counts,
-    total_chance,
-)
+from harness.auditing.other_rows import find_loader_effect, find_rows
 from harness.auditing.results import Score
 from harness.auditing.types import EVIDENCE, Finding, evidence
+from zoo.claims.counts import Fit, chance_of_count, find_counts, nearest_counts, total_chance
+from zoo.claims.data_sets import similar_name
+from zoo.claims.metric_names import SHARES
 from zoo.claims.printed import Printed
+from zoo.claims.published import PublishedClaim
 
-SHARES = ("accuracy", "top5_accuracy", "exact_match")
-"""Metrics that are a share of the rows."""
+MEAN = "a value with ± may be a mean of several runs, which is no count of rows"
 
 
 def check_count(score: Score) -> None:
     """Add what the count rule finds to a score that is a share of the rows."""
     if score.printed is None or not _is_share(score):
+        return
+    if not score.is_single:
+        score.findings.append(Finding(rule="count", verdict="uninformative", text=MEAN))
         return
     fits = {name: fit for name, n in score.sizes.items() if (fit := find_counts(score.printed, n))}
     if fits:
@@ -31,6 +29,13 @@ def check_count(score: Score) -> None:
         score.findings += _unknown(score, score.printed)
 
 
+def unknown_rows(claim: PublishedClaim) -> str:
+    """Return that zoo does not know the rows of a claim, with the name that its author may have misspelled."""
+    similar = similar_name(claim)
+    hint = f"; did you mean {similar}?" if similar else ""
+    return f"the number of rows is not known{hint}"
+
+
 def _is_share(score: Score) -> bool:
     metric, data = score.metric, score.data_set
     if metric is None or metric.name not in SHARES or metric.variant or metric.of_class:
@@ -39,21 +44,18 @@ def _is_share(score: Score) -> bool:
 
 
 def _fit(score: Score, fits: dict[str, Fit]) -> Finding:
-    """Return that a value fits. If several splits may be meant, the chances add up. A mean of runs is no count."""
+    """Return that a value fits. If several splits may be meant, the chances add up."""
     assert score.printed is not None
     is_loose = any(fit.is_loose for fit in fits.values())
     chances = [chance_of_count(score.printed, n, loose=is_loose) for n in score.sizes.values()]
     chance = min(sum(chances), 1.0)
     names = [f"{fit} ({name})" if len(score.sizes) > 1 else str(fit) for name, fit in fits.items()]
-    verdict = evidence(chance) if score.is_single else "uninformative"
-    return Finding(rule="count", verdict=verdict, text=" or ".join(names), chance=chance)
+    return Finding(rule="count", verdict=evidence(chance), text=" or ".join(names), chance=chance)
 
 
 def _misfit(score: Score, printed: Printed) -> Finding:
     """Return why a value fits none of the rows that may be meant: another split, a loader, or another reason."""
     rows = " or ".join(f"{n:,}" for n in score.sizes.values())
-    if not score.is_single:
-        return Finding(rule="count", verdict="uninformative", text=f"no share of {rows} rows: a mean of several runs")
     others = _other_splits(score, printed)
     chance = total_chance(others.values())
     if others and chance < EVIDENCE:
@@ -72,7 +74,7 @@ def _misfit(score: Score, printed: Printed) -> Finding:
         return Finding(rule="count", verdict="inconsistent", text=f"{found}, and no share of {rows} rows")
     sizes = [*score.sizes.values()]
     nearest = f"; the nearest are {nearest_counts(printed, sizes[0])}" if len(sizes) == 1 else ""
-    perhaps = next((f"; perhaps {what}" for what, _ in effects.values()), "")  # so few digits cannot tell
+    perhaps = next((f"; perhaps {what}, among others" for what, _ in effects.values()), "")  # so few digits cannot tell
     return Finding(rule="count", verdict="inconsistent", text=f"no share of {rows} rows{nearest}{perhaps}")
 
 
@@ -90,5 +92,6 @@ def _unknown(score: Score, printed: Printed) -> list[Finding]:
         splits = ", ".join(score.data_set.rows)
         text = f"the data set has no split {score.claim.split!r}; its splits are {splits}"
     elif simplest := find_rows(printed):
-        text = f"{simplest.numerator:,} of {simplest.denominator:,}, or a multiple; the number of rows is not known"
+        shown = f"{simplest.numerator:,} of {simplest.denominator:,}, or a multiple"
+        text = f"{shown}; {unknown_rows(score.claim)}"
     return [Finding(rule="count", verdict="uninformative", text=text)] if text else []

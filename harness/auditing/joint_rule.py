@@ -5,7 +5,7 @@ split, or all scores but one.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.auditing.confusion import CLASSES, JOINT, MIXED, OTHER_CLASS, MatrixFit, fit_matrices
@@ -111,12 +111,8 @@ def _average(joint: JointScore, fit: MatrixFit) -> str:
 
 def _explain_misfit(pairs: Sequence[Pair], data: DataSet, splits: Sequence[str]) -> None:
     split = splits[0]
-    for chosen, changed, text in _alternatives(pairs):
-        fits = [fit for name in splits if isinstance(fit := _fit(changed, data, name), MatrixFit)]
-        if fits:
-            shown = text.format(fits[0].definition)
-            _add(chosen, Finding(rule="joint", verdict="inconsistent", text=shown))
-            return
+    if _explain_by_swap(pairs, data, splits) or _explain_by_average(pairs, data, splits):
+        return
     others = [name for name in data.facts.class_counts if name not in splits]
     fitting = next((name for name in others if isinstance(_fit(pairs, data, name), MatrixFit)), None)
     counts = " and ".join(f"{count:,}" for count in data.facts.class_counts[split])
@@ -144,20 +140,59 @@ def _blame(pairs: Sequence[Pair], data: DataSet, splits: Sequence[str], no_matri
         _add([pair], Finding(rule="joint", verdict="impossible", text=text))
 
 
-def _alternatives(pairs: Sequence[Pair]) -> Iterator[tuple[Sequence[Pair], Sequence[Pair], str]]:
-    """Yield what may have gone wrong: the scores that are wrong then, all scores as they would be right, and a text."""
+def _explain_by_swap(pairs: Sequence[Pair], data: DataSet, splits: Sequence[str]) -> bool:
+    """Add that precision and recall are swapped, if all scores fit then."""
     place = {joint.name: n for n, (_, joint) in enumerate(pairs)}
-    if {"precision", "recall"} <= {*place}:
-        swapped, p, r = list(pairs), place["precision"], place["recall"]
-        swapped[p] = (pairs[p][0], replace(pairs[p][1], name="recall"))
-        swapped[r] = (pairs[r][0], replace(pairs[r][1], name="precision"))
-        yield [pairs[p], pairs[r]], swapped, "precision and recall fit only if they are swapped"
+    if not {"precision", "recall"} <= {*place}:
+        return False
+    swapped, p, r = list(pairs), place["precision"], place["recall"]
+    swapped[p] = (pairs[p][0], replace(pairs[p][1], name="recall"))
+    swapped[r] = (pairs[r][0], replace(pairs[r][1], name="precision"))
+    if not _fits(swapped, data, splits):
+        return False
+    text = "precision and recall fit only if they are swapped"
+    _add([pairs[p], pairs[r]], Finding(rule="joint", verdict="inconsistent", text=text))
+    return True
+
+
+def _explain_by_average(pairs: Sequence[Pair], data: DataSet, splits: Sequence[str]) -> bool:
+    """Add which score has another average than declared, or which scores contradict each other, if all fit then."""
     declared = [n for n, (_, joint) in enumerate(pairs) if joint.definition in AVERAGES]
-    for chosen in (*([n] for n in declared), declared):
-        freed = [(score, replace(joint, definition=None)) if n in chosen else (score, joint)
-                 for n, (score, joint) in enumerate(pairs)]  # fmt: skip
-        if chosen:
-            yield [pairs[n] for n in chosen], freed, "fits as {} average, not as declared"
+    explained = {n: fits[0] for n in declared if (fits := _fits(_freed(pairs, [n]), data, splits))}
+    chosen = [*explained] or declared
+    fits = [*explained.values()] or (_fits(_freed(pairs, declared), data, splits) if declared else [])
+    if not fits:
+        return False
+    is_clear = (len(explained) == 1 or not explained) and fits[0].definition != MIXED
+    if is_clear or len(declared) == 1:
+        named = "with another average" if fits[0].definition == MIXED else f"as {fits[0].definition} average"
+        text = f"fits {named}, not as declared"
+        _add([pairs[n] for n in chosen], Finding(rule="joint", verdict="inconsistent", text=text))
+    else:
+        counts = " and ".join(f"{count:,}" for count in data.facts.class_counts[splits[0]])
+        _contradict([pairs[n] for n in (chosen if len(chosen) > 1 else declared)], counts)
+    return True
+
+
+def _freed(pairs: Sequence[Pair], places: Sequence[int]) -> list[Pair]:
+    """Return the scores, some of them without the average that their author declares."""
+    return [
+        (score, replace(joint, definition=None) if n in places else joint) for n, (score, joint) in enumerate(pairs)
+    ]
+
+
+def _contradict(pairs: Sequence[Pair], counts: str) -> None:
+    """Add to each score which others it contradicts: nothing tells which of them is wrong."""
+    for pair in pairs:
+        others = [other for other, _ in pairs if other is not pair[0]]
+        names = " and ".join(f"{s.metric} {s.claim.text.strip()} (line {s.claim.mark.line})" for s in others)
+        together = "both" if len(pairs) == 2 else "all"
+        text = f"cannot be true together with {names}: no confusion matrix with {counts} rows has {together}"
+        _add([pair], Finding(rule="joint", verdict="inconsistent", text=text))
+
+
+def _fits(pairs: Sequence[Pair], data: DataSet, splits: Sequence[str]) -> list[MatrixFit]:
+    return [fit for name in splits if isinstance(fit := _fit(pairs, data, name), MatrixFit)]
 
 
 def _add(pairs: Sequence[Pair], finding: Finding) -> None:

@@ -1,7 +1,7 @@
 """The outcome of an audit for a user: as text, and as data for JSON."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,11 @@ class AuditOutcome:
     def has_claims(self) -> bool:
         """Whether the target could be read and has claims."""
         return self.audit is not None and bool(self.audit.claims)
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether the target has parts that cannot be read, and no claim that can."""
+        return self.audit is not None and not self.audit.claims and bool(self.audit.problems)
 
 
 def contradictions_in(published: PublishedClaims) -> tuple[str, ...]:
@@ -62,24 +67,25 @@ def text_of(outcome: AuditOutcome, columns: int | None) -> str:
     if outcome.audit is None:
         return ""
     name, revision = one_line(outcome.name), outcome.audit.revision[:7]
-    head = f"{name}{f'@{revision}' if revision and revision not in name else ''}"
+    at = f" ({revision})" if "@" in name else f"@{revision}"
+    head = f"{name}{at if revision and revision not in name else ''}"
     if not outcome.audit.claims:
-        return f"{head}: no claims about published weights"
+        return f"{head}: {'no claim can be read' if outcome.is_unreadable else outcome.audit.why_none}"
     lines = [wrapped(_line(claim), columns, "  ", "    ") for claim in outcome.audit.claims]
     return "\n".join([f"{head}: {outcome.audit.verdict}", *lines])
 
 
 def summary_of(outcomes: Sequence[AuditOutcome], columns: int | None) -> str:
     """Return how many targets have each verdict, and how many consistent claims luck explains."""
-    counts = [f"{count} {verdict}" for verdict, count in counts_of_verdicts(outcomes).items() if count]
+    counts = {verdict: count for verdict, count in counts_of_verdicts(outcomes).items() if count}
     audits = [outcome.audit for outcome in outcomes if outcome.audit is not None]
     consistent = sum(claim.verdict == "consistent" for found in audits for claim in found.claims)
     luck = sum(found.expected_by_luck for found in audits)
-    text = ", ".join(counts) or "no claims"
+    text = _targets(counts)
     if consistent == 1:
-        text += f". 1 claim is consistent. If its digits were random, the chance of that would be {_few(luck, 'less')}."
+        text += f" 1 claim is consistent. If its digits were random, the chance of that would be {_few(luck, 'less')}."
     elif consistent:
-        text += f". {consistent:,} claims are consistent."
+        text += f" {consistent:,} claims are consistent."
         text += f" If their digits were random, {_few(luck, 'fewer')} of them would be."
     return wrapped(f"{text} An audit is no reproduction." if consistent else text, columns)
 
@@ -116,10 +122,32 @@ def claim_data(audited: ClaimAudit) -> dict[str, Any]:
     }
 
 
+def _targets(counts: Mapping[str, int]) -> str:
+    """Return how many of the targets have each verdict: `Of 34 targets, 15 are uninformative and 19 consistent.`"""
+    total = sum(counts.values())
+    if total < 2:
+        return f"The target is {next(iter(counts))}." if counts else "no claims"
+    named = [f"{count} {verdict}" for verdict, count in counts.items()]
+    first, _, rest = named[0].partition(" ")
+    words = [f"{first} {'is' if first == '1' else 'are'} {rest}", *named[1:]]
+    return f"Of {total:,} targets, {', '.join(words[:-1])}{' and ' if len(words) > 1 else ''}{words[-1]}."
+
+
 def _line(audited: ClaimAudit) -> str:
     claim = audited.claim
     where = f" ({audited.where})" if audited.where else ""
-    return one_line(f"{claim.metric or 'a score'} {claim.text.strip()}{where}: {audited.text}")
+    is_named = not claim.average or claim.average.lower() in claim.metric.lower()
+    name = f"{claim.metric or 'a score'}{'' if is_named else f' ({claim.average})'}"
+    return one_line(f"{name} {claim.text.strip()}{where}: {audited.text}{_luck(audited)}")
+
+
+def _luck(audited: ClaimAudit) -> str:
+    """Return the chance of passing the rules by luck, for a verdict that depends on it."""
+    if audited.chance is None or audited.is_bad:
+        return ""
+    percent = 100 * audited.chance
+    shown = "under 0.01" if percent < 0.01 else "100" if percent > 99.5 else f"{percent:.2g}"
+    return f" ({shown} % by luck)"
 
 
 def _few(number: float, less: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from harness.auditing import relations
 from harness.auditing.results import Result, Score
 from harness.auditing.types import Finding
+from zoo.claims.metric_names import ERRORS
 from zoo.claims.printed import Printed
 
 OF_CLASSES = ("f1", "precision", "recall")
@@ -25,6 +26,9 @@ def check_relations(result: Result) -> None:
         if larger in plain and smaller in plain:
             pair = [plain[larger], plain[smaller]]
             _add(pair, relations.check_at_least(_value(pair[0]), _value(pair[1]), what))
+    for error, right in ERRORS.items():
+        if error in plain and right in plain:
+            _add([plain[right], plain[error]], relations.check_complement(_value(plain[right]), _value(plain[error])))
     if "accuracy" in plain and _has_labelled_rows(plain["accuracy"]):
         _check_against_accuracy(plain["accuracy"], result)
     _check_means(result)

@@ -2,8 +2,9 @@
 
 - F1 is the harmonic mean of precision and recall for one class, and over all decisions (`micro`). Averaged over classes
   (`macro`, `weighted`) it is at most that, because the harmonic mean is concave.
-- If every row has one label, precision, recall and F1 of `micro` are the accuracy, and so is the recall of `weighted`.
+- If every row has one label, the `micro` precision, recall and F1 and the `weighted` recall equal the accuracy.
 - Top-5 accuracy is at least top-1 accuracy, and F1 of answers at least their exact match.
+- Accuracy and error rate add up to 1.
 - A mean over classes (`macro`) is the mean of the scores of all classes.
 
 Passing by luck: F1 lies between precision and recall, so the chance is the share of these values that is close enough.
@@ -16,7 +17,6 @@ from zoo.claims.printed import Printed
 
 Interval = tuple[float, float]
 SINGLE = ("binary", "micro")
-AVERAGED = ("macro", "weighted", "samples")
 
 
 def harmonic_mean(precision: Printed, recall: Printed) -> Interval:
@@ -61,6 +61,15 @@ def check_equal(accuracy: Printed, other: Printed, what: str) -> Finding:
         text = f"{what} is the accuracy, as it must be"
         return Finding(rule="relation", verdict=evidence(chance), text=text, chance=chance)
     text = f"{what} must be the accuracy where each row has one label, {_short(accuracy)}"
+    return Finding(rule="relation", verdict="impossible", text=text)
+
+
+def check_complement(right: Printed, error: Printed) -> Finding | None:
+    """Return a finding if the shares of right and of wrong rows cannot add up to all rows."""
+    sums = [sum(ends) for ends in zip(right.interval(loose=True), error.interval(loose=True), strict=True)]
+    if sums[0] <= 1 <= sums[1]:
+        return None
+    text = f"accuracy and error ({_short(right)} and {_short(error)}) do not add up to 1"
     return Finding(rule="relation", verdict="impossible", text=text)
 
 

@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.auditing.types import AuditVerdict, Finding
-from zoo.claims.metric_names import MetricName
+from zoo.claims.metric_names import CORRELATIONS, MetricName
 from zoo.claims.numbers import WrittenNumber
 from zoo.claims.printed import Printed, printed
-
-CORRELATIONS = ("matthews_correlation", "cohen_kappa", "pearson", "spearman")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,6 +53,11 @@ class ClaimAudit:
         return any(finding.is_bad for finding in self.findings)
 
     @property
+    def chance(self) -> float | None:
+        """The share of values that would pass as well, by the rule that says most; None where luck has no part."""
+        return min((finding.chance for finding in self.findings if finding.chance is not None), default=None)
+
+    @property
     def text(self) -> str:
         """The findings, with the verdict at the end: `356 of 408: consistent`."""
         texts = dict.fromkeys(finding.text for finding in self.findings)
@@ -68,6 +73,8 @@ class Audit:
     problems: tuple[Problem, ...] = field(default=())
     """The parts that could not be read."""
     revision: str = ""
+    why_none: str = ""
+    """What to say if there are no claims."""
 
     @property
     def verdict(self) -> AuditVerdict:
@@ -77,9 +84,7 @@ class Audit:
     @property
     def expected_by_luck(self) -> float:
         """How many of the consistent claims would be expected to pass if all digits were random."""
-        chances = [min((f.chance for f in claim.findings if f.chance is not None), default=0.0)
-                   for claim in self.claims if claim.verdict == "consistent"]  # fmt: skip
-        return sum(chances)
+        return sum(claim.chance or 0.0 for claim in self.claims if claim.verdict == "consistent")
 
 
 def worst(verdicts: Iterable[AuditVerdict]) -> AuditVerdict:

@@ -4,13 +4,17 @@ import pytest
 
 from benchmarks.audit.cards import FULL
 from benchmarks.audit.faults import FAULTS
-from benchmarks.audit.report import BEGIN, END, PAGE, chances, false_alarms, find_faults
+from benchmarks.audit.report import BEGIN, END, PAGE, chances, false_alarms, false_alarms_of_two_splits, find_faults
 
 
 def test_no_honest_card_raises_an_alarm() -> None:
     verdicts = false_alarms(150, seed=1)
     assert not verdicts["inconsistent"] and not verdicts["impossible"]
     assert verdicts["consistent"] > 20
+
+
+def test_no_honest_card_with_scores_of_two_splits_raises_an_alarm() -> None:
+    assert false_alarms_of_two_splits(100, seed=1) == 0
 
 
 @pytest.mark.parametrize("fault", FAULTS)

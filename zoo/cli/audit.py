@@ -6,6 +6,7 @@ from zoo.cli import render
 from zoo.cli.exit_codes import code_of_error, end
 from zoo.cli.options import All, Json, Suites, argument, command
 from zoo.cli.progress import report, report_unreachable, session_of
+from zoo.errors import UsageError
 from zoo.recipes.options import SourceOptions
 
 if TYPE_CHECKING:
@@ -56,4 +57,6 @@ def _is_shown(outcome: "AuditOutcome") -> bool:
 def _code(outcome: "AuditOutcome") -> int:
     if outcome.error is not None:
         return code_of_error(outcome.error, outcome.is_named)
+    if outcome.is_unreadable:
+        return UsageError.exit_code
     return CODES[outcome.audit.verdict] if outcome.audit and _is_shown(outcome) else 0

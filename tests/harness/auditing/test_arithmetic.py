@@ -18,8 +18,9 @@ from harness.auditing.confusion import (
     fit_matrices,
     value_of,
 )
-from harness.auditing.counts import chance_of_count, find_counts, find_rows
+from harness.auditing.other_rows import find_rows
 from harness.auditing.relations import recall_limits
+from zoo.claims.counts import chance_of_count, find_counts
 from zoo.claims.numbers import read_number
 from zoo.claims.printed import Printed, printed
 

@@ -70,9 +70,12 @@ def test_every_further_score_must_follow() -> None:
             "263 of 300 rows or a multiple: a part or other data, and no share of 408",
         ),
         ("0.8581730769230769", "validation", "a share of 416 rows: rows repeated to fill batches of 16, not of 408"),
-        ("0.85 ± 0.01", "validation", "345 to 348 of 408: uninformative"),
-        ("0.8578 ± 0.01", "validation", "350 of 408: uninformative"),
-        ("0.8577 ± 0.01", "validation", "no share of 408 rows: a mean of several runs: uninformative"),
+        (
+            "0.8578 ± 0.01",
+            "validation",
+            "a value with ± may be a mean of several runs, which is no count",
+        ),
+        ("0.8577 ± 0.01", "train", "a value with ± may be a mean of several runs, which is no count of rows: uninf"),
         ("0.8578", "dev2", "the data set has no split 'dev2'; its splits are validation, train, test: uninformative"),
         ("1.01e2", "validation", "101 is outside of 0 to 100: impossible"),
         ("0.6838", "validation", "279 of 408; is the score of a constant answer on validation, 0.6838: consistent"),
@@ -89,6 +92,41 @@ def test_three_decimals_on_408_rows_say_nothing() -> None:
     assert {claim.verdict for claim in found.claims} == {"uninformative"}
 
 
+@pytest.mark.parametrize(
+    ("fields", "hint"),
+    [
+        ({"dataset": "gleu", "config": "mrpc"}, "the number of rows is not known; did you mean glue?"),
+        ({"dataset": "glue", "config": "mprc"}, "the number of rows is not known; did you mean mrpc?"),
+        ({"dataset": "someone/private"}, "the number of rows is not known: uninformative"),
+    ],
+)
+def test_a_misspelled_data_set_has_a_hint(fields: dict[str, str], hint: str) -> None:
+    (text,) = texts(of({"accuracy": "0.8725490"}, **fields))
+    assert hint in text
+
+
+@pytest.mark.parametrize(("name", "hint"), [("accurracy", "; did you mean accuracy?"), ("loss", ""), ("rouge1", "")])
+def test_a_misspelled_metric_has_a_hint(name: str, hint: str) -> None:
+    assert texts(of({name: "0.8725490"}, **MRPC)) == [f"no rule for the metric {name!r}{hint}: uninformative"]
+
+
+def test_a_loss_has_a_reason_too() -> None:
+    accuracy, loss = (
+        PublishedClaim(metric=name, text="0.5", mark=Mark(path="README.md", line=line, column=1))
+        for line, name in enumerate(("accuracy", "loss"), 1)
+    )
+    found = audit(PublishedClaims(name="made", claims=(accuracy,), no_scores=(loss,)))
+    assert texts(found)[1] == "no rule for the metric 'loss': uninformative"
+
+
+def test_an_error_rate_is_a_count_of_the_wrong_rows() -> None:
+    sst2 = {"dataset": "glue", "config": "sst2", "split": "validation"}
+    assert texts(of({"accuracy": "92.546", "top1_err": "7.454"}, **sst2))[1] == "65 of 872: consistent"
+    wrong = of({"accuracy": "92.55", "error rate": "7.80"}, **sst2)
+    assert "accuracy and error (0.9255 and 0.0780) do not add up to 1" in texts(wrong)[0]
+    assert wrong.verdict == "impossible"
+
+
 def test_an_average_over_batches_is_named() -> None:
     batches = [(32, 27)] * 12 + [(24, 22)]
     value = sum(right / size for size, right in batches) / len(batches)
@@ -102,6 +140,16 @@ def test_a_score_that_fits_another_average_than_declared_is_named() -> None:
     assert texts(declared)[1] == "fits as weighted average, not as declared: inconsistent"
     undeclared = of({"accuracy": "0.8578", "f1": "0.8506"}, split="validation", **MRPC)
     assert texts(undeclared)[1].startswith("F1, averaged as weighted, implies 268 true positives")
+
+
+def test_two_scores_that_cannot_both_be_true_are_named_and_neither_is_blamed() -> None:
+    scores = {"f1 macro": "0.6633", "precision macro": "0.6787"}  # the macro precision would be 0.6746
+    f1, precision = texts(of(scores, split="validation", dataset="glue", config="sst2"))
+    assert f1 == (
+        "cannot be true together with macro precision 0.6787 (line 2): no confusion matrix with 428 and 444 rows has"
+        " both: inconsistent"
+    )
+    assert precision.startswith("cannot be true together with macro f1 0.6633 (line 1)")
 
 
 def test_precision_and_recall_that_are_swapped_are_named() -> None:
@@ -133,10 +181,20 @@ def test_a_single_score_of_another_split_is_named() -> None:
 def test_the_summary_says_how_many_random_digits_would_be_consistent(scores: dict[str, str]) -> None:
     found = of(scores, split="validation", **MRPC)
     text = summary_of([AuditOutcome(name="made", audit=found)], None)
+    assert text.startswith("The target is consistent. ")
     if len(scores) == 1:
         assert "1 claim is consistent. If its digits were random, the chance of that would be 0.041." in text
     else:
         assert "2 claims are consistent. If their digits were random, " in text and " of them would be." in text
+
+
+def test_the_summary_counts_targets_and_claims_apart() -> None:
+    good, few = of({"accuracy": "0.85784"}, split="validation", **MRPC), of({"accuracy": "0.9"})
+    outcomes = [AuditOutcome(name="made", audit=found) for found in (good, good, few)]
+    text = summary_of(outcomes, None)
+    assert text.startswith(
+        "Of 3 targets, 1 is uninformative and 2 consistent. 2 claims are consistent. If their digits"
+    )
 
 
 @pytest.mark.parametrize(
@@ -256,6 +314,25 @@ def test_a_score_is_compared_with_every_earlier_one() -> None:
 def test_claims_of_other_things_do_not_contradict_each_other(other: dict[str, object]) -> None:
     found = several({"text": "0.85"}, {"text": "0.95", **other})
     assert not any("claims" in text for text in texts(found))
+
+
+@pytest.mark.parametrize(
+    ("data", "declared", "undeclared"),
+    [
+        ({"dataset": "glue", "config": "sst2", "split": "validation"}, "0.9254587", "0.9264874"),  # of 67,349 (train)
+        ({"dataset": "imdb", "config": "", "split": "test"}, "0.93148", "0.95"),
+    ],
+)
+def test_a_score_without_a_split_may_be_of_another_one(data: dict[str, object], declared: str, undeclared: str) -> None:
+    found = several({**data, "text": declared}, {**data, "text": undeclared, "split": ""})
+    assert not any("claims" in text for text in texts(found))
+    assert found.verdict != "inconsistent"
+
+
+def test_a_score_without_a_split_is_compared_if_the_data_set_has_only_one() -> None:
+    data = {"dataset": "imagenet-v2", "config": "", "split": ""}
+    found = several({**data, "text": "0.6012"}, {**data, "text": "0.7012", "split": "test"})
+    assert found.verdict == "inconsistent"
 
 
 @pytest.mark.parametrize("dataset", ["xnli", "someone/languages"])

@@ -38,8 +38,8 @@ def test_an_entry_is_audited_on_one_line_for_each_claim(zoo: Zoo) -> None:
     assert completed.code == 0, completed.err
     assert completed.out.splitlines()[:3] == [
         "bert-base-uncased-mrpc: consistent",
-        "  accuracy 0.8725490 (glue mrpc, validation): 356 of 408: consistent",
-        "  f1 0.9068100 (glue mrpc, validation): F1 implies 253 true positives: consistent",
+        "  accuracy 0.8725490 (glue mrpc, validation): 356 of 408: consistent (under 0.01 % by luck)",
+        "  f1 0.9068100 (glue mrpc, validation): F1 implies 253 true positives: consistent (0.03 % by luck)",
     ]
 
 
@@ -62,8 +62,9 @@ def test_a_card_and_a_table_are_audited(zoo: Zoo, tmp_path: Path) -> None:
         ("b", "inconsistent"),
     ]
     assert data["summary"] == {"uninformative": 0, "consistent": 2, "inconsistent": 1, "impossible": 0}
-    (first, _) = data["targets"][0]["claims"]
+    first, _, loss = data["targets"][0]["claims"]
     assert (first["line"], first["read_as"], first["text"]) == (7, "accuracy", "350 of 408 (validation): consistent")
+    assert loss["text"] == "no rule for the metric 'loss': uninformative"
     assert first["findings"][0]["rule"] == "count" and first["findings"][0]["chance"] < 1e-6
 
 
@@ -71,7 +72,10 @@ def test_exit_3_means_that_arithmetic_cannot_tell(zoo: Zoo, tmp_path: Path) -> N
     assert zoo("audit", "cifar10-resnet20").code == 3
     (tmp_path / "README.md").write_text("# No claims\n", encoding="utf-8")
     completed = zoo("audit", "README.md")
-    assert (completed.code, completed.out) == (3, "README.md: no claims about published weights\n\nno claims\n")
+    assert completed.code == 3
+    assert completed.out.startswith("README.md: no scores in its model-index, and zoo reads no others of a card; ")
+    (tmp_path / "empty.csv").write_text("metric,value\n", encoding="utf-8")
+    assert zoo("audit", "empty.csv").out.startswith("empty.csv: a header without rows\n")
 
 
 def test_a_suite_with_entries_without_claims_shows_the_others(zoo: Zoo) -> None:
@@ -86,8 +90,14 @@ def test_a_suite_with_entries_without_claims_shows_the_others(zoo: Zoo) -> None:
         ("none.md", 4, "none.md: no such file"),
         ("none.csv", 4, "none.csv: no such file"),
         ("bad.yaml", 2, "bad.yaml:1:1: unknown key 'x'"),
-        ("bad.csv", 2, "bad.csv:1: there is no column 'metric'"),
-        ("latin.md", 2, "latin.md: "),
+        ("bad.csv", 2, "bad.csv:1: a table needs the columns metric and value; this one has value\n"),
+        (
+            "semicolons.csv",
+            2,
+            "semicolons.csv:1: a table needs the columns metric and value; this one has metric;value;",
+        ),
+        ("latin.md", 2, "latin.md: not text in UTF-8: byte 0xff in line 2\n"),
+        ("broken.md", 2, "broken.md:2:"),
         ("nothing-like-it", 2, "no entry 'nothing-like-it'"),
     ],
 )
@@ -96,6 +106,8 @@ def test_what_cannot_be_read_is_an_error_by_name(
 ) -> None:
     (tmp_path / "bad.yaml").write_text("x: 1\n", encoding="utf-8")
     (tmp_path / "bad.csv").write_text("value\n1\n", encoding="utf-8")
+    (tmp_path / "semicolons.csv").write_text("metric;value\naccuracy;0,8\n", encoding="utf-8")
+    (tmp_path / "broken.md").write_text("---\nmodel-index: {a: b: c}\n---\n", encoding="utf-8")
     (tmp_path / "latin.md").write_bytes(b"---\nname: \xff\n---\n")
     completed = zoo("audit", target)
     assert completed.code == code
@@ -124,6 +136,7 @@ def test_a_model_of_the_hub_is_audited_without_its_weights(
         completed = zoo("audit", name)
         assert completed.code == 0, completed.err
         assert completed.out.startswith(f"{name}@{commit[:7]}: consistent\n  accuracy 0.8578431372549019 (glue mrpc): ")
+        assert zoo("audit", f"{name}@main").out.startswith(f"{name}@main ({commit[:7]}): consistent\n")
         assert not any("safetensors" in path for _, path, _ in hub.requests)
 
 

@@ -1,63 +1,19 @@
-"""The count rule: a share of n rows is k/n for an integer k.
-
-Passing by luck: of all values with unit u between 0 and 1, about `(n + 1) u` are such a share. If several numbers of
-rows may be meant, their chances add up.
-"""
+"""Find what explains a share that no count of the declared rows has: a data loader, or another number of rows."""
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
 
 from harness.auditing.types import EVIDENCE
+from zoo.claims.counts import chance_of_count, counts_between
 from zoo.claims.printed import Printed
 
 BATCHES = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
 """The batch sizes that are tried for averages over batches, and for rows that a loader repeats or drops."""
 MOST_ROWS = 50_000
 """The largest number of rows that is looked for where the data are unknown."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fit:
-    """The counts that a printed share can stand for."""
-
-    n: int
-    counts: range
-    is_loose: bool
-    """Whether the value cannot be rounded, but may be cut off."""
-    how: str
-    """How it is printed then."""
-    chance: float
-
-    def __str__(self) -> str:
-        first, last = self.counts[0], self.counts[-1]
-        counts = f"{first:,}" if first == last else f"{first:,} to {last:,}"
-        return f"{counts} of {self.n:,}{f' {self.how}' if self.is_loose else ''}"
-
-
-def find_counts(share: Printed, n: int) -> Fit | None:
-    """Return the counts of n rows whose share is printed as this value; None if there are none."""
-    for is_loose in (False, True):
-        low, high = share.interval(loose=is_loose)
-        counts = range(max(math.ceil(low * n), 0), min(math.floor(high * n), n) + 1)
-        if counts:
-            chance = chance_of_count(share, n, loose=is_loose)
-            return Fit(n=n, counts=counts, is_loose=is_loose, how=share.loosely, chance=chance)
-    return None
-
-
-def chance_of_count(share: Printed, n: int, *, loose: bool = False) -> float:
-    """Return the share of values, printed with as many decimals, that are a share of n rows."""
-    return min((n + 1) * share.width(loose=loose), 1.0)
-
-
-def nearest_counts(share: Printed, n: int) -> str:
-    """Return the nearest shares of n rows, as text."""
-    below, places = math.floor(share.value * n), min(math.ceil(-math.log10(max(share.unit, 1e-14))) + 2, 16)
-    return " and ".join(f"{k:,}/{n:,} = {k / n:.{places}f}" for k in (below, below + 1) if 0 <= k <= n)
 
 
 def find_loader_effect(share: Printed, n: int) -> tuple[str, float] | None:
@@ -74,7 +30,7 @@ def find_loader_effect(share: Printed, n: int) -> tuple[str, float] | None:
     for text, size in effects:
         is_mean = text.startswith("the mean")
         chance += _chance_of_mean(share, n, size) if is_mean else chance_of_count(share, size)
-        if not found and (_is_mean(share, n, size) if is_mean else _is_count(share, size)):
+        if not found and (_is_mean(share, n, size) if is_mean else bool(counts_between(share.interval(), size))):
             found = text
     return (found, min(chance, 1.0)) if found else None
 
@@ -97,11 +53,6 @@ def _other_sizes(n: int) -> Iterator[tuple[str, int]]:
             if size not in (0, n) and size not in sizes and abs(size - n) < batch:
                 sizes.add(size)
                 yield f"a share of {size:,} rows: rows {what} batches of {batch}", size
-
-
-def _is_count(share: Printed, n: int) -> bool:
-    low, high = share.interval()
-    return math.floor(high * n) >= math.ceil(low * n)
 
 
 def _is_mean(share: Printed, n: int, size: int) -> bool:
@@ -129,8 +80,3 @@ def _simplest(low: Fraction, high: Fraction) -> Fraction:
     if floor < math.floor(high):
         return Fraction(floor + 1)
     return floor + 1 / _simplest(1 / (high - floor), 1 / (low - floor))
-
-
-def total_chance(fits: Iterable[Fit]) -> float:
-    """Return the chance that a value passes one of several rules by luck."""
-    return min(sum(fit.chance for fit in fits), 1.0)
