@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from zoo import paths
+from zoo.claims.claim_names import split_name
+from zoo.claims.data_sets import find_data_set
 from zoo.claims.hub_card import claims_of_model
 from zoo.claims.mapping.map_claims import ClaimGroup, MappedClaims, UnmappedClaim, map_claims
 from zoo.claims.mapping.reasons import Reason, UnmappedError
@@ -66,7 +68,7 @@ def entries_of_model(
         sources.pins.remember(repository, pin, Pin(revision=commit, wants={catalogue.PUBLISHED: ()}))
     entries = [replace(common, name=recipe_name(group, mapped), path=_write(group, mapped)) for group in mapped.groups]
     entries[0] = replace(entries[0], unmapped=unmapped, audit=audit)
-    return entries if len(entries) == 1 else [replace(entry, requested_repo=None) for entry in entries]
+    return entries
 
 
 def _write(group: ClaimGroup, mapped: MappedClaims) -> Path:
@@ -94,20 +96,34 @@ def _failure_of_all(mapped: MappedClaims) -> UnmappedError:
 def _not_compared(each: UnmappedClaim, mapped: MappedClaims) -> NotComparedClaim:
     """Return a claim that cannot be compared in the form of a recipe's claim, with what is known of it."""
     claim, mark = each.claim, each.claim.mark
-    value, decimals = _score(claim)
+    is_score = each.error.reason is not Reason.NO_SCORE
+    value, decimals = _score(claim) if is_score else (None, None)
     return NotComparedClaim(
         claim=Claim(
             of="weights",
-            split=_short(" ".join(filter(None, (claim.dataset or claim.dataset_name, claim.config, claim.split)))),
-            metric=_short(claim.metric),
+            split=_short(_split(claim)),
+            metric=_short(_metric(claim)),
             value=value,
             decimals=decimals,
             n=claim.n or None,
+            gates=is_score or not mapped.groups,
             source=_short(f"{mapped.repo.name}, {mark.path.rpartition('/')[2]}, line {mark.line}"),
         ),
         reason=each.error.reason.code,
         why=str(each.error),
     )
+
+
+def _split(claim: PublishedClaim) -> str:
+    """Return the split with its data set, as zoo names the claims that it can check."""
+    known = find_data_set(claim)
+    data, config = (known.id, known.config) if known else (claim.dataset or claim.dataset_name, claim.config)
+    return split_name(data, config, claim.split)
+
+
+def _metric(claim: PublishedClaim) -> str:
+    is_said = not claim.average or claim.average.lower() in claim.metric.lower()
+    return claim.metric if is_said else f"{claim.metric} ({claim.average})"
 
 
 def _score(claim: PublishedClaim) -> tuple[float | None, int | None]:

@@ -29,15 +29,23 @@ def read_claim_table(path: Path) -> PublishedClaims:
         _check_columns(path, names)
         rows.fieldnames = names
         problems: list[Problem] = []
-        return PublishedClaims(name=str(path), claims=tuple(_claims(path, rows, problems)), problems=tuple(problems))
+        return PublishedClaims(
+            name=str(path),
+            claims=tuple(_claims(path, rows, problems)),
+            problems=tuple(problems),
+            why_none="a header without rows",
+        )
     except csv.Error as error:
         raise UsageError(f"{path}:{rows.line_num}: not a table: {error}") from None
 
 
 def _check_columns(path: Path, names: list[str]) -> None:
-    for name in NEEDED:
-        if name not in names:
-            raise UsageError(f"{path}:1: there is no column {name!r}{did_you_mean(name, names)}")
+    if any(name not in names for name in NEEDED):
+        separator, other = ("tabs", ",") if path.suffix.lower() == ".tsv" else ("commas", "\t")
+        is_other = len(names) == 1 and any(mark in names[0] for mark in (";", other))
+        hint = f"; separate columns by {separator}" if is_other else ""
+        found = f"this one has {', '.join(filter(None, names))}" if any(names) else "this one is empty"
+        raise UsageError(f"{path}:1: a table needs the columns {' and '.join(NEEDED)}; {found}{hint}")
     for name in names:
         if name not in COLUMNS:
             raise UsageError(f"{path}:1: unknown column {name!r}{did_you_mean(name, list(COLUMNS))}")

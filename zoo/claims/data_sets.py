@@ -2,9 +2,11 @@
 
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from zoo.claims.known_data import KNOWN_DATA
 from zoo.claims.published import PublishedClaim
+from zoo.claims.split_names import find_splits, is_declared
 from zoo.recipes.public_data import GLUE_REPOSITORY, PublicData
 
 ALIASES = {
@@ -32,11 +34,12 @@ _CONFIGS = {
     "mnli-m": "mnli_matched", "mnli_m": "mnli_matched", "mnli-matched": "mnli_matched",
     "mnli-mismatched": "mnli_mismatched",
 }  # fmt: skip
-_SPLITS = {"dev": "validation", "val": "validation", "valid": "validation", "eval": "", "evaluation": "", "null": ""}
 _CANONICAL = {key[0].lower(): key[0] for key in KNOWN_DATA}
 _OTHER_ROWS = {("dair-ai/emotion", "unsplit")}
 _PARTS = re.compile(r"--|[/ _-]")
 """What may stand between the id and the configuration."""
+SIMILAR = 0.75
+"""How similar a word and a known name must be for a hint, see `difflib.SequenceMatcher.ratio`."""
 _WORDS = re.compile(r"[\w.-]+")
 
 
@@ -59,8 +62,8 @@ class DataSet:
         """Return the splits that an author may mean by a name.
 
         Args:
-            declared: The author's word. An empty one, or one that is no split, such as `eval`, may mean any split with
-                public labels.
+            declared: The author's word. An empty one, or one that names no split, such as `eval`, may mean any split
+                with public labels.
 
         Returns:
             The names, such as `("validation_matched", "validation_mismatched")` for `validation` of MNLI; none if the
@@ -68,13 +71,9 @@ class DataSet:
         """
         word = declared.strip().lower()
         plain = word.removesuffix(f"_{self.config.rpartition('_')[2]}")  # MNLI matched has `validation` alone
-        name = _SPLITS.get(plain, plain)
-        if not name:
-            return tuple({**self.facts.rows, **self.facts.train})
-        if word in self.rows:
-            return (word,)
-        same = "val" if name == "validation" else name
-        return tuple(split for split in self.rows if split in (name, same) or split.startswith(f"{name}_"))
+        if found := find_splits(word, self.rows) or find_splits(plain, self.rows):
+            return found
+        return () if is_declared(plain) else tuple({**self.facts.rows, **self.facts.train})
 
 
 def find_data_set(claim: PublishedClaim) -> DataSet | None:
@@ -90,6 +89,17 @@ def find_data_set(claim: PublishedClaim) -> DataSet | None:
     texts = (claim.config, rest, claim.dataset_name) if identifier else ()
     config = next(filter(None, (_find_config(identifier, text) for text in texts)), "")
     return DataSet(id=identifier, config=config, facts=KNOWN_DATA[identifier, config]) if config else None
+
+
+def similar_name(claim: PublishedClaim) -> str:
+    """Return the name of a data set, or of a configuration, that an author may have misspelled; empty if none is."""
+    identifier, rest = _identify(claim.dataset or claim.dataset_name)
+    if not identifier:
+        names = get_close_matches(claim.dataset.strip().lower(), [*ALIASES, *_CANONICAL], n=1, cutoff=SIMILAR)
+        return names[0] if names else ""
+    known = [name for data, name in KNOWN_DATA if data == identifier and name]
+    similar = get_close_matches((claim.config or rest).strip().lower(), known, n=1, cutoff=SIMILAR)
+    return similar[0] if similar else ""
 
 
 def _identify(name: str) -> tuple[str, str]:

@@ -1,11 +1,14 @@
 """Read the claims in a file of a model's folder `.eval_results`, the format of the Hub's community evaluations.
 
-An entry names a data set and one of its tasks; which metric the value has, the data set's own `eval.yaml` says.
+An entry names a data set and one of its tasks, and no metric. So the metric is known only of benchmarks that have one.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from zoo.claims.card_yaml import CardValue, read_yaml
+from zoo.claims.data_sets import find_data_set
+from zoo.claims.known_data import ONLY_METRICS
 from zoo.claims.published import PublishedClaim, PublishedClaims
 from zoo.errors import RecipeError
 
@@ -34,7 +37,7 @@ def _claims(entries: CardValue) -> Iterator[PublishedClaim]:
         if not data["id"] or not value.text:
             entry.report("an entry needs 'dataset' with an 'id', and a 'value'")
             continue
-        yield PublishedClaim(
+        claim = PublishedClaim(
             metric="",
             text=value.text,
             mark=value.mark,
@@ -44,3 +47,9 @@ def _claims(entries: CardValue) -> Iterator[PublishedClaim]:
             source=(entry["source"]["url"] or entry["source"]["name"]).text,
             has_badge=bool(entry["verifyToken"]),
         )
+        yield replace(claim, metric=_only_metric(claim))
+
+
+def _only_metric(claim: PublishedClaim) -> str:
+    data = find_data_set(claim)
+    return ONLY_METRICS.get((data.id, data.config), "") if data else ""

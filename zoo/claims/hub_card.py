@@ -1,6 +1,7 @@
 """Read the claims of a model of the Hub: its card, its `.eval_results` and its settings. No weights are downloaded."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,14 +10,16 @@ from zoo.claims.model_index import read_model_index
 from zoo.claims.published import PublishedClaims
 from zoo.errors import Mark, Problem, UsageError
 from zoo.fetch.card_files import CARD
-from zoo.fetch.repository_files import CONFIG
+from zoo.fetch.repository_files import CLAIMS, CONFIG
 from zoo.fetch.source_types import HubRepo
 
 if TYPE_CHECKING:
     from zoo.fetch.sources import Sources
 
-WANT = "card"
-"""The files to fetch, see `zoo.fetch.repository_files.WANTS`."""
+NO_CLAIMS = (
+    "no scores in its model-index, and zoo reads no others of a card; write them into a table, see docs/audit.md"
+)
+NO_CLAIMS_OF_MODEL = "no scores in the model-index of its card and in .eval_results, and zoo reads no others of a model"
 MAX_BYTES = 8 * 1024 * 1024
 """Cards with the scores of hundreds of tasks have about one megabyte."""
 
@@ -31,7 +34,7 @@ def claims_of_model(repository: HubRepo, sources: "Sources") -> PublishedClaims:
     Raises:
         SourceError: The repository cannot be read, or has none of the files.
     """
-    fetched = sources.fetch(repository, WANT)
+    fetched = sources.fetch(repository, CLAIMS)
     name = f"{repository.name}@{(fetched.revision or '')[:7]}"
     read: list[PublishedClaims] = []
     settings: dict[str, object] = {}
@@ -48,9 +51,11 @@ def claims_of_model(repository: HubRepo, sources: "Sources") -> PublishedClaims:
     return PublishedClaims(
         name=repository.name,
         claims=tuple(claim for each in read for claim in each.claims),
+        no_scores=tuple(claim for each in read for claim in each.no_scores),
         problems=tuple(problem for each in read for problem in each.problems),
         settings=settings,
         revision=fetched.revision or "",
+        why_none=NO_CLAIMS_OF_MODEL,
     )
 
 
@@ -61,7 +66,7 @@ def claims_of_card_file(path: Path) -> PublishedClaims:
         UsageError: The file is no text.
     """
     try:
-        return read_model_index(_text(path), str(path))
+        return replace(read_model_index(_text(path), str(path)), why_none=NO_CLAIMS)
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from None
 
@@ -82,4 +87,8 @@ def _text(path: Path) -> str:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise ValueError(f"more than {MAX_BYTES:,} bytes")
-    return data.decode("utf-8-sig")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"not text in UTF-8: byte 0x{data[error.start]:02x} in line {line}") from None

@@ -149,3 +149,10 @@ KNOWN_DATA: Mapping[tuple[str, str], PublicData] = {
     ("pascal_voc2012", ""): PUBLIC["data:pascal_voc2012"],
 }  # fmt: skip
 """Canonical id on the Hub and configuration (empty if there is only one, or all have the same rows) -> facts."""
+ONLY_METRICS: Mapping[tuple[str, str], str] = {
+    **{(GLUE_REPOSITORY, name): "accuracy" for name in ("sst2", "qnli", "rte", "wnli")},
+    **{(GLUE_REPOSITORY, f"mnli{genre}"): "accuracy" for genre in ("", "_matched", "_mismatched")},
+    (GLUE_REPOSITORY, "cola"): "matthews_correlation",
+    **{("aps/super_glue", name): "accuracy" for name in ("boolq", "copa", "rte", "wic", "wsc", "wsc.fixed")},
+}
+"""The metric of each benchmark that has a single one, as GLUE and SuperGLUE define it. MRPC, for example, has two."""

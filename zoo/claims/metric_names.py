@@ -3,15 +3,27 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
-from zoo.claims.data_sets import find_data_set
+from zoo.claims.data_sets import SIMILAR, find_data_set
 from zoo.claims.published import PublishedClaim
+from zoo.recipes import claim as in_recipes
 
 AVERAGES = ("binary", "macro", "micro", "weighted", "samples")
+ERRORS = {"error": "accuracy", "top5_error": "top5_accuracy"}
+"""Error rates -> the score whose complement they are."""
+SHARES = (*in_recipes.SHARES, "exact_match", *ERRORS)
+"""Metrics that are a share of the rows: those that recipes name, and those that only authors name."""
+CORRELATIONS = (*in_recipes.CORRELATIONS, "cohen_kappa")
+"""Metrics that range from -1 to 1."""
+MOST_CHARACTERS = 80
+"""A longer text names no metric."""
 _METRICS = {
     "balanced_accuracy": r"balanced (accuracy|acc)|bal acc",
     "top5_accuracy": r"(acc(uracy)?|top) ?5( (acc(uracy)?|score))?|acc(uracy)? top ?5",
     "accuracy": r"acc(uracy)?( ?1)?|top ?1( acc(uracy)?)?|acc(uracy)? top ?1",
+    "top5_error": r"top ?5 err(or)?( rate)?",
+    "error": r"(top ?1 )?err(or)?( rate)?",
     "exact_match": r"exact match|em|exact",
     "matthews_correlation": r"matthews( correlation| corr| corrcoef| correlation coefficient)?|mcc",
     "cohen_kappa": r"(cohen( ?s)? )?kappa( coefficient)?",
@@ -60,7 +72,7 @@ def read_metric(claim: PublishedClaim) -> MetricName | None:
     A metric at a rank, such as `recall@10`, is one of retrieval and no metric of a classifier.
     """
     text = claim.metric.strip().lower()
-    if not text or len(text) > 80 or _RANKED.search(text):
+    if not text or len(text) > MOST_CHARACTERS or _RANKED.search(text):
         return None
     words = [word for word in re.split(r"[^a-z0-9]+", text) if word and word not in _FILLERS]
     averages = [word for word in words if word in AVERAGES]
@@ -77,6 +89,13 @@ def read_metric(claim: PublishedClaim) -> MetricName | None:
     if name == "cohen_kappa" and averages:  # weights of disagreements, not an average over classes
         return None
     return MetricName(name=name, average=average, variant=variants[0] if variants else "", of_class=of_class)
+
+
+def similar_metric(name: str) -> str:
+    """Return the name of a metric that an author may have misspelled, or an empty text."""
+    known = [metric.replace("_", " ") for metric in _METRICS]
+    plain = " ".join(re.split(r"[^a-z0-9]+", name.strip().lower()))[:MOST_CHARACTERS]
+    return next(iter(get_close_matches(plain, known, n=1, cutoff=SIMILAR)), "")
 
 
 def _split_class(words: Sequence[str], claim: PublishedClaim) -> tuple[str, str] | None:

@@ -12,7 +12,9 @@ from zoo.claims.published import PublishedClaim, PublishedClaims
 from zoo.errors import RecipeError
 
 _FRONT_MATTER = re.compile(r"\A(\ufeff?\s*---[ \t]*\r?\n)(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
-_NO_SCORES = ("loss", "runtime", "samples_per_second", "steps_per_second", "epoch", "perplexity")
+_NO_SCORES = re.compile(
+    r"((eval|test|validation|train|training)[ _])?(loss|runtime|samples_per_second|steps_per_second|epoch|perplexity)"
+)
 
 
 def read_model_index(text: str, path: str) -> PublishedClaims:
@@ -30,8 +32,13 @@ def read_model_index(text: str, path: str) -> PublishedClaims:
         card = read_yaml(found[2], path, first_line)
     except RecipeError as error:
         return PublishedClaims(name=path, claims=(), problems=tuple(error.problems))
-    claims = tuple(_claims(card["model-index"]))
-    return PublishedClaims(name=path, claims=claims, problems=tuple(card.problems))
+    found_claims = list(_claims(card["model-index"]))
+    return PublishedClaims(
+        name=path,
+        claims=tuple(claim for claim in found_claims if not is_no_score(claim.metric)),
+        no_scores=tuple(claim for claim in found_claims if is_no_score(claim.metric)),
+        problems=tuple(card.problems),
+    )
 
 
 def _claims(models: CardValue) -> Iterator[PublishedClaim]:
@@ -51,7 +58,7 @@ def _claim(model: CardValue, result: CardValue, metric: CardValue) -> PublishedC
         metric.report("a metric needs a 'type', such as accuracy, and a 'value'")
     elif not value.text:
         metric.report(f"the metric {name!r} has no value that is a number")
-    elif not is_no_score(name):
+    else:
         data, args = result["dataset"], result["dataset"]["args"]
         return PublishedClaim(
             metric=_more_precise(name, metric["name"].text),
@@ -74,7 +81,7 @@ def _claim(model: CardValue, result: CardValue, metric: CardValue) -> PublishedC
 
 def is_no_score(metric: str) -> bool:
     """Return whether a metric is a loss, a time or a speed, which nobody can compare."""
-    return metric.lower().removeprefix("eval_").removeprefix("test_") in _NO_SCORES
+    return _NO_SCORES.fullmatch(metric.strip().lower()) is not None
 
 
 def _more_precise(kind: str, name: str) -> str:

@@ -51,6 +51,11 @@ class Printed:
             below, above = above, below
         return self.value - below - SLACK, self.value + above + SLACK
 
+    def interval_if_cut_off(self) -> tuple[float, float]:
+        """Return the interval of the values that give this one if further decimals are cut off."""
+        inside = SLACK + min(SLACK, self.unit / 1000)
+        return self.value - SLACK, self.value + self.unit - inside
+
     @property
     def loosely(self) -> str:
         """How the value may be printed if it is not rounded: words for a report."""

@@ -52,9 +52,13 @@ class PublishedClaims:
     name: str
     """The place, as the user wrote it."""
     claims: tuple[PublishedClaim, ...]
+    no_scores: tuple[PublishedClaim, ...] = ()
+    """Values that nobody can compare: a loss, a time or a speed."""
     problems: tuple[Problem, ...] = ()
     """What could not be read, with its position. The other claims are not affected."""
     settings: dict[str, object] = field(default_factory=dict)
     """The content of the model's `config.json`."""
     revision: str = ""
     """The commit, for a model of the Hub."""
+    why_none: str = "no claims about published weights"
+    """What to say if there are no claims."""

@@ -25,8 +25,19 @@ def audited_claims(entry: Entry) -> list[Claim]:
     return [claim for claim in entry.recipe.claims if claim.of == "weights" and claim.value is not None]
 
 
+def data_set_of(task: Call) -> tuple[str, str]:
+    """Return the id of the data set that a task reads, and its configuration."""
+    source = parse_or_none(str(task.args.get("data", "")))
+    config = str(task.args.get("config") or task.args.get("name") or "")
+    if isinstance(source, HubRepo):
+        return source.name, config
+    if isinstance(source, UserFolder):
+        return source.name, ""
+    return (config, "") if "data" not in task.args and config else (short_name(task), config)
+
+
 def _published(entry: Entry, claim: Claim) -> PublishedClaim:
-    dataset, config = _data_set(entry.recipe.task)
+    dataset, config = data_set_of(entry.recipe.task)
     start = Mark(path=str(entry.path), line=1, column=1)
     return PublishedClaim(
         metric=claim.metric,
@@ -39,17 +50,6 @@ def _published(entry: Entry, claim: Claim) -> PublishedClaim:
         model=entry.name,
         source=claim.source,
     )
-
-
-def _data_set(task: Call) -> tuple[str, str]:
-    """Return the id of the data set that a task reads, and its configuration."""
-    source = parse_or_none(str(task.args.get("data", "")))
-    config = str(task.args.get("config") or task.args.get("name") or "")
-    if isinstance(source, HubRepo):
-        return source.name, config
-    if isinstance(source, UserFolder):
-        return source.name, ""
-    return (config, "") if "data" not in task.args and config else (short_name(task), config)
 
 
 def _text(claim: Claim) -> str:

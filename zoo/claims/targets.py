@@ -12,6 +12,7 @@ from zoo.claims.hub_card import claims_of_card_file, claims_of_model
 from zoo.claims.published import PublishedClaim, PublishedClaims
 from zoo.claims.recipe_claims import claims_of_entry
 from zoo.errors import NoFileError, UsageError, ZooError
+from zoo.fetch.lock import Pin
 from zoo.fetch.source_types import HF, HUB, HUB_NAME, HubRepo
 from zoo.recipes import catalogue
 
@@ -97,7 +98,14 @@ def _by_model(target: Target) -> Iterator[Target]:
 
 
 def _of_model(name: str, fetcher: "Callable[[], Sources]") -> PublishedClaims:
-    return claims_of_model(HubRepo.parse(f"{HUB}{name.removeprefix(HF)}"), fetcher())
+    """Return the claims at the named, the pinned or the newest commit; a name is pinned only if there are claims."""
+    repository, sources = HubRepo.parse(f"{HUB}{name.removeprefix(HF)}"), fetcher()
+    pin = sources.known_pin(repository)
+    commit = repository.commit or pin.revision or sources.hub.commit(repository)
+    published = claims_of_model(replace(repository, revision=commit), sources)
+    if published.claims and repository.commit is None:
+        sources.pins.remember(repository, pin, Pin(revision=commit))
+    return published
 
 
 def _is_model(target: str) -> bool:

@@ -1,11 +1,11 @@
 """The command that writes recipes of model cards: recipe."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from zoo.claims.claim_names import recipes_list, with_claim
 from zoo.cli import render
-from zoo.cli.options import OUTPUT, WHAT, Json, argument, command, option
+from zoo.cli.options import OUTPUT, CardClaim, Json, argument, command, option
 from zoo.cli.progress import report, session_of
 from zoo.errors import SourceError, UsageError
 from zoo.files import write_atomically
@@ -19,15 +19,7 @@ if TYPE_CHECKING:
 def recipe(
     model: Annotated[str, argument("MODEL", "OWNER/NAME or hf://OWNER/NAME of a model on the Hub.")],
     sources: SourceOptions,
-    claim: Annotated[
-        str | None,
-        option(
-            "--claim",
-            "Only the recipe with claims on this data set, such as glue/mrpc, or a part of its name. Default: all.",
-            WHAT,
-            "DATASET",
-        ),
-    ] = None,
+    claim: CardClaim = None,
     out: Annotated[
         Path | None,
         option(
@@ -46,8 +38,8 @@ def recipe(
 
     Example: zoo recipe textattack/bert-base-uncased-SST-2
     """
-    entries = session_of(sources).select([model], [], False)
-    chosen = _with_claims_on(claim, entries, model)
+    entries = session_of(sources).entries.select([model], [], False)
+    chosen = entries if claim is None else with_claim(entries, claim, model)
     texts = {entry.name: _text(entry) for entry in chosen}
     unmapped = [claim for entry in entries for claim in entry.unmapped]
     for each in unmapped:
@@ -61,19 +53,10 @@ def recipe(
     if out is not None:
         _write(texts, out)
     elif len(texts) > 1 and not as_json:
-        names = ", ".join(texts)
-        raise UsageError(f"{model} has claims on several data sets; write --out DIR, or --claim and one of: {names}")
+        raise UsageError(
+            f"{model} has {len(texts)} recipes; write all with --out DIR, or one with --claim: {recipes_list(chosen)}"
+        )
     render.emit(data, "" if out else "".join(texts.values()).rstrip("\n"), as_json=as_json)
-
-
-def _with_claims_on(data_set: str | None, entries: "Sequence[Entry]", model: str) -> "list[Entry]":
-    """Return the entries whose name has the name of a data set; all without one."""
-    wanted = (data_set or "").replace("/", "-").lower()
-    found = [entry for entry in entries if wanted in entry.name.lower() or len(entries) == 1]
-    if not found:
-        names = ", ".join(entry.name for entry in entries)
-        raise UsageError(f"--claim {data_set}: {model} has no claims on such a data set; its recipes are {names}")
-    return found
 
 
 def _text(entry: "Entry") -> str:

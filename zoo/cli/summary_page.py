@@ -1,5 +1,6 @@
 """A Markdown page about many models: how many are as their cards claim, and why the others are not."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,12 +9,17 @@ from typing import TYPE_CHECKING, Any
 from tabulate import tabulate
 
 from zoo.errors import SourceError
+from zoo.fetch.source_types import HUB, HUGGING_FACE
 from zoo.files import write_atomically
+from zoo.recipes.catalogue import Entry
 from zoo.safe_text import markdown
 from zoo.text_tables import number
 
 if TYPE_CHECKING:
     from harness.judging.judge_runs import Outcome
+
+    _Pairs = Sequence[tuple[Outcome, Mapping[str, Any]]]
+    """Each outcome with its JSON."""
 
 ANSWERS = {
     "reproduced": "every claim is reproduced",
@@ -24,6 +30,14 @@ ANSWERS = {
     "not-run": "the model could not be read or run",
 }
 """What is found of a model, in the order of the page."""
+SHOWN_MODELS = 5
+"""The most models that are named for a reason."""
+
+
+class _Markup(str):
+    """Text that is Markdown already."""
+
+    __slots__ = ()
 
 
 def write_summary_page(path: Path, outcomes: "Sequence[Outcome]", data: Mapping[str, Any]) -> None:
@@ -42,62 +56,89 @@ def write_summary_page(path: Path, outcomes: "Sequence[Outcome]", data: Mapping[
 
 def summary_page(outcomes: "Sequence[Outcome]", data: Mapping[str, Any]) -> str:
     """Return the page."""
+    pairs = list(zip(outcomes, data["entries"], strict=True))
     models: dict[str, list[Mapping[str, Any]]] = {}
-    for outcome, entry in zip(outcomes, data["entries"], strict=True):
+    for outcome, entry in pairs:
         models.setdefault(outcome.entry.card or outcome.entry.name, []).append(entry)
     found = Counter(map(_answer, models.values()))
-    claims = [claim for entry in data["entries"] for claim in entry["claims"] if claim["tested"]]
+    claims = [claim for entry in data["entries"] for claim in _counted(entry)]
     verdicts = Counter(claim["verdict"] for claim in claims)
     blocks = [
         f"# {len(models)} models, {len(claims)} claims",
         _table([[text, found[answer]] for answer, text in ANSWERS.items() if found[answer]], ["models", "number"]),
         _table(sorted(verdicts.items()), ["claims", "number"]),
-        *_section("Not reproduced", _failures(data), ["model", "claim", "claimed", "measured", "why", "finding"]),
-        *_section("Not compared, by reason", _reasons(outcomes, data), ["reason", "number", "models"]),
-        *_section("Not run", _errors(data), ["model", "error"]),
+        *_section("Contradicted by arithmetic", _contradictions(pairs), ["model", "finding"]),
+        *_section("Not reproduced", _failures(pairs), ["model", "claim", "claimed", "measured", "why", "finding"]),
+        *_section("Not compared, by reason", _reasons(pairs), ["reason", "number", "models"]),
+        *_section("Not run", _errors(pairs), ["model", "error"]),
     ]
     return "\n\n".join(blocks) + "\n"
 
 
+def _counted(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the claims that the command tests, without losses and other values that are no scores."""
+    return [claim for claim in entry["claims"] if claim["tested"] and claim["gates"]]
+
+
 def _answer(entries: Iterable[Mapping[str, Any]]) -> str:
     """Return what is found of a model, of all its entries."""
-    verdicts = {claim["verdict"] for entry in entries for claim in entry["claims"] if claim["tested"]}
-    verdicts |= {entry["verdict"] for entry in entries if not entry["claims"] or entry["error"]}
+    entries = list(entries)
+    verdicts = {claim["verdict"] for entry in entries for claim in _counted(entry)}
+    verdicts |= {entry["verdict"] for entry in entries if entry["error"] or not _counted(entry)}
     for answer in ("not-reproduced", "inconclusive", "not-run"):
         if answer in verdicts:
             return answer
     return "partly" if len(verdicts) > 1 else next(iter(verdicts), "not-run")
 
 
-def _failures(data: Mapping[str, Any]) -> list[list[Any]]:
+def _contradictions(pairs: "_Pairs") -> list[list[Any]]:
+    return [
+        [_link(outcome.entry), finding.removeprefix("audit: ")]
+        for outcome, _ in pairs
+        for finding in outcome.entry.audit
+    ]
+
+
+def _failures(pairs: "_Pairs") -> list[list[Any]]:
     return [
         [
-            entry["entry"], f"{claim['metric']} on {claim['split']}", number(claim["claimed"], claim["decimals"]),
+            _link(outcome.entry), claim["name"], number(claim["claimed"], claim["decimals"]),
             number(claim["measured"], claim["decimals"]), claim["why"],
             next((finding for finding in entry["findings"] if finding.startswith("label order: if ")), ""),
         ]
-        for entry in data["entries"]
+        for outcome, entry in pairs
         for claim in entry["claims"]
         if claim["tested"] and claim["verdict"] == "not-reproduced"
     ]  # fmt: skip
 
 
-def _reasons(outcomes: "Sequence[Outcome]", data: Mapping[str, Any]) -> list[list[Any]]:
+def _reasons(pairs: "_Pairs") -> list[list[Any]]:
     """Return each reason with the number of claims, or of models without any, and the first models."""
-    counts: dict[str, list[str]] = {}
-    for outcome, entry in zip(outcomes, data["entries"], strict=True):
+    counts: dict[str, list[Entry]] = {}
+    for outcome, entry in pairs:
         whys = [claim["why"] for claim in entry["claims"] if claim["tested"] and claim["verdict"] == "not-compared"]
         failure = outcome.entry.failure
         whys += [str(failure)] if failure and not entry["claims"] and entry["verdict"] == "not-compared" else []
         for why in whys:
             code, colon, _ = why.partition(": ")
-            counts.setdefault(code if colon and " " not in code else "other examples", []).append(entry["entry"])
+            counts.setdefault(code if colon and " " not in code else "other examples", []).append(outcome.entry)
     ranked = sorted(counts.items(), key=lambda item: -len(item[1]))
-    return [[code, len(names), ", ".join(list(dict.fromkeys(names))[:5])] for code, names in ranked]
+    links = {code: list(dict.fromkeys(map(_link, entries)))[:SHOWN_MODELS] for code, entries in ranked}
+    return [[code, len(entries), _Markup(", ".join(links[code]))] for code, entries in ranked]
 
 
-def _errors(data: Mapping[str, Any]) -> list[list[Any]]:
-    return [[entry["entry"], entry["error"]] for entry in data["entries"] if entry["error"]]
+def _errors(pairs: "_Pairs") -> list[list[Any]]:
+    return [[_link(outcome.entry), entry["error"]] for outcome, entry in pairs if entry["error"]]
+
+
+def _link(entry: Entry) -> str:
+    """Return the name of an entry as Markdown: of a model card with a link to its repository."""
+    if entry.card is None:
+        return _Markup(markdown(entry.title))
+    name, at, revision = entry.card.removeprefix(HUB).partition("@")
+    scheme, _, server = os.environ.get("HF_ENDPOINT", HUGGING_FACE).rstrip("/").partition("//")
+    address = f"{scheme}//{server.rpartition('@')[2]}"  # without a password
+    return _Markup(f"[{markdown(entry.title)}](<{address}/{name}{f'/tree/{revision}' if at else ''}>)")
 
 
 def _section(title: str, rows: list[list[Any]], headers: list[str]) -> list[str]:
@@ -105,5 +146,5 @@ def _section(title: str, rows: list[list[Any]], headers: list[str]) -> list[str]
 
 
 def _table(rows: Iterable[Iterable[Any]], headers: list[str]) -> str:
-    cells = [[markdown(cell) for cell in row] for row in rows]
+    cells = [[cell if isinstance(cell, _Markup) else markdown(cell) for cell in row] for row in rows]
     return tabulate(cells, headers, tablefmt="pipe", disable_numparse=True)

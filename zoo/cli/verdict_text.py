@@ -14,17 +14,19 @@ if TYPE_CHECKING:
 
 SMALLEST_MARGIN = 5e-5
 """A smaller margin would be rounded to zero."""
+MOST_DECIMALS = 6
+"""The decimals of scores in a table that is wider than the terminal."""
 
 
 def details(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
     """Return an entry's verdict, each claim with its reason and source, the records, and what to run next."""
     from harness.runs.verify import tested_claims
 
-    yield f"{one_line(outcome.entry.name)}: {outcome.verdict}"
+    yield f"{one_line(outcome.entry.title)}: {outcome.verdict}"
     yield from _audit(outcome)
     printed = {first_line(outcome.error)} if outcome.error else set[str]()  # stderr has the error
-    for judgement in outcome.judgements:
-        yield f"  {render.claim_line(judgement)}"
+    for name, judgement in render.named_judgements(outcome.entry, outcome.judgements):
+        yield f"  {render.claim_line(judgement, name)}"
         if judgement.why not in printed:
             yield render.wrapped(one_line(judgement.why), "    ")
         printed.add(judgement.why)
@@ -64,6 +66,8 @@ def summary_text(outcomes: list["Outcome"], data: dict[str, Any]) -> str:
     if all(outcome.mode == "retrain" for outcome in outcomes):
         headers[4] = "excluded"
     rows = [row for outcome in outcomes for row in _rows(outcome)]
+    if not render.fits_terminal(headers, rows):
+        rows = [[*row[:2], *map(_shortened, row[2:4]), *row[4:]] for row in rows]
     pairs = zip(outcomes, data["entries"], strict=True)
     reasons = [line for outcome, entry in pairs for line in _reasons(outcome, entry["next_step"])]
     blocks = [render.table(headers, rows, flexible=(0, 1)), *(["\n".join(reasons)] if reasons else [])]
@@ -73,29 +77,37 @@ def summary_text(outcomes: list["Outcome"], data: dict[str, Any]) -> str:
 
 def _other_counts(outcomes: Sequence["Outcome"]) -> list[str]:
     """Return a table of the claims whose number of right predictions differs from the claimed one, if there are any."""
-    from harness.runs.verify import tested_claims
-
     headers = ["entry", "claim", "claimed", "right", "differ", "near-ties", "of"]
     rows = [
-        [outcome.entry.name, f"{j.claim.metric} on {j.claim.split}", f"{j.counts.claimed:,}", f"{j.counts.right:,}",
+        [outcome.entry.title, name, f"{j.counts.claimed:,}", f"{j.counts.right:,}",
          f"{j.counts.difference:+,}", "-" if j.counts.near_ties is None else f"{j.counts.near_ties:,}",
          f"{j.counts.n:,}"]
-        for outcome in outcomes for j in tested_claims(outcome) if j.counts and j.counts.difference
+        for outcome in outcomes for name, j in _tested(outcome) if j.counts and j.counts.difference
     ]  # fmt: skip
     return [f"Other counts than claimed:\n\n{render.table(headers, rows, flexible=(0, 1))}"] if rows else []
 
 
 def _rows(outcome: "Outcome") -> list[list[str]]:
     """Return one row for each tested claim, or a single row for an entry without any."""
+    title, runs = outcome.entry.title, str(len(outcome.records))
+    rows = [
+        [title, name, render.claimed_text(j.claim),
+         number(j.measured, j.claim.printed_decimals), _margin(j), runs, j.label]
+        for name, j in _tested(outcome)
+    ]  # fmt: skip
+    return rows or [[title, "-", "-", "-", "-", runs, outcome.verdict]]
+
+
+def _tested(outcome: "Outcome") -> list[tuple[str, "Judgement"]]:
+    """Return the judgements of the claims that the runs test, each with the name of its claim for readers."""
     from harness.runs.verify import tested_claims
 
-    name, runs = outcome.entry.name, str(len(outcome.records))
-    rows = [
-        [name, f"{j.claim.metric} on {j.claim.split}", render.claimed_text(j.claim),
-         number(j.measured, j.claim.printed_decimals), _margin(j), runs, j.label]
-        for j in tested_claims(outcome)
-    ]  # fmt: skip
-    return rows or [[name, "-", "-", "-", "-", runs, outcome.verdict]]
+    return render.named_judgements(outcome.entry, tested_claims(outcome))
+
+
+def _shortened(score: str) -> str:
+    """Return a score with few enough decimals for a narrow table; the JSON and `zoo reproduce` have all of them."""
+    return f"{float(score):.{MOST_DECIMALS}f}" if len(score.partition(".")[2]) > MOST_DECIMALS else score
 
 
 def _why_nothing_is_tested(outcome: "Outcome") -> str:
@@ -128,21 +140,18 @@ def _reasons(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
 
     The reason is left out if its error is on stderr.
     """
-    from harness.runs.verify import tested_claims
-
     is_explained = outcome.verdict == "reproduced" or outcome.error is not None
     if outcome.entry.audit or not is_explained:
-        yield f"{one_line(outcome.entry.name)}: {outcome.verdict}"
+        yield f"{one_line(outcome.entry.title)}: {outcome.verdict}"
         yield from _audit(outcome)
     if is_explained:
         return
-    tested, reasons = tested_claims(outcome), dict[str, list[str]]()
+    tested, reasons = _tested(outcome), dict[str, list[str]]()
     if not tested:
         yield render.wrapped(_why_nothing_is_tested(outcome), "  ")
-    for judgement in tested:
+    for name, judgement in tested:
         if judgement.verdict != "reproduced":
-            claim = f"{judgement.claim.metric} on {judgement.claim.split}"
-            reasons.setdefault(judgement.why, []).append(claim)
+            reasons.setdefault(judgement.why, []).append(name)
     for why, claims in reasons.items():
         yield render.wrapped(one_line(f"{', '.join(claims)}: {why}"), "  ")
     if next_step:

@@ -38,9 +38,10 @@ def test_a_row_that_is_no_claim_is_a_problem_and_hides_no_other(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"metric,score\n", ":1: there is no column 'value'"),
+        (b"metric,score\n", ":1: a table needs the columns metric and value; this one has metric, score$"),
         (b"metric,value,datset\n", ":1: unknown column 'datset'; did you mean dataset"),
-        (b"", ":1: there is no column 'metric'"),
+        (b"", ":1: a table needs the columns metric and value; this one is empty$"),
+        (b"metric\tvalue\n", "this one has metric\tvalue; separate columns by commas$"),
         (b"metric,value\nx,\xff\n", ":2: not UTF-8"),
     ],
 )

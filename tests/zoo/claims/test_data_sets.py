@@ -55,6 +55,8 @@ def test_another_or_an_unclear_data_set_is_not_found(named: tuple[str, ...]) -> 
     [
         ("glue/mrpc", "dev", ("validation",)),
         ("glue/mrpc", "", ("validation", "train")),
+        ("glue/mrpc", "eval", ("validation", "train")),
+        ("glue/mrpc", "testing", ("test",)),
         ("glue/mrpc", "test", ("test",)),
         ("glue/mnli", "validation", ("validation_matched", "validation_mismatched")),
         ("glue/mrpc", "validation[:100]", ()),

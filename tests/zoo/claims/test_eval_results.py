@@ -15,6 +15,13 @@ def test_entries_that_the_client_of_the_hub_writes_are_read() -> None:
     assert (claim.source, claim.has_badge) == ("https://example.org", True)
 
 
+@pytest.mark.parametrize(("task", "metric"), [("sst2", "accuracy"), ("cola", "matthews_correlation"), ("mrpc", "")])
+def test_a_value_has_the_metric_of_a_benchmark_with_only_one(task: str, metric: str) -> None:
+    text = f"- {{dataset: {{id: nyu-mll/glue, task_id: {task}}}, value: 66.86}}"
+    (claim,) = read_eval_results(text, "x.yaml").claims
+    assert claim.metric == metric
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -1,6 +1,7 @@
 """`zoo explain` of a model of the Hub names why its card is not true."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,3 +65,23 @@ def test_the_cause_is_named(
     assert found["state"] == "explained", found["sentences"]
     assert factor in found["successful"]
     assert any(sentence.startswith(f"{factor}: {words} reproduces the claims") for sentence in found["sentences"])
+
+
+def test_another_file_of_the_repository_is_named(
+    hub: LocalHub, model: dict[str, bytes], zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        **text_model(SENTIMENTS, seed=5),
+        "README.md": card(result(SHORT, ("accuracy", 0.825), split="validation")),
+    }
+    files |= {f"checkpoint-7/{name}": model[name] for name in ("config.json", "model.safetensors")}
+    hub.add("models", "someone/two", {**files, "checkpoint-7/optimizer.pt": b"not read"})
+    run = use_hub(hub, zoo, cache=tmp_path / "cache", lock=tmp_path / "zoo.lock", monkeypatch=monkeypatch)
+    done = run("explain", "someone/two", "--json")
+    assert done.code == 1, done.err
+    assert re.search(r"someone--two: \d+ changes to try: \d+ score the same outputs", done.err)
+    found: dict[str, Any] = json.loads(done.out)
+    assert found["successful"] == ["weights file"], found["sentences"]
+    assert found["sentences"][-1].startswith(
+        "weights file: checkpoint-7/model.safetensors instead of model.safetensors reproduces the claims"
+    )

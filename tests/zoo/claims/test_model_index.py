@@ -43,6 +43,12 @@ def test_old_and_new_styles_of_data_sets_are_read_with_their_lines() -> None:
     assert {claim.model for claim in (accuracy, f1, other)} == {"bert-base-uncased-mrpc"}
 
 
+def test_losses_are_kept_apart_from_scores() -> None:
+    found = read_model_index(CARD, "README.md")
+    assert [(claim.metric, claim.text) for claim in found.no_scores] == [("loss", "0.3")]
+    assert len(found.claims) == 3
+
+
 @pytest.mark.parametrize(
     ("metrics", "problem"),
     [

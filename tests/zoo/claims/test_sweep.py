@@ -13,7 +13,7 @@ from tests.helpers.project import CompletedCommand, Zoo
 from zoo.claims.sweep import parse_query, parse_size, read_names
 from zoo.errors import UsageError
 from zoo.fetch.hub import ModelSearch
-from zoo.tasks import base
+from zoo.tasks import splits
 
 REVIEWS, TWEETS = "someone/reviews", "someone/tweets"
 ROWS = texts(40)
@@ -46,13 +46,17 @@ def verdicts(done: CompletedCommand) -> dict[str, str]:
 def test_a_list_of_models_is_verified_and_summarized(
     hub: LocalHub, run: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
     tokenized: list[int] = []
-    tokenize = base.tokenize
-    monkeypatch.setattr(base, "tokenize", lambda *args, **options: tokenized.append(1) or tokenize(*args, **options))
+    tokenize = splits.tokenize
+    monkeypatch.setattr(splits, "tokenize", lambda *args, **options: tokenized.append(1) or tokenize(*args, **options))
     names = "# models\nsomeone/true\nsomeone/tweets  # another data set\n\nhf://someone/false\nsomeone/absent\nsomeone/gated\nsomeone/silent\n"
     (tmp_path / "list.txt").write_text(names)
     done = run("verify", "--from", "list.txt", "--json", "--summary", "page.md")
     assert done.code == 1
+    assert [line for line in done.lines if line.endswith("trusted on first use")] == [
+        "5 sources are trusted on first use"
+    ]
     assert verdicts(done) == {
         "someone--true": "reproduced", "someone--tweets": "reproduced", "someone--false": "not-reproduced",
         "someone/absent": "not-run", "someone--gated": "not-compared", "someone--silent": "not-compared",
@@ -64,7 +68,8 @@ def test_a_list_of_models_is_verified_and_summarized(
     assert ["every claim is reproduced", "2"] in rows
     assert ["a claim is not reproduced", "1"] in rows
     assert ["no claim can be compared", "2"] in rows
-    assert ["no-claims", "1", "someone--silent"] in rows
+    link = f"[someone/silent](<{hub.url}/someone/silent>)"
+    assert ["no-claims", "1", link] in rows
     assert "5 fewer than claimed (38)" in page
     hub.requests.clear()
     assert verdicts(run("verify", "--from", "list.txt", "--json")) == verdicts(done)
@@ -82,8 +87,15 @@ def test_a_search_finds_models_and_limits_are_reported(hub: LocalHub, run: Zoo) 
     assert list(verdicts(few)) == ["someone--true"]
     small = run("verify", "--search", "tweets", "--max-bytes", "1kB", "--json")
     assert not verdicts(small)
-    assert "--max-bytes 1kB: someone--tweets is left out" in small.err
+    assert "--max-bytes 1kB: someone/tweets is left out" in small.err
     assert run("verify", "--search", "tweets", "--max-bytes", "1MB").code == 0
+
+
+def test_a_hub_without_a_search_is_named_with_the_next_step(hub: LocalHub, run: Zoo) -> None:
+    hub.fault(r"/api/models\?", "status", status=404)
+    done = run("verify", "--search", "bert")
+    assert done.code == 4
+    assert f"{hub.url} answers with status 404: it cannot be searched; list the models in a file" in done.err
 
 
 def test_a_search_needs_the_network(run: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,20 +6,15 @@ from typing import Any
 
 from zoo.claims.mapping.model_facts import ModelFacts, classes_in, require_weights
 from zoo.claims.mapping.reasons import Reason, UnmappedError
+from zoo.errors import UsageError
 from zoo.fetch.repository_files import CONFIG, PREPROCESSOR
 from zoo.fetch.source_types import HubRepo
+from zoo.fetch.timm_settings import is_timm, timm_arguments, with_weights_settings
 
+_NAME = re.compile(r"\w{1,80}", re.ASCII)
 IMAGE_CLASSIFIER = "ForImageClassification"
-_WORD = re.compile(r"\w{1,80}", re.ASCII)
-_LOADING = re.compile(r"pretrained|checkpoint|cache|jit|script|config|^use$|^model_name$")
-"""Arguments that load something, or replace those of the recipe."""
 IMAGENET_CLASSES = 1000
 """The number of classes of a model of timm whose settings do not say it."""
-
-
-def is_timm(settings: Mapping[str, Any]) -> bool:
-    """Return whether settings are those of timm, which name an architecture and no `model_type`."""
-    return isinstance(settings.get("architecture"), str) and "model_type" not in settings
 
 
 def image_facts(repo: HubRepo, settings: Mapping[str, Any], names: Sequence[str]) -> ModelFacts:
@@ -48,36 +43,17 @@ def image_facts(repo: HubRepo, settings: Mapping[str, Any], names: Sequence[str]
 
 
 def _of_timm(repo: HubRepo, settings: Mapping[str, Any]) -> ModelFacts:
-    if not _WORD.fullmatch(settings["architecture"]):  # timm would load `hf-hub:OWNER/NAME` from elsewhere
+    if not _NAME.fullmatch(settings["architecture"]):  # timm would load `hf-hub:OWNER/NAME` from elsewhere
         raise UnmappedError(Reason.UNSUPPORTED_MODEL, f"{CONFIG}: architecture is no name")
-    of_weights = settings.get("pretrained_cfg")
-    known = {**(of_weights if isinstance(of_weights, Mapping) else {}), **settings}
-    outputs, labels = known.get("num_classes"), known.get("label_names")
-    outputs = outputs if type(outputs) is int and outputs > 0 else IMAGENET_CLASSES
+    known = with_weights_settings(settings)
+    try:
+        arguments = {"num_classes": IMAGENET_CLASSES, **timm_arguments(known)}
+    except UsageError as error:
+        raise UnmappedError(Reason.UNSUPPORTED_MODEL, f"{CONFIG}: {error}") from None
+    outputs, labels = arguments["num_classes"], known.get("label_names")
     named = labels if isinstance(labels, list) and len(labels) == outputs else []
     names = tuple(map(str, named)) or tuple(f"LABEL_{number}" for number in range(outputs))
     call = {"use": "timm.create_model", "model_name": settings["architecture"]}
     return ModelFacts(
-        repo=repo, inputs="image", kind="classification", outputs=outputs, classes=names,
-        model={**call, **_arguments(known.get("model_args")), "num_classes": outputs},
+        repo=repo, inputs="image", kind="classification", outputs=outputs, classes=names, model={**call, **arguments}
     )  # fmt: skip
-
-
-def _arguments(published: Any) -> dict[str, Any]:
-    """Return the arguments of a model of timm. Those that could name a file or code are refused."""
-    arguments = {} if published is None else published
-    if not isinstance(arguments, Mapping):
-        raise UnmappedError(Reason.UNSUPPORTED_MODEL, f"{CONFIG}: model_args are no JSON object")
-    for key, value in arguments.items():
-        items = value if isinstance(value, list) else [value]
-        if not _is_word(key) or _LOADING.search(key) or not all(map(_is_plain, items)):
-            raise UnmappedError(Reason.UNSUPPORTED_MODEL, f"{CONFIG}: the model argument {str(key)[:40]!r}")
-    return dict(arguments)
-
-
-def _is_word(value: object) -> bool:
-    return isinstance(value, str) and _WORD.fullmatch(value) is not None
-
-
-def _is_plain(value: object) -> bool:
-    return value is None or isinstance(value, bool | int | float) or _is_word(value)

@@ -8,9 +8,10 @@ from zoo.claims.mapping.model_facts import ModelFacts
 from zoo.claims.mapping.read_model import read_model
 from zoo.claims.mapping.reasons import Reason, UnmappedError
 from zoo.claims.mapping.scores import Score, read_score
-from zoo.claims.mapping.splits import ChosenSplit, choose_split, find_split
+from zoo.claims.mapping.splits import ChosenSplit, choose_split
 from zoo.claims.mapping.targets import Target, find_target
 from zoo.claims.published import PublishedClaim, PublishedClaims
+from zoo.claims.split_names import find_splits
 from zoo.fetch.source_types import HUB, HubRepo
 from zoo.fetch.sources import Sources
 from zoo.recipes.claim import CORRELATIONS
@@ -72,14 +73,17 @@ def map_claims(published: PublishedClaims, sources: Sources) -> MappedClaims:
         SourceError: The Hub cannot be reached.
     """
     repo = HubRepo.parse(f"{HUB}{published.name}@{published.revision}")
-    if not published.claims:
+    if not (published.claims or published.no_scores):
         return MappedClaims(published=published, repo=repo, failure=_why_none(published))
     mapper = _Mapper(published, repo, sources)
     for claim in published.claims:
         mapper.add(claim)
+    no_scores = [
+        UnmappedClaim(claim=claim, error=UnmappedError(Reason.NO_SCORE, claim.metric)) for claim in published.no_scores
+    ]
     groups = tuple(ClaimGroup(target=target, claims=tuple(claims)) for target, claims in mapper.groups)
     return MappedClaims(
-        published=published, repo=repo, model=mapper.known_model, groups=groups, unmapped=tuple(mapper.unmapped)
+        published=published, repo=repo, model=mapper.known_model, groups=groups, unmapped=(*mapper.unmapped, *no_scores)
     )
 
 
@@ -178,6 +182,6 @@ def _check_sign(claim: PublishedClaim, score: Score, metric: RecipeMetric) -> No
 
 
 def _split_of(claim: PublishedClaim, score: Score, metric: RecipeMetric, target: Target) -> ChosenSplit:
-    if claim.split and not find_split(claim.split, target.splits) and find_split(claim.split, target.hidden):
+    if not find_splits(claim.split, target.splits) and find_splits(claim.split, target.hidden):
         raise UnmappedError(Reason.HIDDEN_LABELS, f"{claim.split} of {target.name}")
     return choose_split(claim, score, metric.name, target.splits, target.rows, target.preferred)

@@ -20,7 +20,6 @@ OF_MANY_CLASSES = {"top5_accuracy": "top5_accuracy"}
 """Metrics of image classifiers with more than five classes."""
 OF_NUMBERS = {"pearson": "pearson", "spearman": "spearman"}
 TOP = 5
-AVERAGES = ("binary", "macro", "micro", "weighted")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +47,7 @@ def metric_of(claim: PublishedClaim, model: ModelFacts) -> RecipeMetric:
     found = read_metric(claim)
     known = _known(model)
     if not claim.metric:
-        raise UnmappedError(Reason.UNDEFINED_METRIC, "the claim names no metric")
+        raise UnmappedError(Reason.NO_METRIC)
     if found is None or found.name not in known:
         kind = "" if found is None else f" of a {'classification' if model.has_classes else model.kind}"
         raise UnmappedError(Reason.UNKNOWN_METRIC, f"{claim.metric!r}{kind}")
@@ -75,7 +74,7 @@ def _averaged(claim: PublishedClaim, use: str, average: str | None, model: Model
             advice = f"{claim.metric!r}: write `average:` macro, micro or weighted, with `zoo recipe`"
             raise UnmappedError(Reason.UNDEFINED_METRIC, advice)
         average, assumed = "binary", "of class 1, as scikit-learn defines it for two classes"
-    if average not in AVERAGES or (average == "binary" and model.outputs != 2):
+    if average == "samples" or (average == "binary" and model.outputs != 2):
         raise UnmappedError(Reason.UNDEFINED_METRIC, f"{claim.metric!r}: {average} for {model.outputs} classes")
     arguments: list[tuple[str, str | int]] = [] if average == "binary" else [("average", average)]
     arguments += [] if use == "f1" else [("zero_division", 0)]

@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.claims.hub_card import WANT
 from zoo.claims.mapping.data_card import repository_files
-from zoo.claims.mapping.image_models import IMAGE_CLASSIFIER, image_facts, is_timm
+from zoo.claims.mapping.image_models import IMAGE_CLASSIFIER, image_facts
 from zoo.claims.mapping.model_facts import ModelFacts, text_facts
 from zoo.claims.mapping.reasons import Reason, UnmappedError
 from zoo.claims.mapping.sentence_models import sentence_facts
 from zoo.fetch.published_settings import CODE, is_code_ignored
-from zoo.fetch.repository_files import CONFIG, MODULES
+from zoo.fetch.repository_files import CLAIMS, CONFIG, MODULES
 from zoo.fetch.source_types import HubRepo
 from zoo.fetch.sources import Sources
+from zoo.fetch.timm_settings import is_timm
 
 TEXT_CLASSIFIER = "ForSequenceClassification"
 
@@ -31,7 +31,7 @@ def read_model(repo: HubRepo, settings: Mapping[str, Any], sources: Sources) -> 
     """
     listed = settings.get("architectures")
     architectures = [str(name) for name in listed] if isinstance(listed, list) else []
-    folder = sources.fetch(repo, WANT).path
+    folder = sources.fetch(repo, CLAIMS).path
     if settings.get(CODE) and not is_code_ignored(folder / CONFIG):
         raise UnmappedError(Reason.CUSTOM_CODE, f"{CONFIG}: {CODE}")
     if is_timm(settings) or any(name.endswith(IMAGE_CLASSIFIER) for name in architectures):

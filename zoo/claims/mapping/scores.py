@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from zoo.claims.counts import counts_of
+from zoo.claims.counts import can_be_count
 from zoo.claims.data_sets import find_data_set
 from zoo.claims.mapping.reasons import Reason, UnmappedError
 from zoo.claims.metric_names import read_metric
@@ -62,10 +62,7 @@ def read_score(claim: PublishedClaim, siblings: Iterable[PublishedClaim] = ()) -
 
 def fits(score: Score, metric: str, rows: int | None) -> bool:
     """Return whether a score can be a share of this number of rows; True if that is unknown or the metric is none."""
-    if metric not in SHARES or rows is None:
-        return True
-    value = float(score.value)
-    return bool(counts_of(value, score.decimals, rows) or counts_of(value, score.decimals, rows, truncated=True))
+    return metric not in SHARES or rows is None or can_be_count(float(score.value), score.decimals, rows)
 
 
 def _scale_by_counts(claim: PublishedClaim) -> bool:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from zoo.claims.mapping.reasons import Reason, UnmappedError
 from zoo.claims.mapping.scores import Score, fits
 from zoo.claims.published import PublishedClaim
+from zoo.claims.split_names import find_splits, is_declared
 from zoo.recipes.claim import SHARES
 
-NAMES = {"dev": "validation", "valid": "validation", "val": "validation", "eval": "validation", "testing": "test"}
-"""Other names of splits."""
 EVALUATED = ("validation", "test")
 """The splits that a claim without one is about, the likeliest first."""
 MISMATCHED = re.compile(r"mis-?matched|(?<![a-z0-9])mm(?![a-z0-9])", re.IGNORECASE)
@@ -63,26 +62,15 @@ def choose_split(
     return ChosenSplit(name=name, why=f"assumed: {meant}{why}")
 
 
-def find_split(name: str, splits: Sequence[str]) -> list[str]:
-    """Return the splits that a name stands for: one, or several if they begin with it, such as MNLI's."""
-    wanted = name.strip().lower()
-    for key in (wanted, NAMES.get(wanted, wanted)):
-        found = [split for split in splits if split.lower() == key or NAMES.get(split.lower()) == key]
-        found = found or [split for split in splits if split.lower().startswith(f"{key}_")]
-        if found:
-            return found
-    return []
-
-
-def _candidates(claim: PublishedClaim, splits: Sequence[str], preferred: str) -> list[str]:
+def _candidates(claim: PublishedClaim, splits: Sequence[str], preferred: str) -> Sequence[str]:
     """Return the splits that a claim may be about, the likeliest first."""
-    if claim.split:
-        if found := find_split(claim.split, splits):
-            return found
+    if found := find_splits(claim.split, splits):
+        return found
+    if is_declared(claim.split):
         raise UnmappedError(Reason.NO_SPLIT, f"{claim.split!r}; known: {', '.join(splits) or 'none'}")
     likely = [name for name in (preferred, *EVALUATED) if name]
-    if found := list(dict.fromkeys(split for name in likely for split in find_split(name, splits))):
-        return found
+    if by_name := tuple(dict.fromkeys(split for name in likely for split in find_splits(name, splits))):
+        return by_name
     others = [name for name in splits if name != "train"] or list(splits)
     if len(others) != 1:
         raise UnmappedError(Reason.NO_SPLIT, f"the claim names none; known: {', '.join(splits) or 'none'}")

@@ -80,12 +80,35 @@ def test_of_several_class_labels_the_one_with_as_many_classes_as_the_model_is_re
         ({"model_args": {"head": "file:x"}}, "the model argument 'head'"),
         ({"model_args": {"use": "x"}}, "the model argument 'use'"),
         ({"model_args": [1]}, "model_args are no JSON object"),
+        ({"model_args": {"num_classes": "x"}}, "num_classes is no number"),
+        ({"num_classes": 10**9}, "num_classes is no number up to"),
     ],
 )
 def test_settings_of_timm_cannot_load_anything_else(changed: dict[str, Any], detail: str) -> None:
     settings = {"architecture": "test_resnet", "num_classes": 10, **changed}
     with pytest.raises(UnmappedError, match=f"^unsupported-model: .*{detail}"):
         image_facts(HubRepo("model", "someone/timm", "0" * 40), settings, ["config.json", "model.safetensors"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "arguments"),
+    [
+        ({}, {"num_classes": 10}),
+        ({"model_args": {"img_size": [8, 16], "qkv_bias": False, "act_layer": None}},
+         {"num_classes": 10, "img_size": [8, 16], "qkv_bias": False}),
+        ({"pretrained_cfg": {"num_classes": 5, "input_size": [1, 32, 32], "fixed_input_size": True}},
+         {"num_classes": 10, "in_chans": 1, "img_size": 32}),
+        ({"pretrained_cfg": {"input_size": [3, 32, 32]}, "num_classes": None}, {"num_classes": 1000}),
+        ({"pretrained_cfg": {"input_size": [3, 32, 32], "fixed_input_size": True}, "model_args":
+          {"dynamic_img_size": True}}, {"num_classes": 10, "dynamic_img_size": True}),
+    ],
+)  # fmt: skip
+def test_the_recipe_of_a_model_of_timm_has_the_arguments_of_its_settings(
+    changed: dict[str, Any], arguments: dict[str, Any]
+) -> None:
+    settings = {"architecture": "test_vit", "num_classes": 10, **changed}
+    facts = image_facts(HubRepo("model", "someone/timm", "0" * 40), settings, ["config.json", "model.safetensors"])
+    assert facts.model == {"use": "timm.create_model", "model_name": "test_vit", **arguments}
 
 
 def test_a_model_of_timm_is_verified_with_its_own_settings(hub: LocalHub, hub_zoo: Zoo) -> None:

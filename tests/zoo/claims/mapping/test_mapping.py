@@ -108,7 +108,10 @@ def test_the_decimals_of_a_float_are_those_that_mean_something(text: str, decima
         ({"train": 10, "validation": 10, "test": 10}, {"split": "TEST"}, "test"),
         ({"train": 10, "dev": 10}, {"split": "validation"}, "dev"),
         ({"train": 10, "dev": 10}, {}, "dev"),
+        ({"train": 10, "eval": 10}, {"split": "validation"}, "eval"),
+        ({"train": 10, "eval": 10, "validation": 10}, {"split": "eval"}, "eval"),
         (REVIEWS, {}, "test"),
+        (REVIEWS, {"split": "eval"}, "test"),
         ({"train": 10}, {}, "train"),
     ],
 )
@@ -118,11 +121,12 @@ def test_the_split_is_the_declared_one_or_found_by_its_name(
     assert split_of(rows, **fields) == expected
 
 
-def test_an_undeclared_split_is_the_one_whose_size_fits_the_printed_digits() -> None:
+@pytest.mark.parametrize("word", ["", "eval", "Evaluation", "null"])
+def test_an_undeclared_split_is_the_one_whose_size_fits_the_printed_digits(word: str) -> None:
     rows = {"validation": 408, "test": 1725}
-    assert split_of(rows, "0.8579") == "test"
-    assert split_of(rows, "0.8578") == "validation"  # fits both sizes
-    assert split_of(rows, "0.8577") == "validation"  # fits neither
+    assert split_of(rows, "0.8579", split=word) == "test"
+    assert split_of(rows, "0.8578", split=word) == "validation"  # fits both sizes
+    assert split_of(rows, "0.8577", split=word) == "validation"  # fits neither
 
 
 def test_a_declared_split_that_stands_for_several_is_assumed_by_the_digits() -> None:
@@ -206,7 +210,7 @@ def test_a_metric_of_classes_is_found(metric: str, outputs: int, use: str, argum
     [
         ("f1", 3, "classification", Reason.UNDEFINED_METRIC),
         ("f1", 4, "multilabel", Reason.UNDEFINED_METRIC),
-        ("", 2, "classification", Reason.UNDEFINED_METRIC),
+        ("", 2, "classification", Reason.NO_METRIC),
         ("rouge1", 2, "classification", Reason.UNKNOWN_METRIC),
         ("pearson", 2, "classification", Reason.UNKNOWN_METRIC),
         ("accuracy", 1, "regression", Reason.UNKNOWN_METRIC),
