@@ -74,15 +74,21 @@ def parse_json(content: bytes) -> Mapping[str, Any]:
     except UnicodeDecodeError:
         raise DamagedError("not an attestation: not text in UTF-8") from None
     except ValueError as error:
-        reason = str(error)
-        raise DamagedError(
-            "more than one JSON document follows each other"
-            if reason.startswith("Extra data")
-            else f"not an attestation, or truncated: {reason}"
-        ) from None
+        raise DamagedError(_why_no_json(content, str(error))) from None
     if not isinstance(data, dict):
         raise DamagedError("not an attestation: not a JSON object")
     return data
+
+
+def _why_no_json(content: bytes, reason: str) -> str:
+    if not content.strip():
+        return "not an attestation, or truncated: it is empty"
+    if not content.lstrip().startswith((b"{", b"[")):
+        return "not an attestation, which is a JSON file that `zoo attest sign` writes"
+    is_more = reason.startswith("Extra data")
+    return (
+        "more than one JSON document follows each other" if is_more else f"not an attestation, or truncated: {reason}"
+    )
 
 
 def parse_envelope(content: bytes) -> Envelope:

@@ -19,13 +19,14 @@ from harness.attestation.statement import (
     test_result,
 )
 from harness.records.check import verify_together
-from harness.records.digests import json_digest
-from harness.records.record import RecordedRun
+from harness.records.digests import RECORD_DIGEST, json_digest, read_json
+from harness.records.record import FILE, RecordedRun
 from harness.records.recorded_claims import claim_from
 from harness.runs.judged_runs import JudgedRuns
 from zoo.errors import IntegrityError, UsageError, ZooError
 from zoo.tracebacks import project_version
 
+OTHER_CONTENT = "the signature is not that of this content by this key"
 _EVIDENCE_KEYS = {
     "schema", "zoo", "entry", "mode", "claims", "claims_sha256", "judgements", "verdict", "looks", "family", "runs",
     "recorded", "signer",
@@ -75,9 +76,11 @@ def verify_attestation(path: Path, expected: PublicKey | None = None) -> Attesta
     except DamagedError as error:
         raise IntegrityError(f"{path}: {error}") from None
     signer = stated_signer(statement)
-    problems = [*_signature_problems(envelope, signer, expected), *statement_problems(statement)]
-    if problems:
-        raise IntegrityError(f"{path}: {'; '.join(problems)}")
+    of_signature, of_content = list(_signature_problems(envelope, signer, expected)), statement_problems(statement)
+    if of_signature == [OTHER_CONTENT] and not of_content:
+        of_content = _parts_without_digest(_evidence(statement))
+    if of_signature or of_content:
+        raise IntegrityError(f"{path}: {'; '.join([*of_signature, *of_content])}")
     return Attestation(statement=statement, signer=signer, is_trusted=expected is not None)
 
 
@@ -120,7 +123,19 @@ def _signature_problems(envelope: Envelope, signer: PublicKey | None, expected: 
     elif envelope.keyid != key.fingerprint:
         yield f"keyid is {envelope.keyid[:100]!r}, but the key is {key.fingerprint}"
     if not key.verifies(envelope.signature, envelope.message):
-        yield "the signature is not that of this content by this key"
+        yield OTHER_CONTENT
+
+
+def _parts_without_digest(evidence: Mapping[str, Any]) -> list[str]:
+    """Return which records may have been changed although every digest fits: those without a digest of themselves."""
+    runs = [*evidence["runs"], *evidence["recorded"]]
+    names = [f"{run['folder']}/{FILE}" for run in runs if RECORD_DIGEST not in read_json(run["record"])]
+    if not names:
+        return []
+    return [
+        "all digests and scores in it fit, so if the content was changed, then in a part that has no digest of its own,"
+        f" such as {' and '.join(names)} of version 0.1"
+    ]
 
 
 def _content_problems(statement: Mapping[str, Any], evidence: Mapping[str, Any], folder: Path) -> Iterator[str]:

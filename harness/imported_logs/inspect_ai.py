@@ -20,7 +20,9 @@ from harness.imported_logs.reading import (
     parse_object,
     part,
     read_document,
+    stated,
     text_of,
+    type_of,
 )
 from harness.imported_logs.types import ImportedLog, Sample
 from harness.imported_logs.zip_members import ZipMembers
@@ -71,7 +73,7 @@ def read_log(path: Path, group_by: str) -> ImportedLog:
         model=text_of(spec.get("model")) or "unknown", revision="", precision=_precision(spec),
         device=text_of(part(spec, "model_args", "device")), created=_time(spec.get("created")),
         seconds=max(_time(part(header, "stats", "completed_at")) - _time(part(header, "stats", "started_at")), 0.0),
-        scores=found, files={path.name: sha256(path)}, data_sets={task: data_set} if data_set else {},
+        scores=found, files={path.name: sha256(path)}, data_sets=stated({task: data_set}),
         details={"task_version": text_of(spec.get("task_version")), "epochs": _epochs(header)},
         findings=tuple(findings),
     )  # fmt: skip
@@ -181,7 +183,7 @@ def _epochs(header: Mapping[str, Any]) -> str:
 
 def _precision(spec: Mapping[str, Any]) -> str:
     found = part(spec, "model_args", "torch_dtype") or part(spec, "model_args", "dtype")
-    return text_of(found).removeprefix("torch.")
+    return type_of(found)
 
 
 def _time(value: Any) -> float:

@@ -6,29 +6,32 @@ As lighteval 0.11 to 0.13 write them with `--save-details` (`lighteval/logging/e
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from harness.imported_logs.collect import Collector
 from harness.imported_logs.reading import MAX_BYTES as MAX_FILE
 from harness.imported_logs.reading import (
     MAX_SAMPLES,
     check_size,
     digest,
+    existing,
+    folders_with,
     group_of,
     identifier,
     mapping,
     number,
     part,
-    read_document,
     seconds_of,
+    stated,
     text_of,
+    type_of,
 )
+from harness.imported_logs.run_files import RunFiles
 from harness.imported_logs.types import ImportedLog, Sample
 from zoo.errors import UsageError, first_line
-from zoo.fetch.checksum import sha256
 from zoo.tasks.parquet import read_table
 
 _DETAILS = re.compile(r"details_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.-]+)\.parquet")
@@ -46,27 +49,22 @@ def read_log(path: Path, group_by: str) -> ImportedLog:
         UsageError: The files are no logs of one run.
         SourceError: A file cannot be read, or would fill the memory.
     """
-    details, results = _files(path)
-    data = read_document(results) if results is not None else {}
-    collector = Collector(where=str(path))
-    for task, file in details.items():
-        for metrics, sample in _samples(task, file, group_by):
-            collector.add(task, metrics, sample)
+    files = _files(path)
+    data, collector = files.read_results(), files.collect(path, partial(_samples, group_by=group_by))
     findings: list[str] = []
     scores = tuple(collector.scores(_reported(data), findings, has_reported="results" in data))
     general = mapping(data.get("config_general"))
     config = mapping(general.get("model_config"))
-    files = [*details.values(), *([results] if results else [])]
-    sets = {task: text_of(part(data, "config_tasks", task, "hf_repo")) for task in details}
+    configs = {task: mapping(part(data, "config_tasks", task)) for task in files.samples}
     return ImportedLog(
         tool="lighteval", version=_version(general),
         model=text_of(general.get("model_name")) or text_of(config.get("model_name")) or "unknown",
-        revision=text_of(config.get("revision")), precision=text_of(config.get("dtype")).removeprefix("torch."),
-        device=text_of(config.get("device")), created=_created(files[0].name),
+        revision=text_of(config.get("revision")), precision=type_of(config.get("dtype")),
+        device=text_of(config.get("device")), created=_created(next(iter(files.samples.values())).name),
         seconds=seconds_of(general.get("total_evaluation_time_secondes")),
-        scores=scores, files={file.name: sha256(file) for file in files},
-        data_sets={task: name for task, name in sets.items() if name},
-        subsets={task: _subset(mapping(part(data, "config_tasks", task))) for task in details},
+        scores=scores, files=files.digests(),
+        data_sets=stated({task: text_of(of_task.get("hf_repo")) for task, of_task in configs.items()}),
+        subsets={task: _subset(of_task) for task, of_task in configs.items()},
         findings=tuple(findings),
     )  # fmt: skip
 
@@ -75,15 +73,14 @@ def _subset(config: Mapping[str, Any]) -> dict[str, str]:
     """Return the split that a task scores, if it is one, and the configuration of its data set."""
     splits = config.get("evaluation_splits")
     split = text_of(splits[0]) if isinstance(splits, list) and len(splits) == 1 else ""
-    found = {"split": split, "config": text_of(config.get("hf_subset"))}
-    return {name: value for name, value in found.items() if value}
+    return stated({"split": split, "config": text_of(config.get("hf_subset"))})
 
 
-def _files(path: Path) -> tuple[dict[str, Path], Path | None]:
-    """Return the files of details of one run by task, and the file of results."""
-    named = _DETAILS.fullmatch(path.name)
+def _files(path: Path) -> RunFiles:
+    """Return the files of one run: those of details have its samples."""
+    named = _DETAILS.fullmatch(existing(path).name)
     if path.is_file() and named is not None:
-        return {named["task"]: path}, _results_of(path.parent, named["date"])
+        return RunFiles(samples={named["task"]: path}, results=_results_of(path.parent, named["date"]))
     folder, results = path, None
     if path.is_file():
         if (match := _RESULTS.fullmatch(path.name)) is None:
@@ -93,10 +90,12 @@ def _files(path: Path) -> tuple[dict[str, Path], Path | None]:
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     matches = [(file, match) for file in found if (match := _DETAILS.fullmatch(file.name))]
     if not matches:
-        raise UsageError(f"{folder}: no file details_TASK_DATE.parquet; run lighteval with --save-details")
+        inside = folders_with(folder, "details_*.parquet") or "; run lighteval with --save-details"
+        raise UsageError(f"{folder}: no file details_TASK_DATE.parquet{inside}")
     if len(dates := {match["date"] for _, match in matches}) > 1:
         raise UsageError(f"{folder}: {len(dates)} runs; name one file, or the folder of one run")
-    return {match["task"]: file for file, match in matches}, results or _results_of(folder, next(iter(dates)))
+    results = results or _results_of(folder, next(iter(dates)))
+    return RunFiles(samples={match["task"]: file for file, match in matches}, results=results)
 
 
 def _results_of(folder: Path, date: str) -> Path | None:

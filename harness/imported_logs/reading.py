@@ -5,19 +5,37 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.imported_logs.types import DOCUMENT, TASK
 from zoo.errors import SourceError, UsageError
 from zoo.safe_text import one_line
 
+T = TypeVar("T")
 MAX_BYTES = 4_000_000_000
 """The most bytes of a file that is read line by line."""
 MAX_DOCUMENT = 200_000_000
 """The most bytes of one JSON document, or of one line of a file."""
 MAX_SAMPLES = 5_000_000
+MOST_FOLDERS = 5
+"""The most folders that a message lists."""
 MAX_NAME = 100
 """The most characters of a name in messages."""
+
+
+def existing(path: Path) -> Path:
+    """Return a path. Raise SourceError if there is no such file or folder."""
+    if not path.exists():
+        raise SourceError(f"{path}: no such file or folder")
+    return path
+
+
+def folders_with(folder: Path, pattern: str) -> str:
+    """Return which folders inside one have files of a pattern, for a message; an empty text if none has."""
+    levels = ("*/", "*/*/", "*/*/*/")
+    found = sorted({str(file.parent) for level in levels for file in folder.glob(f"{level}{pattern}")})
+    more = f" and {len(found) - MOST_FOLDERS} more" if len(found) > MOST_FOLDERS else ""
+    return f"; name one of the folders inside: {', '.join(found[:MOST_FOLDERS])}{more}" if found else ""
 
 
 def read_document(path: Path) -> Mapping[str, Any]:
@@ -91,6 +109,16 @@ def identifier(value: Any) -> str:
     if not isinstance(value, str | int) or isinstance(value, bool):
         return ""
     return digest(value) if isinstance(value, str) and len(value) > MAX_NAME else text_of(value)
+
+
+def type_of(value: Any) -> str:
+    """Return the name of a type of numbers without its module: `bfloat16` for `torch.bfloat16`."""
+    return text_of(value).removeprefix("torch.")
+
+
+def stated(values: Mapping[str, T]) -> dict[str, T]:
+    """Return the values that are not empty."""
+    return {name: value for name, value in values.items() if value}
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

@@ -6,6 +6,8 @@ from typing import Any
 
 DOCUMENT = "document"
 """The default of `--group-by`: repeated samples of one document are a group."""
+CLAIM_OPTION = "--claim"
+"""The option of `zoo evaluate` that states a claim, and the source of such a claim: the user names no other."""
 TASK = "task"
 """The value of `--group-by` that makes each task a group, for scores that join several tasks."""
 

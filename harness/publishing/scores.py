@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.imported_logs.types import CLAIM_OPTION
 from harness.judging.types import Judgement
 from harness.records.record import Record, Result
 from harness.runs.hub_names import OTHER, data_set_slug, hub_repos
@@ -23,6 +24,7 @@ TASK_TYPES = {
     "coco_segmentation": "image-segmentation", "voc_segmentation": "image-segmentation",
 }  # fmt: skip
 """Task -> the Hub's type of it. A recipe with a tokenizer reads texts."""
+NO_SOURCE = "typed at the command line, without a source"
 MEASURED = "measured only"
 """Stands for the verdict of a score that no recorded claim is about."""
 
@@ -91,12 +93,17 @@ class PublishedScore:
         record = self.record
         claimed = self.judgement.claim.value if self.judgement else None
         facts = {
-            "verdict": self.verdict, "claimed": claimed, "n": self.result.n, "correct": self.right,
-            "precision": self.precision, "seed": record.identity.seed,
+            "verdict": self.verdict, "claimed": claimed, "claim": NO_SOURCE if self._is_typed else None,
+            "n": self.result.n, "correct": self.right, "precision": self.precision, "seed": record.identity.seed,
             **self._made_by, "record_key": record.identity.key,
             "zoo_version": record.environment["packages"].get(SOURCE),
         }  # fmt: skip
         return {name: value for name, value in facts.items() if value is not None}
+
+    @property
+    def _is_typed(self) -> bool:
+        """Whether the claim is one that the user of `zoo evaluate` typed, so that nobody knows who made it."""
+        return self.judgement is not None and self.judgement.claim.source == CLAIM_OPTION
 
     @property
     def _made_by(self) -> dict[str, str]:
@@ -111,6 +118,7 @@ class PublishedScore:
         examples = f"{self.right:,} of {self.result.n:,}" if self.right is not None else f"{self.result.n:,} examples"
         claim = self.judgement.claim if self.judgement else None
         claimed = f", claimed {number(claim.value, claim.printed_decimals)}" if claim and claim.value else ""
+        claimed += f" ({NO_SOURCE})" if self._is_typed else ""
         how = f"{self.name} {self.value:.6g}{claimed} ({examples})"
         how += f"; {self.precision}" if self.precision else ""
         seed = "" if self.record.identity.seed is None else f"; seed {self.record.identity.seed}"

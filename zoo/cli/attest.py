@@ -148,12 +148,12 @@ def verify(
             raise UsageError(f"{file} is signed by a key, not by sigstore; pass --key")
         attestation = verify_attestation(file, read_public_key(key) if key is not None else None)
     _check_artifacts(attestation, artifact or [])
-    render.emit(_data(file, attestation), "\n".join(_lines(file, attestation)), as_json=as_json)
     if not attestation.is_trusted:
         report(
             "nothing was changed since it was signed, but that does not say by whom: anybody can sign with a key of"
             " their own. Pass --key with the public key of the signer whom you trust."
         )
+    render.emit(_data(file, attestation), "\n".join(_lines(file, attestation)), as_json=as_json)
     verdict = attestation.evidence["verdict"]
     end([OF_VERDICT[verdict] if verdict and attestation.is_trusted else 0 if attestation.is_trusted else UNTRUSTED])
 
@@ -185,7 +185,7 @@ def judged_by(runs: list[str], recipe: Path | None, records: Path | None) -> "Ju
     from zoo.recipes import catalogue
 
     session, folder, evidence = session_of(SourceOptions()), paths.runs(records), paths.evidence()
-    files = [find_record(run, folder, evidence, session.name_of) for run in runs]
+    files = [find_record(run, folder, evidence, session.entries.name_of) for run in runs]
     entry = catalogue.local(recipe) if recipe is not None else None
     named = runs[0].rpartition(":")[0] or runs[0]
     if entry is None and named.endswith(catalogue.ENDINGS) and Path(named).is_file():
@@ -234,8 +234,8 @@ def _lines(file: Path, attestation: "Attestation") -> list[str]:
         for recipe in attestation.statement["predicate"]["configuration"]
     ]
     lines += [f"{name}: {digest}" for name, digest in attestation.digests.items()]
-    trust = "" if attestation.is_trusted else ", which you did not name"
-    return [f"{file}: intact, {attestation.statement['predicate']['result']}; signed by {by}{trust}", *lines]
+    trust = "signed by the signer you named" if attestation.is_trusted else "you did not name its signer"
+    return [f"{file}: intact, {attestation.statement['predicate']['result']}; {trust}", f"signer: {by}", *lines]
 
 
 def _decimals(attestation: "Attestation") -> dict[str, str]:

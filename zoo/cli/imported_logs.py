@@ -87,6 +87,7 @@ def import_log(
 
 def _claim(text: str, log: "ImportedLog", precision: Any) -> "Claim":
     """Return the claim of `SCORE=VALUE`. Raise UsageError for other texts and scores."""
+    from harness.imported_logs.types import CLAIM_OPTION
     from zoo.recipes.claim import Claim
 
     name, equals, value = text.rpartition("=")
@@ -98,7 +99,7 @@ def _claim(text: str, log: "ImportedLog", precision: Any) -> "Claim":
     try:
         return Claim(
             of="weights", split=named[0].split, metric="accuracy" if is_binary else "mean_score",
-            source="--claim", value=float(value), precision=precision, written={"value": value},
+            source=CLAIM_OPTION, value=float(value), precision=precision, written={"value": value},
         )  # fmt: skip
     except (ValueError, UsageError) as error:
         raise UsageError(f"--claim {text}: {error}") from None

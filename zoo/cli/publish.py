@@ -54,7 +54,7 @@ def leaderboard(
         _add(add, paths.runs(records))
     own = bool(patterns) or (records is not None and not add)
     evidence = paths.runs(records) if own else paths.evidence()
-    chosen = session_of(SourceOptions()).select(patterns, [], False) if patterns else None
+    chosen = session_of(SourceOptions()).entries.select(patterns, [], False) if patterns else None
     if as_json:
         render.emit(_tables(evidence, chosen), "", as_json=True)
     if html is not None:
@@ -128,7 +128,7 @@ def _models(session: Session, patterns: list[str], suites: list[str]) -> "list[t
 
     runs = [Path(pattern) for pattern in patterns if (Path(pattern) / RECIPE).is_file()]
     others = [pattern for pattern in patterns if Path(pattern) not in runs]
-    entries = session.select(others, suites, False) if others or suites or not runs else []
+    entries = session.entries.select(others, suites, False) if others or suites or not runs else []
     return [(catalogue.local(run / RECIPE), run) for run in runs] + [(entry, None) for entry in entries]
 
 

@@ -11,6 +11,7 @@ from zoo.cli.attest import Recipe, judged_by
 from zoo.cli.options import OUTPUT, WHAT, Json, Records, argument, command, option
 from zoo.cli.progress import report
 from zoo.errors import SourceError, UsageError
+from zoo.text_tables import counted
 
 if TYPE_CHECKING:
     from harness.publishing.scores import PublishedScore
@@ -113,7 +114,8 @@ def publish(
     data = {"to": to.value, "written": writes, "files": {name: new for name, (_, new) in texts.items()}}
     render.emit(data, _difference(texts), as_json=as_json)
     if not as_json:
-        hint = "nothing was written; pass --out PATH to write it"
+        step = "leave out --dry-run" if dry_run and (card or out) else "pass --out PATH"
+        hint = f"nothing was written; {step} to write it"
         report("\n".join(f"wrote {name}" for name in texts) if writes else hint)
 
 
@@ -222,9 +224,13 @@ def _write(texts: Texts) -> None:
 
 
 def _difference(texts: Texts) -> str:
-    """Return a unified diff of all files."""
+    """Return a unified diff of all files, but only the number of lines of a file with a line for each example."""
     lines: list[str] = []
     for name, (before, after) in texts.items():
+        if name.endswith(".jsonl"):
+            is_new = "" if after != before else ", as before"
+            lines.append(f"{counted(len(after.splitlines()), 'line')} in {name}{is_new}")
+            continue
         old, new = before.splitlines(), after.splitlines()
         lines += difflib.unified_diff(old, new, f"a/{name}" if before else "/dev/null", f"b/{name}", lineterm="")
     return "\n".join(lines)

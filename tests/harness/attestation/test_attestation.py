@@ -107,6 +107,19 @@ def test_an_attestation_is_intact_and_trusted_with_the_key(attestation: Path, ke
     assert found.evidence["verdict"] == "reproduced"
 
 
+def test_a_change_that_no_digest_covers_names_where_it_can_be(signed: str, key: PrivateKey, tmp_path: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        run = data["predicate"][EVIDENCE]["recorded"][0]
+        run["record"] = json.dumps({**json.loads(run["record"]), "weights": "0" * 64}, indent=1, sort_keys=True) + "\n"
+
+    (path := tmp_path / "changed.json").write_text(changed(signed, change))
+    folder = payload_of(signed)["predicate"][EVIDENCE]["recorded"][0]["folder"]
+    with pytest.raises(
+        IntegrityError, match=f"if the content was changed, then in a part .* such as .*{folder}/{FILE}"
+    ):
+        verify_attestation(path, key.public)
+
+
 def test_subjects_are_weights_data_predictions_and_record(signed: str) -> None:
     names = [subject["name"].partition("/")[2] for subject in payload_of(signed)["subject"]]
     assert names == ["data/test", NPZ, FILE, "weights:embedded:digits-resnet8.safetensors"]
@@ -233,7 +246,8 @@ def edited(text: str, **fields: Any) -> str:
 
 ENVELOPES: dict[str, tuple[Callable[[str], str], str]] = {
     "truncated": (lambda text: text[:-100], "not an attestation, or truncated"),
-    "empty": (lambda _: "", "not an attestation, or truncated"),
+    "empty": (lambda _: "", "not an attestation, or truncated: it is empty"),
+    "a page": (lambda _: "# Model", "not an attestation, which is a JSON file that `zoo attest sign` writes"),
     "a list": (lambda _: "[]", "not a JSON object"),
     "another signature": (
         lambda text: edited(text, signatures=[{**json.loads(text)["signatures"][0], "sig": "AAAA"}]),

@@ -37,7 +37,8 @@ def test_nothing_is_written_by_default(zoo: Zoo, tmp_path: Path) -> None:
 
 def test_a_card_is_written_once(zoo: Zoo) -> None:
     Path("README.md").write_text(CARD)
-    assert zoo(*DIGITS, "--to", "model-index", "--card", "README.md", "--dry-run").code == 0
+    dry = zoo(*DIGITS, "--to", "model-index", "--card", "README.md", "--dry-run")
+    assert (dry.code, dry.err) == (0, "nothing was written; leave out --dry-run to write it\n")
     assert Path("README.md").read_text() == CARD
     first = zoo(*DIGITS, "--to", "model-index", "--card", "README.md")
     assert (first.code, first.err) == (0, "wrote README.md\n")
@@ -53,6 +54,19 @@ def test_every_eval_ever_is_a_folder(zoo: Zoo) -> None:
     names = json.loads(completed.out)["files"]
     assert [Path(name).suffix for name in names] == [".json", ".jsonl"]
     assert all(Path(name).is_file() for name in names)
+
+
+def test_the_lines_of_examples_are_counted_and_not_printed(zoo: Zoo) -> None:
+    completed = zoo("publish", "digits-resnet8:weights", "--to", "every-eval-ever")
+    assert '+  "schema_version": "0.3.0",' in completed.out
+    assert completed.out.splitlines()[-1].startswith("898 lines in data/")
+    assert "sample_id" not in completed.out
+
+
+def test_an_entry_without_a_run_says_how_to_make_one(zoo: Zoo) -> None:
+    completed = zoo("publish", "bert-base-uncased-mrpc:weights", "--to", "hub-pr", "--source", URL)
+    assert completed.code == 2
+    assert completed.err.endswith("; make one: zoo reproduce bert-base-uncased-mrpc\n")
 
 
 def test_eval_results_are_written(zoo: Zoo) -> None:
