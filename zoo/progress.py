@@ -6,6 +6,8 @@ from typing import Protocol
 
 Report = Callable[[str], None]
 """Shows a message."""
+TRUSTED = "trusted on first use"
+"""The end of a message about a source that is pinned from now on."""
 
 
 class Step(Protocol):

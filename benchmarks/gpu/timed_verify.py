@@ -18,7 +18,7 @@ PHASES = {
     "zoo.fetch.repository:sha256": "checksums of the files",
     "zoo.models.published:published_classifier": "loading the weights",
     "zoo.tasks.glue:read_repository": "reading the rows",
-    "zoo.tasks.base:tokenize": "reading the tokens",
+    "zoo.tasks.splits:tokenize": "reading the tokens",
     "harness.evaluation.split_runner:place_model": "moving the model to the device",
     "harness.evaluation.split_runner:SplitRunner.checked_outputs": "forward passes, with their strict check",
     "harness.evaluation.evaluate:score": "scores",

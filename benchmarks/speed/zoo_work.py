@@ -27,9 +27,10 @@ from zoo import paths
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import local
 from zoo.recipes.claim import Precision
-from zoo.tasks.base import Task, TextSplit
+from zoo.tasks.base import Task
 from zoo.tasks.cifar import BATCH_SIZE
 from zoo.tasks.pixels import PixelSplit
+from zoo.tasks.splits import TextSplit
 
 
 def text_task(folder: Path, point: str) -> Task:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from zoo.models import cifar_resnet
 from zoo.tasks import digits, entailment
-from zoo.tasks.base import Split, Task, TensorSplit, TextSplit
+from zoo.tasks.base import Split, Task
+from zoo.tasks.splits import TensorSplit, TextSplit
 
 FAULT_SEED = 7
 """Draws which labels are wrong; the same rows in every training."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from harness.judging.near_ties import expected_flips, noise_between
 from harness.judging.types import ROUNDING, Counts, Judgement, Measurement, Verdict, format_difference
-from zoo.claims.counts import counts_of
+from zoo.claims.counts import can_be_count, counts_of, nearest_counts
+from zoo.claims.printed import Printed
 from zoo.recipes.claim import SHARES, Claim
 from zoo.text_tables import counted, number
 
@@ -97,7 +98,7 @@ def mean_problem(claim: Claim, n: int) -> str:
     runs, decimals = claim.reference_runs, claim.value_decimals
     if claim.metric not in SHARES or runs < 2 or claim.value is None or decimals is None:
         return ""
-    if counts_of(claim.value, decimals, runs * n) or counts_of(claim.value, decimals, runs * n, truncated=True):
+    if can_be_count(claim.value, decimals, runs * n):
         return ""
     return f"{number(claim.value, decimals)} is no mean of {runs} shares of {n:,} examples."
 
@@ -123,7 +124,10 @@ def _compare_counts(claim: Claim, counts: Counts, allowance: Allowance) -> tuple
     if not counts.difference:
         return "reproduced", f"{of_all}, which agrees if the claim was truncated to {claim.decimals} decimals."
     difference = abs(counts.difference)
-    than = f"{difference:,} {'more' if counts.difference > 0 else 'fewer'} than claimed ({counts.claimed:,})"
+    possible = claimed or counts_of(claim.value, claim.decimals, counts.n, truncated=True)
+    shown = f"{possible[0]:,} to {possible[-1]:,}" if len(possible) > 1 else f"{counts.claimed:,}"
+    at_least = "at least " if len(possible) > 1 else ""
+    than = f"{at_least}{difference:,} {'more' if counts.difference > 0 else 'fewer'} than claimed ({shown})"
     return allowance.verdict(difference), f"{of_all}, {than}; {allowance}."
 
 
@@ -135,8 +139,7 @@ def _is_count(measured: Measurement) -> bool:
 
 def _no_count(claim: Claim, n: int) -> str:
     assert claim.value is not None and claim.decimals is not None
-    below, places = math.floor(claim.value * n), min(claim.decimals + 2, 16)
-    shown = " and ".join(f"{k:,}/{n:,} = {k / n:.{places}f}" for k in (below, below + 1) if 0 <= k <= n)
+    shown = nearest_counts(Printed(value=claim.value, unit=10.0**-claim.decimals), n)
     claimed = f"{claim.value:.{claim.decimals}f}"
     what = "It may be of other examples."
     if claim.n == n:

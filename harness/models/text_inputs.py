@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import UsageError
-from zoo.tasks.base import Split, TextSplit
+from zoo.tasks.base import Split
+from zoo.tasks.splits import TextSplit
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

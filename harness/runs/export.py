@@ -9,7 +9,8 @@ from typing import Any
 from torch import nn
 
 from harness.models.text_inputs import position_count
-from zoo.tasks.base import Task, TextSplit
+from zoo.tasks.base import Task
+from zoo.tasks.splits import TextSplit
 from zoo.trusted_code import STANDALONE_FILES, comes_from
 
 PROBLEM_TYPES = {

@@ -6,8 +6,8 @@ from typing import Any
 
 from harness.runs.card_metadata import CONFIG, CardFacts
 from zoo.recipes.names import module_of
-from zoo.tasks.base import TextSplit
 from zoo.tasks.image_defaults import with_defaults
+from zoo.tasks.splits import TextSplit
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
 FROM_PRETRAINED = """\

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from harness.evaluation.holdout import with_holdout
@@ -16,7 +16,7 @@ from zoo.recipes.reader import Call
 from zoo.recipes.schema import Holdout
 from zoo.tasks.base import Task
 
-_CACHES_LOCK = Lock()
+_CACHES_LOCK = RLock()
 MAX_ITEMS = 16
 """The number of tokenizers, and of tasks, that stay in memory: the most recently used."""
 
@@ -65,9 +65,7 @@ def _content(call: Call, builder: Builder) -> tuple[Any, ...] | None:
         return None
     fetched = builder.sources.fetch(source, "tokenizer")
     digests = dict(zip(fetched.names, fetched.files.values(), strict=True))
-    if digests.pop(CONFIG, None) is None:  # a local folder, whose files have no digests
-        return None
-    settings = read_settings(fetched.path / CONFIG)
+    settings = {} if digests.pop(CONFIG, None) is None else read_settings(fetched.path / CONFIG)
     kind = (settings.get("model_type"), settings.get("tokenizer_class"))
     others = {name: value for name, value in call.args.items() if name != "of"}
     return ("published", repr(others), kind, tuple(sorted(digests.items())))
@@ -76,12 +74,11 @@ def _content(call: Call, builder: Builder) -> tuple[Any, ...] | None:
 def _get_or_build(cache: dict[Any, Any], key: Any, build: Callable[[], Any]) -> Any:
     """Return an item, built if it is not in the cache; the least recently used one is dropped if there are too many.
 
-    Another thread prepares the next entry. If two threads need the same item at once, both may build it.
+    Another thread prepares the next entry. A thread that needs an item waits while another one builds it.
     """
     with _CACHES_LOCK:
         item = cache.pop(key, None)
-    item = build() if item is None else item
-    with _CACHES_LOCK:
+        item = build() if item is None else item
         cache[key] = item
         if len(cache) > MAX_ITEMS:
             del cache[next(iter(cache))]

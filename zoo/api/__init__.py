@@ -9,7 +9,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
-from zoo.api.session import Session, changed_entries, configure_libraries
+from zoo.api.select_entries import changed_entries
+from zoo.api.session import Session, configure_libraries
 from zoo.errors import UsageError, did_you_mean
 from zoo.recipes.claim import Precision
 from zoo.recipes.options import EvaluationOptions, RunOptions, SourceOptions, TrainingOptions
@@ -144,7 +145,7 @@ def verify(
     suites = [suite] if isinstance(suite, str) else list(suite)
     everything = all or (changed_since is not None and not (patterns or suites))
     chosen, _ = changed_entries(
-        session.select(patterns, suites, everything, where=where), changed_since, session.sources.lock
+        session.entries.select(patterns, suites, everything, where=where), changed_since, session.sources.lock
     )
     return VerificationResult(tuple(session.verify(chosen, _pick(RunOptions, options))))
 
@@ -172,7 +173,7 @@ def train(
     """
     session = _session(options, TrainingOptions)
     folder = None if out is None else Path(out)
-    return session.train(session.select_one(recipe), _pick(TrainingOptions, options), seed=seed, out=folder)
+    return session.train(session.entries.select_one(recipe), _pick(TrainingOptions, options), seed=seed, out=folder)
 
 
 def evaluate(
@@ -198,7 +199,7 @@ def evaluate(
         ('accuracy', 0.979)
     """
     session = _session(options, EvaluationOptions)
-    return session.evaluate(session.select_one(as_entry), _pick(EvaluationOptions, options), Path(path), split)
+    return session.evaluate(session.entries.select_one(as_entry), _pick(EvaluationOptions, options), Path(path), split)
 
 
 def list_entries(
@@ -221,7 +222,7 @@ def list_entries(
 
     suites = [suite] if isinstance(suite, str) else list(suite)
     session, everything = _session(options, SourceOptions), not patterns and not suites
-    return EntryList(tuple(session.select(patterns, suites, everything, where=where)))
+    return EntryList(tuple(session.entries.select(patterns, suites, everything, where=where)))
 
 
 def _session(options: Mapping[str, Any], kind: type[Any]) -> Session:

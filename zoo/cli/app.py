@@ -10,9 +10,11 @@ severe is returned: 70, 5, 2, 1, 4, 3.
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from zoo.api.session import configure_libraries
 from zoo.cli import attest, audit, cards, diagnose, entries, environment, publish, publish_run, runs, sources, suites
@@ -92,6 +94,11 @@ def _program(
     """
 
 
+@cache  # a process that runs several commands need not read their options again
+def _parser() -> Callable[[], object]:
+    return get_command(app)
+
+
 def main() -> None:
     """Run the command line and exit. An error is one or more plain lines on stderr, never a traceback."""
     configure_libraries()
@@ -101,7 +108,7 @@ def main() -> None:
         try:
             with translate_errors("zoo", library_errors_are_bugs=True):
                 try:
-                    app()
+                    _parser()()
                 except SystemExit as end:
                     code = int(end.code or 0)
                 sys.stdout.flush()

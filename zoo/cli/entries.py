@@ -48,7 +48,8 @@ def list_entries(
     Example: zoo list 'digits*'
     """
     session = session_of(sources)
-    entries, errors = _readable(session.select(patterns or [], suite or [], not patterns and not suite, where=where))
+    everything = not patterns and not suite
+    entries, errors = _readable(session.entries.select(patterns or [], suite or [], everything, where=where))
     missing = _missing_inputs(entries, session) if here else {}
     data = [
         {
@@ -78,7 +79,7 @@ def show(
 
     Example: zoo show digits-resnet8
     """
-    for chosen in _session(lock).select([entry], [], False):
+    for chosen in _session(lock).entries.select([entry], [], False):
         recipe = chosen.recipe
         data = {
             "entry": chosen.name,
@@ -117,7 +118,7 @@ def check(
     from zoo.recipes.cuda_kernels import missing_kernels
 
     session = session_of(sources)
-    entries = session.select(patterns or [], suite or [], everything, where=where)
+    entries = session.entries.select(patterns or [], suite or [], everything, where=where)
     builder = session.builder(entries)
     data, codes, has_unread = [], [], False
     for entry in entries:
@@ -164,7 +165,7 @@ def doctor(
     from zoo.doctor import examine, lines
 
     session = _session(lock)
-    entries, errors = _readable(session.select(patterns or [], suite or [], everything, where=where))
+    entries, errors = _readable(session.entries.select(patterns or [], suite or [], everything, where=where))
     sources = session.fetcher(report_new_lock=False)
     hazards = {entry: examine(entry, sources) for entry in entries}
     data = [

@@ -50,7 +50,9 @@ def _words(outcome: "Outcome", options: RunOptions) -> list[str] | None:
     if outcome.mode == "weights":
         if (verdict == "not-run" or (is_untested and "retrain" in kinds)) and outcome.entry.recipe.stages:
             return ["reproduce", name, "--train"]
-        return ["explain", name] if verdict == "not-reproduced" else None
+        part = outcome.entry.part_of_card
+        explain = ["explain", name, *(["--claim", part] if part else [])]
+        return explain if verdict == "not-reproduced" else None
     further = [judgement.further_seeds for judgement in outcome.judgements if judgement.claim.of == "retrain"]
     if verdict == "inconclusive" and (more := max(filter(None, further), default=0)):
         first = ["--first-seed", str(options.first_seed)] if options.first_seed else []

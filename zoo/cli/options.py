@@ -5,6 +5,7 @@ A command takes a dataclass of `zoo.recipes.options` as a parameter; `command` t
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import typer
 from zoo.cli.exit_codes import INTERRUPTED, TERMINATED
 from zoo.errors import Terminated, UsageError
 from zoo.recipes.claim import Precision
+from zoo.recipes.options import TrainingOptions
 
 WHAT, HOW, SOURCES, OUTPUT = "What to run", "Where and how", "Data and sources", "Output"
 """The panels of `--help`."""
@@ -52,6 +54,16 @@ OneEntry = Annotated[
     str, argument("ENTRY", "An entry, a recipe file, or OWNER/NAME of a model or a recipe on the Hub.")
 ]
 
+CardClaim = Annotated[
+    str | None,
+    option(
+        "--claim",
+        "For a model card with several recipes: only that with this claim or data set, such as glue/mrpc or 'f1"
+        " (macro)'. Default: all.",
+        WHAT,
+        "CLAIM",
+    ),
+]
 Suites = Annotated[
     list[str] | None,
     option("--suite", "Only entries of this suite. Can be repeated. Default: any suite.", WHAT, "NAME"),
@@ -292,6 +304,8 @@ def command(function: Callable[..., Returned]) -> Callable[..., Returned]:
         except Terminated:
             raise typer.Exit(TERMINATED) from None
         except KeyboardInterrupt:
+            if any(issubclass(kind, TrainingOptions) for kind in groups.values()):
+                print("interrupted: the same command goes on, and repeats no finished run", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
 
     plain = [parameter for name, parameter in signature.parameters.items() if name not in groups]

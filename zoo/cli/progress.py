@@ -1,9 +1,10 @@
 """Progress on stderr: a bar on a terminal, else a line a minute."""
 
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event, Thread
 
 from rich.console import Console
 from rich.progress import (
@@ -22,9 +23,10 @@ from rich.text import Text
 
 from zoo.api.session import Session
 from zoo.errors import UnreachableError
-from zoo.progress import Step
+from zoo.progress import TRUSTED, Report, Step
 from zoo.recipes.options import SourceOptions
 from zoo.safe_text import printable
+from zoo.text_tables import counted
 
 SECONDS_BETWEEN_LINES = 60.0
 
@@ -50,7 +52,8 @@ def show_progress(name: str, unit: str) -> Iterator[Step]:
     """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _line_printer(name, unit)
+        with _printed_lines(name, unit) as advance_line:
+            yield advance_line
         return
     fixed = Column(no_wrap=True)  # so that in a narrow terminal the bar is what shrinks
     amounts = (
@@ -83,18 +86,48 @@ def report_unreachable(errors: Iterable[BaseException | None]) -> None:
         )
 
 
-def session_of(sources: SourceOptions) -> Session:
+@dataclass
+class SweepReport:
+    """Prints messages on stderr, but only counts the sources that are trusted on first use."""
+
+    trusted: int = 0
+
+    def __call__(self, message: str) -> None:
+        """Print or count a message."""
+        if message.endswith(TRUSTED):
+            self.trusted += 1
+        else:
+            report(message)
+
+    def finish(self) -> None:
+        """Print the number of sources, if there are any."""
+        if self.trusted:
+            verb = "is" if self.trusted == 1 else "are"
+            report(f"{counted(self.trusted, 'source')} {verb} {TRUSTED}")
+
+
+def session_of(sources: SourceOptions, report: Report = report) -> Session:
     """Return a session that shows messages and progress on stderr."""
     return Session(sources=sources, report=report, show_progress=show_progress)
 
 
-def _line_printer(name: str, unit: str) -> Step:
-    last = time.monotonic()
+@contextmanager
+def _printed_lines(name: str, unit: str) -> Iterator[Step]:
+    """Print a line a minute, also while a step takes longer."""
+    state, ended = f"0 {unit}", Event()
 
     def advance(done: int, total: int, note: str = "") -> None:
-        nonlocal last
-        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            report(f"{name}: {done:,} of {total:,} {unit}{note and f', {note}'}")
+        nonlocal state
+        state = f"{done:,} of {total:,} {unit}{note and f', {note}'}"
 
-    return advance
+    def print_lines() -> None:
+        while not ended.wait(SECONDS_BETWEEN_LINES):
+            report(f"{name}: {state}")
+
+    printer = Thread(target=print_lines, daemon=True)
+    printer.start()
+    try:
+        yield advance
+    finally:
+        ended.set()
+        printer.join()

@@ -11,8 +11,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from zoo import text_tables
+from zoo.claims.claim_names import claim_names
 from zoo.cli.exit_codes import OF_VERDICT
 from zoo.cli.next_steps import next_step
+from zoo.recipes.catalogue import Entry
 from zoo.recipes.claim import Claim
 from zoo.recipes.options import RunOptions, SourceOptions
 from zoo.safe_text import one_line, printable
@@ -51,6 +53,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], flexible: Seque
     return fitted(list(rows), headers, terminal_width(), flexible)
 
 
+def fits_terminal(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> bool:
+    """Return whether a table fits the terminal without wrapped cells."""
+    width = terminal_width()
+    return width is None or max(map(len, fitted(list(rows), headers, None).splitlines())) <= width
+
+
 def terminal_width() -> int | None:
     """Return the number of columns in COLUMNS, else of the terminal; None if stdout is not a terminal either."""
     if sys.stdout.isatty() or re.fullmatch("0*[1-9][0-9]{0,3}", os.environ.get("COLUMNS", "")):
@@ -69,10 +77,14 @@ def verification_data(outcomes: Iterable["Outcome"], options: RunOptions, source
     entries = [
         {
             "entry": outcome.entry.name,
+            "title": outcome.entry.title,
             "suite": outcome.entry.suite,
             "verdict": outcome.verdict,
             "error": str(outcome.error) if outcome.error else None,
-            "claims": [judgement_data(judgement, outcome.mode) for judgement in outcome.judgements],
+            "claims": [
+                {"name": name, **judgement_data(judgement, outcome.mode)}
+                for name, judgement in named_judgements(outcome.entry, outcome.judgements)
+            ],
             "findings": list(outcome.findings),
             "next_step": next_step(outcome, options, sources),
             "records": [str(path) for path in outcome.records],
@@ -80,6 +92,11 @@ def verification_data(outcomes: Iterable["Outcome"], options: RunOptions, source
         for outcome in outcomes
     ]
     return {"entries": entries, "summary": verdict_counts(outcome.verdict for outcome in outcomes)}
+
+
+def named_judgements(entry: Entry, judgements: Sequence["Judgement"]) -> list[tuple[str, "Judgement"]]:
+    """Return the judgements of an entry, each with the name of its claim for readers."""
+    return list(zip(claim_names(entry, [judgement.claim for judgement in judgements]), judgements, strict=True))
 
 
 def verdict_counts(verdicts: Iterable[str]) -> dict[str, int]:
@@ -123,16 +140,17 @@ def judgement_data(judgement: "Judgement", mode: str) -> dict[str, Any]:
         "verdict": judgement.verdict,
         "label": judgement.label,
         "why": judgement.why,
+        "gates": claim.gates,
         "source": claim.source,
     }
 
 
-def claim_line(judgement: "Judgement") -> str:
-    """Return a judged claim on one line."""
+def claim_line(judgement: "Judgement", name: str = "") -> str:
+    """Return a judged claim on one line, with its name for readers; by default its metric and its split."""
     claim, scores = judgement.claim, f"claimed {claimed_text(judgement.claim)}"
     if judgement.measured is not None:
         scores += f", measured {number(judgement.measured, claim.printed_decimals)}"
-    return f"{claim.of}: {one_line(claim.metric)} on {one_line(claim.split)}: {scores}: {judgement.label}"
+    return f"{claim.of}: {one_line(name or f'{claim.metric} on {claim.split}')}: {scores}: {judgement.label}"
 
 
 def claimed_text(claim: "Claim") -> str:

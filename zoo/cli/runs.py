@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from zoo import paths
-from zoo.api.session import Session, changed_entries
+from zoo.api.select_entries import changed_entries
+from zoo.api.session import Session
 from zoo.cli import plan, render, verdict_text
 from zoo.cli.exit_codes import code_of_outcome, end, failing_verdicts
 from zoo.cli.imported_logs import GroupBy, LogClaims, LogFolder, LogTool, import_log
@@ -29,7 +30,7 @@ from zoo.cli.options import (
     command,
     option,
 )
-from zoo.cli.progress import report, report_unreachable, session_of
+from zoo.cli.progress import SweepReport, report, report_unreachable, session_of
 from zoo.cli.summary_page import write_summary_page
 from zoo.cli.training_text import notes, training_text
 from zoo.errors import UsageError
@@ -53,7 +54,7 @@ def reproduce(
     Example: zoo reproduce digits-resnet8 --train
     """
     session = session_of(sources)
-    entries = session.select(entry, [], False)
+    entries = session.entries.select(entry, [], False)
     if _only_planned(session, entries, options, dry_run=dry_run, as_json=as_json):
         return
     outcomes = session.verify(entries, options)
@@ -118,18 +119,19 @@ def verify(
 
     Example: zoo verify --suite starter
     """
-    failing = failing_verdicts(fail_on)
-    session = session_of(sources)
+    failing, of_sweep = failing_verdicts(fail_on), SweepReport()
+    session = session_of(sources, of_sweep) if sweep.is_used else session_of(sources)
     everything = everything or (changed_since is not None and not (patterns or suite))
     named: list[Entry] = []
     if _selects(patterns, suite, everything, sweep):
-        named = session.select(patterns or [], suite or [], everything, where=where)
-    found = session.sweep(sweep) if sweep.is_used else []
+        named = session.entries.select(patterns or [], suite or [], everything, where=where)
+    found = session.entries.sweep(sweep) if sweep.is_used else []
     entries = _changed(list(dict.fromkeys([*named, *found])), changed_since, sources.lock)
     if _only_planned(session, entries, options, dry_run=dry_run, as_json=as_json):
         return
     started = time.perf_counter()
     outcomes = session.verify(entries, options)
+    of_sweep.finish()
     data = render.verification_data(outcomes, options, sources)
     render.emit(data, verdict_text.summary_text(outcomes, data), as_json=as_json)
     report_unreachable(outcome.error for outcome in outcomes)
@@ -161,7 +163,7 @@ def train(
     Example: zoo train mine.yaml --out mine
     """
     session = session_of(sources)
-    chosen = session.select_one(recipe)
+    chosen = session.entries.select_one(recipe)
     result = session.train(chosen, options, seed=seed, out=out)
     following = next_training(chosen, options, sources, seed=seed, out=out) if result.existed else None
     data = {
@@ -220,7 +222,7 @@ def evaluate(
     if entry is None:
         raise UsageError("pass --as ENTRY, whose task is scored, or --from TOOL for a log of another tool")
     session = session_of(sources)
-    result = session.evaluate(session.select_one(entry), options, path, split)
+    result = session.evaluate(session.entries.select_one(entry), options, path, split)
     results = [
         {"split": s.split, "metric": s.metric, "n": s.n, "measured": s.value, "claimed": s.claimed}
         for s in result.scores

@@ -40,7 +40,7 @@ def fetch(
     from zoo.recipes.prefetch import needs_of_all
 
     session = session_of(sources)
-    entries = session.select(patterns or [], suite or [], everything, where=where)
+    entries = session.entries.select(patterns or [], suite or [], everything, where=where)
     builder = session.builder(entries)
     wanted, errors = needs_of_all(entries, builder, train=train)
     fetched = _fetch(wanted, builder)
@@ -113,7 +113,7 @@ def lock(
     from zoo.recipes.prefetch import needs_of_all
 
     whole = everything or not (patterns or suite or update)
-    entries = session.select(patterns or [], suite or [], whole, refresh=update, where=where)
+    entries = session.entries.select(patterns or [], suite or [], whole, refresh=update, where=where)
     builder = session.builder(entries, report_new_lock=not update)
     wanted, errors = needs_of_all(entries, builder, train=True)
     if check:

@@ -16,6 +16,8 @@ from zoo.suites.generated import Facts, Unsupported
 from zoo.suites.known import ORIGINS, cached_suite
 from zoo.text_tables import counted
 
+MOST_NAMES = 40
+"""The most names that are not supported for one reason and are listed."""
 SHIPPED = "the recipes in configs/"
 
 
@@ -36,9 +38,9 @@ def suite(
     if name is None and where is None:
         _list_suites(session, as_json)
         return
-    chosen = session.select([], [name] if name else [], name is None, where=where)
+    chosen = session.entries.select([], [name] if name else [], name is None, where=where, report_unsupported=False)
     facts = [facts_of(entry) for entry in chosen]
-    stored = session.suite(name) if name is not None and name in ORIGINS else None
+    stored = session.entries.suite(name) if name is not None and name in ORIGINS else None
     unsupported = stored.suite.unsupported if stored else ()
     pairs = zip(chosen, facts, strict=True)
     data = {
@@ -90,7 +92,8 @@ def _entry_lines(chosen: Sequence[Entry], facts: Sequence[Facts], unsupported: S
             yield render.wrapped(one_line(f"{entry.name} is not compared: {entry.not_compared}"), "")
     for reason, count in Counter(row.reason for row in unsupported).items():
         names = [row.name for row in unsupported if row.reason == reason]
-        shown = ", ".join(names[:3]) + (", ..." if count > 3 else "")
+        more = f" and {count - MOST_NAMES} more, which --json lists" if count > MOST_NAMES else ""
+        shown = ", ".join(names[:MOST_NAMES]) + more
         yield render.wrapped(one_line(f"{count} not supported: {reason}: {shown}"), "")
 
 

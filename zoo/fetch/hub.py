@@ -94,7 +94,14 @@ class Hub(HubConnection):
 
         if self.offline:
             raise UnreachableError("the Hub cannot be searched while HF_HUB_OFFLINE is set")
-        return self.request(HubRepo("model", "models"), "search", ask)
+        try:
+            return self.request(HubRepo("model", "models"), "search", ask)
+        except UnreachableError:
+            raise
+        except SourceError as error:
+            raise SourceError(
+                f"{error}: it cannot be searched; list the models in a file, and pass --from FILE"
+            ) from None
 
     def listing(self, repo: HubRepo, commit: str) -> dict[str, Listed]:
         """Return every file of the repository at a commit, by name."""

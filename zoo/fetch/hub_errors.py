@@ -33,7 +33,7 @@ _REFUSALS: tuple[tuple[type[Exception], type[SourceError], str], ...] = (
     (
         RevisionNotFoundError,
         SourceError,
-        "{name}: {at} has no {what}; for a mirror or another Hub use another lock, with --lock FILE",
+        "{name}: {at} has no {what}; for a mirror or another Hub use another lock, with --lock FILE (it may be new)",
     ),
     (EntryNotFoundError, SourceError, "{name} has no file {what} at that commit"),
 )
@@ -121,7 +121,7 @@ def _request_error(where: str, error: BaseException, address: str) -> Exception:
         return GaveUpError(description, answered=status is not None)
     if status == 401:
         return SourceError(f"{where}: {address} refuses the token of {TOKEN} (401)")
-    return SourceError(f"{where}: {description}")
+    return SourceError(f"{where}: {address} answers with {description}" if status else f"{where}: {description}")
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -13,7 +13,7 @@ from zoo.fetch.source_types import (
     UserFolder,
     pinned_source,
 )
-from zoo.progress import Report
+from zoo.progress import TRUSTED, Report
 
 
 @dataclass(frozen=True)
@@ -53,24 +53,32 @@ class PinStore:
         seen = pin.revision if isinstance(source, HubRepo) else any(file.sha256 for file in pin.files.values())
         return "first use" if seen else "-"
 
-    def remember(self, source: HubRepo | Url, known_pin: Pin, seen: Pin) -> None:
+    def remember(self, source: HubRepo | Url, known_pin: Pin, seen: Pin, *, silent: bool = False) -> None:
         """Pin the files that the lock does not pin, and report a source that is trusted for the first time.
 
         Args:
             source: The source that was read.
             known_pin: Its pin before.
             seen: Its present commit and files.
+            silent: Report nothing, because nothing is trusted that the source does not name itself.
         """
         new = [name for name, pin in seen.files.items() if known_pin.files.get(name, FilePin()).sha256 != pin.sha256]
         has_moved = seen.revision != known_pin.revision
         if new or has_moved or not seen.wants.items() <= known_pin.wants.items():
             self.lock.trust(str(source), self._endpoint(source), seen)
         trusted = [name for name in new if known_pin.files.get(name, FilePin()).etag_sha256 is None]
-        if (trusted or has_moved) and str(source) not in self.reported:
-            self.reported.add(str(source))
-            at = f" at {seen.revision[:12]}" if seen.revision else ""
-            self.report(f"{source}{at}: trusted on first use")
+        name = _name(source, seen)
+        if (trusted or has_moved) and not silent and name not in self.reported:
+            self.reported.add(name)
+            self.report(f"{name}: {TRUSTED}")
 
     def _endpoint(self, source: ParsedSource) -> str:
         pinned = source.archive if isinstance(source, ArchiveMember) else source
         return pinned.origin if isinstance(pinned, Url) else self.hub_address
+
+
+def _name(source: HubRepo | Url, seen: Pin) -> str:
+    """Return a source with the start of its commit, which stands for a revision that is the full commit."""
+    if not isinstance(source, HubRepo) or seen.revision is None:
+        return str(source)
+    return f"{source.without_revision if source.commit else source} at {seen.revision[:12]}"

@@ -12,7 +12,7 @@ from zoo.fetch.hub import Hub, Listed
 from zoo.fetch.lock import FilePin, Pin
 from zoo.fetch.mirror import Mirror, explain_unpinned
 from zoo.fetch.pin_store import PinStore
-from zoo.fetch.repository_files import CONFIG, WEIGHTS, choose_files, weights_among
+from zoo.fetch.repository_files import CLAIMS, CONFIG, WEIGHTS, choose_files, weights_among
 from zoo.fetch.source_types import HubRepo
 
 
@@ -40,7 +40,8 @@ class RepositoryFetcher:
         for name in names:
             paths[name], seen[name] = self._verified(repo, commit, name, known_pin.files.get(name), listing.get(name))
         self.hub.remove_partial_downloads(repo)
-        self.pins.remember(repo, known_pin, Pin(revision=commit, files=seen, wants={want: names}))
+        is_named = want == CLAIMS and repo.commit is not None  # a commit names the files of a card
+        self.pins.remember(repo, known_pin, Pin(revision=commit, files=seen, wants={want: names}), silent=is_named)
         root = paths[names[0]].parents[names[0].count("/")]
         return self._fetched(repo, want, root, commit, seen)
 

@@ -20,6 +20,8 @@ INDEX = "model.safetensors.index.json"
 """Names the parts of weights that are split over several files."""
 PARTS = "model-*-of-*.safetensors"
 """The names of these parts."""
+CLAIMS = "card"
+"""The purpose of reading the claims of a model."""
 WANTS: Mapping[str, tuple[str, ...]] = {
     "config": (CONFIG,),
     "preprocessing": (CONFIG, PREPROCESSOR),
@@ -28,7 +30,7 @@ WANTS: Mapping[str, tuple[str, ...]] = {
         "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
         "vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
     ),
-    "card": ("README.md", "config.json", ".eval_results/*.yaml"),
+    CLAIMS: ("README.md", "config.json", ".eval_results/*.yaml"),
     "data": ("README.md", "*.parquet", "*.csv", "*.tsv", "*.jsonl", "*.json"),
 }  # fmt: skip
 """Patterns of the files for a purpose, besides `weights` and `data/NAME`."""

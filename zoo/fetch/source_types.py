@@ -22,6 +22,8 @@ from urllib.parse import SplitResult, urlsplit
 from zoo.errors import UsageError
 
 EMBEDDED, FILE, HUB, DATA = "embedded:", "file:", "hub:", "data:"
+HUGGING_FACE = "https://huggingface.co"
+"""The address of the Hub."""
 HTTP = ("https://", "http://")
 SCHEMES = (EMBEDDED, FILE, HUB, DATA, *HTTP)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")

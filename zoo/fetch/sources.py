@@ -4,28 +4,22 @@ A mirror is a local folder that is searched by SHA-256 before anything is downlo
 folder takes the one that `--data NAME=DIR` names instead of a data set of the Hub with that name.
 """
 
-import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from os.path import exists
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
 
 from zoo import paths
-from zoo.errors import IntegrityError, NoDataError, NoFileError, SourceError, UsageError, ZooError, did_you_mean
-from zoo.fetch.checksum import sha256
-from zoo.fetch.fetched import Fetched, digest_of
+from zoo.errors import IntegrityError, NoDataError, NoFileError, UsageError, did_you_mean
+from zoo.fetch.fetched import Fetched
 from zoo.fetch.hub import Hub
+from zoo.fetch.local_files import fetch_local, fetched_file, fetched_folder, fetched_tokenizer, missing_file_error
 from zoo.fetch.lock import FilePin, Lock, Pin, read_lock
-from zoo.fetch.mirror import Mirror, explain_unpinned
-from zoo.fetch.named_digest import pin_in_name
+from zoo.fetch.mirror import Mirror
 from zoo.fetch.pin_store import PinStore
 from zoo.fetch.public_hosts import url_problem
 from zoo.fetch.repository import RepositoryFetcher
-from zoo.fetch.repository_files import choose_files, weights_among
 from zoo.fetch.source_types import (
     EMBEDDED,
     ArchiveMember,
@@ -40,6 +34,7 @@ from zoo.fetch.source_types import (
     parsed,
     pinned_source,
 )
+from zoo.fetch.url_fetcher import FetchedArchives, UrlFetcher
 from zoo.fetch.urls import Urls
 from zoo.progress import Report, ignore_message
 
@@ -62,9 +57,7 @@ class Sources:
     """Prints a message for the user."""
     fetched: dict[tuple[ParsedSource, str], Fetched] = field(default_factory=dict)
     """The results so far, by source and purpose."""
-    archives: dict[tuple[Url, str | None], Fetched | ZooError] = field(default_factory=dict)
-    """The results of archives by URL and `recipe_repo`; each is downloaded once for all of its files."""
-    archive_locks: dict[tuple[Url, str | None], threading.Lock] = field(default_factory=dict)
+    archives: FetchedArchives = field(default_factory=FetchedArchives)
     recipe_repo: str | None = None
     """The source of the repository that the recipe is published in, at its commit; `hub:.` stands for it. Such a
     recipe may not name files of this machine, and only https URLs of public hosts."""
@@ -112,7 +105,10 @@ class Sources:
         if isinstance(value, Embedded) and value.name not in (shipped := list(self.lock.locked(EMBEDDED).files)):
             return f"{source} is not in {self.lock.path}{did_you_mean(value.name, shipped)}"
         if isinstance(value, RecipeRepo) and self.recipe_repo is None:
-            return f"{source} means the repository that a recipe is published in, but this recipe is a local file"
+            return (
+                f"{source} means the repository that a recipe is published in, but this recipe is a local file;"
+                " to check it before it is published, write file:PATH of the weights instead"
+            )
         return self._not_publishable(value) if self.recipe_repo is not None else None
 
     def missing_file(self, source: AnySource) -> NoFileError | None:
@@ -120,7 +116,7 @@ class Sources:
         value = self.resolve(source)
         if not isinstance(value, LocalFile) or exists(value.expanded):  # noqa: PTH110 - also for a name that is too long
             return None
-        return self._no_file(value)
+        return missing_file_error(value, self.recipe_folder)
 
     def known_pin(self, source: AnySource) -> Pin:
         """Return the pin of a source: that of the lock, completed by that of the first use on this machine."""
@@ -146,11 +142,7 @@ class Sources:
         value = value.archive if isinstance(value, ArchiveMember) else value
         if isinstance(value, HubRepo):
             return self._repositories.download_size(value, want)
-        if not isinstance(value, Url):
-            return 0
-        pin = self.known_pin(value).files.get(value.short_name, FilePin())
-        is_here = self.urls.cached(value) or self._mirrored(pin)
-        return 0 if is_here else pin.size or self.urls.size(value, public_only=self.recipe_repo is not None)
+        return self._urls.download_size(value) if isinstance(value, Url) else 0
 
     @property
     def pins(self) -> PinStore:
@@ -160,6 +152,10 @@ class Sources:
     @property
     def _repositories(self) -> RepositoryFetcher:
         return RepositoryFetcher(self.pins, self.hub, self.mirror)
+
+    @property
+    def _urls(self) -> UrlFetcher:
+        return UrlFetcher(self.pins, self.urls, self.mirror, self.archives, self.recipe_repo)
 
     def _not_publishable(self, value: ParsedSource) -> str | None:
         """Return why a recipe that somebody else has published may not name a source, or None."""
@@ -183,84 +179,28 @@ class Sources:
             case Embedded(name):
                 return self._embedded(source, self.lock.locked(EMBEDDED).files[name])
             case LocalFile():
-                path = source.expanded
                 if missing := self.missing_file(source):
                     raise missing
-                return _local_folder(source, path, want) if path.is_dir() else _file(source, path)
+                return fetch_local(source, want)
             case UserFolder(name):
                 if (folder := self.folder(source)) is None:
                     raise NoDataError(name)
-                return _folder(source, folder)
+                return fetched_tokenizer(source, folder) if want == "tokenizer" else fetched_folder(source, folder)
             case Url():
-                return self._url(source)
+                return self._urls.fetch(source)
             case ArchiveMember():
-                return self._member(source)
+                return self._urls.fetch_member(source)
             case HubRepo():
                 return self._repositories.fetch(source, want)
             case RecipeRepo():
                 raise UsageError(str(self.problem(source)))
 
-    def _no_file(self, source: LocalFile) -> NoFileError:
-        """Return the error for a missing file, with the folders that were searched and a file of a similar name."""
-        path, folders = source.expanded, [folder for folder in (self.recipe_folder, Path.cwd()) if folder]
-        searched = list(dict.fromkeys(str(folder.absolute()) for folder in folders))
-        where = "" if path.is_absolute() else f" in {' or in '.join(searched)}"
-        siblings: set[str] = set()
-        with suppress(OSError):  # a name that is too long
-            siblings = {file.name for folder in folders for file in (folder / path).parent.glob("*")}
-        similar = get_close_matches(path.name, siblings, n=1)
-        hint = f"; did you mean {source.path.removesuffix(path.name)}{similar[0]}?" if similar else ""
-        return NoFileError(str(source), f"there is no such file{where}{hint}")
-
     def _embedded(self, source: Embedded, pin: FilePin) -> Fetched:
         path = paths.PACKAGE / "starter" / source.name
-        fetched = _file(source, path)
+        fetched = fetched_file(source, path)
         if fetched.sha256 != pin.sha256:
             raise IntegrityError(f"{path}: expected sha256 {pin.sha256}, found {fetched.sha256}")
         return fetched
-
-    def _url(self, source: Url, *, is_archive: bool = False) -> Fetched:
-        """Fetch the file at a URL; a wrong one is downloaded once more, and a new one is pinned."""
-        known_pin = self.known_pin(source)
-        pin, faults = known_pin.files.get(source.short_name, FilePin()), list[str]()
-        pin = pin.over(pin_in_name(source)) if pin.sha256 is None else pin
-        for _ in range(2):
-            cached = self.urls.cached(source)
-            mirrored = None if faults or cached else self._mirrored(pin)
-            with explain_unpinned(self.mirror, str(source), pin.sha256):
-                path = cached or mirrored or self.urls.download(source, public_only=self.recipe_repo is not None)
-            digest, size = sha256(path), path.stat().st_size
-            expected = pin.mismatch(digest, size)
-            if expected is None and is_archive and not is_zipfile(path):
-                expected = "a zip archive"
-            if expected is None:
-                self.pins.remember(source, known_pin, Pin(files={source.short_name: FilePin(sha256=digest, size=size)}))
-                return _file(source, path, digest, locked=self.is_locked(source))
-            faults.append(f"{source}: expected {expected}, found sha256 {digest}, {size:,} bytes")
-            if mirrored is None and not self.urls.owns(path):
-                linked = f"{path} leads to {path.resolve()}, outside of zoo's downloads, where zoo changes nothing"
-                raise IntegrityError(f"{faults[-1]}; {linked}: delete the link, and try again")
-            if mirrored is None:
-                path.unlink(missing_ok=True)
-        raise IntegrityError(faults[-1])
-
-    def _member(self, source: ArchiveMember) -> Fetched:
-        """Fetch a file in an archive; the archive is downloaded and verified once for all of its files."""
-        key = source.archive, self.recipe_repo
-        with self.archive_locks.setdefault(key, threading.Lock()):
-            if key not in self.archives:
-                try:
-                    self.archives[key] = self._url(source.archive, is_archive=True)
-                except ZooError as error:
-                    self.archives[key] = error
-        archive = self.archives[key]
-        if isinstance(archive, ZooError):
-            raise archive
-        path, digest = self.urls.extract(source, archive.path)
-        return _file(source, path, digest, locked=archive.locked)
-
-    def _mirrored(self, pin: FilePin) -> Path | None:
-        return self.mirror.find(pin.sha256, pin.size) if self.mirror is not None else None
 
 
 @dataclass(frozen=True)
@@ -300,26 +240,3 @@ class Source:
         if not isinstance(value, Source):
             raise UsageError(f"{name}: {value!r} is not a source; for a local file write file:{value}")
         return value
-
-
-def _file(source: ParsedSource, path: Path, digest: str | None = None, *, locked: bool = False) -> Fetched:
-    digest = digest or sha256(path)
-    return Fetched(str(source), path, digest, {str(source): digest}, locked=locked)
-
-
-def _folder(source: ParsedSource, path: Path) -> Fetched:
-    return Fetched(str(source), path, "")
-
-
-def _local_folder(source: LocalFile, path: Path, want: str) -> Fetched:
-    """Return a local folder: for weights, or one file, what a repository would give; else all of it."""
-    if want.partition("/")[0] in ("config", "data", "tokenizer"):
-        return _folder(source, path)
-    try:
-        found = [file for pattern in ("*", "*/config.json") for file in path.glob(pattern) if file.is_file()]
-        names = choose_files(want, [file.relative_to(path).as_posix() for file in found], {}, str(source))
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror or error}") from None
-    digests, weights = {name: sha256(path / name) for name in names}, weights_among(names)
-    files = {f"{source}/{name}": digest for name, digest in digests.items()}
-    return Fetched(str(source), path, digest_of(digests, weights), files, weights)

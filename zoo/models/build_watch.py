@@ -5,16 +5,24 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
+
+import torch.utils.weak
 
 from zoo.errors import UsageError
 from zoo.fetch.build_limits import limit
 
 INTERVAL = 0.25
+AGAIN = 5.0
+"""Seconds until a second error, in case that a library caught the first. Meanwhile the first ends the block."""
 MOST_MEMORY = 1_000_000_000
 """Bytes that building without memory may take all the same, for modules and lists."""
+LOSES_ERRORS = (weakref.__file__, torch.utils.weak.__file__)
+"""Modules with callbacks of weak references. Python prints an error in a callback, and goes on."""
 
 
 @contextmanager
@@ -32,17 +40,26 @@ def watched_build() -> Iterator[None]:
     end, memory = time.monotonic() + limit("ZOO_MAX_BUILD_SECONDS"), _memory()
 
     def check(number: int, frame: FrameType | None) -> None:
+        if frame is not None and frame.f_code.co_filename in LOSES_ERRORS:
+            return  # the next signal is soon
         if time.monotonic() > end:
             most = limit("ZOO_MAX_BUILD_SECONDS")
-            raise UsageError(f"building takes more than {most} s; ZOO_MAX_BUILD_SECONDS raises this limit")
+            interrupt(f"building takes more than {most} s; ZOO_MAX_BUILD_SECONDS raises this limit")
         if _memory() - memory > MOST_MEMORY:
-            raise UsageError(f"building takes more than {MOST_MEMORY / 1e9:g} GB of memory, without any weights")
+            interrupt(f"building takes more than {MOST_MEMORY / 1e9:g} GB of memory, without any weights")
+
+    def interrupt(problem: str) -> NoReturn:
+        signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
+        raise UsageError(problem)
 
     before = signal.signal(signal.SIGALRM, check)
     signal.setitimer(signal.ITIMER_REAL, INTERVAL, INTERVAL)
     try:
-        yield
-    finally:
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:  # also if a signal interrupted the line above
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 

@@ -62,6 +62,22 @@ class Entry:
     """Why its claims cannot be compared with anything, so that nothing is run."""
 
     @property
+    def title(self) -> str:
+        """The name for readers: that of the recipe; for a model card OWNER/NAME, and which of several recipes it is."""
+        if self.card is None:
+            return self.name
+        model = self.card.removeprefix(HUB)
+        return f"{model} ({self.part_of_card})" if self.part_of_card else model
+
+    @property
+    def part_of_card(self) -> str:
+        """The end of the name that tells it from other recipes of the same model card; empty for an only one."""
+        if self.card is None:
+            return ""
+        repository = self.card.removeprefix(HUB).partition("@")[0].replace("/", "--")
+        return self.name.removeprefix(repository).removeprefix("--")
+
+    @property
     def is_shipped(self) -> bool:
         """Whether its recipe is in `configs/`."""
         return self.suite != LOCAL and not self.is_generated
@@ -73,7 +89,10 @@ class Entry:
 
     @property
     def argument(self) -> str:
-        """The argument that selects the entry in a command: its name, its file, or the repository that publishes it."""
+        """The argument that selects the entry in a command: its name, its file, or the repository that publishes it.
+
+        A model whose card has several recipes is the argument of each; `zoo explain --claim` names one of them.
+        """
         if self.requested_repo is not None:
             return self.requested_repo.removeprefix(HUB)
         return str(self.path) if self.suite == LOCAL else self.name

@@ -1,15 +1,17 @@
 """Load a recipe's model with weights."""
 
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from zoo.fetch import weights_file
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.quantized_weights import is_quantized
 from zoo.models.auto_classes import ENCODER, IMAGE_CLASSIFIER, SEGMENTATION, TEXT_CLASSIFIER
-from zoo.models.timm_models import TIMM, check_timm_model, with_present_names
+from zoo.models.size_limits import size_limits
+from zoo.models.timm_models import TIMM, check_timm_recipe, published_classes, with_present_names
 from zoo.recipes.build import Builder
 from zoo.recipes.reader import Call
 from zoo.trusted_code import comes_from, is_part_of
@@ -72,24 +74,34 @@ def load_model(call: Call, fetched: Fetched, builder: Builder) -> nn.Module:
         if classifier.code_note:
             builder.sources.report_once(f"note: {fetched.source}: {classifier.code_note}")
         return classifier
-    model = builder.instance(architecture(call), "model", nn.Module)
+    model = _built(architecture(call), fetched, builder)
     if is_quantized(model):
         weights_file.load_into(model, fetched.weights_path)
         return model
     state = weights_file.read_fetched(fetched, model.state_dict())
     if comes_from(model, (TIMM,)):
-        state = _for_timm(model, architecture(call), state, fetched)
+        state = with_present_names(model, state)
     if unused := weights_file.load_state(model, state, fetched.weights_path):
         builder.sources.report_once(f"note: {fetched.source}: {weights_file.unused_note(unused)}")
     return model
 
 
-def _for_timm(model: nn.Module, call: Call, state: dict[str, Tensor], fetched: Fetched) -> dict[str, Tensor]:
-    """Check a model of timm against the configuration beside its weights, and return the weights with its names."""
+def _built(call: Call, fetched: Fetched, builder: Builder) -> nn.Module:
+    """Return the model of a call; one of timm with the arguments that only the configuration beside its weights names.
+
+    Such a model gets the attribute `published_classes`, the names of its classes in the order of its outputs.
+    """
+    if fetched.weights is None or not is_part_of(call.use, (TIMM,)):
+        return builder.instance(call, "model", nn.Module)
     name = str(call.args.get("model_name", call.use.rpartition(".")[2]))
-    if fetched.weights is not None:
-        check_timm_model(model, name, call.args, fetched.path)
-    return with_present_names(model, state)
+    added = check_timm_recipe(name, call.args, fetched.path)
+    with size_limits():
+        model = builder.instance(replace(call, args={**call.args, **added}), "model", nn.Module)
+    if added:
+        shown = ", ".join(f"{key}: {value}" for key, value in added.items())
+        builder.sources.report_once(f"note: {fetched.source}: config.json adds to the model {shown}")
+    model.published_classes = published_classes(fetched.path)  # type: ignore[assignment]
+    return model
 
 
 def _chosen(model: Call) -> dict[str, Any]:

@@ -9,7 +9,17 @@ from pathlib import Path
 
 from zoo.errors import IntegrityError, UsageError, ZooError
 from zoo.fetch.lock import FilePin, Lock, Pin, Pins, read_lock
-from zoo.fetch.source_types import HUB, Embedded, HubRepo, ParsedSource, Remote, Url, parse_or_none, pinned_source
+from zoo.fetch.source_types import (
+    HUB,
+    HUGGING_FACE,
+    Embedded,
+    HubRepo,
+    ParsedSource,
+    Remote,
+    Url,
+    parse_or_none,
+    pinned_source,
+)
 from zoo.fetch.sources import Sources
 from zoo.fetch.urls import Urls
 from zoo.recipes.build import Builder
@@ -17,7 +27,6 @@ from zoo.recipes.catalogue import Entry
 from zoo.recipes.prefetch import Need, attempt, prefetch
 
 SHA256 = re.compile("[0-9a-f]{64}")
-HUGGING_FACE = "https://huggingface.co"
 
 
 def lock_problems(wanted: Iterable[Need], builder: Builder, *, complete: bool = True) -> list[str]:

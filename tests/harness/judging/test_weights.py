@@ -51,6 +51,12 @@ def test_the_reason_names_both_counts() -> None:
     )
 
 
+def test_a_value_of_few_decimals_stands_for_several_counts() -> None:
+    claim = {**WEIGHTS, "value": 0.9, "decimals": 1, "n": 60}
+    why = judged(claim, measurement(23 / 60, n=60, one_prediction=1 / 60)).why
+    assert why.startswith("The run has 23 of 60 right, at least 28 fewer than claimed (51 to 57); ")
+
+
 def test_between_precisions_the_allowance_grows_with_the_number_of_examples() -> None:
     """0.1 % of 40,430 are 40, and 2 sqrt(40) = 12.6; of 408 none, so one prediction."""
     claim, n = {**WEIGHTS, "value": 0.9, "decimals": 7, "precision": "fp16"}, 40_430

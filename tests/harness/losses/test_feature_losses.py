@@ -12,7 +12,7 @@ from harness.models.outputs import ModelOutputs
 from harness.models.rounding import rounding_tolerance
 from tests.helpers.available_losses import available_part, losses
 from zoo.errors import UsageError
-from zoo.tasks.base import TensorSplit
+from zoo.tasks.splits import TensorSplit
 
 affinity_distance = available_part("knowledge_adaptation", "affinity_distance")
 boundary_distance = available_part("activation_boundaries", "boundary_distance")

@@ -25,7 +25,8 @@ from tests.helpers.device import device
 from tests.helpers.operations import no_tensor_on_the_default_device, only_deterministic_operations
 from tests.helpers.project import ROOT
 from zoo.recipes.loss_needs import needs_of
-from zoo.tasks.base import Batch, TensorSplit
+from zoo.tasks.base import Batch
+from zoo.tasks.splits import TensorSplit
 
 ROWS, CLASSES = 6, 4
 MASK = ":input.attention_mask"

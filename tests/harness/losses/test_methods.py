@@ -24,7 +24,8 @@ from tests.helpers.project import ROOT
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import Entry, entries
-from zoo.tasks.base import Split, TensorSplit, TextSplit
+from zoo.tasks.base import Split
+from zoo.tasks.splits import TensorSplit, TextSplit
 
 ROWS, FLOOR, SECONDS = 64, 0.02, 20
 METHODS = [entry for entry in entries() if entry.suite == "methods"]

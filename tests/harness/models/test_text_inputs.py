@@ -18,7 +18,8 @@ from harness.models.text_inputs import depends_on_padding, fit_to_texts
 from tests.helpers.device import device
 from tests.helpers.small_texts import WordTokenizer
 from zoo.errors import UsageError
-from zoo.tasks.base import Task, TextSplit
+from zoo.tasks.base import Task
+from zoo.tasks.splits import TextSplit
 
 SMALL: dict[str, Any] = {
     "vocab_size": 40, "num_labels": 2, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,

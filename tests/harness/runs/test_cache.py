@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import BertTokenizer
 
 from harness.runs import cache, reproduce
 from harness.runs.experiment import Experiment
@@ -21,6 +22,17 @@ model: {{use: cifar_resnet, depth: 8, width: 8, num_classes: 10, in_channels: 1}
 weights: {WEIGHTS}
 claims:
   - {{of: weights, split: test, metric: accuracy, value: 0.9788, decimals: 4, source: mine}}
+"""
+
+
+TEXT_RECIPE = """\
+name: mine
+task: entailment
+tokenizer: {use: published, of: "TOKENIZER"}
+model: {use: bert_classifier, layers: 2, hidden: 32, heads: 8, intermediate: 64, vocab_size: 70, num_labels: 3}
+weights: embedded:entail-bert-l2h32.safetensors
+claims:
+  - {of: weights, split: test, metric: accuracy, value: 0.8008333, decimals: 7, source: mine}
 """
 
 
@@ -70,6 +82,22 @@ def test_a_second_training_comes_from_the_cache(zoo: Zoo, recipe_file: Write, pr
     more = zoo("verify", path, "--train", "--seeds", "3", "--json")
     assert prepared == ["tiny", "tiny"]
     assert created(more.out)[:2] == created(first.out)
+
+
+@pytest.mark.parametrize("changed", ["tokenizer.json", "added_tokens.json"])
+def test_a_changed_or_new_file_of_a_local_tokenizer_is_another_run(
+    changed: str, zoo: Zoo, recipe_file: Write, tmp_path: Path
+) -> None:
+    folder = tmp_path / "tokenizer"
+    BertTokenizer(vocab=str(ROOT / "zoo/starter/entail-vocab.txt"), do_lower_case=False).save_pretrained(folder)
+    path = recipe_file(TEXT_RECIPE, ("TOKENIZER", f"file:{folder}"))
+    first = zoo("verify", path, "--json")
+    assert created(zoo("verify", path, "--json").out) == created(first.out)
+    file = folder / changed
+    file.write_text((file.read_text() if file.exists() else "{}") + "\n")
+    again = zoo("verify", path, "--json")
+    assert again.code == first.code == 0
+    assert set(created(again.out)).isdisjoint(created(first.out))
 
 
 def test_a_file_with_a_new_time_and_the_same_content_is_unchanged(

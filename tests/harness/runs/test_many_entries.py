@@ -1,9 +1,12 @@
 """Several entries share tasks and tokenizers, and an error in one entry does not stop the others."""
 
 import gc
+import time
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,10 +14,12 @@ from torch import nn
 
 from harness.runs.experiment import Experiment, RunContext
 from harness.runs.reproduce import make_runs
+from harness.runs.shared_tasks import SharedTasks
 from tests.helpers.project import ROOT, Zoo
 from tests.helpers.small_texts import TEXT_ENTRY
 from zoo.recipes import catalogue
-from zoo.tasks.base import TextSplit
+from zoo.recipes.reader import Call
+from zoo.tasks.splits import TextSplit
 
 
 def test_entries_share_their_data_and_models_are_freed(context: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +48,21 @@ def test_entries_share_their_data_and_models_are_freed(context: RunContext, monk
     assert most[0] <= 2
     gc.collect()
     assert all(reference() is None for reference in alive)
+
+
+def test_two_threads_that_need_the_same_tokenizer_build_it_once() -> None:
+    shared, call, built = SharedTasks(), Call(use="slow"), []
+
+    def build(*_: object) -> object:
+        built.append(object())
+        time.sleep(0.05)
+        return built[-1]
+
+    builder: Any = SimpleNamespace(sources=SimpleNamespace(recipe_repo=None, recipe_folder=None), build=build)
+    with ThreadPoolExecutor(4) as pool:
+        tokenizers = list(pool.map(lambda _: shared.tokenizer(call, builder), range(8)))
+    assert tokenizers == built * 8
+    assert len(built) == 1
 
 
 def test_an_entry_that_cannot_be_prepared_does_not_stop_another(zoo: Zoo, recipe_file: Callable[..., Path]) -> None:

@@ -16,7 +16,8 @@ from tests.helpers.project import Zoo
 from tests.helpers.training import PERCEPTRON, logged_losses
 from tests.helpers.user_module import USER_MODULE
 from zoo.fetch import weights_file
-from zoo.tasks.base import Batch, TensorSplit
+from zoo.tasks.base import Batch
+from zoo.tasks.splits import TensorSplit
 
 PERCEPTRON_ROUNDING = 14 * rounding_tolerance(torch.float32, 64 + 24 + 50)
 """How far rounding moves the weights of the perceptron, which stay below 1, in 14 steps of 50 rows."""

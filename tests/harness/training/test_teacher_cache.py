@@ -15,7 +15,7 @@ from zoo.fetch import weights_file
 from zoo.fetch.sources import Sources
 from zoo.models import cifar_resnet
 from zoo.tasks import digits
-from zoo.tasks.base import TensorSplit
+from zoo.tasks.splits import TensorSplit
 
 
 @pytest.fixture

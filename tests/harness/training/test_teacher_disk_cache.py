@@ -16,7 +16,7 @@ from harness.training.teacher_cache import CachedTeachers, cache_teacher_outputs
 from tests.helpers.device import device
 from zoo.models import bert_classifier, cifar_resnet
 from zoo.tasks import digits
-from zoo.tasks.base import TensorSplit, TextSplit
+from zoo.tasks.splits import TensorSplit, TextSplit
 
 
 @pytest.fixture

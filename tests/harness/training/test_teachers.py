@@ -165,7 +165,8 @@ def test_a_teacher_can_be_the_published_weights_of_another_entry(zoo: Zoo, recip
 INVERTED = '''"""The digits with dark and light swapped."""
 from dataclasses import replace
 from zoo.tasks import digits
-from zoo.tasks.base import Task, TensorSplit
+from zoo.tasks.base import Task
+from zoo.tasks.splits import TensorSplit
 
 def swapped(*, rows: int = 899) -> Task:
     def train() -> TensorSplit:
@@ -233,7 +234,8 @@ def test_a_teacher_can_read_the_same_texts_with_its_own_tokenizer(recipe_file: W
 OTHER_ROWS = """
 from dataclasses import replace
 from zoo.tasks import digits
-from zoo.tasks.base import Task, TensorSplit
+from zoo.tasks.base import Task
+from zoo.tasks.splits import TensorSplit
 
 def backwards() -> Task:
     def train() -> TensorSplit:

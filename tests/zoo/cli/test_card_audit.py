@@ -49,7 +49,7 @@ def test_the_audit_comes_before_the_reason(command: str, hub: LocalHub, run: Zoo
     done = run(command, "someone/odd")
     assert done.code == 3
     text = " ".join(done.out.split())
-    assert f"someone--odd: not-compared {FOUND}" in text
+    assert f"someone/odd: not-compared {FOUND}" in text
     assert text.index(FOUND) < text.index("unsupported-model: ")
     assert text.count("audit: ") == 1
 
@@ -67,7 +67,7 @@ def test_a_reproduced_model_shows_the_audit_too(hub: LocalHub, run: Zoo, model: 
     done = run("verify", "someone/mixed")
     assert done.code == 0, done.out
     text = " ".join(done.out.split())
-    assert "someone--mixed: reproduced audit: " in text
+    assert "someone/mixed: reproduced audit: " in text
     assert "the harmonic mean of precision and recall, 0.8510 to 0.8512: " in text
     (entry,) = json.loads(run("verify", "someone/mixed", "--json").out)["entries"]
     assert entry["findings"][0].startswith("audit: ")

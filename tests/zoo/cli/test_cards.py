@@ -51,7 +51,7 @@ def test_the_recipe_of_a_card_can_be_edited_checked_and_verified(
     assert f"weights: hub:someone/tiny@{commit}\n" in done.out
     assert "# declared: model tiny, task text-classification, dataset someone/reviews, " in done.out
     assert "# chosen: max_length 64 (max_position_embeddings in config.json)\n" in done.out
-    assert "not compared: bleu on someone/reviews validation: unknown-metric: " in done.err
+    assert "not compared: bleu on reviews validation: unknown-metric: " in done.err
     (tmp_path / "mine.yaml").write_text(done.out)
     assert run("check", "mine.yaml").code == 0
     assert run("verify", "mine.yaml").code == 0
@@ -65,19 +65,35 @@ def test_a_model_with_claims_on_two_data_sets_has_two_recipes(
 ) -> None:
     both = card(result(REVIEWS, ("accuracy", 0.825)), result(TWEETS, ("accuracy", 82.5)))
     hub.add("models", "someone/both", {**model, "README.md": both})
-    assert "write --out DIR, or --claim and one of: someone--both--reviews, " in run("recipe", "someone/both").err
+    several = run("recipe", "someone/both").err
+    assert "someone/both has 2 recipes; write all with --out DIR, or one with --claim: " in several
+    assert "reviews (accuracy on reviews validation); tweets (accuracy on tweets test)\n" in several
     assert run("recipe", "someone/both", "--out", "both").code == 0
     assert sorted(path.name for path in (tmp_path / "both").iterdir()) == [
         "someone--both--reviews.yaml", "someone--both--tweets.yaml"
     ]  # fmt: skip
     assert "\nname: someone--both--tweets\n" in run("recipe", "someone/both", "--claim", "tweets").out
-    assert "no claims on such a data set" in run("recipe", "someone/both", "--claim", "films").err
+    assert (
+        "someone/both has no such claim; its recipes are reviews ("
+        in run("recipe", "someone/both", "--claim", "films").err
+    )
     twice = run("verify", "someone/both", "hf://someone/both", "--json")
     assert (twice.code, len(json.loads(twice.out)["entries"])) == (0, 2)
     explained = run("explain", "someone/both")
     assert explained.code == 2
-    recipe = explained.err.splitlines()[-1].split()[-1]
-    assert run("explain", recipe).code == 0
+    assert "`zoo recipe someone/both --claim reviews --out FILE` writes: reviews (" in explained.err
+    assert run("explain", "someone/both", "--claim", "tweets").code == 0
+
+
+def test_the_next_step_for_one_of_two_recipes_names_the_model_and_works(
+    hub: LocalHub, model: dict[str, bytes], run: Zoo
+) -> None:
+    both = card(result(REVIEWS, ("accuracy", 0.825)), result(TWEETS, ("accuracy", 0.95)))
+    hub.add("models", "someone/both", {**model, "README.md": both})
+    done = run("verify", "someone/both", "--device", "cpu")
+    assert "  next: zoo explain someone/both --claim tweets --device cpu\n" in done.out
+    assert "someone/both (tweets): not-reproduced\n" in done.out
+    assert run("explain", "someone/both", "--claim", "tweets").code == 1
 
 
 def test_a_model_without_claims_that_can_be_compared_ends_with_code_3(

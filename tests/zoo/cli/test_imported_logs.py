@@ -69,6 +69,8 @@ def test_two_logs_are_compared_sample_by_sample(zoo: Zoo) -> None:
     assert (split["split"], split["flips"]["lost"], split["flips"]["gained"]) == ("boolq/acc", 100, 0)
     assert split["groups"]["shared"] == "the field passage"
     text = zoo("diff", "run-a", "run-b").out
+    assert "boolq/acc, 200 examples\n" in text and "example 0: right -> wrong" in text
+    assert "epoch" not in text and "margins" not in text
     assert "100 groups of examples that share the field passage, at most 2 of 200 examples" in text
 
 
@@ -134,6 +136,7 @@ def test_an_imported_run_is_signed_with_its_claims_and_published(zoo: Zoo, log: 
     card = zoo("publish", "run", "--to", "model-index", "--source", "https://example.org/a.json")
     assert "+      type: google/boolq" in card.out
     assert "+        verdict: reproduced" in card.out
+    assert "+        claim: typed at the command line, without a source" in card.out
     assert "+        log_of: lm-eval 0.4.13" in card.out
     assert "weights_sha256" not in card.out
     shown = zoo("publish", "run", "--to", "every-eval-ever").out
@@ -165,6 +168,20 @@ def test_scores_of_an_unknown_split_are_not_published(zoo: Zoo) -> None:
     completed = zoo("publish", "run", "--to", "every-eval-ever")
     assert (completed.code, len(completed.lines)) == (2, 1)
     assert "does not say which split of google/boolq the task boolq scored" in completed.err
+
+
+@pytest.mark.parametrize("tool", ["lm-eval", "lighteval", "inspect"])
+def test_a_log_that_does_not_exist_is_named(tool: str, zoo: Zoo) -> None:
+    completed = zoo("evaluate", "nowhere/log", "--from", tool)
+    assert completed.code == 4
+    assert completed.err.lower().startswith("nowhere/log: no such file or ")
+
+
+def test_the_folder_of_all_models_names_those_of_each(zoo: Zoo) -> None:
+    write_lm_eval(Path("logs/model"))
+    completed = zoo("evaluate", "logs", "--from", "lm-eval")
+    assert completed.code == 2
+    assert completed.err == "logs: no file samples_TASK_DATE.jsonl; name one of the folders inside: logs/model\n"
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_an_entry_without_published_weights_suggests_training_it(zoo: Zoo, recip
     assert completed.code == 3
     arguments = suggested(completed.out)
     assert arguments == ["reproduce", str(recipe), "--train", "--device", device(), "--records", "runs"]
-    assert zoo(*arguments).code in (0, 1, 3)
+    assert zoo(*arguments, "--seeds", "1").code in (0, 1, 3)
 
 
 def test_an_inconclusive_retraining_suggests_enough_seeds(zoo: Zoo, recipe_file: Write) -> None:

@@ -46,15 +46,17 @@ def test_messages_do_not_move_to_stdout_if_stderr_is_closed(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "env", [{"PYTHONIOENCODING": "ascii"}, {"LANG": "C", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}]
 )
-@pytest.mark.parametrize("command", [["--help"], ["verify", "--help"], ["list"], ["show", "own.yaml"]])
 def test_an_ascii_stdout_shows_other_characters_as_escapes(
-    command: list[str], env: dict[str, str], zoo_process: Zoo, tmp_path: Path
+    env: dict[str, str], zoo_commands_process: Zoo, tmp_path: Path
 ) -> None:
     own = (ROOT / "configs/starter/digits-resnet8.yaml").read_text(encoding="utf-8") + "# d\u00e9j\u00e0 vu\n"
     (tmp_path / "own.yaml").write_text(own, encoding="utf-8")
-    completed = zoo_process(*command, PYTHONUTF8="0", **env)
+    commands = ["--help"], ["verify", "--help"], ["list"], ["show", "own.yaml"]
+    completed = zoo_commands_process(*commands, PYTHONUTF8="0", **env)
     assert (completed.code, completed.err) == (0, "")
-    if command[0] == "show" and "PYTHONIOENCODING" in env:
+    for text in ("Check published models", "--dry-run", "digits-resnet8_from_digits-resnet14", "name: digits-resnet8"):
+        assert text in completed.out
+    if "PYTHONIOENCODING" in env:
         assert r"d\xe9j\xe0 vu" in completed.out
 
 

@@ -54,6 +54,7 @@ def test_the_entries_of_a_suite_are_listed_with_what_is_not_supported(zoo: Zoo, 
     assert "1 entry, 2 claims" in done.out
     assert "results-imagenet.csv:5: top1 'no' is not a number" in " ".join(done.out.split())
     assert "results-imagenet-real.csv" in done.out
+    assert "not supported" not in done.err
     data = json.loads(zoo("suite", "timm", "--json").out)
     assert [entry["img_size"] for entry in data["entries"]] == [224, 288, 560]
     assert len(data["unsupported"]) == 6

@@ -70,8 +70,8 @@ def test_the_advice_for_a_missing_download_works_while_online(
 def test_the_advice_for_a_foreign_package_lets_the_recipe_be_checked(
     zoo: Zoo, recipe_file: Write, tmp_path: Path
 ) -> None:
-    (tmp_path / "mine.py").write_text("from harness.losses import CrossEntropy\n")
-    path = recipe_file(TINY, ("loss: CrossEntropy", "loss: mine.CrossEntropy"))
+    (tmp_path / "foreign_losses.py").write_text("from harness.losses import CrossEntropy\n")
+    path = recipe_file(TINY, ("loss: CrossEntropy", "loss: foreign_losses.CrossEntropy"))
     refused = zoo("check", path)
     assert refused.code == 2
     (option,) = re.findall(r"(--trust \w+) allows", refused.err)

@@ -2,9 +2,11 @@
 
 import pytest
 
+from harness.auditing.outcome import audit_targets, text_of
 from tests.helpers.hub_client import FILES, MakeSources
 from tests.helpers.hub_server import LocalHub
 from zoo.claims.hub_card import claims_of_model
+from zoo.claims.targets import read_targets
 from zoo.errors import SourceError
 from zoo.fetch.source_types import HubRepo
 
@@ -39,3 +41,16 @@ def test_a_model_without_a_card_is_an_error_by_name(hub_sources: MakeSources, hu
     hub.add("models", "someone/bare", {"model.safetensors": b""})
     with pytest.raises(SourceError, match=r"someone/bare at \w+ has no card"):
         claims_of_model(HubRepo.parse("hub:someone/bare"), hub_sources())
+
+
+@pytest.mark.parametrize(("card", "pinned"), [(CARD, True), (b"# A model\n", False)])
+def test_an_audit_pins_and_reports_a_model_only_if_it_has_claims(
+    card: bytes, pinned: bool, hub_sources: MakeSources, hub: LocalHub, reports: list[str]
+) -> None:
+    commit = hub.add("models", "someone/carded", {"README.md": card})
+    (target,) = read_targets(["hf://someone/carded@main"], [], False, hub_sources)
+    assert (target.error, target.published and target.published.revision) == (None, commit)
+    (outcome,) = audit_targets([target])
+    assert text_of(outcome, None).startswith(f"hf://someone/carded@main ({commit[:7]}): ")
+    assert reports == ([f"hub:someone/carded@main at {commit[:12]}: trusted on first use"] if pinned else [])
+    assert hub_sources().known_pin("hub:someone/carded@main").revision == (commit if pinned else None)

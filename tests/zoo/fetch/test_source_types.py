@@ -20,6 +20,7 @@ from zoo.fetch.source_types import (
     parse_source,
     pinned_source,
 )
+from zoo.fetch.sources import Sources
 
 PATHS = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1)
 NAMES = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
@@ -122,3 +123,7 @@ def test_a_url_that_is_too_long_is_refused_in_few_words() -> None:
     with pytest.raises(UsageError, match="at most 2,000 characters") as raised:
         parse_source(f"https://host/{'x' * 5000}.pt")
     assert len(str(raised.value)) < 200
+
+
+def test_a_local_recipe_that_means_its_own_repository_learns_how_to_check_it() -> None:
+    assert "to check it before it is published, write file:PATH of the weights" in str(Sources().problem("hub:."))

@@ -55,17 +55,49 @@ def test_a_repository_of_timm_is_loaded_and_names_its_classes(tmp_path: Path) ->
     ("config", "message"),
     [
         ({"architecture": "resnet18"}, "describes resnet18, but the recipe's model is test_resnet; write model_name"),
-        ({"num_classes": 1000}, "says 1000 classes, but the recipe's model has 3"),
-        ({"model_args": {"drop_rate": 0.5}}, "has the model argument drop_rate: 0.5; add it to the recipe's model"),
-        ({"pretrained_cfg": [1]}, "pretrained_cfg and model_args must be JSON objects"),
-        ({"model_args": "x"}, "pretrained_cfg and model_args must be JSON objects"),
+        ({"num_classes": 1000}, "says num_classes: 1000, but the recipe's model has 3"),
+        ({"model_args": {"drop_rate": 0.5}}, "says drop_rate: 0.5, but the recipe's model has 0.1"),
+        (
+            {"model_args": {"act_layer": {"use": "x"}}},
+            "the model argument 'act_layer' is no number, name",
+        ),
+        ({"model_args": {"checkpoint_path": "x"}}, "the model argument 'checkpoint_path' could load files or code"),
+        ({"pretrained_cfg": [1]}, "pretrained_cfg must be a JSON object"),
+        ({"model_args": "x"}, "model_args are no JSON object"),
     ],
 )
 def test_another_model_than_the_configuration_describes_is_refused(
     config: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ZooError, match=message):
-        loaded(published(tmp_path / "timm", config=config))
+        loaded(published(tmp_path / "timm", config=config), drop_rate=0.1)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"model_args": {"img_size": 48, "global_pool": "avg", "class_token": False}},
+        {"model_args": {"global_pool": "avg", "class_token": False},
+         "pretrained_cfg": {"input_size": [3, 48, 48], "fixed_input_size": True}},
+        {"model_args": {"global_pool": "avg", "class_token": False, "img_size": [48, 48], "drop_rate": None}},
+    ],
+)  # fmt: skip
+def test_arguments_that_only_the_configuration_names_build_the_model(config: dict[str, Any], tmp_path: Path) -> None:
+    changed = {"img_size": 48, "global_pool": "avg", "class_token": False}
+    folder = published(tmp_path / "vit", "test_vit", config, **changed)
+    messages: list[str] = []
+    call = Call(use="timm.create_model", args={"model_name": "test_vit"})
+    model = load_model(call, Sources(report=messages.append).fetch(f"file:{folder}"), Builder())
+    torch.manual_seed(1)
+    expected = timm.create_model("test_vit", num_classes=3, **changed).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
+    assert (model.global_pool, model.num_classes) == ("avg", 3)
+
+
+def test_a_size_in_the_recipe_is_another_than_that_of_the_weights(tmp_path: Path) -> None:
+    config = {"pretrained_cfg": {"input_size": [3, 160, 160], "fixed_input_size": True}}
+    model = loaded(published(tmp_path / "vit", "test_vit", config), model_name="test_vit", img_size=80)
+    assert model.patch_embed.img_size == (80, 80)
 
 
 def test_a_configuration_of_another_library_says_nothing_of_the_model(tmp_path: Path) -> None:

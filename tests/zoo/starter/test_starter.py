@@ -20,7 +20,7 @@ from zoo.fetch.sources import Sources
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import Entry
-from zoo.recipes.check import check_recipe
+from zoo.recipes.check import check_entry, missing_files
 from zoo.recipes.claim import SHARES, Claim
 from zoo.recipes.public_data import find_public_data
 
@@ -44,8 +44,9 @@ def claim(entry: Entry, of: str) -> Claim:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_every_shipped_recipe_is_valid_and_short(entry: Entry) -> None:
-    recipe, builder = entry.recipe, Builder()
-    check_recipe(recipe, builder)
+    recipe, builder = entry.recipe, Builder().at(entry.recipe_repo, entry.folder)
+    check_entry(entry, builder)
+    assert missing_files(recipe, builder) == []
     assert len(entry.path.read_text(encoding="utf-8").splitlines()) <= 60
     if entry.suite != "starter":  # only these models are built without a Hub
         return

@@ -1,0 +1,216 @@
+"""Select entries: by name, suite, path and expression, from the Hub, and by what changed in git."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.errors import MissingError, UsageError, ZooError, translate_errors
+from zoo.fetch.source_types import HF, HUB_NAME
+from zoo.progress import Report, ShowProgress
+from zoo.recipes import catalogue
+from zoo.recipes.catalogue import Entry
+from zoo.recipes.options import SweepOptions
+from zoo.recipes.suite_entries import entries_of, filtered
+from zoo.suites.known import ORIGINS, StoredSuite, load_suite, wanted_suites
+
+if TYPE_CHECKING:
+    from zoo.fetch.sources import Sources
+
+SEARCHED = 20
+"""The number of models of a search, unless another one is passed."""
+
+
+def changed_entries(
+    entries: list[Entry], revision: str | None, lock: Path | None
+) -> tuple[list[Entry], dict[str, str]]:
+    """Return the entries that differ from a git revision, and why each does; all of them for None.
+
+    Args:
+        entries: The entries.
+        revision: A revision of the repository that the working directory is in, or None.
+        lock: The lock in use, if it is not the project's.
+    """
+    if revision is None:
+        return entries, {}
+    from zoo.recipes.changes import changed_since
+
+    reasons = changed_since(revision, entries, lock)
+    return [entry for entry in entries if entry.name in reasons], reasons
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntrySelection:
+    """Selects entries.
+
+    Attributes:
+        fetcher: Returns the object that fetches and verifies files.
+        report: Shows a message.
+        show_progress: Shows the progress of a named piece of work in a `with` block.
+    """
+
+    fetcher: "Callable[[], Sources]"
+    report: Report
+    show_progress: ShowProgress
+
+    def select(
+        self,
+        patterns: Sequence[str],
+        suites: Sequence[str],
+        everything: bool,
+        *,
+        refresh: bool = False,
+        where: str | None = None,
+        report_unsupported: bool = True,
+    ) -> list[Entry]:
+        """Return the entries that names, suites, globs, paths and names on the Hub select.
+
+        Args:
+            patterns: Names, suites, globs, paths of recipes, or [hf://]OWNER/NAME[@REVISION] of a model or recipe.
+            suites: Names of suites. With patterns, only entries that a pattern selects too.
+            everything: Whether to select all shipped entries.
+            refresh: Whether to ask the Hub for the newest revision of published recipes, instead of the pinned one.
+            where: Only entries that this expression selects, see `zoo.suites.where`. Default: all.
+            report_unsupported: Whether to report how many rows of generated suites are no entries.
+
+        Raises:
+            UsageError: No pattern and no suite is passed, or a pattern matches nothing.
+        """
+        if not (patterns or suites or everything):
+            raise UsageError(
+                "nothing to do: name entries, suites, globs or recipe files, or pass --suite NAME or --all"
+            )
+        published = list({name.removeprefix(HF): name for name in patterns if _is_hub_name(name)}.values())
+        if published and suites:
+            raise UsageError(f"{published[0]} is on the Hub and in no suite; leave out --suite")
+        shipped = [name for name in patterns if not _is_hub_name(name)]
+        stored = [] if everything else self._stored_suites(shipped, suites)
+        chosen = self._of_catalogues(shipped, suites, everything, stored) if shipped or suites or everything else []
+        found = [entry for name in published for entry in self._published_or_failure(name, refresh)]
+        selected = filtered(chosen + found, where)
+        for suite in stored if report_unsupported else ():
+            if (count := len(suite.suite.unsupported)) and suite.name in (*suites, *shipped):
+                self.report(f"{suite.name}: {count} more are not supported; `zoo suite {suite.name}` says why")
+        return selected
+
+    def suite(self, name: str) -> StoredSuite:
+        """Return a generated suite. Raise ZooError if its catalogue is not available."""
+        return load_suite(name, self.fetcher())
+
+    def sweep(self, options: SweepOptions) -> list[Entry]:
+        """Return the entries of many models of the Hub, those with the same task side by side.
+
+        A model that cannot be read does not stop the others. Models that exceed a limit are left out and reported.
+
+        Raises:
+            UsageError: The file, the query or a limit is malformed.
+            SourceError: The file or the Hub cannot be read.
+        """
+        from zoo.claims.sweep import grouped, parse_size, within_budget
+
+        budget = parse_size(options.max_bytes) if options.max_bytes else None
+        names = self._names_of_sweep(options)
+        found: list[Entry] = []
+        with self.show_progress("read model cards", "models") as step:
+            for number, name in enumerate(names):
+                step(number, len(names))
+                found += self._published_or_failure(f"{HF}{name}", False)
+        entries = grouped(found)
+        if budget is None:
+            return entries
+        affordable = within_budget(entries, budget, self.fetcher())
+        for entry in affordable.left_out:
+            self.report(f"--max-bytes {options.max_bytes}: {entry.title} is left out")
+        return list(affordable.entries)
+
+    def _names_of_sweep(self, options: SweepOptions) -> list[str]:
+        """Return the names of the models in a file and of a search, each once, and report how many are too many."""
+        from zoo.claims.sweep import parse_query, read_names
+
+        names = read_names(options.from_file) if options.from_file else []
+        if options.search is not None:
+            query, most = parse_query(options.search), options.max_models or SEARCHED
+            names += self.fetcher().hub.search(query, most)
+        distinct = list(dict.fromkeys(name.removeprefix(HF) for name in names))
+        chosen = distinct[: options.max_models]
+        if len(chosen) < len(distinct):
+            self.report(f"--max-models {options.max_models}: {len(distinct) - len(chosen)} models are left out")
+        return chosen
+
+    def select_one(self, pattern: str, claim: str | None = None) -> Entry:
+        """Return the single entry that a name, a path or a name on the Hub selects. Raise UsageError otherwise.
+
+        Args:
+            pattern: The name or path.
+            claim: For a model card with several recipes, the claim or the data set of one, see `with_claim`.
+        """
+        from zoo.claims.claim_names import recipes_list, with_claim
+
+        if not _is_hub_name(pattern):
+            return catalogue.only_one(pattern, self._of_catalogues([pattern], [], False))
+        entries = self._published(pattern, False)
+        entries = with_claim(entries, claim, pattern) if claim is not None else entries
+        if len(entries) > 1:
+            one = f"`zoo recipe {pattern} --claim {entries[0].part_of_card} --out FILE`"
+            raise UsageError(
+                f"{pattern} has {len(entries)} recipes; `zoo explain` takes one with --claim, other commands its file,"
+                f" which {one} writes: {recipes_list(entries)}"
+            )
+        return entries[0]
+
+    def name_of(self, pattern: str) -> str:
+        """Return the name of the entry that `select_one` selects. Raise RecipeError if its recipe cannot be read."""
+        return self.select_one(pattern).recipe.name
+
+    def _stored_suites(self, patterns: Sequence[str], suites: Sequence[str]) -> list[StoredSuite]:
+        return [self.suite(name) for name in wanted_suites(patterns, suites)]
+
+    def _of_catalogues(
+        self,
+        patterns: Sequence[str],
+        suites: Sequence[str],
+        everything: bool,
+        stored: Sequence[StoredSuite] | None = None,
+    ) -> list[Entry]:
+        """Return the selected entries that are shipped, in generated suites, or in files."""
+        stored = self._stored_suites(patterns, suites) if stored is None else stored
+        generated = [entry for suite in stored for entry in entries_of(suite)]
+        unsupported = {row.name: row.reason for suite in stored for row in suite.suite.unsupported}
+        for pattern in patterns:
+            if pattern in unsupported:
+                raise UsageError(f"{pattern} is not supported: {unsupported[pattern]}")
+        return catalogue.select(list(patterns), list(suites), everything, generated=generated, suite_names=[*ORIGINS])
+
+    def _published_or_failure(self, name: str, refresh: bool) -> list[Entry]:
+        """Return the entries of a model or recipe of the Hub, or one that raises the error where it is used."""
+        plain = name.removeprefix(HF)
+        try:
+            with translate_errors(plain):
+                return self._published(name, refresh)
+        except ZooError as error:
+            return [Entry(plain, catalogue.LOCAL, Path(plain), failure=error)]
+
+    def _published(self, name: str, refresh: bool) -> list[Entry]:
+        """Return the recipe in a repository on the Hub, or else those that zoo makes of the claims in its card.
+
+        All files are read at one commit. `hub:.` in a published recipe is its repository.
+        """
+        from zoo.fetch.source_types import HUB, HubRepo
+
+        repository = HubRepo.parse(f"{HUB}{name.removeprefix(HF)}")
+        sources = self.fetcher()
+        wanted = replace(repository, revision=sources.hub.commit(repository)) if refresh else repository
+        try:
+            fetched = sources.fetch(str(wanted), catalogue.PUBLISHED)
+        except MissingError:
+            from harness.auditing.outcome import contradictions_in
+            from zoo.claims.card_entries import entries_of_model
+
+            return entries_of_model(wanted, sources, repository, contradictions_in)
+        at_commit = replace(repository, revision=fetched.revision)
+        return [catalogue.local(fetched.path / catalogue.PUBLISHED, str(at_commit), str(repository))]
+
+
+def _is_hub_name(name: str) -> bool:
+    plain = name.removeprefix(HF)
+    return HUB_NAME.fullmatch(plain) is not None and (plain != name or not Path(name).exists())

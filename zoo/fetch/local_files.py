@@ -1,0 +1,71 @@
+"""Fetch files and folders of this machine."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from difflib import get_close_matches
+from pathlib import Path
+
+from zoo.errors import NoFileError, SourceError
+from zoo.fetch.checksum import sha256
+from zoo.fetch.fetched import Fetched, digest_of
+from zoo.fetch.repository_files import ENDINGS as WEIGHTS_ENDINGS
+from zoo.fetch.repository_files import choose_files, weights_among
+from zoo.fetch.source_types import LocalFile, ParsedSource
+
+
+def fetch_local(source: LocalFile, want: str) -> Fetched:
+    """Return a local file; or of a local folder what a repository would give for `want`, see `Sources.fetch`."""
+    path = source.expanded
+    if not path.is_dir():
+        return fetched_file(source, path)
+    if want == "tokenizer":
+        return fetched_tokenizer(source, path)
+    return fetched_folder(source, path) if want.partition("/")[0] in ("config", "data") else _chosen(source, path, want)
+
+
+def fetched_file(source: ParsedSource, path: Path, digest: str | None = None, *, locked: bool = False) -> Fetched:
+    """Return a file with its SHA-256, which is computed unless it is given."""
+    digest = digest or sha256(path)
+    return Fetched(str(source), path, digest, {str(source): digest}, locked=locked)
+
+
+def fetched_folder(source: ParsedSource, path: Path) -> Fetched:
+    """Return a folder whose files are not hashed: what is read of it is identified by its content elsewhere."""
+    return Fetched(str(source), path, "")
+
+
+def fetched_tokenizer(source: ParsedSource, path: Path) -> Fetched:
+    """Return a folder with the SHA-256 of all of its files but weights: each may decide how a tokenizer works."""
+    return _hashed(source, path, [name for name in _names(path, "*") if not name.lower().endswith(WEIGHTS_ENDINGS)])
+
+
+def missing_file_error(source: LocalFile, recipe_folder: Path | None) -> NoFileError:
+    """Return the error for a missing file, with the folders that were searched and a file of a similar name."""
+    path, folders = source.expanded, [folder for folder in (recipe_folder, Path.cwd()) if folder]
+    searched = list(dict.fromkeys(str(folder.absolute()) for folder in folders))
+    where = "" if path.is_absolute() else f" in {' or in '.join(searched)}"
+    siblings: set[str] = set()
+    with suppress(OSError):  # a name that is too long
+        siblings = {file.name for folder in folders for file in (folder / path).parent.glob("*")}
+    similar = get_close_matches(path.name, siblings, n=1)
+    hint = f"; did you mean {source.path.removesuffix(path.name)}{similar[0]}?" if similar else ""
+    return NoFileError(str(source), f"there is no such file{where}{hint}")
+
+
+def _chosen(source: LocalFile, path: Path, want: str) -> Fetched:
+    """Return the files of a folder that a repository would give for `want`."""
+    return _hashed(source, path, choose_files(want, _names(path, "*", "*/config.json"), {}, str(source)))
+
+
+def _names(folder: Path, *patterns: str) -> list[str]:
+    try:
+        found = [file for pattern in patterns for file in folder.glob(pattern) if file.is_file()]
+    except OSError as error:
+        raise SourceError(f"{folder}: {error.strerror or error}") from None
+    return sorted(file.relative_to(folder).as_posix() for file in found)
+
+
+def _hashed(source: ParsedSource, path: Path, names: Sequence[str]) -> Fetched:
+    digests, weights = {name: sha256(path / name) for name in names}, weights_among(names)
+    files = {f"{source}/{name}": digest for name, digest in digests.items()}
+    return Fetched(str(source), path, digest_of(digests, weights), files, weights)
