@@ -25,7 +25,7 @@ API = {
     "api/recipes.md": ("Recipes", ["zoo.recipes.schema", "zoo.recipes.claim"]),
     "api/errors.md": ("Errors", ["zoo.errors"]),
     "api/losses.md": ("Losses", ["harness.losses.base", "harness.losses"]),
-    "api/tasks.md": ("Tasks", ["zoo.tasks.base"]),
+    "api/tasks.md": ("Tasks", ["zoo.tasks.base", "zoo.tasks.splits"]),
     "api/records.md": ("Records", ["harness.records.record"]),
     "api/judging.md": ("Judging", ["harness.judging.types", "harness.judging.statistics"]),
     "api/auditing.md": ("Auditing", ["harness.auditing.types", "zoo.claims.published"]),

@@ -9,6 +9,7 @@ import gc
 import shutil
 import subprocess
 import sys
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,18 @@ settings.register_profile("nightly", deadline=None, max_examples=1000)
 settings.register_profile("fuzz", deadline=None, max_examples=40_000)  # of `tests/system/test_fuzz.py`: 5 minutes
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "no-deadline"))
 
+
+SEVERAL_COMMANDS = """
+import sys
+from zoo.cli import main
+for command in {}:
+    sys.argv = ["zoo", *command]
+    try:
+        main()
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
 
 # GNU readline exports the size of the terminal, and the processes of pytest-xdist inherit it.
 os.environ.pop("COLUMNS", None)
@@ -42,15 +55,21 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that run a command in a new process, and skip those of another device."""
     for item in items:
-        if "zoo_process" in getattr(item, "fixturenames", ()):
+        if {"zoo_process", "zoo_commands_process"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.process)
     skip_other_devices(items)
 
 
-def pytest_collection_finish() -> None:
-    """Keep the imported modules out of garbage collection, which every training triggers."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage while test modules are imported, nor search them for garbage later, as trainings would."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture
@@ -74,12 +93,26 @@ def zoo_process(tmp_path: Path) -> Zoo:
     """Run `python -m zoo` in a new process. `root` is the checkout to run; other keywords set the environment."""
 
     def run(*args: object, root: Path = ROOT, **env: str) -> CompletedCommand:
-        environment = {**os.environ, "ZOO_HOME": str(tmp_path / "home"), "PYTHONPATH": str(root), **env}
-        command = [sys.executable, "-m", "zoo", *map(str, args)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
-        return CompletedCommand(done.returncode, done.stdout, done.stderr)
+        return _start_python(["-m", "zoo", *map(str, args)], tmp_path, **{"PYTHONPATH": str(root), **env})
 
     return run
+
+
+@pytest.fixture
+def zoo_commands_process(tmp_path: Path) -> Zoo:
+    """Run several `zoo` commands one after another in one new process, which ends with the first that fails."""
+
+    def run(*commands: Sequence[str], **env: str) -> CompletedCommand:
+        return _start_python(["-c", SEVERAL_COMMANDS.format(commands)], tmp_path, **{"PYTHONPATH": str(ROOT), **env})
+
+    return run
+
+
+def _start_python(arguments: Sequence[str], folder: Path, **env: str) -> CompletedCommand:
+    environment = {**os.environ, "ZOO_HOME": str(folder / "home"), **env}
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
+    return CompletedCommand(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture

@@ -32,7 +32,8 @@ def linear(*, features: int, classes: int) -> nn.Module:
 '''
 TASK = '''"""Which of two numbers is larger."""
 import torch
-from zoo.tasks.base import Task, TensorSplit
+from zoo.tasks.base import Task
+from zoo.tasks.splits import TensorSplit
 
 def larger(*, rows: int = 200) -> Task:
     def split(seed: int) -> TensorSplit:

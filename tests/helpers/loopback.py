@@ -5,12 +5,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # Linux repeats the connections beyond the 5 of the default only after a second
+
+
 class LoopbackServer:
     """A server that runs in a `with` block. `closing` tells its handlers that the block has ended."""
 
     def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
         self.closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", 0), handler)
         self.port = self._server.server_port
 
     def __enter__(self) -> Self:

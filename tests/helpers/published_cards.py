@@ -96,11 +96,13 @@ def _add_styles(cards: Cards, model: Mapping[str, bytes]) -> None:
         "odd-values", {**model, "README.md": card(odd)},
         *((metric, "not-compared", reason) for metric, reason in zip(metrics, reasons, strict=True)),
     )  # fmt: skip
+    trained = card(result(REVIEWS, ("accuracy", 0.825), ("loss", 1.37), split="validation"))
+    cards.add("with-loss", {**model, "README.md": trained}, exact, ("loss", "not-compared", "no-score"))
     cut = card(result(REVIEWS, ("accuracy", 0.666), split="test"))
     cards.add("truncated", {**model, "README.md": cut}, ("accuracy", "reproduced", "if the claim was truncated"))
     results = [{"dataset": {"id": REVIEWS, "task_id": "default"}, "value": 82.5, "date": "2026-11-01"}]
     files = {**model, ".eval_results/reviews.yaml": json.dumps(results).encode()}
-    cards.add("eval-results", files, ("-", "not-compared", "undefined-metric"))
+    cards.add("eval-results", files, ("-", "not-compared", "no-metric"))
 
 
 def _add_splits(cards: Cards, model: Mapping[str, bytes]) -> None:

@@ -1,7 +1,7 @@
 """The files of a tiny sentence encoder, as sentence-transformers publishes it."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from transformers import BertModel, BertTokenizer
 
 from tests.helpers.glue_hub import TOKENIZER, config
 
+Compare = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 TYPES = "sentence_transformers.models."
 MODULES: list[dict[str, Any]] = [
     {"idx": number, "name": str(number), "path": path, "type": f"{TYPES}{kind}"}
@@ -27,14 +28,24 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
+def cosine(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Return the cosine of two embeddings."""
+    return F.cosine_similarity(first, second, dim=0)
+
+
 def bert() -> BertModel:
-    """Return the encoder, with random weights that are always the same."""
+    """Return the encoder, with random weights that are always the same, and large enough for varied embeddings."""
     torch.manual_seed(0)
-    return BertModel(config("base", hidden_size=16, num_hidden_layers=2)).eval()
+    return BertModel(config("base", hidden_size=16, num_hidden_layers=2, initializer_range=0.3)).eval()
 
 
-def cosines_of(pairs: Iterable[tuple[str, ...]], *, pooling: str = "mean", max_length: int = 12) -> list[float]:
-    """Return the cosine of every pair of texts, computed by plain transformers, one text at a time."""
+def cosines_of(
+    pairs: Iterable[tuple[str, ...]], *, pooling: str = "mean", max_length: int = 12, compare: Compare = cosine
+) -> list[float]:
+    """Return the cosine of every pair of texts, computed by plain transformers, one text at a time.
+
+    Another function `compare` of two embeddings replaces the cosine.
+    """
     model = bert()
     vocabulary = TOKENIZER["vocab.txt"].decode().splitlines()
     tokenizer = BertTokenizer(vocab={word: number for number, word in enumerate(vocabulary)})
@@ -43,9 +54,10 @@ def cosines_of(pairs: Iterable[tuple[str, ...]], *, pooling: str = "mean", max_l
         with torch.no_grad():
             tokens = tokenizer(text, truncation=True, max_length=max_length, return_tensors="pt")
             states = model(**tokens).last_hidden_state[0]
-        return {"mean": states.mean(0), "cls": states[0], "max": states.max(0).values}[pooling]
+        choices = {"mean": states.mean(0), "cls": states[0], "max": states.max(0).values, "last": states[-1]}
+        return choices[pooling]
 
-    return [F.cosine_similarity(embedding(a), embedding(b), dim=0).item() for a, b in pairs]
+    return [compare(embedding(a), embedding(b)).item() for a, b in pairs]
 
 
 def encoder_files(settings: Mapping[str, Any] = SETTINGS) -> dict[str, bytes]:

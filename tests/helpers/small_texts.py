@@ -20,7 +20,7 @@ from harness.training.training_run import TrainingRun
 from tests.helpers.device import device
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
-from zoo.tasks.base import TextSplit
+from zoo.tasks.splits import TextSplit
 
 TEXT_ENTRY = "entail-bert-l2h32"
 

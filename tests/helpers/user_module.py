@@ -5,7 +5,8 @@ import os
 import torch
 from torch import nn
 from zoo.tasks import digits
-from zoo.tasks.base import Task, TensorSplit
+from zoo.tasks.base import Task
+from zoo.tasks.splits import TensorSplit
 
 def some() -> Task:
     whole = digits()

@@ -5,10 +5,12 @@ import os
 import resource
 import signal
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import pytest
 import torch
 import yaml
+from torch import nn
 
 from harness.models import environment
 from tests.helpers.device import device
@@ -161,7 +163,7 @@ HUGE = {
     "a rather deep LSTM": (MODEL, LSTM % 5001, "num_layers: more than 20,000 parameter tensors; ZOO_MAX_MODULES rai"),
     "endless layers": (MODEL, BERT % (10**9, 8), "layers: 1,000,000,000 is more than 100,000; ZOO_MAX_LAYERS"),
     "endless depth": (MODEL, "{use: cifar_resnet, depth: 1000000002}", "depth: 1,000,000,002 is more than"),
-    "very many layers": (MODEL, BERT % (90_000, 8), "more than 20,000 modules; ZOO_MAX_MODULES raises"),
+    "very many layers": (MODEL, BERT % (90_000, 8), "more than 2,000 modules; ZOO_MAX_MODULES raises"),
     "a huge width": (MODEL, BERT % (1, 10**7), "more than 2,000,000,000 parameters; ZOO_MAX_PARAMETERS raises"),
     "a huge architecture": (MODEL, CLASSIFIER % "vocab_size: 9000000000", "ZOO_MAX_PARAMETERS raises"),
     "copied layers": (MODEL, COPIES, "more than 2,000,000,000 parameters; ZOO_MAX_PARAMETERS raises"),
@@ -173,8 +175,12 @@ HUGE = {
 
 
 @pytest.mark.parametrize("name", HUGE)
-def test_a_huge_recipe_is_refused_at_once_and_without_memory(name: str, recipe_file: Write) -> None:
+def test_a_huge_recipe_is_refused_at_once_and_without_memory(
+    name: str, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before, after, reason = HUGE[name]
+    if name == "very many layers":  # so many that it takes seconds to count them
+        monkeypatch.setenv("ZOO_MAX_MODULES", "2000")
     path, memory = recipe_file(TINY, (before, after)), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(RecipeError) as caught:
         check_recipe(load_recipe(path), Builder())
@@ -198,6 +204,21 @@ def test_a_build_that_loops_is_interrupted(
     with pytest.raises(RecipeError, match=f"tiny.yaml:3:.*building takes .*{reason}"):
         check_recipe(load_recipe(recipe_file(TINY, (MODEL, LOOPS % 4096))), Builder())
     assert (signal.getitimer(signal.ITIMER_REAL), signal.getsignal(signal.SIGALRM)) == ((0.0, 0.0), handler)
+
+
+def test_an_interrupted_build_is_not_lost_in_a_callback_of_a_weak_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_watch, "INTERVAL", 0.0005)
+    monkeypatch.setenv("ZOO_MAX_BUILD_SECONDS", "0")
+    values = WeakKeyDictionary[nn.Module, int]()
+
+    @build_watch.watched_build()
+    def build_without_end() -> None:
+        while True:
+            values[nn.Module()] = 1
+
+    for _ in range(200):  # pytest fails the test if Python prints an error instead of raising it
+        with pytest.raises(UsageError, match="building takes more than 0 s"):
+            build_without_end()
 
 
 def test_an_environment_variable_raises_a_limit(recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
