@@ -48,6 +48,11 @@ def _files_below(folder: Path, hidden: bool, above: frozenset[str]) -> Iterator[
             yield from _files_below(path, hidden, above)
 
 
+def undecodable_byte(error: UnicodeDecodeError) -> tuple[int, int]:
+    """Return the line, from 1, of the first byte that is not text, and the byte."""
+    return error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
+
+
 @contextmanager
 def partial_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, for a file whose final name is known only when it is written.

@@ -74,7 +74,7 @@ class Audit:
     """The parts that could not be read."""
     revision: str = ""
     why_none: str = ""
-    """What to say if there are no claims."""
+    """The message if there are no claims."""
 
     @property
     def verdict(self) -> AuditVerdict:

@@ -1,4 +1,4 @@
-"""What the logs of all tools have in common: a score of each example."""
+"""The common content of the logs of all tools: a score of each example."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,12 +17,12 @@ class Sample:
     """The score of one example."""
 
     document: str
-    """What names the document within its task."""
+    """The identifier of the document within its task."""
     content: str
     """A digest of the document and its target, which is the same for every model."""
     score: float
     group: str
-    """What the samples of a group share, see `--group-by`."""
+    """The value that the samples of a group share, see `--group-by`."""
     repeat: int = 0
     """The number of the repetition, such as an epoch."""
 
@@ -77,4 +77,4 @@ class ImportedLog:
     """Further facts for readers: the tasks' versions, numbers of examples in a prompt, and so on."""
     packages: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
-    """What was left out, and what the log does not say."""
+    """Remarks on samples that were left out, and on facts that the log lacks."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from harness.runs.submission_reader import ZIP, printable, read_submission
 from zoo.errors import SourceError, UsageError, did_you_mean
-from zoo.files import write_atomically
+from zoo.files import undecodable_byte, write_atomically
 from zoo.recipes.public_data import PUBLIC
 
 HEADER = "index\tprediction"
@@ -170,8 +170,8 @@ def _problems(file: File, data: bytes) -> list[str]:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        return [f"{file.name}:{line}: not UTF-8: the byte 0x{data[error.start]:02x}"]
+        line, byte = undecodable_byte(error)
+        return [f"{file.name}:{line}: not UTF-8: the byte 0x{byte:02x}"]
     rows = max(text.count("\n") - text.endswith("\n"), 0)
     header, *lines = (line.removesuffix("\r") for line in text.split("\n", file.rows + 1))
     problems = []

@@ -18,7 +18,7 @@ from zoo.recipes.walk import walk_sources
 from zoo.tasks.base import content
 
 WANTS_OF_FIELDS = {"task": "data", "tokenizer": "tokenizer", "preprocessing": "preprocessing"}
-"""What is fetched of a source that is named in a field; weights in the other fields."""
+"""Field of a recipe -> the files that are fetched of a source in it; weights for the other fields."""
 
 
 def weights_identity(experiment: Experiment) -> Identity:

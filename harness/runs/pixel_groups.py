@@ -11,7 +11,7 @@ NORMALIZATION = ("mean", "std", "preprocessing")
 """Arguments that do not change which pixels are read. What a published preprocessing changes is in
 `Preparation.variant`, and in the arguments of its own."""
 Pixels = tuple[str, Path | None, str | None]
-"""What the pixels of an entry depend on: its task without the normalization, and where relative sources lead."""
+"""The inputs that decide the pixels of an entry: its task without normalization, and the base of relative sources."""
 
 
 def pixels_of(entry: Entry) -> Pixels | None:

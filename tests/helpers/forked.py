@@ -22,7 +22,7 @@ IMPORTED = [
     "pytest", "pydantic", "typer._adapters", "torch._dynamo", "harness.losses", "harness.runs.score_file",
     "harness.runs.reproduce", "harness.schedules", "zoo.api.results", "zoo.cli", "zoo.models", "zoo.tasks",
 ]  # fmt: skip
-"""What a training imports."""
+"""The modules that a training imports."""
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(IMPORTED)
 

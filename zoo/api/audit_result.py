@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AuditResult:
-    """What arithmetic says about published claims.
+    """The findings of arithmetic on published claims.
 
     Attributes:
         outcomes: One for each target: its audit, or the error of reading it.

@@ -8,6 +8,7 @@ from typing import Any
 
 from zoo.claims.published import PublishedClaim, PublishedClaims
 from zoo.errors import Mark, Problem, SourceError, UsageError, did_you_mean
+from zoo.files import undecodable_byte
 
 NEEDED = ("metric", "value")
 COLUMNS = (*NEEDED, "model", "dataset", "config", "split", "n", "average", "task", "revision", "source")
@@ -88,5 +89,5 @@ def _read(path: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UsageError(f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x})") from None
+        line, byte = undecodable_byte(error)
+        raise UsageError(f"{path}:{line}: not UTF-8 (byte 0x{byte:02x})") from None

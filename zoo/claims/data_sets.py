@@ -37,7 +37,7 @@ _CONFIGS = {
 _CANONICAL = {key[0].lower(): key[0] for key in KNOWN_DATA}
 _OTHER_ROWS = {("dair-ai/emotion", "unsplit")}
 _PARTS = re.compile(r"--|[/ _-]")
-"""What may stand between the id and the configuration."""
+"""The separators of an id and its configuration."""
 SIMILAR = 0.75
 """How similar a word and a known name must be for a hint, see `difflib.SequenceMatcher.ratio`."""
 _WORDS = re.compile(r"[\w.-]+")

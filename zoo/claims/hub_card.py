@@ -12,6 +12,7 @@ from zoo.errors import Mark, Problem, UsageError
 from zoo.fetch.card_files import CARD
 from zoo.fetch.repository_files import CLAIMS, CONFIG
 from zoo.fetch.source_types import HubRepo
+from zoo.files import undecodable_byte
 
 if TYPE_CHECKING:
     from zoo.fetch.sources import Sources
@@ -90,5 +91,5 @@ def _text(path: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"not text in UTF-8: byte 0x{data[error.start]:02x} in line {line}") from None
+        line, byte = undecodable_byte(error)
+        raise ValueError(f"not text in UTF-8: byte 0x{byte:02x} in line {line}") from None

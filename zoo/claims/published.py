@@ -55,10 +55,10 @@ class PublishedClaims:
     no_scores: tuple[PublishedClaim, ...] = ()
     """Values that nobody can compare: a loss, a time or a speed."""
     problems: tuple[Problem, ...] = ()
-    """What could not be read, with its position. The other claims are not affected."""
+    """The problems of reading the claims, with their positions. The other claims are not affected."""
     settings: dict[str, object] = field(default_factory=dict)
     """The content of the model's `config.json`."""
     revision: str = ""
     """The commit, for a model of the Hub."""
     why_none: str = "no claims about published weights"
-    """What to say if there are no claims."""
+    """The message if there are no claims."""

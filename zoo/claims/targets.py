@@ -24,7 +24,7 @@ CARD_ENDING = ".md"
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What a user named, with its claims or the error of reading it."""
+    """A target that a user named, with its claims or the error of reading it."""
 
     name: str
     published: PublishedClaims | None = None

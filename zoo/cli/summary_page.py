@@ -29,7 +29,7 @@ ANSWERS = {
     "inconclusive": "a claim is inconclusive",
     "not-run": "the model could not be read or run",
 }
-"""What is found of a model, in the order of the page."""
+"""The findings about a model, in the order of the page."""
 SHOWN_MODELS = 5
 """The most models that are named for a reason."""
 

@@ -31,7 +31,7 @@ class Listed:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSearch:
-    """What to search for among the models of the Hub. All conditions must hold."""
+    """The conditions of a search among the models of the Hub. All conditions must hold."""
 
     tags: tuple[str, ...] = ()
     """Tags, such as `dataset:glue` or `base_model:google-bert/bert-base-uncased`."""

@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from zoo.errors import IntegrityError
 from zoo.fetch.sources import Source
-from zoo.models.attention import Attention, check_attention
+from zoo.models.attention import Attention
 from zoo.models.auto_classes import IMAGE_CLASSIFIER
-from zoo.models.published import load_published
+from zoo.models.published import load_with_new_head
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -31,14 +30,4 @@ def image_classifier(
         IntegrityError: The repository lacks weights of the backbone.
         UsageError: This kind of attention cannot be used here.
     """
-    check_attention(attn_implementation)
-    fetched = init.fetch()
-    model, missing = load_published(
-        IMAGE_CLASSIFIER, fetched.path, str(fetched.weights), attn_implementation, num_labels=num_labels
-    )
-    in_backbone = [name for name in missing if not name.startswith(HEADS)]
-    if in_backbone:
-        raise IntegrityError(f"{fetched.source}: {fetched.weights} lacks {', '.join(in_backbone[:3])} of the backbone")
-    if model.code_note:
-        init.sources.report_once(f"note: {fetched.source}: {model.code_note}")
-    return model
+    return load_with_new_head(IMAGE_CLASSIFIER, init, HEADS, "backbone", attn_implementation, num_labels)

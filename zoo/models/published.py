@@ -12,8 +12,9 @@ from zoo.errors import IntegrityError, UsageError, ZooError, first_line
 from zoo.fetch.offline import offline
 from zoo.fetch.published_settings import code_note, read_json, verified_view
 from zoo.fetch.repository_files import CONFIG
+from zoo.fetch.sources import Source
 from zoo.fetch.weights_index import weights_names
-from zoo.models.attention import Attention
+from zoo.models.attention import Attention, check_attention
 from zoo.models.auto_classes import TEXT_CLASSIFIER
 from zoo.models.size_limits import size_limits
 from zoo.text_tables import counted
@@ -61,6 +62,34 @@ def load_published(
     if mismatched:
         raise IntegrityError(f"{folder / weights}: {mismatched[0]} has another shape than config.json says")
     return model, sorted(report["missing_keys"])
+
+
+def load_with_new_head(
+    auto_class: str, init: Source, heads: tuple[str, ...], part: str, attention: Attention | None, num_labels: int
+) -> "PreTrainedModel":
+    """Load a published model whose head may be missing, and is then randomly initialized, in fp32.
+
+    Args:
+        auto_class: The class of transformers that loads it.
+        init: The repository.
+        heads: Prefixes of the weights that belong to the head.
+        part: The name of the rest of the model, for messages.
+        attention: How attention is computed. Default: transformers chooses.
+        num_labels: The number of outputs.
+
+    Raises:
+        IntegrityError: The repository lacks weights of the rest.
+        UsageError: This kind of attention cannot be used here.
+    """
+    check_attention(attention)
+    fetched = init.fetch()
+    model, missing = load_published(auto_class, fetched.path, str(fetched.weights), attention, num_labels=num_labels)
+    lacking = [name for name in missing if not name.startswith(heads)]
+    if lacking:
+        raise IntegrityError(f"{fetched.source}: {fetched.weights} lacks {', '.join(lacking[:3])} of the {part}")
+    if model.code_note:
+        init.sources.report_once(f"note: {fetched.source}: {model.code_note}")
+    return model
 
 
 def published_classifier(

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from zoo.errors import IntegrityError, UsageError
+from zoo.errors import UsageError
 from zoo.fetch.sources import Source
-from zoo.models.attention import Attention, check_attention
+from zoo.models.attention import Attention
 from zoo.models.auto_classes import TEXT_CLASSIFIER
-from zoo.models.published import load_published
+from zoo.models.published import load_with_new_head
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -38,17 +38,7 @@ def sequence_classifier(
         IntegrityError: The repository lacks weights of the encoder.
         UsageError: The encoder does not have one of `layers`, or this kind of attention cannot be used here.
     """
-    check_attention(attn_implementation)
-    fetched = init.fetch()
-    model, missing = load_published(
-        TEXT_CLASSIFIER, fetched.path, str(fetched.weights), attn_implementation, num_labels=num_labels
-    )
-    missing_in_encoder = [name for name in missing if not name.startswith(HEADS)]
-    if missing_in_encoder:
-        names = ", ".join(missing_in_encoder[:3])
-        raise IntegrityError(f"{fetched.source}: {fetched.weights} lacks {names} of the encoder")
-    if model.code_note:
-        init.sources.report_once(f"note: {fetched.source}: {model.code_note}")
+    model = load_with_new_head(TEXT_CLASSIFIER, init, HEADS, "encoder", attn_implementation, num_labels)
     if layers is not None:
         _keep_layers(model, layers)
     return model

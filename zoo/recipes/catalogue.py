@@ -57,7 +57,7 @@ class Entry:
     is_generated: bool = False
     """Whether its recipe was made from a catalogue of others, so that it is not among the shipped ones."""
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """What the catalogue of a generated suite says of it, by the names in `zoo.suites.generated.COLUMNS`."""
+    """Facts from the catalogue of a generated suite, by the names in `zoo.suites.generated.COLUMNS`."""
     not_compared: str = field(default="", compare=False)
     """Why its claims cannot be compared with anything, so that nothing is run."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 Facts = Mapping[str, Any]
-"""What is known of an entry without reading its recipe, by the names in `COLUMNS`; None or missing if it is not."""
+"""Facts about an entry that need no reading of its recipe, by the names in `COLUMNS`; None or missing if unknown."""
 
 COLUMNS: Mapping[str, str] = {
     "name": "name of the entry",
@@ -54,7 +54,7 @@ class GeneratedSuite:
     """The entries that were made from a catalogue."""
 
     origin: str
-    """What the entries were made from, for readers."""
+    """The origin of the entries, for readers."""
     entries: Sequence[GeneratedEntry]
     unsupported: Sequence[Unsupported] = ()
 

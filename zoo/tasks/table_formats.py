@@ -16,6 +16,7 @@ import datasets
 import pyarrow.parquet as pq
 
 from zoo.errors import SourceError
+from zoo.files import undecodable_byte
 from zoo.tasks.labels import to_text
 from zoo.tasks.parquet import read_table
 
@@ -113,7 +114,7 @@ def _decode(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
+        line, _ = undecodable_byte(error)
         raise SourceError(f"{path}: line {line}: the file is not in UTF-8; save it in UTF-8") from None
 
 

@@ -1,4 +1,4 @@
-"""What a factor yields: variants to try, or the reason why there are none."""
+"""The variants of a factor, or the reason why there are none."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

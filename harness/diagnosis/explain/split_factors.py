@@ -5,7 +5,7 @@ from dataclasses import replace
 from harness.diagnosis.explain.candidates import Candidates, Untried
 from harness.diagnosis.explain.variant import Change, Variant
 from harness.diagnosis.explain.variant_runs import VariantRunner
-from zoo.claims.counts import counts_of
+from zoo.claims.counts import can_be_count
 from zoo.errors import ZooError, first_line
 from zoo.fetch.source_types import HubRepo, parse_or_none
 from zoo.recipes.claim import SHARES, Claim
@@ -54,8 +54,7 @@ def fits_rows(claim: Claim, rows: int) -> bool:
     """Return whether a claimed share can be that of this number of rows; True for a claim about no share."""
     if claim.metric not in SHARES or claim.value is None or claim.decimals is None:
         return True
-    both = (counts_of(claim.value, claim.decimals, rows, truncated=cut) for cut in (False, True))
-    return any(map(bool, both))
+    return can_be_count(claim.value, claim.decimals, rows)
 
 
 def _splits_of_hub(runner: VariantRunner) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What the audit finds in cards: each rule, with honest cards and with faults."""
+"""The findings of the audit in cards: each rule, with honest cards and with faults."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the settings of a published image classifier say of it: one of transformers, or one of timm."""
+"""Facts about a published image classifier of transformers or timm, read from its settings."""
 
 import re
 from collections.abc import Mapping, Sequence

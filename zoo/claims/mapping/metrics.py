@@ -30,7 +30,7 @@ class RecipeMetric:
     """The name in `metrics`."""
     arguments: tuple[tuple[str, str | int], ...] = ()
     assumed: str = ""
-    """What the claim does not say, for the comments of the recipe."""
+    """Assumptions about facts that the claim leaves out, for the comments of the recipe."""
 
     @property
     def name(self) -> str:

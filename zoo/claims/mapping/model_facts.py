@@ -1,4 +1,4 @@
-"""What the settings and the list of files of a published model say of it. No weights are downloaded."""
+"""Facts about a published model, read from its settings and its list of files. No weights are downloaded."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What the settings of a published sentence encoder say of it."""
+"""Facts about a published sentence encoder, read from its settings."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

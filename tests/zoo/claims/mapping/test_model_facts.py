@@ -1,4 +1,4 @@
-"""What a model's settings decide: its tokens, its classes, and where a long row is cut."""
+"""Facts that a model's settings decide: its tokens, its classes, and the length at which rows are cut."""
 
 import json
 from collections.abc import Iterator
