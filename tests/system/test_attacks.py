@@ -211,14 +211,31 @@ def test_an_interrupted_build_is_not_lost_in_a_callback_of_a_weak_reference(monk
     monkeypatch.setenv("ZOO_MAX_BUILD_SECONDS", "0")
     values = WeakKeyDictionary[nn.Module, int]()
 
-    @build_watch.watched_build()
     def build_without_end() -> None:
         while True:
             values[nn.Module()] = 1
 
     for _ in range(200):  # pytest fails the test if Python prints an error instead of raising it
         with pytest.raises(UsageError, match="building takes more than 0 s"):
-            build_without_end()
+            build_watch.watched(build_without_end)
+        assert not any(signal.getitimer(signal.ITIMER_REAL))
+
+
+@pytest.mark.parametrize("seconds", [build_watch.INTERVAL, 0])
+def test_the_timer_of_a_build_never_outlives_it(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal may come just before the build begins, or just after it has ended."""
+    monkeypatch.setenv("ZOO_MAX_BUILD_SECONDS", "0")
+    set_timer, handler, signals = signal.setitimer, signal.getsignal(signal.SIGALRM), [signal.SIGALRM]
+
+    def set_timer_and_signal(which: int, first: float, interval: float = 0.0) -> None:
+        set_timer(which, first, interval)
+        if first == seconds and signals:
+            signal.raise_signal(signals.pop())
+
+    monkeypatch.setattr(signal, "setitimer", set_timer_and_signal)
+    with pytest.raises(UsageError, match="building takes more than 0 s"):
+        build_watch.watched(lambda: None)
+    assert (signal.getitimer(signal.ITIMER_REAL), signal.getsignal(signal.SIGALRM)) == ((0.0, 0.0), handler)
 
 
 def test_an_environment_variable_raises_a_limit(recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:

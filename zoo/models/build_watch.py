@@ -6,10 +6,9 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import torch.utils.weak
 
@@ -18,25 +17,27 @@ from zoo.fetch.build_limits import limit
 
 INTERVAL = 0.25
 AGAIN = 5.0
-"""Seconds until a second error, in case that a library caught the first. Meanwhile the first ends the block."""
+"""Seconds until a second error, in case that a library caught the first. Meanwhile the first ends the build."""
 MOST_MEMORY = 1_000_000_000
 """Bytes that building without memory may take all the same, for modules and lists."""
 LOSES_ERRORS = (weakref.__file__, torch.utils.weak.__file__)
 """Modules with callbacks of weak references. Python prints an error in a callback, and goes on."""
 
 
-@contextmanager
-def watched_build() -> Iterator[None]:
-    """Interrupt the block if it takes more than ZOO_MAX_BUILD_SECONDS, or more memory than any description of a model.
+Built = TypeVar("Built")
 
-    Python interrupts its main thread only; in another thread nothing is watched.
+
+def watched(build: Callable[[], Built]) -> Built:
+    """Call `build`, and interrupt it if it takes more than ZOO_MAX_BUILD_SECONDS or more than MOST_MEMORY.
+
+    Python interrupts its main thread only; in another thread nothing is watched. This is no context manager, because
+    an error between the start of the timer and the block of a `with` statement would leave the timer running.
 
     Raises:
-        UsageError: The block was interrupted.
+        UsageError: `build` was interrupted.
     """
     if threading.current_thread() is not threading.main_thread() or any(signal.getitimer(signal.ITIMER_REAL)):
-        yield
-        return
+        return build()
     end, memory = time.monotonic() + limit("ZOO_MAX_BUILD_SECONDS"), _memory()
 
     def check(number: int, frame: FrameType | None) -> None:
@@ -53,10 +54,10 @@ def watched_build() -> Iterator[None]:
         raise UsageError(problem)
 
     before = signal.signal(signal.SIGALRM, check)
-    signal.setitimer(signal.ITIMER_REAL, INTERVAL, INTERVAL)
     try:
         try:
-            yield
+            signal.setitimer(signal.ITIMER_REAL, INTERVAL, INTERVAL)
+            return build()
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
     finally:  # also if a signal interrupted the line above

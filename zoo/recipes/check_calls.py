@@ -1,16 +1,16 @@
 """Check single calls of a recipe: arguments that do not fit, and objects that cannot be built."""
 
 import inspect
+import operator
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import nn
 
 from zoo.errors import Problem, RecipeError, UsageError, did_you_mean
-from zoo.models.build_watch import watched_build
+from zoo.models.build_watch import watched
 from zoo.models.size_limits import size_limits, too_many_recurrent_layers
 from zoo.recipes.allowed import is_allowed, is_ours
 from zoo.recipes.argument_kinds import foreign_code, too_many, unverified_files
@@ -168,9 +168,9 @@ def _loss_problems(loss: Call, builder: Builder) -> Iterator[Problem]:
             yield from problems
             return
     # a loss that computes while it is built is interrupted, but code of the user may load gigabytes of weights
-    watch = nullcontext() if _runs_user_code(loss, "loss") else watched_build()
-    with size_limits(), watch:
-        problems = list(_refusals(builder, loss, "loss"))
+    call_it = operator.call if _runs_user_code(loss, "loss") else watched
+    with size_limits():
+        problems = call_it(lambda: list(_refusals(builder, loss, "loss")))
     yield from problems
 
 
@@ -181,8 +181,8 @@ def _runs_user_code(value: Call, field: str) -> bool:
 def _refusals_without_memory(builder: Builder, call: Call, field: str) -> list[Problem] | None:
     """Return why a call cannot be built, or None if that cannot be found out without memory."""
     try:
-        with torch.device("meta"), size_limits(), watched_build():
-            builder.build(call, field)
+        with torch.device("meta"), size_limits():
+            watched(lambda: builder.build(call, field))
     except RecipeError as error:
         return None if _NEEDS_MEMORY.search(str(error.__cause__)) else error.problems
     except UsageError as error:
