@@ -16,17 +16,43 @@ from zoo.recipes.reader import Call
 from zoo.recipes.schema import Holdout
 from zoo.tasks.base import Task
 
-_CACHES_LOCK = RLock()
 MAX_ITEMS = 16
 """The number of tokenizers, and of tasks, that stay in memory: the most recently used."""
+
+
+@dataclass
+class _Cache:
+    """The most recently used items. Threads build different items at the same time, and the same item once."""
+
+    items: dict[Any, Any] = field(default_factory=dict)
+    locks: dict[Any, Any] = field(default_factory=dict)
+    """Key -> the lock that is held while the item is built."""
+    lock: Any = field(default_factory=RLock)
+    """Held while the dictionaries change."""
+
+    def get_or_build(self, key: Any, build: Callable[[], Any]) -> Any:
+        """Return an item, built if it is not in the cache. A thread waits while another one builds the same item."""
+        with self.lock:
+            lock = self.locks.setdefault(key, RLock())
+        with lock:
+            item = self.items.get(key)
+            item = build() if item is None else item
+            with self.lock:
+                self.items.pop(key, None)  # the order of the items is that of their use
+                self.items[key] = item
+                if len(self.items) > MAX_ITEMS:
+                    oldest = next(iter(self.items))
+                    self.items.pop(oldest)
+                    self.locks.pop(oldest, None)
+        return item
 
 
 @dataclass
 class SharedTasks:
     """Tokenizers and tasks by their call in a recipe, and by where `hub:.` and relative paths lead."""
 
-    tokenizers: dict[Any, Any] = field(default_factory=dict)
-    tasks: dict[Any, tuple[Any, Task]] = field(default_factory=dict)
+    tokenizers: _Cache = field(default_factory=_Cache)
+    tasks: _Cache = field(default_factory=_Cache)
 
     def tokenizer(self, call: Call, builder: Builder, *, by_content: bool = False) -> Any:
         """Return the tokenizer of a call.
@@ -38,7 +64,7 @@ class SharedTasks:
                 the texts of many models are tokenized once. A trained model must be saved with its own.
         """
         key = (by_content and _content(call, builder)) or (*_context(builder), repr(call))
-        return _get_or_build(self.tokenizers, key, lambda: builder.build(call, "tokenizer"))
+        return self.tokenizers.get_or_build(key, lambda: builder.build(call, "tokenizer"))
 
     def task(self, call: Call, tokenizer: Any, builder: Builder, holdout: Holdout | None = None) -> Task:
         """Return the task of a call with its hold-out; the tokenizer is passed to it unless it is None."""
@@ -49,7 +75,7 @@ class SharedTasks:
         def build() -> tuple[Any, Task]:
             return tokenizer, with_holdout(builder.instance(call, "task", Task, **argument), holdout)
 
-        item: tuple[Any, Task] = _get_or_build(self.tasks, key, build)
+        item: tuple[Any, Task] = self.tasks.get_or_build(key, build)
         return replace(item[1], located=partial(located_by_task, call))
 
 
@@ -69,17 +95,3 @@ def _content(call: Call, builder: Builder) -> tuple[Any, ...] | None:
     kind = (settings.get("model_type"), settings.get("tokenizer_class"))
     others = {name: value for name, value in call.args.items() if name != "of"}
     return ("published", repr(others), kind, tuple(sorted(digests.items())))
-
-
-def _get_or_build(cache: dict[Any, Any], key: Any, build: Callable[[], Any]) -> Any:
-    """Return an item, built if it is not in the cache; the least recently used one is dropped if there are too many.
-
-    Another thread prepares the next entry. A thread that needs an item waits while another one builds it.
-    """
-    with _CACHES_LOCK:
-        item = cache.pop(key, None)
-        item = build() if item is None else item
-        cache[key] = item
-        if len(cache) > MAX_ITEMS:
-            del cache[next(iter(cache))]
-    return item

@@ -79,7 +79,7 @@ def state_dict_keys(path: Path) -> tuple[str, ...]:
     Raises:
         UsageError: The file cannot be read.
     """
-    content = None if _is_safetensors(path) else _load(path)
+    content = None if _is_safetensors(path) else _load(path, "meta")  # reads no values
     nested = content.items() if isinstance(content, Mapping) else ()
     keys = [str(key) for key, value in nested if isinstance(value, Mapping) and _has_tensors(value)]
     return tuple(sorted(keys, key=lambda key: [*STATE_DICT_KEYS, key].index(key)))
@@ -135,13 +135,13 @@ def _is_named_tensor(item: tuple[object, object]) -> bool:
     return isinstance(item[0], str) and isinstance(item[1], Tensor)
 
 
-def _load(path: Path) -> object:
+def _load(path: Path, device: str = "cpu") -> object:
     try:
         if _is_safetensors(path):
             return load_file(path)
         # Namespace: many checkpoints hold a script's arguments. An open file: torch would go by the path's suffix
         with torch.serialization.safe_globals([Namespace]), path.open("rb") as file:
-            return torch.load(file, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location=device, weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise UsageError(f"{path}: these weights cannot be read: {str(error) or type(error).__name__}") from None
     except Exception as error:  # torch raises the errors of pickle for anything but tensors

@@ -98,8 +98,8 @@ def image_classification(
         train=train_transforms, evaluation=eval_transforms, size=size, mean=mean, std=std, preprocessing=preprocessing
     )
 
-    # a scored split may be the only one, and its images must not be cropped at random
-    has_training = rows.training == "train" or rows.training not in rows.scored_splits
+    # images of a scored split must not be cropped at random, also if it is called train
+    has_training = rows.training not in rows.scored_splits
 
     def load(split: str, *, trains: bool) -> EncodedImages:
         def make(files: list[bytes], labels: Labels) -> EncodedImages:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.diagnosis.explain.variant import Variant
-from zoo.errors import ZooError, first_line
+from zoo.errors import ZooError, first_line, translate_errors
 
 
 @dataclass(frozen=True)
@@ -18,15 +18,25 @@ class Untried:
 Candidates = Iterator[Variant | Untried]
 
 
+def until_error(factor: str, candidates: Candidates) -> Candidates:
+    """Yield the candidates; any error becomes the reason of an `Untried`, so that other factors are still tried."""
+    while True:
+        try:
+            with translate_errors(factor):
+                candidate = next(candidates, None)
+        except ZooError as error:
+            reason = first_line(error).removeprefix(f"{factor}: ")
+            candidate, candidates = Untried(factor, reason), iter(())
+        if candidate is None:
+            return
+        yield candidate
+
+
 def or_reason(factor: str, candidates: Candidates) -> Candidates:
-    """Yield the candidates; an error, or that there are none, becomes the reason of an `Untried`."""
+    """Yield the candidates as `until_error` does; if there are none, the reason says so."""
     is_empty = True
-    try:
-        for candidate in candidates:
-            is_empty = False
-            yield candidate
-    except ZooError as error:
-        yield Untried(factor, first_line(error))
-    else:
-        if is_empty:
-            yield Untried(factor, "there are no others")
+    for candidate in until_error(factor, candidates):
+        is_empty = False
+        yield candidate
+    if is_empty:
+        yield Untried(factor, "there are no others")

@@ -5,10 +5,13 @@ from math import inf
 
 from harness.diagnosis.explain.explanation import ClaimResult
 from harness.diagnosis.explain.split_factors import fits_rows
-from harness.judging.types import ROUNDING, Judgement
+from harness.judging.types import Judgement
 from harness.runs.experiment import Experiment
 from zoo.recipes.public_data import full_rows
 from zoo.recipes.reader import Call
+
+SINGLE = 1e-7
+"""The largest error of a score that was computed in single precision."""
 
 
 def tolerance(judgement: Judgement) -> float:
@@ -43,8 +46,9 @@ def difference(judgement: Judgement) -> float:
 
 
 def is_exact(judgement: Judgement) -> bool:
-    """Return whether the value equals the claim to its last digit."""
+    """Return whether the value equals the claim to its last digit, rounded or cut off."""
     claim, measured = judgement.claim, judgement.measured
     if measured is None or claim.value is None or claim.decimals is None:
         return False
-    return abs(measured - claim.value) <= 10.0**-claim.decimals / 2 + ROUNDING
+    unit, excess = 10.0**-claim.decimals, measured - claim.value
+    return abs(excess) <= unit / 2 + SINGLE or 0 <= excess < unit

@@ -10,6 +10,8 @@ from zoo.text_tables import counted, fitted, number, wrapped
 
 MOST_ROWS = 8
 """The most changes in the table, unless more of them reproduce the claims."""
+LEAST_HITS = 0.001
+"""A smaller number of changes that hit by chance is not printed."""
 ABOUT = "~"
 """Stands before an estimate."""
 State = Literal["explained", "unexplained", "nothing to explain", "nothing to compare"]
@@ -74,16 +76,19 @@ class Attempt:
     values: Mapping[str, float | None] = field(default_factory=dict)
     """Claim, such as `accuracy on test` -> its value; empty if the change was not scored."""
     agrees: bool = False
-    """Whether every claim that can be compared is reproduced, and those that failed come nearer. A precision with more
-    numeric noise allows larger differences, so a change that moves no score could pass otherwise."""
+    """Whether every claim that can be compared is reproduced, and those that failed come nearer; of a pair, nearer than
+    by each change alone. A change that only scores the same outputs again must give the digits of the claims."""
     exact: bool = False
-    """Whether the claims that failed are reproduced to their last digit, which rules out a lucky single prediction."""
+    """Whether the claims that failed are reproduced to their last digit."""
+    chance_hits: float | None = None
+    """The number of changes that would come as near to invented claims by chance, see `chance_hits` in
+    `harness.diagnosis.explain.chance`; None if the change does not agree, or no claim is a share of the rows."""
     distance: float | None = None
     """The largest difference between value and claim, among the claims that failed."""
     is_estimate: bool = False
     """Whether the values are estimated from some rows, because they are too far from the claims to need all rows."""
     reason: str = ""
-    """Why the change was not scored."""
+    """Why the change was not scored, or is no cause although it gives the digits of the claims that failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +100,8 @@ class Explanation:
     sample_rows: int = 0
     """The number of rows that each change is tried on first."""
     attempts: tuple[Attempt, ...] = ()
+    scored: int = 0
+    """The number of changes that were scored, with orders of the classes that are not among the attempts."""
 
     @property
     def successful(self) -> tuple[Attempt, ...]:
@@ -140,16 +147,26 @@ class Explanation:
 
     def _causes(self) -> list[str]:
         if self.successful:
-            tried = counted(sum(bool(attempt.values) for attempt in self.attempts), "change")
-            within = "reproduces the claims within the tolerance, not to the last digit, as one of"
-            within += f" {tried} that were tried may do by chance"
-            return [
-                self._sentence(attempt, "reproduces the claims" if attempt.exact else within)
-                for attempt in self.successful
+            within = " within the tolerance, not to the last digit"
+            pairs = [
+                (attempt, f"reproduces the claims{'' if attempt.exact else within}") for attempt in self.successful
             ]
+            return [f"{self._sentence(attempt, verb)}; {self._luck(attempt)}" for attempt, verb in pairs]
         if self.nearest is None:
             return ["no change that could be tried reproduces the claims, and none comes nearer to them"]
-        return ["no change that was tried reproduces the claims", self._sentence(self.nearest, "comes nearest")]
+        why = f"; it is no cause: {self.nearest.reason}" if self.nearest.reason else ""
+        return [
+            "no change that was tried reproduces the claims",
+            f"{self._sentence(self.nearest, 'comes nearest')}{why}",
+        ]
+
+    def _luck(self, attempt: Attempt) -> str:
+        """Return that a change is a possible cause, and how many changes would be as near by chance."""
+        tried = f"of the {counted(self.scored, 'change')} that were scored"
+        if attempt.chance_hits is None:
+            return f"a possible cause: one {tried} may do so by chance"
+        hits = f"about {attempt.chance_hits:.2g}" if attempt.chance_hits >= LEAST_HITS else f"fewer than {LEAST_HITS}"
+        return f"a possible cause: {hits} {tried} would come as near to an invented claim by chance"
 
     @staticmethod
     def _sizes(claims: Iterable[ClaimResult]) -> list[str]:
@@ -172,6 +189,7 @@ class Explanation:
             "state": self.state,
             "claims": [asdict(claim) for claim in self.claims],
             "sample_rows": self.sample_rows,
+            "scored": self.scored,
             "successful": [attempt.factor for attempt in self.successful],
             "attempts": [asdict(attempt) for attempt in self.attempts],
             "sentences": self.sentences(),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.diagnosis.explain.candidates import Candidates, Untried, or_reason
+from harness.diagnosis.explain.candidates import Candidates, Untried, or_reason, until_error
 from harness.diagnosis.explain.file_factors import data_revisions, other_files, state_dicts, weights_revisions
 from harness.diagnosis.explain.image_factors import images
 from harness.diagnosis.explain.model_factors import batch_sizes, encoders, kernels, precisions, train_mode
@@ -17,8 +17,13 @@ from harness.diagnosis.explain.text_factors import lengths, lowercase, padding, 
 from harness.diagnosis.explain.variant_runs import VariantRunner
 from zoo.recipes.claim import Claim
 
-NOT_NEEDED = "not tried: a cheaper change reproduces the claim to its last digit"
-LOCAL = (lowercase, lengths, pairs, images, encoders, padding, batch_sizes, kernels, precisions, train_mode)
+NOT_NEEDED = "not tried: a cheaper change reproduces the claim to its last digit, which is unlikely by chance"
+LOCAL = (
+    ("tokenizer", lowercase), ("max length", lengths), ("pair order", pairs), ("image preprocessing", images),
+    ("pooling", encoders), ("padding", padding), ("padding", batch_sizes), ("attention", kernels),
+    ("precision", precisions), ("train mode", train_mode),
+)  # fmt: skip
+"""Factors that need no other file, and the functions that yield their variants."""
 
 
 def factors(runner: VariantRunner, claims: tuple[Claim, ...]) -> Candidates:
@@ -29,26 +34,26 @@ def factors(runner: VariantRunner, claims: tuple[Claim, ...]) -> Candidates:
         claims: The claims that failed.
     """
     split = claims[0].split
-    yield from orders(runner, split)
-    yield from definitions(runner, claims)
-    yield from splits(runner, claims)
-    for factor in LOCAL:
-        yield from factor(runner, split)
-    yield from state_dicts(runner)
+    yield from until_error("label order", orders(runner, split))
+    yield from until_error("metric definition", definitions(runner, claims))
+    yield from until_error("split", splits(runner, claims))
+    for name, factor in LOCAL:
+        yield from until_error(name, factor(runner, split))
+    yield from until_error("state dict", state_dicts(runner))
 
 
-def file_factors(runner: VariantRunner, folder: Path, exact: Sequence[Any]) -> Candidates:
+def file_factors(runner: VariantRunner, folder: Path, enough: Sequence[Any]) -> Candidates:
     """Yield the variants with other files, which may be downloaded.
 
     Args:
         runner: The entry.
         folder: A folder for files of other versions.
-        exact: The attempts so far that reproduce the claims to their last digit. If there are any when the files of a
-            factor would be fetched, they are not tried.
+        enough: The attempts so far that reproduce the claims to their last digit, unlikely by chance. If there are any
+            when the files of a factor would be fetched, they are not tried.
     """
     for name, candidates in (
         ("weights file", other_files(runner, folder)),
         ("data revision", data_revisions(runner, folder)),
         ("weights revision", weights_revisions(runner, folder)),
     ):
-        yield from [Untried(name, NOT_NEEDED)] if exact else or_reason(name, candidates)
+        yield from [Untried(name, NOT_NEEDED)] if enough else or_reason(name, candidates)

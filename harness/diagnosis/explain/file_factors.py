@@ -1,5 +1,6 @@
 """Other versions of the data and of the weights."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -11,13 +12,16 @@ from harness.diagnosis.explain.file_versions import commit_of, versions
 from harness.diagnosis.explain.other_weights import other_weights
 from harness.diagnosis.explain.variant import Change, Variant
 from harness.diagnosis.explain.variant_runs import VariantRunner
-from zoo.errors import ZooError, first_line
+from zoo.errors import ZooError, first_line, translate_errors
 from zoo.fetch import weights_file
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.quantized_weights import is_quantized
 from zoo.fetch.repository_files import INDEX
 from zoo.recipes.reader import Call
 from zoo.recipes.walk import walk_sources
+
+AVERAGED = re.compile(r"(^|[_.-])ema([_.-]|$)", re.IGNORECASE)
+"""The key of averaged weights, such as `model_ema`."""
 
 
 def data_revisions(runner: VariantRunner, folder: Path) -> Candidates:
@@ -52,16 +56,18 @@ def state_dicts(runner: VariantRunner) -> Candidates:
     has_one = fetched.weights == INDEX or is_quantized(runner.model)
     keys = () if has_one else weights_file.state_dict_keys(fetched.weights_path)
     for key in keys[1:]:
-        is_average = any("ema" in name.lower() for name in (keys[0], key))
+        is_average = any(AVERAGED.search(name) for name in (keys[0], key))
         change = Change("EMA" if is_average else "state dict", "state dict", keys[0], key)
         yield Variant(changes=(change,), weights=replace(fetched, state_dict=key))
 
 
 def _with_weights(change: Change, fetch: Callable[[], Fetched]) -> Variant | Untried:
     try:
-        return Variant(changes=(change,), weights=fetch())
+        with translate_errors(change.after):
+            return Variant(changes=(change,), weights=fetch())
     except ZooError as error:
-        return Untried(f"{change.factor} {change.after}", first_line(error))
+        reason = first_line(error).removeprefix(f"{change.after}: ")
+        return Untried(f"{change.factor} {change.after}", reason)
 
 
 def _with_source(value: Any, before: str, after: str) -> Any:

@@ -45,16 +45,19 @@ def images(runner: VariantRunner, name: str) -> Candidates:
         has_texts = isinstance(split, TextSplit)
         yield Untried(FACTOR, "the task has no images" if has_texts else "zoo cannot change how this task reads images")
         return
-    yield from _statistics(settings, _side(split))
+    height, width = _size(split)
+    yield from _statistics(settings, width)
     yield from _ranges(settings)
     if settings.geometry is None:
         yield Untried("resize and crop", "images are not prepared by a resize and a center crop")
         return
-    yield from _geometries(settings.geometry)
+    yield from _geometries(settings.geometry, height, width)
 
 
-def _side(split: Split) -> int:
-    return int(split.batch([0]).inputs.shape[-1])  # type: ignore[union-attr]
+def _size(split: Split) -> tuple[int, int]:
+    """Return height and width of an input."""
+    height, width = split.batch([0]).inputs.shape[-2:]  # type: ignore[union-attr]
+    return int(height), int(width)
 
 
 def _statistics(settings: ImageSettings, side: int) -> Candidates:
@@ -82,7 +85,8 @@ def _is_near(settings: ImageSettings, mean: tuple[float, ...], std: tuple[float,
 def _ranges(settings: ImageSettings) -> Candidates:
     zeros, ones = (0.0,) * len(settings.mean), (1.0,) * len(settings.mean)
     yield _changed("input range", "0 to 1", "0 to 255", largest=255.0)
-    yield _changed("input range", "0 to 1", "0 to 255, not normalized", largest=255.0, mean=zeros, std=ones)
+    if not _is_near(settings, zeros, ones):
+        yield _changed("input range", "0 to 1", "0 to 255, not normalized", largest=255.0, mean=zeros, std=ones)
     yield _changed("input range", "0 to 1", "0 to 1/255, divided twice", largest=1 / 255)
     if len(settings.mean) == 3:
         yield _changed("channel order", "RGB", "BGR", bgr=True)
@@ -90,23 +94,26 @@ def _ranges(settings: ImageSettings) -> Candidates:
         yield _changed("channel order", "RGB", "BGR, 0 to 255 minus the mean, as in Caffe", **caffe)
 
 
-def _geometries(geometry: Geometry) -> Candidates:
+def _geometries(geometry: Geometry, height: int, width: int) -> Candidates:
     for interpolation in INTERPOLATIONS:
         if interpolation != geometry.interpolation:
             yield _changed("interpolation", geometry.interpolation, interpolation, interpolation=interpolation)
     if geometry.interpolation in WITH_ANTIALIAS and geometry.antialias:
         yield _changed("interpolation", "with antialias", "without antialias", antialias=False)
     seen = {(geometry.resize, geometry.crop)}
-    for factor, resize, crop in _sizes(geometry):
+    if geometry.crop is None:
+        seen.add(((height, width), None))  # a resize of the shorter side gives this size too
+    for factor, resize, crop in _sizes(geometry, height, width):
         if (resize, crop) not in seen:
             seen.add((resize, crop))
             after = Geometry(resize=resize, crop=crop)
             yield _changed(factor, _shown(geometry), _shown(after), resize=resize, crop=crop)
 
 
-def _sizes(geometry: Geometry) -> Iterator[tuple[str, tuple[int, ...], tuple[int, int] | None]]:
-    """Yield factor, resize and crop: first for the same size of an input, then for other ones."""
-    height, width = geometry.size
+def _sizes(
+    geometry: Geometry, height: int, width: int
+) -> Iterator[tuple[str, tuple[int, ...], tuple[int, int] | None]]:
+    """Yield factor, resize and crop: first for inputs of this height and width, then for other sizes."""
     if height == width:
         for ratio in RATIOS:
             yield "resize and crop", (floor(height / ratio),), (height, height)

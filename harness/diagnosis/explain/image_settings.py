@@ -41,11 +41,6 @@ class Geometry:
     antialias: bool = True
     """False for a resize of the tensor that reads only the nearest pixels, as torchvision did for tensors."""
 
-    @property
-    def size(self) -> tuple[int, ...]:
-        """Height and width of an input."""
-        return self.resize if self.crop is None else self.crop
-
     def transforms(self) -> list[Any]:
         """Return the transforms of a decoded image."""
         mode = InterpolationMode(self.interpolation)

@@ -1,8 +1,10 @@
 """Find other files of weights beside the published ones: in the same repository at the same commit, or folder."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from zoo.errors import SourceError, UsageError
@@ -22,12 +24,12 @@ OtherFile = tuple[str, Callable[[], Fetched]]
 
 
 def other_weights(sources: Sources, fetched: Fetched, folder: Path) -> Iterator[OtherFile]:
-    """Yield other files of weights with other contents than the published ones.
+    """Yield up to `MOST_FILES` other files of weights with other contents than the published ones.
 
     Args:
         sources: Fetches files.
         fetched: The published weights.
-        folder: A folder for views of these files, which have the names that a published model has.
+        folder: A folder for numbered views of these files, which have the names that a published model has.
 
     Raises:
         UsageError: The weights are a single file, with no others beside it.
@@ -40,42 +42,49 @@ def other_weights(sources: Sources, fetched: Fetched, folder: Path) -> Iterator[
         found = _in_folder(source.expanded)
     else:
         raise UsageError(f"{fetched.source} is a single file, with no others beside it")
-    for name in _chosen(fetched, found):
-        yield name, partial(_view, fetched, found, name, folder)
+    for number, name in enumerate(islice(_distinct(fetched, found), MOST_FILES)):
+        yield name, partial(_view, fetched, found, name, folder / f"weights-{number}")
 
 
 @dataclass(frozen=True)
 class _Files:
-    """The files of a repository or a folder: their names with their SHA-256 or None, and the function that gets one."""
+    """The files of a repository or a folder."""
 
-    digests: Mapping[str, str | None]
+    names: Collection[str]
+    digest: Callable[[str], str | None]
+    """Returns the SHA-256 of a file; None if it is unknown."""
     path: Callable[[str], Path]
+    """Fetches a file."""
 
 
 def _on_the_hub(sources: Sources, repo: HubRepo) -> _Files:
     if sources.hub.offline:
         raise SourceError("other files cannot be listed while HF_HUB_OFFLINE is set")
     listing = sources.hub.listing(repo, str(repo.revision))
-    digests = {name: listed.sha256 for name, listed in listing.items()}
-    return _Files(digests, lambda name: sources.fetch(repo, name).path / name)
+    return _Files(listing, lambda name: listing[name].sha256, lambda name: sources.fetch(repo, name).path / name)
 
 
 def _in_folder(folder: Path) -> _Files:
     paths = [path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.is_file()]
     names = [path.relative_to(folder).as_posix() for path in paths]
-    return _Files({name: sha256(folder / name) if _is_weights(name) else None for name in names}, folder.joinpath)
+    return _Files(names, lambda name: sha256(folder / name), folder.joinpath)
 
 
-def _chosen(fetched: Fetched, found: _Files) -> list[str]:
-    """Return the names of other files, those with common names first, and of the checkpoints the last ones."""
-    seen, chosen = {fetched.sha256}, []
-    names = sorted(filter(_is_weights, found.digests), key=_numbers, reverse=True)
+def _distinct(fetched: Fetched, found: _Files) -> Iterator[str]:
+    """Yield the names of other files, those with common names first, and of the checkpoints the last ones.
+
+    Checksums are computed one by one, because large files take long. An unreadable file fails when it is fetched.
+    """
+    seen = {fetched.sha256}
+    names = sorted(filter(_is_weights, found.names), key=_numbers, reverse=True)
     for name in sorted(names, key=lambda name: (name.count("/"), name not in WEIGHTS)):
-        digest = found.digests[name] or name
-        if name != fetched.weights and digest not in seen:
-            seen.add(digest)
-            chosen.append(name)
-    return chosen[:MOST_FILES]
+        digest = None
+        if name != fetched.weights:
+            with suppress(OSError, SourceError):
+                digest = found.digest(name)
+            if (digest or name) not in seen:
+                seen.add(digest or name)
+                yield name
 
 
 def _is_weights(name: str) -> bool:
@@ -90,16 +99,15 @@ def _numbers(name: str) -> tuple[int, str]:
     return int(digits or 0), name
 
 
-def _view(fetched: Fetched, found: _Files, name: str, folder: Path) -> Fetched:
-    """Return weights with the configuration beside them, or else that of the published weights."""
-    view = folder / name.replace("/", "-")
+def _view(fetched: Fetched, found: _Files, name: str, view: Path) -> Fetched:
+    """Return weights with the configuration beside them, or else that of the published weights, in a new folder."""
     view.mkdir()
     weights = WEIGHTS[0] if name.lower().endswith(SAFETENSORS) else WEIGHTS[1]
     path = found.path(name)
     (view / weights).symlink_to(path.resolve())
     beside = (PurePosixPath(name).parent / CONFIG).as_posix()
     if fetched.weights is not None and (fetched.path / CONFIG).is_file():
-        config = found.path(beside) if beside in found.digests else fetched.path / CONFIG
+        config = found.path(beside) if beside in found.names else fetched.path / CONFIG
         (view / CONFIG).symlink_to(config.resolve())
     digest = sha256(path)
     return replace(fetched, path=view, weights=weights, sha256=digest, files={f"{fetched.source}/{name}": digest})

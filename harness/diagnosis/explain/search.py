@@ -13,16 +13,18 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from harness.diagnosis.explain.candidates import Untried
+from harness.diagnosis.explain.attempts import VariantAttempt, distance_of, no_effect, plan, without_orders
+from harness.diagnosis.explain.candidates import Untried, until_error
+from harness.diagnosis.explain.chance import UNLIKELY, chance_hits
 from harness.diagnosis.explain.claim_results import claim_result, difference, is_exact, tolerance
-from harness.diagnosis.explain.explanation import Attempt, Explanation
+from harness.diagnosis.explain.explanation import Attempt, ClaimResult, Explanation
 from harness.diagnosis.explain.factors import factors, file_factors
 from harness.diagnosis.explain.recorded import RecordedArrays, recorded_predictions
 from harness.diagnosis.explain.screening import Screening
 from harness.diagnosis.explain.split_factors import fits_rows, splits
 from harness.diagnosis.explain.variant import UNCHANGED, Variant
 from harness.diagnosis.explain.variant_judge import VariantJudge
-from harness.diagnosis.explain.variant_runs import NOISE, SampleResult, VariantRunner
+from harness.diagnosis.explain.variant_runs import SampleResult, VariantRunner
 from harness.judging.types import Judgement
 from harness.judging.verdict import fill_published_value
 from harness.runs.experiment import Experiment, RunContext, prepare
@@ -30,11 +32,10 @@ from harness.runs.shared_images import SharedImages
 from zoo.errors import UsageError, ZooError, first_line, translate_errors
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.claim import Claim
-from zoo.text_tables import counted, finite
+from zoo.text_tables import finite
 
 COSTLY_PAIRS = 6
 """The number of pairs to try in which both variants compute logits again, the nearest first. Other pairs are cheap."""
-VariantAttempt = tuple[Variant, Attempt]
 
 
 def explain(entry: Entry, context: RunContext, *, evidence: Path | None = None) -> Explanation:
@@ -80,14 +81,16 @@ def explain_experiment(experiment: Experiment, recorded: RecordedArrays) -> Expl
     distance = max(inf if found.fits_no_rows else difference(j) for j, found in pairs if j.claim in failing)
     search = _Search(
         judge=replace(judge, claims=comparable, tolerances=tolerances), failing=failing, distance=distance,
-        screening=Screening(runner=judge.runner, claims=failing, tolerances=tolerances),
+        results=results, screening=Screening(runner=judge.runner, claims=failing, tolerances=tolerances),
     )  # fmt: skip
     with TemporaryDirectory() as folder:
-        attempts = list(search.singles(Path(folder)))
-        if not any(attempt.agrees for _, attempt in attempts):
-            attempts += search.pairs([(variant, attempt) for variant, attempt in attempts if variant.changes])
+        tried = list(search.singles(Path(folder)))
+        if not any(attempt.agrees for _, attempt in tried):
+            tried += search.pairs([(variant, attempt) for variant, attempt in tried if variant.changes])
+    scored = [attempt for _, attempt in tried if attempt.values]
+    shown = [replace(attempt, chance_hits=search.chance_hits(attempt, scored)) for attempt in without_orders(tried)]
     rows = len(search.runner.sample_rows(search.split))
-    return Explanation(entry=name, claims=results, sample_rows=rows, attempts=tuple(attempt for _, attempt in attempts))
+    return Explanation(entry=name, claims=results, sample_rows=rows, attempts=tuple(shown), scored=len(scored))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +100,13 @@ class _Search:
     judge: VariantJudge
     failing: tuple[Claim, ...]
     """The claims that are not reproduced without changes."""
+    results: tuple[ClaimResult, ...]
+    """The results of all claims without changes."""
     screening: Screening
-    """Estimates their scores on large splits."""
+    """Estimates the scores of the failing claims on large splits."""
     distance: float
-    """The largest difference between value and claim among them, without changes; infinite for a claim that fits no
-    number of rows of its split, because a score on other rows is no nearer or farther."""
+    """The largest difference between value and claim among the failing claims, without changes; infinite for a claim
+    that fits no number of rows of its split, because a score on other rows is no nearer or farther."""
 
     @property
     def runner(self) -> VariantRunner:
@@ -113,41 +118,61 @@ class _Search:
         return self.failing[0].split
 
     def singles(self, folder: Path) -> Iterator[VariantAttempt]:
-        """Try every variant of every factor. Report only the class orders that agree, or else the nearest one.
+        """Try every variant of every factor.
 
-        Other files are not fetched if a cheaper variant reproduces the claims to their last digit.
+        Other files are not fetched if a cheaper variant reproduces the claims to their last digit, unlikely by chance.
         """
-        only_splits = not any(fits_rows(claim, self._rows_of(claim)) for claim in self.failing)
-        candidates = list((splits if only_splits else factors)(self.runner, self.failing))
+        only_splits = not any(fits_rows(claim, len(self.runner.split(claim.split))) for claim in self.failing)
+        known = (
+            until_error("split", splits(self.runner, self.failing))
+            if only_splits
+            else factors(self.runner, self.failing)
+        )
+        candidates = list(known)
         self._report(candidates)
         tried = list(map(self._try, candidates))
-        orders = [(variant, attempt) for variant, attempt in tried if variant.changed == {"order"}]
-        yield from _best_orders(orders)
-        yield from ((variant, attempt) for variant, attempt in tried if variant.changed != {"order"})
-        exact = [attempt for _, attempt in tried if attempt.exact]
-        for candidate in () if only_splits else file_factors(self.runner, folder, exact):
+        yield from tried
+        scored = [attempt for _, attempt in tried if attempt.values]
+        enough = [attempt for attempt in scored if self._is_unlikely(attempt, scored)]
+        for candidate in () if only_splits else file_factors(self.runner, folder, enough):
             variant, attempt = self._try(candidate)
-            exact += [attempt] * attempt.exact
+            scored += [attempt] * bool(attempt.values)
+            enough += [attempt] * self._is_unlikely(attempt, scored)
             yield variant, attempt
+
+    def chance_hits(self, attempt: Attempt, scored: Sequence[Attempt]) -> float | None:
+        """Return how many of the scored changes would come as near by chance; None if the attempt does not agree."""
+        failing = {(claim.split, claim.metric) for claim in self.failing}
+        results = [result for result in self.results if (result.split, result.metric) in failing]
+        return chance_hits(results, attempt, scored) if attempt.agrees else None
+
+    def _is_unlikely(self, attempt: Attempt, scored: Sequence[Attempt]) -> bool:
+        """Return whether an attempt reproduces the claims to their last digit, which is unlikely by chance."""
+        hits = self.chance_hits(attempt, scored) if attempt.exact else None
+        return hits is not None and hits < UNLIKELY
 
     def pairs(self, singles: list[VariantAttempt]) -> Iterator[VariantAttempt]:
         """Try pairs of the nearest variants of two factors, the nearest pairs first.
 
-        Only a few pairs are tried in which both variants compute logits again.
+        Both must change other settings. Only a few pairs are tried in which both compute logits again.
         """
-        best: dict[str, Variant] = {}
-        measured = [(variant, attempt) for variant, attempt in singles if isfinite(_distance(attempt))]
-        for variant, _ in sorted(measured, key=lambda single: _distance(single[1])):
-            best.setdefault(variant.factor, variant)
-        variants, costly = list(best.values()), 0
-        for first, second in sorted(combinations(range(len(variants)), 2), key=sum):
-            both = variants[first], variants[second]
-            is_costly = not any(variant.only_rescores for variant in both)
+        best: dict[str, VariantAttempt] = {}
+        measured = [(variant, attempt) for variant, attempt in singles if isfinite(distance_of(attempt))]
+        for variant, attempt in sorted(measured, key=lambda single: distance_of(single[1])):
+            best.setdefault(variant.factor, (variant, attempt))
+        nearest, costly = list(best.values()), 0
+        for ranks in sorted(combinations(range(len(nearest)), 2), key=sum):
+            parts = [nearest[rank] for rank in ranks]
+            (first, _), (second, _) = parts
+            if first.conflicts_with(second):
+                continue
+            is_costly = not (first.only_rescores or second.only_rescores)
             costly += is_costly
             if not is_costly or costly <= COSTLY_PAIRS:
-                yield self._try(both[0].combined_with(both[1]))
+                yield self._try(first.combined_with(second), parts)
 
-    def _try(self, candidate: Variant | Untried) -> VariantAttempt:
+    def _try(self, candidate: Variant | Untried, parts: Sequence[VariantAttempt] = ()) -> VariantAttempt:
+        """Run a variant, or a pair of the variants `parts`; an error becomes the reason why it was not scored."""
         if isinstance(candidate, Untried):
             return UNCHANGED, Attempt(factor=candidate.factor, reason=candidate.reason)
         attempt = Attempt(
@@ -159,11 +184,11 @@ class _Search:
         try:
             with translate_errors(attempt.change), self.runner.context.show(title, "examples") as step:
                 search = replace(self, judge=self.judge.with_progress(step))
-                return candidate, search._run(candidate, attempt)
+                return candidate, search._run(candidate, attempt, parts)
         except ZooError as error:
             return candidate, replace(attempt, reason=first_line(error))
 
-    def _run(self, variant: Variant, attempt: Attempt) -> Attempt:
+    def _run(self, variant: Variant, attempt: Attempt, parts: Sequence[VariantAttempt]) -> Attempt:
         """Run a variant on the sample, and on the rows of the splits that it can change; score and judge it."""
         sample = self.runner.run_sample(self.split, variant)
         attempt = replace(
@@ -174,23 +199,35 @@ class _Search:
         )
         rows = {c.split: self.runner.rows_to_compute(c.split, variant, sample) for c in self.judge.claims}
         if not variant.only_rescores and all(of_split == () for of_split in rows.values()):
-            return replace(attempt, rows_computed=0, reason=_no_effect(variant, sample))
+            return replace(attempt, rows_computed=0, reason=no_effect(variant, sample))
         if all(of_split is None for of_split in rows.values()):
             estimates = self.screening.estimates(variant, self.runner)
             if estimates is not None:
                 return self._estimated(attempt, estimates)
-        judgements = self.judge.judge(variant, rows)
+        judgements = self.judge.judge(variant, rows, self._unmoved(parts))
         failed_before = self._failed_before(judgements)
         distance = max(map(difference, failed_before), default=inf)
-        agrees = all(j.verdict == "reproduced" for j in judgements) and distance < self.distance
+        is_nearer = distance < min([self.distance, *(distance_of(part) for _, part in parts)])
+        has_digits = all(map(is_exact, failed_before))
+        agrees = all(j.verdict == "reproduced" for j in judgements) and is_nearer
+        if variant.only_rescores:  # no output is computed again, so none may differ by numeric noise
+            agrees &= has_digits
         return replace(
             attempt,
             rows_computed=0 if variant.only_rescores else sum(starmap(self._count, rows.items())),
             values={f"{j.claim.metric} on {j.claim.split}": j.measured for j in judgements},
             agrees=agrees,
-            exact=agrees and all(map(is_exact, failed_before)),
+            exact=agrees and has_digits,
+            reason=next((j.why for j in judgements if has_digits and j.verdict != "reproduced"), ""),
             distance=finite(distance),
         )
+
+    def _unmoved(self, parts: Sequence[VariantAttempt]) -> dict[str, float | None]:
+        """Return the scores by the names of the claims without the precision of a single variant, or of a pair."""
+        values = {result.name: result.as_run for result in self.results}
+        for variant, attempt in parts:
+            values |= {} if variant.precision else attempt.values
+        return values
 
     def _estimated(self, attempt: Attempt, values: Mapping[str, float]) -> Attempt:
         """Return the attempt of a variant that is too far from the claims to be evaluated on all rows."""
@@ -200,17 +237,10 @@ class _Search:
 
     def _report(self, candidates: Sequence[Variant | Untried]) -> None:
         """Report how many evaluations follow."""
-        variants = [candidate for candidate in candidates if isinstance(candidate, Variant)]
-        rescored = sum(variant.only_rescores for variant in variants)
-        first = len(self.screening.rows or self.runner.sample_rows(self.split))
-        name, rows = self.runner.experiment.entry.name, len(self.runner.split(self.split))
-        self.runner.context.report(
-            f"{name}: {counted(len(variants), 'change')} to try: {rescored:,} score the same outputs,"
-            f" {len(variants) - rescored:,} compute outputs again, on {first:,} of {rows:,} rows first"
-        )
-
-    def _rows_of(self, claim: Claim) -> int:
-        return len(self.runner.split(claim.split))
+        sample, rows = len(self.runner.sample_rows(self.split)), len(self.runner.split(self.split))
+        estimated = "" if self.screening.rows is None else f", then on {len(self.screening.rows):,}"
+        where = f"first on {sample:,}{estimated} of {rows:,} rows"
+        self.runner.context.report(f"{self.runner.experiment.entry.name}: {plan(candidates)}, {where}")
 
     def _count(self, split: str, rows: tuple[int, ...] | None) -> int:
         return len(self.runner.split(split)) if rows is None else len(rows)
@@ -225,27 +255,3 @@ class _Search:
         """Return the judgements of the claims that failed without changes."""
         failing = {(claim.split, claim.metric) for claim in self.failing}
         return [j for j in judgements if (j.claim.split, j.claim.metric) in failing]
-
-
-def _best_orders(orders: list[VariantAttempt]) -> list[VariantAttempt]:
-    """Return the class orders that agree; if none does, the nearest one, labeled as such."""
-    agreeing = [(variant, attempt) for variant, attempt in orders if attempt.agrees]
-    if agreeing or not orders:
-        return agreeing
-    variant, attempt = min(orders, key=lambda order: _distance(order[1]))
-    return [(variant, replace(attempt, change=f"{attempt.change} (the nearest of {len(orders)} other orders)"))]
-
-
-def _distance(attempt: Attempt) -> float:
-    return attempt.distance if attempt.distance is not None and isfinite(attempt.distance) else inf
-
-
-def _no_effect(variant: Variant, sample: SampleResult) -> str:
-    """Return why a variant cannot change a prediction of the split."""
-    if variant.only_tokenizes:
-        return "no effect: the tokens of all rows are the same"
-    if variant.task is not None:
-        return "no effect: the rows are the same"
-    if sample.shift <= NOISE:
-        return f"no effect: no logit of the sample moves by more than {NOISE:g}"
-    return "no effect: no row's two largest logits are close enough to swap"

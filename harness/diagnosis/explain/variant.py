@@ -91,8 +91,13 @@ class Variant:
         """Return the split on which claims about a split are evaluated."""
         return self.split[1] if self.split is not None and self.split[0] == claimed else claimed
 
+    def conflicts_with(self, other: "Variant") -> bool:
+        """Return whether both variants change the same setting, so that one would undo the other."""
+        both = self.changed & other.changed
+        return bool(both - MAPPINGS) or any(getattr(self, name).keys() & getattr(other, name) for name in both)
+
     def combined_with(self, other: "Variant") -> "Variant":
-        """Return the variant with both changes; where both change the same field, `other` takes precedence."""
+        """Return the variant with the changes of both, which must not conflict."""
         values = {name: getattr(other, name) for name in other.changed}
         for name in MAPPINGS & self.changed & other.changed:
             values[name] = {**getattr(self, name), **getattr(other, name)}

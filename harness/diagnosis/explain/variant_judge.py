@@ -18,6 +18,8 @@ from zoo.recipes.public_data import full_rows
 
 FAR = 10
 """A value that is this many tolerances from its claim is too far off for a single prediction to matter."""
+Scores = Mapping[str, float | None]
+"""Name of a claim, such as `accuracy on test` -> its score."""
 RowsBySplit = Mapping[str, tuple[int, ...] | None]
 """Split -> the rows to compute again, as in `VariantRunner.logits`."""
 
@@ -36,26 +38,31 @@ class VariantJudge:
         """Return this judge with the progress of its evaluations reported to `step`."""
         return replace(self, runner=replace(self.runner, progress=step))
 
-    def judge(self, variant: Variant, rows: RowsBySplit | None = None) -> list[Judgement]:
+    def judge(
+        self, variant: Variant, rows: RowsBySplit | None = None, unmoved: Scores | None = None
+    ) -> list[Judgement]:
         """Judge the claims under a variant.
 
         Args:
             variant: The variant.
             rows: Split -> the rows to compute again, as in `VariantRunner.logits`. None computes no row again.
+            unmoved: Name of a claim -> its score without the precision that the variant sets. Only a claim whose
+                printed score that precision moves is judged with its tolerance.
         """
         scored = dict.fromkeys(claim.split for claim in self.claims if claim.split in self.runner.task.scored)
         arrays = {split: self.runner.arrays(split, variant, () if rows is None else rows[split]) for split in scored}
-        return [judge(*self._measured(claim, variant, arrays)) for claim in self.claims]
+        return [judge(*self._measured(claim, variant, arrays, unmoved or {})) for claim in self.claims]
 
     def _measured(
-        self, claim: Claim, variant: Variant, arrays: Mapping[str, dict[str, Array]]
+        self, claim: Claim, variant: Variant, arrays: Mapping[str, dict[str, Array]], unmoved: Scores
     ) -> tuple[Claim, Measurement | None]:
-        """Return a claim and its measurement. A precision set by the variant is also that of the claim."""
+        """Return a claim and its measurement. A precision that moves the score is also that of the claim."""
         metrics = {**self.runner.experiment.metrics, **dict([variant.metric] if variant.metric else [])}
         if claim.split not in arrays or claim.metric not in metrics:
             return claim, None
         value, one_prediction = self._value(claim, metrics[claim.metric], arrays[claim.split])
-        precision = variant.precision or self.runner.precision
+        moved_in = variant.precision if _is_moved(claim, value, unmoved) else None
+        precision = moved_in or self.runner.precision
         n = len(arrays[claim.split]["labels"])
         measured = Measurement(
             split=claim.split, metric=claim.metric, n=n, values=(value,),
@@ -63,7 +70,7 @@ class VariantJudge:
             one_prediction=one_prediction, precision=precision, selection=claim.selection,
             flips=None if variant.split else self._flips(claim.split, arrays[claim.split]),
         )  # fmt: skip
-        return (replace(claim, precision=precision) if variant.precision else claim), measured
+        return (replace(claim, precision=precision) if moved_in else claim), measured
 
     def _flips(self, split: str, arrays: Mapping[str, Array]) -> Flips | None:
         """Compare predictions with the recorded ones; None without recorded ones, and for a regression."""
@@ -77,3 +84,9 @@ class VariantJudge:
         value = float(metric(*(arrays[name] for name in reads(metric))))
         near = FAR * self.tolerances.get((claim.split, claim.metric), inf)
         return (value, 0.0) if abs(value - (claim.value or 0.0)) > near else measure(metric, arrays)
+
+
+def _is_moved(claim: Claim, value: float, unmoved: Scores) -> bool:
+    """Return whether a score differs from the one without the precision in the digits that the claim has."""
+    before = unmoved.get(f"{claim.metric} on {claim.split}")
+    return before is None or claim.decimals is None or round(value, claim.decimals) != round(before, claim.decimals)

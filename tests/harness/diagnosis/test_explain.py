@@ -386,6 +386,14 @@ def test_an_unexplained_claim_gets_the_nearest_attempt_and_the_factors_without_v
     assert "  max length, pair order, padding: the task has no texts\n" in text and "TF32 needs a CUDA device" in text
 
 
+@pytest.mark.parametrize("fewer", [9, 100])
+def test_an_invented_claim_about_texts_stays_unexplained(
+    plant: Plant, scores: dict[str, Evaluation], fewer: int
+) -> None:
+    explanation = plant(LARGE, accuracy(scores[LARGE]) - fewer / ROWS)
+    assert explanation.state == "unexplained", explanation.text()
+
+
 def test_the_number_of_rows_is_compared_before_other_causes_are_tried(plant: Plant, few: FewRows) -> None:
     edit = few.edit(f"{{test: file:{few.path}}}")
     unknown = plant(DISTILLED, few.right - 0.2, edit)

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import CenterCrop, Compose, Normalize, Resize, ToDtype, ToImage
 
-from harness.diagnosis.explain import explain, screening
+from harness.diagnosis.explain import explain, image_factors, screening
 from harness.diagnosis.explain.explanation import Explanation
 from harness.diagnosis.explain.image_settings import changed_images, read_preparation, settings_of
 from harness.models.environment import accelerator_on
@@ -40,7 +40,7 @@ task: {{use: image_folder, data: "file:images", classes: [c0, c1, c2, c3, c4, c5
 model: {{use: cifar_resnet, depth: 8, width: 4, num_classes: 6}}
 weights: file:weights.safetensors
 claims:
-  - {{of: weights, split: val, metric: accuracy, value: 1.0, decimals: 4, source: planted}}
+  - {{of: weights, split: val, metric: accuracy, value: {claimed:.4f}, decimals: 4, source: planted}}
 """
 DEFAULT, HALF = Normalize(MEAN, STD), Normalize([0.5] * 3, [0.5] * 3)
 FLOATS, RESIZE, CROP = ToDtype(torch.float32, scale=True), Resize(37), CenterCrop(SIDE)
@@ -66,9 +66,17 @@ def sharp(mode: InterpolationMode) -> Prepare:
 CAUSES: dict[str, tuple[Prepare, str, str]] = {
     "statistics": (steps(RESIZE, CROP, HALF), "mean and std", "ImageNet -> 0.5 and 0.5"),
     "none": (steps(RESIZE, CROP, Normalize([0] * 3, [1] * 3)), "mean and std", "ImageNet -> none (0 and 1)"),
+    "clip": (steps(RESIZE, CROP, Normalize([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])),
+             "mean and std", "ImageNet -> CLIP"),
+    "cifar10": (steps(RESIZE, CROP, Normalize([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616])),
+                "mean and std", "ImageNet -> CIFAR-10"),
+    "cifar100": (steps(RESIZE, CROP, Normalize([0.5071, 0.4867, 0.4408], [0.2675, 0.2565, 0.2761])),
+                 "mean and std", "ImageNet -> CIFAR-100"),
     "cifar": (steps(RESIZE, CROP, Normalize([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010])),
               "mean and std", "ImageNet -> CIFAR-10 with std 0.20"),
     "bgr": (steps(RESIZE, CROP, lambda values: DEFAULT(values.flip(0))), "channel order", "RGB -> BGR"),
+    "caffe": (steps(RESIZE, CROP, lambda values: 255 * values.flip(0) - 255 * torch.tensor(MEAN[::-1])[:, None, None]),
+              "channel order", "RGB -> BGR, 0 to 255 minus the mean, as in Caffe"),
     "255": (steps(RESIZE, CROP, times(255)), "input range", "0 to 1 -> 0 to 255"),
     "255 alone": (steps(RESIZE, CROP, times(255, lambda values: values)), "input range",
                   "0 to 1 -> 0 to 255, not normalized"),
@@ -91,8 +99,16 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Explain:
     """Explain the claim that all images are classified rightly, which holds if they are prepared by `prepare`."""
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
 
-    def explained(prepare: Prepare, task: str = "size: 32", report: Callable[[str], None] = print) -> Explanation:
-        images = [Image.fromarray(pixels(seed, 40 + seed % 7, 60, 3)) for seed in range(COUNT)]
+    def explained(
+        prepare: Prepare,
+        task: str = "size: 32",
+        report: Callable[[str], None] = print,
+        claimed: float = 1.0,
+        is_square: bool = False,
+        count: int = COUNT,
+    ) -> Explanation:
+        sides = [40 + seed % 7 for seed in range(count)]
+        images = [Image.fromarray(pixels(n, side, side if is_square else 60, 3)) for n, side in enumerate(sides)]
         for number, label in enumerate(plant_weights(tmp_path / "weights.safetensors", map(prepare, images))):
             folder = tmp_path / "images" / "val" / f"c{label}"
             folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +117,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Explain:
             (tmp_path / "images" / "train" / f"c{name}").mkdir(parents=True)
             images[0].save(tmp_path / "images" / "train" / f"c{name}" / "0.png")
         path = tmp_path / "images.yaml"
-        path.write_text(RECIPE.format(task=task))
+        path.write_text(RECIPE.format(task=task, claimed=claimed))
         context = RunContext(
             builder=Builder(), accelerator=accelerator_on(device()), runs=tmp_path / "none", report=report
         )
@@ -135,6 +151,46 @@ def test_the_cause_is_named(planted: Explain, cause: str) -> None:
     explanation = planted(prepare)
     assert explanation.state == "explained", explanation.text()
     assert [(attempt.factor, attempt.change) for attempt in explanation.successful] == [(factor, change)]
+
+
+def test_the_size_of_larger_images_is_named(planted: Explain) -> None:
+    prepare = steps(Resize(255), CenterCrop(224), DEFAULT)
+    explanation = planted(prepare, task="size: 128", count=12)
+    assert [(attempt.factor, attempt.change) for attempt in explanation.successful] == [
+        ("image size", "resize 146, crop 128 -> resize 255, crop 224")
+    ]
+    statistics = [attempt.change for attempt in explanation.attempts if attempt.factor == "mean and std"]
+    assert statistics and not any("CIFAR" in change for change in statistics)
+
+
+def test_a_resize_of_the_shorter_side_alone_is_changed(planted: Explain) -> None:
+    task = "train_transforms: [], eval_transforms: [{use: Resize, size: 32}]"
+    explanation = planted(steps(Resize(36), CROP, DEFAULT), task=task, is_square=True)
+    assert [(attempt.factor, attempt.change) for attempt in explanation.successful] == [
+        ("resize and crop", "resize 32, no crop -> resize 36, crop 32")
+    ]
+    assert "resize 32, no crop -> resize 32 x 32, no crop" not in {attempt.change for attempt in explanation.attempts}
+
+
+@pytest.mark.parametrize("claimed", [0.7, 0.8667])
+def test_an_invented_claim_stays_unexplained(planted: Explain, claimed: float) -> None:
+    explanation = planted(steps(RESIZE, CROP, DEFAULT), claimed=claimed)
+    assert explanation.state == "unexplained", explanation.text()
+    pairs = [attempt for attempt in explanation.attempts if "; " in attempt.change]
+    assert len(pairs) > 5
+    assert {attempt.reason for attempt in pairs} == {""}
+
+
+def test_an_error_in_one_factor_loses_no_other(planted: Explain, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(settings: Any) -> Iterator[Any]:
+        raise PermissionError(13, "Permission denied", "images/a.png")
+
+    monkeypatch.setattr(image_factors, "_ranges", fail)
+    explanation = planted(CAUSES["statistics"][0])
+    assert [attempt.factor for attempt in explanation.successful] == ["mean and std"]
+    reasons = [attempt.reason for attempt in explanation.attempts if attempt.factor == "image preprocessing"]
+    assert reasons == ["images/a.png: Permission denied"]
+    assert "train mode" in {attempt.factor for attempt in explanation.attempts}
 
 
 def test_images_as_the_recipe_says_have_no_cause(planted: Explain) -> None:
@@ -184,7 +240,7 @@ def test_few_rows_decide_which_changes_are_evaluated_on_all(planted: Explain, mo
     assert {attempt.rows_computed for attempt in estimated} == {10}
     (report,) = reports
     assert re.fullmatch(
-        r"images: \d+ changes to try: 4 score .*, \d+ compute outputs again, on 10 of 30 rows first", report
+        r"images: \d+ changes to try: 4 score .*, \d+ compute outputs again, first on 30, then on 10 of 30 rows", report
     )
     text = explanation.text(80)
     assert max(map(len, text.splitlines())) <= 80

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from harness.diagnosis.explain import explain
+from harness.diagnosis.explain import explain, other_weights, search
 from harness.diagnosis.explain.explanation import Explanation
 from harness.diagnosis.explain.variant import UNCHANGED, Variant
 from harness.diagnosis.explain.variant_runs import VariantRunner
@@ -19,6 +19,9 @@ from harness.runs.experiment import RunContext, prepare
 from tests.helpers.device import device
 from tests.helpers.project import ROOT
 from zoo.fetch import weights_file
+from zoo.fetch.checksum import sha256
+from zoo.fetch.fetched import Fetched
+from zoo.fetch.sources import Sources
 from zoo.models.cifar_resnet import cifar_resnet
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
@@ -123,6 +126,7 @@ def test_the_mode_of_a_training_is_repeatable_and_leaves_the_model_as_it_was(con
         (("model", "model_ema"), "EMA", "state dict: model -> model_ema"),
         (("state_dict", "state_dict_ema"), "EMA", "state dict: state_dict -> state_dict_ema"),
         (("model", "best"), "state dict", "state dict: model -> best"),
+        (("model", "remapped"), "state dict", "state dict: model -> remapped"),
     ],
 )
 def test_another_state_dict_of_the_checkpoint_is_named(
@@ -148,3 +152,65 @@ def test_another_file_of_the_folder_is_named(planted: Explain, tmp_path: Path, n
     assert causes(explanation) == [("weights file", f"model.safetensors -> {name}")]
     tried = [attempt.change.split(" -> ")[1] for attempt in explanation.attempts if attempt.factor == "weights file"]
     assert {*tried} == {name, "checkpoint-3/model.safetensors"}
+
+
+def test_other_files_are_tried_unless_a_cheaper_change_is_unlikely_by_chance(
+    planted: Explain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "published"
+    folder.mkdir()
+    state = worse(published(), 0.5, 0)
+    save_file(state, folder / "model.safetensors")
+    save_file(worse(published(), 0.5, 2), folder / "other.safetensors")
+    value = accuracy(state, train=True, batch_size=128)
+    for limit, is_tried in ((1.0, False), (0.0, True)):
+        monkeypatch.setattr(search, "UNLIKELY", limit)
+        attempts = [attempt for attempt in planted("published", value).attempts if attempt.factor == "weights file"]
+        assert [bool(attempt.values) for attempt in attempts] == [is_tried]
+        assert is_tried or "unlikely by chance" in attempts[0].reason
+
+
+def test_one_unreadable_file_loses_no_other(planted: Explain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names of two files differ only by a character that separates folders."""
+    names = ("model.safetensors", "bad.safetensors", "ema/model.safetensors", "ema-model.safetensors")
+    (tmp_path / "published" / "ema").mkdir(parents=True)
+    for seed, name in enumerate(names):
+        state = published() if name == names[-1] else worse(published(), 0.5, seed)
+        save_file(state, tmp_path / "published" / name)
+
+    def fail_for_one(path: Path) -> str:
+        if path.name == "bad.safetensors":
+            raise PermissionError(13, "Permission denied", path.name)
+        return sha256(path)
+
+    monkeypatch.setattr(other_weights, "sha256", fail_for_one)
+    explanation = planted("published", accuracy(published()))
+    assert causes(explanation) == [("weights file", "model.safetensors -> ema-model.safetensors")]
+    tried = [attempt.change.split(" -> ")[1] for attempt in explanation.attempts if attempt.factor == "weights file"]
+    assert {*tried} == {*names[2:]}
+    (reason,) = [attempt.reason for attempt in explanation.attempts if attempt.factor.endswith("bad.safetensors")]
+    assert reason.endswith("bad.safetensors: Permission denied")
+
+
+def test_only_files_that_are_tried_are_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["model.safetensors", *(f"checkpoint-{step}/model.safetensors" for step in range(1, 9))]
+    for name in names:
+        (tmp_path / "published" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "published" / name).write_bytes(name.encode())
+    hashed: list[Path] = []
+    monkeypatch.setattr(other_weights, "sha256", lambda path: hashed.append(path) or sha256(path))
+    fetched = Fetched(f"file:{tmp_path / 'published'}", tmp_path / "published", "0", {}, "model.safetensors")
+    found = [name for name, _ in other_weights.other_weights(Sources(), fetched, tmp_path)]
+    assert found == names[:-6:-1]
+    assert [path.relative_to(tmp_path / "published").as_posix() for path in hashed] == found
+
+
+def test_the_keys_of_a_checkpoint_are_listed_without_reading_its_tensors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({"model_ema": published(), "epoch": 3, "model": published()}, tmp_path / "w.pth")
+    loaded: list[Any] = []
+    load = torch.load
+    monkeypatch.setattr(torch, "load", lambda *args, **options: loaded.append(load(*args, **options)) or loaded[-1])
+    assert weights_file.state_dict_keys(tmp_path / "w.pth") == ("model", "model_ema")
+    assert all(value.is_meta for checkpoint in loaded for value in checkpoint["model"].values())

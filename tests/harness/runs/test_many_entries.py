@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,6 +64,19 @@ def test_two_threads_that_need_the_same_tokenizer_build_it_once() -> None:
         tokenizers = list(pool.map(lambda _: shared.tokenizer(call, builder), range(8)))
     assert tokenizers == built * 8
     assert len(built) == 1
+
+
+def test_two_threads_build_different_tokenizers_at_the_same_time() -> None:
+    """Each of the two builds waits until the other one has begun."""
+    shared, both_build = SharedTasks(), Barrier(2, timeout=30)
+
+    def build(call: Call, _: str) -> int:
+        return both_build.wait()
+
+    builder: Any = SimpleNamespace(sources=SimpleNamespace(recipe_repo=None, recipe_folder=None), build=build)
+    with ThreadPoolExecutor(2) as pool:
+        built = list(pool.map(lambda name: shared.tokenizer(Call(use=name), builder), ("first", "second")))
+    assert sorted(built) == [0, 1]
 
 
 def test_an_entry_that_cannot_be_prepared_does_not_stop_another(zoo: Zoo, recipe_file: Callable[..., Path]) -> None:

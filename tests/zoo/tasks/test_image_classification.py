@@ -43,6 +43,14 @@ def test_images_are_decoded_and_prepared_as_the_recipe_says(kind: Any, tmp_path:
     assert task.content("test")["sha256"] == task.content("train")["sha256"]
 
 
+@pytest.mark.parametrize("name", ["train", "test"])
+def test_no_image_of_a_scored_split_is_cropped_at_random(name: str, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.parquet", [png(image) for image in pixels(1, 2, 40, 50, 3)], [0, 1])
+    split = image_classification(data={name: source}, size=32, scored=[name]).load(name)
+    assert split.fixed
+    assert torch.equal(split.batch([0, 1]).inputs, split.batch([0, 1]).inputs)
+
+
 def test_rows_depend_on_the_bytes_of_images_and_on_labels(tmp_path: Path) -> None:
     images = [png(image) for image in pixels(1, 2, 8, 8, 3)]
     digests = set()
