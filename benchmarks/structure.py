@@ -1,4 +1,4 @@
-"""Measure a checkout: `python -m benchmarks.structure [ROOT]` prints the rows of a table in docs/architecture.md."""
+"""Measure a checkout: `python -m benchmarks.structure [ROOT]` prints its measures as the rows of a table."""
 
 import ast
 import statistics

@@ -17,7 +17,7 @@ def audit(published: PublishedClaims) -> Audit:
         published: The claims of a model, a recipe or a file.
 
     Returns:
-        The audit, with the claims in their order.
+        The audit, with the claims in the order of their lines, losses among scores.
     """
     every = (*published.claims, *published.no_scores)
     results = [_checked(result) for result in results_of(every)]
@@ -26,7 +26,9 @@ def audit(published: PublishedClaims) -> Audit:
         for score in result:
             check_constants(score)
             _add_reason(score)
-    places = {id(claim): number for number, claim in enumerate(every)}
+    files = list(dict.fromkeys(claim.mark.path for claim in every))
+    ordered = sorted(every, key=lambda claim: (files.index(claim.mark.path), claim.mark.line, claim.mark.column))
+    places = {id(claim): number for number, claim in enumerate(ordered)}
     scores = sorted((score for result in results for score in result), key=lambda score: places[id(score.claim)])
     claims = tuple(score.audited() for score in scores)
     return Audit(

@@ -40,10 +40,11 @@ def check_joint(result: Result) -> None:
 def _joint_score(score: Score) -> JointScore | None:
     """Return a score as one of a confusion matrix, or None if it is no such score, or already known to be wrong."""
     metric = score.metric
-    is_known = score.printed is not None and metric is not None and metric.name in JOINT
-    if not is_known or not score.is_single or any(finding.is_bad for finding in score.findings):
+    if metric is None or score.as_right is None:
         return None
-    assert metric is not None and score.printed is not None
+    name, value = score.as_right
+    if name not in JOINT or not score.is_single or any(finding.is_bad for finding in score.findings):
+        return None
     if metric.variant or metric.average == "samples":
         return None  # the threshold of each score of a similarity is its own
     definition: str | None = ""
@@ -51,7 +52,7 @@ def _joint_score(score: Score) -> JointScore | None:
         definition = _of_class(metric.of_class, score.data_set) if metric.of_class else metric.average
     elif metric.of_class:
         return None
-    return JointScore(name=metric.name, printed=score.printed, definition=definition)
+    return JointScore(name=name, printed=value, definition=definition)
 
 
 def _of_class(named: str, data: DataSet | None) -> str:
@@ -83,21 +84,24 @@ def _add_fit(pairs: Sequence[Pair], fit: MatrixFit, data: DataSet, where: str, *
     verdict = evidence(chance)
     for number, (score, joint) in enumerate(pair for pair in pairs if pair[1].name != "accuracy"):
         first = number == 0
-        text = f"{_implied(joint, fit)}{where}" if first else f"follows from the same matrix{_average(joint, fit)}"
+        text = (
+            f"{_implied(score, joint, fit)}{where}" if first else f"follows from the same matrix{_average(joint, fit)}"
+        )
         if not first and joint.definition is None and fit.definition == MIXED:
             text = "fits only if it is averaged in another way"
         score.findings.append(Finding(rule="joint", verdict=verdict, text=text, chance=chance))
 
 
-def _implied(joint: JointScore, fit: MatrixFit) -> str:
+def _implied(score: Score, joint: JointScore, fit: MatrixFit) -> str:
     first, last = int(fit.matrices.tp.min()), int(fit.matrices.tp.max())
     positives = f"{first:,}" if first == last else f"{first:,} to {last:,}"
     only = f" {joint.printed.loosely}" if fit.is_loose else ""
-    return f"{_name(joint)}{_average(joint, fit)} implies {positives} true positives{only}"
+    return f"{_name(score)}{_average(joint, fit)} implies {positives} true positives{only}"
 
 
-def _name(joint: JointScore) -> str:
-    return {"f1": "F1", "matthews_correlation": "MCC"}.get(joint.name, joint.name.replace("_", " "))
+def _name(score: Score) -> str:
+    name = score.metric.name if score.metric else ""
+    return {"f1": "F1", "matthews_correlation": "MCC"}.get(name, name.replace("_", " "))
 
 
 def _average(joint: JointScore, fit: MatrixFit) -> str:
@@ -128,7 +132,7 @@ def _blame(pairs: Sequence[Pair], data: DataSet, splits: Sequence[str], no_matri
     """Add the finding to the only score that does not fit the others, or to all."""
     alone = [pair for pair in pairs if all(_fit([pair], data, split) == "none" for split in splits)]
     for pair in alone:
-        text = f"{no_matrix} has this {_name(pair[1])}"
+        text = f"{no_matrix} has this {_name(pair[0])}"
         _add([pair], Finding(rule="joint", verdict="inconsistent", text=text))
     if alone:
         return
@@ -136,8 +140,11 @@ def _blame(pairs: Sequence[Pair], data: DataSet, splits: Sequence[str], no_matri
     odd = [n for n, others in rest.items() if any(isinstance(_fit(others, data, s), MatrixFit) for s in splits)]
     named = [pairs[odd[0]]] if len(odd) == 1 else pairs
     for pair in named:
-        text = f"{no_matrix} has this {_name(pair[1])} and the other scores"
+        text = f"{no_matrix} has this {_name(pair[0])} and the other scores"
         _add([pair], Finding(rule="joint", verdict="impossible", text=text))
+    if len(odd) == 1:
+        text = f"fits one confusion matrix with the other scores but the {_name(named[0][0])}"
+        _add(rest[odd[0]], Finding(rule="joint", verdict="uninformative", text=text))
 
 
 def _explain_by_swap(pairs: Sequence[Pair], data: DataSet, splits: Sequence[str]) -> bool:
@@ -167,10 +174,16 @@ def _explain_by_average(pairs: Sequence[Pair], data: DataSet, splits: Sequence[s
     if is_clear or len(declared) == 1:
         named = "with another average" if fits[0].definition == MIXED else f"as {fits[0].definition} average"
         text = f"fits {named}, not as declared"
-        _add([pairs[n] for n in chosen], Finding(rule="joint", verdict="inconsistent", text=text))
+        right = [n for n in chosen if pairs[n][1].definition == fits[0].definition]
+        _add([pairs[n] for n in chosen if n not in right], Finding(rule="joint", verdict="inconsistent", text=text))
+        _add(
+            [pairs[n] for n in right], Finding(rule="joint", verdict="uninformative", text=f"fits {named}, as declared")
+        )
     else:
         counts = " and ".join(f"{count:,}" for count in data.facts.class_counts[splits[0]])
-        _contradict([pairs[n] for n in (chosen if len(chosen) > 1 else declared)], counts)
+        blamed = [pairs[n] for n in (chosen if len(chosen) > 1 else declared)]
+        are_enough = all(_fit(blamed, data, split) == "none" for split in splits)
+        _contradict(blamed if are_enough else pairs, counts)
     return True
 
 
@@ -182,7 +195,12 @@ def _freed(pairs: Sequence[Pair], places: Sequence[int]) -> list[Pair]:
 
 
 def _contradict(pairs: Sequence[Pair], counts: str) -> None:
-    """Add to each score which others it contradicts: nothing tells which of them is wrong."""
+    """Add to each score which others it contradicts: nothing tells which of them is wrong.
+
+    Args:
+        pairs: Scores that no confusion matrix has together.
+        counts: The sizes of the classes, in words.
+    """
     for pair in pairs:
         others = [other for other, _ in pairs if other is not pair[0]]
         names = " and ".join(f"{s.metric} {s.claim.text.strip()} (line {s.claim.mark.line})" for s in others)

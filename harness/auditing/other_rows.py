@@ -23,8 +23,10 @@ def find_loader_effect(share: Printed, n: int) -> tuple[str, float] | None:
     rows of a small last batch count more.
 
     Returns:
-        None if nothing explains the value.
+        None if nothing explains the value, or there are fewer rows than in any batch.
     """
+    if n < BATCHES[0]:
+        return None
     effects = [*_other_sizes(n), *((f"the mean over batches of {size}", size) for size in BATCHES if size < n)]
     found, chance = "", 0.0
     for text, size in effects:

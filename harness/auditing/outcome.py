@@ -146,7 +146,7 @@ def _luck(audited: ClaimAudit) -> str:
     if audited.chance is None or audited.is_bad:
         return ""
     percent = 100 * audited.chance
-    shown = "under 0.01" if percent < 0.01 else "100" if percent > 99.5 else f"{percent:.2g}"
+    shown = "under 0.01" if percent < 0.01 else "100" if percent >= 99.5 else f"{percent:.2g}"
     return f" ({shown} % by luck)"
 
 

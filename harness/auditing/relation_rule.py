@@ -22,16 +22,31 @@ def check_relations(result: Result) -> None:
     for _, scores in _of_one_average(result):
         _check_f1(scores)
     plain = {score.metric.name: score for score in result if _is_plain(score) and score.metric}
-    for (larger, smaller), what in LARGER_OF.items():
-        if larger in plain and smaller in plain:
-            pair = [plain[larger], plain[smaller]]
-            _add(pair, relations.check_at_least(_value(pair[0]), _value(pair[1]), what))
     for error, right in ERRORS.items():
         if error in plain and right in plain:
-            _add([plain[right], plain[error]], relations.check_complement(_value(plain[right]), _value(plain[error])))
-    if "accuracy" in plain and _has_labelled_rows(plain["accuracy"]):
-        _check_against_accuracy(plain["accuracy"], result)
+            _check_complement(plain[right], plain[error])
+    rights = _rights(plain)
+    for (larger, smaller), what in LARGER_OF.items():
+        if larger in rights and smaller in rights:
+            pair = [rights[larger], rights[smaller]]
+            is_implied = any(score.metric and score.metric.name in ERRORS for score in pair)
+            text = f"{what}, computed from error rates" if is_implied else what
+            _add(pair, relations.check_at_least(_right(pair[0]), _right(pair[1]), text))
+    if "accuracy" in rights and _has_labelled_rows(rights["accuracy"]):
+        _check_against_accuracy(rights["accuracy"], result)
     _check_means(result)
+
+
+def _rights(plain: dict[str, Score]) -> dict[str, Score]:
+    """Return the scores by name, an error rate as the accuracy that it implies unless the author prints that too."""
+    implied = {right: plain[error] for error, right in ERRORS.items() if error in plain}
+    return {**implied, **plain}
+
+
+def _check_complement(right: Score, error: Score) -> None:
+    """Compare an accuracy with its error rate. If the error is on another scale, only the error is blamed."""
+    finding = relations.check_complement(_value(right), _value(error))
+    _add([error] if finding and finding.rule == "scale" else [right, error], finding)
 
 
 def check_constants(score: Score) -> None:
@@ -85,9 +100,9 @@ def _check_against_accuracy(accuracy: Score, result: Result) -> None:
         if metric is None or score.printed is None or not score.is_single or metric.variant or metric.of_class:
             continue
         if metric.average == "micro" and metric.name in OF_CLASSES:
-            _add([score], relations.check_equal(_value(accuracy), score.printed, f"micro {metric.name}"))
+            _add([score], relations.check_equal(_right(accuracy), score.printed, f"micro {metric.name}"))
         elif metric.average == "weighted" and metric.name == "recall":
-            _add([score], relations.check_equal(_value(accuracy), score.printed, "weighted recall"))
+            _add([score], relations.check_equal(_right(accuracy), score.printed, "weighted recall"))
         elif len(counts) == 1 and _is_mean_recall(score):
             _add([score], _check_mean_recall(accuracy, score.printed, counts[0]))
 
@@ -101,8 +116,8 @@ def _is_mean_recall(score: Score) -> bool:
 
 def _check_mean_recall(accuracy: Score, mean: Printed, counts: tuple[int, ...]) -> Finding | None:
     if len(set(counts)) == 1:
-        return relations.check_equal(_value(accuracy), mean, "the mean recall of classes of equal size")
-    low, high = relations.recall_limits(_value(accuracy), counts)
+        return relations.check_equal(_right(accuracy), mean, "the mean recall of classes of equal size")
+    low, high = relations.recall_limits(_right(accuracy), counts)
     low_mean, high_mean = mean.interval(loose=True)
     if low_mean <= high and low <= high_mean:
         return None
@@ -141,6 +156,12 @@ def _class_counts(score: Score, split: str) -> tuple[int, ...] | None:
 def _value(score: Score) -> Printed:
     assert score.printed is not None
     return score.printed
+
+
+def _right(score: Score) -> Printed:
+    """Return the value of a score, for an error rate that of the accuracy."""
+    assert score.as_right is not None
+    return score.as_right[1]
 
 
 def _add(scores: list[Score], finding: Finding | None) -> None:

@@ -65,10 +65,18 @@ def check_equal(accuracy: Printed, other: Printed, what: str) -> Finding:
 
 
 def check_complement(right: Printed, error: Printed) -> Finding | None:
-    """Return a finding if the shares of right and of wrong rows cannot add up to all rows."""
+    """Return a finding if the shares of right and of wrong rows cannot add up to all rows.
+
+    An error rate that is 100 times too large or too small is one on another scale.
+    """
     sums = [sum(ends) for ends in zip(right.interval(loose=True), error.interval(loose=True), strict=True)]
     if sums[0] <= 1 <= sums[1]:
         return None
+    for factor, times in ((0.01, "100 times"), (100.0, "a hundredth of")):
+        (low, high), (low_error, high_error) = right.complement.interval(), error.scaled(factor).interval()
+        if right.value < 1 and low <= high_error and low_error <= high:
+            text = f"the error {_short(error)} is {times} what the accuracy leaves, {_short(right.complement)}"
+            return Finding(rule="scale", verdict="inconsistent", text=f"{text}: it is on another scale")
     text = f"accuracy and error ({_short(right)} and {_short(error)}) do not add up to 1"
     return Finding(rule="relation", verdict="impossible", text=text)
 

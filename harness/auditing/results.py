@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from harness.auditing.scale import scale_all
 from harness.auditing.types import ClaimAudit, Finding
 from zoo.claims.data_sets import DataSet, find_data_set
-from zoo.claims.metric_names import MetricName, read_metric
+from zoo.claims.metric_names import ERRORS, MetricName, read_metric
 from zoo.claims.printed import Printed
 from zoo.claims.published import PublishedClaim
 
@@ -30,6 +30,14 @@ class Score:
     def is_single(self) -> bool:
         """Whether the value is of one evaluation, not the mean of several with its spread."""
         return self.claim.number is not None and self.claim.number.spread is None
+
+    @property
+    def as_right(self) -> tuple[str, Printed] | None:
+        """The name of the metric and the value; for an error rate those of the accuracy that it implies."""
+        if self.metric is None or self.printed is None:
+            return None
+        right = ERRORS.get(self.metric.name)
+        return (right, self.printed.complement) if right else (self.metric.name, self.printed)
 
     def fresh(self) -> "Score":
         """Return a copy without a value and findings."""

@@ -1,5 +1,7 @@
 """No confusion matrix and no way of printing makes an honest card inconsistent."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -46,6 +48,17 @@ def cards(draw: st.DrawFn) -> Card:
 @given(cards())
 def test_no_honest_card_is_inconsistent_or_impossible(card: Card) -> None:
     found = audit(card.claims())
+    bad = [(claim.claim.metric, claim.claim.text, claim.text) for claim in found.claims]
+    assert found.verdict in ("consistent", "uninformative"), bad
+
+
+@given(cards(), st.booleans())
+def test_no_honest_error_rate_is_inconsistent_or_impossible(card: Card, is_beside_accuracy: bool) -> None:
+    error = 1 - value_of("accuracy", card.matrix, 0)
+    left = {name: value for name, value in card.values.items() if name != "accuracy" or is_beside_accuracy}
+    values = {"error": error, **left}
+    assume(not card.style.percent or max(values.values()) >= 0.02)
+    found = audit(replace(card, values=values).claims())
     bad = [(claim.claim.metric, claim.claim.text, claim.text) for claim in found.claims]
     assert found.verdict in ("consistent", "uninformative"), bad
 

@@ -1,9 +1,11 @@
 """The findings of the audit in cards: each rule, with honest cards and with faults."""
 
+from dataclasses import replace
+
 import pytest
 
 from harness.auditing.audit import audit
-from harness.auditing.outcome import AuditOutcome, summary_of
+from harness.auditing.outcome import AuditOutcome, summary_of, text_of
 from harness.auditing.types import Audit
 from zoo.claims.published import PublishedClaim, PublishedClaims
 from zoo.errors import Mark
@@ -97,6 +99,8 @@ def test_three_decimals_on_408_rows_say_nothing() -> None:
     [
         ({"dataset": "gleu", "config": "mrpc"}, "the number of rows is not known; did you mean glue?"),
         ({"dataset": "glue", "config": "mprc"}, "the number of rows is not known; did you mean mrpc?"),
+        ({"dataset": "", "dataset_name": "Gleu MRPC"}, "the number of rows is not known; did you mean glue?"),
+        ({"dataset": "glue", "dataset_name": "GLUE MPRC"}, "the number of rows is not known; did you mean mrpc?"),
         ({"dataset": "someone/private"}, "the number of rows is not known: uninformative"),
     ],
 )
@@ -105,7 +109,7 @@ def test_a_misspelled_data_set_has_a_hint(fields: dict[str, str], hint: str) -> 
     assert hint in text
 
 
-@pytest.mark.parametrize(("name", "hint"), [("accurracy", "; did you mean accuracy?"), ("loss", ""), ("rouge1", "")])
+@pytest.mark.parametrize(("name", "hint"), [("accurracy", "; did you mean accuracy?"), ("loss", ""), ("recall@10", "")])
 def test_a_misspelled_metric_has_a_hint(name: str, hint: str) -> None:
     assert texts(of({name: "0.8725490"}, **MRPC)) == [f"no rule for the metric {name!r}{hint}: uninformative"]
 
@@ -117,6 +121,29 @@ def test_a_loss_has_a_reason_too() -> None:
     )
     found = audit(PublishedClaims(name="made", claims=(accuracy,), no_scores=(loss,)))
     assert texts(found)[1] == "no rule for the metric 'loss': uninformative"
+
+
+def test_claims_are_in_the_order_of_their_lines_a_loss_among_scores() -> None:
+    first, loss, last = (
+        PublishedClaim(metric=name, text="0.5", mark=Mark(path="README.md", line=line, column=1))
+        for line, name in enumerate(("accuracy", "loss", "f1"), 9)
+    )
+    found = audit(PublishedClaims(name="made", claims=(first, last), no_scores=(loss,)))
+    assert [claim.claim.metric for claim in found.claims] == ["accuracy", "loss", "f1"]
+
+
+def test_no_loader_explains_a_share_of_fewer_rows_than_a_batch_has() -> None:
+    claim = PublishedClaim(metric="accuracy", text="0.5", mark=Mark(path="t.csv", line=2, column=1), n=1)
+    (found,) = audit(PublishedClaims(name="t", claims=(claim,))).claims
+    assert found.text.startswith("no share of 1 rows")
+    assert "batches" not in found.text
+
+
+def test_a_chance_that_rounds_to_one_is_shown_as_100_per_cent() -> None:
+    found = of({"accuracy": "0.5"}, split="validation", **MRPC)
+    (claim,) = found.claims
+    certain = replace(claim, findings=(replace(claim.findings[0], chance=0.995),))
+    assert "(100 % by luck)" in text_of(AuditOutcome(name="made", audit=replace(found, claims=(certain,))), None)
 
 
 def test_an_error_rate_is_a_count_of_the_wrong_rows() -> None:
@@ -248,6 +275,7 @@ def test_a_correlation_below_one_among_per_cents_is_no_fault() -> None:
         ),
         ({"exact_match": "86.1", "f1": "83.2"}, "impossible", "F1 of answers is below their exact match"),
         ({"acc@1": "80.1", "acc@5": "79.9"}, "impossible", "top-5 accuracy is below top-1 accuracy"),
+        ({"error": "20.5%", "top5 error": "25.5%"}, "impossible", "top-5 accuracy is below top-1 accuracy, computed"),
     ],
 )  # fmt: skip
 def test_relations_hold_for_data_that_nobody_knows(scores: dict[str, str], verdict: str, found: str) -> None:
@@ -352,3 +380,41 @@ def test_a_declared_number_of_rows_counts_more_than_the_split() -> None:
 
 def test_a_kappa_below_zero_is_possible() -> None:
     assert of({"Cohen's kappa": "-0.12"}).verdict == "uninformative"
+
+
+def test_a_score_that_fits_as_declared_is_not_blamed_for_the_averages_of_others() -> None:
+    scores = {
+        "accuracy": "0.850490",
+        "f1 macro": "0.823718",
+        "precision weighted": "0.830903",
+        "recall binary": "0.817746",
+    }
+    verdicts = [claim.verdict for claim in of(scores, split="validation", **MRPC).claims]
+    assert verdicts == ["consistent", "uninformative", "inconsistent", "inconsistent"]
+
+
+def test_all_scores_that_contradict_each_other_are_named_the_accuracy_included() -> None:
+    scores = {"accuracy": "0.934", "f1 macro": "0.932", "precision macro": "0.931"}
+    found = of(scores, split="validation", **MRPC)
+    assert [claim.verdict for claim in found.claims] == ["inconsistent"] * 3
+    assert all("accuracy 0.934 (line 1)" in text and "rows has all" in text for text in texts(found)[1:])
+
+
+def test_an_error_rate_and_f1_come_from_one_confusion_matrix() -> None:
+    good = of({"error rate": "0.127451", "f1": "0.906810"}, split="validation", **MRPC)
+    assert texts(good)[1] == "F1 implies 253 true positives: consistent"
+    wrong = of({"error rate": "0.127451", "f1": "0.950000"}, split="validation", **MRPC)
+    assert [claim.verdict for claim in wrong.claims] == ["impossible"] * 2
+    assert "has this error and the other scores" in texts(wrong)[0]
+
+
+def test_an_error_rate_that_is_cut_off_fits_as_well_as_one_that_is_rounded() -> None:
+    found = of({"error rate": "0.1274", "f1": "0.906810"}, split="validation", **MRPC)  # of 52 / 408 = 0.12745
+    assert not any(claim.is_bad for claim in found.claims), texts(found)
+
+
+def test_an_error_rate_on_another_scale_than_the_accuracy_is_named() -> None:
+    found = of({"accuracy": "0.9950", "error": "0.50"}, dataset="cifar10", split="test")
+    assert found.claims[0].verdict == "uninformative"
+    assert "the error 0.5000 is 100 times what the accuracy leaves, 0.0050: it is on another scale" in texts(found)[1]
+    assert found.verdict == "inconsistent"
