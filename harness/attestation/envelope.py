@@ -4,6 +4,7 @@ DSSE 1.0: https://github.com/secure-systems-lab/dsse/blob/master/protocol.md
 """
 
 import base64
+import codecs
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def read_file(path: Path) -> bytes:
 def parse_json(content: bytes) -> Mapping[str, Any]:
     """Return the JSON object of an attestation. Raise DamagedError for other content."""
     try:
-        data = read_json(content.decode("utf-8"))
+        data = read_json(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise DamagedError("not an attestation: not text in UTF-8") from None
     except ValueError as error:
@@ -83,7 +84,7 @@ def parse_json(content: bytes) -> Mapping[str, Any]:
 def _why_no_json(content: bytes, reason: str) -> str:
     if not content.strip():
         return "not an attestation, or truncated: it is empty"
-    if not content.lstrip().startswith((b"{", b"[")):
+    if not content.removeprefix(codecs.BOM_UTF8).lstrip().startswith((b"{", b"[")):
         return "not an attestation, which is a JSON file that `zoo attest sign` writes"
     is_more = reason.startswith("Extra data")
     return (
@@ -107,7 +108,9 @@ def parse_envelope(content: bytes) -> Envelope:
         signature=_decode("sig", signatures[0]["sig"]),
     )
     if envelope.text().encode() != content:
-        raise DamagedError("the file is not spelled as zoo writes it: other spaces, line ends or order of keys")
+        raise DamagedError(
+            "the file is not spelled as zoo writes it: other spaces, line ends or order of keys, or a byte order mark"
+        )
     return envelope
 
 

@@ -31,11 +31,13 @@ from harness.runs.teachers import WEIGHTS, ResolvedTeachers, TeacherResolver, re
 from harness.runs.training_splits import teacher_splits, training_splits
 from harness.training.train import train
 from harness.training.training_run import TrainedStudent, TrainingRun
+from zoo.claims.recipe_claims import fits_rows
 from zoo.errors import RecipeError
 from zoo.fetch import weights_file
 from zoo.fetch.checksum import sha256
 from zoo.progress import Step, ignore_step
 from zoo.recipes.check_claims import claim_problems
+from zoo.text_tables import number
 
 CacheEntry = tuple[Mapping[str, Any], list[FileStamp]]
 """The request of a run, and the stamps of its input files before the run."""
@@ -56,7 +58,7 @@ def evaluate_and_record(experiment: Experiment, published: tuple[nn.Module, str]
             started = time.perf_counter()
             with new_run(location) as folder, experiment.guarded(folder, location.work):
                 for split in experiment.task.scored:  # missing data is reported before weights are downloaded
-                    experiment.task.load(split)
+                    _report_impossible_shares(experiment, split, len(experiment.task.load(split)))
                 model, digest = published or experiment.published_model()
                 loaded = ModelToRecord(model=model, sha256=digest, published=experiment.published_scores())
                 scored = evaluate_epochs(experiment, loaded)
@@ -68,6 +70,16 @@ def evaluate_and_record(experiment: Experiment, published: tuple[nn.Module, str]
     if cache_entry is not None:
         cache_run(experiment.context.runs, *cache_entry, run, record.published)
     return run
+
+
+def _report_impossible_shares(experiment: Experiment, split: str, rows: int) -> None:
+    """Report which claims cannot be compared with a score of a split. The split is evaluated all the same."""
+    for claim in experiment.recipe.claims:
+        n = claim.n or rows
+        if (claim.of, claim.split) == ("weights", split) and not fits_rows(claim, n):
+            claimed = f"{claim.metric} on {split}: {number(claim.value, claim.printed_decimals)}"
+            why = f"is no share of {n:,} examples, so it cannot be compared; the run is recorded"
+            experiment.context.report(f"{experiment.entry.name}: {claimed} {why}")
 
 
 def train_and_record(experiment: Experiment, seeds: Sequence[int], out: Path | None = None) -> tuple[RecordedRun, ...]:

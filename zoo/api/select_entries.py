@@ -151,7 +151,7 @@ class EntrySelection:
         entries = self._published(pattern, False)
         entries = with_claim(entries, claim, pattern) if claim is not None else entries
         if len(entries) > 1:
-            one = f"`zoo recipe {pattern} --claim {entries[0].part_of_card} --out FILE`"
+            one = f"`zoo recipe {pattern} --claim {entries[0].part_of_card} --out PATH`"
             raise UsageError(
                 f"{pattern} has {len(entries)} recipes; `zoo explain` takes one with --claim, other commands its file,"
                 f" which {one} writes: {recipes_list(entries)}"

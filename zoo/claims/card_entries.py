@@ -11,7 +11,7 @@ from zoo.claims.data_sets import find_data_set
 from zoo.claims.hub_card import claims_of_model
 from zoo.claims.mapping.map_claims import ClaimGroup, MappedClaims, UnmappedClaim, map_claims
 from zoo.claims.mapping.reasons import Reason, UnmappedError
-from zoo.claims.mapping.recipe_text import recipe_name, recipe_text
+from zoo.claims.mapping.recipe_text import part_of_card, recipe_name, recipe_text
 from zoo.claims.mapping.scores import read_score
 from zoo.claims.published import PublishedClaim, PublishedClaims
 from zoo.errors import GatedError, MissingError, SourceError
@@ -66,7 +66,13 @@ def entries_of_model(
         return [replace(common, failure=mapped.failure or _failure_of_all(mapped), unmapped=unmapped, audit=audit)]
     if repository.commit is None:
         sources.pins.remember(repository, pin, Pin(revision=commit, wants={catalogue.PUBLISHED: ()}))
-    entries = [replace(common, name=recipe_name(group, mapped), path=_write(group, mapped)) for group in mapped.groups]
+    entries = [
+        replace(
+            common, name=recipe_name(group, mapped), path=_write(group, mapped),
+            part_of_card=part_of_card(group, mapped),
+        )
+        for group in mapped.groups
+    ]  # fmt: skip
     entries[0] = replace(entries[0], unmapped=unmapped, audit=audit)
     return entries
 

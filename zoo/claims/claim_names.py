@@ -34,7 +34,9 @@ def split_name(data: str, config: str, split: str) -> str:
 
 
 def with_claim(entries: Sequence[Entry], text: str, model: str) -> list[Entry]:
-    """Return the recipes of a model card that a text selects: which of several it is, or a part of a claim's name.
+    """Return the recipes of a model card that a text names: by their data set, or by a part of the name of a claim.
+
+    Recipes that cannot be read have no names of claims, so they are returned only if no other recipe is named.
 
     Args:
         entries: The recipes.
@@ -46,9 +48,8 @@ def with_claim(entries: Sequence[Entry], text: str, model: str) -> list[Entry]:
     """
     words = text.lower().replace("/", " ")
     exact = [entry for entry in entries if entry.part_of_card.lower() in (text.lower(), words.replace(" ", "-"))]
-    found = exact or [
-        entry for entry in entries if not entry.is_readable or any(words in name.lower() for name in _names_in(entry))
-    ]
+    named = exact or [entry for entry in entries if any(words in name.lower() for name in _names_in(entry))]
+    found = named or [entry for entry in entries if not entry.is_readable]
     if not found:
         raise UsageError(f"--claim {text}: {model} has no such claim; its recipes are {recipes_list(entries)}")
     return found

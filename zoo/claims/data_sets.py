@@ -1,12 +1,13 @@
 """Find the data set that a claim is about, whatever name the author gave it."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from zoo.claims.known_data import KNOWN_DATA
 from zoo.claims.published import PublishedClaim
-from zoo.claims.split_names import find_splits, is_declared
+from zoo.claims.split_names import find_splits, is_declared, normalized
 from zoo.recipes.public_data import GLUE_REPOSITORY, PublicData
 
 ALIASES = {
@@ -69,9 +70,9 @@ class DataSet:
             The names, such as `("validation_matched", "validation_mismatched")` for `validation` of MNLI; none if the
             data set has no such split.
         """
-        word = declared.strip().lower()
-        plain = word.removesuffix(f"_{self.config.rpartition('_')[2]}")  # MNLI matched has `validation` alone
-        if found := find_splits(word, self.rows) or find_splits(plain, self.rows):
+        of_config = f"_{self.config.rpartition('_')[2]}"
+        plain = normalized(declared).removesuffix(of_config)  # MNLI matched has `validation` alone
+        if found := find_splits(declared, self.rows) or find_splits(plain, self.rows):
             return found
         return () if is_declared(plain) else tuple({**self.facts.rows, **self.facts.train})
 
@@ -95,11 +96,16 @@ def similar_name(claim: PublishedClaim) -> str:
     """Return the name of a data set, or of a configuration, that an author may have misspelled; empty if none is."""
     identifier, rest = _identify(claim.dataset or claim.dataset_name)
     if not identifier:
-        names = get_close_matches(claim.dataset.strip().lower(), [*ALIASES, *_CANONICAL], n=1, cutoff=SIMILAR)
-        return names[0] if names else ""
+        first_words = [name.partition(" ")[0] for name in (claim.dataset, claim.dataset_name)]
+        return _similar((claim.dataset, claim.dataset_name, *first_words), [*ALIASES, *_CANONICAL])
     known = [name for data, name in KNOWN_DATA if data == identifier and name]
-    similar = get_close_matches((claim.config or rest).strip().lower(), known, n=1, cutoff=SIMILAR)
-    return similar[0] if similar else ""
+    return _similar((claim.config, rest, _identify(claim.dataset_name)[1]), known)
+
+
+def _similar(names: Iterable[str], known: list[str]) -> str:
+    """Return the known name that is similar to the first name that has a similar one; empty if none has."""
+    found = (get_close_matches(name.strip().lower(), known, n=1, cutoff=SIMILAR) for name in names)
+    return next((similar[0] for similar in found if similar), "")
 
 
 def _identify(name: str) -> tuple[str, str]:

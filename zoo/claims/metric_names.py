@@ -92,7 +92,9 @@ def read_metric(claim: PublishedClaim) -> MetricName | None:
 
 
 def similar_metric(name: str) -> str:
-    """Return the name of a metric that an author may have misspelled, or an empty text."""
+    """Return the name of a metric that an author may have misspelled, or an empty text, as for a metric at a rank."""
+    if _RANKED.search(name.lower()):
+        return ""
     known = [metric.replace("_", " ") for metric in _METRICS]
     plain = " ".join(re.split(r"[^a-z0-9]+", name.strip().lower()))[:MOST_CHARACTERS]
     return next(iter(get_close_matches(plain, known, n=1, cutoff=SIMILAR)), "")

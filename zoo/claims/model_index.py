@@ -13,7 +13,8 @@ from zoo.errors import RecipeError
 
 _FRONT_MATTER = re.compile(r"\A(\ufeff?\s*---[ \t]*\r?\n)(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 _NO_SCORES = re.compile(
-    r"((eval|test|validation|train|training)[ _])?(loss|runtime|samples_per_second|steps_per_second|epoch|perplexity)"
+    r"((eval|test|val|valid|validation|dev|train|training)[ _/-])*"
+    r"(loss|runtime|samples_per_second|steps_per_second|epoch|perplexity)"
 )
 
 

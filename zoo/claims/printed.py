@@ -8,7 +8,7 @@ turned into per cents (`100 * accuracy.item()`) or subtracted from one in double
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from zoo.claims.numbers import WrittenNumber
@@ -36,6 +36,18 @@ class Printed:
     """One unit of the last decimal that means something."""
     half_error: float = 0.0
     """How far the value may be off if it was computed in half precision, and its few digits may also be rounded."""
+    is_complement: bool = False
+    """Whether the author printed 1 - value, so that a cut off value is too large instead of too small."""
+
+    @property
+    def complement(self) -> "Printed":
+        """The accuracy that a printed error rate implies: 1 - value, with the same digits."""
+        return replace(self, value=1 - self.value, is_complement=not self.is_complement)
+
+    def scaled(self, factor: float) -> "Printed":
+        """Return the value on another scale: 0.01 for a per cent that was read as a fraction."""
+        scaled = {key: getattr(self, key) * factor for key in ("value", "unit", "half_error")}
+        return replace(self, **scaled)
 
     def interval(self, *, loose: bool = False) -> tuple[float, float]:
         """Return the smallest and the largest value that it can stand for.
@@ -47,7 +59,7 @@ class Printed:
         if loose:
             least = max(_SINGLE / 2 * max(abs(self.value), 1.0) if self._may_be_single else 0.0, self.half_error)
             below, above = max(below, least), max(above, least)
-        if self.value < 0:
+        if self.value < 0 or self.is_complement:
             below, above = above, below
         return self.value - below - SLACK, self.value + above + SLACK
 

@@ -1,10 +1,11 @@
 """Return the claims of a recipe as published claims, so that recipes and cards are audited alike."""
 
+from zoo.claims.counts import can_be_count
 from zoo.claims.published import PublishedClaim, PublishedClaims
 from zoo.errors import Mark
 from zoo.fetch.source_types import HubRepo, UserFolder, parse_or_none
 from zoo.recipes.catalogue import Entry
-from zoo.recipes.claim import Claim
+from zoo.recipes.claim import SHARES, Claim
 from zoo.recipes.reader import Call, short_name
 
 
@@ -23,6 +24,13 @@ def audited_claims(entry: Entry) -> list[Claim]:
     Claims on a training repeat them, or are means of several runs, which are no score of one model.
     """
     return [claim for claim in entry.recipe.claims if claim.of == "weights" and claim.value is not None]
+
+
+def fits_rows(claim: Claim, rows: int) -> bool:
+    """Return whether a claimed share can be that of this number of rows; True for a claim about no share."""
+    if claim.metric not in SHARES or claim.value is None or claim.decimals is None:
+        return True
+    return can_be_count(claim.value, claim.decimals, rows)
 
 
 def data_set_of(task: Call) -> tuple[str, str]:

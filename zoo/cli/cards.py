@@ -54,7 +54,7 @@ def recipe(
         _write(texts, out)
     elif len(texts) > 1 and not as_json:
         raise UsageError(
-            f"{model} has {len(texts)} recipes; write all with --out DIR, or one with --claim: {recipes_list(chosen)}"
+            f"{model} has {len(texts)} recipes; write all with --out PATH, or one with --claim: {recipes_list(chosen)}"
         )
     render.emit(data, "" if out else "".join(texts.values()).rstrip("\n"), as_json=as_json)
 

@@ -139,7 +139,7 @@ def _cases(entry: Mapping[str, Any]) -> list[_Case]:
     if entry["error"]:
         return [_Case(name, verdict, entry["error"])]
     claims = [claim for claim in entry["claims"] if claim["tested"]]
-    titles = [f"{claim['of']} {claim['metric']} on {claim['split']}" for claim in claims]
+    titles = [claim["name"] for claim in claims]
     titles = [f"{t}, claimed {c['claimed']}" if titles.count(t) > 1 else t for t, c in zip(titles, claims, strict=True)]
     titles = [f"{t} ({titles[:i].count(t) + 1})" if titles.count(t) > 1 else t for i, t in enumerate(titles)]
     pairs = zip(titles, claims, strict=True)

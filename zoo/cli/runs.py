@@ -123,15 +123,17 @@ def verify(
     session = session_of(sources, of_sweep) if sweep.is_used else session_of(sources)
     everything = everything or (changed_since is not None and not (patterns or suite))
     named: list[Entry] = []
-    if _selects(patterns, suite, everything, sweep):
-        named = session.entries.select(patterns or [], suite or [], everything, where=where)
-    found = session.entries.sweep(sweep) if sweep.is_used else []
-    entries = _changed(list(dict.fromkeys([*named, *found])), changed_since, sources.lock)
-    if _only_planned(session, entries, options, dry_run=dry_run, as_json=as_json):
-        return
-    started = time.perf_counter()
-    outcomes = session.verify(entries, options)
-    of_sweep.finish()
+    try:
+        if _selects(patterns, suite, everything, sweep):
+            named = session.entries.select(patterns or [], suite or [], everything, where=where)
+        found = session.entries.sweep(sweep) if sweep.is_used else []
+        entries = _changed(list(dict.fromkeys([*named, *found])), changed_since, sources.lock)
+        if _only_planned(session, entries, options, dry_run=dry_run, as_json=as_json):
+            return
+        started = time.perf_counter()
+        outcomes = session.verify(entries, options)
+    finally:  # the sources are pinned, whatever happens after that
+        of_sweep.finish()
     data = render.verification_data(outcomes, options, sources)
     render.emit(data, verdict_text.summary_text(outcomes, data), as_json=as_json)
     report_unreachable(outcome.error for outcome in outcomes)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tabulate import tabulate
 
@@ -13,7 +14,7 @@ from zoo.fetch.source_types import HUB, HUGGING_FACE
 from zoo.files import write_atomically
 from zoo.recipes.catalogue import Entry
 from zoo.safe_text import markdown
-from zoo.text_tables import number
+from zoo.text_tables import counted, number
 
 if TYPE_CHECKING:
     from harness.judging.judge_runs import Outcome
@@ -64,12 +65,13 @@ def summary_page(outcomes: "Sequence[Outcome]", data: Mapping[str, Any]) -> str:
     claims = [claim for entry in data["entries"] for claim in _counted(entry)]
     verdicts = Counter(claim["verdict"] for claim in claims)
     blocks = [
-        f"# {len(models)} models, {len(claims)} claims",
+        f"# {counted(len(models), 'model')}, {counted(len(claims), 'claim')}",
         _table([[text, found[answer]] for answer, text in ANSWERS.items() if found[answer]], ["models", "number"]),
         _table(sorted(verdicts.items()), ["claims", "number"]),
         *_section("Contradicted by arithmetic", _contradictions(pairs), ["model", "finding"]),
         *_section("Not reproduced", _failures(pairs), ["model", "claim", "claimed", "measured", "why", "finding"]),
         *_section("Not compared, by reason", _reasons(pairs), ["reason", "number", "models"]),
+        *_section("Losses and other claims that do not count", _uncounted(pairs), ["finding", "number", "models"]),
         *_section("Not run", _errors(pairs), ["model", "error"]),
     ]
     return "\n\n".join(blocks) + "\n"
@@ -107,22 +109,44 @@ def _failures(pairs: "_Pairs") -> list[list[Any]]:
             next((finding for finding in entry["findings"] if finding.startswith("label order: if ")), ""),
         ]
         for outcome, entry in pairs
-        for claim in entry["claims"]
-        if claim["tested"] and claim["verdict"] == "not-reproduced"
+        for claim in _counted(entry)
+        if claim["verdict"] == "not-reproduced"
     ]  # fmt: skip
 
 
 def _reasons(pairs: "_Pairs") -> list[list[Any]]:
     """Return each reason with the number of claims, or of models without any, and the first models."""
-    counts: dict[str, list[Entry]] = {}
+    found: list[tuple[str, Entry]] = []
     for outcome, entry in pairs:
-        whys = [claim["why"] for claim in entry["claims"] if claim["tested"] and claim["verdict"] == "not-compared"]
+        whys = [claim["why"] for claim in _counted(entry) if claim["verdict"] == "not-compared"]
         failure = outcome.entry.failure
         whys += [str(failure)] if failure and not entry["claims"] and entry["verdict"] == "not-compared" else []
-        for why in whys:
-            code, colon, _ = why.partition(": ")
-            counts.setdefault(code if colon and " " not in code else "other examples", []).append(outcome.entry)
-    ranked = sorted(counts.items(), key=lambda item: -len(item[1]))
+        found += [(_code(why), outcome.entry) for why in whys]
+    return _ranked(found)
+
+
+def _uncounted(pairs: "_Pairs") -> list[list[Any]]:
+    """Return the reasons and verdicts of the claims that are reported and not counted."""
+    return _ranked(
+        (_code(claim["why"]) if claim["verdict"] == "not-compared" else claim["verdict"], outcome.entry)
+        for outcome, entry in pairs
+        for claim in entry["claims"]
+        if claim["tested"] and not claim["gates"]
+    )
+
+
+def _code(why: str) -> str:
+    """Return the code that a reason begins with."""
+    code, colon, _ = why.partition(": ")
+    return code if colon and " " not in code else "other examples"
+
+
+def _ranked(found: Iterable[tuple[str, Entry]]) -> list[list[Any]]:
+    """Return each finding with its number and the first models, the most frequent one first."""
+    of_finding: dict[str, list[Entry]] = {}
+    for finding, entry in found:
+        of_finding.setdefault(finding, []).append(entry)
+    ranked = sorted(of_finding.items(), key=lambda item: -len(item[1]))
     links = {code: list(dict.fromkeys(map(_link, entries)))[:SHOWN_MODELS] for code, entries in ranked}
     return [[code, len(entries), _Markup(", ".join(links[code]))] for code, entries in ranked]
 
@@ -132,12 +156,14 @@ def _errors(pairs: "_Pairs") -> list[list[Any]]:
 
 
 def _link(entry: Entry) -> str:
-    """Return the name of an entry as Markdown: of a model card with a link to its repository."""
+    """Return the name of an entry as Markdown, that of a model card with a link if the address of the Hub is known."""
     if entry.card is None:
         return _Markup(markdown(entry.title))
     name, at, revision = entry.card.removeprefix(HUB).partition("@")
-    scheme, _, server = os.environ.get("HF_ENDPOINT", HUGGING_FACE).rstrip("/").partition("//")
-    address = f"{scheme}//{server.rpartition('@')[2]}"  # without a password
+    hub = urlsplit(os.environ.get("HF_ENDPOINT", HUGGING_FACE).rstrip("/"))
+    if not (hub.scheme and hub.netloc):
+        return _Markup(markdown(entry.title))
+    address = hub._replace(netloc=hub.netloc.rpartition("@")[2]).geturl()  # without a password
     return _Markup(f"[{markdown(entry.title)}](<{address}/{name}{f'/tree/{revision}' if at else ''}>)")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from decimal import ROUND_CEILING, Context
 
+from zoo.claims.recipe_claims import fits_rows
 from zoo.doctor.entry_facts import EntryFacts
 from zoo.doctor.hazards import Hazard
 from zoo.recipes.claim import CORRELATIONS, SHARES, Claim, sampling_sigma
@@ -109,6 +110,18 @@ def small_sigmas(facts: EntryFacts) -> Iterator[Hazard]:
             )  # fmt: skip
 
 
+def impossible_shares(facts: EntryFacts) -> Iterator[Hazard]:
+    """D307: scores of weights that are no share of their examples, so that nothing can be compared with them."""
+    for claim, marks in facts.claims:
+        n = _examples(facts, claim)
+        if claim.of == "weights" and n and not fits_rows(claim, n):
+            yield Hazard(
+                code="D307", severity="warning", mark=marks["value"],
+                message=f"{claim.value} is no share of {n:,} examples: the claim cannot be compared",
+                fix="check the value, its decimals, the split and n",
+            )  # fmt: skip
+
+
 def _least_sigma(facts: EntryFacts, claim: Claim) -> float | None:
     """Return the least standard deviation that runs can have, if it is known."""
     n = _examples(facts, claim)
@@ -135,4 +148,6 @@ def _joined(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
 
-CLAIM_CHECKS = (unscored_splits, other_sizes, missing_sigmas, coarse_roundings, trivial_scores, small_sigmas)
+CLAIM_CHECKS = (
+    unscored_splits, other_sizes, missing_sigmas, coarse_roundings, trivial_scores, small_sigmas, impossible_shares,
+)  # fmt: skip

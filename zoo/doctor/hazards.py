@@ -23,6 +23,7 @@ NAMES = {
     "D304": "few-decimals",
     "D305": "majority-baseline",
     "D306": "small-sigma",
+    "D307": "no-share",
     "D401": "label-order",
     "D402": "custom-code",
 }

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from zoo.errors import NoFileError, SourceError
@@ -11,6 +12,14 @@ from zoo.fetch.fetched import Fetched, digest_of
 from zoo.fetch.repository_files import ENDINGS as WEIGHTS_ENDINGS
 from zoo.fetch.repository_files import choose_files, weights_among
 from zoo.fetch.source_types import LocalFile, ParsedSource
+
+_NO_TOKENIZER_NAMES = (
+    ".*", "readme*", "license*", "*.md", "*.log", "events.out.tfevents*", "*.index.json", "generation_config.json",
+    "trainer_state.json", "all_results.json", "eval_results.json", "train_results.json", "predict_results.json",
+)  # fmt: skip
+"""Patterns of files beside a tokenizer that a training, an author or the Hub writes, in small letters."""
+_OTHER_WEIGHTS = (".h5", ".msgpack", ".ot", ".onnx", ".gguf", ".tflite", ".pb", ".npz", ".pkl")
+"""Endings of weights that zoo does not load."""
 
 
 def fetch_local(source: LocalFile, want: str) -> Fetched:
@@ -35,8 +44,16 @@ def fetched_folder(source: ParsedSource, path: Path) -> Fetched:
 
 
 def fetched_tokenizer(source: ParsedSource, path: Path) -> Fetched:
-    """Return a folder with the SHA-256 of all of its files but weights: each may decide how a tokenizer works."""
-    return _hashed(source, path, [name for name in _names(path, "*") if not name.lower().endswith(WEIGHTS_ENDINGS)])
+    """Return a folder with the SHA-256 of all files that may decide how a tokenizer works.
+
+    A tokenizer may read a file of any name, so only files that none reads are left out.
+    """
+    return _hashed(source, path, [name for name in _names(path, "*") if _may_be_of_tokenizer(name.lower())])
+
+
+def _may_be_of_tokenizer(name: str) -> bool:
+    is_other = any(fnmatchcase(name, pattern) for pattern in _NO_TOKENIZER_NAMES)
+    return not is_other and not name.endswith((*WEIGHTS_ENDINGS, *_OTHER_WEIGHTS))
 
 
 def missing_file_error(source: LocalFile, recipe_folder: Path | None) -> NoFileError:

@@ -61,7 +61,7 @@ def timm_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     arguments = _plain_arguments(settings.get("model_args"))
     classes, size = settings.get("num_classes"), settings.get("input_size")
-    if type(classes) is int and classes > 0:
+    if type(classes) is int and classes >= 0:  # 0: a model without a classifier
         arguments.setdefault("num_classes", classes)
     if "num_classes" in arguments and arguments["num_classes"] not in range(MOST_CLASSES + 1):
         raise UsageError(f"num_classes is no number up to {MOST_CLASSES:,}")

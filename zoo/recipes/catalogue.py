@@ -50,6 +50,8 @@ class Entry:
     card: str | None = field(default=None, compare=False)
     """The model, as a source, of whose card zoo has made the recipe; None for any other recipe. If such a recipe does
     not fit the model or the data, that is no mistake of the user, and its claims are not compared."""
+    part_of_card: str = field(default="", compare=False)
+    """Which of several recipes of the same model card it is, such as `mrpc`; empty if the card has only one."""
     unmapped: tuple[NotComparedClaim, ...] = field(default=(), compare=False)
     """The claims of the card that no recipe can check."""
     audit: tuple[str, ...] = field(default=(), compare=False)
@@ -68,14 +70,6 @@ class Entry:
             return self.name
         model = self.card.removeprefix(HUB)
         return f"{model} ({self.part_of_card})" if self.part_of_card else model
-
-    @property
-    def part_of_card(self) -> str:
-        """The end of the name that tells it from other recipes of the same model card; empty for an only one."""
-        if self.card is None:
-            return ""
-        repository = self.card.removeprefix(HUB).partition("@")[0].replace("/", "--")
-        return self.name.removeprefix(repository).removeprefix("--")
 
     @property
     def is_shipped(self) -> bool:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from math import inf
 
 from harness.diagnosis.explain.explanation import ClaimResult
-from harness.diagnosis.explain.split_factors import fits_rows
 from harness.judging.types import Judgement
 from harness.runs.experiment import Experiment
+from zoo.claims.recipe_claims import fits_rows
 from zoo.recipes.public_data import full_rows
 from zoo.recipes.reader import Call
 

@@ -21,7 +21,7 @@ from harness.diagnosis.explain.explanation import Attempt, ClaimResult, Explanat
 from harness.diagnosis.explain.factors import factors, file_factors
 from harness.diagnosis.explain.recorded import RecordedArrays, recorded_predictions
 from harness.diagnosis.explain.screening import Screening
-from harness.diagnosis.explain.split_factors import fits_rows, splits
+from harness.diagnosis.explain.split_factors import splits
 from harness.diagnosis.explain.variant import UNCHANGED, Variant
 from harness.diagnosis.explain.variant_judge import VariantJudge
 from harness.diagnosis.explain.variant_runs import SampleResult, VariantRunner
@@ -29,6 +29,7 @@ from harness.judging.types import Judgement
 from harness.judging.verdict import fill_published_value
 from harness.runs.experiment import Experiment, RunContext, prepare
 from harness.runs.shared_images import SharedImages
+from zoo.claims.recipe_claims import fits_rows
 from zoo.errors import UsageError, ZooError, first_line, translate_errors
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.claim import Claim

@@ -5,10 +5,10 @@ from dataclasses import replace
 from harness.diagnosis.explain.candidates import Candidates, Untried
 from harness.diagnosis.explain.variant import Change, Variant
 from harness.diagnosis.explain.variant_runs import VariantRunner
-from zoo.claims.counts import can_be_count
+from zoo.claims.recipe_claims import fits_rows
 from zoo.errors import ZooError, first_line
 from zoo.fetch.source_types import HubRepo, parse_or_none
-from zoo.recipes.claim import SHARES, Claim
+from zoo.recipes.claim import Claim
 from zoo.recipes.reader import short_name
 from zoo.tasks.tables import splits_of_repository
 from zoo.text_tables import number
@@ -48,13 +48,6 @@ def _why_not(rows: int, split: str, claims: list[Claim]) -> str:
         if not fits_rows(claim, rows):
             return f"{number(claim.value, claim.printed_decimals)} is no share of the {rows:,} rows of {split}"
     return ""
-
-
-def fits_rows(claim: Claim, rows: int) -> bool:
-    """Return whether a claimed share can be that of this number of rows; True for a claim about no share."""
-    if claim.metric not in SHARES or claim.value is None or claim.decimals is None:
-        return True
-    return can_be_count(claim.value, claim.decimals, rows)
 
 
 def _splits_of_hub(runner: VariantRunner) -> tuple[str, ...]:

@@ -265,6 +265,7 @@ ENVELOPES: dict[str, tuple[Callable[[str], str], str]] = {
     "a key twice": (lambda text: text.replace("{", '{"payload": "e30=",', 1), "the key 'payload' occurs twice"),
     "no payload": (lambda text: text.replace('"payload"', '"load"'), "the envelope has no 'payload'"),
     "not base64": (lambda text: edited(text, payload="a b"), "payload is not base64"),
+    "a byte order mark": (lambda text: f"\ufeff{text}", "or a byte order mark"),
     "other spaces": (lambda text: json.dumps(json.loads(text)), "not spelled as zoo writes it"),
     "NaN": (lambda text: text.replace('"signatures"', '"x": NaN, "signatures"'), "NaN is not a finite number"),
     "too deep": (lambda _: "[" * 100_000, "nested too deeply"),

@@ -71,6 +71,16 @@ def test_a_second_verification_loads_neither_torch_nor_scipy_stats(
     assert json.loads(again.out) == json.loads(first.out)
 
 
+def test_a_value_that_is_no_share_is_reported_before_the_evaluation_which_is_recorded(
+    zoo: Zoo, recipe_file: Write
+) -> None:
+    path = recipe_file(RECIPE, ("value: 0.9788", "value: 0.5123"))
+    done = zoo("verify", path, "--json")
+    assert "accuracy on test: 0.5123 is no share of 898 examples, so it cannot be compared" in done.err
+    (claim,) = json.loads(done.out)["entries"][0]["claims"]
+    assert (claim["verdict"], round(claim["measured"], 4)) == ("not-compared", 0.9788)
+
+
 def test_a_second_training_comes_from_the_cache(zoo: Zoo, recipe_file: Write, prepared: list[str]) -> None:
     path = recipe_file(
         TINY + "claims: [{of: retrain, split: test, metric: accuracy, value: 0.5, sigma: 0.2, source: x}]"
@@ -94,6 +104,9 @@ def test_a_changed_or_new_file_of_a_local_tokenizer_is_another_run(
     first = zoo("verify", path, "--json")
     assert created(zoo("verify", path, "--json").out) == created(first.out)
     file = folder / changed
+    for other in ("README.md", "trainer_state.json", "events.out.tfevents.1.host", "tf_model.h5", "rust_model.ot"):
+        (folder / other).write_text("{}")  # no file of a tokenizer
+    assert created(zoo("verify", path, "--json").out) == created(first.out)
     file.write_text((file.read_text() if file.exists() else "{}") + "\n")
     again = zoo("verify", path, "--json")
     assert again.code == first.code == 0

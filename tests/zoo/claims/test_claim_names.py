@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.helpers.project import TINY
-from zoo.claims.claim_names import claim_names
+from zoo.claims.claim_names import claim_names, with_claim
 from zoo.recipes.catalogue import LOCAL, Entry, NotComparedClaim, local
 from zoo.recipes.claim import Claim
 
@@ -26,7 +26,7 @@ def test_a_claim_of_a_card_is_named_with_its_data_set_its_average_and_its_line(t
     path.write_text(OF_CARD)
     bleu = Claim(of="weights", split="glue mrpc validation", metric="bleu", source="a/b, README.md, line 12")
     unmapped = NotComparedClaim(claim=bleu, reason="unknown-metric", why="unknown-metric: ...")
-    entry = Entry("a--b--mrpc", LOCAL, path, card="hub:a/b", unmapped=(unmapped,))
+    entry = Entry("a--b--mrpc", LOCAL, path, card="hub:a/b", part_of_card="mrpc", unmapped=(unmapped,))
     assert entry.title == "a/b (mrpc)"
     assert claim_names(entry, [*entry.recipe.claims, bleu]) == [
         "accuracy on glue mrpc validation (line 9)",
@@ -35,6 +35,15 @@ def test_a_claim_of_a_card_is_named_with_its_data_set_its_average_and_its_line(t
         "accuracy on glue mrpc validation (line 18)",
         "bleu on glue mrpc validation",
     ]
+
+
+def test_an_unreadable_recipe_is_named_by_a_claim_only_if_no_other_is(tmp_path: Path) -> None:
+    (path := tmp_path / "card.yaml").write_text(OF_CARD)
+    readable = Entry("a--b--mrpc", LOCAL, path, card="hub:a/b", part_of_card="mrpc")
+    damaged = Entry("a--b--cola", LOCAL, tmp_path / "absent.yaml", card="hub:a/b", part_of_card="cola")
+    assert with_claim([damaged, readable], "f1 (macro)", "a/b") == [readable]
+    assert with_claim([damaged, readable], "cola", "a/b") == [damaged]
+    assert with_claim([damaged, readable], "matthews", "a/b") == [damaged]
 
 
 def test_a_claim_of_a_recipe_is_named_as_the_recipe_writes_it(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from textwrap import dedent
 
 import pytest
 
-from zoo.claims.model_index import read_model_index
+from zoo.claims.model_index import is_no_score, read_model_index
 from zoo.claims.published import PublishedClaim
 
 CARD = """\
@@ -47,6 +47,18 @@ def test_losses_are_kept_apart_from_scores() -> None:
     found = read_model_index(CARD, "README.md")
     assert [(claim.metric, claim.text) for claim in found.no_scores] == [("loss", "0.3")]
     assert len(found.claims) == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["val_loss", "dev_loss", "eval/loss", "eval_test_loss", "Validation Loss", "train/epoch"]
+)
+def test_a_loss_of_any_split_is_no_score(name: str) -> None:
+    assert is_no_score(name)
+
+
+@pytest.mark.parametrize("name", ["hamming loss", "loss_accuracy", "eval_f1", "validation"])
+def test_a_score_is_not_taken_for_a_loss(name: str) -> None:
+    assert not is_no_score(name)
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,13 @@ def test_a_list_of_models_is_verified_and_summarized(
     assert not [path for _, path, _ in hub.requests if "safetensors" in path]
 
 
+def test_a_dry_run_of_a_list_counts_the_sources_that_it_trusts(run: Zoo, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("someone/true\n")
+    done = run("verify", "--from", "list.txt", "--dry-run")
+    assert done.code == 0
+    assert any(line.endswith("trusted on first use") for line in done.lines), done.lines
+
+
 def test_a_search_finds_models_and_limits_are_reported(hub: LocalHub, run: Zoo) -> None:
     done = run("verify", "--search", f"task:text-classification dataset:{REVIEWS}", "--json")
     assert verdicts(done) == {"someone--true": "reproduced", "someone--false": "not-reproduced"}

@@ -66,7 +66,7 @@ def test_a_model_with_claims_on_two_data_sets_has_two_recipes(
     both = card(result(REVIEWS, ("accuracy", 0.825)), result(TWEETS, ("accuracy", 82.5)))
     hub.add("models", "someone/both", {**model, "README.md": both})
     several = run("recipe", "someone/both").err
-    assert "someone/both has 2 recipes; write all with --out DIR, or one with --claim: " in several
+    assert "someone/both has 2 recipes; write all with --out PATH, or one with --claim: " in several
     assert "reviews (accuracy on reviews validation); tweets (accuracy on tweets test)\n" in several
     assert run("recipe", "someone/both", "--out", "both").code == 0
     assert sorted(path.name for path in (tmp_path / "both").iterdir()) == [
@@ -81,8 +81,21 @@ def test_a_model_with_claims_on_two_data_sets_has_two_recipes(
     assert (twice.code, len(json.loads(twice.out)["entries"])) == (0, 2)
     explained = run("explain", "someone/both")
     assert explained.code == 2
-    assert "`zoo recipe someone/both --claim reviews --out FILE` writes: reviews (" in explained.err
+    assert "`zoo recipe someone/both --claim reviews --out PATH` writes: reviews (" in explained.err
     assert run("explain", "someone/both", "--claim", "tweets").code == 0
+
+
+def test_one_of_two_recipes_of_a_model_with_a_long_name_is_named_by_its_data_set(
+    hub: LocalHub, model: dict[str, bytes], run: Zoo
+) -> None:
+    name, both = (
+        f"{'o' * 42}/{'n' * 53}",
+        card(result(REVIEWS, ("accuracy", 0.825)), result(TWEETS, ("accuracy", 0.95))),
+    )
+    hub.add("models", name, {**model, "README.md": both})
+    done = run("verify", name, "--device", "cpu")
+    assert f"{name} (tweets): not-reproduced\n" in done.out
+    assert f"zoo explain {name} --claim tweets --device cpu\n" in done.out
 
 
 def test_the_next_step_for_one_of_two_recipes_names_the_model_and_works(

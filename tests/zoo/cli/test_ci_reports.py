@@ -21,9 +21,11 @@ claims:
 """
 
 
-def claim(verdict: str, *, of: str = "weights", tested: bool = True, why: str = "so") -> dict[str, Any]:
+def claim(
+    verdict: str, *, name: str = "accuracy on test", of: str = "weights", tested: bool = True, why: str = "so"
+) -> dict[str, Any]:
     return {
-        "of": of, "split": "test", "metric": "accuracy", "claimed": 0.9, "measured": 0.8, "decimals": None,
+        "name": name, "of": of, "claimed": 0.9, "measured": 0.8, "decimals": None,
         "verdict": verdict, "why": why, "tested": tested,
     }  # fmt: skip
 
@@ -44,9 +46,9 @@ def test_junit_has_a_case_for_each_tested_claim(zoo: Zoo, recipe_file: Write, tm
         "tests": "4", "failures": "1", "errors": "0", "skipped": "0",
     }  # fmt: skip
     cases = {(case.get("classname"), case.get("name")): [child.tag for child in case] for case in root.iter("testcase")}
-    assert cases[("local.own", "own: weights accuracy on test, claimed 0.9788")] == []
-    assert cases[("local.own", "own: weights accuracy on test, claimed 0.9")] == ["failure"]
-    assert cases[("starter.digits-resnet8", "digits-resnet8: weights accuracy on test")] == []
+    assert cases[("local.own", "own: accuracy on test, claimed 0.9788")] == []
+    assert cases[("local.own", "own: accuracy on test, claimed 0.9")] == ["failure"]
+    assert cases[("starter.digits-resnet8", "digits-resnet8: accuracy on test")] == []
     (failure,) = root.iter("failure")
     assert "claimed 0.9000, measured 0.9788: The run has 879 of 898 right" in str(failure.get("message"))
 
@@ -58,9 +60,11 @@ def test_junit_separates_errors_failures_and_skipped_claims_in_any_text() -> Non
     assert skipped.get("message") == "inconclusive: claimed 0.9000, measured 0.8000: bell  & <tag>"
     assert (root.get("tests"), root.get("time")) == ("1", "1.500")
     odd = claim("not-reproduced", why="\ufffe\ud800 lone")
-    data = verification({**odd, "split": "a\x08b", "claimed": 0.91234}, {**odd, "claimed": 0.91231}, odd, odd)
+    data = verification(
+        {**odd, "name": "accuracy on a\x08b", "claimed": 0.91234}, {**odd, "claimed": 0.91231}, odd, odd
+    )
     names = [case.get("name") for case in ET.fromstring(ci_reports.junit(data, 0)).iter("testcase")]  # noqa: S314
-    assert (len(set(names)), names[0]) == (4, "e0: weights accuracy on ab")
+    assert (len(set(names)), names[0]) == (4, "e0: accuracy on ab")
     failing = ET.fromstring(ci_reports.junit(verification(claim("inconclusive")), 0, {"inconclusive"}))  # noqa: S314
     assert failing.get("failures") == "1"
     (error,) = ET.fromstring(ci_reports.junit(verification(error="no\nnetwork"), 0)).iter("error")  # noqa: S314
@@ -69,12 +73,13 @@ def test_junit_separates_errors_failures_and_skipped_claims_in_any_text() -> Non
 
 def test_annotations_are_at_most_ten_of_a_level_and_count_the_rest() -> None:
     lines = ci_reports.annotations(
-        verification(claim("not-reproduced"), claim("inconclusive", of="retrain"), many=12), {"e0": "configs/s/e0.yaml"}
+        verification(claim("not-reproduced"), claim("inconclusive", name="f1 on test"), many=12),
+        {"e0": "configs/s/e0.yaml"},
     )
     errors = [line for line in lines if line.startswith("::error ")]
     assert (len(errors), len(lines)) == (10, 20)
     assert errors[0] == (
-        "::error file=configs/s/e0.yaml,title=e0%3A weights accuracy on test::claimed 0.9000, measured 0.8000: so"
+        "::error file=configs/s/e0.yaml,title=e0%3A accuracy on test::claimed 0.9000, measured 0.8000: so"
     )
     assert errors[-1].endswith("::and 3 more; the step's summary lists them all")
     assert ci_reports.annotations(verification(claim("reproduced")), {}) == []
@@ -105,7 +110,7 @@ def test_github_actions_gets_a_summary_and_annotations(
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     done = zoo("verify", recipe_file(RECIPE.format(root=ROOT, value=0.9)), "--json")
     assert done.code == 1
-    annotation = "::error file=tiny.yaml,title=own%3A weights accuracy on test%2C claimed 0.9::"
+    annotation = "::error file=tiny.yaml,title=own%3A accuracy on test%2C claimed 0.9::"
     assert any(line.startswith(annotation) for line in done.lines)
     assert "## zoo verify: 1 not-reproduced" in (tmp_path / "summary.md").read_text()
 

@@ -237,6 +237,12 @@ def test_a_missing_sigma_and_a_coarse_rounding_are_noted(find: Find) -> None:
     assert "9 counts" in rounded.message  # 898 / 10^2
 
 
+def test_a_score_that_no_number_of_right_answers_gives_is_reported(find: Find) -> None:
+    (hazard,) = find(claimed(WEIGHTS.replace("0.9,", "0.5120,")), "D307")
+    assert "0.512 is no share of 898 examples" in hazard.message
+    assert find(claimed(WEIGHTS.replace("0.9,", "0.5122,")), "D307") == []
+
+
 def test_a_score_that_needs_no_model_is_reported(find: Find) -> None:
     wnli = RTE.replace("name: rte", "name: wnli")
     claim = WEIGHTS.replace("split: test", "split: validation").replace("0.9,", "0.5633803,")

@@ -56,6 +56,7 @@ def test_a_repository_of_timm_is_loaded_and_names_its_classes(tmp_path: Path) ->
     [
         ({"architecture": "resnet18"}, "describes resnet18, but the recipe's model is test_resnet; write model_name"),
         ({"num_classes": 1000}, "says num_classes: 1000, but the recipe's model has 3"),
+        ({"num_classes": 0}, "says num_classes: 0, but the recipe's model has 3"),
         ({"model_args": {"drop_rate": 0.5}}, "says drop_rate: 0.5, but the recipe's model has 0.1"),
         (
             {"model_args": {"act_layer": {"use": "x"}}},

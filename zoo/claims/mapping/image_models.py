@@ -51,6 +51,8 @@ def _of_timm(repo: HubRepo, settings: Mapping[str, Any]) -> ModelFacts:
     except UsageError as error:
         raise UnmappedError(Reason.UNSUPPORTED_MODEL, f"{CONFIG}: {error}") from None
     outputs, labels = arguments["num_classes"], known.get("label_names")
+    if outputs == 0:
+        raise UnmappedError(Reason.UNSUPPORTED_MODEL, f"{CONFIG}: num_classes is 0: it has no classifier")
     named = labels if isinstance(labels, list) and len(labels) == outputs else []
     names = tuple(map(str, named)) or tuple(f"LABEL_{number}" for number in range(outputs))
     call = {"use": "timm.create_model", "model_name": settings["architecture"]}

@@ -34,14 +34,19 @@ def recipe_text(group: ClaimGroup, mapped: MappedClaims, *, alone: bool) -> str:
 
 
 def recipe_name(group: ClaimGroup, mapped: MappedClaims) -> str:
-    """Return the name of a recipe: OWNER--NAME, and the data set if the model has claims on several."""
-    owner_and_name = mapped.repo.name.replace("/", "--")
+    """Return the name of a recipe: OWNER--NAME, and which of several recipes it is."""
+    part = part_of_card(group, mapped)
+    suffix = f"--{part}" if part else ""
+    return f"{mapped.repo.name.replace('/', '--')[: MAX_NAME - len(suffix)]}{suffix}"
+
+
+def part_of_card(group: ClaimGroup, mapped: MappedClaims) -> str:
+    """Return which of several recipes a group is: its data set, with a number if several have it; empty for one."""
     if len(mapped.groups) == 1:
-        return owner_and_name[:MAX_NAME]
+        return ""
     same = [other for other in mapped.groups if other.target.name == group.target.name]
     data = re.sub(r"[^\w.-]+", "-", group.target.name.partition("/")[2], flags=re.ASCII)[:MAX_DATA]
-    suffix = f"--{data}{f'-{same.index(group) + 1}' if len(same) > 1 else ''}"
-    return f"{owner_and_name[: MAX_NAME - len(suffix)]}{suffix}"
+    return f"{data}{f'-{same.index(group) + 1}' if len(same) > 1 else ''}"
 
 
 def _comments(group: ClaimGroup, model: ModelFacts, mapped: MappedClaims) -> Iterator[str]:

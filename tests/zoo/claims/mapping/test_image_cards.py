@@ -82,6 +82,7 @@ def test_of_several_class_labels_the_one_with_as_many_classes_as_the_model_is_re
         ({"model_args": [1]}, "model_args are no JSON object"),
         ({"model_args": {"num_classes": "x"}}, "num_classes is no number"),
         ({"num_classes": 10**9}, "num_classes is no number up to"),
+        ({"num_classes": 0}, "num_classes is 0: it has no classifier"),
     ],
 )
 def test_settings_of_timm_cannot_load_anything_else(changed: dict[str, Any], detail: str) -> None:
