@@ -154,7 +154,7 @@ def table(simulations: int) -> str:
 def grouped(simulations: int) -> str:
     """Return the coverage for an accuracy whose examples come in groups, with and without clustering."""
     rows, random = [], np.random.default_rng(SEED)
-    for groups, size in ((24, 3), (100, 3), (1000, 3), (100, 10)):
+    for groups, size in ((24, 3), (100, 3), (1000, 3), (100, 10), (10, 20)):
         ids, hits = np.repeat(np.arange(groups), size), np.zeros((simulations, 2))
         for row in range(simulations):
             a, b = (_right_together(groups, size, random) for _ in "ab")

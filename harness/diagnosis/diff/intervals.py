@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from math import hypot, isfinite
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from harness import metrics
 from harness.diagnosis.diff.groups import Groups
 from harness.diagnosis.diff.leave_out import without_each_group
+from harness.judging.paired import changes_of_correctness
 from harness.metrics import Array, Metric
 from zoo.recipes.claim import CORRELATIONS
 
@@ -40,7 +42,7 @@ def paired(
     2023. With a mean and equal groups it is the variance of Liang and Zeger (1986) times G / (G - 1). The second term
     is the effect of one more flip, which models that hardly differ have not shown by chance: Agresti and Min
     (Statistics in Medicine 2005) count it so for accuracies. The examples of a group may flip together, so `step_g` is
-    `step` times their mean number. Student's t has `n^2 / sum n_g^2 - 1` degrees of freedom.
+    `step` times the number that do, see `_changed_together`. Student's t has `n^2 / sum n_g^2 - 1` degrees of freedom.
 
     Args:
         metric: The metric.
@@ -60,9 +62,33 @@ def paired(
     before, after = (without_each_group(metric, arrays, groups.ids) for arrays in (a, b))
     moved = after - before
     jackknife = float(np.sqrt((count - 1) / count * np.sum((moved - moved.mean()) ** 2)))
-    error = hypot(jackknife, step * len(groups.ids) / effective)
+    error = hypot(jackknife, step * _changed_together(a, b, groups))
     if not isfinite(error):
         return None
     half, most = float(special.stdtrit(effective - 1, LEVEL)) * error, 2.0 if metric in SIGNED else 1.0
     low, high = max(difference - half, -most), min(difference + half, most)
     return Interval(low=low, high=high, kind=JACKKNIFE if groups.are_single else CLUSTERED, standard_error=error)
+
+
+def _changed_together(a: Mapping[str, Array], b: Mapping[str, Array], groups: Groups) -> float:
+    """Return how many examples of a group change together.
+
+    It is the mean net change `s_g` of a group, weighted by itself, `sum s_g^2 / sum |s_g|`, over that of an example: 1
+    if changes are independent and rare, the size of a group if all of its examples change alike. If no group has a net
+    change, nothing is known of it, and it is the mean size of the group of an example.
+    """
+    if groups.are_single or "predictions" not in a:
+        return len(groups.ids) / groups.effective
+    changes = _changes(a, b)
+    net = np.bincount(groups.ids, weights=changes)
+    if np.allclose(net, 0):
+        return len(groups.ids) / groups.effective
+    of_groups, of_examples = (float(np.sum(x**2) / np.sum(np.abs(x))) for x in (net, changes))
+    return of_groups / of_examples
+
+
+def _changes(a: Mapping[str, Array], b: Mapping[str, Array]) -> NDArray[np.float64]:
+    """Return the change of each example: of correctness, or of a prediction that is a real number, `(N,)`."""
+    if a["predictions"].ndim == 1 and np.issubdtype(a["predictions"].dtype, np.floating):
+        return b["predictions"].astype(np.float64) - a["predictions"].astype(np.float64)
+    return changes_of_correctness(a, b).astype(np.float64)

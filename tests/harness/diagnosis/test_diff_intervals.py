@@ -16,7 +16,7 @@ from harness import metrics
 from harness.diagnosis.diff.groups import Groups, group_by_texts, single_groups
 from harness.diagnosis.diff.intervals import CLUSTERED, JACKKNIFE, Interval, paired
 from harness.diagnosis.diff.leave_out import without_each_group
-from harness.judging.paired import Array
+from harness.judging.paired import Array, changes_of_correctness, group_sign_test
 from harness.metric_changes import confusion_matrix, largest_matthews_change
 from harness.metrics import Metric, reads
 
@@ -125,7 +125,8 @@ def test_the_clustered_error_is_that_of_liang_and_zeger() -> None:
     interval = interval_of(metrics.accuracy, a, b, Groups(ids=THIRDS))
     moved = (b["predictions"] == 0).astype(float) - (a["predictions"] == 0)
     residuals, count = (moved - moved.mean()).reshape(-1, 3).sum(axis=1), N // 3
-    error = (count / (count - 1) * np.sum(residuals**2) / N**2 + (3 / N) ** 2) ** 0.5
+    together = (9 + 1 + 7 * 9 + 1) / (3 + 1 + 7 * 3 + 1)  # by groups: 3 lost, 1 lost, seven times 3 gained, 1 gained
+    error = (count / (count - 1) * np.sum(residuals**2) / N**2 + (together / N) ** 2) ** 0.5
     assert (interval.standard_error, interval.kind) == (pytest.approx(error), CLUSTERED)
     half = float(special.stdtrit(count - 1, 0.975)) * error
     assert interval.high - interval.low == pytest.approx(2 * half)
@@ -222,6 +223,33 @@ def test_intervals_of_the_matthews_correlation_cover_95_percent_with_71_examples
 def test_only_clustered_intervals_cover_95_percent_if_examples_come_in_groups() -> None:
     clustered, independent = (covered(metrics.accuracy, 120, 0.75, 100, size=4, clustered=c) for c in (True, False))
     assert at_least(clustered, 100, 0.95) and not at_least(independent, 100, 0.85)
+
+
+@pytest.mark.parametrize("together", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("flips", [0.02, 0.1, 0.3])
+def test_intervals_of_ten_groups_cover_95_percent_however_much_their_examples_flip_together(
+    flips: float, together: float
+) -> None:
+    random, ids, draws, hits = np.random.default_rng(0), np.repeat(np.arange(10), 20), 100, 0
+    chances = [2 * flips / 3, flips / 3, 1 - flips]  # of an example that A or B alone gets right, or both
+    for _ in range(draws):
+        of_group, of_example = (random.choice(3, size=size, p=chances) for size in ((10, 1), (10, 20)))
+        kinds = np.where(random.random((10, 1)) < together, of_group, of_example).ravel()
+        a, b = ({"labels": np.ones(200, np.int64), "predictions": (kinds != wrong).astype(int)} for wrong in (1, 0))
+        interval = interval_of(metrics.accuracy, a, b, Groups(ids=ids))
+        hits += interval.low <= -flips / 3 <= interval.high
+    assert at_least(hits, draws, 0.95)
+
+
+def test_the_interval_of_ten_groups_agrees_with_their_sign_test() -> None:
+    """Before, one more flip counted as that of a whole group, which doubled the interval."""
+    lost, gained = [8, 7, 6, 6, 5, 5, 4, 3, 1, 0], [0, 0, 0, 1, 0, 1, 0, 1, 0, 2]
+    kinds = np.concatenate([[0] * x + [1] * y + [2] * (20 - x - y) for x, y in zip(lost, gained, strict=True)])
+    a, b = ({"labels": np.ones(200, np.int64), "predictions": (kinds != wrong).astype(int)} for wrong in (1, 0))
+    groups = Groups(ids=np.repeat(np.arange(10), 20))
+    interval = interval_of(metrics.accuracy, a, b, groups)
+    assert group_sign_test(changes_of_correctness(a, b), groups.ids) < 0.05
+    assert -0.33 < interval.low < interval.high < -0.05
 
 
 @pytest.mark.slow
