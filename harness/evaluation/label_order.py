@@ -5,24 +5,31 @@ that fits the predictions better is reported as a finding; the score is never ch
 """
 
 from collections.abc import Sequence
-from itertools import permutations
-from math import factorial
+from math import factorial, inf, log
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from harness.judging.paired import sign_test
 from harness.metrics import Array
 from zoo.class_names import has_names, match_classes
 
+Indices = NDArray[np.int64]
+Right = NDArray[np.bool_]
 EXAMPLES = 100
 """How many of the first examples are used."""
-MOST_CLASSES = 5
+MOST_CLASSES = 2000
+"""Of more classes the table of all pairs is too large."""
+SHOWN = 10
+"""The most classes that a finding renames by name."""
 LEAD = 0.2
 """An order that only the whole split supports is reported if it makes more than this share of the examples right."""
 SIGNIFICANCE = 0.01
-"""A better order is reported if its p-value is at most this, divided by the number of other orders (Bonferroni)."""
+"""A better order is reported if its p-value is at most this; on the rows that it is chosen by, divided by the number of
+other orders (Bonferroni)."""
 
 
 def order_outputs(model: nn.Module, classes: Sequence[str], trained: Sequence[str] = ()) -> None:
@@ -81,35 +88,59 @@ def _reorder(model: Any, _: Any, output: Any) -> Any:
 
 
 def _by_prediction(names: Sequence[str], predictions: Array, labels: Array) -> str | None:
-    """Describe the best other order, if chance does not explain its lead (exact sign test).
+    """Describe the best other order, if chance does not explain its lead.
 
     It is sought on the first examples, and on all of them if it leads there by more than `LEAD`.
     """
     if not 2 <= len(names) <= MOST_CLASSES:
         return None
-    first = _better_order(names, predictions[:EXAMPLES], labels[:EXAMPLES])
-    if first is not None:
-        return f"{first[0]} of the first {min(len(labels), EXAMPLES)} examples are right, {first[1]}"
-    found = _better_order(names, predictions, labels, lead=LEAD)
-    return None if found is None else f"{found[0]} of all {len(labels)} examples are right, {found[1]}"
-
-
-def _better_order(
-    names: Sequence[str], predictions: Array, labels: Array, *, lead: float = 0.0
-) -> tuple[str, str] | None:
-    """Return the best other order with its share of right examples, and the share as scored; None without evidence."""
     predicted, true = np.asarray(predictions, np.int64), np.asarray(labels, np.int64)
-    right = predicted == true
-    best, order = right, tuple(range(len(names)))
-    for other in permutations(range(len(names))):
-        hits = np.asarray(other)[predicted] == true
-        if hits.sum() > best.sum():
-            best, order = hits, other
-    gained, lost = int((best & ~right).sum()), int((right & ~best).sum())
-    is_chance = sign_test(gained, lost) > SIGNIFICANCE / (factorial(len(names)) - 1)
-    if is_chance or gained - lost <= lead * len(true):
+    first = predicted[:EXAMPLES], true[:EXAMPLES]
+    order = _best_order(*first, len(names))
+    if _log_p(_hits(order, *first), first[0] == first[1]) <= log(SIGNIFICANCE) - log(factorial(len(names)) - 1):
+        return _sentence(f"the first {len(first[1])}", order, names, *first)
+    if (predicted == true).mean() >= 1 - LEAD:
         return None
-    renamed = ", ".join(
-        f"{name} is {names[order[number]]}" for number, name in enumerate(names) if order[number] != number
-    )
-    return f"if {renamed}, {best.mean():.0%}", f"{right.mean():.0%} as scored"
+    order = _best_order(predicted, true, len(names))
+    lead = int(_hits(order, predicted, true).sum()) - int((predicted == true).sum())
+    if lead <= LEAD * len(true) or not _leads_on_unseen_rows(predicted, true, len(names)):
+        return None
+    return _sentence(f"all {len(true)}", order, names, predicted, true)
+
+
+def _best_order(predicted: Indices, true: Indices, classes: int) -> Indices:
+    """Return the class of each output, `(C,)`: most examples are right and, of equal orders, most outputs unchanged."""
+    confusion = np.bincount(predicted * classes + true, minlength=classes**2).reshape(classes, classes)
+    _, order = linear_sum_assignment(confusion * (classes + 1) + np.eye(classes, dtype=np.int64), maximize=True)
+    return np.asarray(order, np.int64)
+
+
+def _hits(order: Indices, predicted: Indices, true: Indices) -> Right:
+    return np.asarray(order[predicted] == true)
+
+
+def _log_p(hits: Right, right: Right) -> float:
+    """Return the logarithm of the p-value of examples that another order changes (exact sign test)."""
+    p = sign_test(int((hits & ~right).sum()), int((right & ~hits).sum()))
+    return log(p) if p else -inf
+
+
+def _leads_on_unseen_rows(predicted: Indices, true: Indices, classes: int) -> bool:
+    """Return whether another order leads on rows that it was not chosen by, more than chance explains.
+
+    The best order of many classes fits the rows that it is chosen by, whatever they are. So half of the rows is scored
+    by the order of the other half.
+    """
+    right = predicted == true
+    hits, halves = right.copy(), np.random.default_rng(0).permutation(len(true)) % 2
+    for half in (halves == 0, halves == 1):
+        hits[half] = _hits(_best_order(predicted[~half], true[~half], classes), predicted[half], true[half])
+    return bool(hits.sum() > right.sum()) and _log_p(hits, right) <= log(SIGNIFICANCE)
+
+
+def _sentence(rows: str, order: Indices, names: Sequence[str], predicted: Indices, true: Indices) -> str:
+    """Return what another order would mean, with the shares of right examples in both orders."""
+    renamed = [f"{name} is {names[order[number]]}" for number, name in enumerate(names) if order[number] != number]
+    more = f", and {len(renamed) - SHOWN} more" if len(renamed) > SHOWN else ""
+    share, scored = _hits(order, predicted, true).mean(), (predicted == true).mean()
+    return f"if {', '.join(renamed[:SHOWN])}{more}, {share:.0%} of {rows} examples are right, {scored:.0%} as scored"

@@ -59,6 +59,26 @@ def test_an_order_that_only_all_examples_support_is_reported_if_it_leads_by_more
     assert sentence(70).endswith("70% of the first 100 examples are right, 30% as scored")
 
 
+@pytest.mark.parametrize(("classes", "rows"), [(10, 200), (1000, 5000)])
+def test_an_order_of_many_classes_is_found_by_an_assignment(classes: int, rows: int) -> None:
+    rng, names = np.random.default_rng(0), [f"class {number}" for number in range(classes)]
+    labels = rng.integers(0, classes, rows)
+    guesses = rng.integers(0, classes, rows)
+    rotated = (np.where(rng.random(rows) < 0.4, labels, guesses) + 1) % classes
+    (finding,) = findings(nn.Identity(), names, rotated, labels)
+    assert f"label order: if class 0 is class {classes - 1}, class 1 is class 0, " in finding
+    assert f"of all {rows} examples are right" in finding
+    assert ("more, " in finding) == (classes > 10)
+
+
+@pytest.mark.parametrize("classes", [2, 10, 100, 1000])
+def test_chance_is_no_evidence_for_another_order(classes: int) -> None:
+    """Of 1,000 classes with five rows each, the best order makes some 30 points more of random predictions right."""
+    rng = np.random.default_rng(1)
+    labels, guesses = rng.integers(0, classes, (2, 5 * classes))
+    assert findings(nn.Identity(), [str(number) for number in range(classes)], guesses, labels) == ()
+
+
 @pytest.mark.parametrize(
     ("of_model", "of_task", "order"),
     [
