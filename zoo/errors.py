@@ -92,6 +92,8 @@ class Problem:
 
     mark: Mark
     message: str
+    loses_content: bool = True
+    """Whether something that the author wrote cannot be used, such as a claim of a model card."""
 
     def __str__(self) -> str:
         return one_line(f"{self.mark}: {self.message}")

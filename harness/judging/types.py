@@ -18,6 +18,8 @@ ROUNDING = 1e-9
 
 ONE_SCORE = "reproduced (one score)"
 """The label of a training that is equivalent to a single published score, which excludes less than a mean of runs."""
+MUCH_LUCK = 0.05
+"""A chance of passing by luck from which the label of published weights names it."""
 SigmaSource = Literal["measured", "moderated", "prior", "raised", "binomial", ""]
 
 
@@ -129,8 +131,21 @@ class Judgement:
     """Further observations for a reader of the verdict, such as degenerate runs."""
 
     @property
+    def chance(self) -> float | None:
+        """The share of all scores that would be reproduced like published weights, by the decimals of the claim and the
+        number of examples; None for other verdicts and trainings.
+        """
+        if self.verdict != "reproduced" or self.claim.of != "weights" or self.equivalent is None:
+            return None
+        lowest = -1.0 if self.claim.metric in CORRELATIONS else 0.0
+        low, high = max(self.equivalent[0], lowest), min(self.equivalent[1], 1.0)
+        return (high - low) / (1 - lowest)
+
+    @property
     def label(self) -> str:
-        """The verdict as it is shown: with a mark where `reproduced` rests on a single published score."""
+        """The verdict as it is shown: with a mark where `reproduced` rests on a single published score or on luck."""
+        if self.chance is not None and self.chance >= MUCH_LUCK:
+            return f"reproduced ({100 * self.chance:.2g} % by luck)"
         is_single = self.verdict == "reproduced" and self.claim.of == "retrain" and self.claim.reference_runs == 1
         return ONE_SCORE if is_single else self.verdict
 

@@ -84,3 +84,23 @@ def test_a_suite_is_verified_to_the_image_and_other_counts_are_listed(
     assert "WRONG" in listed
     assert "-400" in listed
     assert "TRUE" not in listed
+
+
+def test_an_audit_reads_the_claims_of_a_suite_by_name_pattern_and_expression(
+    zoo: Zoo, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    everything = zoo("audit", "--suite", "torchvision", "--json")
+    names = [target["target"] for target in json.loads(everything.out)["targets"]]
+    assert names[:3] == [
+        f"torchvision-{PLAIN}-TRUE",
+        f"torchvision-{PLAIN}-WRONG",
+        f"torchvision-quantized_{PLAIN}-TRUE",
+    ]
+    assert "torchvision: 1 more are not supported" in everything.err
+    for arguments in (["torchvision-*-WRONG"], ["--suite", "torchvision", "--where", "'WRONG' in name"], [names[1]]):
+        out = zoo("audit", *arguments, "--json").out
+        assert [target["target"] for target in json.loads(out)["targets"]] == [names[1]], arguments
+    (root / "README.md").write_text("# A card\n")
+    refused = zoo("audit", str(root / "README.md"), "--where", "params<3")
+    assert (refused.code, "--where selects entries" in refused.err) == (2, True)

@@ -23,7 +23,7 @@ from tests.helpers.card_models import (
     texts,
 )
 from tests.helpers.glue_hub import parquet
-from tests.helpers.hub_server import LocalHub
+from tests.helpers.hub_server import ALWAYS, LocalHub
 from tests.helpers.image_cards import CIFAR, cifar_data, right_among, vit_model
 from tests.helpers.sentence_encoders import MODULES, SETTINGS, cosines_of, encoder_files
 
@@ -102,7 +102,11 @@ def _add_styles(cards: Cards, model: Mapping[str, bytes]) -> None:
     cards.add("truncated", {**model, "README.md": cut}, ("accuracy", "reproduced", "if the claim was truncated"))
     results = [{"dataset": {"id": REVIEWS, "task_id": "default"}, "value": 82.5, "date": "2026-11-01"}]
     files = {**model, ".eval_results/reviews.yaml": json.dumps(results).encode()}
-    cards.add("eval-results", files, ("-", "not-compared", "no-metric"))
+    no_metric = ("-", "not-compared", "no-metric")
+    cards.add("eval-results", files, no_metric)
+    broken = {**files, ".eval_results/other.yaml": b"- {dataset: [\n"}
+    unreadable = ("(unreadable)", "not-compared", "unreadable: ")
+    cards.add("half-readable", {**broken, "README.md": shown}, exact, no_metric, unreadable)
 
 
 def _add_splits(cards: Cards, model: Mapping[str, bytes]) -> None:
@@ -257,6 +261,10 @@ def _add_unreadable(cards: Cards, model: Mapping[str, bytes]) -> None:
     cards.add("private-data", {**model, **shown("someone/private")}, not_compared("unknown-data-set"))
     cards.add("gated-data", {**model, **shown("someone/gated")}, not_compared("gated"))
     cards.add("no-data", {**model, **shown("an invented one")}, not_compared("unknown-data-set"))
+    cards.hub.fault("/api/datasets/imagefolder", "status", times=ALWAYS, status=404)  # without a code, as of a mirror
+    known, trainer = (result(data, ("accuracy", 0.825), split="validation") for data in (REVIEWS, "imagefolder"))
+    both = {**model, "README.md": card(trainer, known)}
+    cards.add("imagefolder", both, ("accuracy", "reproduced", "33 of 40"), not_compared("unknown-data-set"))
     cards.add("summaries", {**model, **shown(task="summarization")}, not_compared("unsupported-task"))
     cards.add("custom-code", configured(**code), not_compared("custom-code"))
     cards.add("encoder", configured(architectures=["BertForMaskedLM"]), not_compared("unsupported-model"))

@@ -62,6 +62,7 @@ def audit(
     *targets: str,
     suite: str | Sequence[str] = (),
     all: bool = False,  # noqa: A002 - mirrors --all
+    where: str | None = None,
     **options: Unpack[SourceArguments],
 ) -> "AuditResult":
     """Check published claims by arithmetic, without downloading weights or data.
@@ -71,6 +72,7 @@ def audit(
             tables of claims.
         suite: A suite, or several.
         all: Whether to audit all shipped entries.
+        where: Audit only entries that this expression selects; see `zoo.suites.where`.
         **options: See `SourceOptions` in `zoo.recipes.options`.
 
     Raises:
@@ -85,7 +87,7 @@ def audit(
     from zoo.api.audit_result import AuditResult
 
     suites = [suite] if isinstance(suite, str) else list(suite)
-    return AuditResult(tuple(_session(options, SourceOptions).audit(targets, suites, all)))
+    return AuditResult(tuple(_session(options, SourceOptions).audit(targets, suites, all, where)))
 
 
 def reproduce(*entries: str, **options: Unpack[RunArguments]) -> "VerificationResult":

@@ -1,18 +1,21 @@
 """Select entries: by name, suite, path and expression, from the Hub, and by what changed in git."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.errors import MissingError, UsageError, ZooError, translate_errors
+from zoo import paths
+from zoo.errors import MissingError, SourceError, UsageError, ZooError, translate_errors
 from zoo.fetch.source_types import HF, HUB_NAME
 from zoo.progress import Report, ShowProgress
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import SweepOptions
 from zoo.recipes.suite_entries import entries_of, filtered
-from zoo.suites.known import ORIGINS, StoredSuite, load_suite, wanted_suites
+from zoo.suites.known import ORIGINS, TIMM, StoredSuite, load_suite, wanted_suites
+from zoo.suites.timm_results import TABLES
 
 if TYPE_CHECKING:
     from zoo.fetch.sources import Sources
@@ -90,8 +93,14 @@ class EntrySelection:
         selected = filtered(chosen + found, where)
         for suite in stored if report_unsupported else ():
             if (count := len(suite.suite.unsupported)) and suite.name in (*suites, *shipped):
-                self.report(f"{suite.name}: {count} more are not supported; `zoo suite {suite.name}` says why")
+                self.report(f"{suite.name}: {count} more are not supported; `{self._list_suite(suite.name)}` says why")
         return selected
+
+    def _list_suite(self, name: str) -> str:
+        """Return the command that lists a generated suite, with the folder of tables that only this command names."""
+        folder = self.fetcher().folder(TIMM) if name in TABLES else None
+        is_named = folder is not None and paths.data().get("timm") != folder
+        return shlex.join(["zoo", "suite", name, *(["--data", f"timm={folder}"] if is_named else [])])
 
     def suite(self, name: str) -> StoredSuite:
         """Return a generated suite. Raise ZooError if its catalogue is not available."""
@@ -104,7 +113,7 @@ class EntrySelection:
 
         Raises:
             UsageError: The file, the query or a limit is malformed.
-            SourceError: The file or the Hub cannot be read.
+            SourceError: The file or the Hub cannot be read, there is no model in them, or all are left out.
         """
         from zoo.claims.sweep import grouped, parse_size, within_budget
 
@@ -121,6 +130,8 @@ class EntrySelection:
         affordable = within_budget(entries, budget, self.fetcher())
         for entry in affordable.left_out:
             self.report(f"--max-bytes {options.max_bytes}: {entry.title} is left out")
+        if not affordable.entries:
+            raise SourceError(f"--max-bytes {options.max_bytes}: no model is left to verify; pass a larger size")
         return list(affordable.entries)
 
     def _names_of_sweep(self, options: SweepOptions) -> list[str]:
@@ -130,7 +141,12 @@ class EntrySelection:
         names = read_names(options.from_file) if options.from_file else []
         if options.search is not None:
             query, most = parse_query(options.search), options.max_models or SEARCHED
-            names += self.fetcher().hub.search(query, most)
+            found = self.fetcher().hub.search(query, most)
+            if not found:
+                raise SourceError(f"--search {options.search!r}: the search found no model; use other words or tags")
+            names += found
+        elif not names:
+            raise SourceError(f"--from {options.from_file}: the file names no model; write one OWNER/NAME a line")
         distinct = list(dict.fromkeys(name.removeprefix(HF) for name in names))
         chosen = distinct[: options.max_models]
         if len(chosen) < len(distinct):

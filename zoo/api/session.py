@@ -1,6 +1,7 @@
 """The session behind the Python API and the command line: it prepares entries, and runs them."""
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from zoo import paths
 from zoo.api.select_entries import EntrySelection
 from zoo.errors import UsageError, translate_errors
 from zoo.progress import Report, ShowProgress, ignore_message, ignore_progress
-from zoo.recipes.catalogue import Entry
+from zoo.recipes.catalogue import LOCAL, Entry
 from zoo.recipes.devices import AUTO
 from zoo.recipes.options import (
     DeviceOptions,
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from zoo.api.results import EvaluationResult, TrainingResult
     from zoo.fetch.sources import Sources
     from zoo.recipes.build import Builder
+
+MOST_NAMES = 3
+"""A suggested command names the suites of more entries."""
 
 
 def configure_libraries() -> None:
@@ -75,24 +79,15 @@ class Session:
     @property
     def entries(self) -> EntrySelection:
         """The selection of entries, by name and from the Hub."""
-        fetcher = partial(self.fetcher, report_new_lock=False)
-        return EntrySelection(fetcher=fetcher, report=self.report, show_progress=self.show_progress)
+        return EntrySelection(fetcher=self.fetcher, report=self.report, show_progress=self.show_progress)
 
-    def fetcher(self, *, report_new_lock: bool = True) -> "Sources":
-        """Return the object that fetches and verifies files.
-
-        Args:
-            report_new_lock: Whether to report a lock that does not exist.
-        """
+    def fetcher(self) -> "Sources":
+        """Return the object that fetches and verifies files."""
         from zoo.fetch.lock import read_lock
         from zoo.fetch.mirror import Mirror
         from zoo.fetch.sources import Sources
 
         lock, mirror = self.sources.lock, self.sources.mirror
-        if report_new_lock and lock is not None and not lock.exists():
-            self.report(
-                f"{lock}: no such lock yet: files are trusted on first use; `zoo lock --update` writes the lock"
-            )
         return Sources(
             lock=read_lock(lock),
             mirror=Mirror(mirror) if mirror else None,
@@ -102,7 +97,12 @@ class Session:
         )
 
     def builder(self, entries: Sequence[Entry], *, report_new_lock: bool = True) -> "Builder":
-        """Return the object that builds the recipes of entries."""
+        """Return the object that builds the recipes of entries.
+
+        Args:
+            entries: The entries.
+            report_new_lock: Whether to report a lock that does not exist.
+        """
         from zoo.recipes.build import Builder
 
         if self.sources.trust:  # a trusted module is usually beside the user's recipe
@@ -110,7 +110,11 @@ class Session:
                 entry.path.parent.resolve() for entry in entries if entry.recipe_repo is None
             ]  # nothing downloaded
             sys.path[:0] = dict.fromkeys(map(str, [*local, Path.cwd()]))
-        return Builder(frozenset(self.sources.trust), self.fetcher(report_new_lock=report_new_lock))
+        lock = self.sources.lock
+        if report_new_lock and lock is not None and not lock.exists():
+            write = f"; `{_lock_command(entries, lock)}` writes the lock" if entries else ""
+            self.report(f"{lock}: no such lock yet: files are trusted on first use{write}")
+        return Builder(frozenset(self.sources.trust), self.fetcher())
 
     def context(self, entries: Sequence[Entry], options: DeviceOptions, device: str | None = None) -> "RunContext":
         """Return the context in which runs of entries are made.
@@ -156,12 +160,15 @@ class Session:
 
         return prepare(entry, context)
 
-    def audit(self, targets: Sequence[str], suites: Sequence[str], everything: bool) -> "list[AuditOutcome]":
+    def audit(
+        self, targets: Sequence[str], suites: Sequence[str], everything: bool, where: str | None = None
+    ) -> "list[AuditOutcome]":
         """Return what arithmetic says about the claims of each target. See `zoo.claims.targets.read_targets`."""
         from harness.auditing.outcome import audit_targets
         from zoo.claims.targets import read_targets
 
-        return audit_targets(read_targets(targets, suites, everything, partial(self.fetcher, report_new_lock=False)))
+        found = read_targets(targets, suites, everything, self.fetcher, select=self.entries.select, where=where)
+        return audit_targets(found)
 
     def verify(self, entries: Sequence[Entry], options: RunOptions) -> "list[Outcome]":
         """Return the verdict on each entry; runs that are missing are made."""
@@ -250,6 +257,14 @@ class Session:
             if found is not None:
                 return found.runs[0]
         return None
+
+
+def _lock_command(entries: Sequence[Entry], lock: Path) -> str:
+    """Return the command that writes a lock for these entries, or for their suites if they are many."""
+    names = list(dict.fromkeys(entry.argument for entry in entries))
+    if len(names) > MOST_NAMES and LOCAL not in (suites := {entry.suite for entry in entries}):
+        names = [word for suite in sorted(suites) for word in ("--suite", suite)]
+    return shlex.join(["zoo", "lock", "--update", *names, "--lock", str(lock)])
 
 
 def _is_occupied(folder: Path) -> bool:

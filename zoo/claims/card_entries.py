@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zoo import paths
-from zoo.claims.claim_names import split_name
+from zoo.claims.claim_names import NO_TEXT, split_name
 from zoo.claims.data_sets import find_data_set
 from zoo.claims.hub_card import claims_of_model
 from zoo.claims.mapping.map_claims import ClaimGroup, MappedClaims, UnmappedClaim, map_claims
@@ -143,4 +143,4 @@ def _score(claim: PublishedClaim) -> tuple[float | None, int | None]:
 
 def _short(text: str) -> str:
     line = one_line(text)
-    return f"{line[:MAX_TEXT]}..." if len(line) > MAX_TEXT else line or "-"
+    return f"{line[:MAX_TEXT]}..." if len(line) > MAX_TEXT else line or NO_TEXT

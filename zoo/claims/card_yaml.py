@@ -30,7 +30,7 @@ class CardValue:
         pairs = self.node.value if isinstance(self.node, MappingNode) else []
         found = [item for name, item in pairs if isinstance(name, ScalarNode) and name.value == key]
         if len(found) > 1:
-            self.report(f"the key {key!r} is repeated; the last one counts")
+            self.problems.append(Problem(self.mark, f"the key {key!r} is repeated; the last one counts", False))
         return self._with(found[-1] if found else None)
 
     def __iter__(self) -> Iterator["CardValue"]:

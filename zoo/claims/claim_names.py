@@ -12,6 +12,8 @@ from zoo.recipes.reader import Call, short_name
 
 LINE = re.compile(r"\bline \d+")
 """Where a claim stands, in the source of a claim of a model card."""
+NO_TEXT = "-"
+"""Stands for an empty metric or split of a claim of a model card."""
 
 
 def claim_names(entry: Entry, claims: Sequence[Claim]) -> list[str]:
@@ -65,6 +67,8 @@ def _names_in(entry: Entry) -> list[str]:
 
 
 def _metric(entry: Entry, claim: Claim) -> str:
+    if claim.metric == NO_TEXT:
+        return "(no metric)"
     calls = entry.recipe.metrics if entry.is_readable and not _is_unmapped(entry, claim) else ()
     call = next((call for call in calls if short_name(call) == claim.metric), Call(use=claim.metric))
     name = claim.metric.removesuffix("_score") if call.use.startswith("sklearn.") else claim.metric

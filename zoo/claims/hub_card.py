@@ -47,7 +47,7 @@ def claims_of_model(repository: HubRepo, sources: "Sources") -> PublishedClaims:
             else:
                 read.append((read_model_index if file == CARD else read_eval_results)(_text(path), shown))
         except ValueError as error:
-            problem = Problem(Mark(path=shown, line=1, column=1), str(error))
+            problem = Problem(Mark(path=shown, line=1, column=1), str(error), file != CONFIG)
             read.append(PublishedClaims(name=shown, claims=(), problems=(problem,)))
     return PublishedClaims(
         name=repository.name,

@@ -15,11 +15,15 @@ from zoo.errors import NoFileError, UsageError, ZooError
 from zoo.fetch.lock import Pin
 from zoo.fetch.source_types import HF, HUB, HUB_NAME, HubRepo
 from zoo.recipes import catalogue
+from zoo.recipes.catalogue import Entry
+from zoo.recipes.suite_entries import filtered
 
 if TYPE_CHECKING:
     from zoo.fetch.sources import Sources
 
 CARD_ENDING = ".md"
+Select = Callable[[list[str], list[str], bool], list[Entry]]
+"""Returns the entries that patterns, suites, or the wish for all shipped ones select."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +38,13 @@ class Target:
 
 
 def read_targets(
-    targets: Sequence[str], suites: Sequence[str], everything: bool, fetcher: "Callable[[], Sources]"
+    targets: Sequence[str],
+    suites: Sequence[str],
+    everything: bool,
+    fetcher: "Callable[[], Sources]",
+    *,
+    select: Select = catalogue.select,
+    where: str | None = None,
 ) -> Iterator[Target]:
     """Yield each target with its claims. One that cannot be read does not stop the others.
 
@@ -44,6 +54,8 @@ def read_targets(
         suites: Suites.
         everything: Whether to read all shipped entries.
         fetcher: Returns the object that fetches files; it is called only for models of the Hub.
+        select: Returns the entries that patterns and suites select.
+        where: Only entries that this expression selects. It cannot select models of the Hub, cards and tables.
 
     Raises:
         UsageError: No target and no suite is named, or a name selects nothing.
@@ -56,8 +68,10 @@ def read_targets(
     files = [target for target in targets if target.lower().endswith((CARD_ENDING, *ENDINGS))]
     models = [target for target in targets if target not in files and _is_model(target)]
     patterns = [target for target in targets if target not in files and target not in models]
+    if where is not None and (others := [*files, *models]):
+        raise UsageError(f"--where selects entries; {others[0]} is none, so audit it by a command of its own")
     if patterns or suites or everything:
-        for entry in catalogue.select(patterns, list(suites), everything):
+        for entry in filtered(select(patterns, list(suites), everything), where):
             is_named = entry.name in patterns or entry.suite == catalogue.LOCAL
             yield _read(entry.name, partial(claims_of_entry, entry), is_named)
     for file in files:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from zoo.cli import render
 from zoo.cli.exit_codes import code_of_error, end
-from zoo.cli.options import All, Json, Suites, argument, command
+from zoo.cli.options import All, Json, Suites, Where, argument, command
 from zoo.cli.progress import report, report_unreachable, session_of
 from zoo.errors import UsageError
 from zoo.recipes.options import SourceOptions
@@ -24,6 +24,7 @@ def audit(
     sources: SourceOptions,
     targets: Annotated[list[str] | None, argument("TARGET", TARGET_HELP)] = None,
     suite: Suites = None,
+    where: Where = None,
     everything: All = False,
     as_json: Json = False,
 ) -> None:
@@ -37,7 +38,7 @@ def audit(
     from harness.auditing.outcome import counts_of_verdicts, data_of, summary_of, text_of
 
     session = session_of(sources)
-    outcomes = session.audit(targets or [], suite or [], everything)
+    outcomes = session.audit(targets or [], suite or [], everything, where)
     for outcome in outcomes:
         problems = outcome.audit.problems if outcome.audit else ()
         for line in [*map(str, problems), *([str(outcome.error)] if outcome.error else [])]:

@@ -1,12 +1,12 @@
 """Commands that read recipes: list, show, check, doctor."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import end
-from zoo.cli.options import OUTPUT, All, Json, Lock, OneEntry, Patterns, Suites, Where, command, option
+from zoo.cli.options import OUTPUT, All, Json, OneEntry, Patterns, Suites, Where, command, option
 from zoo.cli.progress import report, session_of
 from zoo.errors import SourceError, ZooError
 from zoo.fetch.source_types import LocalFile, ParsedSource, Remote, UserFolder, parse_source
@@ -70,7 +70,7 @@ def list_entries(
 @command
 def show(
     entry: OneEntry,
-    lock: Lock = None,
+    sources: SourceOptions,
     as_json: Json = False,
 ) -> None:
     """Print the recipe of an entry.
@@ -79,7 +79,7 @@ def show(
 
     Example: zoo show digits-resnet8
     """
-    for chosen in _session(lock).entries.select([entry], [], False):
+    for chosen in session_of(sources).entries.select([entry], [], False):
         recipe = chosen.recipe
         data = {
             "entry": chosen.name,
@@ -149,11 +149,11 @@ def check(
 
 @command
 def doctor(
+    sources: SourceOptions,
     patterns: Patterns = None,
     suite: Suites = None,
     where: Where = None,
     everything: All = False,
-    lock: Lock = None,
     as_json: Json = False,
 ) -> None:
     """Show what makes recipes hard to reproduce, and how to fix it.
@@ -164,10 +164,10 @@ def doctor(
     """
     from zoo.doctor import examine, lines
 
-    session = _session(lock)
+    session = session_of(sources)
     entries, errors = _readable(session.entries.select(patterns or [], suite or [], everything, where=where))
-    sources = session.fetcher(report_new_lock=False)
-    hazards = {entry: examine(entry, sources) for entry in entries}
+    fetcher = session.fetcher()
+    hazards = {entry: examine(entry, fetcher) for entry in entries}
     data = [
         {"entry": entry.name, "hazards": [hazard.data() for hazard in of_entry]} for entry, of_entry in hazards.items()
     ]
@@ -226,10 +226,6 @@ def _missing(wanted: Iterable[ParsedSource], sources: "Sources") -> Iterator[str
             yield f"the file {source.expanded}"
         if isinstance(source, UserFolder) and sources.folder(source) is None:
             yield f"the data set {source.name}: --data {source.name}=DIR"
-
-
-def _session(lock: Any) -> Session:
-    return session_of(SourceOptions(lock=lock))
 
 
 def _readable(entries: Iterable[Entry]) -> tuple[list[Entry], list[ZooError]]:

@@ -96,13 +96,21 @@ def _claim(text: str, log: "ImportedLog", precision: Any) -> "Claim":
         known = ", ".join(scores.split for scores in log.scores[:20])
         raise UsageError(f"--claim {text}: write SCORE=VALUE with one of these scores: {known}")
     is_binary = all(sample.score in (0.0, 1.0) for sample in named[0].samples)
+    share = _number(text, value)
     try:
         return Claim(
             of="weights", split=named[0].split, metric="accuracy" if is_binary else "mean_score",
-            source=CLAIM_OPTION, value=float(value), precision=precision, written={"value": value},
+            source=CLAIM_OPTION, value=share, precision=precision, written={"value": value},
         )  # fmt: skip
     except (ValueError, UsageError) as error:
         raise UsageError(f"--claim {text}: {error}") from None
+
+
+def _number(text: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise UsageError(f"--claim {text}: {value!r} is no number; write a fraction such as 0.54") from None
 
 
 def _data(log: "ImportedLog", judged: "JudgedRuns", path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from zoo.recipes.catalogue import Entry
 from zoo.recipes.claim import Claim
 from zoo.recipes.options import RunOptions, SourceOptions
 from zoo.safe_text import one_line, printable
-from zoo.text_tables import LEAST_DECIMALS, finite, fitted, number
+from zoo.text_tables import LEAST_DECIMALS, counted, finite, fitted, number
 
 if TYPE_CHECKING:
     from harness.judging.judge_runs import Outcome
@@ -106,8 +106,9 @@ def verdict_counts(verdicts: Iterable[str]) -> dict[str, int]:
 
 
 def counts_line(summary: Mapping[str, int]) -> str:
-    """Return counts of verdicts as text, such as `5 reproduced, 1 not-run`."""
-    return ", ".join(f"{count} {verdict}" for verdict, count in summary.items() if count)
+    """Return how many entries have each verdict as text, such as `6 entries: 5 reproduced, 1 not-run`."""
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in summary.items() if count)
+    return f"{counted(sum(summary.values()), 'entry', 'entries')}{f': {counts}' if counts else ''}"
 
 
 def claim_data(claim: Claim) -> dict[str, Any]:
@@ -139,6 +140,7 @@ def judgement_data(judgement: "Judgement", mode: str) -> dict[str, Any]:
         "counts": asdict(judgement.counts) if judgement.counts else None,
         "verdict": judgement.verdict,
         "label": judgement.label,
+        "chance": judgement.chance,
         "why": judgement.why,
         "gates": claim.gates,
         "source": claim.source,

@@ -108,7 +108,7 @@ def lock(
         raise UsageError("--check, --update and --add-digest cannot be combined")
     session = session_of(sources)
     if add_digest:
-        _add_digests(add_digest, session.fetcher(report_new_lock=False).lock, as_json)
+        _add_digests(add_digest, session.fetcher().lock, as_json)
         return
     from zoo.recipes.prefetch import needs_of_all
 

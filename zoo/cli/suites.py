@@ -60,7 +60,7 @@ def _list_suites(session: Session, as_json: bool) -> None:
         of_suite = [entry for entry in shipped if entry.suite == name]
         claims = sum(len(entry.recipe.claims) for entry in of_suite if entry.is_readable)
         data.append({"suite": name, "entries": len(of_suite), "claims": claims, "unsupported": 0, "from": SHIPPED})
-    sources = session.fetcher(report_new_lock=False)
+    sources = session.fetcher()
     for name, origin in ORIGINS.items():
         stored = cached_suite(name, sources)
         counts = (

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 SMALLEST_MARGIN = 5e-5
 """A smaller margin would be rounded to zero."""
+UNSETTLED = ("not-reproduced", "inconclusive")
+"""The verdicts of claims that the findings of a run may explain."""
 MOST_DECIMALS = 6
 """The decimals of scores in a table that is wider than the terminal."""
 
@@ -31,8 +33,7 @@ def details(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
             yield render.wrapped(one_line(judgement.why), "    ")
         printed.add(judgement.why)
         yield render.wrapped(one_line(f"source: {judgement.claim.source}"), "    ")
-    notes = [finding for finding in outcome.findings if finding not in outcome.entry.audit]
-    yield from (render.wrapped(one_line(f"note: {finding}"), "  ") for finding in notes)
+    yield from _notes(outcome)
     if not tested_claims(outcome):
         if outcome.error is None:
             yield render.wrapped(_why_nothing_is_tested(outcome), "  ")
@@ -45,6 +46,12 @@ def details(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
 def _audit(outcome: "Outcome") -> Iterator[str]:
     """Return a line for each claim of a card that arithmetic contradicts."""
     return (render.wrapped(one_line(finding), "  ") for finding in outcome.entry.audit)
+
+
+def _notes(outcome: "Outcome") -> Iterator[str]:
+    """Return a line for each finding but those of `_audit`."""
+    notes = [finding for finding in outcome.findings if finding not in outcome.entry.audit]
+    return (render.wrapped(one_line(f"note: {finding}"), "  ") for finding in notes)
 
 
 def _scores_without_claims(outcome: "Outcome") -> list[str]:
@@ -136,9 +143,9 @@ def _margin(judgement: "Judgement") -> str:
 
 
 def _reasons(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
-    """Return what an audit of the card found, why an entry is not reproduced, and what to run next.
+    """Return what an audit of the card found, why an entry is not reproduced, its findings, and what to run next.
 
-    The reason is left out if its error is on stderr.
+    The reason is left out if its error is on stderr. The findings are shown where a claim is not reproduced.
     """
     is_explained = outcome.verdict == "reproduced" or outcome.error is not None
     if outcome.entry.audit or not is_explained:
@@ -154,5 +161,7 @@ def _reasons(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
             reasons.setdefault(judgement.why, []).append(name)
     for why, claims in reasons.items():
         yield render.wrapped(one_line(f"{', '.join(claims)}: {why}"), "  ")
+    if any(judgement.verdict in UNSETTLED for _, judgement in tested):
+        yield from _notes(outcome)
     if next_step:
         yield f"  next: {one_line(next_step)}"

@@ -15,7 +15,7 @@ from huggingface_hub.hf_api import RepoFile
 
 from zoo.errors import SourceError, UnreachableError
 from zoo.fetch.hub_connection import HubConnection, OnBytes, progress_class
-from zoo.fetch.hub_errors import translate_hub_errors, write_error
+from zoo.fetch.hub_errors import NAME, REVISION, translate_hub_errors, write_error
 from zoo.fetch.source_types import COMMIT, HubRepo
 from zoo.files import is_inside, replacing
 
@@ -55,7 +55,7 @@ class Hub(HubConnection):
         revision = repo.revision or "main"
         info = self.request(
             repo,
-            f"revision {revision}",
+            f"{REVISION} {revision}",
             lambda _: self._api().repo_info(repo.name, revision=revision, repo_type=repo.kind),
         )
         if not COMMIT.fullmatch(str(info.sha)):
@@ -64,7 +64,7 @@ class Hub(HubConnection):
 
     def canonical_name(self, repo: HubRepo) -> str:
         """Return the name that a repository has now: the Hub redirects old names."""
-        info = self.request(repo, "name", lambda _: self._api().repo_info(repo.name, repo_type=repo.kind))
+        info = self.request(repo, NAME, lambda _: self._api().repo_info(repo.name, repo_type=repo.kind))
         return str(info.id)
 
     def history(self, repo: HubRepo) -> tuple[str, ...]:

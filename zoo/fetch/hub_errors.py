@@ -23,13 +23,12 @@ from zoo.fetch import retry
 from zoo.fetch.source_types import HubRepo
 
 TOKEN = "HF_TOKEN or `hf auth login`"  # noqa: S105
+NAME, REVISION = "name", "revision"
+"""What is asked of a whole repository: a 404 without a code of the Hub, as mirrors send it, says that there is none."""
+_NO_REPOSITORY = "{name}: {at} has no such {kind} repository, or it is private and HF_TOKEN does not give access"
 _REFUSALS: tuple[tuple[type[Exception], type[SourceError], str], ...] = (
     (GatedRepoError, GatedError, f"{{name}} is gated: ask for access at {{at}}/{{name}}, and set a token with {TOKEN}"),
-    (
-        RepositoryNotFoundError,
-        NoRepositoryError,
-        "{name}: {at} has no such {kind} repository, or it is private and HF_TOKEN does not give access",
-    ),
+    (RepositoryNotFoundError, NoRepositoryError, _NO_REPOSITORY),
     (
         RevisionNotFoundError,
         SourceError,
@@ -98,10 +97,7 @@ def translate_hub_errors(repo: HubRepo, what: str, address: str, cache: Path) ->
             raise UnreachableError(f"{where}: {missing}") from None
         raise _request_error(where, cause, address) from None
     except (HfHubHTTPError, httpx2.HTTPError) as error:
-        for kind, raised, message in _REFUSALS:
-            if isinstance(error, kind):
-                raise raised(message.format(name=repo.name, kind=repo.kind, what=what, at=address)) from None
-        raise _request_error(where, error, address) from None
+        raise _refusal(error, repo, what, address) or _request_error(where, error, address) from None
     except OSError as error:
         raise write_error(where, error, cache) from None
 
@@ -114,14 +110,28 @@ def write_error(where: str, error: OSError, cache: Path) -> Exception:
     return SourceError(f"{where}: {'the disk is full' if is_full else error.strerror or error}: {cache}")
 
 
+def _refusal(error: BaseException, repo: HubRepo, what: str, address: str) -> SourceError | None:
+    """Return the error to raise if the Hub says why it refuses a request; None for any other answer."""
+    for kind, raised, message in _REFUSALS:
+        if isinstance(error, kind):
+            return raised(message.format(name=repo.name, kind=repo.kind, what=what, at=address))
+    if _status(error) == 404 and what.startswith((NAME, REVISION)):
+        return NoRepositoryError(_NO_REPOSITORY.format(name=repo.name, kind=repo.kind, at=address))
+    return None
+
+
 def _request_error(where: str, error: BaseException, address: str) -> Exception:
-    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    status = _status(error)
     description = f"{type(error).__name__}: {first_line(error)}" if status is None else f"status {status}"
     if may_pass(error):
         return GaveUpError(description, answered=status is not None)
     if status == 401:
         return SourceError(f"{where}: {address} refuses the token of {TOKEN} (401)")
     return SourceError(f"{where}: {address} answers with {description}" if status else f"{where}: {description}")
+
+
+def _status(error: BaseException) -> int | None:
+    return error.response.status_code if isinstance(error, HfHubHTTPError) else None
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -58,6 +58,8 @@ class Urls:
     """Whether to abandon running downloads and start no others."""
     unreachable: dict[str, str] = field(default_factory=dict)
     """The servers that did not answer at all, and why; no more requests are sent to them."""
+    only_errors: set[str] = field(default_factory=set)
+    """Servers that answered with temporary errors until the deadline; nothing is retried until they serve a file."""
 
     def cached(self, url: Url) -> Path | None:
         """Return the file if it was downloaded before; sends no request."""
@@ -95,7 +97,9 @@ class Urls:
         retrying = Retrying(
             retry=retry_if_exception(_may_pass),
             wait=_pause,
-            stop=lambda state: self.stopped or state.upcoming_sleep >= progress.time_left(limit),
+            stop=lambda state: (
+                self.stopped or url.origin in self.only_errors or state.upcoming_sleep >= progress.time_left(limit)
+            ),
             reraise=True,
         )
         path = self._path(url)
@@ -103,11 +107,14 @@ class Urls:
             try:
                 retrying(_download, url, partial, progress, limit, public_only)
             except requests.RequestException as error:
+                if not progress.furthest and _may_pass(error):
+                    self.only_errors.add(url.origin)
                 why = f"not served in {time.monotonic() - progress.started:.1f} s: {_describe(error)}"
                 if not progress.furthest and _answer(error) is None:
                     self.unreachable[url.origin] = why
                     raise UnreachableError(f"{url}: {why}") from None
                 raise SourceError(f"{url}: {why}") from None
+        self.only_errors.discard(url.origin)
         return path
 
     def extract(self, source: ArchiveMember, archive: Path) -> tuple[Path, str]:

@@ -1,5 +1,6 @@
 """The shipped entries, by name, suite and glob. Recipes are read on demand, and nothing heavy is imported."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -14,6 +15,7 @@ from zoo.recipes.claim import Claim
 from zoo.recipes.schema import Recipe, Teacher, load_recipe
 
 LOCAL = "local"
+GLOB_OF_PATHS = re.compile(r"(?=.*/).*[*?\[]")
 ENDINGS = (".yaml", ".yml")
 PUBLISHED = "zoo.yaml"
 """The recipe's file in a repository that publishes one."""
@@ -167,6 +169,7 @@ def select(
     of_suites = [entry for entry in known if entry.suite in (suites or [])]
     chosen: list[Entry] = [] if patterns else of_suites
     for pattern in patterns:
+        _check_pattern(pattern)
         matches = [entry for entry in known if fnmatchcase(entry.name, pattern) or entry.suite == pattern]
         if not matches and (pattern.endswith(ENDINGS) or "/" in pattern or Path(pattern).is_dir()):
             matches = _local_entries(Path(pattern))
@@ -178,6 +181,15 @@ def select(
             raise UsageError(f"{pattern!r} selects no entry of the suite {' or '.join(suites or [])}")
         chosen += selected
     return list(dict.fromkeys(chosen))
+
+
+def _check_pattern(pattern: str) -> None:
+    """Raise UsageError for a glob of models of the Hub, or of files that the shell did not expand."""
+    if GLOB_OF_PATHS.match(pattern) and not Path(pattern).exists():
+        raise UsageError(
+            f"{pattern!r}: a pattern selects entries by their names, and no models of the Hub; use `zoo verify"
+            " --search` or `--from` for models, and let the shell expand patterns of files"
+        )
 
 
 def _recipe_hint(pattern: str) -> str:

@@ -19,8 +19,8 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
 INTERPOLATIONS = ("bicubic", "bilinear", "nearest", "lanczos", "box", "hamming")
 NEEDED = ("model", "img_size", "top1", "top5", "param_count", "crop_pct", "interpolation")
 METRICS = {"top1": "accuracy", "top5": "top5_accuracy"}
-DECIMALS = 5
-"""The tables have per cents with three decimals."""
+DECIMALS, MOST_DECIMALS = 5, 12
+"""The decimals of a share: the tables have per cents with three decimals. More than twelve are rounding errors."""
 TWICE_ROUNDED = 5.5e-6
 """The largest error of a share in a table: values were rounded to four decimals, then to three."""
 
@@ -78,6 +78,8 @@ class Row:
     img_size: int
     shares: Mapping[str, float]
     """The accuracies as fractions, by metric."""
+    decimals: Mapping[str, int]
+    """The printed decimals of these fractions, at least `DECIMALS`."""
     params: float
     """Million parameters."""
     crop_pct: float
@@ -141,6 +143,7 @@ def _row(line: int, values: Mapping[str, str | None]) -> Row:
         line=line, model=model, img_size=int(size), params=_number(values, "param_count"),
         crop_pct=_number(values, "crop_pct"), interpolation=interpolation,
         shares={metric: _number(values, column, most=100) / 100 for column, metric in METRICS.items()},
+        decimals={metric: _decimals(values[column] or "") for column, metric in METRICS.items()},
     )  # fmt: skip
 
 
@@ -154,6 +157,10 @@ def _number(values: Mapping[str, str | None], column: str, most: float = 1e6) ->
     if not 0 < number <= most:
         raise UnusableRowError(f"{column} {text!r} is not a number above 0 and at most {most:g}")
     return number
+
+
+def _decimals(per_cent: str) -> int:
+    return min(MOST_DECIMALS, max(DECIMALS, len(per_cent.strip().partition(".")[2]) + 2))
 
 
 def _named(suite: str, rows: Sequence[Row]) -> Iterator[tuple[str, Row]]:
@@ -189,7 +196,7 @@ def _entry(name: str, row: Row, table: Table, where: str) -> GeneratedEntry:
         "model": {"use": "timm.create_model", "model_name": row.model, "pretrained": False},
         "weights": repository,
     }
-    claims = [_claim(metric, share, row, table) for metric, share in row.shares.items()]
+    claims = [_claim(metric, row, table) for metric in row.shares]
     megabytes = 4 * row.params
     comments = [
         f"timm's {row.model} at {row.img_size} pixels: {row.params:g} million parameters, about {megabytes:,.0f} MB.",
@@ -204,16 +211,17 @@ def _entry(name: str, row: Row, table: Table, where: str) -> GeneratedEntry:
     return GeneratedEntry(name=name, recipe=recipe_text(comments, recipe, claims), facts=facts)
 
 
-def _claim(metric: str, share: float, row: Row, table: Table) -> dict[str, Any]:
+def _claim(metric: str, row: Row, table: Table) -> dict[str, Any]:
     """Return a claim whose value fits one count only: that of the table or, if it was rounded twice, of the count."""
+    share, decimals = row.shares[metric], row.decimals[metric]
     count = round(share * table.n)
-    if abs(count / table.n - share) > TWICE_ROUNDED:
-        raise UnusableRowError(f"{100 * share:.3f} % is no share of {table.n:,} images")
-    written = round(share, DECIMALS)
-    is_rounded_once = abs(count / table.n - written) <= 10.0**-DECIMALS / 2
-    value = written if is_rounded_once else round(count / table.n, DECIMALS)
+    error, rounding = abs(count / table.n - share), 10.0**-decimals / 2
+    if error > (TWICE_ROUNDED if decimals == DECIMALS else rounding):
+        raise UnusableRowError(f"{100 * share:.{decimals - 2}f} % is no share of {table.n:,} images")
+    is_rounded_once = error <= rounding
+    value = round(share if is_rounded_once else count / table.n, decimals)
     note = "" if is_rounded_once else f", which {table.file} rounds twice, to {100 * share:.3f}"
     return {
-        "of": "weights", "split": table.val, "metric": metric, "value": value, "decimals": DECIMALS, "n": table.n,
+        "of": "weights", "split": table.val, "metric": metric, "value": value, "decimals": decimals, "n": table.n,
         "source": f"timm, {table.file}, {row.model}: {count:,} of {table.n:,}{note}",
     }  # fmt: skip

@@ -57,6 +57,24 @@ def test_a_value_of_few_decimals_stands_for_several_counts() -> None:
     assert why.startswith("The run has 23 of 60 right, at least 28 fewer than claimed (51 to 57); ")
 
 
+@pytest.mark.parametrize(
+    ("metric", "value", "decimals", "label"),
+    [
+        ("f1", 0.9, 1, "reproduced (10 % by luck)"),
+        ("accuracy", 1.0, 1, "reproduced (5.2 % by luck)"),
+        ("f1", 0.9, 2, "reproduced"),
+        ("pearson", 0.9, 1, "reproduced (5.2 % by luck)"),
+    ],
+)
+def test_the_label_names_the_chance_of_passing_by_luck_if_it_is_large(
+    metric: str, value: float, decimals: int, label: str
+) -> None:
+    claim = {**WEIGHTS, "metric": metric, "value": value, "decimals": decimals}
+    found = judged(claim, measurement(value, metric=metric, n=408, one_prediction=1 / 408))
+    assert (found.verdict, found.label) == ("reproduced", label)
+    assert judged(claim, measurement(0.3, metric=metric, n=408, one_prediction=1 / 408)).chance is None
+
+
 def test_between_precisions_the_allowance_grows_with_the_number_of_examples() -> None:
     """0.1 % of 40,430 are 40, and 2 sqrt(40) = 12.6; of 408 none, so one prediction."""
     claim, n = {**WEIGHTS, "value": 0.9, "decimals": 7, "precision": "fp16"}, 40_430

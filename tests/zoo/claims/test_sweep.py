@@ -93,9 +93,21 @@ def test_a_search_finds_models_and_limits_are_reported(hub: LocalHub, run: Zoo) 
     few = run("verify", "--search", "someone", "--max-models", "1", "--json")
     assert list(verdicts(few)) == ["someone--true"]
     small = run("verify", "--search", "tweets", "--max-bytes", "1kB", "--json")
-    assert not verdicts(small)
+    assert (small.code, small.out) == (4, "")
     assert "--max-bytes 1kB: someone/tweets is left out" in small.err
+    assert "--max-bytes 1kB: no model is left to verify; pass a larger size" in small.err
     assert run("verify", "--search", "tweets", "--max-bytes", "1MB").code == 0
+
+
+def test_a_sweep_without_any_model_is_an_error(run: Zoo, tmp_path: Path) -> None:
+    for options in ([], ["--fail-on", "none"], ["--json"], ["--dry-run"]):
+        done = run("verify", "--search", "author:nobody", *options)
+        assert (done.code, done.out) == (4, "")
+        assert "--search 'author:nobody': the search found no model; use other words or tags" in done.err
+    (tmp_path / "list.txt").write_text("# none yet\n")
+    done = run("verify", "--from", "list.txt")
+    assert done.code == 4
+    assert "--from list.txt: the file names no model; write one OWNER/NAME a line" in done.err
 
 
 def test_a_hub_without_a_search_is_named_with_the_next_step(hub: LocalHub, run: Zoo) -> None:

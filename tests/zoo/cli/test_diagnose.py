@@ -12,7 +12,7 @@ from zoo.fetch import hub_connection
 def test_fingerprint_compares_a_suite_and_counts_verdicts(zoo: Zoo) -> None:
     completed = zoo("fingerprint", "digits*")
     assert completed.code == 0, completed.err
-    assert completed.out.endswith("\n\n3 reproduced\n")
+    assert completed.out.endswith("\n\n3 entries: 3 reproduced\n")
     data = json.loads(zoo("fingerprint", "digits-resnet8", "--json").out)
     assert data["summary"]["reproduced"] == 1
     assert data["entries"][0]["entry"] == "digits-resnet8"

@@ -2,6 +2,10 @@
 
 import json
 import re
+import shlex
+from pathlib import Path
+
+import pytest
 
 from tests.helpers.project import TINY, Write, Zoo
 
@@ -76,6 +80,28 @@ def test_a_large_file_that_is_not_a_recipe_is_not_printed_as_a_whole(zoo: Zoo, r
     completed = zoo("check", recipe_file("text " * 9_000))
     assert completed.code == 2
     assert len(completed.err) < 400
+
+
+@pytest.mark.parametrize("pattern", ["me/vit-*", "hf://me/vit-?", "recipes/*.yaml"])
+def test_a_pattern_of_models_or_files_leads_to_the_options_for_many_models(zoo: Zoo, pattern: str) -> None:
+    completed = zoo("verify", pattern)
+    assert (completed.code, len(completed.lines)) == (2, 1)
+    assert f"{pattern!r}: a pattern selects entries by their names, and no models of the Hub; use" in completed.err
+
+
+def test_show_and_doctor_read_the_data_that_a_suite_is_made_from(zoo: Zoo, tmp_path: Path) -> None:
+    table = tmp_path / "tables" / "results-imagenet.csv"
+    table.parent.mkdir()
+    table.write_text(
+        "model,top1,top5,param_count,img_size,crop_pct,interpolation\nm.a,69.752,89.072,11.69,224,0.875,bilinear\n"
+    )
+    data = ("--data", f"timm={table.parent}")
+    listed = zoo("list", "timm-m.a-224", *data, "--json")
+    assert [entry["entry"] for entry in json.loads(listed.out)["entries"]] == ["timm-m.a-224"]
+    assert "name: timm-m.a-224" in zoo("show", "timm-m.a-224", *data).out
+    assert "timm-m.a-224" in zoo("doctor", "timm-m.a-224", *data).out
+    (hint,) = re.findall(r"`zoo (suite .*)` says why", zoo("list", "--suite", "timm", *data).err)
+    assert "1 entry, 2 claims" in zoo(*shlex.split(hint)).out
 
 
 def test_a_lock_that_does_not_exist_is_reported(zoo: Zoo) -> None:

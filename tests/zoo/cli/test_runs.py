@@ -44,7 +44,7 @@ def test_verify_prints_a_line_a_claim_and_a_summary(zoo: Zoo) -> None:
     completed = zoo("verify", "digits*")
     assert completed.code == 0
     assert len(completed.out.splitlines()) == 7
-    assert completed.out.endswith("\n\n3 reproduced\n")
+    assert completed.out.endswith("\n\n3 entries: 3 reproduced\n")
 
 
 def test_an_entry_without_published_weights_is_not_run_and_keeps_its_claims(zoo: Zoo) -> None:

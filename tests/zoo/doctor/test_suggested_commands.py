@@ -45,6 +45,20 @@ def test_the_fix_of_an_unknown_digest_pins_it(
     assert (completed.code, f"+ {server.url}/plain/weights.pt" in completed.out) == (0, True), completed.err
 
 
+def test_the_hint_at_a_lock_that_does_not_exist_writes_it(
+    zoo: Zoo, recipe_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = recipe_file(TINY)
+    for arguments, named in (([path], shlex.quote(str(path))), (["--suite", "starter"], "--suite starter")):
+        lock = tmp_path / f"my {len(arguments)}.lock"
+        (hint,) = [line for line in zoo("check", *arguments, "--lock", lock).lines if "no such lock yet" in line]
+        (command,) = re.findall(r"`zoo (lock .*)` writes the lock", hint)
+        assert command == f"lock --update {named} --lock {shlex.quote(str(lock))}"
+        completed = zoo(*shlex.split(command))
+        assert (completed.code, lock.exists()) == (0, True), completed.err
+        assert "no such lock" not in zoo("check", *arguments, "--lock", lock).err
+
+
 def test_the_fix_of_a_reference_without_a_seed_trains_reference_runs(zoo: Zoo, recipe_file: Write) -> None:
     path = recipe_file(TINY + CLAIM)
     command = suggested(fix(path, "D201"))

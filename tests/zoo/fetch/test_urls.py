@@ -122,6 +122,21 @@ def test_an_unreachable_server_is_waited_for_only_once(url_sources: MakeUrlSourc
     assert len(sources.urls.unreachable) == 1
 
 
+def test_a_server_of_errors_alone_is_waited_for_only_once(
+    url: str, server: LocalHub, url_sources: MakeUrlSources
+) -> None:
+    sources = url_sources(deadline=SOON)
+    server.fault("GET /plain", "status", times=100, status=503)
+    with pytest.raises(SourceError, match="status 503"):
+        sources.fetch(url)
+    server.requests.clear()
+    with pytest.raises(SourceError, match="status 503"):
+        sources.fetch(url.replace("weights", "others"))
+    assert len(server.requests) == 1
+    server.faults.clear()
+    assert sources.fetch(url).path.read_bytes() == DATA
+
+
 def test_offline_no_request_is_sent(
     url: str, server: LocalHub, url_sources: MakeUrlSources, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,13 @@ def test_a_value_that_was_rounded_twice_still_means_one_count(tmp_path: Path) ->
     assert "twice" not in fifth.source
 
 
+def test_further_decimals_of_a_table_are_kept(tmp_path: Path) -> None:
+    made = suite("vgg11.tv_in1k,15.7225,84.2775,30.45059,69.549,132.86,224,0.875,bilinear", name="timm-sketch")
+    first, fifth = recipe(made, tmp_path).claims
+    assert [(claim.value, claim.decimals) for claim in (first, fifth)] == [(0.157225, 6), (0.3045059, 7)]
+    assert "twice" not in first.source
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_every_count_is_found_from_its_printed_value(name: str, tmp_path: Path) -> None:
     n = TABLES[name].n
@@ -97,6 +104,7 @@ def test_the_classes_of_imagenetv2_are_the_numbers_of_its_folders(tmp_path: Path
         (row(top1="nan"), "top1 'nan' is not a number"),
         (row(top1="169.752"), "top1 '169.752' is not a number above 0 and at most 100"),
         (row(top1="69.753"), r"69\.753 % is no share of 50,000 images"),
+        (row(top1="73.1525"), r"73\.1525 % is no share of 50,000 images"),
         (row(size="2x4"), "img_size '2x4' is not a number"),
         (row(size="224.5"), "img_size '224.5' is not a whole number"),
         (row(crop="0"), "crop_pct '0' is not a number"),

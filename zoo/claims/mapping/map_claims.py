@@ -12,6 +12,7 @@ from zoo.claims.mapping.splits import ChosenSplit, choose_split
 from zoo.claims.mapping.targets import Target, find_target
 from zoo.claims.published import PublishedClaim, PublishedClaims
 from zoo.claims.split_names import find_splits
+from zoo.errors import Problem
 from zoo.fetch.source_types import HUB, HubRepo
 from zoo.fetch.sources import Sources
 from zoo.recipes.claim import CORRELATIONS
@@ -19,6 +20,8 @@ from zoo.recipes.claim import CORRELATIONS
 TASKS = re.compile(r"classif|inference|sentiment|paraphrase|acceptab|entail|similarity|\bnli\b|\bsts\b|regression")
 SIMILARITY = re.compile(r"\bsts\b|similarity")
 IMAGE = re.compile(r"(?<!zero-shot-)image-classification")
+UNREADABLE = "(unreadable)"
+"""Stands for the metric of a claim that cannot be read."""
 OTHER_INPUTS = re.compile(r"image|audio|video|token|zero-shot|object|speech|tabular")
 
 
@@ -81,16 +84,28 @@ def map_claims(published: PublishedClaims, sources: Sources) -> MappedClaims:
     no_scores = [
         UnmappedClaim(claim=claim, error=UnmappedError(Reason.NO_SCORE, claim.metric)) for claim in published.no_scores
     ]
+    unreadable = [_unreadable(problem) for problem in _lost_claims(published)]
     groups = tuple(ClaimGroup(target=target, claims=tuple(claims)) for target, claims in mapper.groups)
     return MappedClaims(
-        published=published, repo=repo, model=mapper.known_model, groups=groups, unmapped=(*mapper.unmapped, *no_scores)
-    )
+        published=published, repo=repo, model=mapper.known_model, groups=groups,
+        unmapped=(*mapper.unmapped, *no_scores, *unreadable),
+    )  # fmt: skip
 
 
 def _why_none(published: PublishedClaims) -> UnmappedError:
-    if published.problems:
-        return UnmappedError(Reason.UNREADABLE, str(published.problems[0]))
-    return UnmappedError(Reason.NO_CLAIMS)
+    lost = _lost_claims(published)
+    return UnmappedError(Reason.UNREADABLE, str(lost[0])) if lost else UnmappedError(Reason.NO_CLAIMS)
+
+
+def _lost_claims(published: PublishedClaims) -> list[Problem]:
+    """Return the problems that cost claims: a file, or one entry of it, cannot be read."""
+    return [problem for problem in published.problems if problem.loses_content]
+
+
+def _unreadable(problem: Problem) -> UnmappedClaim:
+    """Return the place of a problem as a claim, so that readers of the other claims see it."""
+    claim = PublishedClaim(metric=UNREADABLE, text="", mark=problem.mark, split=problem.mark.path.rpartition("/")[2])
+    return UnmappedClaim(claim=claim, error=UnmappedError(Reason.UNREADABLE, str(problem)))
 
 
 @dataclass

@@ -25,6 +25,7 @@ def test_every_claim_of_real_looking_cards_gets_one_verdict(
         run = use_hub(hub, zoo, cache=tmp_path / "cache", lock=tmp_path / "lock.json", monkeypatch=monkeypatch)
         done = run("verify", *expected, "--json")
         text = run("verify", *(f"someone/{name}" for name in WITHOUT_CLAIMS))
+        permuted = run("verify", "someone/permuted", "someone/label-n").out
     assert (done.code, text.code) == (1, 3), done.err
     entries = {entry["entry"].replace("--", "/"): entry for entry in json.loads(done.out)["entries"]}
     assert list(entries) == list(expected)
@@ -35,7 +36,12 @@ def test_every_claim_of_real_looking_cards_gets_one_verdict(
             assert reason in claim["why"], name
         assert entries[name]["error"] is None
     assert entries["someone/with-loss"]["verdict"] == "reproduced"
+    names = [claim["name"] for claim in entries["someone/half-readable"]["claims"]]
+    assert names == ["accuracy on reviews validation", "(no metric) on reviews", "(unreadable) on other.yaml"]
     for name, reason in WITHOUT_CLAIMS.items():
         assert entries[f"someone/{name}"]["verdict"] == "not-compared"
         assert f"\nsomeone/{name}: not-compared\n  {reason}: " in text.out
-    assert "if negative is positive, positive is negative" in str(entries["someone/permuted"]["findings"])
+    findings = entries["someone/permuted"]["findings"]
+    assert "if negative is positive, positive is negative" in str(findings)
+    notes = [line.strip() for line in permuted.splitlines() if "note: " in line]
+    assert notes == [f"note: {finding}" for finding in findings]  # and none of a model that is as claimed
