@@ -26,6 +26,11 @@ def number(value: float | None, decimals: int | None = None) -> str:
     return "-" if value is None else f"{value:.{decimal_places(decimals)}f}"
 
 
+def as_printed(value: float | None, decimals: int | None) -> str:
+    """Return a claimed score with the decimals that were published, as far as they are known."""
+    return number(value) if value is None or decimals is None else f"{value:.{min(decimals, MOST_DECIMALS)}f}"
+
+
 def counted(count: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun, such as `1 entry` and `1,234 entries`; the plural adds an s if it is not given."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"

@@ -18,7 +18,7 @@ from zoo.recipes.catalogue import Entry
 from zoo.recipes.claim import Claim
 from zoo.recipes.options import RunOptions, SourceOptions
 from zoo.safe_text import one_line, printable
-from zoo.text_tables import LEAST_DECIMALS, counted, finite, fitted, number
+from zoo.text_tables import counted, finite, fitted, number
 
 if TYPE_CHECKING:
     from harness.judging.judge_runs import Outcome
@@ -149,17 +149,10 @@ def judgement_data(judgement: "Judgement", mode: str) -> dict[str, Any]:
 
 def claim_line(judgement: "Judgement", name: str = "") -> str:
     """Return a judged claim on one line, with its name for readers; by default its metric and its split."""
-    claim, scores = judgement.claim, f"claimed {claimed_text(judgement.claim)}"
+    claim, scores = judgement.claim, f"claimed {judgement.claim.printed_value}"
     if judgement.measured is not None:
         scores += f", measured {number(judgement.measured, claim.printed_decimals)}"
     return f"{claim.of}: {one_line(name or f'{claim.metric} on {claim.split}')}: {scores}: {judgement.label}"
-
-
-def claimed_text(claim: "Claim") -> str:
-    """Return a claim's value, with no more decimals than were published."""
-    if claim.value is None or claim.value_decimals is None or claim.value_decimals >= LEAST_DECIMALS:
-        return number(claim.value, claim.printed_decimals)
-    return f"{claim.value:.{claim.value_decimals}f}"
 
 
 def without_nan(rows: Iterable[Mapping[Any, Any]]) -> list[dict[Any, Any]]:

@@ -14,7 +14,7 @@ from zoo.fetch.source_types import HUB, HUGGING_FACE
 from zoo.files import write_atomically
 from zoo.recipes.catalogue import Entry
 from zoo.safe_text import markdown
-from zoo.text_tables import counted, number
+from zoo.text_tables import as_printed, counted, number
 
 if TYPE_CHECKING:
     from harness.judging.judge_runs import Outcome
@@ -104,7 +104,7 @@ def _contradictions(pairs: "_Pairs") -> list[list[Any]]:
 def _failures(pairs: "_Pairs") -> list[list[Any]]:
     return [
         [
-            _link(outcome.entry), claim["name"], number(claim["claimed"], claim["decimals"]),
+            _link(outcome.entry), claim["name"], as_printed(claim["claimed"], claim["decimals"]),
             number(claim["measured"], claim["decimals"]), claim["why"],
             next((finding for finding in entry["findings"] if finding.startswith("label order: if ")), ""),
         ]

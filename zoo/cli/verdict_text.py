@@ -98,7 +98,7 @@ def _rows(outcome: "Outcome") -> list[list[str]]:
     """Return one row for each tested claim, or a single row for an entry without any."""
     title, runs = outcome.entry.title, str(len(outcome.records))
     rows = [
-        [title, name, render.claimed_text(j.claim),
+        [title, name, j.claim.printed_value,
          number(j.measured, j.claim.printed_decimals), _margin(j), runs, j.label]
         for name, j in _tested(outcome)
     ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from zoo.errors import Mark
 from zoo.recipes.reader import refuse
+from zoo.text_tables import as_printed
 
 Of = Literal["weights", "retrain", "test-server"]
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
@@ -87,6 +88,11 @@ class Claim:
         """The number of decimals that `value` is known with: `decimals`, or those of the value as it is written."""
         written = _decimals_of(self.written["value"]) if "value" in self.written else None
         return written if self.decimals is None else self.decimals
+
+    @property
+    def printed_value(self) -> str:
+        """The value with the decimals that were published, as far as they are known; `-` without a value."""
+        return as_printed(self.value, self.value_decimals if self.decimals is None else self.printed_decimals)
 
     @property
     def rounding(self) -> float:

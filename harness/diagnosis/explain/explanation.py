@@ -211,7 +211,11 @@ class Explanation:
             names = dict.fromkeys(f"{attempt.factor} ({attempt.change})" for attempt in ineffective)
             lines += [
                 "",
-                wrapped(one_line(f"no effect ({len(ineffective)}): {'; '.join(names)}"), columns, hanging="  "),
+                wrapped(
+                    one_line(f"leave the scores as they are ({len(ineffective)}): {'; '.join(names)}"),
+                    columns,
+                    hanging="  ",
+                ),
             ]
         untried: dict[str, list[str]] = {}
         for attempt in self.attempts:

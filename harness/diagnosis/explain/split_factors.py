@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from torch import Tensor
+
 from harness.diagnosis.explain.candidates import Candidates, Untried
 from harness.diagnosis.explain.variant import Change, Variant
 from harness.diagnosis.explain.variant_runs import VariantRunner
@@ -30,12 +32,21 @@ def splits(runner: VariantRunner, claims: tuple[Claim, ...]) -> Candidates:
         task = None if other in known else replace(call, args={**call.args, "splits": [*known, other]})
         variant = Variant(changes=(Change("split", "", name, other),), split=(name, other), task=task)
         try:
-            reason = _why_not(len(runner.split(name, variant)), other, [c for c in claims if c.split == name])
+            rows = runner.split(name, variant)
+            reason = _hidden_labels(rows.labels, other) or _why_not(
+                len(rows), other, [claim for claim in claims if claim.split == name]
+            )
         except ZooError as error:
             reason = first_line(error)
         yield Untried("split", reason) if reason else variant
     if not others:
         yield Untried("split", "the task has no other split")
+
+
+def _hidden_labels(labels: Tensor, split: str) -> str:
+    """Return that labels are hidden, or an empty text. Data sets have -1, or one class, in the place of hidden ones."""
+    is_hidden = labels.numel() > 1 and bool((labels == labels.flatten()[0]).all())
+    return f"the labels of {split} are hidden: all are {labels.flatten()[0].item():g}" if is_hidden else ""
 
 
 def _why_not(rows: int, split: str, claims: list[Claim]) -> str:

@@ -382,7 +382,7 @@ def test_an_unexplained_claim_gets_the_nearest_attempt_and_the_factors_without_v
     rows = [line.split()[0] for line in text.split("---\n")[1].split("\n\n")[0].splitlines()]
     nearest = explanation.nearest.values["accuracy on test"]
     assert nearest is not None and rows[0] == f"{nearest:.7f}"
-    assert re.search(r"\nno effect \([2-9]\): padding \(batch size: ", text)
+    assert re.search(r"\nleave the scores as they are \([2-9]\): padding \(batch size: ", text)
     assert "  max length, pair order, padding: the task has no texts\n" in text and "TF32 needs a CUDA device" in text
 
 
