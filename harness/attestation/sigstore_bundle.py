@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.attestation.envelope import PAYLOAD_TYPE, parse_json, read_file
 from harness.attestation.packed_runs import DamagedError
-from harness.attestation.verify import Attestation, statement_problems
+from harness.attestation.verify import Attestation, statement_problems, versions_note
 from zoo.errors import IntegrityError, SourceError, first_line
 from zoo.safe_text import one_line
 
@@ -91,7 +91,7 @@ def verify_bundle(path: Path, identity: str | None, issuer: str | None) -> Attes
     except DamagedError as error:
         raise IntegrityError(f"{path}: {error}") from None
     if problems := statement_problems(statement):
-        raise IntegrityError(f"{path}: {'; '.join(problems)}")
+        raise IntegrityError(f"{path}: {'; '.join([*problems, *versions_note(statement)])}")
     signed_by = identity or _certified(bundle.signing_certificate)
     return Attestation(statement=statement, signer=None, identity=signed_by, is_trusted=identity is not None)
 

@@ -50,10 +50,10 @@ def statement(judged: JudgedRuns, signer: PublicKey | None) -> bytes:
         "claims_sha256": json_digest(list(map(claim_data, judged.claims))),
         "judgements": list(map(judgement_data, judged.judgements)),
         "verdict": judged.verdict,
-        "looks": dict(judged.looks),
+        "times_judged": dict(judged.looks),
         "family": judged.family,
         "runs": [pack_run(*run) for run in judged.runs],
-        "recorded": [pack_run(*run) for run in recorded_runs(judged)],
+        "reference_records": [pack_run(*run) for run in recorded_runs(judged)],
         "signer": signer.text if signer else None,
     }
     predicate = {**test_result(judged), EVIDENCE: evidence}

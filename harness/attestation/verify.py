@@ -7,29 +7,20 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from harness.attestation.envelope import Envelope, parse_envelope, parse_json, read_file
+from harness.attestation.judgement_checks import judgement_problems
 from harness.attestation.keys import PublicKey
 from harness.attestation.packed_runs import DamagedError, is_safe_entry, unpack_runs
-from harness.attestation.statement import (
-    EVIDENCE,
-    PREDICATE,
-    SCHEMA,
-    STATEMENT,
-    judgement_data,
-    subject_problems,
-    test_result,
-)
+from harness.attestation.statement import EVIDENCE, PREDICATE, SCHEMA, STATEMENT, subject_problems
 from harness.records.check import verify_together
-from harness.records.digests import RECORD_DIGEST, json_digest, read_json
+from harness.records.digests import RECORD_DIGEST, read_json
 from harness.records.record import FILE, RecordedRun
-from harness.records.recorded_claims import claim_from
-from harness.runs.judged_runs import JudgedRuns
 from zoo.errors import IntegrityError, UsageError, ZooError
 from zoo.tracebacks import project_version
 
 OTHER_CONTENT = "the signature is not that of this content by this key"
 _EVIDENCE_KEYS = {
-    "schema", "zoo", "entry", "mode", "claims", "claims_sha256", "judgements", "verdict", "looks", "family", "runs",
-    "recorded", "signer",
+    "schema", "zoo", "entry", "mode", "claims", "claims_sha256", "judgements", "verdict", "times_judged", "family",
+    "runs", "reference_records", "signer",
 }  # fmt: skip
 
 
@@ -79,9 +70,17 @@ def verify_attestation(path: Path, expected: PublicKey | None = None) -> Attesta
     of_signature, of_content = list(_signature_problems(envelope, signer, expected)), statement_problems(statement)
     if of_signature == [OTHER_CONTENT] and not of_content:
         of_content = _parts_without_digest(_evidence(statement))
+    if of_content and not of_signature:
+        of_content += versions_note(statement)
     if of_signature or of_content:
         raise IntegrityError(f"{path}: {'; '.join([*of_signature, *of_content])}")
     return Attestation(statement=statement, signer=signer, is_trusted=expected is not None)
+
+
+def versions_note(statement: Mapping[str, Any]) -> list[str]:
+    """Return a note if a signed statement is of another version of zoo, which may judge otherwise."""
+    stated, current = str(_evidence(statement).get("zoo"))[:40], project_version()
+    return [f"signed by zoo {stated}, checked by {current}"] if stated != current else []
 
 
 def stated_signer(statement: Mapping[str, Any]) -> PublicKey | None:
@@ -128,7 +127,7 @@ def _signature_problems(envelope: Envelope, signer: PublicKey | None, expected: 
 
 def _parts_without_digest(evidence: Mapping[str, Any]) -> list[str]:
     """Return which records may have been changed although every digest fits: those without a digest of themselves."""
-    runs = [*evidence["runs"], *evidence["recorded"]]
+    runs = [*evidence["runs"], *evidence["reference_records"]]
     names = [f"{run['folder']}/{FILE}" for run in runs if RECORD_DIGEST not in read_json(run["record"])]
     if not names:
         return []
@@ -143,50 +142,13 @@ def _content_problems(statement: Mapping[str, Any], evidence: Mapping[str, Any],
     if not is_safe_entry(entry):
         raise DamagedError("the entry has no valid name")
     runs = unpack_runs(evidence["runs"], folder / "runs")
-    recorded = unpack_runs(evidence["recorded"], folder / "recorded" / entry)
+    recorded = unpack_runs(evidence["reference_records"], folder / "recorded" / entry)
     if not runs or any(record.entry != entry or record.identity.mode != evidence["mode"] for _, record in runs):
         raise DamagedError(f"the records are not runs of {entry!r} in the stated mode")
     yield from subject_problems(statement["subject"], runs)
     for run in (*runs, *recorded):
         yield from _run_problems(run, folder)
-    yield from _judgement_problems(statement, evidence, runs, folder / "recorded")
-
-
-def _judgement_problems(
-    statement: Mapping[str, Any], evidence: Mapping[str, Any], runs: tuple[RecordedRun, ...], recorded: Path
-) -> Iterator[str]:
-    """Yield the claims, verdicts and results that differ from those that the predictions give."""
-    if json_digest(evidence["claims"]) != evidence["claims_sha256"]:
-        yield "the claims were changed: they have another digest"
-    looks, family = evidence["looks"], evidence["family"]
-    numbers = [*(looks.values() if isinstance(looks, dict) else [None]), family]
-    if not isinstance(evidence["claims"], list) or not all(type(number) is int and number > 0 for number in numbers):
-        raise DamagedError("the claims, looks or family are not what zoo writes")
-    judged = JudgedRuns(
-        runs=runs, claims=tuple(map(claim_from, evidence["claims"])), evidence=recorded, looks=looks, family=family
-    )
-    found = list(map(judgement_data, judged.judgements))
-    stated = evidence["judgements"] if isinstance(evidence["judgements"], list) else []
-    by = f"; signed by zoo {str(evidence['zoo'])[:40]}, checked by {project_version()}"
-    for computed, signed in zip(found, [*stated, *[None] * len(found)], strict=False):
-        if computed != signed:
-            verdict = signed.get("verdict") if isinstance(signed, dict) else None
-            yield (
-                f"{computed['claim']}: stated as {str(verdict)[:40]} and {_measured(signed)}, but the predictions give"
-                f" {computed['verdict']} and {computed['measured']}{by}"
-            )
-    if len(stated) != len(found):
-        yield f"{len(stated)} judgements for {len(found)} claims"
-    if evidence["verdict"] != judged.verdict:
-        yield f"the verdict is stated as {str(evidence['verdict'])[:40]}, but the predictions give {judged.verdict}{by}"
-    expected = test_result(judged)
-    for name in sorted({*expected, *statement["predicate"]} - {EVIDENCE}):
-        if statement["predicate"].get(name) != expected.get(name):
-            yield f"the predicate's {name[:100]!r} is not that of the judgements"
-
-
-def _measured(judgement: Any) -> str:
-    return str(judgement.get("measured"))[:40] if isinstance(judgement, dict) else "nothing"
+    yield from judgement_problems(statement, evidence, runs, folder / "recorded")
 
 
 def _run_problems(run: RecordedRun, folder: Path) -> Iterator[str]:

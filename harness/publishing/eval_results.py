@@ -3,6 +3,7 @@
 The format: https://huggingface.co/docs/hub/eval-results
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 from harness.publishing.scores import SOURCE, PublishedScore
 from harness.publishing.yaml_lists import Lines, dump, is_editable, load, replace_items
 from zoo.errors import UsageError
+from zoo.safe_text import one_line
 
 FOLDER = ".eval_results"
 PERCENT = ("accuracy", "top5_accuracy", "f1", "f1_micro", "mean_iou", "pixel_accuracy")
@@ -63,8 +65,6 @@ def _entry(score: PublishedScore, source_url: str) -> EvalResultEntry:
         raise UsageError(
             f"the data set {data.name!r} is not on the Hub, which .eval_results require; publish elsewhere"
         )
-    task = f"task {data.task}; " if data.task else ""
-    unit = "percent; " if score.metric in PERCENT else ""
     return EvalResultEntry(
         dataset_id=data.type,
         task_id=data.config or "default",
@@ -73,8 +73,18 @@ def _entry(score: PublishedScore, source_url: str) -> EvalResultEntry:
         date=score.date[:10] if score.date else None,
         source_url=source_url,
         source_name=SOURCE,
-        notes=f"{unit}split {data.split}; {task}{score.notes}",
+        notes=_notes(score),
     )
+
+
+def _notes(score: PublishedScore) -> str:
+    """Return the notes: the unit, rows and metric, which `zoo.claims.eval_results` reads, and then a sentence."""
+    data = score.data_set
+    parts = ["percent"] if score.metric in PERCENT else []
+    parts += [f"split {data.split}"]
+    parts += [f"task {data.task}"] if data.task else []
+    parts += [f"holdout {json.dumps(dict(data.holdout), sort_keys=True)}"] if data.holdout else []
+    return one_line("; ".join([*parts, f"metric {score.title}", score.notes]))
 
 
 def _is_ours(item: Any, entries: Sequence[dict[str, Any]]) -> bool:
@@ -86,5 +96,5 @@ def _is_ours(item: Any, entries: Sequence[dict[str, Any]]) -> bool:
 def _task(item: dict[str, Any]) -> Any:
     """Return the task and the split that an entry is about."""
     dataset, notes = item.get("dataset"), str(item.get("notes"))
-    rows = [part for part in notes.split("; ") if part.startswith(("split ", "task "))]
+    rows = [part for part in notes.split("; ") if part.startswith(("split ", "task ", "holdout "))]
     return (dataset.get("id"), dataset.get("task_id"), rows) if isinstance(dataset, dict) else None

@@ -16,15 +16,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.publishing.scores import SOURCE, DataSet, PublishedScore, digest_of, model_of
+from harness.publishing.scores import SOURCE, DataSet, PublishedScore, digest_of
 from harness.records.arrays import read_arrays
 from harness.records.record import Result
+from harness.records.recorded_entry import model_of
 from zoo.recipes.claim import CORRELATIONS, SHARES
 from zoo.tracebacks import project_version
 
 VERSION = "0.3.0"
 OWNER = "zoo-reproduce"
 """Stands for the owner of a model that is in no repository of the Hub."""
+_PLAIN = (str, int, float, bool, type(None))
+"""Types of the parameters of a metric."""
 _UNSAFE = re.compile(r"[^\w.-]+", re.ASCII)
 
 
@@ -115,9 +118,19 @@ def _result(score: PublishedScore, data: DataSet, collection: str) -> dict[str, 
     return {
         "evaluation_name": f"{collection}/{score.name}",
         "source_data": _source_data(score, data),
-        "metric_config": {"metric_id": score.name, "lower_is_better": False, **_bounds(score.metric)},
+        "metric_config": {**_metric_names(score), "lower_is_better": False, **_bounds(score.metric)},
         "score_details": {"score": score.value, "details": details, "uncertainty": _uncertainty(score)},
     }  # fmt: skip
+
+
+def _metric_names(score: PublishedScore) -> dict[str, Any]:
+    """Return the metric with its arguments; its id has the average, as in `f1_macro`."""
+    if not score.arguments:
+        return {"metric_id": score.name}
+    average = score.arguments.get("average")
+    parameters = {name: value if isinstance(value, _PLAIN) else str(value) for name, value in score.arguments.items()}
+    metric_id = f"{score.hub_metric}_{average}" if isinstance(average, str) else score.hub_metric
+    return {"metric_id": metric_id, "metric_name": score.title, "metric_parameters": parameters}
 
 
 def _bounds(metric: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 The format: https://github.com/huggingface/hub-docs/blob/main/modelcard.md
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,6 @@ from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from harness.publishing.scores import SOURCE, PublishedScore
 from harness.publishing.yaml_lists import Lines, dump, is_editable, last_line, load, replace_items, value_of
-from harness.runs.hub_names import HUB_METRICS
 from zoo.errors import UsageError
 from zoo.safe_text import one_line
 
@@ -26,24 +26,28 @@ def result_blocks(scores: Sequence[PublishedScore], source_url: str) -> list[dic
         block = blocks.setdefault(key, {**head, "metrics": [], "source": {"name": SOURCE, "url": source_url}})
         block["metrics"].append(
             {
-                "type": HUB_METRICS.get(score.name, score.name),
+                "type": score.hub_metric,
                 "value": score.value,
-                "name": score.name.replace("_", " "),
-                "args": score.facts,
+                "name": score.title,
+                "args": {**score.arguments, **score.facts},
             }
         )
     return list(blocks.values())
 
 
-def with_results(card: str, model: str, blocks: Sequence[Mapping[str, Any]], where: str = "the card") -> str:
+def with_results(
+    card: str, model: str, blocks: Sequence[Mapping[str, Any]], where: str = "the card", *, is_own_card: bool = False
+) -> str:
     """Return a card with our results; those of other sources and every other line are unchanged.
 
     Args:
         card: The text of the card.
-        model: The name of the model. If the index has several models, and none of this name, it is added.
+        model: The name of the model. If the index has models, and none of this name, it is added.
         blocks: Our results. They take the place of our earlier results for the same rows, but for other metrics of
             the same run.
         where: The file, for messages.
+        is_own_card: Whether the card is that of the model's repository, so that an only model in its index is this one,
+            whatever its name. As one of two models, the results of the author would be those of another model.
 
     Raises:
         UsageError: The front matter is no YAML, or its `model-index` has another form.
@@ -52,6 +56,7 @@ def with_results(card: str, model: str, blocks: Sequence[Mapping[str, Any]], whe
     if found is None:
         return f"---\n{dump({KEY: [{'name': model, 'results': list(blocks)}]})}---\n{card}"
     front, start = found.group(2), found.start(2)
+    model = _only_name(front, where) or model if is_own_card else model
     ends = "\r\n" if found.group(1).endswith("\r\n") else "\n"
     changed = _changed_front(front, model, blocks, where).rstrip("\r\n")
     _check_unchanged(front, changed, model, blocks, where)
@@ -126,24 +131,40 @@ def _merged(blocks: Sequence[Mapping[str, Any]], present: Sequence[Any]) -> list
 def _metrics(block: Mapping[str, Any], present: Sequence[Any]) -> list[dict[str, Any]]:
     keys = {metric["args"]["record_key"] for metric in block["metrics"]}
     earlier = [metric for item in present if is_ours(item, [block]) for metric in item.get("metrics") or []]
-    found = {
-        metric.get("name"): metric
+    of_run = [
+        metric
         for metric in earlier
         if isinstance(metric, dict)
         and isinstance(metric.get("args"), dict)
         and metric["args"].get("record_key") in keys
-    }
-    return list({**found, **{metric["name"]: metric for metric in block["metrics"]}}.values())
+    ]
+    return list({_metric_key(metric): metric for metric in (*of_run, *block["metrics"])}.values())
+
+
+def _metric_key(metric: Mapping[str, Any]) -> str:
+    """Return which metric of a run a result is about, also if an earlier version left out the arguments in its name."""
+    name = str(metric.get("name"))
+    if "log_of" in metric["args"]:
+        return name
+    return re.sub(r"[^a-z0-9]", "", re.sub(r" \(.*\)$| score$", "", name))
+
+
+def _only_name(front: str, where: str) -> str:
+    """Return the name of the only model in an index; an empty text if there are none or several, or it has no name."""
+    data = load(front, where)
+    index = data.get(KEY) if isinstance(data, dict) else None
+    names = [item.get("name") for item in index if isinstance(item, dict)] if isinstance(index, list) else []
+    return names[0] if len(names) == 1 and isinstance(names[0], str) else ""
 
 
 def _model_number(index: Any, model: str, where: str) -> int | None:
-    """Return the position of a model in the index: the one of this name, or the only one. None if it is not there."""
+    """Return the position of a model in the index: the one of this name, or an only one without a name; else None."""
     if not isinstance(index, list) or not all(isinstance(item, dict) for item in index):
         raise UsageError(f"{where}: {KEY} is not a list of models")
     for item in index:
         if not isinstance(item.get("results") or [], list):
             raise UsageError(f"{where}: the results in {KEY} are not a list")
-    only = 0 if len(index) == 1 else None
+    only = 0 if len(index) == 1 and not index[0].get("name") else None
     return next((number for number, item in enumerate(index) if item.get("name") == model), only)
 
 

@@ -8,22 +8,23 @@ from typing import Any
 from harness.imported_logs.types import CLAIM_OPTION
 from harness.judging.types import Judgement
 from harness.records.record import Record, Result
-from harness.runs.hub_names import OTHER, data_set_slug, hub_repos
+from harness.runs.hub_names import HUB_METRICS, OTHER, data_set_slug, hub_repos, metric_arguments, metric_title
 from harness.runs.judged_runs import JudgedRuns
+from zoo.claims.published import ZOO_SOURCE
 from zoo.errors import UsageError
-from zoo.fetch.source_types import HubRepo, is_source, parse_or_none
+from zoo.fetch.source_types import is_source, parse_or_none
 from zoo.recipes.claim import SHARES
 from zoo.recipes.schema import Holdout
 from zoo.safe_text import one_line
-from zoo.text_tables import number
 
-SOURCE = "zoo-reproduce"
-"""The name of the source of everything that is published here; results of other sources are never changed."""
+SOURCE = ZOO_SOURCE
+"""Results of other sources are never changed."""
 TASK_TYPES = {
     "cifar": "image-classification", "digits": "image-classification", "image_folder": "image-classification",
+    "image_classification": "image-classification", "semantic_similarity": "sentence-similarity",
     "coco_segmentation": "image-segmentation", "voc_segmentation": "image-segmentation",
 }  # fmt: skip
-"""Task -> the Hub's type of it. A recipe with a tokenizer reads texts."""
+"""Task -> the Hub's type of it. Another recipe with a tokenizer classifies texts."""
 NO_SOURCE = "typed at the command line, without a source"
 MEASURED = "measured only"
 """Stands for the verdict of a score that no recorded claim is about."""
@@ -62,6 +63,21 @@ class PublishedScore:
         """The name of the metric: that of the tool, for a score of an imported log."""
         task = self.data_set.task
         return self.result.split.removeprefix(f"{task}/") if task else self.metric
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """The arguments of the metric, such as the average of F1; none of a score of an imported log."""
+        return {} if self.record.imported else metric_arguments(self.record.recipe, self.metric)
+
+    @property
+    def hub_metric(self) -> str:
+        """The Hub's name of the metric."""
+        return self.name if self.record.imported else HUB_METRICS.get(self.name, self.name)
+
+    @property
+    def title(self) -> str:
+        """The name of the metric for readers, with its arguments: `f1 (macro)`."""
+        return metric_title(self.name, self.arguments)
 
     @property
     def date(self) -> str | None:
@@ -117,9 +133,9 @@ class PublishedScore:
         """One sentence on the verdict and how the score was measured."""
         examples = f"{self.right:,} of {self.result.n:,}" if self.right is not None else f"{self.result.n:,} examples"
         claim = self.judgement.claim if self.judgement else None
-        claimed = f", claimed {number(claim.value, claim.printed_decimals)}" if claim and claim.value else ""
+        claimed = f", claimed {claim.printed_value}" if claim and claim.value else ""
         claimed += f" ({NO_SOURCE})" if self._is_typed else ""
-        how = f"{self.name} {self.value:.6g}{claimed} ({examples})"
+        how = f"{self.title} {self.value:.6g}{claimed} ({examples})"
         how += f"; {self.precision}" if self.precision else ""
         seed = "" if self.record.identity.seed is None else f"; seed {self.record.identity.seed}"
         made_by = self._made_by
@@ -135,7 +151,7 @@ class PublishedScore:
     def task_type(self) -> str:
         """The Hub's name for the type of the task."""
         use = str(self.record.recipe["task"]["use"])
-        return "text-classification" if "tokenizer" in self.record.recipe else TASK_TYPES.get(use, OTHER)
+        return TASK_TYPES.get(use, "text-classification" if "tokenizer" in self.record.recipe else OTHER)
 
 
 def published_scores(judged: JudgedRuns) -> tuple[PublishedScore, ...]:
@@ -162,12 +178,6 @@ def only(scores: Sequence[PublishedScore], split: str | None, metric: str | None
         known = ", ".join(f"{score.metric} on {score.result.split}" for score in scores)
         raise UsageError(f"the run has no such score; it has {known}")
     return chosen
-
-
-def model_of(record: Record) -> HubRepo | None:
-    """Return the repository of the published weights that were scored; None if they are not on the Hub."""
-    repo = parse_or_none(str(record.recipe.get("weights", "")))
-    return repo if isinstance(repo, HubRepo) and repo.kind == "model" else None
 
 
 def data_set_of(record: Record, split: str) -> DataSet:

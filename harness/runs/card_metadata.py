@@ -9,7 +9,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.repocard import metadata_load
 
 from harness.records.record import Record, Result
-from harness.runs.hub_names import HUB_METRICS, OTHER, data_set_slug, hub_repos
+from harness.runs.hub_names import HUB_METRICS, OTHER, data_set_slug, hub_repos, metric_arguments, metric_title
 from harness.runs.needed_files import NeededFiles
 from zoo.fetch.source_types import HubRepo, is_source, parse_or_none
 from zoo.recipes.claim import Claim
@@ -124,11 +124,13 @@ def metadata(facts: CardFacts) -> ModelCardData:
 
 
 def _eval_result(facts: CardFacts, result: Result, metric: str, value: float) -> EvalResult:
+    arguments = metric_arguments(facts.recipe, metric)
     return EvalResult(
         task_type=facts.task_type,
         **_data_set(facts, result.split),
         metric_type=HUB_METRICS.get(metric, metric),
-        metric_name=metric.replace("_", " "),
+        metric_name=metric_title(metric, arguments),
+        metric_args=arguments or None,
         metric_value=value,
     )
 

@@ -1,14 +1,21 @@
 """The Hub's names for what a recipe names. Never imports torch."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zoo.fetch.source_types import HubRepo, parse_or_none
-from zoo.recipes.reader import texts
+from zoo.recipes.reader import short_name, texts
+from zoo.safe_text import one_line
 
-HUB_METRICS = {"pearson": "pearsonr", "spearman": "spearmanr", "f1_micro": "f1"}
-"""Metrics that have another name on the Hub."""
+HUB_METRICS = {
+    "pearson": "pearsonr", "spearman": "spearmanr", "f1_micro": "f1", "top5_accuracy": "top-5-accuracy",
+    "precision_score": "precision", "recall_score": "recall", "balanced_accuracy_score": "balanced_accuracy",
+    "cohen_kappa_score": "cohen_kappa",
+}  # fmt: skip
+"""Metrics that have another name on the Hub: that of huggingface's `evaluate`, or the one that cards have."""
+EDGE_CASES = ("zero_division",)
+"""Arguments that only say what a metric is where it is not defined; names of metrics do not mention them."""
 OTHER = "other"
 """The Hub's type of a task that it has no name for."""
 LONGEST_TYPE = 96
@@ -21,6 +28,22 @@ def hub_repos(data: Any, kind: str) -> Iterator[tuple[str, HubRepo]]:
         repo = parse_or_none(text)
         if isinstance(repo, HubRepo) and repo.kind == kind:
             yield text, repo
+
+
+def metric_arguments(recipe: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    """Return the arguments of a metric of a recipe as data, such as the average of F1; empty without any."""
+    calls = [call for call in recipe.get("metrics") or () if short_name(call) == metric]
+    return {key: value for call in calls for key, value in dict(call).items() if key != "use"}
+
+
+def metric_title(metric: str, arguments: Mapping[str, Any]) -> str:
+    """Return the name of a metric for readers: `f1 (macro)`. With arguments it begins with the Hub's name."""
+    named = [
+        str(value) if name == "average" else f"{name} {value}"
+        for name, value in arguments.items()
+        if name not in EDGE_CASES
+    ]
+    return one_line(f"{HUB_METRICS.get(metric, metric)} ({', '.join(named)})" if named else metric.replace("_", " "))
 
 
 def data_set_slug(name: str) -> str:

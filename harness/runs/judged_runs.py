@@ -32,6 +32,8 @@ class JudgedRuns:
     """See `harness.judging.judge_runs.EntryRuns.looks`."""
     family: int = 1
     """The number of claims over which retrainings are adjusted."""
+    has_recipe: bool = True
+    """Whether the claims are those of the recipe that was run, or of the log that was imported."""
 
     @property
     def record(self) -> Record:
@@ -55,8 +57,9 @@ def judged_runs(files: Iterable[Path], entry: Entry | None, *, folder: Path, evi
 
     Args:
         files: The record files.
-        entry: The entry with the claims. None for the shipped entry with the same recipe, or the recipe or the claims
-            beside the first record; without any of them there are no claims.
+        entry: The entry with the claims. None for the shipped entry with the same recipe, the recipe or the claims
+            beside the first record, or the recipe in the cache that zoo made of a model card; without any of them there
+            are no claims.
         folder: The folder of all runs, with the number of looks at each claim.
         evidence: The folder of committed records.
 
@@ -80,6 +83,7 @@ def judged_runs(files: Iterable[Path], entry: Entry | None, *, folder: Path, evi
         evidence=evidence,
         looks=look_numbers(folder, found, runs) if found is not None else {},
         family=_family(found) if is_training and found is not None else 1,
+        has_recipe=found is not None or bool(record.imported),
     )
 
 

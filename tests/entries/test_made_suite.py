@@ -85,6 +85,11 @@ def test_a_suite_is_verified_to_the_image_and_other_counts_are_listed(
     assert "-400" in listed
     assert "TRUE" not in listed
 
+    source = ("--source", "https://example.org/record")
+    published = zoo("publish", f"torchvision-{PLAIN}-WRONG:weights", "--to", "model-index", *source)
+    assert published.code == 0, published.err
+    assert "verdict: not-reproduced" in published.out
+
 
 def test_an_audit_reads_the_claims_of_a_suite_by_name_pattern_and_expression(
     zoo: Zoo, root: Path, monkeypatch: pytest.MonkeyPatch

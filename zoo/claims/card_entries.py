@@ -1,11 +1,9 @@
 """Published models as entries: the recipes that zoo makes of their claims, and the claims that cannot be compared."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from zoo import paths
 from zoo.claims.claim_names import NO_TEXT, split_name
 from zoo.claims.data_sets import find_data_set
 from zoo.claims.hub_card import claims_of_model
@@ -14,11 +12,11 @@ from zoo.claims.mapping.reasons import Reason, UnmappedError
 from zoo.claims.mapping.recipe_text import part_of_card, recipe_name, recipe_text
 from zoo.claims.mapping.scores import read_score
 from zoo.claims.published import PublishedClaim, PublishedClaims
-from zoo.errors import GatedError, MissingError, SourceError
+from zoo.claims.stored_recipes import card_name, store_recipe
+from zoo.errors import GatedError, MissingError
 from zoo.fetch.lock import Pin
 from zoo.fetch.source_types import HubRepo
 from zoo.fetch.sources import Sources
-from zoo.files import write_atomically
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry, NotComparedClaim
 from zoo.recipes.claim import Claim
@@ -52,7 +50,7 @@ def entries_of_model(
     """
     pin = sources.known_pin(repository)
     commit = repository.commit or pin.revision or sources.hub.commit(repository)
-    name, card = repository.name.replace("/", "--"), str(requested)
+    name, card = card_name(repository.name), str(requested)
     common = Entry(name, catalogue.LOCAL, Path(repository.name), requested_repo=card, card=card)
     try:
         published = claims_of_model(replace(repository, revision=commit), sources)
@@ -78,17 +76,8 @@ def entries_of_model(
 
 
 def _write(group: ClaimGroup, mapped: MappedClaims) -> Path:
-    """Write a recipe into the cache, under a name with its commit and digest, and return the file."""
     text = recipe_text(group, mapped, alone=len(mapped.groups) == 1)
-    digest, commit = hashlib.sha256(text.encode()).hexdigest(), mapped.published.revision
-    folder = paths.home() / "cache" / "cards" / mapped.repo.name.replace("/", "--")
-    path = folder / f"{commit[:12]}-{digest[:12]}.yaml"
-    if not path.exists():
-        try:
-            write_atomically(path, text)
-        except OSError as error:
-            raise SourceError(f"{path}: cannot write the recipe: {error.strerror or error}") from None
-    return path
+    return store_recipe(text, mapped.repo, mapped.published.revision)
 
 
 def _failure_of_all(mapped: MappedClaims) -> UnmappedError:

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from zoo.claims.numbers import WrittenNumber, read_number
 from zoo.errors import Mark, Problem
 
+ZOO_SOURCE = "zoo-reproduce"
+"""The name of the source of everything that zoo publishes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedClaim:

@@ -1,40 +1,31 @@
 """Commands that sign results, and check signed ones: attest sign, attest verify, attest key."""
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from zoo import paths
 from zoo.cli import render
 from zoo.cli.exit_codes import OF_VERDICT, end
-from zoo.cli.options import OUTPUT, WHAT, Json, Records, argument, command, option
-from zoo.cli.progress import report, session_of
+from zoo.cli.judged_runs import RUN_HELP, Recipe, judged_by, write_text
+from zoo.cli.options import OUTPUT, WHAT, Json, Lock, Records, argument, command, option
+from zoo.cli.progress import report
 from zoo.errors import IntegrityError, SourceError, UsageError
-from zoo.recipes.options import SourceOptions
+from zoo.safe_text import one_line
 
 if TYPE_CHECKING:
     from harness.attestation.verify import Attestation
-    from harness.runs.judged_runs import JudgedRuns
+    from zoo.recipes.claim import Claim
 
 ENDING = ".intoto.json"
 UNTRUSTED = 3
 """The exit code of an attestation that is intact, but whose signer the user did not name."""
-RUN_HELP = "The folder of a run, or ENTRY:SEED or ENTRY:weights. Several trainings of one recipe are judged together."
-Recipe = Annotated[
-    Path | None,
-    option(
-        "--recipe",
-        "The recipe with the claims about the run. Default: the shipped recipe or the one beside the run, if they are"
-        " the one that was run.",
-        WHAT,
-        "FILE",
-    ),
-]
 
 
 @command
 def sign(
-    runs: Annotated[list[str], argument("RECORD", RUN_HELP)],
+    runs: Annotated[list[str], argument("RECORD", f"{RUN_HELP}. Several trainings of one recipe are judged together.")],
     key: Annotated[
         Path | None,
         option("--key", "Sign with this private key; 'zoo attest key FILE' makes one. Default: none.", WHAT, "FILE"),
@@ -53,6 +44,7 @@ def sign(
         option("--out", f"Write the attestation to this file. Default: the run's name and {ENDING}.", OUTPUT, "FILE"),
     ] = None,
     records: Records = None,
+    lock: Lock = None,
     as_json: Json = False,
 ) -> None:
     """Sign what a run measured: weights, data, predictions, scores and verdicts, in one file.
@@ -66,22 +58,19 @@ def sign(
     from harness.attestation.keys import read_private_key
     from harness.attestation.sigstore_bundle import sign_with_sigstore
     from harness.attestation.statement import statement
-    from zoo.files import write_atomically
 
     if (key is None) == (not sigstore):
         raise UsageError("pass --key FILE or --sigstore; 'zoo attest key FILE' makes a key")
     private = read_private_key(key) if key is not None else None
-    judged = judged_by(runs, recipe, records)
+    judged = judged_by(runs, recipe, records, lock)
     payload = statement(judged, private.public if private else None)
     target = out or Path(f"{judged.record.entry}-{judged.record.identity.folder}{ENDING}")
     signed = envelope.sign(payload, private).text() if private else None
     _check_target(target, signed)  # before sigstore writes into its public log
     text = sign_with_sigstore(payload) if signed is None else signed
-    try:
-        write_atomically(target, text)
-    except OSError as error:
-        raise SourceError(f"{target}: cannot write there: {error.strerror or error}") from None
-    lines = [*map(render.claim_line, judged.judgements), f"wrote {target} ({len(text):,} bytes)"]
+    write_text(target, text)
+    lines = [render.claim_line(j, _title(j.claim, judged.record.recipe)) for j in judged.judgements]
+    lines += [f"wrote {target} ({len(text):,} bytes)"]
     if not judged.judgements:
         lines.insert(0, "no claim is known, so the attestation says what was measured, without a verdict")
     data = {
@@ -178,21 +167,6 @@ def key(
     render.emit(data, text, as_json=as_json)
 
 
-def judged_by(runs: list[str], recipe: Path | None, records: Path | None) -> "JudgedRuns":
-    """Return the runs that the user names, with the claims about them."""
-    from harness.diagnosis.diff.find_record import find_record
-    from harness.runs.judged_runs import judged_runs
-    from zoo.recipes import catalogue
-
-    session, folder, evidence = session_of(SourceOptions()), paths.runs(records), paths.evidence()
-    files = [find_record(run, folder, evidence, session.entries.name_of) for run in runs]
-    entry = catalogue.local(recipe) if recipe is not None else None
-    named = runs[0].rpartition(":")[0] or runs[0]
-    if entry is None and named.endswith(catalogue.ENDINGS) and Path(named).is_file():
-        entry = catalogue.local(Path(named))
-    return judged_runs(files, entry, folder=folder, evidence=evidence)
-
-
 def _check_target(target: Path, text: str | None) -> None:
     """Raise UsageError if a file exists that the attestation would replace; None for one that is not signed yet."""
     try:
@@ -223,12 +197,12 @@ def _data(file: Path, attestation: "Attestation") -> dict[str, Any]:
 
 def _lines(file: Path, attestation: "Attestation") -> list[str]:
     """Return the report of an intact attestation."""
-    evidence, signer, decimals = attestation.evidence, attestation.signer, _decimals(attestation)
+    from harness.records.recorded_claims import claim_from
+
+    evidence, signer = attestation.evidence, attestation.signer
     by = f"the key {signer.fingerprint}" if signer else attestation.identity
-    lines = [
-        f"{j['claim']}: claimed {j['claimed']}{decimals[j['claim']]}, measured {j['measured']}: {j['verdict']}"
-        for j in evidence["judgements"]
-    ]
+    claims, recipe = map(claim_from, evidence["claims"]), json.loads(evidence["runs"][0]["record"])["recipe"]
+    lines = [_claim_line(*pair, recipe) for pair in zip(claims, evidence["judgements"], strict=True)]
     lines += [
         f"{recipe['name']}: {recipe['digest']['sha256']}"
         for recipe in attestation.statement["predicate"]["configuration"]
@@ -238,14 +212,20 @@ def _lines(file: Path, attestation: "Attestation") -> list[str]:
     return [f"{file}: intact, {attestation.statement['predicate']['result']}; {trust}", f"signer: {by}", *lines]
 
 
-def _decimals(attestation: "Attestation") -> dict[str, str]:
-    """Return how many decimals each claimed value counts with, by the name of the claim."""
-    from harness.judging.judge_runs import claim_name
-    from harness.records.recorded_claims import claim_from
+def _title(claim: "Claim", recipe: Mapping[str, Any]) -> str:
+    """Return the metric of a claim, with its arguments in the recipe, and the split."""
+    from harness.runs.hub_names import metric_arguments, metric_title
+
+    arguments = metric_arguments(recipe, claim.metric)
+    return f"{metric_title(claim.metric, arguments) if arguments else claim.metric} on {claim.split}"
+
+
+def _claim_line(claim: "Claim", judgement: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """Return a judged claim on one line, with the decimals that its value counts with."""
     from zoo.text_tables import counted
 
-    found: dict[str, list[str]] = {}
-    for claim in map(claim_from, attestation.evidence["claims"]):
-        count = claim.value_decimals
-        found.setdefault(claim_name(claim), []).append("" if count is None else f" to {counted(count, 'decimal')}")
-    return {name: " or".join(dict.fromkeys(texts)) for name, texts in found.items()}
+    checkpoint = {"last": " after the last epoch", "best": " at its best epoch"}[claim.selection]
+    rows = f"{_title(claim, recipe)}{checkpoint if claim.of == 'retrain' else ''}"
+    decimals = f" ({counted(claim.value_decimals, 'decimal')})" if claim.value_decimals is not None else ""
+    scores = f"claimed {claim.value}{decimals}, measured {judgement['measured']}"
+    return f"{one_line(rows)}: {scores}: {judgement['verdict']}"

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from zoo.cli import render
-from zoo.cli.attest import Recipe, judged_by
-from zoo.cli.options import OUTPUT, WHAT, Json, Records, argument, command, option
+from zoo.cli.judged_runs import RUN_HELP, Recipe, judged_by, write_text
+from zoo.cli.options import OUTPUT, WHAT, Json, Lock, Records, argument, command, option
 from zoo.cli.progress import report
 from zoo.errors import SourceError, UsageError
 from zoo.text_tables import counted
@@ -34,7 +34,7 @@ Texts = Mapping[str, tuple[str, str]]
 
 @command
 def publish(
-    run: Annotated[str, argument("RECORD", "The folder of a run, or ENTRY:SEED or ENTRY:weights.")],
+    run: Annotated[str, argument("RECORD", f"{RUN_HELP}.")],
     to: Annotated[
         Target,
         option(
@@ -89,6 +89,7 @@ def publish(
         bool, option("--dry-run", "Write nothing; print the difference. Default: write with --card or --out.", OUTPUT)
     ] = False,
     records: Records = None,
+    lock: Lock = None,
     as_json: Json = False,
 ) -> None:
     """Publish the scores of a run where others read them, with their verdict.
@@ -101,22 +102,23 @@ def publish(
     from harness.publishing.scores import only, published_scores
 
     _check(to, source, card, repo, create_pr=create_pr)
-    judged = judged_by([run], recipe, records)
+    judged = judged_by([run], recipe, records, lock)
     scores = only(published_scores(judged), split, metric)
     path, record = judged.runs[0]
     if to is Target.HUB_PR:
-        _propose(scores, record, source or "", repo, create_pr=create_pr and not dry_run, as_json=as_json)
+        _propose(scores, record, source or "", repo, create_pr=create_pr, dry_run=dry_run, as_json=as_json)
         return
     texts = _texts(to, path, scores, source or "", card, out)
-    writes = (card is not None or out is not None) and not dry_run
-    if writes:
-        _write(texts)
+    changed = [name for name, (before, after) in texts.items() if before != after]
+    writes = (card is not None or out is not None) and not dry_run and bool(changed)
+    for name in changed if writes else ():
+        write_text(Path(name), texts[name][1])
     data = {"to": to.value, "written": writes, "files": {name: new for name, (_, new) in texts.items()}}
     render.emit(data, _difference(texts), as_json=as_json)
     if not as_json:
         step = "leave out --dry-run" if dry_run and (card or out) else "pass --out PATH"
-        hint = f"nothing was written; {step} to write it"
-        report("\n".join(f"wrote {name}" for name in texts) if writes else hint)
+        done = [f"wrote {name}" if name in changed else f"unchanged: {name}" for name in texts]
+        report("\n".join(done) if writes or not changed else f"nothing was written; {step} to write it")
 
 
 def _check(to: Target, source: str | None, card: Path | None, repo: str | None, *, create_pr: bool) -> None:
@@ -135,6 +137,7 @@ def _texts(
 ) -> Texts:
     """Return the files to write."""
     from harness.publishing import eval_results, every_eval_ever, model_index
+    from harness.records.recorded_entry import model_of
 
     if to is Target.EVERY_EVAL_EVER:
         folder = out or Path()
@@ -148,9 +151,10 @@ def _texts(
         }
     blocks, name = model_index.result_blocks(scores, source), _model_name(scores[0].record, None)
     if card is not None and not card.is_file():
-        raise SourceError(f"{card}: no such file")
+        raise SourceError(f"{card}: no such file; --out {card} writes one")
     before = _read(card) if card is not None else ""
-    after = model_index.with_results(before, name, blocks, str(card or "the card"))
+    is_own_card = model_of(scores[0].record) is not None
+    after = model_index.with_results(before, name, blocks, str(card or "the card"), is_own_card=is_own_card)
     target = out or card or Path("README.md")
     return {str(target): (before if target == card else _read(target) if out else "", after)}
 
@@ -162,6 +166,7 @@ def _propose(
     repo: str | None,
     *,
     create_pr: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Show how the card on the Hub would change, and create the pull request if it is requested."""
@@ -172,8 +177,10 @@ def _propose(
     card = hub_card.read_card(repository)
     blocks = model_index.result_blocks(scores, source)
     where = f"{repository.name}/{CARD}"
-    after = model_index.with_results(card.text, _model_name(record, str(repository.name)), blocks, where)
-    address = hub_card.create_pull_request(card, after) if create_pr and after != card.text else None
+    model = _model_name(record, str(repository.name))
+    after = model_index.with_results(card.text, model, blocks, where, is_own_card=True)
+    sends = create_pr and not dry_run and after != card.text
+    address = hub_card.create_pull_request(card, after) if sends else None
     texts = {where: (card.text, after)}
     data = {"to": Target.HUB_PR.value, "repository": repository.name, "commit": card.commit, "pull_request": address}
     render.emit({**data, "files": {where: after}}, _difference(texts), as_json=as_json)
@@ -182,11 +189,12 @@ def _propose(
     if after == card.text:
         report("the card has these results already")
     else:
-        report(f"created {address}" if address else "nothing was sent; pass --create-pr to create the pull request")
+        step = "leave out --dry-run" if create_pr else "pass --create-pr"
+        report(f"created {address}" if address else f"nothing was sent; {step} to create the pull request")
 
 
 def _repository(record: "Record", repo: str | None) -> "HubRepo":
-    from harness.publishing.scores import model_of
+    from harness.records.recorded_entry import model_of
     from zoo.fetch.source_types import HUB, HubRepo
 
     found = HubRepo.parse(f"{HUB}{repo}") if repo is not None else model_of(record)
@@ -197,7 +205,7 @@ def _repository(record: "Record", repo: str | None) -> "HubRepo":
 
 def _model_name(record: "Record", repository: str | None) -> str:
     from harness.publishing.model_index import model_name
-    from harness.publishing.scores import model_of
+    from harness.records.recorded_entry import model_of
 
     found = model_of(record)
     return model_name(record.entry, repository or (str(found.name) if found else None))
@@ -211,16 +219,6 @@ def _read(path: Path) -> str:
         raise UsageError(f"{path}: not text in UTF-8") from None
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror or error}") from None
-
-
-def _write(texts: Texts) -> None:
-    from zoo.files import write_atomically
-
-    for name, (_, after) in texts.items():
-        try:
-            write_atomically(Path(name), after)
-        except OSError as error:
-            raise SourceError(f"{name}: cannot write there: {error.strerror or error}") from None
 
 
 def _difference(texts: Texts) -> str:

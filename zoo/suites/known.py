@@ -13,10 +13,12 @@ from zoo.errors import SourceError, UnreachableError
 from zoo.fetch.source_types import Url
 from zoo.fetch.sources import Sources
 from zoo.suites.generated import GeneratedSuite
-from zoo.suites.store import read_suite, write_suite
+from zoo.suites.store import read_suite, recipe_path, write_suite
 from zoo.suites.timm_results import TABLES, timm_suite
 
 GLOB = "*?["
+SUITES = "suites"
+"""The folder of the generated suites in ZOO_HOME."""
 TIMM = "data:timm"
 """The folder with tables of timm's results that a user may name in place of the published ones."""
 
@@ -92,6 +94,14 @@ def cached_suite(name: str, sources: Sources) -> StoredSuite | None:
     return None if suite is None else StoredSuite(name=name, folder=folder, suite=suite)
 
 
+def stored_recipes(suite: str, entry: str) -> list[Path]:
+    """Return the files of an entry's recipe in all versions of a generated suite in the cache, the newest first."""
+    if suite not in ORIGINS:
+        return []
+    files = (recipe_path(folder, entry) for folder in (paths.home() / SUITES).glob(f"{suite}-*"))
+    return sorted(filter(Path.is_file, files), key=lambda file: file.stat().st_mtime, reverse=True)
+
+
 def _catalogue(name: str, sources: Sources) -> _Catalogue:
     if name in TABLES:
         return _table(name, sources)
@@ -117,7 +127,7 @@ def _table(name: str, sources: Sources) -> _Catalogue:
 
 def _folder(name: str, catalogue: _Catalogue) -> Path:
     """Return the folder of a suite; another version of the catalogue, or of this code, has another one."""
-    return paths.home() / "suites" / f"{name}-{catalogue.version}-{_code_version()}"
+    return paths.home() / SUITES / f"{name}-{catalogue.version}-{_code_version()}"
 
 
 def _code_version() -> str:

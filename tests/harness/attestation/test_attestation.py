@@ -109,11 +109,11 @@ def test_an_attestation_is_intact_and_trusted_with_the_key(attestation: Path, ke
 
 def test_a_change_that_no_digest_covers_names_where_it_can_be(signed: str, key: PrivateKey, tmp_path: Path) -> None:
     def change(data: dict[str, Any]) -> None:
-        run = data["predicate"][EVIDENCE]["recorded"][0]
+        run = data["predicate"][EVIDENCE]["reference_records"][0]
         run["record"] = json.dumps({**json.loads(run["record"]), "weights": "0" * 64}, indent=1, sort_keys=True) + "\n"
 
     (path := tmp_path / "changed.json").write_text(changed(signed, change))
-    folder = payload_of(signed)["predicate"][EVIDENCE]["recorded"][0]["folder"]
+    folder = payload_of(signed)["predicate"][EVIDENCE]["reference_records"][0]["folder"]
     with pytest.raises(
         IntegrityError, match=f"if the content was changed, then in a part .* such as .*{folder}/{FILE}"
     ):
@@ -180,16 +180,25 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "verdict": (set_in_evidence("verdict", value="not-reproduced"), "the predictions give reproduced"),
     "verdict of a claim": (
         set_in_evidence("judgements", 0, "verdict", value="inconclusive"),
-        "accuracy on test (last): 0.9788419: stated as inconclusive and 0.978",
+        "judgements/0/verdict of accuracy on test: stated as inconclusive, but claims and predictions give reproduced",
     ),
-    "measured score": (set_in_evidence("judgements", 0, "measured", value=0.99), "stated as reproduced and 0.99"),
+    "measured score": (
+        set_in_evidence("judgements", 0, "measured", value=0.99),
+        "judgements/0/measured of accuracy on test: stated as 0.99, but",
+    ),
     "claim": (set_in_evidence("claims", 0, "value", value=0.99), "the claims were changed"),
-    "result": (lambda data: data["predicate"].update(result="FAILED"), "the predicate's 'result' is not that of"),
-    "passed tests": (lambda data: data["predicate"].update(passedTests=[]), "'passedTests' is not that of"),
-    "another field": (lambda data: data["predicate"].update(note="x"), "the predicate's 'note' is not that of"),
+    "result": (
+        lambda data: data["predicate"].update(result="FAILED"),
+        "'result' is FAILED, but the judgements give PASSED",
+    ),
+    "passed tests": (
+        lambda data: data["predicate"].update(passedTests=[]),
+        "'passedTests' is [], but the judgements give ['accuracy",
+    ),
+    "another field": (lambda data: data["predicate"].update(note="x"), "the predicate has the unknown field 'note'"),
     "signer": (set_in_evidence("signer", value=base64.b64encode(b"1" * 32).decode()), "signed with the key"),
     "no signer": (set_in_evidence("signer", value=None), "the signature is not that of this content"),
-    "family": (set_in_evidence("family", value=0), "the claims, looks or family are not what zoo writes"),
+    "family": (set_in_evidence("family", value=0), "the claims, times_judged or family are not what zoo writes"),
     "runs": (set_in_evidence("runs", value=[]), "the records are not runs of 'digits-resnet8'"),
     "entry": (set_in_evidence("entry", value="../../etc"), "the entry has no valid name"),
     "folder": (set_in_evidence("runs", 0, "folder", value="../x"), "'../x' is not the name of a run"),

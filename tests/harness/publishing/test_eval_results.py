@@ -10,6 +10,7 @@ from harness.publishing.eval_results import entries_of, file_name, with_entries
 from harness.publishing.scores import PublishedScore, only, published_scores
 from harness.runs.judged_runs import judged_runs
 from tests.helpers.project import ROOT
+from zoo.claims.eval_results import read_eval_results
 from zoo.errors import UsageError
 
 RECORDS = ROOT / "leaderboard" / "records"
@@ -29,8 +30,13 @@ def test_the_hubs_client_reads_an_entry() -> None:
     (entry,) = parse_eval_result_entries(yaml.safe_load(with_entries("", entries_of(MRPC, URL), "x.yaml")))
     assert (entry.dataset_id, entry.task_id, entry.source_name) == ("nyu-mll/glue", "mrpc", "zoo-reproduce")
     assert (entry.value, entry.date, entry.source_url) == (76.4706, "2026-11-25", URL)
-    assert str(entry.notes).startswith("percent; split validation; not-compared: accuracy 0.764706")
+    assert str(entry.notes).startswith("percent; split validation; metric accuracy; not-compared: accuracy 0.764706")
     assert file_name(MRPC) == ".eval_results/zoo-glue-mrpc.yaml"
+
+
+def test_zoo_reads_its_own_entry() -> None:
+    (claim,) = read_eval_results(with_entries("", entries_of(MRPC, URL), "x.yaml"), "x.yaml").claims
+    assert (claim.metric, claim.split, claim.config, claim.text) == ("accuracy", "validation", "mrpc", "76.4706 %")
 
 
 def test_one_metric_can_be_chosen() -> None:

@@ -133,6 +133,13 @@ def test_metrics_of_one_run_can_be_published_one_by_one() -> None:
     assert front_of(with_results(one_by_one, "minilm", other))["model-index"][0]["results"][1:] == other
 
 
+def test_a_metric_that_an_earlier_version_named_without_its_average_is_replaced() -> None:
+    (block,) = MRPC
+    named = {**block, "metrics": [{**block["metrics"][1], "name": "f1 (macro)"}]}
+    (after,) = front_of(with_results(with_results(AUTHOR, "minilm", MRPC), "minilm", [named]))["model-index"]
+    assert [metric["name"] for metric in after["results"][1]["metrics"]] == ["accuracy", "f1 (macro)"]
+
+
 INDENTED = """\
 ---
 model-index:

@@ -5,6 +5,7 @@ import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
 from zoo.claims.eval_results import read_eval_results
+from zoo.claims.published import PublishedClaim
 
 
 def test_entries_that_the_client_of_the_hub_writes_are_read() -> None:
@@ -35,3 +36,17 @@ def test_an_entry_that_cannot_be_read_is_a_problem(text: str, problem: str) -> N
     found = read_eval_results(text, "x.yaml")
     assert [str(each) for each in found.problems] == [problem]
     assert not found.claims
+
+
+def test_the_notes_of_zoos_own_entries_say_the_split_the_metric_and_the_unit() -> None:
+    def claim(notes: str, source: str = "zoo-reproduce") -> PublishedClaim:
+        dataset, of = {"id": "nyu-mll/glue", "task_id": "mrpc"}, {"name": source, "url": "https://example.org"}
+        text = yaml.safe_dump([{"dataset": dataset, "value": 0.7, "source": of, "notes": notes}])
+        (found,) = read_eval_results(text, "mrpc.yaml").claims
+        return found
+
+    notes = "percent; split validation; metric f1 (macro); reproduced: f1 (macro) 0.007 (408 examples); fp32"
+    found = claim(notes)
+    assert (found.metric, found.split, found.text) == ("f1 (macro)", "validation", "0.7 %")
+    assert (claim(notes, "another").metric, claim(notes, "another").text) == ("", "0.7")
+    assert claim(f"split train; metric accuracy; holdout {{}}; {notes}").metric == ""

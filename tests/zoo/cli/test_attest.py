@@ -32,7 +32,7 @@ def test_a_signed_result_is_verified(zoo: Zoo, signed: Path) -> None:
 
 def test_the_report_has_the_decimals_of_claims_and_the_recipe(zoo: Zoo, signed: Path) -> None:
     out = zoo("attest", "verify", signed, "--key", "my.key.pub").out
-    assert "claimed 0.9788419 to 7 decimals, measured 0.9788418" in out
+    assert "\naccuracy on test: claimed 0.9788419 (7 decimals), measured 0.9788418708240535: reproduced\n" in out
     assert "digits-resnet8: recipe: " in out
 
 
@@ -80,7 +80,9 @@ def test_a_training_of_ones_own_recipe_is_signed_with_its_claims(zoo: Zoo, recip
     completed = zoo("attest", "sign", "run", "--key", "my.key", "--json")
     (claim,) = json.loads(completed.out)["claims"]
     assert claim["verdict"] in ("not-reproduced", "inconclusive")
-    completed = zoo("attest", "verify", json.loads(completed.out)["attestation"], "--key", "my.key.pub", "--json")
+    verify = ("attest", "verify", json.loads(completed.out)["attestation"], "--key", "my.key.pub")
+    assert "\naccuracy on test after the last epoch: claimed 0.9 (1 decimal), measured " in zoo(*verify).out
+    completed = zoo(*verify, "--json")
     assert completed.code == {"not-reproduced": 1, "inconclusive": 3}[claim["verdict"]]
     assert json.loads(completed.out)["result"] in ("FAILED", "WARNED")
 

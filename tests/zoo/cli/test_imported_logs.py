@@ -156,7 +156,7 @@ def test_only_what_a_log_says_is_published(zoo: Zoo) -> None:
     assert "bf16" not in shown
     assert "evaluation_timestamp" not in shown
     entry = zoo("publish", "run", "--to", "eval-results", "--source", "https://example.org").out
-    assert "split validation; task boolq; measured only: acc 1 (4 of 4)" in entry
+    assert "split validation; task boolq; metric acc; measured only: acc 1 (4 of 4)" in entry
     assert "date" not in entry
     card = zoo("publish", "run", "--to", "model-index", "--source", "https://example.org").out
     assert (card.count("- task:"), card.count("type: bleu"), card.count("split: validation")) == (1, 1, 1)

@@ -10,7 +10,8 @@ from huggingface_hub import constants
 
 from tests.helpers.glue_hub import use_hub
 from tests.helpers.hub_server import STRANGER, TOKEN, LocalHub
-from tests.helpers.project import Zoo
+from tests.helpers.project import Write, Zoo
+from zoo import files
 
 URL = "https://example.org/record"
 DIGITS = ("publish", "digits-resnet8:weights", "--source", URL)
@@ -45,7 +46,54 @@ def test_a_card_is_written_once(zoo: Zoo) -> None:
     assert "+model-index:" in first.out
     assert Path("README.md").read_text().endswith("---\n# Digits\n")
     again = zoo(*DIGITS, "--to", "model-index", "--card", "README.md")
-    assert (again.code, again.out) == (0, "")
+    assert (again.code, again.out, again.err) == (0, "", "unchanged: README.md\n")
+    for words in (["--card", "README.md", "--dry-run"], ["--out", "README.md", "--card", "README.md"]):
+        assert zoo(*DIGITS, "--to", "model-index", *words).err == "unchanged: README.md\n"
+
+
+def test_results_of_a_model_that_the_card_does_not_name_are_its_own_entry(zoo: Zoo) -> None:
+    Path("README.md").write_text("---\nmodel-index:\n- name: other\n  results: []\n---\n# Other\n")
+    assert zoo(*DIGITS, "--to", "model-index", "--card", "README.md").code == 0
+    front = yaml.safe_load(Path("README.md").read_text().split("---")[1])
+    assert [(model["name"], len(model["results"])) for model in front["model-index"]] == [
+        ("other", 0), ("digits-resnet8", 1),
+    ]  # fmt: skip
+
+
+def test_the_only_model_in_the_card_of_a_repository_is_its_model(zoo: Zoo, hub: LocalHub) -> None:
+    card = b"---\nmodel-index:\n- name: My digits\n  results: []\n---\n"
+    hub.add("models", "someone/named", {"README.md": card, "config.json": b"{}"})
+    shown = zoo(*DIGITS, "--to", "hub-pr", "--repo", "someone/named")
+    assert "+  results:\n+  - task:\n" in shown.out
+    assert "+- name:" not in shown.out
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [
+        (("publish", "--to", "model-index", "--source", URL, "--out"), "README.md"),
+        (("attest", "sign", "--key", "my.key", "--out"), "a.json"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_named_with_the_next_step(
+    words: tuple[str, ...], file: str, zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert zoo("train", recipe_file(), "--out", "run").code == 0
+    assert zoo("attest", "key", "my.key").code == 0
+    written = files.write_atomically
+
+    def refuse(path: Path, content: str) -> None:
+        if path.parent.name == "run":
+            raise PermissionError(13, "Permission denied", str(path))
+        written(path, content)
+
+    monkeypatch.setattr(files, "write_atomically", refuse)
+    refused = zoo(*words, f"run/{file}", "run")
+    assert (refused.code, len(refused.lines)) == (4, 1)
+    assert refused.err.startswith(
+        f"run/{file}: cannot write there: Permission denied; the run is unchanged: pass --out"
+    )
+    assert zoo(*words, file, "run").code == 0
 
 
 def test_every_eval_ever_is_a_folder(zoo: Zoo) -> None:
@@ -98,6 +146,12 @@ def test_a_pull_request_is_created_with_a_token(zoo: Zoo, hub: LocalHub, monkeyp
     assert front["model-index"][0]["name"] == "digits"
 
 
+def test_a_dry_run_of_a_pull_request_is_sent_without_dry_run(zoo: Zoo, hub: LocalHub) -> None:
+    completed = zoo(*DIGITS, "--to", "hub-pr", "--repo", "someone/digits", "--create-pr", "--dry-run")
+    assert (completed.code, hub.pull_requests) == (0, [])
+    assert completed.err == "nothing was sent; leave out --dry-run to create the pull request\n"
+
+
 def test_without_a_token_nothing_is_sent(zoo: Zoo, hub: LocalHub) -> None:
     completed = zoo(*DIGITS, "--to", "hub-pr", "--repo", "someone/digits", "--create-pr")
     assert (completed.code, len(completed.lines)) == (2, 1)
@@ -128,7 +182,10 @@ def test_a_repository_without_a_card_gets_one(zoo: Zoo, hub: LocalHub) -> None:
         (["--to", "hub-pr", "--source", URL], "the weights of digits-resnet8 are in no repository of the Hub"),
         (["--to", "every-eval-ever", "--card", "x"], "--card is for --to model-index"),
         (["--to", "every-eval-ever", "--create-pr"], "--repo and --create-pr are for --to hub-pr"),
-        (["--to", "model-index", "--source", URL, "--card", "none.md"], "none.md: no such file"),
+        (
+            ["--to", "model-index", "--source", URL, "--card", "none.md"],
+            "none.md: no such file; --out none.md writes one",
+        ),
         (["--to", "every-eval-ever", "--metric", "f1"], "the run has no such score; it has accuracy on test"),
     ],
 )

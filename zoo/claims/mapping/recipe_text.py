@@ -8,6 +8,7 @@ import yaml
 
 from zoo.claims.mapping.map_claims import ClaimGroup, MappedClaim, MappedClaims, UnmappedClaim
 from zoo.claims.mapping.model_facts import ModelFacts
+from zoo.claims.stored_recipes import card_name
 from zoo.class_names import has_names
 from zoo.safe_text import one_line
 
@@ -37,7 +38,7 @@ def recipe_name(group: ClaimGroup, mapped: MappedClaims) -> str:
     """Return the name of a recipe: OWNER--NAME, and which of several recipes it is."""
     part = part_of_card(group, mapped)
     suffix = f"--{part}" if part else ""
-    return f"{mapped.repo.name.replace('/', '--')[: MAX_NAME - len(suffix)]}{suffix}"
+    return f"{card_name(mapped.repo.name)[: MAX_NAME - len(suffix)]}{suffix}"
 
 
 def part_of_card(group: ClaimGroup, mapped: MappedClaims) -> str:
