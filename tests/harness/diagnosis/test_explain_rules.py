@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from harness.diagnosis.explain import explain
+from harness.diagnosis.explain import explain, split_factors
 from harness.diagnosis.explain.candidates import Untried, until_error
 from harness.diagnosis.explain.chance import chance_hits
 from harness.diagnosis.explain.claim_results import is_exact
@@ -160,3 +160,14 @@ def test_no_two_changes_of_images_are_equal(mean: tuple[float, ...], std: tuple[
     settings = [repr({**defaults, **(variant.images or {})}) for variant in variants_of_images(mean, std).values()]
     assert len(settings) > 5
     assert len(set(settings)) == len(settings)
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ([-1, -1, -1], "the labels of test are hidden: all are -1"), ([-1], ""), ([0, 1, 0], ""),
+        ([2.5, 2.5], "the labels of test are hidden: all are 2.5"),
+    ],
+)  # fmt: skip
+def test_another_split_is_not_tried_if_its_labels_are_hidden(labels: list[float], reason: str) -> None:
+    assert split_factors._hidden_labels(torch.tensor(labels), "test") == reason
