@@ -16,6 +16,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from harness.models.rounding import rounding_tolerance, terms_of
+from harness.records.arrays import read_arrays
 from harness.records.record import read_record
 from tests.helpers.device import device
 from tests.helpers.glue_hub import use_hub
@@ -102,7 +103,7 @@ def test_a_claim_on_the_same_1000_images_is_reproduced(cifar: Zoo, tmp_path: Pat
 def test_batches_give_the_logits_of_single_images(evaluated: dict[str, Any], images: NDArray[np.uint8]) -> None:
     """The published protocol: one image at a time, torchvision's transforms, and a model that is loaded by hand."""
     rows = slice(None, None, 4)
-    ours = np.load(Path(evaluated["records"][0]).with_name("predictions-test.npz"))
+    ours = read_arrays(Path(evaluated["records"][0]).with_name("predictions-test.npz"))
     model = cifar_resnet(depth=20, shortcut="padding", head="linear").eval()
     weights_file.load_into(model, SHARED / "weights" / "resnet20-12fca82f.th")
     transform = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])

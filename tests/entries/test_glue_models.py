@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, BertTokenizer
 
+from harness.records.arrays import read_arrays
 from tests.helpers.device import device
 from tests.helpers.glue_hub import (
     SIZES,
@@ -110,7 +110,7 @@ def test_a_model_that_names_its_classes_in_another_order_is_scored_by_name(
             assert (completed.code, message in str(entry["error"])) == (2, True), completed.err
             continue
         record = Path(entry["records"][0])
-        predictions[name] = np.load(record.with_name("predictions-validation.npz"))["predictions"].tolist()
+        predictions[name] = read_arrays(record.with_name("predictions-validation.npz"))["predictions"].tolist()
         note = "config.json names code of the repository for this architecture; zoo uses transformers' own"
         assert (f"note: hub:someone/{name}: {note}" in completed.err) == (name == "unnamed")
         order = (
@@ -142,7 +142,7 @@ def test_predictions_that_speak_for_another_order_are_reported(
         return entry
 
     record = Path(reproduce("any")["records"][0])
-    rows["label"] = (1 - np.load(record.with_name("predictions-validation.npz"))["predictions"]).tolist()
+    rows["label"] = (1 - read_arrays(record.with_name("predictions-validation.npz"))["predictions"]).tolist()
     entry = reproduce("opposite")
     assert next(claim["measured"] for claim in entry["claims"] if claim["metric"] == "accuracy") == 0.0
     _, finding = entry["findings"]

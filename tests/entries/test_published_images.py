@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors.torch import save
 from transformers import AutoImageProcessor, ViTConfig, ViTForImageClassification
 
+from harness.records.arrays import read_arrays
 from harness.records.record import read_record
 from tests.helpers.device import device
 from tests.helpers.glue_hub import results, use_hub
@@ -89,7 +90,7 @@ def test_a_classifier_of_transformers_is_scored_with_its_own_preprocessing(
     with torch.no_grad():
         logits = model(**processor(images, return_tensors="pt")).logits
     in_order = logits[:, [model.config.label2id[name] for name in NAMES]]
-    predicted = np.load(path.with_name("predictions-test.npz"))
+    predicted = read_arrays(path.with_name("predictions-test.npz"))
     assert np.allclose(predicted["logits"], in_order.numpy(), atol=1e-5)
     assert predicted["labels"].tolist() == [row % CLASSES for row in range(ROWS)]
 
@@ -127,7 +128,7 @@ def test_a_model_of_timm_is_scored_with_the_settings_and_classes_of_its_reposito
     images = torch.stack([transform(Image.fromarray(image)) for image in pixels(1, ROWS, 32, 32, 3)])
     with torch.no_grad():
         logits = model(images)[:, [names.index(name) for name in NAMES]]
-    predicted = np.load(Path(entry["records"][0]).with_name("predictions-test.npz"))
+    predicted = read_arrays(Path(entry["records"][0]).with_name("predictions-test.npz"))
     assert np.allclose(predicted["logits"], logits.numpy(), atol=1e-4)
 
 

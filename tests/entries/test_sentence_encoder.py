@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from scipy.stats import spearmanr
 
+from harness.records.arrays import read_arrays
 from harness.records.record import Record, read_record
 from tests.helpers.device import device
 from tests.helpers.glue_hub import WORDS, parquet, results, use_hub, write_files
@@ -70,7 +71,7 @@ def verified(zoo: Zoo, path: Path, *options: str) -> tuple[Record, dict[str, Any
     (entry,) = results(completed).values()
     assert entry["error"] is None, completed.err
     folder = Path(entry["records"][0]).parent
-    return read_record(folder / "record.json"), dict(np.load(folder / "predictions-test.npz")), folder
+    return read_record(folder / "record.json"), read_arrays(folder / "predictions-test.npz"), folder
 
 
 def test_a_claim_is_verified_by_the_cosine_of_mean_pooled_embeddings(

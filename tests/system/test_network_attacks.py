@@ -211,7 +211,7 @@ def test_reports_for_ci_show_texts_as_they_are(zoo: Zoo, recipe_file: Write, mon
     completed = zoo("verify", recipe_file(_claims("x", split=marked + FORGED)), "--junit", "junit.xml")
     commands = [line for line in completed.lines if line.startswith("::")]
     assert len(commands) == 1
-    assert commands[0].startswith("::notice file=tiny.yaml,title=tiny%3A weights ")
+    assert commands[0].startswith("::notice file=tiny.yaml,title=tiny%3A accuracy on [click]")
     assert "::error::forged" not in completed.err.splitlines()
     row = summary.read_text().splitlines()[4]
     assert r"\[click\](http:\//evil.example) !\[p\]" in row

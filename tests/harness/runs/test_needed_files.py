@@ -6,9 +6,9 @@ import shlex
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from harness.records.arrays import read_arrays
 from harness.records.record import read_record
 from harness.runs.needed_files import MOST_BYTES, NeededFiles, copy_needed_files
 from tests.helpers.project import TINY, Write, Zoo
@@ -75,7 +75,7 @@ def test_the_folder_of_a_run_trains_it_again_and_its_code_predicts_what_zoo_meas
     code = card.split("```python\n")[1].split("```")[0]
     assert "max_length=12" in code
     assert "cut to 12 tokens" in card
-    measured = np.load("predictions-validation.npz")["logits"]
+    measured = read_arrays(Path("predictions-validation.npz"))["logits"]
     for text, expected in zip([*ROWS, "a " * 40], [*measured, None], strict=True):
         Path("code.py").write_text(code.replace("A text.", text))
         logits = runpy.run_path("code.py")["logits"][0]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from harness.diagnosis.diff import find_record
+from harness.records.arrays import read_arrays
 from tests.helpers.project import ROOT, TINY
 from zoo.doctor import examine
 from zoo.doctor.hazards import NAMES, Hazard, lines
@@ -341,7 +342,7 @@ def test_a_hazard_is_shown_with_its_position_and_a_fix(find: Find) -> None:
 def test_public_facts_about_data_agree_with_recorded_runs(name: str) -> None:
     known = public_data.PUBLIC[f"glue/{name}"]
     path = find_record(f"minilm-l6-{name}:1000", Path("nowhere"), ROOT / "leaderboard" / "records", str)
-    labels = np.load(path.parent / "predictions-validation.npz")["labels"]
+    labels = read_arrays(path.parent / "predictions-validation.npz")["labels"]
     assert known.rows == {"validation": len(labels)}
     if known.classes:
         counts = np.bincount(labels)

@@ -9,6 +9,7 @@ from filelock import FileLock
 from huggingface_hub import constants
 from transformers import BertForSequenceClassification
 
+from harness.records.arrays import read_arrays
 from harness.records.record import read_record
 from tests.helpers.device import device
 from tests.helpers.glue_hub import TOKENIZER, VOCABULARY, classifier
@@ -209,5 +210,5 @@ def test_weights_in_several_files_are_loaded(glue_zoo: Zoo, glue_hub: LocalHub, 
         completed = glue_zoo("reproduce", f"{name}.yaml", "--json", "--device", device())
         (entry,) = json.loads(completed.out)["entries"]
         assert entry["error"] is None, completed.err
-        scores.append(np.load(Path(entry["records"][0]).with_name("predictions-validation.npz"))["logits"])
+        scores.append(read_arrays(Path(entry["records"][0]).with_name("predictions-validation.npz"))["logits"])
     assert np.array_equal(*scores)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from transformers import BertForSequenceClassification
 
 from harness import metrics
+from harness.records.arrays import read_arrays
 from harness.runs.export import export
 from tests.helpers.device import device
 from tests.helpers.glue_hub import config, parquet
@@ -113,7 +114,7 @@ def test_a_multilabel_task_is_read_trained_and_scored(reviews: Path, zoo: Zoo) -
     completed = zoo("train", "tags.yaml", "--out", "tags", "--device", device())
     assert completed.code == 0, completed.err
     assert json.loads(Path("tags/config.json").read_text())["problem_type"] == "multi_label_classification"
-    arrays = np.load("tags/predictions-validation-best.npz")
+    arrays = read_arrays(Path("tags/predictions-validation-best.npz"))
     assert arrays["predictions"].shape == (12, 3)
     scored = zoo("evaluate", "tags/predictions-validation-best.npz", "--as", "tags.yaml", "--json")
     assert scored.code == 0, scored.err
