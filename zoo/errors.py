@@ -13,6 +13,7 @@
     │   └── NoDataError    4  a data set that every user must get for themselves (3 if the user did not name its entry)
     ├── NotComparableError 3  claims that nothing on this machine can be compared with
     ├── IntegrityError     5  bytes differ from the pinned ones
+    ├── TimeLimitError    75  the time of --time-limit is nearly over; the same command goes on
     └── InternalError     70  a bug in zoo
 
 The exit codes 1 (not reproduced), 130 (Ctrl-C) and 143 (SIGTERM) are outcomes, not errors, and so is 3 (inconclusive,
@@ -179,6 +180,12 @@ class IntegrityError(ZooError):
     exit_code = 5
 
 
+class TimeLimitError(ZooError):
+    """A command ended before its time limit. The same command goes on where it stopped."""
+
+    exit_code = 75
+
+
 class InternalError(ZooError):
     """A bug in zoo. The message names the file with the traceback and where to report it."""
 
@@ -187,6 +194,10 @@ class InternalError(ZooError):
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM ends the process, after a training has saved its checkpoint. The command line exits with 143."""
+
+
+class TimeIsUp(KeyboardInterrupt):
+    """The time limit ends a command, after a training has saved its checkpoint. It becomes a TimeLimitError."""
 
 
 def first_line(error: BaseException) -> str:

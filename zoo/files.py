@@ -82,6 +82,17 @@ def partial_file(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def errors_name(path: Path) -> Iterator[None]:
+    """Add the path to an OSError of the block that names no file: writing to an open file raises such errors."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
 def is_disk_full(error: BaseException | None) -> bool:
     """Return whether an error, or one that it hides, says that a disk is full; torch and safetensors hide it."""
     while error is not None:

@@ -88,9 +88,8 @@ def position_count(model: nn.Module) -> int | None:
 def of_transformers(model: nn.Module) -> "PreTrainedModel | None":
     """Return the model of transformers that a model is, or that it contains; None if there is none."""
     modeling: Any = sys.modules.get("transformers.modeling_utils")  # imported by whatever built such a model
-    if modeling is None:
-        return None
-    return next((module for module in model.modules() if isinstance(module, modeling.PreTrainedModel)), None)
+    kind = getattr(modeling, "PreTrainedModel", None)  # not there while another thread imports the module
+    return None if kind is None else next((module for module in model.modules() if isinstance(module, kind)), None)
 
 
 def _check_lengths(model: "PreTrainedModel", split: TextSplit, where: str) -> None:

@@ -18,8 +18,8 @@ from harness.records.arrays import read_arrays, rows_not_finite
 from harness.records.contradictions import contradiction
 from harness.records.digests import RECORD_DIGEST, json_digest
 from harness.records.find_runs import read_all
-from harness.records.record import ADVICE, Record, Result, verify_files
-from zoo.errors import IntegrityError
+from harness.records.record import ADVICE, LOOKS, Record, Result, read_record, verify_files
+from zoo.errors import IntegrityError, SourceError
 from zoo.recipes.allowed import is_allowed
 from zoo.recipes.reader import short_name
 
@@ -60,7 +60,7 @@ def verify_together(records: Iterable[tuple[Path, Record]]) -> None:
     """
     first: dict[str, tuple[Path, str]] = {}
     for path, record in records:
-        for rows, labels in _verified_labels(path, record):
+        for rows, labels in _labels_of_whole_run(path, record):
             other, expected = first.setdefault(rows, (path, labels))
             if labels != expected:
                 files = " and ".join(dict.fromkeys((str(other), str(path))))
@@ -80,6 +80,18 @@ def problems(record: Record, result: Result, arrays: Mapping[str, Array]) -> Ite
     undefined = rows_not_finite(arrays) > 0
     for name, recorded in result.metrics.items():
         yield from _wrong_scores(record, f"{name} on {split!r}", name, recorded, {} if undefined else arrays)
+
+
+def _labels_of_whole_run(path: Path, record: Record) -> list[tuple[str, str]]:
+    """Check a record; if another run has taken its place meanwhile, as `--fresh` does, check that one."""
+    for _ in range(LOOKS):
+        try:
+            return list(_verified_labels(path, record))
+        except (IntegrityError, SourceError):
+            before, record = record, read_record(path)
+            if record == before:
+                raise
+    raise IntegrityError(f"{path}: other runs take the place of this one all the time")
 
 
 def _verified_labels(path: Path, record: Record) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """Find the runs of an entry: in the folder of all runs, and in the folders that users chose with `--out`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,26 @@ def find_runs(runs: Path, entry: str) -> list[FoundRun]:
     for run in _runs_elsewhere(runs / entry / ELSEWHERE):
         found.setdefault(run.name, run)
     return list(found.values())
+
+
+def record_times(runs: Path, entries: Iterable[str], *others: Path) -> dict[Path, int]:
+    """Return the record files that exist, with their times, to tell later which of them have been written since.
+
+    Such times are compared only with each other: the clocks of this machine and of the file server may differ, or jump.
+
+    Args:
+        runs: The folder of all runs.
+        entries: The names of entries, whose records are meant.
+        *others: Further record files; those that do not exist are left out.
+    """
+    files = [*(run.record for entry in entries for run in find_runs(runs, entry)), *others]
+    return {file.absolute(): file.stat().st_mtime_ns for file in files if file.exists()}
+
+
+def is_among(record: Path, earlier: Mapping[Path, int]) -> bool:
+    """Return whether `record_times` returned a record file, and it has not been written since."""
+    time = earlier.get(record.absolute())
+    return time is not None and record.exists() and record.stat().st_mtime_ns == time
 
 
 def read_all(runs: Path) -> list[tuple[Path, Record]]:

@@ -7,9 +7,11 @@ content of the sources, metric code, numerics and seed. Where it was computed is
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, lru_cache
+from glob import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -151,6 +153,13 @@ class Record:
         return next((result for result in results if result.selection == selection), results[0] if results else None)
 
 
+REPLACED = ".replaced"
+"""The end of the name of a run's folder while another one takes its place."""
+LOOKS = 5
+"""How often a reader looks for a run that another one may replace."""
+SECONDS_OF_REPLACING = 10.0
+"""The most seconds that two renames take on a busy machine. After a killed process the first folder stays away."""
+
 RecordedRun = tuple[Path, Record]
 """The path of a record file, and the record."""
 
@@ -163,13 +172,24 @@ def read_record(path: Path) -> Record:
         UsageError: The file is not a record.
         IntegrityError: The key does not match the content.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise UsageError(f"{path}: not JSON: {error}") from None
-    return _parse_record(path, text)
+    gone, end = 0, time.monotonic() + SECONDS_OF_REPLACING
+    while True:
+        try:
+            return _parse_record(path, path.read_text(encoding="utf-8"))
+        except OSError as error:
+            gone = 0 if _is_replaced_now(path) else gone + 1
+            if gone == LOOKS or time.monotonic() > end:
+                raise SourceError(f"{path}: {error.strerror or error}") from None
+        except ValueError as error:
+            raise UsageError(f"{path}: not JSON: {error}; {ADVICE}") from None
+
+
+def _is_replaced_now(path: Path) -> bool:
+    """Return whether another run takes the place of a record's folder, as with `--fresh`; if so, wait a little."""
+    if any(path.parent.parent.glob(f".{escape(path.parent.name)}-*{REPLACED}")):
+        time.sleep(0.02)
+        return True
+    return False
 
 
 @lru_cache(maxsize=2048)  # a leaderboard reads each record several times, and validation is slow
@@ -177,7 +197,7 @@ def _parse_record(path: Path, text: str) -> Record:
     try:
         data = read_json(text)
     except ValueError as error:
-        raise UsageError(f"{path}: not JSON: {error}") from None
+        raise UsageError(f"{path}: not JSON: {error}; {ADVICE}") from None
     if problem := jsonschema.exceptions.best_match(_validator().iter_errors(data)):
         raise UsageError(f"{path}: not a record: {problem.json_path}: {problem.message[:200]}")
     names = ("mode", "digest", "sources", "metric_code", "numerics", "seed")

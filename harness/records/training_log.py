@@ -1,27 +1,28 @@
 """The name of the training log, and whether it has the scores of each epoch. Never imports torch."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from harness.records.find_runs import is_among
 from harness.records.record import read_record
 
 LOG = "log.jsonl"
 
 
-def without_epoch_scores(records: Iterable[Path], before: int) -> list[Path]:
-    """Return the records of trainings that existed at a time and whose epochs were not scored on every scored split.
+def without_epoch_scores(records: Iterable[Path], earlier: Mapping[Path, int]) -> list[Path]:
+    """Return the records of trainings that existed earlier and whose epochs were not scored on every scored split.
 
     Args:
         records: The record files.
-        before: The time in nanoseconds. A training made since then has scores of its epochs if it has whole epochs.
+        earlier: What `record_times` returned. A training made since then has scores of its epochs if it has whole
+            epochs.
     """
     return [
         path
         for path in records
-        if path.exists()  # of several processes, the main one writes it
-        and path.stat().st_mtime_ns < before
+        if is_among(path, earlier)
         and not _has_epoch_scores(path.parent / LOG, {result.split for result in read_record(path).results})
     ]
 

@@ -4,7 +4,7 @@ import math
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,26 +21,39 @@ from harness.models.devices import device_peak_memory, reset_peak_memory
 from harness.models.environment import deterministic, environment, peak_memory
 from harness.models.mps_fallback import collect_fallbacks, fallback_findings
 from harness.models.text_inputs import length_note
+from harness.records.heartbeat_lock import LockLostError, LockOwner
 from harness.records.record import FILE, Record, Result
-from harness.records.run_folder import new_folder
+from harness.records.run_folder import new_folder, restore
 from harness.runs.card_metadata import RECIPE, CardFacts
 from harness.runs.experiment import Experiment
 from harness.runs.model_card import CARD, model_card
 from harness.runs.needed_files import copy_needed_files
 from harness.runs.run_location import RunLocation, existing_record
-from harness.runs.run_lock import run_lock
+from harness.runs.run_lock import HeldLock, run_lock
 from harness.runs.source_files import base_folders
+from harness.runs.storage_errors import storage_errors
 from zoo.errors import translate_errors
 from zoo.fetch.checksum import sha256 as checksum
 from zoo.fetch.source_types import HUB
+from zoo.files import errors_name
 from zoo.recipes.claim import Selection
 from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
 
 
+@dataclass(frozen=True, kw_only=True)
+class LockedRun:
+    """A run that no other command can make now."""
+
+    location: RunLocation
+    existing: Record | None
+    """Its record, if it exists already."""
+    lock: HeldLock
+
+
 @contextmanager
-def locked_run(location: RunLocation) -> Iterator[Record | None]:
-    """Lock a run, and yield its record if it exists, else None.
+def locked_run(location: RunLocation) -> Iterator[LockedRun]:
+    """Lock a run, and yield it with its record if that exists.
 
     While one command makes a run, another that needs it waits. The folder of its checkpoints is deleted when the block
     ends without an exception.
@@ -50,27 +63,42 @@ def locked_run(location: RunLocation) -> Iterator[Record | None]:
         IntegrityError: A predictions file of the run differs from its record.
     """
     accelerator, report = location.context.accelerator, location.context.report
-    with run_lock(location.work, accelerator, lambda: report(f"{location.entry.name}: waiting for another run of it")):
-        yield existing_record(location)
+
+    def report_owner(owner: LockOwner | None) -> None:
+        report(f"{location.entry.name}: waiting for another run of it" + (f" by {owner}" if owner else ""))
+
+    with run_lock(location.work, accelerator, report_owner) as lock:
         if accelerator.is_main_process:
-            shutil.rmtree(location.work, ignore_errors=True)
+            with suppress(OSError):  # reported when the run is written
+                restore(location.folder, location.identity.key)
+        accelerator.wait_for_everyone()
+        yield LockedRun(location=location, existing=existing_record(location), lock=lock)
+        if accelerator.is_main_process:
+            with suppress(LockLostError), lock.confirmed():
+                shutil.rmtree(location.work, ignore_errors=True)
 
 
 @contextmanager
-def new_run(location: RunLocation) -> Iterator[Path]:
+def new_run(run: LockedRun) -> Iterator[Path]:
     """Yield a temporary folder to make a run in; it becomes the run's folder when the block ends without an exception.
 
     Inside the block algorithms are deterministic, errors of libraries become errors of the entry, and operations that
     the device lacks are collected.
+
+    Raises:
+        LockLostError: Another command has taken over the lock of the run; nothing has appeared.
     """
-    device = location.context.accelerator.device
+    location, device = run.location, run.location.context.accelerator.device
     reset_peak_memory(device)
     writes, replaces = location.context.accelerator.is_main_process, location.context.fresh or location.is_rescored
     with (
         translate_errors(location.entry.name),
+        storage_errors(location.entry.name, location.folder, location.work),
         deterministic(location.context.options.precision),
         collect_fallbacks(device, location.fallbacks),
-        new_folder(location.folder, location.identity.key, writes=writes, replaces=replaces) as folder,
+        new_folder(
+            location.folder, location.identity.key, writes=writes, replaces=replaces, confirmed=run.lock.confirmed
+        ) as folder,
     ):
         yield folder
 
@@ -188,12 +216,14 @@ def _write_files(
 ) -> Record:
     """Write the predictions, the model card of a training, and the record with the digests of all files."""
     for result, predictions in results:
-        (folder / result.predictions["file"]).write_bytes(predictions)
+        with errors_name(file := folder / result.predictions["file"]):
+            file.write_bytes(predictions)
     if record.identity.mode == "retrain":
         (folder / CARD).write_text(model_card(_card_facts(record, folder, location, task)), encoding="utf-8")
     files = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
     record = record.sealed({name: checksum(file) for name, file in files.items() if name not in (FILE, CARD)})
-    (folder / FILE).write_text(record.to_json(), encoding="utf-8")
+    with errors_name(folder / FILE):
+        (folder / FILE).write_text(record.to_json(), encoding="utf-8")
     return record
 
 

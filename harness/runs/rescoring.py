@@ -1,10 +1,8 @@
 """Score an existing training again if only the metrics of its recipe have changed, instead of training again."""
 
-import hashlib
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,30 +14,14 @@ from harness.judging.measure import read_predictions
 from harness.metrics import Array, Metric, reads
 from harness.records.check import verify_record
 from harness.records.record import FILE, Identity, Record, RecordedRun, Result, read_record
+from harness.runs.unfinished import training_key
 from zoo.errors import IntegrityError, ZooError
 from zoo.fetch.checksum import sha256
 from zoo.progress import Report
 from zoo.recipes.claim import Selection
-from zoo.recipes.reader import short_name
 
 SCORED_FILES = ("predictions-*.npz", FILE, "README.md", "*.yaml", "*.yml")
 """The files of a run that depend on its metrics, and the recipes of teachers, which are copied from the recipe."""
-
-
-def training_key(identity: Identity, recipe: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of everything that decides the weights of a training: its identity without its metrics.
-
-    Metrics that select the best epoch belong to it.
-
-    Args:
-        identity: The identity of the run.
-        recipe: The recipe as data.
-    """
-    names, calls = _selecting_metrics(recipe)
-    code = {name: digest for name, digest in identity.metric_code.items() if name in names}
-    data = {key: value for key, value in recipe.items() if key not in ("metrics", "claims")}
-    content = {**asdict(identity), "digest": data, "metric_code": code, "selecting": [sorted(names), calls]}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def find_same_training(
@@ -108,13 +90,3 @@ def _arrays(path: Path, result: Result, metrics: Mapping[str, Metric]) -> dict[s
     if any("ranked" in reads(metric) for metric in metrics.values()) and "logits" in arrays:
         arrays["ranked"] = ranked_classes(torch.as_tensor(arrays["logits"])).numpy()
     return arrays
-
-
-def _selecting_metrics(recipe: Mapping[str, Any]) -> tuple[set[str], list[Any]]:
-    """Return the names of the metrics by which stages select their best epoch, and how the recipe calls them."""
-    calls = {short_name(call): call for call in recipe.get("metrics") or ()}
-    names: set[str] = set()
-    for stage in recipe.get("stages") or ():
-        if stage.get("selection") == "best":
-            names |= set(stage.get("selected_by") or list(calls)[:1] or ["the first metric of the task"])
-    return names, [calls[name] for name in sorted(names) if name in calls]

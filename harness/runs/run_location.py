@@ -8,14 +8,12 @@ from harness.records.find_runs import find_elsewhere
 from harness.records.record import FILE, Identity, Record, read_record
 from harness.runs.experiment import Experiment, RunContext
 from harness.runs.model_card import CARD
-from harness.runs.rescoring import same_training, training_key
+from harness.runs.rescoring import same_training
+from harness.runs.unfinished import work_folder
 from zoo.errors import UsageError, ZooError
 from zoo.files import is_inside
 from zoo.recipes.catalogue import Entry
 from zoo.text_tables import number
-
-UNFINISHED = ".unfinished"
-"""The folder of unfinished runs, beside the folders of the entries."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +38,7 @@ class RunLocation:
     @property
     def work(self) -> Path:
         """The folder of the run's checkpoints and log while it is made; it outlives a kill."""
-        key = training_key(self.identity, self.entry.recipe.data())  # other metrics resume the same training
-        return self.context.runs / UNFINISHED / f"{self.entry.name}-{key[:12]}"
+        return work_folder(self.context.runs, self.entry.name, self.identity, self.entry.recipe.data())
 
 
 def locate_run(experiment: Experiment, identity: Identity, out: Path | None = None) -> RunLocation:

@@ -1,59 +1,78 @@
-"""A file lock that keeps two commands from making the same run at the same time."""
+"""The lock that keeps two commands, on one host or on several, from making the same run at the same time."""
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from filelock import FileLock, Timeout
 
+from harness.records.heartbeat_lock import HeartbeatLock, LockOwner
 from zoo.errors import SourceError
 
-POLL = 0.2
-"""Seconds to wait for the lock in one attempt."""
+WAIT = 0.2
+"""Seconds to wait for the lock before the processes of torchrun are asked again."""
+
+
+@dataclass(frozen=True)
+class HeldLock:
+    """The lock of a run that this command makes; empty in the processes of torchrun other than the main one."""
+
+    lock: HeartbeatLock | None = None
+
+    def check(self) -> None:
+        """Raise LockLostError if another command has taken over the lock."""
+        if self.lock is not None:
+            self.lock.check()
+
+    def confirmed(self) -> AbstractContextManager[None]:
+        """Return a context in which no other command can take over the lock; see `HeartbeatLock.confirmed`."""
+        return nullcontext() if self.lock is None else self.lock.confirmed()
 
 
 @contextmanager
-def run_lock(work: Path, accelerator: Accelerator, on_wait: Callable[[], None]) -> Iterator[None]:
+def run_lock(work: Path, accelerator: Accelerator, on_wait: Callable[[LockOwner | None], None]) -> Iterator[HeldLock]:
     """Create the work folder of a run and hold its lock; wait while another command holds it.
 
-    The operating system releases the lock when the process ends, however it ends. In a multi-process run the main
-    process holds the lock for all processes. The folder is deleted at the end unless it holds a checkpoint.
+    In a multi-process run the main process holds the lock for all processes. The folder is deleted at the end unless it
+    holds a checkpoint.
 
     Args:
         work: The folder for the checkpoints of the run. The lock file lies beside it.
         accelerator: The accelerator of this run.
-        on_wait: Called once if another command holds the lock.
+        on_wait: Called once, with the owner, if another command holds the lock.
+
+    Yields:
+        The lock. Whoever writes into the folder of the run or of its checkpoints asks it first.
 
     Raises:
         SourceError: The folder cannot be written.
     """
-    lock = FileLock(f"{work}.lock")
-    attempts = 0
-    while not broadcast_object_list([_acquire(lock, work) if accelerator.is_main_process else None])[0]:
-        attempts += 1
-        if attempts == 1 and accelerator.is_main_process:
-            on_wait()
+    lock = HeartbeatLock(Path(f"{work}.lock"))
+    is_main, attempts = accelerator.is_main_process, 0
     try:
-        yield
+        while not broadcast_object_list([_acquire(lock, work) if is_main else None])[0]:
+            attempts += 1
+            if attempts == 1 and is_main:
+                on_wait(lock.owner)
+        yield HeldLock(lock if is_main else None)
     finally:
-        if accelerator.is_main_process:
-            if not any(work.glob("checkpoint-*.pt")):  # no checkpoint to resume from
-                shutil.rmtree(work, ignore_errors=True)
-            Path(lock.lock_file).unlink(missing_ok=True)  # a waiting command notices and creates a new lock file
+        if is_main:
+            with suppress(OSError, SourceError), lock.confirmed():  # lost, or its file system is gone
+                if not any(work.glob("checkpoint-*.pt")):  # no checkpoint to resume from
+                    shutil.rmtree(work, ignore_errors=True)
             lock.release()
 
 
-def _acquire(lock: FileLock, work: Path) -> bool:
+def _acquire(lock: HeartbeatLock, work: Path) -> bool:
     """Try once to take the lock, and create the work folder; return whether it succeeded."""
-    try:
-        work.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=POLL, poll_interval=POLL / 4)
-        work.mkdir(exist_ok=True)
-    except Timeout:
+    if not lock.acquire(WAIT):
         return False
+    try:
+        work.mkdir(exist_ok=True)
     except OSError as error:
+        lock.release()
         raise SourceError(f"{work}: cannot write there: {error.strerror or error}") from None
     return True

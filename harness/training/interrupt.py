@@ -1,39 +1,43 @@
-"""Ctrl-C and SIGTERM during training: the current step is finished and a checkpoint saved before the process ends."""
+"""Ctrl-C, SIGTERM and a time limit during training: the step is finished and a checkpoint saved before the end."""
 
 import signal
 import threading
 from types import FrameType
 from typing import Any, Self
 
-from zoo.errors import Terminated
+from harness.training.deadline import Deadline
+from zoo.errors import Terminated, TimeIsUp
 from zoo.progress import Report
 
 
 class Interrupt:
-    """Record, inside a `with` block of the main thread, that SIGINT or SIGTERM arrived, and report it.
+    """Record, inside a `with` block of the main thread, that a signal arrived, and report SIGINT and SIGTERM.
 
     A second Ctrl-C ends the process at once. A second SIGTERM changes nothing: a launcher may send it both to the
-    process and to its group.
+    process and to its group. SIGALRM is sent at the deadline, see `zoo.stopping`.
     """
 
-    def __init__(self, report: Report) -> None:
-        self.report = report
+    def __init__(self, report: Report, deadline: Deadline | None = None) -> None:
+        self.report, self.deadline = report, deadline or Deadline(None)
         self.signal: int | None = None
         self._previous: dict[int, Any] = {}
 
     @property
     def requested(self) -> bool:
-        """Whether a signal has arrived."""
-        return self.signal is not None
+        """Whether a signal has arrived, or no time is left for another step."""
+        return self.signal is not None or self.deadline.is_near
 
     @property
     def error(self) -> KeyboardInterrupt:
-        """The exception to raise once the checkpoint is saved: `Terminated` after SIGTERM, else KeyboardInterrupt."""
-        return Terminated() if self.signal == signal.SIGTERM else KeyboardInterrupt()
+        """The exception to raise once the checkpoint is saved: one that tells what ended the training."""
+        if self.signal == signal.SIGTERM:
+            return Terminated()
+        is_late = self.signal == signal.SIGALRM or (self.signal is None and self.deadline.at is not None)
+        return TimeIsUp() if is_late else KeyboardInterrupt()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGALRM] if self.deadline.at is not None else [])):
                 # a shell starts background commands with SIGINT ignored
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._previous[number] = signal.signal(number, self._record)
@@ -44,9 +48,11 @@ class Interrupt:
             signal.signal(number, handler)
 
     def _record(self, number: int, frame: FrameType | None) -> None:
-        if number == self.signal:
+        if number == self.signal or (number == signal.SIGALRM and self.signal is not None):
             return
         self.signal = number
+        if number == signal.SIGALRM:
+            return
         again = ""
         if number == signal.SIGINT:
             signal.signal(number, self._previous[number])

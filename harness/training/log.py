@@ -1,10 +1,12 @@
 """The training log: one JSON line per step and per scored epoch, written by the main process."""
 
+import hashlib
 import json
 import math
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from harness.training.checkpointing import Checkpoint
 from zoo.errors import UsageError
+from zoo.files import errors_name, write_atomically
 
 
 class DivergenceError(UsageError):
@@ -39,7 +42,8 @@ class TrainingLog:
     """`log.jsonl`: a line for each step and for each epoch that is scored; docs/training.md describes the fields.
 
     Args:
-        path: The file. Lines that were written after the checkpoint are removed.
+        path: The file. Lines that were written after the checkpoint are removed, and so is half a line: the file is
+            written anew, so that a process that has lost the lock of this run cannot add lines to it.
         checkpoint: The checkpoint that the run resumes from; empty for a new run.
         accelerator: Its main process writes the file.
         save_every: The seconds between two checkpoints.
@@ -54,16 +58,20 @@ class TrainingLog:
         """The sum of the total losses of the current epoch, and the number of its steps."""
         self._started = self._saved = self._read = time.monotonic()
         self._file: IO[bytes] | None = None
+        self._digest = hashlib.sha256()
 
     def __enter__(self) -> "TrainingLog":
         if self.accelerator.is_main_process:
+            lines = self.path.read_bytes()[: self._length] if self._length else b""
+            write_atomically(self.path, lines)
+            self._digest.update(lines)
             self._file = self.path.open("ab")
-            self._file.truncate(self._length)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: object, *_: object) -> None:
         if self._file:
-            self._file.close()
+            with suppress(OSError) if error else errors_name(self.path):
+                self._file.close()
 
     def read(self, losses: Sequence[Mapping[str, Tensor]], *, stop: bool = False) -> BlockLosses:
         """Wait for the losses of some steps, and return them summed over all processes.
@@ -127,10 +135,16 @@ class TrainingLog:
         The time to the next checkpoint starts again.
         """
         assert self._file is not None
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with errors_name(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
         self._saved = time.monotonic()
         return self._file.tell()
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of all lines so far, by which a checkpoint recognizes its log."""
+        return self._digest.hexdigest()
 
     def elapsed(self) -> float:
         """Return the seconds that the run has taken so far, those before it was resumed included."""
@@ -138,8 +152,11 @@ class TrainingLog:
 
     def _write_line(self, data: dict[str, Any]) -> None:
         if self._file:
-            line = {"step": self.step, **data, "seconds": round(self.elapsed(), 3)}
-            self._file.write(json.dumps(line).encode() + b"\n")
+            data = {"step": self.step, **data, "seconds": round(self.elapsed(), 3)}
+            line = json.dumps(data).encode() + b"\n"
+            self._digest.update(line)
+            with errors_name(self.path):
+                self._file.write(line)
 
 
 def _finite_or_none(values: Mapping[str, float]) -> dict[str, float | None]:

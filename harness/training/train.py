@@ -22,6 +22,7 @@ from harness.models.outputs import run_model
 from harness.models.text_inputs import fit_to_texts
 from harness.records.training_log import LOG
 from harness.training.checkpointing import Checkpoint, CheckpointStore, rng_state, set_rng_state, unchanged_generators
+from harness.training.deadline import Deadline
 from harness.training.epoch_scores import end_epoch, state_dict_copy
 from harness.training.gradients import accumulate_gradients, apply_gradients
 from harness.training.interrupt import Interrupt
@@ -31,7 +32,7 @@ from harness.training.row_order import steps_per_epoch
 from harness.training.stage import ActiveStage, build_stage, prepare_stage, share_buffers
 from harness.training.step_blocks import step_blocks
 from harness.training.training_run import StateDicts, TrainedStudent, TrainingRun
-from zoo.errors import UsageError, first_line
+from zoo.errors import TimeIsUp, UsageError, first_line
 from zoo.tasks.base import read_batch
 
 
@@ -61,7 +62,7 @@ def train(run: TrainingRun) -> TrainedStudent:
     Raises:
         RecipeError: Something cannot be built.
         UsageError: The recipe has no stages, or a checkpoint does not fit.
-        KeyboardInterrupt: A signal stopped the run, after a checkpoint was saved.
+        KeyboardInterrupt: A signal or the deadline stopped the run, after a checkpoint was saved.
     """
     if not run.recipe.stages:
         raise UsageError(f"{run.recipe.name} has no stages: it can be evaluated, not trained")
@@ -76,7 +77,7 @@ def train(run: TrainingRun) -> TrainedStudent:
         checkpoint, state = _resume(run)
         _restore_student(run, student, checkpoint)
         with (
-            Interrupt(run.report) as interrupt,
+            Interrupt(run.report, Deadline(run.options.deadline)) as interrupt,
             TrainingLog(run.folder / LOG, checkpoint, run.accelerator, save_every=run.options.save_every) as log,
         ):
             run.progress(log.step, run.steps)
@@ -90,7 +91,8 @@ def train(run: TrainingRun) -> TrainedStudent:
                     train_stage(run, stage, state, log, first_step, interrupt)
                     leave_stage(run, stage, state)
                     state.stage_generators = _all_generators(run)
-                    save_checkpoint(run, state, log, stage=number + 1, step=0, student=student.state_dict())
+                    place = {"stage": number + 1, "step": 0, "student": student.state_dict()}
+                    save_checkpoint(run, state, log, interrupt.deadline, **place)
                     if log.any_process(interrupt.requested):
                         raise interrupt.error
             except DivergenceError as error:
@@ -110,6 +112,7 @@ def train_stage(
         for step in steps_of(run, stage, block.steps, interrupt):
             block.losses.append(accumulate_gradients(run, stage, stage.rows(step)))
             block.positions.append(stage.position(step))
+        interrupt.deadline.step_ended()
         if not block.accept(log.read(block.losses, stop=interrupt.requested)):
             continue
         scale = stage.scaler.get_scale()
@@ -126,9 +129,9 @@ def train_stage(
             stage.schedule.step()
         if rest == 0:
             end_epoch(run, stage, log, position)
-        if (block.read.due or block.read.stop) and steps < stage.steps:
+        if (block.read.due or block.read.stop or interrupt.deadline.needs_measured_save) and steps < stage.steps:
             place = {"stage": stage.number, "step": steps, "generators": _all_generators(run)}
-            save_checkpoint(run, state, log, **place, **stage.state_dict())
+            save_checkpoint(run, state, log, interrupt.deadline, **place, **stage.state_dict())
             if block.read.stop:
                 raise interrupt.error
 
@@ -202,12 +205,21 @@ def check_stages(run: TrainingRun, student: nn.Module) -> None:
     set_rng_state(before, run.device)
 
 
-def save_checkpoint(run: TrainingRun, state: TrainingState, log: TrainingLog, **entries: Any) -> None:
-    """Save a checkpoint; every process calls this, and the main one writes."""
-    if run.accelerator.is_main_process:
-        entries |= {"steps": log.step, "log": log.flush(), "seconds": log.elapsed(), "epoch_losses": log.epoch_losses}
-        names = ("kept_parts", "last_epoch", "micro_batch", "environments", "stage_generators")
-        state.store.save({name: getattr(state, name) for name in names} | entries)
+def save_checkpoint(
+    run: TrainingRun, state: TrainingState, log: TrainingLog, deadline: Deadline, **entries: Any
+) -> None:
+    """Save a checkpoint; every process calls this, and the main one writes.
+
+    Raises:
+        LockLostError: Another command has taken over the run.
+    """
+    with deadline.saving():
+        if run.accelerator.is_main_process:
+            run.check_lock()
+            entries |= {"steps": log.step, "log": log.flush(), "log_sha256": log.digest}
+            entries |= {"seconds": log.elapsed(), "epoch_losses": log.epoch_losses}
+            names = ("kept_parts", "last_epoch", "micro_batch", "environments", "stage_generators")
+            state.store.save({name: getattr(state, name) for name in names} | entries)
 
 
 def _resume(run: TrainingRun) -> tuple[Checkpoint, TrainingState]:
@@ -278,6 +290,8 @@ def _all_generators(run: TrainingRun) -> list[Checkpoint]:
 def _interruption_reported(run: TrainingRun) -> Iterator[None]:
     try:
         yield
+    except TimeIsUp:  # the command's message says how to go on
+        raise
     except KeyboardInterrupt:
         run.report(f"{run.recipe.name}: interrupted; run the same command again to resume from the last checkpoint")
         raise

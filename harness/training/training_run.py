@@ -1,7 +1,7 @@
 """Values of a training run: its inputs, its options, and the student that it returns."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ class ComputeOptions:
     """The most rows of a batch that a process takes at once; the gradients of the parts are summed. None: all rows."""
     save_every: float = 300.0
     """The seconds between two checkpoints; 0 saves one after every step."""
+    deadline: float | None = None
+    """When a training has to have ended, on the clock of `time.monotonic`; None for no time limit."""
     score_epochs: bool = False
     """Whether the student is scored after every epoch, also where no stage selects its best one."""
     strict: bool = False
@@ -62,6 +64,8 @@ class TrainingRun:
     options: ComputeOptions = field(default_factory=ComputeOptions)
     progress: Step = ignore_step
     report: Report = ignore_message
+    check_lock: Callable[[], None] = lambda: None
+    """Raises an error if another command has taken over the folder. Called before anything is written there."""
 
     @property
     def device(self) -> torch.device:

@@ -1,6 +1,7 @@
 """Records: keys, the public JSON Schema, damaged files, and folders that appear only when they are complete."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from harness.records.find_runs import read_all
 from harness.records.record import FILE, Identity, read_record, schema, verify_files
-from harness.records.run_folder import new_folder
+from harness.records.run_folder import new_folder, restore
 from tests.helpers.project import ROOT
 from zoo.errors import IntegrityError, SourceError, UsageError
 
@@ -125,3 +126,30 @@ def test_an_existing_folder_is_only_replaced_on_request(tmp_path: Path) -> None:
         (folder / FILE).write_text("fresh")
     assert [path.read_text() for path in final.iterdir()] == ["fresh"]
     assert list(final.parent.iterdir()) == [final]
+
+
+def test_a_folder_whose_replacement_was_killed_comes_back(tmp_path: Path) -> None:
+    final = tmp_path / "run"
+    with new_folder(final, "key") as folder:
+        (folder / "file").write_text("old")
+    final.rename(tmp_path / ".run-key.replaced")
+    restore(final, "another key")
+    assert not final.exists()
+    restore(final, "key")
+    assert (final / "file").read_text() == "old"
+
+
+def test_all_files_of_a_run_are_on_the_disk_before_it_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    final, synced, fsync = tmp_path / "run", [], os.fsync
+
+    def sync(descriptor: int) -> None:
+        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, final.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with new_folder(final, "key") as folder:
+        (folder / "sub").mkdir()
+        (folder / "a").write_text("a")
+        (folder / "sub" / "b").write_text("b")
+    assert {name for name, is_there in synced if not is_there} >= {"a", "b"}
+    assert (tmp_path.name, True) in synced

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from harness.records.heartbeat_lock import HeartbeatLock
+from harness.training.deadline import Deadline
 from harness.training.gradients import accumulate_gradients
 from harness.training.interrupt import Interrupt
 from harness.training.stage import ActiveStage
@@ -22,6 +24,7 @@ from zoo.errors import Terminated
 from zoo.fetch.checksum import sha256
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+OUT_OF_TIME = "stopped before the time limit of 2h; run the same command again to go on from here"
 STEPS = 15
 """The steps of the tiny recipe."""
 
@@ -122,6 +125,83 @@ def test_a_signal_after_the_last_step_stops_before_the_evaluation(
     assert (again.code, f"resuming after step {STEPS} of {STEPS}: all steps are taken" in again.err) == (0, True)
 
 
+def test_a_training_without_time_for_another_step_saves_and_resumes_to_the_same_bytes(
+    zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near = iter([False] * 4 + [True] * 100)
+    command = ("train", recipe_file(), "--out", "out", "--time-limit", "2h")
+    with monkeypatch.context() as patch:
+        patch.setattr(Deadline, "is_near", property(lambda deadline: next(near)))
+        completed = zoo(*command)
+    assert (completed.code, completed.lines) == (75, [OUT_OF_TIME])
+    assert not Path("out").exists()
+    assert list(Path("home/runs/.unfinished").glob("*.lock")) == []
+    again = zoo(*command)
+    assert again.code == 0, again.err
+    assert f"of {STEPS}: epoch" in again.err
+    assert zoo("train", recipe_file(), "--out", "whole").code == 0
+    assert log_lines("out") == log_lines("whole")
+    assert Path("out/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
+
+
+@pytest.mark.usefixtures("default_handlers")
+@pytest.mark.parametrize(
+    ("number", "code", "lines"),
+    [(signal.SIGALRM, 75, [OUT_OF_TIME]), (signal.SIGTERM, 143, [])],
+    ids=["time", "SIGTERM"],
+)
+def test_an_evaluation_that_is_cut_off_is_made_again(
+    number: int, code: int, lines: list[str], zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*arguments: object) -> None:
+        os.kill(os.getpid(), number)
+
+    command = ("reproduce", "digits-resnet8", "--time-limit", "2h")
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.runs.recorder.result_of", cut_off)
+        completed = zoo(*command)
+    assert (completed.code, completed.lines) == (code, lines)
+    left = [path for path in Path("home/runs").rglob("*") if path.is_file()]
+    assert left == []
+    assert zoo(*command).code == 0
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.usefixtures("default_handlers")
+@pytest.mark.parametrize(
+    ("number", "code", "lines"),
+    [(signal.SIGALRM, 75, [OUT_OF_TIME]), (signal.SIGTERM, 143, [])],
+    ids=["time", "SIGTERM"],
+)
+def test_a_command_that_waits_for_a_lock_can_be_stopped(
+    number: int, code: int, lines: list[str], zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acquire = HeartbeatLock.acquire
+
+    def held(lock: HeartbeatLock, seconds: float) -> bool:
+        if not lock.path.exists():
+            assert acquire(HeartbeatLock(lock.path), 0)
+            return acquire(lock, 0)
+        os.kill(os.getpid(), number)
+        return acquire(lock, seconds)
+
+    monkeypatch.setattr(HeartbeatLock, "acquire", held)
+    completed = zoo("reproduce", "digits-resnet8", "--time-limit", "2h")
+    assert completed.code == code
+    assert completed.lines[1:] == lines
+    assert f"digits-resnet8: waiting for another run of it by process {os.getpid()} on " in completed.lines[0]
+
+
+def test_sigterm_before_a_training_ends_with_143(zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(*arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("harness.runs.experiment.prepare", prepare)
+    monkeypatch.setattr("zoo.api.session.Session.experiment", prepare)
+    completed = zoo("train", recipe_file(), "--out", "out")
+    assert (completed.code, completed.err, completed.out) == (143, "", "")
+
+
 def train_and_signal(number: int, *arguments: str) -> int:
     """Run `zoo` in a new process that sends itself a signal in its third step."""
     calls = iter(range(1000))
@@ -138,7 +218,7 @@ def train_and_signal(number: int, *arguments: str) -> int:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize(("number", "code"), SIGNALS, ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(("number", "code"), [*SIGNALS, (signal.SIGALRM, 75)], ids=["SIGINT", "SIGTERM", "time limit"])
 def test_a_signaled_process_ends_with_its_exit_code_and_resumes_to_the_same_bytes(
     number: int, code: int, tmp_path: Path
 ) -> None:
@@ -147,13 +227,14 @@ def test_a_signaled_process_ends_with_its_exit_code_and_resumes_to_the_same_byte
 
     def run(number: int, out: str) -> int | None:
         environment = {"ZOO_HOME": str(tmp_path / "home")}
-        arguments = ("train", "tiny.yaml", "--device", device(), "--out", out)
+        arguments = ("train", "tiny.yaml", "--device", device(), "--out", out, "--time-limit", "2h")
         process = forked.start(tmp_path, environment, (printed, printed), train_and_signal, number, *arguments)
         process.join(120)
         return process.exitcode
 
     assert run(number, "out") == code
-    assert "stopping after this step, once a checkpoint is saved" in printed.read_text()
+    expected = OUT_OF_TIME if code == 75 else "stopping after this step, once a checkpoint is saved"
+    assert expected in printed.read_text()
     assert not (tmp_path / "out").exists()
     assert run(0, "out") == 0, printed.read_text()
     assert "resuming after step 3 of 15: epoch 0.2 of 1" in printed.read_text()

@@ -21,7 +21,7 @@ import harness.runs.recorder
 import harness.training.train
 from harness.records.find_runs import read_all
 from harness.records.record import FILE, read_record, verify_files
-from harness.runs.rescoring import training_key
+from harness.runs.unfinished import training_key
 from tests.helpers import forked
 from tests.helpers.device import device
 from tests.helpers.forked import zoo
