@@ -1,14 +1,15 @@
 """Commands that download and pin files: fetch, lock."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from zoo.cli import render
+from zoo.cli import cache, render
 from zoo.cli.exit_codes import code_of_error, end, is_named
 from zoo.cli.options import OUTPUT, WHAT, All, Json, Patterns, Suites, Where, command, option
 from zoo.cli.progress import report, report_unreachable, session_of, show_progress
 from zoo.errors import UsageError, ZooError
-from zoo.recipes.options import SourceOptions
+from zoo.recipes.options import SourceOptions, SweepOptions
 
 if TYPE_CHECKING:
     from zoo.fetch.fetched import Fetched
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 @command
 def fetch(
+    sweep: SweepOptions,
     sources: SourceOptions,
     patterns: Patterns = None,
     suite: Suites = None,
@@ -29,21 +31,64 @@ def fetch(
         bool,
         option("--train", "Also download what training needs, such as teachers. Default: what evaluation needs.", WHAT),
     ] = False,
+    to: Annotated[
+        Path | None,
+        option(
+            "--to",
+            "Also put every file into this folder, which machines without internet read as $ZOO_CACHE. Default: none.",
+            OUTPUT,
+            "DIR",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        option(
+            "--dry-run",
+            "With --to: print the number and the size of the files of each entry, and stop. Default: fetch them.",
+            OUTPUT,
+        ),
+    ] = False,
+    check: Annotated[
+        bool,
+        option(
+            "--check",
+            "Hash all files in the folder of --to or $ZOO_CACHE, without network, and list what is damaged, missing or"
+            " superfluous, and which entries are complete. Default: fetch.",
+            OUTPUT,
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Download and verify the files of entries, ahead of time.
 
-    Afterwards the entries run without network if HF_HUB_OFFLINE=1 is set.
+    With --to DIR, the entries then run on a machine without internet where ZOO_CACHE names the folder or a copy of it.
 
     Example: zoo fetch bert-base-uncased-mrpc
     """
-    from zoo.recipes.prefetch import needs_of_all
+    from zoo.recipes.prefetch import needs_or_error
 
-    session = session_of(sources)
-    entries = session.entries.select(patterns or [], suite or [], everything, where=where)
+    if check and dry_run:
+        raise UsageError("--check and --dry-run cannot be combined")
+    if dry_run and to is None:
+        raise UsageError("--dry-run needs --to DIR, the folder that files would be added to")
+    if check:
+        _check_folder(sweep, sources, to, patterns, suite, where, everything, train, as_json)
+        return
+    session = session_of(sources.without_cache() if to else sources)
+    session = replace(session, fill=None if dry_run else to)
+    entries = session.entries.select_and_sweep(patterns or [], suite or [], everything, sweep, where=where)
     builder = session.builder(entries)
-    wanted, errors = needs_of_all(entries, builder, train=train)
-    fetched = _fetch(wanted, builder)
+    found = [needs_or_error(entry, builder, train=train) for entry in entries]
+    by_entry, errors = [needs for needs, _ in found], [error for _, error in found if error is not None]
+    named = any(is_named(entry, patterns or []) for entry in entries)
+    if dry_run and to is not None:
+        errors += cache.plan(to, session, entries, by_entry, as_json=as_json)
+        _report_errors(errors)
+        end(code_of_error(error, named) for error in errors)
+        return
+    fetched = _fetch([need for needs in by_entry for need in needs], builder)
+    readable = [(entry, needs) for entry, (needs, error) in zip(entries, found, strict=True) if error is None]
+    _record_entries(readable, builder, train)
     errors += [result for _, result in fetched if isinstance(result, ZooError)]
     data: list[dict[str, Any]] = [
         {
@@ -60,7 +105,6 @@ def fetch(
     text = render.table(["source", "needed for", "revision", "files", "pinned by"], rows, flexible=(0,)) if rows else ""
     render.emit({"fetched": data, "errors": [str(error) for error in errors]}, text, as_json=as_json)
     _report_errors(errors)
-    named = any(is_named(entry, patterns or []) for entry in entries)
     end(code_of_error(error, named) for error in errors)
 
 
@@ -125,6 +169,30 @@ def lock(
         _show_lock(wanted, builder, as_json)
         _report_errors(errors)
     end(error.exit_code for error in errors)
+
+
+def _record_entries(entries: "list[tuple[Entry, list[Need]]]", builder: "Builder", train: bool) -> None:
+    """Write into a cache that is filled what each entry reads."""
+    from zoo.recipes.cache_contents import CachedEntry, record_entry
+
+    folder = builder.sources.cache
+    if folder is not None and folder.is_filled:
+        for entry, needs in entries:
+            record_entry(folder, CachedEntry.of(entry.name, needs, train=train))
+
+
+def _check_folder(
+    sweep: SweepOptions, sources: SourceOptions, to: Path | None, patterns: list[str] | None,
+    suite: list[str] | None, where: str | None, everything: bool, train: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Check the cache of --to or ZOO_CACHE: the selected entries, or all that were fetched."""
+    folder = to or sources.cache
+    if folder is None:
+        raise UsageError("--check needs the folder to check: pass --to DIR, or set ZOO_CACHE")
+    session, entries = session_of(replace(sources, cache=folder)), None
+    if patterns or suite or everything or sweep.is_used:
+        entries = session.entries.select_and_sweep(patterns or [], suite or [], everything, sweep, where=where)
+    cache.check(session, folder, entries, train=train, as_json=as_json)
 
 
 def _fetch(needs: "list[Need]", builder: "Builder") -> "list[tuple[Need, Fetched | ZooError]]":

@@ -144,13 +144,17 @@ class Hub(HubConnection):
 
     def add_to_cache(self, repo: HubRepo, commit: str, name: str, file: Path) -> Path:
         """Copy a verified file into the cache, as if it had been downloaded; returns the copy."""
-        copy = self.cache / _cache_folder(repo) / "snapshots" / commit / name
+        copy = self.snapshot(repo, commit) / name
         try:
             with replacing(copy) as partial:
                 shutil.copyfile(file, partial)
         except OSError as error:
             raise write_error(f"{repo.name}: {name}", error, self.cache) from None
         return copy
+
+    def snapshot(self, repo: HubRepo, commit: str) -> Path:
+        """Return the folder of a repository's files at a commit in the cache."""
+        return self.cache / _cache_folder(repo) / "snapshots" / commit
 
     def owns(self, repo: HubRepo, file: Path) -> bool:
         """Return whether a file of a snapshot lies in the repository's folder of the cache, and not behind a link.

@@ -84,10 +84,17 @@ class Lock:
     trust_file: Path
     others: Pins = field(default_factory=dict)
     """For a lock that replaces the committed one: the committed pins that stay valid, of sources on no Hub."""
+    cached: Pins = field(default_factory=dict)
+    """The pins of a cache folder; they take precedence over those of this machine."""
 
     def pin(self, source: str, endpoint: str) -> Pin:
-        """Return the pin of a source; the lock takes precedence over the first use of the endpoint."""
-        return self.locked(source).over(_pin_of(self.trusted(endpoint), source))
+        """Return the pin of a source: of the lock, then of a cache folder, then of the first use of the endpoint."""
+        first_use = self.cached_pin(source).over(_pin_of(self.trusted(endpoint), source))
+        return self.locked(source).over(first_use)
+
+    def cached_pin(self, source: str) -> Pin:
+        """Return the pin that a cache folder has for a source."""
+        return _pin_of(self.cached, source)
 
     def locked(self, source: str) -> Pin:
         """Return the pin that the lock has for a source."""

@@ -18,7 +18,7 @@ def explain_unpinned(mirror: "Mirror | None", source: str, digest: str | None) -
     except MissingError:
         raise
     except SourceError as error:
-        if mirror is None or digest is not None:
+        if mirror is None or not mirror.needs_pins or digest is not None:
             raise
         command = f"zoo lock --add-digest '{source}=SHA256'"
         raise SourceError(f"{error}; {mirror.root} cannot serve it before its SHA-256 is pinned: {command}") from None
@@ -34,6 +34,16 @@ class Mirror:
     root: Path
     digests: dict[Path, str] = field(default_factory=dict)
     """The SHA-256 of the files that were hashed so far."""
+
+    @property
+    def needs_pins(self) -> bool:
+        """Whether an unknown SHA-256 may be the reason why it does not serve a file."""
+        return True
+
+    @property
+    def advice(self) -> str:
+        """What to do about a file in it with wrong bytes, for the end of a message."""
+        return ""
 
     def find(self, digest: str | None, size: int | None = None) -> Path | None:
         """Return the first file with this SHA-256, or None if there is none or `digest` is None.

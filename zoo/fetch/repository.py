@@ -35,26 +35,35 @@ class RepositoryFetcher:
         commit = known_pin.revision or self.hub.commit(repo)
         names, listing = self._names(repo, want, known_pin, commit)
         if not names:
+            self.pins.remember(repo, known_pin, Pin(revision=commit, wants={want: ()}))
             raise MissingError(f"{repo.name} at {commit[:7]} has no {want}")
         paths, seen = {}, {}
         for name in names:
             paths[name], seen[name] = self._verified(repo, commit, name, known_pin.files.get(name), listing.get(name))
         self.hub.remove_partial_downloads(repo)
         is_named = want == CLAIMS and repo.commit is not None  # a commit names the files of a card
-        self.pins.remember(repo, known_pin, Pin(revision=commit, files=seen, wants={want: names}), silent=is_named)
+        pin = Pin(revision=commit, files=seen, wants={want: names})
+        self.pins.remember(repo, known_pin, pin, paths, silent=is_named)
         root = paths[names[0]].parents[names[0].count("/")]
         return self._fetched(repo, want, root, commit, seen)
 
     def download_size(self, repo: HubRepo, want: str) -> int:
         """Return the size in bytes of the files that `fetch` would download."""
+        commit, files = self.listed(repo, want)
+        return sum(file.size or 0 for name, file in files.items() if not self.hub.cached(repo, commit, name))
+
+    def listed(self, repo: HubRepo, want: str) -> tuple[str, dict[str, FilePin]]:
+        """Return the commit, and the files for a purpose with their sizes; files that are pinned need no request."""
         known_pin = self.pins.known_pin(repo)
         names, commit = self._known_names(repo, want, known_pin), known_pin.revision
-        if commit and names is not None and all(self.hub.cached(repo, commit, name) for name in names):
-            return 0
+        pinned = {name: known_pin.files.get(name, FilePin()) for name in names or ()}
+        if commit and names is not None and all(file.size is not None for file in pinned.values()):
+            return commit, pinned
         commit = commit or self.hub.commit(repo)
         listing = self.hub.listing(repo, commit)
-        missing = [name for name in names or self._choose(repo, want, commit, listing) if name in listing]
-        return sum(listing[name].size for name in missing if not self.hub.cached(repo, commit, name))
+        chosen = [name for name in names or self._choose(repo, want, commit, listing) if name in listing]
+        found = {name: FilePin(sha256=listing[name].sha256, size=listing[name].size) for name in chosen}
+        return commit, {name: known_pin.files.get(name, FilePin()).over(file) for name, file in found.items()}
 
     def _names(
         self, repo: HubRepo, want: str, known_pin: Pin, commit: str
@@ -74,7 +83,7 @@ class RepositoryFetcher:
         except MissingError:
             # a commit never gets new files, so no request is needed
             if known_pin.revision and not want.startswith("data/"):
-                self.pins.lock.trust(str(repo), self.hub.address, Pin(revision=commit, wants={want: ()}))
+                self.pins.remember(repo, known_pin, Pin(revision=commit, wants={want: ()}))
             raise
 
     def _known_names(self, repo: HubRepo, want: str, known_pin: Pin) -> tuple[str, ...] | None:
@@ -115,7 +124,7 @@ class RepositoryFetcher:
                 linked = f"{path} leads to {path.resolve()}, outside of this cache, where zoo changes nothing"
                 raise IntegrityError(f"{faults[-1]}; {linked}: delete the link, and try again")
             self.hub.remove_from_cache(path, with_blob=not is_named)
-        raise IntegrityError(faults[-1])
+        raise IntegrityError(f"{faults[-1]}{self.mirror.advice if self.mirror else ''}")
 
     def _file(self, repo: HubRepo, commit: str, name: str, pin: FilePin | None) -> Path:
         path = self.hub.cached(repo, commit, name)

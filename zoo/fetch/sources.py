@@ -12,6 +12,7 @@ from typing import Any
 
 from zoo import paths
 from zoo.errors import IntegrityError, NoDataError, NoFileError, UsageError, did_you_mean
+from zoo.fetch.cache_folder import CacheFolder
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.hub import Hub
 from zoo.fetch.local_files import fetch_local, fetched_file, fetched_folder, fetched_tokenizer, missing_file_error
@@ -55,6 +56,8 @@ class Sources:
     """The local folders of data sets, by name."""
     report: Report = ignore_message
     """Prints a message for the user."""
+    cache: CacheFolder | None = None
+    """The cache that all files are read from, or that they are added to."""
     fetched: dict[tuple[ParsedSource, str], Fetched] = field(default_factory=dict)
     """The results so far, by source and purpose."""
     archives: FetchedArchives = field(default_factory=FetchedArchives)
@@ -144,10 +147,21 @@ class Sources:
             return self._repositories.download_size(value, want)
         return self._urls.download_size(value) if isinstance(value, Url) else 0
 
+    def listed(self, source: AnySource, want: str) -> Mapping[str, FilePin]:
+        """Return the files that `fetch` downloads, by name, with their sizes. None of them is downloaded."""
+        value = pinned_source(self.resolve(source))
+        if isinstance(value, HubRepo):
+            return self._repositories.listed(value, want)[1]
+        if not isinstance(value, Url):
+            return {}
+        pin = self.known_pin(value).files.get(value.short_name, FilePin())
+        size = pin.size or self.urls.size(value, public_only=self.recipe_repo is not None)
+        return {value.short_name: pin.over(FilePin(size=size))}
+
     @property
     def pins(self) -> PinStore:
         """The pins of the lock, and those that this machine has added at first use."""
-        return PinStore(self.lock, self.hub.address, self.report, self.reported)
+        return PinStore(self.lock, self.hub.address, self.report, self.reported, self.cache)
 
     @property
     def _repositories(self) -> RepositoryFetcher:
@@ -155,7 +169,7 @@ class Sources:
 
     @property
     def _urls(self) -> UrlFetcher:
-        return UrlFetcher(self.pins, self.urls, self.mirror, self.archives, self.recipe_repo)
+        return UrlFetcher(self.pins, self.urls, self.mirror, self.archives, self.recipe_repo, self.hub.offline)
 
     def _not_publishable(self, value: ParsedSource) -> str | None:
         """Return why a recipe that somebody else has published may not name a source, or None."""

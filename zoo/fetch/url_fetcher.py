@@ -35,6 +35,8 @@ class UrlFetcher:
     archives: FetchedArchives
     recipe_repo: str | None
     """See `Sources.recipe_repo`: with one, only https URLs of public hosts are allowed."""
+    offline: bool = False
+    """Whether requests are forbidden."""
 
     def fetch(self, source: Url, *, is_archive: bool = False) -> Fetched:
         """Return the file at a URL; a wrong one is downloaded once more, and a new one is pinned.
@@ -50,15 +52,19 @@ class UrlFetcher:
             cached = self.urls.cached(source)
             mirrored = None if faults or cached else self._mirrored(pin)
             with explain_unpinned(self.mirror, str(source), pin.sha256):
-                path = cached or mirrored or self.urls.download(source, public_only=self.recipe_repo is not None)
+                here = cached or (self.urls.named(source, mirrored) if mirrored else None)
+                path = here or self.urls.download(source, public_only=self.recipe_repo is not None)
             digest, size = sha256(path), path.stat().st_size
             expected = pin.mismatch(digest, size)
             if expected is None and is_archive and not is_zipfile(path):
                 expected = "a zip archive"
             if expected is None:
-                self.pins.remember(source, known_pin, Pin(files={source.short_name: FilePin(sha256=digest, size=size)}))
+                seen = Pin(files={source.short_name: FilePin(sha256=digest, size=size)})
+                self.pins.remember(source, known_pin, seen, {source.short_name: path})
                 return fetched_file(source, path, digest, locked=self.pins.is_locked(source))
             faults.append(f"{source}: expected {expected}, found sha256 {digest}, {size:,} bytes")
+            if mirrored is not None and self.mirror is not None and self.offline:
+                raise IntegrityError(f"{faults[-1]}{self.mirror.advice}")
             if mirrored is None and not self.urls.owns(path):
                 linked = f"{path} leads to {path.resolve()}, outside of zoo's downloads, where zoo changes nothing"
                 raise IntegrityError(f"{faults[-1]}; {linked}: delete the link, and try again")

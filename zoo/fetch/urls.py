@@ -66,6 +66,10 @@ class Urls:
         path = self._path(url)
         return path if path.is_file() else None
 
+    def named(self, url: Url, file: Path) -> Path:
+        """Return a file that a mirror has, under whatever name, as the file at the URL."""
+        return file
+
     def owns(self, path: Path) -> bool:
         """Return whether a file lies in the folder of downloads, and not behind a link to a file of the user's own."""
         return is_inside(path, self._folder)

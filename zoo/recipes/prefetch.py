@@ -47,6 +47,16 @@ class Need:
         """The source as a typed value; None if it is malformed, which `zoo check` reports."""
         return parse_or_none(self.source)
 
+    def download_size(self, sources: Sources) -> int:
+        """Return the bytes that are to be downloaded. Raise ZooError if the size is unknown."""
+        at = replace(sources, recipe_repo=self.recipe_repo, recipe_folder=self.recipe_folder)
+        try:
+            return at.download_size(self.source, self.want)
+        except MissingError:
+            if self.optional:
+                return 0
+            raise
+
 
 def needs(entry: Entry, builder: Builder, *, train: bool) -> Iterator[Need]:
     """Yield everything that an entry reads. Nothing is downloaded.
@@ -83,16 +93,20 @@ def needs_of_all(entries: Iterable[Entry], builder: Builder, *, train: bool) -> 
         builder: See `needs`.
         train: See `needs`.
     """
+    by_entry = [needs_or_error(entry, builder, train=train) for entry in entries]
+    return [need for found, _ in by_entry for need in found], [error for _, error in by_entry if error is not None]
+
+
+def needs_or_error(entry: Entry, builder: Builder, *, train: bool) -> tuple[list[Need], ZooError | None]:
+    """Return everything that an entry reads, as far as it can be read, and the error that ended the reading."""
     found: list[Need] = []
-    errors: list[ZooError] = []
-    for entry in entries:
-        try:
-            with translate_errors(entry.name):
-                for need in needs(entry, builder, train=train):
-                    found.append(need)  # noqa: PERF402 - those before an error count
-        except ZooError as error:
-            errors.append(error)
-    return found, errors
+    try:
+        with translate_errors(entry.name):
+            for need in needs(entry, builder, train=train):
+                found.append(need)  # noqa: PERF402 - those before an error count
+    except ZooError as error:
+        return found, error
+    return found, None
 
 
 def _teacher_entry(entry: Entry, teacher: Teacher) -> Entry:
@@ -158,6 +172,11 @@ def _read_of(model: Call, weights: str | None, sources: Sources) -> Call | None:
     return None if is_read else architecture(model)
 
 
+def give_up_downloads(sources: Sources) -> None:
+    """End downloads that other threads have started, and start no others."""
+    sources.hub.deadline, sources.urls.stopped = 0.0, True
+
+
 def prefetch(
     wanted: Iterable[Need], sources: Sources, started: Callable[[int], None] = lambda size: None
 ) -> list[tuple[Need, Fetched | ZooError]]:
@@ -175,8 +194,8 @@ def prefetch(
     with ThreadPoolExecutor(WORKERS) as pool:
         try:
             return _fetch_all(distinct, sources, started, pool)
-        except KeyboardInterrupt:  # give up running downloads, and start no others
-            sources.hub.deadline, sources.urls.stopped = 0.0, True
+        except KeyboardInterrupt:
+            give_up_downloads(sources)
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
@@ -201,6 +220,27 @@ def _fetch_all(
         if isinstance(result, NoFileError):
             result.with_mark(need.mark)
     return [(need, result) for need, result in pairs if not (need.optional and isinstance(result, MissingError))]
+
+
+def prefetch_entries(
+    entries: Iterable[Entry], builder: Builder, *, train: bool, started: Callable[[int], None] = lambda size: None
+) -> dict[Entry, ZooError]:
+    """Fetch everything that entries read, and return the error of each entry that lacks something.
+
+    Args:
+        entries: The entries.
+        builder: Builds their tasks and fetches their files.
+        train: See `needs`.
+        started: See `prefetch`.
+    """
+    found = {entry: needs_of_all([entry], builder, train=train) for entry in entries}
+    fetched = dict(prefetch((need for wanted, _ in found.values() for need in wanted), builder.sources, started))
+    failed = {need: result for need, result in fetched.items() if isinstance(result, ZooError)}
+    errors = {
+        entry: [*unread, *(failed[need] for need in wanted if need in failed)]
+        for entry, (wanted, unread) in found.items()
+    }
+    return {entry: all_errors[0] for entry, all_errors in errors.items() if all_errors}
 
 
 def attempt(call: Callable[[], Any]) -> Any:

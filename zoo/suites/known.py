@@ -73,25 +73,40 @@ def load_suite(name: str, sources: Sources) -> StoredSuite:
         UsageError: The catalogue cannot be read.
     """
     catalogue = _catalogue(name, sources)
-    folder = _folder(name, catalogue)
-    suite = read_suite(folder)
-    if suite is None:
-        suite = catalogue.make()
-        write_suite(folder, suite)
-    return StoredSuite(name=name, folder=folder, suite=suite)
+    stored = _stored(name, catalogue, sources)
+    if stored is None:
+        stored = StoredSuite(name=name, folder=_folder(name, catalogue), suite=catalogue.make())
+        write_suite(stored.folder, stored.suite)
+    if sources.cache is not None and sources.cache.is_filled:
+        write_suite(sources.cache.suites / stored.folder.name, stored.suite)
+    return stored
 
 
 def cached_suite(name: str, sources: Sources) -> StoredSuite | None:
     """Return a generated suite if it is in the cache; downloads nothing."""
     is_published = name in TABLES and sources.folder(TIMM) is None
-    if is_published and sources.urls.cached(Url(TABLES[name].url)) is None:
+    if is_published and not _has_table(name, sources):
         return None
     try:
-        folder = _folder(name, _catalogue(name, sources))
+        return _stored(name, _catalogue(name, sources), sources)
     except SourceError:  # the user's folder lacks this table
         return None
-    suite = read_suite(folder)
-    return None if suite is None else StoredSuite(name=name, folder=folder, suite=suite)
+
+
+def _has_table(name: str, sources: Sources) -> bool:
+    """Return whether a table of timm's results is on this machine or in the cache folder."""
+    url = Url(TABLES[name].url)
+    return sources.urls.cached(url) is not None or bool(sources.lock.cached_pin(str(url)).files)
+
+
+def _stored(name: str, catalogue: _Catalogue, sources: Sources) -> StoredSuite | None:
+    """Return a suite that was made before: of the cache folder, or on this machine."""
+    own = _folder(name, catalogue)
+    cached = [] if sources.cache is None or sources.cache.is_filled else [sources.cache.suites / own.name]
+    for folder in (*cached, own):
+        if (suite := read_suite(folder)) is not None:
+            return StoredSuite(name=name, folder=folder, suite=suite)
+    return None
 
 
 def stored_recipes(suite: str, entry: str) -> list[Path]:

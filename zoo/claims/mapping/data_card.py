@@ -98,7 +98,8 @@ def repository_files(repo: HubRepo, sources: Sources, *used: str) -> list[str]:
         *used: What was fetched of a repository that was used before, see `zoo.fetch.sources.Sources.fetch`.
     """
     pin = sources.known_pin(repo)
-    if sources.hub.offline or {*used} <= pin.wants.keys():
+    has_no_list = sources.hub.offline and sources.cache is None
+    if has_no_list or {*used} <= pin.wants.keys():
         return list(pin.files)
     return list(sources.hub.listing(repo, pin.revision or sources.hub.commit(repo)))
 
