@@ -1,0 +1,131 @@
+"""The commands for Jobs of the Hub, read by the parser of the Hub's own command line."""
+
+import json
+import shlex
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub.cli.hf import app
+
+from harness.fleet.hf_jobs import flavor_of, job_command, job_script, timeout_minutes
+from harness.fleet.plan_file import Plan
+from harness.fleet.units import plan_units
+from tests.helpers.project import Write, Zoo
+from zoo.errors import UsageError
+from zoo.recipes import catalogue
+from zoo.recipes.options import RunOptions, SourceOptions
+
+
+def plan(*names: str, sources: SourceOptions | None = None, **options: Any) -> Plan:
+    entries = [catalogue.select_one(name) for name in names]
+    return plan_units(entries, RunOptions(**options), sources or SourceOptions())
+
+
+def parsed(command: str) -> dict[str, Any]:
+    """The options and arguments that `hf jobs run` reads."""
+    words = shlex.split(command)
+    assert words[:3] == ["hf", "jobs", "run"]
+    run: Any = app
+    for name in words[1:3]:
+        run = run.get_command(run.make_context(name, [], resilient_parsing=True), name)
+    parameters: dict[str, Any] = run.make_context("run", words[3:]).params
+    return parameters
+
+
+def test_the_hub_reads_the_command(tmp_path: Path) -> None:
+    made = plan("digits-resnet8", train=True, seeds=3, first_seed=5, device="cuda", records=tmp_path)
+    read = parsed(job_command(made, made.units))
+    assert read["name"] == "zoo-digits-resnet8-seed5"
+    assert (str(read["flavor"]), read["detach"]) == ("l4x1", True)
+    assert read["secrets"] == ["HF_TOKEN"]
+    assert read["timeout"] == f"{timeout_minutes(made.units)}m"
+    shell, option, script = read["command"]
+    assert (shell, option) == ("bash", "-c")
+    assert " torch==" in script
+    assert "zoo verify digits-resnet8 --train --first-seed 5 --seeds 3 --device cuda --records /tmp/runs" in script
+    assert script.endswith('hf buckets sync /tmp/runs "hf://buckets/$OWNER/zoo-runs" && exit $code')
+
+
+def test_the_time_limit_is_three_times_the_expected_time_with_the_installation() -> None:
+    (unit,) = plan("digits-resnet8").units
+    assert timeout_minutes([replace(unit, seconds=1500.0)]) == 120
+    assert timeout_minutes([replace(unit, seconds=None)]) == 225
+
+
+@pytest.mark.parametrize(
+    ("device", "gigabytes", "of_gpu", "name"),
+    [
+        ("cpu", None, None, "cpu-basic"), ("cpu", 20.0, None, "cpu-upgrade"), ("cpu", 2.0, 60.0, "cpu-basic"),
+        (None, None, None, "l4x1"), ("cuda", 40.0, 4.0, "l40sx1"), ("cuda", 4.0, 60.0, "a100-large"),
+    ],
+)  # fmt: skip
+def test_the_smallest_machine_that_fits_is_chosen(
+    device: str | None, gigabytes: float | None, of_gpu: float | None, name: str
+) -> None:
+    made = plan("digits-resnet8", device=device)
+    assert flavor_of(made, [replace(made.units[0], gigabytes=gigabytes, gpu_gigabytes=of_gpu)]).name == name
+
+
+def test_a_run_that_fits_no_machine_is_refused() -> None:
+    made = plan("digits-resnet8")
+    with pytest.raises(UsageError, match="takes 500 GB, which no machine of the Hub"):
+        flavor_of(made, [replace(made.units[0], gigabytes=500.0)])
+
+
+def test_students_come_after_their_teachers() -> None:
+    made = plan("digits-resnet8", "digits-resnet8_from_digits-resnet14", device="cpu")
+    units = tuple(replace(unit, wave=unit.index) for unit in made.units)
+    lines = job_script(replace(made, units=units), [0, 1]).splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "#",
+        "OWNER=$(hf",
+        "hf",
+        "hf",
+        "#",
+        "hf",
+        "#",
+        "echo",
+        "echo",
+        "printf",
+    ]
+
+
+def test_records_come_back_into_a_new_folder_and_are_merged(tmp_path: Path) -> None:
+    """`hf buckets sync` overwrites files, such as the looks and caches of this machine."""
+    made = plan("digits-resnet8", device="cpu", records=tmp_path / "my 'runs'")
+    lines = job_script(made, [0]).splitlines()
+    printed = subprocess.run(
+        ["sh", "-c", "OWNER=me\n" + "\n".join(lines[-4:])], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    folder = f"zoo-runs-{made.id}"
+    assert printed[1] == f"hf buckets sync hf://buckets/me/zoo-runs {folder}"
+    assert shlex.split(printed[2]) == ["zoo", "collect", folder, "--to", str(tmp_path / "my 'runs'")]
+    assert not any(line.startswith("hf buckets sync") for line in lines)
+
+
+def test_files_of_the_user_are_mounted(recipe_file: Write, tmp_path: Path) -> None:
+    path = recipe_file()
+    (tmp_path / "data").mkdir()
+    entry = catalogue.local(path)
+    made = plan_units([entry], RunOptions(train=True, seeds=1), SourceOptions(data={"mine": tmp_path / "data"}))
+    read = parsed(job_command(made, made.units))
+    assert list(read["volume"]) == [f"{tmp_path}:/inputs/0:ro", f"{tmp_path}/data:/inputs/1:ro"]
+    assert f"zoo verify /inputs/0/{path.name} --train" in read["command"][2]
+    assert "--data mine=/inputs/1" in read["command"][2]
+
+
+def test_own_packages_are_refused() -> None:
+    with pytest.raises(UsageError, match="a job does not have the package of --trust"):
+        job_script(plan("digits-resnet8", sources=SourceOptions(trust=["mine"])), [0])
+
+
+def test_a_dry_run_prints_the_script_and_nothing_else_starts_jobs(zoo: Zoo) -> None:
+    printed = zoo("verify", "digits-resnet8", "--on", "hf-jobs", "--dry-run", "--json")
+    assert printed.code == 0, printed.err
+    assert "hf jobs run --detach --name zoo-digits-resnet8 " in json.loads(printed.out)["script"]
+    refused = zoo("verify", "digits-resnet8", "--on", "hf-jobs")
+    assert refused.code == 2
+    assert "add --dry-run" in refused.err
