@@ -34,7 +34,9 @@ committed: .venv/test
 	$(BIN)/zoo leaderboard --check
 
 # The rest: slow tests, fuzzing, the docs site, the tests under other processor settings. Half an hour on 2 cores.
-nightly: .venv/test .venv/docs
+# Without Debian's packages of Slurm its tests are skipped.
+nightly: .venv/test .venv/docs .venv/ray
+	-test -d .venv/slurm/usr || $(BIN)/python -m tests.slurm.cluster .venv/slurm
 	$(BIN)/python -m tests.nightly
 
 # The tests and the starter suite as other x86 processors and thread counts compute: 26 minutes on 2 cores.
@@ -66,6 +68,10 @@ gpu: $(if $(filter file,$(origin PYTHON)),.venv/test)
 
 .venv/benchmark: .venv/run
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[benchmark,parity]'
+	touch $@
+
+.venv/ray: .venv/test
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ray]'
 	touch $@
 
 .venv/docs: .venv/run

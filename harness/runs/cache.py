@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import time_ns
@@ -41,6 +42,7 @@ class RunConditions:
     strict: bool = False
     device: str | None = None
     lock: str | None = None
+    cache: str | None = None
     data: Mapping[str, str] = field(default_factory=dict)
     """Local data folders by name."""
     out: str | None = None
@@ -81,6 +83,8 @@ def cache_run(
 ) -> None:
     """Store the run of a request in the cache, with the files that it was computed from.
 
+    A run that cannot be stored, because the disk is full, is found by its identity instead.
+
     Args:
         runs: The folder of all runs.
         request: The result of `RunConditions.request`.
@@ -93,7 +97,8 @@ def cache_run(
     content = {
         "record": str(path.absolute()), "published": published, "inputs": [*inputs, *outputs], "request": request,
     }  # fmt: skip
-    write_atomically(_cache_file(runs, request), json.dumps(content, indent=1, sort_keys=True))
+    with suppress(OSError):
+        write_atomically(_cache_file(runs, request), json.dumps(content, indent=1, sort_keys=True))
 
 
 def find_cached_runs(

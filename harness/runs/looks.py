@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from harness.judging.judge_runs import Outcome, claim_name
+from harness.records.heartbeat_lock import HeartbeatLock
 from harness.records.record import RecordedRun
+from zoo.errors import SourceError
 from zoo.files import write_atomically
 from zoo.recipes.catalogue import Entry
 
@@ -53,12 +53,21 @@ def record_look(folder: Path, outcome: Outcome, runs: Iterable[RecordedRun]) -> 
         return
     path = folder / outcome.entry.name / FILE
     look = {"seeds": _seeds(runs), "open": [claim_name(claim) for claim in open_claims]}
-    with suppress(OSError, Timeout), FileLock(path.with_name(f".{FILE}.lock"), timeout=LOCK_SECONDS):
-        looks = _read(path)
-        of_recipe = looks.setdefault(outcome.entry.recipe.digest, [])
-        if look["seeds"] not in [other["seeds"] for other in of_recipe]:
-            of_recipe.append(look)
-            write_atomically(path, json.dumps(looks, indent=1, sort_keys=True))
+    lock = HeartbeatLock(path.with_name(f".{FILE}.lock"), watched=0.0)
+    with suppress(OSError, SourceError):
+        if lock.acquire(LOCK_SECONDS):
+            try:
+                _add_look(path, outcome.entry.recipe.digest, look)
+            finally:
+                lock.release()
+
+
+def _add_look(path: Path, recipe: str, look: dict[str, Any]) -> None:
+    looks = _read(path)
+    of_recipe = looks.setdefault(recipe, [])
+    if look["seeds"] not in [other["seeds"] for other in of_recipe]:
+        of_recipe.append(look)
+        write_atomically(path, json.dumps(looks, indent=1, sort_keys=True))
 
 
 def _seeds(runs: Iterable[RecordedRun]) -> list[int]:

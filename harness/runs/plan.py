@@ -9,10 +9,13 @@ from statistics import median
 from harness.records.find_runs import find_runs
 from harness.records.record import Mode, Record, read_record
 from harness.runs.cache import find_cached_runs
+from harness.runs.expected_times import EarlierRuns, ExpectedTime
 from harness.runs.verify import mode_of, run_conditions, seeds_of
 from zoo import paths
 from zoo.errors import ZooError
+from zoo.files import files_below
 from zoo.recipes.catalogue import Entry
+from zoo.recipes.devices import kind_of
 from zoo.recipes.options import RunOptions, SourceOptions
 
 
@@ -28,15 +31,24 @@ class PlannedRuns:
     """The number of runs that have to be made; the others exist."""
     teacher_of: str = ""
     """The entry that needs these runs as its teacher; empty for a selected entry."""
-    seconds: float | None = None
-    """The median time of such a run, of the user's runs or else of the committed ones; None if there is none."""
-    measured_on: str = ""
-    """Where that time was measured."""
+    time: ExpectedTime
+    """The expected time of one such run."""
+    host_memory: int | None = None
+    """The largest memory of the process of an earlier run, in bytes; None if it is unknown."""
+    gpu_memory: int | None = None
+    """The largest memory of a GPU that an earlier run needed, in bytes; None if it is unknown."""
+    disk: int | None = None
+    """The median size in bytes of the folder of such a run; None if the user has none."""
 
     @property
     def expected_seconds(self) -> float | None:
-        """The time of the missing runs where `seconds` was measured; None if it is unknown."""
-        return 0.0 if not self.missing else None if self.seconds is None else self.missing * self.seconds
+        """The expected time of all missing runs, one after the other; None if it is unknown."""
+        return 0.0 if not self.missing else None if self.time.seconds is None else self.missing * self.time.seconds
+
+    @property
+    def memory(self) -> int | None:
+        """The largest memory of such a run in bytes: of the GPU if it was made on one, else of the process."""
+        return self.gpu_memory or self.host_memory
 
 
 def plan(entries: Iterable[Entry], options: RunOptions, sources: SourceOptions) -> list[PlannedRuns]:
@@ -54,11 +66,12 @@ def plan(entries: Iterable[Entry], options: RunOptions, sources: SourceOptions) 
         sources: Where the entries' files come from.
     """
     planned: dict[tuple[str, Mode, tuple[int, ...]], PlannedRuns] = {}
+    earlier = EarlierRuns(paths.runs(options.records), kind_of(options.device))
     for entry in entries:
         has_weights = entry.is_readable and entry.recipe.weights is not None and not entry.not_compared
         if entry.is_readable and (options.train or has_weights):
             with suppress(ZooError):  # a teacher that does not exist is reported where the entry is run
-                for runs in list(_runs_of(entry, options, sources)):
+                for runs in list(_runs_of(entry, options, sources, earlier)):
                     planned.setdefault((runs.entry.name, runs.mode, runs.seeds), runs)
     return [_without_teachers(runs, planned.values()) for runs in planned.values()]
 
@@ -68,13 +81,18 @@ def _without_teachers(runs: PlannedRuns, planned: Iterable[PlannedRuns]) -> Plan
     twice = sum(
         other.missing
         for other in planned
-        if other.teacher_of and other.entry == runs.entry and set(other.seeds) <= set(runs.seeds)
+        if other.teacher_of and _is_same(other.entry, runs.entry) and set(other.seeds) <= set(runs.seeds)
     )
     return runs if runs.teacher_of else replace(runs, missing=max(0, runs.missing - twice))
 
 
-def _runs_of(entry: Entry, options: RunOptions, sources: SourceOptions) -> Iterator[PlannedRuns]:
-    mode, runs = mode_of(options), paths.runs(options.records)
+def _is_same(first: Entry, second: Entry) -> bool:
+    """Return whether two entries are the same, also if a command names the file by another path than a recipe."""
+    return (first.name, first.path.resolve()) == (second.name, second.path.resolve())
+
+
+def _runs_of(entry: Entry, options: RunOptions, sources: SourceOptions, earlier: EarlierRuns) -> Iterator[PlannedRuns]:
+    mode, runs = mode_of(options), earlier.runs
     seeds: Sequence[int | None] = seeds_of(entry, options) if options.train else [None]
     conditions = run_conditions(options, sources)
     records = list(_records(runs, entry))
@@ -87,19 +105,31 @@ def _runs_of(entry: Entry, options: RunOptions, sources: SourceOptions) -> Itera
 
     missing = [seed for seed in seeds if options.fresh or not exists(seed)]
     if missing and options.train:
-        yield from _teachers(entry, runs)
-    yield _planned(entry, mode, tuple(seed for seed in seeds if seed is not None), len(missing), records)
+        yield from _teachers(entry, earlier)
+    yield _planned(entry, mode, tuple(seed for seed in seeds if seed is not None), len(missing), earlier)
 
 
-def _teachers(entry: Entry, runs: Path) -> Iterator[PlannedRuns]:
+def required_teachers(entry: Entry) -> Iterator[tuple[Entry, int, Entry]]:
+    """Yield the runs that a training needs as teachers, each after those that it needs itself.
+
+    Yields:
+        The entry of the teacher, the seed of its training, and the entry that learns from it.
+
+    Raises:
+        ZooError: There is no such entry.
+    """
     for stage in entry.recipe.stages:
         for teacher in stage.all_teachers.values():
             if teacher.run is not None:
                 run = entry.teacher_entry(teacher)
-                yield from _teachers(run, runs)
-                records = list(_records(runs, run))
-                exists = any(_is_run(record, run, "retrain", teacher.seed) for record in records)
-                yield _planned(run, "retrain", (teacher.seed,), int(not exists), records, teacher_of=entry.name)
+                yield from required_teachers(run)
+                yield run, teacher.seed, entry
+
+
+def _teachers(entry: Entry, earlier: EarlierRuns) -> Iterator[PlannedRuns]:
+    for teacher, seed, student in required_teachers(entry):
+        exists = any(_is_run(record, teacher, "retrain", seed) for record in _records(earlier.runs, teacher))
+        yield _planned(teacher, "retrain", (seed,), int(not exists), earlier, teacher_of=student.name)
 
 
 def _is_run(
@@ -111,20 +141,21 @@ def _is_run(
 
 
 def _planned(
-    entry: Entry, mode: Mode, seeds: tuple[int, ...], missing: int, records: Iterable[Record], teacher_of: str = ""
+    entry: Entry, mode: Mode, seeds: tuple[int, ...], missing: int, earlier: EarlierRuns, teacher_of: str = ""
 ) -> PlannedRuns:
-    here = [record for record in records if record.identity.mode == mode]
-    timed = here or [record for record in _records(paths.evidence(), entry) if record.identity.mode == mode]
+    sizes = list(_sizes(entry, mode, earlier.runs))
+    host, gpu = earlier.memory(entry.name, mode)
     return PlannedRuns(
         entry=entry, mode=mode, seeds=seeds, missing=missing, teacher_of=teacher_of,
-        seconds=median(record.cost["seconds"] for record in timed) if timed else None,
-        measured_on=", ".join(sorted({"here" if here else _machine(record) for record in timed})),
+        time=earlier.expected_time(entry.name, mode), host_memory=host, gpu_memory=gpu,
+        disk=int(median(sizes)) if sizes else None,
     )  # fmt: skip
 
 
-def _machine(record: Record) -> str:
-    device, threads = str(record.environment.get("device", "cpu")), record.environment.get("threads")
-    return f"{device}, {threads} thread{'s' * (threads != 1)}" if device == "cpu" and threads else device
+def _sizes(entry: Entry, mode: Mode, runs: Path) -> Iterator[int]:
+    for run in find_runs(runs, entry.name):
+        if run.name.startswith(mode):
+            yield sum(file.stat().st_size for file in files_below(run.record.parent))
 
 
 def _records(runs: Path, entry: Entry) -> Iterator[Record]:

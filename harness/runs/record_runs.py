@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,12 @@ from harness.runs.recorder import (
     write_record,
     write_rescored,
 )
-from harness.runs.rescoring import copy_training, find_same_training, score_again, training_key
+from harness.runs.rescoring import copy_training, find_same_training, score_again
 from harness.runs.run_location import RunLocation, locate_run
 from harness.runs.source_files import recipe_inputs, revisions
 from harness.runs.teachers import WEIGHTS, ResolvedTeachers, TeacherResolver, required_runs
 from harness.runs.training_splits import teacher_splits, training_splits
+from harness.runs.unfinished import training_key
 from harness.training.train import train
 from harness.training.training_run import TrainedStudent, TrainingRun
 from zoo.claims.recipe_claims import fits_rows
@@ -52,11 +53,11 @@ def evaluate_and_record(experiment: Experiment, published: tuple[nn.Module, str]
     """
     identity = weights_identity(experiment)
     location, cache_entry = locate_run(experiment, identity), _cache_entry(experiment, "weights", None)
-    with locked_run(location) as existing:
-        record = existing
+    with locked_run(location) as locked:
+        record = locked.existing
         if record is None:
             started = time.perf_counter()
-            with new_run(location) as folder, experiment.guarded(folder, location.work):
+            with new_run(locked) as folder, experiment.guarded(folder, location.work):
                 for split in experiment.task.scored:  # missing data is reported before weights are downloaded
                     _report_impossible_shares(experiment, split, len(experiment.task.load(split)))
                 model, digest = published or experiment.published_model()
@@ -104,26 +105,27 @@ def train_and_record(experiment: Experiment, seeds: Sequence[int], out: Path | N
         folder_of_run = out if student is experiment else None
         location = locate_run(student, training_identity(student, teachers, seed), folder_of_run)
         cache_entry = _cache_entry(student, "retrain", seed, teachers)
-        with locked_run(location) as existing:
-            record = existing
+        with locked_run(location) as locked:
+            record = locked.existing
             if record is None:
                 started = time.perf_counter()
                 earlier = _same_training(student, location)
-                with new_run(location) as folder, student.guarded(folder, location.work):
+                with new_run(locked) as folder, student.guarded(folder, location.work):
                     if earlier is not None:
                         record = _record_again(student, earlier, location, folder)
                     else:
                         with student.context.show(f"{student.entry.name}: train, seed {seed}", "steps") as step:
-                            trained = train(training_run(student, teachers, seed, location.work, step))
+                            run = training_run(student, teachers, seed, location.work, step, locked.lock.check)
+                            trained = train(run)
                         record = _record_student(student, teachers, trained, location, folder, started)
-        run = location.folder / FILE, record
+        recorded = location.folder / FILE, record
         if folder_of_run is not None and student.context.accelerator.is_main_process:
             remember_elsewhere(student.context.runs, student.entry.name, location.identity, folder_of_run)
         if cache_entry is not None:
             is_judged = cache_entry[0]["out"] is None
-            cache_run(student.context.runs, *cache_entry, run, student.published_scores() if is_judged else {})
-        resolver.add(student, seed, run, teachers)
-        runs += [run] if student is experiment else []
+            cache_run(student.context.runs, *cache_entry, recorded, student.published_scores() if is_judged else {})
+        resolver.add(student, seed, recorded, teachers)
+        runs += [recorded] if student is experiment else []
     return tuple(runs)
 
 
@@ -159,6 +161,7 @@ def training_run(
     seed: int,
     folder: Path,
     progress: Step = ignore_step,
+    check_lock: Callable[[], None] = lambda: None,
 ) -> TrainingRun:
     """Return a training of a recipe that has not begun, with its log and checkpoints in `folder`."""
     context = experiment.context
@@ -167,7 +170,7 @@ def training_run(
         class_names=tuple(task.class_names for task in experiment.stage_tasks),
         teacher_splits=teacher_splits(experiment), teachers=teachers.stages, metrics=experiment.metrics, seed=seed,
         builder=experiment.builder, accelerator=context.accelerator, folder=folder, options=context.options,
-        progress=progress, report=context.report,
+        progress=progress, report=context.report, check_lock=check_lock,
     )  # fmt: skip
 
 

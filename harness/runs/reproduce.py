@@ -18,6 +18,7 @@ from zoo.errors import NotComparableError, ZooError, translate_errors
 from zoo.fetch.source_types import Embedded, LocalFile, parse_source
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.positions import located_in
+from zoo.recipes.prefetch import give_up_downloads
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,9 @@ def _prepared_ahead(
             for index, (entry, seeds) in enumerate(wanted, 1):
                 pending += [pool.submit(prepare_evaluation, wanted[index][0], context)] if index < len(wanted) else []
                 yield entry, seeds, pending.pop(0)
+        except (KeyboardInterrupt, GeneratorExit):
+            give_up_downloads(context.builder.sources)
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -19,6 +19,7 @@ def recipe_inputs(entry: Entry, sources: Sources) -> Iterator[Path]:
     files of its teachers are not included.
     """
     yield from (entry.path, paths.lock(), sources.lock.path, paths.trusted())
+    yield from [sources.cache.trusted] if sources.cache else ()
     named = {source.text for source in recipe_sources(entry.recipe)}
     named |= {str(sources.resolve(name)) for name in named if parse_or_none(name) is not None}
     fetched = list(sources.fetched.values())  # a copy: another thread may fetch the next entry's

@@ -98,9 +98,9 @@ class TeacherResolver:
 def required_runs(experiment: Experiment) -> list[tuple[Experiment, int]]:
     """Return the runs that a recipe needs as teachers, and the runs that these need, in the order to make them.
 
-    The runs are computed with the default options, whatever the options of the student.
+    The runs are made in their `teacher_context`, whatever the options of the student.
     """
-    context = _default_context(experiment.context)
+    context = teacher_context(experiment.context)
     runs: dict[tuple[Entry, int], Experiment] = {}
     for stage in experiment.recipe.stages:
         for teacher in stage.all_teachers.values():
@@ -109,6 +109,13 @@ def required_runs(experiment: Experiment) -> list[tuple[Experiment, int]]:
                 runs |= {(other.entry, seed): other for other, seed in required_runs(student)}
                 runs[student.entry, teacher.seed] = student
     return [(run, seed) for (_, seed), run in runs.items()]
+
+
+def teacher_context(context: RunContext) -> RunContext:
+    """Return the context in which the teachers of a student's recipe are made: with the default options."""
+    given = context.options
+    options = ComputeOptions(save_every=given.save_every, score_epochs=given.score_epochs, deadline=given.deadline)
+    return replace(context, options=options, fresh=False, conditions=None)
 
 
 def trained_weights(folder: Path, source: str) -> Fetched:
@@ -123,11 +130,6 @@ def trained_weights(folder: Path, source: str) -> Fetched:
     if (folder / CONFIG).exists():
         return Fetched(source, folder, digest, {source: digest}, WEIGHTS)
     return Fetched(source, path, digest, {source: digest})
-
-
-def _default_context(context: RunContext) -> RunContext:
-    options = ComputeOptions(save_every=context.options.save_every, score_epochs=context.options.score_epochs)
-    return replace(context, options=options, fresh=False, conditions=None)
 
 
 def _weights_of_run(teacher: TeacherRun, seed: int) -> Fetched:

@@ -1,12 +1,10 @@
 """Find the runs that claims need, make the missing ones, and judge the claims.
 
-Nothing here imports torch: `harness.runs.reproduce`, which does, is loaded only if a run is missing.
+Nothing here imports torch: the caller makes the missing runs, with `harness.runs.reproduce` or `harness.fleet`.
 """
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,11 @@ from harness.judging.types import Judgement
 from harness.records.record import Mode
 from harness.runs.cache import RunConditions, find_cached_runs
 from harness.runs.looks import look_numbers, record_look
-from harness.runs.parallel import MakeContext, make_runs_in_parallel
 from harness.runs.pixel_groups import group_by_pixels
 from zoo import paths
 from zoo.claims.mapping.reasons import Reason, UnmappedError
 from zoo.errors import GatedError, MissingError, NotComparableError, UsageError, first_line
-from zoo.progress import Report, ShowProgress
+from zoo.progress import Report
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.devices import kind_of
 from zoo.recipes.options import RunOptions, SourceOptions, TrainingOptions
@@ -34,10 +31,9 @@ def verify(
     entries: Sequence[Entry],
     options: RunOptions,
     sources: SourceOptions,
-    make_context: MakeContext,
+    make: Callable[[WantedRuns], Iterator[EntryRuns]],
     *,
     report: Report,
-    show_progress: ShowProgress,
 ) -> list[Outcome]:
     """Return the verdict on each entry, in the order of the entries. Runs in the cache are not repeated.
 
@@ -45,20 +41,13 @@ def verify(
         entries: The entries.
         options: Which runs to judge, and how to make missing ones.
         sources: Where the entries' files come from. With trusted packages the cache is not used.
-        make_context: Returns the context in which missing runs are made, on the device with the given name. Called
-            only if a run is missing. It must be picklable if `options.jobs` is above 1.
-        report: Called with each entry's error, and with messages while runs are made in several processes.
-        show_progress: Shows how many runs are finished if `options.jobs` is above 1.
-
-    Raises:
-        UsageError: Several jobs were requested under torchrun.
+        make: Yields the missing runs of each of these entries, in order. Called only if a run is missing.
+        report: Called with each entry's error.
     """
-    if options.jobs > 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UsageError("--jobs cannot be combined with torchrun: its processes work on every run together")
     runs = [_cached(entry, options, sources) for entry in entries]
     missing = group_by_pixels(entries, [index for index, entry_runs in enumerate(runs) if entry_runs is None])
     wanted = [(entries[index], seeds_of(entries[index], options)) for index in missing]
-    for index, new in zip(missing, _make(wanted, options, make_context, report, show_progress), strict=True):
+    for index, new in zip(missing, make(wanted) if wanted else (), strict=True):
         runs[index] = checked = _without_misfit(new)
         if checked.error:
             report(str(checked.error))
@@ -98,6 +87,7 @@ def run_conditions(options: TrainingOptions, sources: SourceOptions) -> RunCondi
         strict=options.strict,
         device=kind_of(options.device),
         lock=str(sources.lock.absolute()) if sources.lock else None,
+        cache=str(sources.cache.resolve()) if sources.cache else None,
         data={name: str(folder.resolve()) for name, folder in sources.data.items()},
     )
 
@@ -146,22 +136,3 @@ def _with_look(entry_runs: EntryRuns, folder: Path) -> EntryRuns:
     if entry_runs.mode != "retrain" or not entry_runs.runs:
         return entry_runs
     return replace(entry_runs, looks=look_numbers(folder, entry_runs.entry, entry_runs.runs))
-
-
-def _make(
-    wanted: WantedRuns,
-    options: RunOptions,
-    make_context: MakeContext,
-    report: Report,
-    show_progress: ShowProgress,
-) -> Iterator[EntryRuns]:
-    mode = mode_of(options)
-    if not wanted:
-        return iter(())
-    if options.jobs > 1:
-        return make_runs_in_parallel(
-            wanted, mode, make_context, options.jobs, report, show_progress, device=options.device
-        )
-    make_runs, context = import_module("harness.runs.reproduce").make_runs, make_context(options.device)
-    runs: Iterator[EntryRuns] = make_runs(wanted, mode, context)
-    return runs

@@ -13,7 +13,7 @@ from zoo.api.select_entries import changed_entries
 from zoo.api.session import Session, configure_libraries
 from zoo.errors import UsageError, did_you_mean
 from zoo.recipes.claim import Precision
-from zoo.recipes.options import EvaluationOptions, RunOptions, SourceOptions, TrainingOptions
+from zoo.recipes.options import Backend, EvaluationOptions, RunOptions, SourceOptions, TrainingOptions
 
 if TYPE_CHECKING:
     from zoo.api.audit_result import AuditResult
@@ -28,6 +28,7 @@ class SourceArguments(TypedDict, total=False):
     trust: Sequence[str]
     lock: str | Path | None
     mirror: str | Path | None
+    cache: str | Path | None
     data: Mapping[str, str | Path]
 
 
@@ -44,6 +45,7 @@ class TrainingArguments(EvaluationArguments, total=False):
 
     micro_batch: int | None
     save_every: float
+    time_limit: str | None
     score_epochs: bool
     fresh: bool
     records: str | Path | None
@@ -55,7 +57,10 @@ class RunArguments(TrainingArguments, total=False):
     train: bool
     seeds: int | None
     first_seed: int
-    jobs: int
+    jobs: int | None
+    on: Backend | None
+    ray_address: str | None
+    slurm_config: str | Path | None
 
 
 def audit(

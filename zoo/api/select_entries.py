@@ -47,12 +47,12 @@ class EntrySelection:
     """Selects entries.
 
     Attributes:
-        fetcher: Returns the object that fetches and verifies files.
+        fetcher: Returns the object that fetches and verifies files, see `Session.fetcher`.
         report: Shows a message.
         show_progress: Shows the progress of a named piece of work in a `with` block.
     """
 
-    fetcher: "Callable[[], Sources]"
+    fetcher: "Callable[..., Sources]"
     report: Report
     show_progress: ShowProgress
 
@@ -96,6 +96,20 @@ class EntrySelection:
                 self.report(f"{suite.name}: {count} more are not supported; `{self._list_suite(suite.name)}` says why")
         return selected
 
+    def select_and_sweep(
+        self,
+        patterns: Sequence[str],
+        suites: Sequence[str],
+        everything: bool,
+        sweep: SweepOptions,
+        *,
+        where: str | None = None,
+    ) -> list[Entry]:
+        """Return the entries of `select` and those of `sweep`, each once. Raises the errors of both."""
+        is_named = bool(patterns or suites or everything) or not sweep.is_used
+        named = self.select(patterns, suites, everything, where=where) if is_named else []
+        return list(dict.fromkeys([*named, *(self.sweep(sweep) if sweep.is_used else ())]))
+
     def _list_suite(self, name: str) -> str:
         """Return the command that lists a generated suite, with the folder of tables that only this command names."""
         folder = self.fetcher().folder(TIMM) if name in TABLES else None
@@ -104,7 +118,7 @@ class EntrySelection:
 
     def suite(self, name: str) -> StoredSuite:
         """Return a generated suite. Raise ZooError if its catalogue is not available."""
-        return load_suite(name, self.fetcher())
+        return load_suite(name, self.fetcher(selection=name))
 
     def sweep(self, options: SweepOptions) -> list[Entry]:
         """Return the entries of many models of the Hub, those with the same task side by side.
@@ -214,7 +228,7 @@ class EntrySelection:
         from zoo.fetch.source_types import HUB, HubRepo
 
         repository = HubRepo.parse(f"{HUB}{name.removeprefix(HF)}")
-        sources = self.fetcher()
+        sources = self.fetcher(selection=shlex.quote(name.removeprefix(HF)))
         wanted = replace(repository, revision=sources.hub.commit(repository)) if refresh else repository
         try:
             fetched = sources.fetch(str(wanted), catalogue.PUBLISHED)

@@ -4,7 +4,8 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from zoo import paths
 from zoo.api.select_entries import EntrySelection
-from zoo.errors import UsageError, translate_errors
+from zoo.errors import UsageError, ZooError, translate_errors
 from zoo.progress import Report, ShowProgress, ignore_message, ignore_progress
-from zoo.recipes.catalogue import LOCAL, Entry
-from zoo.recipes.devices import AUTO
+from zoo.recipes.catalogue import Entry, selection_of
+from zoo.recipes.devices import AUTO, number_of_gpus
 from zoo.recipes.options import (
     DeviceOptions,
     EvaluationOptions,
@@ -24,20 +25,26 @@ from zoo.recipes.options import (
     TrainingOptions,
 )
 from zoo.recipes.positions import located_in
+from zoo.stopping import deadline_of, time_limited
 
 if TYPE_CHECKING:
     from harness.auditing.outcome import AuditOutcome
-    from harness.judging.judge_runs import Outcome
+    from harness.fleet.plan_file import Plan
+    from harness.fleet.slurm_script import SlurmPreview
+    from harness.fleet.worker import UnitMaker
+    from harness.judging.judge_runs import EntryRuns, Outcome
     from harness.records.record import RecordedRun
     from harness.runs.cache import RunConditions
     from harness.runs.experiment import Experiment, RunContext
     from harness.runs.plan import PlannedRuns
+    from harness.runs.verify import WantedRuns
     from zoo.api.results import EvaluationResult, TrainingResult
     from zoo.fetch.sources import Sources
     from zoo.recipes.build import Builder
 
-MOST_NAMES = 3
-"""A suggested command names the suites of more entries."""
+RECORD = "record.json"
+"""The record file of a run, as in `harness.records.record`, which is imported only when it is needed."""
+_HF_JOBS = "--on hf-jobs: zoo starts no Jobs itself; add --dry-run, which prints the commands to start them with"
 
 
 def configure_libraries() -> None:
@@ -68,12 +75,16 @@ class Session:
         sources: Where weights and data come from, and which code recipes may import.
         report: Shows a message.
         show_progress: Shows the progress of a named piece of work in a `with` block.
+        fill: A cache folder to add everything to that is fetched.
+        started: When a time limit began, on the clock of `time.monotonic`. The processes of a host share this clock.
         reported: The messages that are shown once in a session, such as sources that are trusted on first use.
     """
 
     sources: SourceOptions
     report: Report = ignore_message
     show_progress: ShowProgress = ignore_progress
+    fill: Path | None = None
+    started: float = field(default_factory=time.monotonic)
     reported: set[str] = field(default_factory=set, compare=False, repr=False)
 
     @property
@@ -81,20 +92,30 @@ class Session:
         """The selection of entries, by name and from the Hub."""
         return EntrySelection(fetcher=self.fetcher, report=self.report, show_progress=self.show_progress)
 
-    def fetcher(self) -> "Sources":
-        """Return the object that fetches and verifies files."""
+    def fetcher(self, selection: str = "ENTRY") -> "Sources":
+        """Return the object that fetches and verifies files.
+
+        Args:
+            selection: The arguments of `zoo fetch` that fetch what is read, for messages.
+        """
+        from zoo.fetch.cache_folder import CacheFolder
+        from zoo.fetch.cache_reader import read_from
+        from zoo.fetch.cache_writer import write_to
         from zoo.fetch.lock import read_lock
         from zoo.fetch.mirror import Mirror
         from zoo.fetch.sources import Sources
 
         lock, mirror = self.sources.lock, self.sources.mirror
-        return Sources(
+        sources = Sources(
             lock=read_lock(lock),
             mirror=Mirror(mirror) if mirror else None,
             data=dict(self.sources.data),
             report=self.report,
             reported=self.reported,
         )
+        if self.fill is not None:
+            return write_to(self.fill, sources)
+        return read_from(CacheFolder(self.sources.cache, selection), sources) if self.sources.cache else sources
 
     def builder(self, entries: Sequence[Entry], *, report_new_lock: bool = True) -> "Builder":
         """Return the object that builds the recipes of entries.
@@ -110,11 +131,11 @@ class Session:
                 entry.path.parent.resolve() for entry in entries if entry.recipe_repo is None
             ]  # nothing downloaded
             sys.path[:0] = dict.fromkeys(map(str, [*local, Path.cwd()]))
-        lock = self.sources.lock
+        lock, selection = self.sources.lock, selection_of(entries)
         if report_new_lock and lock is not None and not lock.exists():
-            write = f"; `{_lock_command(entries, lock)}` writes the lock" if entries else ""
-            self.report(f"{lock}: no such lock yet: files are trusted on first use{write}")
-        return Builder(frozenset(self.sources.trust), self.fetcher())
+            write = f"; `zoo lock --update {selection} --lock {shlex.quote(str(lock))}` writes the lock"
+            self.report(f"{lock}: no such lock yet: files are trusted on first use{write if entries else ''}")
+        return Builder(frozenset(self.sources.trust), self.fetcher(selection))
 
     def context(self, entries: Sequence[Entry], options: DeviceOptions, device: str | None = None) -> "RunContext":
         """Return the context in which runs of entries are made.
@@ -143,6 +164,7 @@ class Session:
                 micro_batch=training.micro_batch,
                 strict=training.strict,
                 save_every=training.save_every,
+                deadline=deadline_of(training.time_limit, self.started),
                 score_epochs=training.score_epochs,
             ),
         )
@@ -171,15 +193,101 @@ class Session:
         return audit_targets(found)
 
     def verify(self, entries: Sequence[Entry], options: RunOptions) -> "list[Outcome]":
-        """Return the verdict on each entry; runs that are missing are made."""
+        """Return the verdict on each entry; runs that are missing are made.
+
+        Raises:
+            TimeLimitError: `options.time_limit` is nearly over. The runs that are finished are stored.
+        """
         from harness.runs.verify import verify as verify_entries
 
-        started, make_context = time.time_ns(), partial(self.context, entries, options)
-        outcomes = verify_entries(
-            entries, options, self.sources, make_context, report=self.report, show_progress=self.show_progress
-        )
-        self._report_unscored_epochs(options, [path for outcome in outcomes for path in outcome.records], started)
+        earlier, make = self._records_of(entries, options), partial(self._make, entries, options)
+        with self.time_limited(options):
+            outcomes = verify_entries(entries, options, self.sources, make, report=self.report)
+        self._report_unscored_epochs(options, [path for outcome in outcomes for path in outcome.records], earlier)
         return outcomes
+
+    def _make(self, entries: Sequence[Entry], options: RunOptions, wanted: "WantedRuns") -> "Iterator[EntryRuns]":
+        """Yield the missing runs of entries: made here, or by other processes."""
+        from harness.runs.verify import mode_of
+
+        if options.uses_fleet:
+            from harness.fleet.dispatch import make_with_fleet
+
+            if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+                raise UsageError("--jobs and --on exclude torchrun: its processes work on every run together")
+            make = partial(self._make_elsewhere, options)
+            return make_with_fleet(entries, wanted, options, self.sources, make, report=self.report)
+        from harness.runs.reproduce import make_runs
+
+        return make_runs(wanted, mode_of(options), self.context(entries, options, options.device))
+
+    def _make_elsewhere(self, options: RunOptions, plan: "Plan", missing: "Collection[int]") -> None:
+        """Have the units of a plan made where the options say."""
+        if options.on == "hf-jobs":
+            raise UsageError(_HF_JOBS)
+        deadline = deadline_of(options.time_limit, self.started)
+        seconds = None if deadline is None else deadline - time.monotonic()
+        if options.on == "ray":
+            from harness.fleet.ray_cluster import run_ray
+
+            address = options.ray_address or os.environ.get("RAY_ADDRESS") or None
+            run_ray(
+                plan, missing, options.jobs, address=address, report=self.report, show_progress=self.show_progress,
+                seconds=seconds,
+            )  # fmt: skip
+            return
+        if options.on == "slurm":
+            from harness.fleet.slurm import run_slurm
+            from harness.fleet.slurm_config import read_slurm_config
+
+            config, fetch = read_slurm_config(options.slurm_config), partial(self._prefetch, train=options.train)
+            run_slurm(plan, missing, config, fetch, report=self.report, show_progress=self.show_progress)
+            return
+        from harness.fleet.local import run_local
+
+        jobs = options.jobs or number_of_gpus(options.device) or 1
+        if options.train and jobs > 1:
+            self.report(
+                f"{jobs} processes share the threads. Training results depend on their number; records name it."
+            )
+        run_local(plan, missing, jobs, report=self.report, show_progress=self.show_progress, seconds=seconds)
+
+    def hf_jobs(self, entries: Sequence[Entry], options: RunOptions, *, dry_run: bool) -> str:
+        """Return the script that makes the missing runs of entries as Jobs of the Hub. Raise UsageError to run it."""
+        from harness.fleet.dispatch import missing_units
+        from harness.fleet.hf_jobs import job_script
+        from harness.fleet.units import plan_units
+
+        if not dry_run:
+            raise UsageError(_HF_JOBS)
+        plan = plan_units(entries, options, self.sources)
+        return job_script(plan, missing_units(plan))
+
+    def _prefetch(self, entries: Sequence[Entry], *, train: bool) -> dict[Entry, ZooError]:
+        """Download everything that runs of entries read, and return the error of each entry that lacks something."""
+        from zoo.recipes.prefetch import prefetch_entries
+
+        def report_size(size: int) -> None:
+            self.report(f"before the jobs are submitted, their files are fetched: {size / 1e6:,.1f} MB to download")
+
+        return prefetch_entries(entries, self.builder(entries), train=train, started=report_size)
+
+    def slurm_preview(self, entries: Sequence[Entry], options: RunOptions) -> "SlurmPreview":
+        """Return the script and the commands that `verify` would submit to Slurm."""
+        from harness.fleet.dispatch import missing_units
+        from harness.fleet.fresh_plans import current_plan
+        from harness.fleet.slurm_config import read_slurm_config
+        from harness.fleet.slurm_script import preview
+
+        plan = current_plan(entries, options, self.sources)
+        return preview(plan, missing_units(plan), read_slurm_config(options.slurm_config))
+
+    def unit_maker(self, plan: "Plan", number: int = 0, processes: int = 1) -> "UnitMaker":
+        """Return what makes the units of a plan in one of several processes on this machine."""
+        from harness.fleet.worker import UnitMaker
+
+        entries = [unit.entry for unit in plan.units]
+        return UnitMaker(plan, partial(self.context, entries, plan.options), number=number, processes=processes)
 
     def plan(self, entries: Sequence[Entry], options: RunOptions) -> "list[PlannedRuns]":
         """Return the runs that `verify` would use or make."""
@@ -187,30 +295,51 @@ class Session:
 
         return plan(entries, options, self.sources)
 
+    def download_sizes(self, entries: Sequence[Entry], *, train: bool) -> dict[str, int | None]:
+        """Return for each readable entry the bytes to download before it can be run; None if that cannot be known.
+
+        Args:
+            entries: The entries.
+            train: Whether they are to be trained.
+        """
+        from zoo.recipes.prefetch import needs_or_error
+
+        builder, sizes = self.builder(entries, report_new_lock=False), dict[str, int | None]()
+        for entry in entries:
+            if entry.is_readable:
+                needs, error = needs_or_error(entry, builder, train=train)
+                try:
+                    size = sum(need.download_size(builder.sources) for need in dict.fromkeys(needs))
+                    sizes[entry.name] = None if error else size
+                except ZooError:
+                    sizes[entry.name] = None
+        return sizes
+
     def train(self, entry: Entry, options: TrainingOptions, *, seed: int, out: Path | None) -> "TrainingResult":
         """Train an entry once, into the folder `out` or a folder in `records`, and return the scores.
 
         A run that exists is returned, unless `options.fresh` is set; if none of its inputs has changed, torch is not
         imported for that.
         """
+        from harness.records.find_runs import is_among
         from zoo.api.results import training_result
 
         if out is not None and _is_occupied(out):
             raise UsageError(f"{out} exists and is not empty; --out needs a new folder")
-        started, finished = time.time_ns(), self._finished_training(entry, options, seed, out)
+        earlier = self._records_of([entry], options, *([out.resolve() / RECORD] if out else []))
+        finished = self._finished_training(entry, options, seed, out)
         if finished is None:
             from harness.runs.record_runs import train_and_record
 
-            with translate_errors(entry.name), located_in(entry.recipe):
+            with self.time_limited(options), translate_errors(entry.name), located_in(entry.recipe):
                 context = self.context([entry], options)
                 context = replace(context, conditions=self._training_conditions(options, out))
                 (finished,) = train_and_record(self.experiment(entry, context), [seed], out.resolve() if out else None)
         path, record = finished
         if record.failure:
             raise UsageError(f"{entry.name}: the training failed: {record.failure}. Its record is {path}")
-        self._report_unscored_epochs(options, [path], started)
-        existed = path.exists() and path.stat().st_mtime_ns < started  # of several processes, the main one writes it
-        return training_result(path, record, entry.recipe.claims, existed=existed)
+        self._report_unscored_epochs(options, [path], earlier)
+        return training_result(path, record, entry.recipe.claims, existed=is_among(path, earlier))
 
     def evaluate(self, entry: Entry, options: EvaluationOptions, path: Path, split: str | None) -> "EvaluationResult":
         """Score a user's weights or predictions on an entry's task."""
@@ -226,11 +355,23 @@ class Session:
             findings=chance_findings(entry.recipe, experiment.task, evaluations),
         )  # fmt: skip
 
-    def _report_unscored_epochs(self, options: TrainingOptions, records: Sequence[Path], started: int) -> None:
+    def time_limited(self, options: TrainingOptions) -> AbstractContextManager[None]:
+        """Return a context that ends with TimeLimitError before the time limit."""
+        return time_limited(options.time_limit, deadline_of(options.time_limit, self.started))
+
+    def _records_of(self, entries: Sequence[Entry], options: TrainingOptions, *others: Path) -> dict[Path, int]:
+        """Return the records of entries that exist now, see `harness.records.find_runs.record_times`."""
+        from harness.records.find_runs import record_times
+
+        return record_times(paths.runs(options.records), [entry.name for entry in entries], *others)
+
+    def _report_unscored_epochs(
+        self, options: TrainingOptions, records: Sequence[Path], earlier: Mapping[Path, int]
+    ) -> None:
         """Report the trainings that existed already, and whose epochs were not scored though the options ask for it."""
         from harness.records.training_log import without_epoch_scores
 
-        if options.score_epochs and (unscored := len(without_epoch_scores(records, started))):
+        if options.score_epochs and (unscored := len(without_epoch_scores(records, earlier))):
             runs = "1 run that exists" if unscored == 1 else f"{unscored} runs that exist"
             self.report(
                 f"--score-epochs has no effect on {runs}, trained without it; to train and score again, add --fresh"
@@ -259,16 +400,8 @@ class Session:
         return None
 
 
-def _lock_command(entries: Sequence[Entry], lock: Path) -> str:
-    """Return the command that writes a lock for these entries, or for their suites if they are many."""
-    names = list(dict.fromkeys(entry.argument for entry in entries))
-    if len(names) > MOST_NAMES and LOCAL not in (suites := {entry.suite for entry in entries}):
-        names = [word for suite in sorted(suites) for word in ("--suite", suite)]
-    return shlex.join(["zoo", "lock", "--update", *names, "--lock", str(lock)])
-
-
 def _is_occupied(folder: Path) -> bool:
     """Return whether a path holds something other than a run of zoo."""
-    if not folder.exists() or (folder / "record.json").exists():
+    if not folder.exists() or (folder / RECORD).exists():
         return False
     return not folder.is_dir() or any(folder.iterdir())

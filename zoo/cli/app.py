@@ -3,8 +3,8 @@
 Results go to stdout; messages and progress go to stderr. Exit codes: 0 all reproduced; 1 something is not reproduced, a
 claim is inconsistent or impossible, a page or the lock is out of date, or a submission has problems; 2 wrong usage or
 recipe; 3 something is inconclusive, uninformative, not compared or not run; 4 a file, download or device is not
-available; 5 bytes differ from the pinned ones; 70 a bug in zoo; 130 Ctrl-C; 143 SIGTERM. If several apply, the most
-severe is returned: 70, 5, 2, 1, 4, 3.
+available; 5 bytes differ from the pinned ones; 70 a bug in zoo; 75 the time limit is nearly over; 130 Ctrl-C; 143
+SIGTERM. If several apply, the most severe is returned: 70, 5, 2, 1, 4, 3.
 """
 
 import os
@@ -17,7 +17,20 @@ import typer
 from typer.main import get_command
 
 from zoo.api.session import configure_libraries
-from zoo.cli import attest, audit, cards, diagnose, entries, environment, publish, publish_run, runs, sources, suites
+from zoo.cli import (
+    attest,
+    audit,
+    cards,
+    diagnose,
+    entries,
+    environment,
+    fleet,
+    publish,
+    publish_run,
+    runs,
+    sources,
+    suites,
+)
 from zoo.cli.command import Command, Commands
 from zoo.cli.progress import report_unreachable
 from zoo.cli.streams import safe_streams
@@ -44,6 +57,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
         "doctor": entries.doctor,
     },
     "Download and pin files": {"fetch": sources.fetch, "lock": sources.lock},
+    "Many machines": {"plan": fleet.plan, "status": fleet.status, "collect": fleet.collect, "run-unit": fleet.run_unit},
     "Publish results": {"publish": publish_run.publish, "leaderboard": publish.leaderboard, "submit": publish.submit},
     "Report a problem": {"env": environment.env},
 }
@@ -65,7 +79,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 reproduced, 1 not reproduced, 2 wrong usage, 3 inconclusive or not run, 4 a file or device is"
-    " missing, 5 bytes differ from the pinned ones, 70 a bug in zoo.",
+    " missing, 5 bytes differ from the pinned ones, 70 a bug in zoo, 75 stopped before --time-limit.",
 )
 for _panel, _commands in COMMANDS.items():
     for _name, _command in _commands.items():

@@ -26,6 +26,8 @@ def next_step(outcome: "Outcome", options: RunOptions, sources: SourceOptions) -
         return None
     kind = DeviceOptions if words[0] == "explain" else TrainingOptions
     compute = [] if words[0] in ("doctor", "fetch") else _compute_arguments(options, kind)
+    if words[0] == "fetch" and sources.cache is not None:
+        words, sources = [*words, "--to", str(sources.cache)], sources.without_cache()
     return shlex.join(["zoo", *words, *compute, *([] if words[0] == "doctor" else _source_arguments(sources))])
 
 
@@ -79,5 +81,6 @@ def _source_arguments(sources: SourceOptions) -> list[str]:
     arguments = [word for package in sources.trust for word in ("--trust", package)]
     arguments += ["--lock", str(sources.lock)] if sources.lock != default.lock else []
     arguments += ["--mirror", str(sources.mirror)] if sources.mirror != default.mirror else []
+    arguments += ["--cache", str(sources.cache)] if sources.cache not in (None, default.cache) else []
     named = {name: folder for name, folder in sources.data.items() if default.data.get(name) != folder}
     return [*arguments, *(word for name, folder in named.items() for word in ("--data", f"{name}={folder}"))]

@@ -16,7 +16,8 @@ import typer
 from zoo.cli.exit_codes import INTERRUPTED, TERMINATED
 from zoo.errors import Terminated, UsageError
 from zoo.recipes.claim import Precision
-from zoo.recipes.options import TrainingOptions
+from zoo.recipes.options import Backend, RunOptions, TrainingOptions
+from zoo.stopping import terminable
 
 WHAT, HOW, SOURCES, OUTPUT = "What to run", "Where and how", "Data and sources", "Output"
 """The panels of `--help`."""
@@ -110,6 +111,16 @@ Mirror = Annotated[
         "DIR",
     ),
 ]
+Cache = Annotated[
+    Path | None,
+    option(
+        "--cache",
+        "Read everything from this folder, which `zoo fetch --to` has filled, and send no request. Default: $ZOO_CACHE,"
+        " else none.",
+        SOURCES,
+        "DIR",
+    ),
+]
 Data = Annotated[
     list[str] | None,
     option(
@@ -163,6 +174,16 @@ SaveEvery = Annotated[
         min=0,
     ),
 ]
+TimeLimit = Annotated[
+    str | None,
+    option(
+        "--time-limit",
+        "End before this time has passed since the start, with a checkpoint saved and exit code 75; the same command"
+        " goes on. Write 2h, 90min, 5400 (seconds) or HH:MM:SS. Default: no limit.",
+        HOW,
+        "TIME",
+    ),
+]
 ScoreEpochs = Annotated[
     bool,
     option(
@@ -209,14 +230,45 @@ Fresh = Annotated[
     ),
 ]
 Jobs = Annotated[
-    int,
+    int | None,
     option(
         "--jobs",
         "Make N runs at once, each in a process with its share of the CPU threads. They take turns with the GPUs, or"
-        " with those of --device, such as cuda:0,cuda:1. Default: 1.",
+        " with those of --device, such as cuda:0,cuda:1. Default: 1; with --on local, one per GPU.",
         HOW,
         "N",
         min=1,
+    ),
+]
+
+On = Annotated[
+    Backend | None,
+    option(
+        "--on",
+        "Where missing runs are made: local, in processes on this machine; slurm, in jobs of the cluster; ray, on a Ray"
+        " cluster; hf-jobs, as Jobs of the Hub, only with --dry-run, which prints the commands. Default: in this"
+        " process.",
+        HOW,
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    option(
+        "--ray-address",
+        "With --on ray, use the Ray cluster at this address, or the one that this machine belongs to with 'auto'."
+        " Default: $RAY_ADDRESS, else a cluster is started on this machine.",
+        HOW,
+        "HOST:PORT",
+    ),
+]
+SlurmConfigFile = Annotated[
+    Path | None,
+    option(
+        "--slurm-config",
+        "Read the settings of --on slurm, such as the partition, from the table [slurm] of this TOML file. Default:"
+        " zoo.toml, if it exists.",
+        HOW,
+        "FILE",
     ),
 ]
 
@@ -224,7 +276,7 @@ FromFile = Annotated[
     Path | None,
     option(
         "--from",
-        "Verify the models of the Hub in this file: one OWNER/NAME or OWNER/NAME@REVISION a line, with # before"
+        "Select the models of the Hub in this file: one OWNER/NAME or OWNER/NAME@REVISION a line, with # before"
         " comments. Default: none.",
         WHAT,
         "FILE",
@@ -234,7 +286,7 @@ Search = Annotated[
     str | None,
     option(
         "--search",
-        "Verify the models that a search of the Hub finds, such as 'task:text-classification dataset:glue', the most"
+        "Select the models that a search of the Hub finds, such as 'task:text-classification dataset:glue', the most"
         " downloaded first. Default: none.",
         WHAT,
         "QUERY",
@@ -244,7 +296,7 @@ MaxModels = Annotated[
     int | None,
     option(
         "--max-models",
-        "Verify at most N models of --from and --search. Default: all of a file, 20 of a search.",
+        "Select at most N models of --from and --search. Default: all of a file, 20 of a search.",
         WHAT,
         "N",
         min=1,
@@ -274,9 +326,9 @@ FIELDS: dict[str, Any] = {
     "from_file": FromFile, "search": Search, "max_models": MaxModels, "max_bytes": MaxBytes,
     "train": Train, "seeds": Seeds, "first_seed": FirstSeed, "device": Device, "precision": InPrecision,
     "strict": Strict,
-    "micro_batch": MicroBatch, "save_every": SaveEvery, "score_epochs": ScoreEpochs,
-    "fresh": Fresh, "jobs": Jobs, "trust": Trust, "lock": Lock,
-    "mirror": Mirror, "data": Data, "records": Records,
+    "micro_batch": MicroBatch, "save_every": SaveEvery, "time_limit": TimeLimit, "score_epochs": ScoreEpochs,
+    "fresh": Fresh, "jobs": Jobs, "on": On, "slurm_config": SlurmConfigFile, "ray_address": RayAddress,
+    "trust": Trust, "lock": Lock, "mirror": Mirror, "cache": Cache, "data": Data, "records": Records,
 }  # fmt: skip
 """Field of a dataclass in `zoo.recipes.options` -> its option. The order is that of `--help`."""
 
@@ -300,12 +352,13 @@ def command(function: Callable[..., Returned]) -> Callable[..., Returned]:
                 chosen["data"] = parse_data(chosen["data"])
             values[name] = kind(**{key: value for key, value in chosen.items() if value is not None})
         try:
-            return function(**values)
+            with terminable():
+                return function(**values)
         except Terminated:
             raise typer.Exit(TERMINATED) from None
         except KeyboardInterrupt:
-            if any(issubclass(kind, TrainingOptions) for kind in groups.values()):
-                print("interrupted: the same command goes on, and repeats no finished run", file=sys.stderr)
+            for options in (values[name] for name, kind in groups.items() if issubclass(kind, TrainingOptions)):
+                print(f"interrupted: {_what_goes_on(options)}", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
 
     plain = [parameter for name, parameter in signature.parameters.items() if name not in groups]
@@ -314,6 +367,13 @@ def command(function: Callable[..., Returned]) -> Callable[..., Returned]:
     run.__signature__ = signature.replace(parameters=[*plain, *expanded])  # type: ignore[attr-defined]
     run.__annotations__ = {}
     return run
+
+
+def _what_goes_on(options: TrainingOptions) -> str:
+    """Return what the same command does after it was interrupted."""
+    if options.fresh and isinstance(options, RunOptions) and not options.uses_fleet:
+        return "because of --fresh the same command makes all runs again; without it, runs that exist are not repeated"
+    return "the same command goes on, and repeats no finished run"
 
 
 def _parameters(kind: Any) -> list[inspect.Parameter]:

@@ -1,15 +1,21 @@
 """Show the runs that a command would make, and how long they may take."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli import render
+from zoo.text_tables import counted
 
 if TYPE_CHECKING:
+    from harness.fleet.slurm_script import SlurmPreview
+    from harness.runs.expected_times import ExpectedTime
     from harness.runs.plan import PlannedRuns
 
+Downloads = Mapping[str, int | None]
+"""Entry -> the bytes that have to be downloaded before its runs; None if they are unknown."""
 
-def plan_data(planned: Sequence["PlannedRuns"]) -> dict[str, Any]:
+
+def plan_data(planned: Sequence["PlannedRuns"], downloads: Downloads) -> dict[str, Any]:
     """Return the JSON of a plan."""
     return {
         "plan": [
@@ -20,28 +26,60 @@ def plan_data(planned: Sequence["PlannedRuns"]) -> dict[str, Any]:
                 "missing": runs.missing,
                 "teacher_of": runs.teacher_of or None,
                 "expected_seconds": runs.expected_seconds,
-                "measured_on": runs.measured_on or None,
+                "measured_on": runs.time.measured_on or None,
+                "scale": runs.time.scale,
+                "memory_bytes": runs.memory,
+                "disk_bytes": None if runs.disk is None else runs.disk * runs.missing,
+                "download_bytes": downloads.get(runs.entry.name),
             }
             for runs in planned
         ]
     }
 
 
-def plan_table(planned: Sequence["PlannedRuns"]) -> str:
-    """Return a plan as a table with its total."""
+def plan_table(planned: Sequence["PlannedRuns"], downloads: Downloads) -> str:
+    """Return a plan as a table with its totals."""
     rows = [
         [
             f"{runs.entry.name}{f' (teacher of {runs.teacher_of})' if runs.teacher_of else ''}",
             "train" if runs.mode == "retrain" else "evaluate",
-            max(len(runs.seeds), 1),
             runs.missing,
             duration(runs.expected_seconds),
-            runs.measured_on or "-",
+            amount(downloads.get(runs.entry.name)),
+            amount(runs.memory),
         ]
         for runs in planned
     ]
-    headers = ["entry", "run", "runs", "missing", "time", "measured on"]
-    return f"{render.table(headers, rows, flexible=(0, 5))}\n\n{render.wrapped(total_line(planned), '')}"
+    headers = ["entry", "run", "missing", "time", "download", "memory"]
+    lines = [render.table(headers, rows, flexible=(0,)), "", render.wrapped(total_line(planned), "")]
+    needing = [runs for runs in planned if runs.missing]
+    sizes = {runs.entry.name: downloads.get(runs.entry.name) for runs in needing}
+    if any(sizes.values()):
+        lines.append(f"to download: {amount(sum(size or 0 for size in sizes.values()))}{_unknown(sizes)}")
+    if any(runs.disk for runs in needing):
+        lines.append(f"disk for the runs: {amount(sum((runs.disk or 0) * runs.missing for runs in needing))}")
+    return "\n".join(lines)
+
+
+def amount(size: int | None) -> str:
+    """Return a number of bytes in the largest unit that fits, such as `1.5 GB`; `unknown` for None."""
+    if size is None:
+        return "unknown"
+    for unit, length in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= length:
+            return f"{size / length:,.1f} {unit}"
+    return f"{size} B"
+
+
+def _unknown(sizes: Downloads) -> str:
+    count = sum(size is None for size in sizes.values())
+    return f", and files of {counted(count, 'entry', 'entries')} whose size is unknown" if count else ""
+
+
+def slurm_text(planned: Sequence["PlannedRuns"], preview: "SlurmPreview") -> str:
+    """Return the script and the commands that would submit the runs of a plan, as a script of shell."""
+    total = f"# {total_line(planned)}"
+    return "\n".join([f"# {preview.path}", preview.script, total, *preview.commands])
 
 
 def total_line(planned: Sequence["PlannedRuns"]) -> str:
@@ -57,13 +95,19 @@ def total_line(planned: Sequence["PlannedRuns"]) -> str:
 
 
 def _where(timed: Sequence["PlannedRuns"]) -> str:
-    """Return where times were measured, unless it was here."""
-    places = list(dict.fromkeys(runs.measured_on for runs in timed))
+    """Return where times were measured, unless it was here, and how they were scaled."""
+    places = list(dict.fromkeys(_place(runs.time) for runs in timed))
     if places == ["here"]:
         return ""
     return (
         f" at the speed of the recorded runs ({'; '.join(places)})" if len(places) < 3 else " at their recorded speed"
     )
+
+
+def _place(time: "ExpectedTime") -> str:
+    if time.scale is None:
+        return time.measured_on
+    return f"{time.measured_on}, times {time.scale:.2g} as for {counted(time.scaled_by, 'entry', 'entries')} run here"
 
 
 def _without_time(unknown: Sequence["PlannedRuns"]) -> str:

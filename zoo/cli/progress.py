@@ -26,6 +26,7 @@ from zoo.errors import UnreachableError
 from zoo.progress import TRUSTED, Report, Step
 from zoo.recipes.options import SourceOptions
 from zoo.safe_text import printable
+from zoo.stopping import STARTED
 from zoo.text_tables import counted
 
 SECONDS_BETWEEN_LINES = 60.0
@@ -108,7 +109,7 @@ class SweepReport:
 
 def session_of(sources: SourceOptions, report: Report = report) -> Session:
     """Return a session that shows messages and progress on stderr."""
-    return Session(sources=sources, report=report, show_progress=show_progress)
+    return Session(sources=sources, report=report, show_progress=show_progress, started=STARTED)
 
 
 @contextmanager

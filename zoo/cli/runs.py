@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -122,12 +123,9 @@ def verify(
     failing, of_sweep = failing_verdicts(fail_on), SweepReport()
     session = session_of(sources, of_sweep) if sweep.is_used else session_of(sources)
     everything = everything or (changed_since is not None and not (patterns or suite))
-    named: list[Entry] = []
     try:
-        if _selects(patterns, suite, everything, sweep):
-            named = session.entries.select(patterns or [], suite or [], everything, where=where)
-        found = session.entries.sweep(sweep) if sweep.is_used else []
-        entries = _changed(list(dict.fromkeys([*named, *found])), changed_since, sources.lock)
+        selected = session.entries.select_and_sweep(patterns or [], suite or [], everything, sweep, where=where)
+        entries = _changed(selected, changed_since, sources.lock)
         if _only_planned(session, entries, options, dry_run=dry_run, as_json=as_json):
             return
         started = time.perf_counter()
@@ -241,19 +239,23 @@ def _only_planned(session: Session, entries: list[Entry], options: RunOptions, *
 
     Before several trainings the size of the plan is reported.
     """
+    if options.on == "hf-jobs":
+        commands = session.hf_jobs(entries, options, dry_run=dry_run)
+        render.emit({"script": commands}, commands, as_json=as_json)
+        return True
     if not (dry_run or options.train):
         return False
     planned = session.plan(entries, options)
     if dry_run:
-        render.emit(plan.plan_data(planned), plan.plan_table(planned), as_json=as_json)
+        downloads = session.download_sizes(entries, train=options.train)
+        data, text = plan.plan_data(planned, downloads), plan.plan_table(planned, downloads)
+        if options.on == "slurm":
+            preview = session.slurm_preview(entries, options)
+            data, text = data | asdict(preview), plan.slurm_text(planned, preview)
+        render.emit(data, text, as_json=as_json)
     elif sum(runs.missing for runs in planned) > 1:
         report(f"{plan.total_line(planned)} (--dry-run lists them)")
     return dry_run
-
-
-def _selects(patterns: list[str] | None, suites: list[str] | None, everything: bool, sweep: SweepOptions) -> bool:
-    """Return whether entries are selected by name; without any selection the error is that of `Session.select`."""
-    return bool(patterns or suites or everything) or not sweep.is_used
 
 
 def _by_split(scores: Iterable[Any]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The shipped entries, by name, suite and glob. Recipes are read on demand, and nothing heavy is imported."""
 
 import re
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -15,6 +16,8 @@ from zoo.recipes.claim import Claim
 from zoo.recipes.schema import Recipe, Teacher, load_recipe
 
 LOCAL = "local"
+MAX_NAMED = 5
+"""The most entries that a command in a message names."""
 GLOB_OF_PATHS = re.compile(r"(?=.*/).*[*?\[]")
 ENDINGS = (".yaml", ".yml")
 PUBLISHED = "zoo.yaml"
@@ -205,6 +208,14 @@ def _local_entries(path: Path) -> list[Entry]:
     """
     recipes = [file for file in sorted(path.iterdir()) if file.suffix in ENDINGS] if path.is_dir() else []
     return [local(recipe) for recipe in recipes or [path]]
+
+
+def selection_of(entries: Sequence[Entry]) -> str:
+    """Return the arguments of a command that select at least these entries: by name, or many by their suites."""
+    names = {(entry.card or entry.argument).removeprefix(HUB): entry for entry in entries}
+    if len(names) > MAX_NAMED:
+        names = {name if entry.suite == LOCAL else entry.suite: entry for name, entry in names.items()}
+    return shlex.join(names)
 
 
 def teacher_entry(teacher: Teacher, folder: Path | None, recipe_repo: str | None, students: tuple[str, ...]) -> Entry:

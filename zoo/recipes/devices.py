@@ -1,6 +1,8 @@
 """The names of devices that `--device` accepts, and which device each of several processes gets. Without torch."""
 
+import os
 import re
+from pathlib import Path
 
 from zoo.errors import SourceError, UsageError, did_you_mean
 
@@ -47,3 +49,18 @@ def device_of_process(text: str | None, number: int, gpus: int) -> str:
     if names in ((AUTO,), ("cuda",)) and gpus:
         names = tuple(f"cuda:{index}" for index in range(gpus))
     return names[number % len(names)]
+
+
+def number_of_gpus(text: str | None) -> int:
+    """Return how many NVIDIA GPUs of this machine the value of `--device` stands for, without torch.
+
+    Args:
+        text: The value of `--device`. `cuda` and `auto` stand for all GPUs that CUDA_VISIBLE_DEVICES names.
+    """
+    names = parse_devices(text)
+    if names not in ((AUTO,), ("cuda",)):
+        return sum(bool(GPU.fullmatch(name)) for name in names)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
+    return len([path for path in Path("/dev").glob("nvidia*") if path.name.removeprefix("nvidia").isdigit()])

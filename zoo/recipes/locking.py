@@ -119,6 +119,8 @@ def update_pins(entries: Iterable[Entry], wanted: Iterable[Need], builder: Build
         IntegrityError: A file differs from a digest that is known.
     """
     lock, hub = builder.sources.lock, builder.sources.hub
+    if builder.sources.cache is not None:
+        raise UsageError("--update asks the Hub, and with a cache no request is sent: leave out --cache and ZOO_CACHE")
     if lock.path.resolve() == read_lock().path.resolve() and hub.endpoint != HUGGING_FACE:
         raise UsageError(f"{lock.path} is for {HUGGING_FACE}, not for {hub.address}: --lock FILE writes another")
     with tempfile.TemporaryDirectory() as folder:

@@ -387,6 +387,7 @@ def test_an_unexplained_claim_gets_the_nearest_attempt_and_the_factors_without_v
 
 
 @pytest.mark.parametrize("fewer", [9, 100])
+@pytest.mark.slow
 def test_an_invented_claim_about_texts_stays_unexplained(
     plant: Plant, scores: dict[str, Evaluation], fewer: int
 ) -> None:

@@ -153,6 +153,7 @@ def test_the_cause_is_named(planted: Explain, cause: str) -> None:
     assert [(attempt.factor, attempt.change) for attempt in explanation.successful] == [(factor, change)]
 
 
+@pytest.mark.slow
 def test_the_size_of_larger_images_is_named(planted: Explain) -> None:
     prepare = steps(Resize(255), CenterCrop(224), DEFAULT)
     explanation = planted(prepare, task="size: 128", count=12)
@@ -172,7 +173,7 @@ def test_a_resize_of_the_shorter_side_alone_is_changed(planted: Explain) -> None
     assert "resize 32, no crop -> resize 32 x 32, no crop" not in {attempt.change for attempt in explanation.attempts}
 
 
-@pytest.mark.parametrize("claimed", [0.7, 0.8667])
+@pytest.mark.parametrize("claimed", [pytest.param(0.7, marks=pytest.mark.slow), 0.8667])
 def test_an_invented_claim_stays_unexplained(planted: Explain, claimed: float) -> None:
     explanation = planted(steps(RESIZE, CROP, DEFAULT), claimed=claimed)
     assert explanation.state == "unexplained", explanation.text()

@@ -29,7 +29,7 @@ from zoo.tasks.image_defaults import MEAN, STD
 from zoo.tasks.pixels import PixelSplit
 
 
-@pytest.mark.parametrize("fewer", [2, 5])
+@pytest.mark.parametrize("fewer", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_a_count_that_no_change_gives_stays_unexplained(tmp_path: Path, fewer: int) -> None:
     """Matthews correlation is two predictions below the accuracy, and the tolerance of bf16 would allow more."""
     path, text = tmp_path / "invented.yaml", catalogue.select_one("digits-resnet8").path.read_text(encoding="utf-8")

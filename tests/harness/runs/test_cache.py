@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -268,3 +269,32 @@ def test_a_damaged_cache_file_is_ignored(zoo: Zoo, recipe_file: Write, prepared:
             file.write_text(damage)
         assert zoo("verify", path, "--json").out == first.out
         assert prepared == ["mine"] * number
+
+
+def test_a_file_from_after_a_jump_back_of_the_clock_is_hashed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time is in the future, so nobody knows whether it has settled."""
+    file = tmp_path / "weights"
+    file.write_bytes(b"one")
+    monkeypatch.setattr(cache, "time_ns", lambda: file.stat().st_mtime_ns - 3600 * 10**9)
+    (stamp,) = cache.file_stamps([file])
+    assert stamp[2] == 0
+    assert cache.is_unchanged(stamp)
+    time = file.stat().st_mtime_ns
+    file.write_bytes(b"two")
+    os.utime(file, ns=(time, time))
+    assert not cache.is_unchanged(stamp)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_jump_of_the_clock_neither_makes_a_run_again_nor_changes_its_time(
+    hours: int, zoo: Zoo, recipe_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from_clock, from_clock_ns = time.time, time.time_ns
+    monkeypatch.setattr(time, "time", lambda: from_clock() + 3600 * hours)
+    monkeypatch.setattr(time, "time_ns", lambda: from_clock_ns() + 3600 * hours * 10**9)
+    first, second = (zoo("train", recipe_file(), "--json") for _ in range(2))
+    assert [json.loads(run.out)["existed"] for run in (first, second)] == [False, True]
+    record = json.loads(Path(json.loads(first.out)["record"]).read_text())
+    assert 0 < record["cost"]["seconds"] < 600

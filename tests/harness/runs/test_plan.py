@@ -24,16 +24,16 @@ def plan(*patterns: str, records: Path, **options: object) -> list[PlannedRuns]:
 @pytest.mark.cpu_only(reason="the committed runs were made on a CPU")
 def test_every_missing_seed_is_planned_with_the_time_of_committed_runs(tmp_path: Path) -> None:
     (runs,) = plan("digits-resnet8", records=tmp_path, train=True, seeds=4)
-    assert (runs.mode, runs.seeds, runs.missing, runs.measured_on) == ("retrain", (0, 1, 2, 3), 4, "cpu, 1 thread")
-    assert runs.seconds is not None
-    assert runs.expected_seconds == pytest.approx(4 * runs.seconds)
+    assert (runs.mode, runs.seeds, runs.missing, runs.time.measured_on) == ("retrain", (0, 1, 2, 3), 4, "cpu, 1 thread")
+    assert runs.time.seconds is not None
+    assert runs.expected_seconds == pytest.approx(4 * runs.time.seconds)
 
 
 def test_runs_that_exist_are_not_missing_and_give_the_time(zoo: Zoo, recipe_file: Write) -> None:
     recipe = str(recipe_file())
     zoo("reproduce", recipe, "--train", "--seeds", "2", "--device", device(), "--records", "runs")
     (runs,) = plan(recipe, records=Path("runs"), train=True, seeds=3)
-    assert (runs.missing, runs.measured_on) == (1, "here")
+    assert (runs.missing, runs.time.measured_on) == (1, "here")
     (again,) = plan(recipe, records=Path("runs"), train=True, seeds=2)
     assert (again.missing, again.expected_seconds) == (0, 0.0)
     (fresh,) = plan(recipe, records=Path("runs"), train=True, seeds=2, fresh=True)
@@ -49,6 +49,16 @@ def test_teachers_that_are_runs_come_first_and_are_counted_once(recipe_file: Wri
     assert (runs.entry.name, runs.missing, runs.expected_seconds) == ("tiny", 2, None)
     _, _, own = plan(student, "digits-resnet8", records=tmp_path, train=True, seeds=4)
     assert (own.entry.name, own.missing) == ("digits-resnet8", 3)
+
+
+def test_a_teacher_that_is_selected_by_a_relative_path_is_counted_once(
+    recipe_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe_file(TINY, ("name: tiny", "name: teacher"), name="teacher.yaml")
+    recipe_file(TINY, ("    criterion", "    teacher: {run: teacher.yaml, seed: 1}\n    criterion"))
+    planned = plan("teacher.yaml", "tiny.yaml", records=tmp_path, train=True, seeds=2)
+    assert sum(runs.missing for runs in planned) == 4
 
 
 def test_a_plan_of_evaluations_leaves_out_entries_without_published_weights(tmp_path: Path) -> None:

@@ -211,6 +211,26 @@ def test_ctrl_c_is_exit_130_and_sigterm_143(
     assert not Path("out").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "the same command goes on, and repeats no finished run"),
+        (["--fresh"], "because of --fresh the same command makes all runs again; without it, runs that exist are not"),
+        (["--fresh", "--jobs", "2"], "the same command goes on, and repeats no finished run"),
+    ],
+)
+def test_ctrl_c_says_what_the_same_command_does(
+    options: list[str], message: str, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Session, "verify", interrupted)
+    completed = zoo("verify", "digits-resnet8", *options)
+    assert completed.code == 130
+    assert completed.err.startswith(f"interrupted: {message}")
+
+
 @pytest.fixture
 def ctrl_c() -> Iterator[None]:
     """Let Ctrl-C raise KeyboardInterrupt, as in a terminal; tests that run in the background ignore it otherwise."""

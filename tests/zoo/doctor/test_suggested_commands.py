@@ -49,7 +49,7 @@ def test_the_hint_at_a_lock_that_does_not_exist_writes_it(
     zoo: Zoo, recipe_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = recipe_file(TINY)
-    for arguments, named in (([path], shlex.quote(str(path))), (["--suite", "starter"], "--suite starter")):
+    for arguments, named in (([path], shlex.quote(str(path))), (["--suite", "starter"], "starter")):
         lock = tmp_path / f"my {len(arguments)}.lock"
         (hint,) = [line for line in zoo("check", *arguments, "--lock", lock).lines if "no such lock yet" in line]
         (command,) = re.findall(r"`zoo (lock .*)` writes the lock", hint)

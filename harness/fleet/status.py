@@ -1,0 +1,138 @@
+"""What has become of the units of a plan, from its journals and locks alone."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from time import time
+from typing import Literal
+
+from harness.fleet.journal import journal_of
+from harness.fleet.plan_file import FILE, FOLDER, Plan, Unit, read_plan
+from harness.fleet.results import is_made
+from harness.fleet.work import unit_lock
+from zoo.errors import SourceError, ZooError
+
+State = Literal["done", "running", "failed", "killed", "stopped", "waiting"]
+STATES: tuple[State, ...] = ("done", "running", "failed", "killed", "stopped", "waiting")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitStatus:
+    """What has become of one unit."""
+
+    unit: Unit
+    state: State
+    """`killed` if the process that made it has ended without a word, `stopped` if it was told to end."""
+    where: str = ""
+    """The host and process that made it last, and the scheduler's job."""
+    since: float | None = None
+    """When that began, in seconds since 1970; None if it has not begun."""
+    seconds: float | None = None
+    """The time that it took; None unless it is done here or has failed."""
+    why: str = ""
+    """The error of a unit that has failed, or what stopped it."""
+    code: int = 0
+    """The exit code of the error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanStatus:
+    """What has become of a plan."""
+
+    plan: Plan
+    units: tuple[UnitStatus, ...]
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many units have each state, in the order of `STATES`."""
+        return {state: sum(unit.state == state for unit in self.units) for state in STATES}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether each unit is done or has failed. A scheduler may queue units again that were stopped or killed."""
+        return all(unit.state in ("done", "failed") for unit in self.units)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The time until all units are done, if as many run at once as now; None if no unit runs or times are unknown.
+
+        The time of a unit is the median of its entry's units that are done, else what the plan expects.
+        """
+        running = [unit for unit in self.units if unit.state == "running"]
+        open_units = [unit for unit in self.units if unit.state not in ("done", "failed")]
+        expected = [_expected(unit, self.units) for unit in open_units]
+        if not running or None in expected:
+            return None
+        spent = sum(time() - (unit.since or time()) for unit in running)
+        return max(0.0, (sum(each or 0.0 for each in expected) - spent) / len(running))
+
+
+def status_of(plan: Plan) -> PlanStatus:
+    """Return what has become of the units of a plan."""
+    return PlanStatus(plan=plan, units=tuple(_status_of(plan, unit) for unit in plan.units))
+
+
+def newest_plan(records: Path) -> Plan:
+    """Return the plan in a folder of runs that was worked on last.
+
+    Raises:
+        SourceError: There is no plan.
+    """
+    files = list((records / FOLDER).glob(f"*/{FILE}"))
+    if not files:
+        raise SourceError(
+            f"{records}: no plan was made there; `zoo plan` makes one, and so do --jobs and --on of `zoo verify`"
+        )
+    return read_plan(max(files, key=_last_change))
+
+
+def _last_change(file: Path) -> float:
+    return max(path.stat().st_mtime for path in (file, *(file.parent / "units").glob("*.jsonl")))
+
+
+def _status_of(plan: Plan, unit: Unit) -> UnitStatus:
+    events = journal_of(plan, unit.index).events()
+    if not events:
+        return UnitStatus(unit=unit, state="waiting")
+    last = events[-1]
+    begun = next((event for event in reversed(events) if event["event"] == "started"), last)
+    job = f", job {begun['job']}" if begun.get("job") else ""
+    where = f"{begun['host']}, process {begun['pid']}{job}" if "host" in begun else ""
+    match last["event"]:
+        case "done" if is_made(plan, last):
+            return UnitStatus(
+                unit=unit, state="done", where=where, since=begun["time"], seconds=last.get("seconds") or None
+            )
+        case "failed":
+            return UnitStatus(
+                unit=unit, state="failed", where=where, since=begun["time"], seconds=last.get("seconds"),
+                why=str(last.get("error", "")), code=int(last.get("code", 1)),
+            )  # fmt: skip
+        case "stopped":
+            return UnitStatus(
+                unit=unit, state="stopped", where=where, since=begun["time"], why=str(last.get("why", ""))
+            )
+        case "started":
+            state: State = "running" if _is_held(plan, unit) else "killed"
+            return UnitStatus(unit=unit, state=state, where=where, since=begun["time"])
+        case _:  # its record was deleted
+            return UnitStatus(unit=unit, state="waiting")
+
+
+def _is_held(plan: Plan, unit: Unit) -> bool:
+    try:
+        return unit_lock(plan, unit.index).is_held
+    except ZooError:  # a lock that cannot be read: believe the journal
+        return True
+
+
+def _expected(status: UnitStatus, units: Sequence[UnitStatus]) -> float | None:
+    times = list(_times(status.unit, units))
+    return median(times) if times else status.unit.seconds
+
+
+def _times(unit: Unit, units: Iterable[UnitStatus]) -> Iterable[float]:
+    for other in units:
+        if other.seconds and other.state == "done" and (other.unit.entry, other.unit.mode) == (unit.entry, unit.mode):
+            yield other.seconds

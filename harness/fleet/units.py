@@ -1,0 +1,137 @@
+"""From entries to the units of a plan. No record influences which units there are, and how they are numbered."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from harness.fleet.plan_file import Plan, Unit, make_plan
+from harness.fleet.schedule import Work, order_of
+from harness.records.record import Mode
+from harness.runs.expected_times import EarlierRuns
+from harness.runs.plan import PlannedRuns, required_teachers
+from harness.runs.verify import mode_of, seeds_of
+from zoo import paths
+from zoo.errors import ZooError
+from zoo.recipes.catalogue import Entry
+from zoo.recipes.devices import kind_of
+from zoo.recipes.options import RunOptions, SourceOptions
+
+Key = tuple[str, str, str | None, Mode, int | None, bool]
+"""What identifies a unit: the name, file and repository of its entry, its mode and seed, and whether it is a teacher's
+run with other options than those of the plan."""
+
+
+def plan_units(entries: Sequence[Entry], options: RunOptions, sources: SourceOptions) -> Plan:
+    """Return the plan of all runs that claims of entries need, and of their teachers: by wave, entry and seed.
+
+    Entries whose recipe cannot be read, and those with nothing to compare with, have no units.
+
+    Args:
+        entries: The entries.
+        options: Which runs to judge, and how to make them.
+        sources: Where the entries' files come from.
+    """
+    units: dict[Key, Unit] = {}
+    for entry in entries:
+        for unit in _units(entry, options):
+            key = unit_key(unit, options)
+            if key not in units or (units[key].teacher_of and not unit.teacher_of):
+                units[key] = unit
+    ordered = sorted(units.values(), key=lambda unit: unit.wave)
+    earlier = EarlierRuns(paths.runs(options.records), kind_of(options.device))
+    return make_plan(_with_sizes(ordered, earlier), options, sources)
+
+
+def entry_key(entry: Entry) -> tuple[str, str, str | None]:
+    """Return what identifies an entry, also if one command names its file by several paths."""
+    return entry.name, str(entry.path.resolve()), entry.recipe_repo
+
+
+def unit_key(unit: Unit, options: RunOptions) -> Key:
+    """Return what identifies a unit of a plan with these options."""
+    is_other = bool(unit.teacher_of) and _computed_like(unit_options(unit, options)) != _computed_like(options)
+    return *entry_key(unit.entry), unit.mode, unit.seed, is_other
+
+
+def unit_options(unit: Unit, options: RunOptions) -> RunOptions:
+    """Return the options by which a unit is made: those of the plan, for a teacher the default ones.
+
+    Students look for their teachers under the default options, whatever their own are.
+    """
+    if not unit.teacher_of:
+        return options
+    return replace(options, precision="fp32", strict=False, micro_batch=None, fresh=False)
+
+
+def needed_teachers(plan: Plan, missing: Sequence[Unit]) -> set[Key]:
+    """Return the keys of the teachers' runs that trainings of these units read."""
+    entries = {entry_key(unit.entry): unit.entry for unit in missing if unit.mode == "retrain" and not unit.teacher_of}
+    return {unit_key(unit, plan.options) for entry in entries.values() for unit in _teacher_units(entry)}
+
+
+def in_order(planned: Sequence[PlannedRuns]) -> list[PlannedRuns]:
+    """Return the runs of entries in the order in which a plan's units are handed out."""
+    works: list[Work] = [
+        (_wave(runs.entry) if runs.mode == "retrain" else 0, repr(runs.entry.recipe.task), runs.time.seconds)
+        for runs in planned
+    ]
+    return [planned[position] for position in order_of(works)]
+
+
+def _computed_like(options: RunOptions) -> tuple[object, ...]:
+    return options.precision, options.strict, options.micro_batch
+
+
+def _units(entry: Entry, options: RunOptions) -> Iterator[Unit]:
+    """Yield the units of an entry, after those of its teachers."""
+    if not entry.is_readable or (entry.not_compared and not options.train):
+        return
+    if options.train:
+        yield from _teacher_units(entry)
+    for seed in seeds_of(entry, options) if options.train else (None,):
+        yield _unit(entry, mode_of(options), seed)
+
+
+def _teacher_units(entry: Entry) -> list[Unit]:
+    try:
+        teachers = list(required_teachers(entry))
+    except ZooError:  # a teacher that does not exist is reported where the entry is run
+        return []
+    return [_unit(teacher, "retrain", seed, teacher_of=student.name) for teacher, seed, student in teachers]
+
+
+def _unit(entry: Entry, mode: Mode, seed: int | None, teacher_of: str = "") -> Unit:
+    wave = _wave(entry) if mode == "retrain" else 0
+    return Unit(
+        index=0, entry=entry, mode=mode, seed=seed, recipe=entry.recipe.digest, wave=wave, teacher_of=teacher_of
+    )
+
+
+def _wave(entry: Entry) -> int:
+    """Return how many trainings have to follow each other before that of an entry."""
+    waves = [0]
+    for stage in entry.recipe.stages:
+        for teacher in stage.all_teachers.values():
+            if teacher.run is not None:
+                try:
+                    waves.append(1 + _wave(entry.teacher_entry(teacher)))
+                except ZooError:  # reported where the entry is run
+                    continue
+    return max(waves)
+
+
+def _with_sizes(units: Iterable[Unit], earlier: EarlierRuns) -> list[Unit]:
+    """Add to units what earlier runs took."""
+
+    @cache
+    def sizes(entry: str, mode: Mode) -> dict[str, Any]:
+        memory, gpu_memory = earlier.memory(entry, mode)
+        seconds = earlier.expected_time(entry, mode).seconds
+        return {"seconds": seconds, "gigabytes": _gigabytes(memory), "gpu_gigabytes": _gigabytes(gpu_memory)}
+
+    return [replace(unit, **sizes(unit.entry.name, unit.mode)) for unit in units]
+
+
+def _gigabytes(size: int | None) -> float | None:
+    return None if size is None else round(size / 1e9, 3)

@@ -1,0 +1,108 @@
+"""Show what has become of a plan, and what was collected."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from zoo.cli import render
+from zoo.cli.plan import duration
+from zoo.text_tables import counted
+
+if TYPE_CHECKING:
+    from harness.fleet.collect import Collection
+    from harness.fleet.status import PlanStatus, UnitStatus
+
+LISTED = 20
+"""The most units of a state in a text; JSON has all of them."""
+HEADINGS = {
+    "running": "Running",
+    "failed": "Failed",
+    "killed": "Killed: the process ended without a word, perhaps because memory ran out or its machine went down",
+    "stopped": "Stopped before the end; a training goes on from its last checkpoint",
+}
+
+
+def status_data(status: "PlanStatus") -> dict[str, Any]:
+    """Return the JSON of a plan's status."""
+    return {
+        "plan": str(status.plan.file),
+        "counts": status.counts,
+        "seconds_left": status.seconds_left,
+        "units": [
+            {
+                "unit": each.unit.index, "entry": each.unit.entry.name, "mode": each.unit.mode, "seed": each.unit.seed,
+                "state": each.state, "where": each.where or None, "since": each.since, "seconds": each.seconds,
+                "why": each.why or None,
+            }
+            for each in status.units
+        ],
+    }  # fmt: skip
+
+
+def status_text(status: "PlanStatus") -> str:
+    """Return a plan's status as text: counts, then the units that run, or that somebody should look at."""
+    counts = ", ".join(f"{count:,} {state}" for state, count in status.counts.items() if count)
+    lines = [render.wrapped(f"{counted(len(status.units), 'run')}: {counts}", "")]
+    if status.seconds_left is not None:
+        lines.append(f"About {duration(status.seconds_left)} left.")
+    for state, heading in HEADINGS.items():
+        units = [unit for unit in status.units if unit.state == state]
+        if units:
+            lines += ["", render.wrapped(f"{heading}:", ""), *map(_line, units[:LISTED])]
+            lines += [f"  and {len(units) - LISTED:,} more"] * (len(units) > LISTED)
+    if advice := _advice(status):
+        lines += ["", render.wrapped(advice, "")]
+    return "\n".join(lines)
+
+
+def collection_data(found: "Collection", copied: Sequence[Path], target: Path) -> dict[str, Any]:
+    """Return the JSON of collected runs."""
+    return {
+        "runs": len(found.runs), "to": str(target), "copied": [str(path) for path in copied],
+        "copies": [str(path) for path in found.copies],
+        "conflicts": [[str(path) for path in pair] for pair in found.conflicts],
+        "twice": [[str(path) for path in paths] for paths in found.twice],
+        "missing": [
+            {"entry": unit.entry.name, "mode": unit.mode, "seed": unit.seed, "unit": unit.index}
+            for unit in found.missing
+        ],
+    }  # fmt: skip
+
+
+def collection_text(found: "Collection", copied: Sequence[Path], target: Path, *, check: bool) -> str:
+    """Return what was collected as text."""
+    lines = [f"{counted(len(found.runs), 'run')}, all as recorded"]
+    lines += [f"{counted(len(found.copies), 'copy', 'copies')} of them in other folders"] * bool(found.copies)
+    lines += [f"the same run with different scores:\n  {first}\n  {second}" for first, second in found.conflicts]
+    for paths in found.twice:
+        lines.append(
+            "\n  ".join(["the same entry and seed under different conditions, such as devices:", *map(str, paths)])
+        )
+    if found.missing:
+        names = [f"  unit {unit.index}: {unit.name}" for unit in found.missing]
+        lines += [f"{counted(len(names), 'run')} of the plan missing:", *names[:LISTED]]
+        lines += [f"  and {len(names) - LISTED:,} more"] * (len(names) > LISTED)
+    if not check:
+        lines.append(f"{counted(len(copied), 'run')} copied to {target}")
+    return "\n".join(lines)
+
+
+def _line(status: "UnitStatus") -> str:
+    parts = [status.where] if status.state in ("running", "killed") else []
+    if status.state == "running" and status.since is not None:
+        parts.append(f"for {duration(time() - status.since)}")
+    parts += [status.why] if status.why else []
+    text = f"unit {status.unit.index}, {status.unit.name}: {', '.join(parts)}".removesuffix(": ")
+    return render.wrapped(text, "  ")
+
+
+def _advice(status: "PlanStatus") -> str:
+    """Return what to do next, if nothing runs and something is not done."""
+    if status.counts["running"] or status.counts["done"] == len(status.units):
+        return ""
+    index = next(unit.unit.index for unit in status.units if unit.state != "done")
+    return (
+        "Run the same command again to make what is missing, or one run with"
+        f" `zoo run-unit {status.plan.home} --index {index}`."
+    )
