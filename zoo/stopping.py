@@ -19,12 +19,12 @@ RESERVE = 10.0
 """The seconds before a time limit at which a command ends: it has to delete locks and to leave Python."""
 RESERVED_SHARE = 0.1
 """The most of a time limit that is reserved."""
-UNITS = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86400}
+UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
 def parse_time_limit(text: str) -> float:
     """Return the seconds of `2h`, `90min`, `5400` or `HH:MM:SS`. Raise UsageError for any other text."""
-    if number := re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|h|d|)", text.strip()):
+    if number := re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|)", text.strip()):
         seconds = float(number[1]) * UNITS[number[2]]
     elif clock := re.fullmatch(r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d)", text.strip()):
         days, hours, minutes, rest = (int(part or 0) for part in clock.groups())

@@ -46,6 +46,19 @@ class Collection:
     missing: tuple[Unit, ...] = ()
 
 
+def check_has_runs(folder: Path) -> None:
+    """Raise SourceError if a folder of runs does not exist, or has none."""
+    if not folder.is_dir():
+        raise SourceError(f"{folder}: no such folder of runs")
+    if not _has_runs(folder):
+        below = next((path for path in sorted(folder.iterdir()) if path.is_dir() and _has_runs(path)), None)
+        raise SourceError(f"{folder}: no runs there{f'; did you mean {below}?' if below else ''}")
+
+
+def _has_runs(folder: Path) -> bool:
+    return any(folder.glob(f"[!.]*/[!.]*/{FILE}"))
+
+
 def read_collection(folders: Sequence[Path], plan: Plan | None = None) -> Collection:
     """Read and check all runs in folders.
 

@@ -140,7 +140,7 @@ def read_plan(path: Path) -> Plan:
             f"{file}: no plan can be read there: {error.strerror or error}; `zoo plan` makes one"
         ) from None
     except ValueError as error:
-        raise UsageError(f"{file}: not a plan of zoo: {error}") from None
+        raise UsageError(f"{file}: not a plan of zoo, or damaged: {error}; `zoo plan` writes it again") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise UsageError(f"{file}: not a plan of this version of zoo: expected format {FORMAT!r}")
     try:

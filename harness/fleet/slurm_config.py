@@ -5,6 +5,7 @@ import shlex
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def read_slurm_config(path: Path | None) -> SlurmConfig:
     file = path or Path(FILE)
     try:
         text = file.read_text(encoding="utf-8")
-        table = tomllib.loads(text).get(TABLE)
+        content = tomllib.loads(text)
     except FileNotFoundError:
         if path is None:
             return SlurmConfig()
@@ -96,6 +97,9 @@ def read_slurm_config(path: Path | None) -> SlurmConfig:
         raise SourceError(f"{file}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # not TOML, or not UTF-8
         raise UsageError(f"{file}: not a TOML file: {error}") from None
+    if misspelled := get_close_matches(TABLE, content.keys() - {TABLE}, n=1):  # other tables are not ours
+        raise UsageError(f"{file}: unknown table [{misspelled[0]}]; did you mean [{TABLE}]?")
+    table = content.get(TABLE)
     if table is None and path is None:
         return SlurmConfig()
     if not isinstance(table, dict):

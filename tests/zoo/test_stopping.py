@@ -15,7 +15,7 @@ from zoo.stopping import deadline_of, parse_time_limit, terminable, time_limited
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("2h", 7200), ("90min", 5400), ("5400", 5400), ("5400s", 5400), ("1.5 h", 5400), ("1d", 86400),
+        ("2h", 7200), ("90min", 5400), ("90m", 5400), ("5400", 5400), ("5400s", 5400), ("1.5 h", 5400), ("1d", 86400),
         ("01:30:00", 5400), ("1-00:00:01", 86401), ("100:00:00", 360000),
     ],
 )  # fmt: skip

@@ -134,7 +134,7 @@ def _plan_advice(plan: "Plan") -> str:
         return "nothing to run"
     return render.wrapped(
         f"{counted(len(plan.units), 'unit')} in {plan.file}. `zoo run-unit {plan.home} --index 0` makes the first, on"
-        f" any machine that sees this folder; `zoo status {plan.home}` shows what is done.",
+        f" any machine that sees this folder under the same path; `zoo status {plan.home}` shows what is done.",
         "",
     )
 
@@ -294,9 +294,11 @@ def collect(
 
     Example: zoo collect gpu1/runs gpu2/runs --check
     """
-    from harness.fleet.collect import merge, read_collection
+    from harness.fleet.collect import check_has_runs, merge, read_collection
     from harness.fleet.plan_file import read_plan
 
+    for folder in folders:
+        check_has_runs(folder)
     target = paths.runs(to)
     present = [target] if target.is_dir() else []
     found = read_collection([*present, *folders], read_plan(plan) if plan is not None else None)

@@ -178,3 +178,13 @@ def test_missing_runs_of_a_plan_are_listed(folders: tuple[Path, Path], zoo: Zoo)
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="nowhere: no such folder of runs"):
         read_collection([tmp_path / "nowhere"])
+
+
+def test_a_folder_without_runs_is_an_error_that_names_the_one_below(zoo: Zoo, tmp_path: Path) -> None:
+    (tmp_path / "gpu1").mkdir()
+    shutil.copytree(paths.evidence() / "digits-resnet14", tmp_path / "gpu1" / "runs" / "digits-resnet14")
+    for folder, hint in (("gpu1", "gpu1: no runs there; did you mean gpu1/runs?"), ("gpu2", "no such folder of runs")):
+        done = zoo("collect", folder, "--check", "--to", "all")
+        assert done.code == 4
+        assert hint in done.err
+    assert zoo("collect", "gpu1/runs", "--check", "--to", "all").code == 0

@@ -175,7 +175,8 @@ def test_the_configuration_needs_slurm(zoo: Zoo) -> None:
         ("[slurm.environment]\nA = 1\n", "c.toml:1: environment = {'A': 1}: expected a table of variables"),
         ("[slurm]\ncpus = true\n", "c.toml:2: cpus = True: expected a number"),
         ("[slurm]\ncpus =\n", "c.toml: not a TOML file: Invalid value (at line 2"),
-        ("[slrm]\n", "c.toml: no table [slurm]; docs/slurm.md has an example"),
+        ("", "c.toml: no table [slurm]; docs/slurm.md has an example"),
+        ("[slrm]\n", "c.toml: unknown table [slrm]; did you mean [slurm]?"),
     ],
 )
 def test_a_mistake_in_the_configuration_is_reported_with_its_line(tmp_path: Path, text: str, message: str) -> None:
