@@ -47,9 +47,7 @@ class Collection:
 
 
 def check_has_runs(folder: Path) -> None:
-    """Raise SourceError if a folder of runs does not exist, or has none."""
-    if not folder.is_dir():
-        raise SourceError(f"{folder}: no such folder of runs")
+    """Raise SourceError if a folder has no runs."""
     if not _has_runs(folder):
         below = next((path for path in sorted(folder.iterdir()) if path.is_dir() and _has_runs(path)), None)
         raise SourceError(f"{folder}: no runs there{f'; did you mean {below}?' if below else ''}")

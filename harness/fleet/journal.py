@@ -55,6 +55,10 @@ class Journal:
         """Append that this process starts to make the unit."""
         self.append("started", host=socket.gethostname(), pid=os.getpid(), job=job_id(), attempt=attempt)
 
+    def fail(self, error: ZooError, **facts: Any) -> None:
+        """Append that the unit has failed; `facts` may have the seconds that it took, and messages."""
+        self.append("failed", **{"seconds": 0.0, **facts}, **error_data(error))
+
     def events(self) -> list[Mapping[str, Any]]:
         """Return the events, oldest first. Lines that are incomplete or no events are left out."""
         try:

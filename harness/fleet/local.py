@@ -13,7 +13,7 @@ from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from typing import Any
 
-from harness.fleet.journal import error_data, journal_of
+from harness.fleet.journal import journal_of
 from harness.fleet.plan_file import Plan
 from harness.fleet.schedule import scheduled
 from zoo.errors import SourceError, Terminated, TimeIsUp
@@ -217,7 +217,7 @@ class _Fleet:
         unit, log = self.plan.units[index], self._log(number)
         text = f"{unit.name}: not run: its process ended with exit code {code}; the reason is at the end of {log}"
         try:
-            journal_of(self.plan, index).append("failed", seconds=0.0, **error_data(SourceError(text)))
+            journal_of(self.plan, index).fail(SourceError(text))
         except SourceError as error:
             self.report(f"{text}. {error}")
 

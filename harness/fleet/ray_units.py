@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.fleet import ray_task
-from harness.fleet.journal import error_data, journal_of
+from harness.fleet.journal import journal_of
 from harness.fleet.local import ATTEMPTS, GRACE_SECONDS, STOPPED
 from harness.fleet.plan_file import Plan, Unit
 from harness.fleet.ray_nodes import Node, UnitSize, short_text
@@ -170,9 +170,7 @@ class RayUnits:
         with translate_errors(str(lock.path)):
             lock.acquire(seconds)
             try:
-                journal_of(plan, unit.index).append(
-                    "failed", seconds=0.0, **error_data(SourceError(f"{unit.name}: not run: {text}"))
-                )
+                journal_of(plan, unit.index).fail(SourceError(f"{unit.name}: not run: {text}"))
             finally:
                 lock.release()
         self.emit("finished", unit=unit.index)

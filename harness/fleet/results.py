@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.fleet.journal import Journal, error_data
+from harness.fleet.journal import Journal
 from harness.fleet.plan_file import Plan, Unit
 from harness.judging.judge_runs import EntryRuns
 from harness.records.record import FILE, read_record
@@ -25,7 +25,7 @@ def write_result(journal: Journal, plan: Plan, result: EntryRuns, seconds: float
     """
     common = {"seconds": round(seconds, 3), **({"messages": list(messages)} if messages else {})}
     if result.error is not None:
-        journal.append("failed", **common, **error_data(result.error))
+        journal.fail(result.error, **common)
         return
     facts = {
         "records": record_names(result, plan), "published": result.published,

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.fleet.journal import error_data, journal_of
+from harness.fleet.journal import journal_of
 from harness.fleet.plan_file import Plan
 from harness.fleet.results import is_made
 from harness.fleet.slurm_config import SlurmConfig
@@ -99,7 +99,7 @@ def _fetched(plan: Plan, units: list[int], fetch: Fetch) -> list[int]:
     errors = fetch(list(dict.fromkeys(plan.units[index].entry for index in units))) if units else {}
     for index in units:
         if error := errors.get(plan.units[index].entry):
-            journal_of(plan, index).append("failed", seconds=0.0, **error_data(error))
+            journal_of(plan, index).fail(error)
     return [index for index in units if plan.units[index].entry not in errors]
 
 
@@ -228,7 +228,7 @@ class _Watch:
                 end = "ended before zoo started"
         name, task = self.queue.plan.units[index].name, self.queue.job_of(index).task(index)
         error = SourceError(f"{name}: not run: Slurm's task {task} {end}; its log is {self.queue.log_of(index)}")
-        journal_of(self.queue.plan, index).append("failed", seconds=0.0, **error_data(error))
+        journal_of(self.queue.plan, index).fail(error)
 
 
 def _refresh(plan: Plan, index: int) -> None:

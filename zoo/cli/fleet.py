@@ -297,11 +297,11 @@ def collect(
     from harness.fleet.collect import check_has_runs, merge, read_collection
     from harness.fleet.plan_file import read_plan
 
-    for folder in folders:
-        check_has_runs(folder)
     target = paths.runs(to)
     present = [target] if target.is_dir() else []
     found = read_collection([*present, *folders], read_plan(plan) if plan is not None else None)
+    for folder in folders:
+        check_has_runs(folder)
     copied = [] if check else merge(found, target)
     data = fleet_text.collection_data(found, copied, target)
     render.emit(data, fleet_text.collection_text(found, copied, target, check=check), as_json=as_json)
