@@ -22,11 +22,11 @@ from zoo.progress import Report, ShowProgress
 COMMAND = (sys.executable, "-m", "zoo", "run-unit")
 """Starts a worker; the plan and its options follow."""
 GRACE_SECONDS = 60.0
-"""Seconds that a worker has to save a checkpoint when it is told to end."""
+"""Seconds that a worker has to save a checkpoint after a signal to end."""
 ATTEMPTS = 2
 """How many times a unit is started, if the process that makes it is killed."""
 STOPPED: Mapping[int, type[KeyboardInterrupt]] = {130: KeyboardInterrupt, 143: Terminated, 75: TimeIsUp}
-"""Exit code of a worker that was told to end -> the exception of the command."""
+"""Exit code of a worker that a signal or the time limit ended -> the exception that the command raises."""
 END = "end"
 """The line after the last number that a worker gets."""
 
@@ -93,7 +93,7 @@ class _Worker:
     printed: bytes = b""
     """The beginning of a line that it has printed."""
     is_dismissed: bool = False
-    """Whether it was told to end. It may take a while, and must get no other unit."""
+    """Whether the line `end` was sent to it. It may still run for a while, and must get no other unit."""
 
     def give(self, index: int) -> None:
         self.unit = index

@@ -24,7 +24,7 @@ FILE = "plan.json"
 WHERE = ("jobs", "on", "ray_address", "slurm_config", "time_limit")
 """Options that say where runs are made, not which: they are no part of a plan."""
 SIZES = ("seconds", "gigabytes", "gpu_gigabytes")
-"""What earlier runs say of a unit, which is no part of what it is."""
+"""Expected time and memory of a unit, by earlier runs. They do not identify it."""
 ENTRY_KEYS = ("name", "suite", "recipe_repo", "requested_repo", "card", "part_of_card", "is_generated", "not_compared")
 
 

@@ -1,4 +1,4 @@
-"""What runs on the nodes of a Ray cluster. Imports the standard library only, so that a Ray worker stays small."""
+"""The code on the nodes of a Ray cluster. It imports the standard library only, so that a Ray worker stays small."""
 
 import os
 import select

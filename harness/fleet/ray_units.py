@@ -33,7 +33,7 @@ Emit = Callable[..., None]
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the command asks for."""
+    """The units that a command wants to have made, and how."""
 
     plan: Plan
     missing: Sequence[int]

@@ -81,8 +81,10 @@ def run_slurm(
         with show_progress("all runs", "runs") as progress:
             _Watch(queue, waiting, len(missing), settle, report, progress).wait(poll)
     except KeyboardInterrupt:
-        again = "the command without --fresh finds their runs" if plan.options.fresh else "the same command waits again"
-        report(f"jobs that are submitted go on; {again}. To cancel them: scancel --name={job_name(plan)}")
+        report(
+            "jobs that are submitted go on; the same command waits again. To cancel them: scancel"
+            f" --name={job_name(plan)}"
+        )
         raise
 
 

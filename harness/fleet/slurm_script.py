@@ -123,7 +123,7 @@ class Submission:
 
 @dataclass(frozen=True, kw_only=True)
 class SlurmPreview:
-    """What would be submitted."""
+    """The batch script of a plan, and the commands that submit it."""
 
     path: str
     """The file of the script."""

@@ -1,4 +1,4 @@
-"""What has become of the units of a plan, from its journals and locks alone."""
+"""The states of the units of a plan, read from its journals and locks alone."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ STATES: tuple[State, ...] = ("done", "running", "failed", "killed", "stopped", "
 
 @dataclass(frozen=True, kw_only=True)
 class UnitStatus:
-    """What has become of one unit."""
+    """The state of one unit."""
 
     unit: Unit
     state: State
-    """`killed` if the process that made it has ended without a word, `stopped` if it was told to end."""
+    """`killed` if its process ended without an event in the journal, `stopped` after a signal or the time limit."""
     where: str = ""
     """The host and process that made it last, and the scheduler's job."""
     since: float | None = None
@@ -38,7 +38,7 @@ class UnitStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanStatus:
-    """What has become of a plan."""
+    """The states of all units of a plan."""
 
     plan: Plan
     units: tuple[UnitStatus, ...]
@@ -69,7 +69,7 @@ class PlanStatus:
 
 
 def status_of(plan: Plan) -> PlanStatus:
-    """Return what has become of the units of a plan."""
+    """Return the states of the units of a plan."""
     return PlanStatus(plan=plan, units=tuple(_status_of(plan, unit) for unit in plan.units))
 
 

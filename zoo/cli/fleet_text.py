@@ -1,4 +1,4 @@
-"""Show what has become of a plan, and what was collected."""
+"""Show the state of a plan, and what was collected."""
 
 from collections.abc import Sequence
 from pathlib import Path
