@@ -2,7 +2,8 @@
 
 The name of a metric's first argument says what it reads. `ranked` is the five most likely classes of each example,
 `(N, 5)`, most likely first. `confusion` is the number of pixels of class i predicted as class j in each image,
-`(N, C, C)`. Any other metric reads the predictions and the labels.
+`(N, C, C)`. Metrics of structured predictions are in modules of their own, such as `harness.entity_metrics`. Any other
+metric reads the predictions and the labels.
 
 Scores are fractions; correlations lie in [-1, 1]. An undefined metric is NaN, such as the correlation of constant
 predictions; no claim is compared with NaN. `harness.evaluate_metrics` offers the metrics as `evaluate.Metric` objects.
@@ -31,7 +32,10 @@ from harness.metric_changes import (
 
 Array = NDArray[np.generic]
 Metric = Callable[..., float]
-READS = {"ranked": ("ranked", "labels"), "confusion": ("confusion",)}
+READS = {
+    "ranked": ("ranked", "labels"), "confusion": ("confusion",), "entities": ("entities",), "answers": ("answers",),
+    "detections": ("detections", "objects"),
+}  # fmt: skip
 """First argument of a metric -> the arrays that it reads."""
 
 MANY_CLASSES = 10
@@ -112,10 +116,15 @@ def measure(metric: Metric, arrays: Mapping[str, Array]) -> tuple[float, float]:
         The value, and the largest change of it that one prediction can cause (one pixel, for a segmentation).
     """
     inputs = [arrays[name] for name in reads(metric)]
-    if reads(metric) == READS["confusion"]:
-        return float(metric(*inputs)), 1 / max(int(inputs[0].sum()), 1)
+    if step_of := STEPS.get(reads(metric)[0]):
+        return float(metric(*inputs)), step_of(metric, *inputs)
     step = 1 / len(inputs[1]) if reads(metric) == READS["ranked"] else one_prediction(metric, *inputs)
     return float(metric(*inputs)), step
+
+
+def one_pixel(metric: Metric, confusion: Array) -> float:
+    """Return the share of one pixel among all of a segmentation."""
+    return 1 / max(int(confusion.sum()), 1)
 
 
 def one_prediction(metric: Metric, predictions: Array, labels: Array) -> float:
@@ -169,3 +178,7 @@ def _correlation(function: Callable[..., tuple[float, float]], predictions: Arra
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.ConstantInputWarning)
         return float(function(predictions, labels)[0])
+
+
+STEPS: Mapping[str, Callable[..., float]] = {"confusion": one_pixel}
+"""First array of a metric -> the function that returns the largest change that one prediction can cause."""

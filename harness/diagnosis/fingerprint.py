@@ -99,8 +99,8 @@ def _impossible(entry: Entry, context: RunContext) -> str:
     if entry.recipe.weights is None:
         return "there are no published weights"
     # the kind of a text task is not checked, because building the task may download a tokenizer
-    is_segmentation = entry.recipe.tokenizer is None and prepare(entry, context).task.kind == "segmentation"
-    return "a segmentation has no fingerprint" if is_segmentation else ""
+    has_readout = entry.recipe.tokenizer is None and prepare(entry, context).task.readout is not None
+    return "its task has no logits of examples to compare" if has_readout else ""
 
 
 def compute_fingerprint(experiment: Experiment) -> Fingerprint:

@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from harness.evaluation.metric_trial import ranked_classes
-from harness.evaluation.split_runner import SplitRunner
+from harness.evaluation.split_runner import SplitRunner, marked
 from harness.library_metrics import from_library, is_library_metric
 from harness.metrics import Array, Metric, measure, reads
 from harness.records.arrays import rows_not_finite
@@ -125,18 +125,16 @@ def evaluate(
     """
     split = task.load(split_name)
     runner = SplitRunner(model, task, accelerator, precision, progress, learning, f"the split {split_name!r}", strict)
-    if task.kind == "segmentation":
-        confusion, inference = runner.confusion(split)
-        failed_images = np.asarray(np.less(confusion, 0).any(axis=(1, 2)))
-        arrays = {"confusion": confusion.clip(min=0), **_marked(failed_images)}
-        return replace(score(split_name, arrays, metrics), inference=inference)
+    if task.readout is not None:
+        read, inference = runner.arrays(split, task.readout)
+        return replace(score(split_name, read, metrics), inference=inference)
     outputs, inference = runner.checked_outputs(split)
     arrays = {"predictions": task.predict(outputs).numpy(), "labels": split.labels.numpy()}
     arrays |= {"logits": outputs.numpy()} if outputs.numel() <= MOST_LOGITS else {"margins": _margins(outputs)}
     if any("ranked" in reads(metric) for metric in metrics.values()):
         arrays["ranked"] = ranked_classes(outputs).numpy()
     not_finite = ~torch.isfinite(outputs.reshape(len(outputs), -1)).all(dim=1)
-    return replace(score(split_name, {**arrays, **_marked(not_finite.numpy())}, metrics), inference=inference)
+    return replace(score(split_name, {**arrays, **marked(not_finite.numpy())}, metrics), inference=inference)
 
 
 def score(split_name: str, arrays: Mapping[str, Array], metrics: Mapping[str, Metric]) -> Evaluation:
@@ -208,11 +206,6 @@ def _called(function: Any) -> list[Any]:
             called.append(other)
             names += other.__code__.co_names
     return called
-
-
-def _marked(not_finite: Array) -> dict[str, Array]:
-    """Return the array that marks rows whose outputs are not finite, or nothing if there are none."""
-    return {"not_finite": not_finite} if not_finite.any() else {}
 
 
 def _margins(logits: Tensor) -> Array:

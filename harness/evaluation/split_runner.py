@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
@@ -23,7 +22,7 @@ from harness.models.outputs import run_model
 from harness.models.text_inputs import depends_on_padding, fit_to_texts
 from zoo.progress import Step, ignore_step
 from zoo.recipes.claim import Precision
-from zoo.tasks.base import IGNORED, Batch, Split, Task
+from zoo.tasks.base import Batch, Readout, Split, Task
 
 MOST_ON_DEVICE = 2**26
 """With more logits than this, 256 MiB, those of a finished batch are moved to the CPU."""
@@ -77,29 +76,24 @@ class SplitRunner:
         logits, inference = strictly.checked_outputs(split)
         return logits, {**inference, **compared}
 
-    def confusion(self, split: Split) -> tuple[Array, Inference]:
-        """Count the pixels of class i that are predicted as class j, for each image: `(N, C, C)`, int32.
+    def arrays(self, split: Split, readout: Readout) -> tuple[dict[str, Array], Inference]:
+        """Return the arrays that a task's readout makes of all rows of a split, and how they were computed.
 
-        Pixels with the label 255 are not counted. All counts of an image whose outputs are not finite are -1. Raises
-        UsageError if the outputs do not fit the task's classes.
-
-        Returns:
-            The counts, and how they were computed.
+        `not_finite` `(N,)` marks examples whose outputs are NaN or infinite, if there are any. Raises UsageError if the
+        outputs do not fit the task.
         """
 
-        def count(logits: Tensor, batch: Batch) -> Tensor:
-            self.task.check(logits, batch.labels)
-            classes, predicted = logits.shape[1], self.task.predict(logits)
-            image = torch.arange(len(predicted), device=predicted.device).reshape(-1, 1, 1).expand_as(predicted)
-            is_counted = batch.labels != IGNORED
-            cells = ((image * classes + batch.labels) * classes + predicted)[is_counted]
-            counts = torch.bincount(cells, minlength=len(predicted) * classes**2)
-            counts = counts.reshape(-1, classes, classes).to(torch.int32)
+        def read(logits: Tensor, batch: Batch) -> Tensor:
+            readout.check(self.task, logits, batch.labels)
+            values = readout.read(logits, batch)
             is_finite = torch.isfinite(logits.reshape(len(logits), -1)).all(dim=1)
-            return counts.where(is_finite.reshape(-1, 1, 1), -1)
+            marks = is_finite.reshape(-1, *[1] * (values.dim() - 1)).expand_as(values)
+            return torch.stack([values, marks.to(values.dtype)], dim=1)
 
-        counts, inference = self._run(split, count)
-        return np.asarray(counts), inference
+        pairs, inference = self._run(split, read)
+        rows, is_finite = pairs[:, 0].numpy(), pairs[:, 1].reshape(len(pairs), -1)[:, 0].bool().numpy()
+        arrays = dict(readout.arrays(rows, split))
+        return arrays | marked(readout.examples_of(~is_finite, split)), inference
 
     def _outputs(self, split: Split) -> tuple[Tensor, Inference]:
         logits, inference = self._run(split, self._logits)
@@ -173,6 +167,11 @@ class SplitRunner:
         in_place = in_order(([place[row] for row in batch_rows], value) for batch_rows, value in results)
         limit = limits.data(of_texts=lengths_of(split) is not None)
         return in_place, {"batch": limit, "strict": True, "computed": relative_work(split, batches)}
+
+
+def marked(not_finite: Array) -> dict[str, Array]:
+    """Return the array that marks examples whose outputs are not finite, or nothing if there are none."""
+    return {"not_finite": not_finite} if not_finite.any() else {}
 
 
 def needs_check(device: torch.device) -> bool:

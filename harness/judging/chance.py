@@ -51,6 +51,8 @@ def chance_remarks(
     known = {name: _not_nan(value) for name, value in scores.items() if without_arguments(recipe, name)}
     if "confusion" in arrays:
         remarks = _of_pixels(split, arrays["confusion"].sum(axis=0), known, class_names)
+    elif "predictions" not in arrays:
+        return ()
     else:
         remarks = _of_rows(split, arrays["predictions"], arrays["labels"], known, class_names)
     return tuple(f"{CHANCE}{remark}" for remark in remarks)

@@ -12,6 +12,9 @@ from harness.models.feature_hooks import feature_hooks
 from zoo.errors import UsageError
 from zoo.tasks.base import Inputs
 
+TOKENS = "TokenClassifierOutput"
+"""The class of transformers for logits of tokens; importing it takes seconds."""
+
 
 @dataclass(frozen=True)
 class ModelOutputs:
@@ -66,7 +69,9 @@ def run_model(model: nn.Module, inputs: Inputs, paths: Sequence[str] = (), *, lo
 
     Args:
         model: A model that returns one of: a tensor of logits; a tuple that starts with it; an object with `.logits`,
-            as in transformers; or a mapping with the key `out`, as torchvision's segmentation models return.
+            as in transformers; or a mapping with the key `out`, as torchvision's segmentation models return. The
+            logits of tokens `(B, L, C)` of transformers become `(B, C, L)`, and its `start_logits` and `end_logits`
+            `(B, L, 2)`, so that dimension 1 always counts what is chosen from.
         inputs: A tensor, passed as the only argument, or a mapping, passed as keyword arguments.
         paths: Feature paths to read; see `harness.models.feature_hooks`.
         logits: Whether the logits are needed. If not, the forward pass stops at the last feature.
@@ -81,6 +86,10 @@ def run_model(model: nn.Module, inputs: Inputs, paths: Sequence[str] = (), *, lo
 
 
 def _logits(output: Any) -> Tensor:
+    if hasattr(output, "start_logits"):
+        return torch.stack([output.start_logits, output.end_logits], dim=-1)
+    if type(output).__name__ == TOKENS:
+        return output.logits.transpose(1, 2)  # type: ignore[no-any-return]
     logits = output[0] if isinstance(output, tuple | list) and output else getattr(output, "logits", output)
     logits = logits.get("out") if isinstance(logits, Mapping) else logits
     if not isinstance(logits, Tensor):

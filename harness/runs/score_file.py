@@ -36,8 +36,8 @@ def score_file(experiment: Experiment, path: Path, split: str | None = None) -> 
         _report_notes(experiment, getattr(model, "class_note", None))
         return
     task, name = experiment.task, split or experiment.task.scored[0]
-    if task.kind == "segmentation":
-        raise UsageError(f"{path}: predictions of {task.name} are masks, which cannot be read; pass weights instead")
+    if task.readout is not None:
+        raise UsageError(f"{path}: predictions of {task.name} cannot be read from a file; pass weights instead")
     labels = task.load(name).labels.numpy()
     if name not in task.scored:
         raise UsageError(f"the split {name!r} is not scored; {', '.join(task.scored)} is")

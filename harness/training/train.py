@@ -196,7 +196,7 @@ def check_stages(run: TrainingRun, student: nn.Module) -> None:
         two_rows = read_batch(scored, range(min(2, len(scored))), run.device)
         logits = run_model(copy.deepcopy(student).eval(), two_rows.inputs).logits
     trained = [split for split, stage in zip(run.splits, run.recipe.stages, strict=True) if stage.task is None]
-    labels = [two_rows.labels] if run.task.kind == "segmentation" else [s.labels for s in (scored, *trained)]
+    labels = [two_rows.labels] if run.task.readout is not None else [s.labels for s in (scored, *trained)]
     for some_labels in labels:
         run.task.check(logits, some_labels)
     try_metrics(run.recipe, run.task, run.metrics, logits.shape[1] if logits.dim() > 1 else 1)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
-from zoo.recipes.fields import TORCHVISION
+from zoo.recipes.fields import METRIC_ARRAYS, TORCHVISION
 from zoo.trusted_code import is_part_of
 
 LOSSES = (
@@ -112,10 +112,10 @@ def _functions(module: str) -> Iterable[str]:
 
 
 def _metrics(module: str) -> Iterable[str]:
-    """Return the metrics of a module: functions whose first argument is `predictions`, `ranked` or `confusion`."""
+    """Return the metrics of a module: functions whose first argument is one of `METRIC_ARRAYS`."""
     found = importlib.import_module(module)
     parameters = {name: list(inspect.signature(getattr(found, name)).parameters) for name in _functions(module)}
-    return [name for name, names in parameters.items() if {*names[:1]} & {"predictions", "ranked", "confusion"}]
+    return [name for name, names in parameters.items() if {*names[:1]} & {*METRIC_ARRAYS}]
 
 
 def _torchvision_builders(module: str) -> Iterable[str]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 TORCHVISION = "torchvision.models"
+METRIC_ARRAYS = ("predictions", "ranked", "confusion", "entities", "answers", "detections")
+"""The first argument of a metric, which says what it reads; see `harness.metrics`."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ FIELDS: Mapping[str, CallField] = {
     "tokenizer": CallField(("zoo.tokenizers",)),
     "metrics": CallField(
         ("harness.metrics",),
-        ("predictions", "labels", "ranked", "confusion", "y_true", "y_pred", "x", "y", "a", "b"),
+        (*METRIC_ARRAYS, "labels", "objects", "y_true", "y_pred", "x", "y", "a", "b"),
     ),
     "optimizer": CallField(("torch.optim",), ("params",)),
     "schedule": CallField(("harness.schedules",), ("progress", "steps", "optimizer", "num_training_steps")),

@@ -13,7 +13,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo.class_names import match_labels
@@ -22,7 +24,10 @@ from zoo.tasks.device_copies import move
 from zoo.text_tables import counted
 
 Inputs = Tensor | dict[str, Tensor]
-Kind = Literal["classification", "multilabel", "regression", "segmentation"]
+Arrays = Mapping[str, NDArray[Any]]
+"""The arrays of a prediction file by name; the first dimension of each counts the N examples."""
+Kind = Literal["classification", "multilabel", "regression", "segmentation", "structured"]
+"""How logits become predictions, see `Task.predict`. A "structured" task has a `Readout` of its own."""
 CPU = torch.device("cpu")
 SPLIT_NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f]{1,200}")
 IGNORED = 255
@@ -94,6 +99,46 @@ def read_batch(split: Split, indices: Sequence[int], device: torch.device = CPU)
     return batch
 
 
+class Readout(Protocol):
+    """Turns the logits of a task whose predictions are more than one class or number a row into arrays for metrics.
+
+    Examples are the pixels of an image, the tags of a sentence, the answer to a question, and the objects of an image.
+    The harness runs the model batch by batch, keeps only what `read` returns, and passes all of it to `arrays`.
+    """
+
+    def check(self, task: "Task", logits: Tensor, labels: Tensor) -> None:
+        """Raise OutputsError if the outputs of a model for a batch do not fit the task."""
+        ...
+
+    def read(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Return what the metrics need of each row of a batch.
+
+        Args:
+            logits: The outputs of the model, `(B, ...)`, on the device of the batch.
+            batch: The batch.
+
+        Returns:
+            A tensor `(B, ...)` on the same device, of one shape for all rows of the split. A row whose outputs are NaN
+            or infinite may have any values: the harness marks it.
+        """
+        ...
+
+    def arrays(self, rows: NDArray[Any], split: Split) -> Arrays:
+        """Return the arrays that the metrics read, from what `read` returned for all N rows of a split, in order.
+
+        The number of examples may differ from that of the rows: several rows may belong to one question.
+        """
+        ...
+
+    def examples_of(self, rows: NDArray[np.bool_], split: Split) -> NDArray[np.bool_]:
+        """Return which examples belong to the marked rows `(N,)`."""
+        ...
+
+    def example(self, outputs: int) -> Arrays:
+        """Return arrays of a few made-up examples, for a model with `outputs` outputs, to try metrics with."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """How the rows of a data set are read, batched and scored.
@@ -108,6 +153,7 @@ class Task:
         sources: What the splits read: pairs of a `zoo.fetch.sources.Source` and what to fetch of it, such as "data".
         label_names: The names of the classes in the order of the model's outputs. Leave it empty to use the names that
             the data declare.
+        readout: For segmentations and structured predictions, what turns logits into the arrays that metrics read.
         plain: For splits with random transforms, the functions that load them without; a hold-out reads its rows so.
         located: Makes a context that adds the position in a recipe to errors about the data. Leave it out.
         loaded: Cache of `load`. Leave it out.
@@ -122,19 +168,23 @@ class Task:
     batch_size: int = 128
     sources: tuple[tuple[Any, str], ...] = ()
     label_names: tuple[str, ...] = ()
+    readout: Readout | None = None
     plain: Mapping[str, Callable[[], Split]] = field(default_factory=dict)
     located: Callable[[], AbstractContextManager[None]] = field(default=nullcontext, compare=False, repr=False)
     loaded: dict[str, Split] = field(default_factory=dict, compare=False, repr=False)
     contents: dict[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Raise UsageError for a class that is listed twice, or a split whose name cannot be part of a file name."""
+        """Raise UsageError for a class that is listed twice, a wrong name of a split, or a missing readout."""
         twice = next((name for name, count in Counter(self.label_names).items() if count > 1), None)
         if twice is not None:
             raise UsageError(f"{self.name}: the class {twice!r} is listed twice")
         for split in self.splits:
             if not SPLIT_NAME.fullmatch(split):
                 raise UsageError(f"{split!r} cannot be the name of a split: it has no slash, and no dot at the start")
+        if self.readout is None and self.kind in ("segmentation", "structured"):
+            example = "zoo.tasks.pixel_counts.PixelCounts()"
+            raise UsageError(f"{self.name}: a task of the kind {self.kind!r} needs a readout, such as {example}")
 
     def load(self, split: str) -> Split:
         """Return a split by name. The first call reads the data.
@@ -192,21 +242,27 @@ class Task:
         """Check that the outputs of a model fit the task and its labels.
 
         Args:
-            logits: `(B, C)`, or `(B,)` for one output.
+            logits: `(B, C)`, or `(B,)` for one output; other shapes for tasks with a readout.
             labels: The labels of the same rows.
 
         Raises:
             OutputsError: The number of outputs is not the number that the task or the labels need.
         """
-        outputs = logits.shape[1] if logits.dim() > 1 else 1
-        expected = {"regression": 1, "multilabel": labels.shape[-1]}.get(self.kind, len(self.class_names) or outputs)
-        if outputs != expected:
-            raise OutputsError(f"the model has {counted(outputs, 'output')}, but {self.needs(expected)}")
+        if self.readout is not None:
+            self.readout.check(self, logits, labels)
+            return
+        self.check_outputs(outputs := logits.shape[1] if logits.dim() > 1 else 1, labels)
         if self.kind == "classification" and len(labels) and (label := int(labels.max())) >= outputs:
             raise OutputsError(
                 f"the model has {counted(outputs, 'output')}, but {self.name} has a row with label {label};"
                 f" it needs at least {label + 1} outputs"
             )
+
+    def check_outputs(self, outputs: int, labels: Tensor) -> None:
+        """Raise OutputsError if a model has another number of outputs than the task has classes or numbers."""
+        expected = {"regression": 1, "multilabel": labels.shape[-1]}.get(self.kind, len(self.class_names) or outputs)
+        if outputs != expected:
+            raise OutputsError(f"the model has {counted(outputs, 'output')}, but {self.needs(expected)}")
 
     def needs(self, outputs: int) -> str:
         """Return what the task needs, and why, for a message about a model with another number of outputs."""

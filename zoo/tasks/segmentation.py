@@ -23,6 +23,7 @@ from zoo.tasks.base import CPU, IGNORED, Batch, Task
 from zoo.tasks.coco_masks import draw_mask, read_annotations
 from zoo.tasks.images import local_folder, read_image, read_rgb, with_normalization
 from zoo.tasks.padding import pad
+from zoo.tasks.pixel_counts import PixelCounts
 
 CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
@@ -188,6 +189,7 @@ def _task(
         kind="segmentation",
         batch_size=1,  # images differ in size, and padding an image changes predictions near its border
         label_names=CLASSES,
+        readout=PixelCounts(),
         sources=((data, "data"),),
     )
 

@@ -65,8 +65,8 @@ def explain(entry: Entry, context: RunContext, *, evidence: Path | None = None) 
 def explain_experiment(experiment: Experiment, recorded: RecordedArrays) -> Explanation:
     """Explain an experiment as `explain` does an entry, with the recorded predictions of each split."""
     name = experiment.entry.name
-    if experiment.task.kind == "segmentation":
-        raise UsageError(f"{name}: zoo explain compares the logits of examples; a segmentation has logits of pixels")
+    if experiment.task.readout is not None:
+        raise UsageError(f"{name}: zoo explain compares logits of examples, which {experiment.task.name} does not have")
     published = experiment.published_scores()
     claims = [fill_published_value(c, published) for c in experiment.recipe.claims if c.of == "weights"]
     judge = VariantJudge(runner=VariantRunner(experiment), claims=tuple(claims), recorded=recorded)

@@ -414,7 +414,7 @@ def test_a_claim_that_cannot_be_compared_is_reported_as_such(plant: Plant) -> No
 def test_entries_without_weights_and_segmentations_are_refused(context: RunContext, plant: Plant) -> None:
     with pytest.raises(UsageError, match="names no weights to evaluate"):
         plant(LARGE, 0.5, (f"weights: embedded:{LARGE}.safetensors\n", ""))
-    with pytest.raises(UsageError, match="a segmentation has logits of pixels"):
+    with pytest.raises(UsageError, match="compares logits of examples, which"):
         explain(catalogue.select([], ["coco2017"])[0], context)
 
 

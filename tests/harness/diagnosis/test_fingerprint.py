@@ -248,7 +248,7 @@ def test_an_entry_without_a_fingerprint_is_not_run_and_the_reason_is_given(
     unpublished = copy(NAME, (f"weights: embedded:{NAME}.safetensors\n", ""))
     assert check_fingerprint(unpublished, context).why == "there are no published weights"
     segmentation = catalogue.select([], ["coco2017"])[0]
-    assert check_fingerprint(segmentation, context).why == "a segmentation has no fingerprint"
+    assert check_fingerprint(segmentation, context).why == "its task has no logits of examples to compare"
     for refused in (unpublished, segmentation):
         assert (update_fingerprint(refused, context).verdict, update_fingerprint(refused, context).comparison) == (
             "not-run",

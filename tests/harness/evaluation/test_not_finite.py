@@ -17,6 +17,7 @@ from harness.records.arrays import rows_not_finite
 from tests.helpers.device import device
 from tests.helpers.project import ROOT, TINY, Write, Zoo
 from zoo.tasks.base import IGNORED, Kind, Task
+from zoo.tasks.pixel_counts import PixelCounts
 from zoo.tasks.splits import TensorSplit
 
 STARTER = ROOT / "zoo" / "starter"
@@ -37,7 +38,10 @@ claims:
 def outputs_scored(kind: Kind, outputs: Tensor, labels: Tensor, *names: str) -> Evaluation:
     """Score a model that returns its input as its output."""
     split = TensorSplit(outputs, labels)
-    task = Task(name="some", splits={"test": lambda: split}, scored=("test",), metrics=names, kind=kind)
+    readout = PixelCounts() if kind == "segmentation" else None
+    task = Task(
+        name="some", splits={"test": lambda: split}, scored=("test",), metrics=names, kind=kind, readout=readout
+    )
     chosen = {name: getattr(metrics, name) for name in names}
     return evaluate(nn.Identity(), task, "test", chosen, accelerator=accelerator_on(device()))
 
