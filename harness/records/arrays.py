@@ -23,6 +23,8 @@ DIMENSIONS = {
 """The arrays of a prediction file, with the number of dimensions that each can have; the first counts the examples."""
 RANKS = 5
 """How many of the most likely classes of an example are stored if a metric reads them."""
+LEAST_TOLERANCE = 1e-9
+"""How much a score of counts may differ by the rounding of another version of numpy or scikit-learn."""
 NUMBERS = "biuf"
 """The kinds of numpy types that hold a truth value or a real number."""
 _SUFFIX = ".npy"
@@ -86,6 +88,18 @@ def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     is_first = npy.read_magic(file) == (1, 0)
     shape, _, dtype = (npy.read_array_header_1_0 if is_first else npy.read_array_header_2_0)(file)
     return shape, dtype
+
+
+def score_tolerance(arrays: Mapping[str, NDArray[Any]]) -> float:
+    """Return by how much a score of these arrays may differ by rounding, on another processor or with other libraries.
+
+    Sums of N real-valued predictions have the precision of their type. Their error grows as the square root of N
+    (Higham and Mary, A New Approach to Probabilistic Rounding Error Analysis, SISC 2019).
+    """
+    predictions = arrays.get("predictions")
+    if predictions is None or not np.issubdtype(predictions.dtype, np.floating):
+        return LEAST_TOLERANCE
+    return max(LEAST_TOLERANCE, float(np.finfo(predictions.dtype).eps) * math.sqrt(len(predictions)))
 
 
 def rows_not_finite(arrays: Mapping[str, NDArray[Any]]) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from harness import metrics
 from harness.library_metrics import from_library, is_library_metric
 from harness.metrics import Array, Metric, measure, reads
-from harness.records.arrays import read_arrays, rows_not_finite
+from harness.records.arrays import read_arrays, rows_not_finite, score_tolerance
 from harness.records.contradictions import contradiction
 from harness.records.digests import RECORD_DIGEST, json_digest
 from harness.records.find_runs import read_all
@@ -23,8 +23,6 @@ from zoo.errors import IntegrityError, SourceError
 from zoo.recipes.allowed import is_allowed
 from zoo.recipes.reader import short_name
 
-TOLERANCE = 1e-9
-"""How much a score may differ by the rounding of another version of numpy or scikit-learn."""
 OUR_TASKS = "zoo.tasks"
 MASK_MAKERS = ("commit", "dirty", "python", "platform", "cpu", "packages")
 """The parts of the environment that can change how masks are drawn and resized."""
@@ -146,7 +144,7 @@ def _wrong_scores(
         ("", recorded["value"], value),
         (", one prediction", recorded["one_prediction"], step),
     ):
-        if not _is_equal(expected, found):
+        if not _is_equal(expected, found, score_tolerance(arrays)):
             yield f"{what}{part}: recorded {expected}, but the predictions beside it give {found:.6g}"
 
 
@@ -192,7 +190,7 @@ def _measure(metric: Metric, arrays: Mapping[str, Array]) -> tuple[float, float]
         return math.nan, math.nan
 
 
-def _is_equal(recorded: float | None, found: float) -> bool:
+def _is_equal(recorded: float | None, found: float, tolerance: float) -> bool:
     if recorded is None or not math.isfinite(found):
         return recorded is None and not math.isfinite(found)
-    return abs(recorded - found) <= TOLERANCE
+    return abs(recorded - found) <= tolerance

@@ -27,14 +27,13 @@ from harness.judging.paired import (
     measure_drift,
 )
 from harness.metrics import Metric, reads
+from harness.records.arrays import score_tolerance
 from harness.records.record import Record, Result, read_record, verify_files
 from zoo.errors import UsageError
 from zoo.text_tables import finite
 
 ORDER = ("mode", "seed", "digest", "recipe", "sources", "metric_code", "numerics", "weights", "environment")
 """The order in which differing fields are listed."""
-SAME = 1e-9
-"""The largest difference between a recorded score and the same score computed again."""
 
 
 def diff(path_a: Path, path_b: Path, groups: Mapping[str, Groups] | None = None) -> Diff:
@@ -156,7 +155,7 @@ def _interval(
         value, again = side[2].metrics[name]["value"], float(metric(*(stored[array] for array in reads(metric))))
         if value is None or not isfinite(again):
             return None, "the metric is not defined here"
-        if abs(value - again) > SAME:
+        if abs(value - again) > score_tolerance(stored):
             return None, f"the code of the metric has changed: {again:.6f} now, {value:.6f} recorded"
     before, after = (side[2].metrics[name] for side in sides)
     interval = paired(

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness import metrics
+from harness.records.arrays import read_arrays
 from harness.records.check import problems, verify_all, verify_record, verify_together
 from harness.records.contradictions import contradiction
 from harness.records.find_runs import read_all
@@ -65,6 +67,17 @@ def test_a_changed_score_is_refused_by_the_leaderboard_and_when_a_run_is_added(
     with pytest.raises(IntegrityError, match="but the predictions beside it give"):
         list(page.promote([str(path)], evidence, tmp_path / "other"))
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("change", [-1e-6, 1e-6, 1e-4])
+def test_a_correlation_of_single_precision_may_differ_by_its_rounding_only(change: float) -> None:
+    (path,) = EVIDENCE.glob(f"minilm-l3-stsb_from_minilm-l6-stsb/retrain-seed1001-*/{FILE}")
+    record = read_record(path)
+    arrays = read_arrays(path.parent / record.results[0].predictions["file"])
+    exact = metrics.pearson(arrays["predictions"].astype(np.float64), arrays["labels"].astype(np.float64))
+    scores = {**record.results[0].metrics, "pearson": {"value": exact + change, "one_prediction": 5e-4}}
+    found = list(problems(record, replace(record.results[0], metrics=scores), arrays))
+    assert [problem.partition(":")[0] for problem in found] == ["pearson on 'validation'"] * (change > 1e-5)
 
 
 def test_a_changed_number_of_examples_is_refused(evidence: Path) -> None:
