@@ -48,6 +48,12 @@ def _files_below(folder: Path, hidden: bool, above: frozenset[str]) -> Iterator[
             yield from _files_below(path, hidden, above)
 
 
+def is_read_only(folder: Path) -> bool:
+    """Return whether nothing can be written into a folder; if it does not exist, whether it cannot be created."""
+    existing = next(each for each in (folder.absolute(), *folder.absolute().parents) if os.path.exists(each))  # noqa: PTH110
+    return not os.access(existing, os.W_OK)
+
+
 def undecodable_byte(error: UnicodeDecodeError) -> tuple[int, int]:
     """Return the line, from 1, of the first byte that is not text, and the byte."""
     return error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]

@@ -32,7 +32,7 @@ def parse_time_limit(text: str) -> float:
     else:
         seconds = 0.0
     if not seconds:
-        raise UsageError(f"--time-limit {text}: write a time such as 2h, 90min, 5400 (seconds) or HH:MM:SS")
+        raise UsageError(f"--time-limit {text}: write a time such as 2h, 90min, 20s, 5400 (seconds) or HH:MM:SS")
     return seconds
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.fleet.existing_units import missing_units
 from harness.fleet.plan_file import Plan, Unit
 from harness.fleet.units import unit_options
 from harness.records.check import verify_together
@@ -13,10 +14,10 @@ from harness.records.find_runs import find_runs
 from harness.records.heartbeat_lock import HeartbeatLock
 from harness.records.record import FILE, Mode, Record, read_record
 from harness.records.run_folder import new_folder
+from harness.runs.existing_runs import is_run_of
 from harness.runs.unfinished import work_folder
 from zoo.errors import IntegrityError, SourceError
 from zoo.files import is_hidden
-from zoo.recipes.devices import kind_of
 
 Cell = tuple[str, Mode, int | None, str]
 """Entry, mode, seed and digest of the recipe: what a claim needs one run of."""
@@ -106,7 +107,8 @@ def merge(collection: Collection, target: Path) -> list[Path]:
     copied, busy = list[Path](), list[str]()
     for path, record in collection.runs:
         folder = target / record.entry / record.identity.folder
-        lock = HeartbeatLock(Path(f"{work_folder(target, record.entry, record.identity, record.recipe)}.lock"))
+        work = work_folder(target, record.entry, record.identity, record.recipe)
+        lock = HeartbeatLock(Path(f"{work}.lock"), option="--to")
         if folder.exists():
             continue
         if not lock.acquire(WAIT):
@@ -201,23 +203,10 @@ def _missing(plan: Plan, records: Sequence[Record]) -> tuple[Unit, ...]:
     by_cell: dict[Cell, list[Record]] = {}
     for record in records:
         by_cell.setdefault(_cell(record), []).append(record)
-    return tuple(
-        unit
-        for unit in plan.units
-        if not any(
-            _is_made_like(record, unit, plan)
-            for record in by_cell.get((unit.entry.name, unit.mode, unit.seed, unit.recipe), ())
-        )
-    )
 
+    def exists(unit: Unit) -> bool:
+        options = unit_options(unit, plan.options)
+        found = by_cell.get((unit.entry.name, unit.mode, unit.seed, unit.recipe), ())
+        return any(is_run_of(record, unit.recipe, unit.mode, unit.seed, options) for record in found)
 
-def _is_made_like(record: Record, unit: Unit, plan: Plan) -> bool:
-    """Return whether a run was made with the options of a plan: its precision, device, micro-batch, and `--strict`."""
-    options, numerics = unit_options(unit, plan.options), record.identity.numerics
-    device, micro_batch = kind_of(options.device), options.micro_batch if unit.mode == "retrain" else None
-    return (
-        numerics.get("precision") == options.precision
-        and numerics.get("strict", False) == options.strict
-        and numerics.get("micro_batch") == micro_batch
-        and device in (None, numerics.get("device"))
-    )
+    return tuple(plan.units[index] for index in missing_units(plan, exists))

@@ -2,23 +2,23 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 
+from harness.fleet.existing_units import confirmed_result, needed_units, note_result
 from harness.fleet.fresh_plans import complete, current_plan
-from harness.fleet.journal import Journal, journal_of
-from harness.fleet.plan_file import Plan, Unit
-from harness.fleet.results import is_made, joined, record_names, result_of, write_result
-from harness.fleet.units import entry_key, needed_teachers, unit_key, unit_options
+from harness.fleet.journal import journal_of
+from harness.fleet.plan_file import Plan
+from harness.fleet.results import NOT_NEEDED, joined, result_of
+from harness.fleet.units import entry_key
 from harness.judging.judge_runs import EntryRuns
 from harness.records.record import Mode
-from harness.runs.cache import find_cached_runs
-from harness.runs.verify import WantedRuns, run_conditions
+from harness.runs.verify import WantedRuns
 from zoo.errors import ZooError
+from zoo.files import is_read_only
 from zoo.progress import Report
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import RunOptions, SourceOptions
 
 MakeMissing = Callable[[Plan, Collection[int]], None]
 """Has the units of a plan with these numbers made, and returns when each is done or has failed."""
-NOT_NEEDED = "no run that learns from it is missing"
 
 
 def make_with_fleet(
@@ -54,56 +54,39 @@ def make_with_fleet(
 
 
 def note_made_units(plan: Plan) -> list[int]:
-    """Note in the journals which runs of a plan exist, and return the numbers of the units that have to be made.
+    """Note in the journals which runs of a plan exist unchanged, and return the numbers of the other units.
+
+    Some of the others may exist too: a process that is asked to make such a unit confirms it by its identity.
+
+    Nothing is written into a read-only folder.
 
     Raises:
         SourceError: A journal cannot be written.
     """
-    found = _found_units(plan)
-    missing = _needed(plan, found)
+    found = _confirmed(plan)
+    others, is_writable = open_units(plan, found), not is_read_only(plan.home)
     for unit in plan.units:
-        if unit.index not in missing:
+        if is_writable and unit.index not in others:
             skipped = EntryRuns(entry=unit.entry, mode=unit.mode, skipped=NOT_NEEDED)
-            _note(found.get(unit.index, skipped), journal_of(plan, unit.index), plan)
-    return sorted(missing)
+            note_result(found.get(unit.index, skipped), journal_of(plan, unit.index), plan)
+    return others
 
 
-def missing_units(plan: Plan) -> list[int]:
-    """Return the numbers of the units whose runs have to be made. Nothing is written.
+def open_units(plan: Plan, found: Collection[int] | None = None) -> list[int]:
+    """Return the numbers of the units that a process has to make, or confirm by their identity. Nothing is written.
 
-    A run has to be made if it does not exist or has other inputs by now. A teacher is needed only by missing runs.
+    Args:
+        plan: The plan.
+        found: The numbers of the units whose runs exist unchanged; None to look for them.
     """
-    return sorted(_needed(plan, _found_units(plan)))
+    confirmed = _confirmed(plan) if found is None else found
+    return needed_units(plan, [unit for unit in plan.units if unit.index not in confirmed])
 
 
-def _needed(plan: Plan, found: Collection[int]) -> set[int]:
-    missing = [unit for unit in plan.units if unit.index not in found]
-    teachers = needed_teachers(plan, missing)
-    return {unit.index for unit in missing if not unit.teacher_of or unit_key(unit, plan.options) in teachers}
-
-
-def _found_units(plan: Plan) -> dict[int, EntryRuns]:
+def _confirmed(plan: Plan) -> dict[int, EntryRuns]:
     """Return the runs that exist and none of whose inputs has changed, by the number of their unit."""
-    found = {unit.index: _found(unit, plan) for unit in plan.units}
+    found = {unit.index: confirmed_result(plan, unit) for unit in plan.units}
     return {index: runs for index, runs in found.items() if runs is not None}
-
-
-def _found(unit: Unit, plan: Plan) -> EntryRuns | None:
-    options = unit_options(unit, plan.options)
-    if options.fresh:
-        last = journal_of(plan, unit.index).last()
-        return result_of(unit, plan, last) if is_made(plan, last) else None
-    if plan.sources.trust:  # the trusted code is unknown until it is loaded
-        return None
-    conditions = run_conditions(options, plan.sources)
-    return find_cached_runs(unit.entry, unit.mode, [unit.seed], conditions, plan.records)
-
-
-def _note(found: EntryRuns, journal: Journal, plan: Plan) -> None:
-    """Note in a unit's journal that its run exists, or that nothing needs it, unless it says so."""
-    last, records = journal.last(), record_names(found, plan)
-    if last is None or last["event"] != "done" or last.get("records", []) != records:
-        write_result(journal, plan, found, 0.0, ())
 
 
 def _runs_of(entry: Entry, plan: Plan) -> EntryRuns:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.fleet.plan_file import Plan, Unit
+from harness.fleet.units import needed_teachers, unit_key
 from harness.models.provenance import RESULT_PACKAGES, package_versions
+from harness.records.record import FILE
 from zoo.errors import UsageError
 from zoo.recipes.catalogue import LOCAL, Entry
 from zoo.recipes.devices import kind_of
@@ -59,6 +61,7 @@ def job_script(plan: Plan, missing: Sequence[int]) -> str:
         "# One job for each entry. Log in with `hf auth login`; `hf jobs hardware` shows flavors and their prices.",
         "OWNER=$(hf auth whoami --quiet)",
         f"hf buckets create {BUCKET} --private --exist-ok",
+        *_uploads(plan, units),
     ]
     for wave in sorted({unit.wave for unit in units}):
         if wave:
@@ -107,6 +110,20 @@ def timeout_minutes(units: Sequence[Unit]) -> int:
     """Return the time limit of a job: three times what its runs and the installation take."""
     seconds = SETUP_SECONDS + sum(UNKNOWN_SECONDS if unit.seconds is None else unit.seconds for unit in units)
     return math.ceil(FACTOR * seconds / 60)
+
+
+def _uploads(plan: Plan, units: Sequence[Unit]) -> Iterator[str]:
+    """Yield commands that copy the runs that exist of the units' entries and teachers, so that no job repeats them."""
+    teachers = needed_teachers(plan, units)
+    entries = {unit.entry.name for unit in units}
+    entries |= {unit.entry.name for unit in plan.units if unit_key(unit, plan.options) in teachers}
+    folders = [plan.records / name for name in sorted(entries)]
+    folders = [folder for folder in folders if any(folder.glob(f"[!.]*/{FILE}"))]
+    if folders:
+        yield "# Runs that exist here, so that no job makes them again."
+    for folder in folders:
+        target = f'"hf://buckets/$OWNER/{BUCKET}/"{shlex.quote(folder.name)}'
+        yield f"hf buckets sync {shlex.quote(str(folder))} {target} --exclude '.*'"
 
 
 def _advice(plan: Plan) -> Iterator[str]:

@@ -39,8 +39,8 @@ class Journal:
         except OSError as error:
             advice = "free some space" if is_disk_full(error) else "make the folder writable"
             raise SourceError(
-                f"{self.path}: cannot write the journal: {error.strerror or error}; {advice}, and run the same command"
-                " again, which repeats no finished run"
+                f"{self.path}: cannot write the journal: {error.strerror or error}; {advice}, then repeat this command."
+                " Runs with a record are not made again"
             ) from None
 
     def _write(self, line: bytes) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from pathlib import Path
 from time import time
@@ -12,7 +12,7 @@ from typing import Any, get_args
 from harness.records.record import Mode
 from zoo import paths
 from zoo.errors import SourceError, UsageError, ZooError
-from zoo.files import write_atomically
+from zoo.files import is_disk_full, write_atomically
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import RunOptions, SourceOptions
@@ -68,11 +68,13 @@ class Plan:
     """The working directory, which relative paths in recipes refer to."""
     made: float = 0.0
     """With `--fresh` the time when the plan was made, which makes it another plan than earlier ones; else 0."""
+    read_id: str = field(default="", compare=False)
+    """The id of a plan that was read from a file. It stays the same on machines where paths differ."""
 
     @property
     def records(self) -> Path:
         """The folder of all runs."""
-        return paths.runs(self.options.records).absolute()
+        return self.folder / paths.runs(self.options.records)
 
     @property
     def home(self) -> Path:
@@ -86,9 +88,11 @@ class Plan:
 
     @cached_property
     def id(self) -> str:
-        """The first digits of the SHA-256 of what is to be made; times and sizes are no part of it."""
-        content = {**plan_data(self), "units": [_identity(unit) for unit in self.units]}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+        """The first digits of the SHA-256 of what is to be made.
+
+        Times and sizes of runs, and the folder of their records, are not part of it.
+        """
+        return self.read_id or _digest(plan_data(self))
 
     def write(self) -> Path:
         """Write the plan into its folder, unless it is there undamaged, and return the file.
@@ -100,13 +104,17 @@ class Plan:
             if not self._is_written():
                 write_atomically(self.file, json.dumps(plan_data(self), indent=1))
         except OSError as error:
-            raise SourceError(f"{self.file}: cannot write there: {error.strerror or error}") from None
+            advice = "free some space" if is_disk_full(error) else "make the folder writable"
+            raise SourceError(
+                f"{self.home}: the plan cannot be written into this folder: {error.strerror or error}; {advice}, or"
+                " pass another folder to --records"
+            ) from None
         return self.file
 
     def _is_written(self) -> bool:
         try:
-            return read_plan(self.file).id == self.id
-        except ZooError:  # the file does not exist, or is damaged
+            return _digest(_read_data(self.file)) == self.id
+        except (ZooError, KeyError, TypeError):  # the file does not exist, or is damaged
             return False
 
 
@@ -118,21 +126,40 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "made": plan.made,
         "options": {**_options_data(plan.options), "records": str(plan.records)},
         "sources": _options_data(plan.sources),
-        "units": [_unit_data(unit) for unit in plan.units],
+        "units": [_unit_data(unit, plan.folder) for unit in plan.units],
     }
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: Path, records: Path | None = None) -> Plan:
     """Read a plan.
 
     Args:
         path: The file, or the folder that it lies in.
+        records: The folder of all runs. Default: DIR if the file is `DIR/.fleet/ID/plan.json`, so that a plan may be
+            copied with its folder of runs; else the folder that the plan records.
 
     Raises:
         SourceError: There is no such file.
         UsageError: The file is no plan.
     """
-    file = path / FILE if path.is_dir() else path
+    file = (path / FILE if path.is_dir() else path).absolute()
+    is_in_place = (file.name, file.parent.parent.name) == (FILE, FOLDER)
+    data, chosen = _read_data(file), records or (file.parent.parent.parent if is_in_place else None)
+    try:
+        options = RunOptions(**data["options"])
+        folder = Path(data["folder"])
+        return Plan(
+            units=tuple(_read_units(data["units"], folder)),
+            options=replace(options, records=chosen.absolute()) if chosen else options,
+            sources=_sources(data["sources"], file), folder=folder, made=float(data["made"]),
+            read_id=file.parent.name if is_in_place else _digest(data),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{file}: not a plan of zoo: {type(error).__name__}: {error}") from None
+
+
+def _read_data(file: Path) -> dict[str, Any]:
+    """Return the JSON of a plan. Raise SourceError or UsageError if the file is no plan."""
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -143,14 +170,14 @@ def read_plan(path: Path) -> Plan:
         raise UsageError(f"{file}: not a plan of zoo, or damaged: {error}; `zoo plan` writes it again") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise UsageError(f"{file}: not a plan of this version of zoo: expected format {FORMAT!r}")
-    try:
-        return Plan(
-            units=tuple(_read_units(data["units"])),
-            options=RunOptions(**data["options"]), sources=_sources(data["sources"]), folder=Path(data["folder"]),
-            made=float(data["made"]),
-        )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{file}: not a plan of zoo: {type(error).__name__}: {error}") from None
+    return data
+
+
+def _digest(data: Mapping[str, Any]) -> str:
+    options = {key: value for key, value in data["options"].items() if key != "records"}
+    units = [{key: value for key, value in unit.items() if key not in SIZES} for unit in data["units"]]
+    content = {**data, "options": options, "units": units}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def make_plan(units: Sequence[Unit], options: RunOptions, sources: SourceOptions) -> Plan:
@@ -181,21 +208,30 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _sources(data: Mapping[str, Any]) -> SourceOptions:
-    known = {**data, "data": {name: Path(folder) for name, folder in data["data"].items()}}
-    return SourceOptions(**known)
+def _sources(data: Mapping[str, Any], file: Path) -> SourceOptions:
+    """Return where files come from. A folder of `--data` that this machine lacks may be in ZOO_DATA instead."""
+    folders = {name: Path(folder) for name, folder in data["data"].items()}
+    for name in [name for name, folder in folders.items() if not folder.is_dir()]:
+        if name not in paths.data():
+            raise UsageError(
+                f"{file}: the plan reads the data set {name} from {folders[name]}, which this machine does not have;"
+                f" put it there, or set ZOO_DATA to a folder with {name} in it"
+            )
+        del folders[name]
+    return SourceOptions(**{**data, "data": folders})
 
 
-def _unit_data(unit: Unit) -> dict[str, Any]:
+def _unit_data(unit: Unit, folder: Path) -> dict[str, Any]:
     entry = unit.entry
     described = {key: value for key in ENTRY_KEYS if (value := getattr(entry, key))}
     if not entry.is_shipped:  # the recipes of a package lie elsewhere on another machine
-        described["path"] = str(entry.path.absolute())
+        path = folder / entry.path  # relative below the working directory, which may be another one elsewhere
+        described["path"] = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
     data = {field.name: getattr(unit, field.name) for field in fields(unit) if field.name not in ("index", "entry")}
     return {"entry": described, **data}
 
 
-def _read_units(rows: Sequence[Mapping[str, Any]]) -> Iterator[Unit]:
+def _read_units(rows: Sequence[Mapping[str, Any]], folder: Path) -> Iterator[Unit]:
     entry_of = cache(catalogue.select_one)
     for index, row in enumerate(rows):
         described, rest = dict(row["entry"]), {key: value for key, value in row.items() if key != "entry"}
@@ -203,15 +239,10 @@ def _read_units(rows: Sequence[Mapping[str, Any]]) -> Iterator[Unit]:
             raise ValueError(f"units[{index}]: mode {rest['mode']!r}")
         try:
             entry = (
-                Entry(**{**described, "path": Path(described["path"])})
+                Entry(**{**described, "path": folder / described["path"]})
                 if "path" in described
                 else entry_of(described["name"])
             )
         except ZooError as error:
             raise ValueError(f"units[{index}]: {error}") from None
         yield Unit(index=index, entry=entry, **rest)
-
-
-def _identity(unit: Unit) -> dict[str, Any]:
-    data = _unit_data(unit)
-    return {key: value for key, value in data.items() if key not in SIZES}

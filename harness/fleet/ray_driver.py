@@ -21,6 +21,7 @@ from harness.fleet.journal import error_data
 from harness.fleet.plan_file import read_plan
 from harness.fleet.ray_nodes import check_nodes, short_text, size_of
 from harness.fleet.ray_units import MAX_RETRIES, Emit, RayUnits, Request
+from harness.fleet.schedule import scheduled
 from zoo.errors import SourceError, Terminated, TimeIsUp, ZooError
 
 SETTINGS = {
@@ -70,7 +71,7 @@ def run(request: Request, emit: Emit) -> None:
     try:
         nodes = [node for node in ray.nodes() if node["Alive"]]
         check_nodes(ray, nodes, request.plan)
-        units = deque(request.plan.units[index] for index in sorted(request.missing))
+        units = deque(request.plan.units[index] for index in scheduled(request.plan, request.missing))
         tasks = RayUnits(ray, request, emit, size_of(nodes, request.plan.options), units)
         try:
             tasks.make()

@@ -12,6 +12,9 @@ from harness.records.record import FILE, read_record
 from zoo import errors
 from zoo.errors import SourceError, UsageError, ZooError
 
+NOT_NEEDED = "no run that learns from it is missing"
+"""Why a teacher is not trained."""
+
 
 def write_result(journal: Journal, plan: Plan, result: EntryRuns, seconds: float, messages: Sequence[str]) -> None:
     """Append the result of a unit to its journal.

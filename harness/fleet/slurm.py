@@ -13,7 +13,7 @@ from harness.fleet.results import is_made
 from harness.fleet.slurm_config import SlurmConfig
 from harness.fleet.slurm_queue import QueuedTask, SlurmQueue, read_queue, submission_lock, write_file
 from harness.fleet.slurm_script import LOGS, SCRIPT, batch_script, job_name, submissions
-from harness.fleet.trusted_runs import is_made_by_same_code
+from harness.fleet.trusted_runs import made_by_same_code
 from harness.fleet.work import unit_lock
 from harness.records.heartbeat_lock import LockOwner
 from zoo.errors import SourceError, ZooError, translate_errors
@@ -90,7 +90,7 @@ def run_slurm(
 
 def _not_made(plan: Plan, missing: Collection[int], report: Report) -> list[int]:
     """Return the units that no earlier job has made. Only with trusted code the others are not known to be made."""
-    made = {index for index in missing if plan.sources.trust and is_made_by_same_code(plan, index)}
+    made = made_by_same_code(plan, missing)
     if made:
         report(f"{counted(len(made), 'run')} of earlier jobs will be judged; --fresh makes them again")
     return [index for index in missing if index not in made]

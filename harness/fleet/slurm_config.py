@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ FILE = "zoo.toml"
 TABLE = "slurm"
 WORD = re.compile(r"[^\s'\"\\#]+")
 TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
+TIME_WITH_UNIT = re.compile(r"(\d+)(s|m|min|h|d)")
+MINUTES: Mapping[str, float] = {"s": 1 / 60, "m": 1, "min": 1, "h": 60, "d": 1440}
+MEMORY = re.compile(r"\d+[KMGTkmgt]?")
+"""A size as `--mem` of sbatch reads it; without a letter it is in megabytes, and 0 is all memory of a node."""
 VARIABLE = re.compile(r"[A-Za-z_]\w*")
 _OWN_NAME, _OWN_LOG = "zoo finds its jobs by their name", "zoo names this file in its messages"
 _OWN_TASKS, _OWN_REQUEUE = "zoo chooses the tasks", "zoo queues tasks again, from their checkpoints"
@@ -39,8 +44,8 @@ class SlurmConfig:
         partition: The partition. Default: the cluster's.
         account: The account. Default: the user's.
         qos: The quality of service. Default: the user's.
-        time: The time limit of a task, such as `2:00:00`. Default: three times the expected time of the longest run,
-            at least 10 minutes, at most `max_time`.
+        time: The time limit of a task, such as `2:00:00` or `90m`. Default: three times the expected time of the
+            longest run, at least 10 minutes, at most `max_time`.
         max_time: The longest time limit to ask for.
         cpus: The CPUs of a task, which are its threads.
         memory: The memory of a task, such as `16G`. Default for each array: 1.5 times the most that earlier runs of its
@@ -116,7 +121,9 @@ def read_slurm_config(path: Path | None) -> SlurmConfig:
 
 
 def parse_minutes(text: str) -> int:
-    """Return the minutes of a time limit as Slurm writes it: `90`, `2:00:00` or `1-12:00`. Raise ValueError."""
+    """Return the minutes of a time limit: `90`, `2:00:00` or `1-12:00` as in sbatch, or `90m`. Raise ValueError."""
+    if with_unit := TIME_WITH_UNIT.fullmatch(text):
+        return ceil(int(with_unit[1]) * MINUTES[with_unit[2]])
     found = TIME.fullmatch(text)
     if found is None:
         raise ValueError(text)
@@ -126,6 +133,11 @@ def parse_minutes(text: str) -> int:
     else:  # MM[:SS]
         hours, (minutes, seconds) = 0, rest[:2]
     return (days * 24 + hours) * 60 + minutes + (seconds > 0)
+
+
+def time_option(text: str) -> str:
+    """Return a time limit as sbatch reads it, which knows no `90m`."""
+    return str(parse_minutes(text)) if TIME_WITH_UNIT.fullmatch(text) else text
 
 
 def _checked(key: str, value: Any, where: str) -> Any:
@@ -169,8 +181,15 @@ def _count(least: int) -> Callable[[Any], int]:
 
 
 def _time(value: Any) -> str:
-    _is(parse_minutes(_word(value)) > 0)
-    return str(value)
+    text = str(value) if type(value) is int else _word(value)
+    _is(parse_minutes(text) > 0)
+    return text
+
+
+def _memory(value: Any) -> str:
+    text = str(value) if type(value) is int else _word(value)
+    _is(MEMORY.fullmatch(text))
+    return text
 
 
 def _gpus(value: Any) -> str:
@@ -207,9 +226,11 @@ def _environment(value: Any) -> dict[str, str]:
 Kind = tuple[str, Callable[[Any], Any]]
 """The expected value in words, and the function that checks and returns it."""
 WORDS: Kind = ("text without spaces and quotes", _word)
+DURATION = "a time such as '90' (minutes), '90m', '300s', '2:00:00' or '1-12:00:00'"
 KINDS: dict[str, Kind] = {
-    "time": ("a time such as '2:00:00' or '1-12:00:00'", _time),
-    "max_time": ("a time such as '2:00:00' or '1-12:00:00'", _time),
+    "time": (DURATION, _time),
+    "max_time": (DURATION, _time),
+    "memory": ("a size such as '16G': a number, then K, M, G or T; without a letter it is in megabytes", _memory),
     "gpus": ("a number, or text such as 'a100:1'", _gpus),
     "cpus": ("a number from 1 on", _count(1)),
     "throttle": ("a number from 1 on", _count(1)),

@@ -131,7 +131,8 @@ class SlurmQueue:
 
     def _call(self, command: Sequence[str]) -> str:
         """Return what a command of Slurm prints. Raise SourceError with its message if it fails."""
-        hint = f"The script is {self.plan.home / SCRIPT}"
+        script = self.plan.home / SCRIPT
+        hint = f". The script is {script}" if script.is_file() else ""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(DEFEATING)}
         try:
             done = subprocess.run(  # noqa: S603 - a command of Slurm
@@ -140,11 +141,12 @@ class SlurmQueue:
             )  # fmt: skip
         except OSError:
             raise SourceError(
-                f"{command[0]}: no such command; use --on slurm on a login node of a Slurm cluster. {hint}"
+                f"{command[0]}: Slurm's commands were not found on this machine; run this command on a login node of"
+                " the cluster"
             ) from None
         if done.returncode:
             message = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-            raise SourceError(f"{command[0]} failed: {message}. {hint}")
+            raise SourceError(f"{command[0]} failed: {message}{hint}")
         return done.stdout
 
 

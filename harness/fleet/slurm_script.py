@@ -6,10 +6,11 @@ import shlex
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import groupby
 
 from harness.fleet.plan_file import Plan
-from harness.fleet.slurm_config import SlurmConfig, parse_minutes
+from harness.fleet.slurm_config import SlurmConfig, parse_minutes, time_option
 from zoo.errors import UsageError
 from zoo.recipes.devices import GPU, kind_of, parse_devices
 
@@ -130,17 +131,31 @@ class SlurmPreview:
     script: str
     commands: tuple[str, ...]
     """Lines of shell."""
+    tasks: int
+    """The number of tasks that the commands submit."""
+    confirming: int
+    """How many of the tasks only confirm a run that exists, by its identity; they make nothing."""
 
 
-def preview(plan: Plan, units: Collection[int], config: SlurmConfig) -> SlurmPreview:
-    """Return the script and the commands that make units. Nothing is written."""
+def preview(plan: Plan, units: Collection[int], missing: Collection[int], config: SlurmConfig) -> SlurmPreview:
+    """Return the script and the commands that make or confirm units. Nothing is written.
+
+    Args:
+        plan: The plan.
+        units: The numbers of the units to submit.
+        missing: The numbers of the units whose runs do not exist.
+        config: The settings of the cluster.
+    """
     commands = tuple(shell_commands(plan, submissions(plan, units, config)))
-    return SlurmPreview(path=str(plan.home / SCRIPT), script=batch_script(plan, config), commands=commands)
+    return SlurmPreview(
+        path=str(plan.home / SCRIPT), script=batch_script(plan, config), commands=commands, tasks=len(units),
+        confirming=len(set(units).difference(missing)),
+    )  # fmt: skip
 
 
 def job_name(plan: Plan) -> str:
-    """Return the name of all jobs of a plan."""
-    return f"zoo-{plan.id}"
+    """Return the name of all jobs of a plan. The same plan with another folder of records has other jobs."""
+    return f"zoo-{plan.id}-{sha256(str(plan.records).encode()).hexdigest()[:6]}"
 
 
 def batch_script(plan: Plan, config: SlurmConfig) -> str:
@@ -189,7 +204,7 @@ def array_text(numbers: Sequence[int], throttle: int | None) -> str:
 def _submission(plan: Plan, wave: int, first: int, units: tuple[int, ...], config: SlurmConfig) -> Submission:
     throttle = plan.options.jobs or config.throttle
     array = array_text([index - first for index in units], throttle)
-    options = [f"--array={array}", f"--time={config.time or _minutes(plan, units, config)}"]
+    options = [f"--array={array}", f"--time={time_option(config.time or str(_minutes(plan, units, config)))}"]
     if not any(option.startswith("--mem-per-") for option in config.options):
         options.append(f"--mem={config.memory or _memory(plan, units)}")
     return Submission(

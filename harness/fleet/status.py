@@ -1,16 +1,18 @@
-"""The states of the units of a plan, read from its journals and locks alone."""
+"""The states of the units of a plan, read from its journals, locks and records alone."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from time import time
 from typing import Literal
 
+from harness.fleet.existing_units import missing_units, unit_exists
 from harness.fleet.journal import journal_of
 from harness.fleet.plan_file import FILE, FOLDER, Plan, Unit, read_plan
-from harness.fleet.results import is_made
+from harness.fleet.results import NOT_NEEDED, is_made
 from harness.fleet.work import unit_lock
+from harness.runs.existing_runs import ExistingRuns
 from zoo.errors import SourceError, ZooError
 
 State = Literal["done", "running", "failed", "killed", "stopped", "waiting"]
@@ -69,8 +71,19 @@ class PlanStatus:
 
 
 def status_of(plan: Plan) -> PlanStatus:
-    """Return the states of the units of a plan."""
-    return PlanStatus(plan=plan, units=tuple(_status_of(plan, unit) for unit in plan.units))
+    """Return the states of the units of a plan. A run that another command or machine has made is done, too."""
+    units = [_status_of(plan, unit) for unit in plan.units]
+    idle = {index for index, unit in enumerate(units) if unit.state in ("waiting", "killed", "stopped")}
+    if idle:
+        runs = ExistingRuns(plan.records)
+
+        def exists(unit: Unit) -> bool:
+            return units[unit.index].state == "done" or (unit.index in idle and unit_exists(plan, runs, unit))
+
+        missing = missing_units(plan, exists)
+        for index in idle.difference(missing):
+            units[index] = replace(units[index], state="done", why="")
+    return PlanStatus(plan=plan, units=tuple(units))
 
 
 def newest_plan(records: Path) -> Plan:
@@ -96,6 +109,8 @@ def _status_of(plan: Plan, unit: Unit) -> UnitStatus:
     if not events:
         return UnitStatus(unit=unit, state="waiting")
     last = events[-1]
+    if last.get("skipped") == NOT_NEEDED:  # a run that learns from it may be missing by now
+        return UnitStatus(unit=unit, state="waiting")
     begun = next((event for event in reversed(events) if event["event"] == "started"), last)
     job = f", job {begun['job']}" if begun.get("job") else ""
     where = f"{begun['host']}, process {begun['pid']}{job}" if "host" in begun else ""

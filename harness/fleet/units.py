@@ -1,6 +1,7 @@
 """From entries to the units of a plan. No record influences which units there are, and how they are numbered."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -9,12 +10,12 @@ from harness.fleet.plan_file import Plan, Unit, make_plan
 from harness.fleet.schedule import Work, order_of
 from harness.records.record import Mode
 from harness.runs.expected_times import EarlierRuns
-from harness.runs.plan import PlannedRuns, required_teachers
+from harness.runs.plan import PlannedRuns, computed_like, required_teachers, teacher_options
 from harness.runs.verify import mode_of, seeds_of
 from zoo import paths
 from zoo.errors import ZooError
 from zoo.recipes.catalogue import Entry
-from zoo.recipes.devices import kind_of
+from zoo.recipes.devices import kind_here
 from zoo.recipes.options import RunOptions, SourceOptions
 
 Key = tuple[str, str, str | None, Mode, int | None, bool]
@@ -39,7 +40,7 @@ def plan_units(entries: Sequence[Entry], options: RunOptions, sources: SourceOpt
             if key not in units or (units[key].teacher_of and not unit.teacher_of):
                 units[key] = unit
     ordered = sorted(units.values(), key=lambda unit: unit.wave)
-    earlier = EarlierRuns(paths.runs(options.records), kind_of(options.device))
+    earlier = EarlierRuns(paths.runs(options.records), kind_here(options.device))
     return make_plan(_with_sizes(ordered, earlier), options, sources)
 
 
@@ -50,18 +51,15 @@ def entry_key(entry: Entry) -> tuple[str, str, str | None]:
 
 def unit_key(unit: Unit, options: RunOptions) -> Key:
     """Return what identifies a unit of a plan with these options."""
-    is_other = bool(unit.teacher_of) and _computed_like(unit_options(unit, options)) != _computed_like(options)
+    is_other = bool(unit.teacher_of) and computed_like(unit_options(unit, options)) != computed_like(options)
     return *entry_key(unit.entry), unit.mode, unit.seed, is_other
 
 
 def unit_options(unit: Unit, options: RunOptions) -> RunOptions:
-    """Return the options by which a unit is made: those of the plan, for a teacher the default ones.
-
-    Students look for their teachers under the default options, whatever their own are.
-    """
+    """Return the options by which a unit is made: those of the plan, for a teacher those of `teacher_options`."""
     if not unit.teacher_of:
         return options
-    return replace(options, precision="fp32", strict=False, micro_batch=None, fresh=False)
+    return teacher_options(options)
 
 
 def needed_teachers(plan: Plan, missing: Sequence[Unit]) -> set[Key]:
@@ -77,10 +75,6 @@ def in_order(planned: Sequence[PlannedRuns]) -> list[PlannedRuns]:
         for runs in planned
     ]
     return [planned[position] for position in order_of(works)]
-
-
-def _computed_like(options: RunOptions) -> tuple[object, ...]:
-    return options.precision, options.strict, options.micro_batch
 
 
 def _units(entry: Entry, options: RunOptions) -> Iterator[Unit]:
@@ -110,15 +104,11 @@ def _unit(entry: Entry, mode: Mode, seed: int | None, teacher_of: str = "") -> U
 
 def _wave(entry: Entry) -> int:
     """Return how many trainings have to follow each other before that of an entry."""
-    waves = [0]
-    for stage in entry.recipe.stages:
-        for teacher in stage.all_teachers.values():
-            if teacher.run is not None:
-                try:
-                    waves.append(1 + _wave(entry.teacher_entry(teacher)))
-                except ZooError:  # reported where the entry is run
-                    continue
-    return max(waves)
+    waves: dict[Entry, int] = {}
+    with suppress(ZooError):  # a teacher that does not exist is reported where the entry is run
+        for teacher, _, student in required_teachers(entry):
+            waves[student] = max(waves.get(student, 0), 1 + waves.get(teacher, 0))
+    return waves.get(entry, 0)
 
 
 def _with_sizes(units: Iterable[Unit], earlier: EarlierRuns) -> list[Unit]:

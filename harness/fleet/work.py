@@ -1,16 +1,18 @@
 """Make units of a plan in this process, one after the other. Each is made by one process at a time, and only once."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from harness.fleet.existing_units import confirmed_result, note_result, seconds_of
 from harness.fleet.journal import journal_of
 from harness.fleet.plan_file import Plan, Unit, checked_entry
-from harness.fleet.results import is_made, result_of, write_result
+from harness.fleet.results import record_names, write_result
 from harness.judging.judge_runs import EntryRuns
 from harness.records.heartbeat_lock import HeartbeatLock
 from zoo.errors import SourceError, Terminated, TimeIsUp, ZooError, translate_errors
+from zoo.files import is_read_only
 
 MakeUnit = Callable[[Unit], EntryRuns]
 """Makes the run of a unit, or finds it made."""
@@ -25,7 +27,7 @@ class MadeUnit:
     unit: Unit
     result: EntryRuns
     is_new: bool
-    """Whether this process made it; otherwise it was made before."""
+    """Whether this process made it; otherwise its run existed."""
 
 
 @dataclass
@@ -52,6 +54,9 @@ def unit_lock(plan: Plan, index: int) -> HeartbeatLock:
 def make_unit(plan: Plan, index: int, make: MakeUnit, messages: Messages) -> MadeUnit:
     """Make a unit, or find it made; wait while another process makes it.
 
+    A run whose inputs have not changed is found without `make`. Any other run that exists is found by `make`, by its
+    identity. The journal keeps the time that its making took.
+
     An error of the unit is written into its journal and returned. Ctrl-C, SIGTERM and the time limit are written too,
     and raised.
 
@@ -66,12 +71,14 @@ def make_unit(plan: Plan, index: int, make: MakeUnit, messages: Messages) -> Mad
         KeyboardInterrupt: The process is to end.
     """
     unit, journal = plan.units[index], journal_of(plan, index)
+    if is_read_only(plan.home):
+        return _made_without_lock(plan, unit, make)
     with _held(unit_lock(plan, index), unit, messages):
-        events = journal.events()
-        if plan.options.fresh and events and is_made(plan, events[-1]):  # any other run is found by its identity
-            return MadeUnit(unit, result_of(unit, plan, events[-1]), is_new=False)
-        journal.start(1 + sum(event["event"] == "started" for event in events))
-        started = time.perf_counter()
+        if (found := confirmed_result(plan, unit)) is not None:
+            note_result(found, journal, plan)
+            return MadeUnit(unit, found, is_new=False)
+        journal.start(1 + sum(event["event"] == "started" for event in journal.events()))
+        started, earlier = time.perf_counter(), _run_folders(plan, unit)
         try:
             with translate_errors(unit.name):
                 checked_entry(unit)
@@ -82,8 +89,39 @@ def make_unit(plan: Plan, index: int, make: MakeUnit, messages: Messages) -> Mad
             raise
         except ZooError as error:
             result = EntryRuns(entry=unit.entry, mode=unit.mode, error=error)
-        write_result(journal, plan, result, time.perf_counter() - started, messages.taken())
-    return MadeUnit(unit, result, is_new=True)
+        existed = _existed(result, plan, earlier)
+        seconds = seconds_of(journal, record_names(result, plan)) if existed else time.perf_counter() - started
+        write_result(journal, plan, result, seconds, messages.taken())
+    return MadeUnit(unit, result, is_new=not existed)
+
+
+def _run_folders(plan: Plan, unit: Unit) -> set[str]:
+    """Return the names of the folders of an entry's runs."""
+    with suppress(OSError):  # there is none
+        return {folder.name for folder in (plan.records / unit.entry.name).iterdir()}
+    return set()
+
+
+def _existed(result: EntryRuns, plan: Plan, earlier: Collection[str]) -> bool:
+    """Return whether the runs of a result were there before. Units are made in the folder of all runs only."""
+    if plan.options.fresh or not result.runs:
+        return False
+    folders = [path.parent for path, _ in result.runs]
+    home = plan.records / result.entry.name
+    return all(folder.absolute().parent != home or folder.name in earlier for folder in folders)
+
+
+def _made_without_lock(plan: Plan, unit: Unit, make: MakeUnit) -> MadeUnit:
+    """Find the run of a unit in a read-only folder, without lock and journal; for a missing run `make` has an error."""
+    if (found := confirmed_result(plan, unit)) is not None:
+        return MadeUnit(unit, found, is_new=False)
+    try:
+        with translate_errors(unit.name):
+            checked_entry(unit)
+            result = make(unit)
+    except ZooError as error:
+        result = EntryRuns(entry=unit.entry, mode=unit.mode, error=error)
+    return MadeUnit(unit, result, is_new=False)
 
 
 @contextmanager

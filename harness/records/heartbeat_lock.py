@@ -75,6 +75,7 @@ class HeartbeatLock:
         path: Path,
         *,
         watched: float = WATCHED,
+        option: str = "--records",
         clock: Callable[[], float] = time.monotonic,
         is_dead: Callable[[ProcessIdentity], bool] = ProcessIdentity.is_dead,
     ) -> None:
@@ -84,11 +85,12 @@ class HeartbeatLock:
             path: The lock file. Its folder is created.
             watched: The seconds to watch a lock of an owner that is not known to be dead; 0 for a lock that is never
                 held for long.
+            option: The option that chooses another folder, for messages.
             clock: Returns the seconds by a clock that never jumps.
             is_dead: Returns whether a process is one of this host that has ended.
         """
         self.path, self._clock, self._is_dead = path, clock, is_dead
-        self._seconds_to_watch = watched
+        self._seconds_to_watch, self._option = watched, option
         self._token: str | None = None
         self._released = threading.Event()
         self._watched: tuple[str, int] | None = None
@@ -246,7 +248,7 @@ class HeartbeatLock:
         except OSError as error:
             advice = "free some space" if is_disk_full(error) else "make the folder writable"
             problem = f"{self.path}: cannot write the lock: {error.strerror or error}"
-            raise SourceError(f"{problem}; {advice}, or pass another folder to --records") from None
+            raise SourceError(f"{problem}; {advice}, or pass another folder to {self._option}") from None
 
 
 def _content() -> bytes:

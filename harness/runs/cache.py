@@ -41,6 +41,7 @@ class RunConditions:
     micro_batch: int | None = None
     strict: bool = False
     device: str | None = None
+    """The kind of the device; None if only torch knows which one it chooses."""
     lock: str | None = None
     cache: str | None = None
     data: Mapping[str, str] = field(default_factory=dict)
@@ -56,7 +57,8 @@ class RunConditions:
         return {
             "entry": entry.name, "path": str(entry.path.resolve()), "recipe": entry.recipe.digest, "mode": mode,
             "seed": seed, **asdict(self), "from": str(Path.cwd()), "trusted": str(paths.trusted().resolve()),
-            "code": project_code_digest(), "packages": package_versions(RESULT_PACKAGES), "devices": _devices(),
+            "code": project_code_digest(), "packages": package_versions(RESULT_PACKAGES),
+            "devices": _devices() if self.device is None else None,
             "endpoint": os.environ.get("HF_ENDPOINT"),
         }  # fmt: skip
 

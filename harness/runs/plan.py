@@ -5,18 +5,21 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 from harness.records.find_runs import find_runs
-from harness.records.record import Mode, Record, read_record
-from harness.runs.cache import find_cached_runs
+from harness.records.record import Mode
+from harness.runs.existing_runs import ExistingRuns
 from harness.runs.expected_times import EarlierRuns, ExpectedTime
-from harness.runs.verify import mode_of, run_conditions, seeds_of
+from harness.runs.verify import mode_of, seeds_of
 from zoo import paths
 from zoo.errors import ZooError
 from zoo.files import files_below
 from zoo.recipes.catalogue import Entry
-from zoo.recipes.devices import kind_of
-from zoo.recipes.options import RunOptions, SourceOptions
+from zoo.recipes.devices import kind_here
+from zoo.recipes.options import RunOptions, TrainingOptions
+
+Options = TypeVar("Options", bound=TrainingOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +54,11 @@ class PlannedRuns:
         return self.gpu_memory or self.host_memory
 
 
-def plan(entries: Iterable[Entry], options: RunOptions, sources: SourceOptions) -> list[PlannedRuns]:
+def plan(entries: Iterable[Entry], options: RunOptions) -> list[PlannedRuns]:
     """Return the runs that `harness.runs.verify.verify` would use or make, teachers before their students.
 
-    A run of the same recipe, seed and precision counts as one that exists. `verify` looks closer: it makes a run again
-    if a data set or a weights file has changed.
+    Which runs exist is decided by `harness.runs.existing_runs`. `verify` looks closer: it makes a run again if a data
+    set or a weights file has changed.
 
     Entries whose recipe or teacher cannot be read are left out, and so are, in a plan of evaluations, entries without
     published weights.
@@ -63,17 +66,32 @@ def plan(entries: Iterable[Entry], options: RunOptions, sources: SourceOptions) 
     Args:
         entries: The entries.
         options: Which runs to judge.
-        sources: Where the entries' files come from.
     """
-    planned: dict[tuple[str, Mode, tuple[int, ...]], PlannedRuns] = {}
-    earlier = EarlierRuns(paths.runs(options.records), kind_of(options.device))
+    planned: dict[tuple[object, ...], PlannedRuns] = {}
+    runs_folder = paths.runs(options.records)
+    earlier, existing = EarlierRuns(runs_folder, kind_here(options.device)), ExistingRuns(runs_folder)
+    are_alike = computed_like(teacher_options(options)) == computed_like(options)
     for entry in entries:
         has_weights = entry.is_readable and entry.recipe.weights is not None and not entry.not_compared
         if entry.is_readable and (options.train or has_weights):
             with suppress(ZooError):  # a teacher that does not exist is reported where the entry is run
-                for runs in list(_runs_of(entry, options, sources, earlier)):
-                    planned.setdefault((runs.entry.name, runs.mode, runs.seeds), runs)
-    return [_without_teachers(runs, planned.values()) for runs in planned.values()]
+                for runs in list(_runs_of(entry, options, earlier, existing)):
+                    is_other = bool(runs.teacher_of) and not are_alike
+                    planned.setdefault((*_key(runs.entry), runs.mode, runs.seeds, is_other), runs)
+    return [_without_teachers(runs, planned.values()) if are_alike else runs for runs in planned.values()]
+
+
+def computed_like(options: TrainingOptions) -> tuple[object, ...]:
+    """Return the options that make two trainings with one recipe and seed on one device different runs."""
+    return options.precision, options.strict, options.micro_batch
+
+
+def teacher_options(options: Options) -> Options:
+    """Return the options by which teachers are made: the default ones on the same device.
+
+    Students look for their teachers under these, whatever their own options are.
+    """
+    return replace(options, precision="fp32", strict=False, micro_batch=None, fresh=False)
 
 
 def _without_teachers(runs: PlannedRuns, planned: Iterable[PlannedRuns]) -> PlannedRuns:
@@ -81,31 +99,23 @@ def _without_teachers(runs: PlannedRuns, planned: Iterable[PlannedRuns]) -> Plan
     twice = sum(
         other.missing
         for other in planned
-        if other.teacher_of and _is_same(other.entry, runs.entry) and set(other.seeds) <= set(runs.seeds)
+        if other.teacher_of and _key(other.entry) == _key(runs.entry) and set(other.seeds) <= set(runs.seeds)
     )
     return runs if runs.teacher_of else replace(runs, missing=max(0, runs.missing - twice))
 
 
-def _is_same(first: Entry, second: Entry) -> bool:
-    """Return whether two entries are the same, also if a command names the file by another path than a recipe."""
-    return (first.name, first.path.resolve()) == (second.name, second.path.resolve())
+def _key(entry: Entry) -> tuple[str, Path]:
+    """Return what identifies an entry, also if a command names the file by another path than a recipe."""
+    return entry.name, entry.path.resolve()
 
 
-def _runs_of(entry: Entry, options: RunOptions, sources: SourceOptions, earlier: EarlierRuns) -> Iterator[PlannedRuns]:
-    mode, runs = mode_of(options), earlier.runs
+def _runs_of(entry: Entry, options: RunOptions, earlier: EarlierRuns, existing: ExistingRuns) -> Iterator[PlannedRuns]:
+    mode = mode_of(options)
     seeds: Sequence[int | None] = seeds_of(entry, options) if options.train else [None]
-    conditions = run_conditions(options, sources)
-    records = list(_records(runs, entry))
-
-    def exists(seed: int | None) -> bool:
-        recorded = any(
-            _is_run(record, entry, mode, seed, options.precision, strict=options.strict) for record in records
-        )
-        return recorded or find_cached_runs(entry, mode, [seed], conditions, runs) is not None
-
-    missing = [seed for seed in seeds if options.fresh or not exists(seed)]
+    name, recipe = entry.name, entry.recipe.digest
+    missing = [seed for seed in seeds if options.fresh or not existing.has(name, recipe, mode, seed, options)]
     if missing and options.train:
-        yield from _teachers(entry, earlier)
+        yield from _teachers(entry, teacher_options(options), earlier, existing)
     yield _planned(entry, mode, tuple(seed for seed in seeds if seed is not None), len(missing), earlier)
 
 
@@ -126,18 +136,12 @@ def required_teachers(entry: Entry) -> Iterator[tuple[Entry, int, Entry]]:
                 yield run, teacher.seed, entry
 
 
-def _teachers(entry: Entry, earlier: EarlierRuns) -> Iterator[PlannedRuns]:
+def _teachers(
+    entry: Entry, options: TrainingOptions, earlier: EarlierRuns, existing: ExistingRuns
+) -> Iterator[PlannedRuns]:
     for teacher, seed, student in required_teachers(entry):
-        exists = any(_is_run(record, teacher, "retrain", seed) for record in _records(earlier.runs, teacher))
+        exists = existing.has(teacher.name, teacher.recipe.digest, "retrain", seed, options)
         yield _planned(teacher, "retrain", (seed,), int(not exists), earlier, teacher_of=student.name)
-
-
-def _is_run(
-    record: Record, entry: Entry, mode: Mode, seed: int | None, precision: str = "fp32", *, strict: bool = False
-) -> bool:
-    identity, numerics = record.identity, record.identity.numerics
-    asked = (mode, seed, entry.recipe.digest, precision, strict)
-    return (identity.mode, identity.seed, identity.digest, numerics["precision"], "strict" in numerics) == asked
 
 
 def _planned(
@@ -156,12 +160,3 @@ def _sizes(entry: Entry, mode: Mode, runs: Path) -> Iterator[int]:
     for run in find_runs(runs, entry.name):
         if run.name.startswith(mode):
             yield sum(file.stat().st_size for file in files_below(run.record.parent))
-
-
-def _records(runs: Path, entry: Entry) -> Iterator[Record]:
-    """Yield the records of an entry's runs."""
-    for run in find_runs(runs, entry.name):
-        try:
-            yield read_record(run.record)
-        except ZooError:  # a damaged record is reported where it is judged
-            continue

@@ -35,7 +35,7 @@ from harness.runs.storage_errors import storage_errors
 from zoo.errors import translate_errors
 from zoo.fetch.checksum import sha256 as checksum
 from zoo.fetch.source_types import HUB
-from zoo.files import errors_name
+from zoo.files import errors_name, is_read_only
 from zoo.recipes.claim import Selection
 from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
@@ -56,7 +56,7 @@ def locked_run(location: RunLocation) -> Iterator[LockedRun]:
     """Lock a run, and yield it with its record if that exists.
 
     While one command makes a run, another that needs it waits. The folder of its checkpoints is deleted when the block
-    ends without an exception.
+    ends without an exception. A run that exists in a read-only folder is not locked.
 
     Raises:
         UsageError: The folder holds another run.
@@ -67,6 +67,10 @@ def locked_run(location: RunLocation) -> Iterator[LockedRun]:
     def report_owner(owner: LockOwner | None) -> None:
         report(f"{location.entry.name}: waiting for another run of it" + (f" by {owner}" if owner else ""))
 
+    existing = existing_record(location) if is_read_only(location.work) else None
+    if existing is not None:
+        yield LockedRun(location=location, existing=existing, lock=HeldLock())
+        return
     with run_lock(location.work, accelerator, report_owner) as lock:
         if accelerator.is_main_process:
             with suppress(OSError):  # reported when the run is written

@@ -20,7 +20,7 @@ from zoo.claims.mapping.reasons import Reason, UnmappedError
 from zoo.errors import GatedError, MissingError, NotComparableError, UsageError, first_line
 from zoo.progress import Report
 from zoo.recipes.catalogue import Entry
-from zoo.recipes.devices import kind_of
+from zoo.recipes.devices import kind_here
 from zoo.recipes.options import RunOptions, SourceOptions, TrainingOptions
 
 WantedRuns = Sequence[tuple[Entry, list[int]]]
@@ -85,7 +85,7 @@ def run_conditions(options: TrainingOptions, sources: SourceOptions) -> RunCondi
         precision=options.precision,
         micro_batch=options.micro_batch,
         strict=options.strict,
-        device=kind_of(options.device),
+        device=kind_here(options.device),
         lock=str(sources.lock.absolute()) if sources.lock else None,
         cache=str(sources.cache.resolve()) if sources.cache else None,
         data={name: str(folder.resolve()) for name, folder in sources.data.items()},

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from zoo import paths
 from zoo.api.select_entries import EntrySelection
 from zoo.errors import UsageError, ZooError, translate_errors
+from zoo.files import is_read_only
 from zoo.progress import Report, ShowProgress, ignore_message, ignore_progress
 from zoo.recipes.catalogue import Entry, selection_of
-from zoo.recipes.devices import AUTO, number_of_gpus
+from zoo.recipes.devices import AUTO, number_of_gpus, parse_devices
 from zoo.recipes.options import (
     DeviceOptions,
     EvaluationOptions,
@@ -126,16 +127,18 @@ class Session:
         """
         from zoo.recipes.build import Builder
 
-        if self.sources.trust:  # a trusted module is usually beside the user's recipe
-            local = [
-                entry.path.parent.resolve() for entry in entries if entry.recipe_repo is None
-            ]  # nothing downloaded
-            sys.path[:0] = dict.fromkeys(map(str, [*local, Path.cwd()]))
+        self._import_trusted(entries)
         lock, selection = self.sources.lock, selection_of(entries)
         if report_new_lock and lock is not None and not lock.exists():
             write = f"; `zoo lock --update {selection} --lock {shlex.quote(str(lock))}` writes the lock"
             self.report(f"{lock}: no such lock yet: files are trusted on first use{write if entries else ''}")
         return Builder(frozenset(self.sources.trust), self.fetcher(selection))
+
+    def _import_trusted(self, entries: Sequence[Entry]) -> None:
+        """Let trusted packages be found in the folders of recipes that were not downloaded: most lie there."""
+        if self.sources.trust:
+            local = [entry.path.parent.resolve() for entry in entries if entry.recipe_repo is None]
+            sys.path[:0] = dict.fromkeys(map(str, [*local, Path.cwd()]))
 
     def context(self, entries: Sequence[Entry], options: DeviceOptions, device: str | None = None) -> "RunContext":
         """Return the context in which runs of entries are made.
@@ -210,7 +213,10 @@ class Session:
         """Yield the missing runs of entries: made here, or by other processes."""
         from harness.runs.verify import mode_of
 
-        if options.uses_fleet:
+        device = options.device
+        if options.uses_fleet and is_read_only(paths.runs(options.records)):
+            device = parse_devices(device)[0]  # no run can be made, so this process finds those that exist
+        elif options.uses_fleet:
             from harness.fleet.dispatch import make_with_fleet
 
             if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -219,7 +225,7 @@ class Session:
             return make_with_fleet(entries, wanted, options, self.sources, make, report=self.report)
         from harness.runs.reproduce import make_runs
 
-        return make_runs(wanted, mode_of(options), self.context(entries, options, options.device))
+        return make_runs(wanted, mode_of(options), self.context(entries, options, device))
 
     def _make_elsewhere(self, options: RunOptions, plan: "Plan", missing: "Collection[int]") -> None:
         """Have the units of a plan made where the options say."""
@@ -254,7 +260,7 @@ class Session:
 
     def hf_jobs(self, entries: Sequence[Entry], options: RunOptions, *, dry_run: bool) -> str:
         """Return the script that makes the missing runs of entries as Jobs of the Hub. Raise UsageError to run it."""
-        from harness.fleet.dispatch import missing_units
+        from harness.fleet.existing_units import missing_units
         from harness.fleet.hf_jobs import job_script
         from harness.fleet.units import plan_units
 
@@ -274,13 +280,17 @@ class Session:
 
     def slurm_preview(self, entries: Sequence[Entry], options: RunOptions) -> "SlurmPreview":
         """Return the script and the commands that `verify` would submit to Slurm."""
-        from harness.fleet.dispatch import missing_units
+        from harness.fleet.dispatch import open_units
+        from harness.fleet.existing_units import missing_units
         from harness.fleet.fresh_plans import current_plan
         from harness.fleet.slurm_config import read_slurm_config
         from harness.fleet.slurm_script import preview
+        from harness.fleet.trusted_runs import made_by_same_code
 
         plan = current_plan(entries, options, self.sources)
-        return preview(plan, missing_units(plan), read_slurm_config(options.slurm_config))
+        units = set(open_units(plan))
+        submitted = units - made_by_same_code(plan, units)
+        return preview(plan, submitted, missing_units(plan), read_slurm_config(options.slurm_config))
 
     def unit_maker(self, plan: "Plan", number: int = 0, processes: int = 1) -> "UnitMaker":
         """Return what makes the units of a plan in one of several processes on this machine."""
@@ -293,7 +303,8 @@ class Session:
         """Return the runs that `verify` would use or make."""
         from harness.runs.plan import plan
 
-        return plan(entries, options, self.sources)
+        self._import_trusted(entries)
+        return plan(entries, options)
 
     def download_sizes(self, entries: Sequence[Entry], *, train: bool) -> dict[str, int | None]:
         """Return for each readable entry the bytes to download before it can be run; None if that cannot be known.

@@ -21,6 +21,7 @@ from zoo.cli.options import (
     Suites,
     TimeLimit,
     Where,
+    Without,
     argument,
     command,
     option,
@@ -39,17 +40,21 @@ if TYPE_CHECKING:
     from harness.runs.plan import PlannedRuns
 
 PlanFile = Annotated[Path, argument("PLAN", "A plan that `zoo plan` wrote: its file, or its folder.")]
+PlanOptions = Annotated[RunOptions, Without("jobs", "on", "ray_address", "slurm_config", "time_limit")]
+"""The options of a plan, which does not say where and for how long its runs are made."""
 FROM_INPUT = "-"
 SECONDS_BETWEEN_LOOKS = 2.0
 LISTED = 5
 """The most entries that a message names."""
+LeftOut = tuple[float | None, str]
+"""What an entry that limits leave out needs, in seconds or bytes, and its name with that need as text."""
 UNFINISHED = 3
 """The exit code of a plan whose runs are not all made, as that of claims that are not compared."""
 
 
 @command
 def plan(
-    options: RunOptions,
+    options: PlanOptions,
     sources: SourceOptions,
     patterns: Patterns = None,
     suite: Suites = None,
@@ -107,34 +112,53 @@ def _within(
     max_hours: float | None,
     max_bytes: str | None,
 ) -> set[str]:
-    """Return the names of the entries that fit the limits, in order, and report the others."""
+    """Return the names of the entries that fit the limits, in order, and report the others.
+
+    Raises:
+        UsageError: No entry fits.
+    """
     from zoo.claims.sweep import parse_size
 
     most_bytes = parse_size(max_bytes) if max_bytes is not None else None
-    seconds, size, chosen, left_out = 0.0, 0, set[str](), dict[str, list[str]]()
+    seconds, size, chosen, left_out = 0.0, 0, set[str](), dict[str, list[LeftOut]]()
     for entry in entries:
         times = [runs.expected_seconds for runs in planned if entry.name in (runs.entry.name, runs.teacher_of)]
         needed = None if None in times else sum(time or 0.0 for time in times)
         download = downloads.get(entry.name)
         if max_hours is not None and (needed is None or seconds + needed > max_hours * 3600):
-            left_out.setdefault(f"--max-hours {max_hours:g}", []).append(f"{entry.name} ({duration(needed)})")
+            left_out.setdefault(f"--max-hours {max_hours:g}", []).append((needed, f"{entry.name} ({duration(needed)})"))
         elif most_bytes is not None and (download is None or size + download > most_bytes):
-            left_out.setdefault(f"--max-bytes {max_bytes}", []).append(f"{entry.name} ({amount(download)})")
+            left_out.setdefault(f"--max-bytes {max_bytes}", []).append((download, f"{entry.name} ({amount(download)})"))
         else:
             seconds, size = seconds + (needed or 0.0), size + (download or 0)
             chosen.add(entry.name)
-    for limit, names in left_out.items():
+    if left_out and not chosen:
+        smallest = "; ".join(_smallest(limit, each) for limit, each in left_out.items())
+        raise UsageError(f"nothing is left to plan: {smallest}")
+    for limit, needs in left_out.items():
+        names = [name for _, name in needs]
         more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
         report(f"{limit} leaves out {', '.join(names[:LISTED])}{more}")
     return chosen
+
+
+def _smallest(limit: str, left_out: "Sequence[LeftOut]") -> str:
+    """Return how many entries a limit leaves out, and which of them needs the least."""
+    known = [each for each in left_out if each[0] is not None]
+    least = (
+        f"the smallest need is that of {min(known, key=lambda each: each[0] or 0.0)[1]}"
+        if known
+        else "no need of theirs is known"
+    )
+    return f"{limit} leaves out {counted(len(left_out), 'entry', 'entries')}; {least}"
 
 
 def _plan_advice(plan: "Plan") -> str:
     if not plan.units:
         return "nothing to run"
     return render.wrapped(
-        f"{counted(len(plan.units), 'unit')} in {plan.file}. `zoo run-unit {plan.home} --index 0` makes the first, on"
-        f" any machine that sees this folder under the same path; `zoo status {plan.home}` shows what is done.",
+        f"{counted(len(plan.units), 'unit')} in {plan.file}. `zoo run-unit {plan.home} --index 0` makes the first, here"
+        f" or on a machine with a copy of this folder; `zoo status {plan.home}` shows what is done.",
         "",
     )
 
@@ -163,25 +187,38 @@ def run_unit(
         ),
     ] = "0/1",
     time_limit: TimeLimit = None,
+    records: Annotated[
+        Path | None,
+        option(
+            "--records",
+            "Write the record, and a copy of the plan with its journals, into this folder of runs. Default: the folder"
+            " of runs in which the plan lies, else the one that the plan names.",
+            OUTPUT,
+            "DIR",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make one run of a plan, and write its record.
 
-    If the run exists, it is not made again. Exits with the code of the run's error, if it has one; whether a claim is
-    reproduced is judged by `zoo verify`.
+    If the run exists, it is not made again. Recipe files are read in the directory where the plan was made; on a
+    machine without it, in the current directory. Exits with the code of the run's error, if it has one; whether a
+    claim is reproduced is judged by `zoo verify`.
 
     Example: zoo run-unit runs/.fleet/0123456789ab --index 0
     """
     import os
 
     from harness.fleet.plan_file import read_plan
+    from harness.fleet.plan_here import plan_here
     from harness.fleet.work import make_unit
     from harness.fleet.worker import parse_process, private_stdout
 
-    chosen = read_plan(plan)
+    chosen = read_plan(plan, records)
     number, processes = parse_process(process)
-    if not chosen.folder.is_dir():
-        raise UsageError(f"{chosen.file}: its working directory {chosen.folder} does not exist on this machine")
+    if records is not None:
+        chosen.write()
+    chosen = plan_here(chosen, report)
     os.chdir(chosen.folder)
     session = session_of(chosen.sources)
     chosen = replace(chosen, options=replace(chosen.options, time_limit=time_limit))
@@ -194,7 +231,7 @@ def run_unit(
                     print_finished(unit)
             return
         codes = []
-        for unit in _numbers(index, chosen):
+        for unit in [*_numbers(index, chosen)]:  # all are checked before the first is made
             made = make_unit(chosen, unit, make, make.messages)
             codes.append(made.result.error.exit_code if made.result.error else 0)
             _show(made, as_json=as_json)
@@ -208,7 +245,8 @@ def _numbers(index: list[str], plan: "Plan") -> Iterator[int]:
     chosen: Iterable[Any] = numbers_from(sys.stdin) if index == [FROM_INPUT] else index
     for number in chosen:
         if not str(number).isdigit() or int(number) >= len(plan.units):
-            raise UsageError(f"--index {number}: the plan has units 0 to {len(plan.units) - 1}")
+            units = f"units 0 to {len(plan.units) - 1}" if plan.units else "no units"
+            raise UsageError(f"--index {number}: the plan {plan.file} has {units}")
         yield int(number)
 
 
@@ -255,7 +293,7 @@ def status(
 
     if watch and as_json:
         raise UsageError("--watch shows text again and again, and excludes --json; call `zoo status --json` repeatedly")
-    chosen = read_plan(plan) if plan is not None else newest_plan(paths.runs(records))
+    chosen = read_plan(plan, records) if plan is not None else newest_plan(paths.runs(records))
     current = status_of(chosen)
     if watch:
         from rich.live import Live

@@ -103,6 +103,7 @@ def _advice(status: "PlanStatus") -> str:
         return ""
     index = next(unit.unit.index for unit in status.units if unit.state != "done")
     return (
-        "Run the same command again to make what is missing, or one run with"
-        f" `zoo run-unit {status.plan.home} --index {index}`."
+        "No process works on this plan now; a scheduler may have jobs of it in its queue."
+        f" `zoo run-unit {status.plan.home} --index {index}` makes one of the missing runs. If `zoo verify` or `zoo"
+        " reproduce` wrote this plan, the same command makes all of them."
     )

@@ -6,10 +6,10 @@ A command takes a dataclass of `zoo.recipes.options` as a parameter; `command` t
 import functools
 import inspect
 import sys
-from collections.abc import Callable
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable, Collection
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import typer
 
@@ -21,7 +21,23 @@ from zoo.stopping import terminable
 
 WHAT, HOW, SOURCES, OUTPUT = "What to run", "Where and how", "Data and sources", "Output"
 """The panels of `--help`."""
+INTERRUPTED_FLEET = {
+    "plan": "no run was started; the same command writes the plan",
+    "run_unit": "the same command goes on, from the last checkpoint of a training, and repeats no finished run",
+}
+"""What the commands for plans do when they are repeated after Ctrl-C, by the name of their function."""
 Returned = TypeVar("Returned")
+
+
+@dataclass(frozen=True)
+class Without:
+    """Leaves out some options of a dataclass: `options: Annotated[RunOptions, Without("jobs")]`."""
+
+    names: tuple[str, ...]
+
+    def __init__(self, *names: str) -> None:
+        """Name the fields to leave out. They keep their defaults."""
+        object.__setattr__(self, "names", names)
 
 
 def argument(metavar: str, text: str) -> Any:
@@ -179,7 +195,7 @@ TimeLimit = Annotated[
     option(
         "--time-limit",
         "End before this time has passed since the start, with a checkpoint saved and exit code 75; the same command"
-        " goes on. Write 2h, 90min, 5400 (seconds) or HH:MM:SS. Default: no limit.",
+        " goes on. Write 2h, 90min, 20s, 5400 (seconds) or HH:MM:SS. Default: no limit.",
         HOW,
         "TIME",
     ),
@@ -336,18 +352,16 @@ FIELDS: dict[str, Any] = {
 def command(function: Callable[..., Returned]) -> Callable[..., Returned]:
     """Return a command in the form that typer needs.
 
-    Every dataclass parameter is replaced by one option for each of its fields. Ctrl-C and SIGTERM end the command with
-    their exit codes.
+    Every dataclass parameter is replaced by one option for each of its fields, except those of `Without`. Ctrl-C and
+    SIGTERM end the command with their exit codes.
     """
     signature = inspect.signature(function, eval_str=True)
-    groups: dict[str, Any] = {
-        name: p.annotation for name, p in signature.parameters.items() if is_dataclass(p.annotation)
-    }
+    groups = {name: _group(p.annotation) for name, p in signature.parameters.items() if _is_group(p.annotation)}
 
     @functools.wraps(function)
     def run(**values: Any) -> Returned:
-        for name, kind in groups.items():
-            chosen = {field.name: values.pop(field.name) for field in fields(kind)}
+        for name, (kind, names) in groups.items():
+            chosen = {field: values.pop(field) for field in names}
             if chosen.get("data"):
                 chosen["data"] = parse_data(chosen["data"])
             values[name] = kind(**{key: value for key, value in chosen.items() if value is not None})
@@ -357,26 +371,40 @@ def command(function: Callable[..., Returned]) -> Callable[..., Returned]:
         except Terminated:
             raise typer.Exit(TERMINATED) from None
         except KeyboardInterrupt:
-            for options in (values[name] for name, kind in groups.items() if issubclass(kind, TrainingOptions)):
-                print(f"interrupted: {_what_goes_on(options)}", file=sys.stderr)
+            options = next((value for value in values.values() if isinstance(value, TrainingOptions)), None)
+            if message := _what_goes_on(function.__name__, options):
+                print(f"interrupted: {message}", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
 
     plain = [parameter for name, parameter in signature.parameters.items() if name not in groups]
-    expanded = [parameter for kind in groups.values() for parameter in _parameters(kind)]
+    expanded = [parameter for kind, names in groups.values() for parameter in _parameters(kind, names)]
     expanded.sort(key=lambda parameter: list(FIELDS).index(parameter.name))
     run.__signature__ = signature.replace(parameters=[*plain, *expanded])  # type: ignore[attr-defined]
     run.__annotations__ = {}
     return run
 
 
-def _what_goes_on(options: TrainingOptions) -> str:
-    """Return what the same command does after it was interrupted."""
+def _what_goes_on(name: str, options: TrainingOptions | None) -> str:
+    """Return what the same command does after it was interrupted; nothing for a command that makes no runs."""
+    if name in INTERRUPTED_FLEET or options is None:
+        return INTERRUPTED_FLEET.get(name, "")
     if options.fresh and isinstance(options, RunOptions) and not options.uses_fleet:
         return "because of --fresh the same command makes all runs again; without it, runs that exist are not repeated"
     return "the same command goes on, and repeats no finished run"
 
 
-def _parameters(kind: Any) -> list[inspect.Parameter]:
+def _is_group(annotation: Any) -> bool:
+    return is_dataclass(get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation)
+
+
+def _group(annotation: Any) -> tuple[Any, list[str]]:
+    """Return a dataclass of options, and the names of the fields that become options."""
+    kind, *notes = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+    left_out = {name for note in notes if isinstance(note, Without) for name in note.names}
+    return kind, [field.name for field in fields(kind) if field.name not in left_out]
+
+
+def _parameters(kind: Any, names: Collection[str]) -> list[inspect.Parameter]:
     return [
         inspect.Parameter(
             field.name,
@@ -385,4 +413,5 @@ def _parameters(kind: Any) -> list[inspect.Parameter]:
             annotation=FIELDS[field.name],
         )
         for field in fields(kind)
+        if field.name in names
     ]

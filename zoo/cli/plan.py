@@ -76,10 +76,21 @@ def _unknown(sizes: Downloads) -> str:
     return f", and files of {counted(count, 'entry', 'entries')} whose size is unknown" if count else ""
 
 
-def slurm_text(planned: Sequence["PlannedRuns"], preview: "SlurmPreview") -> str:
-    """Return the script and the commands that would submit the runs of a plan, as a script of shell."""
-    total = f"# {total_line(planned)}"
-    return "\n".join([f"# {preview.path}", preview.script, total, *preview.commands])
+def slurm_text(planned: Sequence["PlannedRuns"], downloads: Downloads, preview: "SlurmPreview") -> str:
+    """Return the script, the table of the runs, and the commands that would submit them, as a script of shell."""
+    table = [f"# {line}".rstrip() for line in plan_table(planned, downloads).splitlines()]
+    return "\n".join([f"# {preview.path}", preview.script, *table, f"# {_tasks(preview)}", *preview.commands])
+
+
+def _tasks(preview: "SlurmPreview") -> str:
+    """Return how many tasks are submitted, and what for."""
+    if not preview.tasks:
+        return "nothing to submit"
+    text = f"{counted(preview.tasks, 'task')} to submit"
+    if not preview.confirming:
+        return text
+    runs = "confirms a run that exists" if preview.confirming == 1 else "confirm runs that exist"
+    return f"{text}; {preview.confirming} of them only {runs}"
 
 
 def total_line(planned: Sequence["PlannedRuns"]) -> str:

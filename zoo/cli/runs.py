@@ -251,7 +251,7 @@ def _only_planned(session: Session, entries: list[Entry], options: RunOptions, *
         data, text = plan.plan_data(planned, downloads), plan.plan_table(planned, downloads)
         if options.on == "slurm":
             preview = session.slurm_preview(entries, options)
-            data, text = data | asdict(preview), plan.slurm_text(planned, preview)
+            data, text = data | asdict(preview), plan.slurm_text(planned, downloads, preview)
         render.emit(data, text, as_json=as_json)
     elif sum(runs.missing for runs in planned) > 1:
         report(f"{plan.total_line(planned)} (--dry-run lists them)")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 
 from zoo.errors import SourceError, UsageError, did_you_mean
@@ -9,6 +10,9 @@ from zoo.errors import SourceError, UsageError, did_you_mean
 AUTO = "auto"
 KINDS = (AUTO, "cpu", "cuda", "mps")
 GPU = re.compile(r"cuda:(0|[1-9]\d{0,2})")
+DEVICE_FILES = Path("/dev")
+GPU_FILES = ("nvidia*", "nvhost*", "nvgpu*", "kfd", "dxg")
+"""Files in /dev of a Linux machine with a GPU: of NVIDIA, of its Jetson boards, of AMD, and of Windows around it."""
 
 
 def parse_devices(text: str | None) -> tuple[str, ...]:
@@ -35,6 +39,20 @@ def kind_of(text: str | None) -> str | None:
     """Return the kind of the devices in the value of `--device`: cpu, cuda or mps; None for `auto`."""
     kind = parse_devices(text)[0].partition(":")[0]
     return None if kind == AUTO else kind
+
+
+def kind_here(text: str | None) -> str | None:
+    """Return the kind of the devices that the value of `--device` stands for on this machine, without torch.
+
+    `auto` is `cpu` on a Linux machine without a GPU, or whose GPUs CUDA_VISIBLE_DEVICES hides. Elsewhere only torch
+    knows which device it is, and the result is None.
+    """
+    kind = kind_of(text)
+    if kind is not None or sys.platform != "linux":
+        return kind
+    is_visible = number_of_gpus(text) > 0 if "CUDA_VISIBLE_DEVICES" in os.environ else True
+    has_gpu = any(True for name in GPU_FILES for _ in DEVICE_FILES.glob(name))
+    return None if is_visible and has_gpu else "cpu"
 
 
 def device_of_process(text: str | None, number: int, gpus: int) -> str:

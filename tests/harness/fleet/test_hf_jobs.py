@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from huggingface_hub.cli.hf import app
 
+from harness.fleet.existing_units import missing_units
 from harness.fleet.hf_jobs import flavor_of, job_command, job_script, timeout_minutes
 from harness.fleet.plan_file import Plan
 from harness.fleet.units import plan_units
-from tests.helpers.project import Write, Zoo
+from tests.helpers.fleet_worker import write_record
+from tests.helpers.project import TINY, Write, Zoo
 from zoo.errors import UsageError
 from zoo.recipes import catalogue
 from zoo.recipes.options import RunOptions, SourceOptions
@@ -25,13 +27,13 @@ def plan(*names: str, sources: SourceOptions | None = None, **options: Any) -> P
 
 
 def parsed(command: str) -> dict[str, Any]:
-    """The options and arguments that `hf jobs run` reads."""
+    """The options and arguments that a command such as `hf jobs run` reads."""
     words = shlex.split(command)
-    assert words[:3] == ["hf", "jobs", "run"]
+    assert words[0] == "hf"
     run: Any = app
     for name in words[1:3]:
         run = run.get_command(run.make_context(name, [], resilient_parsing=True), name)
-    parameters: dict[str, Any] = run.make_context("run", words[3:]).params
+    parameters: dict[str, Any] = run.make_context(words[2], words[3:]).params
     return parameters
 
 
@@ -91,6 +93,29 @@ def test_students_come_after_their_teachers() -> None:
         "echo",
         "printf",
     ]
+
+
+def test_runs_that_exist_are_copied_into_the_bucket_first(recipe_file: Write, tmp_path: Path) -> None:
+    """Those of entries with missing runs and of their teachers, without hidden folders."""
+    teacher = recipe_file(TINY, ("name: tiny", "name: teacher"), name="teacher.yaml")
+    student = recipe_file(TINY, ("  - epochs: 1", "  - teacher: {run: teacher.yaml, seed: 1}\n    epochs: 1"))
+    entries = [catalogue.local(teacher), catalogue.local(student), catalogue.select_one("digits-resnet8")]
+    options = RunOptions(train=True, seeds=2, device="cpu", records=tmp_path / "my runs")
+    made = plan_units(entries, options, SourceOptions())
+    for unit in made.units:
+        if (unit.entry.name, unit.seed) != ("tiny", 1):
+            write_record(made, unit)
+    missing = missing_units(made)
+    assert [made.units[index].name for index in missing] == ["tiny, seed 1"]
+    lines = job_script(made, missing).splitlines()
+    copies = [parsed(line) for line in lines if line.startswith("hf buckets sync")]
+    assert [(each["source"], each["dest"], list(each["exclude"])) for each in copies] == [
+        (str(tmp_path / "my runs" / name), f"hf://buckets/$OWNER/zoo-runs/{name}", [".*"])
+        for name in ("teacher", "tiny")
+    ]
+    (job,) = (number for number, line in enumerate(lines) if line.startswith("hf jobs run"))
+    assert lines.index("# Runs that exist here, so that no job makes them again.") < job
+    assert "--train --first-seed 1 --seeds 1 --device cpu" in lines[job]
 
 
 def test_records_come_back_into_a_new_folder_and_are_merged(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from harness.fleet import ray_cluster
 from harness.fleet.journal import journal_of
-from harness.fleet.plan_file import Plan
+from harness.fleet.plan_file import Plan, plan_data
 from harness.fleet.ray_cluster import run_ray
 from harness.fleet.ray_nodes import check_nodes, size_of
 from harness.fleet.ray_task import make_unit
@@ -81,6 +81,15 @@ def test_every_unit_is_made_once_and_an_error_is_that_of_its_unit_only(plan: Mak
     assert [len(result.runs) for result in results] == [1, 0, 1, 1]
     assert str(results[1].error) == "nothing there"
     assert [path.name for path in (made.home / "ray").iterdir()] == ["driver.log"]
+
+
+def test_the_longest_runs_start_first(plan: MakePlan) -> None:
+    made = plan(3)
+    units = [replace(unit, seconds=seconds) for unit, seconds in zip(made.units, (1.0, 9.0, 5.0), strict=True)]
+    made.file.write_text(json.dumps(plan_data(replace(made, units=tuple(units)))))
+    run(made, jobs=1)
+    started = [float(journal_of(made, index).events()[0]["time"]) for index in (1, 2, 0)]
+    assert started == sorted(started)
 
 
 @pytest.mark.slow

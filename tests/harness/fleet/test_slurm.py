@@ -19,6 +19,7 @@ from harness.fleet.plan_file import Plan
 from harness.fleet.results import result_of
 from harness.fleet.slurm import LATER, NEVER, run_slurm
 from harness.fleet.slurm_config import SlurmConfig
+from harness.fleet.slurm_script import SCRIPT, job_name
 from harness.fleet.units import plan_units
 from harness.fleet.work import unit_lock
 from harness.records.record import read_record
@@ -193,7 +194,7 @@ def test_ctrl_c_leaves_the_jobs_and_the_same_command_waits_for_them(slurm: FakeS
     with pytest.raises(KeyboardInterrupt):
         run(made, report=messages.append, show_progress=are_running)
     assert messages[-1] == (
-        f"jobs that are submitted go on; the same command waits again. To cancel them: scancel --name=zoo-{made.id}"
+        f"jobs that are submitted go on; the same command waits again. To cancel them: scancel --name={job_name(made)}"
     )
     waits = whenever(lambda: True, (made.folder / "go").touch)
     messages = run(made, missing=[0, 1], show_progress=waits)
@@ -214,7 +215,7 @@ def test_ctrl_c_while_an_array_is_submitted_loses_no_job(slurm: FakeSlurm, plan:
     with pytest.raises(KeyboardInterrupt):
         run(made, config, report=report)
     assert len(messages) == 2
-    assert messages[1].endswith(f"scancel --name=zoo-{made.id}")
+    assert messages[1].endswith(f"scancel --name={job_name(made)}")
     assert [job["array"] for job in slurm.submitted()] == ["0-1", "0-1"]
     run(made, config, show_progress=whenever(lambda: True, (made.folder / "go").touch))
     assert [job["arguments"] for job in slurm.submitted()] == [["0"], ["2"], ["4"]]
@@ -370,8 +371,12 @@ def test_a_refused_job_is_an_error_with_the_message_of_sbatch(slurm: FakeSlurm, 
 def test_a_machine_without_slurm_is_an_error(plan: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     made = plan(1)
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(SourceError, match=r"squeue: no such command; use --on slurm on a login node"):
+    with pytest.raises(SourceError) as raised:
         run(made)
+    assert str(raised.value) == (
+        "squeue: Slurm's commands were not found on this machine; run this command on a login node of the cluster"
+    )
+    assert not (made.home / SCRIPT).exists()
 
 
 def test_a_queue_that_does_not_answer_is_asked_again(

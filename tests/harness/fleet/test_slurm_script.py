@@ -9,10 +9,11 @@ import pytest
 
 from harness.fleet.plan_file import Plan
 from harness.fleet.slurm_config import SlurmConfig, parse_minutes, read_slurm_config
-from harness.fleet.slurm_script import array_text, batch_script, preview, submissions
+from harness.fleet.slurm_script import array_text, batch_script, job_name, preview, submissions
 from harness.fleet.units import plan_units
 from tests.helpers.fleet_worker import plan_of
 from tests.helpers.project import Zoo
+from zoo.cli.plan import slurm_text
 from zoo.errors import SourceError, UsageError
 from zoo.recipes import catalogue
 from zoo.recipes.options import RunOptions, SourceOptions
@@ -127,7 +128,7 @@ def test_arrays_with_a_limit_of_tasks_follow_each_other(tmp_path: Path) -> None:
         (SlurmConfig(throttle=50), "%50", ["$job0", "$job0:$job1"]),
         (SlurmConfig(), "", []),
     ):
-        commands = preview(made, [0, 1001, 2002], config).commands[1:]
+        commands = preview(made, [0, 1001, 2002], [], config).commands[1:]
         assert all(f"--array=0{throttle} " in command for command in commands)
         assert [command.partition("afterany:")[2].partition(" ")[0] for command in commands] == [
             "",
@@ -138,7 +139,7 @@ def test_arrays_with_a_limit_of_tasks_follow_each_other(tmp_path: Path) -> None:
 def test_a_preview_writes_nothing_and_chains_the_waves(tmp_path: Path) -> None:
     made = make_plan(tmp_path / "runs")
     students = replace(made, units=(*made.units[:2], replace(made.units[2], wave=1)))
-    shown = preview(students, range(3), SlurmConfig(time="30", memory="8G"))
+    shown = preview(students, range(3), range(3), SlurmConfig(time="30", memory="8G"))
     assert shown.commands == (
         f"cd {students.home}", "job0=$(sbatch --parsable --array=0-1 --time=30 --mem=8G slurm.sh 0)",
         "job1=$(sbatch --parsable --array=2 --time=30 --mem=8G --dependency=afterany:$job0 slurm.sh 0)",
@@ -151,9 +152,24 @@ def test_dry_run_prints_the_script_and_the_commands(zoo: Zoo, tmp_path: Path) ->
     result = zoo("verify", "--suite", "starter", "--on", "slurm", "--dry-run")
     assert result.code == 0
     assert "#SBATCH --partition=gpu" in result.out
+    table = [line for line in result.out.splitlines() if line.startswith("# digits-resnet8 ")]
+    assert [line.split()[2:4] for line in table] == [["evaluate", "1"]]
+    assert "# 6 tasks to submit\ncd " in result.out
+    assert subprocess.run(["bash", "-n"], input=result.out.encode(), check=False).returncode == 0
     last = result.out.splitlines()[-1]
     assert re.fullmatch(r"job0=\$\(sbatch --parsable --array=0-5 --time=10 --mem=\d+G slurm\.sh 0\)", last)
     assert not (tmp_path / "home" / "runs").exists()
+
+
+def test_a_preview_says_how_many_tasks_only_confirm_runs(tmp_path: Path) -> None:
+    made = make_plan(tmp_path)
+    for missing, text in (
+        ([0, 1, 2], "# 3 tasks to submit\n"),
+        ([0, 2], "# 3 tasks to submit; 1 of them only confirms a run that exists\n"),
+        ([2], "# 3 tasks to submit; 2 of them only confirm runs that exist\n"),
+    ):
+        assert text in slurm_text([], {}, preview(made, range(3), missing, SlurmConfig()))
+    assert "# nothing to submit\n" in slurm_text([], {}, preview(made, [], [], SlurmConfig()))
 
 
 def test_the_configuration_needs_slurm(zoo: Zoo) -> None:
@@ -174,6 +190,10 @@ def test_the_configuration_needs_slurm(zoo: Zoo) -> None:
         ("[slurm]\ntime = '9'\ngrace = 540\n", "c.toml:3: grace is 540 s, which leaves no time of time = '9'"),
         ("[slurm.environment]\nA = 1\n", "c.toml:1: environment = {'A': 1}: expected a table of variables"),
         ("[slurm]\ncpus = true\n", "c.toml:2: cpus = True: expected a number"),
+        ("[slurm]\n\nmemory = 'lots'\n", "c.toml:3: memory = 'lots': expected a size such as '16G': a number, then K"),
+        ("[slurm]\nmemory = '16GB'\n", "c.toml:2: memory = '16GB': expected a size"),
+        ("[slurm]\ntime = '90 m'\n", "c.toml:2: time = '90 m': expected a time such as '90' (minutes), '90m', '300s'"),
+        ("[slurm]\ntime = '20s'\n", "c.toml:2: grace is 120 s, which leaves no time of time = '20s'"),
         ("[slurm]\ncpus =\n", "c.toml: not a TOML file: Invalid value (at line 2"),
         ("", "c.toml: no table [slurm]; docs/slurm.md has an example"),
         ("[slrm]\n", "c.toml: unknown table [slrm]; did you mean [slurm]?"),
@@ -229,7 +249,28 @@ def test_a_missing_configuration_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "minutes"),
-    [("90", 90), ("90:30", 91), ("2:00:00", 120), ("1-12", 2160), ("1-12:30", 2190), ("1-00:00:01", 1441)],
-)
-def test_time_limits_are_read_as_slurm_writes_them(text: str, minutes: int) -> None:
+    [
+        ("90", 90), ("90:30", 91), ("2:00:00", 120), ("1-12", 2160), ("1-12:30", 2190), ("1-00:00:01", 1441),
+        ("90m", 90), ("90min", 90), ("2h", 120), ("1d", 1440), ("61s", 2),
+    ],
+)  # fmt: skip
+def test_time_limits_are_read_as_slurm_writes_them_or_with_a_unit(text: str, minutes: int) -> None:
     assert parse_minutes(text) == minutes
+
+
+def test_sbatch_gets_times_and_sizes_that_it_reads(tmp_path: Path) -> None:
+    made = make_plan(tmp_path)
+    for settings, options in (
+        ("time = '90m'\nmemory = '16G'", ("--time=90", "--mem=16G")),
+        ("time = '1-12:00:00'\nmemory = 4000", ("--time=1-12:00:00", "--mem=4000")),
+        ("time = 90\nmemory = '512m'", ("--time=90", "--mem=512m")),
+    ):
+        (tmp_path / "c.toml").write_text(f"[slurm]\n{settings}\n")
+        (array,) = submissions(made, range(3), read_slurm_config(tmp_path / "c.toml"))
+        assert array.options[1:] == options
+
+
+def test_plans_with_other_folders_of_records_have_jobs_of_other_names(tmp_path: Path) -> None:
+    first, other = make_plan(tmp_path / "a"), make_plan(tmp_path / "b")
+    assert first.id == other.id
+    assert job_name(first) != job_name(other)

@@ -13,6 +13,7 @@ import pytest
 from harness.fleet import status as module
 from harness.fleet.journal import journal_of
 from harness.fleet.plan_file import Plan
+from harness.fleet.results import NOT_NEEDED
 from harness.fleet.status import newest_plan, status_of
 from harness.fleet.units import plan_units
 from harness.fleet.work import Messages, make_unit, unit_lock
@@ -86,7 +87,7 @@ def test_a_journal_that_cannot_be_written_is_named_with_what_to_do(plan: Plan, z
     done = zoo("run-unit", plan.home, "--index", "0")
     assert done.code == 4
     assert f"{journal.path}: cannot write the journal" in done.err
-    assert "make the folder writable, and run the same command again" in done.err
+    assert "make the folder writable, then repeat this command. Runs with a record are not made again" in done.err
 
 
 def test_the_time_left_is_that_of_the_runs_that_are_done(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +116,8 @@ def test_the_command_shows_errors_and_what_to_do_next(plan: Plan, zoo: Zoo) -> N
     assert done.code == 5
     assert "6 runs: 1 done, 1 failed, 4 waiting" in done.out
     assert "unit 1, digits-resnet8, seed 1: the weights differ" in done.out
-    assert f"`zoo run-unit {plan.home} --index 1`" in " ".join(done.out.split())
+    advice = " ".join(done.out.split())
+    assert f"`zoo run-unit {plan.home} --index 1` makes one of the missing runs. If `zoo verify` or" in advice
     data = json.loads(zoo("status", plan.home, "--json").out)
     assert data["counts"]["waiting"] == 4
     assert [unit["state"] for unit in data["units"]][:3] == ["done", "failed", "waiting"]
@@ -153,6 +155,23 @@ def test_ctrl_c_ends_watching_without_a_message(plan: Plan, zoo: Zoo, monkeypatc
     monkeypatch.setattr(fleet, "time", SimpleNamespace(sleep=interrupt))
     done = zoo("status", "--watch")
     assert (done.code, done.err) == (130, "")
+    assert "No process works on this plan now" in done.out
+    assert f"`zoorun-unit{plan.home}--index0`" in "".join(done.out.split())
+
+
+def test_a_run_that_another_command_has_made_is_done(plan: Plan) -> None:
+    journal_of(plan, 1).start(1)  # by a process that was killed
+    for index in (0, 1):
+        fleet_worker.write_record(plan, plan.units[index])
+    assert states(plan) == ["done", "done", *["waiting"] * 4]
+
+
+def test_a_teacher_that_was_not_needed_waits_once_it_is(plan: Plan) -> None:
+    teacher = replace(plan.units[0], teacher_of="student")
+    student = replace(plan.units[1], entry=catalogue.select_one("digits-resnet14"))
+    made = replace(plan, units=(teacher, student))
+    journal_of(made, 0).append("done", skipped=NOT_NEEDED)
+    assert states(replace(made, units=(teacher,))) == ["done"]
 
 
 def test_watching_excludes_json(plan: Plan, zoo: Zoo) -> None:
@@ -222,6 +241,7 @@ def test_a_file_that_is_no_plan_is_named(zoo: Zoo, tmp_path: Path, content: str,
 
 @pytest.mark.parametrize("index", ["6", "x", "-1"])
 def test_a_unit_that_the_plan_lacks_is_named(plan: Plan, zoo: Zoo, index: str) -> None:
-    done = zoo("run-unit", plan.file, "--index", index)
+    done = zoo("run-unit", plan.file, "--index", "0", "--index", index)
     assert done.code == 2
-    assert "the plan has units 0 to 5" in done.err
+    assert not (plan.home / "units").exists()  # the other one is not made either
+    assert f"--index {index}: the plan {plan.file} has units 0 to 5" in done.err

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.fleet import dispatch
-from harness.fleet.dispatch import MakeMissing, make_with_fleet, missing_units, note_made_units
+from harness.fleet.dispatch import MakeMissing, make_with_fleet, note_made_units, open_units
+from harness.fleet.existing_units import missing_units
 from harness.fleet.plan_file import Plan, read_plan
 from harness.fleet.schedule import scheduled
 from harness.fleet.status import status_of
@@ -124,9 +125,9 @@ def test_a_teacher_is_made_only_if_a_run_that_learns_from_it_is(
     tmp_path: Path, family: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = plan_of_files(family[1], seeds=2, records=tmp_path)
-    assert missing_units(made) == [0, 1, 2]
+    assert open_units(made) == missing_units(made) == [0, 1, 2]
     exists = EntryRuns(entry=made.units[1].entry, mode="retrain")
-    monkeypatch.setattr(dispatch, "_found", lambda unit, plan: None if unit.teacher_of else exists)
+    monkeypatch.setattr(dispatch, "confirmed_result", lambda plan, unit: None if unit.teacher_of else exists)
     assert note_made_units(made) == []
     assert {unit.state for unit in status_of(made).units} == {"done"}
 
@@ -192,3 +193,20 @@ def test_limits_leave_entries_out(zoo: Zoo, limit: list[str], message: str) -> N
     assert message in done.err
     names = [runs["entry"] for runs in json.loads(done.out)["plan"]]
     assert names == (["digits-resnet8"] if message else ["entail-bert-l2h64", "digits-resnet8"])
+
+
+def test_limits_that_leave_nothing_are_an_error_that_names_the_smallest_need(zoo: Zoo, recipe_file: Write) -> None:
+    done = zoo("plan", "digits-resnet8", "entail-bert-l2h64", "--train", "--max-hours", "0.0001")
+    assert done.code == 2
+    message = "nothing is left to plan: --max-hours 0.0001 leaves out 2 entries; the smallest need is that of digits-"
+    assert message in done.err
+    done = zoo("plan", recipe_file(), "--train", "--max-hours", "1")
+    assert done.code == 2
+    assert "leaves out 1 entry; no need of theirs is known" in done.err
+
+
+@pytest.mark.parametrize("option", ["--jobs", "--on", "--ray-address", "--slurm-config", "--time-limit", "--dry-run"])
+def test_a_plan_has_no_options_for_where_its_runs_are_made(zoo: Zoo, option: str) -> None:
+    done = zoo("plan", "digits-resnet8", option, "1")
+    assert done.code == 2
+    assert f"No such option: {option}" in done.err

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from threading import Event
 import pytest
 import torch
 
+from harness.fleet.journal import journal_of
 from harness.fleet.units import plan_units
 from harness.fleet.worker import UnitMaker, numbers_from, parse_process
 from harness.records.record import read_record
@@ -146,13 +148,22 @@ def test_a_process_that_is_none_of_the_processes_is_refused(text: str) -> None:
         parse_process(text)
 
 
-def test_a_unit_is_made_once_by_the_command(zoo: Zoo, tmp_path: Path) -> None:
+def test_a_unit_is_made_once_by_the_command(zoo: Zoo, zoo_process: Zoo, tmp_path: Path) -> None:
     options = RunOptions(records=tmp_path / "runs", device=device())
     plan = plan_units([catalogue.select_one("digits-resnet8")], options, SourceOptions())
     first = zoo("run-unit", plan.write(), "--index", "0")
     assert first.code == 0, first.err
-    again = json.loads(zoo("run-unit", plan.home, "--index", "0", "--json").out)
-    assert again["records"] == [first.out.strip()]
+    journal = journal_of(plan, 0)
+    before, seconds = journal.path.read_bytes(), journal.events()[-1]["seconds"]
+    (tmp_path / "torch.py").write_text("raise RuntimeError('imported')")
+    again = zoo_process("run-unit", plan.home, "--index", "0", "--json", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    assert again.code == 0, again.err
+    assert (json.loads(again.out)["existed"], json.loads(again.out)["records"]) == (True, [first.out.strip()])
+    assert journal.path.read_bytes() == before
+    shutil.rmtree(plan.records / ".cache")
+    by_identity = json.loads(zoo("run-unit", plan.home, "--index", "0", "--json").out)
+    assert (by_identity["existed"], by_identity["records"]) == (True, [first.out.strip()])
+    assert journal.events()[-1]["seconds"] == seconds
     assert len(list(plan.records.glob("*/*/record.json"))) == 1
     assert zoo("verify", "digits-resnet8", "--records", plan.records).code == 0
 

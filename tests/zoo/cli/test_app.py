@@ -231,6 +231,24 @@ def test_ctrl_c_says_what_the_same_command_does(
     assert completed.err.startswith(f"interrupted: {message}")
 
 
+def test_ctrl_c_of_the_commands_for_plans_says_what_they_do_when_repeated(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    plan = Path(json.loads(zoo("plan", "digits-resnet8", "--records", "runs", "--json").out)["file"])
+    monkeypatch.setattr(Session, "plan", interrupted)
+    monkeypatch.setattr(Session, "unit_maker", interrupted)
+    for command, message in (
+        (("plan", "digits-resnet8"), "no run was started; the same command writes the plan"),
+        (("run-unit", plan, "--index", "0"), "the same command goes on, from the last checkpoint of a training"),
+    ):
+        completed = zoo(*command)
+        assert completed.code == 130
+        assert completed.err.startswith(f"interrupted: {message}")
+
+
 @pytest.fixture
 def ctrl_c() -> Iterator[None]:
     """Let Ctrl-C raise KeyboardInterrupt, as in a terminal; tests that run in the background ignore it otherwise."""

@@ -1,9 +1,12 @@
 """The names of devices, and which device each process gets."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.helpers.project import Zoo
 from zoo.errors import ZooError
+from zoo.recipes import devices
 from zoo.recipes.devices import device_of_process, kind_of, parse_devices
 from zoo.recipes.options import RunOptions
 
@@ -14,6 +17,28 @@ def test_devices_are_named_by_kind_or_by_number() -> None:
     ]  # fmt: skip
     assert parse_devices("cuda:1, cuda:10") == ("cuda:1", "cuda:10")
     assert [kind_of(text) for text in (None, "auto", "cuda:3", "cuda:0,cuda:1")] == [None, None, "cuda", "cuda"]
+
+
+@pytest.mark.parametrize(
+    ("text", "platform", "visible", "file", "kind"),
+    [
+        (None, "linux", None, "null", "cpu"), ("auto", "linux", "0", "null", "cpu"),
+        (None, "linux", "", "nvidia0", "cpu"), (None, "linux", None, "nvidia0", None),
+        (None, "linux", None, "kfd", None), (None, "darwin", None, "null", None),
+        ("cuda", "linux", None, "null", "cuda"), ("cpu", "darwin", None, "null", "cpu"),
+    ],
+)  # fmt: skip
+def test_auto_is_the_cpu_on_a_linux_machine_without_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None, platform: str, visible: str | None, file: str,
+    kind: str | None,
+) -> None:  # fmt: skip
+    (tmp_path / file).touch()
+    monkeypatch.setattr(devices, "DEVICE_FILES", tmp_path)
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert devices.kind_here(text) == kind
 
 
 @pytest.mark.parametrize(

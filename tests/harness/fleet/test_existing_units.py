@@ -1,0 +1,102 @@
+"""All commands agree on which runs of a plan exist."""
+
+import json
+import shutil
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from harness.fleet.collect import read_collection
+from harness.fleet.existing_units import missing_units
+from harness.fleet.status import status_of
+from harness.fleet.units import plan_units
+from harness.records.find_runs import find_runs
+from harness.runs.plan import plan as plan_runs
+from tests.helpers.fleet_worker import write_record
+from tests.helpers.project import TINY, Write, Zoo
+from zoo import paths
+from zoo.recipes import catalogue
+from zoo.recipes.options import RunOptions, SourceOptions
+
+ENTRIES = ("digits-resnet8", "digits-resnet14")
+
+
+def missing_by_command(zoo: Zoo, records: Path, *asked: str) -> dict[str, int]:
+    """Return how many runs are missing according to each command."""
+
+    def printed(*command: object) -> dict[str, object]:
+        done = zoo(*command, "--json")
+        assert done.code in (0, 3), done.err
+        data: dict[str, object] = json.loads(done.out)
+        return data
+
+    arguments = (*ENTRIES, "--records", records, *asked)
+    planned, dry = printed("plan", *arguments), printed("verify", *arguments, "--dry-run")
+    slurm = printed("verify", *arguments, "--on", "slurm", "--dry-run")
+    jobs = printed("verify", *arguments, "--on", "hf-jobs", "--dry-run")
+    states = printed("status", planned["file"])["counts"]
+    collected = printed("collect", records, "--plan", planned["file"], "--check")
+    assert isinstance(states, dict)
+    return {
+        "plan": sum(runs["missing"] for runs in planned["plan"]),  # type: ignore[attr-defined]
+        "dry run": sum(runs["missing"] for runs in dry["plan"]),  # type: ignore[attr-defined]
+        "slurm": slurm["tasks"] - slurm["confirming"],  # type: ignore[operator]
+        "hf-jobs": str(jobs["script"]).count("\nhf jobs run "),
+        "status": sum(states.values()) - states["done"],
+        "collect": len(collected["missing"]),  # type: ignore[arg-type]
+        "confirming": slurm["confirming"],  # type: ignore[dict-item]
+    }
+
+
+@pytest.mark.cpu_only(reason="without --device a command takes the GPU")
+@pytest.mark.parametrize(
+    ("made", "copied", "asked", "missing", "confirming"),
+    [
+        (["--device", "cpu"], False, [], 1, 0),
+        ([], False, ["--device", "cpu"], 1, 0),
+        ([], True, [], 1, 1),
+        ([], False, ["--precision", "bf16"], 2, 0),
+    ],
+    ids=["made with --device cpu", "made without a device", "copied by collect", "another precision"],
+)
+def test_all_commands_agree_on_the_number_of_missing_runs(
+    zoo: Zoo, tmp_path: Path, made: list[str], copied: bool, asked: list[str], missing: int, confirming: int
+) -> None:
+    records = tmp_path / "first"
+    assert zoo("verify", ENTRIES[0], *made, "--records", records).code == 0
+    if copied:
+        assert zoo("collect", records, "--to", tmp_path / "second").code == 0
+        records = tmp_path / "second"
+    names = ("plan", "dry run", "slurm", "hf-jobs", "status", "collect")
+    assert missing_by_command(zoo, records, *asked) == {**dict.fromkeys(names, missing), "confirming": confirming}
+
+
+def copy_predictions(folder: Path) -> None:
+    """Copy the predictions that records of `write_record` name."""
+    for file in find_runs(paths.evidence(), ENTRIES[0])[0].record.parent.glob("predictions-*.npz"):
+        shutil.copyfile(file, folder / file.name)
+
+
+@pytest.mark.parametrize("options", [{}, {"precision": "bf16"}, {"micro_batch": 8}, {"strict": True}], ids=str)
+def test_trainings_and_their_teachers_are_counted_alike(
+    recipe_file: Write, tmp_path: Path, options: dict[str, object]
+) -> None:
+    """Whichever runs of a student, and of a teacher that is also judged, exist with the default options."""
+    teacher = recipe_file(TINY, ("name: tiny", "name: teacher"), name="teacher.yaml")
+    student = recipe_file(TINY, ("  - epochs: 1", "  - teacher: {run: teacher.yaml, seed: 1}\n    epochs: 1"))
+
+    for number, (files, exist) in enumerate(product(([student], [student, teacher]), product([False, True], repeat=3))):
+        entries, records = [catalogue.local(file) for file in files], tmp_path / str(number)
+        records.mkdir()
+        chosen = RunOptions(train=True, seeds=2, device="cpu", records=records, **options)  # type: ignore[arg-type]
+        made = plan_units(entries, chosen, SourceOptions())
+        existing = {("teacher", 1): exist[0], ("tiny", 0): exist[1], ("tiny", 1): exist[2]}
+        for unit in made.units:
+            if existing.get((unit.entry.name, unit.seed)):
+                file, _ = write_record(made, unit)
+                copy_predictions(file.parent)
+        missing = len(missing_units(made))
+        assert sum(runs.missing for runs in plan_runs(entries, chosen)) == missing
+        assert len(read_collection([records], made).missing) == missing
+        assert sum(unit.state != "done" for unit in status_of(made).units) == missing
