@@ -15,6 +15,7 @@ from harness.records.heartbeat_lock import HeartbeatLock
 from harness.records.record import FILE, Mode, Record, read_record
 from harness.records.run_folder import new_folder
 from harness.runs.existing_runs import is_run_of
+from harness.runs.trusted_modules import code_folders
 from harness.runs.unfinished import work_folder
 from zoo.errors import IntegrityError, SourceError
 from zoo.files import is_hidden
@@ -205,8 +206,8 @@ def _missing(plan: Plan, records: Sequence[Record]) -> tuple[Unit, ...]:
         by_cell.setdefault(_cell(record), []).append(record)
 
     def exists(unit: Unit) -> bool:
-        options = unit_options(unit, plan.options)
+        options, folders = unit_options(unit, plan.options), code_folders(unit.entry, plan.folder)
         found = by_cell.get((unit.entry.name, unit.mode, unit.seed, unit.recipe), ())
-        return any(is_run_of(record, unit.recipe, unit.mode, unit.seed, options) for record in found)
+        return any(is_run_of(record, unit.recipe, unit.mode, unit.seed, options, folders) for record in found)
 
     return tuple(plan.units[index] for index in missing_units(plan, exists))

@@ -10,6 +10,7 @@ from harness.fleet.units import needed_teachers, unit_key, unit_options
 from harness.judging.judge_runs import EntryRuns
 from harness.runs.cache import find_cached_runs
 from harness.runs.existing_runs import ExistingRuns
+from harness.runs.trusted_modules import code_folders
 from harness.runs.verify import run_conditions
 
 Exists = Callable[[Unit], bool]
@@ -34,7 +35,8 @@ def unit_exists(plan: Plan, runs: ExistingRuns, unit: Unit) -> bool:
     options = unit_options(unit, plan.options)
     if options.fresh:
         return is_made(plan, journal_of(plan, unit.index).last())
-    return runs.has(unit.entry.name, unit.recipe, unit.mode, unit.seed, options)
+    folders = code_folders(unit.entry, plan.folder)
+    return runs.has(unit.entry.name, unit.recipe, unit.mode, unit.seed, options, folders)
 
 
 def needed_units(plan: Plan, missing: Sequence[Unit]) -> list[int]:

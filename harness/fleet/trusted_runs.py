@@ -6,7 +6,7 @@ from harness.fleet.journal import journal_of
 from harness.fleet.plan_file import Plan
 from harness.fleet.results import is_made
 from harness.records.record import FILE, read_record
-from harness.runs.trusted_modules import has_same_code
+from harness.runs.trusted_modules import code_folders, has_same_code
 from zoo.errors import ZooError
 
 
@@ -23,6 +23,8 @@ def _is_made_by_same_code(plan: Plan, index: int) -> bool:
     if last is None or not is_made(plan, last):
         return False
     try:
-        return all(has_same_code(read_record(plan.records / name / FILE)) for name in last.get("records", ()))
+        records = [read_record(plan.records / name / FILE) for name in last.get("records", ())]
     except ZooError:
         return False
+    folders = code_folders(plan.units[index].entry, plan.folder)
+    return all(has_same_code(record, folders) for record in records)

@@ -4,7 +4,7 @@ Plans, dry runs, `zoo status` and `zoo collect --plan` all use it. A command tha
 run again if a data set, a weights file or the code of a metric has changed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,14 @@ from zoo.recipes.devices import kind_here
 from zoo.recipes.options import TrainingOptions
 
 
-def is_run_of(record: Record, recipe: str, mode: Mode, seed: int | None, options: TrainingOptions) -> bool:
+def is_run_of(
+    record: Record,
+    recipe: str,
+    mode: Mode,
+    seed: int | None,
+    options: TrainingOptions,
+    folders: Collection[Path],
+) -> bool:
     """Return whether a record is of the run of a recipe under these options.
 
     Args:
@@ -26,6 +33,7 @@ def is_run_of(record: Record, recipe: str, mode: Mode, seed: int | None, options
         seed: The seed of the training.
         options: How the run is made. Its precision, `strict`, device and, for a training, micro-batch count. A device
             that is not known here, see `kind_here`, may be any.
+        folders: Where the run looks for trusted packages first, see `code_folders`.
     """
     identity, numerics = record.identity, record.identity.numerics
     micro_batch = options.micro_batch if mode == "retrain" else None
@@ -35,7 +43,7 @@ def is_run_of(record: Record, recipe: str, mode: Mode, seed: int | None, options
         and bool(numerics.get("strict")) == options.strict
         and numerics.get("micro_batch") == micro_batch
         and kind_here(options.device) in (None, numerics.get("device"))
-        and has_same_code(record)
+        and has_same_code(record, folders)
     )
 
 
@@ -47,9 +55,18 @@ class ExistingRuns:
     """The folder of all runs."""
     _by_entry: dict[str, list[FoundRun]] = field(default_factory=dict)
 
-    def has(self, entry: str, recipe: str, mode: Mode, seed: int | None, options: TrainingOptions) -> bool:
+    def has(
+        self,
+        entry: str,
+        recipe: str,
+        mode: Mode,
+        seed: int | None,
+        options: TrainingOptions,
+        folders: Collection[Path],
+    ) -> bool:
         """Return whether an entry's run exists. For the arguments see `is_run_of`."""
-        return any(is_run_of(record, recipe, mode, seed, options) for record in self._records(entry, mode, seed))
+        records = self._records(entry, mode, seed)
+        return any(is_run_of(record, recipe, mode, seed, options, folders) for record in records)
 
     def _records(self, entry: str, mode: Mode, seed: int | None) -> Iterator[Record]:
         """Yield the records of an entry whose folders are named after this mode and seed."""

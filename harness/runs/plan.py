@@ -11,6 +11,7 @@ from harness.records.find_runs import find_runs
 from harness.records.record import Mode
 from harness.runs.existing_runs import ExistingRuns
 from harness.runs.expected_times import EarlierRuns, ExpectedTime
+from harness.runs.trusted_modules import code_folders
 from harness.runs.verify import mode_of, seeds_of
 from zoo import paths
 from zoo.errors import ZooError
@@ -112,8 +113,7 @@ def _key(entry: Entry) -> tuple[str, Path]:
 def _runs_of(entry: Entry, options: RunOptions, earlier: EarlierRuns, existing: ExistingRuns) -> Iterator[PlannedRuns]:
     mode = mode_of(options)
     seeds: Sequence[int | None] = seeds_of(entry, options) if options.train else [None]
-    name, recipe = entry.name, entry.recipe.digest
-    missing = [seed for seed in seeds if options.fresh or not existing.has(name, recipe, mode, seed, options)]
+    missing = [seed for seed in seeds if options.fresh or not _exists(entry, mode, seed, options, existing)]
     if missing and options.train:
         yield from _teachers(entry, teacher_options(options), earlier, existing)
     yield _planned(entry, mode, tuple(seed for seed in seeds if seed is not None), len(missing), earlier)
@@ -140,8 +140,13 @@ def _teachers(
     entry: Entry, options: TrainingOptions, earlier: EarlierRuns, existing: ExistingRuns
 ) -> Iterator[PlannedRuns]:
     for teacher, seed, student in required_teachers(entry):
-        exists = existing.has(teacher.name, teacher.recipe.digest, "retrain", seed, options)
+        exists = _exists(teacher, "retrain", seed, options, existing)
         yield _planned(teacher, "retrain", (seed,), int(not exists), earlier, teacher_of=student.name)
+
+
+def _exists(entry: Entry, mode: Mode, seed: int | None, options: TrainingOptions, existing: ExistingRuns) -> bool:
+    folders = code_folders(entry, Path.cwd())
+    return existing.has(entry.name, entry.recipe.digest, mode, seed, options, folders)
 
 
 def _planned(

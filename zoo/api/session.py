@@ -127,18 +127,16 @@ class Session:
         """
         from zoo.recipes.build import Builder
 
-        self._import_trusted(entries)
+        if self.sources.trust:  # a trusted module is usually beside the user's recipe
+            local = [
+                entry.path.parent.resolve() for entry in entries if entry.recipe_repo is None
+            ]  # nothing downloaded
+            sys.path[:0] = dict.fromkeys(map(str, [*local, Path.cwd()]))
         lock, selection = self.sources.lock, selection_of(entries)
         if report_new_lock and lock is not None and not lock.exists():
             write = f"; `zoo lock --update {selection} --lock {shlex.quote(str(lock))}` writes the lock"
             self.report(f"{lock}: no such lock yet: files are trusted on first use{write if entries else ''}")
         return Builder(frozenset(self.sources.trust), self.fetcher(selection))
-
-    def _import_trusted(self, entries: Sequence[Entry]) -> None:
-        """Let trusted packages be found in the folders of recipes that were not downloaded: most lie there."""
-        if self.sources.trust:
-            local = [entry.path.parent.resolve() for entry in entries if entry.recipe_repo is None]
-            sys.path[:0] = dict.fromkeys(map(str, [*local, Path.cwd()]))
 
     def context(self, entries: Sequence[Entry], options: DeviceOptions, device: str | None = None) -> "RunContext":
         """Return the context in which runs of entries are made.
@@ -303,7 +301,6 @@ class Session:
         """Return the runs that `verify` would use or make."""
         from harness.runs.plan import plan
 
-        self._import_trusted(entries)
         return plan(entries, options)
 
     def download_sizes(self, entries: Sequence[Entry], *, train: bool) -> dict[str, int | None]:

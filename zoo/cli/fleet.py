@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from harness.runs.plan import PlannedRuns
 
 PlanFile = Annotated[Path, argument("PLAN", "A plan that `zoo plan` wrote: its file, or its folder.")]
-PlanOptions = Annotated[RunOptions, Without("jobs", "on", "ray_address", "slurm_config", "time_limit")]
+PlanOptions = Annotated[RunOptions, Without(("jobs", "on", "ray_address", "slurm_config", "time_limit"))]
 """The options of a plan, which does not say where and for how long its runs are made."""
 FROM_INPUT = "-"
 SECONDS_BETWEEN_LOOKS = 2.0

@@ -31,13 +31,10 @@ Returned = TypeVar("Returned")
 
 @dataclass(frozen=True)
 class Without:
-    """Leaves out some options of a dataclass: `options: Annotated[RunOptions, Without("jobs")]`."""
+    """Leaves out some options of a dataclass: `options: Annotated[RunOptions, Without(("jobs",))]`."""
 
     names: tuple[str, ...]
-
-    def __init__(self, *names: str) -> None:
-        """Name the fields to leave out. They keep their defaults."""
-        object.__setattr__(self, "names", names)
+    """The fields that have no option. They keep their defaults."""
 
 
 def argument(metavar: str, text: str) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from harness.fleet.status import status_of
 from harness.fleet.units import plan_units
 from harness.records.find_runs import find_runs
 from harness.runs.plan import plan as plan_runs
+from tests.helpers.device import device
 from tests.helpers.fleet_worker import write_record
 from tests.helpers.project import TINY, Write, Zoo
 from zoo import paths
@@ -22,8 +24,8 @@ from zoo.recipes.options import RunOptions, SourceOptions
 ENTRIES = ("digits-resnet8", "digits-resnet14")
 
 
-def missing_by_command(zoo: Zoo, records: Path, *asked: str) -> dict[str, int]:
-    """Return how many runs are missing according to each command."""
+def missing_by_command(zoo: Zoo, entries: Sequence[object], records: Path, *asked: str) -> dict[str, int]:
+    """Return how many runs are missing according to each command, and how many tasks of Slurm confirm one."""
 
     def printed(*command: object) -> dict[str, object]:
         done = zoo(*command, "--json")
@@ -31,10 +33,11 @@ def missing_by_command(zoo: Zoo, records: Path, *asked: str) -> dict[str, int]:
         data: dict[str, object] = json.loads(done.out)
         return data
 
-    arguments = (*ENTRIES, "--records", records, *asked)
+    arguments = (*entries, "--records", records, *asked)
     planned, dry = printed("plan", *arguments), printed("verify", *arguments, "--dry-run")
     slurm = printed("verify", *arguments, "--on", "slurm", "--dry-run")
-    jobs = printed("verify", *arguments, "--on", "hf-jobs", "--dry-run")
+    has_jobs = "--trust" not in asked  # they do not have the package
+    jobs = printed("verify", *arguments, "--on", "hf-jobs", "--dry-run") if has_jobs else {"script": ""}
     states = printed("status", planned["file"])["counts"]
     collected = printed("collect", records, "--plan", planned["file"], "--check")
     assert isinstance(states, dict)
@@ -69,7 +72,27 @@ def test_all_commands_agree_on_the_number_of_missing_runs(
         assert zoo("collect", records, "--to", tmp_path / "second").code == 0
         records = tmp_path / "second"
     names = ("plan", "dry run", "slurm", "hf-jobs", "status", "collect")
-    assert missing_by_command(zoo, records, *asked) == {**dict.fromkeys(names, missing), "confirming": confirming}
+    counted = missing_by_command(zoo, ENTRIES, records, *asked)
+    assert counted == {**dict.fromkeys(names, missing), "confirming": confirming}
+
+
+def test_runs_with_trusted_code_exist_until_the_code_changes(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:
+    """The module lies beside the recipe. The run cache has no such runs, so a task confirms each."""
+    module = tmp_path / "recipes" / "own_task_of_a_user.py"
+    module.parent.mkdir()
+    module.write_text("from zoo.tasks import digits\n")
+    recipe = recipe_file(TINY, ("task: digits", "task: own_task_of_a_user.digits"), name="recipes/tiny.yaml")
+    asked = ("--train", "--seeds", "1", "--device", device(), "--trust", "own_task_of_a_user")
+    records = tmp_path / "runs"
+    assert "error" not in zoo("verify", recipe, *asked, "--records", records).err
+    for content, missing in (("", 0), ("# changed", 1)):
+        module.write_text(f"from zoo.tasks import digits\n{content}")
+        counted = missing_by_command(zoo, [recipe], records, *asked)
+        assert counted == {
+            **dict.fromkeys(("plan", "dry run", "slurm", "status", "collect"), missing),
+            "hf-jobs": 0,
+            "confirming": 1 - missing,
+        }
 
 
 def copy_predictions(folder: Path) -> None:

@@ -83,6 +83,7 @@ def test_every_unit_is_made_once_and_an_error_is_that_of_its_unit_only(plan: Mak
     assert [path.name for path in (made.home / "ray").iterdir()] == ["driver.log"]
 
 
+@pytest.mark.slow
 def test_the_longest_runs_start_first(plan: MakePlan) -> None:
     made = plan(3)
     units = [replace(unit, seconds=seconds) for unit, seconds in zip(made.units, (1.0, 9.0, 5.0), strict=True)]

@@ -1,6 +1,6 @@
 """The rule for which runs exist: the recipe, and the options that change what is computed."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,9 @@ def made_with(record: Record, **numerics: Any) -> Record:
     return replace(record, identity=replace(record.identity, numerics=changed))
 
 
-def exists(record: Record, **options: Any) -> bool:
-    identity = record.identity
-    return is_run_of(record, identity.digest, identity.mode, identity.seed, RunOptions(train=True, **options))
+def exists(record: Record, folders: Collection[Path] = (), **options: Any) -> bool:
+    identity, chosen = record.identity, RunOptions(train=True, **options)
+    return is_run_of(record, identity.digest, identity.mode, identity.seed, chosen, folders)
 
 
 @pytest.mark.parametrize(
@@ -64,20 +64,17 @@ def test_without_a_device_any_run_counts_unless_only_the_cpu_is_there(
 
 def test_the_micro_batch_of_an_evaluation_does_not_count(training: Record) -> None:
     record = replace(training, identity=replace(training.identity, mode="weights", seed=None))
-    assert is_run_of(record, record.identity.digest, "weights", None, RunOptions(device="cpu", micro_batch=8))
+    assert is_run_of(record, record.identity.digest, "weights", None, RunOptions(device="cpu", micro_batch=8), ())
 
 
-def test_a_run_with_trusted_code_exists_until_the_code_changes(
-    training: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_with_trusted_code_exists_until_the_code_changes(training: Record, tmp_path: Path) -> None:
     module = tmp_path / "module_of_a_user.py"
     module.write_text("raise RuntimeError('imported')")
-    monkeypatch.syspath_prepend(str(tmp_path))
     sources = {**training.identity.sources, "files": {"code:module_of_a_user": sha256(module)}}
     record = replace(training, identity=replace(training.identity, sources=sources))
-    assert exists(record, device="cpu")
+    assert [exists(record, folders, device="cpu") for folders in ([tmp_path], [])] == [True, False]
     module.write_text("x = 1")
-    assert not exists(record, device="cpu")
+    assert not exists(record, [tmp_path], device="cpu")
 
 
 def test_a_record_that_cannot_be_read_is_no_run(training: Record, tmp_path: Path) -> None:
@@ -86,5 +83,5 @@ def test_a_record_that_cannot_be_read_is_no_run(training: Record, tmp_path: Path
     file.parent.mkdir(parents=True)
     for text, expected in (("{", False), (training.to_json(), True)):
         file.write_text(text)
-        found = ExistingRuns(tmp_path).has(ENTRY, identity.digest, "retrain", identity.seed, options)
+        found = ExistingRuns(tmp_path).has(ENTRY, identity.digest, "retrain", identity.seed, options, ())
         assert found is expected
