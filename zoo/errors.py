@@ -10,6 +10,7 @@
     │   ├── NoRepositoryError 4  a repository does not exist, or is private
     │   ├── NoFileError    4  a local file that a recipe names does not exist
     │   ├── UnreachableError 4  a server does not answer, or HF_HUB_OFFLINE forbids requests
+    │   │   └── NotCachedError 4  the cache folder that everything is read from lacks a file
     │   └── NoDataError    4  a data set that every user must get for themselves (3 if the user did not name its entry)
     ├── NotComparableError 3  claims that nothing on this machine can be compared with
     ├── IntegrityError     5  bytes differ from the pinned ones
@@ -162,7 +163,20 @@ class NoFileError(SourceError):
 
 
 class UnreachableError(SourceError):
-    """A file has to be downloaded, but its server does not answer, or HF_HUB_OFFLINE forbids requests."""
+    """A file has to be downloaded, but its server does not answer, or HF_HUB_OFFLINE forbids requests.
+
+    Attributes:
+        server: The address of the server that does not answer; None if no request was allowed.
+        reason: Why it does not answer.
+    """
+
+    def __init__(self, message: str, *, server: str | None = None, reason: str = "") -> None:
+        self.server, self.reason = server, reason
+        super().__init__(message)
+
+
+class NotCachedError(UnreachableError):
+    """The cache folder that everything is read from lacks a file."""
 
 
 class NoDataError(SourceError):

@@ -1,6 +1,7 @@
 """The fingerprint of an entry: its published weights are run on the first rows and compared with stored outputs."""
 
 import hashlib
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,6 @@ from zoo.recipes.positions import located_in
 from zoo.tasks.base import Inputs, content_hash
 
 ROWS = 32
-MISSING = "no fingerprint; once the claims are reproduced, write one with `zoo fingerprint --update`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,7 @@ class FingerprintOutcome:
         levels = self.comparison.levels if self.comparison else ()
         return {
             "entry": self.entry.name,
+            "title": self.entry.title,
             "suite": self.entry.suite,
             "verdict": self.verdict,
             "first_mismatch": self.comparison.first_mismatch if self.comparison else None,
@@ -58,7 +59,7 @@ def check_fingerprint(entry: Entry, context: RunContext) -> FingerprintOutcome:
 
     def check() -> FingerprintOutcome:
         if not fingerprint_path(entry).exists():
-            return FingerprintOutcome(entry=entry, verdict="not-run", why=MISSING)
+            return FingerprintOutcome(entry=entry, verdict="not-run", why=_missing(entry))
         stored = read_fingerprint(fingerprint_path(entry))
         comparison = compare_fingerprints(stored, compute_fingerprint(prepare(entry, context)))
         return FingerprintOutcome(entry=entry, verdict=comparison.verdict, why=comparison.why, comparison=comparison)
@@ -83,9 +84,14 @@ def fingerprint_path(entry: Entry) -> Path:
     return entry.path.with_suffix(".fingerprint.json")
 
 
+def _missing(entry: Entry) -> str:
+    command = shlex.join(["zoo", "fingerprint", entry.argument, "--update"])
+    return f"no fingerprint; once the claims are reproduced, write one with `{command}`"
+
+
 def _outcome(entry: Entry, context: RunContext, action: Callable[[], FingerprintOutcome]) -> FingerprintOutcome:
     try:
-        with translate_errors(entry.name), located_in(entry.recipe):
+        with translate_errors(entry.title), located_in(entry.recipe):
             if why := _impossible(entry, context):
                 return FingerprintOutcome(entry=entry, verdict="not-run", why=why)
             return action()

@@ -1,32 +1,56 @@
-"""Merge the folders of runs of several machines, and list the runs of a plan that are missing or there twice."""
+"""Compare the folders of runs of several machines: copies, conflicts, damaged runs, and the missing runs of a plan."""
 
-import os
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.fleet.existing_units import missing_units
 from harness.fleet.plan_file import Plan, Unit
+from harness.fleet.run_differences import Difference, conditions_of, differences, environment_of, scores_of
+from harness.fleet.run_folders import CollectedRun, DamagedRun, read_folders
 from harness.fleet.units import unit_options
-from harness.records.check import verify_together
-from harness.records.find_runs import find_runs
-from harness.records.heartbeat_lock import HeartbeatLock
-from harness.records.record import FILE, Mode, Record, read_record
-from harness.records.run_folder import new_folder
+from harness.records.record import Mode, Record
 from harness.runs.existing_runs import is_run_of
 from harness.runs.trusted_modules import code_folders
-from harness.runs.unfinished import work_folder
-from zoo.errors import IntegrityError, SourceError
-from zoo.files import is_hidden
+from zoo.errors import SourceError, UsageError
 
 Cell = tuple[str, Mode, int | None, str]
 """Entry, mode, seed and digest of the recipe: what a claim needs one run of."""
-Found = tuple[Path, Record]
-CARD = "README.md"
-"""The model card of a training, the one file of a run that its record does not list."""
-WAIT = 2.0
-"""Seconds to wait for a process that makes the same run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conflict:
+    """One run that folders have with different scores.
+
+    Attributes:
+        runs: A run for each of the different scores.
+        taken: The run of the preferred folder; None if no folder is preferred, or if it lacks the run.
+    """
+
+    runs: tuple[CollectedRun, ...]
+    taken: CollectedRun | None
+
+    @property
+    def scores(self) -> tuple[Difference, ...]:
+        """The scores that differ."""
+        return differences([run.record for run in self.runs], scores_of)
+
+    @property
+    def environment(self) -> tuple[Difference, ...]:
+        """What differs between the environments in which the runs were made."""
+        return differences([run.record for run in self.runs], environment_of)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedCell:
+    """Several runs of one entry, recipe and seed, made under different conditions."""
+
+    runs: tuple[CollectedRun, ...]
+
+    @property
+    def conditions(self) -> tuple[Difference, ...]:
+        """What differs: precision, device, the digest of data or code, and the like."""
+        return differences([run.record for run in self.runs], conditions_of)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,158 +58,93 @@ class Collection:
     """The runs of some folders.
 
     Attributes:
-        runs: One record file for each run, that of the first folder that has it.
-        copies: Record files of runs that another folder has too, with the same scores.
-        conflicts: Pairs of record files of one run with different scores.
-        twice: Record files that fill the same cell with runs under different conditions, such as other devices.
+        given: The number of different sound runs in the given folders.
+        runs: Each sound run once: that of the target, else of the first folder that has it. Of a conflict, the run that
+            is taken.
+        already_there: Record files of runs that the target has too, with the same scores.
+        copies: Record files of runs that another given folder has too, with the same scores.
+        conflicts: The runs with different scores.
+        damaged: The runs that are not as they were recorded.
+        twice: The runs that fill the same cell under different conditions, such as other devices.
         missing: The units of the plan without a run.
     """
 
-    runs: tuple[Found, ...]
+    given: int
+    runs: tuple[CollectedRun, ...]
+    already_there: tuple[Path, ...]
     copies: tuple[Path, ...]
-    conflicts: tuple[tuple[Path, Path], ...]
-    twice: tuple[tuple[Path, ...], ...]
+    conflicts: tuple[Conflict, ...]
+    damaged: tuple[DamagedRun, ...]
+    twice: tuple[SharedCell, ...]
     missing: tuple[Unit, ...] = ()
 
-
-def check_has_runs(folder: Path) -> None:
-    """Raise SourceError if a folder has no runs."""
-    if not _has_runs(folder):
-        below = next((path for path in sorted(folder.iterdir()) if path.is_dir() and _has_runs(path)), None)
-        raise SourceError(f"{folder}: no runs there{f'; did you mean {below}?' if below else ''}")
+    @property
+    def open_conflicts(self) -> tuple[Conflict, ...]:
+        """The conflicts that no preferred folder decides."""
+        return tuple(conflict for conflict in self.conflicts if conflict.taken is None)
 
 
-def _has_runs(folder: Path) -> bool:
-    return any(folder.glob(f"[!.]*/[!.]*/{FILE}"))
-
-
-def read_collection(folders: Sequence[Path], plan: Plan | None = None) -> Collection:
+def read_collection(
+    folders: Sequence[Path], plan: Plan | None = None, *, target: Path | None = None, prefer: Path | None = None
+) -> Collection:
     """Read and check all runs in folders.
 
     Args:
         folders: Folders of runs, such as those of `--records` on several machines.
         plan: The plan whose missing runs are listed; None to list none.
+        target: The folder that they will be copied into, whose runs are read first; it need not exist.
+        prefer: The folder whose run is taken where folders have different scores.
 
     Raises:
         SourceError: A folder does not exist, or cannot be read.
-        IntegrityError: A record or one of its files was changed, or lies where its run cannot have written it.
-        UsageError: A file is no record.
+        UsageError: The preferred folder is none of these.
     """
     for folder in folders:
         if not folder.is_dir():
             raise SourceError(f"{folder}: no such folder of runs")
-    found = [run for folder in dict.fromkeys(folder.resolve() for folder in folders) for run in _runs_in(folder)]
-    verify_together(found)
-    first: dict[str, Found] = {}
-    copies, conflicts = list[Path](), list[tuple[Path, Path]]()
-    for path, record in found:
-        key = f"{record.entry} {record.identity.key}"
-        other = first.setdefault(key, (path, record))
-        if other[0] == path:
-            continue
-        if _scores(other[1]) == _scores(record):
-            copies.append(path)
-        else:
-            conflicts.append((other[0], path))
+    places = {folder.resolve(): None for folder in ([target] if target and target.is_dir() else [])}
+    places |= {folder.resolve(): None for folder in folders}
+    if prefer is not None and prefer.resolve() not in places:
+        known = ", ".join(map(str, folders))
+        raise UsageError(f"--prefer {prefer}: not one of the folders that are collected; name one of {known}")
+    found, damaged = read_folders(list(places))
+    groups: dict[str, list[CollectedRun]] = {}
+    for run in found:
+        groups.setdefault(run.key, []).append(run)
+    conflicts = [_conflict(group, prefer) for group in groups.values() if len(_different(group)) > 1]
+    taken = {each.runs[0].key: each.taken for each in conflicts}
+    chosen = [taken.get(key, group[0]) for key, group in groups.items()]
+    runs = [run for run in chosen if run is not None]
+    copies = [run for group in groups.values() for run in _copies(group)]
+    there = {run.path for run in copies if target is not None and groups[run.key][0].folder == target.resolve()}
+    given = {folder.resolve() for folder in folders}
     return Collection(
-        runs=tuple(first.values()), copies=tuple(copies), conflicts=tuple(conflicts), twice=_twice(first.values()),
-        missing=_missing(plan, [record for _, record in first.values()]) if plan else (),
+        given=sum(any(run.folder in given for run in group) for group in groups.values()),
+        runs=tuple(runs), already_there=tuple(run.path for run in copies if run.path in there),
+        copies=tuple(run.path for run in copies if run.path not in there), conflicts=tuple(conflicts),
+        damaged=tuple(damaged), twice=_twice(runs),
+        missing=_missing(plan, [run.record for run in found]) if plan else (),
     )  # fmt: skip
 
 
-def merge(collection: Collection, target: Path) -> list[Path]:
-    """Copy the runs that a folder lacks into it, each in one step, and return their new folders.
-
-    Raises:
-        IntegrityError: Two records of one run have different scores, or the folder has the run with other scores.
-        SourceError: The folder cannot be written, or a process makes some of the runs there; the others are copied.
-    """
-    if collection.conflicts:
-        pairs = "; ".join(f"{first} and {second}" for first, second in collection.conflicts)
-        raise IntegrityError(
-            f"nothing was merged: the same run has different scores in {pairs}; leave out the folder that is wrong"
-        )
-    copied, busy = list[Path](), list[str]()
-    for path, record in collection.runs:
-        folder = target / record.entry / record.identity.folder
-        work = work_folder(target, record.entry, record.identity, record.recipe)
-        lock = HeartbeatLock(Path(f"{work}.lock"), option="--to")
-        if folder.exists():
-            continue
-        if not lock.acquire(WAIT):
-            busy.append(f"{folder} is being made by {lock.owner or 'another process'}")
-            continue
-        try:
-            copied += _copied(path, record, folder, lock)
-        finally:
-            lock.release()
-    if busy:
-        raise SourceError(
-            f"{len(copied)} runs were copied, but {'; '.join(busy)}. Run the same command again when that has ended"
-        )
-    return copied
+def _different(group: Sequence[CollectedRun]) -> list[CollectedRun]:
+    """Return the first run with each of the different scores."""
+    scores = [scores_of(run.record) for run in group]
+    return [run for number, run in enumerate(group) if scores.index(scores[number]) == number]
 
 
-def _copied(path: Path, record: Record, folder: Path, lock: HeartbeatLock) -> list[Path]:
-    """Copy a run under its lock, and return its new folder; nothing if it appeared meanwhile."""
-    if folder.exists():
-        return []
-    with new_folder(folder, record.identity.key, confirmed=lock.confirmed) as partial:
-        for name in _files_of(path, record):
-            (partial / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path.parent / name, partial / name)
-    return [folder]
+def _copies(group: Sequence[CollectedRun]) -> list[CollectedRun]:
+    """Return the runs with the scores of an earlier one."""
+    first = {run.path for run in _different(group)}
+    return [run for run in group if run.path not in first]
 
 
-def _runs_in(folder: Path) -> Iterator[Found]:
-    """Yield the runs in a folder, by entry and run. Raise IntegrityError for one that zoo did not write there."""
-    for entry in sorted(each for each in _listed(folder) if each.is_dir() and not is_hidden(each.name)):
-        for each in _listed(entry):
-            if each.is_dir():
-                _listed(each)
-        runs = [(run.record, read_record(run.record)) for run in find_runs(folder, entry.name)]
-        for path, record in sorted(runs, key=lambda pair: pair[1].identity.folder):
-            if record.entry != entry.name:
-                raise IntegrityError(
-                    f"{path}: a run of {record.entry!r} lies in the folder of {entry.name!r}; leave out this folder, or"
-                    " move the run to where it belongs"
-                )
-            _files_of(path, record)
-            yield path, record
-
-
-def _listed(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir())
-    except OSError as error:
-        raise SourceError(
-            f"{folder}: cannot be read: {error.strerror or error}; make it readable, or leave it out"
-        ) from None
-
-
-def _files_of(path: Path, record: Record) -> list[str]:
-    """Return the files of a run that are there: its record, those that it lists, and the model card.
-
-    Raises:
-        IntegrityError: One of them is a link, or lies elsewhere.
-    """
-    folder, names = path.parent, [FILE, CARD, *record.files, *(each.predictions["file"] for each in record.results)]
-    there = [name for name in dict.fromkeys(names) if os.path.lexists(folder / name)]
-    for name in there:
-        file = folder / name
-        if file.resolve() != folder.resolve() / name or not file.is_file():
-            raise IntegrityError(
-                f"{file}: not a file that a run has written into its folder; replace the link by the file, or leave out"
-                " this run"
-            )
-    return there
-
-
-def _scores(record: Record) -> list[tuple[str, str, int, dict[str, float | None]]]:
-    return [
-        (result.split, result.selection, result.n, {name: score["value"] for name, score in result.metrics.items()})
-        for result in record.results
-    ]
+def _conflict(group: Sequence[CollectedRun], prefer: Path | None) -> Conflict:
+    runs = _different(group)
+    scores = [scores_of(run.record) for run in runs]
+    preferred = [run for run in group if prefer is not None and run.folder == prefer.resolve()]
+    taken = runs[scores.index(scores_of(preferred[0].record))] if preferred else None
+    return Conflict(runs=tuple(runs), taken=taken)
 
 
 def _cell(record: Record) -> Cell:
@@ -193,11 +152,11 @@ def _cell(record: Record) -> Cell:
     return record.entry, identity.mode, identity.seed, identity.digest
 
 
-def _twice(found: Iterable[Found]) -> tuple[tuple[Path, ...], ...]:
-    cells: dict[Cell, list[Path]] = {}
-    for path, record in found:
-        cells.setdefault(_cell(record), []).append(path)
-    return tuple(tuple(paths) for paths in cells.values() if len(paths) > 1)
+def _twice(runs: Sequence[CollectedRun]) -> tuple[SharedCell, ...]:
+    cells: dict[Cell, list[CollectedRun]] = {}
+    for run in runs:
+        cells.setdefault(_cell(run.record), []).append(run)
+    return tuple(SharedCell(runs=tuple(found)) for found in cells.values() if len(found) > 1)
 
 
 def _missing(plan: Plan, records: Sequence[Record]) -> tuple[Unit, ...]:

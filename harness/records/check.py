@@ -19,7 +19,7 @@ from harness.records.contradictions import contradiction
 from harness.records.digests import RECORD_DIGEST, json_digest
 from harness.records.find_runs import read_all
 from harness.records.record import ADVICE, LOOKS, Record, Result, read_record, verify_files
-from zoo.errors import IntegrityError, SourceError
+from zoo.errors import IntegrityError, SourceError, ZooError
 from zoo.recipes.allowed import is_allowed
 from zoo.recipes.reader import short_name
 
@@ -56,13 +56,29 @@ def verify_together(records: Iterable[tuple[Path, Record]]) -> None:
     Raises:
         IntegrityError: A record or one of its files was changed, or two records have other labels for the same rows.
     """
+    for _, error in faults(records):
+        raise error
+
+
+def faults(records: Iterable[tuple[Path, Record]]) -> Iterator[tuple[Path, ZooError]]:
+    """Yield the records that were changed, or whose files were, each with its error; see `verify_together`.
+
+    Of two records with other labels for the same rows both are yielded: either may be the wrong one.
+    """
     first: dict[str, tuple[Path, str]] = {}
     for path, record in records:
-        for rows, labels in _labels_of_whole_run(path, record):
+        try:
+            labels_of_rows = _labels_of_whole_run(path, record)
+        except ZooError as error:
+            yield path, error
+            continue
+        for rows, labels in labels_of_rows:
             other, expected = first.setdefault(rows, (path, labels))
             if labels != expected:
-                files = " and ".join(dict.fromkeys((str(other), str(path))))
-                raise IntegrityError(f"{files}: the predictions have different labels for the same rows; {ADVICE}")
+                files = dict.fromkeys((other, path))
+                named = " and ".join(map(str, files))
+                mismatch = IntegrityError(f"{named}: the predictions have different labels for the same rows; {ADVICE}")
+                yield from ((file, mismatch) for file in files)
 
 
 def problems(record: Record, result: Result, arrays: Mapping[str, Array]) -> Iterator[str]:

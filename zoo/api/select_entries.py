@@ -141,7 +141,7 @@ class EntrySelection:
         entries = grouped(found)
         if budget is None:
             return entries
-        affordable = within_budget(entries, budget, self.fetcher())
+        affordable = within_budget(entries, budget, self.fetcher(selection=catalogue.selection_of(entries)))
         for entry in affordable.left_out:
             self.report(f"--max-bytes {options.max_bytes}: {entry.title} is left out")
         if not affordable.entries:

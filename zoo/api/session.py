@@ -79,6 +79,7 @@ class Session:
         fill: A cache folder to add everything to that is fetched.
         started: When a time limit began, on the clock of `time.monotonic`. The processes of a host share this clock.
         reported: The messages that are shown once in a session, such as sources that are trusted on first use.
+        unreachable: The servers that did not answer at all, and why. They are not tried again in a session.
     """
 
     sources: SourceOptions
@@ -87,6 +88,7 @@ class Session:
     fill: Path | None = None
     started: float = field(default_factory=time.monotonic)
     reported: set[str] = field(default_factory=set, compare=False, repr=False)
+    unreachable: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def entries(self) -> EntrySelection:
@@ -113,6 +115,8 @@ class Session:
             data=dict(self.sources.data),
             report=self.report,
             reported=self.reported,
+            unreachable=self.unreachable,
+            selection=selection,
         )
         if self.fill is not None:
             return write_to(self.fill, sources)
@@ -132,7 +136,7 @@ class Session:
                 entry.path.parent.resolve() for entry in entries if entry.recipe_repo is None
             ]  # nothing downloaded
             sys.path[:0] = dict.fromkeys(map(str, [*local, Path.cwd()]))
-        lock, selection = self.sources.lock, selection_of(entries)
+        lock, selection = self.sources.lock, selection_of(entries) or "ENTRY"
         if report_new_lock and lock is not None and not lock.exists():
             write = f"; `zoo lock --update {selection} --lock {shlex.quote(str(lock))}` writes the lock"
             self.report(f"{lock}: no such lock yet: files are trusted on first use{write if entries else ''}")

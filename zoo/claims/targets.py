@@ -1,5 +1,6 @@
 """Read the claims of whatever a user names: an entry, a suite, a recipe, a model of the Hub, a card or a table."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -41,7 +42,7 @@ def read_targets(
     targets: Sequence[str],
     suites: Sequence[str],
     everything: bool,
-    fetcher: "Callable[[], Sources]",
+    fetcher: "Callable[..., Sources]",
     *,
     select: Select = catalogue.select,
     where: str | None = None,
@@ -111,9 +112,10 @@ def _by_model(target: Target) -> Iterator[Target]:
         yield Target(name=published.name, published=published)
 
 
-def _of_model(name: str, fetcher: "Callable[[], Sources]") -> PublishedClaims:
+def _of_model(name: str, fetcher: "Callable[..., Sources]") -> PublishedClaims:
     """Return the claims at the named, the pinned or the newest commit; a name is pinned only if there are claims."""
-    repository, sources = HubRepo.parse(f"{HUB}{name.removeprefix(HF)}"), fetcher()
+    plain = name.removeprefix(HF)
+    repository, sources = HubRepo.parse(f"{HUB}{plain}"), fetcher(selection=shlex.quote(plain))
     pin = sources.known_pin(repository)
     commit = repository.commit or pin.revision or sources.hub.commit(repository)
     published = claims_of_model(replace(repository, revision=commit), sources)

@@ -21,6 +21,7 @@ from zoo.cli import (
     attest,
     audit,
     cards,
+    collect,
     diagnose,
     entries,
     environment,
@@ -57,7 +58,12 @@ COMMANDS: dict[str, dict[str, Any]] = {
         "doctor": entries.doctor,
     },
     "Download and pin files": {"fetch": sources.fetch, "lock": sources.lock},
-    "Many machines": {"plan": fleet.plan, "status": fleet.status, "collect": fleet.collect, "run-unit": fleet.run_unit},
+    "Many machines": {
+        "plan": fleet.plan,
+        "status": fleet.status,
+        "collect": collect.collect,
+        "run-unit": fleet.run_unit,
+    },
     "Publish results": {"publish": publish_run.publish, "leaderboard": publish.leaderboard, "submit": publish.submit},
     "Report a problem": {"env": environment.env},
 }

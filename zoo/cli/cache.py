@@ -12,7 +12,7 @@ from zoo.cli import render
 from zoo.cli.exit_codes import end
 from zoo.cli.progress import show_progress
 from zoo.errors import IntegrityError, SourceError, ZooError
-from zoo.recipes.catalogue import Entry
+from zoo.recipes.catalogue import Entry, selection_of
 from zoo.text_tables import counted
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from zoo.recipes.prefetch import Need
 
 GIGABYTE, MEGABYTE = 10**9, 10**6
+LISTED = 5
+"""The most entries that a line names."""
 
 
 def check(session: Session, root: Path, entries: Sequence[Entry] | None, *, train: bool, as_json: bool) -> None:
@@ -55,6 +57,40 @@ def check(session: Session, root: Path, entries: Sequence[Entry] | None, *, trai
     end([*codes, *([SourceError.exit_code] if state.missing or incomplete else [])])
 
 
+def only_read(root: Path, entries: Sequence[Entry], *, train: bool) -> str:
+    """Return the message of a `zoo fetch` without --to while everything is read from a cache."""
+    from zoo.fetch.cache_folder import CacheFolder
+
+    command = CacheFolder(root, f"{selection_of(entries) or 'ENTRY'}{' --train' if train else ''}").command
+    return (
+        f"ZOO_CACHE or --cache names the cache {root}: its files are checked, and nothing is downloaded. Where there is"
+        f" internet, `{command}` adds what it lacks"
+    )
+
+
+def without_downloads(entries: "Sequence[tuple[Entry, Sequence[Need]]]") -> list[str]:
+    """Return a line for the entries that download nothing because what they read is shipped, and one for local files.
+
+    Args:
+        entries: The entries with what they read.
+    """
+    from zoo.fetch.source_types import LocalFile, Remote, UserFolder
+
+    names: dict[str, list[str]] = {}
+    for entry, needs in entries:
+        read = [need.parsed for need in needs]
+        if not any(isinstance(source, Remote) for source in read):
+            is_local = any(isinstance(source, LocalFile | UserFolder) for source in read)
+            why = "all that is read are files of this machine" if is_local else "all that is read is shipped with zoo"
+            names.setdefault(why, []).append(entry.name)
+    return [f"nothing to download for {_listed(found)}: {why}" for why, found in names.items()]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f"{', '.join(names[:LISTED])}{more}"
+
+
 def plan(
     root: Path, session: Session, entries: Sequence[Entry], needs: "Sequence[Sequence[Need]]", *, as_json: bool
 ) -> list[ZooError]:
@@ -82,7 +118,8 @@ def plan(
         flexible=(0,),
     )
     sums = f"{counted(total['files'], 'file')}, {_amount(total['bytes'])}; to add: {_amount(total['missing_bytes'])}"
-    notes = [f"\ntogether, each file once: {sums}; free disk: {_amount(free)}"]
+    notes = ["", *without_downloads(list(zip(entries, needs, strict=True)))]
+    notes += [f"together, each file once: {sums}; free disk: {_amount(free)}"]
     if total["missing_bytes"] > free:
         notes.append(f"{root} has too little free disk")
     render.emit(data, "\n".join([text, *notes]), as_json=as_json)
@@ -154,7 +191,7 @@ def _word(entry: "EntryState") -> str:
     if not entry.is_complete:
         return "incomplete"
     local = "".join(f", needs --data {name}=DIR" for name in entry.entry.local)
-    return f"complete{local}"
+    return f"complete{', nothing to download' if not entry.entry.needs else ''}{local}"
 
 
 def _amount(size: int) -> str:

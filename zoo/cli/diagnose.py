@@ -8,6 +8,7 @@ from zoo import paths
 from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import code_of_outcome, end
+from zoo.cli.judged_runs import name_of_runs
 from zoo.cli.options import (
     OUTPUT,
     All,
@@ -73,10 +74,10 @@ def fingerprint(
         if outcomes[-1].error:
             report(str(outcomes[-1].error))
     summary = render.verdict_counts(outcome.verdict for outcome in outcomes)
-    text = render.table(["entry", "verdict", "why"], [[o.entry.name, o.verdict, o.why] for o in outcomes])
+    text = render.table(["entry", "verdict", "why"], [[o.entry.title, o.verdict, o.why] for o in outcomes])
     data = {"entries": [outcome.data() for outcome in outcomes], "summary": summary}
     render.emit(data, f"{text}\n\n{render.counts_line(summary)}", as_json=as_json)
-    report_unreachable(outcome.error for outcome in outcomes)
+    report_unreachable([outcome.error for outcome in outcomes], [o.entry for o in outcomes if o.error is not None])
     end(code_of_outcome(outcome, patterns or []) for outcome in outcomes)
 
 
@@ -126,7 +127,11 @@ def diff(
     from harness.diagnosis.diff import find_record, text_report
 
     session, folders = session_of(sources), (paths.runs(records), paths.evidence())
-    record_a, record_b = (find_record(run, *folders, session.entries.name_of) for run in (a, b))
+
+    def name_of(pattern: str) -> str:
+        return name_of_runs(pattern, *folders) or session.entries.name_of(pattern)
+
+    record_a, record_b = (find_record(run, *folders, name_of) for run in (a, b))
     difference = diff_records(record_a, record_b)
     difference = _with_data(difference, limit, session, TrainingOptions(device="cpu", records=records))
     colors = sys.stdout.isatty()

@@ -10,7 +10,7 @@ from zoo.cli.options import OUTPUT, All, Json, OneEntry, Patterns, Suites, Where
 from zoo.cli.progress import report, session_of
 from zoo.errors import SourceError, ZooError
 from zoo.fetch.source_types import LocalFile, ParsedSource, Remote, UserFolder, parse_source
-from zoo.recipes.catalogue import Entry
+from zoo.recipes.catalogue import Entry, selection_of
 from zoo.recipes.options import SourceOptions
 from zoo.safe_text import one_line
 from zoo.text_tables import number
@@ -166,7 +166,7 @@ def doctor(
 
     session = session_of(sources)
     entries, errors = _readable(session.entries.select(patterns or [], suite or [], everything, where=where))
-    fetcher = session.fetcher()
+    fetcher = session.fetcher(selection_of(entries) if entries else "ENTRY")
     hazards = {entry: examine(entry, fetcher) for entry in entries}
     data = [
         {"entry": entry.name, "hazards": [hazard.data() for hazard in of_entry]} for entry, of_entry in hazards.items()

@@ -1,4 +1,4 @@
-"""Commands for many machines: plan, run-unit, status, collect."""
+"""Commands for many machines: plan, run-unit, status."""
 
 import sys
 import time
@@ -307,43 +307,6 @@ def status(
     else:
         render.emit(fleet_text.status_data(current), fleet_text.status_text(current), as_json=as_json)
     end(_codes(current))
-
-
-@command
-def collect(
-    folders: Annotated[list[Path], argument("DIR", "Folders of runs, such as those of --records on several machines.")],
-    to: Annotated[
-        Path | None,
-        option(
-            "--to", "Copy the runs that this folder lacks into it. Default: the folder of your runs.", OUTPUT, "DIR"
-        ),
-    ] = None,
-    plan: Annotated[
-        Path | None,
-        option("--plan", "List the runs of this plan that are in no folder. Default: none are listed.", WHAT, "PLAN"),
-    ] = None,
-    check: Annotated[bool, option("--check", "Only check and list; copy nothing. Default: copy.", OUTPUT)] = False,
-    as_json: Json = False,
-) -> None:
-    """Merge the runs of several machines into one folder.
-
-    Each record is checked against its files first. If two folders have the same run with different scores, nothing is
-    copied, and both are named.
-
-    Example: zoo collect gpu1/runs gpu2/runs --check
-    """
-    from harness.fleet.collect import check_has_runs, merge, read_collection
-    from harness.fleet.plan_file import read_plan
-
-    target = paths.runs(to)
-    present = [target] if target.is_dir() else []
-    found = read_collection([*present, *folders], read_plan(plan) if plan is not None else None)
-    for folder in folders:
-        check_has_runs(folder)
-    copied = [] if check else merge(found, target)
-    data = fleet_text.collection_data(found, copied, target)
-    render.emit(data, fleet_text.collection_text(found, copied, target, check=check), as_json=as_json)
-    end([5] * bool(found.conflicts) + [UNFINISHED] * bool(found.missing))
 
 
 def _codes(current: "PlanStatus") -> Iterator[int]:

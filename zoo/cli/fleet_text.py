@@ -1,7 +1,5 @@
-"""Show the state of a plan, and what was collected."""
+"""Show the state of a plan."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +8,6 @@ from zoo.cli.plan import duration
 from zoo.text_tables import counted
 
 if TYPE_CHECKING:
-    from harness.fleet.collect import Collection
     from harness.fleet.status import PlanStatus, UnitStatus
 
 LISTED = 20
@@ -53,38 +50,6 @@ def status_text(status: "PlanStatus") -> str:
             lines += [f"  and {len(units) - LISTED:,} more"] * (len(units) > LISTED)
     if advice := _advice(status):
         lines += ["", render.wrapped(advice, "")]
-    return "\n".join(lines)
-
-
-def collection_data(found: "Collection", copied: Sequence[Path], target: Path) -> dict[str, Any]:
-    """Return the JSON of collected runs."""
-    return {
-        "runs": len(found.runs), "to": str(target), "copied": [str(path) for path in copied],
-        "copies": [str(path) for path in found.copies],
-        "conflicts": [[str(path) for path in pair] for pair in found.conflicts],
-        "twice": [[str(path) for path in paths] for paths in found.twice],
-        "missing": [
-            {"entry": unit.entry.name, "mode": unit.mode, "seed": unit.seed, "unit": unit.index}
-            for unit in found.missing
-        ],
-    }  # fmt: skip
-
-
-def collection_text(found: "Collection", copied: Sequence[Path], target: Path, *, check: bool) -> str:
-    """Return what was collected as text."""
-    lines = [f"{counted(len(found.runs), 'run')}, all as recorded"]
-    lines += [f"{counted(len(found.copies), 'copy', 'copies')} of them in other folders"] * bool(found.copies)
-    lines += [f"the same run with different scores:\n  {first}\n  {second}" for first, second in found.conflicts]
-    for paths in found.twice:
-        lines.append(
-            "\n  ".join(["the same entry and seed under different conditions, such as devices:", *map(str, paths)])
-        )
-    if found.missing:
-        names = [f"  unit {unit.index}: {unit.name}" for unit in found.missing]
-        lines += [f"{counted(len(names), 'run')} of the plan missing:", *names[:LISTED]]
-        lines += [f"  and {len(names) - LISTED:,} more"] * (len(names) > LISTED)
-    if not check:
-        lines.append(f"{counted(len(copied), 'run')} copied to {target}")
     return "\n".join(lines)
 
 

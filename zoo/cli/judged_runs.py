@@ -39,7 +39,7 @@ def judged_by(runs: list[str], recipe: Path | None, records: Path | None, lock: 
     session, selected = session_of(SourceOptions(lock=lock)), list[Entry]()
 
     def name_of(pattern: str) -> str:
-        known = _name_of_runs(pattern, (folder, evidence))
+        known = name_of_runs(pattern, folder, evidence)
         if known is not None:
             return known
         selected.append(session.entries.select_one(pattern))
@@ -67,23 +67,50 @@ def write_text(path: Path, text: str) -> None:
         ) from None
 
 
-def _name_of_runs(pattern: str, roots: tuple[Path, ...]) -> str | None:
-    """Return the name of the runs of a model of the Hub, which is found without the Hub; None if there are none.
+def name_of_runs(pattern: str, runs: Path, evidence: Path) -> str | None:
+    """Return the name of the runs of a model of the Hub, which is found without the Hub.
+
+    Args:
+        pattern: An entry, a recipe file, or a model of the Hub.
+        runs: The folder of the user's runs.
+        evidence: The folder of committed records.
+
+    Returns:
+        The name; None if only the recipe tells it, or if this is no model of the Hub.
 
     Raises:
-        UsageError: There are runs of several recipes of its card.
+        UsageError: There are runs of several recipes of its card, or no run can be one of this model.
     """
     from harness.records.find_runs import find_runs
 
+    roots = (runs, evidence)
     plain = pattern.removeprefix(HF)
-    if HUB_NAME.fullmatch(plain) is None or "@" in plain:  # the runs of a revision are those of its recipe
+    is_path = plain == pattern and Path(plain).exists()
+    if is_path or HUB_NAME.fullmatch(plain) is None or "@" in plain:  # the runs of a revision are those of its recipe
         return None
     name = card_name(plain)
     folders = {path.name for root in roots if root.is_dir() for path in [root / name, *root.glob(f"{name}--*")]}
     found = sorted(folder for folder in folders if any(find_runs(root, folder) for root in roots))
     if len(found) > 1:
         raise UsageError(f"{plain} has runs of {len(found)} recipes of its card; name one: {' or '.join(found)}")
+    if not found and not _has_runs_of_recipes(runs, evidence):
+        raise UsageError(
+            f"no run of {plain} in {runs} or {evidence}; make one: zoo verify {plain}, with --train for a training"
+        )
     return next(iter(found), None)
+
+
+def _has_runs_of_recipes(runs: Path, evidence: Path) -> bool:
+    """Return whether a run may be one of a recipe that is published on the Hub, whose name only the Hub tells."""
+    from harness.records.find_runs import find_runs
+
+    names = {runs: set[str](), evidence: {entry.name for entry in catalogue.entries()}}
+    return any(
+        find_runs(root, path.name)
+        for root, excluded in names.items()
+        for path in (root.iterdir() if root.is_dir() else ())
+        if "--" not in path.name and path.name not in excluded and path.is_dir()
+    )
 
 
 def _unknown_recipe(record: "Record") -> str:

@@ -1,7 +1,7 @@
 """Progress on stderr: a bar on a terminal, else a line a minute."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event, Thread
@@ -22,8 +22,9 @@ from rich.table import Column
 from rich.text import Text
 
 from zoo.api.session import Session
-from zoo.errors import UnreachableError
+from zoo.errors import NotCachedError, UnreachableError
 from zoo.progress import TRUSTED, Report, Step
+from zoo.recipes.catalogue import Entry, selection_of
 from zoo.recipes.options import SourceOptions
 from zoo.safe_text import printable
 from zoo.stopping import STARTED
@@ -78,13 +79,49 @@ def report(message: str) -> None:
     print(printable(message), file=sys.stderr)
 
 
-def report_unreachable(errors: Iterable[BaseException | None]) -> None:
-    """Point to the page on working offline, once, if one of these errors is that a server cannot be reached."""
-    if any(isinstance(error, UnreachableError) for error in errors):
+def report_unreachable(
+    errors: Iterable[BaseException | None], entries: Sequence[Entry] = (), *, train: bool = False
+) -> None:
+    """Report, once, what to do without a network, if one of these errors is that a server cannot be reached.
+
+    Errors of a cache folder say themselves what to do.
+
+    Args:
+        errors: The errors of a command.
+        entries: The entries to fetch on another machine, as far as they are known.
+        train: Whether to fetch what their trainings read, too.
+    """
+    unreachable = [error for error in errors if isinstance(error, UnreachableError)]
+    if any(error.server is not None for error in unreachable):
+        options = "--train --to DIR" if train else "--to DIR"
+        what = f"`zoo fetch {selection_of(entries)} {options}`" if entries else f"`zoo fetch` with {options}"
         report(
-            "no connection: docs/offline.md shows how to download with `zoo fetch ENTRY` on another machine, and how to"
-            " use files that you have with --mirror DIR"
+            f"no connection: run {what} on a machine with internet, and set ZOO_CACHE=DIR on this one. --mirror DIR"
+            " uses files that you have already (docs/offline.md)"
         )
+    elif any(not isinstance(error, NotCachedError) for error in unreachable):
+        report("docs/offline.md shows how to run zoo without a network")
+
+
+def report_errors(errors: Iterable[BaseException], entries: Sequence[Entry], *, train: bool = False) -> None:
+    """Report errors of entries, each once; of a server that does not answer only that, on one line.
+
+    Args:
+        errors: The errors.
+        entries: See `report_unreachable`.
+        train: The same.
+    """
+    distinct = list({str(error): error for error in errors}.values())
+    unanswered: dict[str, list[UnreachableError]] = {}
+    for error in distinct:
+        if isinstance(error, UnreachableError) and error.server is not None:
+            unanswered.setdefault(error.server, []).append(error)
+        else:
+            report(str(error))
+    for found in unanswered.values():
+        missing = f"{len(found)} downloads from there are missing; --json lists them"
+        report(str(found[0]) if len(found) == 1 else f"{found[0].reason}; {missing}")
+    report_unreachable(distinct, entries, train=train)
 
 
 @dataclass

@@ -65,7 +65,8 @@ def reproduce(
         line for outcome, entry_data in pairs for line in verdict_text.details(outcome, entry_data["next_step"])
     )
     render.emit(data, text, as_json=as_json)
-    report_unreachable(outcome.error for outcome in outcomes)
+    failed = [outcome.entry for outcome in outcomes if outcome.error is not None]
+    report_unreachable([outcome.error for outcome in outcomes], failed, train=options.train)
     end(code_of_outcome(outcome, entry) for outcome in outcomes)
 
 
@@ -134,7 +135,8 @@ def verify(
         of_sweep.finish()
     data = render.verification_data(outcomes, options, sources)
     render.emit(data, verdict_text.summary_text(outcomes, data), as_json=as_json)
-    report_unreachable(outcome.error for outcome in outcomes)
+    failed = [outcome.entry for outcome in outcomes if outcome.error is not None]
+    report_unreachable([outcome.error for outcome in outcomes], failed, train=options.train)
     _write_ci_reports(data, entries, junit, time.perf_counter() - started, failing)
     if summary is not None:
         write_summary_page(summary, outcomes, data)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from zoo.cli import cache, render
 from zoo.cli.exit_codes import code_of_error, end, is_named
 from zoo.cli.options import OUTPUT, WHAT, All, Json, Patterns, Suites, Where, command, option
-from zoo.cli.progress import report, report_unreachable, session_of, show_progress
+from zoo.cli.progress import report, report_errors, session_of, show_progress
 from zoo.errors import UsageError, ZooError
 from zoo.recipes.options import SourceOptions, SweepOptions
 
@@ -83,12 +83,15 @@ def fetch(
     named = any(is_named(entry, patterns or []) for entry in entries)
     if dry_run and to is not None:
         errors += cache.plan(to, session, entries, by_entry, as_json=as_json)
-        _report_errors(errors)
+        report_errors(errors, entries, train=train)
         end(code_of_error(error, named) for error in errors)
         return
+    if session.sources.cache is not None:
+        report(cache.only_read(session.sources.cache, entries, train=train))
     fetched = _fetch([need for needs in by_entry for need in needs], builder)
     readable = [(entry, needs) for entry, (needs, error) in zip(entries, found, strict=True) if error is None]
     _record_entries(readable, builder, train)
+    failed = {need for need, result in fetched if isinstance(result, ZooError)}
     errors += [result for _, result in fetched if isinstance(result, ZooError)]
     data: list[dict[str, Any]] = [
         {
@@ -103,8 +106,9 @@ def fetch(
     ]
     rows = [[r["source"], r["needed_for"], (r["revision"] or "")[:12], r["files"], r["pinned"]] for r in data]
     text = render.table(["source", "needed for", "revision", "files", "pinned by"], rows, flexible=(0,)) if rows else ""
+    text = "\n\n".join(filter(None, [text, *cache.without_downloads(readable)]))
     render.emit({"fetched": data, "errors": [str(error) for error in errors]}, text, as_json=as_json)
-    _report_errors(errors)
+    report_errors(errors, [entry for entry, needs in readable if failed & set(needs)], train=train)
     end(code_of_error(error, named) for error in errors)
 
 
@@ -164,10 +168,10 @@ def lock(
         _check_lock(wanted, errors, builder, whole, as_json)
     elif update:
         errors += _update_lock(entries, wanted, builder, as_json)
-        _report_errors(errors)
+        report_errors(errors, entries, train=True)
     else:
         _show_lock(wanted, builder, as_json)
-        _report_errors(errors)
+        report_errors(errors, entries, train=True)
     end(error.exit_code for error in errors)
 
 
@@ -216,12 +220,6 @@ def _fetch(needs: "list[Need]", builder: "Builder") -> "list[tuple[Need, Fetched
 
         builder.sources.hub.on_bytes = builder.sources.urls.on_bytes = advance
         return prefetch(needs, builder.sources, start)
-
-
-def _report_errors(errors: list[ZooError]) -> None:
-    for message in dict.fromkeys(map(str, errors)):
-        report(message)
-    report_unreachable(errors)
 
 
 def _check_lock(wanted: "list[Need]", errors: list[ZooError], builder: "Builder", whole: bool, as_json: bool) -> None:

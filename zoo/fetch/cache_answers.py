@@ -87,7 +87,7 @@ def recorded_answer(folder: CacheFolder, repo: HubRepo, key: str, what: str) -> 
         what: What is missing if there is no answer, for the message.
 
     Raises:
-        UnreachableError: There is no answer, or it is damaged.
+        NotCachedError: There is no answer, or it is damaged.
         SourceError: The recorded error.
     """
     try:

@@ -11,11 +11,12 @@ No file holds a path outside the folder. Files appear by renaming, so that sever
 """
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.errors import IntegrityError, SourceError, UnreachableError
+from zoo.errors import IntegrityError, NotCachedError, SourceError
 from zoo.fetch.lock import Lock, Pin, Pins
 
 FORMAT = "zoo-cache-1"
@@ -71,7 +72,7 @@ class CacheFolder:
     @property
     def command(self) -> str:
         """The command that adds what is missing."""
-        return f"zoo fetch {self.selection} --to {self.root}"
+        return f"zoo fetch {self.selection} --to {shlex.quote(str(self.root))}"
 
     def file(self, digest: str) -> Path:
         """Return where the file with this SHA-256 is, or would be."""
@@ -98,7 +99,13 @@ class CacheFolder:
     def keep(self, source: str, seen: Pin, files: Mapping[str, Path]) -> None:
         """Add a source that was fetched; does nothing in a cache that is only read. See `CacheWriter.keep`."""
 
-    def missing(self, what: str) -> UnreachableError:
-        """Return the error for something that is not in the cache."""
-        advice = f"where there is internet, run `{self.command}`, with --train for trainings"
-        return UnreachableError(f"{what} is not in the cache {self.root}; {advice}")
+    def missing(self, what: str, advice: str = "") -> NotCachedError:
+        """Return the error for something that is not in the cache.
+
+        Args:
+            what: What is missing.
+            advice: What to do; by default to fetch it.
+        """
+        fetch = f"`{self.command}` adds it where there is internet, with --train also what trainings read"
+        where = f"the cache {self.root}, which ZOO_CACHE or --cache names"
+        return NotCachedError(f"{what} is not in {where}; {advice or fetch}")

@@ -69,7 +69,7 @@ class CachedHub(Hub):
         return True
 
     def request(self, repo: HubRepo, what: str, call: object) -> NoReturn:
-        """Raise UnreachableError."""
+        """Raise NotCachedError."""
         raise self.folder.missing(f"{repo}: {what}")
 
     def commit(self, repo: HubRepo) -> str:
@@ -86,14 +86,14 @@ class CachedHub(Hub):
         return {name: Listed(**file) for name, file in files.items()}
 
     def download(self, repo: HubRepo, commit: str, path: str) -> Path:
-        """Raise UnreachableError, or the recorded refusal."""
+        """Raise NotCachedError, or the recorded refusal."""
         missing = f"{repo}: {path}"
         recorded_answer(self.folder, repo, file_key(commit, path), missing)
         raise self.folder.missing(missing)
 
     def search(self, wanted: ModelSearch, limit: int) -> tuple[str, ...]:
-        """Raise UnreachableError."""
-        raise self.folder.missing("a search of the Hub")
+        """Raise NotCachedError."""
+        raise self.folder.missing("a search of the Hub", "list the models in a file, and pass --from FILE")
 
     def cached(self, repo: HubRepo, commit: str, path: str) -> Path | None:
         """Return the link to a file if it leads into this cache."""

@@ -115,7 +115,7 @@ class Hub(HubConnection):
 
     def cached(self, repo: HubRepo, commit: str, path: str) -> Path | None:
         """Return the file if it is in the cache; sends no request."""
-        with translate_hub_errors(repo, path, self.address, self.cache):
+        with translate_hub_errors(repo, path, self.address, self.cache, self.selection):
             file = try_to_load_from_cache(repo.name, path, revision=commit, repo_type=repo.kind, cache_dir=self.cache)
         return Path(file) if isinstance(file, str) else None
 

@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 
 from huggingface_hub import constants
 from huggingface_hub.utils.tqdm import tqdm
-from tenacity import Retrying, retry_if_exception
+from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from zoo.errors import SourceError, UnreachableError
 from zoo.fetch import limits, retry
 from zoo.fetch.certificates import certificate_file
-from zoo.fetch.hub_errors import GaveUpError, may_pass, retry_after, translate_hub_errors
+from zoo.fetch.hub_errors import GaveUpError, is_not_connected, may_pass, retry_after, translate_hub_errors
 from zoo.fetch.source_types import HubRepo
 from zoo.progress import Report, ignore_message
 
@@ -49,8 +49,12 @@ class HubConnection:
         self.cache = Path(constants.HF_HUB_CACHE)
         self.report: Report = ignore_message
         """Prints a message for the user."""
-        self.unreachable: str | None = None
-        """The reason to send no more requests: the Hub did not answer at all for a whole deadline."""
+        self.selection = "ENTRY"
+        """The arguments of `zoo fetch` that fetch what is read, for messages."""
+        self.unreachable_servers: dict[str, str] = {}
+        """The servers that did not answer at all, and why; others of the same command share it."""
+        self.has_answered = False
+        """Whether a request was answered, so that later a missing connection is not taken for a missing network."""
         self.only_errors = False
         """Whether the last request failed with errors until the deadline; then no request is retried."""
         self._reported_waiting = False
@@ -59,6 +63,15 @@ class HubConnection:
     def address(self) -> str:
         """The endpoint without a password, for messages and for the file of trusted pins."""
         return re.sub(r"//[^/@]*@", "//", self.endpoint)
+
+    @property
+    def unreachable(self) -> str | None:
+        """The reason to send no more requests; None while there is none."""
+        return self.unreachable_servers.get(self.address)
+
+    @unreachable.setter
+    def unreachable(self, reason: str) -> None:
+        self.unreachable_servers[self.address] = reason
 
     @property
     def offline(self) -> bool:
@@ -74,11 +87,12 @@ class HubConnection:
             call: Sends the request. It is passed a function to call with the length of every new part.
 
         Raises:
-            UnreachableError: The Hub did not answer until the deadline.
+            UnreachableError: The Hub did not answer until the deadline, or not even a connection could be made.
             SourceError: The Hub refuses, or could not serve it until the deadline.
         """
         if self.unreachable is not None:
-            raise UnreachableError(f"{repo.name}: {what}: {self.unreachable}")
+            reason = self.unreachable
+            raise UnreachableError(f"{repo.name}: {what}: {reason}", server=self.address, reason=reason)
         certificate_file()
         started = last_byte = time.monotonic()
         received = 0
@@ -90,37 +104,55 @@ class HubConnection:
             limits.check_length(received, f"{repo.name}: {what}")
             self.on_bytes(length)
 
-        def time_left() -> float:
-            return limits.time_left(started, last_byte, received, time.monotonic(), self.deadline)
+        def time_left(error: BaseException | str | None) -> float:
+            if self.unreachable is not None and not received:  # another thread has found that out
+                return 0.0
+            limit = self._limit_after(error)
+            return limits.time_left(started, last_byte, received, time.monotonic(), limit)
 
         retrying = Retrying(
             retry=retry_if_exception(may_pass),
             wait=lambda state: retry.pause(state, retry_after(state)),
-            stop=lambda state: self.only_errors or state.upcoming_sleep >= time_left(),
-            before_sleep=lambda _: self._report_waiting(started),
+            stop=lambda state: self.only_errors or state.upcoming_sleep >= time_left(_error_of(state)),
+            before_sleep=lambda state: self._report_waiting(started, _error_of(state)),
             reraise=True,
         )
         try:
-            with translate_hub_errors(repo, what, self.address, self.cache):
+            with translate_hub_errors(repo, what, self.address, self.cache, self.selection):
                 result = retrying(lambda: _call_in_thread(lambda: call(on_bytes), time_left))
         except GaveUpError as error:
-            why = f"{self.address} did not serve it in {time.monotonic() - started:.1f} s: {error}"
+            tried = f"{time.monotonic() - started:.1f} s: {error}"
+            message = f"{repo.name}: {what}: {self.address} did not serve it in {tried}"
             if error.answered or last_byte > started:
-                self.only_errors = True
-                raise SourceError(f"{repo.name}: {what}: {why}") from None
-            self.unreachable = why
-            raise UnreachableError(f"{repo.name}: {what}: {why}") from None
-        self.only_errors = False
+                self.only_errors = self.has_answered = True
+                raise SourceError(message) from None
+            reason = self.unreachable_servers.setdefault(self.address, f"{self.address} did not answer in {tried}")
+            raise UnreachableError(message, server=self.address, reason=reason) from None
+        self.only_errors, self.has_answered = False, True
         return result
 
-    def _report_waiting(self, started: float) -> None:
+    def _limit_after(self, error: BaseException | str | None) -> float:
+        """Return the deadline of a request whose last try ended with this error."""
+        gives_up_soon = not self.has_answered and is_not_connected(error)
+        return limits.connect_deadline(self.deadline) if gives_up_soon else self.deadline
+
+    def _report_waiting(self, started: float, error: BaseException | None) -> None:
         if not self._reported_waiting and time.monotonic() - started > REPORT_AFTER:
             self._reported_waiting = True
-            self.report(f"{self.address} does not answer; retrying until {self.deadline:g} s have passed")
+            self.report(f"{self.address} does not answer; retrying until {self._limit_after(error):g} s have passed")
 
 
-def _call_in_thread(call: Callable[[], T], time_left: Callable[[], float]) -> T:
-    """Call in a new thread, and abandon that thread when no time is left: a request cannot be cancelled."""
+def _error_of(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def _call_in_thread(call: Callable[[], T], time_left: Callable[[str], float]) -> T:
+    """Call in a new thread, and abandon that thread when no time is left: a request cannot be cancelled.
+
+    Args:
+        call: Sends the request.
+        time_left: Returns the seconds that are left, given the client library's last warning about a retry.
+    """
     future: Future[T] = Future()
 
     def run() -> None:
@@ -132,7 +164,9 @@ def _call_in_thread(call: Callable[[], T], time_left: Callable[[], float]) -> T:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    while (seconds := time_left()) > 0 and not wait([future], timeout=min(seconds, 1.0)).done:
+    while (seconds := time_left(_WARNINGS.last.get(thread.ident or 0, ""))) > 0 and not wait(
+        [future], timeout=min(seconds, 1.0)
+    ).done:
         pass
     if future.done():
         return future.result()

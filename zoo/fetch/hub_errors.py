@@ -1,6 +1,7 @@
 """Errors of the Hub's client library: which can be temporary, and how each is reported to the user."""
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,11 @@ _REFUSALS: tuple[tuple[type[Exception], type[SourceError], str], ...] = (
 """The first match counts: some of these classes are subclasses of others."""
 
 
+_ERRNO = re.compile(r"\[Errno (-?\d+)\]")
+_ANSWERED = (errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT, errno.ECONNABORTED)
+"""Errors of a connection that there was, or that may still come about."""
+
+
 class GaveUpError(Exception):
     """An error that could be temporary lasted until the deadline."""
 
@@ -56,6 +62,16 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(cause, httpx2.TransportError) or _is_short_body(cause)
 
 
+def is_not_connected(error: BaseException | str | None) -> bool:
+    """Return whether no connection was made: the server refuses it, its name is unknown, or there is no network.
+
+    Args:
+        error: The error, or its text as the client library warns of it.
+    """
+    found = _ERRNO.search(error if isinstance(error, str) else str(_cause(error)) if error is not None else "")
+    return found is not None and int(found[1]) not in _ANSWERED
+
+
 def retry_after(state: RetryCallState) -> str:
     """Return the `Retry-After` header of the last answer, or an empty text."""
     error = state.outcome.exception() if state.outcome else None
@@ -64,7 +80,9 @@ def retry_after(state: RetryCallState) -> str:
 
 
 @contextmanager
-def translate_hub_errors(repo: HubRepo, what: str, address: str, cache: Path) -> Iterator[None]:
+def translate_hub_errors(
+    repo: HubRepo, what: str, address: str, cache: Path, selection: str = "ENTRY"
+) -> Iterator[None]:
     """Turn errors of the client library into errors of zoo.
 
     The messages never quote the library's text about a request, which could hold a token.
@@ -74,6 +92,7 @@ def translate_hub_errors(repo: HubRepo, what: str, address: str, cache: Path) ->
         what: What is read of it.
         address: The Hub without a password.
         cache: The folder of the library's cache.
+        selection: The arguments of `zoo fetch` that fetch what is missing, for messages.
 
     Raises:
         UsageError: The name of the repository is invalid.
@@ -93,13 +112,23 @@ def translate_hub_errors(repo: HubRepo, what: str, address: str, cache: Path) ->
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         cause = _cause(error)
         if isinstance(cause, LocalEntryNotFoundError | OfflineModeIsEnabled):
-            missing = "not in the cache, and HF_HUB_OFFLINE is set; run `zoo fetch` once without HF_HUB_OFFLINE"
+            missing = offline_advice("in the cache", selection)
             raise UnreachableError(f"{where}: {missing}") from None
         raise _request_error(where, cause, address) from None
     except (HfHubHTTPError, httpx2.HTTPError) as error:
         raise _refusal(error, repo, what, address) or _request_error(where, error, address) from None
     except OSError as error:
         raise write_error(where, error, cache) from None
+
+
+def offline_advice(where: str, selection: str) -> str:
+    """Return what to do if a file is not here and HF_HUB_OFFLINE forbids to download it.
+
+    Args:
+        where: Where the file was looked up.
+        selection: The arguments of `zoo fetch` that fetch it.
+    """
+    return f"not {where}, and HF_HUB_OFFLINE is set; run `zoo fetch {selection}` once without HF_HUB_OFFLINE"
 
 
 def write_error(where: str, error: OSError, cache: Path) -> Exception:

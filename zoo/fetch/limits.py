@@ -7,6 +7,8 @@ from zoo.errors import SourceError, UsageError
 
 DEADLINE = 60.0
 """Seconds without a new byte, including retries and their pauses, before a request is abandoned."""
+CONNECT_DEADLINE = 10.0
+"""Seconds to retry to connect to a server that has not answered yet; at most the deadline."""
 MAX_DOWNLOAD = 100.0
 """The most gigabytes of one download."""
 MIN_RATE = 1000.0
@@ -24,6 +26,11 @@ MAX_PREDICTIONS = 1.0
 def deadline() -> float:
     """Return the deadline in seconds: ZOO_DEADLINE, or `DEADLINE`. Raises UsageError for an invalid value."""
     return _positive("ZOO_DEADLINE", DEADLINE, "seconds")
+
+
+def connect_deadline(deadline: float) -> float:
+    """Return the seconds after which to give up a server that nobody could connect to, with this deadline."""
+    return min(deadline, CONNECT_DEADLINE)
 
 
 def max_ratio() -> float:

@@ -69,8 +69,15 @@ class Sources:
     reported: set[str] = field(default_factory=set)
     """The sources that were reported as trusted on first use, and the messages that were reported once."""
 
+    unreachable: dict[str, str] = field(default_factory=dict)
+    """The servers that did not answer at all, and why; no more requests are sent to them."""
+    selection: str = "ENTRY"
+    """The arguments of `zoo fetch` that fetch what is read, for messages."""
+
     def __post_init__(self) -> None:
         self.hub.report = self.report
+        self.hub.unreachable_servers = self.urls.unreachable = self.unreachable
+        self.hub.selection = self.urls.selection = self.selection
 
     def fetch(self, source: AnySource, want: str = "weights") -> Fetched:
         """Return the verified files of a source.

@@ -15,11 +15,13 @@ from urllib.parse import urlsplit
 import requests
 from huggingface_hub import constants
 from tenacity import RetryCallState, Retrying, retry_if_exception
+from urllib3.exceptions import NewConnectionError
 
 from zoo import paths
 from zoo.errors import SourceError, UnreachableError
 from zoo.fetch.archive import extract_member, storing
-from zoo.fetch.limits import check_length, deadline, max_ratio, time_left
+from zoo.fetch.hub_errors import offline_advice
+from zoo.fetch.limits import check_length, connect_deadline, deadline, max_ratio, time_left
 from zoo.fetch.requesting import CHUNK_SIZE, pieces, requesting
 from zoo.fetch.retry import is_temporary, pause
 from zoo.fetch.source_types import ArchiveMember, Url
@@ -58,6 +60,10 @@ class Urls:
     """Whether to abandon running downloads and start no others."""
     unreachable: dict[str, str] = field(default_factory=dict)
     """The servers that did not answer at all, and why; no more requests are sent to them."""
+    without_sizes: set[str] = field(default_factory=set)
+    """The servers that did not answer when they were asked for a size; they are not asked for another one."""
+    selection: str = "ENTRY"
+    """The arguments of `zoo fetch` that fetch what is read, for messages."""
     only_errors: set[str] = field(default_factory=set)
     """Servers that answered with temporary errors until the deadline; nothing is retried until they serve a file."""
 
@@ -82,11 +88,15 @@ class Urls:
             public_only: Whether the URL must be an https URL of a public host.
         """
         self._check_allowed(url)
+        if url.origin in self.without_sizes:
+            raise SourceError(f"{url}: the size is unknown: {url.origin} cannot be reached")
         try:
             with requesting("HEAD", url.url, deadline(), public_only=public_only) as answer:
                 answer.raise_for_status()
                 return _announced_length(answer)
         except requests.RequestException as error:
+            if _is_not_connected(error):
+                self.without_sizes.add(url.origin)
             raise SourceError(f"{url}: {_describe(error)}") from None
 
     def download(self, url: Url, *, public_only: bool = False) -> Path:
@@ -102,7 +112,10 @@ class Urls:
             retry=retry_if_exception(_may_pass),
             wait=_pause,
             stop=lambda state: (
-                self.stopped or url.origin in self.only_errors or state.upcoming_sleep >= progress.time_left(limit)
+                self.stopped
+                or url.origin in self.only_errors
+                or (url.origin in self.unreachable and not progress.furthest)
+                or state.upcoming_sleep >= progress.time_left(_limit_after(state, limit))
             ),
             reraise=True,
         )
@@ -115,8 +128,8 @@ class Urls:
                     self.only_errors.add(url.origin)
                 why = f"not served in {time.monotonic() - progress.started:.1f} s: {_describe(error)}"
                 if not progress.furthest and _answer(error) is None:
-                    self.unreachable[url.origin] = why
-                    raise UnreachableError(f"{url}: {why}") from None
+                    self.unreachable.setdefault(url.origin, why)
+                    raise self._unreachable_error(url, why) from None
                 raise SourceError(f"{url}: {why}") from None
         self.only_errors.discard(url.origin)
         return path
@@ -145,10 +158,12 @@ class Urls:
         if self.stopped:
             raise SourceError(f"{url}: the download was interrupted")
         if constants.is_offline_mode():
-            missing = "not downloaded yet, and HF_HUB_OFFLINE is set; run `zoo fetch` once without HF_HUB_OFFLINE"
-            raise UnreachableError(f"{url}: {missing}")
-        if why := self.unreachable.get(url.origin):
-            raise UnreachableError(f"{url}: {why}")
+            raise UnreachableError(f"{url}: {offline_advice('downloaded yet', self.selection)}")
+        if url.origin in self.unreachable:
+            raise self._unreachable_error(url, self.unreachable[url.origin])
+
+    def _unreachable_error(self, url: Url, why: str) -> UnreachableError:
+        return UnreachableError(f"{url}: {why}", server=url.origin, reason=f"{url.origin} does not answer: {why}")
 
 
 def _download(url: Url, partial: Path, progress: _Progress, limit: float, public_only: bool) -> None:
@@ -200,6 +215,18 @@ def _pause(state: RetryCallState) -> float:
     return pause(state, "" if answer is None else answer.headers.get("Retry-After", ""))
 
 
+def _is_not_connected(error: BaseException | None) -> bool:
+    """Return whether no connection was made: the server refuses it, its name is unknown, or there is no network."""
+    cause = error.args[0] if isinstance(error, requests.ConnectionError) and error.args else None
+    return isinstance(getattr(cause, "reason", None), NewConnectionError)
+
+
+def _limit_after(state: RetryCallState, limit: float) -> float:
+    """Return the deadline of a download whose last try ended in this state."""
+    error = state.outcome.exception() if state.outcome else None
+    return connect_deadline(limit) if _is_not_connected(error) else limit
+
+
 def _answer(error: BaseException | None) -> requests.Response | None:
     """Return the server's answer if it is an HTTP error."""
     return error.response if isinstance(error, requests.HTTPError) else None
@@ -208,4 +235,6 @@ def _answer(error: BaseException | None) -> requests.Response | None:
 def _describe(error: requests.RequestException) -> str:
     if (answer := _answer(error)) is not None:
         return f"status {answer.status_code}"
+    if _is_not_connected(error):  # such as: HTTPSConnection(host='...', port=443): Failed to resolve '...' (...)
+        return str(error.args[0].reason).partition("): ")[2]
     return "no byte came in time" if isinstance(error, requests.Timeout) else type(error).__name__

@@ -136,7 +136,7 @@ def _table(name: str, sources: Sources) -> _Catalogue:
         raise SourceError(f"{where}: the suite {name} is made from this file: {error.strerror}") from None
     except UnreachableError as error:
         advice = f"to read a copy of {table.file} in a folder of yours, pass --data timm=DIR, or name it in ZOO_DATA"
-        raise UnreachableError(f"{error}; {advice}") from None
+        raise type(error)(f"{error}; {advice}", server=error.server, reason=error.reason) from None
     return _Catalogue(version=sha256(content).hexdigest()[:16], make=partial(timm_suite, name, content, where))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from harness.records.find_runs import FoundRun, find_runs
 from harness.records.record import FILE
 from zoo.errors import UsageError, did_you_mean
+from zoo.fetch.source_types import HF, HUB_NAME
 from zoo.recipes import catalogue
 
 NAMED = re.compile(r"(?P<entry>.+?)(:(?P<run>\d+|weights))?")
@@ -61,6 +62,12 @@ def _entry_and_run(text: str, name_of: Callable[[str], str]) -> tuple[str, str |
             return name_of(entry), run
         if not {"/", ":"} & set(entry):
             return entry, run
+    plain = text.removeprefix(HF)
+    if HUB_NAME.fullmatch(plain):
+        raise UsageError(
+            f"no record {text!r}; for a model of the Hub, write {plain}:weights, or {plain}:SEED for a training; for a"
+            f" run on this machine, its folder, which has a {FILE}"
+        )
     raise UsageError(
         f"no record {text!r}; give the folder of a run, its {FILE}, or ENTRY, ENTRY:SEED or ENTRY:weights, where ENTRY"
         " is an entry or a recipe file"

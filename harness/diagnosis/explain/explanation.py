@@ -96,6 +96,8 @@ class Explanation:
     """The claims of an entry about its published weights, and the changes that were tried, the cheapest first."""
 
     entry: str
+    title: str
+    """The name of the entry for readers, such as OWNER/NAME."""
     claims: tuple[ClaimResult, ...]
     sample_rows: int = 0
     """The number of rows that each change is tried on first."""
@@ -186,6 +188,7 @@ class Explanation:
         """Return the result as plain data for JSON."""
         return {
             "entry": self.entry,
+            "title": self.title,
             "state": self.state,
             "claims": [asdict(claim) for claim in self.claims],
             "sample_rows": self.sample_rows,
@@ -201,7 +204,7 @@ class Explanation:
         Args:
             columns: The width of the terminal in characters; None for no limit.
         """
-        lines = [one_line(f"{self.entry}: {self.state}")]
+        lines = [one_line(f"{self.title}: {self.state}")]
         lines += [wrapped(one_line(text), columns, "  ", "    ") for text in self.sentences()]
         effective = [attempt for attempt in self.attempts if attempt.values and not self._has_no_effect(attempt)]
         if effective:

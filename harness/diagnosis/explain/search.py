@@ -51,7 +51,7 @@ def explain(entry: Entry, context: RunContext, *, evidence: Path | None = None) 
         UsageError: The entry is a segmentation, or has no published weights.
         ZooError: Any other error of an evaluation.
     """
-    with translate_errors(entry.name):
+    with translate_errors(entry.title):
         experiment = prepare(entry, context)
         recorded = recorded_predictions(experiment, evidence) if evidence else {}
         images = SharedImages([entry, entry], context.report)  # twice: each variant reads the same images
@@ -64,19 +64,21 @@ def explain(entry: Entry, context: RunContext, *, evidence: Path | None = None) 
 
 def explain_experiment(experiment: Experiment, recorded: RecordedArrays) -> Explanation:
     """Explain an experiment as `explain` does an entry, with the recorded predictions of each split."""
-    name = experiment.entry.name
+    name, title = experiment.entry.name, experiment.entry.title
     if experiment.task.readout is not None:
-        raise UsageError(f"{name}: zoo explain compares logits of examples, which {experiment.task.name} does not have")
+        raise UsageError(
+            f"{title}: zoo explain compares logits of examples, which {experiment.task.name} does not have"
+        )
     published = experiment.published_scores()
     claims = [fill_published_value(c, published) for c in experiment.recipe.claims if c.of == "weights"]
     judge = VariantJudge(runner=VariantRunner(experiment), claims=tuple(claims), recorded=recorded)
-    with experiment.context.show(f"{name}: as the recipe says", "examples") as step:
+    with experiment.context.show(f"{title}: as the recipe says", "examples") as step:
         judgements = judge.with_progress(step).judge(UNCHANGED)
     results = tuple(claim_result(judgement, experiment) for judgement in judgements)
     pairs = list(zip(judgements, results, strict=True))
     failing = tuple(j.claim for j, found in pairs if j.verdict == "not-reproduced" or found.fits_no_rows)
     if not failing:
-        return Explanation(entry=name, claims=results)
+        return Explanation(entry=name, title=title, claims=results)
     comparable = tuple(j.claim for j, found in pairs if j.verdict != "not-compared" or found.fits_no_rows)
     tolerances = {(j.claim.split, j.claim.metric): tolerance(j) for j in judgements}
     distance = max(inf if found.fits_no_rows else difference(j) for j, found in pairs if j.claim in failing)
@@ -91,7 +93,9 @@ def explain_experiment(experiment: Experiment, recorded: RecordedArrays) -> Expl
     scored = [attempt for _, attempt in tried if attempt.values]
     shown = [replace(attempt, chance_hits=search.chance_hits(attempt, scored)) for attempt in without_orders(tried)]
     rows = len(search.runner.sample_rows(search.split))
-    return Explanation(entry=name, claims=results, sample_rows=rows, attempts=tuple(shown), scored=len(scored))
+    return Explanation(
+        entry=name, title=title, claims=results, sample_rows=rows, attempts=tuple(shown), scored=len(scored)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -421,7 +421,7 @@ def test_entries_without_weights_and_segmentations_are_refused(context: RunConte
 def test_values_that_are_not_numbers_are_null_in_json() -> None:
     claim = ClaimResult(split="test", metric="f1", claimed=0.5, as_run=None, verdict="not-reproduced", why="")
     attempt = Attempt(factor="precision", change="fp32 -> fp16", values={"f1 on test": None})
-    explanation = Explanation(entry="a", claims=(claim,), attempts=(attempt,))
+    explanation = Explanation(entry="a", title="a", claims=(claim,), attempts=(attempt,))
     assert json.loads(json.dumps(explanation.data(), allow_nan=False))["attempts"][0]["shift"] is None
     assert explanation.state == "unexplained"
     assert explanation.sentences() == [

@@ -118,7 +118,7 @@ def test_a_cause_is_only_possible_and_its_chance_is_printed(hits: float | None, 
         factor="precision", description="bf16 instead of fp32", agrees=True, exact=True, chance_hits=hits,
         values={"accuracy on test": 0.9},
     )  # fmt: skip
-    explanation = Explanation(entry="a", claims=(result(900, 500),), attempts=(attempt,), scored=41)
+    explanation = Explanation(entry="a", title="a", claims=(result(900, 500),), attempts=(attempt,), scored=41)
     (sentence,) = explanation.sentences()[-1:]
     assert sentence == (
         "precision: bf16 instead of fp32 reproduces the claims: accuracy on test 0.900000, claimed 0.900000 (0.500000"

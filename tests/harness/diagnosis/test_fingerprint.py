@@ -1,6 +1,7 @@
 """Fingerprints match the shipped entries, and show which level of a computation differs first."""
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from harness.runs.experiment import RunContext, prepare
 from harness.runs.shared_tasks import SharedTasks
 from harness.training.training_run import ComputeOptions
 from tests.helpers.device import device
-from tests.helpers.project import ROOT
+from tests.helpers.project import ROOT, Zoo
 from zoo.errors import IntegrityError, SourceError
 from zoo.fetch import weights_file
 from zoo.recipes import catalogue
@@ -243,8 +244,10 @@ def test_an_entry_without_a_fingerprint_is_not_run_and_the_reason_is_given(
     fingerprint_path(entry).unlink()
     outcome = check_fingerprint(entry, context)
     assert (outcome.verdict, outcome.why, outcome.error) == (
-        "not-run", "no fingerprint; once the claims are reproduced, write one with `zoo fingerprint --update`", None,
-    )  # fmt: skip
+        "not-run",
+        f"no fingerprint; once the claims are reproduced, write one with `zoo fingerprint {entry.path} --update`",
+        None,
+    )
     unpublished = copy(NAME, (f"weights: embedded:{NAME}.safetensors\n", ""))
     assert check_fingerprint(unpublished, context).why == "there are no published weights"
     segmentation = catalogue.select([], ["coco2017"])[0]
@@ -256,6 +259,15 @@ def test_an_entry_without_a_fingerprint_is_not_run_and_the_reason_is_given(
         )
     on_the_hub = catalogue.select_one("bert-base-uncased-cola")  # no Hub is reachable in tests
     assert "no fingerprint" in check_fingerprint(on_the_hub, context).why
+
+
+def test_the_command_that_writes_a_fingerprint_names_the_entry(zoo: Zoo, copy: Callable[..., Entry]) -> None:
+    path = copy(NAME).path
+    path.with_suffix(".fingerprint.json").unlink()
+    (outcome,) = json.loads(zoo("fingerprint", path, "--json").out)["entries"]
+    command = outcome["why"].split("`")[1]
+    assert zoo(*shlex.split(command)[1:]).code == 0
+    assert zoo("fingerprint", path).code == 0
 
 
 def test_an_error_is_part_of_the_outcome(context: RunContext, copy: Callable[..., Entry]) -> None:

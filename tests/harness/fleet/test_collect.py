@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.fleet import collect
-from harness.fleet.collect import merge, read_collection
+from harness.fleet import merge as merging
+from harness.fleet.collect import read_collection
+from harness.fleet.merge import merge
 from harness.fleet.plan_file import Plan
 from harness.fleet.units import plan_units
 from harness.records.heartbeat_lock import HeartbeatLock
@@ -42,7 +43,8 @@ def test_each_run_is_copied_once(folders: tuple[Path, Path], tmp_path: Path) -> 
     found = read_collection(folders)
     assert (len(found.runs), len(found.copies), found.conflicts) == (3, 1, ())
     assert len(merge(found, tmp_path / "all")) == 3
-    again = read_collection([tmp_path / "all", *folders])
+    again = read_collection(folders, target=tmp_path / "all")
+    assert (len(again.already_there), again.copies) == (4, ())
     assert merge(again, tmp_path / "all") == []
     assert len(read_collection([tmp_path / "all"]).runs) == 3
 
@@ -52,9 +54,16 @@ def sealed(record: Record, path: Path, **changes: Any) -> None:
     path.write_text(replace(record, **changes).sealed(record.files).to_json())
 
 
-def test_one_run_with_two_scores_is_refused_by_name(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    """One more prediction is wrong in one of the folders, and its record says so."""
+def run_in_both(folders: tuple[Path, Path]) -> Path:
+    """Return the record in the second folder of the run that is in both."""
     (path,) = (file for file in folders[1].glob(f"*/*/{FILE}") if (folders[0] / ENTRY / file.parent.name).exists())
+    return path
+
+
+@pytest.fixture
+def conflict(folders: tuple[Path, Path]) -> tuple[Path, Path]:
+    """The records of one run in both folders; in the second, from another machine, one more prediction is wrong."""
+    path = run_in_both(folders)
     record = read_record(path)
     (result,), file = record.results, path.parent / record.results[0].predictions["file"]
     arrays = dict(np.load(file))
@@ -63,13 +72,129 @@ def test_one_run_with_two_scores_is_refused_by_name(folders: tuple[Path, Path], 
     arrays["predictions"][right] = arrays["logits"][right].argmax()
     np.savez(file, **arrays)
     score = {"value": result.metrics["accuracy"]["value"] - 1 / result.n, "one_prediction": 1 / result.n}
-    predictions = {**result.predictions, "sha256": sha256(file)}
-    sealed(record, path, results=(replace(result, metrics={"accuracy": score}, predictions=predictions),))
+    changed = replace(result, metrics={"accuracy": score}, predictions={**result.predictions, "sha256": sha256(file)})
+    packages = {**record.environment["packages"], "torch": "2.9.0"}
+    environment = {**record.environment, "cpu": "AVX2", "threads": 8, "packages": packages}
+    sealed(record, path, results=(changed,), environment=environment)
+    return folders[0] / ENTRY / path.parent.name / FILE, path
+
+
+def test_one_run_with_two_scores_is_refused_by_name(
+    folders: tuple[Path, Path], conflict: tuple[Path, Path], tmp_path: Path
+) -> None:
     found = read_collection(folders)
-    assert len(found.conflicts) == 1
-    with pytest.raises(IntegrityError, match=f"nothing was merged.*{found.conflicts[0][0]} and {path}"):
+    assert [tuple(run.path for run in each.runs) for each in found.conflicts] == [conflict]
+    with pytest.raises(IntegrityError, match=r"nothing was copied: 1 run has different scores.*--prefer DIR"):
         merge(found, tmp_path / "all")
     assert not (tmp_path / "all").exists()
+
+
+def test_a_conflict_shows_the_scores_and_the_environments_that_differ(
+    folders: tuple[Path, Path], conflict: tuple[Path, Path], zoo: Zoo
+) -> None:
+    done = zoo("collect", *folders, "--to", "all")
+    assert done.code == 5
+    assert all(f"\n  {path}\n" in done.out for path in conflict)
+    first, second = (read_record(path).results[0].metrics["accuracy"]["value"] for path in conflict)
+    environment = read_record(conflict[0]).environment
+    assert f"scores: accuracy on 'test', last epoch: {first} | {second}" in done.out
+    assert f"environment: threads: {environment['threads']} | 8" in done.out
+    assert f"environment: packages.torch: {environment['packages']['torch']} | 2.9.0" in done.out
+    assert "numpy" not in done.out
+    (data,) = json.loads(zoo("collect", *folders, "--to", "all", "--check", "--json").out)["conflicts"]
+    assert data["environment"]["cpu"] == [environment["cpu"], "AVX2"]
+    assert list(data["scores"].values()) == [[first, second]]
+    suggested = done.out.partition("--prefer ")[2].split()[0]
+    assert zoo("collect", *folders, "--to", "all", "--prefer", suggested).code == 0
+
+
+@pytest.mark.parametrize("preferred", [0, 1])
+def test_the_run_of_the_preferred_folder_replaces_that_of_the_target(
+    folders: tuple[Path, Path], conflict: tuple[Path, Path], preferred: int, zoo: Zoo
+) -> None:
+    target, taken = Path("all"), conflict[preferred]
+    shutil.copytree(folders[1 - preferred], target)
+    expected = taken.read_bytes()
+    run = target / ENTRY / taken.parent.name
+    before = (run / FILE).read_bytes()
+    assert zoo("collect", folders[preferred], "--to", target).code == 5
+    assert (run / FILE).read_bytes() == before != expected
+    done = zoo("collect", folders[preferred], "--to", target, "--prefer", folders[preferred])
+    assert done.code == 0, done.err
+    assert f"taken: {taken}" in done.out
+    assert f"left out, and replaced in {target}: {run.resolve() / FILE}" in done.out
+    assert (run / FILE).read_bytes() == expected
+    assert read_collection([target]).damaged == ()
+
+
+def test_a_preferred_folder_that_is_not_collected_is_refused(folders: tuple[Path, Path], zoo: Zoo) -> None:
+    done = zoo("collect", folders[0], "--to", "all", "--prefer", folders[1])
+    assert (done.code, f"--prefer {folders[1]}: not one of the folders" in done.err) == (2, True)
+
+
+def test_all_damaged_runs_and_conflicts_are_listed_at_once(
+    folders: tuple[Path, Path], conflict: tuple[Path, Path], zoo: Zoo
+) -> None:
+    """A record that is no JSON, and a file of predictions that was changed, are both code 5."""
+    first, second = (next(path for path in folder.glob(f"*/*/{FILE}") if path not in conflict) for folder in folders)
+    first.write_text("{")
+    predictions = next(second.parent.glob("predictions*"))
+    predictions.write_bytes(b"")
+    done = zoo("collect", *folders, "--to", "all")
+    assert done.code == 5
+    assert f"damaged: {first}: not JSON" in done.out
+    assert f"damaged: {predictions}: expected sha256" in done.out
+    assert "the same run with different scores" in done.out
+    assert done.lines[-1].startswith("nothing was copied: 2 runs are damaged and 1 run has different scores")
+    assert zoo("collect", *folders, "--to", "all", "--skip-damaged").code == 5  # the conflict is left
+    assert not Path("all").exists()
+    done = zoo("collect", *folders, "--to", "all", "--skip-damaged", "--prefer", folders[0])
+    assert (done.code, "1 run copied to" in done.out) == (0, True)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", ""])
+def test_a_damaged_record_alone_is_code_5(folders: tuple[Path, Path], content: str, zoo: Zoo) -> None:
+    record = next(folders[0].glob(f"*/*/{FILE}"))
+    record.write_text(content)
+    assert zoo("collect", *folders, "--check").code == 5
+    done = zoo("collect", *folders, "--skip-damaged", "--to", "all")
+    assert (done.code, str(record) in done.out) == (0, True)
+
+
+def test_a_damaged_run_of_the_target_is_not_taken_for_a_copy(folders: tuple[Path, Path], zoo: Zoo) -> None:
+    shutil.copytree(folders[0], "all")
+    record = next(Path("all").glob(f"*/*/{FILE}"))
+    record.write_text("{")
+    done = zoo("collect", *folders, "--to", "all", "--skip-damaged")
+    assert done.code == 4
+    assert f"{record.parent} is damaged: delete it. Then run the same command again" in done.err
+    shutil.rmtree(record.parent)
+    assert zoo("collect", *folders, "--to", "all").code == 0
+
+
+def test_runs_of_the_target_are_already_there_and_not_copies(folders: tuple[Path, Path], zoo: Zoo) -> None:
+    shutil.copytree(folders[0], "home/runs")
+    done = zoo("collect", folders[0])
+    assert done.code == 0
+    assert "2 runs in the given folders" in done.out
+    assert f"2 runs already in {Path('home/runs').absolute()}" in done.out
+    assert "cop" not in done.out.replace("0 runs copied", "")
+    data = json.loads(zoo("collect", *folders, "--json").out)
+    assert [len(data[name]) for name in ("already_there", "copies", "copied")] == [3, 0, 1]
+
+
+def test_runs_of_one_seed_are_shown_with_the_conditions_that_differ(folders: tuple[Path, Path], zoo: Zoo) -> None:
+    path = run_in_both(folders)
+    record = read_record(path)
+    numerics = {**record.identity.numerics, "precision": "bf16"}
+    metric_code = dict.fromkeys(record.identity.metric_code, "0" * 64)
+    sealed(record, path, identity=replace(record.identity, numerics=numerics, metric_code=metric_code))
+    done = zoo("collect", *folders, "--to", "all", "--check")
+    assert "the same entry and seed under different conditions:" in done.out
+    assert "conditions: precision: fp32 | bf16" in done.out
+    code = record.identity.metric_code["accuracy"]
+    assert f"conditions: code of accuracy: {code[:12]} | {'0' * 12}" in done.out
+    assert "device" not in done.out
 
 
 @pytest.mark.parametrize("entry", ["../../evil", "a/b", "other"])
@@ -80,7 +205,7 @@ def test_a_run_of_another_entry_than_its_folder_is_refused(
     sealed(read_record(path), path, entry=entry)
     done = zoo("collect", *folders, "--to", tmp_path / "mine" / "runs")
     assert done.code == 5
-    assert f"{path}: a run of '{entry}' lies in the folder of '{ENTRY}'" in done.err
+    assert f"{path}: a run of '{entry}' lies in the folder of '{ENTRY}'" in done.out
     assert not (tmp_path / "mine").exists()
 
 
@@ -102,16 +227,16 @@ def test_a_link_in_a_run_is_refused(folders: tuple[Path, Path], tmp_path: Path, 
     (run / name).touch()
     (run / name).rename(tmp_path / "elsewhere")
     (run / name).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(IntegrityError, match=f"{run / name}: not a file that a run has written into its folder"):
-        read_collection(folders)
+    (damaged,) = read_collection(folders).damaged
+    assert f"{run / name}: not a file that a run has written into its folder" in damaged.why
 
 
 def test_a_run_that_a_process_makes_is_left_to_it(
     folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collect, "WAIT", 0.0)
+    monkeypatch.setattr(merging, "WAIT", 0.0)
     found, target = read_collection(folders), tmp_path / "all"
-    _, record = found.runs[0]
+    record = found.runs[0].record
     folder = target / ENTRY / record.identity.folder
     lock = HeartbeatLock(Path(f"{work_folder(target, ENTRY, record.identity, record.recipe)}.lock"))
     assert lock.try_acquire()
@@ -151,15 +276,6 @@ def test_a_run_with_other_options_than_those_of_the_plan_is_missing(folders: tup
 
     assert [missing(), missing(device="cpu")] == [0, 0]
     assert [missing(device="cuda"), missing(precision="bf16"), missing(strict=True), missing(micro_batch=8)] == [1] * 4
-
-
-def test_a_changed_file_is_refused(folders: tuple[Path, Path], zoo: Zoo) -> None:
-    record = next(folders[0].glob(f"*/*/{FILE}"))
-    record.write_text(record.read_text().replace('"n": ', '"n": 1'))
-    done = zoo("collect", *folders, "--to", "all")
-    assert done.code in (2, 5)
-    assert str(record) in done.err
-    assert not Path("all").exists()
 
 
 def test_missing_runs_of_a_plan_are_listed(folders: tuple[Path, Path], zoo: Zoo) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from harness import metrics
 from harness.records.arrays import read_arrays
-from harness.records.check import problems, verify_all, verify_record, verify_together
+from harness.records.check import faults, problems, verify_all, verify_record, verify_together
 from harness.records.contradictions import contradiction
 from harness.records.find_runs import read_all
 from harness.records.record import FILE, RecordedRun, read_record
@@ -130,6 +130,7 @@ def test_edited_masks_are_refused_and_those_of_another_version_are_not(tmp_path:
     edited = segmented(tmp_path / "edited", counts + 1, torchvision="1")
     with pytest.raises(IntegrityError, match="the predictions have different labels for the same rows"):
         verify_together([first, edited])
+    assert [path for path, _ in faults([first, other_version, edited])] == [first[0], edited[0]]
 
 
 def test_predictions_follow_from_logits_for_every_kind_of_task() -> None:

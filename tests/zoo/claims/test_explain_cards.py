@@ -62,7 +62,7 @@ def test_the_cause_is_named(
     done = run("explain", "hf://someone/tiny", "--json")
     assert done.code == 1, done.err
     found: dict[str, Any] = json.loads(done.out)
-    assert found["state"] == "explained", found["sentences"]
+    assert (found["state"], found["title"]) == ("explained", "someone/tiny"), found["sentences"]
     assert factor in found["successful"]
     assert any(sentence.startswith(f"{factor}: {words} reproduces the claims") for sentence in found["sentences"])
 

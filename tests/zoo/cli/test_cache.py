@@ -133,8 +133,13 @@ def test_what_the_cache_lacks_is_an_error_with_a_command_that_works(
     with monkeypatch.context() as offline:
         go_offline(tmp_path / "cache", tmp_path / "new-home", offline)
         completed = online("verify", ENTRY, OTHER, "--device", device(), "--json")
+        fetched = online("fetch", ENTRY)
     entries = results(completed)
     assert (completed.code, entries[OTHER]["error"]) == (4, None)
+    assert "no connection" not in completed.err + fetched.err
+    assert fetched.code == 4
+    assert f"the cache {tmp_path / 'cache'}: its files are checked, and nothing is downloaded" in fetched.err
+    assert f"internet, `zoo fetch {ENTRY} --to {tmp_path / 'cache'}` adds what it lacks" in fetched.err
     assert f"hub:yoshitomo-matsubara/{ENTRY} is not in the cache" in entries[ENTRY]["error"]
     assert f"`zoo fetch {ENTRY} {OTHER} --to {tmp_path / 'cache'}`" in entries[ENTRY]["error"]
     assert entries[ENTRY]["next_step"] == f"zoo fetch {ENTRY} --to {tmp_path / 'cache'}"

@@ -117,6 +117,25 @@ def test_an_entry_without_a_run_says_how_to_make_one(zoo: Zoo) -> None:
     assert completed.err.endswith("; make one: zoo reproduce bert-base-uncased-mrpc\n")
 
 
+def test_a_model_of_the_hub_without_its_run_is_told_how_to_write_it(zoo: Zoo) -> None:
+    completed = zoo("publish", "someone/digits", "--to", "every-eval-ever")
+    assert completed.code == 2
+    assert "no record 'someone/digits'; for a model of the Hub, write someone/digits:weights" in completed.err
+
+
+def test_a_model_of_the_hub_without_a_run_is_an_error_without_a_request(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.fetch.hub_connection.HubConnection.request", lambda *_: pytest.fail("a request was sent"))
+    for words in (
+        ["publish", "someone/digits:weights", "--to", "every-eval-ever"],
+        ["diff", "someone/digits:0", "x:0"],
+    ):
+        completed = zoo(*words)
+        assert completed.code == 2
+        assert completed.err.endswith("; make one: zoo verify someone/digits, with --train for a training\n")
+
+
 def test_eval_results_are_written(zoo: Zoo) -> None:
     command = ("publish", "minilm-l6-mrpc:1000", "--to", "eval-results", "--source", URL, "--metric", "f1")
     assert zoo(*command, "--out", "mrpc.yaml").code == 0

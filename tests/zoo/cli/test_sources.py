@@ -19,6 +19,34 @@ def test_fetch_lists_the_files_that_entries_need(zoo: Zoo) -> None:
     assert [source["needed_for"] for source in data["fetched"]] == ["weights"]
 
 
+def test_fetch_says_why_nothing_is_downloaded_for_shipped_entries(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:
+    reason = "nothing to download for digits-resnet8: all that is read is shipped with zoo"
+    assert reason in zoo("fetch", "digits-resnet8").out
+    planned = zoo("fetch", "digits-resnet8", "--to", "cache", "--dry-run")
+    assert reason in planned.out
+    assert zoo("fetch", "digits-resnet8", "--to", "cache").code == 0
+    assert "complete, nothing to download" in zoo("fetch", "--check", "--to", "cache").out
+    weights = ROOT / "zoo/starter/digits-resnet8.safetensors"
+    local = recipe_file(TINY.replace("model:", f"weights: file:{weights}\nmodel:"))
+    assert "nothing to download for tiny: all that is read are files of this machine" in zoo("fetch", local).out
+
+
+def test_a_server_without_an_answer_is_tried_once_and_named_on_one_line(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_DEADLINE", "0.4")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    names = ("bert-base-uncased-mrpc", "bert-base-uncased-rte", "digits-resnet8")
+    completed = zoo("fetch", *names, "--json")
+    assert completed.code == 4
+    errors = set(json.loads(completed.out)["errors"])
+    assert len(errors) > 2
+    (line,) = (line for line in completed.lines if "did not answer in" in line)
+    assert line.startswith("http://127.0.0.1:9 did not answer")
+    assert f"{len(errors)} downloads from there are missing; --json lists them" in line
+    assert f"no connection: run `zoo fetch {' '.join(names[:2])} --to DIR`" in completed.lines[-1]
+
+
 @pytest.mark.parametrize(
     ("content", "name"),
     [

@@ -95,7 +95,7 @@ def test_what_is_missing_is_named_with_the_command_that_adds_it(
         offline(CacheFolder(cache.root, "some-entry")).fetch(source, want)
     message = str(caught.value)
     assert message.startswith(source)
-    assert f"run `zoo fetch some-entry --to {cache.root}`" in message
+    assert f"`zoo fetch some-entry --to {cache.root}` adds it" in message
 
 
 @pytest.mark.parametrize("content", [WEIGHTS[:100], WEIGHTS[:-1] + b"?"])

@@ -48,7 +48,7 @@ def test_an_audit_pins_and_reports_a_model_only_if_it_has_claims(
     card: bytes, pinned: bool, hub_sources: MakeSources, hub: LocalHub, reports: list[str]
 ) -> None:
     commit = hub.add("models", "someone/carded", {"README.md": card})
-    (target,) = read_targets(["hf://someone/carded@main"], [], False, hub_sources)
+    (target,) = read_targets(["hf://someone/carded@main"], [], False, lambda **_: hub_sources())
     assert (target.error, target.published and target.published.revision) == (None, commit)
     (outcome,) = audit_targets([target])
     assert text_of(outcome, None).startswith(f"hf://someone/carded@main ({commit[:7]}): ")

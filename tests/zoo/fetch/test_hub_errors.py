@@ -31,6 +31,7 @@ from tests.helpers.hub_client import (
 from tests.helpers.hub_server import ALWAYS, LocalHub
 from zoo.errors import IntegrityError, SourceError, UsageError
 from zoo.fetch.hub import Hub
+from zoo.fetch.hub_errors import is_not_connected
 from zoo.fetch.lock import FilePin, Pin
 
 SAFETENSORS = "GET .*model.safetensors"
@@ -205,6 +206,47 @@ def test_an_unreachable_hub_is_waited_for_only_once(hub_sources: MakeSources) ->
         sources.fetch(MODEL)
     with refused(SourceError, gone.url, "refused", seconds=0.4):
         sources.fetch(TABLES, "data/rte")
+
+
+def test_a_hub_that_accepts_no_connection_is_given_up_long_before_the_deadline(
+    hub_sources: MakeSources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.fetch.limits.CONNECT_DEADLINE", 0.3)
+    with LocalHub() as gone:
+        pass
+    sources = hub_sources({MODEL: Pin(revision="1" * 40)}, at=gone.url, deadline=60)  # the library retries a listing
+    with refused(SourceError, gone.url, "refused", seconds=0.3 + MARGIN):
+        sources.fetch(MODEL)
+
+
+def test_a_hub_that_was_there_before_is_waited_for_until_the_deadline(
+    hub_sources: MakeSources, hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.fetch.limits.CONNECT_DEADLINE", 0.1)
+    sources = hub_sources(deadline=SOON)
+    sources.fetch(MODEL)
+    with LocalHub() as gone:
+        pass
+    sources.hub.endpoint, started = gone.url, time.monotonic()
+    with pytest.raises(SourceError, match="refused"):
+        sources.fetch(TABLES, "data/rte")
+    assert time.monotonic() - started > 0.4  # a pause of 0.5 s would end after the 0.1 s
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("'[Errno 111] Connection refused'", True),
+        ("[Errno -2] Name or service not known", True),
+        (OSError(101, "Network is unreachable"), True),
+        ("[Errno 104] Connection reset by peer", False),
+        ("timed out", False),
+        ("HTTP Error 503", False),
+        (None, False),
+    ],
+)
+def test_a_connection_that_was_never_made_is_recognized(error: Exception | str | None, expected: bool) -> None:
+    assert is_not_connected(error) == expected
 
 
 def test_nothing_is_retried_after_a_deadline_of_errors(hub_sources: MakeSources, hub: LocalHub) -> None:

@@ -2,6 +2,7 @@
 
 import gc
 import hashlib
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.helpers.hub_client import MARGIN, SOON
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.plain_server import DATA, SHA, MakeUrlSources, pinned, raise_disk_full
 from tests.helpers.project import Write, Zoo
-from zoo.errors import IntegrityError, SourceError, UsageError
+from zoo.errors import IntegrityError, SourceError, UnreachableError, UsageError
 from zoo.fetch.lock import FilePin, Pin, read_lock
 from zoo.fetch.source_types import parse_source
 from zoo.fetch.sources import Sources
@@ -120,6 +121,21 @@ def test_an_unreachable_server_is_waited_for_only_once(url_sources: MakeUrlSourc
         with pytest.raises(SourceError, match="not served in"):
             sources.fetch(f"http://127.0.0.1:9/{name}")
     assert len(sources.urls.unreachable) == 1
+
+
+def test_a_server_that_accepts_no_connection_is_given_up_long_before_the_deadline(
+    url_sources: MakeUrlSources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.fetch.limits.CONNECT_DEADLINE", 0.2)
+    sources, started = url_sources(deadline=60), time.monotonic()
+    for name, reason in (
+        ("one", "Failed to establish a new connection"),
+        ("two", "http://127.0.0.1:9 does not answer"),
+    ):
+        with pytest.raises(UnreachableError) as raised:
+            sources.fetch(f"http://127.0.0.1:9/{name}.pt")
+        assert reason in f"{raised.value} {raised.value.reason}"
+    assert time.monotonic() - started < 5
 
 
 def test_a_server_of_errors_alone_is_waited_for_only_once(

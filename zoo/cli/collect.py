@@ -1,0 +1,67 @@
+"""The command that merges the runs of several machines: collect."""
+
+from pathlib import Path
+from typing import Annotated
+
+from zoo import paths
+from zoo.cli import render
+from zoo.cli.collection_text import collection_data, collection_text
+from zoo.cli.exit_codes import OF_VERDICT, end
+from zoo.cli.options import OUTPUT, WHAT, Json, argument, command, option
+from zoo.cli.progress import report
+from zoo.errors import IntegrityError
+
+
+@command
+def collect(
+    folders: Annotated[list[Path], argument("DIR", "Folders of runs, such as those of --records on several machines.")],
+    to: Annotated[
+        Path | None,
+        option(
+            "--to", "Copy the runs that this folder lacks into it. Default: the folder of your runs.", OUTPUT, "DIR"
+        ),
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        option("--plan", "List the runs of this plan that are in no folder. Default: none are listed.", WHAT, "PLAN"),
+    ] = None,
+    prefer: Annotated[
+        Path | None,
+        option(
+            "--prefer",
+            "Where folders have the same run with different scores, take the run of this folder. It replaces the one in"
+            " the folder of --to. Default: copy nothing.",
+            WHAT,
+            "DIR",
+        ),
+    ] = None,
+    skip_damaged: Annotated[
+        bool,
+        option("--skip-damaged", "Leave damaged runs out, and copy the others. Default: copy nothing.", WHAT),
+    ] = False,
+    check: Annotated[bool, option("--check", "Only check and list; copy nothing. Default: copy.", OUTPUT)] = False,
+    as_json: Json = False,
+) -> None:
+    """Merge the runs of several machines into one folder.
+
+    Each record is checked against its files first. Nothing is copied if a run is damaged, or if two folders have the
+    same run with different scores; all such runs are listed, with what differs.
+
+    Example: zoo collect gpu1/runs gpu2/runs --check
+    """
+    from harness.fleet.collect import read_collection
+    from harness.fleet.merge import merge, reason_not_to_merge
+    from harness.fleet.plan_file import read_plan
+    from harness.fleet.run_folders import check_has_runs
+
+    target, chosen = paths.runs(to), read_plan(plan) if plan is not None else None
+    found = read_collection(folders, chosen, target=target, prefer=prefer)
+    for folder in folders:
+        check_has_runs(folder)
+    reason = reason_not_to_merge(found, skip_damaged=skip_damaged)
+    copied = None if check or reason else merge(found, target, skip_damaged=skip_damaged)
+    data = collection_data(found, copied or (), target)
+    render.emit(data, collection_text(found, copied, target), as_json=as_json)
+    if reason and not check:
+        report(reason)
+    end([IntegrityError.exit_code] * bool(reason) + [OF_VERDICT["not-run"]] * bool(found.missing))
