@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
+from harness.answer_metrics import one_answer
 from harness.metric_changes import (
     AVERAGES,
     confusion_matrix,
@@ -180,5 +181,5 @@ def _correlation(function: Callable[..., tuple[float, float]], predictions: Arra
         return float(function(predictions, labels)[0])
 
 
-STEPS: Mapping[str, Callable[..., float]] = {"confusion": one_pixel}
+STEPS: Mapping[str, Callable[..., float]] = {"confusion": one_pixel, "answers": one_answer}
 """First array of a metric -> the function that returns the largest change that one prediction can cause."""

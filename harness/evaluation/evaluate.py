@@ -162,9 +162,15 @@ def metrics_of(recipe: Recipe, task: Task, builder: Builder) -> dict[str, Metric
     return {short_name(call): _metric(call, builder) for call in calls}
 
 
-def metric_code(metrics: Mapping[str, Metric]) -> dict[str, str]:
-    """Return the SHA-256 of the source code of each metric: changed code may measure something else."""
-    return {name: hashlib.sha256(_source(metric).encode()).hexdigest() for name, metric in metrics.items()}
+def metric_code(metrics: Mapping[str, Metric], task: Task) -> dict[str, str]:
+    """Return the SHA-256 of the source code of each metric: changed code may measure something else.
+
+    The functions by which the task's readout scores predictions, its attribute `scored_by`, belong to each metric.
+    """
+    scored_by = "".join(map(_source, getattr(task.readout, "scored_by", ())))
+    return {
+        name: hashlib.sha256((_source(metric) + scored_by).encode()).hexdigest() for name, metric in metrics.items()
+    }
 
 
 def _measure(name: str, metric: Metric, arrays: Mapping[str, Array]) -> Score:

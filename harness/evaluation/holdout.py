@@ -34,7 +34,8 @@ def with_holdout(task: Task, holdout: Holdout | None) -> Task:
 
     @cache
     def parts() -> tuple[list[int], list[int]]:
-        return held_out_rows(len(task.load(holdout.of)), holdout)
+        split = task.load(holdout.of)
+        return held_out_rows(getattr(split, "example_count", len(split)), holdout)
 
     splits = {
         **task.splits,
@@ -67,6 +68,8 @@ def _plain(task: Task, split: str) -> Split:
 
 
 def _part(split: Split, rows: Sequence[int]) -> Split:
+    if hasattr(split, "of_examples"):  # a row is only a part of an example
+        return split.of_examples(rows)  # type: ignore[no-any-return]
     return subset(split, rows) if isinstance(split, TextSplit) else _Part(split, tuple(rows))
 
 

@@ -22,7 +22,8 @@ from harness.models.outputs import run_model
 from harness.models.text_inputs import depends_on_padding, fit_to_texts
 from zoo.progress import Step, ignore_step
 from zoo.recipes.claim import Precision
-from zoo.tasks.base import Batch, Readout, Split, Task
+from zoo.tasks.base import Batch, Split, Task
+from zoo.tasks.readout import Readout
 
 MOST_ON_DEVICE = 2**26
 """With more logits than this, 256 MiB, those of a finished batch are moved to the CPU."""

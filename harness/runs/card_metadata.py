@@ -81,6 +81,8 @@ class CardFacts:
     @property
     def task_type(self) -> str:
         """The Hub's name for the type of the task; that of a user's task without texts is not known."""
+        if self.task.hub_type:
+            return self.task.hub_type
         if self.reads_texts:
             return "text-classification"
         if self.task.kind == "segmentation":

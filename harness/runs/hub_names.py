@@ -11,7 +11,7 @@ from zoo.safe_text import one_line
 HUB_METRICS = {
     "pearson": "pearsonr", "spearman": "spearmanr", "f1_micro": "f1", "top5_accuracy": "top-5-accuracy",
     "precision_score": "precision", "recall_score": "recall", "balanced_accuracy_score": "balanced_accuracy",
-    "cohen_kappa_score": "cohen_kappa",
+    "cohen_kappa_score": "cohen_kappa", "answer_f1": "f1",
 }  # fmt: skip
 """Metrics that have another name on the Hub: that of huggingface's `evaluate`, or the one that cards have."""
 EDGE_CASES = ("zero_division",)

@@ -29,7 +29,7 @@ def weights_identity(experiment: Experiment) -> Identity:
     files = _files(experiment, [weights], [("model", model) for model in models])
     return Identity(
         mode="weights", digest=experiment.recipe.digest, sources={"files": files, "data": _scored_data(experiment)},
-        metric_code=metric_code(experiment.metrics), numerics=_numerics(experiment), seed=None,
+        metric_code=metric_code(experiment.metrics, experiment.task), numerics=_numerics(experiment), seed=None,
     )  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def training_identity(experiment: Experiment, teachers: ResolvedTeachers, seed: 
         numerics["processes"] = context.accelerator.num_processes
     return Identity(
         mode="retrain", digest=recipe.digest, sources={"files": files, "data": data},
-        metric_code=metric_code(experiment.metrics), numerics=numerics, seed=seed,
+        metric_code=metric_code(experiment.metrics, experiment.task), numerics=numerics, seed=seed,
     )  # fmt: skip
 
 

@@ -31,6 +31,14 @@ inputs = tokenizer(
 with torch.no_grad():
     logits = model(**inputs).logits
 {result}"""
+ANSWER = """
+
+question, text = "A question?", "The text that has its answer."
+inputs = tokenizer(question, text, truncation="only_second", max_length={max_length}, return_tensors="pt")
+with torch.no_grad():
+    outputs = model(**inputs)
+start, end = outputs.start_logits.argmax(), outputs.end_logits.argmax()
+print(tokenizer.decode(inputs["input_ids"][0, start : end + 1]))"""
 TRANSFORM = """
 
 from torchvision.transforms import v2
@@ -77,6 +85,8 @@ def _text_code(facts: CardFacts) -> str:
     length, loaded = max_length(facts), next(iter(facts.task.loaded.values()), None)
     if length is None:
         return ""
+    if facts.task.hub_type == "question-answering":
+        return ANSWER.format(max_length=length)
     is_pair = isinstance(loaded, TextSplit) and len(loaded.texts[0]) == 2
     result = {
         "regression": "print(logits.item())",

@@ -25,6 +25,7 @@ from tests.helpers.card_models import (
 from tests.helpers.glue_hub import parquet
 from tests.helpers.hub_server import ALWAYS, LocalHub
 from tests.helpers.image_cards import CIFAR, cifar_data, right_among, vit_model
+from tests.helpers.question_cards import QUESTIONS, question_card
 from tests.helpers.sentence_encoders import MODULES, SETTINGS, cosines_of, encoder_files
 
 REVIEWS, NLI, SIMILAR, MRPC = "someone/reviews", "someone/nli", "someone/similar", "nyu-mll/glue"
@@ -75,6 +76,7 @@ def publish(hub: LocalHub) -> dict[str, list[Expected]]:
     _add_labels(cards, sentiments)
     _add_glue(cards, sentiments)
     _add_other_tasks(cards)
+    _add_questions(cards)
     _add_images(cards, sentiments)
     _add_encoders(cards)
     _add_unreadable(cards, sentiments)
@@ -186,6 +188,16 @@ def _add_other_tasks(cards: Cards) -> None:
     shuffled = text_model((TOPICS[2], TOPICS[0], TOPICS[1]), order=(2, 0, 1))
     claim = card(result(NLI, ("accuracy", 30 / 45), split="validation"))
     cards.add("nli-order", {**shuffled, "README.md": claim}, ("accuracy", "reproduced", "30 of 45"))
+
+
+def _add_questions(cards: Cards) -> None:
+    """Add a model that finds answers in texts that are longer than it reads."""
+    model, data = question_card()
+    cards.hub.add("datasets", QUESTIONS, data)
+    cards.add(
+        "answers", model, ("exact_match", "reproduced", ""), ("answer_f1", "reproduced", ""),
+        ("rouge", "not-compared", "unknown-metric"),
+    )  # fmt: skip
 
 
 def _add_images(cards: Cards, text_classifier: Mapping[str, bytes]) -> None:

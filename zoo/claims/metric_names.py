@@ -12,7 +12,7 @@ from zoo.recipes import claim as in_recipes
 AVERAGES = ("binary", "macro", "micro", "weighted", "samples")
 ERRORS = {"error": "accuracy", "top5_error": "top5_accuracy"}
 """Error rates -> the score whose complement they are."""
-SHARES = (*in_recipes.SHARES, "exact_match", *ERRORS)
+SHARES = (*in_recipes.SHARES, *ERRORS)
 """Metrics that are a share of the rows: those that recipes name, and those that only authors name."""
 CORRELATIONS = (*in_recipes.CORRELATIONS, "cohen_kappa")
 """Metrics that range from -1 to 1."""

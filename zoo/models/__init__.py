@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from zoo.models.densenet import cifar_densenet
     from zoo.models.image_classifier import image_classifier
     from zoo.models.pretrained import pretrained
+    from zoo.models.question_answerer import question_answerer
     from zoo.models.sentence_encoder import sentence_encoder
     from zoo.models.sequence_classifier import sequence_classifier
     from zoo.models.wide_resnet import wide_resnet
@@ -20,6 +21,7 @@ __all__ = [
     "cifar_resnet",
     "image_classifier",
     "pretrained",
+    "question_answerer",
     "sentence_encoder",
     "sequence_classifier",
     "wide_resnet",
@@ -30,6 +32,7 @@ MODULES = {
     "cifar_resnet": "cifar_resnet",
     "image_classifier": "image_classifier",
     "pretrained": "pretrained",
+    "question_answerer": "question_answerer",
     "sentence_encoder": "sentence_encoder",
     "sequence_classifier": "sequence_classifier",
     "wide_resnet": "wide_resnet",

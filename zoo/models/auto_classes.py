@@ -1,6 +1,7 @@
 """The classes of transformers that load published models. Nothing is imported, because transformers takes seconds."""
 
 TEXT_CLASSIFIER, IMAGE_CLASSIFIER = "AutoModelForSequenceClassification", "AutoModelForImageClassification"
+QUESTION_ANSWERER = "AutoModelForQuestionAnswering"
 SEGMENTATION = "AutoModelForSemanticSegmentation"
 ENCODER = "AutoModel"
 """Loads a model without the layers of any task."""

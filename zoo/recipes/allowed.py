@@ -81,13 +81,14 @@ SCIPY_METRICS = ("kendalltau", "pearsonr", "spearmanr", "weightedtau")
 AUTO_CLASSES = {
     "AutoConfig": "for_model",
     "AutoModelForImageClassification": "from_config",
+    "AutoModelForQuestionAnswering": "from_config",
     "AutoModelForSemanticSegmentation": "from_config",
     "AutoModelForSequenceClassification": "from_config",
 }
 """The Auto classes of transformers that build without files, and the method that does."""
 AUTO_MAPPINGS = (
-    "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES", "MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES",
-    "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
+    "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES", "MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES",
+    "MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES", "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
 )  # fmt: skip
 """The architectures of these Auto classes have the outputs that zoo's tasks need."""
 _AUTO = "transformers.models.auto"
@@ -165,7 +166,12 @@ ALLOWED: Mapping[str, Mapping[str, Names]] = {
         "timm": ("create_model",),
     },
     "tokenizer": {"zoo.tokenizers": _functions, "transformers": _transformers_tokenizers},
-    "metrics": {"harness.metrics": _metrics, "sklearn.metrics": SKLEARN_METRICS, "scipy.stats": SCIPY_METRICS},
+    "metrics": {
+        "harness.metrics": _metrics,
+        "harness.answer_metrics": _metrics,
+        "sklearn.metrics": SKLEARN_METRICS,
+        "scipy.stats": SCIPY_METRICS,
+    },
     "optimizer": {"torch.optim": OPTIMIZERS, "transformers": ("Adafactor",)},
     "schedule": {
         "harness.schedules": _functions,

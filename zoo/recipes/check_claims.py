@@ -11,7 +11,7 @@ from zoo.recipes.schema import Holdout, Recipe, Stage
 from zoo.recipes.walk import walk_calls
 from zoo.tasks.base import Task
 
-(METRICS,) = FIELDS["metrics"].namespaces
+METRICS = FIELDS["metrics"].namespaces
 ERRORS = tuple(name for name in SKLEARN_METRICS if name.endswith(("error", "loss", "deviance")))
 """The metrics of scikit-learn that are smaller for a better model."""
 NOTHING_SCORED = (
@@ -77,7 +77,8 @@ def _claim_names(number: int, claim: Claim, recipe: Recipe, task: Task) -> Itera
         message = f"the split {claim.split!r} is not scored by {task.name}{known}{advice}"
         yield _problem(recipe, number, claim, "split", message)
     if claim.metric not in metrics:
-        advice = "; name it in `metrics` to measure it" if is_allowed(f"{METRICS}.{claim.metric}", "metrics") else ""
+        is_ours = any(is_allowed(f"{module}.{claim.metric}", "metrics") for module in METRICS)
+        advice = "; name it in `metrics` to measure it" if is_ours else ""
         message = f"the metric {claim.metric!r} is not measured{_known('measured', claim.metric, metrics)}{advice}"
         yield _problem(recipe, number, claim, "metric", message)
 

@@ -17,7 +17,7 @@ Selection = Literal["last", "best"]
 MAX_DECIMALS = 16
 LEAST_SIGMA = 1e-12
 """The square of a smaller one is lost in floating-point numbers."""
-SHARES = ("accuracy", "top5_accuracy")
+SHARES = ("accuracy", "top5_accuracy", "exact_match", "best_exact_match")
 """Metrics that are a share of the examples."""
 CORRELATIONS = ("matthews_correlation", "pearson", "spearman")
 """Metrics that range from -1 to 1."""

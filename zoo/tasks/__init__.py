@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from zoo.tasks.glue import glue
     from zoo.tasks.image_classification import image_classification
     from zoo.tasks.image_folder import image_folder
+    from zoo.tasks.question_answering import question_answering
     from zoo.tasks.segmentation import coco_segmentation, voc_segmentation
     from zoo.tasks.semantic_similarity import semantic_similarity
     from zoo.tasks.text_classification import text_classification
@@ -23,6 +24,7 @@ __all__ = [
     "glue",
     "image_classification",
     "image_folder",
+    "question_answering",
     "semantic_similarity",
     "text_classification",
     "voc_segmentation",

@@ -13,19 +13,16 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo.class_names import match_labels
 from zoo.errors import OutputsError, UsageError
 from zoo.tasks.device_copies import move
+from zoo.tasks.readout import Readout
 from zoo.text_tables import counted
 
 Inputs = Tensor | dict[str, Tensor]
-Arrays = Mapping[str, NDArray[Any]]
-"""The arrays of a prediction file by name; the first dimension of each counts the N examples."""
 Kind = Literal["classification", "multilabel", "regression", "segmentation", "structured"]
 """How logits become predictions, see `Task.predict`. A "structured" task has a `Readout` of its own."""
 CPU = torch.device("cpu")
@@ -69,6 +66,8 @@ class Split(Protocol):
     - `class_notes`: sentences about how these names were found, which zoo reports as findings.
     - `notes`: sentences about how the rows are read, which zoo reports as findings.
     - `lengths`: the number of tokens of every row. Rows of similar length are then put into the same batch.
+    - `example_count` and `of_examples(numbers)`: the number of examples, and the split of some of them, if several rows
+      belong to one example, such as the parts of a long text to one question. `rows` yields the examples then.
     """
 
     @property
@@ -99,46 +98,6 @@ def read_batch(split: Split, indices: Sequence[int], device: torch.device = CPU)
     return batch
 
 
-class Readout(Protocol):
-    """Turns the logits of a task whose predictions are more than one class or number a row into arrays for metrics.
-
-    Examples are the pixels of an image, the tags of a sentence, the answer to a question, and the objects of an image.
-    The harness runs the model batch by batch, keeps only what `read` returns, and passes all of it to `arrays`.
-    """
-
-    def check(self, task: "Task", logits: Tensor, labels: Tensor) -> None:
-        """Raise OutputsError if the outputs of a model for a batch do not fit the task."""
-        ...
-
-    def read(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Return what the metrics need of each row of a batch.
-
-        Args:
-            logits: The outputs of the model, `(B, ...)`, on the device of the batch.
-            batch: The batch.
-
-        Returns:
-            A tensor `(B, ...)` on the same device, of one shape for all rows of the split. A row whose outputs are NaN
-            or infinite may have any values: the harness marks it.
-        """
-        ...
-
-    def arrays(self, rows: NDArray[Any], split: Split) -> Arrays:
-        """Return the arrays that the metrics read, from what `read` returned for all N rows of a split, in order.
-
-        The number of examples may differ from that of the rows: several rows may belong to one question.
-        """
-        ...
-
-    def examples_of(self, rows: NDArray[np.bool_], split: Split) -> NDArray[np.bool_]:
-        """Return which examples belong to the marked rows `(N,)`."""
-        ...
-
-    def example(self, outputs: int) -> Arrays:
-        """Return arrays of a few made-up examples, for a model with `outputs` outputs, to try metrics with."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """How the rows of a data set are read, batched and scored.
@@ -153,6 +112,7 @@ class Task:
         sources: What the splits read: pairs of a `zoo.fetch.sources.Source` and what to fetch of it, such as "data".
         label_names: The names of the classes in the order of the model's outputs. Leave it empty to use the names that
             the data declare.
+        hub_type: The Hub's name for the type of the task, if neither the kind nor the inputs decide it.
         readout: For segmentations and structured predictions, what turns logits into the arrays that metrics read.
         plain: For splits with random transforms, the functions that load them without; a hold-out reads its rows so.
         located: Makes a context that adds the position in a recipe to errors about the data. Leave it out.
@@ -168,6 +128,7 @@ class Task:
     batch_size: int = 128
     sources: tuple[tuple[Any, str], ...] = ()
     label_names: tuple[str, ...] = ()
+    hub_type: str = ""
     readout: Readout | None = None
     plain: Mapping[str, Callable[[], Split]] = field(default_factory=dict)
     located: Callable[[], AbstractContextManager[None]] = field(default=nullcontext, compare=False, repr=False)
@@ -290,8 +251,8 @@ class Task:
 
 
 def content(split: Split) -> Mapping[str, Any]:
-    """Return the number of rows of a split and their SHA-256."""
-    return {"rows": len(split), "sha256": content_hash(split)}
+    """Return the number of examples of a split and the SHA-256 of its content."""
+    return {"rows": getattr(split, "example_count", len(split)), "sha256": content_hash(split)}
 
 
 def default_scored(splits: Sequence[str]) -> tuple[str, ...]:

@@ -128,7 +128,7 @@ class LabelledRows:
             SourceError: A file is missing or cannot be read.
         """
         where = self.data[split].name if isinstance(self.data, Mapping) else f"{self.data.name}, {split}"
-        table = self._read(split)
+        table = self.table(split)
         try:
             return make(read(table), self._labelled(table))
         except UsageError as error:
@@ -160,7 +160,8 @@ class LabelledRows:
         )
         return Labels(values=labels, classes=known, notes=notes)
 
-    def _read(self, split: str) -> Table:
+    def table(self, split: str) -> Table:
+        """Read the table of a split. Raises UsageError or SourceError if it cannot be read."""
         if isinstance(self.data, Mapping):
             with errors_about("data"):
                 return read_file(self.data[split].fetch(self.want).path, quotes=self.quotes)
@@ -186,7 +187,7 @@ class LabelledRows:
 
     @cached_property
     def _training_labels(self) -> tuple[str, ...]:
-        return infer_names(self._read(self.training).column(self.label), multilabel=self.kind == "multilabel")
+        return infer_names(self.table(self.training).column(self.label), multilabel=self.kind == "multilabel")
 
     def _inferred(self, table: Table) -> tuple[str, ...]:
         """Return the labels of the split for training; none if it is missing and the values are class numbers."""

@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.tasks.base import IGNORED, Arrays, Batch, Split, Task
+from zoo.tasks.base import IGNORED, Batch, Split, Task
+from zoo.tasks.readout import Arrays
 
 
 class PixelCounts:

@@ -69,7 +69,7 @@ def _without_blank_lines(rows: Iterable[Row], columns: int) -> Iterator[Row]:
 
 
 def read_json(path: Path) -> Columns:
-    """Read JSON lines, or one list of objects. A row without a key has None there.
+    """Read JSON lines, or one list of objects, or one object. A row without a key has None there.
 
     Raises:
         SourceError: With the number of the line, or of the item, that is not an object.
@@ -78,6 +78,8 @@ def read_json(path: Path) -> Columns:
     if text.lstrip().startswith("["):
         items = _parse(path, 1, text)
         numbered = [(f"item {number}", item) for number, item in enumerate(items)]
+    elif text.lstrip().startswith("{\n"):
+        numbered = [("line 1", _parse(path, 1, text))]
     else:
         lines = enumerate(text.split("\n"), 1)
         numbered = [(f"line {number}", _parse(path, number, line)) for number, line in lines if line.strip()]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import metrics
+from harness import answer_metrics, metrics
 from harness.diagnosis.diff.groups import Groups, single_groups
 from harness.diagnosis.diff.intervals import Interval, paired
 from harness.diagnosis.diff.types import Diff, Difference, FlippedExample, MetricChange, SplitDiff
@@ -104,7 +104,7 @@ def _split_diff(a: Side, b: Side, groups: Groups | None) -> SplitDiff:
         flipped = find_flips(before, after)
     except UsageError as error:
         note = str(error)
-    is_comparable = bool(drifted or flipped) or _have_same_images(before, after)
+    is_comparable = bool(drifted or flipped) or _have_same_images(before, after) or _have_same_data(a, b, before, after)
     by_groups = group_sign_test(changes_of_correctness(before, after), groups.ids) if groups and flipped else None
     return SplitDiff(
         split=a[2].split, selections=(a[2].selection, b[2].selection), n=a[2].n, flips=flipped, drift=drifted,
@@ -119,6 +119,12 @@ def _have_same_images(a: Mapping[str, Array], b: Mapping[str, Array]) -> bool:
     if "confusion" not in a or "confusion" not in b or a["confusion"].shape != b["confusion"].shape:
         return False
     return np.array_equal(*(arrays["confusion"].sum(axis=2) for arrays in (a, b)))
+
+
+def _have_same_data(a: Side, b: Side, before: Mapping[str, Array], after: Mapping[str, Array]) -> bool:
+    """Return whether two results with arrays of a structured task are of the same rows, by the digest of these."""
+    data = [side[1].identity.sources["data"].get(side[2].split) for side in (a, b)]
+    return not {"predictions", "confusion"} & {*before, *after} and data[0] is not None and data[0] == data[1]
 
 
 def _flipped(flipped: Flips, a: Mapping[str, Array], b: Mapping[str, Array]) -> Iterator[FlippedExample]:
@@ -169,14 +175,16 @@ def _interval(
 def _metric(record: Record, name: str) -> Metric | None:
     """Return the metric of this name in the recipe of a record, with its arguments; None if it is of other code.
 
-    A recipe without metrics uses those of the task, which all come from `harness.metrics`.
+    A recipe without metrics uses those of the task, which all come from this project.
     """
     named = [call for call in record.recipe.get("metrics", ()) if call["use"].split(".")[-1] == name]
     call = dict(named[0]) if named else {"use": name}
-    function = getattr(metrics, call.pop("use").removeprefix("harness.metrics."), None)
-    if function is None or getattr(function, "__module__", "") != metrics.__name__:
-        return None
-    return partial(function, **call) if call else function
+    module, _, short = call.pop("use").rpartition(".")
+    for own in (metrics, answer_metrics):
+        function: Any = getattr(own, short, None)
+        if module in ("", own.__name__) and getattr(function, "__module__", "") == own.__name__:
+            return partial(function, **call) if call else function
+    return None
 
 
 def _differences(a: Record, b: Record) -> Iterator[Difference]:

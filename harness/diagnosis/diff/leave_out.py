@@ -1,7 +1,8 @@
 """Compute a metric without each group of examples in turn: the values that a jackknife needs.
 
 Each metric of `harness.metrics` is a function of sums over examples, so the sums without a group are enough, and 40,000
-groups take less than a second. Spearman's correlation depends on ranks; its values are exact to first order.
+groups take less than a second. Spearman's correlation depends on ranks, and the best scores of answers on a threshold;
+their values are exact to first order.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
 from harness import metrics
+from harness.answer_metrics import scores_and_weights
 from harness.metrics import Array, Metric
 
 Floats = NDArray[np.float64]
@@ -24,7 +26,7 @@ def without_each_group(metric: Metric, arrays: Mapping[str, Array], groups: Ids)
     """Return the metric of all examples but those of one group, for each of the G groups, `(G,)`.
 
     Args:
-        metric: A metric of `harness.metrics`, or a `partial` of `f1` with an average.
+        metric: A metric of `harness.metrics` or `harness.answer_metrics`, or a `partial` of `f1` with an average.
         arrays: The arrays that the metric reads.
         groups: The number of the group of each example, `(N,)`, from 0 on.
 
@@ -34,6 +36,8 @@ def without_each_group(metric: Metric, arrays: Mapping[str, Array], groups: Ids)
     function: Any = getattr(metric, "func", metric)
     average: Any = getattr(metric, "keywords", {}).get("average", AVERAGES.get(function))
     with np.errstate(invalid="ignore", divide="ignore"):
+        if "answers" in arrays:
+            return _mean(_without(scores_and_weights(function, arrays["answers"]), groups))
         if function is metrics.spearman:
             return _spearman(*_real_numbers(arrays), groups)
         if function is metrics.pearson:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from zoo.claims.mapping.metrics import RecipeMetric, metric_of
 from zoo.claims.mapping.model_facts import ModelFacts
+from zoo.claims.mapping.question_models import TASK
 from zoo.claims.mapping.read_model import read_model
 from zoo.claims.mapping.reasons import Reason, UnmappedError
 from zoo.claims.mapping.scores import Score, read_score
@@ -178,6 +179,8 @@ def _inputs_of(claim: PublishedClaim) -> tuple[str, ...]:
     kind = re.sub(r"[_ ]+", "-", claim.task.strip().lower())
     if IMAGE.fullmatch(kind):
         return ("image",)
+    if kind in (TASK, f"extractive-{TASK}"):
+        return ("question",)
     if kind and (OTHER_INPUTS.search(kind) or not TASKS.search(kind)):
         raise UnmappedError(Reason.UNSUPPORTED_TASK, claim.task)
     if SIMILARITY.search(kind):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from zoo.claims.mapping.model_facts import ModelFacts
+from zoo.claims.mapping.question_models import METRICS as OF_ANSWERS
 from zoo.claims.mapping.reasons import Reason, UnmappedError
 from zoo.claims.metric_names import read_metric
 from zoo.claims.published import PublishedClaim
@@ -54,13 +55,15 @@ def metric_of(claim: PublishedClaim, model: ModelFacts) -> RecipeMetric:
     is_cosine = model.kind == "similarity" and found.variant == "cosine"
     if (found.variant and not is_cosine) or found.of_class:
         raise UnmappedError(Reason.UNKNOWN_METRIC, f"{claim.metric!r}: {found}")
-    if found.name not in AVERAGED:
+    if found.name not in AVERAGED or model.kind == "answers":
         assumed = "of the cosine of the embeddings" if model.kind == "similarity" and not is_cosine else ""
         return RecipeMetric(use=known[found.name], assumed=assumed)
     return _averaged(claim, known[found.name], found.average, model)
 
 
 def _known(model: ModelFacts) -> Mapping[str, str]:
+    if model.kind == "answers":
+        return OF_ANSWERS
     if not model.has_classes:
         return OF_NUMBERS
     has_many = model.inputs == "image" and model.outputs > TOP

@@ -34,9 +34,10 @@ class ModelFacts:
 
     Attributes:
         repo: The repository at its commit.
-        inputs: What it reads: `text`, `image`, or `sentence` for an encoder of sentences.
+        inputs: What it reads: `text`, `image`, `question` with a text that has its answer, or `sentence` for an
+            encoder of sentences.
         outputs: The number of outputs; 1 for a regression.
-        kind: `classification`, `multilabel`, `regression` or, of an encoder, `similarity`.
+        kind: `classification`, `multilabel`, `regression`, `answers` or, of an encoder, `similarity`.
         classes: The names of the classes in the order of the outputs; LABEL_0 and so on where the model has none.
             An encoder has no classes.
         model: The call of the model in a recipe.
@@ -45,7 +46,7 @@ class ModelFacts:
     """
 
     repo: HubRepo
-    inputs: Literal["text", "image", "sentence"] = "text"
+    inputs: Literal["text", "image", "sentence", "question"] = "text"
     outputs: int
     kind: str
     classes: tuple[str, ...]
@@ -56,7 +57,7 @@ class ModelFacts:
     @property
     def has_classes(self) -> bool:
         """Whether it predicts classes, not a number."""
-        return self.kind not in ("regression", "similarity")
+        return self.kind not in ("regression", "similarity", "answers")
 
 
 def text_facts(

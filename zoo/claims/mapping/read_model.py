@@ -6,6 +6,7 @@ from typing import Any
 from zoo.claims.mapping.data_card import repository_files
 from zoo.claims.mapping.image_models import IMAGE_CLASSIFIER, image_facts
 from zoo.claims.mapping.model_facts import ModelFacts, text_facts
+from zoo.claims.mapping.question_models import QUESTION_ANSWERER, question_facts
 from zoo.claims.mapping.reasons import Reason, UnmappedError
 from zoo.claims.mapping.sentence_models import sentence_facts
 from zoo.fetch.published_settings import CODE, is_code_ignored
@@ -38,6 +39,8 @@ def read_model(repo: HubRepo, settings: Mapping[str, Any], sources: Sources) -> 
         return image_facts(repo, settings, repository_files(repo, sources, "weights", "preprocessing"))
     names = repository_files(repo, sources, "weights", "tokenizer")
     is_classifier = any(name.endswith(TEXT_CLASSIFIER) for name in architectures)
+    if any(name.endswith(QUESTION_ANSWERER) for name in architectures):
+        return question_facts(repo, settings, names, sources, folder)
     if MODULES in names and not is_classifier:
         return sentence_facts(repo, settings, names, sources, folder)
     if not is_classifier:

@@ -57,7 +57,7 @@ def _comments(group: ClaimGroup, model: ModelFacts, mapped: MappedClaims) -> Ite
     declared = ", ".join(f"{key} {value}" for key, value in _declared(first))
     yield f"declared: {declared}"
     yield f"found: the data set {target.name}"
-    yield from (f"found: {note}" for note in target.notes)
+    yield from (note if note.startswith("assumed: ") else f"found: {note}" for note in target.notes)
     for each in group.claims:
         if each.split.why != "declared":
             yield f"{each.split.why}; chosen: {each.split.name} (for {each.claim.metric})"

@@ -10,6 +10,7 @@ from zoo.claims.known_data import KNOWN_DATA
 from zoo.claims.mapping.columns import Columns, choose_columns, choose_image_columns
 from zoo.claims.mapping.data_card import DataConfig, read_data_card
 from zoo.claims.mapping.model_facts import ModelFacts
+from zoo.claims.mapping.question_models import question_notes, question_task
 from zoo.claims.mapping.reasons import Reason, UnmappedError
 from zoo.claims.published import PublishedClaim
 from zoo.class_names import match_classes
@@ -146,22 +147,40 @@ def _glue(config: str, claim: PublishedClaim, model: ModelFacts) -> Target | Non
 
 def _of_card(repo: HubRepo, config: str, model: ModelFacts, sources: Sources, hidden: tuple[str, ...]) -> Target:
     data = read_data_card(repo, config, sources)
+    if model.inputs == "question":
+        return _of_questions(repo, data, model, sources, hidden)
     columns = choose_image_columns(data, model.outputs) if model.inputs == "image" else choose_columns(data)
     if model.inputs == "sentence" and len(columns.inputs) != 2:
         raise UnmappedError(Reason.NO_TEXT, f"two are needed; columns: {', '.join(data.columns)}")
     _check_classes(data.classes.get(columns.label, ()), model, repo.name, columns.label)
-    commit = sources.known_pin(repo).revision
     shown = ", ".join((*columns.inputs, columns.label))
     return Target(
         data=repo.name,
         config=data.name or "",
-        task=_task(f"{repo}@{commit}" if commit else str(repo), data, columns, model),
+        task=_task(_pinned(repo, sources), data, columns, model),
         splits=tuple(split for split in data.splits if split not in hidden),
         hidden=hidden,
         rows=data.rows,
         preferred=data.eval_split,
         notes=(f"the columns {shown}: by {columns.found_by}",),
     )
+
+
+def _of_questions(
+    repo: HubRepo, data: DataConfig, model: ModelFacts, sources: Sources, hidden: tuple[str, ...]
+) -> Target:
+    task = question_task(_pinned(repo, sources), data, repo.name, model.max_length)
+    return Target(
+        data=repo.name, config=data.name or "", task=task,
+        splits=tuple(split for split in data.splits if split not in hidden), hidden=hidden, rows=data.rows,
+        preferred=data.eval_split, notes=question_notes(task),
+    )  # fmt: skip
+
+
+def _pinned(repo: HubRepo, sources: Sources) -> str:
+    """Return a data set as a recipe names it, at its commit if that is known."""
+    commit = sources.known_pin(repo).revision
+    return f"{repo}@{commit}" if commit else str(repo)
 
 
 def _task(source: str, data: DataConfig, columns: Columns, model: ModelFacts) -> dict[str, Any]:

@@ -1,0 +1,83 @@
+"""Extractive question answering: the answer to a question is a part of a text, or, in SQuAD 2.0, there is none."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from zoo.errors import UsageError, errors_about
+from zoo.fetch.sources import Source
+from zoo.tasks.answer_readout import AnswerReadout
+from zoo.tasks.base import Task
+from zoo.tasks.labelled_rows import LabelledRows
+from zoo.tasks.question_features import QuestionSplit
+from zoo.tasks.questions import read_questions
+
+
+def question_answering(
+    *,
+    data: Source | Mapping[str, Source],
+    tokenizer: Any,
+    version_2: bool = False,
+    config: str | None = None,
+    splits: str | Sequence[str] = ("train", "validation"),
+    scored: str | Sequence[str] | None = None,
+    max_length: int = 384,
+    stride: int = 128,
+    n_best: int = 20,
+    max_answer_length: int = 30,
+    null_threshold: float = 0.0,
+) -> Task:
+    """Return a task over questions and texts that contain their answers.
+
+    The metrics are `exact_match` and `answer_f1` of SQuAD 1.1 (Rajpurkar et al., EMNLP 2016) or 2.0 (Rajpurkar et al.,
+    ACL 2018). A text that does not fit into `max_length` tokens is read in overlapping parts.
+
+    Args:
+        data: A data set of the Hub with the columns `id`, `question`, `context` and `answers`, or one file for each
+            split: `{train: "file:train-v2.0.json", ...}`, in SQuAD's format or with these columns.
+        tokenizer: A fast tokenizer of transformers.
+        version_2: Whether questions may have no answer, as in SQuAD 2.0.
+        config: The configuration of a data set of the Hub.
+        splits: The splits of a data set of the Hub to offer. Files define their own.
+        scored: The splits that are evaluated. Default: all but `train`, validation splits first, then by name.
+        max_length: The number of tokens of a question with a part of its text.
+        stride: The number of tokens that two parts of one text share.
+        n_best: The number of likely first and last tokens of an answer that are combined.
+        max_answer_length: The most tokens of an answer.
+        null_threshold: With `version_2`, no answer is chosen if the score of "no answer" is larger than that of the
+            best answer by more than this. A claim holds for one threshold.
+
+    Raises:
+        UsageError: An argument is wrong. `Task.load` raises it, with the row, for an answer that is wrong.
+    """
+    if not 0 <= stride < max_length:
+        raise UsageError(f"stride must be at least 0 and less than max_length {max_length}, not {stride}").about(
+            "stride"
+        )
+    rows = LabelledRows(data=data, label="answers", config=config, splits=splits, scored=scored)
+
+    def load(split: str) -> QuestionSplit:
+        with errors_about("data"):
+            questions = read_questions(rows.table(split))
+        return QuestionSplit(questions, tokenizer=tokenizer, max_length=max_length, stride=stride)
+
+    metrics = ("exact_match", "answer_f1")
+    return Task(
+        name="question_answering",
+        splits={split: partial(load, split) for split in rows.names},
+        scored=rows.scored_splits,
+        metrics=(*metrics, *OF_VERSION_2) if version_2 else metrics,
+        kind="structured",
+        hub_type="question-answering",
+        readout=AnswerReadout(
+            null_token=getattr(tokenizer, "cls_token_id", None), n_best=n_best, max_answer_length=max_answer_length,
+            version_2=version_2, null_threshold=null_threshold,
+        ),
+        sources=rows.needs,
+    )  # fmt: skip
+
+
+OF_VERSION_2 = (
+    "has_answer_exact_match", "has_answer_f1", "no_answer_accuracy", "best_exact_match", "best_answer_f1",
+)  # fmt: skip
+"""The metrics that only SQuAD 2.0 has."""
