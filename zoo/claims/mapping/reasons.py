@@ -20,8 +20,8 @@ class Reason(Enum):
         " no task of this kind"
     )
     UNSUPPORTED_MODEL = (
-        "the model is no classifier, sentence encoder or question answering model that zoo can load, or not one for this"
-        " task"
+        "the model is no classifier, sentence encoder or question answering model that zoo can load, or not one for"
+        " this task"
     )
     CUSTOM_CODE = "the model needs code of its repository, which zoo never runs"
     NO_WEIGHTS = "the repository has no model.safetensors, whole or in shards, and no pytorch_model.bin of one file"
