@@ -23,6 +23,7 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from harness.answer_metrics import one_answer
+from harness.entity_metrics import one_entity, one_word
 from harness.metric_changes import (
     AVERAGES,
     confusion_matrix,
@@ -34,8 +35,8 @@ from harness.metric_changes import (
 Array = NDArray[np.generic]
 Metric = Callable[..., float]
 READS = {
-    "ranked": ("ranked", "labels"), "confusion": ("confusion",), "entities": ("entities",), "answers": ("answers",),
-    "detections": ("detections", "objects"),
+    "ranked": ("ranked", "labels"), "confusion": ("confusion",), "entities": ("entities",), "words": ("words",),
+    "answers": ("answers",), "detections": ("detections", "objects"),
 }  # fmt: skip
 """First argument of a metric -> the arrays that it reads."""
 
@@ -181,5 +182,7 @@ def _correlation(function: Callable[..., tuple[float, float]], predictions: Arra
         return float(function(predictions, labels)[0])
 
 
-STEPS: Mapping[str, Callable[..., float]] = {"confusion": one_pixel, "answers": one_answer}
+STEPS: Mapping[str, Callable[..., float]] = {
+    "confusion": one_pixel, "entities": one_entity, "words": one_word, "answers": one_answer,
+}  # fmt: skip
 """First array of a metric -> the function that returns the largest change that one prediction can cause."""

@@ -5,7 +5,7 @@ from harness.auditing.results import Score
 from harness.auditing.types import EVIDENCE, Finding, evidence
 from zoo.claims.counts import Fit, chance_of_count, find_counts, nearest_counts, total_chance
 from zoo.claims.data_sets import similar_name
-from zoo.claims.metric_names import SHARES
+from zoo.claims.metric_names import SHARES, is_of_tags
 from zoo.claims.printed import Printed
 from zoo.claims.published import PublishedClaim
 
@@ -39,6 +39,8 @@ def unknown_rows(claim: PublishedClaim) -> str:
 def _is_share(score: Score) -> bool:
     metric, data = score.metric, score.data_set
     if metric is None or metric.name not in SHARES or metric.variant or metric.of_class:
+        return False
+    if is_of_tags(score.claim.task):  # a share of the words
         return False
     return metric.name == "exact_match" or data is None or data.facts.has_labelled_rows
 

@@ -18,12 +18,13 @@ from harness.judging.types import Verdict
 from harness.models.environment import deterministic
 from harness.models.rounding import layers_of, terms_of
 from harness.runs.experiment import Experiment, RunContext, checked_builder, prepare
-from zoo.errors import ZooError, first_line, translate_errors
+from zoo.errors import UsageError, ZooError, first_line, translate_errors
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.positions import located_in
 from zoo.tasks.base import Inputs, content_hash
 
 ROWS = 32
+NO_LOGITS = "its task has no logits of examples to compare"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,12 +107,14 @@ def _impossible(entry: Entry, context: RunContext) -> str:
         return "there are no published weights"
     # the kind of a text task is not checked, because building the task may download a tokenizer
     has_readout = entry.recipe.tokenizer is None and prepare(entry, context).task.readout is not None
-    return "its task has no logits of examples to compare" if has_readout else ""
+    return NO_LOGITS if has_readout else ""
 
 
 def compute_fingerprint(experiment: Experiment) -> Fingerprint:
     """Compute the fingerprint of an entry; only the first rows of the split are hashed and evaluated."""
     context = experiment.context
+    if experiment.task.readout is not None:
+        raise UsageError(NO_LOGITS)
     model, weights = experiment.published_model()
     name, precision = experiment.task.scored[0], context.options.precision
     split = experiment.task.load(name)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from harness.judging.paired import sign_test
 from harness.metrics import Array
+from harness.models.outputs import TOKENS
 from zoo.class_names import has_names, match_classes
 
 Indices = NDArray[np.int64]
@@ -83,7 +84,8 @@ def _reorder(model: Any, _: Any, output: Any) -> Any:
         return (output[0][:, model.class_order], *output[1:])
     if isinstance(output, dict) and "out" in output:
         return type(output)({**output, "out": output["out"][:, model.class_order]})
-    output.logits = output.logits[:, model.class_order]
+    is_of_tokens = type(output).__name__ == TOKENS  # whose classes are the last dimension
+    output.logits = output.logits[..., model.class_order] if is_of_tokens else output.logits[:, model.class_order]
     return output
 
 

@@ -43,6 +43,20 @@ def majority_baseline(metric: str, labels: Array) -> float | None:
     return None
 
 
+def tags_baseline(metric: str, words: Array) -> float | None:
+    """Return the score of a tagger that always predicts the most frequent tag; None if it is unknown.
+
+    Args:
+        metric: The metric's name.
+        words: The counts of `harness.entity_metrics`, `(N, 1 + C, 3)`.
+    """
+    if metric == "token_accuracy":
+        true = words[..., 2].sum(axis=0)
+        return float(true.max() / true.sum())
+    outside_is_frequent = words[..., 2].sum(axis=0).argmax() == 0
+    return 0.0 if outside_is_frequent and metric.startswith(("entity_", "token_")) else None
+
+
 def without_arguments(recipe: Mapping[str, Any], metric: str) -> bool:
     """Return whether a recipe, as data, calls a metric without arguments: only then its baseline is known."""
     calls = [call for call in recipe.get("metrics", []) if isinstance(call, Mapping) and len(call) > 1]

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.judging.baselines import constant_value, majority_baseline, without_arguments
+from harness.judging.baselines import constant_value, majority_baseline, tags_baseline, without_arguments
 from harness.judging.near_ties import near_ties, noise_between
+from harness.judging.other_readings import other_readings
 from harness.judging.paired import Flips, find_flips
 from harness.judging.types import ROUNDING, Measurement
 from harness.records.arrays import read_arrays, rows_not_finite
@@ -63,6 +64,7 @@ def measure_claim(
         near_ties=None if is_training else first.near_ties, look=look, left_out=left_out,
         flips=comparison[0] if comparison else None, recorded_in=comparison[1] if comparison else "fp32",
         rows_not_finite=not_finite if any(not_finite) else (),
+        readings=() if is_training else other_readings(claim.metric, first.arrays),
     )  # fmt: skip
 
 
@@ -118,13 +120,20 @@ class _MeasuredRun:
 
     def baseline(self, metric: str) -> float | None:
         """Return the majority-class baseline; None for a metric that the recipe calls with arguments."""
-        if not without_arguments(self.record.recipe, metric) or "labels" not in self.arrays:
+        if not without_arguments(self.record.recipe, metric):
+            return None
+        if "words" in self.arrays:
+            return tags_baseline(metric, self.arrays["words"])
+        if "labels" not in self.arrays:
             return None
         return majority_baseline(metric, self.arrays["labels"])
 
     @property
     def is_constant(self) -> bool:
         """Whether all predictions are the same although the labels are not."""
+        if "words" in self.arrays:
+            _, predicted, true = (self.arrays["words"].sum(axis=0) > 0).sum(axis=0)
+            return bool(predicted == 1 and true > 1)
         if "predictions" not in self.arrays or "labels" not in self.arrays:
             return False
         predictions, labels = self.arrays["predictions"], self.arrays["labels"]

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.judging.other_readings import Reading
 from harness.judging.paired import Flips
 from zoo.recipes.claim import CORRELATIONS, Claim
 from zoo.text_tables import decimal_places
@@ -59,6 +60,8 @@ class Measurement:
     """For each value, the number of examples whose outputs are NaN or infinite; empty if there are none."""
     recorded_in: str = "fp32"
     """The precision of the recorded predictions."""
+    readings: tuple[Reading, ...] = ()
+    """The scores of other metrics on the same predictions, for published weights and metrics of tags."""
 
     @property
     def failed(self) -> tuple[bool, ...]:

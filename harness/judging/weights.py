@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from harness.judging.near_ties import expected_flips, noise_between
+from harness.judging.other_readings import reading_sentence
 from harness.judging.types import ROUNDING, Counts, Judgement, Measurement, Verdict, format_difference
 from zoo.claims.counts import can_be_count, counts_of, nearest_counts
 from zoo.claims.printed import Printed
@@ -65,6 +66,8 @@ def judge_weights(claim: Claim, measured: Measurement) -> Judgement:
         verdict, why = _compare_counts(claim, counts, allowance)
     elif is_count:
         verdict, why = "not-compared", _no_count(claim, measured.n)
+    if verdict in ("not-reproduced", "inconclusive"):
+        why += f" {reading_sentence(claim, measured.values[0], measured.readings, claim.rounding + ROUNDING)}".rstrip()
     same, predictions = _compare_predictions(measured)
     half, value = claim.rounding + allowance.likely * measured.one_prediction, measured.values[0]
     ends = (claim.value - half, claim.value + half)

@@ -13,7 +13,8 @@ class CrossEntropy(Loss):
     `-1/B sum_i log softmax(s_i)[y_i]`
 
     Logits are `(B, C)`, labels `(B,)` of int64. For segmentation, logits are `(B, C, H, W)` and labels `(B, H, W)`; the
-    mean is over all pixels except those labeled `ignore_index`.
+    mean is over all pixels except those labeled `ignore_index`. For token classification, logits are `(B, C, L)` and
+    labels `(B, L)`, with -100 for tokens without a label.
 
     Args:
         label_smoothing: e in [0, 1). The target is `1 - e` on the label plus `e / C` on every class (Szegedy et al.,

@@ -8,7 +8,14 @@ from typing import Any
 from harness.imported_logs.types import CLAIM_OPTION
 from harness.judging.types import Judgement
 from harness.records.record import Record, Result
-from harness.runs.hub_names import HUB_METRICS, OTHER, data_set_slug, hub_repos, metric_arguments, metric_title
+from harness.runs.hub_names import (
+    HUB_METRICS,
+    OTHER,
+    data_set_slug,
+    hub_repos,
+    metric_arguments,
+    metric_title,
+)
 from harness.runs.judged_runs import JudgedRuns
 from zoo.claims.published import ZOO_SOURCE
 from zoo.errors import UsageError
@@ -23,6 +30,7 @@ TASK_TYPES = {
     "cifar": "image-classification", "digits": "image-classification", "image_folder": "image-classification",
     "image_classification": "image-classification", "semantic_similarity": "sentence-similarity",
     "coco_segmentation": "image-segmentation", "voc_segmentation": "image-segmentation",
+    "token_classification": "token-classification", "question_answering": "question-answering",
 }  # fmt: skip
 """Task -> the Hub's type of it. Another recipe with a tokenizer classifies texts."""
 NO_SOURCE = "typed at the command line, without a source"

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from harness import metrics
 from harness.library_metrics import from_library, is_library_metric
 from harness.metrics import Array, Metric, measure, reads
 from harness.records.arrays import read_arrays, rows_not_finite, score_tolerance
@@ -20,7 +19,7 @@ from harness.records.digests import RECORD_DIGEST, json_digest
 from harness.records.find_runs import read_all
 from harness.records.record import ADVICE, LOOKS, Record, Result, read_record, verify_files
 from zoo.errors import IntegrityError, SourceError, ZooError
-from zoo.recipes.allowed import is_allowed
+from zoo.recipes.allowed import is_allowed, namespace_of
 from zoo.recipes.reader import short_name
 
 OUR_TASKS = "zoo.tasks"
@@ -170,7 +169,7 @@ def _metric_call(record: Record, name: str) -> tuple[str, Mapping[str, Any]]:
     if calls and name not in calls:
         return name, {}
     call = calls.get(name, {"use": name})
-    path = call["use"] if "." in call["use"] else f"{metrics.__name__}.{call['use']}"
+    path = call["use"] if "." in call["use"] else f"{namespace_of(call['use'], 'metrics')}.{call['use']}"
     return path, {key: value for key, value in call.items() if key != "use"}
 
 

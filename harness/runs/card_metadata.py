@@ -9,7 +9,14 @@ from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.repocard import metadata_load
 
 from harness.records.record import Record, Result
-from harness.runs.hub_names import HUB_METRICS, OTHER, data_set_slug, hub_repos, metric_arguments, metric_title
+from harness.runs.hub_names import (
+    HUB_METRICS,
+    OTHER,
+    data_set_slug,
+    hub_repos,
+    metric_arguments,
+    metric_title,
+)
 from harness.runs.needed_files import NeededFiles
 from zoo.fetch.source_types import HubRepo, is_source, parse_or_none
 from zoo.recipes.claim import Claim

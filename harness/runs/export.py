@@ -11,6 +11,8 @@ from torch import nn
 from harness.models.text_inputs import position_count
 from zoo.tasks.base import Task
 from zoo.tasks.splits import TextSplit
+from zoo.tasks.tagged_words import TaggedWords
+from zoo.tasks.word_tokens import with_prefix_space
 from zoo.trusted_code import STANDALONE_FILES, comes_from
 
 PROBLEM_TYPES = {
@@ -47,6 +49,8 @@ def export(model: nn.Module, task: Task, tokenizer: Any, folder: Path) -> None:
     config.save_pretrained(folder)
     if hasattr(tokenizer, "save_pretrained"):
         tokenizer = copy.deepcopy(tokenizer)
+        if any(isinstance(split, TaggedWords) for split in task.loaded.values()):
+            tokenizer, _ = with_prefix_space(tokenizer)
         tokenizer.model_max_length = _longest_row(model, task, tokenizer)
         tokenizer.save_pretrained(folder)
 

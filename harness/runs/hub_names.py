@@ -11,9 +11,12 @@ from zoo.safe_text import one_line
 HUB_METRICS = {
     "pearson": "pearsonr", "spearman": "spearmanr", "f1_micro": "f1", "top5_accuracy": "top-5-accuracy",
     "precision_score": "precision", "recall_score": "recall", "balanced_accuracy_score": "balanced_accuracy",
-    "cohen_kappa_score": "cohen_kappa", "answer_f1": "f1",
+    "cohen_kappa_score": "cohen_kappa", "token_accuracy": "accuracy", "answer_f1": "f1",
+    **{f"{level}_{name}": name for level in ("entity", "token") for name in ("precision", "recall", "f1")},
 }  # fmt: skip
 """Metrics that have another name on the Hub: that of huggingface's `evaluate`, or the one that cards have."""
+LEVELS = ("entity_", "token_")
+"""How the names of metrics begin that say what they count."""
 EDGE_CASES = ("zero_division",)
 """Arguments that only say what a metric is where it is not defined; names of metrics do not mention them."""
 OTHER = "other"
@@ -37,13 +40,18 @@ def metric_arguments(recipe: Mapping[str, Any], metric: str) -> dict[str, Any]:
 
 
 def metric_title(metric: str, arguments: Mapping[str, Any]) -> str:
-    """Return the name of a metric for readers: `f1 (macro)`. With arguments it begins with the Hub's name."""
+    """Return the name of a metric for readers: `f1 (macro)`. With arguments it begins with the Hub's name.
+
+    A metric of entities or tokens says so: `entity f1 (macro)`.
+    """
     named = [
-        str(value) if name == "average" else f"{name} {value}"
+        str(value) if name == "average" else name if value is True else f"{name} {value}"
         for name, value in arguments.items()
         if name not in EDGE_CASES
     ]
-    return one_line(f"{HUB_METRICS.get(metric, metric)} ({', '.join(named)})" if named else metric.replace("_", " "))
+    plain = metric.replace("_", " ")
+    start = plain if metric.startswith(LEVELS) else HUB_METRICS.get(metric, metric)
+    return one_line(f"{start} ({', '.join(named)})" if named else plain)
 
 
 def data_set_slug(name: str) -> str:

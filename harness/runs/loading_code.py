@@ -8,6 +8,7 @@ from harness.runs.card_metadata import CONFIG, CardFacts
 from zoo.recipes.names import module_of
 from zoo.tasks.image_defaults import with_defaults
 from zoo.tasks.splits import TextSplit
+from zoo.tasks.tagged_words import TaggedWords
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
 FROM_PRETRAINED = """\
@@ -31,6 +32,18 @@ inputs = tokenizer(
 with torch.no_grad():
     logits = model(**inputs).logits
 {result}"""
+TAG_WORDS = """
+
+words = ["These", "are", "words"]
+inputs = tokenizer(
+    words, is_split_into_words=True, truncation=True, max_length={max_length}, return_tensors="pt"
+)
+with torch.no_grad():
+    tags = model(**inputs).logits[0].argmax(dim=-1).tolist()
+of_words = inputs.word_ids()
+for number, word in enumerate(words):
+    if number in of_words:  # the first token of a word has its tag
+        print(word, model.config.id2label[tags[of_words.index(number)]])"""
 ANSWER = """
 
 question, text = "A question?", "The text that has its answer."
@@ -85,6 +98,8 @@ def _text_code(facts: CardFacts) -> str:
     length, loaded = max_length(facts), next(iter(facts.task.loaded.values()), None)
     if length is None:
         return ""
+    if isinstance(loaded, TaggedWords):
+        return TAG_WORDS.format(max_length=length)
     if facts.task.hub_type == "question-answering":
         return ANSWER.format(max_length=length)
     is_pair = isinstance(loaded, TextSplit) and len(loaded.texts[0]) == 2

@@ -287,6 +287,8 @@ def _findings(
     notes += fallback_findings(location.fallbacks)
     notes += tuple(filter(None, map(_strict_note, evaluations)))
     notes += chance_findings(location.entry.recipe, task, evaluations)
+    if task.kind == "structured" and (note := getattr(model.model, "class_note", None)):
+        notes += (f"label order: {note}",)
     is_named = task.kind == "classification" and task.class_names
     if location.identity.mode != "weights" or not is_named or evaluation.rows_not_finite:
         return notes

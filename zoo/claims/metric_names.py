@@ -41,6 +41,11 @@ _FILLERS = {"eval", "test", "validation", "valid", "val", "dev", "overall", "sco
             "the", "metric", "train", "predict", "final", "best", "of"}  # fmt: skip
 _VARIANTS = {"cosine": "cosine", "cos": "cosine", "sim": "cosine", "similarity": "cosine", "dot": "dot",
              "euclidean": "euclidean", "manhattan": "manhattan", "max": "max"}  # fmt: skip
+_LEVELS = {"entity": "entity", "entities": "entity", "seqeval": "entity", "ner": "entity", "span": "entity",
+           "token": "token", "tokens": "token", "word": "token", "level": "", "strict": ""}  # fmt: skip
+"""Words in the names of metrics of tags -> what is counted; two of them do not say it."""
+_OF_TAGS = re.compile(r"token|named.entity|\bner\b|part.of.speech|\bpos\b")
+"""A kind of task whose metrics count entities or tokens."""
 _CLASS = re.compile(r"(class|label) ?\w+")
 _OF_ONE_CLASS = ("f1", "precision", "recall")
 """Metrics after which a bare number is a class."""
@@ -60,9 +65,20 @@ class MetricName:
     """The similarity of embeddings that it is computed from: `cosine`, `dot`, `euclidean`, `manhattan`, `max`."""
     of_class: str = ""
     """The class that it is about, if it is one of several: `class 1`, or a name of the data set's."""
+    level: str = ""
+    """For tags, whether it counts each `entity` or each `token`; empty if the author does not say."""
+    is_strict: bool = False
+    """For tags, whether entities are read by the rules of their scheme."""
 
     def __str__(self) -> str:
-        words = (self.variant, self.average or "", self.name.replace("_", " "), self.of_class and f"of {self.of_class}")
+        words = (
+            "strict" if self.is_strict else "",
+            self.level,
+            self.variant,
+            self.average or "",
+            self.name.replace("_", " "),
+            self.of_class and f"of {self.of_class}",
+        )
         return " ".join(word for word in words if word)
 
 
@@ -75,6 +91,9 @@ def read_metric(claim: PublishedClaim) -> MetricName | None:
     if not text or len(text) > MOST_CHARACTERS or _RANKED.search(text):
         return None
     words = [word for word in re.split(r"[^a-z0-9]+", text) if word and word not in _FILLERS]
+    of_tags = [word for word in words if word in _LEVELS and is_of_tags(claim.task)]
+    words = [word for word in words if word not in of_tags]
+    levels = dict.fromkeys(filter(None, (_LEVELS[word] for word in of_tags)))
     averages = [word for word in words if word in AVERAGES]
     variants = [_VARIANTS[word] for word in words if word in _VARIANTS]
     plain = [word for word in words if word not in AVERAGES and word not in _VARIANTS]
@@ -83,17 +102,28 @@ def read_metric(claim: PublishedClaim) -> MetricName | None:
     declared = claim.average.strip().lower()
     average = declared if declared in AVERAGES else averages[0] if averages else None
     found = _split_class(plain, claim)
-    if found is None or len(set(averages)) > 1:
+    if found is None or len(set(averages)) > 1 or len(levels) > 1:
         return None
     name, of_class = found
     if name == "cohen_kappa" and averages:  # weights of disagreements, not an average over classes
         return None
-    return MetricName(name=name, average=average, variant=variants[0] if variants else "", of_class=of_class)
+    return MetricName(
+        name=name, average=average, variant=variants[0] if variants else "", of_class=of_class,
+        level=next(iter(levels), ""), is_strict="strict" in of_tags,
+    )  # fmt: skip
+
+
+def is_of_tags(task: str) -> bool:
+    """Return whether a claim's kind of task gives each word of a sentence a tag."""
+    return _OF_TAGS.search(task.strip().lower()) is not None
 
 
 def similar_metric(name: str) -> str:
-    """Return the name of a metric that an author may have misspelled, or an empty text, as for a metric at a rank."""
-    if _RANKED.search(name.lower()):
+    """Return the name of a metric that an author may have misspelled, or an empty text, as for a metric at a rank.
+
+    The metrics of tags are not misspelled either: `token_accuracy` is no `top5 accuracy`.
+    """
+    if _RANKED.search(name.lower()) or name.lower().startswith(("entity", "token")):
         return ""
     known = [metric.replace("_", " ") for metric in _METRICS]
     plain = " ".join(re.split(r"[^a-z0-9]+", name.strip().lower()))[:MOST_CHARACTERS]

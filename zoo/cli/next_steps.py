@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from harness.judging.judge_runs import Outcome
 
 
+NOT_EXPLAINED = ("token_classification", "question_answering")
+"""Tasks whose predictions `zoo explain` cannot compare."""
+
+
 def next_step(outcome: "Outcome", options: RunOptions, sources: SourceOptions) -> str | None:
     """Return the command to run next for an entry; None if its verdict is settled or no command can settle it.
 
@@ -52,9 +56,12 @@ def _words(outcome: "Outcome", options: RunOptions) -> list[str] | None:
     if outcome.mode == "weights":
         if (verdict == "not-run" or (is_untested and "retrain" in kinds)) and outcome.entry.recipe.stages:
             return ["reproduce", name, "--train"]
+        if verdict != "not-reproduced":
+            return None
+        if outcome.entry.recipe.task.use in NOT_EXPLAINED:
+            return ["doctor", name]
         part = outcome.entry.part_of_card
-        explain = ["explain", name, *(["--claim", part] if part else [])]
-        return explain if verdict == "not-reproduced" else None
+        return ["explain", name, *(["--claim", part] if part else [])]
     further = [judgement.further_seeds for judgement in outcome.judgements if judgement.claim.of == "retrain"]
     if verdict == "inconclusive" and (more := max(filter(None, further), default=0)):
         first = ["--first-seed", str(options.first_seed)] if options.first_seed else []

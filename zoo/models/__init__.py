@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from zoo.models.question_answerer import question_answerer
     from zoo.models.sentence_encoder import sentence_encoder
     from zoo.models.sequence_classifier import sequence_classifier
+    from zoo.models.token_classifier import token_classifier
     from zoo.models.wide_resnet import wide_resnet
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "question_answerer",
     "sentence_encoder",
     "sequence_classifier",
+    "token_classifier",
     "wide_resnet",
 ]
 MODULES = {
@@ -35,6 +37,7 @@ MODULES = {
     "question_answerer": "question_answerer",
     "sentence_encoder": "sentence_encoder",
     "sequence_classifier": "sequence_classifier",
+    "token_classifier": "token_classifier",
     "wide_resnet": "wide_resnet",
 }
 """Model -> the module that defines it."""

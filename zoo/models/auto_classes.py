@@ -2,6 +2,6 @@
 
 TEXT_CLASSIFIER, IMAGE_CLASSIFIER = "AutoModelForSequenceClassification", "AutoModelForImageClassification"
 QUESTION_ANSWERER = "AutoModelForQuestionAnswering"
-SEGMENTATION = "AutoModelForSemanticSegmentation"
+SEGMENTATION, TOKEN_CLASSIFIER = "AutoModelForSemanticSegmentation", "AutoModelForTokenClassification"
 ENCODER = "AutoModel"
 """Loads a model without the layers of any task."""

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
-from zoo.recipes.fields import METRIC_ARRAYS, TORCHVISION
+from zoo.recipes.fields import FIELDS, METRIC_ARRAYS, TORCHVISION
 from zoo.trusted_code import is_part_of
 
 LOSSES = (
@@ -84,11 +84,13 @@ AUTO_CLASSES = {
     "AutoModelForQuestionAnswering": "from_config",
     "AutoModelForSemanticSegmentation": "from_config",
     "AutoModelForSequenceClassification": "from_config",
+    "AutoModelForTokenClassification": "from_config",
 }
 """The Auto classes of transformers that build without files, and the method that does."""
 AUTO_MAPPINGS = (
     "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES", "MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES",
     "MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES", "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
+    "MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES",
 )  # fmt: skip
 """The architectures of these Auto classes have the outputs that zoo's tasks need."""
 _AUTO = "transformers.models.auto"
@@ -167,8 +169,7 @@ ALLOWED: Mapping[str, Mapping[str, Names]] = {
     },
     "tokenizer": {"zoo.tokenizers": _functions, "transformers": _transformers_tokenizers},
     "metrics": {
-        "harness.metrics": _metrics,
-        "harness.answer_metrics": _metrics,
+        **dict.fromkeys(FIELDS["metrics"].namespaces, _metrics),
         "sklearn.metrics": SKLEARN_METRICS,
         "scipy.stats": SCIPY_METRICS,
     },
@@ -193,6 +194,12 @@ def names_in(module: str, field: str) -> frozenset[str]:
     if not callable(names):
         return frozenset(names)
     return frozenset(names(module)) if is_ours(module) else _enumerated(names, module)
+
+
+def namespace_of(name: str, field: str) -> str:
+    """Return the module that a bare name of a field is looked up in; the first one if none has the name."""
+    namespaces = FIELDS[field].namespaces
+    return next((each for each in namespaces if name in names_in(each, field)), namespaces[0])
 
 
 @cache

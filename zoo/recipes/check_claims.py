@@ -3,15 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from zoo.errors import Problem, did_you_mean
-from zoo.recipes.allowed import SKLEARN_METRICS, is_allowed
+from zoo.recipes.allowed import SKLEARN_METRICS, is_allowed, namespace_of
 from zoo.recipes.claim import Claim
-from zoo.recipes.fields import FIELDS
 from zoo.recipes.reader import short_name
 from zoo.recipes.schema import Holdout, Recipe, Stage
 from zoo.recipes.walk import walk_calls
 from zoo.tasks.base import Task
 
-METRICS = FIELDS["metrics"].namespaces
 ERRORS = tuple(name for name in SKLEARN_METRICS if name.endswith(("error", "loss", "deviance")))
 """The metrics of scikit-learn that are smaller for a better model."""
 NOTHING_SCORED = (
@@ -77,8 +75,8 @@ def _claim_names(number: int, claim: Claim, recipe: Recipe, task: Task) -> Itera
         message = f"the split {claim.split!r} is not scored by {task.name}{known}{advice}"
         yield _problem(recipe, number, claim, "split", message)
     if claim.metric not in metrics:
-        is_ours = any(is_allowed(f"{module}.{claim.metric}", "metrics") for module in METRICS)
-        advice = "; name it in `metrics` to measure it" if is_ours else ""
+        is_known = is_allowed(f"{namespace_of(claim.metric, 'metrics')}.{claim.metric}", "metrics")
+        advice = "; name it in `metrics` to measure it" if is_known else ""
         message = f"the metric {claim.metric!r} is not measured{_known('measured', claim.metric, metrics)}{advice}"
         yield _problem(recipe, number, claim, "metric", message)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 TORCHVISION = "torchvision.models"
-METRIC_ARRAYS = ("predictions", "ranked", "confusion", "entities", "answers", "detections")
+METRIC_ARRAYS = ("predictions", "ranked", "confusion", "entities", "words", "answers", "detections")
 """The first argument of a metric, which says what it reads; see `harness.metrics`."""
 
 
@@ -23,7 +23,7 @@ FIELDS: Mapping[str, CallField] = {
     "model": CallField(("zoo.models", TORCHVISION, f"{TORCHVISION}.segmentation")),
     "tokenizer": CallField(("zoo.tokenizers",)),
     "metrics": CallField(
-        ("harness.metrics", "harness.answer_metrics"),
+        ("harness.metrics", "harness.entity_metrics", "harness.answer_metrics"),
         (*METRIC_ARRAYS, "labels", "objects", "y_true", "y_pred", "x", "y", "a", "b"),
     ),
     "optimizer": CallField(("torch.optim",), ("params",)),

@@ -9,7 +9,14 @@ from torch import nn
 from zoo.fetch import weights_file
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.quantized_weights import is_quantized
-from zoo.models.auto_classes import ENCODER, IMAGE_CLASSIFIER, QUESTION_ANSWERER, SEGMENTATION, TEXT_CLASSIFIER
+from zoo.models.auto_classes import (
+    ENCODER,
+    IMAGE_CLASSIFIER,
+    QUESTION_ANSWERER,
+    SEGMENTATION,
+    TEXT_CLASSIFIER,
+    TOKEN_CLASSIFIER,
+)
 from zoo.models.size_limits import size_limits
 from zoo.models.timm_models import TIMM, check_timm_recipe, published_classes, with_present_names
 from zoo.recipes.build import Builder
@@ -19,11 +26,12 @@ from zoo.trusted_code import comes_from, is_part_of
 OURS, TRANSFORMERS = "zoo.models", "transformers"
 AUTO_CLASSES = {
     "bert_classifier": TEXT_CLASSIFIER, "sequence_classifier": TEXT_CLASSIFIER, "image_classifier": IMAGE_CLASSIFIER,
-    "sentence_encoder": ENCODER, "question_answerer": QUESTION_ANSWERER,
+    "sentence_encoder": ENCODER, "token_classifier": TOKEN_CLASSIFIER, "question_answerer": QUESTION_ANSWERER,
 }  # fmt: skip
 """Our models of transformers, and the class of transformers that loads them with their published configuration."""
 OF_ARCHITECTURES = {
     "ForImageClassification": IMAGE_CLASSIFIER, "ForSemanticSegmentation": SEGMENTATION,
+    "ForTokenClassification": TOKEN_CLASSIFIER,
     "ForQuestionAnswering": QUESTION_ANSWERER,
 }  # fmt: skip
 """The same for architectures of transformers, by a part of their names; the others are text classifiers."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from zoo.tasks.segmentation import coco_segmentation, voc_segmentation
     from zoo.tasks.semantic_similarity import semantic_similarity
     from zoo.tasks.text_classification import text_classification
+    from zoo.tasks.token_classification import token_classification
 
 __all__ = [
     "cifar",
@@ -27,6 +28,7 @@ __all__ = [
     "question_answering",
     "semantic_similarity",
     "text_classification",
+    "token_classification",
     "voc_segmentation",
 ]
 MODULES = {name: name for name in __all__}

@@ -38,7 +38,8 @@ class Batch:
     Attributes:
         inputs: The arguments of the model: one tensor `(B, ...)`, or a dict of keyword arguments, each `(B, ...)`.
         labels: By kind of task: `(B,)` int64 class numbers; `(B,)` float32 targets of a regression; `(B, C)` float32
-            zeros and ones (multilabel); `(B, H, W)` int64 class numbers of pixels, 255 where a pixel is ignored.
+            zeros and ones (multilabel); `(B, H, W)` int64 class numbers of pixels, 255 where a pixel is ignored;
+            `(B, L)` int64 class numbers of tokens, -100 where a token has none.
         ids: The positions of the rows in the split, `(B,)` int64.
     """
 

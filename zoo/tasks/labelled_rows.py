@@ -21,6 +21,7 @@ from zoo.tasks.labels import (
     to_class_numbers,
     to_label_sets,
     to_numbers,
+    to_padded_numbers,
 )
 from zoo.tasks.tables import ENDINGS, Table, classes_of_file, read_file, read_repository
 
@@ -30,7 +31,8 @@ S = TypeVar("S", bound=Split)
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """The labels of a split: `(N,)`, or `(N, C)` if multilabel, the names of the classes, and notes on these."""
+    """The labels of a split: `(N,)`, `(N, C)` if multilabel, or `(N, W)` if structured (the numbers of the classes of
+    the words of each row, padded with -100); the names of the classes, and notes on these."""
 
     values: Tensor
     classes: tuple[str, ...]
@@ -177,6 +179,11 @@ class LabelledRows:
         """The names of the classes in the recipe."""
         return class_names(self.classes)
 
+    @property
+    def _has_lists(self) -> bool:
+        """Whether a row has several labels."""
+        return self.kind in ("multilabel", "structured")
+
     @cached_property
     def _first_declared(self) -> tuple[str, ...]:
         """The names that the first file with names declares: the order must not depend on what is read first."""
@@ -187,7 +194,7 @@ class LabelledRows:
 
     @cached_property
     def _training_labels(self) -> tuple[str, ...]:
-        return infer_names(self.table(self.training).column(self.label), multilabel=self.kind == "multilabel")
+        return infer_names(self.table(self.training).column(self.label), multilabel=self._has_lists)
 
     def _inferred(self, table: Table) -> tuple[str, ...]:
         """Return the labels of the split for training; none if it is missing and the values are class numbers."""
@@ -196,12 +203,12 @@ class LabelledRows:
         try:
             return self._training_labels
         except SourceError:
-            if infer_names(table.column(self.label), multilabel=self.kind == "multilabel"):
+            if infer_names(table.column(self.label), multilabel=self._has_lists):
                 raise
             return ()
 
     def _labels(self, table: Table, classes: tuple[str, ...]) -> tuple[Tensor, ClassMatch | None]:
-        """Return labels `(N,)` or, if multilabel, `(N, C)` in the order of `classes`, and how names match them.
+        """Return the labels as in `Labels`, in the order of `classes`, and how names match them.
 
         Raises:
             UsageError: With the row of a bad value, or with the names that do not match.
@@ -213,6 +220,8 @@ class LabelledRows:
         match = match_labels(declared, classes, side="the data set", other=other) if declared and classes else None
         if self.kind == "multilabel":
             return _label_sets(values, declared or classes, classes, match), match
+        if self.kind == "structured":
+            return to_padded_numbers(values, declared or classes, match.positions if match else None), match
         numbers = torch.tensor(to_class_numbers(values, declared or classes), dtype=torch.int64)
         return numbers if match is None else torch.tensor(match.positions)[numbers], match
 

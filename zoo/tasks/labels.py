@@ -131,6 +131,35 @@ def to_label_sets(values: Sequence[Any], names: Sequence[str]) -> Tensor:
     return labels
 
 
+def to_padded_numbers(values: Sequence[Any], names: Sequence[str], order: Sequence[int] | None = None) -> Tensor:
+    """Return the numbers of the classes in each list, `(N, W)`, padded with -100 to one more than the longest.
+
+    Args:
+        values: A list of classes for each row.
+        names: The names of the classes that the values use.
+        order: The number to return for each of them; by default its position.
+
+    Raises:
+        RowError: A value is no list, or one of its items is no class.
+        UsageError: `names` is empty.
+    """
+    if not names:
+        raise UsageError("the data do not declare the names of their tags; list them in the argument 'classes'")
+    wrong = next((row for row, value in enumerate(values) if not isinstance(value, list)), None)
+    if wrong is not None:
+        raise RowError(wrong, f"{shown(values[wrong])} is not a list of tags")
+    pairs = [(row, item) for row, value in enumerate(values) for item in value]
+    try:
+        numbers = to_class_numbers([item for _, item in pairs], names)
+    except RowError as error:
+        raise RowError(pairs[error.row][0], error.problem) from None
+    lengths = torch.tensor([len(value) for value in values])
+    padded = torch.full((len(values), int(lengths.max()) + 1), -100)
+    known = torch.tensor(numbers, dtype=torch.int64)
+    padded[torch.arange(padded.shape[1]) < lengths[:, None]] = known if order is None else torch.tensor(order)[known]
+    return padded
+
+
 def to_numbers(values: Sequence[Any]) -> list[float]:
     """Return the values of a regression. Raises RowError for a value that is not a finite number."""
     numbers = []

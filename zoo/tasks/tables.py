@@ -51,13 +51,13 @@ class Table:
         columns = [self.column(name) for name in names]
         for name, column in zip(names, columns, strict=True):
             for row, value in enumerate(column):
-                if not isinstance(value, str) or not _is_unicode(value):
+                if not isinstance(value, str) or not is_unicode(value):
                     hint = f'; write "{to_text(value)}"' if isinstance(value, int | float) else ""
                     raise UsageError(f"column {name!r}, row {row}: {shown(value)} is not a text{hint}")
         return list(zip(*columns, strict=True))
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
     """Return whether a text can be encoded: JSON may escape half of a character, such as "\\ud83d"."""
     try:
         text.encode()

@@ -17,6 +17,8 @@ from zoo.fetch.tensor_cache import cached_tensors
 from zoo.trusted_code import TRANSFORMERS, comes_from
 
 ENDS = "ends"
+LABELS, NO_LABEL = "labels", -100
+"""The column with a label for each token, and the label of tokens that losses ignore (PyTorch's `ignore_index`)."""
 FEWEST_CACHED = 256
 """Fewer rows are not cached: tokenizing them is faster than reading the cache."""
 
@@ -109,9 +111,23 @@ def tokenize(tokenizer: Any, texts: Texts, max_length: int, *, left: bool = Fals
     else:
         folder, key = paths.home() / "cache" / "tokens", _cache_key(tokenizer, texts, max_length)
         columns = cached_tensors(folder, key, lambda: _call_tokenizer(tokenizer, texts, max_length))
+    return padded_by(tokenizer, columns, left=left)
+
+
+def padded_by(tokenizer: Any, columns: Mapping[str, Tensor], *, left: bool = False) -> Tokens:
+    """Return tokens with the padding of a tokenizer; the exceptions are those of `tokenize`.
+
+    Args:
+        tokenizer: A tokenizer of transformers.
+        columns: The columns of `Tokens`, and the ends of the rows as `ends`. A column `labels` is padded with
+            `NO_LABEL`.
+        left: Pad on the left.
+    """
     columns, ends, notes = _without_empty_rows(tokenizer, columns)
     pad_token, pad_id = padding_token(tokenizer)
-    padding = {"input_ids": pad_id, "token_type_ids": tokenizer.pad_token_type_id, "attention_mask": 0}
+    padding = {
+        "input_ids": pad_id, "token_type_ids": tokenizer.pad_token_type_id, "attention_mask": 0, LABELS: NO_LABEL,
+    }  # fmt: skip
     fill = {name: padding.get(name) or 0 for name in columns}
     tokens = Tokens(columns, ends, fill, left=left, notes=notes)
     if len(set(tokens.lengths)) == 1:
@@ -157,7 +173,7 @@ def _without_empty_rows(
             f"row {int(empty[0])} has no token, and {type(tokenizer).__name__} has no token that begins or ends a text;"
             " remove the row, or write a text"
         )
-    new = {"input_ids": getattr(tokenizer, f"{name}_id"), "attention_mask": 1}
+    new = {"input_ids": getattr(tokenizer, f"{name}_id"), "attention_mask": 1, LABELS: NO_LABEL}
     places = ends[empty]  # where the missing token belongs among the tokens of all rows
     kept = torch.ones(len(values["input_ids"]) + len(empty), dtype=torch.bool)
     kept[places + torch.arange(len(empty))] = False

@@ -7,13 +7,13 @@ the texts or images of examples, which needs the data. This module does not impo
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
+from importlib import import_module
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness import answer_metrics, metrics
 from harness.diagnosis.diff.groups import Groups, single_groups
 from harness.diagnosis.diff.intervals import Interval, paired
 from harness.diagnosis.diff.types import Diff, Difference, FlippedExample, MetricChange, SplitDiff
@@ -30,6 +30,7 @@ from harness.metrics import Metric, reads
 from harness.records.arrays import score_tolerance
 from harness.records.record import Record, Result, read_record, verify_files
 from zoo.errors import UsageError
+from zoo.recipes.fields import FIELDS
 from zoo.text_tables import finite
 
 ORDER = ("mode", "seed", "digest", "recipe", "sources", "metric_code", "numerics", "weights", "environment")
@@ -175,16 +176,15 @@ def _interval(
 def _metric(record: Record, name: str) -> Metric | None:
     """Return the metric of this name in the recipe of a record, with its arguments; None if it is of other code.
 
-    A recipe without metrics uses those of the task, which all come from this project.
+    A recipe without metrics uses those of the task, which are all of this project.
     """
     named = [call for call in record.recipe.get("metrics", ()) if call["use"].split(".")[-1] == name]
     call = dict(named[0]) if named else {"use": name}
-    module, _, short = call.pop("use").rpartition(".")
-    for own in (metrics, answer_metrics):
-        function: Any = getattr(own, short, None)
-        if module in ("", own.__name__) and getattr(function, "__module__", "") == own.__name__:
-            return partial(function, **call) if call else function
-    return None
+    module, _, short = str(call.pop("use")).rpartition(".")
+    modules = [each for each in FIELDS["metrics"].namespaces if module in ("", each)]
+    functions = (getattr(import_module(each), short, None) for each in modules)
+    function = next((each for each in functions if getattr(each, "__module__", "") in modules), None)
+    return partial(function, **call) if call and function else function
 
 
 def _differences(a: Record, b: Record) -> Iterator[Difference]:

@@ -1,6 +1,6 @@
 """Compute a metric without each group of examples in turn: the values that a jackknife needs.
 
-Each metric of `harness.metrics` is a function of sums over examples, so the sums without a group are enough, and 40,000
+Each metric of this project is a function of sums over examples, so the sums without a group are enough, and 40,000
 groups take less than a second. Spearman's correlation depends on ranks, and the best scores of answers on a threshold;
 their values are exact to first order.
 """
@@ -26,7 +26,7 @@ def without_each_group(metric: Metric, arrays: Mapping[str, Array], groups: Ids)
     """Return the metric of all examples but those of one group, for each of the G groups, `(G,)`.
 
     Args:
-        metric: A metric of `harness.metrics` or `harness.answer_metrics`, or a `partial` of `f1` with an average.
+        metric: A metric of this project, or a `partial` of `f1` with an average.
         arrays: The arrays that the metric reads.
         groups: The number of the group of each example, `(N,)`, from 0 on.
 
@@ -36,6 +36,8 @@ def without_each_group(metric: Metric, arrays: Mapping[str, Array], groups: Ids)
     function: Any = getattr(metric, "func", metric)
     average: Any = getattr(metric, "keywords", {}).get("average", AVERAGES.get(function))
     with np.errstate(invalid="ignore", divide="ignore"):
+        if (read := metrics.reads(metric)[0]) in SUMMED:
+            return _of_sums(metric, arrays[read], groups)
         if "answers" in arrays:
             return _mean(_without(scores_and_weights(function, arrays["answers"]), groups))
         if function is metrics.spearman:
@@ -57,6 +59,12 @@ def _without(rows: Floats, groups: Ids) -> Floats:
     """Return the sums `(G, D)` of all rows `(N, D)` but those of one group, for each group."""
     sums = np.stack([np.bincount(groups, weights=column) for column in rows.T], axis=1)
     return np.asarray(sums.sum(axis=0) - sums)
+
+
+def _of_sums(metric: Metric, counts: Array, groups: Ids) -> Floats:
+    """Return a metric of the sum of counts `(N, ...)` over all examples but those of one group, for each group."""
+    sums = _without(counts.reshape(len(counts), -1).astype(np.float64), groups)
+    return np.array([metric(total.reshape(1, *counts.shape[1:])) for total in sums])
 
 
 def _mean(sums: Floats) -> Floats:
@@ -205,6 +213,8 @@ def _pixel_accuracy(counts: Floats) -> Floats:
     return np.asarray(right.sum(axis=1) / true.sum(axis=1))
 
 
+SUMMED = ("entities", "words")
+"""First arrays of the metrics that depend only on the sum of an array over the examples."""
 OF_COUNTS: Mapping[Any, Callable[[Floats], Floats]] = {
     metrics.matthews_correlation: _matthews, metrics.mean_iou: _mean_iou, metrics.pixel_accuracy: _pixel_accuracy,
 }  # fmt: skip

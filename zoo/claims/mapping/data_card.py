@@ -39,6 +39,8 @@ class DataConfig:
     """All columns; empty if the card does not list them."""
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names of the classes of each column that holds class numbers."""
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The columns of lists of texts or class numbers, with the names of the classes; none for texts."""
     mapping: Mapping[str, str] = field(default_factory=dict)
     """Column -> role, such as `text1` or `target`, of the `train-eval-index`."""
     mapped_task: str = ""
@@ -81,6 +83,7 @@ def read_data_card(repo: HubRepo, config: str, sources: Sources) -> DataConfig:
         images=tuple(str(each.get("name")) for each in features if _is_image(each.get("dtype"))),
         columns=tuple(str(each.get("name")) for each in features),
         classes={str(each.get("name")): found for each in features if (found := _class_names(each.get("dtype")))},
+        lists={str(each.get("name")): _class_names(item) for each in features if (item := _item_type(each))},
         mapping=_text_mapping(index.get("col_mapping")),
         mapped_task=str(index.get("task_id") or index.get("task") or ""),
         eval_split=_text_mapping(index.get("splits")).get("eval_split", ""),
@@ -165,6 +168,13 @@ def _has_rows(split: Mapping[str, Any]) -> bool:
 def _is_image(dtype: Any) -> bool:
     """Return whether a column has images; the card writes `image`, or `{image: {mode: RGB}}`."""
     return dtype == "image" or (isinstance(dtype, Mapping) and list(dtype) == ["image"])
+
+
+def _item_type(feature: Mapping[str, Any]) -> Any:
+    """Return the type of the items of a column of lists of texts or classes, which the card writes in several ways."""
+    item = feature.get("sequence", feature.get("list"))
+    item = item.get("dtype", item) if isinstance(item, Mapping) else item
+    return item if item in TEXT_TYPES or _class_names(item) else None
 
 
 def _class_names(dtype: Any) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from zoo.claims.mapping.reasons import Reason, UnmappedError
 from zoo.claims.mapping.scores import Score, read_score
 from zoo.claims.mapping.splits import ChosenSplit, choose_split
 from zoo.claims.mapping.targets import Target, find_target
+from zoo.claims.metric_names import is_of_tags
 from zoo.claims.published import PublishedClaim, PublishedClaims
 from zoo.claims.split_names import find_splits
 from zoo.errors import Problem
@@ -179,6 +180,8 @@ def _inputs_of(claim: PublishedClaim) -> tuple[str, ...]:
     kind = re.sub(r"[_ ]+", "-", claim.task.strip().lower())
     if IMAGE.fullmatch(kind):
         return ("image",)
+    if is_of_tags(claim.task):
+        return ("word",)
     if kind in (TASK, f"extractive-{TASK}"):
         return ("question",)
     if kind and (OTHER_INPUTS.search(kind) or not TASKS.search(kind)):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from zoo.claims.mapping.model_facts import ModelFacts
 from zoo.claims.mapping.question_models import METRICS as OF_ANSWERS
 from zoo.claims.mapping.reasons import Reason, UnmappedError
+from zoo.claims.mapping.tag_models import tag_metric
 from zoo.claims.metric_names import read_metric
 from zoo.claims.published import PublishedClaim
 
@@ -29,7 +30,7 @@ class RecipeMetric:
 
     use: str
     """The name in `metrics`."""
-    arguments: tuple[tuple[str, str | int], ...] = ()
+    arguments: tuple[tuple[str, str | int | bool], ...] = ()
     assumed: str = ""
     """Assumptions about facts that the claim leaves out, for the comments of the recipe."""
 
@@ -49,6 +50,9 @@ def metric_of(claim: PublishedClaim, model: ModelFacts) -> RecipeMetric:
     known = _known(model)
     if not claim.metric:
         raise UnmappedError(Reason.NO_METRIC)
+    if model.kind == "tags" and found is not None:
+        use, arguments, assumed = tag_metric(claim, found, model.classes)
+        return RecipeMetric(use=use, arguments=tuple(arguments.items()), assumed=assumed)
     if found is None or found.name not in known:
         kind = "" if found is None else f" of a {'classification' if model.has_classes else model.kind}"
         raise UnmappedError(Reason.UNKNOWN_METRIC, f"{claim.metric!r}{kind}")

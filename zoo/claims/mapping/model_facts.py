@@ -34,10 +34,10 @@ class ModelFacts:
 
     Attributes:
         repo: The repository at its commit.
-        inputs: What it reads: `text`, `image`, `question` with a text that has its answer, or `sentence` for an
-            encoder of sentences.
+        inputs: What it reads: `text`, `word` for a classifier of words, `image`, `question` with a text that has its
+            answer, or `sentence` for an encoder of sentences.
         outputs: The number of outputs; 1 for a regression.
-        kind: `classification`, `multilabel`, `regression`, `answers` or, of an encoder, `similarity`.
+        kind: `classification`, `multilabel`, `regression`, `tags`, `answers` or, of an encoder, `similarity`.
         classes: The names of the classes in the order of the outputs; LABEL_0 and so on where the model has none.
             An encoder has no classes.
         model: The call of the model in a recipe.
@@ -46,7 +46,7 @@ class ModelFacts:
     """
 
     repo: HubRepo
-    inputs: Literal["text", "image", "sentence", "question"] = "text"
+    inputs: Literal["text", "word", "image", "sentence", "question"] = "text"
     outputs: int
     kind: str
     classes: tuple[str, ...]

@@ -9,6 +9,7 @@ from zoo.claims.mapping.model_facts import ModelFacts, text_facts
 from zoo.claims.mapping.question_models import QUESTION_ANSWERER, question_facts
 from zoo.claims.mapping.reasons import Reason, UnmappedError
 from zoo.claims.mapping.sentence_models import sentence_facts
+from zoo.claims.mapping.tag_models import OF_TOKENS, tag_facts
 from zoo.fetch.published_settings import CODE, is_code_ignored
 from zoo.fetch.repository_files import CLAIMS, CONFIG, MODULES
 from zoo.fetch.source_types import HubRepo
@@ -38,6 +39,8 @@ def read_model(repo: HubRepo, settings: Mapping[str, Any], sources: Sources) -> 
     if is_timm(settings) or any(name.endswith(IMAGE_CLASSIFIER) for name in architectures):
         return image_facts(repo, settings, repository_files(repo, sources, "weights", "preprocessing"))
     names = repository_files(repo, sources, "weights", "tokenizer")
+    if any(name.endswith(OF_TOKENS) for name in architectures):
+        return tag_facts(repo, settings, names, sources, folder)
     is_classifier = any(name.endswith(TEXT_CLASSIFIER) for name in architectures)
     if any(name.endswith(QUESTION_ANSWERER) for name in architectures):
         return question_facts(repo, settings, names, sources, folder)

@@ -16,8 +16,8 @@ class Reason(Enum):
     MEAN_OF_RUNS = "the value has a spread, so it may be a mean of several runs, which no single model has"
     OTHER_MODEL = "the claim is about another model of the same card"
     UNSUPPORTED_TASK = (
-        "zoo verifies claims on classification of texts and images, on similarity and on question answering, and has"
-        " no task of this kind"
+        "zoo verifies claims on classification of texts, words and images, on similarity and on question answering,"
+        " and has no task of this kind"
     )
     UNSUPPORTED_MODEL = (
         "the model is no classifier, sentence encoder or question answering model that zoo can load, or not one for"

@@ -12,12 +12,14 @@ from zoo.claims.mapping.data_card import DataConfig, read_data_card
 from zoo.claims.mapping.model_facts import ModelFacts
 from zoo.claims.mapping.question_models import question_notes, question_task
 from zoo.claims.mapping.reasons import Reason, UnmappedError
+from zoo.claims.mapping.tag_models import choose_tag_columns, tags_scheme
 from zoo.claims.published import PublishedClaim
-from zoo.class_names import match_classes
+from zoo.class_names import has_names, match_classes
 from zoo.errors import GatedError, MissingError, NoRepositoryError, UsageError
 from zoo.fetch.source_types import HUB, HubRepo
 from zoo.fetch.sources import Sources
 from zoo.recipes.public_data import GLUE_REPOSITORY, PUBLIC
+from zoo.tasks.entities import NO_SCHEME
 
 IMAGENET, IMAGENET_FOLDER, IMAGENET_CLASSES = "ILSVRC/imagenet-1k", "data:ilsvrc2012", 1000
 _BARE = re.compile(r"\w[\w.-]{0,95}", re.ASCII)
@@ -149,10 +151,11 @@ def _of_card(repo: HubRepo, config: str, model: ModelFacts, sources: Sources, hi
     data = read_data_card(repo, config, sources)
     if model.inputs == "question":
         return _of_questions(repo, data, model, sources, hidden)
-    columns = choose_image_columns(data, model.outputs) if model.inputs == "image" else choose_columns(data)
+    columns = _columns(data, model)
     if model.inputs == "sentence" and len(columns.inputs) != 2:
         raise UnmappedError(Reason.NO_TEXT, f"two are needed; columns: {', '.join(data.columns)}")
-    _check_classes(data.classes.get(columns.label, ()), model, repo.name, columns.label)
+    declared = data.classes.get(columns.label) or data.lists.get(columns.label, ())
+    _check_classes(declared, model, repo.name, columns.label)
     shown = ", ".join((*columns.inputs, columns.label))
     return Target(
         data=repo.name,
@@ -164,6 +167,12 @@ def _of_card(repo: HubRepo, config: str, model: ModelFacts, sources: Sources, hi
         preferred=data.eval_split,
         notes=(f"the columns {shown}: by {columns.found_by}",),
     )
+
+
+def _columns(data: DataConfig, model: ModelFacts) -> Columns:
+    if model.inputs == "image":
+        return choose_image_columns(data, model.outputs)
+    return choose_tag_columns(data, model) if model.inputs == "word" else choose_columns(data)
 
 
 def _of_questions(
@@ -189,6 +198,11 @@ def _task(source: str, data: DataConfig, columns: Columns, model: ModelFacts) ->
     if model.inputs == "image":
         task = {"use": "image_classification", "data": source, "image": inputs, "label": columns.label, **config}
         return {**task, "preprocessing": _preprocessing(model)}
+    if model.inputs == "word":
+        classes = model.classes if has_names(model.classes) else data.lists.get(columns.label, ())
+        scheme = {"scheme": NO_SCHEME} if tags_scheme(classes) == NO_SCHEME else {}
+        task = {"use": "token_classification", "data": source, "tokens": inputs, "tags": columns.label}
+        return {**task, **config, **scheme}
     if model.inputs == "sentence":
         return {"use": "semantic_similarity", "data": source, "text": inputs, "score": columns.label, **config}
     kind = {"kind": model.kind} if model.kind != "classification" else {}
