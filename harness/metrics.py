@@ -84,6 +84,21 @@ def f1_micro(predictions: Array, labels: Array) -> float:
     return f1(predictions, labels, average="micro")
 
 
+def f1_macro(predictions: Array, labels: Array) -> float:
+    """The mean of the F1 of all classes, every class counted alike; also of several labels at once, `(N, C)`."""
+    return f1(predictions, labels, average="macro")
+
+
+def f1_of_class(predictions: Array, labels: Array, *, label: int) -> float:
+    """`2 TP / (2 TP + FP + FN)` of one class, by its number; 0 where it neither occurs nor is predicted."""
+    if predictions.ndim == 2:
+        predicted, true = predictions[:, label] != 0, labels[:, label] != 0
+    else:
+        predicted, true = predictions == label, labels == label
+    both, all_of_both = int(np.sum(predicted & true)), int(np.sum(predicted) + np.sum(true))
+    return 2 * both / all_of_both if all_of_both else 0.0
+
+
 def matthews_correlation(predictions: Array, labels: Array) -> float:
     """Matthews correlation coefficient, for two or more classes (Gorodkin 2004); 0 where either side is constant."""
     constant = len(np.unique(predictions)) == 1 or len(np.unique(labels)) == 1

@@ -31,7 +31,7 @@ def claim_cells(row: Row) -> dict[str, str]:
     """Return the formatted cells of a row by name; a cell without a value is empty."""
     return {
         "kind": KINDS[row["of"]],
-        "scored": f"{row['metric']} on {row['split']}",
+        "scored": _scored(row),
         "reference": format_score(row["reference"], row["decimals"]),
         "reference_runs": _format_runs(row["sigma"], row["reference_runs"], row.get("sigma_from", "")),
         "measured": format_score(row["measured"], row["decimals"]),
@@ -43,7 +43,13 @@ def claim_cells(row: Row) -> dict[str, str]:
 
 def claim_title(row: Row) -> str:
     """Return what a claim is about, such as `retraining: accuracy on test`."""
-    return f"{KINDS[row['of']]}: {row['metric']} on {row['split']}"
+    return f"{KINDS[row['of']]}: {_scored(row)}"
+
+
+def _scored(row: Row) -> str:
+    """Return the metric and split of a claim, and the rows, if they are not all."""
+    rows = f", rows {row['rows']}" if row["rows"] else ""
+    return f"{row['metric']} on {row['split']}{rows}"
 
 
 def format_score(value: float | None, decimals: float | None = None) -> str:

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from harness.judging.chosen_rows import subset_text
 from harness.judging.types import Judgement, worst_verdict
 from harness.records.record import FIRST_REFERENCE_SEED, Record, RecordedRun
 from leaderboard import table
@@ -119,8 +120,8 @@ def _record(entry: Entry, record: Record, environments: dict[str, dict[str, Any]
         "is_reference": record.identity.is_reference,
         "is_current": record.identity.digest == entry.recipe.digest,
         "scores": [
-            {"metric": name, "split": result.split, "n": f"{result.n:,}", "selection": result.selection,
-             "value": format_score(score["value"])}
+            {"metric": name, "split": result.split, "n": subset_text(result.scoring, result.n) or f"{result.n:,}",
+             "selection": result.selection, "value": format_score(score["value"])}
             for result in record.results
             for name, score in result.metrics.items()
         ],

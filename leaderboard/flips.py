@@ -5,7 +5,7 @@ from itertools import combinations
 from typing import Any
 
 from harness.judging import paired
-from harness.judging.measure import read_predictions
+from harness.judging.measure import read_decisions
 from harness.records.record import RecordedRun
 from zoo.errors import UsageError
 from zoo.recipes.catalogue import Entry
@@ -39,7 +39,7 @@ def _compare_pair(first: RecordedRun, second: RecordedRun) -> Iterator[dict[str,
     for result in first[1].results:
         others = [r for r in second[1].results if (r.split, r.selection) == (result.split, result.selection)]
         for other in others:
-            a, b = read_predictions(first[0], result), read_predictions(second[0], other)
+            a, b = read_decisions(first[0], result), read_decisions(second[0], other)
             if (differences := _compare_arrays(a, b)) is not None:
                 folders = {"a": first[1].identity.folder, "b": second[1].identity.folder}
                 yield {"split": result.split, **folders, **differences}

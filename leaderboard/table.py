@@ -160,6 +160,7 @@ def _row(
         "suite": entry.suite,
         "of": claim.of,
         "split": claim.split,
+        "rows": str(claim.rows or ""),
         "metric": claim.metric,
         "reference": claim.value,
         "decimals": claim.printed_decimals,

@@ -23,7 +23,8 @@ from zoo.errors import UsageError
 from zoo.progress import Step, ignore_step
 from zoo.recipes.build import Builder
 from zoo.recipes.claim import Precision
-from zoo.recipes.reader import Call, short_name
+from zoo.recipes.metric_names import metric_name
+from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
 from zoo.tracebacks import raised_by
@@ -55,12 +56,14 @@ class Evaluation:
             infinite, `not_finite` `(N,)` marks their rows, and every score is NaN.
         inference: How the outputs were computed, for the record: the rows and tokens of a batch, the number of
             near-ties, and the comparison with a strict evaluation.
+        scoring: How the split was scored, if not as usual, see `zoo.tasks.base.Task.scoring`.
     """
 
     split: str
     scores: Mapping[str, Score]
     arrays: Mapping[str, Array]
     inference: Mapping[str, Any] = field(default_factory=dict)
+    scoring: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -127,14 +130,15 @@ def evaluate(
     runner = SplitRunner(model, task, accelerator, precision, progress, learning, f"the split {split_name!r}", strict)
     if task.readout is not None:
         read, inference = runner.arrays(split, task.readout)
-        return replace(score(split_name, read, metrics), inference=inference)
+        return replace(score(split_name, read, metrics), inference=inference, scoring=task.scoring(split_name))
     outputs, inference = runner.checked_outputs(split)
     arrays = {"predictions": task.predict(outputs).numpy(), "labels": split.labels.numpy()}
     arrays |= {"logits": outputs.numpy()} if outputs.numel() <= MOST_LOGITS else {"margins": _margins(outputs)}
     if any("ranked" in reads(metric) for metric in metrics.values()):
         arrays["ranked"] = ranked_classes(outputs).numpy()
     not_finite = ~torch.isfinite(outputs.reshape(len(outputs), -1)).all(dim=1)
-    return replace(score(split_name, {**arrays, **marked(not_finite.numpy())}, metrics), inference=inference)
+    scored = score(split_name, {**arrays, **marked(not_finite.numpy())}, metrics)
+    return replace(scored, inference=inference, scoring=task.scoring(split_name))
 
 
 def score(split_name: str, arrays: Mapping[str, Array], metrics: Mapping[str, Metric]) -> Evaluation:
@@ -159,7 +163,7 @@ def check_finite(split_name: str, arrays: Mapping[str, Array]) -> None:
 def metrics_of(recipe: Recipe, task: Task, builder: Builder) -> dict[str, Metric]:
     """Return the metrics of a recipe by the last part of their names; without any, those of the task."""
     calls = recipe.metrics or tuple(Call(use=name) for name in task.metrics)
-    return {short_name(call): _metric(call, builder) for call in calls}
+    return {metric_name(call): _metric(call, builder) for call in calls}
 
 
 def metric_code(metrics: Mapping[str, Metric], task: Task) -> dict[str, str]:

@@ -12,6 +12,7 @@ from harness.evaluation.subset import SplitSubset, subset
 from zoo.errors import UsageError
 from zoo.recipes.schema import Holdout
 from zoo.tasks.base import CPU, Batch, Split, Task, read_batch
+from zoo.tasks.hidden_labels import are_hidden
 from zoo.tasks.splits import TextSplit
 
 
@@ -34,13 +35,12 @@ def with_holdout(task: Task, holdout: Holdout | None) -> Task:
 
     @cache
     def parts() -> tuple[list[int], list[int]]:
-        split = task.load(holdout.of)
-        return held_out_rows(getattr(split, "example_count", len(split)), holdout)
+        return held_out_rows(example_count(task.load(holdout.of)), holdout)
 
     splits = {
         **task.splits,
-        holdout.of: lambda: _part(task.load(holdout.of), parts()[0]),
-        holdout.name: lambda: _part(_plain(task, holdout.of), parts()[1]),
+        holdout.of: lambda: part(task.load(holdout.of), parts()[0]),
+        holdout.name: lambda: part(_labelled(_plain(task, holdout.of), task, holdout), parts()[1]),
     }
     return replace(task, splits=splits, scored=(*task.scored, holdout.name), loaded={}, contents={})
 
@@ -67,7 +67,20 @@ def _plain(task: Task, split: str) -> Split:
     return loaded
 
 
-def _part(split: Split, rows: Sequence[int]) -> Split:
+def _labelled(split: Split, task: Task, holdout: Holdout) -> Split:
+    """Return a split, of which a part is to be scored. Raises UsageError if its labels are hidden."""
+    if task.readout is None and are_hidden(split.labels):
+        raise UsageError(f"holdout: the labels of {holdout.of!r} are hidden, so no part of it can be scored")
+    return split
+
+
+def example_count(split: Split) -> int:
+    """Return the number of examples of a split; several rows may belong to one example."""
+    return int(getattr(split, "example_count", len(split)))
+
+
+def part(split: Split, rows: Sequence[int]) -> Split:
+    """Return rows of a split, in ascending order, as a split of their own: the ids of a batch are positions in it."""
     if hasattr(split, "of_examples"):  # a row is only a part of an example
         return split.of_examples(rows)  # type: ignore[no-any-return]
     return subset(split, rows) if isinstance(split, TextSplit) else _Part(split, tuple(rows))

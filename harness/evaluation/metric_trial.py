@@ -10,7 +10,7 @@ from torch import Tensor
 from harness.metrics import Array, Metric, reads
 from harness.records.arrays import RANKS
 from zoo.errors import RecipeError, UsageError
-from zoo.recipes.reader import short_name
+from zoo.recipes.metric_names import metric_name
 from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
 
@@ -37,7 +37,7 @@ def try_metrics(recipe: Recipe, task: Task, metrics: Mapping[str, Metric], outpu
         for name, metric in metrics.items():
             if problem := _problem(metric, arrays, task):
                 message = f"the metric {name!r} cannot be computed on the split {split!r}: {problem}"
-                call = next((call for call in recipe.metrics if short_name(call) == name), None)
+                call = next((call for call in recipe.metrics if metric_name(call) == name), None)
                 raise RecipeError.at(call.mark, message) if call else UsageError(message)
 
 

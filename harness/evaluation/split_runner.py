@@ -63,14 +63,15 @@ class SplitRunner:
         those of a strict evaluation.
         """
         logits, inference = self._outputs(split)
-        ties = near_ties(logits, self.task.kind, self.precision)
+        cut = self.task.cut
+        ties = near_ties(logits - cut, self.task.kind, self.precision)
         if self.task.kind != "regression":
             inference = {**inference, "near_ties": int(ties.sum())}
         if self.strict or self.learning or not needs_check(self.accelerator.device):
             return logits, inference
         strictly, rows = replace(self, strict=True), sample_rows(ties)
         strict_logits, _ = replace(strictly, progress=ignore_step)._run(split, self._logits, rows)
-        differing = disagreements(logits[rows], strict_logits, self.task.kind, self.precision)
+        differing = disagreements(logits[rows] - cut, strict_logits - cut, self.task.kind, self.precision)
         compared = {"compared": len(rows), "differing": differing}
         if not differing:
             return logits, {**inference, **compared}

@@ -36,6 +36,9 @@ class SplitSubset:
         return self.split.batch([self.positions[index] for index in indices], device)
 
     def rows(self) -> Iterator[bytes]:
+        if rows_of := getattr(self.split, "rows_of", None):
+            yield from rows_of(self.positions)
+            return
         selected, last = set(self.positions), max(self.positions, default=-1)
         for position, row in enumerate(self.split.rows() if selected else ()):
             if position in selected:

@@ -108,7 +108,8 @@ def _beside_majority(metric: str, score: float | None, labels: Array) -> str:
         return ""
     if abs(score - baseline) < ROUNDING:
         return f"{metric} {score:.4f} is the majority rate" if metric in SHARES else f"{metric} {score:.4f}"
-    return f"{metric} {score:.4f}, of the most frequent class {baseline:.4f}"
+    constant = "the same classes for every row" if labels.ndim == 2 else "the most frequent class"
+    return f"{metric} {score:.4f}, of {constant} {baseline:.4f}"
 
 
 def _no_better(
@@ -126,10 +127,16 @@ def _no_better(
         if score <= baseline + error + ROUNDING:
             chance = "0"
             if metric not in CORRELATIONS:
-                names = [_class_name(number, class_names) for number in _most_frequent(labels, metric)]
-                chance = f"always predicting {' or '.join(names)}, {baseline:.4f}"
+                chance = f"always predicting {_constant(labels, metric, class_names)}, {baseline:.4f}"
             within = f" (sampling error of {rows:,} rows: {error:.4f})" if error else ""
             yield f"{metric} {score:.4f} on {split} is no better than {chance}{within}"
+
+
+def _constant(labels: Array, metric: str, class_names: Sequence[str]) -> str:
+    """Return the prediction that a baseline is the score of."""
+    if labels.ndim == 2:
+        return "the same classes for every row"
+    return " or ".join(_class_name(number, class_names) for number in _most_frequent(labels, metric))
 
 
 def _beats_majority(predictions: Array, labels: Array) -> bool:

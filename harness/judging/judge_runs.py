@@ -151,7 +151,8 @@ def claim_name(claim: Claim) -> str:
 
     Two recipes of one name that claim different values have different claims, whose looks are counted apart.
     """
-    return f"{claim.metric} on {claim.split} ({claim.selection}): {claim.value}"
+    rows = f", rows {claim.rows}" if claim.rows else ""
+    return f"{claim.metric} on {claim.split}{rows} ({claim.selection}): {claim.value}"
 
 
 def family_size(family: Iterable[Entry]) -> int:

@@ -15,7 +15,7 @@ from harness.judging.near_ties import near_ties, noise_between
 from harness.judging.other_readings import other_readings
 from harness.judging.paired import Flips, find_flips
 from harness.judging.types import ROUNDING, Measurement
-from harness.records.arrays import read_arrays, rows_not_finite
+from harness.records.arrays import from_cut, read_arrays, rows_not_finite
 from harness.records.record import FILE, Record, RecordedRun, Result, read_record, verify_files
 from zoo.errors import UsageError
 from zoo.recipes.claim import Claim
@@ -56,6 +56,7 @@ def measure_claim(
     comparison = _compare_with_recorded(first, evidence) if compares and evidence else None
     return Measurement(
         split=claim.split, metric=claim.metric, n=first.result.n, full_n=first.full_rows,
+        scoring=first.result.scoring,
         values=tuple(run.value for run in measured), one_prediction=max(run.one_prediction for run in measured),
         precision=first.record.identity.numerics["precision"], selection=first.result.selection,
         baseline=first.baseline(claim.metric) if is_training else None,
@@ -98,7 +99,7 @@ class _MeasuredRun:
 
     @cached_property
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        return read_predictions(self.path, self.result)
+        return read_decisions(self.path, self.result)
 
     @property
     def value(self) -> float:
@@ -115,6 +116,8 @@ class _MeasuredRun:
 
     @property
     def full_rows(self) -> int | None:
+        if "of" in self.result.scoring:
+            return int(self.result.scoring["of"])
         arguments = dict(self.record.recipe["task"])
         return full_rows(Call(use=arguments.pop("use"), args=arguments), self.result.split, self.result.n)
 
@@ -167,6 +170,11 @@ def read_predictions(path: Path, result: Result) -> dict[str, NDArray[np.generic
     return read_arrays(path.parent / result.predictions["file"])
 
 
+def read_decisions(path: Path, result: Result) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of `read_predictions`, with the logits of a multilabel task measured from its threshold."""
+    return from_cut(read_predictions(path, result), result.cut)
+
+
 def _compare_with_recorded(run: _MeasuredRun, evidence: Path) -> tuple[Flips, str] | None:
     """Compare a result with the committed predictions of the same weights on the same rows.
 
@@ -181,7 +189,7 @@ def _compare_with_recorded(run: _MeasuredRun, evidence: Path) -> tuple[Flips, st
         if recorded is not None:
             verify_files(other_path, other)
             try:
-                flips = find_flips(read_predictions(other_path, recorded), run.arrays)
+                flips = find_flips(read_decisions(other_path, recorded), run.arrays)
             except UsageError:  # a segmentation or a regression: no prediction can flip
                 return None
             return flips, other.identity.numerics["precision"]

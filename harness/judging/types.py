@@ -1,9 +1,9 @@
 """Types of the judging code: what was measured for a claim, and the judgement of that claim."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from harness.judging.other_readings import Reading
 from harness.judging.paired import Flips
@@ -33,7 +33,10 @@ class Measurement:
     n: int
     """The number of scored examples."""
     full_n: int | None = None
-    """The number of examples of the whole split, if the data set is a public one whose size is known."""
+    """The number of examples of the whole split, if the data set is a public one whose size is known, or if the run
+    scored only some of its rows."""
+    scoring: Mapping[str, Any] = field(default_factory=dict)
+    """How the split was scored, if not as usual; see `harness.records.record.Result.scoring`."""
     values: tuple[float, ...]
     one_prediction: float = 0.0
     """The largest change of the metric that a single changed prediction can cause."""

@@ -26,9 +26,11 @@ from dataclasses import replace
 from statistics import fmean
 
 from harness.judging import statistics
+from harness.judging.chosen_rows import other_rows, subset_text
 from harness.judging.failures import find_failures
 from harness.judging.retraining import judge_retraining
 from harness.judging.sigma import estimate_sigma
+from harness.judging.thresholds import other_threshold
 from harness.judging.types import ROUNDING, Judgement, Measurement
 from harness.judging.weights import judge_weights, mean_problem
 from zoo.recipes.claim import SHARES, Claim
@@ -51,13 +53,19 @@ def judge(claim: Claim, measured: Measurement | None, *, steps: int = 1) -> Judg
         return Judgement(claim=claim, verdict="not-compared", why=why, measured=value, values=values, failed=failed)
     assert measured is not None
     if claim.of == "retrain":
-        return judge_retraining(claim, measured, steps)
-    judgement = judge_weights(claim, measured)
-    is_size_known = claim.n is not None or measured.full_n is not None
+        return _with_subset(judge_retraining(claim, measured, steps), measured)
+    judgement = _with_subset(judge_weights(claim, measured), measured)
+    is_size_known = claim.size is not None or measured.full_n is not None
     if judgement.verdict == "reproduced" or is_size_known:
         return judgement
     unknown = f"The claim does not say on how many examples (n) it was measured; this run scored {measured.n:,}."
     return replace(judgement, why=f"{judgement.why} {unknown}")
+
+
+def _with_subset(judgement: Judgement, measured: Measurement) -> Judgement:
+    """Return the judgement with a sentence on the rows that were scored, unless they are the whole split."""
+    rows = subset_text(measured.scoring, measured.n)
+    return replace(judgement, why=f"{judgement.why} Scored: {rows}.") if rows else judgement
 
 
 def judge_all(claims: Sequence[tuple[Claim, Measurement | None]], family: int = 1) -> tuple[Judgement, ...]:
@@ -112,9 +120,7 @@ def _not_comparable(claim: Claim, measured: Measurement | None) -> str:
         return f"The metric {claim.metric} was not measured on the split {claim.split!r}."
     if (measured.split, measured.metric) != (claim.split, claim.metric):
         return f"Measured {measured.metric} on {measured.split!r}, but claimed {claim.metric} on {claim.split!r}."
-    if why := _other_size(claim, measured):
-        return f"{why}{_position(claim, measured)}"
-    if why := _unclear_value(claim, measured):
+    if why := other_threshold(claim, measured) or _other_examples(claim, measured) or _unclear_value(claim, measured):
         return why
     if claim.of == "weights" and any(measured.rows_not_finite):
         rows = max(measured.rows_not_finite)
@@ -149,16 +155,22 @@ def _not_comparable_training(claim: Claim, measured: Measurement) -> str:
     return ""
 
 
+def _other_examples(claim: Claim, measured: Measurement) -> str:
+    """Return that the run and the claim are about other examples, and what the scores say all the same."""
+    why = other_rows(claim, measured) or _other_size(claim, measured)
+    return f"{why}{_position(claim, measured)}" if why else ""
+
+
 def _other_size(claim: Claim, measured: Measurement) -> str:
     """Return that the run and the claim have other numbers of examples, or an empty string if they do not.
 
-    A claim without `n` is taken to be about the whole split, if the size of the split is known.
+    A claim without `n` or `rows` is taken to be about the whole split, if the size of the split is known.
     """
-    if claim.n is not None:
-        if measured.n == claim.n:
+    if claim.size is not None:
+        if measured.n == claim.size:
             return ""
-        return f"Measured on {measured.n:,} examples, but claimed on {claim.n:,}."
-    if measured.full_n in (None, measured.n):
+        return f"Measured on {measured.n:,} examples, but claimed on {claim.size:,}."
+    if claim.rows is not None or measured.full_n in (None, measured.n):
         return ""
     return (
         f"Measured on {measured.n:,} examples of {claim.split!r}, which has {measured.full_n:,}. The claim gives no n,"
@@ -172,7 +184,7 @@ def _position(claim: Claim, measured: Measurement) -> str:
     The interval has the sampling errors of both. The examples of a run are a part of the claim's if the claim is about
     the whole of a public split; this is assumed of published weights only, because a retraining is another model.
     """
-    value, n = fmean(measured.values) if measured.values else math.nan, claim.n or measured.full_n
+    value, n = fmean(measured.values) if measured.values else math.nan, claim.size or measured.full_n
     if claim.metric not in SHARES or not math.isfinite(value) or claim.value is None or n is None:
         return ""
     is_part = claim.of == "weights" and measured.n < n == measured.full_n

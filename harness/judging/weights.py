@@ -145,7 +145,7 @@ def _no_count(claim: Claim, n: int) -> str:
     shown = nearest_counts(Printed(value=claim.value, unit=10.0**-claim.decimals), n)
     claimed = f"{claim.value:.{claim.decimals}f}"
     what = "It may be of other examples."
-    if claim.n == n:
+    if claim.size == n:
         what = f"The claim is about {n:,} examples, of which no model can have this share right: check the value."
     return f"{claimed} is no share of {n:,} examples; the nearest are {shown}. {what}"
 

@@ -15,7 +15,7 @@ from zoo.errors import UsageError
 from zoo.safe_text import one_line
 
 FOLDER = ".eval_results"
-PERCENT = ("accuracy", "top5_accuracy", "f1", "f1_micro", "mean_iou", "pixel_accuracy")
+PERCENT = ("accuracy", "top5_accuracy", "f1", "f1_micro", "f1_macro", "mean_iou", "pixel_accuracy")
 """Metrics whose entries are in percent, as benchmarks show them. Correlations stay between -1 and 1."""
 
 
@@ -28,7 +28,7 @@ def entries_of(scores: Sequence[PublishedScore], source_url: str) -> list[dict[s
     chosen: dict[Any, PublishedScore] = {}
     for score in sorted(scores, key=lambda score: score.judgement is None):
         data = score.data_set
-        chosen.setdefault((data.split, data.task, repr(data.holdout)), score)
+        chosen.setdefault((data.split, data.task, repr(data.holdout), data.rows), score)
     return eval_result_entries_to_yaml([_entry(score, source_url) for score in chosen.values()])
 
 
@@ -84,6 +84,7 @@ def _notes(score: PublishedScore) -> str:
     parts += [f"split {data.split}"]
     parts += [f"task {data.task}"] if data.task else []
     parts += [f"holdout {json.dumps(dict(data.holdout), sort_keys=True)}"] if data.holdout else []
+    parts += [f"rows {data.rows.replace('; ', ', ')}"] if data.rows else []
     return one_line("; ".join([*parts, f"metric {score.title}", score.notes]))
 
 
@@ -96,5 +97,5 @@ def _is_ours(item: Any, entries: Sequence[dict[str, Any]]) -> bool:
 def _task(item: dict[str, Any]) -> Any:
     """Return the task and the split that an entry is about."""
     dataset, notes = item.get("dataset"), str(item.get("notes"))
-    rows = [part for part in notes.split("; ") if part.startswith(("split ", "task ", "holdout "))]
+    rows = [part for part in notes.split("; ") if part.startswith(("split ", "task ", "holdout ", "rows "))]
     return (dataset.get("id"), dataset.get("task_id"), rows) if isinstance(dataset, dict) else None

@@ -145,6 +145,7 @@ def _source_data(score: PublishedScore, data: DataSet) -> dict[str, Any]:
     extra = {"rows_sha256": rows, "config": data.config, "revision": data.revision, "split": data.split}
     extra |= {"task": data.task}
     extra |= {"holdout": json.dumps(dict(data.holdout), sort_keys=True)} if data.holdout else {}
+    extra |= {"chosen_rows": data.rows}
     details = {name: value for name, value in extra.items() if value}
     if not data.is_on_hub:
         return {"dataset_name": data.name, "source_type": "other", "additional_details": details}

@@ -80,9 +80,13 @@ def _rows(block: Mapping[str, Any]) -> Any:
 
 def _head(score: PublishedScore) -> dict[str, Any]:
     data = score.data_set
+    arguments: dict[str, Any] = (
+        {"holdout": dict(data.holdout)} if data.holdout else {"task": data.task} if data.task else {}
+    )
+    arguments |= {"rows": data.rows, "num_examples": score.result.n} if data.rows else {}
     fields = {
         "name": data.name, "type": data.type, "config": data.config, "split": data.split, "revision": data.revision,
-        "args": {"holdout": dict(data.holdout)} if data.holdout else {"task": data.task} if data.task else None,
+        "args": arguments or None,
     }  # fmt: skip
     return {"task": {"type": score.task_type}, "dataset": {name: value for name, value in fields.items() if value}}
 

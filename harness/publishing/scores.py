@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.imported_logs.types import CLAIM_OPTION
+from harness.judging.chosen_rows import subset_text
 from harness.judging.types import Judgement
 from harness.records.record import Record, Result
 from harness.runs.hub_names import (
@@ -53,6 +54,8 @@ class DataSet:
     """The task of another tool that scored the rows; empty for our own."""
     holdout: Mapping[str, Any] | None
     """The arguments of the hold-out, if the rows are one; `split` is then the split that lost them."""
+    rows: str = ""
+    """Which rows of the split they are, such as `1,000 of 50,000 rows (0-999)`; empty for all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +121,8 @@ class PublishedScore:
         claimed = self.judgement.claim.value if self.judgement else None
         facts = {
             "verdict": self.verdict, "claimed": claimed, "claim": NO_SOURCE if self._is_typed else None,
-            "n": self.result.n, "correct": self.right, "precision": self.precision, "seed": record.identity.seed,
+            "n": self.result.n, "rows": self.data_set.rows or None,
+            "correct": self.right, "precision": self.precision, "seed": record.identity.seed,
             **self._made_by, "record_key": record.identity.key,
             "zoo_version": record.environment["packages"].get(SOURCE),
         }  # fmt: skip
@@ -153,7 +157,8 @@ class PublishedScore:
     @property
     def data_set(self) -> DataSet:
         """The rows that were scored."""
-        return data_set_of(self.record, self.result.split)
+        subset = subset_text(self.result.scoring, self.result.n)
+        return replace(data_set_of(self.record, self.result.split), rows=subset)
 
     @property
     def task_type(self) -> str:

@@ -30,6 +30,13 @@ NUMBERS = "biuf"
 _SUFFIX = ".npy"
 
 
+def from_cut(arrays: Mapping[str, NDArray[np.generic]], cut: float) -> dict[str, NDArray[np.generic]]:
+    """Return arrays whose logits are measured from the logit above which a label is predicted."""
+    if not cut or "logits" not in arrays:
+        return dict(arrays)
+    return {**arrays, "logits": arrays["logits"].astype(np.float32) - np.float32(cut)}
+
+
 def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     """Return the arrays of a prediction file, all with the same number of rows.
 

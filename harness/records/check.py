@@ -13,14 +13,14 @@ import numpy as np
 
 from harness.library_metrics import from_library, is_library_metric
 from harness.metrics import Array, Metric, measure, reads
-from harness.records.arrays import read_arrays, rows_not_finite, score_tolerance
+from harness.records.arrays import from_cut, read_arrays, rows_not_finite, score_tolerance
 from harness.records.contradictions import contradiction
 from harness.records.digests import RECORD_DIGEST, json_digest
 from harness.records.find_runs import read_all
 from harness.records.record import ADVICE, LOOKS, Record, Result, read_record, verify_files
 from zoo.errors import IntegrityError, SourceError, ZooError
 from zoo.recipes.allowed import is_allowed, namespace_of
-from zoo.recipes.reader import short_name
+from zoo.recipes.metric_names import metric_name
 
 OUR_TASKS = "zoo.tasks"
 MASK_MAKERS = ("commit", "dirty", "python", "platform", "cpu", "packages")
@@ -113,7 +113,7 @@ def _verified_labels(path: Path, record: Record) -> Iterator[tuple[str, str]]:
         raise IntegrityError(f"{path}: the record has no {RECORD_DIGEST}, which version 0.2 and later write; {ADVICE}")
     verify_files(path, record)
     for result in record.results:
-        arrays = read_arrays(path.parent / result.predictions["file"])
+        arrays = from_cut(read_arrays(path.parent / result.predictions["file"]), result.cut)
         for problem in problems(record, result, arrays):
             raise IntegrityError(f"{path}: {problem}; {ADVICE}")
         rows, labels = record.identity.sources["data"].get(result.split), _labels(arrays)
@@ -165,7 +165,7 @@ def _wrong_scores(
 
 def _metric_call(record: Record, name: str) -> tuple[str, Mapping[str, Any]]:
     """Return the import path and the arguments of a recorded metric."""
-    calls = {short_name(call): call for call in record.recipe.get("metrics") or ()}
+    calls = {metric_name(call): call for call in record.recipe.get("metrics") or ()}
     if calls and name not in calls:
         return name, {}
     call = calls.get(name, {"use": name})

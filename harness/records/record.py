@@ -20,6 +20,7 @@ import jsonschema
 from harness.records.digests import RECORD_DIGEST, json_digest, read_json, record_digest
 from zoo.errors import IntegrityError, SourceError, UsageError
 from zoo.fetch.checksum import sha256
+from zoo.tasks.thresholds import log_odds
 
 SCHEMA = 1
 OPTIONAL_FIELDS = (
@@ -83,10 +84,18 @@ class Result:
     inference: Mapping[str, Any] = field(default_factory=dict)
     """How the outputs were computed: rows and tokens of a batch, near-ties, the comparison with a strict evaluation.
     Records of earlier versions have none."""
+    scoring: Mapping[str, Any] = field(default_factory=dict)
+    """How the split was scored, if not as usual: the `rows` that were chosen, or the number of `classes`, and the
+    number of rows `of` the whole split; of a multilabel task, the `threshold`, and the split `threshold_from`."""
+
+    @property
+    def cut(self) -> float:
+        """The logit above which a label of a multilabel task was predicted; 0 for any other task."""
+        return log_odds(self.scoring.get("threshold"))
 
     def data(self) -> dict[str, Any]:
-        """Return the result as plain data; an empty `inference` is left out."""
-        return {name: value for name, value in asdict(self).items() if value or name != "inference"}
+        """Return the result as plain data; empty `inference` and `scoring` are left out."""
+        return {name: value for name, value in asdict(self).items() if value or name not in ("inference", "scoring")}
 
 
 @dataclass(frozen=True, kw_only=True)

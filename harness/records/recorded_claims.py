@@ -10,17 +10,21 @@ from typing import Any, get_args
 from harness.records.digests import read_json
 from zoo.errors import UsageError, ZooError
 from zoo.recipes.claim import Claim, Of, Precision, Selection
+from zoo.recipes.row_subset import RowSubset
 
 CLAIMS = "claims.json"
 """The file beside a record with the claims about a run that was imported."""
 _CHOICES = MappingProxyType({"of": get_args(Of), "precision": get_args(Precision), "selection": get_args(Selection)})
 _TEXTS, _WHOLE = ("split", "metric", "source"), ("decimals", "n", "reference_runs", "failures", "seeds")
-_OPTIONAL = ("value", "log", "decimals", "n", "sigma", "prior")
+_LEFT_OUT = ("rows", "threshold", "threshold_from")
+"""Fields that are left out if they are None, so that other claims have the data of earlier versions."""
+_OPTIONAL = ("value", "log", "decimals", "n", "sigma", "prior", *_LEFT_OUT)
 
 
 def claim_data(claim: Claim) -> dict[str, Any]:
     """Return a claim as plain data, without its positions in a recipe."""
     data = {field.name: getattr(claim, field.name) for field in fields(claim) if field.name != "marks"}
+    data = {name: value for name, value in data.items() if value is not None or name not in _LEFT_OUT}
     return {**data, "written": dict(claim.written)}
 
 
@@ -37,7 +41,8 @@ def claim_from(data: Any) -> Claim:
         if not _fits(name, value):
             raise ValueError(f"a claim's {name!r} cannot be {str(value)[:100]!r}")
     try:
-        return Claim(**data)
+        rows = {} if data.get("rows") is None else {"rows": RowSubset.parse(data["rows"])}
+        return Claim(**{**data, **rows})
     except (TypeError, ZooError) as error:
         raise ValueError(str(error)) from None
 
@@ -68,5 +73,5 @@ def _fits(name: str, value: Any) -> bool:
         return isinstance(value, Mapping) and all(isinstance(text, str) for text in [*value, *value.values()])
     if name == "gates":
         return isinstance(value, bool)
-    kinds: Any = str if name in (*_TEXTS, "log") else int if name in _WHOLE else (int, float)
+    kinds: Any = str if name in (*_TEXTS, "log", "rows", "threshold_from") else int if name in _WHOLE else (int, float)
     return isinstance(value, kinds) and not isinstance(value, bool)

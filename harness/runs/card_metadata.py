@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.repocard import metadata_load
 
+from harness.judging.chosen_rows import subset_text
 from harness.records.record import Record, Result
 from harness.runs.hub_names import (
     HUB_METRICS,
@@ -136,7 +137,7 @@ def _eval_result(facts: CardFacts, result: Result, metric: str, value: float) ->
     arguments = metric_arguments(facts.recipe, metric)
     return EvalResult(
         task_type=facts.task_type,
-        **_data_set(facts, result.split),
+        **_data_set(facts, result),
         metric_type=HUB_METRICS.get(metric, metric),
         metric_name=metric_title(metric, arguments),
         metric_args=arguments or None,
@@ -144,11 +145,14 @@ def _eval_result(facts: CardFacts, result: Result, metric: str, value: float) ->
     )
 
 
-def _data_set(facts: CardFacts, split: str) -> dict[str, Any]:
+def _data_set(facts: CardFacts, result: Result) -> dict[str, Any]:
     """Return the fields of an `EvalResult` that say which rows were scored: of a hold-out, the split that lost them."""
+    split = result.split
     arguments = dict(facts.holdout) if facts.holdout.get("name") == split else None
     split = str(arguments.pop("of")) if arguments else split
-    fields = {"dataset_split": split, "dataset_args": {"holdout": arguments} if arguments else None}
+    others: dict[str, Any] = {"holdout": arguments} if arguments else {}
+    others |= {"rows": text, "num_examples": result.n} if (text := subset_text(result.scoring, result.n)) else {}
+    fields = {"dataset_split": split, "dataset_args": others or None}
     found = next(iter(hub_repos(facts.recipe["task"], "dataset")), None)
     if found is None:
         name = one_line(_source_name(facts.recipe["task"].get("data"), split) or facts.task.name)

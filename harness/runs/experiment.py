@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 
 from harness.evaluation.evaluate import Evaluation, check_finite, evaluate, metrics_of
 from harness.evaluation.label_order import order_outputs
 from harness.evaluation.split_runner import SplitRunner
+from harness.evaluation.threshold import thresholds_of
 from harness.metrics import Array, Metric
 from harness.models.environment import check_attention, deterministic
 from harness.models.quantized import check_quantized
@@ -116,11 +117,12 @@ class Experiment:
 
     def evaluations(self, model: nn.Module) -> Iterator[Evaluation]:
         """Evaluate a model on every scored split of the task."""
+        task_of = thresholds_of(self.task, lambda split: self._outputs(model, split))
         for split in self.task.scored:
             label, precision = f"{self.entry.name}: evaluate on {split}", self.context.options.precision
             with self.context.show(label, "examples") as step, self.guarded(), deterministic(precision, model):
                 scored = evaluate(
-                    model, self.task, split, self.metrics,
+                    model, task_of(split), split, self.metrics,
                     accelerator=self.context.accelerator, precision=precision, progress=step,
                     strict=self.context.options.strict,
                 )  # fmt: skip
@@ -129,13 +131,17 @@ class Experiment:
 
     def predictions(self, model: nn.Module, split: str) -> Array:
         """Return a model's predictions for all rows of a split, `(N,)`; its labels may be hidden."""
+        logits = self._outputs(model, split)
+        check_finite(split, {"logits": logits.numpy()})
+        predictions: Array = self.task.predict(logits).numpy()
+        return predictions
+
+    def _outputs(self, model: nn.Module, split: str) -> Tensor:
+        """Return a model's logits for all rows of a split, `(N, C)`."""
         label, precision = f"{self.entry.name}: predict {split}", self.context.options.precision
         with self.context.show(label, "examples") as step, self.guarded(), deterministic(precision, model):
             runner = SplitRunner(model, self.task, self.context.accelerator, precision, step)
-            logits = runner.outputs(self.task.load(split))
-            check_finite(split, {"logits": logits.numpy()})
-            predictions: Array = self.task.predict(logits).numpy()
-        return predictions
+            return runner.outputs(self.task.load(split))
 
     def _report_strict(self, scored: Evaluation) -> None:
         """Report what a strict evaluation costs."""
@@ -187,10 +193,9 @@ def _build(entry: Entry, context: RunContext, builder: Builder) -> Experiment:
     recipe, shared = entry.recipe, context.shared
     call, is_trained = recipe.tokenizer, bool(recipe.stages)
     tokenizer = None if call is None else shared.tokenizer(call, builder, by_content=not is_trained)
-    task = shared.task(recipe.task, tokenizer, builder, recipe.holdout)
+    task = shared.task(recipe.task, tokenizer, builder, recipe)
     stage_tasks = tuple(
-        task if stage.task is None else shared.task(stage.task, tokenizer, builder, recipe.holdout)
-        for stage in recipe.stages
+        task if stage.task is None else shared.task(stage.task, tokenizer, builder, recipe) for stage in recipe.stages
     )
     if problems := list(stage_name_problems(recipe, task, stage_tasks)):  # of tasks that only the user's code knows
         raise RecipeError(problems)

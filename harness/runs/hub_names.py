@@ -5,13 +5,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zoo.fetch.source_types import HubRepo, parse_or_none
-from zoo.recipes.reader import short_name, texts
+from zoo.recipes.metric_names import metric_name
+from zoo.recipes.reader import texts
 from zoo.safe_text import one_line
 
 HUB_METRICS = {
-    "pearson": "pearsonr", "spearman": "spearmanr", "f1_micro": "f1", "top5_accuracy": "top-5-accuracy",
-    "precision_score": "precision", "recall_score": "recall", "balanced_accuracy_score": "balanced_accuracy",
-    "cohen_kappa_score": "cohen_kappa", "token_accuracy": "accuracy", "answer_f1": "f1",
+    "pearson": "pearsonr", "spearman": "spearmanr", "f1_micro": "f1", "f1_macro": "f1",
+    "top5_accuracy": "top-5-accuracy", "precision_score": "precision", "recall_score": "recall",
+    "balanced_accuracy_score": "balanced_accuracy", "cohen_kappa_score": "cohen_kappa",
+    "token_accuracy": "accuracy", "answer_f1": "f1",
     **{f"{level}_{name}": name for level in ("entity", "token") for name in ("precision", "recall", "f1")},
 }  # fmt: skip
 """Metrics that have another name on the Hub: that of huggingface's `evaluate`, or the one that cards have."""
@@ -35,7 +37,7 @@ def hub_repos(data: Any, kind: str) -> Iterator[tuple[str, HubRepo]]:
 
 def metric_arguments(recipe: Mapping[str, Any], metric: str) -> dict[str, Any]:
     """Return the arguments of a metric of a recipe as data, such as the average of F1; empty without any."""
-    calls = [call for call in recipe.get("metrics") or () if short_name(call) == metric]
+    calls = [call for call in recipe.get("metrics") or () if metric_name(call) == metric]
     return {key: value for call in calls for key, value in dict(call).items() if key != "use"}
 
 

@@ -105,8 +105,9 @@ def _text_code(facts: CardFacts) -> str:
     is_pair = isinstance(loaded, TextSplit) and len(loaded.texts[0]) == 2
     result = {
         "regression": "print(logits.item())",
-        "multilabel": "print([model.config.id2label[i] for i in (logits[0] > 0).nonzero().flatten().tolist()])",
+        "multilabel": "print([model.config.id2label[i] for i in (logits[0] > CUT).nonzero().flatten().tolist()])",
     }.get(facts.task.kind, "print(model.config.id2label[logits.argmax().item()])")
+    result = result.replace("CUT", f"{facts.record.results[-1].cut:g}")
     texts = '"The first text.", "The second text."' if is_pair else '"A text."'
     return CLASSIFY_TEXT.format(texts=texts, max_length=length, result=result)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from harness.judging.chosen_rows import subset_text
 from harness.judging.types import decimals_of
 from harness.runs.card_metadata import CardFacts, metadata
 from harness.runs.loading_code import loading_code, max_length
@@ -54,7 +55,7 @@ def _scores(facts: CardFacts) -> str:
     claims = {(c.split, c.metric, str(c.selection)): c for c in facts.claims if c.of == "retrain"}
     headers = ["split", "metric", "epoch", "examples", f"seed {facts.record.identity.seed}", "claimed"]
     rows = [
-        [result.split, metric, result.selection, f"{result.n:,}",
+        [result.split, metric, result.selection, subset_text(result.scoring, result.n) or f"{result.n:,}",
          number(value, decimals_of(facts.claims, result.split, metric)),
          _claimed(claims.get((result.split, metric, result.selection)), facts.claims)]
         for result, metric, value in facts.scores()
@@ -116,7 +117,15 @@ def _training(facts: CardFacts) -> str:
     rows.append(["precision", *[f"`{numerics['precision']}`"] * len(stages)])
     model = f"The model is `{one_line(_call(facts.recipe['model'])).replace('`', QUOTE)}`."
     table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
-    return "\n\n".join([model, *_held_out(facts), *_augmentation(with_defaults(facts.recipe["task"])), table])
+    return "\n\n".join(
+        [model, *_chosen_rows(facts), *_held_out(facts), *_augmentation(with_defaults(facts.recipe["task"])), table]
+    )
+
+
+def _chosen_rows(facts: CardFacts) -> Iterator[str]:
+    """Yield which rows of a split were read at all."""
+    for split, rows in (facts.recipe.get("rows") or {}).items():
+        yield f"Of the split `{_code(split)}`, only the rows `{_code(rows)}` are read; rows count from 0."
 
 
 def _held_out(facts: CardFacts) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The files that a recipe names by their paths, and their copies in the folder of its run.
 
-The recipes of teachers and the files of tokenizers are copied. Data and weights are not: they can be large or private.
+The recipes of teachers, the files of tokenizers and those of row numbers are copied. Data and weights are not: they can
+be large or private.
 """
 
 import os
@@ -15,7 +16,7 @@ from zoo.recipes.catalogue import LOCAL, Entry
 from zoo.recipes.schema import Teacher
 from zoo.recipes.walk import walk_sources
 
-COPIED = ("recipe", "tokenizer")
+COPIED = ("recipe", "tokenizer", "rows")
 """The fields of a recipe whose files are copied; `recipe` stands for the recipe of a teacher."""
 MOST_BYTES = 16 * 2**20
 """The size of the largest file that is copied."""
@@ -94,6 +95,8 @@ def _content(named: _NamedFile, root: Path | None) -> bytes | None:
 def _named_by(entry: Entry, below: Path) -> Iterator[_NamedFile | UserFolder]:
     """Yield what the training of an entry reads; `below` is the folder of its recipe, seen from that of the run."""
     yield from _sources(entry.recipe, "recipe", entry, below)
+    for rows in entry.recipe.rows.values():
+        yield from _source(str(rows), "rows", entry, below) if rows.is_file else ()
     for stage in entry.recipe.stages:
         for teacher in stage.all_teachers.values():
             if teacher.model is None:

@@ -76,7 +76,7 @@ def evaluate_and_record(experiment: Experiment, published: tuple[nn.Module, str]
 def _report_impossible_shares(experiment: Experiment, split: str, rows: int) -> None:
     """Report which claims cannot be compared with a score of a split. The split is evaluated all the same."""
     for claim in experiment.recipe.claims:
-        n = claim.n or rows
+        n = claim.size or rows
         if (claim.of, claim.split) == ("weights", split) and not fits_rows(claim, n):
             claimed = f"{claim.metric} on {split}: {number(claim.value, claim.printed_decimals)}"
             why = f"is no share of {n:,} examples, so it cannot be compared; the run is recorded"

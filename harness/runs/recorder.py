@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from harness.evaluation.evaluate import Evaluation
 from harness.evaluation.label_order import findings
 from harness.judging.chance import CHANCE, chance_remarks
+from harness.judging.chosen_rows import subset_text
 from harness.models.devices import device_peak_memory, reset_peak_memory
 from harness.models.environment import deterministic, environment, peak_memory
 from harness.models.mps_fallback import collect_fallbacks, fallback_findings
@@ -39,6 +40,7 @@ from zoo.files import errors_name, is_read_only
 from zoo.recipes.claim import Selection
 from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
+from zoo.tasks.thresholds import HALF
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,6 +266,7 @@ def result_of(evaluation: Evaluation, selection: Selection) -> tuple[Result, byt
             metrics=scores,
             predictions=predictions,
             inference=evaluation.inference,
+            scoring=evaluation.scoring,
         ),
         data,
     )
@@ -286,7 +289,7 @@ def _findings(
         notes += (f"{evaluation.split}: {note}",)
     notes += fallback_findings(location.fallbacks)
     notes += tuple(filter(None, map(_strict_note, evaluations)))
-    notes += chance_findings(location.entry.recipe, task, evaluations)
+    notes += (*scoring_findings(evaluations), *chance_findings(location.entry.recipe, task, evaluations))
     if task.kind == "structured" and (note := getattr(model.model, "class_note", None)):
         notes += (f"label order: {note}",)
     is_named = task.kind == "classification" and task.class_names
@@ -305,6 +308,19 @@ def _strict_note(evaluation: Evaluation) -> str:
         f"{evaluation.split}: {differing} of {compared} predictions differ between the fast and the strict evaluation"
         " by more than numeric noise, so the scores are those of the strict one, as with --strict"
     )
+
+
+def scoring_findings(evaluations: Iterable[Evaluation]) -> tuple[str, ...]:
+    """Return which splits were scored on only some of their rows, or with another threshold than one half."""
+    findings = dict[str, None]()
+    for evaluation in evaluations:
+        if rows := subset_text(evaluation.scoring, evaluation.n):
+            findings[f"{evaluation.split}: {rows} are scored"] = None
+        if (threshold := evaluation.scoring.get("threshold", HALF)) != HALF:
+            chosen = evaluation.scoring.get("threshold_from")
+            how = f", which was chosen on {chosen}" if chosen else ""
+            findings[f"{evaluation.split}: a label is predicted above the probability {threshold:g}{how}"] = None
+    return tuple(findings)
 
 
 def chance_findings(recipe: Recipe, task: Task, evaluations: Iterable[Evaluation]) -> tuple[str, ...]:

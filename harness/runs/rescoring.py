@@ -57,7 +57,8 @@ def score_again(run: RecordedRun, metrics: Mapping[str, Metric]) -> Iterator[tup
     path, record = run
     for result in record.results:
         scored = score(result.split, _arrays(path, result, metrics), metrics)
-        yield replace(scored, inference=result.inference), cast(Selection, result.selection)
+        scored = replace(scored, inference=result.inference, scoring=result.scoring)
+        yield scored, cast(Selection, result.selection)
 
 
 def copy_training(run: RecordedRun, weights: str, folder: Path) -> None:

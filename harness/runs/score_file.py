@@ -1,6 +1,7 @@
 """Score a user's weights or predictions on an entry's task."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from harness.evaluation.evaluate import Evaluation, check_finite, score
@@ -42,7 +43,8 @@ def score_file(experiment: Experiment, path: Path, split: str | None = None) -> 
     if name not in task.scored:
         raise UsageError(f"the split {name!r} is not scored; {', '.join(task.scored)} is")
     predictions = read_predictions(path, task.kind, labels, task.class_names or _unnamed(experiment, labels))
-    yield score(name, {"predictions": predictions, "labels": labels}, experiment.metrics)
+    scored = score(name, {"predictions": predictions, "labels": labels}, experiment.metrics)
+    yield replace(scored, scoring=task.scoring(name))
     _report_notes(experiment)
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from harness.evaluation.holdout import with_holdout
+from harness.evaluation.chosen_rows import with_chosen_rows
 from zoo.fetch.published_settings import read_settings
 from zoo.fetch.repository_files import CONFIG
 from zoo.recipes.build import Builder
 from zoo.recipes.positions import located_by_task
 from zoo.recipes.reader import Call
-from zoo.recipes.schema import Holdout
+from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
 
 MAX_ITEMS = 16
@@ -66,14 +66,16 @@ class SharedTasks:
         key = (by_content and _content(call, builder)) or (*_context(builder), repr(call))
         return self.tokenizers.get_or_build(key, lambda: builder.build(call, "tokenizer"))
 
-    def task(self, call: Call, tokenizer: Any, builder: Builder, holdout: Holdout | None = None) -> Task:
-        """Return the task of a call with its hold-out; the tokenizer is passed to it unless it is None."""
+    def task(self, call: Call, tokenizer: Any, builder: Builder, recipe: Recipe | None = None) -> Task:
+        """Return the task of a call with the rows that a recipe chooses; its tokenizer may be None."""
         argument = {} if tokenizer is None else {"tokenizer": tokenizer}
         # the tokenizer is stored with the task, so that its id stays in use
-        key = (*_context(builder), repr(call), id(tokenizer), repr(holdout))
+        chosen = None if recipe is None else (recipe.rows, recipe.holdout)
+        key = (*_context(builder), repr(call), id(tokenizer), repr(chosen))
 
         def build() -> tuple[Any, Task]:
-            return tokenizer, with_holdout(builder.instance(call, "task", Task, **argument), holdout)
+            task = builder.instance(call, "task", Task, **argument)
+            return tokenizer, with_chosen_rows(task, recipe, builder.sources)
 
         item: tuple[Any, Task] = self.tasks.get_or_build(key, build)
         return replace(item[1], located=partial(located_by_task, call))

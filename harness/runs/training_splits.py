@@ -8,6 +8,7 @@ from zoo.errors import RecipeError, UsageError
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Stage, Teacher
 from zoo.tasks.base import Split, Task
+from zoo.tasks.hidden_labels import are_hidden
 
 
 def training_splits(experiment: Experiment) -> tuple[Split, ...]:
@@ -18,10 +19,19 @@ def training_splits(experiment: Experiment) -> tuple[Split, ...]:
     """
     splits = []
     for stage, task in zip(experiment.recipe.stages, experiment.stage_tasks, strict=True):
-        splits.append(task.load(stage.split))
+        splits.append(_labelled(task, stage))
         if stage.task is not None and task.class_names:
             _check_order(stage.task, task.class_names, experiment.class_names())
     return tuple(splits)
+
+
+def _labelled(task: Task, stage: Stage) -> Split:
+    """Load the split of a stage. Raises RecipeError if its labels are hidden."""
+    split = task.load(stage.split)
+    if task.readout is None and are_hidden(split.labels):
+        message = f"the labels of {stage.split!r} are hidden, so nothing can be trained on it; name another split"
+        raise RecipeError.at(stage.marks.get("split", stage.optimizer.mark), message)
+    return split
 
 
 def _check_order(call: Call, names: tuple[str, ...], expected: tuple[str, ...]) -> None:
@@ -59,7 +69,7 @@ def _teacher_split(experiment: Experiment, teacher: Teacher, stage: Stage, split
     tokenizer = experiment.tokenizer
     if tokenizer_call != recipe.tokenizer:
         tokenizer = None if tokenizer_call is None else shared.tokenizer(tokenizer_call, builder)
-    task = shared.task(call, tokenizer, builder, recipe.holdout)
+    task = shared.task(call, tokenizer, builder, recipe)
     rows = task.load(stage.split) if stage.split in task.splits else None
     if rows is None or len(rows) != len(split) or not _same_labels(task, rows, split):
         mark = (teacher.task or teacher.tokenizer or call).mark

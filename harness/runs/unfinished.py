@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.records.record import Identity
-from zoo.recipes.reader import short_name
+from zoo.recipes.metric_names import metric_name
 
 UNFINISHED = ".unfinished"
 """The folder of unfinished runs, beside the folders of the entries."""
@@ -45,7 +45,7 @@ def training_key(identity: Identity, recipe: Mapping[str, Any]) -> str:
 
 def _selecting_metrics(recipe: Mapping[str, Any]) -> tuple[set[str], list[Any]]:
     """Return the names of the metrics by which stages select their best epoch, and how the recipe calls them."""
-    calls = {short_name(call): call for call in recipe.get("metrics") or ()}
+    calls = {metric_name(call): call for call in recipe.get("metrics") or ()}
     names: set[str] = set()
     for stage in recipe.get("stages") or ():
         if stage.get("selection") == "best":

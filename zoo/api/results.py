@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.judging.chosen_rows import subset_text
 from harness.judging.judge_runs import Outcome
 from harness.judging.types import VERDICTS_BY_SEVERITY, Judgement, Verdict, decimals_of
 from harness.records.record import Record
@@ -77,6 +78,7 @@ class SplitScore:
         epoch: `last` or `best`: the epoch whose weights were scored.
         claimed: The score that the entry claims for its published weights, if any.
         decimals: The most decimals of a claim on this split and metric, if any; the score is printed with them.
+        subset: Which rows were scored, such as `1,000 of 50,000 rows (0-999)`; empty for the whole split.
     """
 
     split: str
@@ -86,6 +88,12 @@ class SplitScore:
     epoch: str = "last"
     claimed: float | None = None
     decimals: int | None = None
+    subset: str = ""
+
+    @property
+    def examples(self) -> str:
+        """The number of examples, with that of the whole split if only some of its rows were scored."""
+        return self.subset or str(self.n)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +199,7 @@ def scores_of_evaluations(evaluations: "Iterable[Evaluation]", claims: Sequence[
         return SplitScore(
             split=evaluation.split, metric=metric, n=evaluation.n, value=value,
             claimed=claim.value if claim else None, decimals=decimals_of(claims, evaluation.split, metric),
+            subset=subset_text(evaluation.scoring, evaluation.n),
         )  # fmt: skip
 
     return tuple(score_of(evaluation, metric) for evaluation in evaluations for metric in evaluation.scores)
@@ -206,6 +215,7 @@ def _scores_of_record(record: Record, claims: Sequence[Claim]) -> tuple[SplitSco
             value=score["value"],
             epoch=result.selection,
             decimals=decimals_of(claims, result.split, name),
+            subset=subset_text(result.scoring, result.n),
         )
         for result in record.results
         for name, score in result.metrics.items()

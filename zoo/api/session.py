@@ -355,7 +355,7 @@ class Session:
 
     def evaluate(self, entry: Entry, options: EvaluationOptions, path: Path, split: str | None) -> "EvaluationResult":
         """Score a user's weights or predictions on an entry's task."""
-        from harness.runs.recorder import chance_findings
+        from harness.runs.recorder import chance_findings, scoring_findings
         from harness.runs.score_file import score_file
         from zoo.api.results import EvaluationResult, scores_of_evaluations
 
@@ -364,7 +364,7 @@ class Session:
             evaluations = list(score_file(experiment, path, split))
         return EvaluationResult(
             entry=entry.name, path=path, scores=scores_of_evaluations(evaluations, entry.recipe.claims),
-            findings=chance_findings(entry.recipe, experiment.task, evaluations),
+            findings=scoring_findings(evaluations) + chance_findings(entry.recipe, experiment.task, evaluations),
         )  # fmt: skip
 
     def time_limited(self, options: TrainingOptions) -> AbstractContextManager[None]:

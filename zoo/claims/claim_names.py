@@ -8,7 +8,8 @@ from zoo.claims.recipe_claims import data_set_of
 from zoo.errors import UsageError
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.claim import Claim
-from zoo.recipes.reader import Call, short_name
+from zoo.recipes.metric_names import metric_name
+from zoo.recipes.reader import Call
 
 LINE = re.compile(r"\bline \d+")
 """Where a claim stands, in the source of a claim of a model card."""
@@ -21,7 +22,7 @@ def claim_names(entry: Entry, claims: Sequence[Claim]) -> list[str]:
 
     Claims of a card that would have the same name have their line in the card too.
     """
-    names = [f"{_metric(entry, claim)} on {_split(entry, claim)}" for claim in claims]
+    names = [f"{_metric(entry, claim)} on {_split(entry, claim)}{_rows(claim)}" for claim in claims]
     counts = Counter(names)
     return [
         f"{name} ({found[0]})" if counts[name] > 1 and (found := entry.card and LINE.findall(claim.source)) else name
@@ -70,10 +71,15 @@ def _metric(entry: Entry, claim: Claim) -> str:
     if claim.metric == NO_TEXT:
         return "(no metric)"
     calls = entry.recipe.metrics if entry.is_readable and not _is_unmapped(entry, claim) else ()
-    call = next((call for call in calls if short_name(call) == claim.metric), Call(use=claim.metric))
+    call = next((call for call in calls if metric_name(call) == claim.metric), Call(use=claim.metric))
     name = claim.metric.removesuffix("_score") if call.use.startswith("sklearn.") else claim.metric
     average = call.args.get("average")
     return f"{name} ({average})" if isinstance(average, str) else name
+
+
+def _rows(claim: Claim) -> str:
+    """Return the rows of a claim that is not about all of its split."""
+    return f", rows {claim.rows}" if claim.rows else ""
 
 
 def _split(entry: Entry, claim: Claim) -> str:

@@ -55,10 +55,10 @@ def _claims(entries: CardValue) -> Iterator[PublishedClaim]:
 def _with_notes(claim: PublishedClaim, notes: Sequence[str]) -> PublishedClaim:
     """Return a claim with what the notes of an entry of zoo say, see `harness.publishing.eval_results`.
 
-    The metric of rows that zoo cannot read again is left out: those of a hold-out, and those of another tool's task.
+    The metric of rows that zoo cannot read again is left out: of a hold-out, chosen rows, or another tool's task.
     """
     stated = {name: text for name, space, text in (note.partition(" ") for note in reversed(notes)) if space}
-    is_readable = not {"holdout", "task"} & set(stated)
+    is_readable = not {"holdout", "task", "rows"} & set(stated)
     return replace(
         claim,
         metric=stated.get("metric") or _only_metric(claim) if is_readable else "",

@@ -21,9 +21,11 @@ def claims_of_entry(entry: Entry) -> PublishedClaims:
 def audited_claims(entry: Entry) -> list[Claim]:
     """Return the claims of an entry on published weights that have a value.
 
-    Claims on a training repeat them, or are means of several runs, which are no score of one model.
+    Claims on a training repeat them, or are means of several runs, which are no score of one model. Claims on rows
+    whose number only a file says are left out.
     """
-    return [claim for claim in entry.recipe.claims if claim.of == "weights" and claim.value is not None]
+    claims = [claim for claim in entry.recipe.claims if claim.of == "weights" and claim.value is not None]
+    return [claim for claim in claims if claim.rows is None or claim.size is not None]
 
 
 def fits_rows(claim: Claim, rows: int) -> bool:
@@ -54,7 +56,7 @@ def _published(entry: Entry, claim: Claim) -> PublishedClaim:
         dataset=dataset,
         config=config,
         split=claim.split,
-        n=claim.n,
+        n=claim.size,
         model=entry.name,
         source=claim.source,
     )

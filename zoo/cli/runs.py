@@ -226,10 +226,13 @@ def evaluate(
     session = session_of(sources)
     result = session.evaluate(session.entries.select_one(entry), options, path, split)
     results = [
-        {"split": s.split, "metric": s.metric, "n": s.n, "measured": s.value, "claimed": s.claimed}
+        {"split": s.split, "metric": s.metric, "n": s.n, "measured": s.value, "claimed": s.claimed, **_subset(s)}
         for s in result.scores
     ]
-    rows = [[s.split, s.metric, number(s.value, s.decimals), number(s.claimed, s.decimals), s.n] for s in result.scores]
+    rows = [
+        [s.split, s.metric, number(s.value, s.decimals), number(s.claimed, s.decimals), s.examples]
+        for s in result.scores
+    ]
     table = render.table(["split", "metric", "measured", "claimed", "n"], rows)
     text = "\n".join([table, *notes(result.findings)])
     data = {"entry": result.entry, "path": str(path), "results": results, "findings": list(result.findings)}
@@ -264,9 +267,14 @@ def _by_split(scores: Iterable[Any]) -> list[dict[str, Any]]:
     """Return the JSON of the scores of a training: one object for each split and epoch."""
     results: dict[tuple[str, str], dict[str, Any]] = {}
     for score in scores:
-        result = {"split": score.split, "n": score.n, "selection": score.epoch, "metrics": {}}
+        result = {"split": score.split, "n": score.n, "selection": score.epoch, **_subset(score), "metrics": {}}
         results.setdefault((score.split, score.epoch), result)["metrics"][score.metric] = score.value
     return list(results.values())
+
+
+def _subset(score: Any) -> dict[str, str]:
+    """Return which rows were scored, for the JSON of a score; nothing for a whole split."""
+    return {"subset": score.subset} if score.subset else {}
 
 
 def _changed(entries: list[Entry], revision: str | None, lock: Path | None) -> list[Entry]:

@@ -23,7 +23,7 @@ def training_text(result: "TrainingResult", next_step: str | None) -> Iterator[s
         text = f"{one_line(result.entry)}: the run with seed {result.seed} exists, made at {made}; nothing was trained."
         yield render.wrapped(f"{text} Another --seed trains another run, and --fresh trains this one again.", "")
     rows = [
-        [score.split, score.metric, number(score.value, score.decimals), score.n, score.epoch]
+        [score.split, score.metric, number(score.value, score.decimals), score.examples, score.epoch]
         for score in result.scores
     ]
     yield render.table(["split", "metric", "value", "n", "epoch"], rows)

@@ -41,7 +41,7 @@ def other_sizes(facts: EntryFacts) -> Iterator[Hazard]:
     """D302: claims about another number of examples than the split has."""
     for claim, marks in facts.claims:
         rows = facts.data.rows.get(claim.split) if facts.data else None
-        if claim.n is not None and rows is not None and claim.n != rows:
+        if claim.n is not None and claim.rows is None and rows is not None and claim.n != rows:
             yield Hazard(
                 code="D302", severity="warning", mark=marks["n"],
                 message=f"the score is of {claim.n:,} examples, and {claim.split} has {rows:,}: they are not compared",
@@ -132,7 +132,7 @@ def _least_sigma(facts: EntryFacts, claim: Claim) -> float | None:
 
 def _examples(facts: EntryFacts, claim: Claim) -> int | None:
     """Return the number of examples that a claim is about, if it is known."""
-    return claim.n or (facts.data.rows.get(claim.split) if facts.data else None)
+    return claim.size or (facts.data.rows.get(claim.split) if facts.data else None)
 
 
 def _baseline(facts: EntryFacts, claim: Claim) -> float | None:

@@ -7,7 +7,7 @@ from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.check_calls import argument_problems, build_problems, refused_arguments
-from zoo.recipes.check_claims import claim_problems, random_part_problems
+from zoo.recipes.check_claims import claim_problems, metric_problems, random_part_problems
 from zoo.recipes.check_stages import stage_problems
 from zoo.recipes.check_tasks import known_task, task_problems
 from zoo.recipes.reader import Call, UnreadableRecipeError
@@ -57,6 +57,7 @@ def check_recipe(recipe: Recipe, builder: Builder, *, with_claims: bool = True) 
     problems += _teacher_problems(recipe, builder)
     problems += _source_problems(recipe, builder)
     problems += random_part_problems(recipe)
+    problems += metric_problems(recipe)
     if with_claims:
         problems += claim_problems(recipe, known_task(recipe, builder))
     if problems:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from zoo.errors import Problem, did_you_mean
 from zoo.recipes.allowed import SKLEARN_METRICS, is_allowed, namespace_of
 from zoo.recipes.claim import Claim
+from zoo.recipes.metric_names import metric_name
 from zoo.recipes.reader import short_name
 from zoo.recipes.schema import Holdout, Recipe, Stage
 from zoo.recipes.walk import walk_calls
@@ -38,8 +39,9 @@ def claim_problems(recipe: Recipe, task: Task | None) -> Iterator[Problem]:
         elif claim.of == "retrain" and claim.selection == "best" and _ends_with_last_epoch(recipe):
             message = "the last stage ends with its last epoch; write `selection: best` in the stage, or `last` here"
             yield _problem(recipe, number, claim, "selection", message)
-        if task is not None and claim.of != "test-server":
-            yield from _claim_names(number, claim, recipe, task)
+        if claim.of != "test-server":
+            yield from _other_rows(number, claim, recipe)
+            yield from _claim_names(number, claim, recipe, task) if task is not None else ()
 
 
 def stage_name_problems(recipe: Recipe, task: Task | None, stage_tasks: Sequence[Task | None]) -> Iterator[Problem]:
@@ -56,6 +58,9 @@ def stage_name_problems(recipe: Recipe, task: Task | None, stage_tasks: Sequence
             yield Problem(stage.marks.get("split", stage.optimizer.mark), message)
     if task is None:
         return
+    for split in recipe.rows:
+        if split not in task.splits or (recipe.holdout is not None and split == recipe.holdout.name):
+            yield Problem(recipe.marks["rows"], f"rows: {_no_split(split, task, recipe.holdout)}")
     if recipe.holdout is not None and (of := recipe.holdout.of) not in task.splits:
         message = f"holdout: the task has no split {of!r}{did_you_mean(of, list(task.splits))}"
         yield Problem(recipe.marks["holdout"], message)
@@ -64,6 +69,27 @@ def stage_name_problems(recipe: Recipe, task: Task | None, stage_tasks: Sequence
         return
     for stage in recipe.stages:
         yield from _selection_problems(stage, _scored(recipe, task), _measured(recipe, task))
+
+
+def _other_rows(number: int, claim: Claim, recipe: Recipe) -> Iterator[Problem]:
+    """Yield a claim about other rows of its split than the recipe reads."""
+    claimed, read = claim.rows, recipe.rows.get(claim.split)
+    if claimed == read:
+        return
+    of_claim = f"names the rows {claimed}" if claimed else "names no rows"
+    of_recipe = f"only the rows {read}" if read else "all rows"
+    message = (
+        f"the claim {of_claim} of {claim.split!r}, but the recipe reads {of_recipe}; write the same `rows` in both"
+    )
+    yield _problem(recipe, number, claim, "rows" if claimed else "split", message)
+
+
+def _no_split(split: str, task: Task, holdout: Holdout | None) -> str:
+    """Return why rows of a split cannot be chosen."""
+    if holdout is not None and split == holdout.name:
+        return f"{split!r} is the hold-out, which is chosen from the rows of {holdout.of!r}: name rows of that split"
+    known = [name for name in task.splits if holdout is None or name != holdout.name]
+    return f"the task has no split {split!r}{_known('splits', split, known)}"
 
 
 def _claim_names(number: int, claim: Claim, recipe: Recipe, task: Task) -> Iterator[Problem]:
@@ -103,7 +129,15 @@ def _scored(recipe: Recipe, task: Task) -> list[str]:
 
 
 def _measured(recipe: Recipe, task: Task) -> list[str]:
-    return [short_name(call) for call in recipe.metrics] or list(task.metrics)
+    return [metric_name(call) for call in recipe.metrics] or list(task.metrics)
+
+
+def metric_problems(recipe: Recipe) -> Iterator[Problem]:
+    """Yield metrics with the name of an earlier one: a record has one score of each name."""
+    names = [metric_name(call) for call in recipe.metrics]
+    for number, call in enumerate(recipe.metrics):
+        if names[number] in names[:number]:
+            yield Problem(call.mark, f"metrics[{number}]: another metric is called {names[number]!r} already")
 
 
 def random_part_problems(recipe: Recipe) -> Iterator[Problem]:

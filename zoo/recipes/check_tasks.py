@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Iterator, Sequence
 
-from zoo.errors import Problem, RecipeError, UsageError
+from zoo.errors import NoFileError, Problem, RecipeError, UsageError
 from zoo.recipes.allowed import is_allowed
 from zoo.recipes.build import Builder
 from zoo.recipes.build_task import task_without_tokenizer
@@ -62,6 +62,8 @@ def _refusals(task: Call, tokenizer: Call | None, builder: Builder) -> Iterator[
         yield from error.problems
     except UsageError as error:
         yield Problem(task.marks.get(error.argument or "", task.mark), str(error))
+    except NoFileError as error:  # a file of class names, which the task reads at once
+        raise error.with_mark(task.marks.get(error.argument or "", task.mark)) from None
 
 
 def _holdout_problems(recipe: Recipe, splits: Sequence[str]) -> Iterator[Problem]:

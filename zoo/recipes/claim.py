@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from zoo.errors import Mark
 from zoo.recipes.reader import refuse
+from zoo.recipes.row_subset import RowSubset
 from zoo.text_tables import as_printed
 
 Of = Literal["weights", "retrain", "test-server"]
@@ -43,12 +44,18 @@ class Claim:
     decimals: int | None = None
     """For `of: weights`, the number of decimals of the published value. By default those of `value` as it is written:
     2 for 0.90."""
+    threshold: float | None = None
+    """Of a multilabel task, the probability above which a label counted as predicted. By default one half."""
+    threshold_from: str | None = None
+    """Instead of `threshold`, the split that it was chosen on; zoo chooses it on the same split."""
     precision: Precision = "fp32"
     """The arithmetic in which the score was computed; for `of: retrain`, in which the reference was trained."""
     selection: Selection = "last"
     """The checkpoint that has the score: that of the last epoch, or the `best` one on this split."""
     n: int | None = None
     """The number of examples that the score was measured on. A split of another size is not compared."""
+    rows: RowSubset | None = None
+    """The rows of the split that the score was measured on, as `rows` of the recipe names them. By default all."""
     sigma: float | None = None
     """For `of: retrain`, the standard deviation of the reference runs; of a claim with one run, an assumed one."""
     prior: float | None = None
@@ -71,6 +78,11 @@ class Claim:
         if self.of == "weights" and self.decimals is None and "value" in self.written:
             object.__setattr__(self, "decimals", _decimals_of(self.written["value"]))
         refuse([*self.value_problems(vars(self)), *self._problems()])
+
+    @property
+    def size(self) -> int | None:
+        """The number of examples that the claim states: `n`, or the number of its `rows`; None if it states neither."""
+        return self.n if self.n is not None or self.rows is None else self.rows.size
 
     @property
     def has_inferred_decimals(self) -> bool:
@@ -105,6 +117,9 @@ class Claim:
         decimals, failures = values.get("decimals"), values.get("failures")
         if decimals is not None and not 0 <= decimals <= MAX_DECIMALS:
             yield f"decimals must be 0 to 16, not {decimals}"
+        threshold = values.get("threshold")
+        if threshold is not None and not 0 < threshold < 1:
+            yield f"threshold is a probability above 0 and below 1, not {threshold:g}"
         for name in ("sigma", "prior"):
             spread = values.get(name)
             if spread is not None and not LEAST_SIGMA <= spread <= 1:
@@ -123,6 +138,10 @@ class Claim:
                 yield f"the value {text} has no decimals: add the key 'decimals', or write all published ones"
             else:
                 yield "a claim of weights lacks the key 'decimals': the number of decimals of its value"
+        if self.n is not None and self.rows is not None and self.rows.size not in (None, self.n):
+            yield f"the rows {self.rows} are {self.rows.size:,}, but n is {self.n:,}: leave n out"
+        if self.threshold is not None and self.threshold_from is not None:
+            yield "a claim has a 'threshold' or the split 'threshold_from' that it was chosen on, not both"
         if self.log is not None and self.value is not None:
             yield "a claim has a 'value' or a 'log' with the value, not both"
 

@@ -123,6 +123,7 @@ def _recipe_needs(recipe: Recipe, builder: Builder, *, train: bool) -> Iterator[
         yield Need(recipe.weights, "weights")
         yield from (Need(recipe.weights, claim.log, optional=True) for claim in recipe.claims if claim.log)
         yield from _encoder_needs(recipe.model, [recipe.weights])
+    yield from (Need(str(rows), "weights") for rows in recipe.rows.values() if rows.is_file)
     own = recipe.model if train else _read_of(recipe.model, recipe.weights, builder.sources)
     parts: list[tuple[str, Any]] = [("weights", own)]
     for task, tokenizer in recipe.readings if train else recipe.readings[:1]:

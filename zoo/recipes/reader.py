@@ -177,7 +177,18 @@ class _Reader:
             return {key: self.value(item, args[1], _child(name, key)) for key, item in self.pairs(node, name)}
         if is_dataclass(into):
             return self.dataclass(node, into, name)
+        if hasattr(into, "parse"):
+            return self.parsed(node, into, name)
         return self.plain(node, into, name)
+
+    def parsed(self, node: Node, into: Any, name: str) -> Any:
+        """Return a value with a syntax of its own, such as rows; its type reads it from a scalar or a list."""
+        try:
+            return into.parse(self.anything(node, name))
+        except InvalidValuesError as error:
+            for message in error.args:
+                self.refuse(node, f"{name}: {message}")
+            raise _InvalidError from None
 
     def dataclass(self, node: Node, into: Any, name: str) -> Any:
         known, hints = {part.name: part for part in fields(into) if part.compare}, get_type_hints(into)

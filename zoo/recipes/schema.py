@@ -30,6 +30,7 @@ from zoo.errors import Mark, did_you_mean
 from zoo.fetch.source_types import HubRepo, RecipeRepo, parse_or_none
 from zoo.recipes.claim import Claim, Selection
 from zoo.recipes.reader import Call, read, refuse, to_data
+from zoo.recipes.row_subset import RowSubset
 
 STUDENT = "student"
 NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
@@ -255,8 +256,11 @@ class Recipe:
     """The tokenizer that the task uses: a name in `zoo.tokenizers`."""
     weights: str | None = None
     """The source of the published weights, such as `hub:OWNER/NAME` or `file:PATH`; see `zoo.fetch.source_types`."""
+    rows: Mapping[str, RowSubset] = field(default_factory=dict)
+    """The rows of a split that are read, by the name of the split: `0-999`, several ranges, or a file of row numbers.
+    Rows count from 0. All other rows are left out, also of the training. By default a split has all its rows."""
     holdout: Holdout | None = None
-    """Rows of a split that are kept out of the training, as a split of their own."""
+    """Rows of a split that are kept out of the training, as a split of their own. They are chosen from `rows`."""
     metrics: tuple[Call, ...] = ()
     """Names in `harness.metrics`, or dotted names of `evaluate.Metric` classes. By default the task's metrics."""
     stages: tuple[Stage, ...] = ()

@@ -56,6 +56,9 @@ def recipe_sources(recipe: Recipe) -> Iterator[NamedSource]:
     """Yield every source that a recipe names; the sources of another entry that it names are not included."""
     if recipe.weights is not None:
         yield NamedSource(recipe.weights, "weights", recipe.marks.get("weights", recipe.task.mark))
+    for rows in recipe.rows.values():
+        if rows.is_file:
+            yield NamedSource(str(rows), "rows", recipe.marks.get("rows", recipe.task.mark))
     for stage in recipe.stages:
         for teacher in stage.all_teachers.values():
             if teacher.weights is not None:

@@ -20,6 +20,7 @@ from zoo.class_names import match_labels
 from zoo.errors import OutputsError, UsageError
 from zoo.tasks.device_copies import move
 from zoo.tasks.readout import Readout
+from zoo.tasks.thresholds import HALF, log_odds
 from zoo.text_tables import counted
 
 Inputs = Tensor | dict[str, Tensor]
@@ -66,6 +67,7 @@ class Split(Protocol):
     - `classes`: the names of the classes, as the data set declares them.
     - `class_notes`: sentences about how these names were found, which zoo reports as findings.
     - `notes`: sentences about how the rows are read, which zoo reports as findings.
+    - `rows_of(positions)`: what `rows` yields for some rows alone, if reading the others takes long.
     - `lengths`: the number of tokens of every row. Rows of similar length are then put into the same batch.
     - `example_count` and `of_examples(numbers)`: the number of examples, and the split of some of them, if several rows
       belong to one example, such as the parts of a long text to one question. `rows` yields the examples then.
@@ -116,6 +118,11 @@ class Task:
         hub_type: The Hub's name for the type of the task, if neither the kind nor the inputs decide it.
         readout: For segmentations and structured predictions, what turns logits into the arrays that metrics read.
         plain: For splits with random transforms, the functions that load them without; a hold-out reads its rows so.
+        threshold: Of a multilabel task, the probability above which a label is predicted; None if it is to be chosen
+            by the scores on `threshold_from`.
+        threshold_from: The split that the threshold was chosen on, or is to be; empty if it was not chosen by scores.
+        subsets: For splits of which only some rows are read, the functions that say which: `rows`, as a recipe names
+            them, or the number of `classes`, and the number of rows that the whole split has, `of`.
         located: Makes a context that adds the position in a recipe to errors about the data. Leave it out.
         loaded: Cache of `load`. Leave it out.
         contents: Cache of `content`. Leave it out.
@@ -132,6 +139,9 @@ class Task:
     hub_type: str = ""
     readout: Readout | None = None
     plain: Mapping[str, Callable[[], Split]] = field(default_factory=dict)
+    threshold: float | None = HALF
+    threshold_from: str = ""
+    subsets: Mapping[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)
     located: Callable[[], AbstractContextManager[None]] = field(default=nullcontext, compare=False, repr=False)
     loaded: dict[str, Split] = field(default_factory=dict, compare=False, repr=False)
     contents: dict[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
@@ -165,6 +175,22 @@ class Task:
         if split not in self.contents:
             self.contents[split] = content(self.load(split))
         return self.contents[split]
+
+    def scoring(self, split: str) -> Mapping[str, Any]:
+        """Return how a split is scored: the subset of its rows, and a multilabel task's threshold.
+
+        It is empty for a whole split of another task.
+        """
+        subset = self.subsets[split]() if split in self.subsets else {}
+        if self.kind != "multilabel" or self.threshold is None:
+            return subset
+        chosen = {"threshold_from": self.threshold_from} if self.threshold_from else {}
+        return {**subset, "threshold": self.threshold, **chosen}
+
+    @property
+    def cut(self) -> float:
+        """The logit above which a label of a multilabel task is predicted; 0 for any other task."""
+        return log_odds(self.threshold)
 
     def _load(self, split: str) -> Split:
         if split not in self.splits:
@@ -243,11 +269,11 @@ class Task:
 
         Returns:
             By kind: "classification" the class with the largest logit, `(N,)`; "regression" the only output, `(N,)`;
-            "multilabel" `(N, C)` with 1 where the logit is above zero (the probability is above one half);
+            "multilabel" `(N, C)` with 1 where the probability is above `threshold`, by default one half;
             "segmentation" the class with the largest logit of every pixel, `(N, H, W)`.
         """
         if self.kind == "multilabel":
-            return (logits > 0).long()
+            return (logits > logits.new_tensor(self.cut)).long()
         return logits.squeeze(-1) if self.kind == "regression" else logits.argmax(dim=1)
 
 

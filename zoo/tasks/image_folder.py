@@ -1,17 +1,18 @@
 """Images in one folder per class, as ImageNet has them."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from zoo.fetch.sources import Source
 from zoo.preprocessing import Preprocessing
 from zoo.tasks.base import Task
 from zoo.tasks.class_folders import ClassFolders
+from zoo.tasks.class_list import ClassList, chosen_classes, listed_classes
 from zoo.tasks.image_defaults import MEAN, STD
 from zoo.tasks.image_split import ImageSplit
 from zoo.tasks.image_transforms import ImageTransforms, image_metrics
-from zoo.tasks.labels import Classes, class_names
+from zoo.tasks.labels import class_names
 
 
 def image_folder(
@@ -23,7 +24,8 @@ def image_folder(
     mean: Sequence[float] = MEAN,
     std: Sequence[float] = STD,
     preprocessing: Preprocessing | None = None,
-    classes: Classes = (),
+    classes: ClassList = (),
+    only: Sequence[str | int | float] | Source = (),
     train: str = "train",
     val: str | None = "val",
 ) -> Task:
@@ -46,19 +48,24 @@ def image_folder(
         preprocessing: The preprocessing that is published with a model. It replaces the other arguments for transforms,
             except that `train_transforms`, none by default, come before it.
         classes: The names of the classes, in the order of the model's outputs, which the folders are matched with; or
-            their number; more than five also have a top-5 accuracy. A split may lack a class that is listed by its
-            name. Default: the folders, sorted by their names.
+            a local file with one name a line; or their number. More than five also have a top-5 accuracy. The data may
+            lack folders of classes that are listed by their names. Default: the folders, sorted by their names.
+        only: The names of the folders to read, or a local file with one a line. The labels keep the positions of the
+            model's outputs. Default: all folders.
         train: The name of the split for training, and of its folder.
         val: The name of the scored split, and of its folder; null if only a hold-out is scored.
 
     Raises:
         NoDataError: The folder is missing or incomplete.
-        UsageError: A class has no folder, or a split does not have all classes, which would shift the labels.
+        UsageError: A folder is no class that is listed, or a split does not have all classes, which would shift the
+            labels.
     """
     Source.needed(data)
-    listed = class_names(classes)
-    number = classes if isinstance(classes, int) else len(listed)
-    folders = ClassFolders(data=data, classes=classes, listed=listed, splits=(train, val) if val else (train,))
+    named = listed_classes(classes)
+    listed, chosen = class_names(named), chosen_classes(only)
+    folders = ClassFolders(
+        data=data, classes=named, listed=listed, splits=(train, val) if val else (train,), only=chosen
+    )  # fmt: skip
     transforms = ImageTransforms(
         train=train_transforms, evaluation=eval_transforms, size=size, mean=mean, std=std, preprocessing=preprocessing
     )
@@ -71,7 +78,8 @@ def image_folder(
         splits={split: partial(load, split, trains=split == train) for split in folders.splits},
         plain={train: partial(load, train, trains=False)},
         scored=(val,) if val else (),
-        metrics=image_metrics(number),
+        metrics=image_metrics(named if isinstance(named, int) else len(listed)),
+        subsets={split: cache(partial(folders.scoring, split)) for split in folders.splits} if chosen else {},
         label_names=listed,
         sources=((data, "data"), *transforms.sources),
     )

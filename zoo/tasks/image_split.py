@@ -41,7 +41,7 @@ class ImageSplit:
         self.folder, self.preparation, self.fixed = folder, preparation, fixed
         self.classes, self.class_notes = tuple(classes), tuple(notes)
         self.decoded: DecodedImages | None = None  # set while several models of a command read the same images
-        self.samples = [(path, label) for class_folder, label in labelled for path in _image_files(class_folder)]
+        self.samples = [(path, label) for class_folder, label in labelled for path in image_files(class_folder)]
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -70,12 +70,17 @@ class ImageSplit:
 
     def rows(self) -> Iterator[bytes]:
         """Yield path, SHA-256 and label of every image. Files are read once and again when they change."""
-        digests = remembered_digests([path for path, _ in self.samples], self.folder)
-        for (path, label), digest in zip(self.samples, digests, strict=True):
+        return self.rows_of(range(len(self)))
+
+    def rows_of(self, positions: Sequence[int]) -> Iterator[bytes]:
+        """Yield what `rows` yields for the images at some positions; the files of the others are not read."""
+        samples = [self.samples[position] for position in positions]
+        digests = remembered_digests([path for path, _ in samples], self.folder)
+        for (path, label), digest in zip(samples, digests, strict=True):
             yield f"{path.relative_to(self.folder).as_posix()}\t{digest}\t{label}".encode(errors="surrogateescape")
 
 
-def _image_files(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
     """List the images of a class, also in linked and other subfolders, in torchvision's order.
 
     Hidden files and folders are left out, such as `._0.png` of macOS and `.ipynb_checkpoints` of notebooks.

@@ -12,6 +12,8 @@ from zoo.class_names import ClassMatch, match_labels
 from zoo.errors import SourceError, UsageError, errors_about
 from zoo.fetch.sources import Source
 from zoo.tasks.base import Kind, Split, default_scored
+from zoo.tasks.dialect import DEFAULT, Dialect
+from zoo.tasks.hidden_labels import are_hidden_values, hidden_labels
 from zoo.tasks.labels import (
     Classes,
     RowError,
@@ -23,7 +25,7 @@ from zoo.tasks.labels import (
     to_numbers,
     to_padded_numbers,
 )
-from zoo.tasks.tables import ENDINGS, Table, classes_of_file, read_file, read_repository
+from zoo.tasks.tables import ENDINGS, Column, Table, classes_of_file, read_file, read_repository
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Split)
@@ -48,7 +50,7 @@ class LabelledRows:
     """
 
     data: Source | Mapping[str, Source]
-    label: str
+    label: Column
     label_argument: str = "label"
     """The name of the argument for `label` in the task, for messages."""
     classes: Classes = ()
@@ -56,7 +58,7 @@ class LabelledRows:
     config: str | None = None
     splits: str | Sequence[str]
     scored: str | Sequence[str] | None
-    quotes: bool | None = None
+    dialect: Dialect = DEFAULT
 
     def __post_init__(self) -> None:
         if not self.data and isinstance(self.data, Mapping):
@@ -102,7 +104,7 @@ class LabelledRows:
         return tuple(self.data.values()) if isinstance(self.data, Mapping) else (self.data,)
 
     def text_splits(
-        self, columns: tuple[str, ...], make: Callable[[list[tuple[str, ...]], Labels], S]
+        self, columns: tuple[Column, ...], make: Callable[[list[tuple[str, ...]], Labels], S]
     ) -> Mapping[str, Callable[[], S]]:
         """Return the splits of a task over texts as `Task.splits`.
 
@@ -132,7 +134,7 @@ class LabelledRows:
         where = self.data[split].name if isinstance(self.data, Mapping) else f"{self.data.name}, {split}"
         table = self.table(split)
         try:
-            return make(read(table), self._labelled(table))
+            return make(read(table), self._labelled(table, split))
         except UsageError as error:
             raise UsageError(f"{where}: {error}{self._hint(split, error)}").about(error.argument) from None
 
@@ -145,11 +147,13 @@ class LabelledRows:
             return ""
         return f"; if {split} has no public labels, leave it out: write scored: [{', '.join(others)}]"
 
-    def _labelled(self, table: Table) -> "Labels":
+    def _labelled(self, table: Table, split: str) -> "Labels":
+        if hidden := self._hidden(table, split):
+            return hidden
         with errors_about(self.label_argument):
             table.column(self.label)
         with errors_about("classes" if self.listed else self.label_argument):
-            declared = self.listed or self._first_declared or table.classes.get(self.label, ())
+            declared = self.listed or self._first_declared or table.classes.get(str(self.label), ())
             known = declared or self._inferred(table)
             labels, match = self._labels(table, known)
         with errors_about("classes"):
@@ -162,14 +166,26 @@ class LabelledRows:
         )
         return Labels(values=labels, classes=known, notes=notes)
 
+    def _hidden(self, table: Table, split: str) -> "Labels | None":
+        """Return the labels of a split whose labels are hidden: it has none, or only -1. None for any other split.
+
+        Only a split that is neither scored nor trained on by default may have hidden labels.
+        """
+        if split in self.scored_splits or split == self.training:
+            return None
+        if table.has_column(self.label) and not are_hidden_values(table.column(self.label)):
+            return None
+        values = hidden_labels(len(next(iter(table.columns.values()), [])), self.kind, len(self.listed))
+        return Labels(values=values, classes=self.listed, notes=())
+
     def table(self, split: str) -> Table:
         """Read the table of a split. Raises UsageError or SourceError if it cannot be read."""
         if isinstance(self.data, Mapping):
             with errors_about("data"):
-                return read_file(self.data[split].fetch(self.want).path, quotes=self.quotes)
+                return read_file(self.data[split].fetch(self.want).path, self.dialect.of(split))
         fetched = self.data.fetch(self.want)
         try:
-            return read_repository(fetched, self.config, split, quotes=self.quotes)
+            return read_repository(fetched, self.config, split, self.dialect.of(split))
         except UsageError as error:
             advice = "`splits` lists the splits to read, and `config` chooses the configuration"
             raise UsageError(f"{self.data.name}: {error}; {advice}").about("splits") from None
@@ -190,7 +206,7 @@ class LabelledRows:
         files = self.data.values() if isinstance(self.data, Mapping) and self.kind != "regression" else ()
         unnamed = tuple(ending for ending in ENDINGS if ending != ".parquet")
         paths = (source.fetch(self.want).path for source in files if not source.name.lower().endswith(unnamed))
-        return next(filter(None, (classes_of_file(path).get(self.label) for path in paths)), ())
+        return next(filter(None, (classes_of_file(path).get(str(self.label)) for path in paths)), ())
 
     @cached_property
     def _training_labels(self) -> tuple[str, ...]:
@@ -213,7 +229,7 @@ class LabelledRows:
         Raises:
             UsageError: With the row of a bad value, or with the names that do not match.
         """
-        values, declared = table.labels(self.label), table.classes.get(self.label, ())
+        values, declared = table.labels(self.label), table.classes.get(str(self.label), ())
         if self.kind == "regression":
             return torch.tensor(to_numbers(table.column(self.label)), dtype=torch.float32), None
         other = "the recipe" if self.listed else "another split"

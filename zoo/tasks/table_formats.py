@@ -8,7 +8,8 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import datasets
 import pyarrow.parquet as pq
 
 from zoo.errors import SourceError
-from zoo.files import undecodable_byte
+from zoo.tasks.dialect import Dialect
 from zoo.tasks.labels import to_text
 from zoo.tasks.parquet import read_table
 
@@ -27,33 +28,48 @@ Row = tuple[int, list[str]]
 csv.field_size_limit(2**31 - 1)  # the default, 131,072 characters, is shorter than a book
 
 
-def read_separated(path: Path, separator: str, *, quotes: bool) -> Columns:
-    """Read CSV or TSV, whose first line names the columns.
+def read_separated(path: Path, separator: str, dialect: Dialect) -> Columns:
+    """Read CSV or TSV. Columns without names are called "0", "1", ...
 
     A line without any character is no row; in a file of one column it is an empty value, except at the end of the file.
 
     Args:
         path: The file.
         separator: The character between two fields.
-        quotes: Whether a field in double quotes may hold separators and line breaks. If not, quotes are part of the
-            text, as in the files of GLUE.
+        dialect: Its header, and whether a field in double quotes may hold separators and line breaks. If not, quotes
+            are part of the text, as in the files of GLUE.
 
     Raises:
         SourceError: With the number of the line that is wrong.
     """
-    text = _decode(path)
+    text, quotes = dialect.decode(path), separator == "," if dialect.quotes is None else dialect.quotes
     rows = _quoted_rows(path, text, separator) if quotes else _literal_rows(text, separator)
-    _, header = next(rows, (1, []))
-    if not any(header):
-        raise SourceError(f"{path}: the file has no header line")
-    columns: Columns = {name: [] for name in _unique(path, header)}
+    names, rows = _column_names(path, rows, dialect)
+    columns: Columns = {name: [] for name in names}
     hint = f"quote a text with {separator!r} in it" if quotes else "to read texts in quotes, set quotes: true"
-    for line, row in _without_blank_lines(rows, len(header)):
-        if len(row) != len(header):
-            raise SourceError(f"{path}: line {line}: {len(row)} fields, but the header has {len(header)}; {hint}")
-        for name, value in zip(header, row, strict=True):
+    for line, row in _without_blank_lines(rows, len(names)):
+        if len(row) != len(names) and not (dialect.extra_fields and len(row) > len(names)):
+            more = "; to leave out further fields, set extra_fields: true" if len(row) > len(names) else ""
+            first = "header" if dialect.header is not False else "first line"
+            found = f"{len(row)} fields, but the {first} has {len(names)}"
+            raise SourceError(f"{path}: line {line}: {found}; {hint}{more}")
+        for name, value in zip(names, row, strict=False):  # only extra fields are left out
             columns[name].append(value)
     return columns
+
+
+def _column_names(path: Path, rows: Iterator[Row], dialect: Dialect) -> tuple[list[str], Iterator[Row]]:
+    """Return the names of the columns, and the rows without a line that names them."""
+    if isinstance(dialect.header, Sequence):
+        return [*dialect.header], rows
+    line, first = next(rows, (1, []))
+    if dialect.header:
+        if not any(first):
+            raise SourceError(f"{path}: the file has no header line")
+        return _unique(path, first), rows
+    if not first:
+        raise SourceError(f"{path}: line {line} is empty, so the number of columns is unknown; delete it")
+    return [str(number) for number in range(len(first))], chain([(line, first)], rows)
 
 
 def _without_blank_lines(rows: Iterable[Row], columns: int) -> Iterator[Row]:
@@ -68,13 +84,13 @@ def _without_blank_lines(rows: Iterable[Row], columns: int) -> Iterator[Row]:
             blank.append((line, [""]))
 
 
-def read_json(path: Path) -> Columns:
+def read_json(path: Path, dialect: Dialect) -> Columns:
     """Read JSON lines, or one list of objects, or one object. A row without a key has None there.
 
     Raises:
         SourceError: With the number of the line, or of the item, that is not an object.
     """
-    text = _decode(path)
+    text = dialect.decode(path)
     if text.lstrip().startswith("["):
         items = _parse(path, 1, text)
         numbered = [(f"item {number}", item) for number, item in enumerate(items)]
@@ -110,14 +126,6 @@ def class_names(features: Mapping[str, Any] | None) -> dict[str, tuple[str, ...]
     types = {name: getattr(feature, "feature", feature) for name, feature in (features or {}).items()}
     declared = {name: kind.names for name, kind in types.items() if isinstance(kind, datasets.ClassLabel)}
     return {name: tuple(to_text(item) or str(item) for item in names) for name, names in declared.items()}
-
-
-def _decode(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line, _ = undecodable_byte(error)
-        raise SourceError(f"{path}: line {line}: the file is not in UTF-8; save it in UTF-8") from None
 
 
 def _unique(path: Path, names: list[str]) -> list[str]:

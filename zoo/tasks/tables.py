@@ -11,11 +11,14 @@ from zoo.class_names import ClassMatch, has_names, match_labels
 from zoo.errors import SourceError, UsageError, did_you_mean, first_line
 from zoo.fetch.fetched import Fetched
 from zoo.tasks.dataset_cards import read_configuration
+from zoo.tasks.dialect import DEFAULT, Dialect
 from zoo.tasks.labels import renumbered, shown, to_text
 from zoo.tasks.table_formats import declared_classes, read_json, read_parquet, read_separated
 
 datasets.utils.logging.set_verbosity(datasets.utils.logging.CRITICAL)  # it logs an error that it also raises
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
+Column = str | int
+"""The name of a column; or of CSV and TSV its number, from 0."""
 ENDINGS = (*SEPARATORS, ".jsonl", ".json", ".parquet")
 
 
@@ -28,25 +31,53 @@ class Table:
         classes: The names of the classes, for the columns that hold class numbers.
         coded: The columns whose own files declare that integers are class numbers, whatever the classes are called.
         notes: What a user should know about how the names of classes in several files were matched.
+        is_separated: Whether the file is CSV or TSV, whose columns have numbers from 0 as well.
+        has_header: Whether the first line of such a file was read as the names of the columns.
     """
 
     columns: Mapping[str, list[Any]]
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     coded: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    is_separated: bool = False
+    has_header: bool = True
 
-    def column(self, name: str) -> list[Any]:
+    def column(self, name: Column) -> list[Any]:
         """Return the values of a column. Raises UsageError if there is no such column."""
+        if isinstance(name, int):
+            return self._numbered(name)
         if name not in self.columns:
-            raise UsageError(f"the data have no column {name!r}{did_you_mean(name, list(self.columns))}")
+            raise UsageError(f"the data have no column {name!r}{self._hint(name)}")
         return self.columns[name]
 
-    def labels(self, name: str) -> list[Any]:
+    def has_column(self, name: Column) -> bool:
+        """Return whether there is a column of this name or number."""
+        return name in self.columns if isinstance(name, str) else self.is_separated and name < len(self.columns)
+
+    def _numbered(self, number: int) -> list[Any]:
+        if not self.is_separated:
+            known = ", ".join(self.columns)
+            raise UsageError(f"the column {number} is a number; only CSV and TSV have these, so name one of {known}")
+        if not 0 <= number < len(self.columns):
+            raise UsageError(
+                f"the data have no column {number}; columns are numbered from 0 to {len(self.columns) - 1}"
+            )
+        return list(self.columns.values())[number]
+
+    def _hint(self, name: str) -> str:
+        if not self.has_header:
+            last = len(self.columns) - 1
+            return f"; the file has no header, so columns are numbers from 0 to {last}, or names that `header` lists"
+        advice = "; if the first line is a row, set header: false, and number the columns from 0"
+        return did_you_mean(name, list(self.columns)) + (advice if self.is_separated else "")
+
+    def labels(self, name: Column) -> list[Any]:
         """Return the values of a column, with names in place of the class numbers that the file itself declares."""
         values = self.column(name)
-        return renumbered(values, self.classes[name]) if name in self.coded else values
+        is_coded = isinstance(name, str) and name in self.coded
+        return renumbered(values, self.classes[str(name)]) if is_coded else values
 
-    def texts(self, names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    def texts(self, names: tuple[Column, ...]) -> list[tuple[str, ...]]:
         """Return the texts of columns, row by row. Raises UsageError with the row of a value that is not a text."""
         columns = [self.column(name) for name in names]
         for name, column in zip(names, columns, strict=True):
@@ -66,7 +97,7 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def read_repository(fetched: Fetched, config: str | None, split: str, *, quotes: bool | None = None) -> Table:
+def read_repository(fetched: Fetched, config: str | None, split: str, dialect: Dialect = DEFAULT) -> Table:
     """Read one split of a data set of the Hub.
 
     All splits have the same classes: those of the card, or else of the first split that declares names, `train` before
@@ -76,7 +107,7 @@ def read_repository(fetched: Fetched, config: str | None, split: str, *, quotes:
         fetched: The files that were downloaded and verified. No other file is read.
         config: The configuration; None for the card's default, or else its first one.
         split: The name of the split.
-        quotes: As in `read_file`.
+        dialect: As in `read_file`.
 
     Raises:
         UsageError: There is no such configuration or split.
@@ -90,7 +121,7 @@ def read_repository(fetched: Fetched, config: str | None, split: str, *, quotes:
     first_files = [fetched.path / configuration.files[name][0] for name in splits]
     classes = _choose_names([configuration.classes, *map(classes_of_file, first_files)])
     return _join(
-        {path: read_file(path, quotes=quotes) for path in map(fetched.path.joinpath, configuration.files[split])},
+        {path: read_file(path, dialect) for path in map(fetched.path.joinpath, configuration.files[split])},
         classes,
     )
 
@@ -133,7 +164,10 @@ def _join(tables: Mapping[Path, Table], classes: Mapping[str, tuple[str, ...]]) 
                 values = renumbered(values, match.positions)
                 notes |= {match.note: None} if match.note else {}
             joined.extend(values)
-    return Table(columns, {**first.classes, **classes}, first.coded, tuple(notes))
+    return Table(
+        columns, {**first.classes, **classes}, first.coded, tuple(notes), is_separated=first.is_separated,
+        has_header=first.has_header,
+    )  # fmt: skip
 
 
 def _match_part(path: Path, column: str, names: tuple[str, ...], expected: tuple[str, ...]) -> ClassMatch:
@@ -148,12 +182,12 @@ def _match_part(path: Path, column: str, names: tuple[str, ...], expected: tuple
     raise SourceError(f"{path}: the classes of {column!r} are {listed}")
 
 
-def read_file(path: Path, *, quotes: bool | None = None) -> Table:
+def read_file(path: Path, dialect: Dialect = DEFAULT) -> Table:
     """Read a file in CSV, TSV, JSON lines or parquet.
 
     Args:
         path: The file; its ending names the format, in capitals or not.
-        quotes: Whether double quotes delimit a field of CSV or TSV. Default: in CSV they do, in TSV they are text.
+        dialect: How a file of CSV, TSV or JSON is written.
 
     Raises:
         UsageError: The file name has another ending.
@@ -170,9 +204,9 @@ def read_file(path: Path, *, quotes: bool | None = None) -> Table:
             columns, classes = read_parquet(path)
             return Table(columns, classes, frozenset(classes))
         if ending in SEPARATORS:
-            quotes = ending == ".csv" if quotes is None else quotes
-            return Table(read_separated(path, SEPARATORS[ending], quotes=quotes))
-        return Table(read_json(path))
+            columns = read_separated(path, SEPARATORS[ending], dialect)
+            return Table(columns, is_separated=True, has_header=dialect.header is not False)
+        return Table(read_json(path, dialect))
     except SourceError:
         raise
     except Exception as error:  # pyarrow and the file system raise their own exceptions

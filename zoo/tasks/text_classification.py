@@ -6,9 +6,12 @@ from typing import Any
 from zoo.errors import UsageError, did_you_mean
 from zoo.fetch.sources import Source
 from zoo.tasks.base import Kind, Task
-from zoo.tasks.labelled_rows import LabelledRows, Labels, as_tuple
+from zoo.tasks.dialect import Dialect, Header
+from zoo.tasks.labelled_rows import LabelledRows, Labels
 from zoo.tasks.labels import SEPARATOR, Classes
 from zoo.tasks.splits import TextSplit
+from zoo.tasks.tables import Column
+from zoo.tasks.thresholds import HALF, threshold_problems
 
 METRICS: Mapping[Kind, tuple[str, ...]] = {
     "classification": ("accuracy",), "multilabel": ("f1_micro",), "regression": ("pearson", "spearman"),
@@ -18,16 +21,21 @@ METRICS: Mapping[Kind, tuple[str, ...]] = {
 def text_classification(
     *,
     data: Source | Mapping[str, Source],
-    text: str | Sequence[str],
+    text: Column | Sequence[Column],
     tokenizer: Any,
-    label: str = "label",
+    label: Column = "label",
     classes: Classes = (),
     kind: Kind = "classification",
+    threshold: float | None = None,
+    threshold_from: str | None = None,
     config: str | None = None,
     splits: str | Sequence[str] = ("train", "validation"),
     scored: str | Sequence[str] | None = None,
     max_length: int = 128,
     quotes: bool | None = None,
+    header: Header | Mapping[str, Header] = True,
+    extra_fields: bool = False,
+    encoding: str | None = None,
 ) -> Task:
     """Return a task over texts or pairs of texts.
 
@@ -41,22 +49,39 @@ def text_classification(
             set declares are matched with them. Default: the names that the data set declares, in its order; or else
             the distinct labels of the split for training, sorted, unless all of them are class numbers.
         kind: "classification", "multilabel" or "regression".
+        threshold: If `kind` is "multilabel", the probability above which a label is predicted. Default: one half, or
+            with `threshold_from` alone the one with the largest micro-averaged F1 on that split.
+        threshold_from: The split that `threshold` was chosen on. Claims on that split itself are not compared; if zoo
+            chooses the threshold, that split is scored with one half. Default: the threshold was fixed beforehand.
         config: The configuration of a data set of the Hub.
         splits: The splits of a data set of the Hub to offer. Files define their own.
         scored: The splits that are evaluated. Their labels must be public. Default: all but `train`, validation splits
             first, then by name.
         max_length: Longer rows are cut to this number of tokens.
         quotes: Whether double quotes delimit a field of CSV or TSV. Default: in CSV they do, in TSV they are text.
+        header: Whether the first line of CSV or TSV names the columns; or their names, for a file without such a line.
+            It may be a mapping with one of these for each split. Columns have numbers from 0 as well.
+        extra_fields: Whether a row of CSV or TSV may have more fields than columns; they are left out.
+        encoding: The encoding of CSV, TSV and JSON. Default: UTF-8, or what a byte order mark says.
 
     Raises:
         UsageError: An argument is wrong. `Task.load` raises it, with the row, for a text or label that is wrong.
     """
-    columns = as_tuple(text)
+    columns = (text,) if isinstance(text, str | int) else tuple(text)
     rows = LabelledRows(
-        data=data, label=label, classes=classes, kind=kind, config=config, splits=splits, scored=scored, quotes=quotes
+        data=data,
+        label=label,
+        classes=classes,
+        kind=kind,
+        config=config,
+        splits=splits,
+        scored=scored,
+        dialect=Dialect(quotes=quotes, header=header, extra_fields=extra_fields, encoding=encoding),
     )
     if problems := list(_argument_problems(columns, kind, rows.listed)):
         raise UsageError("; ".join(problems))
+    for argument, problem in threshold_problems(threshold, threshold_from, kind):
+        raise UsageError(problem).about(argument)
 
     def make(texts: list[tuple[str, ...]], labels: Labels) -> TextSplit:
         return TextSplit(
@@ -70,12 +95,14 @@ def text_classification(
         scored=rows.scored_splits,
         metrics=METRICS[kind],
         kind=kind,
+        threshold=HALF if threshold is None and threshold_from is None else threshold,
+        threshold_from=threshold_from or "",
         label_names=rows.listed,
         sources=rows.needs,
     )
 
 
-def _argument_problems(columns: Sequence[str], kind: str, classes: Sequence[str]) -> Iterator[str]:
+def _argument_problems(columns: Sequence[Column], kind: str, classes: Sequence[str]) -> Iterator[str]:
     if len(columns) not in (1, 2):
         yield f"text must name one column or two, not {len(columns)}"
     if kind not in METRICS:

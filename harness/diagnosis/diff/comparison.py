@@ -17,7 +17,7 @@ import numpy as np
 from harness.diagnosis.diff.groups import Groups, single_groups
 from harness.diagnosis.diff.intervals import Interval, paired
 from harness.diagnosis.diff.types import Diff, Difference, FlippedExample, MetricChange, SplitDiff
-from harness.judging.measure import read_predictions
+from harness.judging.measure import read_decisions
 from harness.judging.paired import (
     Array,
     Flips,
@@ -97,7 +97,7 @@ Side = tuple[Path, Record, Result]
 
 
 def _split_diff(a: Side, b: Side, groups: Groups | None) -> SplitDiff:
-    before, after = read_predictions(a[0], a[2]), read_predictions(b[0], b[2])
+    before, after = read_decisions(a[0], a[2]), read_decisions(b[0], b[2])
     groups = groups or _imported_groups(a[1], before, after)
     flipped, drifted, note = None, None, ""
     try:

@@ -24,7 +24,7 @@ def claim_result(judgement: Judgement, experiment: Experiment) -> ClaimResult:
     claim, call = judgement.claim, experiment.recipe.task
     rows = None if judgement.measured is None else len(experiment.task.load(claim.split))
     known = None if rows is None else full_rows(call, claim.split, rows)
-    claimed = known if claim.n is None else claim.n
+    claimed = known if claim.size is None else claim.size
     is_misfit = judgement.verdict == "not-compared" and rows is not None and claimed in (None, rows)
     return ClaimResult(
         split=claim.split, metric=claim.metric, claimed=claim.value, as_run=judgement.measured,

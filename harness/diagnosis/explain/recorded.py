@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.judging.measure import read_predictions
+from harness.judging.measure import read_decisions
 from harness.metrics import Array
 from harness.records.check import verify_record
 from harness.records.record import FILE, read_record
@@ -25,7 +25,7 @@ def recorded_predictions(experiment: Experiment, evidence: Path) -> dict[str, di
             rows = record.identity.sources["data"]
             scored = [result for result in record.results if result.split in experiment.task.scored]
             same_rows = [result for result in scored if _has_rows(experiment, result.split, rows)]
-            by_split |= {result.split: read_predictions(path, result) for result in same_rows}
+            by_split |= {result.split: read_decisions(path, result) for result in same_rows}
     return {split: arrays for split, arrays in by_split.items() if "predictions" in arrays}
 
 

@@ -44,8 +44,8 @@ def definitions(runner: VariantRunner, claims: tuple[Claim, ...]) -> Candidates:
 
 def _definition(call: Call) -> str:
     name = call.use.split(".")[-1]
-    average = "micro" if name == "f1_micro" else call.args.get("average", "binary")
-    return f"{average} f1" if name in ("f1", "f1_micro") else name.replace("_", " ")
+    averages = {"f1": call.args.get("average", "binary"), "f1_micro": "micro", "f1_macro": "macro"}
+    return f"{averages[name]} f1" if name in averages else name.replace("_", " ")
 
 
 def _possible_metrics(runner: VariantRunner) -> dict[str, Metric]:

@@ -54,8 +54,8 @@ def _why_not(rows: int, split: str, claims: list[Claim]) -> str:
     if rows > MOST_ROWS:
         return f"{split} has {rows:,} rows; at most {MOST_ROWS:,} are tried"
     for claim in claims:
-        if claim.n is not None and claim.n != rows:
-            return f"{split} has {rows:,} rows, and the claim is about {claim.n:,}"
+        if claim.size is not None and claim.size != rows:
+            return f"{split} has {rows:,} rows, and the claim is about {claim.size:,}"
         if not fits_rows(claim, rows):
             return f"{number(claim.value, claim.printed_decimals)} is no share of the {rows:,} rows of {split}"
     return ""

@@ -63,10 +63,11 @@ class VariantJudge:
         value, one_prediction = self._value(claim, metrics[claim.metric], arrays[claim.split])
         moved_in = variant.precision if _is_moved(claim, value, unmoved) else None
         precision = moved_in or self.runner.precision
-        n = len(arrays[claim.split]["labels"])
+        n, scoring = len(arrays[claim.split]["labels"]), self.runner.task.scoring(claim.split)
+        whole = full_rows(self.runner.experiment.recipe.task, variant.split_for(claim.split), n)
         measured = Measurement(
             split=claim.split, metric=claim.metric, n=n, values=(value,),
-            full_n=full_rows(self.runner.experiment.recipe.task, variant.split_for(claim.split), n),
+            full_n=scoring.get("of", whole), scoring=scoring,
             one_prediction=one_prediction, precision=precision, selection=claim.selection,
             flips=None if variant.split else self._flips(claim.split, arrays[claim.split]),
         )  # fmt: skip

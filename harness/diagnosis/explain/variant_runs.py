@@ -16,10 +16,11 @@ from harness.diagnosis.explain.image_settings import ImageSettings, changed_imag
 from harness.diagnosis.explain.model_changes import attention, attributes, train_mode
 from harness.diagnosis.explain.variant import NUMERICS, UNCHANGED, PairChange, Variant
 from harness.evaluation.batch_limits import BatchLimits
-from harness.evaluation.holdout import with_holdout
+from harness.evaluation.chosen_rows import with_chosen_rows
 from harness.evaluation.metric_trial import ranked_classes
 from harness.evaluation.split_runner import SplitRunner
 from harness.evaluation.subset import subset
+from harness.evaluation.threshold import thresholds_of
 from harness.metrics import Array, reads
 from harness.models.environment import deterministic
 from harness.runs.experiment import Experiment, RunContext
@@ -71,8 +72,15 @@ class VariantRunner:
 
     @property
     def task(self) -> Task:
-        """The task of the recipe."""
-        return self.experiment.task
+        """The task of the recipe, with the threshold that the weights without changes give it."""
+        task: Task = self._cached("task", self._with_threshold)
+        return task
+
+    def _with_threshold(self) -> Task:
+        task = self.experiment.task
+        with deterministic(self.precision, model := self.model):
+            runner = SplitRunner(model, task, self.context.accelerator, self.precision, self.progress)
+            return thresholds_of(task, lambda split: runner.outputs(task.load(split)))("any other split")
 
     @property
     def precision(self) -> Precision:
@@ -151,7 +159,7 @@ class VariantRunner:
 
     def _arrays(self, logits: Tensor, labels: Tensor, variant: Variant) -> dict[str, Array]:
         outputs = _reordered(logits, variant)
-        arrays = {"predictions": self.task.predict(outputs), "labels": labels, "logits": outputs}
+        arrays = {"predictions": self.task.predict(outputs), "labels": labels, "logits": outputs - self.task.cut}
         if self._reads_ranks:
             arrays["ranked"] = ranked_classes(outputs)
         return {key: value.numpy() for key, value in arrays.items()}
@@ -213,9 +221,10 @@ class VariantRunner:
 
     def _task(self, call: Call, tokenizer: Any) -> Task:
         arguments = {} if tokenizer is None else {"tokenizer": tokenizer}
-        build, holdout = self.experiment.builder.instance, self.experiment.recipe.holdout
+        builder, recipe = self.experiment.builder, self.experiment.recipe
         task: Task = self._cached(
-            (call, id(tokenizer)), lambda: with_holdout(build(call, "task", Task, **arguments), holdout)
+            (call, id(tokenizer)),
+            lambda: with_chosen_rows(builder.instance(call, "task", Task, **arguments), recipe, builder.sources),
         )
         return task
 

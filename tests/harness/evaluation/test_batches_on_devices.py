@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from harness.evaluation.holdout import _part
+from harness.evaluation.holdout import part
 from harness.evaluation.subset import SplitSubset
 from harness.losses.sskd import RotatedSplit
 from tests.helpers.small_texts import WordTokenizer
@@ -39,7 +39,7 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Split]:
     found = (
         digits().load("test"), TextSplit(texts, LABELS, tokenizer=WordTokenizer(pad=0)),
         PixelSplit(pixels, LABELS, **PLAIN), PixelSplit(pixels, LABELS, padding=1, flip=True, **PLAIN),
-        images.load("val"), masks.load("val"), SplitSubset(tensors, (1, 3)), _part(tensors, [1, 3]),
+        images.load("val"), masks.load("val"), SplitSubset(tensors, (1, 3)), part(tensors, [1, 3]),
         RotatedSplit(tensors),
     )  # fmt: skip
     return dict(zip(KINDS, found, strict=True))

@@ -46,7 +46,12 @@ def remarks(predictions: Any, labels: Any, names: tuple[str, ...] = NAMES, **sco
         ),
         (
             remarks(np.zeros((3, 2), int), np.eye(3, 2), ("a", "b"), f1_micro=0.0),
-            "all 3 predictions on validation are without any class: the model has not learned",
+            "all 3 predictions on validation are without any class: the model has not learned (f1_micro 0.0000, of the"
+            " same classes for every row 0.5000)",
+        ),
+        (
+            remarks(np.eye(3, 2, dtype=int)[[1, 0, 2]], np.eye(3, 2), ("a", "b"), f1_micro=0.25, f1_macro=0.75),
+            "f1_micro 0.2500 on validation is no better than always predicting the same classes for every row, 0.5000",
         ),
         (
             remarks(HALF, RTE, f1=0.0),

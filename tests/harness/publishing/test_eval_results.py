@@ -83,3 +83,14 @@ def test_a_failed_run_is_not_published() -> None:
     failed = replace(judged, runs=((file, replace(judged.record, failure="outputs are NaN")),))
     with pytest.raises(UsageError, match="the scores of this run mean nothing: outputs are NaN"):
         published_scores(failed)
+
+
+def test_scores_of_chosen_rows_are_published_as_such_and_not_read_as_those_of_the_split() -> None:
+    chosen = [
+        replace(score, result=replace(score.result, scoring={"rows": "0-99, 200-299", "of": 408})) for score in MRPC
+    ]
+    (entry,) = entries_of(chosen, URL)
+    assert "; rows 408 of 408 rows (0-99, 200-299); metric accuracy; " in entry["notes"]
+    both = with_entries(with_entries("", entries_of(MRPC, URL), "x.yaml"), [entry], "x.yaml")
+    assert [claim.metric for claim in read_eval_results(both, "x.yaml").claims] == ["accuracy", ""]
+    assert chosen[0].facts["rows"] == "408 of 408 rows (0-99, 200-299)"

@@ -179,8 +179,8 @@ def test_a_number_that_is_not_finite_is_text_in_data(recipe_file: Write) -> None
         ("CrossEntropy", "{use: torch.nn.CrossEntropyLoss, reduction: 1}", "reduction must be text, not 1"),
         (
             "task: digits",
-            "task: {use: image_folder, classes: '10'}",
-            "classes must be a whole number or a list, not '10'",
+            "task: {use: image_folder, data: 'file:x', classes: '10'}",
+            "classes must be a list, such as [10]",
         ),
         ("task: digits", "task: {use: image_folder, mean: 0}", "mean must be a list of numbers, not 0"),
         (

@@ -68,16 +68,56 @@ def test_a_missing_class_is_refused_because_it_would_shift_the_labels(tmp_path: 
         task_of(root).load("val")
 
 
-def test_a_class_that_is_listed_has_a_folder_in_one_split_at_least(tmp_path: Path) -> None:
+def test_data_may_lack_folders_of_classes_that_are_listed(tmp_path: Path) -> None:
     root = image_folders(tmp_path / "in")
     names = ["n00000002", "n00000001", "n00000000"]
     (root / "val" / "n00000001").rename(root / "gone")
     split = task_of(root, names).load("val")
     assert (split.labels.tolist(), split.classes) == ([2, 2, 0, 0], tuple(names))
     assert split.class_notes == ("val has no images of 1 of the classes: n00000001",)
-    wanted = rf"there is no folder for the class 'n00000009' in {root}/train or in {root}/val; add the folder, or leave"
-    with pytest.raises(UsageError, match=wanted):
-        task_of(root, [*names, "n00000009"]).load("train")
+    outputs = [f"n{number:08}" for number in range(999, -1, -1)]
+    split = task_of(root, outputs).load("val")
+    assert (split.labels.tolist(), len(split.classes)) == ([999, 999, 997, 997], 1000)
+    assert split.class_notes == ("val has no images of 998 of the classes: n00000999, n00000998, n00000997",)
+    with pytest.raises(UsageError, match="the class names do not match"):
+        task_of(root, ["n00000000", "n00000003"]).load("val")
+
+
+def test_a_file_lists_the_classes_in_the_order_of_the_outputs(tmp_path: Path) -> None:
+    root, listing = image_folders(tmp_path / "in"), tmp_path / "classes.txt"
+    listing.write_text("n00000002\r\nn00000007\nn00000000\nn00000001\n\n")
+    task = task_of(root, Source(Sources(), f"file:{listing}"))
+    assert task.load("val").labels.tolist() == [2, 2, 3, 3, 0, 0]
+    assert task.label_names == ("n00000002", "n00000007", "n00000000", "n00000001")
+    for text, message in (
+        ("a\n\nb\n", "classes.txt:2: there is no name"),
+        ("a\nb\na\n", "txt:1: the class 'a' is listed"),
+    ):
+        listing.write_text(text)
+        with pytest.raises(SourceError, match=message):
+            task_of(root, Source(Sources(), f"file:{listing}"))
+    with pytest.raises(UsageError, match=r"classes: hub:a/b cannot be read before it is downloaded; write the names"):
+        task_of(root, Source(Sources(), "hub:a/b"))
+
+
+@pytest.mark.parametrize("classes", [3, (), ["n00000002", "n00000001", "n00000000"]])
+def test_only_some_folders_are_read_and_labels_keep_the_positions_of_the_outputs(classes: Any, tmp_path: Path) -> None:
+    root = image_folders(tmp_path / "in")
+    task = image_folder(data=folder(root), classes=classes, only=["n00000002"], size=16)
+    assert task.load("val").labels.tolist() == ([0, 0] if classes and classes != 3 else [2, 2])
+    assert (len(task.class_names), task.scoring("val")) == (3, {"classes": 1, "of": 6})
+    with pytest.raises(UsageError, match=r"only: there is no folder 'n00000009' in .*val; did you mean n00000002"):
+        image_folder(data=folder(root), classes=classes, only=["n00000009"], size=16).load("val")
+    for wrong, message in (("n00000002", "only must be a list"), (["a", "a"], "the class 'a' is listed twice")):
+        with pytest.raises(UsageError, match=message):
+            image_folder(data=folder(root), only=wrong)
+
+
+def test_a_folder_that_is_not_read_need_not_be_a_class(tmp_path: Path) -> None:
+    root = image_folders(tmp_path / "in")
+    (root / "val" / "n00000001").rename(root / "val" / "rejected")
+    task = image_folder(data=folder(root), classes=["n00000000", "n00000002"], only=["n00000002"], size=16)
+    assert task.load("val").labels.tolist() == [1, 1]
 
 
 def test_transforms_mean_and_std_have_the_defaults_of_torchvision(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from zoo.errors import SourceError, UsageError
+from zoo.tasks.dialect import Dialect
 from zoo.tasks.tables import read_file
 
 GUESSABLE = [
@@ -90,7 +91,7 @@ def test_quotes_in_tsv_are_text_unless_asked_for(tmp_path: Path) -> None:
     path.write_text('text\tlabel\r\nrose\tgood\r\n"rose keeps\tgood\r\n"a" is\tbad\r\nthe dog is old"\tbad\r\n')
     assert read_file(path).column("text") == ["rose", '"rose keeps', '"a" is', 'the dog is old"']
     path.write_text('text\tlabel\n"rose\tand ""mark"""\tgood\n"two\nlines"\tbad\n')
-    assert read_file(path, quotes=True).column("text") == ['rose\tand "mark"', "two\nlines"]
+    assert read_file(path, Dialect(quotes=True)).column("text") == ['rose\tand "mark"', "two\nlines"]
     with pytest.raises(SourceError, match=r"line 2: 3 fields, but the header has 2; .* set quotes: true"):
         read_file(path)
 
@@ -118,7 +119,7 @@ def test_a_blank_line_is_an_empty_value_only_between_the_rows_of_one_column(
 
 def test_quotes_in_csv_are_read_as_text_if_asked_for(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('text,label\n"rose keeps,good\nthe dog is old",bad\n')
-    assert read_file(tmp_path / "a.csv", quotes=False).column("text") == ['"rose keeps', 'the dog is old"']
+    assert read_file(tmp_path / "a.csv", Dialect(quotes=False)).column("text") == ['"rose keeps', 'the dog is old"']
 
 
 def test_a_small_parquet_file_that_would_fill_the_memory_is_refused(
