@@ -37,6 +37,7 @@ class KnowledgeTranslation(Loss):
         teacher: Feature path of the teacher.
         rate: Channels of the code as a share of the teacher's, in (0, 1].
         l1: Weight of the L1 norm.
+        batch_norm: Whether the auto-encoder has BatchNorm.
     """
 
     needs_teacher = True
@@ -45,17 +46,17 @@ class KnowledgeTranslation(Loss):
     encoder: nn.Module
     decoder: nn.Module
 
-    def __init__(self, *, teacher: str, rate: float = 0.5, l1: float = 0.0) -> None:
+    def __init__(self, *, teacher: str, rate: float = 0.5, l1: float = 0.0, batch_norm: bool = True) -> None:
         super().__init__()
         check_rate(rate)
-        self.teacher_features, self.rate, self.l1 = (teacher,), rate, l1
+        self.teacher_features, self.rate, self.l1, self.batch_norm = (teacher,), rate, l1, batch_norm
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Create encoder and decoder for the teacher's channels; raises ValueError if the code has no channel."""
         channels = teacher[self.teacher_features[0]].shape[1]
         code = int(channels * self.rate)
-        self.encoder = autoencoder(nn.Conv2d, (channels, channels, code, code))
-        self.decoder = autoencoder(nn.ConvTranspose2d, (code, code, channels, channels))
+        self.encoder = autoencoder(nn.Conv2d, (channels, channels, code, code), batch_norm=self.batch_norm)
+        self.decoder = autoencoder(nn.ConvTranspose2d, (code, code, channels, channels), batch_norm=self.batch_norm)
 
     def forward(self, student: ModelOutputs, teacher: ModelOutputs, labels: Tensor) -> Tensor:
         feature = teacher[self.teacher_features[0]]
@@ -84,6 +85,7 @@ class KnowledgeAdaptation(Loss):
         rate: Channels of the code as a share of the teacher's, in (0, 1].
         adaptation: Weight of the distance of features.
         affinity: Weight of the distance of affinities.
+        batch_norm: Whether the encoder has BatchNorm, as that of `KnowledgeTranslation`.
     """
 
     inherited_parts = ("encoder",)
@@ -95,12 +97,19 @@ class KnowledgeAdaptation(Loss):
     affinity_adapter: nn.Module
 
     def __init__(
-        self, *, student: str, teacher: str, rate: float = 0.5, adaptation: float = 50.0, affinity: float = 1.0
+        self,
+        *,
+        student: str,
+        teacher: str,
+        rate: float = 0.5,
+        adaptation: float = 50.0,
+        affinity: float = 1.0,
+        batch_norm: bool = True,
     ) -> None:
         super().__init__()
         check_rate(rate)
         self.student_features, self.teacher_features, self.rate = (student,), (teacher,), rate
-        self.weights = (adaptation, affinity)
+        self.weights, self.batch_norm = (adaptation, affinity), batch_norm
 
     def build_adapters(self, student: ModelOutputs, teacher: ModelOutputs) -> None:
         """Create the frozen encoder and both adapters; raises ValueError for features of different sizes."""
@@ -108,7 +117,8 @@ class KnowledgeAdaptation(Loss):
         check_same_size(student_path, student[student_path], teacher_path, teacher[teacher_path])
         inputs, channels = student[student_path].shape[1], teacher[teacher_path].shape[1]
         code = int(channels * self.rate)
-        self.encoder = FrozenEncoder(autoencoder(nn.Conv2d, (channels, channels, code, code)))
+        layers = autoencoder(nn.Conv2d, (channels, channels, code, code), batch_norm=self.batch_norm)
+        self.encoder = FrozenEncoder(layers)
         self.feature_adapter = nn.Sequential(nn.Conv2d(inputs, code, 3, padding=1), nn.BatchNorm2d(code), nn.ReLU())
         self.affinity_adapter = nn.Conv2d(inputs, code, 3, padding=1)
 

@@ -105,12 +105,12 @@ def _pooled(features: Tensor, side: int) -> Tensor:
 
     Matrix products have a deterministic gradient on a GPU too.
     """
-    rows, columns = (_windows(length, side, features.device).to(features) for length in features.shape[2:])
+    rows, columns = (_windows(length, side, features) for length in features.shape[2:])
     return rows @ features @ columns.T
 
 
-def _windows(length: int, side: int, device: torch.device) -> Tensor:
-    """Return a matrix `(side, length)` whose row i averages over the i-th window."""
-    row, place = torch.arange(side, device=device).unsqueeze(1), torch.arange(length, device=device)
+def _windows(length: int, side: int, features: Tensor) -> Tensor:
+    """Return a matrix `(side, length)` whose row i averages over the i-th window, in the dtype of the features."""
+    row, place = torch.arange(side, device=features.device).unsqueeze(1), torch.arange(length, device=features.device)
     first, last = row * length // side, -(-(row + 1) * length // side)
-    return ((place >= first) & (place < last)) / (last - first)
+    return ((place >= first) & (place < last)).to(features.dtype) / (last - first)

@@ -26,6 +26,7 @@ from zoo.cli import (
     entries,
     environment,
     fleet,
+    importing,
     publish,
     publish_run,
     runs,
@@ -70,6 +71,8 @@ COMMANDS: dict[str, dict[str, Any]] = {
 """The panels of `zoo --help`, and the commands in each."""
 ATTEST: dict[str, Any] = {"sign": attest.sign, "verify": attest.verify, "key": attest.key}
 """The commands of `zoo attest`."""
+IMPORT: dict[str, Any] = {"torchdistill": importing.torchdistill}
+"""The commands of `zoo import`."""
 
 
 def _help_of(command: Callable[..., Any]) -> str:
@@ -94,6 +97,10 @@ _attest = typer.Typer(cls=Commands, no_args_is_help=True, help="Sign what a run 
 for _name, _command in ATTEST.items():
     _attest.command(_name, cls=Command, help=_help_of(_command))(_command)
 app.add_typer(_attest, name="attest", rich_help_panel="Publish results")
+_import = typer.Typer(cls=Commands, no_args_is_help=True, help="Turn the configuration of another tool into a recipe.")
+for _name, _command in IMPORT.items():
+    _import.command(_name, cls=Command, help=_help_of(_command))(_command)
+app.add_typer(_import, name="import", rich_help_panel="Read recipes")
 
 
 def _print_version(wanted: bool) -> None:

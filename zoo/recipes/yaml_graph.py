@@ -1,6 +1,7 @@
 """Read a YAML file as PyYAML's node graph, which knows the line and column of every value.
 
-Aliases and deep nesting are refused while the graph is composed: they could expand without end.
+Aliases and deep nesting are refused while the graph is composed: they could expand without end. `compose_aliased` lets
+aliases pass, for readers that bound the expansion themselves.
 """
 
 import re
@@ -15,6 +16,7 @@ from zoo.safe_text import UNPRINTABLE, escape_unprintable
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
+MAX_ALIASED_DEPTH = 64
 _TOKEN = re.compile("'?<([a-z ]+)>'?")
 _TOKENS = {
     "stream end": "the end of the file", "block end": "the end of the block", "block mapping start": "an indented key",
@@ -64,9 +66,24 @@ def compose(text: str, path: str, first_line: int = 1, *, escape: bool = False) 
     Raises:
         RecipeError: The text is not YAML, too deep or empty.
     """
+    return _composed(_EscapingLoader if escape else _Loader, text, path, first_line)
+
+
+def compose_aliased(text: str, path: str) -> Node:
+    """Return the root node of a YAML 1.1 text with anchors, aliases and any tags. An alias is its anchor's very node.
+
+    The graph can have cycles, and its expansion can be exponentially larger than the text. Nothing is constructed.
+
+    Raises:
+        RecipeError: The text is not YAML, too deep or empty.
+    """
+    return _composed(_AliasedLoader, text, path)
+
+
+def _composed(kind: "type[_Loader | _AliasedLoader]", text: str, path: str, first_line: int = 1) -> Node:
     mark = Mark(path=path, line=first_line, column=1)
     try:
-        loader = (_EscapingLoader if escape else _Loader)(text)
+        loader = kind(text)
         node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         if (at := error.problem_mark) is not None:
@@ -103,28 +120,42 @@ def _in_plain_words(error: yaml.MarkedYAMLError) -> str:
     return _TOKEN.sub(lambda token: _TOKENS.get(token[1], repr(token[1])), problem)
 
 
-class _Loader(yaml.BaseLoader):
+class _Limits:
+    """Refuses what the class attributes forbid while a graph is composed; mixed into a loader of PyYAML."""
+
     depth = 0
+    max_depth = MAX_DEPTH
     escapes = False
+    has_aliases = False
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        event: Any = self.peek_event()  # type: ignore[attr-defined]
+        if not self.has_aliases and (isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None)):
             raise yaml.MarkedYAMLError(problem="anchors and aliases are not allowed", problem_mark=event.start_mark)
-        if self.depth >= MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
+        if self.depth >= self.max_depth:
+            problem = f"nested deeper than {self.max_depth} levels"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         if (bad := UNPRINTABLE.search(getattr(event, "value", ""))) and self.escapes:
             event.value = escape_unprintable(event.value)
         elif bad:
             problem = f"the character {bad[0]!r} is not allowed in a recipe, not even as an escape"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         self.depth += 1
-        node: Node | None = super().compose_node(parent, index)
-        if isinstance(node, ScalarNode) and event.tag and node.style is None:
+        node: Node | None = super().compose_node(parent, index)  # type: ignore[misc]
+        if isinstance(node, ScalarNode) and not self.has_aliases and event.tag and node.style is None:
             node.style = "'"  # `!!str 1` is a text, as '1' is
         self.depth -= 1
         return node
 
 
+class _Loader(_Limits, yaml.BaseLoader):
+    pass
+
+
 class _EscapingLoader(_Loader):
     escapes = True
+
+
+class _AliasedLoader(_Limits, yaml.SafeLoader):
+    max_depth = MAX_ALIASED_DEPTH
+    has_aliases = True
