@@ -25,14 +25,12 @@ def read_model_index(text: str, path: str) -> PublishedClaims:
         text: The card.
         path: Its file, for positions.
     """
-    found = _FRONT_MATTER.match(text)
-    if found is None or not found[2].strip():
-        return PublishedClaims(name=path, claims=())
-    first_line = found[1].count("\n") + 1
     try:
-        card = read_yaml(found[2], path, first_line)
+        card = read_front_matter(text, path)
     except RecipeError as error:
         return PublishedClaims(name=path, claims=(), problems=tuple(error.problems))
+    if card is None:
+        return PublishedClaims(name=path, claims=())
     found_claims = list(_claims(card["model-index"]))
     return PublishedClaims(
         name=path,
@@ -40,6 +38,22 @@ def read_model_index(text: str, path: str) -> PublishedClaims:
         no_scores=tuple(claim for claim in found_claims if is_no_score(claim.metric)),
         problems=tuple(card.problems),
     )
+
+
+def read_front_matter(text: str, path: str) -> CardValue | None:
+    """Return the YAML at the start of a card; None if there is none.
+
+    Args:
+        text: The card.
+        path: Its file, for positions.
+
+    Raises:
+        RecipeError: It is not YAML.
+    """
+    found = _FRONT_MATTER.match(text)
+    if found is None or not found[2].strip():
+        return None
+    return read_yaml(found[2], path, found[1].count("\n") + 1)
 
 
 def _claims(models: CardValue) -> Iterator[PublishedClaim]:

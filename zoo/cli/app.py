@@ -71,7 +71,9 @@ COMMANDS: dict[str, dict[str, Any]] = {
 """The panels of `zoo --help`, and the commands in each."""
 ATTEST: dict[str, Any] = {"sign": attest.sign, "verify": attest.verify, "key": attest.key}
 """The commands of `zoo attest`."""
-IMPORT: dict[str, Any] = {"torchdistill": importing.torchdistill}
+IMPORT: dict[str, Any] = {
+    "torchdistill": importing.torchdistill, "timm": importing.timm, "trainer": importing.trainer,
+}  # fmt: skip
 """The commands of `zoo import`."""
 
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from zoo.cli import render
 from zoo.cli.exit_codes import end
 from zoo.cli.options import HOW, OUTPUT, Json, argument, command, option
-from zoo.cli.progress import report
+from zoo.cli.progress import report, session_of
 from zoo.errors import RecipeError, SourceError, UsageError
 from zoo.files import write_atomically
+from zoo.recipes.options import SourceOptions
 
 if TYPE_CHECKING:
     from harness.import_proof.torchdistill_proof import StageProof
@@ -30,6 +31,18 @@ Prove = Annotated[
         HOW,
     ),
 ]
+
+
+Arguments = Annotated[
+    str,
+    argument("ARGS", "The file args.yaml that timm's train.py writes, or OWNER/NAME or OWNER/NAME@REVISION of a model"
+             " on the Hub with such a file or train_hparams.yaml."),
+]  # fmt: skip
+Card = Annotated[
+    str,
+    argument("CARD", "The README.md that the Trainer of transformers writes, beside its config.json, or OWNER/NAME or"
+             " OWNER/NAME@REVISION of a model on the Hub."),
+]  # fmt: skip
 
 
 @command
@@ -129,3 +142,51 @@ def _data(imported: "ImportedRecipe", text: str, out: Path | None) -> dict[str, 
         "assumptions": list(imported.assumptions), "differences": list(imported.differences), "text": text,
         "path": None if out is None else str(out),
     }  # fmt: skip
+
+
+@command
+def timm(
+    arguments: Arguments,
+    sources: SourceOptions,
+    processes: Annotated[
+        int | None,
+        option("--processes", "How many processes timm ran: its batch size is per process. Default: 1.", HOW, "N",
+               min=1),
+    ] = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Turn the options of a training by timm into a recipe.
+
+    The comments of the recipe say what is assumed, and where the training differs. Options without an equal, such as
+    mixup, are reported as FILE:LINE:COLUMN; then no recipe is written, and the exit code is 2.
+
+    Example: zoo import timm args.yaml --out resnet18.yaml
+    """
+    from zoo.importers.timm.convert import import_timm
+
+    _check_target(out)
+    imported = import_timm(arguments, session_of(sources).fetcher(arguments), processes, _stem(out))
+    _finish(imported, out, [], as_json=as_json)
+
+
+@command
+def trainer(card: Card, sources: SourceOptions, out: Out = None, as_json: Json = False) -> None:
+    """Turn a model card of the Trainer of transformers into a recipe that trains the model again and judges it.
+
+    Read are the list of hyperparameters, the base model, and the data set and scores of the model-index. The Trainer's
+    defaults stand for what the card does not say; the comments of the recipe name them. Everything without an equal is
+    reported as FILE:LINE:COLUMN; then no recipe is written, and the exit code is 2.
+
+    Example: zoo import trainer README.md --out mrpc.yaml
+    """
+    from zoo.importers.trainer.convert import import_card
+
+    _check_target(out)
+    imported = import_card(card, session_of(sources).fetcher(card), _stem(out))
+    _finish(imported, out, [], as_json=as_json)
+
+
+def _stem(out: Path | None) -> str | None:
+    """Return the name of a recipe by the file that it is written to."""
+    return None if out is None else out.stem

@@ -155,7 +155,7 @@ TORCHVISION_PARTS = ("", ".segmentation", ".detection", ".video", ".quantization
 _IMAGES: Mapping[str, Names] = {
     "torchvision.transforms.v2": (*TRANSFORMS, *NEW_TRANSFORMS),
     "torchvision.transforms": TRANSFORMS,
-    "zoo.tasks.transforms": ("PadTo", "ShorterSide"),
+    "zoo.tasks.transforms": ("PadTo", "ShorterSide", "TimmAutoAugment"),
 }
 ALLOWED: Mapping[str, Mapping[str, Names]] = {
     "task": {"zoo.tasks": _exported},

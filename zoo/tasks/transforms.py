@@ -1,9 +1,13 @@
 """Transforms of an image and its mask that reproduce how the published segmentation models were trained and scored.
 
-torchvision's own transforms resize and pad masks differently.
+torchvision's own transforms resize and pad masks differently. timm's automatic augmentation of images is here too.
 """
 
-from typing import Any
+import re
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,7 +16,12 @@ from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
+from zoo.errors import SourceError, UsageError
 from zoo.tasks.base import IGNORED
+from zoo.tasks.image_defaults import MEAN
+
+_POLICY = re.compile(r"(?!.*\d{4})[\w.-]{1,80}", re.ASCII)
+"""Policies of timm; thousands of operations for each image are refused."""
 
 
 class ShorterSide(v2.Transform):  # type: ignore[misc]
@@ -57,3 +66,53 @@ class PadTo(v2.Transform):  # type: ignore[misc]
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         fill = IGNORED if isinstance(inpt, tv_tensors.Mask) else 0
         return F.pad(inpt, params["padding"], fill=fill) if any(params["padding"]) else inpt
+
+
+class TimmAutoAugment:
+    """Augment an image by a policy of timm: RandAugment, AugMix or AutoAugment with timm's own operations.
+
+    The settings are those of `transforms_imagenet_train` in timm/data/transforms_factory.py. The random numbers come
+    from Python and numpy, whose generators a training seeds and saves in its checkpoints.
+
+    Args:
+        policy: The policy, such as `rand-m9-mstd0.5-inc1`, `augmix-m5-w4-d2`, `original`, `v0` or `3a`.
+        size: The shorter side of the image in pixels.
+        mean: The mean of each channel, the color beyond the edges of an image that is moved.
+        interpolation: How a moved image is interpolated. Default: bilinear or bicubic at random.
+
+    Raises:
+        UsageError: timm has no such policy.
+        SourceError: The package timm is missing.
+    """
+
+    def __init__(
+        self,
+        policy: str,
+        size: int,
+        mean: Sequence[float] = MEAN,
+        interpolation: Literal["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"] | None = None,
+    ) -> None:
+        if find_spec("timm") is None:
+            raise SourceError("TimmAutoAugment needs the package timm: pip install 'zoo-reproduce[timm]'")
+        wrong = UsageError(f"timm has no policy {policy[:60]!r}; write one such as rand-m9-mstd0.5").about("policy")
+        if not _POLICY.fullmatch(policy):
+            raise wrong
+        timm = import_module("timm.data.auto_augment")
+        fill = tuple(min(255, round(255 * value)) for value in mean)
+        settings: dict[str, Any] = {"translate_const": int(size * 0.45), "img_mean": fill}
+        if interpolation is not None:
+            settings["interpolation"] = import_module("timm.data.transforms").str_to_pil_interp(interpolation)
+        try:
+            if policy.startswith("rand"):
+                self.augment = timm.rand_augment_transform(policy, settings)
+            elif policy.startswith("augmix"):
+                self.augment = timm.augment_and_mix_transform(policy, settings | {"translate_pct": 0.3})
+            else:
+                self.augment = timm.auto_augment_transform(policy, settings)
+        except (AssertionError, ValueError, KeyError, IndexError, TypeError):
+            raise wrong from None
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """Return an augmented image."""
+        augmented: Image.Image = self.augment(image)
+        return augmented

@@ -67,20 +67,21 @@ class MappedClaims:
     """Why there is no claim at all."""
 
 
-def map_claims(published: PublishedClaims, sources: Sources) -> MappedClaims:
+def map_claims(published: PublishedClaims, sources: Sources, model: ModelFacts | None = None) -> MappedClaims:
     """Map the claims of a model of the Hub.
 
     Args:
         published: The claims, of `zoo.claims.hub_card.claims_of_model`.
         sources: Reads the settings of the model and the cards of data sets.
+        model: The facts about the model. Default: they are read from its repository.
 
     Raises:
         SourceError: The Hub cannot be reached.
     """
-    repo = HubRepo.parse(f"{HUB}{published.name}@{published.revision}")
+    repo = HubRepo.parse(f"{HUB}{published.name}@{published.revision}") if model is None else model.repo
     if not (published.claims or published.no_scores):
         return MappedClaims(published=published, repo=repo, failure=_why_none(published))
-    mapper = _Mapper(published, repo, sources)
+    mapper = _Mapper(published, repo, sources, known_model=model)
     for claim in published.claims:
         mapper.add(claim)
     no_scores = [
