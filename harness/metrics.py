@@ -23,6 +23,7 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from harness.answer_metrics import one_answer
+from harness.detection_metrics import one_detection
 from harness.entity_metrics import one_entity, one_word
 from harness.metric_changes import (
     AVERAGES,
@@ -199,5 +200,6 @@ def _correlation(function: Callable[..., tuple[float, float]], predictions: Arra
 
 STEPS: Mapping[str, Callable[..., float]] = {
     "confusion": one_pixel, "entities": one_entity, "words": one_word, "answers": one_answer,
+    "detections": one_detection,
 }  # fmt: skip
 """First array of a metric -> the function that returns the largest change that one prediction can cause."""

@@ -13,6 +13,7 @@ from harness.losses.binary_cross_entropy import BinaryCrossEntropy
 from harness.losses.cckd import CCKD
 from harness.losses.crd import CRD
 from harness.losses.cross_entropy import CrossEntropy
+from harness.losses.detector_loss import DetectorLoss
 from harness.losses.dist import DIST
 from harness.losses.dist_plus import DISTPlus
 from harness.losses.dkd import DKD
@@ -74,6 +75,7 @@ __all__ = [
     "BinaryCrossEntropy",
     "CrossEntropy",
     "DISTPlus",
+    "DetectorLoss",
     "FactorTransfer",
     "FeatureCosine",
     "FeatureMSE",

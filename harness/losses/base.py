@@ -36,7 +36,8 @@ class Loss(nn.Module):
     teacher_features: tuple[str, ...] = LossNeeds.teacher_features
     """Feature paths of the teacher."""
     needs_whole_batch: bool = LossNeeds.needs_whole_batch
-    """The loss compares rows with each other, so a batch cannot be split into micro-batches or over processes."""
+    """The loss compares rows with each other, or divides by something that only the whole batch has, so a batch cannot
+    be split into micro-batches or over processes."""
     needs_two_rows: bool = LossNeeds.needs_two_rows
     """The loss is undefined for a batch of one row."""
     reads_batch: bool = LossNeeds.reads_batch

@@ -15,7 +15,11 @@ from zoo.errors import UsageError
 from zoo.safe_text import one_line
 
 FOLDER = ".eval_results"
-PERCENT = ("accuracy", "top5_accuracy", "f1", "f1_micro", "f1_macro", "mean_iou", "pixel_accuracy")
+PERCENT = (
+    "accuracy", "top5_accuracy", "f1", "f1_micro", "f1_macro", "mean_iou", "pixel_accuracy", "average_precision",
+    "average_precision_50", "average_precision_75", "average_precision_small", "average_precision_medium",
+    "average_precision_large", "average_recall",
+)  # fmt: skip
 """Metrics whose entries are in percent, as benchmarks show them. Correlations stay between -1 and 1."""
 
 

@@ -32,6 +32,7 @@ TASK_TYPES = {
     "image_classification": "image-classification", "semantic_similarity": "sentence-similarity",
     "coco_segmentation": "image-segmentation", "voc_segmentation": "image-segmentation",
     "token_classification": "token-classification", "question_answering": "question-answering",
+    "object_detection": "object-detection",
 }  # fmt: skip
 """Task -> the Hub's type of it. Another recipe with a tokenizer classifies texts."""
 NO_SOURCE = "typed at the command line, without a source"

@@ -18,7 +18,8 @@ from zoo.fetch.limits import check_arrays_size
 
 DIMENSIONS = {
     "predictions": (1, 2), "labels": (1, 2), "logits": (1, 2), "margins": (1,), "ranked": (2,), "confusion": (3,),
-    "entities": (4,), "words": (3,), "answers": (2,), "not_finite": (1,), "groups": (1,),
+    "entities": (4,), "words": (3,), "answers": (2,), "detections": (3,), "objects": (3,), "not_finite": (1,),
+    "groups": (1,),
 }  # fmt: skip
 """The arrays of a prediction file, with the number of dimensions that each can have; the first counts the examples."""
 RANKS = 5

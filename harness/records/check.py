@@ -123,7 +123,7 @@ def _verified_labels(path: Path, record: Record) -> Iterator[tuple[str, str]]:
 
 def _labels(arrays: Mapping[str, Array]) -> str | None:
     """Return a digest of the labels; for a segmentation, of the number of pixels of each class in each image."""
-    found = arrays.get("labels")
+    found = arrays.get("objects", arrays.get("labels"))
     if "confusion" in arrays and not rows_not_finite(arrays):
         found = arrays["confusion"].sum(axis=2)
     if found is None:

@@ -65,6 +65,14 @@ NORMALIZE = (
     "v2.ToImage()", "v2.ToDtype(torch.float32, scale=True)", "v2.Normalize(mean={mean}, std={std})",
 )  # fmt: skip
 SHORTER_SIDE = "zoo.tasks.transforms.ShorterSide"
+DETECT = """
+
+from PIL import Image
+from torchvision.transforms.functional import to_tensor
+
+image = to_tensor(Image.open("image.jpg").convert("RGB"))
+with torch.no_grad():
+    detections = model(image[None], torch.tensor([image.shape[1:]]))[0]  # each x1, y1, x2, y2, score, class"""
 DIGITS = """
 
 pixels = torch.zeros(1, 1, 8, 8)  # gray images of scikit-learn's digits, 0 to 16
@@ -116,6 +124,8 @@ def _image_code(facts: CardFacts) -> str:
     task = with_defaults(facts.recipe["task"])
     if task["use"] == "digits":
         return DIGITS
+    if facts.task.hub_type == "object-detection":
+        return DETECT
     steps = transform_steps(task)
     attribute = ".logits" if facts.is_transformers else '["out"]' if facts.task.kind == "segmentation" else ""
     return "" if steps is None else TRANSFORM.format(

@@ -22,7 +22,7 @@ def check_batch_sizes(
     """Check that every term can work with the batches that a process takes at once.
 
     Raises:
-        RecipeError: A term compares the rows of a batch, and would get a part of it; or a term needs two rows, and
+        RecipeError: A term needs all rows of a batch, and would get a part of it; or a term needs two rows, and
             would get a single row; or the mean over a batch cannot be computed from the means over its parts.
     """
     in_parts = processes > 1 or (micro_batch or math.inf) < stage.batch_size
@@ -30,7 +30,7 @@ def check_batch_sizes(
     for name, needs in objective.term_needs.items():
         mark = stage.criterion[name].loss.mark
         if in_parts and needs.needs_whole_batch:
-            message = f"{name} compares the rows of a batch with each other: use one process and no --micro-batch"
+            message = f"{name} needs all rows of a batch at once: use one process and no --micro-batch"
             raise RecipeError.at(mark, message)
         if in_parts and not is_denominator_known(objective.terms[name], labels_of(split)):
             message = (

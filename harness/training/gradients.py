@@ -209,7 +209,7 @@ def _halved_micro_batch(run: TrainingRun, stage: ActiveStage) -> int:
         "a micro-batch needs one row": size == 1,
         "the other processes would not take part": run.accelerator.num_processes > 1,
         "BatchNorm in training normalizes by the rows that it gets at once": normalizes_by_batch(stage.objective),
-        "a term compares the rows of a batch": any(
+        "a term needs all rows of a batch at once": any(
             needs.needs_whole_batch for needs in stage.objective.term_needs.values()
         ),
         UNKNOWN_DENOMINATOR: has_unknown_denominator(stage.objective, stage.split),

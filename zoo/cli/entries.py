@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 MOST_LINES = 10
 """More recipes without problems are only counted."""
 SHORT_METRICS = {"accuracy": "acc.", "top5_accuracy": "top-5", "matthews_correlation": "MCC", "mean_iou": "mIoU",
-    "pearson": "r", "spearman": "rho", "pearson_spearman": "r, rho", "entity_f1": "F1"}  # fmt: skip
+    "average_precision": "AP", "pearson": "r", "spearman": "rho", "pearson_spearman": "r, rho",
+    "entity_f1": "F1"}  # fmt: skip
 """Names of metrics that are short enough for a list."""
 
 

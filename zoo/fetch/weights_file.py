@@ -207,6 +207,11 @@ def _only_counts(name: str, value: Tensor) -> bool:
     return is_buffer and torch.equal(value.flatten().long(), torch.arange(value.numel()))
 
 
+def _counts_batches_of_frozen(name: str, expected: Mapping[str, Tensor]) -> bool:
+    """Return whether a tensor is the counter of a BatchNorm layer that is frozen in the model, which drops it."""
+    return name.endswith(COUNTER) and f"{name.removesuffix(COUNTER)}.running_mean" in expected
+
+
 def misfits(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, str]:
     """Return, for each tensor that is missing, unexpected, complex or of another shape, its name and what is wrong.
 
@@ -216,6 +221,7 @@ def misfits(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict
     """
     faults = {name: f"missing {name}" for name in expected if name not in state and not name.endswith(COUNTER)}
     others = {name: value for name, value in state.items() if name not in expected and not _only_counts(name, value)}
+    others = {name: value for name, value in others.items() if not _counts_batches_of_frozen(name, expected)}
     faults |= {name: f"unexpected {name}" for name in others}
     shapes = {name: (tuple(state[name].shape), tuple(expected[name].shape)) for name in expected if name in state}
     faults |= {

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from zoo.models.bert import bert_classifier
     from zoo.models.cifar_resnet import cifar_resnet
     from zoo.models.densenet import cifar_densenet
+    from zoo.models.detector import bottleneck_detector, detector
     from zoo.models.image_classifier import image_classifier
     from zoo.models.pretrained import pretrained
     from zoo.models.question_answerer import question_answerer
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bert_classifier",
+    "bottleneck_detector",
     "cifar_densenet",
     "cifar_resnet",
+    "detector",
     "image_classifier",
     "pretrained",
     "question_answerer",
@@ -30,8 +33,10 @@ __all__ = [
 ]
 MODULES = {
     "bert_classifier": "bert",
+    "bottleneck_detector": "detector",
     "cifar_densenet": "densenet",
     "cifar_resnet": "cifar_resnet",
+    "detector": "detector",
     "image_classifier": "image_classifier",
     "pretrained": "pretrained",
     "question_answerer": "question_answerer",

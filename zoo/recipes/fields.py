@@ -23,7 +23,7 @@ FIELDS: Mapping[str, CallField] = {
     "model": CallField(("zoo.models", TORCHVISION, f"{TORCHVISION}.segmentation")),
     "tokenizer": CallField(("zoo.tokenizers",)),
     "metrics": CallField(
-        ("harness.metrics", "harness.entity_metrics", "harness.answer_metrics"),
+        ("harness.metrics", "harness.entity_metrics", "harness.answer_metrics", "harness.detection_metrics"),
         (*METRIC_ARRAYS, "labels", "objects", "y_true", "y_pred", "x", "y", "a", "b"),
     ),
     "optimizer": CallField(("torch.optim",), ("params",)),

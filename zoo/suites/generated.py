@@ -20,7 +20,7 @@ COLUMNS: Mapping[str, str] = {
     "crop_pct": "share of the resized image that the crop keeps",
     "interpolation": "how images are resized",
     "quantized": "whether the weights are quantized",
-    "accuracy": "claimed accuracy or, for a segmentation, pixel accuracy, as a fraction",
+    "accuracy": "claimed accuracy; pixel accuracy of a segmentation, average precision of a detection; as a fraction",
     "claims": "number of claims",
     "megabytes": "size of the weights",
 }

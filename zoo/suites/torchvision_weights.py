@@ -10,17 +10,19 @@ from torchvision import models
 from zoo.suites.generated import GeneratedEntry, GeneratedSuite, Unsupported, recipe_text
 
 PREFIX = "torchvision-"
-IMAGENET, COCO_SEGMENTATION = "ImageNet-1K", "COCO-val2017-VOC-labels"
-SIZES = {IMAGENET: 50_000, COCO_SEGMENTATION: 5_000}
+IMAGENET, COCO_SEGMENTATION, COCO_DETECTION = "ImageNet-1K", "COCO-val2017-VOC-labels", "COCO-val2017"
+SIZES = {IMAGENET: 50_000, COCO_SEGMENTATION: 5_000, COCO_DETECTION: 5_000}
 """The number of images behind the scores."""
 METRICS = {
     IMAGENET: {"acc@1": "accuracy", "acc@5": "top5_accuracy"},
     COCO_SEGMENTATION: {"miou": "mean_iou", "pixel_acc": "pixel_accuracy"},
+    COCO_DETECTION: {"box_map": "average_precision"},
 }
-DECIMALS = {IMAGENET: 5, COCO_SEGMENTATION: 3}
+MAIN_METRICS = ("accuracy", "pixel_accuracy", "average_precision")
+"""The metrics that the column `accuracy` of the suite shows."""
+DECIMALS = {IMAGENET: 5, COCO_SEGMENTATION: 3, COCO_DETECTION: 3}
 """torchvision prints per cents with three decimals, or one."""
 NOT_SUPPORTED = {
-    "ObjectDetection": "zoo has no task for object detection and keypoints yet",
     "VideoClassification": "zoo has no task for videos yet",
     "OpticalFlow": "zoo has no task for optical flow yet",
 }
@@ -28,6 +30,16 @@ NOT_SUPPORTED = {
 QUANTIZED = "quantized_"
 CONVERTED_AFTER_LOADING = ("quantized_mobilenet_v3_large",)
 """Builders whose files hold the state of a quantization-aware training."""
+TRAINED_BATCH_NORM = ("fasterrcnn_resnet50_fpn_v2", "maskrcnn_resnet50_fpn_v2", "retinanet_resnet50_fpn_v2",
+    "ssdlite320_mobilenet_v3_large", "ssd300_vgg16")  # fmt: skip
+"""Detectors whose BatchNorm layers torchvision does not freeze, if they have any."""
+WITHOUT_EPS = ("FasterRCNN_ResNet50_FPN_Weights.COCO_V1", "KeypointRCNN_ResNet50_FPN_Weights.COCO_V1",
+    "MaskRCNN_ResNet50_FPN_Weights.COCO_V1", "RetinaNet_ResNet50_FPN_Weights.COCO_V1")  # fmt: skip
+"""Weights that were trained with frozen BatchNorm layers which add nothing to the variance."""
+OTHER_SCORES = {"mask_map": "masks", "kp_map": "keypoints"}
+"""Scores of detectors that zoo does not measure, and the part of a model that they are of."""
+PERSON = "keypointrcnn_resnet50_fpn"
+"""Finds persons alone, in COCO's annotations of keypoints."""
 WITH_INPUT_TRANSFORM = ("googlenet", "inception_v3")
 """Builders that torchvision calls with other arguments when they get these weights."""
 
@@ -67,7 +79,7 @@ def _why_not(weights: Any) -> str:
 
 
 def _entry(name: str, builder: str, weights: Any, data: str) -> GeneratedEntry:
-    task = _imagenet_task(weights) if data == IMAGENET else _segmentation_task(weights)
+    task = _task(builder, weights, data)
     scores = weights.meta["_metrics"][data]
     recipe = {
         "name": name,
@@ -77,7 +89,7 @@ def _entry(name: str, builder: str, weights: Any, data: str) -> GeneratedEntry:
     }
     claims = [_claim(weights, data, key, scores[key]) for key in METRICS[data]]
     return GeneratedEntry(
-        name=name, recipe=recipe_text(_comments(weights), recipe, claims),
+        name=name, recipe=recipe_text([*_comments(weights), *_not_measured(scores)], recipe, claims),
         facts=_facts(builder, weights, claims), not_compared=_why_not_compared(builder, scores),
     )  # fmt: skip
 
@@ -98,22 +110,38 @@ def _comments(weights: Any) -> list[str]:
     ]
 
 
+def _not_measured(scores: Mapping[str, float]) -> list[str]:
+    """Return a comment for each score of a detector that no claim is about."""
+    return [
+        f"{key} {scores[key]:g} is not compared: zoo measures boxes, not {part}."
+        for key, part in OTHER_SCORES.items()
+        if key in scores
+    ]
+
+
 def _facts(builder: str, weights: Any, claims: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     transforms = weights.transforms()
     crop = getattr(transforms, "crop_size", None)
-    resized = transforms.resize_size[0]
-    accuracy = next(claim for claim in claims if claim["metric"] in ("accuracy", "pixel_accuracy"))
+    resized = transforms.resize_size[0] if hasattr(transforms, "resize_size") else None
+    accuracy = next(claim for claim in claims if claim["metric"] in MAIN_METRICS)
     return {
         "model": builder,
         "params": round(weights.meta["num_params"] / 1e6, 3),
         "img_size": crop[0] if crop else resized,
         "crop_pct": round(crop[0] / resized, 3) if crop else None,
-        "interpolation": transforms.interpolation.value,
+        "interpolation": transforms.interpolation.value if resized else None,
         "quantized": builder.startswith(QUANTIZED),
         "accuracy": accuracy.get("value"),
         "claims": len(claims),
         "megabytes": round(weights.meta["_file_size"], 1),
     }
+
+
+def _task(builder: str, weights: Any, data: str) -> dict[str, Any]:
+    if data == COCO_DETECTION:
+        annotations = {"annotations": "annotations/person_keypoints_{split}2017.json"} if builder == PERSON else {}
+        return {"use": "object_detection", "data": "data:coco2017", **annotations}
+    return _imagenet_task(weights) if data == IMAGENET else _segmentation_task(weights)
 
 
 def _imagenet_task(weights: Any) -> dict[str, Any]:
@@ -147,6 +175,8 @@ def _normalization(transforms: Any) -> dict[str, Any]:
 
 def _model(builder: str, weights: Any, data: str) -> dict[str, Any]:
     """Return the call of a builder with the arguments that torchvision gives it for these weights."""
+    if data == COCO_DETECTION:
+        return _detector(builder, weights)
     plain = builder.removeprefix(QUANTIZED)
     arguments: dict[str, Any] = {}
     if plain in WITH_INPUT_TRANSFORM:
@@ -162,6 +192,16 @@ def _model(builder: str, weights: Any, data: str) -> dict[str, Any]:
         arguments["aux_logits"] = False
     use = f"torchvision.models.quantization.{plain}"
     return {"use": use, "quantize": True, "backend": weights.meta["backend"], **arguments}
+
+
+def _detector(builder: str, weights: Any) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"name": builder, "num_classes": len(weights.meta["categories"])}
+    if builder == PERSON:
+        arguments["num_keypoints"] = len(weights.meta["keypoint_names"])
+    if builder not in TRAINED_BATCH_NORM:
+        arguments["frozen_batch_norm"] = True
+        arguments |= {"eps": 0.0} if str(weights) in WITHOUT_EPS else {}
+    return {"use": "detector", **arguments}
 
 
 def _claim(weights: Any, data: str, key: str, percent: float) -> dict[str, Any]:

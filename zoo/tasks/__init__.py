@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from zoo.tasks.glue import glue
     from zoo.tasks.image_classification import image_classification
     from zoo.tasks.image_folder import image_folder
+    from zoo.tasks.object_detection import object_detection
     from zoo.tasks.question_answering import question_answering
     from zoo.tasks.segmentation import coco_segmentation, voc_segmentation
     from zoo.tasks.semantic_similarity import semantic_similarity
@@ -25,6 +26,7 @@ __all__ = [
     "glue",
     "image_classification",
     "image_folder",
+    "object_detection",
     "question_answering",
     "semantic_similarity",
     "text_classification",

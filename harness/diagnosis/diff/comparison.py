@@ -116,7 +116,11 @@ def _split_diff(a: Side, b: Side, groups: Groups | None) -> SplitDiff:
 
 
 def _have_same_images(a: Mapping[str, Array], b: Mapping[str, Array]) -> bool:
-    """Return whether the counts of two segmentations agree on the true pixels of each class in each image."""
+    """Return whether two segmentations agree on the true pixels of each class in each image, or two detections on the
+    objects of each image.
+    """
+    if "objects" in a and "objects" in b:
+        return np.array_equal(a["objects"], b["objects"])
     if "confusion" not in a or "confusion" not in b or a["confusion"].shape != b["confusion"].shape:
         return False
     return np.array_equal(*(arrays["confusion"].sum(axis=2) for arrays in (a, b)))

@@ -119,10 +119,10 @@ def test_a_term_that_compares_rows_never_gets_part_of_a_batch(user_folder: Path,
     command = ("train", "pairs.yaml", "--trust", "mine", "--device", device())
     refused = zoo(*command, "--micro-batch", 20)
     assert (refused.code, len(refused.lines)) == (2, 1)
-    assert refused.err.startswith("pairs.yaml:10:18: ce compares the rows of a batch with each other")
+    assert refused.err.startswith("pairs.yaml:10:18: ce needs all rows of a batch at once")
     assert zoo(*command, "--micro-batch", 43).code == 0
     small = (user_folder / "pairs.yaml").read_text().replace("{use: mine.perceptron, width: 24}", "mine.small")
     (user_folder / "pairs.yaml").write_text(small)
     completed = zoo(*command)
     assert (completed.code, len(completed.lines)) == (2, 1)
-    assert "cannot be reduced automatically: a term compares the rows of a batch" in completed.err
+    assert "cannot be reduced automatically: a term needs all rows of a batch at once" in completed.err

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision import models
+from torchvision.ops.misc import FrozenBatchNorm2d
 
 from tests.helpers.project import ROOT, Write, Zoo
 from zoo.errors import UsageError
@@ -154,6 +155,14 @@ def test_weights_may_lack_the_counter_of_batch_norm(tmp_path: Path) -> None:
     torch.save(old, tmp_path / "x.pt")
     weights_file.load_into(model, tmp_path / "x.pt")
     assert torch.equal(model.state_dict()["0.weight"], torch.full((2,), 2.0))
+
+
+def test_a_frozen_batch_norm_drops_the_counter(tmp_path: Path) -> None:
+    state = torch.nn.Sequential(torch.nn.BatchNorm2d(2)).state_dict()
+    torch.save({name: value + 1 for name, value in state.items()}, tmp_path / "x.pt")
+    model = torch.nn.Sequential(FrozenBatchNorm2d(2))
+    weights_file.load_into(model, tmp_path / "x.pt")
+    assert torch.equal(model.state_dict()["0.running_var"], torch.full((2,), 2.0))
 
 
 def test_a_part_of_a_model_starts_from_a_part_of_a_checkpoint(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:

@@ -25,7 +25,13 @@ from zoo.recipes.build import Builder
 from zoo.recipes.load_model import load_model
 from zoo.recipes.schema import Recipe, load_recipe
 from zoo.suites.generated import GeneratedEntry
-from zoo.suites.torchvision_weights import COCO_SEGMENTATION, IMAGENET, listed_weights, torchvision_suite
+from zoo.suites.torchvision_weights import (
+    COCO_DETECTION,
+    COCO_SEGMENTATION,
+    IMAGENET,
+    listed_weights,
+    torchvision_suite,
+)
 from zoo.tasks.images import preparation
 
 SUITE = torchvision_suite()
@@ -35,7 +41,7 @@ COMPARED = [entry.name for entry in SUITE.entries if not entry.not_compared]
 SAMPLE = (
     "densenet121", "efficientnet_b0", "googlenet", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small",
     "quantized_shufflenet_v2_x0_5", "regnet_y_400mf", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_0",
-    "squeezenet1_1",
+    "squeezenet1_1", "ssdlite320_mobilenet_v3_large",
 )  # fmt: skip
 """The cheapest architectures of different kinds, whose first weights are tested in every run."""
 IMAGES = 2
@@ -92,6 +98,9 @@ def test_an_architecture_loads_weights_of_the_published_shapes_and_computes_the_
     build = Builder(sources=Sources(data={"ilsvrc2012": images}))
     model = load_model(recipe.model, Fetched("x", tmp_path / "weights.pth", ""), build).eval()
     inputs = torch.rand(1, 3, 64, 64)
+    if recipe.task.use == "object_detection":
+        check_detections(model, expected)
+        return
     if recipe.task.use == "image_folder":
         listed = [f"n{number:08d}" for number in range(1000)]
         task = build.build(recipe.task, "task", classes=listed)
@@ -105,12 +114,33 @@ def test_an_architecture_loads_weights_of_the_published_shapes_and_computes_the_
     assert len(found.unique()) > 1 or builder.startswith("quantized_")  # random ones may round everything to zero
 
 
+def check_detections(model: nn.Module, expected: nn.Module) -> None:
+    """Compare two detectors on images of two sizes; a threshold of 0 lets random weights detect something."""
+    for detector in (model, expected):
+        part: Any = getattr(detector, "roi_heads", detector)
+        part.score_thresh = 0.0
+        resize: Any = detector.transform
+        resize.min_size, resize.max_size = (96,), 128
+    images = torch.rand(2, 3, 64, 80)
+    sizes = torch.tensor([[64, 80], [50, 60]])
+    with torch.inference_mode():
+        found = model(images=images, sizes=sizes)
+        wanted = expected([images[0], images[1, :, :50, :60]])
+    for rows, detections in zip(found, wanted, strict=True):
+        count = len(detections["boxes"])
+        assert count > 10
+        assert torch.equal(rows[:count, :4], detections["boxes"])
+        assert torch.equal(rows[:count, 4], detections["scores"])
+        assert torch.equal(rows[:count, 5].long(), detections["labels"])
+        assert not rows[count:].any()
+
+
 def test_every_recipe_prepares_images_as_torchvision_does(tmp_path: Path) -> None:
     tested = set()
     image = Image.fromarray(pixels(0, 61, 87, 3)).resize((870, 610), Image.Resampling.BICUBIC)
     for name, entry in ENTRIES.items():
         transforms = WEIGHTS[name][1].transforms()
-        if str(transforms) in tested:
+        if str(transforms) in tested or type(transforms).__name__ == "ObjectDetection":
             continue
         tested.add(str(transforms))
         arguments = Builder().partial(recipe_of(entry, tmp_path).task, "task").keywords
@@ -122,7 +152,8 @@ def test_every_recipe_prepares_images_as_torchvision_does(tmp_path: Path) -> Non
 
 def test_every_weight_of_torchvision_is_an_entry_or_has_a_reason() -> None:
     data = Counter(next(iter(weights.meta["_metrics"])) for _, weights in WEIGHTS.values())
-    assert len(ENTRIES) == data[IMAGENET] + data[COCO_SEGMENTATION]
+    assert len(ENTRIES) == data[IMAGENET] + data[COCO_SEGMENTATION] + data[COCO_DETECTION]
+    assert data[COCO_DETECTION] == 13
     assert {*ENTRIES} | {row.name for row in SUITE.unsupported} == {*WEIGHTS}
     assert len(ENTRIES) + len(SUITE.unsupported) == len(WEIGHTS)
     assert all(row.reason.startswith("zoo has no task for") for row in SUITE.unsupported)
@@ -132,7 +163,12 @@ def test_every_imagenet_claim_is_one_count_of_50_000_images(tmp_path: Path) -> N
     for name, entry in ENTRIES.items():
         scores = WEIGHTS[name][1].meta["_metrics"].get(IMAGENET)
         claims = recipe_of(entry, tmp_path).claims
-        if scores is None:
+        if "object_detection" in entry.recipe:
+            percent = WEIGHTS[name][1].meta["_metrics"][COCO_DETECTION]["box_map"]
+            assert [(claim.metric, claim.value) for claim in claims] == [
+                ("average_precision", pytest.approx(percent / 100))
+            ]
+        elif scores is None:
             assert [claim.metric for claim in claims] == ["mean_iou", "pixel_accuracy"]
         elif "publishes no score" in entry.not_compared:
             assert [claim.value for claim in claims] == [None, None]
