@@ -36,6 +36,19 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
+def first_of(names: Sequence[str], most: int, *, between: str = ", ", last: str = " ") -> str:
+    """Return the first names and the number of the others, such as `a, b and 3 more`.
+
+    Args:
+        names: All names.
+        most: The most names to return.
+        between: The text between two names.
+        last: The text between the names and `and 3 more`.
+    """
+    more = f"{last}and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{between.join(names[:most])}{more}"
+
+
 def decimal_places(decimals: int | None) -> int:
     """Return how many decimals a score is printed with, given those of its claim: at most those that a log has."""
     return min(max(LEAST_DECIMALS, decimals or 0), MOST_DECIMALS)

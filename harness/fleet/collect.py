@@ -2,20 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
-from harness.fleet.existing_units import missing_units
+from harness.fleet.existing_units import missing_units, unit_exists
 from harness.fleet.plan_file import Plan, Unit
 from harness.fleet.run_differences import Difference, conditions_of, differences, environment_of, scores_of
 from harness.fleet.run_folders import CollectedRun, DamagedRun, read_folders
-from harness.fleet.units import unit_options
+from harness.records.find_runs import FoundRun
 from harness.records.record import Mode, Record
-from harness.runs.existing_runs import is_run_of
-from harness.runs.trusted_modules import code_folders
+from harness.runs.existing_runs import ExistingRuns
 from zoo.errors import SourceError, UsageError
 
-Cell = tuple[str, Mode, int | None, str]
-"""Entry, mode, seed and digest of the recipe: what a claim needs one run of."""
+SeedKey = tuple[str, Mode, int | None, str]
+"""Entry, mode, seed and digest of the recipe. A claim needs one run of each seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,8 @@ class Conflict:
 
     Attributes:
         runs: A run for each of the different scores.
-        taken: The run of the preferred folder; None if no folder is preferred, or if it lacks the run.
+        taken: The run of the preferred folder, or that of the target if it has the same scores. None if no folder is
+            preferred, or if it lacks the run.
     """
 
     runs: tuple[CollectedRun, ...]
@@ -42,7 +43,7 @@ class Conflict:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedCell:
+class SameSeed:
     """Several runs of one entry, recipe and seed, made under different conditions."""
 
     runs: tuple[CollectedRun, ...]
@@ -65,7 +66,7 @@ class Collection:
         copies: Record files of runs that another given folder has too, with the same scores.
         conflicts: The runs with different scores.
         damaged: The runs that are not as they were recorded.
-        twice: The runs that fill the same cell under different conditions, such as other devices.
+        same_seed: The runs of one entry, recipe and seed, made under different conditions, such as on other devices.
         missing: The units of the plan without a run.
     """
 
@@ -75,7 +76,7 @@ class Collection:
     copies: tuple[Path, ...]
     conflicts: tuple[Conflict, ...]
     damaged: tuple[DamagedRun, ...]
-    twice: tuple[SharedCell, ...]
+    same_seed: tuple[SameSeed, ...]
     missing: tuple[Unit, ...] = ()
 
     @property
@@ -99,74 +100,102 @@ def read_collection(
         SourceError: A folder does not exist, or cannot be read.
         UsageError: The preferred folder is none of these.
     """
+    all_folders = _all_folders(folders, target, prefer)
+    found, damaged = read_folders(all_folders)
+    groups = [_SameRun(runs=tuple(runs), target=target, prefer=prefer) for runs in _by_key(found).values()]
+    runs = [group.taken for group in groups if group.taken is not None]
+    given = {folder.resolve() for folder in folders}
+    return Collection(
+        given=sum(any(run.folder in given for run in group.runs) for group in groups),
+        runs=tuple(runs),
+        already_there=tuple(run.path for group in groups for run in group.copies if group.is_in_target(run)),
+        copies=tuple(run.path for group in groups for run in group.copies if not group.is_in_target(run)),
+        conflicts=tuple(
+            Conflict(runs=group.different, taken=group.taken) for group in groups if len(group.different) > 1
+        ),
+        damaged=tuple(damaged),
+        same_seed=_same_seeds(runs),
+        missing=_missing(plan, found) if plan else (),
+    )
+
+
+def _all_folders(folders: Sequence[Path], target: Path | None, prefer: Path | None) -> list[Path]:
+    """Return the folders to read, that of the target first, each once."""
     for folder in folders:
         if not folder.is_dir():
             raise SourceError(f"{folder}: no such folder of runs")
-    places = {folder.resolve(): None for folder in ([target] if target and target.is_dir() else [])}
-    places |= {folder.resolve(): None for folder in folders}
-    if prefer is not None and prefer.resolve() not in places:
+    first = [target] if target is not None and target.is_dir() else []
+    found = list(dict.fromkeys(folder.resolve() for folder in [*first, *folders]))
+    if prefer is not None and prefer.resolve() not in found:
         known = ", ".join(map(str, folders))
         raise UsageError(f"--prefer {prefer}: not one of the folders that are collected; name one of {known}")
-    found, damaged = read_folders(list(places))
+    return found
+
+
+def _by_key(found: Sequence[CollectedRun]) -> dict[str, list[CollectedRun]]:
     groups: dict[str, list[CollectedRun]] = {}
     for run in found:
         groups.setdefault(run.key, []).append(run)
-    conflicts = [_conflict(group, prefer) for group in groups.values() if len(_different(group)) > 1]
-    taken = {each.runs[0].key: each.taken for each in conflicts}
-    chosen = [taken.get(key, group[0]) for key, group in groups.items()]
-    runs = [run for run in chosen if run is not None]
-    copies = [run for group in groups.values() for run in _copies(group)]
-    there = {run.path for run in copies if target is not None and groups[run.key][0].folder == target.resolve()}
-    given = {folder.resolve() for folder in folders}
-    return Collection(
-        given=sum(any(run.folder in given for run in group) for group in groups.values()),
-        runs=tuple(runs), already_there=tuple(run.path for run in copies if run.path in there),
-        copies=tuple(run.path for run in copies if run.path not in there), conflicts=tuple(conflicts),
-        damaged=tuple(damaged), twice=_twice(runs),
-        missing=_missing(plan, [run.record for run in found]) if plan else (),
-    )  # fmt: skip
+    return groups
 
 
-def _different(group: Sequence[CollectedRun]) -> list[CollectedRun]:
-    """Return the first run with each of the different scores."""
-    scores = [scores_of(run.record) for run in group]
-    return [run for number, run in enumerate(group) if scores.index(scores[number]) == number]
+@dataclass(frozen=True, kw_only=True)
+class _SameRun:
+    """One run in the folders that have it. If the target has it, its run is the first."""
+
+    runs: tuple[CollectedRun, ...]
+    target: Path | None
+    prefer: Path | None
+
+    @cached_property
+    def taken(self) -> CollectedRun | None:
+        """The run that the target gets, or has; None for different scores of which none is preferred."""
+        first = self.runs[0]
+        if all(_have_same_scores(first, run) for run in self.runs):
+            return first
+        preferred = [run for run in self.runs if self.prefer is not None and run.folder == self.prefer.resolve()]
+        return first if preferred and self.is_in_target(preferred[0]) else next(iter(preferred), None)
+
+    @cached_property
+    def different(self) -> tuple[CollectedRun, ...]:
+        """A run for each of the different scores: the one that is taken, else the first."""
+        found = list[CollectedRun]()
+        for run in self.runs:
+            if not any(_have_same_scores(run, other) for other in found):
+                is_taken = self.taken is not None and _have_same_scores(run, self.taken)
+                found.append(self.taken if self.taken is not None and is_taken else run)
+        return tuple(found)
+
+    @property
+    def copies(self) -> tuple[CollectedRun, ...]:
+        """The runs that have the scores of one of the different runs."""
+        return tuple(run for run in self.runs if run not in self.different)
+
+    def is_in_target(self, run: CollectedRun) -> bool:
+        """Return whether the target has this run with the same scores."""
+        first = self.runs[0]
+        return self.target is not None and first.folder == self.target.resolve() and _have_same_scores(first, run)
 
 
-def _copies(group: Sequence[CollectedRun]) -> list[CollectedRun]:
-    """Return the runs with the scores of an earlier one."""
-    first = {run.path for run in _different(group)}
-    return [run for run in group if run.path not in first]
+def _have_same_scores(run: CollectedRun, other: CollectedRun) -> bool:
+    return scores_of(run.record) == scores_of(other.record)
 
 
-def _conflict(group: Sequence[CollectedRun], prefer: Path | None) -> Conflict:
-    runs = _different(group)
-    scores = [scores_of(run.record) for run in runs]
-    preferred = [run for run in group if prefer is not None and run.folder == prefer.resolve()]
-    taken = runs[scores.index(scores_of(preferred[0].record))] if preferred else None
-    return Conflict(runs=tuple(runs), taken=taken)
-
-
-def _cell(record: Record) -> Cell:
+def _seed_key(record: Record) -> SeedKey:
     identity = record.identity
     return record.entry, identity.mode, identity.seed, identity.digest
 
 
-def _twice(runs: Sequence[CollectedRun]) -> tuple[SharedCell, ...]:
-    cells: dict[Cell, list[CollectedRun]] = {}
+def _same_seeds(runs: Sequence[CollectedRun]) -> tuple[SameSeed, ...]:
+    groups: dict[SeedKey, list[CollectedRun]] = {}
     for run in runs:
-        cells.setdefault(_cell(run.record), []).append(run)
-    return tuple(SharedCell(runs=tuple(found)) for found in cells.values() if len(found) > 1)
+        groups.setdefault(_seed_key(run.record), []).append(run)
+    return tuple(SameSeed(runs=tuple(found)) for found in groups.values() if len(found) > 1)
 
 
-def _missing(plan: Plan, records: Sequence[Record]) -> tuple[Unit, ...]:
-    by_cell: dict[Cell, list[Record]] = {}
-    for record in records:
-        by_cell.setdefault(_cell(record), []).append(record)
-
-    def exists(unit: Unit) -> bool:
-        options, folders = unit_options(unit, plan.options), code_folders(unit.entry, plan.folder)
-        found = by_cell.get((unit.entry.name, unit.mode, unit.seed, unit.recipe), ())
-        return any(is_run_of(record, unit.recipe, unit.mode, unit.seed, options, folders) for record in found)
-
-    return tuple(plan.units[index] for index in missing_units(plan, exists))
+def _missing(plan: Plan, found: Sequence[CollectedRun]) -> tuple[Unit, ...]:
+    by_entry: dict[str, list[FoundRun]] = {}
+    for run in found:
+        by_entry.setdefault(run.record.entry, []).append(FoundRun(run.path, run.record.identity.folder))
+    runs = ExistingRuns(lambda entry: by_entry.get(entry, ()))
+    return tuple(plan.units[index] for index in missing_units(plan, partial(unit_exists, plan, runs)))

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from harness.fleet.existing_units import confirmed_result, needed_units, note_result
-from harness.fleet.fresh_plans import complete, current_plan
+from harness.fleet.fresh_plans import begin, complete, current_plan
 from harness.fleet.journal import journal_of
 from harness.fleet.plan_file import Plan
 from harness.fleet.results import NOT_NEEDED, joined, result_of
 from harness.fleet.units import entry_key
-from harness.judging.judge_runs import EntryRuns
+from harness.judging.judge_runs import NO_WEIGHTS, EntryRuns
 from harness.records.record import Mode
 from harness.runs.verify import WantedRuns
 from zoo.errors import ZooError
@@ -46,6 +46,7 @@ def make_with_fleet(
     """
     plan = current_plan(entries, options, sources, report=report)
     plan.write()
+    begin(plan)
     if missing := note_made_units(plan):
         make(plan, missing)
     complete(plan)
@@ -80,7 +81,8 @@ def open_units(plan: Plan, found: Collection[int] | None = None) -> list[int]:
         found: The numbers of the units whose runs exist unchanged; None to look for them.
     """
     confirmed = _confirmed(plan) if found is None else found
-    return needed_units(plan, [unit for unit in plan.units if unit.index not in confirmed])
+    others = [unit for unit in plan.units if unit.index not in confirmed]
+    return needed_units(plan, others, others)
 
 
 def _confirmed(plan: Plan) -> dict[int, EntryRuns]:
@@ -94,6 +96,8 @@ def _runs_of(entry: Entry, plan: Plan) -> EntryRuns:
     mode: Mode = "retrain" if plan.options.train else "weights"
     try:
         assert entry.recipe is not None  # raises the error of a recipe that cannot be read
+        if not units:
+            return EntryRuns(entry=entry, mode=mode, skipped=NO_WEIGHTS)
         return joined(result_of(unit, plan, journal_of(plan, unit.index).last()) for unit in units)
     except ZooError as error:
         return EntryRuns(entry=entry, mode=mode, error=error)

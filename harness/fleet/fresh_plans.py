@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from harness.fleet.existing_units import missing_units
 from harness.fleet.plan_file import FILE, FOLDER, Plan, read_plan
 from harness.fleet.units import plan_units
 from zoo.errors import ZooError, translate_errors
@@ -11,6 +12,8 @@ from zoo.progress import Report, ignore_message
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import RunOptions, SourceOptions
 
+BEGUN = "begun"
+"""An empty file in the folder of a plan that a command works on to its end, and then judges its runs."""
 COMPLETE = "complete"
 """An empty file in the folder of a plan that a command has worked on to its end."""
 
@@ -35,19 +38,35 @@ def current_plan(
     return replace(plan, made=unfinished.made)
 
 
+def begin(plan: Plan) -> None:
+    """Note that a command works on a plan of `--fresh`, so that the same command goes on with it.
+
+    Raises:
+        SourceError: The folder of the plan cannot be written.
+    """
+    _mark(plan, BEGUN)
+
+
 def complete(plan: Plan) -> None:
     """Note that a command has worked on a plan to its end, so that the next `--fresh` makes all runs again.
 
     Raises:
         SourceError: The folder of the plan cannot be written.
     """
+    _mark(plan, COMPLETE)
+
+
+def _mark(plan: Plan, name: str) -> None:
     if plan.options.fresh:
         with translate_errors(str(plan.home)):
-            (plan.home / COMPLETE).touch()
+            (plan.home / name).touch()
 
 
 def _unfinished(plan: Plan) -> Iterator[Plan]:
-    """Yield the plans that differ only in their time, and that no command has worked on to its end."""
+    """Yield the plans that differ only in their time, and that no command has worked on to its end.
+
+    A plan of `zoo plan`, which no command works on as a whole, ends when all its runs are made.
+    """
     for file in (plan.records / FOLDER).glob(f"*/{FILE}"):
         if (file.parent / COMPLETE).exists():
             continue
@@ -55,5 +74,6 @@ def _unfinished(plan: Plan) -> Iterator[Plan]:
             other = read_plan(file)
         except ZooError:  # damaged
             continue
-        if replace(plan, made=other.made).id == other.id:
+        is_begun = (file.parent / BEGUN).exists()
+        if replace(plan, made=other.made).id == other.id and (is_begun or missing_units(other)):
             yield other

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.fleet.hf_uploads import copy_commands
 from harness.fleet.plan_file import Plan, Unit
-from harness.fleet.units import needed_teachers, unit_key
 from harness.models.provenance import RESULT_PACKAGES, package_versions
-from harness.records.record import FILE
 from zoo.errors import UsageError
 from zoo.recipes.catalogue import LOCAL, Entry
 from zoo.recipes.devices import kind_of
+from zoo.text_tables import counted, fitted
 
 BUCKET = "zoo-runs"
 """The bucket that all jobs copy their records to."""
@@ -58,20 +58,22 @@ def job_script(plan: Plan, missing: Sequence[int]) -> str:
         )
     units = [plan.units[index] for index in missing]
     lines = [
+        *_table(plan, units),
         "# One job for each entry. Log in with `hf auth login`; `hf jobs hardware` shows flavors and their prices.",
         "OWNER=$(hf auth whoami --quiet)",
+        f"PACKAGES={shlex.quote(shlex.join(_requirements()))}",
         f"hf buckets create {BUCKET} --private --exist-ok",
-        *_uploads(plan, units),
+        *copy_commands(plan, units, BUCKET),
     ]
     for wave in sorted({unit.wave for unit in units}):
         if wave:
             lines.append("# Students: start these when the jobs above have ended (`hf jobs ps`), with their teachers.")
-        lines += _commands(plan, [unit for unit in units if unit.wave == wave])
+        lines += [job_command(plan, runs) for runs in _consecutive_of(units, wave)]
     return "\n".join([*lines, *_advice(plan)])
 
 
 def job_command(plan: Plan, units: Sequence[Unit]) -> str:
-    """Return the command that starts the job for units of one entry. `$OWNER` is the name of the user on the Hub."""
+    """Return the command that starts the job for units of one entry. `$OWNER` and `$PACKAGES` are set before it."""
     entry = units[0].entry
     volumes = [word for source, target in _volumes(plan, entry).items() for word in ("-v", f"{source}:{target}:ro")]
     words = [
@@ -79,8 +81,8 @@ def job_command(plan: Plan, units: Sequence[Unit]) -> str:
         "--timeout", f"{timeout_minutes(units)}m", "--secrets", "HF_TOKEN",
     ]  # fmt: skip
     start = shlex.join([*words, *volumes])
-    owner, script = '-e "OWNER=$OWNER"', shlex.quote(_script(plan, units))
-    return f"{start} {owner} {image()} bash -c {script}"
+    variables, script = '-e "OWNER=$OWNER" -e "PACKAGES=$PACKAGES"', shlex.quote(_script(plan, units))
+    return f"{start} {variables} {image()} bash -c {script}"
 
 
 def image() -> str:
@@ -112,33 +114,37 @@ def timeout_minutes(units: Sequence[Unit]) -> int:
     return math.ceil(FACTOR * seconds / 60)
 
 
-def _uploads(plan: Plan, units: Sequence[Unit]) -> Iterator[str]:
-    """Yield commands that copy the runs that exist of the units' entries and teachers, so that no job repeats them."""
-    teachers = needed_teachers(plan, units)
-    entries = {unit.entry.name for unit in units}
-    entries |= {unit.entry.name for unit in plan.units if unit_key(unit, plan.options) in teachers}
-    folders = [plan.records / name for name in sorted(entries)]
-    folders = [folder for folder in folders if any(folder.glob(f"[!.]*/{FILE}"))]
-    if folders:
-        yield "# Runs that exist here, so that no job makes them again."
-    for folder in folders:
-        target = f'"hf://buckets/$OWNER/{BUCKET}/"{shlex.quote(folder.name)}'
-        yield f"hf buckets sync {shlex.quote(str(folder))} {target} --exclude '.*'"
+def _table(plan: Plan, units: Sequence[Unit]) -> Iterator[str]:
+    """Yield the jobs with the runs that they make, as comments."""
+    jobs = [runs for wave in sorted({unit.wave for unit in units}) for runs in _consecutive_of(units, wave)]
+    rows = [
+        [runs[0].entry.name, _seeds(runs), len(runs), timeout_minutes(runs), flavor_of(plan, runs).name]
+        for runs in jobs
+    ]
+    yield f"# {counted(len(units), 'run')} to make, in {counted(len(jobs), 'job')}:"
+    headers = ["entry", "seeds", "runs", "time limit in min", "machine"]
+    yield from (f"# {line}".rstrip() for line in fitted(rows, headers, None).splitlines())
+
+
+def _seeds(runs: Sequence[Unit]) -> str:
+    """Return the seeds of consecutive runs; `-` for an evaluation."""
+    first, last = runs[0].seed, runs[-1].seed
+    return "-" if first is None else str(first) if first == last else f"{first} to {last}"
 
 
 def _advice(plan: Plan) -> Iterator[str]:
     """Yield commands that print how the records come back: into a new folder, because `hf` overwrites what is there."""
     folder = f"{BUCKET}-{plan.id}"
     collect = shlex.quote(f"zoo collect {folder} --to {shlex.quote(str(plan.records))}")
-    yield "# The records come back in this way; the same command without --on then judges them."
+    where = "with --device cpu" if _device(plan) == "cpu" else "with --device cuda, on a machine with a GPU,"
+    yield f"# The records come back in this way; the same command {where} and without --on then judges them."
     yield "echo 'When all jobs have ended (hf jobs ps), run:'"
     yield f'echo "hf buckets sync hf://buckets/$OWNER/{BUCKET} {folder}"'
     yield f"printf '%s\\n' {collect}"
 
 
-def _commands(plan: Plan, units: Sequence[Unit]) -> Iterator[str]:
-    for runs in _consecutive(units):
-        yield job_command(plan, runs)
+def _consecutive_of(units: Sequence[Unit], wave: int) -> list[list[Unit]]:
+    return _consecutive([unit for unit in units if unit.wave == wave])
 
 
 def _consecutive(units: Sequence[Unit]) -> list[list[Unit]]:
@@ -162,7 +168,7 @@ def _job_name(units: Sequence[Unit]) -> str:
 def _script(plan: Plan, units: Sequence[Unit]) -> str:
     """Return what a job does: install, fetch the records of other jobs, make the runs, and copy the records back."""
     bucket = f'"hf://buckets/$OWNER/{BUCKET}"'
-    install = shlex.join(["pip", "install", "--quiet", "--root-user-action", "ignore", *_requirements()])
+    install = "pip install --quiet --root-user-action ignore $PACKAGES"
     make = shlex.join(["zoo", "verify", *_arguments(plan, units), "--fail-on", "none"])
     return (
         f"{install} && hf buckets sync {bucket} {RECORDS} && {make}; code=$?;"
@@ -182,7 +188,7 @@ def _arguments(plan: Plan, units: Sequence[Unit]) -> list[str]:
     words = [f"{seen[entry.path.parent.absolute()]}/{entry.path.name}" if _is_file(entry) else entry.argument]
     if units[0].seed is not None:
         words += ["--train", "--first-seed", str(units[0].seed), "--seeds", str(len(units))]
-    words += ["--device", "cpu" if kind_of(options.device) == "cpu" else "cuda"]
+    words += ["--device", _device(plan)]
     words += ["--precision", options.precision] if options.precision != "fp32" else []
     words += ["--micro-batch", str(options.micro_batch)] if options.micro_batch else []
     flags = {"--strict": options.strict, "--score-epochs": options.score_epochs, "--fresh": options.fresh}
@@ -192,6 +198,11 @@ def _arguments(plan: Plan, units: Sequence[Unit]) -> list[str]:
     words += ["--lock", f"{seen[sources.lock.parent.absolute()]}/{sources.lock.name}"] if sources.lock else []
     words += [word for name, path in sources.data.items() for word in ("--data", f"{name}={seen[path.absolute()]}")]
     return [*words, "--records", RECORDS]
+
+
+def _device(plan: Plan) -> str:
+    """Return the device of all jobs."""
+    return "cpu" if kind_of(plan.options.device) == "cpu" else "cuda"
 
 
 def _volumes(plan: Plan, entry: Entry) -> Mapping[Path, str]:

@@ -1,18 +1,34 @@
 """Copy collected runs into a folder of runs, each in one step."""
 
 import shutil
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.fleet.collect import Collection
 from harness.fleet.run_folders import CollectedRun, files_of
 from harness.records.heartbeat_lock import HeartbeatLock
 from harness.records.run_folder import new_folder
-from harness.runs.unfinished import work_folder
-from zoo.errors import IntegrityError, SourceError
+from harness.runs.unfinished import UNFINISHED, work_folder
+from zoo.errors import IntegrityError, SourceError, translate_errors
 from zoo.text_tables import counted
 
 WAIT = 2.0
 """Seconds to wait for a process that makes the same run."""
+AGAIN = "then run the same command again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merged:
+    """What was copied into a folder of runs.
+
+    Attributes:
+        copied: The new folders.
+        problems: Why other runs could not be copied, and what to do about it.
+    """
+
+    copied: tuple[Path, ...]
+    problems: tuple[str, ...]
 
 
 def reason_not_to_merge(collection: Collection, *, skip_damaged: bool = False) -> str | None:
@@ -27,49 +43,94 @@ def reason_not_to_merge(collection: Collection, *, skip_damaged: bool = False) -
     problems += [f"{counted(len(conflicts), 'run has', 'runs have')} different scores"] * bool(conflicts)
     if not problems:
         return None
-    advice = ["repair or leave out damaged runs, with --skip-damaged, or make them again"] * bool(damaged)
+    advice = ["pass --skip-damaged to leave damaged runs out, or make them again"] * bool(damaged)
     advice += ["take the runs of one folder with --prefer DIR"] * bool(conflicts)
     return f"nothing was copied: {' and '.join(problems)}; {'; '.join(advice)}"
 
 
-def merge(collection: Collection, target: Path, *, skip_damaged: bool = False) -> list[Path]:
-    """Copy the runs that a folder lacks into it, each in one step, and return their new folders.
+def damaged_targets(collection: Collection, target: Path) -> list[str]:
+    """Return the runs that cannot be copied because the folder has a damaged one in their place, with what to do."""
+    return [_is_damaged(run, target) for run in collection.runs if _is_blocked(run, collection, target)]
+
+
+def folders_to_copy(collection: Collection, target: Path) -> list[Path]:
+    """Return the folders of the runs that `merge` would copy into a folder of runs."""
+    replaced = _replaced(collection, target)
+    return [run.path.parent for run in collection.runs if _is_new(run, collection, target, replaced)]
+
+
+def merge(collection: Collection, target: Path, *, skip_damaged: bool = False) -> Merged:
+    """Copy the runs that a folder lacks into it, each in one step.
 
     A run of the folder is replaced if another one was taken in a conflict.
 
     Args:
         collection: The runs.
-        target: The folder of runs that `read_collection` was told to copy into.
+        target: The folder of runs that `read_collection` was called with.
         skip_damaged: Whether damaged runs are left out.
 
     Raises:
         IntegrityError: Some runs are damaged, or have different scores and none was taken. Nothing is copied.
-        SourceError: The folder cannot be written, or a run cannot be put there; the others are copied.
     """
     if reason := reason_not_to_merge(collection, skip_damaged=skip_damaged):
         raise IntegrityError(reason)
-    replaced = {conflict.runs[0].key for conflict in collection.conflicts if _is_in(conflict.runs[0], target)}
-    damaged = {run.path.parent for run in collection.damaged}
-    copied, problems = list[Path](), list[str]()
-    for run in collection.runs:
-        folder = target / run.record.entry / run.record.identity.folder
-        if _is_in(run, target) or (folder.exists() and not (run.key in replaced or folder.resolve() in damaged)):
-            continue
-        if folder.resolve() in damaged:
-            problems.append(f"{folder} is damaged: delete it")
-            continue
-        lock = _lock_of(run, target)
-        if not lock.acquire(WAIT):
-            problems.append(f"{folder} is being made by {lock.owner or 'another process'}: wait for its end")
-            continue
+    replaced, had_unfinished = _replaced(collection, target), (target / UNFINISHED).exists()
+    new = [run for run in collection.runs if _is_new(run, collection, target, replaced)]
+    copied, problems = list[Path](), damaged_targets(collection, target)
+    for number, run in enumerate(new):
         try:
-            copied += _copied(run, folder, lock, replaces=run.key in replaced)
-        finally:
-            lock.release()
-    if problems:
-        done = f"{counted(len(copied), 'run was', 'runs were')} copied"
-        raise SourceError(f"{done}, but {'; '.join(problems)}. Then run the same command again")
-    return copied
+            with translate_errors(str(_folder_of(run, target))):
+                copied += _copied_under_lock(run, target, replaces=run.key in replaced)
+        except _BeingMadeError as error:
+            problems.append(str(error))
+        except SourceError as error:  # the other runs cannot be written either
+            problems.append(f"{error}. {counted(len(new) - number, 'run was', 'runs were')} not copied")
+            break
+    if not had_unfinished:
+        with suppress(OSError):  # it is not there, or no longer empty
+            (target / UNFINISHED).rmdir()
+    return Merged(copied=tuple(copied), problems=tuple(problems))
+
+
+class _BeingMadeError(SourceError):
+    """Another process makes the same run."""
+
+
+def _replaced(collection: Collection, target: Path) -> set[str]:
+    """Return the keys of the runs in a folder whose scores differ from those of another run."""
+    return {conflict.runs[0].key for conflict in collection.conflicts if _is_in(conflict.runs[0], target)}
+
+
+def _is_new(run: CollectedRun, collection: Collection, target: Path, replaced: set[str]) -> bool:
+    """Return whether a run is to be copied: the folder lacks it, or it replaces the one with other scores there."""
+    if _is_in(run, target) or _is_blocked(run, collection, target):
+        return False
+    return run.key in replaced or not _folder_of(run, target).exists()
+
+
+def _folder_of(run: CollectedRun, target: Path) -> Path:
+    return target / run.record.entry / run.record.identity.folder
+
+
+def _is_blocked(run: CollectedRun, collection: Collection, target: Path) -> bool:
+    """Return whether the target has a damaged run in the place of this one."""
+    folder = _folder_of(run, target).resolve()
+    return not _is_in(run, target) and any(folder == damaged.path.parent for damaged in collection.damaged)
+
+
+def _is_damaged(run: CollectedRun, target: Path) -> str:
+    return f"{_folder_of(run, target)} is damaged: delete it, {AGAIN}"
+
+
+def _copied_under_lock(run: CollectedRun, target: Path, *, replaces: bool) -> list[Path]:
+    """Copy a run, and return its new folder. Raise _BeingMadeError, or SourceError if it cannot be written."""
+    folder, lock = _folder_of(run, target), _lock_of(run, target)
+    if not lock.acquire(WAIT):
+        raise _BeingMadeError(f"{folder} is being made by {lock.owner or 'another process'}: wait for its end, {AGAIN}")
+    try:
+        return _copied(run, folder, lock, replaces=replaces)
+    finally:
+        lock.release()
 
 
 def _is_in(run: CollectedRun, target: Path) -> bool:
@@ -78,7 +139,7 @@ def _is_in(run: CollectedRun, target: Path) -> bool:
 
 def _lock_of(run: CollectedRun, target: Path) -> HeartbeatLock:
     folder = work_folder(target, run.record.entry, run.record.identity, run.record.recipe)
-    return HeartbeatLock(Path(f"{folder}.lock"))
+    return HeartbeatLock(Path(f"{folder}.lock"), option="--to")
 
 
 def _copied(run: CollectedRun, folder: Path, lock: HeartbeatLock, *, replaces: bool) -> list[Path]:

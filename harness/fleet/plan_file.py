@@ -94,15 +94,20 @@ class Plan:
         """
         return self.read_id or _digest(plan_data(self))
 
-    def write(self) -> Path:
+    def write(self, source: Path | None = None) -> Path:
         """Write the plan into its folder, unless it is there undamaged, and return the file.
+
+        Args:
+            source: The file that the plan was read from. Its content is copied except for the folder of the records,
+                so that the copy is the same plan although this machine may find data elsewhere.
 
         Raises:
             SourceError: The folder cannot be written.
         """
         try:
             if not self._is_written():
-                write_atomically(self.file, json.dumps(plan_data(self), indent=1))
+                data = plan_data(self) if source is None else _with_records(read_data(source), self.records)
+                write_atomically(self.file, json.dumps(data, indent=1))
         except OSError as error:
             advice = "free some space" if is_disk_full(error) else "make the folder writable"
             raise SourceError(
@@ -113,7 +118,7 @@ class Plan:
 
     def _is_written(self) -> bool:
         try:
-            return _digest(_read_data(self.file)) == self.id
+            return _digest(read_data(self.file)) == self.id
         except (ZooError, KeyError, TypeError):  # the file does not exist, or is damaged
             return False
 
@@ -142,23 +147,32 @@ def read_plan(path: Path, records: Path | None = None) -> Plan:
         SourceError: There is no such file.
         UsageError: The file is no plan.
     """
-    file = (path / FILE if path.is_dir() else path).absolute()
+    file = plan_file(path)
     is_in_place = (file.name, file.parent.parent.name) == (FILE, FOLDER)
-    data, chosen = _read_data(file), records or (file.parent.parent.parent if is_in_place else None)
+    data, chosen = read_data(file), records or (file.parent.parent.parent if is_in_place else None)
     try:
         options = RunOptions(**data["options"])
         folder = Path(data["folder"])
         return Plan(
             units=tuple(_read_units(data["units"], folder)),
             options=replace(options, records=chosen.absolute()) if chosen else options,
-            sources=_sources(data["sources"], file), folder=folder, made=float(data["made"]),
+            sources=_sources(data["sources"]), folder=folder, made=float(data["made"]),
             read_id=file.parent.name if is_in_place else _digest(data),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{file}: not a plan of zoo: {type(error).__name__}: {error}") from None
 
 
-def _read_data(file: Path) -> dict[str, Any]:
+def plan_file(path: Path) -> Path:
+    """Return the file of a plan that is named by its file, or by the folder that it lies in."""
+    return (path / FILE if path.is_dir() else path).absolute()
+
+
+def _with_records(data: Mapping[str, Any], records: Path) -> dict[str, Any]:
+    return {**data, "options": {**data["options"], "records": str(records)}}
+
+
+def read_data(file: Path) -> dict[str, Any]:
     """Return the JSON of a plan. Raise SourceError or UsageError if the file is no plan."""
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
@@ -187,14 +201,6 @@ def make_plan(units: Sequence[Unit], options: RunOptions, sources: SourceOptions
     return Plan(units=numbered, options=options, sources=sources, folder=Path.cwd(), made=made)
 
 
-def checked_entry(unit: Unit) -> Entry:
-    """Return the entry of a unit. Raise UsageError if its recipe is not that of the plan any more."""
-    digest = unit.entry.recipe.digest
-    if digest != unit.recipe:
-        raise UsageError(f"{unit.entry.path}: the recipe has changed since the plan was made; make the plan again")
-    return unit.entry
-
-
 def _options_data(options: RunOptions | SourceOptions) -> dict[str, Any]:
     chosen = {field.name: getattr(options, field.name) for field in fields(options) if field.name not in WHERE}
     return {name: _plain(value) for name, value in chosen.items()}
@@ -208,17 +214,10 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _sources(data: Mapping[str, Any], file: Path) -> SourceOptions:
-    """Return where files come from. A folder of `--data` that this machine lacks may be in ZOO_DATA instead."""
-    folders = {name: Path(folder) for name, folder in data["data"].items()}
-    for name in [name for name, folder in folders.items() if not folder.is_dir()]:
-        if name not in paths.data():
-            raise UsageError(
-                f"{file}: the plan reads the data set {name} from {folders[name]}, which this machine does not have;"
-                f" put it there, or set ZOO_DATA to a folder with {name} in it"
-            )
-        del folders[name]
-    return SourceOptions(**{**data, "data": folders})
+def _sources(data: Mapping[str, Any]) -> SourceOptions:
+    """Return where files come from. A folder of `--data` that this machine lacks is left out, see `check_data`."""
+    known = {name: Path(folder) for name, folder in data["data"].items() if Path(folder).is_dir()}
+    return SourceOptions(**{**data, "data": known})
 
 
 def _unit_data(unit: Unit, folder: Path) -> dict[str, Any]:

@@ -1,11 +1,13 @@
-"""Find the recipe files of a plan on this machine, whose folders may differ from those of the machine that made it."""
+"""Find the recipes and data of a plan on this machine, whose folders may differ from where the plan was made."""
 
 from dataclasses import replace
 from pathlib import Path
 
-from harness.fleet.plan_file import Plan, Unit
+from harness.fleet.plan_file import Plan, Unit, read_data
+from zoo import paths
 from zoo.errors import UsageError
 from zoo.progress import Report
+from zoo.text_tables import first_of
 
 LISTED = 3
 """The most files that a message names."""
@@ -25,20 +27,41 @@ def plan_here(plan: Plan, report: Report) -> Plan:
     """
     if plan.folder.is_dir() and not _missing_recipes(plan):
         return plan
-    moved = _moved(plan, Path.cwd())
-    missing = _missing_recipes(moved)
-    if not missing:
+    moved = with_recipes(plan)
+    if moved is not plan:
         why = "lacks its recipes" if plan.folder.is_dir() else "does not exist on this machine"
         report(f"using the working directory {moved.folder}: {plan.folder}, where the plan was made, {why}")
         return moved
+    missing = _missing_recipes(_moved(plan, Path.cwd()))
     if plan.folder.is_dir():  # each unit whose recipe is missing reports that
         return plan
-    more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
     raise UsageError(
         f"{plan.file}: its working directory {plan.folder} does not exist on this machine, and neither does the recipe"
-        f" {', '.join(map(str, missing[:LISTED]))}{more}; copy the recipes to these paths, or run this command in the"
+        f" {first_of([*map(str, missing)], LISTED)}; copy the recipes to these paths, or run this command in the"
         " folder that has them"
     )
+
+
+def with_recipes(plan: Plan) -> Plan:
+    """Return a plan with the current directory as its working directory, if only that one has the recipes."""
+    if plan.folder.is_dir() and not _missing_recipes(plan):
+        return plan
+    moved = _moved(plan, Path.cwd())
+    return plan if _missing_recipes(moved) else moved
+
+
+def check_data(file: Path) -> None:
+    """Check that this machine has the data of a plan: in the folders of `--data`, or in ZOO_DATA.
+
+    Raises:
+        UsageError: A folder does not exist.
+    """
+    for name, folder in read_data(file)["sources"]["data"].items():
+        if not Path(folder).is_dir() and name not in paths.data():
+            raise UsageError(
+                f"{file}: the plan reads the data set {name} from {folder}, which this machine does not have; put it"
+                f" there, or set ZOO_DATA to a folder with {name} in it"
+            )
 
 
 def _moved(plan: Plan, folder: Path) -> Plan:

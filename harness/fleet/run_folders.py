@@ -50,9 +50,16 @@ class DamagedRun:
 
 def check_has_runs(folder: Path) -> None:
     """Raise SourceError if a folder has no runs."""
-    if not _has_runs(folder):
-        below = next((path for path in sorted(folder.iterdir()) if path.is_dir() and _has_runs(path)), None)
-        raise SourceError(f"{folder}: no runs there{f'; did you mean {below}?' if below else ''}")
+    if _has_runs(folder):
+        return
+    if (folder / FILE).is_file():
+        raise SourceError(f"{folder} is one run; name the folder of all runs, {folder.absolute().parents[1]}")
+    if any(folder.glob(f"[!.]*/{FILE}")):
+        raise SourceError(
+            f"{folder} has the runs of one entry; name the folder of all runs, {folder.absolute().parent}"
+        )
+    below = next((path for path in sorted(folder.iterdir()) if path.is_dir() and _has_runs(path)), None)
+    raise SourceError(f"{folder}: no runs there{f'; did you mean {below}?' if below else ''}")
 
 
 def _has_runs(folder: Path) -> bool:

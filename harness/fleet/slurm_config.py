@@ -150,7 +150,9 @@ def _checked(key: str, value: Any, where: str) -> Any:
     except _ReservedOption as error:
         raise UsageError(f"{where}: {key}: {error}") from None
     except (TypeError, ValueError):
-        raise UsageError(f"{where}: {key} = {value!r}: expected {expected}") from None
+        is_number = expected.startswith(("a number", "seconds")) and isinstance(value, str) and value.isdecimal()
+        hint = ", without quotes" if is_number else ""
+        raise UsageError(f"{where}: {key} = {value!r}: expected {expected}{hint}") from None
 
 
 def _line_of(key: str, text: str) -> int:
@@ -231,7 +233,7 @@ KINDS: dict[str, Kind] = {
     "time": (DURATION, _time),
     "max_time": (DURATION, _time),
     "memory": ("a size such as '16G': a number, then K, M, G or T; without a letter it is in megabytes", _memory),
-    "gpus": ("a number, or text such as 'a100:1'", _gpus),
+    "gpus": ("a number from 1 on, or text such as 'a100:1'", _gpus),
     "cpus": ("a number from 1 on", _count(1)),
     "throttle": ("a number from 1 on", _count(1)),
     "max_requeues": ("a number from 0 on", _count(0)),

@@ -155,7 +155,7 @@ def preview(plan: Plan, units: Collection[int], missing: Collection[int], config
 
 def job_name(plan: Plan) -> str:
     """Return the name of all jobs of a plan. The same plan with another folder of records has other jobs."""
-    return f"zoo-{plan.id}-{sha256(str(plan.records).encode()).hexdigest()[:6]}"
+    return f"zoo-{plan.id}-{sha256(str(plan.records.resolve()).encode()).hexdigest()[:6]}"
 
 
 def batch_script(plan: Plan, config: SlurmConfig) -> str:

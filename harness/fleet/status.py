@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import time
-from typing import Literal
+from typing import Any, Literal
 
 from harness.fleet.existing_units import missing_units, unit_exists
 from harness.fleet.journal import journal_of
 from harness.fleet.plan_file import FILE, FOLDER, Plan, Unit, read_plan
 from harness.fleet.results import NOT_NEEDED, is_made
 from harness.fleet.work import unit_lock
+from harness.records.find_runs import find_runs
 from harness.runs.existing_runs import ExistingRuns
 from zoo.errors import SourceError, ZooError
 
@@ -59,30 +61,29 @@ class PlanStatus:
     def seconds_left(self) -> float | None:
         """The time until all units are done, if as many run at once as now; None if no unit runs or times are unknown.
 
-        The time of a unit is the median of its entry's units that are done, else what the plan expects.
+        The time of a unit is the median of its entry's units that are done, else what the plan expects. A unit that
+        runs longer than that is expected to end now.
         """
-        running = [unit for unit in self.units if unit.state == "running"]
-        open_units = [unit for unit in self.units if unit.state not in ("done", "failed")]
-        expected = [_expected(unit, self.units) for unit in open_units]
-        if not running or None in expected:
+        left = [_seconds_left(unit, self.units) for unit in self.units if unit.state not in ("done", "failed")]
+        known, running = [seconds for seconds in left if seconds is not None], self.counts["running"]
+        if not running or len(known) < len(left):
             return None
-        spent = sum(time() - (unit.since or time()) for unit in running)
-        return max(0.0, (sum(each or 0.0 for each in expected) - spent) / len(running))
+        return max([*known, sum(known) / running])
 
 
 def status_of(plan: Plan) -> PlanStatus:
     """Return the states of the units of a plan. A run that another command or machine has made is done, too."""
     units = [_status_of(plan, unit) for unit in plan.units]
-    idle = {index for index, unit in enumerate(units) if unit.state in ("waiting", "killed", "stopped")}
+    idle = {index for index, unit in enumerate(units) if unit.state not in ("done", "running")}
     if idle:
-        runs = ExistingRuns(plan.records)
+        runs = ExistingRuns(partial(find_runs, plan.records))
 
         def exists(unit: Unit) -> bool:
             return units[unit.index].state == "done" or (unit.index in idle and unit_exists(plan, runs, unit))
 
         missing = missing_units(plan, exists)
         for index in idle.difference(missing):
-            units[index] = replace(units[index], state="done", why="")
+            units[index] = replace(units[index], state="done", seconds=None, why="", code=0)
     return PlanStatus(plan=plan, units=tuple(units))
 
 
@@ -112,27 +113,25 @@ def _status_of(plan: Plan, unit: Unit) -> UnitStatus:
     if last.get("skipped") == NOT_NEEDED:  # a run that learns from it may be missing by now
         return UnitStatus(unit=unit, state="waiting")
     begun = next((event for event in reversed(events) if event["event"] == "started"), last)
-    job = f", job {begun['job']}" if begun.get("job") else ""
-    where = f"{begun['host']}, process {begun['pid']}{job}" if "host" in begun else ""
+    status = UnitStatus(unit=unit, state="running", where=_where(begun), since=begun["time"])
     match last["event"]:
         case "done" if is_made(plan, last):
-            return UnitStatus(
-                unit=unit, state="done", where=where, since=begun["time"], seconds=last.get("seconds") or None
-            )
+            return replace(status, state="done", seconds=last.get("seconds") or None)
         case "failed":
-            return UnitStatus(
-                unit=unit, state="failed", where=where, since=begun["time"], seconds=last.get("seconds"),
-                why=str(last.get("error", "")), code=int(last.get("code", 1)),
-            )  # fmt: skip
+            why, code = str(last.get("error", "")), int(last.get("code", 1))
+            return replace(status, state="failed", seconds=last.get("seconds"), why=why, code=code)
         case "stopped":
-            return UnitStatus(
-                unit=unit, state="stopped", where=where, since=begun["time"], why=str(last.get("why", ""))
-            )
+            return replace(status, state="stopped", why=str(last.get("why", "")))
         case "started":
-            state: State = "running" if _is_held(plan, unit) else "killed"
-            return UnitStatus(unit=unit, state=state, where=where, since=begun["time"])
+            return status if _is_held(plan, unit) else replace(status, state="killed")
         case _:  # its record was deleted
             return UnitStatus(unit=unit, state="waiting")
+
+
+def _where(begun: Mapping[str, Any]) -> str:
+    """Return the host, the process and the scheduler's job that an event names."""
+    job = f", job {begun['job']}" if begun.get("job") else ""
+    return f"{begun['host']}, process {begun['pid']}{job}" if "host" in begun else ""
 
 
 def _is_held(plan: Plan, unit: Unit) -> bool:
@@ -142,9 +141,12 @@ def _is_held(plan: Plan, unit: Unit) -> bool:
         return True
 
 
-def _expected(status: UnitStatus, units: Sequence[UnitStatus]) -> float | None:
+def _seconds_left(status: UnitStatus, units: Sequence[UnitStatus]) -> float | None:
     times = list(_times(status.unit, units))
-    return median(times) if times else status.unit.seconds
+    expected = median(times) if times else status.unit.seconds
+    if status.state != "running" or status.since is None or expected is None:
+        return expected
+    return max(0.0, expected - (time() - status.since))
 
 
 def _times(unit: Unit, units: Iterable[UnitStatus]) -> Iterable[float]:

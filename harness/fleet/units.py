@@ -63,9 +63,20 @@ def unit_options(unit: Unit, options: RunOptions) -> RunOptions:
 
 
 def needed_teachers(plan: Plan, missing: Sequence[Unit]) -> set[Key]:
-    """Return the keys of the teachers' runs that trainings of these units read."""
+    """Return the keys of the teachers' runs that trainings of these units read.
+
+    If the recipe of such a unit, or of its teacher, cannot be read any more, it may need any teacher of the plan.
+    """
     entries = {entry_key(unit.entry): unit.entry for unit in missing if unit.mode == "retrain" and not unit.teacher_of}
-    return {unit_key(unit, plan.options) for entry in entries.values() for unit in _teacher_units(entry)}
+    needed = set[Key]()
+    for entry in entries.values():
+        units = _teacher_units(entry)
+        if not units:
+            teachers = [unit for unit in plan.units if unit.teacher_of]
+            is_unknown = not entry.is_readable or any(unit.teacher_of == entry.name for unit in teachers)
+            units = teachers if is_unknown else []
+        needed |= {unit_key(unit, plan.options) for unit in units}
+    return needed
 
 
 def in_order(planned: Sequence[PlannedRuns]) -> list[PlannedRuns]:
@@ -78,8 +89,8 @@ def in_order(planned: Sequence[PlannedRuns]) -> list[PlannedRuns]:
 
 
 def _units(entry: Entry, options: RunOptions) -> Iterator[Unit]:
-    """Yield the units of an entry, after those of its teachers."""
-    if not entry.is_readable or (entry.not_compared and not options.train):
+    """Yield the units of an entry, after those of its teachers. Without published weights nothing is evaluated."""
+    if not entry.is_readable or (not options.train and (entry.not_compared or entry.recipe.weights is None)):
         return
     if options.train:
         yield from _teacher_units(entry)

@@ -14,6 +14,9 @@ from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry, NotComparedClaim
 from zoo.recipes.claim import Claim
 
+NO_WEIGHTS = "there are no published weights; --train trains it"
+"""Why an entry is not evaluated."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EntryRuns:

@@ -25,6 +25,8 @@ RESULT_PACKAGES = (
     "numpy", "pandas", "pyarrow", "pillow", "pycocotools", "timm",
 )  # fmt: skip
 """The packages that can change a prediction or a metric: a cached run is reused only under the same versions."""
+CODE = "code:"
+"""How the names of trusted modules begin in records."""
 
 
 @cache
@@ -79,4 +81,4 @@ def trusted_code(packages: Iterable[str]) -> dict[str, str]:
         return {}
     loaded = [(name, getattr(module, "__file__", None)) for name, module in sorted(sys.modules.items())]
     files = {name: file for name, file in loaded if file and name.partition(".")[0] in packages}
-    return {f"code:{name}": sha256(Path(file)) for name, file in files.items()}
+    return {f"{CODE}{name}": sha256(Path(file)) for name, file in files.items()}

@@ -17,7 +17,7 @@ from harness.records.arrays import from_cut, read_arrays, rows_not_finite, score
 from harness.records.contradictions import contradiction
 from harness.records.digests import RECORD_DIGEST, json_digest
 from harness.records.find_runs import read_all
-from harness.records.record import ADVICE, LOOKS, Record, Result, read_record, verify_files
+from harness.records.record import ADVICE, LOOKS, Record, RecordedRun, Result, read_record, verify_files
 from zoo.errors import IntegrityError, SourceError, ZooError
 from zoo.recipes.allowed import is_allowed, namespace_of
 from zoo.recipes.metric_names import metric_name
@@ -62,9 +62,10 @@ def verify_together(records: Iterable[tuple[Path, Record]]) -> None:
 def faults(records: Iterable[tuple[Path, Record]]) -> Iterator[tuple[Path, ZooError]]:
     """Yield the records that were changed, or whose files were, each with its error; see `verify_together`.
 
-    Of two records with other labels for the same rows both are yielded: either may be the wrong one.
+    Of the records of the same rows, those whose labels differ from the labels of most runs are yielded; all of them if
+    no labels are those of most runs.
     """
-    first: dict[str, tuple[Path, str]] = {}
+    by_rows: dict[str, dict[str, list[RecordedRun]]] = {}
     for path, record in records:
         try:
             labels_of_rows = _labels_of_whole_run(path, record)
@@ -72,12 +73,26 @@ def faults(records: Iterable[tuple[Path, Record]]) -> Iterator[tuple[Path, ZooEr
             yield path, error
             continue
         for rows, labels in labels_of_rows:
-            other, expected = first.setdefault(rows, (path, labels))
-            if labels != expected:
-                files = dict.fromkeys((other, path))
-                named = " and ".join(map(str, files))
-                mismatch = IntegrityError(f"{named}: the predictions have different labels for the same rows; {ADVICE}")
-                yield from ((file, mismatch) for file in files)
+            by_rows.setdefault(rows, {}).setdefault(labels, []).append((path, record))
+    for by_labels in by_rows.values():
+        yield from _with_other_labels(list(by_labels.values()))
+
+
+def _with_other_labels(groups: list[list[RecordedRun]]) -> Iterator[tuple[Path, IntegrityError]]:
+    """Yield the runs whose labels are not the usual ones.
+
+    Args:
+        groups: The runs of the same rows, by their labels. Copies of a run count once.
+    """
+    sizes = [len({(record.entry, record.identity.key) for _, record in group}) for group in groups]
+    is_clear = sizes.count(max(sizes)) == 1
+    for number, group in enumerate(groups) if len(groups) > 1 else ():
+        if is_clear and sizes[number] == max(sizes):
+            continue
+        other = groups[sizes.index(max(sizes))] if is_clear else groups[number - 1]
+        for path, _ in group:
+            named = " and ".join(map(str, dict.fromkeys((other[0][0], path))))
+            yield path, IntegrityError(f"{named}: the predictions have different labels for the same rows; {ADVICE}")
 
 
 def problems(record: Record, result: Result, arrays: Mapping[str, Array]) -> Iterator[str]:

@@ -49,14 +49,14 @@ class RunConditions:
     out: str | None = None
     """The folder that `zoo train` writes to; None for the runs that claims are judged by."""
 
-    def request(self, entry: Entry, mode: Mode, seed: int | None) -> dict[str, Any]:
+    def request(self, entry: Entry, mode: Mode, seed: int | None, working: Path | None = None) -> dict[str, Any]:
         """Return everything that identifies the requested run, as plain data.
 
-        It includes the working directory, to which relative paths in a recipe refer.
+        It includes the working directory, to which relative paths in a recipe refer. Default: the current one.
         """
         return {
             "entry": entry.name, "path": str(entry.path.resolve()), "recipe": entry.recipe.digest, "mode": mode,
-            "seed": seed, **asdict(self), "from": str(Path.cwd()), "trusted": str(paths.trusted().resolve()),
+            "seed": seed, **asdict(self), "from": str(working or Path.cwd()), "trusted": str(paths.trusted().resolve()),
             "code": project_code_digest(), "packages": package_versions(RESULT_PACKAGES),
             "devices": _devices() if self.device is None else None,
             "endpoint": os.environ.get("HF_ENDPOINT"),
@@ -104,15 +104,29 @@ def cache_run(
 
 
 def find_cached_runs(
-    entry: Entry, mode: Mode, seeds: Iterable[int | None], conditions: RunConditions, runs: Path
+    entry: Entry,
+    mode: Mode,
+    seeds: Iterable[int | None],
+    conditions: RunConditions,
+    runs: Path,
+    working: Path | None = None,
 ) -> EntryRuns | None:
-    """Return the runs of an entry, one for each seed, if all are cached and none of their inputs has changed."""
+    """Return the runs of an entry, one for each seed, if all are cached and none of their inputs has changed.
+
+    Args:
+        entry: The entry.
+        mode: Whether the published weights are evaluated or the recipe is trained.
+        seeds: The seeds of the trainings; None for an evaluation.
+        conditions: The conditions under which the runs are made.
+        runs: The folder of all runs.
+        working: The directory in which the runs are made. Default: the current one.
+    """
     if entry.recipe_repo is not None or int(os.environ.get("WORLD_SIZE", "1")) > 1 or not entry.is_readable:
         return None
     cached: list[RecordedRun] = []
     published: Mapping[str, Mapping[str, str]] = {}
     for seed in seeds:
-        cached_run = _read_cached_run(_cache_file(runs, conditions.request(entry, mode, seed)))
+        cached_run = _read_cached_run(_cache_file(runs, conditions.request(entry, mode, seed, working)))
         if cached_run is None:
             return None
         run, published = cached_run

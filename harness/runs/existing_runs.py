@@ -4,11 +4,12 @@ Plans, dry runs, `zoo status` and `zoo collect --plan` all use it. A command tha
 run again if a data set, a weights file or the code of a metric has changed.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
-from harness.records.find_runs import FoundRun, find_runs
+from harness.records.find_runs import FoundRun
 from harness.records.record import Mode, Record, read_record
 from harness.runs.trusted_modules import has_same_code
 from zoo.errors import ZooError
@@ -49,11 +50,11 @@ def is_run_of(
 
 @dataclass
 class ExistingRuns:
-    """The runs in a folder. Only the records that may answer a question are read."""
+    """The runs of entries. Only the records that may answer a question are read."""
 
-    runs: Path
-    """The folder of all runs."""
-    _by_entry: dict[str, list[FoundRun]] = field(default_factory=dict)
+    find: Callable[[str], Sequence[FoundRun]]
+    """Returns the runs of an entry by its name, such as `partial(find_runs, folder)`."""
+    _by_entry: dict[str, Sequence[FoundRun]] = field(default_factory=dict)
 
     def has(
         self,
@@ -63,19 +64,52 @@ class ExistingRuns:
         seed: int | None,
         options: TrainingOptions,
         folders: Collection[Path],
+        since: float = 0.0,
     ) -> bool:
-        """Return whether an entry's run exists. For the arguments see `is_run_of`."""
-        records = self._records(entry, mode, seed)
-        return any(is_run_of(record, recipe, mode, seed, options, folders) for record in records)
+        """Return whether an entry's run exists; for the arguments see `matching`."""
+        return any(True for _ in self.matching(entry, recipe, mode, seed, options, folders, since))
 
-    def _records(self, entry: str, mode: Mode, seed: int | None) -> Iterator[Record]:
-        """Yield the records of an entry whose folders are named after this mode and seed."""
+    def matching(
+        self,
+        entry: str,
+        recipe: str,
+        mode: Mode,
+        seed: int | None,
+        options: TrainingOptions,
+        folders: Collection[Path],
+        since: float = 0.0,
+    ) -> Iterator[FoundRun]:
+        """Yield the runs of an entry that were made with this recipe, mode and seed, and under these options.
+
+        Args:
+            entry: The name of the entry.
+            recipe: See `is_run_of`, and so for the following ones.
+            mode: The mode of the run.
+            seed: The seed of the training.
+            options: How the run is made.
+            folders: Where the run looks for trusted packages first.
+            since: Count only records that were created after this time, in seconds since 1970.
+        """
+        for run, record in self._records(entry, mode, seed):
+            if _created(record) >= since and is_run_of(record, recipe, mode, seed, options, folders):
+                yield run
+
+    def _records(self, entry: str, mode: Mode, seed: int | None) -> Iterator[tuple[FoundRun, Record]]:
+        """Yield the runs of an entry whose folders are named after this mode and seed, with their records."""
         if entry not in self._by_entry:
-            self._by_entry[entry] = find_runs(self.runs, entry)
+            self._by_entry[entry] = self.find(entry)
         start = f"{mode}-" if seed is None else f"{mode}-seed{seed}-"
         for run in self._by_entry[entry]:
             if run.name.startswith(start):
                 try:
-                    yield read_record(run.record)
+                    yield run, read_record(run.record)
                 except ZooError:  # a damaged record is reported where it is judged
                     continue
+
+
+def _created(record: Record) -> float:
+    """Return when a record was created, in seconds since 1970; 0 if it does not say that."""
+    try:
+        return datetime.fromisoformat(record.created).timestamp()
+    except ValueError:
+        return 0.0

@@ -8,6 +8,7 @@ from tabulate import tabulate
 
 from harness.judging.chosen_rows import subset_text
 from harness.judging.types import decimals_of
+from harness.models.provenance import CODE
 from harness.runs.card_metadata import CardFacts, metadata
 from harness.runs.loading_code import loading_code, max_length
 from zoo.recipes.claim import Claim
@@ -18,8 +19,6 @@ from zoo.text_tables import number
 CARD = "README.md"
 QUOTE = "'"
 """Stands for a backquote in a code span."""
-CODE = "code:"
-"""How the sources of trusted modules begin in records."""
 FEW_CLASSES = 20
 """A longer list of classes is folded."""
 SHOWN_PACKAGES = ("zoo-reproduce", "torch", "torchvision", "transformers", "tokenizers", "numpy")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
@@ -12,13 +13,13 @@ from harness.records.record import Mode
 from harness.runs.existing_runs import ExistingRuns
 from harness.runs.expected_times import EarlierRuns, ExpectedTime
 from harness.runs.trusted_modules import code_folders
-from harness.runs.verify import mode_of, seeds_of
+from harness.runs.verify import find_unchanged, mode_of, seeds_of
 from zoo import paths
 from zoo.errors import ZooError
 from zoo.files import files_below
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.devices import kind_here
-from zoo.recipes.options import RunOptions, TrainingOptions
+from zoo.recipes.options import RunOptions, SourceOptions, TrainingOptions
 
 Options = TypeVar("Options", bound=TrainingOptions)
 
@@ -55,7 +56,7 @@ class PlannedRuns:
         return self.gpu_memory or self.host_memory
 
 
-def plan(entries: Iterable[Entry], options: RunOptions) -> list[PlannedRuns]:
+def plan(entries: Iterable[Entry], options: RunOptions, sources: SourceOptions) -> list[PlannedRuns]:
     """Return the runs that `harness.runs.verify.verify` would use or make, teachers before their students.
 
     Which runs exist is decided by `harness.runs.existing_runs`. `verify` looks closer: it makes a run again if a data
@@ -67,16 +68,18 @@ def plan(entries: Iterable[Entry], options: RunOptions) -> list[PlannedRuns]:
     Args:
         entries: The entries.
         options: Which runs to judge.
+        sources: Where the entries' files come from.
     """
     planned: dict[tuple[object, ...], PlannedRuns] = {}
     runs_folder = paths.runs(options.records)
-    earlier, existing = EarlierRuns(runs_folder, kind_here(options.device)), ExistingRuns(runs_folder)
+    earlier = EarlierRuns(runs_folder, kind_here(options.device))
+    existing = ExistingRuns(partial(find_runs, runs_folder))
     are_alike = computed_like(teacher_options(options)) == computed_like(options)
     for entry in entries:
         has_weights = entry.is_readable and entry.recipe.weights is not None and not entry.not_compared
         if entry.is_readable and (options.train or has_weights):
             with suppress(ZooError):  # a teacher that does not exist is reported where the entry is run
-                for runs in list(_runs_of(entry, options, earlier, existing)):
+                for runs in list(_runs_of(entry, options, sources, earlier, existing)):
                     is_other = bool(runs.teacher_of) and not are_alike
                     planned.setdefault((*_key(runs.entry), runs.mode, runs.seeds, is_other), runs)
     return [_without_teachers(runs, planned.values()) if are_alike else runs for runs in planned.values()]
@@ -110,12 +113,17 @@ def _key(entry: Entry) -> tuple[str, Path]:
     return entry.name, entry.path.resolve()
 
 
-def _runs_of(entry: Entry, options: RunOptions, earlier: EarlierRuns, existing: ExistingRuns) -> Iterator[PlannedRuns]:
+def _runs_of(
+    entry: Entry, options: RunOptions, sources: SourceOptions, earlier: EarlierRuns, existing: ExistingRuns
+) -> Iterator[PlannedRuns]:
     mode = mode_of(options)
     seeds: Sequence[int | None] = seeds_of(entry, options) if options.train else [None]
     missing = [seed for seed in seeds if options.fresh or not _exists(entry, mode, seed, options, existing)]
-    if missing and options.train:
-        yield from _teachers(entry, teacher_options(options), earlier, existing)
+    if options.train:
+        teachers = list(_teachers(entry, teacher_options(options), earlier, existing))
+        lacks_teacher = any(runs.missing for runs in teachers)
+        if missing or (lacks_teacher and find_unchanged(entry, mode, seeds, options, sources) is None):
+            yield from teachers
     yield _planned(entry, mode, tuple(seed for seed in seeds if seed is not None), len(missing), earlier)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from harness.judging.judge_runs import EntryRuns
+from harness.judging.judge_runs import NO_WEIGHTS, EntryRuns
 from harness.models.quantized import is_quantized_call
 from harness.records.record import FILE, Mode
 from harness.runs.experiment import Experiment, RunContext, checked_builder, prepare
@@ -115,7 +115,7 @@ def _prepare(entry: Entry, context: RunContext) -> PreparedEvaluation | None:
 
 def _evaluate(entry: Entry, prepared: PreparedEvaluation | None, images: SharedImages) -> EntryRuns:
     if prepared is None:
-        return EntryRuns(entry=entry, mode="weights", skipped="there are no published weights; --train trains it")
+        return EntryRuns(entry=entry, mode="weights", skipped=NO_WEIGHTS)
     with images.used_by(entry, prepared.experiment.task):
         run = evaluate_and_record(prepared.experiment, prepared.published)
     return EntryRuns(entry=entry, mode="weights", runs=(run,), published=run[1].published)

@@ -1,16 +1,15 @@
 """Whether the modules that a run imported with `--trust` are unchanged, without importing them."""
 
+import sys
 from collections.abc import Collection
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 
+from harness.models.provenance import CODE
 from harness.records.record import Record
 from zoo.fetch.checksum import sha256
 from zoo.recipes.catalogue import Entry
-
-CODE = "code:"
-"""How the names of trusted modules begin in records."""
 
 
 def code_folders(entry: Entry, working: Path) -> list[Path]:
@@ -36,15 +35,20 @@ def has_same_code(record: Record, folders: Collection[Path]) -> bool:
 
 def _digest(module: str, folders: Collection[Path]) -> str | None:
     """Return the SHA-256 of the file of a module; None if it is not found."""
+    spec = _find_module(module, folders)
+    file = Path(spec.origin) if spec is not None and spec.origin is not None else None
+    return sha256(file) if file is not None and file.is_file() else None
+
+
+def _find_module(module: str, folders: Collection[Path]) -> ModuleSpec | None:
+    """Find a module as an import with these folders at the front of `sys.path` would. Nothing is imported."""
     package, *inner = module.split(".")
     try:
-        spec = PathFinder.find_spec(package, [*map(str, folders)]) or find_spec(package)  # these import nothing
+        spec = PathFinder.find_spec(package, [*map(str, folders), *sys.path]) or find_spec(package)
+        for part in inner:
+            if spec is None or spec.submodule_search_locations is None:
+                return None
+            spec = PathFinder.find_spec(part, list(spec.submodule_search_locations))  # a dot needs an imported parent
     except (ImportError, ValueError):
         return None
-    if spec is None or spec.origin is None:
-        return None
-    file = Path(spec.origin)
-    if inner:
-        file = file.parent.joinpath(*inner)
-        file = file / "__init__.py" if file.is_dir() else file.with_name(f"{file.name}.py")
-    return sha256(file) if file.is_file() else None
+    return spec

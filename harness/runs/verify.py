@@ -92,6 +92,33 @@ def run_conditions(options: TrainingOptions, sources: SourceOptions) -> RunCondi
     )
 
 
+def find_unchanged(
+    entry: Entry,
+    mode: Mode,
+    seeds: Sequence[int | None],
+    options: TrainingOptions,
+    sources: SourceOptions,
+    working: Path | None = None,
+) -> EntryRuns | None:
+    """Return the runs of an entry from the run cache if all exist and none of their inputs has changed.
+
+    Any other run that exists has to be confirmed by its identity. With trusted packages that is each run: their code is
+    unknown until it is loaded.
+
+    Args:
+        entry: The entry.
+        mode: Whether the published weights are evaluated or the recipe is trained.
+        seeds: The seeds of the trainings; None for an evaluation.
+        options: How the runs are made, and the folder of all runs.
+        sources: Where the entry's files come from.
+        working: The directory in which the runs are made. Default: the current one.
+    """
+    if sources.trust:
+        return None
+    folder = (working or Path()) / paths.runs(options.records)
+    return find_cached_runs(entry, mode, seeds, run_conditions(options, sources), folder, working)
+
+
 def _without_misfit(runs: EntryRuns) -> EntryRuns:
     """Return the runs of an entry. That the recipe of a model card does not fit becomes the reason of its claims."""
     error = runs.error
@@ -106,11 +133,10 @@ def _cached(entry: Entry, options: RunOptions, sources: SourceOptions) -> EntryR
         return EntryRuns(entry=entry, mode="weights", not_comparable=entry.not_compared)
     if isinstance(entry.failure, NotComparableError):
         return EntryRuns(entry=entry, mode=mode_of(options), not_comparable=str(entry.failure))
-    if options.fresh or sources.trust:  # the trusted code is unknown until it is loaded
+    if options.fresh:
         return None
     seeds = seeds_of(entry, options) if options.train else [None]
-    conditions = run_conditions(options, sources)
-    return find_cached_runs(entry, mode_of(options), seeds, conditions, paths.runs(options.records))
+    return find_unchanged(entry, mode_of(options), seeds, options, sources)
 
 
 def _with_other_mode(entry_runs: EntryRuns, options: RunOptions, sources: SourceOptions) -> EntryRuns:

@@ -183,9 +183,8 @@ def test_without_a_hub_no_entry_is_run_and_nothing_is_written(zoo: Zoo, tmp_path
     assert entries.keys() == {entry.name for entry in ENTRIES}
     assert {entry["verdict"] for entry in entries.values()} == {"not-run"}
     errors = [str(entry["error"]) for entry in entries.values()]
-    assert sum("http://127.0.0.1:9 did not serve it" in error for error in errors) == 1
-    assert sum("http://127.0.0.1:9 did not answer" in error for error in errors) == len(ENTRIES) - 1
-    assert completed.err.count("docs/offline.md") == 1
+    assert all("http://127.0.0.1:9 did not answer in" in error for error in errors)
+    assert completed.err.count("no connection: run `zoo fetch glue --to DIR` on a machine with internet") == 1
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not list(Path(constants.HF_HUB_CACHE).rglob("*nyu-mll*"))
 
@@ -207,7 +206,11 @@ def test_a_fetched_entry_is_evaluated_and_trained_without_network(
         before = run("reproduce", OFFLINE_ENTRY, "--device", device())
     assert before.code == 4
     assert f"HF_HUB_OFFLINE is set; run `zoo fetch {OFFLINE_ENTRY}` once without HF_HUB_OFFLINE" in before.err
-    assert (before.out + before.err).count("HF_HUB_OFFLINE is set") == before.err.count("docs/offline.md") == 1
+    assert (
+        (before.out + before.err).count("HF_HUB_OFFLINE is set")
+        == before.err.count("to run without a network: run")
+        == 1
+    )
     assert f"\n  next: zoo fetch {OFFLINE_ENTRY}" in before.out
     fetched = run("fetch", OFFLINE_ENTRY, "--train")
     assert (fetched.code, "MB to download" in fetched.err) == (0, True), fetched.err

@@ -1,6 +1,6 @@
 """Tables that fit a terminal."""
 
-from zoo.text_tables import finite, fitted, number, wrapped
+from zoo.text_tables import finite, first_of, fitted, number, wrapped
 
 
 def test_a_table_fits_its_terminal() -> None:
@@ -10,6 +10,12 @@ def test_a_table_fits_its_terminal() -> None:
     assert len(lines) > 6
     assert "a-long-name-of-an-entry" in lines[2]
     assert len(fitted(rows, ["entry", "suite", "claims"], None).splitlines()) == 3
+
+
+def test_a_long_list_is_cut_and_the_number_of_the_others_is_given() -> None:
+    assert first_of(["a", "b"], 2) == "a, b"
+    assert first_of(["a", "b", *["c"] * 1_234], 2) == "a, b and 1,234 more"
+    assert first_of(["a", "b", "c"], 2, between="\n", last="\n  ") == "a\nb\n  and 1 more"
 
 
 def test_narrow_columns_leave_room_for_their_headers() -> None:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from zoo import paths
 from zoo.api.select_entries import EntrySelection
 from zoo.errors import UsageError, ZooError, translate_errors
+from zoo.fetch.servers import Servers
 from zoo.files import is_read_only
 from zoo.progress import Report, ShowProgress, ignore_message, ignore_progress
 from zoo.recipes.catalogue import Entry, selection_of
-from zoo.recipes.devices import AUTO, number_of_gpus, parse_devices
+from zoo.recipes.devices import AUTO, kind_of, number_of_gpus, parse_devices
 from zoo.recipes.options import (
     DeviceOptions,
     EvaluationOptions,
@@ -79,7 +80,7 @@ class Session:
         fill: A cache folder to add everything to that is fetched.
         started: When a time limit began, on the clock of `time.monotonic`. The processes of a host share this clock.
         reported: The messages that are shown once in a session, such as sources that are trusted on first use.
-        unreachable: The servers that did not answer at all, and why. They are not tried again in a session.
+        servers: The servers that have answered, and those that have not. A dead server is asked again after 5 minutes.
     """
 
     sources: SourceOptions
@@ -88,7 +89,7 @@ class Session:
     fill: Path | None = None
     started: float = field(default_factory=time.monotonic)
     reported: set[str] = field(default_factory=set, compare=False, repr=False)
-    unreachable: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    servers: Servers = field(default_factory=Servers, compare=False, repr=False)
 
     @property
     def entries(self) -> EntrySelection:
@@ -115,18 +116,19 @@ class Session:
             data=dict(self.sources.data),
             report=self.report,
             reported=self.reported,
-            unreachable=self.unreachable,
+            servers=self.servers,
             selection=selection,
         )
         if self.fill is not None:
             return write_to(self.fill, sources)
         return read_from(CacheFolder(self.sources.cache, selection), sources) if self.sources.cache else sources
 
-    def builder(self, entries: Sequence[Entry], *, report_new_lock: bool = True) -> "Builder":
+    def builder(self, entries: Sequence[Entry], *, train: bool = False, report_new_lock: bool = True) -> "Builder":
         """Return the object that builds the recipes of entries.
 
         Args:
             entries: The entries.
+            train: Whether they are trained, so that messages about missing files name `--train`.
             report_new_lock: Whether to report a lock that does not exist.
         """
         from zoo.recipes.build import Builder
@@ -140,15 +142,18 @@ class Session:
         if report_new_lock and lock is not None and not lock.exists():
             write = f"; `zoo lock --update {selection} --lock {shlex.quote(str(lock))}` writes the lock"
             self.report(f"{lock}: no such lock yet: files are trusted on first use{write if entries else ''}")
-        return Builder(frozenset(self.sources.trust), self.fetcher(selection))
+        return Builder(frozenset(self.sources.trust), self.fetcher(f"{selection} --train" if train else selection))
 
-    def context(self, entries: Sequence[Entry], options: DeviceOptions, device: str | None = None) -> "RunContext":
+    def context(
+        self, entries: Sequence[Entry], options: DeviceOptions, device: str | None = None, *, train: bool = False
+    ) -> "RunContext":
         """Return the context in which runs of entries are made.
 
         Args:
             entries: The entries.
             options: How the runs are made.
             device: The device of this process, if `options` names those of several.
+            train: Whether the entries are trained. The options of claims say so themselves.
         """
         from harness.models.devices import describe
         from harness.models.environment import accelerator_on, check_precision
@@ -160,7 +165,7 @@ class Session:
         accelerator = accelerator_on(device or options.device)
         check_precision(accelerator.device, options.precision)
         context = RunContext(
-            builder=self.builder(entries),
+            builder=self.builder(entries, train=options.train if isinstance(options, RunOptions) else train),
             accelerator=accelerator,
             runs=paths.runs(training.records),
             fresh=training.fresh,
@@ -261,24 +266,28 @@ class Session:
         run_local(plan, missing, jobs, report=self.report, show_progress=self.show_progress, seconds=seconds)
 
     def hf_jobs(self, entries: Sequence[Entry], options: RunOptions, *, dry_run: bool) -> str:
-        """Return the script that makes the missing runs of entries as Jobs of the Hub. Raise UsageError to run it."""
+        """Return the script that makes the missing runs of entries as Jobs of the Hub. Raise UsageError to run it.
+
+        Without `--device` the Jobs have GPUs, whatever this machine has.
+        """
         from harness.fleet.existing_units import missing_units
         from harness.fleet.hf_jobs import job_script
         from harness.fleet.units import plan_units
 
         if not dry_run:
             raise UsageError(_HF_JOBS)
-        plan = plan_units(entries, options, self.sources)
+        of_jobs = replace(options, device="cuda") if kind_of(options.device) is None else options
+        plan = plan_units(entries, of_jobs, self.sources)
         return job_script(plan, missing_units(plan))
 
     def _prefetch(self, entries: Sequence[Entry], *, train: bool) -> dict[Entry, ZooError]:
         """Download everything that runs of entries read, and return the error of each entry that lacks something."""
-        from zoo.recipes.prefetch import prefetch_entries
+        from zoo.recipes.prefetch import DownloadSize, prefetch_entries
 
-        def report_size(size: int) -> None:
-            self.report(f"before the jobs are submitted, their files are fetched: {size / 1e6:,.1f} MB to download")
+        def report_size(size: DownloadSize) -> None:
+            self.report(f"before the jobs are submitted, their files are fetched: {size}")
 
-        return prefetch_entries(entries, self.builder(entries), train=train, started=report_size)
+        return prefetch_entries(entries, self.builder(entries, train=train), train=train, started=report_size)
 
     def slurm_preview(self, entries: Sequence[Entry], options: RunOptions) -> "SlurmPreview":
         """Return the script and the commands that `verify` would submit to Slurm."""
@@ -305,7 +314,7 @@ class Session:
         """Return the runs that `verify` would use or make."""
         from harness.runs.plan import plan
 
-        return plan(entries, options)
+        return plan(entries, options, self.sources)
 
     def download_sizes(self, entries: Sequence[Entry], *, train: bool) -> dict[str, int | None]:
         """Return for each readable entry the bytes to download before it can be run; None if that cannot be known.
@@ -344,7 +353,7 @@ class Session:
             from harness.runs.record_runs import train_and_record
 
             with self.time_limited(options), translate_errors(entry.name), located_in(entry.recipe):
-                context = self.context([entry], options)
+                context = self.context([entry], options, train=True)
                 context = replace(context, conditions=self._training_conditions(options, out))
                 (finished,) = train_and_record(self.experiment(entry, context), [seed], out.resolve() if out else None)
         path, record = finished

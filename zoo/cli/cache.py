@@ -1,8 +1,7 @@
-"""What `zoo fetch` prints about a cache folder: what is in it, and what would be added."""
+"""What `zoo fetch` prints about a cache folder: what is in it, what it lacks, and which command repairs it."""
 
 import shlex
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,30 +9,32 @@ from typing import TYPE_CHECKING, Any
 from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import end
+from zoo.cli.plan import amount
 from zoo.cli.progress import show_progress
-from zoo.errors import IntegrityError, SourceError, ZooError
+from zoo.errors import IntegrityError, SourceError
+from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry, selection_of
-from zoo.text_tables import counted
+from zoo.text_tables import counted, first_of
 
 if TYPE_CHECKING:
     from zoo.fetch.cache_folder import CacheFolder
-    from zoo.fetch.lock import FilePin
     from zoo.recipes.cache_contents import CacheState, EntryState
-    from zoo.recipes.cache_plan import EntryPlan
     from zoo.recipes.prefetch import Need
 
-GIGABYTE, MEGABYTE = 10**9, 10**6
 LISTED = 5
 """The most entries that a line names."""
 
 
-def check(session: Session, root: Path, entries: Sequence[Entry] | None, *, train: bool, as_json: bool) -> None:
+def check(
+    session: Session, root: Path, entries: Sequence[Entry] | None, *, everything: bool, train: bool, as_json: bool
+) -> None:
     """Hash a cache, print what is wrong with it, and end with the exit code.
 
     Args:
         session: Its sources are read from the cache.
         root: The cache.
         entries: The entries to check; None for all that were fetched.
+        everything: Whether these are all shipped entries.
         train: Whether to check what their trainings read.
         as_json: Whether to print JSON.
     """
@@ -51,20 +52,22 @@ def check(session: Session, root: Path, entries: Sequence[Entry] | None, *, trai
         wanted = [CachedEntry.of(entry.name, needs, train=train, error=error) for entry, needs, error in found]
     with show_progress("check", unit="bytes") as step:
         state = check_cache(cache, wanted, step)
-    render.emit(_state_data(cache, state), "\n".join(_state_lines(cache, state)), as_json=as_json)
+    command = _repair(cache, state, entries, everything=everything, train=train)
+    render.emit(_state_data(cache, state), "\n".join(_state_lines(cache, state, command)), as_json=as_json)
     incomplete = [entry for entry in state.entries if not entry.is_complete]
     codes = [IntegrityError.exit_code] if state.damaged else []
     end([*codes, *([SourceError.exit_code] if state.missing or incomplete else [])])
 
 
-def only_read(root: Path, entries: Sequence[Entry], *, train: bool) -> str:
+def only_read(root: Path, entries: Sequence[Entry], *, everything: bool, train: bool) -> str:
     """Return the message of a `zoo fetch` without --to while everything is read from a cache."""
     from zoo.fetch.cache_folder import CacheFolder
 
-    command = CacheFolder(root, f"{selection_of(entries) or 'ENTRY'}{' --train' if train else ''}").command
+    selection = selection_of(entries, everything=everything) or "ENTRY"
+    cache = CacheFolder(root, f"{selection} --train" if train else selection)
     return (
-        f"ZOO_CACHE or --cache names the cache {root}: its files are checked, and nothing is downloaded. Where there is"
-        f" internet, `{command}` adds what it lacks"
+        f"ZOO_CACHE or --cache names the cache {root}: its files are checked, and nothing is downloaded. To add what it"
+        f" lacks: {cache.how_to_add}"
     )
 
 
@@ -83,64 +86,7 @@ def without_downloads(entries: "Sequence[tuple[Entry, Sequence[Need]]]") -> list
             is_local = any(isinstance(source, LocalFile | UserFolder) for source in read)
             why = "all that is read are files of this machine" if is_local else "all that is read is shipped with zoo"
             names.setdefault(why, []).append(entry.name)
-    return [f"nothing to download for {_listed(found)}: {why}" for why, found in names.items()]
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return f"{', '.join(names[:LISTED])}{more}"
-
-
-def plan(
-    root: Path, session: Session, entries: Sequence[Entry], needs: "Sequence[Sequence[Need]]", *, as_json: bool
-) -> list[ZooError]:
-    """Print the number and the size of the files of each entry, and the free disk. Nothing is written.
-
-    Returns:
-        The errors of files with an unknown size.
-    """
-    from zoo.fetch.cache_folder import CacheFolder
-    from zoo.recipes.cache_plan import plan_entries
-
-    cache = CacheFolder(root)
-    sources = session.builder(entries).sources
-    if cache.format_file.exists():
-        sources = replace(sources, lock=replace(sources.lock, cached=cache.pins()))
-    plans = plan_entries([(entry.name, of_entry) for entry, of_entry in zip(entries, needs, strict=True)], sources)
-    everything = {key: file for each in plans for key, file in each.files.items()}
-    free = shutil.disk_usage(next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())).free
-    rows = [_plan_row(cache, each) for each in plans]
-    total = {"files": len(everything), "bytes": _size(everything), "missing_bytes": _missing(cache, everything)}
-    data = {"cache": str(root), "entries": rows, "total": total, "free_bytes": free}
-    text = render.table(
-        ["entry", "files", "size", "to add"],
-        [[row["entry"], row["files"], _amount(row["bytes"]), _amount(row["missing_bytes"])] for row in rows],
-        flexible=(0,),
-    )
-    sums = f"{counted(total['files'], 'file')}, {_amount(total['bytes'])}; to add: {_amount(total['missing_bytes'])}"
-    notes = ["", *without_downloads(list(zip(entries, needs, strict=True)))]
-    notes += [f"together, each file once: {sums}; free disk: {_amount(free)}"]
-    if total["missing_bytes"] > free:
-        notes.append(f"{root} has too little free disk")
-    render.emit(data, "\n".join([text, *notes]), as_json=as_json)
-    return list({str(error): error for each in plans for error in each.errors}.values())
-
-
-def _plan_row(cache: "CacheFolder", plan: "EntryPlan") -> dict[str, Any]:
-    return {
-        "entry": plan.entry, "files": len(plan.files), "bytes": _size(plan.files),
-        "missing_bytes": _missing(cache, plan.files), "errors": [str(error) for error in plan.errors],
-    }  # fmt: skip
-
-
-def _size(files: "Mapping[Any, FilePin]") -> int:
-    return sum(file.size or 0 for file in files.values())
-
-
-def _missing(cache: "CacheFolder", files: "Mapping[Any, FilePin]") -> int:
-    """Return the bytes of files that the cache does not have."""
-    known = {file.sha256 or key: file for key, file in files.items()}
-    return sum(file.size or 0 for file in known.values() if not (file.sha256 and cache.file(file.sha256).exists()))
+    return [f"nothing to download for {first_of(found, LISTED)}: {why}" for why, found in names.items()]
 
 
 def _state_data(cache: "CacheFolder", state: "CacheState") -> dict[str, Any]:
@@ -159,32 +105,72 @@ def _entry_data(state: "EntryState") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _state_lines(cache: "CacheFolder", state: "CacheState") -> list[str]:
+def _state_lines(cache: "CacheFolder", state: "CacheState", command: str) -> list[str]:
     rows = [
-        [entry.entry.entry, "yes" if entry.entry.train else "no", entry.files, _amount(entry.bytes), _word(entry)]
+        [entry.entry.entry, "yes" if entry.entry.train else "no", entry.files, amount(entry.bytes), _word(entry)]
         for entry in state.entries
     ]
     table = [render.table(["entry", "with training", "files", "size", ""], rows, flexible=(0, 4))] if rows else []
-    lines = [f"{cache.root}: {counted(state.files, 'file')}, {_amount(state.bytes)}"]
-    for word, names in (("damaged", state.damaged), ("missing", state.missing), ("superfluous", state.superfluous)):
-        lines += [f"{word}: {name}" for name in names]
-    for entry in state.entries:
-        lines += [f"{entry.entry.entry}: missing: {name}" for name in entry.missing]
-        lines += [f"{entry.entry.entry}: {entry.entry.error}"] if entry.entry.error else []
+    lines = [f"{cache.root}: {counted(state.files, 'file')}, {amount(state.bytes)}"]
+    lines += [f"damaged: {name}" for name in state.damaged]
+    lines += _missing_lines(state)
+    lines += [f"superfluous: {name}" for name in state.superfluous]
+    for text, names in _errors(state).items():
+        lines.append(f"{_first(names)}: {text}")
     if state.superfluous:
         lines.append("superfluous files can be deleted")
-    incomplete = [entry.entry.entry for entry in state.entries if not entry.is_complete]
-    if state.damaged or state.missing or incomplete:
-        lines.append(f"`{_repair(cache, state)}` repairs the cache where there is internet")
+    if state.damaged or state.missing or any(not entry.is_complete for entry in state.entries):
+        lines.append(f"`{command}` repairs the cache where there is internet")
     return [*table, *([""] if table else []), *lines]
 
 
-def _repair(cache: "CacheFolder", state: "CacheState") -> str:
-    """Return the command that fetches the incomplete entries again."""
-    entries = [each for each in state.entries if not each.is_complete]
-    names = list(dict.fromkeys(each.entry.entry for each in entries)) or ["ENTRY"]
-    train = ["--train"] if any(each.entry.train for each in entries) else []
-    return replace(cache, selection=f"{shlex.join(names)} {' '.join(train)}".strip()).command
+def _missing_lines(state: "CacheState") -> Iterator[str]:
+    """Yield a line for each source with missing files: the files, and the entries that read them."""
+    files: dict[str, list[str]] = {}
+    readers: dict[str, list[str]] = {}
+    for entry in state.entries:
+        for text in entry.missing:
+            source, _, name = text.partition(" ")
+            files.setdefault(source, []).append(name.strip("()"))
+            readers.setdefault(source, []).append(entry.entry.entry)
+    for text in state.missing:
+        source, _, name = text.partition(" ")
+        if source not in readers:
+            files.setdefault(source, []).append(name)
+    for source, names in files.items():
+        entries = f"; read by {_first(readers[source])}" if source in readers else ""
+        yield f"missing: {source}: {_first(names)}{entries}"
+
+
+def _errors(state: "CacheState") -> dict[str, list[str]]:
+    """Return the entries of each error."""
+    entries: dict[str, list[str]] = {}
+    for entry in state.entries:
+        if entry.entry.error:
+            entries.setdefault(entry.entry.error, []).append(entry.entry.entry)
+    return entries
+
+
+def _repair(
+    cache: "CacheFolder", state: "CacheState", entries: Sequence[Entry] | None, *, everything: bool, train: bool
+) -> str:
+    """Return the command that fetches the incomplete entries again.
+
+    Args:
+        cache: The cache.
+        state: Its state.
+        entries: The entries that were checked; None for all that were fetched.
+        everything: Whether these are all shipped entries.
+        train: Whether what trainings read was checked.
+    """
+    incomplete = [each for each in state.entries if not each.is_complete]
+    known = {entry.name: entry for entry in (catalogue.entries() if entries is None else entries)}
+    names = dict.fromkeys(each.entry.entry for each in incomplete)
+    chosen = [known[name] for name in names if name in known]
+    others = [name for name in names if name not in known]
+    words = [selection_of(chosen, everything=everything)] * bool(chosen) + [shlex.join(others)] * bool(others)
+    options = ["--train"] if train or any(each.entry.train for each in incomplete) else []
+    return replace(cache, selection=" ".join([*(words or ["ENTRY"]), *options])).command
 
 
 def _word(entry: "EntryState") -> str:
@@ -194,5 +180,5 @@ def _word(entry: "EntryState") -> str:
     return f"complete{', nothing to download' if not entry.entry.needs else ''}{local}"
 
 
-def _amount(size: int) -> str:
-    return f"{size / GIGABYTE:,.1f} GB" if size >= GIGABYTE else f"{size / MEGABYTE:,.1f} MB"
+def _first(names: Iterable[str]) -> str:
+    return first_of(list(dict.fromkeys(names)), LISTED)

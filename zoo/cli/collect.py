@@ -6,10 +6,10 @@ from typing import Annotated
 from zoo import paths
 from zoo.cli import render
 from zoo.cli.collection_text import collection_data, collection_text
-from zoo.cli.exit_codes import OF_VERDICT, end
+from zoo.cli.exit_codes import UNFINISHED, end
 from zoo.cli.options import OUTPUT, WHAT, Json, argument, command, option
 from zoo.cli.progress import report
-from zoo.errors import IntegrityError
+from zoo.errors import IntegrityError, SourceError
 
 
 @command
@@ -50,18 +50,28 @@ def collect(
     Example: zoo collect gpu1/runs gpu2/runs --check
     """
     from harness.fleet.collect import read_collection
-    from harness.fleet.merge import merge, reason_not_to_merge
+    from harness.fleet.merge import damaged_targets, folders_to_copy, merge, reason_not_to_merge
     from harness.fleet.plan_file import read_plan
+    from harness.fleet.plan_here import with_recipes
     from harness.fleet.run_folders import check_has_runs
 
-    target, chosen = paths.runs(to), read_plan(plan) if plan is not None else None
+    target, chosen = paths.runs(to), with_recipes(read_plan(plan)) if plan is not None else None
     found = read_collection(folders, chosen, target=target, prefer=prefer)
     for folder in folders:
         check_has_runs(folder)
     reason = reason_not_to_merge(found, skip_damaged=skip_damaged)
-    copied = None if check or reason else merge(found, target, skip_damaged=skip_damaged)
-    data = collection_data(found, copied or (), target)
-    render.emit(data, collection_text(found, copied, target), as_json=as_json)
-    if reason and not check:
-        report(reason)
-    end([IntegrityError.exit_code] * bool(reason) + [OF_VERDICT["not-run"]] * bool(found.missing))
+    merged = None if check or reason else merge(found, target, skip_damaged=skip_damaged)
+    problems = damaged_targets(found, target) if merged is None else merged.problems
+    copied = None if merged is None else merged.copied
+    to_copy = folders_to_copy(found, target) if check and not reason else None
+    data = {
+        **collection_data(found, copied or (), target),
+        "to_copy": [*map(str, to_copy or ())],
+        "problems": [*problems],
+    }
+    text = collection_text(found, target, has_plan=chosen is not None, copied=copied, to_copy=to_copy)
+    render.emit(data, text, as_json=as_json)
+    for problem in [*problems, *([reason] if reason else [])]:
+        report(problem)
+    codes = [IntegrityError.exit_code] * bool(reason) + [SourceError.exit_code] * bool(problems)
+    end([*codes, *[UNFINISHED] * bool(found.missing)])

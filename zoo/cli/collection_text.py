@@ -1,13 +1,14 @@
 """Show the runs that `zoo collect` has found and copied."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.text_tables import counted, finite
+from zoo.text_tables import counted, finite, first_of
 
 if TYPE_CHECKING:
-    from harness.fleet.collect import Collection, Conflict, SharedCell
+    from harness.fleet.collect import Collection, Conflict, SameSeed
     from harness.fleet.run_differences import Difference
 
 LISTED = 20
@@ -25,7 +26,8 @@ def collection_data(found: "Collection", copied: Sequence[Path], target: Path) -
         "conflicts": [_conflict_data(conflict) for conflict in found.conflicts],
         "damaged": [{"run": str(run.path), "why": run.why} for run in found.damaged],
         "twice": [
-            {"runs": [str(run.path) for run in cell.runs], "differs": _data(cell.conditions)} for cell in found.twice
+            {"runs": [str(run.path) for run in each.runs], "differs": _data(each.conditions)}
+            for each in found.same_seed
         ],
         "missing": [
             {"entry": unit.entry.name, "mode": unit.mode, "seed": unit.seed, "unit": unit.index}
@@ -34,28 +36,54 @@ def collection_data(found: "Collection", copied: Sequence[Path], target: Path) -
     }  # fmt: skip
 
 
-def collection_text(found: "Collection", copied: Sequence[Path] | None, target: Path) -> str:
+def collection_text(
+    found: "Collection",
+    target: Path,
+    *,
+    has_plan: bool,
+    copied: Sequence[Path] | None = None,
+    to_copy: Sequence[Path] | None = None,
+) -> str:
     """Return what was collected as text.
 
     Args:
         found: The runs.
-        copied: The new folders; None if nothing was to be copied.
         target: The folder that runs are copied into.
+        has_plan: Whether the missing runs of a plan are listed.
+        copied: The new folders; None if nothing was to be copied.
+        to_copy: The folders of the runs that would be copied; None if this was not asked for, or if none may be copied.
     """
-    lines = [f"{counted(found.given, 'run')} in the given folders, as recorded"]
-    lines += [f"{counted(len(found.already_there), 'run')} already in {target}"] * bool(found.already_there)
-    lines += [f"{counted(len(found.copies), 'copy', 'copies')} in other given folders"] * bool(found.copies)
+    lines = [f"{counted(found.given, 'different run')} with intact files in the given folders"]
+    there, shared = _distinct(found.already_there), _distinct(found.copies)
+    lines += [f"{counted(there, 'run is', 'runs are')} already in {target}"] * bool(there)
+    lines += [f"{counted(shared, 'run is', 'runs are')} in several given folders, with the same scores"] * bool(shared)
     lines += [f"damaged: {run.why}" for run in found.damaged]
     for conflict in found.conflicts:
         lines += _conflict_lines(conflict, target)
-    for cell in found.twice:
-        lines += _shared_lines(cell)
-    if found.missing:
-        names = [f"  unit {unit.index}: {unit.name}" for unit in found.missing]
-        lines += [f"{counted(len(names), 'run')} of the plan missing:", *names[:LISTED]]
-        lines += [f"  and {len(names) - LISTED:,} more"] * (len(names) > LISTED)
+    for each in found.same_seed:
+        lines += _same_seed_lines(each)
+    lines += _missing_lines(found) if has_plan else []
+    if to_copy is not None:
+        lines.append(f"{counted(len(to_copy), 'run')} would be copied to {target}{':' if to_copy else ''}")
+        lines += _listed([f"  {folder}" for folder in to_copy])
     lines += [f"{counted(len(copied), 'run')} copied to {target}"] if copied is not None else []
     return "\n".join(lines)
+
+
+def _distinct(records: Sequence[Path]) -> int:
+    """Return the number of runs whose records are listed, perhaps in several folders."""
+    return len({path.parts[-3:] for path in records})
+
+
+def _missing_lines(found: "Collection") -> list[str]:
+    if not found.missing:
+        return ["no run of the plan is missing"]
+    names = [f"  unit {unit.index}: {unit.name}" for unit in found.missing]
+    return [f"{counted(len(names), 'run')} of the plan missing:", *_listed(names)]
+
+
+def _listed(lines: Sequence[str]) -> list[str]:
+    return first_of(lines, LISTED, between="\n", last="\n  ").splitlines()
 
 
 def _conflict_data(conflict: "Conflict") -> dict[str, Any]:
@@ -83,15 +111,17 @@ def _conflict_lines(conflict: "Conflict", target: Path) -> Iterator[str]:
     yield from _difference_lines("scores", conflict.scores)
     yield from _difference_lines("environment", conflict.environment)
     if not conflict.environment:
-        yield ("  nothing that the records say of the environments differs; the model of the processor is not among it")
+        yield "  The recorded environments are equal. They do not include the processor model."
     if conflict.taken is None:
-        yield f"  --prefer {conflict.runs[0].folder} takes the first"
+        for run in conflict.runs:
+            verb = "keeps" if run.folder == target.resolve() else "takes"
+            yield f"  --prefer {shlex.quote(str(run.folder))} {verb} its run"
 
 
-def _shared_lines(cell: "SharedCell") -> Iterator[str]:
+def _same_seed_lines(found: "SameSeed") -> Iterator[str]:
     yield "the same entry and seed under different conditions:"
-    yield from (f"  {run.path}" for run in cell.runs)
-    yield from _difference_lines("conditions", cell.conditions)
+    yield from (f"  {run.path}" for run in found.runs)
+    yield from _difference_lines("conditions", found.conditions)
 
 
 def _difference_lines(heading: str, differences: "Iterable[Difference]") -> Iterator[str]:

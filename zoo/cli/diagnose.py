@@ -171,7 +171,7 @@ def _experiment_of(
         if may_download:
             report(f"reading the examples of {entry.name} to show them")
         else:
-            context.builder.sources.hub.unreachable = "only files on this machine are used"
+            context.builder.sources.hub.refusal = "only files on this machine are used"
         return session.experiment(entry, context), None
     except ZooError as error:
         return None, error

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 CODES_BY_SEVERITY = (70, 5, 2, 1, 4, 3, 0)
 OF_VERDICT = {"reproduced": 0, "not-reproduced": 1, "inconclusive": 3, "not-compared": 3, "not-run": 3}
+UNFINISHED = OF_VERDICT["not-run"]
+"""The exit code of a plan whose runs are not all made."""
 INTERRUPTED, TERMINATED = 130, 143
 
 

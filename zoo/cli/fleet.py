@@ -1,17 +1,16 @@
-"""Commands for many machines: plan, run-unit, status."""
+"""Commands for the plans of many machines: plan and status."""
 
+import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from zoo import paths
 from zoo.cli import fleet_text, render
-from zoo.cli.exit_codes import end
+from zoo.cli.exit_codes import UNFINISHED, end
 from zoo.cli.options import (
-    HOW,
     OUTPUT,
     WHAT,
     All,
@@ -19,7 +18,6 @@ from zoo.cli.options import (
     Patterns,
     Records,
     Suites,
-    TimeLimit,
     Where,
     Without,
     argument,
@@ -31,25 +29,20 @@ from zoo.cli.progress import report, session_of
 from zoo.errors import UsageError
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import RunOptions, SourceOptions
-from zoo.text_tables import counted
+from zoo.text_tables import counted, first_of
 
 if TYPE_CHECKING:
     from harness.fleet.plan_file import Plan
     from harness.fleet.status import PlanStatus
-    from harness.fleet.work import MadeUnit
     from harness.runs.plan import PlannedRuns
 
-PlanFile = Annotated[Path, argument("PLAN", "A plan that `zoo plan` wrote: its file, or its folder.")]
 PlanOptions = Annotated[RunOptions, Without(("jobs", "on", "ray_address", "slurm_config", "time_limit"))]
 """The options of a plan, which does not say where and for how long its runs are made."""
-FROM_INPUT = "-"
 SECONDS_BETWEEN_LOOKS = 2.0
 LISTED = 5
 """The most entries that a message names."""
 LeftOut = tuple[float | None, str]
 """What an entry that limits leave out needs, in seconds or bytes, and its name with that need as text."""
-UNFINISHED = 3
-"""The exit code of a plan whose runs are not all made, as that of claims that are not compared."""
 
 
 @command
@@ -136,9 +129,7 @@ def _within(
         smallest = "; ".join(_smallest(limit, each) for limit, each in left_out.items())
         raise UsageError(f"nothing is left to plan: {smallest}")
     for limit, needs in left_out.items():
-        names = [name for _, name in needs]
-        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-        report(f"{limit} leaves out {', '.join(names[:LISTED])}{more}")
+        report(f"{limit} leaves out {first_of([name for _, name in needs], LISTED)}")
     return chosen
 
 
@@ -156,112 +147,13 @@ def _smallest(limit: str, left_out: "Sequence[LeftOut]") -> str:
 def _plan_advice(plan: "Plan") -> str:
     if not plan.units:
         return "nothing to run"
+    home = shlex.quote(str(plan.home))
     return render.wrapped(
-        f"{counted(len(plan.units), 'unit')} in {plan.file}. `zoo run-unit {plan.home} --index 0` makes the first, here"
-        f" or on a machine with a copy of this folder; `zoo status {plan.home}` shows what is done.",
+        f"{counted(len(plan.units), 'unit')} in {plan.file}. `zoo run-unit {home} --all` makes all that are"
+        f" missing, and --index 0 only the first, here or on a machine with a copy of this folder; `zoo status {home}`"
+        " shows what is done.",
         "",
     )
-
-
-@command
-def run_unit(
-    plan: PlanFile,
-    index: Annotated[
-        list[str],
-        option(
-            "--index",
-            "The number of the unit in the plan, from 0. Can be repeated; with '-' the numbers are read from stdin, one"
-            " a line.",
-            WHAT,
-            "I",
-        ),
-    ],
-    process: Annotated[
-        str,
-        option(
-            "--process",
-            "This is process N of M on this machine: it takes its share of the CPU threads, and the devices in turn."
-            " Default: 0/1.",
-            HOW,
-            "N/M",
-        ),
-    ] = "0/1",
-    time_limit: TimeLimit = None,
-    records: Annotated[
-        Path | None,
-        option(
-            "--records",
-            "Write the record, and a copy of the plan with its journals, into this folder of runs. Default: the folder"
-            " of runs in which the plan lies, else the one that the plan names.",
-            OUTPUT,
-            "DIR",
-        ),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Make one run of a plan, and write its record.
-
-    If the run exists, it is not made again. Recipe files are read in the directory where the plan was made; on a
-    machine without it, in the current directory. Exits with the code of the run's error, if it has one; whether a
-    claim is reproduced is judged by `zoo verify`.
-
-    Example: zoo run-unit runs/.fleet/0123456789ab --index 0
-    """
-    import os
-
-    from harness.fleet.plan_file import read_plan
-    from harness.fleet.plan_here import plan_here
-    from harness.fleet.work import make_unit
-    from harness.fleet.worker import parse_process, private_stdout
-
-    chosen = read_plan(plan, records)
-    number, processes = parse_process(process)
-    if records is not None:
-        chosen.write()
-    chosen = plan_here(chosen, report)
-    os.chdir(chosen.folder)
-    session = session_of(chosen.sources)
-    chosen = replace(chosen, options=replace(chosen.options, time_limit=time_limit))
-    make = session.unit_maker(chosen, number, processes)
-    with session.time_limited(chosen.options):
-        if index == [FROM_INPUT]:
-            with private_stdout() as print_finished:
-                for unit in _numbers(index, chosen):
-                    make_unit(chosen, unit, make, make.messages)
-                    print_finished(unit)
-            return
-        codes = []
-        for unit in [*_numbers(index, chosen)]:  # all are checked before the first is made
-            made = make_unit(chosen, unit, make, make.messages)
-            codes.append(made.result.error.exit_code if made.result.error else 0)
-            _show(made, as_json=as_json)
-    end(codes)
-
-
-def _numbers(index: list[str], plan: "Plan") -> Iterator[int]:
-    """Yield the numbers of units. Raise UsageError for one that the plan does not have."""
-    from harness.fleet.worker import numbers_from
-
-    chosen: Iterable[Any] = numbers_from(sys.stdin) if index == [FROM_INPUT] else index
-    for number in chosen:
-        if not str(number).isdigit() or int(number) >= len(plan.units):
-            units = f"units 0 to {len(plan.units) - 1}" if plan.units else "no units"
-            raise UsageError(f"--index {number}: the plan {plan.file} has {units}")
-        yield int(number)
-
-
-def _show(made: "MadeUnit", *, as_json: bool) -> None:
-    unit, runs = made.unit, made.result
-    if runs.error is not None:
-        report(str(runs.error))
-    records = [str(path) for path, _ in runs.runs]
-    reason = runs.not_comparable or runs.skipped
-    data = {
-        "unit": unit.index, "entry": unit.entry.name, "mode": unit.mode, "seed": unit.seed, "records": records,
-        "existed": not made.is_new, "reason": reason or None, "error": str(runs.error) if runs.error else None,
-    }  # fmt: skip
-    lines = records or [f"{unit.name}: nothing to run: {reason}"] * bool(reason)
-    render.emit(data, "\n".join(lines), as_json=as_json)
 
 
 @command
@@ -289,24 +181,37 @@ def status(
     Example: zoo status --watch
     """
     from harness.fleet.plan_file import read_plan
+    from harness.fleet.plan_here import with_recipes
     from harness.fleet.status import newest_plan, status_of
 
     if watch and as_json:
         raise UsageError("--watch shows text again and again, and excludes --json; call `zoo status --json` repeatedly")
-    chosen = read_plan(plan, records) if plan is not None else newest_plan(paths.runs(records))
+    chosen = with_recipes(read_plan(plan, records) if plan is not None else newest_plan(paths.runs(records)))
     current = status_of(chosen)
     if watch:
-        from rich.live import Live
-        from rich.text import Text
-
-        with Live(Text(fleet_text.status_text(current)), auto_refresh=False) as live:
-            while not current.is_over:
-                time.sleep(SECONDS_BETWEEN_LOOKS)
-                current = status_of(chosen)
-                live.update(Text(fleet_text.status_text(current)), refresh=True)
+        current = _watched(chosen, current)
     else:
         render.emit(fleet_text.status_data(current), fleet_text.status_text(current), as_json=as_json)
     end(_codes(current))
+
+
+def _watched(plan: "Plan", current: "PlanStatus") -> "PlanStatus":
+    """Show the status of a plan again and again until it is over, and return the last one."""
+    from rich.live import Live
+    from rich.text import Text
+
+    from harness.fleet.status import status_of
+
+    try:
+        with Live(Text(fleet_text.status_text(current)), auto_refresh=False) as live:
+            while not current.is_over:
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+                current = status_of(plan)
+                live.update(Text(fleet_text.status_text(current)), refresh=True)
+    finally:
+        if not sys.stdout.isatty():  # there rich ends the last line
+            print()
+    return current
 
 
 def _codes(current: "PlanStatus") -> Iterator[int]:

@@ -1,11 +1,12 @@
 """Show the state of a plan."""
 
+import shlex
 from time import time
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli import render
 from zoo.cli.plan import duration
-from zoo.text_tables import counted
+from zoo.text_tables import counted, first_of
 
 if TYPE_CHECKING:
     from harness.fleet.status import PlanStatus, UnitStatus
@@ -40,14 +41,14 @@ def status_data(status: "PlanStatus") -> dict[str, Any]:
 def status_text(status: "PlanStatus") -> str:
     """Return a plan's status as text: counts, then the units that run, or that somebody should look at."""
     counts = ", ".join(f"{count:,} {state}" for state, count in status.counts.items() if count)
-    lines = [render.wrapped(f"{counted(len(status.units), 'run')}: {counts}", "")]
+    lines = [render.wrapped(f"{counted(len(status.units), 'run')}: {counts}".removesuffix(": "), "")]
     if status.seconds_left is not None:
         lines.append(f"About {duration(status.seconds_left)} left.")
     for state, heading in HEADINGS.items():
         units = [unit for unit in status.units if unit.state == state]
         if units:
-            lines += ["", render.wrapped(f"{heading}:", ""), *map(_line, units[:LISTED])]
-            lines += [f"  and {len(units) - LISTED:,} more"] * (len(units) > LISTED)
+            listed = first_of([*map(_line, units)], LISTED, between="\n", last="\n  ")
+            lines += ["", render.wrapped(f"{heading}:", ""), listed]
     if advice := _advice(status):
         lines += ["", render.wrapped(advice, "")]
     return "\n".join(lines)
@@ -66,9 +67,9 @@ def _advice(status: "PlanStatus") -> str:
     """Return what to do next, if nothing runs and something is not done."""
     if status.counts["running"] or status.counts["done"] == len(status.units):
         return ""
-    index = next(unit.unit.index for unit in status.units if unit.state != "done")
+    home = shlex.quote(str(status.plan.home))
     return (
         "No process works on this plan now; a scheduler may have jobs of it in its queue."
-        f" `zoo run-unit {status.plan.home} --index {index}` makes one of the missing runs. If `zoo verify` or `zoo"
-        " reproduce` wrote this plan, the same command makes all of them."
+        f" `zoo run-unit {home} --all` makes the missing runs. If `zoo verify` or `zoo reproduce` wrote this plan, the"
+        " same command makes them, too, and judges all."
     )

@@ -76,7 +76,7 @@ def name_of_runs(pattern: str, runs: Path, evidence: Path) -> str | None:
         evidence: The folder of committed records.
 
     Returns:
-        The name; None if only the recipe tells it, or if this is no model of the Hub.
+        The name. None if this is no model of the Hub, or if only its recipe names it.
 
     Raises:
         UsageError: There are runs of several recipes of its card, or no run can be one of this model.

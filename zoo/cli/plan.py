@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from harness.runs.expected_times import ExpectedTime
     from harness.runs.plan import PlannedRuns
 
+HERE = "here"
+"""`measured_on` of times of this machine and device."""
 Downloads = Mapping[str, int | None]
 """Entry -> the bytes that have to be downloaded before its runs; None if they are unknown."""
 
@@ -99,26 +101,28 @@ def total_line(planned: Sequence["PlannedRuns"]) -> str:
     teachers = sum(runs.missing for runs in planned if runs.teacher_of)
     timed = [runs for runs in planned if runs.expected_seconds]
     unknown = [runs for runs in planned if runs.expected_seconds is None]
-    parts = [f"about {duration(sum(runs.expected_seconds or 0.0 for runs in timed))}{_where(timed)}"] if timed else []
+    seconds = sum(runs.expected_seconds or 0.0 for runs in timed)
+    parts = [f"about {duration(seconds)} without the start of Python, {_where(timed)}"] if timed else []
     parts += [_without_time(unknown)] if unknown else []
     of_teachers = f", {teachers} of them for teachers" if teachers else ""
     return f"{missing} run{'s' * (missing != 1)} to make{of_teachers}{''.join(f'; {part}' for part in parts)}"
 
 
 def _where(timed: Sequence["PlannedRuns"]) -> str:
-    """Return where times were measured, unless it was here, and how they were scaled."""
+    """Return where times were measured, and how they were scaled."""
     places = list(dict.fromkeys(_place(runs.time) for runs in timed))
-    if places == ["here"]:
-        return ""
-    return (
-        f" at the speed of the recorded runs ({'; '.join(places)})" if len(places) < 3 else " at their recorded speed"
-    )
+    return f"measured {', or '.join(places)}" if len(places) < 3 else "measured on several machines"
 
 
 def _place(time: "ExpectedTime") -> str:
+    if time.measured_on == HERE:
+        return "here"
+    device, _, threads = time.measured_on.partition(", ")
+    place = f"on a CPU{f' with {threads}' if threads else ''}" if device == "cpu" else f"on {time.measured_on}"
     if time.scale is None:
-        return time.measured_on
-    return f"{time.measured_on}, times {time.scale:.2g} as for {counted(time.scaled_by, 'entry', 'entries')} run here"
+        return place
+    entries = counted(time.scaled_by, "entry", "entries")
+    return f"{place} and multiplied by {time.scale:.2g}, the ratio of {entries} also run here"
 
 
 def _without_time(unknown: Sequence["PlannedRuns"]) -> str:

@@ -1,9 +1,11 @@
 """Progress on stderr: a bar on a terminal, else a line a minute."""
 
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event, Thread
 
 from rich.console import Console
@@ -80,7 +82,12 @@ def report(message: str) -> None:
 
 
 def report_unreachable(
-    errors: Iterable[BaseException | None], entries: Sequence[Entry] = (), *, train: bool = False
+    errors: Iterable[BaseException | None],
+    entries: Sequence[Entry] = (),
+    *,
+    train: bool = False,
+    everything: bool = False,
+    to: Path | None = None,
 ) -> None:
     """Report, once, what to do without a network, if one of these errors is that a server cannot be reached.
 
@@ -90,26 +97,39 @@ def report_unreachable(
         errors: The errors of a command.
         entries: The entries to fetch on another machine, as far as they are known.
         train: Whether to fetch what their trainings read, too.
+        everything: Whether the command has the option `--all`.
+        to: The cache folder that the command fills.
     """
     unreachable = [error for error in errors if isinstance(error, UnreachableError)]
-    if any(error.server is not None for error in unreachable):
-        options = "--train --to DIR" if train else "--to DIR"
-        what = f"`zoo fetch {selection_of(entries)} {options}`" if entries else f"`zoo fetch` with {options}"
-        report(
-            f"no connection: run {what} on a machine with internet, and set ZOO_CACHE=DIR on this one. --mirror DIR"
-            " uses files that you have already (docs/offline.md)"
-        )
-    elif any(not isinstance(error, NotCachedError) for error in unreachable):
-        report("docs/offline.md shows how to run zoo without a network")
+    if all(isinstance(error, NotCachedError) for error in unreachable):
+        return
+    folder = "DIR" if to is None else shlex.quote(str(to))
+    options = f"--train --to {folder}" if train else f"--to {folder}"
+    selection = selection_of(entries, everything=everything)
+    what = f"`zoo fetch {selection} {options}`" if entries else f"`zoo fetch` with {options}"
+    why = "no connection" if any(error.server is not None for error in unreachable) else "to run without a network"
+    report(
+        f"{why}: run {what} on a machine with internet, and set ZOO_CACHE={folder} on this one. --mirror DIR uses files"
+        " that you have already"
+    )
 
 
-def report_errors(errors: Iterable[BaseException], entries: Sequence[Entry], *, train: bool = False) -> None:
+def report_errors(
+    errors: Iterable[BaseException],
+    entries: Sequence[Entry],
+    *,
+    train: bool = False,
+    everything: bool = False,
+    to: Path | None = None,
+) -> None:
     """Report errors of entries, each once; of a server that does not answer only that, on one line.
 
     Args:
         errors: The errors.
         entries: See `report_unreachable`.
         train: The same.
+        everything: The same.
+        to: The same.
     """
     distinct = list({str(error): error for error in errors}.values())
     unanswered: dict[str, list[UnreachableError]] = {}
@@ -121,7 +141,7 @@ def report_errors(errors: Iterable[BaseException], entries: Sequence[Entry], *, 
     for found in unanswered.values():
         missing = f"{len(found)} downloads from there are missing; --json lists them"
         report(str(found[0]) if len(found) == 1 else f"{found[0].reason}; {missing}")
-    report_unreachable(distinct, entries, train=train)
+    report_unreachable(distinct, entries, train=train, everything=everything, to=to)
 
 
 @dataclass

@@ -1,22 +1,25 @@
 """Commands that download and pin files: fetch, lock."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from zoo.cli import cache, render
 from zoo.cli.exit_codes import code_of_error, end, is_named
+from zoo.cli.fetch_plan import plan_fetch
 from zoo.cli.options import OUTPUT, WHAT, All, Json, Patterns, Suites, Where, command, option
 from zoo.cli.progress import report, report_errors, session_of, show_progress
-from zoo.errors import UsageError, ZooError
+from zoo.errors import UnreachableError, UsageError, ZooError
 from zoo.recipes.options import SourceOptions, SweepOptions
+from zoo.text_tables import counted
 
 if TYPE_CHECKING:
     from zoo.fetch.fetched import Fetched
     from zoo.fetch.lock import Lock, Pins
     from zoo.recipes.build import Builder
     from zoo.recipes.catalogue import Entry
-    from zoo.recipes.prefetch import Need
+    from zoo.recipes.prefetch import DownloadSize, Need
 
 
 @command
@@ -77,38 +80,27 @@ def fetch(
     session = session_of(sources.without_cache() if to else sources)
     session = replace(session, fill=None if dry_run else to)
     entries = session.entries.select_and_sweep(patterns or [], suite or [], everything, sweep, where=where)
-    builder = session.builder(entries)
+    builder = session.builder(entries, train=train)
     found = [needs_or_error(entry, builder, train=train) for entry in entries]
     by_entry, errors = [needs for needs, _ in found], [error for _, error in found if error is not None]
     named = any(is_named(entry, patterns or []) for entry in entries)
     if dry_run and to is not None:
-        errors += cache.plan(to, session, entries, by_entry, as_json=as_json)
-        report_errors(errors, entries, train=train)
+        planned = plan_fetch(to, session, list(zip(entries, by_entry, strict=True)))
+        errors += planned.errors
+        lacking = _lacking(entries, found, planned.unknown)
+        report_errors(errors, lacking, train=train, everything=everything, to=to)
+        render.emit(planned.data, planned.text, as_json=as_json)
         end(code_of_error(error, named) for error in errors)
         return
     if session.sources.cache is not None:
-        report(cache.only_read(session.sources.cache, entries, train=train))
+        report(cache.only_read(session.sources.cache, entries, everything=everything, train=train))
     fetched = _fetch([need for needs in by_entry for need in needs], builder)
     readable = [(entry, needs) for entry, (needs, error) in zip(entries, found, strict=True) if error is None]
     _record_entries(readable, builder, train)
     failed = {need for need, result in fetched if isinstance(result, ZooError)}
     errors += [result for _, result in fetched if isinstance(result, ZooError)]
-    data: list[dict[str, Any]] = [
-        {
-            "source": need.source,
-            "needed_for": need.want,
-            "revision": result.revision,
-            "files": len(result.files),
-            "pinned": builder.sources.pinned_by(need.source),
-        }
-        for need, result in fetched
-        if not isinstance(result, ZooError)
-    ]
-    rows = [[r["source"], r["needed_for"], (r["revision"] or "")[:12], r["files"], r["pinned"]] for r in data]
-    text = render.table(["source", "needed for", "revision", "files", "pinned by"], rows, flexible=(0,)) if rows else ""
-    text = "\n\n".join(filter(None, [text, *cache.without_downloads(readable)]))
-    render.emit({"fetched": data, "errors": [str(error) for error in errors]}, text, as_json=as_json)
-    report_errors(errors, [entry for entry, needs in readable if failed & set(needs)], train=train)
+    _show_fetched(fetched, builder, cache.without_downloads(readable), errors, as_json)
+    report_errors(errors, _lacking(entries, found, failed), train=train, everything=everything, to=to)
     end(code_of_error(error, named) for error in errors)
 
 
@@ -162,7 +154,7 @@ def lock(
 
     whole = everything or not (patterns or suite or update)
     entries = session.entries.select(patterns or [], suite or [], whole, refresh=update, where=where)
-    builder = session.builder(entries, report_new_lock=not update)
+    builder = session.builder(entries, train=True, report_new_lock=not update)
     wanted, errors = needs_of_all(entries, builder, train=True)
     if check:
         _check_lock(wanted, errors, builder, whole, as_json)
@@ -173,6 +165,17 @@ def lock(
         _show_lock(wanted, builder, as_json)
         report_errors(errors, entries, train=True)
     end(error.exit_code for error in errors)
+
+
+def _lacking(
+    entries: "list[Entry]", found: "list[tuple[list[Need], ZooError | None]]", failed: "Collection[Need]"
+) -> "list[Entry]":
+    """Return the entries with a failed download, and those whose files are unknown because of the network."""
+    return [
+        entry
+        for entry, (needs, error) in zip(entries, found, strict=True)
+        if not set(needs).isdisjoint(failed) or isinstance(error, UnreachableError)
+    ]
 
 
 def _record_entries(entries: "list[tuple[Entry, list[Need]]]", builder: "Builder", train: bool) -> None:
@@ -196,7 +199,7 @@ def _check_folder(
     session, entries = session_of(replace(sources, cache=folder)), None
     if patterns or suite or everything or sweep.is_used:
         entries = session.entries.select_and_sweep(patterns or [], suite or [], everything, sweep, where=where)
-    cache.check(session, folder, entries, train=train, as_json=as_json)
+    cache.check(session, folder, entries, everything=everything, train=train, as_json=as_json)
 
 
 def _fetch(needs: "list[Need]", builder: "Builder") -> "list[tuple[Need, Fetched | ZooError]]":
@@ -206,12 +209,12 @@ def _fetch(needs: "list[Need]", builder: "Builder") -> "list[tuple[Need, Fetched
     total = done = 0
     with show_progress("fetch", unit="bytes") as step:
 
-        def start(size: int) -> None:
+        def start(size: "DownloadSize") -> None:
             nonlocal total
-            total = size
+            total = size.known
             names = {need.source for need in needs}
-            parts, from_sources = len(set(needs)), f"{len(names)} source{'s' * (len(names) != 1)}"
-            report(f"{parts} part{'s' * (parts != 1)} of {from_sources}, {size / 1e6:,.1f} MB to download")
+            if needs:
+                report(f"{counted(len(set(needs)), 'part')} of {counted(len(names), 'source')}, {size}")
 
         def advance(length: int) -> None:
             nonlocal done
@@ -220,6 +223,28 @@ def _fetch(needs: "list[Need]", builder: "Builder") -> "list[tuple[Need, Fetched
 
         builder.sources.hub.on_bytes = builder.sources.urls.on_bytes = advance
         return prefetch(needs, builder.sources, start)
+
+
+def _show_fetched(
+    fetched: "list[tuple[Need, Fetched | ZooError]]", builder: "Builder", notes: list[str], errors: list[ZooError],
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Print what was fetched, and in JSON the errors of the rest."""
+    data: list[dict[str, Any]] = [
+        {
+            "source": need.source,
+            "needed_for": need.want,
+            "revision": result.revision,
+            "files": len(result.files),
+            "pinned": builder.sources.pinned_by(need.source),
+        }
+        for need, result in fetched
+        if not isinstance(result, ZooError)
+    ]
+    rows = [[r["source"], r["needed_for"], (r["revision"] or "")[:12], r["files"], r["pinned"]] for r in data]
+    text = render.table(["source", "needed for", "revision", "files", "pinned by"], rows, flexible=(0,)) if rows else ""
+    text = "\n\n".join(filter(None, [text, *notes]))
+    render.emit({"fetched": data, "errors": [str(error) for error in errors]}, text, as_json=as_json)
 
 
 def _check_lock(wanted: "list[Need]", errors: list[ZooError], builder: "Builder", whole: bool, as_json: bool) -> None:

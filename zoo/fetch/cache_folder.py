@@ -71,8 +71,16 @@ class CacheFolder:
 
     @property
     def command(self) -> str:
-        """The command that adds what is missing."""
+        """The command that adds what is missing, on a machine that sees this folder."""
         return f"zoo fetch {self.selection} --to {shlex.quote(str(self.root))}"
+
+    @property
+    def how_to_add(self) -> str:
+        """The advice to add what is missing on a machine with internet, where this folder may have another path."""
+        return (
+            f"on a machine with internet, run `zoo fetch {self.selection} --to DIR`, where DIR is this folder or a copy"
+            f" of it, then copy DIR to {self.root}"
+        )
 
     def file(self, digest: str) -> Path:
         """Return where the file with this SHA-256 is, or would be."""
@@ -88,7 +96,8 @@ class CacheFolder:
         try:
             found = json.loads(self.format_file.read_text(encoding="utf-8"))["format"]
         except (FileNotFoundError, NotADirectoryError):
-            raise SourceError(f"{self.root} is not a cache of zoo; `{self.command}` makes one") from None
+            problem = f"{self.root} is not a cache of zoo" if self.root.exists() else f"{self.root}: no such folder"
+            raise SourceError(f"{problem}; `{self.command}` makes a cache there") from None
         except OSError as error:
             raise SourceError(f"{self.format_file}: cannot be read: {error.strerror or error}") from None
         except (ValueError, TypeError, KeyError):
@@ -106,6 +115,5 @@ class CacheFolder:
             what: What is missing.
             advice: What to do; by default to fetch it.
         """
-        fetch = f"`{self.command}` adds it where there is internet, with --train also what trainings read"
         where = f"the cache {self.root}, which ZOO_CACHE or --cache names"
-        return NotCachedError(f"{what} is not in {where}; {advice or fetch}")
+        return NotCachedError(f"{what} is not in {where}; {advice or self.how_to_add}")

@@ -21,6 +21,7 @@ from zoo.errors import SourceError, UnreachableError
 from zoo.fetch import limits, retry
 from zoo.fetch.certificates import certificate_file
 from zoo.fetch.hub_errors import GaveUpError, is_not_connected, may_pass, retry_after, translate_hub_errors
+from zoo.fetch.servers import Servers
 from zoo.fetch.source_types import HubRepo
 from zoo.progress import Report, ignore_message
 
@@ -34,7 +35,7 @@ constants.DOWNLOAD_CHUNK_SIZE = (
 
 
 class HubConnection:
-    """The endpoint, its cache, and whether it has answered so far."""
+    """The endpoint, its cache, and which servers have answered so far."""
 
     def __init__(self, *, deadline: float | None = None, on_bytes: OnBytes = lambda length: None) -> None:
         """Connect to HF_ENDPOINT.
@@ -51,10 +52,10 @@ class HubConnection:
         """Prints a message for the user."""
         self.selection = "ENTRY"
         """The arguments of `zoo fetch` that fetch what is read, for messages."""
-        self.unreachable_servers: dict[str, str] = {}
-        """The servers that did not answer at all, and why; others of the same command share it."""
-        self.has_answered = False
-        """Whether a request was answered, so that later a missing connection is not taken for a missing network."""
+        self.servers = Servers()
+        """The servers that have answered, and those that have not; others of the same command share it."""
+        self.refusal: str | None = None
+        """Why no request may be sent; None if requests may be sent."""
         self.only_errors = False
         """Whether the last request failed with errors until the deadline; then no request is retried."""
         self._reported_waiting = False
@@ -67,11 +68,7 @@ class HubConnection:
     @property
     def unreachable(self) -> str | None:
         """The reason to send no more requests; None while there is none."""
-        return self.unreachable_servers.get(self.address)
-
-    @unreachable.setter
-    def unreachable(self, reason: str) -> None:
-        self.unreachable_servers[self.address] = reason
+        return self.refusal or self.servers.problem(self.address)
 
     @property
     def offline(self) -> bool:
@@ -90,56 +87,69 @@ class HubConnection:
             UnreachableError: The Hub did not answer until the deadline, or not even a connection could be made.
             SourceError: The Hub refuses, or could not serve it until the deadline.
         """
-        if self.unreachable is not None:
-            reason = self.unreachable
+        if (reason := self.unreachable) is not None:
             raise UnreachableError(f"{repo.name}: {what}: {reason}", server=self.address, reason=reason)
         certificate_file()
-        started = last_byte = time.monotonic()
-        received = 0
-
-        def on_bytes(length: int) -> None:
-            nonlocal last_byte, received
-            last_byte = time.monotonic()
-            received += length
-            limits.check_length(received, f"{repo.name}: {what}")
-            self.on_bytes(length)
-
-        def time_left(error: BaseException | str | None) -> float:
-            if self.unreachable is not None and not received:  # another thread has found that out
-                return 0.0
-            limit = self._limit_after(error)
-            return limits.time_left(started, last_byte, received, time.monotonic(), limit)
-
+        progress = _Progress(self, f"{repo.name}: {what}")
         retrying = Retrying(
             retry=retry_if_exception(may_pass),
             wait=lambda state: retry.pause(state, retry_after(state)),
-            stop=lambda state: self.only_errors or state.upcoming_sleep >= time_left(_error_of(state)),
-            before_sleep=lambda state: self._report_waiting(started, _error_of(state)),
+            stop=lambda state: self.only_errors or state.upcoming_sleep >= progress.time_left(_error_of(state)),
+            before_sleep=lambda state: self._report_waiting(progress.started, _error_of(state)),
             reraise=True,
         )
         try:
             with translate_hub_errors(repo, what, self.address, self.cache, self.selection):
-                result = retrying(lambda: _call_in_thread(lambda: call(on_bytes), time_left))
+                result = retrying(lambda: _call_in_thread(lambda: call(progress.on_bytes), progress.time_left))
         except GaveUpError as error:
-            tried = f"{time.monotonic() - started:.1f} s: {error}"
-            message = f"{repo.name}: {what}: {self.address} did not serve it in {tried}"
-            if error.answered or last_byte > started:
-                self.only_errors = self.has_answered = True
-                raise SourceError(message) from None
-            reason = self.unreachable_servers.setdefault(self.address, f"{self.address} did not answer in {tried}")
-            raise UnreachableError(message, server=self.address, reason=reason) from None
-        self.only_errors, self.has_answered = False, True
+            raise self._not_served(error, progress) from None
+        self.only_errors = False
+        self.servers.answered.add(self.address)
         return result
 
-    def _limit_after(self, error: BaseException | str | None) -> float:
+    def _not_served(self, error: GaveUpError, progress: "_Progress") -> SourceError:
+        """Return the error of a request that was given up, and remember a Hub that did not answer."""
+        tried = f"{time.monotonic() - progress.started:.1f} s: {error}"
+        if error.answered or progress.received:
+            self.only_errors = True
+            self.servers.answered.add(self.address)
+            return SourceError(f"{progress.what}: {self.address} did not serve it in {tried}")
+        reason = self.servers.give_up(self.address, f"{self.address} did not answer in {tried}")
+        return UnreachableError(f"{progress.what}: {reason}", server=self.address, reason=reason)
+
+    def limit_after(self, error: BaseException | str | None) -> float:
         """Return the deadline of a request whose last try ended with this error."""
-        gives_up_soon = not self.has_answered and is_not_connected(error)
+        gives_up_soon = self.address not in self.servers.answered and is_not_connected(error)
         return limits.connect_deadline(self.deadline) if gives_up_soon else self.deadline
 
     def _report_waiting(self, started: float, error: BaseException | None) -> None:
         if not self._reported_waiting and time.monotonic() - started > REPORT_AFTER:
             self._reported_waiting = True
-            self.report(f"{self.address} does not answer; retrying until {self._limit_after(error):g} s have passed")
+            self.report(f"{self.address} does not answer; retrying until {self.limit_after(error):g} s have passed")
+
+
+class _Progress:
+    """Counts the bytes of a request, over all of its tries."""
+
+    def __init__(self, connection: HubConnection, what: str) -> None:
+        self.connection, self.what = connection, what
+        self.started = self.last_byte = time.monotonic()
+        self.received = 0
+
+    def on_bytes(self, length: int) -> None:
+        """Count a new part."""
+        self.last_byte = time.monotonic()
+        self.received += length
+        self.connection.servers.answered.add(self.connection.address)
+        limits.check_length(self.received, self.what)
+        self.connection.on_bytes(length)
+
+    def time_left(self, error: BaseException | str | None) -> float:
+        """Return the seconds until the request has to be given up, after a try that ended with this error."""
+        if self.connection.unreachable is not None and not self.received:  # another thread has found that out
+            return 0.0
+        limit = self.connection.limit_after(error)
+        return limits.time_left(self.started, self.last_byte, self.received, time.monotonic(), limit)
 
 
 def _error_of(state: RetryCallState) -> BaseException | None:

@@ -21,6 +21,7 @@ from zoo.fetch.mirror import Mirror
 from zoo.fetch.pin_store import PinStore
 from zoo.fetch.public_hosts import url_problem
 from zoo.fetch.repository import RepositoryFetcher
+from zoo.fetch.servers import Servers
 from zoo.fetch.source_types import (
     EMBEDDED,
     ArchiveMember,
@@ -68,15 +69,14 @@ class Sources:
     """The folder in which relative paths are looked up first, before the working directory: that of the recipe."""
     reported: set[str] = field(default_factory=set)
     """The sources that were reported as trusted on first use, and the messages that were reported once."""
-
-    unreachable: dict[str, str] = field(default_factory=dict)
-    """The servers that did not answer at all, and why; no more requests are sent to them."""
+    servers: Servers = field(default_factory=Servers)
+    """The servers that have answered, and those that have not."""
     selection: str = "ENTRY"
     """The arguments of `zoo fetch` that fetch what is read, for messages."""
 
     def __post_init__(self) -> None:
         self.hub.report = self.report
-        self.hub.unreachable_servers = self.urls.unreachable = self.unreachable
+        self.hub.servers = self.urls.servers = self.servers
         self.hub.selection = self.urls.selection = self.selection
 
     def fetch(self, source: AnySource, want: str = "weights") -> Fetched:
@@ -162,7 +162,7 @@ class Sources:
         if not isinstance(value, Url):
             return {}
         pin = self.known_pin(value).files.get(value.short_name, FilePin())
-        size = pin.size or self.urls.size(value, public_only=self.recipe_repo is not None)
+        size = pin.size or self.urls.size(value, public_only=self.recipe_repo is not None) or None
         return {value.short_name: pin.over(FilePin(size=size))}
 
     @property

@@ -24,6 +24,7 @@ from zoo.fetch.hub_errors import offline_advice
 from zoo.fetch.limits import check_length, connect_deadline, deadline, max_ratio, time_left
 from zoo.fetch.requesting import CHUNK_SIZE, pieces, requesting
 from zoo.fetch.retry import is_temporary, pause
+from zoo.fetch.servers import Servers
 from zoo.fetch.source_types import ArchiveMember, Url
 from zoo.files import is_inside
 
@@ -58,10 +59,10 @@ class Urls:
     """The folder of the downloads; `downloads` in ZOO_HOME if it is None."""
     stopped: bool = False
     """Whether to abandon running downloads and start no others."""
-    unreachable: dict[str, str] = field(default_factory=dict)
-    """The servers that did not answer at all, and why; no more requests are sent to them."""
-    without_sizes: set[str] = field(default_factory=set)
-    """The servers that did not answer when they were asked for a size; they are not asked for another one."""
+    servers: Servers = field(default_factory=Servers)
+    """The servers that have answered, and those that have not; the Hub object of the same command shares it."""
+    without_sizes: dict[str, str] = field(default_factory=dict)
+    """The servers that did not answer when they were asked for a size, and why; no size is asked of them again."""
     selection: str = "ENTRY"
     """The arguments of `zoo fetch` that fetch what is read, for messages."""
     only_errors: set[str] = field(default_factory=set)
@@ -88,15 +89,16 @@ class Urls:
             public_only: Whether the URL must be an https URL of a public host.
         """
         self._check_allowed(url)
-        if url.origin in self.without_sizes:
-            raise SourceError(f"{url}: the size is unknown: {url.origin} cannot be reached")
+        if why := self.without_sizes.get(url.origin):
+            raise self._unreachable_error(url, why)
         try:
             with requesting("HEAD", url.url, deadline(), public_only=public_only) as answer:
                 answer.raise_for_status()
                 return _announced_length(answer)
         except requests.RequestException as error:
             if _is_not_connected(error):
-                self.without_sizes.add(url.origin)
+                why = self.without_sizes.setdefault(url.origin, f"{url.origin} did not answer: {_describe(error)}")
+                raise self._unreachable_error(url, why) from None
             raise SourceError(f"{url}: {_describe(error)}") from None
 
     def download(self, url: Url, *, public_only: bool = False) -> Path:
@@ -107,31 +109,18 @@ class Urls:
             public_only: Whether the URL must be an https URL of a public host.
         """
         self._check_allowed(url)
-        limit, progress = deadline(), _Progress(url, self._count)
+        limit, progress, path = deadline(), _Progress(url, self._count), self._path(url)
         retrying = Retrying(
-            retry=retry_if_exception(_may_pass),
-            wait=_pause,
-            stop=lambda state: (
-                self.stopped
-                or url.origin in self.only_errors
-                or (url.origin in self.unreachable and not progress.furthest)
-                or state.upcoming_sleep >= progress.time_left(_limit_after(state, limit))
-            ),
-            reraise=True,
-        )
-        path = self._path(url)
+            retry=retry_if_exception(_may_pass), wait=_pause, reraise=True,
+            stop=lambda state: self._gives_up(url, state, progress, limit),
+        )  # fmt: skip
         with storing(url, path) as partial:
             try:
                 retrying(_download, url, partial, progress, limit, public_only)
             except requests.RequestException as error:
-                if not progress.furthest and _may_pass(error):
-                    self.only_errors.add(url.origin)
-                why = f"not served in {time.monotonic() - progress.started:.1f} s: {_describe(error)}"
-                if not progress.furthest and _answer(error) is None:
-                    self.unreachable.setdefault(url.origin, why)
-                    raise self._unreachable_error(url, why) from None
-                raise SourceError(f"{url}: {why}") from None
+                raise self._not_served(url, error, progress) from None
         self.only_errors.discard(url.origin)
+        self.servers.answered.add(url.origin)
         return path
 
     def extract(self, source: ArchiveMember, archive: Path) -> tuple[Path, str]:
@@ -140,6 +129,25 @@ class Urls:
         prefix = _unique_name(str(source)).partition("-")[0]
         path = self._folder / f"{prefix}-{_short(source.short_name)}"
         return path, extract_member(source, archive, path)
+
+    def _gives_up(self, url: Url, state: RetryCallState, progress: _Progress, limit: float) -> bool:
+        """Return whether a download is not tried again after a try that ended in this state."""
+        if self.stopped or url.origin in self.only_errors:
+            return True
+        if progress.furthest or url.origin in self.servers.answered:
+            return state.upcoming_sleep >= progress.time_left(limit)
+        error = state.outcome.exception() if state.outcome else None
+        limit = connect_deadline(limit) if _is_not_connected(error) else limit
+        return self.servers.problem(url.origin) is not None or state.upcoming_sleep >= progress.time_left(limit)
+
+    def _not_served(self, url: Url, error: requests.RequestException, progress: _Progress) -> SourceError:
+        """Return the error of a download that was given up, and remember a server that did not answer."""
+        if not progress.furthest and _may_pass(error):
+            self.only_errors.add(url.origin)
+        tried = f"{time.monotonic() - progress.started:.1f} s: {_describe(error)}"
+        if progress.furthest or _answer(error) is not None:
+            return SourceError(f"{url}: {url.origin} did not serve it in {tried}")
+        return self._unreachable_error(url, self.servers.give_up(url.origin, f"{url.origin} did not answer in {tried}"))
 
     def _count(self, length: int) -> None:
         if self.stopped:
@@ -159,11 +167,11 @@ class Urls:
             raise SourceError(f"{url}: the download was interrupted")
         if constants.is_offline_mode():
             raise UnreachableError(f"{url}: {offline_advice('downloaded yet', self.selection)}")
-        if url.origin in self.unreachable:
-            raise self._unreachable_error(url, self.unreachable[url.origin])
+        if why := self.servers.problem(url.origin):
+            raise self._unreachable_error(url, why)
 
     def _unreachable_error(self, url: Url, why: str) -> UnreachableError:
-        return UnreachableError(f"{url}: {why}", server=url.origin, reason=f"{url.origin} does not answer: {why}")
+        return UnreachableError(f"{url}: {why}", server=url.origin, reason=why)
 
 
 def _download(url: Url, partial: Path, progress: _Progress, limit: float, public_only: bool) -> None:
@@ -219,12 +227,6 @@ def _is_not_connected(error: BaseException | None) -> bool:
     """Return whether no connection was made: the server refuses it, its name is unknown, or there is no network."""
     cause = error.args[0] if isinstance(error, requests.ConnectionError) and error.args else None
     return isinstance(getattr(cause, "reason", None), NewConnectionError)
-
-
-def _limit_after(state: RetryCallState, limit: float) -> float:
-    """Return the deadline of a download whose last try ended in this state."""
-    error = state.outcome.exception() if state.outcome else None
-    return connect_deadline(limit) if _is_not_connected(error) else limit
 
 
 def _answer(error: BaseException | None) -> requests.Response | None:

@@ -23,6 +23,8 @@ class EntryPlan:
     files: Files
     errors: Sequence[ZooError]
     """Why the size of some files is unknown."""
+    unknown: Sequence[Need]
+    """What these files are needed for."""
 
 
 def plan_entries(entries: Sequence[tuple[str, Sequence[Need]]], sources: Sources) -> list[EntryPlan]:
@@ -44,5 +46,5 @@ def _plan_of(name: str, found: Mapping[Need, Mapping[str, FilePin] | ZooError]) 
     for need, listed in found.items():
         source = str(pinned_source(parse_source(need.source)))
         files |= {} if isinstance(listed, ZooError) else {(source, name): file for name, file in listed.items()}
-    errors = [listed for listed in found.values() if isinstance(listed, ZooError)]
-    return EntryPlan(entry=name, files=files, errors=errors)
+    errors = {need: listed for need, listed in found.items() if isinstance(listed, ZooError)}
+    return EntryPlan(entry=name, files=files, errors=list(errors.values()), unknown=list(errors))

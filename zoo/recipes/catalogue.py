@@ -210,10 +210,17 @@ def _local_entries(path: Path) -> list[Entry]:
     return [local(recipe) for recipe in recipes or [path]]
 
 
-def selection_of(entries: Sequence[Entry]) -> str:
-    """Return the arguments of a command that select at least these entries: by name, or many by their suites."""
+def selection_of(entries: Sequence[Entry], *, everything: bool = False) -> str:
+    """Return the arguments of a command that select at least these entries: by name, or many by their suites.
+
+    Args:
+        entries: The entries.
+        everything: Whether they were selected with `--all`, which then replaces the names of many.
+    """
     names = {(entry.card or entry.argument).removeprefix(HUB): entry for entry in entries}
     if len(names) > MAX_NAMED:
+        if everything:
+            return "--all"
         names = {name if entry.suite == LOCAL else entry.suite: entry for name, entry in names.items()}
     return shlex.join(names)
 

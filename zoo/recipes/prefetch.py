@@ -20,6 +20,7 @@ from zoo.recipes.load_model import architecture, auto_class
 from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe, Teacher
 from zoo.recipes.walk import recipe_sources, walk_sources
+from zoo.text_tables import counted
 
 WORKERS = 8
 CARD = "card"
@@ -56,6 +57,20 @@ class Need:
             if self.optional:
                 return 0
             raise
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadSize:
+    """How much has to be downloaded: the bytes that are known, and the number of parts whose size is unknown."""
+
+    known: int
+    unknown: int
+
+    def __str__(self) -> str:
+        if self.unknown and not self.known:
+            return "size unknown"
+        others = f" and {counted(self.unknown, 'part')} of unknown size" if self.unknown else ""
+        return f"{self.known / 1e6:,.1f} MB{others} to download"
 
 
 def needs(entry: Entry, builder: Builder, *, train: bool) -> Iterator[Need]:
@@ -179,14 +194,14 @@ def give_up_downloads(sources: Sources) -> None:
 
 
 def prefetch(
-    wanted: Iterable[Need], sources: Sources, started: Callable[[int], None] = lambda size: None
+    wanted: Iterable[Need], sources: Sources, started: Callable[[DownloadSize], None] = lambda size: None
 ) -> list[tuple[Need, Fetched | ZooError]]:
     """Fetch everything, several files at once.
 
     Args:
         wanted: What to fetch.
         sources: Fetches.
-        started: Called once with the number of bytes that have to be downloaded.
+        started: Called once with the size of what has to be downloaded.
 
     Returns:
         For each need the files, or the error. Optional needs that are missing are left out.
@@ -202,7 +217,7 @@ def prefetch(
 
 
 def _fetch_all(
-    needs: list[Need], sources: Sources, started: Callable[[int], None], pool: Executor
+    needs: list[Need], sources: Sources, started: Callable[[DownloadSize], None], pool: Executor
 ) -> list[tuple[Need, Fetched | ZooError]]:
     def of(recipe_repo: str | None, recipe_folder: Path | None = None) -> Sources:
         return replace(sources, recipe_repo=recipe_repo or sources.recipe_repo, recipe_folder=recipe_folder)
@@ -212,7 +227,8 @@ def _fetch_all(
 
     downloads = dict.fromkeys((pinned_source(n.parsed), n.want, n.recipe_repo) for n in needs if n.parsed)
     sizes = list(pool.map(lambda item: attempt(partial(of(item[2]).download_size, *item[:2])), downloads))
-    started(sum(size for size in sizes if isinstance(size, int)))
+    unknown = [size for size in sizes if isinstance(size, ZooError) and not isinstance(size, MissingError)]
+    started(DownloadSize(known=sum(size for size in sizes if isinstance(size, int)), unknown=len(unknown)))
     pairs: list[tuple[Need, Any]] = []
     for optional in (False, True):  # that an optional file is missing is remembered only for a commit in use
         same = [need for need in needs if need.optional == optional]
@@ -224,7 +240,11 @@ def _fetch_all(
 
 
 def prefetch_entries(
-    entries: Iterable[Entry], builder: Builder, *, train: bool, started: Callable[[int], None] = lambda size: None
+    entries: Iterable[Entry],
+    builder: Builder,
+    *,
+    train: bool,
+    started: Callable[[DownloadSize], None] = lambda size: None,
 ) -> dict[Entry, ZooError]:
     """Fetch everything that entries read, and return the error of each entry that lacks something.
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -33,19 +34,19 @@ ENTRY = "digits-resnet8"
 def folders(tmp_path: Path) -> tuple[Path, Path]:
     """Two machines with committed runs; one run is on both."""
     runs = sorted(path.parent for path in (paths.evidence() / ENTRY).glob(f"*/{FILE}"))[:3]
-    for name, chosen in (("a", runs[:2]), ("b", runs[1:])):
+    for name, chosen in (("machine a", runs[:2]), ("machine b", runs[1:])):
         for run in chosen:
             shutil.copytree(run, tmp_path / name / ENTRY / run.name)
-    return tmp_path / "a", tmp_path / "b"
+    return tmp_path / "machine a", tmp_path / "machine b"
 
 
 def test_each_run_is_copied_once(folders: tuple[Path, Path], tmp_path: Path) -> None:
     found = read_collection(folders)
     assert (len(found.runs), len(found.copies), found.conflicts) == (3, 1, ())
-    assert len(merge(found, tmp_path / "all")) == 3
+    assert len(merge(found, tmp_path / "all").copied) == 3
     again = read_collection(folders, target=tmp_path / "all")
     assert (len(again.already_there), again.copies) == (4, ())
-    assert merge(again, tmp_path / "all") == []
+    assert merge(again, tmp_path / "all").copied == ()
     assert len(read_collection([tmp_path / "all"]).runs) == 3
 
 
@@ -104,8 +105,12 @@ def test_a_conflict_shows_the_scores_and_the_environments_that_differ(
     (data,) = json.loads(zoo("collect", *folders, "--to", "all", "--check", "--json").out)["conflicts"]
     assert data["environment"]["cpu"] == [environment["cpu"], "AVX2"]
     assert list(data["scores"].values()) == [[first, second]]
-    suggested = done.out.partition("--prefer ")[2].split()[0]
-    assert zoo("collect", *folders, "--to", "all", "--prefer", suggested).code == 0
+    suggested = [shlex.split(line)[1:] for line in done.out.splitlines() if line.startswith("  --prefer ")]
+    assert suggested == [[str(folder), "takes", "its", "run"] for folder in folders]
+    shutil.copytree(folders[0], "kept")
+    assert f"  --prefer {Path('kept').absolute()} keeps its run" in zoo("collect", folders[1], "--to", "kept").out
+    for folder, *_ in suggested:
+        assert zoo("collect", *folders, "--to", f"all of {Path(folder).name}", "--prefer", folder).code == 0
 
 
 @pytest.mark.parametrize("preferred", [0, 1])
@@ -125,6 +130,33 @@ def test_the_run_of_the_preferred_folder_replaces_that_of_the_target(
     assert f"left out, and replaced in {target}: {run.resolve() / FILE}" in done.out
     assert (run / FILE).read_bytes() == expected
     assert read_collection([target]).damaged == ()
+
+
+@pytest.fixture
+def three(folders: tuple[Path, Path], conflict: tuple[Path, Path], tmp_path: Path) -> tuple[Path, Path, Path, str]:
+    """A target, two folders that have one run with other scores than the target, and the name of the run."""
+    shutil.copytree(folders[1], tmp_path / "c")
+    return folders[0], folders[1], tmp_path / "c", conflict[1].parent.name
+
+
+def test_of_folders_with_the_same_scores_the_preferred_one_is_taken(three: tuple[Path, Path, Path, str]) -> None:
+    target, *others, name = three
+    for prefer in (*others, target):
+        found = read_collection(others, target=target, prefer=prefer)
+        (conflict,) = found.conflicts
+        assert conflict.taken is not None
+        assert conflict.taken.path == prefer / ENTRY / name / FILE
+        assert conflict.taken in conflict.runs
+
+
+def test_a_copy_of_a_run_that_the_target_has_with_other_scores_is_not_already_there(
+    three: tuple[Path, Path, Path, str],
+) -> None:
+    target, *others, name = three
+    found = read_collection(others, target=target)
+    copies = {folder: folder / ENTRY / name / FILE for folder in others}
+    assert copies[others[1]] in found.copies
+    assert not {*copies.values()} & {*found.already_there}
 
 
 def test_a_preferred_folder_that_is_not_collected_is_refused(folders: tuple[Path, Path], zoo: Zoo) -> None:
@@ -156,18 +188,23 @@ def test_all_damaged_runs_and_conflicts_are_listed_at_once(
 def test_a_damaged_record_alone_is_code_5(folders: tuple[Path, Path], content: str, zoo: Zoo) -> None:
     record = next(folders[0].glob(f"*/*/{FILE}"))
     record.write_text(content)
-    assert zoo("collect", *folders, "--check").code == 5
-    done = zoo("collect", *folders, "--skip-damaged", "--to", "all")
-    assert (done.code, str(record) in done.out) == (0, True)
+    checked = zoo("collect", *folders, "--check")
+    assert (checked.code, checked.err.startswith("nothing was copied: 1 run is damaged")) == (5, True)
+    for options in (("--check",), ()):
+        done = zoo("collect", *folders, "--skip-damaged", "--to", "all", *options)
+        assert (done.code, f"damaged: {record}" in done.out) == (0, True)
 
 
 def test_a_damaged_run_of_the_target_is_not_taken_for_a_copy(folders: tuple[Path, Path], zoo: Zoo) -> None:
     shutil.copytree(folders[0], "all")
     record = next(Path("all").glob(f"*/*/{FILE}"))
     record.write_text("{")
-    done = zoo("collect", *folders, "--to", "all", "--skip-damaged")
-    assert done.code == 4
-    assert f"{record.parent} is damaged: delete it. Then run the same command again" in done.err
+    advice = f"{record.parent} is damaged: delete it, then run the same command again"
+    for options in (("--check",), ()):
+        done = zoo("collect", *folders, "--to", "all", "--skip-damaged", "--json", *options)
+        data = json.loads(done.out)
+        assert (done.code, done.err, data["problems"]) == (4, f"{advice}\n", [advice])
+        assert len(data["copied"]) == (0 if options else 1)
     shutil.rmtree(record.parent)
     assert zoo("collect", *folders, "--to", "all").code == 0
 
@@ -176,8 +213,8 @@ def test_runs_of_the_target_are_already_there_and_not_copies(folders: tuple[Path
     shutil.copytree(folders[0], "home/runs")
     done = zoo("collect", folders[0])
     assert done.code == 0
-    assert "2 runs in the given folders" in done.out
-    assert f"2 runs already in {Path('home/runs').absolute()}" in done.out
+    assert "2 different runs with intact files in the given folders" in done.out
+    assert f"2 runs are already in {Path('home/runs').absolute()}" in done.out
     assert "cop" not in done.out.replace("0 runs copied", "")
     data = json.loads(zoo("collect", *folders, "--json").out)
     assert [len(data[name]) for name in ("already_there", "copies", "copied")] == [3, 0, 1]
@@ -242,14 +279,13 @@ def test_a_run_that_a_process_makes_is_left_to_it(
     assert lock.try_acquire()
     with new_folder(folder, record.identity.key) as partial:
         (partial / "half").write_text("")
-        with pytest.raises(
-            SourceError, match=rf"2 runs were copied, but {folder} is being made by process {os.getpid()}"
-        ):
-            merge(found, target)
+        merged = merge(found, target)
+        assert len(merged.copied) == 2
+        assert merged.problems[0].startswith(f"{folder} is being made by process {os.getpid()}")
         assert (partial / "half").exists()
     lock.release()
     shutil.rmtree(folder)
-    assert merge(found, target) == [folder]
+    assert merge(found, target).copied == (folder,)
 
 
 def test_a_folder_that_cannot_be_read_is_named(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,6 +314,21 @@ def test_a_run_with_other_options_than_those_of_the_plan_is_missing(folders: tup
     assert [missing(device="cuda"), missing(precision="bf16"), missing(strict=True), missing(micro_batch=8)] == [1] * 4
 
 
+def test_a_check_lists_the_runs_that_would_be_copied(folders: tuple[Path, Path], zoo: Zoo) -> None:
+    shutil.copytree(folders[0], "all")
+    checked = zoo("collect", *folders, "--to", "all", "--check")
+    (new,) = (run for run in (folders[1] / ENTRY).iterdir() if not Path("all", ENTRY, run.name).exists())
+    assert "3 different runs with intact files in the given folders" in checked.out
+    assert "2 runs are already in all" in checked.out
+    assert checked.out.endswith(f"1 run would be copied to all:\n  {new}\n")
+    data = json.loads(zoo("collect", *folders, "--to", "all", "--check", "--json").out)
+    assert (data["to_copy"], data["copied"]) == ([str(new)], [])
+    before = sorted(Path("all").iterdir())
+    assert "1 run copied to all" in zoo("collect", *folders, "--to", "all").out
+    assert sorted(Path("all").iterdir()) == before  # no empty folder of locks
+    assert "1 run is in several given folders, with the same" in zoo("collect", *folders, "--to", "new", "--check").out
+
+
 def test_missing_runs_of_a_plan_are_listed(folders: tuple[Path, Path], zoo: Zoo) -> None:
     options = RunOptions(train=True, seeds=2, first_seed=5000, records=Path("runs").absolute())
     plan: Plan = plan_units([catalogue.select_one(ENTRY)], options, SourceOptions())
@@ -289,6 +340,10 @@ def test_missing_runs_of_a_plan_are_listed(folders: tuple[Path, Path], zoo: Zoo)
     data = json.loads(zoo("collect", *folders, "--plan", plan.home, "--to", "all", "--json").out)
     assert [unit["seed"] for unit in data["missing"]] == [5000, 5001]
     assert len(data["copied"]) == 3
+    seeds = [read_record(run / FILE).identity.seed for run in Path("all", ENTRY).iterdir()]
+    made = plan_units([catalogue.select_one(ENTRY)], replace(options, seeds=1, first_seed=seeds[0]), SourceOptions())
+    found = zoo("collect", "all", "--plan", made.write(), "--check")
+    assert (found.code, "no run of the plan is missing" in found.out) == (0, True)
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -303,4 +358,9 @@ def test_a_folder_without_runs_is_an_error_that_names_the_one_below(zoo: Zoo, tm
         done = zoo("collect", folder, "--check", "--to", "all")
         assert done.code == 4
         assert hint in done.err
-    assert zoo("collect", "gpu1/runs", "--check", "--to", "all").code == 0
+    entry = tmp_path / "gpu1" / "runs" / "digits-resnet14"
+    one = zoo("collect", entry, "--check", "--to", "all")
+    assert (one.code, f"name the folder of all runs, {entry.parent}" in one.err) == (4, True)
+    run = zoo("collect", next(entry.iterdir()), "--check", "--to", "all")
+    assert (run.code, f"is one run; name the folder of all runs, {entry.parent}" in run.err) == (4, True)
+    assert zoo("collect", entry.parent, "--check", "--to", "all").code == 0

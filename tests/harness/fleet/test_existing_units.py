@@ -1,23 +1,25 @@
 """All commands agree on which runs of a plan exist."""
 
 import json
-import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import pytest
 
 from harness.fleet.collect import read_collection
+from harness.fleet.dispatch import open_units
 from harness.fleet.existing_units import missing_units
+from harness.fleet.slurm_config import SlurmConfig
+from harness.fleet.slurm_script import preview
 from harness.fleet.status import status_of
 from harness.fleet.units import plan_units
-from harness.records.find_runs import find_runs
+from harness.records.record import read_record
 from harness.runs.plan import plan as plan_runs
 from tests.helpers.device import device
-from tests.helpers.fleet_worker import write_record
+from tests.helpers.fleet_worker import copy_predictions, write_record
 from tests.helpers.project import TINY, Write, Zoo
-from zoo import paths
 from zoo.recipes import catalogue
 from zoo.recipes.options import RunOptions, SourceOptions
 
@@ -54,26 +56,29 @@ def missing_by_command(zoo: Zoo, entries: Sequence[object], records: Path, *aske
 
 @pytest.mark.cpu_only(reason="without --device a command takes the GPU")
 @pytest.mark.parametrize(
-    ("made", "copied", "asked", "missing", "confirming"),
+    ("made", "copied", "asked", "missing", "of_jobs", "confirming"),
     [
-        (["--device", "cpu"], False, [], 1, 0),
-        ([], False, ["--device", "cpu"], 1, 0),
-        ([], True, [], 1, 1),
-        ([], False, ["--precision", "bf16"], 2, 0),
+        (["--device", "cpu"], False, [], 1, 2, 0),
+        ([], False, ["--device", "cpu"], 1, 1, 0),
+        ([], True, [], 1, 2, 1),
+        ([], False, ["--precision", "bf16"], 2, 2, 0),
+        ([], False, ["--fresh", "--device", "cpu"], 2, 2, 0),
     ],
-    ids=["made with --device cpu", "made without a device", "copied by collect", "another precision"],
+    ids=["made with --device cpu", "made without a device", "copied by collect", "another precision", "fresh"],
 )
 def test_all_commands_agree_on_the_number_of_missing_runs(
-    zoo: Zoo, tmp_path: Path, made: list[str], copied: bool, asked: list[str], missing: int, confirming: int
-) -> None:
+    zoo: Zoo, recipe_file: Write, tmp_path: Path, made: list[str], copied: bool, asked: list[str], missing: int,
+    of_jobs: int, confirming: int,
+) -> None:  # fmt: skip
+    """Jobs of the Hub have GPUs unless `--device` says otherwise. A recipe without weights has no run."""
     records = tmp_path / "first"
     assert zoo("verify", ENTRIES[0], *made, "--records", records).code == 0
     if copied:
         assert zoo("collect", records, "--to", tmp_path / "second").code == 0
         records = tmp_path / "second"
-    names = ("plan", "dry run", "slurm", "hf-jobs", "status", "collect")
-    counted = missing_by_command(zoo, ENTRIES, records, *asked)
-    assert counted == {**dict.fromkeys(names, missing), "confirming": confirming}
+    names = ("plan", "dry run", "slurm", "status", "collect")
+    counted = missing_by_command(zoo, [*ENTRIES, recipe_file()], records, *asked)
+    assert counted == {**dict.fromkeys(names, missing), "hf-jobs": of_jobs, "confirming": confirming}
 
 
 def test_runs_with_trusted_code_exist_until_the_code_changes(zoo: Zoo, recipe_file: Write, tmp_path: Path) -> None:
@@ -95,17 +100,14 @@ def test_runs_with_trusted_code_exist_until_the_code_changes(zoo: Zoo, recipe_fi
         }
 
 
-def copy_predictions(folder: Path) -> None:
-    """Copy the predictions that records of `write_record` name."""
-    for file in find_runs(paths.evidence(), ENTRIES[0])[0].record.parent.glob("predictions-*.npz"):
-        shutil.copyfile(file, folder / file.name)
-
-
 @pytest.mark.parametrize("options", [{}, {"precision": "bf16"}, {"micro_batch": 8}, {"strict": True}], ids=str)
 def test_trainings_and_their_teachers_are_counted_alike(
     recipe_file: Write, tmp_path: Path, options: dict[str, object]
 ) -> None:
-    """Whichever runs of a student, and of a teacher that is also judged, exist with the default options."""
+    """Whichever runs of a student, and of a teacher that is also judged, exist with the default options.
+
+    No run is in the run cache, so that each is confirmed by its identity, which needs the teacher.
+    """
     teacher = recipe_file(TINY, ("name: tiny", "name: teacher"), name="teacher.yaml")
     student = recipe_file(TINY, ("  - epochs: 1", "  - teacher: {run: teacher.yaml, seed: 1}\n    epochs: 1"))
 
@@ -120,6 +122,30 @@ def test_trainings_and_their_teachers_are_counted_alike(
                 file, _ = write_record(made, unit)
                 copy_predictions(file.parent)
         missing = len(missing_units(made))
-        assert sum(runs.missing for runs in plan_runs(entries, chosen)) == missing
+        if not options:
+            judged = [("teacher", 0)] * (teacher in files)
+            assert missing == len(judged) + list(existing.values()).count(False)
+            tasks = preview(made, open_units(made), missing_units(made), SlurmConfig())
+            assert tasks.confirming == list(existing.values()).count(True)
+        assert sum(runs.missing for runs in plan_runs(entries, chosen, SourceOptions())) == missing
         assert len(read_collection([records], made).missing) == missing
         assert sum(unit.state != "done" for unit in status_of(made).units) == missing
+
+
+def test_a_fresh_plan_counts_runs_since_it_was_made_wherever_they_come_from(zoo: Zoo, tmp_path: Path) -> None:
+    """A process makes an older run again, and only confirms a newer one that another machine has made."""
+    asked = ("digits-resnet8", "--device", device())
+    assert zoo("verify", *asked, "--records", tmp_path / "box2").code == 0
+    plan = Path(json.loads(zoo("plan", *asked, "--fresh", "--json").out)["file"])
+    (file,) = (tmp_path / "box2").glob("*/*/record.json")
+    record = read_record(file)
+    for created, missing in (("2020-01-01T00:00:00Z", 1), ("2999-01-01T00:00:00Z", 0)):
+        file.write_text(replace(record, created=created).sealed(record.files).to_json())
+        collected = json.loads(zoo("collect", tmp_path / "box2", "--plan", plan, "--check", "--json").out)
+        assert len(collected["missing"]) == missing
+    assert zoo("status", plan).code == 3
+    assert zoo("collect", tmp_path / "box2").code == 0
+    assert zoo("status", plan).code == 0
+    made = json.loads(zoo("run-unit", plan, "--index", "0", "--json").out)
+    assert made["existed"]
+    assert [read_record(Path(file)).created for file in made["records"]] == ["2999-01-01T00:00:00Z"]

@@ -46,7 +46,8 @@ def test_the_hub_reads_the_command(tmp_path: Path) -> None:
     assert read["timeout"] == f"{timeout_minutes(made.units)}m"
     shell, option, script = read["command"]
     assert (shell, option) == ("bash", "-c")
-    assert " torch==" in script
+    assert script.startswith("pip install --quiet --root-user-action ignore $PACKAGES && ")
+    assert list(read["env"]) == ["OWNER=$OWNER", "PACKAGES=$PACKAGES"]
     assert "zoo verify digits-resnet8 --train --first-seed 5 --seeds 3 --device cuda --records /tmp/runs" in script
     assert script.endswith('hf buckets sync /tmp/runs "hf://buckets/$OWNER/zoo-runs" && exit $code')
 
@@ -81,22 +82,20 @@ def test_students_come_after_their_teachers() -> None:
     made = plan("digits-resnet8", "digits-resnet8_from_digits-resnet14", device="cpu")
     units = tuple(replace(unit, wave=unit.index) for unit in made.units)
     lines = job_script(replace(made, units=units), [0, 1]).splitlines()
-    assert [line.split()[0] for line in lines] == [
-        "#",
-        "OWNER=$(hf",
-        "hf",
-        "hf",
-        "#",
-        "hf",
-        "#",
-        "echo",
-        "echo",
-        "printf",
+    words = [line.split()[0] for line in lines]
+    assert words == [*["#"] * 6, "OWNER=$(hf", words[7], "hf", "hf", "#", "hf", "#", "echo", "echo", "printf"]
+    (packages,) = shlex.split(lines[7])
+    assert packages.startswith("PACKAGES=")
+    assert " torch==" in packages
+    assert lines[0] == "# 2 runs to make, in 2 jobs:"
+    assert [line.split()[1:] for line in lines[3:5]] == [
+        ["digits-resnet8", "-", "1", "46", "cpu-basic"],
+        ["digits-resnet8_from_digits-resnet14", "-", "1", "46", "cpu-basic"],
     ]
 
 
 def test_runs_that_exist_are_copied_into_the_bucket_first(recipe_file: Write, tmp_path: Path) -> None:
-    """Those of entries with missing runs and of their teachers, without hidden folders."""
+    """Those of entries with missing runs and of their teachers that count for the plan."""
     teacher = recipe_file(TINY, ("name: tiny", "name: teacher"), name="teacher.yaml")
     student = recipe_file(TINY, ("  - epochs: 1", "  - teacher: {run: teacher.yaml, seed: 1}\n    epochs: 1"))
     entries = [catalogue.local(teacher), catalogue.local(student), catalogue.select_one("digits-resnet8")]
@@ -105,16 +104,25 @@ def test_runs_that_exist_are_copied_into_the_bucket_first(recipe_file: Write, tm
     for unit in made.units:
         if (unit.entry.name, unit.seed) != ("tiny", 1):
             write_record(made, unit)
+    other_recipe = replace(made.units[0], recipe="0" * 64, seed=7)
+    write_record(made, other_recipe)
     missing = missing_units(made)
     assert [made.units[index].name for index in missing] == ["tiny, seed 1"]
     lines = job_script(made, missing).splitlines()
     copies = [parsed(line) for line in lines if line.startswith("hf buckets sync")]
-    assert [(each["source"], each["dest"], list(each["exclude"])) for each in copies] == [
-        (str(tmp_path / "my runs" / name), f"hf://buckets/$OWNER/zoo-runs/{name}", [".*"])
-        for name in ("teacher", "tiny")
+    assert [(each["source"], each["dest"]) for each in copies] == [
+        (str(tmp_path / "my runs" / name), f"hf://buckets/$OWNER/zoo-runs/{name}") for name in ("teacher", "tiny")
     ]
+    runs = {name: {run.name for run in (made.records / name).iterdir()} for name in ("teacher", "tiny")}
+    included = {
+        each["source"].rpartition("/")[2]: {name.removesuffix("/*") for name in each["include"]} for each in copies
+    }
+    assert included["tiny"] == runs["tiny"]
+    assert {name for name in runs["teacher"] if "-seed7-" not in name} == included["teacher"] < runs["teacher"]
+    on_gpu = replace(made, options=replace(made.options, device="cuda"))
+    assert "hf buckets sync" not in job_script(on_gpu, missing).partition("hf jobs run")[0]
     (job,) = (number for number, line in enumerate(lines) if line.startswith("hf jobs run"))
-    assert lines.index("# Runs that exist here, so that no job makes them again.") < job
+    assert lines.index("# Runs that exist here and count for this plan, so that no job makes them again.") < job
     assert "--train --first-seed 1 --seeds 1 --device cpu" in lines[job]
 
 
@@ -150,7 +158,9 @@ def test_own_packages_are_refused() -> None:
 def test_a_dry_run_prints_the_script_and_nothing_else_starts_jobs(zoo: Zoo) -> None:
     printed = zoo("verify", "digits-resnet8", "--on", "hf-jobs", "--dry-run", "--json")
     assert printed.code == 0, printed.err
-    assert "hf jobs run --detach --name zoo-digits-resnet8 " in json.loads(printed.out)["script"]
+    script = json.loads(printed.out)["script"]
+    assert "hf jobs run --detach --name zoo-digits-resnet8 " in script
+    assert "the same command with --device cuda, on a machine with a GPU, and without --on then judges them" in script
     refused = zoo("verify", "digits-resnet8", "--on", "hf-jobs")
     assert refused.code == 2
     assert "add --dry-run" in refused.err

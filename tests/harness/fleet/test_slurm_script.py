@@ -181,7 +181,8 @@ def test_the_configuration_needs_slurm(zoo: Zoo) -> None:
     ("text", "message"),
     [
         ('[slurm]\npartition = "gpu"\ncpu = 4\n', "c.toml:3: unknown key 'cpu' in [slurm]; did you mean cpus"),
-        ("[slurm]\n\ncpus = '4'\n", "c.toml:3: cpus = '4': expected a number from 1 on"),
+        ("[slurm]\n\ncpus = '4'\n", "c.toml:3: cpus = '4': expected a number from 1 on, without quotes"),
+        ("[slurm]\ngpus = 0\n", "c.toml:2: gpus = 0: expected a number from 1 on, or text such as"),
         ("[slurm]\npartition = 'a b'\n", "c.toml:2: partition = 'a b': expected text without spaces and quotes"),
         ("[slurm]\nmax_time = 'long'\n", "c.toml:2: max_time = 'long': expected a time such as"),
         ("[slurm]\nsetup = 'x'\n", "c.toml:2: setup = 'x': expected a list of lines of shell"),
@@ -270,7 +271,12 @@ def test_sbatch_gets_times_and_sizes_that_it_reads(tmp_path: Path) -> None:
         assert array.options[1:] == options
 
 
-def test_plans_with_other_folders_of_records_have_jobs_of_other_names(tmp_path: Path) -> None:
+def test_the_name_of_jobs_is_that_of_the_folder_of_records_however_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, other = make_plan(tmp_path / "a"), make_plan(tmp_path / "b")
     assert first.id == other.id
     assert job_name(first) != job_name(other)
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir(tmp_path / "b")
+    assert job_name(make_plan(Path("../a"))) == job_name(replace(first, folder=tmp_path / "b"))

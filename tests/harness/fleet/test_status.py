@@ -22,7 +22,7 @@ from harness.records import heartbeat_lock
 from tests.helpers import fleet_worker
 from tests.helpers.device import device
 from tests.helpers.fleet_worker import plan_of
-from tests.helpers.project import Zoo
+from tests.helpers.project import TINY, Write, Zoo
 from zoo.cli import fleet
 from zoo.errors import IntegrityError, SourceError
 from zoo.recipes import catalogue
@@ -90,18 +90,27 @@ def test_a_journal_that_cannot_be_written_is_named_with_what_to_do(plan: Plan, z
     assert "make the folder writable, then repeat this command. Runs with a record are not made again" in done.err
 
 
-def test_the_time_left_is_that_of_the_runs_that_are_done(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("elapsed", "left"),
+    [((40,), 100 * 3 + 60), ((40, 90), (100 * 2 + 60 + 10) / 2), ((500, 500), 100), ((500, 10, 500, 20), 90)],
+)
+def test_the_time_left_is_that_of_the_runs_that_are_done(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, elapsed: tuple[int, ...], left: float
+) -> None:
+    """Two units took 100 s each. A running unit that takes longer than that shortens no other one."""
+    now = time()
     for index in (0, 1):
         make(plan, index)
         journal_of(plan, index).append("done", records=_records(plan, index), seconds=100.0)
-    lock = unit_lock(plan, 2)
-    assert lock.try_acquire()
-    journal_of(plan, 2).start(1)
-    begun = journal_of(plan, 2).events()[0]["time"]
-    monkeypatch.setattr(module, "time", lambda: begun + 40)
-    left = status_of(plan).seconds_left
-    lock.release()
-    assert left == pytest.approx(4 * 100 - 40)
+    locks = [unit_lock(plan, index) for index in range(2, 2 + len(elapsed))]
+    for lock, index, seconds in zip(locks, range(2, 6), elapsed, strict=False):
+        assert lock.try_acquire()
+        started = {"event": "started", "time": now - seconds, "host": "box", "pid": 1}
+        journal_of(plan, index).path.write_text(json.dumps(started) + "\n")
+    monkeypatch.setattr(module, "time", lambda: now)
+    assert status_of(plan).seconds_left == pytest.approx(left)
+    for lock in locks:
+        lock.release()
     assert status_of(plan).seconds_left is None  # nothing runs
 
 
@@ -117,7 +126,7 @@ def test_the_command_shows_errors_and_what_to_do_next(plan: Plan, zoo: Zoo) -> N
     assert "6 runs: 1 done, 1 failed, 4 waiting" in done.out
     assert "unit 1, digits-resnet8, seed 1: the weights differ" in done.out
     advice = " ".join(done.out.split())
-    assert f"`zoo run-unit {plan.home} --index 1` makes one of the missing runs. If `zoo verify` or" in advice
+    assert f"`zoo run-unit {plan.home} --all` makes the missing runs. If `zoo verify` or" in advice
     data = json.loads(zoo("status", plan.home, "--json").out)
     assert data["counts"]["waiting"] == 4
     assert [unit["state"] for unit in data["units"]][:3] == ["done", "failed", "waiting"]
@@ -156,22 +165,28 @@ def test_ctrl_c_ends_watching_without_a_message(plan: Plan, zoo: Zoo, monkeypatc
     done = zoo("status", "--watch")
     assert (done.code, done.err) == (130, "")
     assert "No process works on this plan now" in done.out
-    assert f"`zoorun-unit{plan.home}--index0`" in "".join(done.out.split())
+    assert f"`zoorun-unit{plan.home}--all`" in "".join(done.out.split())
+    assert done.out.endswith("\n")
 
 
 def test_a_run_that_another_command_has_made_is_done(plan: Plan) -> None:
     journal_of(plan, 1).start(1)  # by a process that was killed
-    for index in (0, 1):
+    make(plan, 2, SourceError("no such file"))
+    for index in (0, 1, 2):
         fleet_worker.write_record(plan, plan.units[index])
-    assert states(plan) == ["done", "done", *["waiting"] * 4]
+    assert states(plan) == ["done", "done", "done", *["waiting"] * 3]
+    repaired = status_of(plan).units[2]
+    assert (repaired.why, repaired.code, repaired.seconds) == ("", 0, None)
 
 
-def test_a_teacher_that_was_not_needed_waits_once_it_is(plan: Plan) -> None:
-    teacher = replace(plan.units[0], teacher_of="student")
-    student = replace(plan.units[1], entry=catalogue.select_one("digits-resnet14"))
-    made = replace(plan, units=(teacher, student))
+def test_a_teacher_that_was_not_needed_waits_once_it_is(recipe_file: Write, tmp_path: Path) -> None:
+    recipe_file(TINY, ("name: tiny", "name: teacher"), name="teacher.yaml")
+    student = recipe_file(TINY, ("  - epochs: 1", "  - teacher: {run: teacher.yaml, seed: 1}\n    epochs: 1"))
+    options = RunOptions(train=True, seeds=1, records=tmp_path / "runs")
+    made = plan_units([catalogue.local(student)], options, SourceOptions())
     journal_of(made, 0).append("done", skipped=NOT_NEEDED)
-    assert states(replace(made, units=(teacher,))) == ["done"]
+    assert states(replace(made, units=made.units[:1])) == ["done"]
+    assert states(made) == ["waiting", "waiting"]
 
 
 def test_watching_excludes_json(plan: Plan, zoo: Zoo) -> None:

@@ -12,8 +12,9 @@ from harness.fleet.plan_file import FILE, Plan, read_plan
 from harness.fleet.plan_here import plan_here
 from harness.fleet.units import plan_units
 from tests.helpers.device import device
+from tests.helpers.fleet_worker import copy_predictions, write_record
 from tests.helpers.project import ROOT, TINY, Write, Zoo
-from zoo.errors import UsageError
+from zoo.fetch.checksum import sha256
 from zoo.recipes import catalogue
 from zoo.recipes.options import RunOptions, SourceOptions
 
@@ -130,19 +131,53 @@ def test_the_recorded_directory_is_used_if_it_has_the_recipes(
 
 
 def test_local_data_may_lie_in_another_folder_that_zoo_data_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "here" / "images").mkdir(parents=True)
     (tmp_path / "images").mkdir()
     sources = SourceOptions(data={"images": tmp_path / "images"})
-    options = RunOptions(records=tmp_path / "runs")
+    options = RunOptions(records=tmp_path / "runs", device=device())
     made = plan_units([catalogue.select_one("digits-resnet8")], options, sources)
     made.write()
     (tmp_path / "images").rmdir()
-    with pytest.raises(
-        UsageError, match=r"the data set images from .*, which this machine does not have; put it there"
-    ):
-        read_plan(made.file)
+    refused = zoo("run-unit", made.file, "--index", "0")
+    assert refused.code == 2
+    assert f"reads the data set images from {tmp_path / 'images'}, which this machine does not have" in refused.err
+    assert zoo("status", made.file).code == 3  # needs no data
     monkeypatch.setenv("ZOO_DATA", str(tmp_path / "here"))
     read = read_plan(made.file)
     assert (read.sources.data["images"], read.id) == (tmp_path / "here" / "images", made.id)
+    assert zoo("run-unit", made.file, "--index", "0", "--records", tmp_path / "other").code == 0
+    (copy,) = (tmp_path / "other").glob(f".fleet/{made.id}/{FILE}")
+    copy.rename(tmp_path / "alone.json")
+    assert read_plan(tmp_path / "alone.json").id == made.id  # by its content
+
+
+def test_after_a_move_status_and_collect_find_trusted_code_and_missing_teachers(
+    zoo: Zoo, recipe_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run of a student exists, with a module beside its recipe; that of its teacher does not."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "code_of_a_user.py").write_text("")
+    recipe_file(TINY, ("name: tiny", "name: teacher"), name="a/teacher.yaml")
+    student = ("  - epochs: 1", "  - teacher: {run: teacher.yaml, seed: 1}\n    epochs: 1")
+    recipe = recipe_file(TINY, student, name="a/tiny.yaml")
+    monkeypatch.chdir(tmp_path / "a")
+    options = RunOptions(train=True, seeds=1, records=Path("runs"), device="cpu")
+    made = plan_units([catalogue.local(recipe)], options, SourceOptions())
+    made.write()
+    file, record = write_record(made, made.units[1])
+    sources = {**record.identity.sources, "files": {"code:code_of_a_user": sha256(Path("code_of_a_user.py"))}}
+    identity = replace(record.identity, sources=sources)
+    changed = file.parent.with_name(identity.folder)
+    file.parent.rename(changed)
+    (changed / file.name).write_text(replace(record, identity=identity).sealed({}).to_json())
+    copy_predictions(changed)
+    monkeypatch.chdir(tmp_path)
+    plan = moved(made, tmp_path)
+    for folder, exists in (("b", True), (".", False)):  # without the recipes, the module is not found either
+        monkeypatch.chdir(tmp_path / folder)
+        states = [unit["state"] for unit in json.loads(zoo("status", plan, "--json").out)["units"]]
+        assert states == ["waiting", "done" if exists else "waiting"]
+        collected = json.loads(zoo("collect", tmp_path / "b" / "runs", "--plan", plan, "--check", "--json").out)
+        assert [unit["entry"] for unit in collected["missing"]] == ["teacher", *["tiny"] * (not exists)]

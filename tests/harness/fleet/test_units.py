@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.fleet import dispatch
 from harness.fleet.dispatch import MakeMissing, make_with_fleet, note_made_units, open_units
 from harness.fleet.existing_units import missing_units
+from harness.fleet.fresh_plans import begin, current_plan
 from harness.fleet.plan_file import Plan, read_plan
 from harness.fleet.schedule import scheduled
 from harness.fleet.status import status_of
@@ -121,15 +121,47 @@ def test_runs_that_are_made_change_no_plan(tmp_path: Path, family: tuple[Path, P
         assert made.units[scheduled(made, range(len(made.units)))[0]].name == first
 
 
-def test_a_teacher_is_made_only_if_a_run_that_learns_from_it_is(
-    tmp_path: Path, family: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = plan_of_files(family[1], seeds=2, records=tmp_path)
+def test_a_teacher_is_made_only_if_a_run_that_learns_from_it_is(tmp_path: Path, family: tuple[Path, Path]) -> None:
+    """The journals of a plan of `--fresh` say that its runs are made; nothing has to be confirmed."""
+    made = plan_of_files(family[1], seeds=2, records=tmp_path, fresh=True)
     assert open_units(made) == missing_units(made) == [0, 1, 2]
-    exists = EntryRuns(entry=made.units[1].entry, mode="retrain")
-    monkeypatch.setattr(dispatch, "confirmed_result", lambda plan, unit: None if unit.teacher_of else exists)
-    assert note_made_units(made) == []
+    make_units(made, [1])
+    assert open_units(made) == missing_units(made) == [0, 2]
+    make_units(made, [2])
+    assert note_made_units(made) == missing_units(made) == []
     assert {unit.state for unit in status_of(made).units} == {"done"}
+
+
+def make_units(made: Plan, indexes: Collection[int]) -> None:
+    for index in indexes:
+        make_unit(made, index, lambda unit: fleet_worker.make(made, unit, Messages()), Messages())
+
+
+def test_a_fresh_plan_that_no_command_works_on_is_complete_when_all_its_runs_are_made(tmp_path: Path) -> None:
+    made = plan("digits-resnet8", train=True, seeds=2, fresh=True, records=tmp_path)
+    made.write()
+    entries = [unit.entry for unit in made.units[:1]]
+
+    def next_id() -> str:
+        return current_plan(entries, made.options, SourceOptions()).id
+
+    make_units(made, [0])
+    assert next_id() == made.id
+    make_units(made, [1])
+    assert next_id() != made.id
+    begin(made)  # a command was interrupted before it has judged these runs
+    assert next_id() == made.id
+
+
+def test_a_recipe_without_published_weights_has_nothing_to_evaluate(zoo: Zoo, recipe_file: Write) -> None:
+    recipe = recipe_file()
+    for arguments, text in (
+        (("plan", recipe), "nothing to run"),
+        (("reproduce", recipe, "--jobs", 2), "no published weights"),
+    ):
+        done = zoo(*arguments)
+        assert text in done.out, done.err
+    assert zoo("status").out == "0 runs\n"
 
 
 def test_an_interrupted_fresh_plan_goes_on_until_a_command_has_ended(tmp_path: Path) -> None:
@@ -137,13 +169,12 @@ def test_an_interrupted_fresh_plan_goes_on_until_a_command_has_ended(tmp_path: P
 
     def interrupted(plan: Plan, missing: Collection[int]) -> None:
         asked.append((plan.id, list(missing)))
-        make_unit(plan, min(missing), lambda unit: fleet_worker.make(plan, unit, Messages()), Messages())
+        make_units(plan, [min(missing)])
         raise KeyboardInterrupt
 
     def complete(plan: Plan, missing: Collection[int]) -> None:
         asked.append((plan.id, list(missing)))
-        for index in missing:
-            make_unit(plan, index, lambda unit: fleet_worker.make(plan, unit, Messages()), Messages())
+        make_units(plan, missing)
 
     def command(make: MakeMissing) -> list[EntryRuns]:
         options, wanted = RunOptions(train=True, seeds=2, fresh=True, records=tmp_path), [(entries[0], [0, 1])]

@@ -133,6 +133,15 @@ def test_edited_masks_are_refused_and_those_of_another_version_are_not(tmp_path:
     assert [path for path, _ in faults([first, other_version, edited])] == [first[0], edited[0]]
 
 
+def test_of_runs_with_other_labels_only_the_minority_is_damaged(tmp_path: Path) -> None:
+    counts = np.arange(8, dtype=np.int32).reshape(2, 2, 2)
+    wrong, *right = (segmented(tmp_path / name, counts + (name == "wrong")) for name in ("wrong", "first", "second"))
+    right[1] = (right[1][0], replace(right[1][1], entry="other"))
+    ((path, error),) = faults([wrong, right[0], (right[1][0], right[1][1].sealed({}))])
+    assert path == wrong[0]
+    assert f"{right[0][0]} and {wrong[0]}: the predictions have different labels" in str(error)
+
+
 def test_predictions_follow_from_logits_for_every_kind_of_task() -> None:
     logits = np.array([[2.0, 1.0], [-1.0, -1.0], [np.inf, 0.0]], np.float32)
     assert not contradiction({"predictions": np.array([0, 1, 1]), "logits": logits})  # a tie, and no finite output

@@ -1,7 +1,9 @@
 """The rule for which runs exist: the recipe, and the options that change what is computed."""
 
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +79,31 @@ def test_a_run_with_trusted_code_exists_until_the_code_changes(training: Record,
     assert not exists(record, [tmp_path], device="cpu")
 
 
+def test_trusted_modules_are_found_as_an_import_finds_them(
+    training: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder without `__init__.py` hides no installed package, and is a package itself if there is no other one."""
+    files = {name: tmp_path / path for name, path in (
+        ("installed", "site/installed/__init__.py"), ("installed.part", "site/installed/part/__init__.py"),
+        ("plain.tools.code", "work/plain/tools/code.py"),
+    )}  # fmt: skip
+    for file in files.values():
+        file.parent.mkdir(parents=True)
+        file.write_text(f"raise RuntimeError({file.name!r})")
+    (tmp_path / "work" / "installed").mkdir()
+    monkeypatch.setattr("sys.path", [*sys.path, str(tmp_path / "site")])
+    digests = {f"code:{name}": sha256(file) for name, file in files.items()}
+    record = replace(training, identity=replace(training.identity, sources={"files": digests}))
+    assert exists(record, [tmp_path / "work"], device="cpu")
+
+
 def test_a_record_that_cannot_be_read_is_no_run(training: Record, tmp_path: Path) -> None:
     identity, options = training.identity, RunOptions(train=True, device="cpu")
     file = tmp_path / ENTRY / identity.folder / "record.json"
     file.parent.mkdir(parents=True)
     for text, expected in (("{", False), (training.to_json(), True)):
         file.write_text(text)
-        found = ExistingRuns(tmp_path).has(ENTRY, identity.digest, "retrain", identity.seed, options, ())
+        found = ExistingRuns(partial(find_runs, tmp_path)).has(
+            ENTRY, identity.digest, "retrain", identity.seed, options, ()
+        )
         assert found is expected

@@ -9,7 +9,7 @@ from harness.runs.plan import PlannedRuns
 from tests.helpers.device import device
 from tests.helpers.project import TINY, Write, Zoo
 from zoo.recipes import catalogue
-from zoo.recipes.options import RunOptions
+from zoo.recipes.options import RunOptions, SourceOptions
 
 TEACHER = """\
     teacher: {run: digits-resnet8, seed: 3}
@@ -18,7 +18,7 @@ TEACHER = """\
 
 def plan(*patterns: str, records: Path, **options: object) -> list[PlannedRuns]:
     chosen = RunOptions(records=records, **options)  # type: ignore[arg-type]
-    return module.plan(catalogue.select(list(patterns)), chosen)
+    return module.plan(catalogue.select(list(patterns)), chosen, SourceOptions())
 
 
 @pytest.mark.cpu_only(reason="the committed runs were made on a CPU")

@@ -17,11 +17,12 @@ from tests.helpers.card_models import SENTIMENTS, card, labels, result, text_dat
 from tests.helpers.device import device
 from tests.helpers.glue_hub import fill_hub, results, use_hub
 from tests.helpers.hub_server import LocalHub
-from tests.helpers.project import ROOT, Zoo
+from tests.helpers.project import ROOT, TINY, Write, Zoo
 from zoo.suites.generated import GeneratedEntry, GeneratedSuite
 
 STUDENT = "bert-base-uncased-rte_from_bert-large-uncased-rte"
 ENTRY, OTHER = "bert-base-uncased-mrpc", "bert-base-uncased-rte"
+DEAD = "http://127.0.0.1:8"
 TIMM_TABLE = """\
 model,top1,top1_err,top5,top5_err,param_count,img_size,crop_pct,interpolation
 resnet18.tv_in1k,69.752,30.248,89.072,10.928,11.69,224,0.875,bilinear
@@ -139,9 +140,9 @@ def test_what_the_cache_lacks_is_an_error_with_a_command_that_works(
     assert "no connection" not in completed.err + fetched.err
     assert fetched.code == 4
     assert f"the cache {tmp_path / 'cache'}: its files are checked, and nothing is downloaded" in fetched.err
-    assert f"internet, `zoo fetch {ENTRY} --to {tmp_path / 'cache'}` adds what it lacks" in fetched.err
+    assert f"To add what it lacks: on a machine with internet, run `zoo fetch {ENTRY} --to DIR`" in fetched.err
     assert f"hub:yoshitomo-matsubara/{ENTRY} is not in the cache" in entries[ENTRY]["error"]
-    assert f"`zoo fetch {ENTRY} {OTHER} --to {tmp_path / 'cache'}`" in entries[ENTRY]["error"]
+    assert f"`zoo fetch {ENTRY} {OTHER} --to DIR`" in entries[ENTRY]["error"]
     assert entries[ENTRY]["next_step"] == f"zoo fetch {ENTRY} --to {tmp_path / 'cache'}"
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))  # `--to` uses the network all the same
     assert online(*shlex.split(entries[ENTRY]["next_step"])[1:]).code == 0
@@ -188,6 +189,49 @@ def test_a_dry_run_prints_sizes_and_writes_nothing(online: Zoo, tmp_path: Path) 
     assert (data["total"]["missing_bytes"], data["entries"][0]["files"]) == (0, data["total"]["files"])
     assert data["total"]["bytes"] >= stored["bytes"]
     assert "free disk: " in online("fetch", ENTRY, "--to", "cache", "--dry-run").out
+
+
+def test_a_dry_run_without_network_says_that_sizes_are_unknown(
+    zoo: Zoo, recipe_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The errors come first: one for each server, and the command to run where there is internet."""
+    monkeypatch.setenv("ZOO_DEADLINE", "0.4")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    urls = [
+        recipe_file(TINY, ("name: tiny", f"name: {name}"), ("model:", f"weights: {DEAD}/{name}.pt\nmodel:"), name=name)
+        for name in ("one.yaml", "two.yaml")
+    ]
+    names = ("digits-resnet8", OTHER, *map(str, urls))
+    planned = zoo("fetch", *names, "--to", "my cache", "--dry-run", "--lock", "own.lock")
+    assert planned.code == 4
+    rows = {line.split()[0]: line.split()[1:] for line in planned.out.splitlines() if line.startswith(names[:2])}
+    assert rows[OTHER] == ["0", "unknown", "unknown"]
+    assert rows["digits-resnet8"][:3] == ["0", "0", "B"]
+    assert "0.0 MB" not in planned.out
+    assert "together, each file once: 0 files, unknown; to add: unknown" in planned.out
+    (line,) = (line for line in planned.lines if DEAD in line and "downloads from there" in line)
+    assert "2 downloads from there are missing" in line
+    arguments = shlex.join([OTHER, *map(str, urls)])
+    assert f"run `zoo fetch {arguments} --to 'my cache'` on a machine with" in planned.lines[-1]
+    data = json.loads(zoo("fetch", *names, "--to", "cache", "--dry-run", "--json", "--lock", "own.lock").out)
+    assert data["entries"][0]["unknown_sizes"] == 0 < data["entries"][1]["unknown_sizes"]
+    assert data["total"]["unknown_sizes"] > 2
+
+
+def test_the_advice_for_many_entries_repeats_all(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    planned = zoo("fetch", "--all", "--to", "cache", "--dry-run")
+    assert "`zoo fetch --all --to cache` on a machine with internet" in planned.lines[-1]
+    assert zoo("fetch", "digits-resnet8", "--to", "cache").code == 0
+    checked = zoo("fetch", "--all", "--check", "--to", "cache")
+    assert "`zoo fetch --all --to cache` repairs the cache" in checked.out
+    (line,) = (
+        line for line in checked.out.splitlines() if line.startswith("missing: hub:datasets/nyu-mll/glue: data/cola, ")
+    )
+    assert line.endswith(" more")
+    folder = zoo("verify", "digits-resnet8", "--cache", "absent")
+    assert (folder.code, "absent: no such folder; `zoo fetch digits-resnet8 --to" in folder.err) == (4, True)
 
 
 @pytest.mark.parametrize("options", [("--check",), ("--dry-run",), ("--check", "--dry-run", "--to", "x")])

@@ -138,3 +138,12 @@ def test_an_entry_whose_claims_are_of_the_other_kind_says_why_nothing_is_tested(
     other = zoo("verify", recipe_file(TINY.replace("stages", weights) + about_weights), "--train", "--seeds", "1")
     assert "  the recipe has no claims about retraining, only about the published weights\n" in other.out
     assert suggested(other.out) == ["reproduce", str(Path("tiny.yaml").absolute())]
+
+
+def test_a_plan_in_a_folder_with_a_space_is_quoted_in_the_suggested_commands(zoo: Zoo) -> None:
+    planned = " ".join(zoo("plan", "digits-resnet8", "--records", "my runs").out.split())
+    make_first, show = (shlex.split(part) for part in planned.split("`")[1::2])
+    shown = zoo(*show[1:])
+    assert (shown.code, "1 waiting" in shown.out) == (3, True)
+    assert shlex.split(" ".join(shown.out.split()).split("`")[1]) == make_first
+    assert zoo(*make_first[1:]).code == 0

@@ -117,7 +117,7 @@ def test_an_entry_without_a_run_says_how_to_make_one(zoo: Zoo) -> None:
     assert completed.err.endswith("; make one: zoo reproduce bert-base-uncased-mrpc\n")
 
 
-def test_a_model_of_the_hub_without_its_run_is_told_how_to_write_it(zoo: Zoo) -> None:
+def test_a_model_of_the_hub_without_its_run_is_an_error_that_shows_how_to_write_it(zoo: Zoo) -> None:
     completed = zoo("publish", "someone/digits", "--to", "every-eval-ever")
     assert completed.code == 2
     assert "no record 'someone/digits'; for a model of the Hub, write someone/digits:weights" in completed.err

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from tests.helpers.device import device
 from tests.helpers.project import ROOT, TINY, Write, Zoo
+from zoo.recipes.prefetch import DownloadSize
 
 
 def test_fetch_lists_the_files_that_entries_need(zoo: Zoo) -> None:
@@ -45,6 +47,37 @@ def test_a_server_without_an_answer_is_tried_once_and_named_on_one_line(
     assert line.startswith("http://127.0.0.1:9 did not answer")
     assert f"{len(errors)} downloads from there are missing; --json lists them" in line
     assert f"no connection: run `zoo fetch {' '.join(names[:2])} --to DIR`" in completed.lines[-1]
+
+
+def test_a_model_of_the_hub_that_cannot_be_reached_is_named_in_the_advice(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_DEADLINE", "0.4")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    completed = zoo("fetch", "someone/model")
+    assert completed.code == 4
+    assert "run `zoo fetch someone/model --to DIR` on a machine with internet" in completed.lines[-1]
+    assert "MB to download" not in completed.err
+
+
+def test_an_unknown_size_of_downloads_is_not_shown_as_zero(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_DEADLINE", "0.4")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    assert "3 parts of 2 sources, size unknown\n" in zoo("fetch", "bert-base-uncased-mrpc").err
+    assert str(DownloadSize(known=10**6, unknown=1)) == "1.0 MB and 1 part of unknown size to download"
+
+
+def test_a_training_without_network_names_the_option_that_fetches_what_it_reads(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    for command in (["verify", "bert-base-uncased-mrpc", "--train"], ["train", "bert-base-uncased-mrpc"]):
+        completed = zoo(*command, "--device", device())
+        assert completed.code == 4
+        assert "run `zoo fetch bert-base-uncased-mrpc --train` once without HF_HUB_OFFLINE" in completed.err
 
 
 @pytest.mark.parametrize(

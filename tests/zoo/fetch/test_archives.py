@@ -199,7 +199,7 @@ def test_an_archive_is_locked_and_counted_once_for_all_of_its_files(
     wanted = [f"{archive}#{name}" for name in ("kd/model.pt", "at/model.pt")]
     text = recipe_file().read_text()
     entries = [catalogue.local(recipe_file(f"{text}weights: {source}\n", name=source[-11:-9])) for source in wanted]
-    sources, sizes = url_sources(of_archive(archive)), list[int]()
+    sources, sizes = url_sources(of_archive(archive)), list[prefetch.DownloadSize]()
     needed, _ = prefetch.needs_of_all(entries, Builder(sources=sources), train=True)
     assert locking.lock_problems(needed, Builder(sources=sources)) == []
     (problem,) = locking.lock_problems([], Builder(sources=sources))
@@ -207,4 +207,4 @@ def test_an_archive_is_locked_and_counted_once_for_all_of_its_files(
     (problem,) = locking.lock_problems(needed[:1], Builder(sources=url_sources()))
     assert problem.endswith(f": {archive} is named by a recipe and not in the lock")
     prefetch.prefetch([prefetch.Need(source, "weights") for source in wanted], url_sources(), sizes.append)
-    assert sizes == [len(ZIP)]
+    assert sizes == [prefetch.DownloadSize(known=len(ZIP), unknown=0)]

@@ -95,7 +95,8 @@ def test_what_is_missing_is_named_with_the_command_that_adds_it(
         offline(CacheFolder(cache.root, "some-entry")).fetch(source, want)
     message = str(caught.value)
     assert message.startswith(source)
-    assert f"`zoo fetch some-entry --to {cache.root}` adds it" in message
+    assert "on a machine with internet, run `zoo fetch some-entry --to DIR`" in message
+    assert message.endswith(f"then copy DIR to {cache.root}")
 
 
 @pytest.mark.parametrize("content", [WEIGHTS[:100], WEIGHTS[:-1] + b"?"])

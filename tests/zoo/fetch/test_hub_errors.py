@@ -3,12 +3,15 @@
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
 import zoo.fetch.hub
+import zoo.fetch.servers
 from tests.helpers.hub_client import (
     CONFIG,
     DEADLINE,
@@ -33,6 +36,7 @@ from zoo.errors import IntegrityError, SourceError, UsageError
 from zoo.fetch.hub import Hub
 from zoo.fetch.hub_errors import is_not_connected
 from zoo.fetch.lock import FilePin, Pin
+from zoo.fetch.servers import Servers
 
 SAFETENSORS = "GET .*model.safetensors"
 HEAD = "HEAD .*model.safetensors"
@@ -220,17 +224,28 @@ def test_a_hub_that_accepts_no_connection_is_given_up_long_before_the_deadline(
 
 
 def test_a_hub_that_was_there_before_is_waited_for_until_the_deadline(
-    hub_sources: MakeSources, hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+    hub_sources: MakeSources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Other commands of a session have other objects for the Hub."""
     monkeypatch.setattr("zoo.fetch.limits.CONNECT_DEADLINE", 0.1)
-    sources = hub_sources(deadline=SOON)
-    sources.fetch(MODEL)
     with LocalHub() as gone:
-        pass
-    sources.hub.endpoint, started = gone.url, time.monotonic()
+        gone.add("models", "someone/tiny", FILES)
+        before = hub_sources(at=gone.url)
+        before.fetch(MODEL)
+    huggingface_hub.close_session()  # a connection that is kept open would be answered
+    sources, started = replace(hub_sources(at=gone.url, deadline=SOON), servers=before.servers), time.monotonic()
     with pytest.raises(SourceError, match="refused"):
         sources.fetch(TABLES, "data/rte")
     assert time.monotonic() - started > 0.4  # a pause of 0.5 s would end after the 0.1 s
+
+
+def test_a_server_that_did_not_answer_is_asked_again_after_some_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    servers = Servers()
+    assert servers.give_up("https://a.org", "no route") == servers.give_up("https://a.org", "refused") == "no route"
+    assert servers.problem("https://b.org") is None
+    monkeypatch.setattr(zoo.fetch.servers, "ASK_AGAIN", 0.0)
+    assert servers.problem("https://a.org") is None
+    assert servers.give_up("https://a.org", "refused") == "refused"
 
 
 @pytest.mark.parametrize(
