@@ -28,8 +28,8 @@ def training_splits(experiment: Experiment) -> tuple[Split, ...]:
 def _labelled(task: Task, stage: Stage) -> Split:
     """Load the split of a stage. Raises RecipeError if its labels are hidden."""
     split = task.load(stage.split)
-    labels = getattr(split, "labels", None)  # what a user's split lacks is reported when its first batch is read
-    if task.readout is None and labels is not None and are_hidden(labels):
+    has_labels = task.readout is None and hasattr(split, "labels")  # else reported when its first batch is read
+    if has_labels and are_hidden(split.labels):
         message = f"the labels of {stage.split!r} are hidden, so nothing can be trained on it; name another split"
         raise RecipeError.at(stage.marks.get("split", stage.optimizer.mark), message)
     return split

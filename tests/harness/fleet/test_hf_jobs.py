@@ -78,7 +78,8 @@ def test_a_run_that_fits_no_machine_is_refused() -> None:
         flavor_of(made, [replace(made.units[0], gigabytes=500.0)])
 
 
-def test_students_come_after_their_teachers() -> None:
+def test_students_come_after_their_teachers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path))
     made = plan("digits-resnet8", "digits-resnet8_from_digits-resnet14", device="cpu")
     units = tuple(replace(unit, wave=unit.index) for unit in made.units)
     lines = job_script(replace(made, units=units), [0, 1]).splitlines()
