@@ -156,6 +156,7 @@ def test_a_detector_is_trained_compared_and_described(boxes: Zoo, recipe_file: W
     assert "boxes needs all rows of a batch at once: use one process and no --micro-batch" in refused.err
 
 
+@pytest.mark.slow
 def test_a_detector_is_distilled_from_features_of_another(boxes: Zoo, recipe_file: Write, tmp_path: Path) -> None:
     torch.manual_seed(5)
     options = dict(part.split(": ") for part in RCNN.split(", "))

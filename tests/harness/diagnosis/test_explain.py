@@ -192,6 +192,7 @@ def test_a_wrong_token_limit_is_named_and_only_truncated_rows_are_computed_again
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "words"), [("swapped", "second, first"), ("joined", "both as one text")])
 def test_pairs_that_were_passed_otherwise_are_named(plant: Plant, context: RunContext, change: Any, words: str) -> None:
     runner = VariantRunner(prepare(catalogue.select_one(LARGE), context))
@@ -202,6 +203,7 @@ def test_pairs_that_were_passed_otherwise_are_named(plant: Plant, context: RunCo
     assert any(attempt.description.startswith(words) for attempt in explanation.successful)
 
 
+@pytest.mark.slow
 def test_a_claim_that_was_computed_with_padding_on_the_left_is_named(plant: Plant, context: RunContext) -> None:
     runner = VariantRunner(prepare(catalogue.select_one(LARGE), context))
     arrays = runner.arrays("test", Variant(left=True))
@@ -239,6 +241,7 @@ def test_a_change_that_moves_no_score_explains_nothing(context: RunContext, tmp_
     assert not any(unmoved.values())
 
 
+@pytest.mark.slow
 def test_another_average_of_f1_is_named(plant: Plant, scores: dict[str, Evaluation]) -> None:
     arrays = scores[PLAIN].arrays
     macro = f1(arrays["predictions"], arrays["labels"], average="macro")

@@ -219,6 +219,7 @@ PUBLISHED: dict[str, tuple[dict[str, Any], Prepare, str]] = {
 """Settings -> the file, how the claim was measured, and the change that names it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", PUBLISHED)
 def test_published_preprocessing_is_read_and_changed(planted: Explain, tmp_path: Path, library: str) -> None:
     settings, prepare, cause = PUBLISHED[library]

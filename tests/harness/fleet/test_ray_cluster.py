@@ -102,6 +102,7 @@ def test_a_unit_whose_process_is_killed_is_made_again_once(plan: MakePlan) -> No
     assert records(made) == 2
 
 
+@pytest.mark.slow
 def test_when_a_worker_of_ray_dies_its_process_saves_and_the_unit_goes_on_elsewhere(
     plan: MakePlan, tmp_path: Path
 ) -> None:
@@ -150,6 +151,7 @@ def test_a_signal_cancels_all_tasks_and_no_process_is_left(plan: MakePlan) -> No
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
+@pytest.mark.slow
 def test_a_lost_cluster_is_an_error_and_the_processes_end(plan: MakePlan) -> None:
     made = plan(2, u0="wait")
 
@@ -176,6 +178,7 @@ def test_the_time_limit_of_a_process_ends_the_command(plan: MakePlan) -> None:
     assert journal_of(made, 1).events()[1]["why"] == "time limit"
 
 
+@pytest.mark.slow
 def test_units_that_no_node_has_room_for_are_errors_after_a_node_is_lost(
     plan: MakePlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:

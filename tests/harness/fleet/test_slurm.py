@@ -203,6 +203,7 @@ def test_ctrl_c_leaves_the_jobs_and_the_same_command_waits_for_them(slurm: FakeS
     assert [events(made, index) for index in range(3)] == [["started", "done"]] * 3
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_an_array_is_submitted_loses_no_job(slurm: FakeSlurm, plan: MakePlan) -> None:
     made, messages = plan(6, **{f"u{index}": "wait" for index in range(4)}), []
     config = replace(CONFIG, max_array_size=2)
@@ -222,6 +223,7 @@ def test_ctrl_c_while_an_array_is_submitted_loses_no_job(slurm: FakeSlurm, plan:
     assert [events(made, index) for index in range(6)] == [["started", "done"]] * 6
 
 
+@pytest.mark.slow
 def test_a_job_that_slurm_never_got_is_submitted_again(slurm: FakeSlurm, plan: MakePlan) -> None:
     made = plan(1)
     written = {"id": "", "wave": 0, "first": 0, "units": [0], "before": [None]}
@@ -231,6 +233,7 @@ def test_a_job_that_slurm_never_got_is_submitted_again(slurm: FakeSlurm, plan: M
     assert events(made, 0) == ["started", "done"]
 
 
+@pytest.mark.slow
 def test_two_commands_at_once_submit_a_plan_once(slurm: FakeSlurm, plan: MakePlan) -> None:
     made, both = plan(2, u0="wait", u1="wait"), Barrier(2)
 
@@ -278,6 +281,7 @@ def test_runs_with_trusted_code_are_not_submitted_again_unless_the_code_has_chan
     assert [job["array"] for job in slurm.submitted()] == ["0", "1", "0-1"]
 
 
+@pytest.mark.slow
 def test_a_result_that_is_seen_late_is_not_overwritten(slurm: FakeSlurm, plan: MakePlan) -> None:
     made, lock, steps = plan(1), unit_lock(plan(1), 0), []
     assert lock.acquire(0)  # as by the process whose result a network file system does not show yet
@@ -313,6 +317,7 @@ def test_a_signal_after_the_end_of_a_run_does_not_queue_its_task_again(slurm: Fa
     assert events(made, 0) == ["started", "done"]
 
 
+@pytest.mark.slow
 def test_variables_of_slurm_in_the_environment_change_nothing(
     slurm: FakeSlurm, plan: MakePlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
