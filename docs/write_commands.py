@@ -21,6 +21,7 @@ exit codes. Entries can be names, suites, globs (`'digits*'`), paths of recipes,
 `hf://` before it: a recipe that is published on the Hub, or else the claims in a [model card](any-model.md).
 `zoo evaluate` reads weights (`.safetensors`, `.pt`, or the folder of a run) and predictions (`.csv`, `.tsv`, `.jsonl`,
 `.json`, `.parquet`, `.npz`): a column `prediction` in the order of the split, or with a column `id` that counts from 0.
+[Evaluation](evaluation.md#files-of-predictions) says how tags of words and answers to questions are written.
 """
 
 

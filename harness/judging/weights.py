@@ -45,8 +45,13 @@ class Allowance:
         return "inconclusive" if difference <= self.possible + ROUNDING else "not-reproduced"
 
     def __str__(self) -> str:
-        kind = "counted in the logits" if self.are_measured else "estimated by the precisions"
-        return f"{self.likely} may differ by numeric noise ({counted(self.near_ties, 'near-tie')}, {kind})"
+        return f"{self.likely} may differ by numeric noise ({self.basis})"
+
+    @property
+    def basis(self) -> str:
+        """The number of near-ties, and where it comes from."""
+        origin = "counted in the logits" if self.are_measured else "estimated from the precisions of claim and run"
+        return f"{counted(self.near_ties, 'near-tie')}, {origin}"
 
 
 def judge_weights(claim: Claim, measured: Measurement) -> Judgement:
@@ -160,7 +165,8 @@ def _compare_scores(claim: Claim, measured: Measurement, allowance: Allowance) -
         return "reproduced", f"Difference {shown}; agrees if the claim was truncated to {claim.decimals} decimals."
     tolerance = claim.rounding + allowance.likely * one
     where = "within" if verdict == "reproduced" else "beyond"
-    parts = f"the claim's rounding to {claim.decimals} decimals, and predictions of which {allowance}"
+    noise = f"numeric noise in {counted(allowance.likely, 'prediction')}: {allowance.basis}"
+    parts = f"the claim's rounding to {claim.decimals} decimals, and {noise}"
     return verdict, f"Difference {shown}; {where} the tolerance of {tolerance:.4g} ({parts})."
 
 

@@ -44,13 +44,7 @@ def read_predictions(path: Path, kind: Kind, labels: Array, class_names: Sequenc
 
 
 def _from_table(table: Table, kind: Kind, rows: int, class_names: Sequence[str]) -> Array:
-    column = next((name for name in COLUMNS if name in table.columns), None)
-    if column is None:
-        raise UsageError(f"no column {COLUMNS[0]!r}; the columns are {', '.join(table.columns) or 'missing'}")
-    values = table.labels(column)
-    order = _order(table.columns["id"], rows) if "id" in table.columns else range(len(values))
-    if len(values) != rows:
-        raise UsageError(f"{len(values)} predictions for {rows} examples")
+    values, order = table.labels(prediction_column(table)), row_order(table, rows)
     if kind == "regression":
         predictions = np.array(to_numbers(values), np.float32)
     elif kind == "multilabel":
@@ -58,6 +52,27 @@ def _from_table(table: Table, kind: Kind, rows: int, class_names: Sequence[str])
     else:
         predictions = np.array(to_class_numbers(values, class_names), np.int64)
     return predictions[list(order)]
+
+
+def prediction_column(table: Table) -> str:
+    """Return the name of the column with the predictions. Raises UsageError if there is none."""
+    column = next((name for name in COLUMNS if name in table.columns), None)
+    if column is None:
+        raise UsageError(f"no column {COLUMNS[0]!r}; the columns are {', '.join(table.columns) or 'missing'}")
+    return column
+
+
+def row_order(table: Table, rows: int) -> Sequence[int]:
+    """Return where the predictions for the rows 0, 1, 2, ... of a split are in a table.
+
+    Raises:
+        UsageError: The table has another number of rows, or its column `id` does not have each number once.
+    """
+    found = len(table.columns[prediction_column(table)])
+    order = _order(table.columns["id"], rows) if "id" in table.columns else range(found)
+    if found != rows:
+        raise UsageError(f"{found} predictions for {rows} examples")
+    return order
 
 
 def _order(ids: Sequence[Any], rows: int) -> list[int]:

@@ -8,6 +8,7 @@ from harness.evaluation.evaluate import Evaluation, check_finite, score
 from harness.metrics import Array
 from harness.runs.experiment import Experiment
 from harness.runs.predictions_file import ARRAYS, read_predictions
+from harness.runs.structured_predictions import computable, structured_arrays
 from zoo.errors import SourceError, UsageError
 from zoo.fetch.source_types import LocalFile
 from zoo.safe_text import one_line
@@ -37,15 +38,24 @@ def score_file(experiment: Experiment, path: Path, split: str | None = None) -> 
         _report_notes(experiment, getattr(model, "class_note", None))
         return
     task, name = experiment.task, split or experiment.task.scored[0]
-    if task.readout is not None:
-        raise UsageError(f"{path}: predictions of {task.name} cannot be read from a file; pass weights instead")
-    labels = task.load(name).labels.numpy()
+    loaded = task.load(name)
     if name not in task.scored:
         raise UsageError(f"the split {name!r} is not scored; {', '.join(task.scored)} is")
+    if task.readout is not None:
+        arrays = structured_arrays(path, task, loaded)
+        metrics = computable(experiment.metrics)
+        yield replace(score(name, arrays, metrics), scoring=task.scoring(name))
+        _report_notes(experiment, *map(_left_out, experiment.metrics.keys() - metrics.keys()))
+        return
+    labels = loaded.labels.numpy()
     predictions = read_predictions(path, task.kind, labels, task.class_names or _unnamed(experiment, labels))
     scored = score(name, {"predictions": predictions, "labels": labels}, experiment.metrics)
     yield replace(scored, scoring=task.scoring(name))
     _report_notes(experiment)
+
+
+def _left_out(metric: str) -> str:
+    return f'{metric} is left out: it needs scores of "no answer", which a file of answers does not have'
 
 
 def _report_notes(experiment: Experiment, *notes: str | None) -> None:

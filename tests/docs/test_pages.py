@@ -20,7 +20,15 @@ from zoo.recipes.build import Builder
 from zoo.recipes.check import check_recipe
 from zoo.recipes.claim import Claim
 from zoo.recipes.schema import Recipe, Stage, load_recipe
-from zoo.tasks import image_classification, image_folder, semantic_similarity, text_classification
+from zoo.tasks import (
+    image_classification,
+    image_folder,
+    object_detection,
+    question_answering,
+    semantic_similarity,
+    text_classification,
+    token_classification,
+)
 from zoo.tasks.base import Task
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -131,7 +139,9 @@ def test_the_recipes_of_published_models_pass_the_check(block: str, tmp_path: Pa
 def test_the_recipes_of_own_data_in_the_docs_can_be_trained(name: str, zoo: Zoo, tmp_path: Path) -> None:
     for split in ("train", "validation", "test"):
         rows = [f"the dog keeps {number},{('bad', 'good')[number % 2]}" for number in range(8)]
-        header = "review,verdict" if name == "reviews" else "text,label"
+        header = {"reviews": "review,verdict", "ratings": "text,rating"}.get(name, "text,label")
+        if name == "ratings":
+            rows = [f"the dog keeps {number},{number / 2}" for number in range(8)]
         (tmp_path / f"{split}.csv").write_text("\n".join([header, *rows]))
     image_folders(tmp_path / "flowers")
     (tmp_path / "own.yaml").write_text(re.sub(r"epochs: \d+", "epochs: 1", RECIPES[name]))
@@ -150,6 +160,21 @@ def test_required_keys_are_bold_in_the_docs(heading: str, kind: type) -> None:
 def test_every_argument_of_a_task_for_own_data_is_in_the_docs(task: Callable[..., Task]) -> None:
     page = text_of(ROOT / "docs" / "your-data.md").partition(f"## {task.__name__}\n")[2].partition("\n## ")[0]
     names = {name for row in re.findall(r"^\| (\S.*?) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert names == inspect.signature(task).parameters.keys() - {"tokenizer"}
+
+
+@pytest.mark.parametrize(
+    ("heading", "task"),
+    [
+        ("Token classification", token_classification),
+        ("Question answering", question_answering),
+        ("Object detection", object_detection),
+    ],
+)
+def test_every_argument_of_a_structured_task_is_in_the_docs(heading: str, task: Callable[..., Task]) -> None:
+    page = text_of(ROOT / "docs" / "structured-tasks.md").partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    table = page.partition("| argument |")[2].partition("\n\n")[0]
+    names = {name for row in re.findall(r"^\| (\S.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
     assert names == inspect.signature(task).parameters.keys() - {"tokenizer"}
 
 

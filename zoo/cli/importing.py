@@ -65,8 +65,8 @@ def torchdistill(
     """Turn a configuration of torchdistill into a recipe, without running any of it.
 
     Both formats are read: that of version 1 and the older one. The comments of the recipe say what is assumed, and
-    where the training differs. Everything without an equal is reported as FILE:LINE:COLUMN; then no recipe is written,
-    and the exit code is 2.
+    where the training differs. Every part that zoo cannot convert is reported as FILE:LINE:COLUMN; then no
+    recipe is written, and the exit code is 2.
 
     Example: zoo import torchdistill resnet20.yaml --out resnet20-recipe.yaml
     """
@@ -158,8 +158,8 @@ def timm(
 ) -> None:  # fmt: skip
     """Turn the options of a training by timm into a recipe.
 
-    The comments of the recipe say what is assumed, and where the training differs. Options without an equal, such as
-    mixup, are reported as FILE:LINE:COLUMN; then no recipe is written, and the exit code is 2.
+    The comments of the recipe say what is assumed, and where the training differs. Options that zoo cannot convert,
+    such as mixup, are reported as FILE:LINE:COLUMN; then no recipe is written, and the exit code is 2.
 
     Example: zoo import timm args.yaml --out resnet18.yaml
     """
@@ -175,8 +175,8 @@ def trainer(card: Card, sources: SourceOptions, out: Out = None, as_json: Json =
     """Turn a model card of the Trainer of transformers into a recipe that trains the model again and judges it.
 
     Read are the list of hyperparameters, the base model, and the data set and scores of the model-index. The Trainer's
-    defaults stand for what the card does not say; the comments of the recipe name them. Everything without an equal is
-    reported as FILE:LINE:COLUMN; then no recipe is written, and the exit code is 2.
+    defaults stand for what the card does not say; the comments of the recipe name them. Every part that zoo cannot
+    convert is reported as FILE:LINE:COLUMN; then no recipe is written, and the exit code is 2.
 
     Example: zoo import trainer README.md --out mrpc.yaml
     """

@@ -209,8 +209,9 @@ def evaluate(
 
     The entry's claims are shown beside your scores; they are not judged. A predictions file has a column
     'prediction' in the order of the split, or in any order with a column 'id' that counts from 0. A prediction is the
-    name of a class, or its number if no class is called like a number. With --from, the log of another evaluation tool
-    becomes a run, which 'zoo diff' compares.
+    name of a class, or its number if no class is called like a number; for tags of words it is a list of them. Answers
+    to questions have the ids of the questions, as in SQuAD's predictions.json. Detections and segmentations cannot be
+    read from a file. With --from, the log of another evaluation tool becomes a run, which 'zoo diff' compares.
 
     Example: zoo evaluate mine --as digits-resnet8
     """

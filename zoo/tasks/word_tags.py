@@ -69,8 +69,18 @@ class WordTags:
     def arrays(self, rows: NDArray[Any], split: Split) -> Arrays:
         """Return the counts of each sentence."""
         assert isinstance(split, TaggedWords)
-        sentences = list(self._sentences(rows, split))
-        classes, scheme = split.classes, find_scheme(self.scheme, split.classes)
+        return self.count(self._sentences(rows, split), split.classes)
+
+    def count(self, sentences: Sequence[tuple[NDArray[Any], NDArray[Any]]], classes: Sequence[str]) -> Arrays:
+        """Return the counts of sentences.
+
+        Args:
+            sentences: The true and the predicted class of each word of each sentence; a prediction may be `UNREAD`.
+            classes: The tags.
+        """
+        scheme = find_scheme(self.scheme, classes)
+        if self.leaves_out:
+            sentences = [(true[of_words != UNREAD], of_words[of_words != UNREAD]) for true, of_words in sentences]
         if scheme == NO_SCHEME:
             return {"words": word_counts(sentences, classes, outside="")}
         return {"entities": entity_counts(sentences, classes, scheme), "words": word_counts(sentences, classes)}
@@ -79,12 +89,8 @@ class WordTags:
         """Return the true and the predicted tag of each word of each sentence."""
         first, labels = split.words.first.numpy(), split.labels.numpy()
         predicted = np.where(first >= 0, np.take_along_axis(rows, np.maximum(first, 0), axis=1), UNREAD)
-        found = []
-        for words, true, of_words in zip(split.texts, labels, predicted, strict=True):
-            pair = true[: len(words)], of_words[: len(words)]
-            is_read = pair[1] != UNREAD
-            found.append((pair[0][is_read], pair[1][is_read]) if self.leaves_out else pair)
-        return found
+        rows_of = zip(split.texts, labels, predicted, strict=True)
+        return [(true[: len(words)], of_words[: len(words)]) for words, true, of_words in rows_of]
 
     def examples_of(self, rows: NDArray[np.bool_], split: Split) -> NDArray[np.bool_]:
         """Return the rows: each sentence is an example."""

@@ -51,6 +51,11 @@ def test_the_reason_names_both_counts() -> None:
     )
 
 
+def test_the_reason_of_another_metric_names_the_noise_and_its_origin() -> None:
+    why = judged({**WEIGHTS, "metric": "f1", "value": 0.9, "decimals": 2}, measurement(0.9, metric="f1", n=60)).why
+    assert "decimals, and numeric noise in 1 prediction: 0 near-ties, estimated from the precisions of claim and" in why
+
+
 def test_a_value_of_few_decimals_stands_for_several_counts() -> None:
     claim = {**WEIGHTS, "value": 0.9, "decimals": 1, "n": 60}
     why = judged(claim, measurement(23 / 60, n=60, one_prediction=1 / 60)).why
