@@ -7,7 +7,7 @@ entities are those of seqeval (Nakayama, 2018): `precision_score`, `recall_score
 """
 
 from collections.abc import Callable, Iterator
-from itertools import product
+from itertools import permutations, product
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,29 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 MOST_TRIALS = 2_000
 """The most changed predictions that are tried; the largest of their effects is then a lower bound."""
-CHANGES = tuple((sign * right, sign * more) for sign in (1, -1) for right, more in (
-    (0, 1), (0, 2), (1, -2), (1, -1), (1, 0), (1, 1), (2, 1),
-))  # fmt: skip
-"""How the tag of one word can change the numbers of right and of predicted entities of a type: it can, for example,
-join two right entities to a wrong one."""
+Changes = tuple[tuple[int, int], ...]
+"""Pairs of changes: of the number of right entities, and of the number of predicted ones."""
+MOST_PAIRED = 5
+"""Pairs of changes are tried for this many types, those with the largest effects."""
+CHANGES: Changes = tuple(
+    (right, after - before)
+    for before, after in ((0, 1), (1, 0), (1, 1), (1, 2), (2, 1), (2, 2), (1, 3), (3, 1))
+    for right in range(-before, after + 1)
+)
+"""How the tag of one word can change a type: it can, for example, join three right entities to a wrong one."""
+_LEFT: Changes = tuple(
+    (r, m) for m, fewest, most in ((-1, -1, 0), (0, -1, 1), (1, -1, 2)) for r in range(fewest, most + 1)
+)
+"""The changes of a type that the word leaves: its entity vanishes, or is shortened, or is cut in two."""
+TWO_TYPES = tuple(
+    (left, (-joined[0], -joined[1]))  # the type that the word joins changes in the opposite way
+    for left in _LEFT
+    for joined in _LEFT
+    if left[1] + joined[1] <= 0  # both neighbors of the word are of one type if an entity of it is cut or joined
+)
+"""The changes of both types where the word leaves one for another."""
+SUMS: Changes = (*CHANGES, *{(left[0] + joined[0], left[1] + joined[1]) for left, joined in TWO_TYPES})
+"""The changes of the sum over all types."""
 
 
 def entity_precision(
@@ -111,15 +129,31 @@ def _ratio(above: Any, below: Any) -> Floats:
 def one_entity(metric: Callable[..., float], entities: Array) -> float:
     """Return the largest change of a metric that the tag of one word can cause.
 
-    The word may leave one type of entity for another. With the micro average this changes one sum, else two scores.
+    The word may leave one type of entity for another. The micro average then changes by the sum of both changes, other
+    averages by the scores of both types. In the strict readings of IOB1 and IOE1 a tag can change further types beside
+    it, which is left out.
     """
     total = entities.sum(axis=0, keepdims=True)
+    if _is_of_the_sum(metric):
+        changes = SUMS if total.shape[2] > 1 else CHANGES
+        total = total.sum(axis=2, keepdims=True)
+        return max(abs(metric(_changed_entities(total, 0, change)) - metric(total)) for change in changes)
     before, largest = metric(total), dict.fromkeys(range(total.shape[2]), 0.0)
     for kind, change in _some(list(product(largest, CHANGES))):
         changed = abs(metric(_changed_entities(total, kind, change)) - before)
         largest[kind] = max(largest[kind], changed)
-    is_sum = getattr(metric, "keywords", {}).get("average", "micro") == "micro"
-    return sum(sorted(largest.values(), reverse=True)[: 1 if is_sum else 2])
+    most = sorted(largest, key=lambda kind: -largest[kind])[:MOST_PAIRED]
+    pairs = product(permutations(most, 2), TWO_TYPES)
+    both = (_changed_entities(_changed_entities(total, a, left), b, joined) for (a, b), (left, joined) in pairs)
+    largest_pair = max((abs(metric(changed) - before) for changed in both), default=0.0)
+    return max(largest_pair, sum(sorted(largest.values(), reverse=True)[:2]))
+
+
+def _is_of_the_sum(metric: Callable[..., float]) -> bool:
+    """Return whether a metric reads only the sum over all types: one of this module with the micro average."""
+    function, arguments = getattr(metric, "func", metric), getattr(metric, "keywords", {})
+    is_own = getattr(function, "__module__", "") == __name__
+    return is_own and arguments.get("average", "micro") == "micro" and arguments.get("of_type") is None
 
 
 def _changed_entities(total: Array, kind: int, change: tuple[int, int]) -> Array:

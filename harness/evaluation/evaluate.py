@@ -14,6 +14,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from harness.evaluation.metric_arguments import check_arguments, counts_of
 from harness.evaluation.metric_trial import ranked_classes
 from harness.evaluation.split_runner import SplitRunner, marked
 from harness.library_metrics import from_library, is_library_metric
@@ -132,6 +133,7 @@ def evaluate(
         read, inference = runner.arrays(split, task.readout)
         return replace(score(split_name, read, metrics), inference=inference, scoring=task.scoring(split_name))
     outputs, inference = runner.checked_outputs(split)
+    check_arguments(metrics, {"label": outputs.shape[1] if outputs.ndim > 1 else 1})  # the arrays may lack logits
     arrays = {"predictions": task.predict(outputs).numpy(), "labels": split.labels.numpy()}
     arrays |= {"logits": outputs.numpy()} if outputs.numel() <= MOST_LOGITS else {"margins": _margins(outputs)}
     if any("ranked" in reads(metric) for metric in metrics.values()):
@@ -145,8 +147,12 @@ def score(split_name: str, arrays: Mapping[str, Array], metrics: Mapping[str, Me
     """Score the predictions of a split. Metrics that read a missing array are left out.
 
     If any output is NaN or infinite, its prediction means nothing, and every score is NaN.
+
+    Raises:
+        UsageError: An argument of a metric names a class or type that does not exist.
     """
     computable = {name: metric for name, metric in metrics.items() if set(reads(metric)) <= arrays.keys()}
+    check_arguments(computable, counts_of(arrays))
     if rows_not_finite(arrays):
         return Evaluation(split=split_name, scores=dict.fromkeys(computable, UNDEFINED), arrays=arrays)
     scores = {name: _measure(name, metric, arrays) for name, metric in computable.items()}
@@ -178,11 +184,19 @@ def metric_code(metrics: Mapping[str, Metric], task: Task) -> dict[str, str]:
 
 
 def _measure(name: str, metric: Metric, arrays: Mapping[str, Array]) -> Score:
-    """Return a metric's score; raises UsageError if a user's metric takes other arguments or returns no number."""
+    """Return a metric's score.
+
+    Raises:
+        UsageError: A user's metric takes other arguments or returns no number, or one of zoo's is called with an
+            argument that it refuses.
+    """
     try:
         return Score(*measure(metric, arrays))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, IndexError) as error:
         function = getattr(metric, "func", metric)  # of a metric with arguments
+        if function is not metric and function.__module__.startswith("harness."):
+            written = ", ".join(f"{key}: {value}" for key, value in getattr(metric, "keywords", {}).items())
+            raise UsageError(f"the metric {name!r} cannot be computed with {written}: {error}") from error
         if function.__module__ == measure.__module__ or raised_by(error) != "project":
             raise
         arguments = ", ".join(reads(metric))

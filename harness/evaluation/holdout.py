@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+import numpy as np
 import torch
 from torch.utils.data import Subset, random_split
 
@@ -35,7 +36,7 @@ def with_holdout(task: Task, holdout: Holdout | None) -> Task:
 
     @cache
     def parts() -> tuple[list[int], list[int]]:
-        return held_out_rows(example_count(task.load(holdout.of)), holdout)
+        return _parts_of(task.load(holdout.of), holdout)
 
     splits = {
         **task.splits,
@@ -43,6 +44,16 @@ def with_holdout(task: Task, holdout: Holdout | None) -> Task:
         holdout.name: lambda: part(_labelled(_plain(task, holdout.of), task, holdout), parts()[1]),
     }
     return replace(task, splits=splits, scored=(*task.scored, holdout.name), loaded={}, contents={})
+
+
+def _parts_of(split: Split, holdout: Holdout) -> tuple[list[int], list[int]]:
+    """Return the examples that stay and those that are held out. Examples of one group stay together."""
+    groups: Sequence[int] | None = getattr(split, "example_groups", None)
+    if groups is None:
+        return held_out_rows(example_count(split), holdout)
+    _, held = held_out_rows(len(set(groups)), holdout)
+    is_held = np.isin(groups, held)
+    return np.flatnonzero(~is_held).tolist(), np.flatnonzero(is_held).tolist()
 
 
 def held_out_rows(count: int, holdout: Holdout) -> tuple[list[int], list[int]]:
@@ -69,7 +80,7 @@ def _plain(task: Task, split: str) -> Split:
 
 def _labelled(split: Split, task: Task, holdout: Holdout) -> Split:
     """Return a split, of which a part is to be scored. Raises UsageError if its labels are hidden."""
-    if task.readout is None and are_hidden(split.labels):
+    if task.kind != "segmentation" and are_hidden(split.labels, task.kind):
         raise UsageError(f"holdout: the labels of {holdout.of!r} are hidden, so no part of it can be scored")
     return split
 

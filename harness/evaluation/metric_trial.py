@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.evaluation.metric_arguments import counts_of, out_of_range
 from harness.metrics import Array, Metric, reads
 from harness.records.arrays import RANKS
 from zoo.errors import RecipeError, UsageError
@@ -35,7 +36,8 @@ def try_metrics(recipe: Recipe, task: Task, metrics: Mapping[str, Metric], outpu
     for split in task.scored:
         arrays = example_arrays(task, split, outputs)
         for name, metric in metrics.items():
-            if problem := _problem(metric, arrays, task):
+            counts = {**counts_of(arrays), "label": outputs}
+            if problem := out_of_range(metric, counts) or _problem(metric, arrays, task):
                 message = f"the metric {name!r} cannot be computed on the split {split!r}: {problem}"
                 call = next((call for call in recipe.metrics if metric_name(call) == name), None)
                 raise RecipeError.at(call.mark, message) if call else UsageError(message)
@@ -47,7 +49,7 @@ def example_arrays(task: Task, split: str, outputs: int) -> dict[str, Array]:
     In a classification every label of the split occurs, and every class is predicted, also one that is never a label.
     """
     if task.readout is not None:
-        return dict(task.readout.example(outputs))
+        return dict(task.readout.example(outputs, task.load(split)))
     if task.kind == "regression":
         values = np.array([0.0, 1.0, 2.0], dtype=np.float32)
         return {"predictions": values, "labels": values.copy()}

@@ -19,6 +19,11 @@ def other_threshold(claim: Claim, measured: Measurement) -> str:
             f"The threshold {scored:g} was chosen on {claim.split!r} itself, which makes scores on it too good;"
             " name another split in `threshold_from`, or claim a score on another split."
         )
+    if claim.threshold_from == claim.split:
+        return (
+            f"Claimed with a threshold chosen on {claim.split!r} itself, which makes scores on it too good; zoo never"
+            " chooses a threshold on the split that is scored. Claim a score on another split."
+        )
     if claim.threshold_from is not None:
         return "" if claim.threshold_from == chosen_on else _chosen_elsewhere(claim, scored, chosen_on)
     claimed = HALF if claim.threshold is None else claim.threshold

@@ -28,8 +28,8 @@ def training_splits(experiment: Experiment) -> tuple[Split, ...]:
 def _labelled(task: Task, stage: Stage) -> Split:
     """Load the split of a stage. Raises RecipeError if its labels are hidden."""
     split = task.load(stage.split)
-    has_labels = task.readout is None and hasattr(split, "labels")  # else reported when its first batch is read
-    if has_labels and are_hidden(split.labels):
+    has_labels = task.kind != "segmentation" and hasattr(split, "labels")  # else reported when a batch is read
+    if has_labels and are_hidden(split.labels, task.kind):
         message = f"the labels of {stage.split!r} are hidden, so nothing can be trained on it; name another split"
         raise RecipeError.at(stage.marks.get("split", stage.optimizer.mark), message)
     return split

@@ -64,6 +64,9 @@ def stage_name_problems(recipe: Recipe, task: Task | None, stage_tasks: Sequence
     if recipe.holdout is not None and (of := recipe.holdout.of) not in task.splits:
         message = f"holdout: the task has no split {of!r}{did_you_mean(of, list(task.splits))}"
         yield Problem(recipe.marks["holdout"], message)
+    if task.threshold_from and task.threshold_from not in (splits := [*task.splits, *_held_out(task, recipe.holdout)]):
+        message = f"threshold_from cannot be {task.threshold_from!r}{_known('splits', task.threshold_from, splits)}"
+        yield Problem(recipe.task.marks.get("threshold_from", recipe.task.mark), message)
     if not _scored(recipe, task):
         yield Problem(recipe.task.mark, NOTHING_SCORED)
         return

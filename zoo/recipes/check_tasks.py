@@ -8,6 +8,7 @@ from zoo.recipes.allowed import is_allowed
 from zoo.recipes.build import Builder
 from zoo.recipes.build_task import task_without_tokenizer
 from zoo.recipes.check_claims import stage_name_problems
+from zoo.recipes.check_metrics import argument_problems
 from zoo.recipes.load_model import architecture
 from zoo.recipes.positions import OUTPUTS
 from zoo.recipes.reader import Call
@@ -32,6 +33,7 @@ def task_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
     if task is not None:
         yield from _holdout_problems(recipe, list(task.splits))
         yield from _output_problems(recipe, task)
+    yield from argument_problems(recipe, task)
     yield from stage_name_problems(recipe, task, stage_tasks)
 
 

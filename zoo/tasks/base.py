@@ -71,6 +71,8 @@ class Split(Protocol):
     - `lengths`: the number of tokens of every row. Rows of similar length are then put into the same batch.
     - `example_count` and `of_examples(numbers)`: the number of examples, and the split of some of them, if several rows
       belong to one example, such as the parts of a long text to one question. `rows` yields the examples then.
+    - `example_groups`: for each example, the number of its group, from 0. A hold-out takes whole groups, such as all
+      questions about one text, because a model that learned from one of them knows the text.
     """
 
     @property

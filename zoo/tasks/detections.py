@@ -43,7 +43,7 @@ class Detections:
         """Return the rows: each image is an example."""
         return rows
 
-    def example(self, outputs: int) -> Arrays:
+    def example(self, outputs: int, split: Split) -> Arrays:
         """Return two images: an object of each size, all found, and none."""
         boxes = np.array([[0, 0, 10, 10], [0, 0, 50, 50], [0, 0, 200, 200]], dtype=np.float64)
         areas, ones = boxes[:, 2:3] * boxes[:, 3:4], np.ones((3, 1))

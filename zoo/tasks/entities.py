@@ -106,7 +106,7 @@ def find_scheme(name: str, classes: Sequence[str]) -> str:
 def scheme_name(name: str) -> str:
     """Return the name that seqeval has for a scheme. Raises UsageError if there is none."""
     known = {each.lower(): each for each in (*SCHEMES, NO_SCHEME, "")} | {k.lower(): v for k, v in ALIASES.items()}
-    if name.lower() not in known:
+    if not isinstance(name, str) or name.lower() not in known:
         names = [*SCHEMES, *ALIASES, NO_SCHEME]
         raise UsageError(f"scheme cannot be {name!r}; known: {', '.join(names)}")
     return known[name.lower()]

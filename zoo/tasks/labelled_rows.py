@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.class_names import ClassMatch, match_labels
-from zoo.errors import SourceError, UsageError, errors_about
+from zoo.errors import SourceError, UsageError, did_you_mean, errors_about
 from zoo.fetch.sources import Source
 from zoo.tasks.base import Kind, Split, default_scored
 from zoo.tasks.dialect import DEFAULT, Dialect
@@ -34,11 +34,13 @@ S = TypeVar("S", bound=Split)
 @dataclass(frozen=True, kw_only=True)
 class Labels:
     """The labels of a split: `(N,)`, `(N, C)` if multilabel, or `(N, W)` if structured (the numbers of the classes of
-    the words of each row, padded with -100); the names of the classes, and notes on these."""
+    the words of each row, padded with -100); the names of the classes, and notes on these. Of a structured split with
+    hidden labels, the values are `(N, 1)`, all -100."""
 
     values: Tensor
     classes: tuple[str, ...]
     notes: tuple[str, ...]
+    are_hidden: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,10 @@ class LabelledRows:
             advice = f"write scored: [{choice}], or leave it out; a hold-out is always scored"
             found = f"there is no split {unknown!r}; the data have {', '.join(self.names)}"
             raise UsageError(f"scored: {found}; {advice}").about("scored")
+        headers = self.dialect.header if isinstance(self.dialect.header, Mapping) else {}
+        for split in (name for name in headers if name not in self.names):
+            known = f"the data have {', '.join(self.names)}{did_you_mean(split, list(self.names))}"
+            raise UsageError(f"header: there is no split {split!r}; {known}").about("header")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -176,7 +182,7 @@ class LabelledRows:
         if table.has_column(self.label) and not are_hidden_values(table.column(self.label)):
             return None
         values = hidden_labels(len(next(iter(table.columns.values()), [])), self.kind, len(self.listed))
-        return Labels(values=values, classes=self.listed, notes=())
+        return Labels(values=values, classes=self.listed, notes=table.notes, are_hidden=True)
 
     def table(self, split: str) -> Table:
         """Read the table of a split. Raises UsageError or SourceError if it cannot be read."""

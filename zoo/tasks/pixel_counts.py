@@ -39,6 +39,6 @@ class PixelCounts:
         """Return the rows: each image is an example."""
         return rows
 
-    def example(self, outputs: int) -> Arrays:
+    def example(self, outputs: int, split: Split) -> Arrays:
         """Return the counts of two images in which each class is predicted as each other one."""
         return {"confusion": np.ones((2, outputs, outputs), dtype=np.int32)}

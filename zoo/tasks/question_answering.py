@@ -1,5 +1,6 @@
 """Extractive question answering: the answer to a question is a part of a text, or, in SQuAD 2.0, there is none."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -54,6 +55,7 @@ def question_answering(
         raise UsageError(f"stride must be at least 0 and less than max_length {max_length}, not {stride}").about(
             "stride"
         )
+    _check_choice(n_best, max_answer_length, null_threshold, version_2)
     rows = LabelledRows(data=data, label="answers", config=config, splits=splits, scored=scored)
 
     def load(split: str) -> QuestionSplit:
@@ -75,6 +77,18 @@ def question_answering(
         ),
         sources=rows.needs,
     )  # fmt: skip
+
+
+def _check_choice(n_best: int, max_answer_length: int, null_threshold: float, version_2: bool) -> None:
+    """Raise UsageError for an argument by which no answer can be chosen."""
+    for argument, value in (("n_best", n_best), ("max_answer_length", max_answer_length)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UsageError(f"{argument} must be at least 1, not {value!r}").about(argument)
+    if not math.isfinite(null_threshold):
+        raise UsageError(f"null_threshold must be a finite number, not {null_threshold}").about("null_threshold")
+    if null_threshold and not version_2:
+        advice = "write version_2: true if questions may have no answer, or leave it out"
+        raise UsageError(f"null_threshold is only used with version_2; {advice}").about("null_threshold")
 
 
 OF_VERSION_2 = (

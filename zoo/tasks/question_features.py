@@ -14,7 +14,7 @@ from torch import Tensor
 from zoo import paths
 from zoo.errors import UsageError
 from zoo.fetch.tensor_cache import cached_tensors
-from zoo.tasks.questions import Question
+from zoo.tasks.questions import Question, context_groups, question_notes
 from zoo.tasks.splits import TextSplit
 from zoo.tasks.tokens import FEWEST_CACHED, Tokens, padding_token
 from zoo.trusted_code import TRANSFORMERS, comes_from
@@ -82,6 +82,15 @@ class QuestionSplit(TextSplit):
         """The number of questions."""
         return len(self.questions)
 
+    @property
+    def example_groups(self) -> list[int]:
+        """The number of the context of each question, by which a hold-out is taken."""
+        return context_groups(self.questions)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*question_notes(self.questions), *super().notes)
+
     def of_examples(self, numbers: Sequence[int]) -> "QuestionSplit":
         """Return the split of some of the questions, with all of their features."""
         return self.with_changes(questions=[self.questions[number] for number in numbers])
@@ -123,15 +132,11 @@ def _tokenized(questions: Sequence[Question], tokenizer: Any, max_length: int, s
     first = tokenizer.padding_side != "left"  # models that are padded on the left read the context first
     pairs = [(question.text.lstrip(), question.context) for question in questions]
     texts = [list(column) for column in zip(*(pair if first else pair[::-1] for pair in pairs), strict=True)]
-    try:
-        encoding = tokenizer(
-            *texts, truncation="only_second" if first else "only_first", max_length=max_length, stride=stride,
-            return_overflowing_tokens=True, return_offsets_mapping=True,
-        )  # fmt: skip
-    except Exception as error:  # the tokenizers raise plain exceptions of their own
-        raise UsageError(
-            f"a question is too long for max_length {max_length} with stride {stride}: {error}; set a larger max_length"
-        ) from None
+    _check_room(questions, tokenizer, max_length, stride)
+    encoding = tokenizer(
+        *texts, truncation="only_second" if first else "only_first", max_length=max_length, stride=stride,
+        return_overflowing_tokens=True, return_offsets_mapping=True,
+    )  # fmt: skip
     context = 1 if first else 0
     characters = [
         [place if part == context else (NO_CHARACTER, NO_CHARACTER) for place, part in zip(offsets, parts, strict=True)]
@@ -150,6 +155,24 @@ def _tokenized(questions: Sequence[Question], tokenizer: Any, max_length: int, s
         **columns, QUESTION_OF: question_of, CONTEXT_END: row_ends, STARTS: places[:, 0].contiguous(),
         ENDS: places[:, 1].contiguous(),
     }  # fmt: skip
+
+
+def _check_room(questions: Sequence[Question], tokenizer: Any, max_length: int, stride: int) -> None:
+    """Raise UsageError if a question leaves no room for its context; the tokenizers would stop the program."""
+    room = max_length - tokenizer.num_special_tokens_to_add(pair=True)
+    for number, ids in enumerate(_token_ids(tokenizer, [question.text.lstrip() for question in questions])):
+        if len(ids) + stride < room:
+            continue
+        (context,) = _token_ids(tokenizer, [questions[number].context])
+        if len(ids) + len(context) > room:
+            raise UsageError(
+                f"the question {questions[number].id!r} has {len(ids)} tokens, which is too long for max_length"
+                f" {max_length} with stride {stride}; set a larger max_length or a smaller stride"
+            )
+
+
+def _token_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+    return tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]  # type: ignore[no-any-return]
 
 
 def null_position(ids: Sequence[int], tokenizer: Any) -> int:

@@ -49,6 +49,11 @@ class Readout(Protocol):
         """Return which examples belong to the marked rows `(N,)`."""
         ...
 
-    def example(self, outputs: int) -> Arrays:
-        """Return arrays of a few made-up examples, for a model with `outputs` outputs, to try metrics with."""
+    def example(self, outputs: int, split: "Split") -> Arrays:
+        """Return arrays of a few made-up examples to try metrics with.
+
+        Args:
+            outputs: The number of outputs of the model.
+            split: The split that is to be scored; its arrays have the same shapes, apart from the first dimension.
+        """
         ...

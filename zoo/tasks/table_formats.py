@@ -7,6 +7,7 @@ other values, and each row keeps its own.
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -24,6 +25,9 @@ from zoo.tasks.parquet import read_table
 Columns = dict[str, list[Any]]
 Row = tuple[int, list[str]]
 """The number of the line that a row begins in, from 1, and its fields."""
+
+_OPENED_OBJECT = re.compile(r"\s*\{[^\S\n]*\n")
+"""The beginning of a file with one object on several lines, with any line breaks."""
 
 csv.field_size_limit(2**31 - 1)  # the default, 131,072 characters, is shorter than a book
 
@@ -94,7 +98,7 @@ def read_json(path: Path, dialect: Dialect) -> Columns:
     if text.lstrip().startswith("["):
         items = _parse(path, 1, text)
         numbered = [(f"item {number}", item) for number, item in enumerate(items)]
-    elif text.lstrip().startswith("{\n"):
+    elif _OPENED_OBJECT.match(text):
         numbered = [("line 1", _parse(path, 1, text))]
     else:
         lines = enumerate(text.split("\n"), 1)

@@ -74,19 +74,22 @@ def token_classification(
     """
     rows = _TagRows(data=data, label=tags, label_argument="tags", classes=classes, kind="structured",
                     config=config, splits=splits, scored=scored)  # fmt: skip
-    _check(unread, max_length)
+    _check(unread, max_length, tokenizer)
     with errors_about("scheme"):
         readout = WordTags(scheme=scheme_name(scheme), width=max_length, leaves_out=unread == "left out")
         if rows.listed:
             find_scheme(scheme, rows.listed)
 
     def make(words: list[tuple[str, ...]], labels: Labels) -> TaggedWords:
+        values = (
+            labels.values if not labels.are_hidden else labels.values.expand(-1, max(map(len, words), default=0) + 1)
+        )
         with errors_about("tags"):
             _check_lengths(words, labels)
         with errors_about("scheme"):
             found = find_scheme(scheme, labels.classes)
         return TaggedWords(
-            words, labels.values, tokenizer=tokenizer, max_length=max_length, classes=labels.classes,
+            words, values, tokenizer=tokenizer, max_length=max_length, classes=labels.classes,
             class_notes=labels.notes, label_all_subwords=label_all_subwords,
             tag_notes=_scheme_notes(scheme, found, labels.classes), unread_note=UNREAD[unread],
         )  # fmt: skip
@@ -104,11 +107,15 @@ def token_classification(
     )
 
 
-def _check(unread: str, max_length: int) -> None:
+def _check(unread: str, max_length: int, tokenizer: Any) -> None:
     if unread not in UNREAD:
         raise UsageError(f'unread must be "wrong" or "left out", not {unread!r}').about("unread")
     if max_length < 1:
         raise UsageError(f"max_length must be positive, not {max_length}").about("max_length")
+    special = tokenizer.num_special_tokens_to_add() if hasattr(tokenizer, "num_special_tokens_to_add") else 0
+    if max_length <= special:
+        problem = f"max_length {max_length} leaves no room for a word: the tokenizer adds {special} special tokens"
+        raise UsageError(f"{problem}; set it to at least {special + 1}").about("max_length")
 
 
 def _words(column: str, table: Table) -> list[tuple[str, ...]]:
@@ -116,7 +123,7 @@ def _words(column: str, table: Table) -> list[tuple[str, ...]]:
     with errors_about("tokens"):
         rows = table.column(column)
         for row, words in enumerate(rows):
-            if not isinstance(words, list) or not words:
+            if not isinstance(words, list):
                 raise UsageError(f"column {column!r}, row {row}: {shown(words)} is not a list of words")
             if wrong := [word for word in words if not isinstance(word, str) or not is_unicode(word)]:
                 raise UsageError(f"column {column!r}, row {row}: {shown(wrong[0])} is not a word")
@@ -124,6 +131,8 @@ def _words(column: str, table: Table) -> list[tuple[str, ...]]:
 
 
 def _check_lengths(words: Sequence[Sequence[str]], labels: Labels) -> None:
+    if labels.are_hidden:
+        return
     for row, (of_row, count) in enumerate(zip(words, (labels.values >= 0).sum(1).tolist(), strict=True)):
         if len(of_row) != count:
             raise UsageError(f"row {row} has {len(of_row)} words, but {count} tags")
@@ -133,6 +142,8 @@ def _scheme_notes(wanted: str, found: str, classes: Sequence[str]) -> tuple[str,
     """Return how tags form entities, if the recipe does not say it."""
     if found == NO_SCHEME:
         return ()
-    listed = ", ".join(entity_types(classes))
+    types = entity_types(classes)
+    if not types:
+        return ("the tags have no entities: all of them are O",) if classes else ()
     chosen = "" if wanted else f"; the tags fit {found}, which the strict reading uses"
-    return (f"entities of the types {listed}{chosen}",)
+    return (f"entities of the types {', '.join(types)}{chosen}",)

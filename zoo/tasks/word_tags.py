@@ -96,12 +96,14 @@ class WordTags:
         """Return the rows: each sentence is an example."""
         return rows
 
-    def example(self, outputs: int) -> Arrays:
-        """Return the counts of two sentences with one right word and one right entity."""
+    def example(self, outputs: int, split: Split) -> Arrays:
+        """Return the counts of two sentences with one right word of each tag and one right entity of each type."""
+        assert isinstance(split, TaggedWords)
         words = np.zeros((2, 1 + outputs, 3), dtype=np.int32)
         words[:, 1] = 1
-        found = np.zeros((2, 2, 1, 3), dtype=np.int32) + 1
-        return {"words": words} if self.scheme == NO_SCHEME else {"entities": found, "words": words}
+        if find_scheme(self.scheme, split.classes) == NO_SCHEME:
+            return {"words": words}
+        return {"entities": np.ones((2, 2, len(entity_types(split.classes)), 3), dtype=np.int32), "words": words}
 
 
 def entity_types(classes: Sequence[str]) -> tuple[str, ...]:

@@ -9,14 +9,19 @@ import torch
 from sklearn.metrics import f1_score
 
 from harness import metrics
+from harness.entity_metrics import entity_f1
+from harness.evaluation.evaluate import evaluate, score
 from harness.evaluation.metric_trial import example_arrays, try_metrics
 from harness.library_metrics import from_library
 from harness.metrics import Array, Metric
+from harness.models.environment import accelerator_on
 from tests.helpers.project import ROOT
 from zoo.errors import UsageError
 from zoo.recipes.schema import load_recipe
 from zoo.tasks.base import Task
 from zoo.tasks.splits import TensorSplit
+from zoo.tasks.tagged_words import TaggedWords
+from zoo.tasks.word_tags import WordTags
 
 
 def task_with(labels: list[int]) -> Task:
@@ -60,3 +65,34 @@ def test_the_rows_of_the_trial_have_every_label_and_every_prediction() -> None:
     assert sorted(arrays["predictions"].tolist()) == list(range(7))
     assert {*arrays["labels"].tolist()} == {1, 3}
     assert (arrays["ranked"][:, 0] == arrays["predictions"]).all()
+
+
+def tags_task() -> Task:
+    classes = ("O", "B-A", "B-B")
+    labels = torch.tensor([[1, 2, -100]])
+    split = TaggedWords([("a", "b")], labels, tokenizer=None, classes=classes)
+    return Task(
+        name="tags", splits={"test": lambda: split}, scored=("test",), metrics=("entity_f1",), kind="structured",
+        readout=WordTags(scheme="", width=8),
+    )  # fmt: skip
+
+
+def test_each_type_of_entities_can_be_scored_alone() -> None:
+    recipe = load_recipe(ROOT / "tests" / "recipes" / "plain.yaml")
+    try_metrics(recipe, tags_task(), {"mine": partial(entity_f1, of_type=1)}, 3)
+    with pytest.raises(UsageError, match="of_type is 9, but there are 2 types of entities; write a position from 0 to"):
+        try_metrics(recipe, tags_task(), {"mine": partial(entity_f1, of_type=9)}, 3)
+
+
+@pytest.mark.parametrize("label", [2, -1])
+def test_a_class_that_does_not_exist_is_refused_before_scoring(label: int) -> None:
+    task = task_with([0, 1, 1])
+    metric = {"f1_of_class": partial(metrics.f1_of_class, label=label)}
+    with pytest.raises(UsageError, match=f"label is {label}, but there are 2 classes; write a position from 0 to 1"):
+        evaluate(torch.nn.Linear(1, 2), task, "test", metric, accelerator=accelerator_on("cpu"))
+
+
+def test_an_argument_that_a_metric_refuses_is_named() -> None:
+    arrays = {"entities": np.ones((2, 2, 1, 3), dtype=np.int32)}
+    with pytest.raises(UsageError, match="the metric 'mine' cannot be computed with average: samples: average must be"):
+        score("test", arrays, {"mine": partial(entity_f1, average="samples")})

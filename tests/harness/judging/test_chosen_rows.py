@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from harness.judging.chosen_rows import other_rows
 from harness.records.recorded_claims import claim_data, claim_from
 from tests.helpers.claims import RETRAIN, WEIGHTS, judged, measurement
 from zoo.recipes.claim import Claim
@@ -67,3 +68,17 @@ def test_a_claim_is_stored_with_its_rows_and_threshold(stated: dict[str, Any]) -
     assert {name for name in ("rows", "threshold", "threshold_from") if name in data} == set(stated)
     with pytest.raises(ValueError, match="names no rows"):
         claim_from({**data, "rows": "all"})
+
+
+@pytest.mark.parametrize(
+    ("rows", "scoring"),
+    [
+        ("0-399", {}),
+        (None, {"rows": "0-399", "of": 400}),
+        ("0-199, 200-399", {"rows": "0-399", "of": 400}),
+        ("0-1,2-3", {"rows": "0-3", "of": 900}),
+    ],
+)
+def test_rows_in_other_words_are_the_same_rows(rows: str | None, scoring: dict[str, Any]) -> None:
+    claim = Claim(**WEIGHTS, rows=None if rows is None else RowSubset(rows))
+    assert other_rows(claim, measurement(0.875, full_n=scoring.get("of", 400), scoring=scoring)) == ""

@@ -28,6 +28,7 @@ ITSELF = "The threshold 0.3 was chosen on 'test' itself, which makes scores on i
         ({"threshold": 0.3, "threshold_from": "test"}, {"threshold": 0.3}, ITSELF),
         ({"threshold": 0.3, "threshold_from": "test"}, {"threshold_from": "test"}, ITSELF),
         ({"threshold": 0.3, "threshold_from": "a"}, {"threshold_from": "b"}, "with 0.3, that was chosen on 'a'; write"),
+        ({"threshold": 0.5}, {"threshold_from": "test"}, "zoo never chooses a threshold on the split that is scored"),
         (
             {"threshold": 0.5},
             {"threshold_from": "b"},

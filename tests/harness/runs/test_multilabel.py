@@ -163,7 +163,7 @@ def test_a_threshold_is_never_chosen_on_hidden_labels() -> None:
         ),
         ("  kind:", "  threshold: 1.0\n  kind:", "8:3: threshold is a probability above 0 and below 1, not 1"),
         ("label: 2}", "label: 0}", "10:62: metrics[3]: another metric is called 'f1_of_class_0' already"),
-        ("label: 2}", "label: 7}", "the metric 'f1_of_class_7' cannot be computed on the split 'dev'"),
+        ("label: 2}", "label: 7}", "f1_of_class: label: it is the position of a class from 0 to 2, not 7"),
     ],
 )
 def test_wrong_arguments_are_reported_with_their_position(

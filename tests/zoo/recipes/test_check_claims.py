@@ -143,3 +143,36 @@ def test_claims_on_a_task_of_your_own_are_checked_before_it_is_trained(
     completed = zoo("train", path, "--trust", "own_task")
     assert completed.code == 2
     assert f"{path}:13:19: claims[0]: the split 'tset' is not scored" in completed.err
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        ("kind: multilabel, threshold: 0.3, threshold_from: validation", ""),
+        ("kind: multilabel, threshold: 0.3, threshold_from: held_out", ""),
+        ("kind: multilabel, threshold_from: validatoin", "threshold_from cannot be 'validatoin'; splits: train, "),
+        ("header: {tset: [t, label]}", "header: there is no split 'tset'; the data have train, validation, test"),
+    ],
+)
+def test_a_misspelled_split_in_the_task_is_reported_with_its_line(added: str, message: str, recipe_file: Write) -> None:
+    holdout = "holdout: {of: train, share: 0.1, seed: 1, name: held_out}\n"
+    found = problems(recipe_file(TEXTS + holdout, ("text: t,", f"text: t, {added},")))
+    assert len(found) == bool(message)
+    assert all(problem.startswith("2:") and message in problem and "did you mean" in problem for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ("{use: f1_of_class, label: 1}", ""),
+        ("{use: f1_of_class, label: 2}", "1:30: metrics[0]: f1_of_class: label: it is the position of a class from 0"),
+        ("{use: f1_of_class, label: -1}", "from 0 to 1, not -1"),
+        ("{use: f1, average: samples}", "'samples' is for kind: multilabel"),
+        ("{use: entity_f1, of_type: -1}", "it is the position of a type of entities, from 0, not -1"),
+        ("{use: entity_f1, average: samples}", "it must be micro, macro or weighted, not 'samples'"),
+    ],
+)
+def test_an_argument_of_a_metric_out_of_range_is_reported(metric: str, message: str, recipe_file: Write) -> None:
+    found = problems(recipe_file(f"metrics: [{metric}]\n{TEXTS}"))
+    assert len(found) == bool(message)
+    assert all(message in problem for problem in found)

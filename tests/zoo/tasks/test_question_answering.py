@@ -1,6 +1,7 @@
 """Question answering: its metrics, its features, and answers as the example of transformers chooses them."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -12,12 +13,16 @@ import torch
 from transformers import BertConfig, BertForQuestionAnswering, BertTokenizer
 
 from harness import answer_metrics
+from harness.evaluation.holdout import with_holdout
 from harness.losses.cross_entropy import CrossEntropy
 from harness.metrics import measure
 from harness.models.outputs import run_model
 from tests.helpers.glue_hub import TOKENIZER, VOCABULARY, WORDS, write_files
 from tests.helpers.squad_reference import chosen_answers, made_questions, official_f1, official_words
 from zoo.errors import UsageError
+from zoo.fetch.sources import Source, Sources
+from zoo.recipes.schema import Holdout
+from zoo.tasks import question_answering
 from zoo.tasks.answer_readout import AnswerReadout
 from zoo.tasks.answer_scores import COLUMNS, answer_scores
 from zoo.tasks.base import Task
@@ -178,7 +183,7 @@ def test_a_file_of_squad_has_the_same_questions_as_a_table(tmp_path: Path) -> No
         for question in questions
     ]  # fmt: skip
     (tmp_path / "dev.json").write_text(json.dumps(squad))
-    (tmp_path / "indented.json").write_text(json.dumps(squad, indent=1))
+    (tmp_path / "indented.json").write_text(json.dumps(squad, indent=1), newline="\r\n")
     (tmp_path / "dev.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     for name in ("dev.json", "indented.json", "dev.jsonl"):
         assert read_questions(read_file(tmp_path / name)) == questions
@@ -190,6 +195,8 @@ def test_a_file_of_squad_has_the_same_questions_as_a_table(tmp_path: Path) -> No
         (["Paris"], r"column 'answers', row 1: .*Paris.* is not of the form"),
         ({"text": ["x"], "answer_start": []}, "column 'answers', row 1"),
         ({"text": ["x"], "answer_start": [99]}, "'x' starts at character 99, but the context has 1"),
+        ({"text": ["c"], "answer_start": [False]}, "column 'answers', row 1"),
+        ({"text": ["\ud83d"], "answer_start": [0]}, "column 'answers', row 1"),
         (None, "column 'answers', row 1"),
     ],
 )
@@ -203,8 +210,12 @@ def test_a_wrong_answer_is_reported_with_its_row(tmp_path: Path, answers: Any, m
 
 def test_a_question_that_leaves_no_room_for_its_text_is_reported(tokenizer: Any) -> None:
     question = Question(id="q", text=" ".join(WORDS[:1] * 40), context=WORDS[0], answers=(), starts=())
-    with pytest.raises(UsageError, match="set a larger max_length"):
-        QuestionSplit([question], tokenizer=tokenizer, max_length=32, stride=8)
+    for max_length, stride in ((32, 8), (48, 8)):  # no room for the text at all; none for a part of it
+        with pytest.raises(UsageError, match="the question 'q' has 40 tokens, which is too long for max_length"):
+            QuestionSplit(
+                [replace(question, context="the " * 9)], tokenizer=tokenizer, max_length=max_length, stride=stride
+            )
+    assert len(QuestionSplit([question], tokenizer=tokenizer, max_length=48, stride=8)) == 1
 
 
 def test_rows_that_are_not_finite_mark_their_question(tokenizer: Any) -> None:
@@ -228,3 +239,54 @@ def test_a_split_counts_questions_and_not_their_parts(tokenizer: Any) -> None:
     )
     assert task.content("validation")["rows"] == 10 < len(split)
     assert len(split.of_examples([1, 4]).questions) == 2
+
+
+def test_questions_without_an_id_are_numbered_and_texts_that_are_no_unicode_are_refused(tmp_path: Path) -> None:
+    item = {"question": "q", "answers": [{"text": "c", "answer_start": 0}]}
+    path = tmp_path / "dev.json"
+    path.write_text(json.dumps({"data": [{"paragraphs": [{"context": "c", "qas": [item, item]}]}]}))
+    assert [question.id for question in read_questions(read_file(path))] == ["0", "1"]
+    path.write_text(json.dumps({"data": [{"paragraphs": [{"context": "\ud83d", "qas": [item]}]}]}))
+    with pytest.raises(UsageError, match=r"column 'context', row 0: .* is not a text"):
+        read_questions(read_file(path))
+
+
+def test_misplaced_answers_and_repeated_ids_are_noted(tokenizer: Any) -> None:
+    right = Question(id="a", text="q", context="the old cat", answers=("old",), starts=(4,))
+    wrong = replace(right, starts=(5,))
+    split = QuestionSplit([right, wrong], tokenizer=tokenizer, max_length=32, stride=8)
+    assert split.notes[0].startswith("1 answer is not at the stated place in the context, such as 'old'; a training")
+    assert split.notes[1] == "1 question with the id of an earlier question; each one counts"
+    assert QuestionSplit([right], tokenizer=tokenizer, max_length=32, stride=8).notes == ()
+
+
+def test_a_hold_out_takes_all_questions_about_a_text(tokenizer: Any) -> None:
+    questions = [
+        replace(question, context=f"{WORDS[0]} {number // 4}", answers=(), starts=())
+        for number, question in enumerate(made_questions(40))
+    ]
+    whole = QuestionSplit(questions, tokenizer=tokenizer, max_length=32, stride=8)
+    readout = AnswerReadout(null_token=0, n_best=3, max_answer_length=5, version_2=True, null_threshold=0.0)
+    task = Task(name="qa", splits={"train": lambda: whole}, scored=(), metrics=(), kind="structured", readout=readout)
+    held = with_holdout(task, Holdout(of="train", share=0.3, seed=1))
+    contexts = [{question.context for question in held.load(name).questions} for name in ("train", "validation")]  # type: ignore[attr-defined]
+    assert [len(of_split) for of_split in contexts] == [7, 3]
+    assert not contexts[0] & contexts[1]
+    assert held.content("validation")["rows"] == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_best": 0}, "n_best must be at least 1, not 0"),
+        ({"max_answer_length": -1}, "max_answer_length must be at least 1, not -1"),
+        ({"version_2": True, "null_threshold": float("nan")}, "null_threshold must be a finite number, not nan"),
+        ({"null_threshold": 1.0}, "null_threshold is only used with version_2; write version_2: true"),
+    ],
+)
+def test_arguments_by_which_no_answer_can_be_chosen_are_refused(
+    tmp_path: Path, arguments: dict[str, Any], message: str
+) -> None:
+    data = {"validation": Source(Sources(), f"file:{tmp_path / 'a.json'}")}
+    with pytest.raises(UsageError, match=message):
+        question_answering(data=data, tokenizer=None, **arguments)

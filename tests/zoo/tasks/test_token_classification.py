@@ -12,6 +12,7 @@ from transformers import BertForTokenClassification, BertTokenizer, RobertaToken
 
 from harness.entity_metrics import entity_f1, token_accuracy
 from harness.evaluation.evaluate import Evaluation, evaluate
+from harness.evaluation.holdout import with_holdout
 from harness.models.environment import accelerator_on
 from harness.records.arrays import read_arrays
 from tests.helpers.device import device
@@ -19,6 +20,7 @@ from tests.helpers.glue_hub import VOCABULARY
 from tests.helpers.project import ROOT, Zoo
 from zoo.errors import OutputsError, SourceError, UsageError
 from zoo.fetch.sources import Source, Sources
+from zoo.recipes.schema import Holdout
 from zoo.tasks import token_classification
 from zoo.tasks.base import Task
 from zoo.tasks.column_files import read_columns
@@ -152,7 +154,6 @@ def test_a_subset_has_the_same_rows(tmp_path: Path) -> None:
     [
         ((["a"], ["O", "O"]), {}, "row 0 has 1 words, but 2 tags"),
         (("a", ["O"]), {}, "column 'tokens', row 0: 'a' is not a list of words"),
-        (([], []), {}, "column 'tokens', row 0: [] is not a list of words"),
         (([1], ["O"]), {}, "column 'tokens', row 0: 1 is not a word"),
         ((["\ud83d"], ["O"]), {}, "is not a word"),
         ((["a"], "O"), {}, "row 0: 'O' is not a list of tags"),
@@ -180,6 +181,8 @@ def test_a_wrong_row_is_named(tmp_path: Path, rows: tuple[Any, Any], arguments: 
         ({"classes": ["O", "U-PER", "E-PER"]}, "are not of one of the schemes IOB1, IOB2"),
         ({"unread": "right"}, 'unread must be "wrong" or "left out", not \'right\''),
         ({"max_length": 0}, "max_length must be positive"),
+        ({"max_length": 2}, "leaves no room for a word: the tokenizer adds 2 special tokens; set it to at least 3"),
+        ({"scheme": None}, "scheme cannot be None; known: IOB1"),
     ],
 )
 def test_a_wrong_argument_is_named(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
@@ -200,6 +203,41 @@ def test_a_wrong_line_of_a_file_is_named(tmp_path: Path, text: str, message: str
     with pytest.raises(SourceError) as raised:
         split(tmp_path, text)
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("hidden", [[[-1, -1], [-1]], None])
+def test_a_split_with_hidden_tags_is_read_and_never_scored(tmp_path: Path, hidden: list[list[int]] | None) -> None:
+    words = [["the", "cat"], ["dog"]]
+    rows = [{"tokens": row} | ({"ner_tags": hidden[number]} if hidden else {}) for number, row in enumerate(words)]
+    test = "".join(json.dumps(row) + "\n" for row in rows)
+    data = {"validation": source(tmp_path / "a.conll", CONLL), "test": source(tmp_path / "b.jsonl", test)}
+    of_task = token_classification(data=data, tokenizer=TOKENIZER, classes=TAGS, scored="validation")
+    batch = of_task.load("test").batch([0, 1])
+    assert (batch.labels == -100).all()
+    assert list(batch.labels.shape) == [2, 4]
+    held = with_holdout(of_task, Holdout(of="test", share=0.5, seed=1, name="held"))
+    with pytest.raises(UsageError, match="the labels of 'test' are hidden, so no part of it can be scored"):
+        held.load("held")
+
+
+def test_a_sentence_without_words_has_no_entities(tmp_path: Path) -> None:
+    of_task = task(tmp_path, lines(([], []), (["cat"], ["B-PER"])), "jsonl", classes=TAGS)
+    found = scored(of_task, {"cat": 1})
+    assert found.values == {"entity_f1": 1.0, "token_accuracy": 1.0}
+    assert [int(counts.sum()) for counts in found.arrays["words"]] == [0, 3]
+
+
+def test_tags_without_entities_are_noted(tmp_path: Path) -> None:
+    assert split(tmp_path, "the O\ncat O\n").notes[0] == "the tags have no entities: all of them are O"
+
+
+def test_a_no_break_space_is_part_of_a_word_and_comments_are_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "x.conll"
+    text = "# 12\nNew\xa0York B-LOC\n\n# id 7\n# 1\n# O\nis  O\r\n"
+    path.write_text(text, encoding="utf-8")
+    table = read_columns(path)
+    assert table.columns["tokens"] == [["New\xa0York"], ["#", "is"]]
+    assert table.notes == ("x.conll: lines before sentences that begin with '# ' are read as comments: 3",)
 
 
 def test_a_slow_tokenizer_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from zoo.claims.mapping.model_facts import ModelFacts
 from zoo.claims.mapping.question_models import METRICS as OF_ANSWERS
+from zoo.claims.mapping.question_models import squad_2_metric
 from zoo.claims.mapping.reasons import Reason, UnmappedError
 from zoo.claims.mapping.tag_models import tag_metric
 from zoo.claims.metric_names import read_metric
@@ -53,6 +54,8 @@ def metric_of(claim: PublishedClaim, model: ModelFacts) -> RecipeMetric:
     if model.kind == "tags" and found is not None:
         use, arguments, assumed = tag_metric(claim, found, model.classes)
         return RecipeMetric(use=use, arguments=tuple(arguments.items()), assumed=assumed)
+    if model.kind == "answers" and (use := squad_2_metric(claim.metric)):
+        return RecipeMetric(use=use)
     if found is None or found.name not in known:
         kind = "" if found is None else f" of a {'classification' if model.has_classes else model.kind}"
         raise UnmappedError(Reason.UNKNOWN_METRIC, f"{claim.metric!r}{kind}")

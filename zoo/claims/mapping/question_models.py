@@ -1,5 +1,6 @@
 """Claims of question answering: SQuAD, and data sets with its columns."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,14 @@ QUESTION_ANSWERER = "ForQuestionAnswering"
 TASK = "question-answering"
 COLUMNS = ("question", "context", "answers")
 METRICS = {"exact_match": "exact_match", "f1": "answer_f1"}
-"""Metric as authors name it -> ours."""
+"""Metric as `read_metric` names it -> ours."""
+_OF_OFFICIAL_SCRIPT = {
+    "bestf1": "best_answer_f1", "bestexact": "best_exact_match", "bestexactmatch": "best_exact_match",
+    "hasansf1": "has_answer_f1", "hasansexact": "has_answer_exact_match", "noansf1": "no_answer_accuracy",
+    "noansexact": "no_answer_accuracy",
+}  # fmt: skip
+"""Metric of the official script of SQuAD 2.0, without separators -> ours. The two of "no answer" are always equal."""
+_PREFIXES = re.compile(r"^(eval|test|validation|val|dev|squad|v2)+")
 LENGTH, STRIDE = 384, 128
 """The defaults of the example of transformers, by which most such scores were computed."""
 VERSION_2 = ("squad_v2", "squadv2", "squad-v2", "squad2")
@@ -34,6 +42,12 @@ def question_facts(
         repo=repo, inputs="question", outputs=2, kind="answers", classes=(),
         model={"use": "question_answerer", "init": str(repo)}, max_length=min(limit, LENGTH), length_source=source,
     )  # fmt: skip
+
+
+def squad_2_metric(name: str) -> str:
+    """Return our name of a metric that only the official script of SQuAD 2.0 has, such as `HasAns_f1`; else nothing."""
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    return _OF_OFFICIAL_SCRIPT.get(_PREFIXES.sub("", plain), "")
 
 
 def question_task(source: str, data: DataConfig, name: str, max_length: int) -> dict[str, Any]:

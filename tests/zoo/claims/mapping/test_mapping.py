@@ -229,3 +229,24 @@ def test_no_claim_counts_if_a_card_names_several_models_and_none_is_this_one() -
     claims = (claim(model="teacher"), claim(model="student"))
     mapped = map_claims(PublishedClaims(name="someone/my-distil", claims=claims, revision="0" * 40), Sources())
     assert [each.error.reason for each in mapped.unmapped] == [Reason.OTHER_MODEL] * 2
+
+
+@pytest.mark.parametrize(
+    ("metric", "use"),
+    [
+        ("f1", "answer_f1"),
+        ("best_f1", "best_answer_f1"),
+        ("eval_best_exact", "best_exact_match"),
+        ("HasAns_exact", "has_answer_exact_match"),
+        ("squad_v2.HasAns_f1", "has_answer_f1"),
+        ("NoAns_f1", "no_answer_accuracy"),
+        ("NoAns exact", "no_answer_accuracy"),
+    ],
+)
+def test_metrics_of_squad_2_are_not_those_at_the_threshold_0(metric: str, use: str) -> None:
+    assert metric_of(claim(metric=metric), model(kind="answers")).use == use
+
+
+def test_the_total_of_questions_is_no_metric() -> None:
+    with pytest.raises(UnmappedError):
+        metric_of(claim(metric="HasAns_total"), model(kind="answers"))
