@@ -23,7 +23,7 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from harness.answer_metrics import one_answer
-from harness.detection_metrics import one_detection
+from harness.detection_changes import one_detection
 from harness.entity_metrics import one_entity, one_word
 from harness.metric_changes import (
     AVERAGES,

@@ -1,6 +1,5 @@
 """Run a model over a split, and compute its metrics and per-example predictions."""
 
-import hashlib
 import importlib
 import inspect
 import io
@@ -172,17 +171,6 @@ def metrics_of(recipe: Recipe, task: Task, builder: Builder) -> dict[str, Metric
     return {metric_name(call): _metric(call, builder) for call in calls}
 
 
-def metric_code(metrics: Mapping[str, Metric], task: Task) -> dict[str, str]:
-    """Return the SHA-256 of the source code of each metric: changed code may measure something else.
-
-    The functions by which the task's readout scores predictions, its attribute `scored_by`, belong to each metric.
-    """
-    scored_by = "".join(map(_source, getattr(task.readout, "scored_by", ())))
-    return {
-        name: hashlib.sha256((_source(metric) + scored_by).encode()).hexdigest() for name, metric in metrics.items()
-    }
-
-
 def _measure(name: str, metric: Metric, arrays: Mapping[str, Array]) -> Score:
     """Return a metric's score.
 
@@ -211,25 +199,6 @@ def _metric(call: Call, builder: Builder) -> Metric:
     if is_library_metric(target):
         return from_library(target, **call.args)
     return builder.partial(call, "metrics") if call.args else target
-
-
-def _source(metric: Any) -> str:
-    arguments = ""
-    while hasattr(metric, "func"):
-        arguments, metric = arguments + repr(sorted(metric.keywords.items())), metric.func
-    function = getattr(metric, "measured_by", metric)
-    return inspect.getsource(function) + arguments + "".join(map(inspect.getsource, _called(function)))
-
-
-def _called(function: Any) -> list[Any]:
-    """Return the functions of the same module that a function calls, directly or through one of them."""
-    names, called = [*getattr(getattr(function, "__code__", None), "co_names", ())], list[Any]()
-    for name in names:
-        other = getattr(function, "__globals__", {}).get(name)
-        if inspect.isfunction(other) and other.__module__ == function.__module__ and other not in [function, *called]:
-            called.append(other)
-            names += other.__code__.co_names
-    return called
 
 
 def _margins(logits: Tensor) -> Array:

@@ -16,6 +16,7 @@ from harness.evaluation.batching import lengths_of
 from harness.evaluation.fast_path import disagreements, near_ties, sample_rows
 from harness.evaluation.strict import FixedBatchWork, fixed_batches, padded_length_for, relative_work, strict_limits
 from harness.metrics import Array
+from harness.models.detector_classes import check_classes
 from harness.models.environment import autocast
 from harness.models.memory_format import place_model
 from harness.models.outputs import run_model
@@ -118,6 +119,7 @@ class SplitRunner:
         device, processes = self.accelerator.device, self.accelerator.num_processes
         place_model(self.model, device, self.precision).train(self.train_mode)
         fit_to_texts(self.model, split, self.rows)
+        check_classes(self.model, split, self.rows)
 
         def run_batch(batch: Batch) -> Tensor:
             with torch.no_grad() if self.learning else torch.inference_mode():

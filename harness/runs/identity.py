@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from harness.evaluation.evaluate import metric_code
+from harness.evaluation.metric_code import metric_code
 from harness.models.provenance import trusted_code
 from harness.records.record import Identity
 from harness.runs.experiment import Experiment

@@ -18,6 +18,7 @@ from harness.evaluation.evaluate import Evaluation
 from harness.evaluation.label_order import findings
 from harness.judging.chance import CHANCE, chance_remarks
 from harness.judging.chosen_rows import subset_text
+from harness.models.detector_classes import classes_note
 from harness.models.devices import device_peak_memory, reset_peak_memory
 from harness.models.environment import deterministic, environment, peak_memory
 from harness.models.mps_fallback import collect_fallbacks, fallback_findings
@@ -285,8 +286,9 @@ def _findings(
     notes = (*read, *(f"label order: {note}" for note in task.class_notes))
     if note := getattr(model.model, "code_note", None):
         notes += (f"weights: {note}",)
-    if note := length_note(model.model, task.load(evaluation.split)):
-        notes += (f"{evaluation.split}: {note}",)
+    for note_on in (length_note, classes_note):
+        if note := note_on(model.model, task.load(evaluation.split)):
+            notes += (f"{evaluation.split}: {note}",)
     notes += fallback_findings(location.fallbacks)
     notes += tuple(filter(None, map(_strict_note, evaluations)))
     notes += (*scoring_findings(evaluations), *chance_findings(location.entry.recipe, task, evaluations))

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from harness.evaluation.label_order import order_outputs
 from harness.losses.base import adapter_builder, split_preparer
+from harness.models.detector_classes import check_classes
 from harness.models.environment import autocast
 from harness.models.feature_hooks import find_module, parse_feature_path
 from harness.models.memory_format import place_model
@@ -132,7 +133,9 @@ def build_stage(run: TrainingRun, number: int, student: nn.Module, inherited: St
     with _problems_at(stage.marks.get("criterion", stage.optimizer.mark)):
         split = prepare_rows(objective, run.splits[number], teacher_splits)
     for name, model in {STUDENT: student, **learning, **frozen}.items():
-        fit_to_texts(model, teacher_splits.get(name, run.splits[number]), f"the split {stage.split!r}")
+        rows = teacher_splits.get(name, run.splits[number])
+        fit_to_texts(model, rows, f"the split {stage.split!r}")
+        check_classes(model, rows, f"the split {stage.split!r}")
     order_teachers(run, number, {**learning, **frozen}, objective)
     objective.to(run.device)
     check_batch_sizes(stage, objective, split, run.options.micro_batch, run.accelerator.num_processes)

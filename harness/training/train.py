@@ -16,6 +16,7 @@ from accelerate.utils import broadcast_object_list, gather_object, set_seed
 from torch import Tensor, nn
 
 from harness.evaluation.metric_trial import try_metrics
+from harness.models.detector_classes import check_classes
 from harness.models.environment import environment
 from harness.models.memory_format import place_model
 from harness.models.outputs import run_model
@@ -192,6 +193,7 @@ def check_stages(run: TrainingRun, student: nn.Module) -> None:
     scored = run.task.load(run.task.scored[0])
     for name in run.task.scored:
         fit_to_texts(student, run.task.load(name), f"the split {name!r}")
+        check_classes(student, run.task.load(name), f"the split {name!r}")
     with torch.no_grad():
         two_rows = read_batch(scored, range(min(2, len(scored))), run.device)
         logits = run_model(copy.deepcopy(student).eval(), two_rows.inputs).logits

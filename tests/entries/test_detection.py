@@ -138,6 +138,23 @@ def test_published_weights_of_the_hub_are_scored_as_by_pycocotools(boxes: Zoo, d
     assert found["average_precision_large"] is None  # no rectangle is so large
 
 
+def test_a_training_with_too_few_classes_ends_before_its_first_batch(boxes: Zoo, recipe_file: Write) -> None:
+    completed = boxes("train", recipe_file(BOXES, ("num_classes: 4", "num_classes: 3")), "--device", device())
+    assert completed.code == 2
+    assert "instances_val2017.json: the split 'val' has an object of class 3" in completed.err
+    assert "set num_classes: 4 in the model, or contiguous: true in the task" in completed.err
+    assert "Traceback" not in completed.err
+
+
+@pytest.mark.slow
+def test_a_number_of_classes_for_the_other_numbering_is_a_finding(boxes: Zoo, recipe_file: Write) -> None:
+    folder = run_folder(
+        boxes, "train", recipe_file(BOXES, ("data: data:coco2017", "data: data:coco2017, contiguous: true"))
+    )
+    (finding,) = (each for each in read_record(folder / "record.json").findings if "contiguous" in each)
+    assert finding.startswith("val: the model has 4 classes with the background")
+
+
 @pytest.mark.slow
 def test_a_detector_is_trained_compared_and_described(boxes: Zoo, recipe_file: Write) -> None:
     path = recipe_file(BOXES)

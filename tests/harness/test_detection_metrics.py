@@ -2,18 +2,21 @@
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from harness import detection_metrics as ours
-from harness.detection_metrics import MEASURES, one_detection
+from harness.detection_changes import one_detection
+from harness.detection_metrics import MEASURES
 from harness.diagnosis.diff.leave_out import without_each_group
 from harness.metrics import measure
 
@@ -164,15 +167,59 @@ def test_every_metric_equals_that_of_faster_coco_eval() -> None:
             )
 
 
-def test_the_effect_of_one_detection_is_that_of_the_changed_arrays() -> None:
-    """One object of two is found: losing it costs 51 of 101 recalls, finding the other gains 50."""
-    objects = stacked([[[10.0, 10, 40, 40, 1600, 3, 0], [100, 100, 40, 40, 1600, 3, 0]]])
+ROW = [[[10.0, 10, 40, 40, 1600, 3, 0], [100, 100, 40, 40, 1600, 3, 0]]]
+"""An image with two objects of one class."""
+
+
+@pytest.mark.parametrize(
+    ("found", "score", "change"), [([0], 51 / 101, 51 / 101), ([0, 1], 1.0, 1 - 51 / 101 * 0.5), ([], 0.0, 51 / 101)]
+)
+def test_the_effect_of_one_detection_is_known_for_an_image_with_two_objects(
+    found: list[int], score: float, change: float
+) -> None:
     detections = np.zeros((1, 3, 6), np.float32)
-    detections[0, 0] = [10, 10, 50, 50, 0.9, 3]
-    value, step = measure(ours.average_precision, {"detections": detections, "objects": objects})
-    assert value == pytest.approx(51 / 101)
-    assert step == pytest.approx(51 / 101)
-    assert one_detection(ours.average_recall, detections, objects) == pytest.approx(0.5)
+    for place, number in enumerate(found):
+        x, y = ROW[0][number][:2]
+        detections[0, place] = [x, y, x + 40, y + 40, 0.9 - 0.1 * place, 3]
+    value, step = measure(ours.average_precision, {"detections": detections, "objects": stacked(ROW)})
+    assert value == pytest.approx(score)
+    assert step == pytest.approx(change)
+    assert one_detection(ours.average_recall, detections, stacked(ROW)) == pytest.approx(0.5)
+
+
+def test_a_metric_of_a_user_changes_by_the_share_of_one_object() -> None:
+    assert one_detection(lambda detections, objects: 0.0, np.zeros((1, 3, 6)), stacked(ROW)) == 0.5
+
+
+def changed_by_one(detections: Array, objects: Array) -> Iterator[Array]:
+    """Yield detections in which one of each class is added, left out, or has another box or score."""
+    used = detections[:, :, 4] > 0
+    for image, place in np.argwhere(used | ~used & (np.cumsum(~used, axis=1) == 1)).tolist():
+        old = detections[image, place]
+        near = [[x, y, x + w, y + h] for x, y, w, h in objects[image, objects[image, :, 5] >= 0, :4].tolist()]
+        near += [[x, y, x + 0.75 * (right - x), low] for x, y, right, low in near]
+        classes = [old[5]] if used[image, place] else CATEGORIES[:2]
+        news = [[*box, score, number] for box in [*near, [900, 900, 930, 930]] for score in (0.99, old[4] or 0.2, 0.01)
+                for number in classes]  # fmt: skip
+        for new in [[0] * 6, *news] if used[image, place] else news:
+            changed = detections.copy()
+            changed[image, place] = new
+            yield changed
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=4, deadline=None)
+def test_no_change_of_one_detection_has_a_larger_effect_than_the_bound(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    listed = made_objects(random, 2)
+    for row in [row for rows in listed for row in rows]:
+        row[5] = random.choice(CATEGORIES[:2])
+    detections, objects = made_detections(random, [rows[:3] for rows in listed], 4), stacked([r[:3] for r in listed])
+    for name in ("average_precision", "average_precision_small", "average_recall"):
+        metric = getattr(ours, name)
+        before, bound = metric(detections, objects), one_detection(metric, detections, objects)
+        changes = [abs(metric(changed, objects) - before) for changed in changed_by_one(detections, objects)]
+        assert all(change <= bound + 1e-12 for change in changes if not math.isnan(change))
 
 
 def test_a_metric_without_an_image_is_that_of_the_other_images() -> None:

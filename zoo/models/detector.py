@@ -4,6 +4,7 @@ The parameters have torchvision's names, so that its published weights can be lo
 one tensor and returns one tensor, because batches and outputs are tensors everywhere else, too.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -41,6 +42,10 @@ def detector(
     for part in ("has_mask", "has_keypoint"):
         if hasattr(getattr(model, "roi_heads", None), part):
             setattr(model.roi_heads, part, _never)
+    model.num_classes = num_classes  # compared with the classes of data
+    for part in ("rpn.head", "roi_heads.box_predictor", "head"):
+        if module := dict(model.named_modules()).get(part):
+            module.register_forward_hook(_check_finite)
     model.__class__ = type(f"{type(model).__name__}Detector", (DetectorMixin, type(model)), {"__module__": __name__})
     return model  # type: ignore[no-any-return]
 
@@ -88,8 +93,8 @@ class DetectorMixin:
         Returns:
             In training the losses in the order of their names, `(K,)`. Otherwise `(B, D, 6)`: the corners of each box
             in pixels, its score, and its class, the highest score first. D is the most detections that the detector
-            returns for an image; unused rows are 0. If a parameter is NaN or infinite, all values are NaN, because
-            torchvision leaves out detections whose score is NaN.
+            returns for an image; unused rows are 0. If an output of a head is NaN or infinite, as after an overflow in
+            half precision, all values are NaN, because torchvision leaves out detections whose score is NaN.
         """
         own: Any = super()
         this: Any = self
@@ -98,9 +103,28 @@ class DetectorMixin:
             losses = own.forward(unpadded, _targets(boxes, classes))
             return torch.stack([losses[name].float() for name in sorted(losses)])
         most = getattr(this, "roi_heads", this).detections_per_img
-        found = torch.stack([_rows(detections, most) for detections in own.forward(unpadded)])
-        is_finite = torch.stack([parameter.detach().sum() for parameter in this.parameters()]).isfinite().all()
-        return found.where(is_finite, torch.nan)
+        try:
+            return torch.stack([_rows(detections, most) for detections in own.forward(unpadded)])
+        except _NotFiniteError:
+            return images.new_full((len(images), most, 6), torch.nan, dtype=torch.float32)
+
+
+class _NotFiniteError(ArithmeticError):
+    """An output of a head is NaN or infinite."""
+
+
+def _check_finite(head: nn.Module, inputs: Any, outputs: Any) -> None:
+    """Raise _NotFiniteError in an evaluation: later steps leave out whatever is not finite."""
+    if not head.training and not torch.stack([tensor.isfinite().all() for tensor in _tensors(outputs)]).all():
+        raise _NotFiniteError
+
+
+def _tensors(outputs: Any) -> Iterator[Tensor]:
+    if isinstance(outputs, Tensor):
+        yield outputs
+    else:
+        for part in outputs.values() if isinstance(outputs, Mapping) else outputs:
+            yield from _tensors(part)
 
 
 def _targets(boxes: Tensor | None, classes: Tensor | None) -> list[dict[str, Tensor]]:

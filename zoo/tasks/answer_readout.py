@@ -40,7 +40,7 @@ class AnswerReadout:
     The array `answers` is `(N, 9)`, one row a question; `zoo.tasks.answer_scores.COLUMNS` names its columns.
     """
 
-    scored_by: ClassVar = (answer_scores,)
+    scored_by: ClassVar = (answer_scores, Features)
     """The code that a record hashes along with that of the metrics."""
     null_token: int | None
     """The id of the token whose logits stand for "no answer"; None for the first token of each row."""

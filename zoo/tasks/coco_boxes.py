@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -39,12 +39,50 @@ class AnnotatedImage:
         return json.dumps([self.name, self.height, self.width, self.objects.tolist()])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Numbering:
+    """How the categories of a file of annotations are numbered as classes.
+
+    Attributes:
+        path: The file.
+        ids: The ids of the categories, sorted.
+        contiguous: Whether the classes are numbered from 1 in the order of the ids. If False, they are the ids.
+    """
+
+    path: Path
+    ids: tuple[int, ...]
+    contiguous: bool
+
+    @property
+    def outputs(self) -> int:
+        """The number of classes that a detector needs, with the background."""
+        return 1 + (len(self.ids) if self.contiguous else self.ids[-1])
+
+    @property
+    def classes(self) -> Mapping[int, int]:
+        """The class of each category."""
+        return {number: place if self.contiguous else number for place, number in enumerate(self.ids, 1)}
+
+    @property
+    def other(self) -> "Numbering":
+        """The other numbering of the same categories."""
+        return replace(self, contiguous=not self.contiguous)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotations:
+    """The images of a file of annotations in the order of their ids, and how their categories are numbered."""
+
+    images: list[AnnotatedImage]
+    numbering: Numbering
+
+
 class _WrongError(ValueError):
     """A part of the annotations has an unknown form."""
 
 
-def read_boxes(path: Path, *, contiguous: bool) -> list[AnnotatedImage]:
-    """Read the images of a file of annotations with their boxes, in the order of their ids.
+def read_boxes(path: Path, *, contiguous: bool) -> Annotations:
+    """Read the images of a file of annotations with their boxes.
 
     Args:
         path: The file.
@@ -56,9 +94,11 @@ def read_boxes(path: Path, *, contiguous: bool) -> list[AnnotatedImage]:
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        classes = _classes(data["categories"], contiguous)
+        numbering = _numbering(path, data["categories"], contiguous)
+        classes = numbering.classes
         grouped = _by_image(data["images"], data["annotations"])
-        return [_image(image, [_object(item, image, classes) for item in items]) for image, items in grouped]
+        images = [_image(image, [_object(item, image, classes) for item in items]) for image, items in grouped]
+        return Annotations(images=images, numbering=numbering)
     except _WrongError as error:
         raise SourceError(f"{path}: {error}") from None
     except OSError as error:
@@ -67,20 +107,17 @@ def read_boxes(path: Path, *, contiguous: bool) -> list[AnnotatedImage]:
         raise SourceError(f"{path}: these are not COCO's annotations: {type(error).__name__}: {error}") from None
 
 
-def _classes(categories: Sequence[Mapping[str, Any]], contiguous: bool) -> dict[int, int]:
-    """Return the class of each category."""
+def _numbering(path: Path, categories: Sequence[Mapping[str, Any]], contiguous: bool) -> Numbering:
     ids = sorted(category["id"] for category in categories)
     if not ids:
         raise _WrongError("`categories` is empty")
     if len(set(ids)) < len(ids):
         raise _WrongError("two categories have the same id")
-    if contiguous:
-        return {number: place for place, number in enumerate(ids, 1)}
-    if ids[0] <= BACKGROUND:
+    if not contiguous and ids[0] <= BACKGROUND:
         raise _WrongError(
             f"category {ids[0]} cannot be class {ids[0]}, which is the background; set `contiguous: true`"
         )
-    return dict(zip(ids, ids, strict=True))
+    return Numbering(path=path, ids=tuple(ids), contiguous=contiguous)
 
 
 def _by_image(images: Sequence[Any], items: Sequence[Any]) -> list[tuple[Any, list[Any]]]:

@@ -19,7 +19,7 @@ from zoo.errors import SourceError, UsageError
 from zoo.fetch.remembered_digests import remembered_digests
 from zoo.fetch.sources import Source
 from zoo.tasks.base import CPU, Batch, Task, default_scored
-from zoo.tasks.coco_boxes import CLASS, COLUMNS, CROWD, AnnotatedImage, read_boxes
+from zoo.tasks.coco_boxes import BACKGROUND, CLASS, COLUMNS, CROWD, AnnotatedImage, Numbering, read_boxes
 from zoo.tasks.detections import Detections
 from zoo.tasks.images import check_transforms, local_folder, read_rgb
 from zoo.tasks.padding import pad
@@ -74,8 +74,8 @@ def object_detection(
         root = local_folder(data, (images, annotations), splits, split)
         listed = read_boxes(root / annotations.format(split=split), contiguous=contiguous)
         is_train, folder = split == TRAIN, root / images.format(split=split)
-        used = [image for image in listed if image.has_large_object or not is_train]
-        return DetectionSplit(used, folder, train_transforms if is_train and not plain else ())
+        used = [image for image in listed.images if image.has_large_object or not is_train]
+        return DetectionSplit(used, folder, train_transforms if is_train and not plain else (), listed.numbering)
 
     return Task(
         name="object_detection",
@@ -98,9 +98,13 @@ class DetectionSplit:
         images: The images in order.
         folder: The folder with the files of the images.
         transforms: Transforms of an image and its boxes.
+        numbering: How the categories are numbered as classes.
     """
 
-    def __init__(self, images: Sequence[AnnotatedImage], folder: Path, transforms: Sequence[Any]) -> None:
+    def __init__(
+        self, images: Sequence[AnnotatedImage], folder: Path, transforms: Sequence[Any], numbering: Numbering
+    ) -> None:
+        self.numbering = numbering
         self.images, self.folder, self.transforms, self.fixed = images, folder, transforms, not transforms
         self.transform = v2.Compose([*transforms, v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
         self.objects = _padded_objects(images)
@@ -113,13 +117,15 @@ class DetectionSplit:
         return len(self.images)
 
     @property
-    def examples(self) -> int:
-        """The number of images."""
-        return len(self)
+    def largest_class(self) -> int:
+        """The largest class of an object that counts; 0 without one."""
+        counted = self.objects[self.objects[:, :, CROWD] == 0]
+        return int(counted[:, CLASS].max(initial=BACKGROUND))
 
     def of_examples(self, numbers: Sequence[int]) -> "DetectionSplit":
         """Return the split of some of the images."""
-        return DetectionSplit([self.images[number] for number in numbers], self.folder, self.transforms)
+        images = [self.images[number] for number in numbers]
+        return DetectionSplit(images, self.folder, self.transforms, self.numbering)
 
     def batch(self, indices: Sequence[int], device: torch.device = CPU) -> Batch:
         ids = list(indices)

@@ -19,6 +19,9 @@ class Readout(Protocol):
 
     Examples are the pixels of an image, the tags of a sentence, the answer to a question, and the objects of an image.
     The harness runs the model batch by batch, keeps only what `read` returns, and passes all of it to `arrays`.
+
+    The module of the readout is part of a run's identity. A readout that scores with functions of other modules lists
+    one of each in a class attribute `scored_by`, and these modules are part of it, too.
     """
 
     def check(self, task: "Task", logits: Tensor, labels: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -47,6 +47,8 @@ class WordTags:
             have the tag O, and are no right prediction of it.
     """
 
+    scored_by: ClassVar = (entities,)
+    """The code that a record hashes along with that of the metrics."""
     scheme: str
     width: int
     leaves_out: bool = False

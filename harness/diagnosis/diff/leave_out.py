@@ -14,7 +14,8 @@ from scipy.sparse import coo_array, csr_array
 
 from harness import metrics
 from harness.answer_metrics import scores_and_weights
-from harness.detection_metrics import MEASURES, matches_of, score_without
+from harness.detection_matches import matches_of
+from harness.detection_metrics import MEASURES, score_without
 from harness.metrics import Array, Metric
 
 Floats = NDArray[np.float64]

@@ -75,11 +75,22 @@ def test_an_image_has_the_same_detections_in_its_own_pixels(rcnn: Any) -> None:
     assert set(rows[:, 5].tolist()) <= {1, 2, 3}
 
 
-def test_a_model_with_weights_that_are_nan_returns_nan() -> None:
+@pytest.mark.parametrize(
+    ("name", "tensor", "value"),
+    [
+        (RCNN, "rpn.head.cls_logits.weight", torch.nan),
+        (RCNN, "backbone.body.0.1.running_var", torch.nan),
+        (RCNN, "roi_heads.box_predictor.cls_score.weight", 3e38),  # finite, but its products are not
+        ("ssdlite320_mobilenet_v3_large", "backbone.features.0.0.1.running_mean", torch.nan),
+    ],
+)
+def test_a_model_whose_outputs_are_not_finite_returns_nan(name: str, tensor: str, value: float) -> None:
     """torchvision would return no detections, which would look like a score of 0."""
-    model: Any = detector(name=RCNN, **SMALL).eval()
+    torch.manual_seed(0)
+    model: Any = detector(name=name, **(SMALL if name == RCNN else {"num_classes": 4})).eval()
     with torch.inference_mode():
-        model.rpn.head.cls_logits.weight.fill_(torch.nan)
+        assert torch.isfinite(model(BATCH["images"], BATCH["sizes"])).all()
+        model.state_dict()[tensor].fill_(value)
         assert torch.isnan(model(BATCH["images"], BATCH["sizes"])).all()
 
 
