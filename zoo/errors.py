@@ -219,6 +219,10 @@ def first_line(error: BaseException) -> str:
     return next(filter(None, str(error).splitlines()), "")
 
 
+SIMILAR = "; did you mean"
+"""How a hint begins that names similar words."""
+
+
 def did_you_mean(word: str, known: list[str]) -> str:
     """Return a hint for a misspelled word.
 
@@ -227,7 +231,7 @@ def did_you_mean(word: str, known: list[str]) -> str:
     """
     similar = get_close_matches(word, known, n=3, cutoff=0.6)
     if similar:
-        return f"; did you mean {', '.join(similar)}?"
+        return f"{SIMILAR} {', '.join(similar)}?"
     return f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""
 
 

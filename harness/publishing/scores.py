@@ -16,11 +16,11 @@ from harness.runs.hub_names import (
     hub_repos,
     metric_arguments,
     metric_title,
+    source_name,
 )
 from harness.runs.judged_runs import JudgedRuns
 from zoo.claims.published import ZOO_SOURCE
 from zoo.errors import UsageError
-from zoo.fetch.source_types import is_source, parse_or_none
 from zoo.recipes.claim import SHARES
 from zoo.recipes.schema import Holdout
 from zoo.safe_text import one_line
@@ -201,12 +201,13 @@ def data_set_of(record: Record, split: str) -> DataSet:
     arguments = holdout if record.recipe.get("holdout") and holdout["name"] == split else None
     found = next(iter(hub_repos(task, "dataset")), None)
     named = task.get("name") if task["use"] == "glue" or found is None else None
-    name = str(found[1].name) if found else one_line(named or _file_name(task.get("data")) or task["use"])
+    rows_of = str(arguments["of"]) if arguments else split
+    name = str(found[1].name) if found else one_line(named or source_name(task.get("data"), rows_of) or task["use"])
     pinned = record.provenance.get(found[0], {}).get("revision") if found else None
     config = task.get("config") or (named if found else None)
     own = DataSet(
         type=name if found else data_set_slug(name), name=name, is_on_hub=found is not None,
-        config=str(config) if config else None, split=str(arguments["of"]) if arguments else split,
+        config=str(config) if config else None, split=rows_of,
         revision=pinned, holdout=arguments,
     )  # fmt: skip
     return _of_log(own, record) if record.imported else own
@@ -246,8 +247,3 @@ def _scores(record: Record, judgements: Sequence[Judgement]) -> Iterator[Publish
                 yield PublishedScore(
                     record=record, result=result, metric=metric, value=score["value"], judgement=next(of_score, None)
                 )
-
-
-def _file_name(data: Any) -> str:
-    source = parse_or_none(data.rstrip("/")) if isinstance(data, str) and is_source(data) else None
-    return "" if source is None else source.short_name.strip(".")

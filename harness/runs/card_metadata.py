@@ -17,6 +17,7 @@ from harness.runs.hub_names import (
     hub_repos,
     metric_arguments,
     metric_title,
+    source_name,
 )
 from harness.runs.needed_files import NeededFiles
 from zoo.fetch.source_types import HubRepo, is_source, parse_or_none
@@ -155,7 +156,7 @@ def _data_set(facts: CardFacts, result: Result) -> dict[str, Any]:
     fields = {"dataset_split": split, "dataset_args": others or None}
     found = next(iter(hub_repos(facts.recipe["task"], "dataset")), None)
     if found is None:
-        name = one_line(_source_name(facts.recipe["task"].get("data"), split) or facts.task.name)
+        name = one_line(source_name(facts.recipe["task"].get("data"), split) or facts.task.name)
         return {**fields, "dataset_name": name, "dataset_type": data_set_slug(name)}
     source, repo = found
     wanted = [want for _, want in facts.task.sources if want.startswith("data/")]
@@ -164,13 +165,6 @@ def _data_set(facts: CardFacts, result: Result) -> dict[str, Any]:
         "dataset_config": wanted[0].removeprefix("data/") if wanted else None,
         "dataset_revision": facts.record.provenance.get(source, {}).get("revision"),
     }  # fmt: skip
-
-
-def _source_name(data: Any, split: str) -> str:
-    """Return the last part of the name of a task's data, or of its file for one split; empty if there is none."""
-    text = data.get(split, "") if isinstance(data, Mapping) else data
-    source = parse_or_none(text.rstrip("/")) if is_source(text) else None
-    return "" if source is None else source.short_name.strip(".")
 
 
 def _license(facts: CardFacts) -> str | None:

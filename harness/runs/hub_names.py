@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from zoo.fetch.source_types import HubRepo, parse_or_none
+from zoo.fetch.source_types import HubRepo, is_source, parse_or_none
 from zoo.recipes.metric_names import metric_name
 from zoo.recipes.reader import texts
 from zoo.safe_text import one_line
@@ -54,6 +54,13 @@ def metric_title(metric: str, arguments: Mapping[str, Any]) -> str:
     plain = metric.replace("_", " ")
     start = plain if metric.startswith(LEVELS) else HUB_METRICS.get(metric, metric)
     return one_line(f"{start} ({', '.join(named)})" if named else plain)
+
+
+def source_name(data: Any, split: str) -> str:
+    """Return the last part of the name of a task's data, or of its file for one split; empty if there is none."""
+    text = data.get(split, "") if isinstance(data, Mapping) else data
+    source = parse_or_none(text.rstrip("/")) if is_source(text) else None
+    return "" if source is None else source.short_name.strip(".")
 
 
 def data_set_slug(name: str) -> str:

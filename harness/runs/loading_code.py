@@ -4,9 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.runs.answering_code import answering_code
 from harness.runs.card_metadata import CONFIG, CardFacts
 from zoo.recipes.names import module_of
+from zoo.tasks.answer_readout import AnswerReadout
 from zoo.tasks.image_defaults import with_defaults
+from zoo.tasks.question_features import QuestionSplit
 from zoo.tasks.splits import TextSplit
 from zoo.tasks.tagged_words import TaggedWords
 
@@ -44,14 +47,6 @@ of_words = inputs.word_ids()
 for number, word in enumerate(words):
     if number in of_words:  # the first token of a word has its tag
         print(word, model.config.id2label[tags[of_words.index(number)]])"""
-ANSWER = """
-
-question, text = "A question?", "The text that has its answer."
-inputs = tokenizer(question, text, truncation="only_second", max_length={max_length}, return_tensors="pt")
-with torch.no_grad():
-    outputs = model(**inputs)
-start, end = outputs.start_logits.argmax(), outputs.end_logits.argmax()
-print(tokenizer.decode(inputs["input_ids"][0, start : end + 1]))"""
 TRANSFORM = """
 
 from torchvision.transforms import v2
@@ -108,8 +103,8 @@ def _text_code(facts: CardFacts) -> str:
         return ""
     if isinstance(loaded, TaggedWords):
         return TAG_WORDS.format(max_length=length)
-    if facts.task.hub_type == "question-answering":
-        return ANSWER.format(max_length=length)
+    if isinstance(loaded, QuestionSplit) and isinstance(facts.task.readout, AnswerReadout):
+        return answering_code(loaded, facts.task.readout, length)
     is_pair = isinstance(loaded, TextSplit) and len(loaded.texts[0]) == 2
     result = {
         "regression": "print(logits.item())",

@@ -9,11 +9,16 @@ from tabulate import tabulate
 from harness.judging.chosen_rows import subset_text
 from harness.judging.types import decimals_of
 from harness.models.provenance import CODE
+from harness.runs.answering_code import parts_text
 from harness.runs.card_metadata import CardFacts, metadata
 from harness.runs.loading_code import loading_code, max_length
 from zoo.recipes.claim import Claim
 from zoo.safe_text import markdown, one_line
+from zoo.tasks.answer_readout import AnswerReadout
 from zoo.tasks.image_defaults import with_defaults
+from zoo.tasks.question_features import QuestionSplit
+from zoo.tasks.splits import TextSplit
+from zoo.tasks.tagged_words import TaggedWords
 from zoo.text_tables import number
 
 CARD = "README.md"
@@ -86,7 +91,7 @@ def _preprocessing(facts: CardFacts) -> str:
     """Return how an input of the scored splits is prepared, as far as the task says it."""
     lines, task, tokenizer = [], with_defaults(facts.recipe["task"]), facts.recipe.get("tokenizer")
     if (length := max_length(facts)) is not None:
-        lines.append(f"Longer texts are cut to {length} tokens; of a pair, the longer text first.")
+        lines.append(_cutting(facts, length))
     if isinstance(tokenizer, Mapping) and "lowercase" in tokenizer:
         lines.append("Texts are converted to lower case." if tokenizer["lowercase"] else "Texts keep their case.")
     if published := task.get("preprocessing"):
@@ -99,6 +104,15 @@ def _preprocessing(facts: CardFacts) -> str:
     if "mean" in task and "std" in task:
         lines.append(f"Pixels in [0, 1] are normalized with mean {task['mean']} and standard deviation {task['std']}.")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _cutting(facts: CardFacts, length: int) -> str:
+    """Return how texts are read that are longer than a number of tokens."""
+    split = next(split for split in facts.task.loaded.values() if isinstance(split, TextSplit))
+    if isinstance(split, QuestionSplit) and isinstance(facts.task.readout, AnswerReadout):
+        return parts_text(split, facts.task.readout, length)
+    is_pair = len(split.texts[0]) == 2 and split.texts_per_row == 1 and not isinstance(split, TaggedWords)
+    return f"Longer texts are cut to {length} tokens{'; of a pair, the longer text first' if is_pair else ''}."
 
 
 def _training(facts: CardFacts) -> str:

@@ -313,13 +313,13 @@ def _strict_note(evaluation: Evaluation) -> str:
 
 
 def scoring_findings(evaluations: Iterable[Evaluation]) -> tuple[str, ...]:
-    """Return which splits were scored on only some of their rows, or with another threshold than one half."""
+    """Return which splits were scored on only some of their rows, or with a threshold that was set or chosen."""
     findings = dict[str, None]()
     for evaluation in evaluations:
         if rows := subset_text(evaluation.scoring, evaluation.n):
             findings[f"{evaluation.split}: {rows} are scored"] = None
-        if (threshold := evaluation.scoring.get("threshold", HALF)) != HALF:
-            chosen = evaluation.scoring.get("threshold_from")
+        threshold, chosen = evaluation.scoring.get("threshold", HALF), evaluation.scoring.get("threshold_from")
+        if threshold != HALF or chosen:
             how = f", which was chosen on {chosen}" if chosen else ""
             findings[f"{evaluation.split}: a label is predicted above the probability {threshold:g}{how}"] = None
     return tuple(findings)

@@ -8,6 +8,7 @@ from zoo.recipes.allowed import is_allowed
 from zoo.recipes.build import Builder
 from zoo.recipes.build_task import task_without_tokenizer
 from zoo.recipes.check_claims import stage_name_problems
+from zoo.recipes.check_losses import label_problems
 from zoo.recipes.check_metrics import argument_problems
 from zoo.recipes.load_model import architecture
 from zoo.recipes.positions import OUTPUTS
@@ -35,6 +36,7 @@ def task_problems(recipe: Recipe, builder: Builder) -> Iterator[Problem]:
         yield from _output_problems(recipe, task)
     yield from argument_problems(recipe, task)
     yield from stage_name_problems(recipe, task, stage_tasks)
+    yield from label_problems(recipe, stage_tasks)
 
 
 def known_task(recipe: Recipe, builder: Builder) -> Task | None:

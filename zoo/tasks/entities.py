@@ -103,6 +103,13 @@ def find_scheme(name: str, classes: Sequence[str]) -> str:
     return found
 
 
+def can_have_entities(scheme: str, classes: Sequence[str]) -> bool:
+    """Return whether words with these tags can form an entity by the rules of a scheme."""
+    prefixes = sorted({tag[0] for tag in classes} - {OUTSIDE[0]})
+    words = [[(prefix, "_")] for prefix in prefixes] + [[(a, "_"), (b, "_")] for a in prefixes for b in prefixes]
+    return any(strict_entities(tags, SCHEMES[scheme]) for tags in words)
+
+
 def scheme_name(name: str) -> str:
     """Return the name that seqeval has for a scheme. Raises UsageError if there is none."""
     known = {each.lower(): each for each in (*SCHEMES, NO_SCHEME, "")} | {k.lower(): v for k, v in ALIASES.items()}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.class_names import ClassMatch, match_labels
-from zoo.errors import SourceError, UsageError, did_you_mean, errors_about
+from zoo.errors import SIMILAR, SourceError, UsageError, did_you_mean, errors_about
 from zoo.fetch.sources import Source
 from zoo.tasks.base import Kind, Split, default_scored
 from zoo.tasks.dialect import DEFAULT, Dialect
@@ -145,11 +145,11 @@ class LabelledRows:
             raise UsageError(f"{where}: {error}{self._hint(split, error)}").about(error.argument) from None
 
     def _hint(self, split: str, error: UsageError) -> str:
-        """Return how to leave out a split whose labels may be hidden."""
+        """Return how to leave out a split whose labels may be hidden; a misspelt name needs no other advice."""
         by_default = self.scored_splits if self.scored is None else ()
         others = [name for name in by_default if name != split]
         is_label = isinstance(error, RowError) or error.argument == self.label_argument
-        if not is_label or not others or split not in by_default:
+        if not is_label or not others or split not in by_default or SIMILAR in str(error):
             return ""
         return f"; if {split} has no public labels, leave it out: write scored: [{', '.join(others)}]"
 

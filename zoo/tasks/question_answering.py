@@ -14,6 +14,17 @@ from zoo.tasks.question_features import QuestionSplit
 from zoo.tasks.questions import read_questions
 
 
+class AnsweredQuestions(QuestionSplit):
+    """A split of questions that should all have an answer, as in SQuAD 1.1. A note counts those that have none."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        count = sum(not question.answers for question in self.questions)
+        advice = "write version_2: true to score them as SQuAD 2.0 does"
+        note = f"{count:,} of {len(self.questions):,} questions have no answer; {advice}"
+        return (*super().notes, note) if count else super().notes
+
+
 def question_answering(
     *,
     data: Source | Mapping[str, Source],
@@ -61,7 +72,8 @@ def question_answering(
     def load(split: str) -> QuestionSplit:
         with errors_about("data"):
             questions = read_questions(rows.table(split))
-        return QuestionSplit(questions, tokenizer=tokenizer, max_length=max_length, stride=stride)
+        kind = QuestionSplit if version_2 else AnsweredQuestions
+        return kind(questions, tokenizer=tokenizer, max_length=max_length, stride=stride)
 
     metrics = ("exact_match", "answer_f1")
     return Task(

@@ -101,7 +101,7 @@ class QuestionSplit(TextSplit):
             "questions": self.questions, "tokenizer": self.tokenizer, "max_length": self.max_length,
             "stride": self.stride,
         }  # fmt: skip
-        return QuestionSplit(**{**arguments, **changes})
+        return type(self)(**{**arguments, **changes})
 
     def rows(self) -> Iterator[bytes]:
         """Yield the questions with their contexts and answers."""

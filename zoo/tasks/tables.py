@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 
 from zoo.class_names import ClassMatch, has_names, match_labels
-from zoo.errors import SourceError, UsageError, did_you_mean, first_line
+from zoo.errors import SIMILAR, SourceError, UsageError, did_you_mean, first_line
 from zoo.fetch.fetched import Fetched
 from zoo.tasks.dataset_cards import read_configuration
 from zoo.tasks.dialect import DEFAULT, Dialect
@@ -68,8 +68,10 @@ class Table:
         if not self.has_header:
             last = len(self.columns) - 1
             return f"; the file has no header, so columns are numbers from 0 to {last}, or names that `header` lists"
-        advice = "; if the first line is a row, set header: false, and number the columns from 0"
-        return did_you_mean(name, list(self.columns)) + (advice if self.is_separated else "")
+        hint = did_you_mean(name, list(self.columns))
+        if not self.is_separated or hint.startswith(SIMILAR):
+            return hint
+        return f"{hint}; if the first line is a row, set header: false, and number the columns from 0"
 
     def labels(self, name: Column) -> list[Any]:
         """Return the values of a column, with names in place of the class numbers that the file itself declares."""

@@ -1,11 +1,11 @@
 """Classification or regression of texts from files (CSV, TSV, JSON lines, parquet) or the Hub."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from zoo.errors import UsageError, did_you_mean
 from zoo.fetch.sources import Source
-from zoo.tasks.base import Kind, Task
+from zoo.tasks.base import Task
 from zoo.tasks.dialect import Dialect, Header
 from zoo.tasks.labelled_rows import LabelledRows, Labels
 from zoo.tasks.labels import SEPARATOR, Classes
@@ -13,7 +13,9 @@ from zoo.tasks.splits import TextSplit
 from zoo.tasks.tables import Column
 from zoo.tasks.thresholds import HALF, threshold_problems
 
-METRICS: Mapping[Kind, tuple[str, ...]] = {
+TextKind = Literal["classification", "multilabel", "regression"]
+"""The kinds of labels that a text can have."""
+METRICS: Mapping[TextKind, tuple[str, ...]] = {
     "classification": ("accuracy",), "multilabel": ("f1_micro",), "regression": ("pearson", "spearman"),
 }  # fmt: skip
 
@@ -25,7 +27,7 @@ def text_classification(
     tokenizer: Any,
     label: Column = "label",
     classes: Classes = (),
-    kind: Kind = "classification",
+    kind: TextKind = "classification",
     threshold: float | None = None,
     threshold_from: str | None = None,
     config: str | None = None,

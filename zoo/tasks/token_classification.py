@@ -8,7 +8,7 @@ from zoo.errors import UsageError, errors_about
 from zoo.fetch.sources import Source
 from zoo.tasks.base import Task
 from zoo.tasks.column_files import ENDINGS, read_columns
-from zoo.tasks.entities import NO_SCHEME, find_scheme, scheme_name
+from zoo.tasks.entities import NO_SCHEME, can_have_entities, find_scheme, scheme_name
 from zoo.tasks.labelled_rows import LabelledRows, Labels
 from zoo.tasks.labels import Classes, shown
 from zoo.tasks.tables import Table, is_unicode
@@ -91,7 +91,8 @@ def token_classification(
         return TaggedWords(
             words, values, tokenizer=tokenizer, max_length=max_length, classes=labels.classes,
             class_notes=labels.notes, label_all_subwords=label_all_subwords,
-            tag_notes=_scheme_notes(scheme, found, labels.classes), unread_note=UNREAD[unread],
+            tag_notes=(*_scheme_notes(scheme, found, labels.classes), *_misfit_notes(found, labels.classes)),
+            unread_note=UNREAD[unread],
         )  # fmt: skip
 
     return Task(
@@ -136,6 +137,16 @@ def _check_lengths(words: Sequence[Sequence[str]], labels: Labels) -> None:
     for row, (of_row, count) in enumerate(zip(words, (labels.values >= 0).sum(1).tolist(), strict=True)):
         if len(of_row) != count:
             raise UsageError(f"row {row} has {len(of_row)} words, but {count} tags")
+
+
+def _misfit_notes(scheme: str, classes: Sequence[str]) -> tuple[str, ...]:
+    """Return that the strict reading finds no entities, if the recipe names a scheme that the tags do not fit."""
+    if scheme == NO_SCHEME or not entity_types(classes) or can_have_entities(scheme, classes):
+        return ()
+    return (
+        f"the tags do not fit {scheme}: the strict reading finds no entity; they fit {find_scheme('', classes)}, so"
+        f" write scheme: {find_scheme('', classes)}",
+    )
 
 
 def _scheme_notes(wanted: str, found: str, classes: Sequence[str]) -> tuple[str, ...]:

@@ -16,8 +16,9 @@ import numpy as np
 
 from harness.diagnosis.diff.groups import Groups, single_groups
 from harness.diagnosis.diff.intervals import Interval, paired
+from harness.diagnosis.diff.no_flips import why_no_flips
 from harness.diagnosis.diff.types import Diff, Difference, FlippedExample, MetricChange, SplitDiff
-from harness.judging.measure import read_decisions
+from harness.judging.measure import read_predictions
 from harness.judging.paired import (
     Array,
     Flips,
@@ -27,7 +28,7 @@ from harness.judging.paired import (
     measure_drift,
 )
 from harness.metrics import Metric, reads
-from harness.records.arrays import score_tolerance
+from harness.records.arrays import from_cut, score_tolerance
 from harness.records.record import Record, Result, read_record, verify_files
 from zoo.errors import UsageError
 from zoo.recipes.fields import FIELDS
@@ -97,15 +98,18 @@ Side = tuple[Path, Record, Result]
 
 
 def _split_diff(a: Side, b: Side, groups: Groups | None) -> SplitDiff:
-    before, after = read_decisions(a[0], a[2]), read_decisions(b[0], b[2])
+    outputs = [read_predictions(path, result) for path, _, result in (a, b)]
+    before, after = (from_cut(arrays, side[2].cut) for arrays, side in zip(outputs, (a, b), strict=True))
     groups = groups or _imported_groups(a[1], before, after)
     flipped, drifted, note = None, None, ""
     try:
-        drifted = measure_drift(before, after)
+        drifted = measure_drift(*outputs)  # the outputs of the model, whatever the thresholds
         flipped = find_flips(before, after)
     except UsageError as error:
         note = str(error)
     is_comparable = bool(drifted or flipped) or _have_same_images(before, after) or _have_same_data(a, b, before, after)
+    if "predictions" not in before and "predictions" not in after:
+        note = why_no_flips(before, _data(a), _data(b), is_comparable=is_comparable)
     by_groups = group_sign_test(changes_of_correctness(before, after), groups.ids) if groups and flipped else None
     return SplitDiff(
         split=a[2].split, selections=(a[2].selection, b[2].selection), n=a[2].n, flips=flipped, drift=drifted,
@@ -128,8 +132,14 @@ def _have_same_images(a: Mapping[str, Array], b: Mapping[str, Array]) -> bool:
 
 def _have_same_data(a: Side, b: Side, before: Mapping[str, Array], after: Mapping[str, Array]) -> bool:
     """Return whether two results with arrays of a structured task are of the same rows, by the digest of these."""
-    data = [side[1].identity.sources["data"].get(side[2].split) for side in (a, b)]
-    return not {"predictions", "confusion"} & {*before, *after} and data[0] is not None and data[0] == data[1]
+    is_structured = not {"predictions", "confusion"} & {*before, *after}
+    return is_structured and _data(a) is not None and _data(a) == _data(b)
+
+
+def _data(side: Side) -> Mapping[str, Any] | None:
+    """Return the number of rows of the split and their digest; None if the record does not have them."""
+    data: Mapping[str, Any] | None = side[1].identity.sources["data"].get(side[2].split)
+    return data
 
 
 def _flipped(flipped: Flips, a: Mapping[str, Array], b: Mapping[str, Array]) -> Iterator[FlippedExample]:

@@ -57,6 +57,7 @@ def written(tmp_path: Path) -> Written:
         *,
         selection: str = "last",
         split: str = "test",
+        scoring: Mapping[str, Any] | None = None,
         **changed: Any,
     ) -> Path:
         folder = tmp_path / name
@@ -68,6 +69,7 @@ def written(tmp_path: Path) -> Written:
             split=split, n=len(next(iter(arrays.values()))), selection=selection,
             metrics={metric: {"value": value, "one_prediction": None} for metric, value in scored.items()},
             predictions={"file": "predictions.npz", "sha256": hashlib.sha256(buffer.getvalue()).hexdigest()},
+            scoring=scoring or {},
         )  # fmt: skip
         record = replace(COMMITTED, results=(result,), **changed)
         record = replace(record, identity=replace(record.identity, digest=json_digest(record.recipe)))
@@ -196,6 +198,43 @@ def test_a_segmentation_has_an_interval_but_no_flips(written: Written) -> None:
     split = only_split(diff(*paths))
     assert split.flips is None and split.drift is None
     assert split.metrics[0].interval is not None and split.metrics[0].interval.low > 0
+    assert split.note == "the runs record the counts or scores of each image, and not one prediction that could flip"
+
+
+def test_other_thresholds_of_the_same_outputs_are_no_drift_of_logits(written: Written) -> None:
+    logits = np.array([[-1.0, 0.25], [0.5, 2.0], [1.5, -3.0]], np.float32)
+    labels = np.array([[0, 1], [0, 1], [1, 0]])
+    paths = [
+        written(
+            name,
+            {"predictions": (logits > np.log(threshold / (1 - threshold))).astype(np.int64), "labels": labels}
+            | {"logits": logits},
+            {"f1_micro": 0.5},
+            scoring={"threshold": threshold},
+        )
+        for name, threshold in (("half", 0.5), ("higher", 0.7))
+    ]
+    split = only_split(diff(*paths))
+    assert split.drift is not None and split.drift.max == 0
+    assert split.flips is not None and split.flips.rows.tolist() == [0, 1]
+    assert np.all(split.flips.margins_a != split.flips.margins_b), "margins are measured from the thresholds"
+
+
+def test_scores_of_questions_on_different_data_are_not_compared(written: Written) -> None:
+    answers = {"answers": np.zeros((4, 9))}
+    data = [{"test": {"rows": 4, "sha256": digit * 64}} for digit in "ab"]
+    a, b, c = (
+        written(name, answers, {"exact_match": 0.0},
+                identity=replace(COMMITTED.identity, sources={**COMMITTED.identity.sources, "data": of_run}))
+        for name, of_run in (("a", data[0]), ("b", data[1]), ("c", data[0]))
+    )  # fmt: skip
+    other, same = only_split(diff(a, b)), only_split(diff(a, c))
+    assert other.note == other.metrics[0].why
+    assert other.note == (
+        f"the data of the split differ (4 rows with the digest {'a' * 12} and 4 rows with the digest {'b' * 12});"
+        " scores on different data are not comparable"
+    )
+    assert same.note == "the runs record the counts or scores of each question, and not one prediction that could flip"
 
 
 def test_results_of_different_epochs_are_compared_if_there_are_no_others(written: Written) -> None:

@@ -13,21 +13,29 @@ from huggingface_hub import ModelCard
 from huggingface_hub.repocard import ModelCardData
 from PIL import Image
 from torchvision.models.segmentation import lraspp_mobilenet_v3_large
-from transformers import PreTrainedConfig
+from transformers import BertForQuestionAnswering, BertTokenizer, PreTrainedConfig
 
 from harness.models.outputs import run_model
+from harness.publishing.scores import data_set_of
 from harness.records.record import read_record
 from harness.runs.card_metadata import CardFacts, metadata
 from harness.runs.export import export
 from harness.runs.loading_code import SHORTER_SIDE, loading_code, transform_steps
 from harness.runs.model_card import model_card
 from harness.runs.needed_files import NeededFiles
+from tests.helpers.glue_hub import write_files
 from tests.helpers.project import ROOT, TINY, Write, Zoo
+from tests.helpers.question_cards import question_model
+from tests.helpers.squad_reference import made_questions
 from tests.helpers.training import experiment_of
 from zoo.fetch import weights_file
 from zoo.fetch.sources import Source, Sources
 from zoo.tasks import voc_segmentation
+from zoo.tasks.answer_readout import AnswerReadout
+from zoo.tasks.answer_scores import COLUMNS
+from zoo.tasks.base import Task
 from zoo.tasks.images import with_normalization
+from zoo.tasks.question_features import QuestionSplit
 from zoo.tasks.transforms import ShorterSide
 
 SOME_RUN = next((ROOT / "leaderboard" / "records" / "digits-resnet8").glob("retrain-seed0-*")) / "record.json"
@@ -131,6 +139,9 @@ def test_the_data_set_of_a_score_has_its_own_name(facts: CardFacts, data: Any, n
     found = metadata(with_recipe(facts, task={"use": "digits", **({"data": data} if data else {})}))
     (result,) = ModelCardData(**found.to_dict()).eval_results or []
     assert (result.dataset_name, result.dataset_type, result.dataset_split) == (name, identifier, "test")
+    recipe = {**facts.recipe, "task": {"use": "digits", **({"data": data} if data else {})}}
+    published = data_set_of(replace(facts.record, recipe=recipe), "test")
+    assert (published.name, published.type, published.split) == (name, identifier, "test")
 
 
 def test_the_code_of_a_card_segments_an_image_as_zoo_does(
@@ -196,3 +207,42 @@ def test_a_card_lists_scores_beside_claims_classes_and_settings(zoo: Zoo, recipe
         assert line in text
     (score,) = ModelCard(text).data.eval_results or []
     assert (score.metric_type, score.dataset_type) == ("accuracy", "digits")
+
+
+@pytest.mark.parametrize("version_2", [False, True])
+def test_the_code_of_a_card_answers_questions_as_zoo_does(
+    version_2: bool,
+    facts: CardFacts,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(write_files(tmp_path / "model", question_model()))
+    Path("tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer", "model_max_length": 64}))
+    questions = made_questions(6, seed=4, words=120)
+    tokenizer = BertTokenizer(vocab="vocab.txt", do_lower_case=True)
+    split = QuestionSplit(questions, tokenizer=tokenizer, max_length=32, stride=8)
+    assert len(split) > 6, "some texts have several parts"
+    readout = AnswerReadout(
+        null_token=tokenizer.cls_token_id, n_best=32, max_answer_length=5, version_2=version_2, null_threshold=0.5
+    )
+    task = Task(
+        name="questions", splits={"dev": lambda: split}, scored=("dev",), metrics=(), kind="structured",
+        hub_type="question-answering", readout=readout,
+    )  # fmt: skip
+    task.load("dev")
+    answers = replace(with_recipe(facts, tokenizer={"use": "published"}), task=task, folder=Path())
+    code = loading_code(answers)
+    model = BertForQuestionAnswering.from_pretrained(".").eval()
+    with torch.no_grad():
+        rows = [split.batch([row]) for row in range(len(split))]
+        read = [readout.read(torch.stack([*model(**b.inputs).values()][:2], dim=-1), b) for b in rows]
+    for row, question in zip(readout.arrays(torch.cat(read).numpy(), split)["answers"], questions, strict=True):
+        values = dict(zip(COLUMNS, row, strict=True))
+        example = 'question, text = "A question?", "The text that has its answer."'
+        capsys.readouterr()
+        exec(code.replace(example, f"question, text = {question.text!r}, {question.context!r}"), {})  # noqa: S102
+        expected = question.context[int(values["start"]) : int(values["end"])] if values["start"] >= 0 else ""
+        assert capsys.readouterr().out == f"{expected}\n"
+    text = model_card(answers)
+    assert "a part has 32 tokens with its question, and shares 8 with the next one" in text and "a pair" not in text

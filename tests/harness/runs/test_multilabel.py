@@ -1,6 +1,7 @@
 """Several labels a text: trained above the baseline, published on a Hub, and verified with a threshold."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from harness.evaluation.evaluate import Evaluation
 from harness.evaluation.threshold import best_threshold, thresholds_of
 from harness.judging.baselines import majority_baseline
 from harness.metrics import f1_macro, f1_micro
 from harness.records.arrays import read_arrays
 from harness.records.check import verify_record
 from harness.records.record import read_record
+from harness.runs.recorder import scoring_findings
 from tests.helpers.glue_hub import use_hub
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import Write, Zoo
@@ -143,6 +146,13 @@ def test_the_best_threshold_is_the_one_with_the_largest_f1() -> None:
     assert best_threshold(torch.tensor([[9.0], [-9.0]]), torch.tensor([[1.0], [0.0]])) == 0.5
 
 
+def test_a_chosen_threshold_is_reported_even_if_it_is_one_half() -> None:
+    fixed = Evaluation(split="dev", scores={}, arrays={"labels": np.zeros(2)}, scoring={"threshold": 0.5})
+    chosen = replace(fixed, split="test", scoring={"threshold": 0.5, "threshold_from": "dev"})
+    expected = "test: a label is predicted above the probability 0.5, which was chosen on dev"
+    assert scoring_findings([fixed, chosen]) == (expected,)
+
+
 def test_a_threshold_is_never_chosen_on_hidden_labels() -> None:
     split = TensorSplit(torch.zeros(2, 3), torch.full((2, 3), -1.0))
     task = Task(
@@ -162,6 +172,12 @@ def test_a_threshold_is_never_chosen_on_hidden_labels() -> None:
             "8:3: threshold is for kind: multilabel; this task has kind: classi",
         ),
         ("  kind:", "  threshold: 1.0\n  kind:", "8:3: threshold is a probability above 0 and below 1, not 1"),
+        (
+            "multilabel",
+            "multi_label",
+            "8:3: text_classification: kind must be 'classification' or 'multilabel' or 'regression', not",
+        ),
+        ("BinaryCrossEntropy", "CrossEntropy", "the task has kind: multilabel; write BinaryCrossEntropy for the loss"),
         ("label: 2}", "label: 0}", "10:62: metrics[3]: another metric is called 'f1_of_class_0' already"),
         ("label: 2}", "label: 7}", "f1_of_class: label: it is the position of a class from 0 to 2, not 7"),
     ],

@@ -156,7 +156,9 @@ def test_claims_on_a_task_of_your_own_are_checked_before_it_is_trained(
 )
 def test_a_misspelled_split_in_the_task_is_reported_with_its_line(added: str, message: str, recipe_file: Write) -> None:
     holdout = "holdout: {of: train, share: 0.1, seed: 1, name: held_out}\n"
-    found = problems(recipe_file(TEXTS + holdout, ("text: t,", f"text: t, {added},")))
+    loss = "BinaryCrossEntropy" if "multilabel" in added else "CrossEntropy"
+    changes = (("text: t,", f"text: t, {added},"), ("loss: CrossEntropy", f"loss: {loss}"))
+    found = problems(recipe_file(TEXTS + holdout, *changes))
     assert len(found) == bool(message)
     assert all(problem.startswith("2:") and message in problem and "did you mean" in problem for problem in found)
 

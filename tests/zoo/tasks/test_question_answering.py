@@ -208,6 +208,22 @@ def test_a_wrong_answer_is_reported_with_its_row(tmp_path: Path, answers: Any, m
         read_questions(read_file(path))
 
 
+@pytest.mark.parametrize("version_2", [False, True])
+def test_questions_without_an_answer_are_noted_unless_they_are_expected(
+    tokenizer: Any, tmp_path: Path, version_2: bool
+) -> None:
+    row = {"question": "the", "context": "a", "answers": {"text": ["a"], "answer_start": [0]}}
+    rows = [{**row, "id": "1"}, {**row, "id": "2", "answers": {"text": [], "answer_start": []}}]
+    path = tmp_path / "dev.jsonl"
+    path.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    task = question_answering(data={"dev": Source(Sources(), f"file:{path}")}, tokenizer=tokenizer, version_2=version_2)
+    loaded = task.load("dev")
+    assert isinstance(loaded, QuestionSplit)
+    expected = "questions have no answer; write version_2: true to score them as SQuAD 2.0 does"
+    for part, count in ((loaded, "1 of 2"), (loaded.of_examples([1]), "1 of 1")):
+        assert (f"{count} {expected}" in part.notes) == (not version_2)
+
+
 def test_a_question_that_leaves_no_room_for_its_text_is_reported(tokenizer: Any) -> None:
     question = Question(id="q", text=" ".join(WORDS[:1] * 40), context=WORDS[0], answers=(), starts=())
     for max_length, stride in ((32, 8), (48, 8)):  # no room for the text at all; none for a part of it

@@ -207,6 +207,15 @@ def test_a_wrong_argument_or_row_is_reported(changed: dict[str, object], message
     assert message in str(raised.value)
 
 
+def test_a_misspelt_column_gets_no_advice_but_the_right_name(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\nRose,yes\nMark,no\n")
+    data = {name: file(tmp_path / "a.csv") for name in ("train", "validation", "test")}
+    with pytest.raises(UsageError, match=r"the data have no column 'lable'; did you mean label\?$"):
+        text_classification(data=data, text="text", label="lable", tokenizer=None).load("validation")
+    with pytest.raises(UsageError, match=r"known: label, text; if the first line is a row.*leave it out"):
+        text_classification(data=data, text="text", label="stars", tokenizer=None).load("validation")
+
+
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"no parquet")
     (tmp_path / "a.doc").write_bytes(b"")

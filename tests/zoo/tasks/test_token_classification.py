@@ -142,6 +142,30 @@ def test_byte_level_tokenizers_read_words_after_a_space(tmp_path: Path) -> None:
     assert "add_prefix_space" in loaded.notes[1]
 
 
+@pytest.mark.parametrize(
+    ("scheme", "classes", "note"),
+    [
+        (
+            "BILOU",
+            ["O", "B-PER", "I-PER"],
+            "the tags do not fit BILOU: the strict reading finds no entity; they fit IOB2",
+        ),
+        ("IOB2", ["O", "I-PER"], "they fit IOB1, so write scheme: IOB1"),
+        ("IOB2", ["O", "B-PER", "I-PER"], ""),
+        ("IOE1", ["O", "I-PER"], ""),
+        ("IOBES", ["O", "S-PER"], ""),
+        ("BILOU", ["O", "B-PER", "L-PER"], ""),
+        ("BILOU", ["O"], ""),
+    ],
+)
+def test_a_scheme_without_a_possible_entity_is_noted(
+    tmp_path: Path, scheme: str, classes: list[str], note: str
+) -> None:
+    loaded = split(tmp_path, lines((["a"] * len(classes), classes)), "jsonl", classes=classes, scheme=scheme)
+    misfits = [each for each in loaded.notes if "fit" in each]
+    assert len(misfits) == bool(note) and all(note in each for each in misfits)
+
+
 def test_a_subset_has_the_same_rows(tmp_path: Path) -> None:
     loaded = split(tmp_path, classes=TAGS, label_all_subwords=True)
     part = loaded.with_changes(texts=loaded.texts[1:], labels=loaded.labels[1:])
