@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from harness.import_proof.made_batch import MadeBatch
 from zoo.errors import UsageError
 from zoo.importers.torchdistill.items import Called, Imported, Indexed, Item, Refused
-from zoo.importers.torchdistill.models import Model
-from zoo.importers.torchdistill.stages import StageConfig
+from zoo.importers.torchdistill.model import Model
+from zoo.importers.torchdistill.stage_configs import StageConfig
 
 PACKAGE, INSTALL = "torchdistill", "pip install 'torchdistill==1.1.5'"
 ALLOWED = ("torch", "torchvision", "torchdistill", "transformers")
 WITHOUT_WEIGHTS: Mapping[str, Any] = {"pretrained": False, "weights": None, "weights_backbone": None}
+OF_WEIGHTS = ("aux_loss", "aux_logits", "transform_input", "init_weights")
+"""Arguments of models that torchvision sets by the weights, which are left out here."""
 FORWARD = "forward_batch_only"
 """How a model is called where the configuration leaves it out."""
 _UNUSED = ("train_data_loader", "val_data_loader", "optimizer", "scheduler")
@@ -83,14 +85,16 @@ def build_their_model(item: Item, model: Model) -> nn.Module:
         return own
     models: Any = import_module("torchvision.models")
     values |= {"weights_backbone": None} if model.family == "segmentation" else {}
-    values |= {"aux_loss": model.call["aux_loss"]} if "aux_loss" in model.call else {}
+    values |= {name: model.call[name] for name in OF_WEIGHTS if name in model.call}
     built: nn.Module = models.get_model(model.key, **{**values, "weights": None})
     return built
 
 
 def build_box(config: StageConfig, student: nn.Module, teacher: nn.Module | None) -> Box:
     """Return the box of one stage."""
-    stage = {name: value_of(item) for name, item in config.config.mapping.items() if name not in _UNUSED}
+    stage: dict[str, Any] = {
+        name: value_of(item) for name, item in config.config.mapping.items() if name not in _UNUSED
+    }
     for name, item in (("student", config.student), ("teacher", config.teacher)):
         if item is not None and name not in stage and not (name == "student" and "model" in stage):
             stage[name] = value_of(item)

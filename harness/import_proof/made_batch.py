@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.importers.torchdistill.models import Model
+from zoo.importers.torchdistill.model import Model
 from zoo.recipes.schema import Recipe
 from zoo.tasks.base import IGNORED, Batch
 

@@ -6,7 +6,6 @@ and teachers are in `eval()`.
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,9 +14,11 @@ from torch import Tensor, nn
 from harness.import_proof.boxes import Box, build_box, build_their_model, require_torchdistill
 from harness.import_proof.learned_parts import copy_learned_parts
 from harness.import_proof.made_batch import ROWS, SEED, MadeBatch, make_batch, small_text_model
+from harness.import_proof.stage_proof import FLOAT32_TOLERANCE, TOLERANCE, StageProof
+from harness.import_proof.stated_differences import has_others, reason_of, without_stated
 from harness.models.outputs import ModelOutputs, run_model
 from harness.training.objective import Objective, build_objective
-from zoo.errors import UsageError
+from zoo.errors import Problem, UsageError, first_line
 from zoo.importers.check import check_imported
 from zoo.importers.torchdistill.convert import convert
 from zoo.importers.torchdistill.criteria import loss_keys
@@ -25,10 +26,11 @@ from zoo.importers.torchdistill.data import splits_of
 from zoo.importers.torchdistill.features import PREFIXES
 from zoo.importers.torchdistill.findings import Findings
 from zoo.importers.torchdistill.items import Item
-from zoo.importers.torchdistill.models import Model, convert_model
+from zoo.importers.torchdistill.model import Model
+from zoo.importers.torchdistill.models import convert_model
 from zoo.importers.torchdistill.optimization import Invocation
 from zoo.importers.torchdistill.read import read_config
-from zoo.importers.torchdistill.stages import StageConfig, stage_configs
+from zoo.importers.torchdistill.stage_configs import STAGE, StageConfig, stage_configs
 from zoo.importers.torchdistill.terms import is_old
 from zoo.recipes.build import Builder
 from zoo.recipes.reader import Call
@@ -37,50 +39,13 @@ from zoo.recipes.schema import Recipe, Stage
 STEP = 1e-3
 """The learning rate of the step."""
 AFTER_STEP = "float64 after a step"
-TOLERANCE, FLOAT32_TOLERANCE = 1e-9, 1e-5
-"""The largest relative difference of losses that count as equal, in float64 and in float32."""
-DIFFERENT = frozenset(("FSPLoss", "SPKDLoss", "CCKDLoss", "DISTPlusLoss"))
-"""Losses of torchdistill that differ from their papers, which the recipe follows."""
 NOT_COMPARED = frozenset(("CRDLoss",))
 """Losses that draw rows at random: the two tools draw others."""
 IN_FLOAT32 = frozenset(("AffinityLoss",))
 """Losses of torchdistill that add up in float32 whatever the dtype of the features."""
 ROTATED = frozenset(("AuxSSKDLoss", "SSKDLoss"))
-ADAPTED = "adaptations"
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageProof:
-    """The losses of one stage, by the two tools."""
-
-    stage: int
-    losses: dict[str, tuple[float, float]]
-    """For each dtype, and after a step, the loss of zoo and that of torchdistill."""
-    tolerance: float = TOLERANCE
-    """The largest relative difference of float64 losses that count as equal."""
-    differs_by_design: str = ""
-    """Why the two need not be equal; nothing if they must be."""
-
-    @property
-    def is_equal(self) -> bool:
-        """Whether all losses are equal.
-
-        In float32 two losses may also differ by twice the rounding error of torchdistill's, which its float64 loss
-        shows.
-        """
-        rounding = abs(self.losses["float32"][1] - self.losses["float64"][1])
-        allowed = {name: self.tolerance * abs(theirs) for name, (_, theirs) in self.losses.items()}
-        allowed["float32"] = max(FLOAT32_TOLERANCE * abs(self.losses["float32"][1]), 2 * rounding)
-        return all(abs(ours - theirs) <= allowed[name] for name, (ours, theirs) in self.losses.items())
-
-    @property
-    def verdict(self) -> str:
-        """`equal`, `differs as stated`, `differs`, or `not compared`."""
-        if not self.losses:
-            return "not compared"
-        if self.differs_by_design:
-            return "differs as stated"
-        return "equal" if self.is_equal else "differs"
+FAILURES = (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError, AssertionError)
+"""Errors of torchdistill and torch for a configuration that torchdistill reads but cannot run."""
 
 
 def prove(path: Path) -> list[StageProof]:
@@ -88,22 +53,41 @@ def prove(path: Path) -> list[StageProof]:
 
     Raises:
         RecipeError: The configuration cannot be converted.
-        UsageError: torchdistill is not installed, or cannot build the configuration.
+        UsageError: torchdistill is not installed, or cannot build or run the configuration.
     """
     require_torchdistill()
     config, problems = read_config(path)
-    recipe = check_imported(convert(config, problems, path, Invocation(rows=ROWS)))
     as_written, _ = read_config(path, renames=False)
+    whole = _sides(config, as_written, problems, path)
+    numbered = [key for key in config.need("train").mapping if STAGE.fullmatch(key)]
+    rest = whole
+    if any(has_others(stage.config) for _, stage in whole):
+        parts = [without_stated(side, numbered) for side in (config, as_written)]
+        rest = _sides(parts[0], parts[1], problems, path)
+    recipe = check_imported(convert(config, problems, path, Invocation(rows=ROWS)))
+    pairs = _models_of(config)
+    return [_prove_stage(recipe, *stage, other, pairs) for stage, other in zip(whole, rest, strict=True)]
+
+
+def _sides(config: Item, as_written: Item, problems: Sequence[Problem], path: Path) -> list[tuple[Stage, StageConfig]]:
+    """Return every stage as that of the recipe, and as torchdistill reads it."""
+    recipe = check_imported(convert(config, problems, path, Invocation(rows=ROWS)))
     stages = stage_configs(as_written.need("train"))
     _check_format(stages)
-    items = config.need("models")
+    return list(zip(recipe.stages, stages, strict=True))
+
+
+def _models_of(config: Item) -> list[tuple[Model | None, Item | None]]:
+    """Return the student and the teacher, each with its entry in the configuration."""
     found = Findings()
-    kind = splits_of(config, found)[stages[0].loader.need("dataset_id").text].kind
-    student_item, teacher_item = items.need("student_model", "model"), items.get("teacher_model")
-    student = convert_model(student_item, kind, found, is_teacher=False)
-    teacher = convert_model(teacher_item, kind, found, is_teacher=True) if teacher_item else None
-    pairs = [(student, student_item), (teacher, teacher_item)]
-    return [_prove_stage(recipe, stage, config, pairs) for stage, config in zip(recipe.stages, stages, strict=True)]
+    loader = stage_configs(config.need("train"))[0].loader
+    kind = splits_of(config, found)[loader.need("dataset_id").text].kind
+    items = config.need("models")
+    student, teacher = items.need("student_model", "model"), items.get("teacher_model")
+    return [
+        (convert_model(student, kind, found, is_teacher=False), student),
+        (convert_model(teacher, kind, found, is_teacher=True) if teacher else None, teacher),
+    ]
 
 
 def _check_format(stages: Sequence[StageConfig]) -> None:
@@ -116,24 +100,37 @@ def _check_format(stages: Sequence[StageConfig]) -> None:
 
 
 def _prove_stage(
-    recipe: Recipe, stage: Stage, config: StageConfig, pairs: Sequence[tuple[Model | None, Item | None]]
-) -> StageProof:
+    recipe: Recipe, stage: Stage, config: StageConfig, other: tuple[Stage, StageConfig],
+    pairs: Sequence[tuple[Model | None, Item | None]],
+) -> StageProof:  # fmt: skip
     keys = loss_keys(config.config)
     if found := sorted(keys & NOT_COMPARED):
         why = f"{', '.join(found)} draws rows at random, so its values are not compared"
         return StageProof(stage=config.number, losses={}, differs_by_design=why)
+    others = _all_losses(recipe, *other, pairs) if has_others(config.config) else {}
+    return StageProof(
+        stage=config.number, losses=_all_losses(recipe, stage, config, pairs), others=others,
+        tolerance=FLOAT32_TOLERANCE if keys & IN_FLOAT32 else TOLERANCE, differs_by_design=reason_of(config.config),
+    )  # fmt: skip
+
+
+def _all_losses(
+    recipe: Recipe, stage: Stage, config: StageConfig, pairs: Sequence[tuple[Model | None, Item | None]]
+) -> dict[str, tuple[float, float]]:
+    """Return the losses of both tools in float64, after a step, and in float32.
+
+    Raises:
+        UsageError: torchdistill cannot run the stage.
+    """
     losses: dict[str, tuple[float, float]] = {}
-    losses["float64"], losses[AFTER_STEP] = _losses(recipe, stage, config, pairs, torch.float64)
-    losses["float32"], _ = _losses(recipe, stage, config, pairs, torch.float32)
-    tolerance = FLOAT32_TOLERANCE if keys & IN_FLOAT32 else TOLERANCE
-    return StageProof(stage=config.number, losses=losses, tolerance=tolerance, differs_by_design=_design(keys, config))
-
-
-def _design(keys: frozenset[str], config: StageConfig) -> str:
-    if found := sorted(keys & DIFFERENT):
-        differs = "differs from the paper" if len(found) == 1 else "differ from the papers"
-        return f"{', '.join(found)} of torchdistill {differs}; the recipe follows the paper"
-    return "the regressors have other layers" if config.student.get(ADAPTED) is not None else ""
+    try:
+        losses["float64"], losses[AFTER_STEP] = _losses(recipe, stage, config, pairs, torch.float64)
+        losses["float32"], _ = _losses(recipe, stage, config, pairs, torch.float32)
+    except FAILURES as error:
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        message = f"this stage cannot be run by both tools: {reason}; its recipe is written without --prove"
+        raise UsageError(f"{config.config.mark}: {message}") from None
+    return losses
 
 
 def _losses(

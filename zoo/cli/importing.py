@@ -12,7 +12,7 @@ from zoo.files import write_atomically
 from zoo.recipes.options import SourceOptions
 
 if TYPE_CHECKING:
-    from harness.import_proof.torchdistill_proof import StageProof
+    from harness.import_proof.stage_proof import StageProof
     from zoo.importers.outcome import ImportedRecipe
 
 Config = Annotated[Path, argument("CONFIG", "The configuration, a YAML file.")]

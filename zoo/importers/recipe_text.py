@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from zoo.importers.outcome import ImportedRecipe
+from zoo.safe_text import one_line
 
 LINE = 118
 """The longest line."""
@@ -20,7 +21,7 @@ BLOCKS = ("stages", "criterion", "teachers", "claims")
 
 def text_of(imported: ImportedRecipe) -> str:
     """Return the file: comments with the source, the assumptions and the differences, then the recipe."""
-    lines = [f"Imported from {imported.source}, a configuration of {imported.tool}."]
+    lines = [f"Imported from {one_line(imported.source)}, a configuration of {imported.tool}."]
     lines += _listed("Assumed:", imported.assumptions)
     lines += _listed(f"Differences from {imported.tool}:", imported.differences)
     return "".join(f"# {line}\n" for line in lines) + "\n".join(_mapping(imported.recipe, 0)) + "\n"

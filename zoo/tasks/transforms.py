@@ -81,7 +81,7 @@ class TimmAutoAugment:
         interpolation: How a moved image is interpolated. Default: bilinear or bicubic at random.
 
     Raises:
-        UsageError: timm has no such policy.
+        UsageError: timm has no such policy, or a mean is not from 0 to 1.
         SourceError: The package timm is missing.
     """
 
@@ -97,8 +97,10 @@ class TimmAutoAugment:
         wrong = UsageError(f"timm has no policy {policy[:60]!r}; write one such as rand-m9-mstd0.5").about("policy")
         if not _POLICY.fullmatch(policy):
             raise wrong
+        if not all(0 <= value <= 1 for value in mean):
+            raise UsageError(f"the mean of a channel is a number from 0 to 1, not {list(mean)}").about("mean")
         timm = import_module("timm.data.auto_augment")
-        fill = tuple(min(255, round(255 * value)) for value in mean)
+        fill = tuple(round(255 * value) for value in mean)
         settings: dict[str, Any] = {"translate_const": int(size * 0.45), "img_mean": fill}
         if interpolation is not None:
             settings["interpolation"] = import_module("timm.data.transforms").str_to_pil_interp(interpolation)

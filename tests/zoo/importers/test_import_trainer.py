@@ -258,3 +258,13 @@ def test_a_card_that_transformers_writes_is_read_back(
     assert [(each["split"], each["metric"], each["value"]) for each in recipe["claims"]] == [
         ("validation", "accuracy", 0.8603)
     ]
+
+
+def test_weight_decay_leaves_out_what_the_trainer_leaves_out(hub: LocalHub, model: dict[str, bytes], run: Zoo) -> None:
+    card = trainer_card({**NEW, "weight_decay": "0.01"}, claim())
+    hub.add("models", "someone/decayed", {**model, "README.md": card})
+    done = run("import", "trainer", "someone/decayed", "--json")
+    assert done.code == 0, done.err
+    (stage,) = json.loads(done.out)["recipe"]["stages"]
+    assert stage["optimizer"]["weight_decay"] == 0.01
+    assert stage["groups"] == {path: {"weight_decay": 0.0} for path in ("*bias", "*LayerNorm.weight")}

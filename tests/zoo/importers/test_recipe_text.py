@@ -1,5 +1,6 @@
 """An imported recipe is written so that a recipe reads the same values, in lines that a person can read."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,10 @@ def test_notes_are_comments_and_long_values_take_several_lines(tmp_path: Path) -
     assert "# Differences from torchdistill:\n# - two\nname: made\n" in text
     assert all(len(line) <= LINE for line in text.splitlines())
     assert "  argument_3: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n" in text
+
+
+def test_a_file_name_with_a_line_end_stays_in_the_comment() -> None:
+    text = text_of(replace(made({}), source="c.yaml\nweights: file:other.pt"))
+    assert text.splitlines()[:2] == [
+        "# Imported from c.yaml weights: file:other.pt, a configuration of torchdistill.", "name: made"
+    ]  # fmt: skip

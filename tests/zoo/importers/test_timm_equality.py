@@ -118,3 +118,8 @@ def test_random_erasing_comes_after_the_normalization_as_in_timm(tmp_path: Path)
     torch.manual_seed(0)
     share = (task.load("train").batch([*range(6)]).inputs == 0).all(dim=1).float().mean(dim=(1, 2))
     assert ((share > 0.015) & (share < 0.35)).all()  # the share of the area that timm erases
+
+
+def test_a_mean_outside_of_0_to_1_is_refused() -> None:
+    with pytest.raises(UsageError, match="the mean of a channel is a number from 0 to 1"):
+        TimmAutoAugment("rand-m9", 32, [1e308, 0.5, 0.5])

@@ -3,18 +3,22 @@
 from typing import Any
 
 import pytest
+import transformers
 
 from zoo.errors import Mark
 from zoo.importers.settings import Notes, Setting, Settings, scalar
 from zoo.importers.trainer.hyperparameters import convert_stage
+from zoo.importers.trainer.weight_decay import undecayed_names
+
+START = Mark(path="README.md", line=1, column=1)
 
 
 def stage_of(
     values: dict[str, Any], rows: int | None = 1000, kind: str = "classification"
 ) -> tuple[dict[str, Any], Notes]:
-    notes, start = Notes(), Mark(path="README.md", line=1, column=1)
-    read = {name: Setting(value=scalar(str(value)), mark=start) for name, value in values.items()}
-    return convert_stage(Settings(values=read, start=start, notes=notes), kind, rows, notes), notes
+    notes = Notes()
+    read = {name: Setting(value=scalar(str(value)), mark=START) for name, value in values.items()}
+    return convert_stage(Settings(values=read, start=START, notes=notes), kind, rows, notes), notes
 
 
 @pytest.mark.parametrize(
@@ -91,3 +95,27 @@ def test_defaults_of_the_trainer_are_named_where_the_card_is_silent() -> None:
                  "optimizer; the Trainer's default is AdamW", "lr_scheduler_type; the Trainer's default is linear",
                  "no weight_decay 0.0 and no max_grad_norm 1.0"):  # fmt: skip
         assert text in named
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"lr_scheduler_warmup_ratio": "2"}, "the warm-up is a share of the training, from 0 to 1, not 2"),
+        ({"lr_scheduler_warmup_ratio": "1.0e+308"}, "from 0 to 1, not 1e+308"),
+        ({"optimizer": "Adam with betas=(0.9,1.5) and epsilon=1e-08"}, "betas and epsilon are numbers from 0 to below"),
+        ({"training_steps": "10"}, "the number of rows is not known"),
+    ],
+)
+def test_numbers_outside_of_their_range_are_obstacles(values: dict[str, Any], message: str) -> None:
+    _, notes = stage_of(values, rows=0)
+    assert any(message in problem.message for problem in notes.problems), notes.problems
+
+
+def test_the_parameters_without_weight_decay_are_those_of_the_trainer() -> None:
+    config = transformers.BertConfig(vocab_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
+                                     intermediate_size=8)  # fmt: skip
+    model = transformers.BertForSequenceClassification(config)
+    decayed = transformers.Trainer.get_decay_parameter_names(None, model)
+    assert {*undecayed_names(model)} == {name for name, _ in model.named_parameters()} - {*decayed}
+    stage = convert_stage(Settings(values={}, start=START, notes=Notes()), "classification", None, Notes(), ("*bias",))
+    assert stage["groups"] == {"*bias": {"weight_decay": 0.0}}

@@ -13,6 +13,7 @@ from torch import nn
 
 from zoo.errors import SourceError, UsageError, did_you_mean, first_line
 from zoo.fetch.timm_settings import RGB, timm_arguments
+from zoo.importers.parameter_paths import shortest_paths
 from zoo.importers.settings import Notes, Settings
 from zoo.importers.timm.arguments import Arguments
 from zoo.models.build_watch import watched
@@ -139,7 +140,7 @@ def undecayed_paths(model: nn.Module) -> Iterator[str]:
     """Yield paths of exactly the parameters that timm leaves without weight decay.
 
     These are the parameters of at most one dimension, all biases, and those that `no_weight_decay` of the model lists
-    (`param_groups_weight_decay` in timm/optim/_param_groups.py). A path is as short as possible, such as `*bn1.weight`.
+    (`param_groups_weight_decay` in timm/optim/_param_groups.py).
     """
     listed: Iterable[str] = getattr(model, "no_weight_decay", tuple)()
     parameters = {name: parameter.ndim for name, parameter in model.named_parameters()}
@@ -147,19 +148,8 @@ def undecayed_paths(model: nn.Module) -> Iterator[str]:
         name for name, ndim in parameters.items() if ndim <= 1 or name.endswith(".bias") or _is_in(name, listed)
     ]
     decayed = [name for name in parameters if name not in {*undecayed}]
-    paths: list[str] = []
-    for name in undecayed:
-        if not any(fnmatchcase(name, path) for path in paths):
-            paths.append(_shortest(name, decayed))
-            yield paths[-1]
+    yield from shortest_paths(undecayed, decayed)
 
 
 def _is_in(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _shortest(name: str, others: Iterable[str]) -> str:
-    """Return the shortest end of a name, as a path that none of the other names is at."""
-    parts = name.split(".")
-    paths = (f"*{'.'.join(parts[-length:])}" for length in range(1, len(parts) + 1) if len(parts) > 1)
-    return next((path for path in paths if not any(fnmatchcase(other, path) for other in others)), name)

@@ -8,12 +8,18 @@ from torch import nn
 from zoo.errors import ZooError
 from zoo.importers.torchdistill.findings import Findings
 from zoo.importers.torchdistill.items import Item
-from zoo.importers.torchdistill.models import Model
+from zoo.importers.torchdistill.model import Model
+from zoo.models.build_watch import watched
+from zoo.models.size_limits import size_limits
 from zoo.recipes.build import Builder
 from zoo.recipes.reader import Call
 
 FUNCTIONS = ("relu", "avgpool")
 """Modules of torchdistill's models for CIFAR that zoo's compute by functions."""
+FROZEN = (
+    "the parts that do not learn are in eval() in zoo; torchdistill leaves their parameters alone, but their BatchNorm"
+    " updates its statistics and their dropout is on"
+)
 
 
 def trainable_parts(
@@ -38,8 +44,7 @@ def trainable_parts(
         if path not in names:
             raise config.blocked(f"{model.key} has no module {path!r}")
     if frozen:
-        found.differ("the frozen parts are in eval() in zoo; torchdistill freezes their parameters alone, so BatchNorm"
-                     " updates its statistics and dropout is on")  # fmt: skip
+        found.differ(FROZEN)
     parts = [path for path in chosen or [""] if _has_parameters(names[path])]
     return [path for part in parts for path in _learning(part, names[part], frozen)]
 
@@ -94,8 +99,12 @@ def _learning(path: str, module: nn.Module, frozen: Sequence[str]) -> Iterator[s
 def _build(model: Model, config: Item) -> nn.Module:
     """Build the architecture without memory for its weights."""
     call = Call(use=model.call["use"], args={key: value for key, value in model.call.items() if key != "use"})
-    try:
-        with torch.device("meta"):
+
+    def build() -> nn.Module:
+        with torch.device("meta"), size_limits():
             return Builder().instance(call, "model", nn.Module)
+
+    try:
+        return watched(build)
     except ZooError as error:
         raise config.blocked(f"{model.key} cannot be built: {error}") from None

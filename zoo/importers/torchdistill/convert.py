@@ -10,11 +10,14 @@ from zoo.importers.outcome import ImportedRecipe
 from zoo.importers.torchdistill.data import DataSplit, splits_of
 from zoo.importers.torchdistill.findings import Findings
 from zoo.importers.torchdistill.items import Item
-from zoo.importers.torchdistill.models import Model, convert_model
+from zoo.importers.torchdistill.model import Model
+from zoo.importers.torchdistill.models import convert_model
 from zoo.importers.torchdistill.optimization import Invocation
 from zoo.importers.torchdistill.read import read_config
-from zoo.importers.torchdistill.stages import StageConfig, convert_stages, stage_configs
+from zoo.importers.torchdistill.stage_configs import StageConfig, stage_configs
+from zoo.importers.torchdistill.stages import convert_stages
 from zoo.importers.torchdistill.tasks import TaskParts, task_parts
+from zoo.importers.torchdistill.without_models import check_without_models
 
 TOOL = "torchdistill"
 KNOWN_KEYS = ("datasets", "models", "train", "test", "dependencies", "private", "preprocess", "metric", "metrics",
@@ -70,6 +73,7 @@ def _recipe(config: Item, path: Path, run: Invocation, found: Findings) -> dict[
         with found.part():
             teacher = convert_model(teacher_item, kind, found, is_teacher=True)
     if student is None or train is None or (teacher_item is not None and teacher is None):
+        check_without_models(stages, run, found)
         return {}
     validation, test = _validation(stages, splits, found), _test(config, splits, found)
     parts = task_parts(config, train, validation, test, student, found)

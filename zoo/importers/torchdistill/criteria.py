@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from zoo.errors import did_you_mean
-from zoo.importers.torchdistill import feature_losses, method_losses, output_losses
+from zoo.importers.torchdistill import feature_losses, method_losses, output_losses, relation_losses
 from zoo.importers.torchdistill.findings import Findings
 from zoo.importers.torchdistill.items import Item
 from zoo.importers.torchdistill.terms import MODEL, Converted, Stage, Term, terms_of
@@ -22,11 +22,11 @@ LOSSES: Mapping[str, Convert] = {
     "AltActTransferLoss": feature_losses.activation_boundaries,
     "VIDLoss": feature_losses.vid,
     "ChSimLoss": feature_losses.ickd,
-    "FSPLoss": feature_losses.fsp,
-    "PKTLoss": feature_losses.pkt,
-    "RKDLoss": feature_losses.rkd,
-    "SPKDLoss": feature_losses.spkd,
-    "DISTPlusLoss": feature_losses.dist_plus,
+    "FSPLoss": relation_losses.fsp,
+    "PKTLoss": relation_losses.pkt,
+    "RKDLoss": relation_losses.rkd,
+    "SPKDLoss": relation_losses.spkd,
+    "DISTPlusLoss": relation_losses.dist_plus,
     "FTLoss": method_losses.factor_transfer,
     "AuxSSKDLoss": method_losses.self_supervision,
     "SSKDLoss": method_losses.sskd,
@@ -65,10 +65,22 @@ def convert_criterion(stage: Stage) -> list[Converted]:
                 converted.append(convert(group, stage))
     for term in _without_reconstructions(terms, stage, converted):
         with stage.found.part():
-            if term.key not in LOSSES:
-                raise term.blocked(f"{term.key} has no equal among zoo's losses{did_you_mean(term.key, list(_KNOWN))}")
+            _check_known(term)
             converted += LOSSES[term.key](term, stage)
     return converted
+
+
+def check_losses(config: Item, found: Findings) -> None:
+    """Add a problem for each loss of a stage that is not converted; this needs no models."""
+    for term in terms_of(config.need("criterion"), found):
+        with found.part():
+            if term.key not in _KNOWN:
+                _check_known(term)
+
+
+def _check_known(term: Term) -> None:
+    if term.key not in LOSSES:
+        raise term.blocked(f"{term.key} has no equal among zoo's losses{did_you_mean(term.key, list(_KNOWN))}")
 
 
 def _without_reconstructions(terms: Sequence[Term], stage: Stage, converted: list[Converted]) -> list[Term]:

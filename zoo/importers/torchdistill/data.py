@@ -19,7 +19,8 @@ OLD_KINDS = {
 }
 """Data sets of the older format, and their kinds."""
 TRAIN = "train"
-DETECTION = "object detection: zoo has no task for it yet; only COCO's masks (is_segment: True) are converted"
+DETECTION = "object detection is not converted; write a recipe with the task object_detection"
+VOC_YEAR = "2012"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,14 +105,29 @@ def _split(kind: str, kwargs: Item, transforms: tuple[Transform, ...], mark: Mar
         name = TRAIN if (train := kwargs.get("train")) is None or train.flag else "test"
     elif kind == "voc_segmentation":
         name = item.text if (item := kwargs.get("image_set")) else TRAIN
+        if (year := kwargs.get("year")) is not None and str(year.value) != VOC_YEAR:
+            raise year.blocked(f"year: zoo's task has the images of VOC {VOC_YEAR}, not of {year.shown}")
     elif kind == "coco_segmentation":
         if (masks := kwargs.get("is_segment")) is None or not masks.flag:
             raise kwargs.blocked(DETECTION)
+        _check_masks(kwargs)
         name = PurePosixPath(root).name.removesuffix("2017")
+        only = kwargs.get("annotated_only")
+        if only is not None and only.flag != (name == TRAIN):
+            message = "zoo trains on the images with objects and scores all images"
+            raise only.blocked(f"annotated_only: {message}; write annotated_only: {name == TRAIN} for {name}")
     else:
         name = item.text if (item := kwargs.get("split")) else PurePosixPath(root).name
         root = root if kwargs.get("split") else str(PurePosixPath(root).parent)
     return DataSplit(kind=kind, name=name, mark=mark, transforms=transforms, root=root)
+
+
+def _check_masks(kwargs: Item) -> None:
+    """Raise BlockedError for arguments of COCO's masks by which torchdistill changes images that zoo leaves alone."""
+    for name in ("random_horizontal_flip", "jpeg_quality"):
+        if (item := kwargs.get(name)) is not None and item.value is not False:
+            hint = "; write CustomRandomHorizontalFlip among the transforms" if "flip" in name else ""
+            raise item.blocked(f"{name}: the task coco_segmentation has no such argument{hint}")
 
 
 def _part_of_cut(item: Item) -> DataSplit:

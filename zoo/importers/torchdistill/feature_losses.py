@@ -5,7 +5,10 @@ from typing import Any
 
 from zoo.importers.torchdistill.features import LOGITS, FeatureReader
 from zoo.importers.torchdistill.items import Item
-from zoo.importers.torchdistill.output_losses import check_is_logits, check_reads_labels, note_of_sum
+from zoo.importers.torchdistill.output_losses import (
+    check_reads_labels,
+    note_of_sum,
+)
 from zoo.importers.torchdistill.terms import Converted, Stage, Term
 
 Pair = tuple[str, str, float]
@@ -24,9 +27,8 @@ def mean_squared_error(term: Term, stage: Stage) -> Iterator[Converted]:
     if term.reads is None:
         raise term.blocked("MSELoss needs a SimpleLossWrapper, which says what it compares")
     source, target = term.reads.need("input"), term.reads.need("target")
+    term.check(reductions=("mean", "sum"))
     reduction = term.word("reduction", "mean")
-    if reduction not in ("mean", "sum"):
-        raise term.blocked(f"reduction {reduction!r} has no equal; write 'mean' or 'sum'")
     if target.get("module_path") is None:
         check_reads_labels(term.reads)
         yield Converted(name=term.name, loss="MSE", weight=term.weight * _rows(term, stage), uses_teacher=False)
@@ -82,7 +84,7 @@ def _after_adaptation(term: Term, stage: Stage, path: Item, theirs: str) -> Iter
         yield Converted(name=term.name, loss=loss, weight=term.weight * _rows(term, stage))
 
 
-def _feature(reader: FeatureReader, config: Item) -> str:
+def feature_path(reader: FeatureReader, config: Item) -> str:
     """Return the feature path of `{path: ..., io: ...}`."""
     return reader.path(config.need("path", "module_path"), config.need("io").text)
 
@@ -104,8 +106,8 @@ def pairs(term: Term, stage: Stage, key: str, aux: Mapping[str, str] | None = No
         path = student.need("path").text
         if aux is not None and path not in aux:
             raise student.blocked(f"{term.name}: {path} is no learned module of this stage's auxiliary wrapper")
-        ours = aux[path] if aux is not None else _feature(stage.student, student)
-        found.append((ours, _feature(teacher, pair.need("teacher")), weight))
+        ours = aux[path] if aux is not None else feature_path(stage.student, student)
+        found.append((ours, feature_path(teacher, pair.need("teacher")), weight))
     return found
 
 
@@ -126,11 +128,12 @@ def learned(stage: Stage, group: str, container: str) -> dict[str, Item]:
 
 
 def _inputs(stage: Stage, modules: Mapping[str, Item]) -> dict[str, str]:
-    return {path: _feature(stage.student, item) for path, item in modules.items()}
+    return {path: feature_path(stage.student, item) for path, item in modules.items()}
 
 
 def attention_transfer(term: Term, stage: Stage) -> Iterator[Converted]:
     """Convert `ATLoss`; its modes are our forms."""
+    term.check("at_pairs", "mode")
     mode = term.word("mode", "code")
     if mode == "code":
         stage.found.differ(
@@ -142,6 +145,7 @@ def attention_transfer(term: Term, stage: Stage) -> Iterator[Converted]:
 
 def activation_boundaries(term: Term, stage: Stage) -> Iterator[Converted]:
     """Convert `AltActTransferLoss` with the connectors of `Connector4DAB`."""
+    term.check("feature_pairs", "margin", reductions=("mean", "sum"))
     modules = learned(stage, "connectors", "connector_dict")
     for item in modules.values():
         conv = item.need("conv2d_kwargs", "conv_kwargs")
@@ -163,6 +167,7 @@ def activation_boundaries(term: Term, stage: Stage) -> Iterator[Converted]:
 
 def vid(term: Term, stage: Stage) -> Iterator[Converted]:
     """Convert `VIDLoss` with the regressors of `VariationalDistributor4VID`."""
+    term.check("feature_pairs", "margin")  # torchdistill never reads the margin of this loss
     modules = learned(stage, "regressors", "regressor_dict")
     found = pairs(term, stage, "feature_pairs", _inputs(stage, modules))
     kwargs = [item.get("kwargs", "regressor_kwargs") or item for item in modules.values()]
@@ -176,72 +181,6 @@ def vid(term: Term, stage: Stage) -> Iterator[Converted]:
 
 def ickd(term: Term, stage: Stage) -> Iterator[Converted]:
     """Convert `ChSimLoss` with the embeddings of `Student4ICKD`."""
+    term.check("feature_pairs")
     modules = learned(stage, "embeddings", "embed_dict")
     yield from weighted(term, pairs(term, stage, "feature_pairs", _inputs(stage, modules)), "ICKD")
-
-
-def fsp(term: Term, stage: Stage) -> Iterator[Converted]:
-    """Convert `FSPLoss`."""
-    teacher = teacher_of(term, stage)
-    student_flows, teacher_flows, weights = [], [], set()
-    for pair in term.kwargs.need("fsp_pairs").mapping.values():
-        student_flows.append([_feature(stage.student, pair.need(name)) for name in ("student_first", "student_second")])
-        teacher_flows.append([_feature(teacher, pair.need(name)) for name in ("teacher_first", "teacher_second")])
-        weights.add(item.number if (item := pair.get("weight")) else 1.0)
-    if len(weights) != 1:
-        raise term.blocked("FSP of a recipe has one weight for all pairs")
-    stage.found.differ(
-        f"{term.name}: torchdistill adds up the norms of the columns of the differences, the recipe their squares, as"
-        " equation 2 of the paper; no weight makes the two equal"
-    )
-    loss = {"use": "FSP", "student": student_flows, "teacher": teacher_flows}
-    yield Converted(name=term.name, loss=loss, weight=term.weight * weights.pop())
-
-
-def _named(term: Term, stage: Stage, student: str, teacher: str) -> dict[str, str]:
-    """Return the feature paths of `STUDENT_path` and `TEACHER_path`; their io is the output by default."""
-    ours = stage.student.path(term.kwargs.need(f"{student}_path"), term.word(f"{student}_io", "output"))
-    theirs = teacher_of(term, stage).path(term.kwargs.need(f"{teacher}_path"), term.word(f"{teacher}_io", "output"))
-    return {"student": ours, "teacher": theirs}
-
-
-def pkt(term: Term, stage: Stage) -> Iterator[Converted]:
-    """Convert `PKTLoss`."""
-    loss = {"use": "PKT", **_named(term, stage, "student_module", "teacher_module"), "eps": term.number("eps", 1e-7)}
-    yield Converted(name=term.name, loss=loss, weight=term.weight)
-
-
-def rkd(term: Term, stage: Stage) -> Iterator[Converted]:
-    """Convert `RKDLoss`."""
-    if term.word("reduction", "mean") != "mean":
-        raise term.blocked("RKD of a recipe has the mean; write reduction: mean")
-    factors = {"distance": term.number("dist_factor", 0.0), "angle": term.number("angle_factor", 0.0)}
-    loss = {"use": "RKD", **_named(term, stage, "student_output", "teacher_output"), **factors}
-    yield Converted(name=term.name, loss=loss, weight=term.weight)
-
-
-def spkd(term: Term, stage: Stage) -> Iterator[Converted]:
-    """Convert `SPKDLoss`."""
-    paths = _named(term, stage, "student_output", "teacher_output")
-    scale = 1.0 if term.word("reduction", "batchmean") == "batchmean" else float(stage.rows**2)
-    stage.found.differ(
-        f"{term.name}: torchdistill divides the rows of the similarities by their L1 norms, the recipe by their L2"
-        " norms, as the paper; no weight makes the two equal"
-    )
-    loss = {"use": "SPKD", "student": [paths["student"]], "teacher": [paths["teacher"]]}
-    yield Converted(name=term.name, loss=loss, weight=term.weight * scale)
-
-
-def dist_plus(term: Term, stage: Stage) -> Iterator[Converted]:
-    """Convert `DISTPlusLoss`."""
-    for side, reader in (("student", stage.student), ("teacher", teacher_of(term, stage))):
-        check_is_logits(term, reader, f"{side}_logit_module")
-    paths = _named(term, stage, "student_feature_module", "teacher_feature_module")
-    factors = {name: term.number(name, 1.0) for name in ("beta", "gamma", "iota", "kappa")}
-    if factors["iota"]:
-        stage.found.differ(
-            f"{term.name}: torchdistill adds the correlation over channels, which drives student and teacher apart; the"
-            f" recipe subtracts it from 1, as the paper. `iota: {-factors['iota']:g}` has torchdistill's gradient"
-        )
-    loss = {"use": "DISTPlus", **paths, "temperature": term.number("tau", 1.0), **factors}
-    yield Converted(name=term.name, loss=loss, weight=term.weight)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from zoo.errors import Mark, Problem
 from zoo.importers.torchdistill.findings import Findings
 from zoo.importers.torchdistill.items import BlockedError, Item
-from zoo.importers.torchdistill.models import Model
+from zoo.importers.torchdistill.model import Model
 
 LOGITS = ":logits"
 """What `FeatureReader.path` returns for the outputs of the model."""

@@ -2,19 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from zoo.errors import Mark, Problem
+from zoo.importers.settings import Notes
 from zoo.importers.torchdistill.items import BlockedError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Findings:
-    """The findings of one conversion; the dicts are used as ordered sets."""
-
-    problems: dict[Problem, None] = field(default_factory=dict)
-    assumptions: dict[str, None] = field(default_factory=dict)
-    differences: dict[str, None] = field(default_factory=dict)
+class Findings(Notes):
+    """The notes of one conversion, whose parts are converted one after another."""
 
     @contextmanager
     def part(self) -> Iterator[None]:
@@ -23,15 +19,3 @@ class Findings:
             yield
         except BlockedError as error:
             self.problems.update(dict.fromkeys(error.problems))
-
-    def refuse(self, mark: Mark, message: str) -> None:
-        """Add a problem."""
-        self.problems[Problem(mark, message)] = None
-
-    def assume(self, text: str) -> None:
-        """Add something that the configuration does not say."""
-        self.assumptions[text] = None
-
-    def differ(self, text: str) -> None:
-        """Add a difference between torchdistill and the recipe."""
-        self.differences[text] = None

@@ -108,6 +108,12 @@ class Item:
             return int(number)
         raise self.blocked(f"expected a whole number, found {self.shown}")
 
+    def at_least(self, least: int) -> int:
+        """Return the value as a whole number; raises BlockedError if it is below `least`."""
+        if self.whole < least:
+            raise self.blocked(f"expected a whole number of at least {least}, found {self.shown}")
+        return self.whole
+
     @property
     def flag(self) -> bool:
         """The value as true or false; null is false."""

@@ -40,7 +40,10 @@ def reconstruction(term: Term, norm: Term | None, stage: Stage) -> Converted:
     options = {"teacher": path, **_paraphraser(stage, term)}
     weight = term.weight * _sum_factor(term, stage, path)
     if norm is None and not stage.later_keys & {"KTALoss", "AffinityLoss"}:
-        return Converted(name=FACTOR, loss={"use": "Paraphrase", **options}, weight=weight, keeps=True)
+        return Converted(name=FACTOR, loss={"use": "Paraphrase", **options}, weight=weight, keeps=True, is_shared=True)
+    term.check(reductions=("mean", "sum"))
+    if norm is not None:
+        norm.check("module_path", "io", "io_type", "is_from_teacher", "p")
     if norm is not None and norm.number("p", 1.0) != 1:
         raise norm.blocked("zoo has the L1 norm of the code; write p: 1")
     l1 = norm.weight * stage.rows / weight if norm else 0.0
@@ -50,7 +53,7 @@ def reconstruction(term: Term, norm: Term | None, stage: Stage) -> Converted:
             f" its {stage.rows} rows, with {stage.rows} times the weight: l1 = {l1:g}"
         )
     loss = {"use": "KnowledgeTranslation", **options, **({"l1": l1} if l1 else {})}
-    return Converted(name=ADAPTATION, loss=loss, weight=weight, keeps=True)
+    return Converted(name=ADAPTATION, loss=loss, weight=weight, keeps=True, is_shared=True)
 
 
 def _sum_factor(term: Term, stage: Stage, path: str) -> float:
@@ -70,16 +73,18 @@ def _sum_factor(term: Term, stage: Stage, path: str) -> float:
 
 def factor_transfer(term: Term, stage: Stage) -> Iterator[Converted]:
     """Convert `FTLoss`."""
-    if term.word("reduction", "mean") != "mean":
-        raise term.blocked("FactorTransfer of a recipe has the mean; write reduction: mean")
+    term.check("p", "paraphraser_path", "translator_path", reductions=("mean",))
+    p = int(term.number("p", 1.0))
+    if p not in (1, 2) or p != term.number("p", 1.0):
+        raise term.kwargs.need("p").blocked(f"{term.name}: p of zoo's FactorTransfer is 1 or 2")
     options = _paraphraser(stage, term)
     translator = stage.student.options.need("translator_kwargs")
     uses = translator.get("uses_bn")
     if (uses is None or uses.flag) == (options.get("batch_norm") is False):
         raise translator.blocked("paraphraser and translator of a recipe both have BatchNorm, or neither has")
     paths = {"student": _module_input(stage.student), "teacher": _module_input(teacher_of(term, stage))}
-    p = term.number("p", 1.0)
-    yield Converted(name=FACTOR, loss={"use": "FactorTransfer", **paths, **options, "p": int(p)}, weight=term.weight)
+    loss = {"use": "FactorTransfer", **paths, **options, "p": p}
+    yield Converted(name=FACTOR, loss=loss, weight=term.weight, is_shared=True)
 
 
 def knowledge_adaptation(terms: Sequence[Term], stage: Stage) -> Converted:
@@ -89,15 +94,18 @@ def knowledge_adaptation(terms: Sequence[Term], stage: Stage) -> Converted:
     weights = {name: by_key[key].weight if key in by_key else 0.0
                for name, key in (("adaptation", "KTALoss"), ("affinity", "AffinityLoss"))}  # fmt: skip
     for term in terms:
-        if term.number("p", 1.0) != 1 or term.number("q", 2.0) != 2 or term.word("reduction", "mean") != "mean":
-            raise term.blocked("KnowledgeAdaptation of a recipe has p = 1, q = 2 and the mean")
+        sides = [f"{side}_module_{part}" for side in ("student", "teacher") for part in ("path", "io")]
+        own = ("p", "q", "knowledge_translator_path", "feature_adapter_path") if term.key == "KTALoss" else sides
+        term.check(*own, reductions=("mean",))
+        if term.number("p", 1.0) != 1 or term.number("q", 2.0) != 2:
+            raise term.blocked("KnowledgeAdaptation of a recipe has p = 1 and q = 2")
     for name in ("feature_adapter_config", "affinity_adapter_config"):
         conv = stage.student.options.need(name).need("conv_kwargs", "conv")
         if conv.need("kernel_size").plain not in (3, [3, 3]):
             raise conv.blocked("zoo's adapters are 3x3 convolutions")
     paths = {"student": _module_input(stage.student), "teacher": _module_input(teacher_of(first, stage))}
     loss = {"use": "KnowledgeAdaptation", **paths, **_paraphraser(stage, first), **weights}
-    return Converted(name=ADAPTATION, loss=loss)
+    return Converted(name=ADAPTATION, loss=loss, is_shared=True)
 
 
 def knowledge_review(terms: Sequence[Term], stage: Stage) -> Converted:
@@ -112,6 +120,8 @@ def knowledge_review(terms: Sequence[Term], stage: Stage) -> Converted:
     if sorted(by_fusion) != sorted(names):
         raise first.blocked(f"{len(fusions)} fusions, but losses for {', '.join(sorted(by_fusion))}")
     for term in terms:
+        term.check("student_module_path", "student_module_io", "teacher_module_path", "teacher_module_io",
+                   "output_sizes", reductions=("mean",))  # fmt: skip
         sizes = term.kwargs.get("output_sizes")
         if sizes is not None and sizes.plain != [4, 2, 1]:
             raise sizes.blocked("zoo pools to the sizes [4, 2, 1]")
@@ -127,12 +137,16 @@ def knowledge_review(terms: Sequence[Term], stage: Stage) -> Converted:
 
 def self_supervision(term: Term, stage: Stage) -> Iterator[Converted]:
     """Convert `AuxSSKDLoss`, the first stage of SSKD."""
+    term.check("module_path", "module_io", reductions=("mean",))
     loss = {"use": "SelfSupervision", "teacher": _module_input(teacher_of(term, stage))}
-    yield Converted(name=SELF, loss=loss, weight=term.weight, keeps=True)
+    yield Converted(name=SELF, loss=loss, weight=term.weight, keeps=True, is_shared=True)
 
 
 def sskd(term: Term, stage: Stage) -> Iterator[Converted]:
     """Convert `SSKDLoss`."""
+    modules = [f"{side}_{what}_module" for side in ("student", "teacher") for what in ("linear", "ss")]
+    term.check(*(f"{module}_{part}" for module in modules for part in ("path", "io")), "kl_temp", "ss_temp", "tf_temp",
+               "ss_ratio", "tf_ratio", "loss_weights", reductions=("batchmean",))  # fmt: skip
     if term.number("kl_temp") != term.number("tf_temp"):
         raise term.blocked("SSKD of a recipe has one temperature for all predictions; kl_temp and tf_temp differ")
     for side, reader in (("student", stage.student), ("teacher", teacher_of(term, stage))):
@@ -143,11 +157,13 @@ def sskd(term: Term, stage: Stage) -> Iterator[Converted]:
         "use": "SSKD", **paths, "temperature": term.number("kl_temp"), "self_temperature": term.number("ss_temp"),
         "ratio": term.number("tf_ratio"), "self_ratio": term.number("ss_ratio"), "weights": weights,
     }  # fmt: skip
-    yield Converted(name=SELF, loss=loss, weight=term.weight)
+    yield Converted(name=SELF, loss=loss, weight=term.weight, is_shared=True)
 
 
 def crd(term: Term, stage: Stage) -> Iterator[Converted]:
     """Convert `CRDLoss`, whose negatives `CRDDatasetWrapper` draws."""
+    term.check("student_norm_module_path", "student_empty_module_path", "teacher_norm_module_path", "input_size",
+               "output_size", "num_negative_samples", "num_samples", "temperature", "momentum", "eps")  # fmt: skip
     for reader in (stage.student, teacher_of(term, stage)):
         if (power := reader.options.get("power")) is not None and power.number != 2:
             raise power.blocked("zoo divides embeddings by their L2 norms; write power: 2")
@@ -170,6 +186,7 @@ def crd(term: Term, stage: Stage) -> Iterator[Converted]:
 
 def cckd(term: Term, stage: Stage) -> Iterator[Converted]:
     """Convert `CCKDLoss` with the embeddings of `Linear4CCKD`."""
+    term.check("student_linear_path", "teacher_linear_path", "kernel_config", reductions=("batchmean", "sum"))
     kernel = term.kwargs.need("kernel_config")
     kind = kernel.need("key").text
     widths = {reader.options.need("linear_kwargs").need("out_features").whole
@@ -191,8 +208,8 @@ def cckd(term: Term, stage: Stage) -> Iterator[Converted]:
 
 def pad(term: Term, stage: Stage) -> Iterator[Converted]:
     """Convert `PADL2Loss` with the branch of `VarianceBranch4PAD`."""
-    if term.word("reduction", "mean") != "mean":
-        raise term.blocked("PAD of a recipe has the mean; write reduction: mean")
+    modules = ("student_embed_module", "teacher_embed_module", "module")
+    term.check(*(f"{name}_{part}" for name in modules for part in ("path", "io")), "eps", reductions=("mean",))
     ours = stage.student.path(
         term.kwargs.need("student_embed_module_path"), term.word("student_embed_module_io", "output")
     )
@@ -205,6 +222,9 @@ def pad(term: Term, stage: Stage) -> Iterator[Converted]:
 
 def srd(term: Term, stage: Stage) -> Iterator[Converted]:
     """Convert `SRDLoss` with the projectors of `SRDModelWrapper`."""
+    modules = [f"{side}_{what}_module" for side in ("student", "teacher") for what in ("feature", "linear")]
+    term.check(*(f"{module}_{part}" for module in modules for part in ("path", "io")), "exponent", "temperature",
+               reductions=("batchmean",))  # fmt: skip
     teacher = teacher_of(term, stage)
     for side, reader in (("student", stage.student), ("teacher", teacher)):
         check_is_logits(term, reader, f"{side}_linear_module")

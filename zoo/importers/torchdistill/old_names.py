@@ -6,13 +6,11 @@ Before version 0.3 a thing was written `{type: NAME, params: {...}}`, later `{ke
 RENAMED = {
     "type": "key",
     "params": "kwargs",
-    "factor": "weight",
     "filters_params": "filters_params",  # not an argument of anything that is called
     "special": "auxiliary_model_wrapper",
     "transform_params": "transform_configs",
     "transforms_params": "transforms_configs",
     "module_wise_params": "module_wise_configs",
-    "module_wise_kwargs": "module_wise_configs",
     "feature_adapter_params": "feature_adapter_config",
     "affinity_adapter_params": "affinity_adapter_config",
     "kernel_params": "kernel_config",
@@ -25,6 +23,8 @@ RENAMED = {
     "middle_channels": "mid_channels",
     "out_channel": "out_channels",
 }
+WEIGHTED = frozenset(("criterion", "student", "teacher", "student_first", "teacher_first", "input", "target"))
+"""Keys of a term and of a pair of features."""
 OLD_SUFFIX, SUFFIX = "_params", "_kwargs"
 RENAMED_LOSSES = {
     "GeneralizedCustomLoss": "WeightedSumLoss",
@@ -32,13 +32,19 @@ RENAMED_LOSSES = {
     "MSELoss4Transformer": "MSELoss",
     "ContrastiveDataset": "CRDDatasetWrapper",
     "SSKDDataset": "SSKDDatasetWrapper",
-    "SSKDDatasetWrapper": "SSKDDatasetWrapper",
 }
 """Old names of losses and of wrappers of data sets."""
 
 
-def modern_key(key: str) -> str:
-    """Return the name that version 1 has for a key."""
+def modern_key(key: str, siblings: frozenset[str]) -> str:
+    """Return the name that version 1 has for a key.
+
+    Args:
+        key: The key.
+        siblings: All keys of its mapping: `factor` is the weight of a term or of a pair of features only beside these.
+    """
+    if key == "factor":
+        return "weight" if siblings & WEIGHTED else key
     if key in RENAMED:
         return RENAMED[key]
     return f"{key.removesuffix(OLD_SUFFIX)}{SUFFIX}" if key.endswith(OLD_SUFFIX) else key

@@ -1,12 +1,13 @@
 """The optimizer, its settings per module, and the schedule of a stage."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from zoo.errors import did_you_mean
 from zoo.importers.torchdistill.findings import Findings
-from zoo.importers.torchdistill.items import Item
+from zoo.importers.torchdistill.items import Called, Item
 from zoo.recipes.allowed import OPTIMIZERS, SCHEDULERS, TRANSFORMERS_SCHEDULES
 
 NO_DECAY_OPTIMIZER, POLY, LINEAR = "optimizer_no_decay", "poly_lr_scheduler", "get_linear_schedule_with_warmup"
@@ -14,7 +15,10 @@ NO_DECAY = ("bias", "LayerNorm.weight")
 """The parts of names whose parameters `optimizer_no_decay` does not decay by default."""
 NOT_SUPPORTED = {"ReduceLROnPlateau": "needs a metric; a schedule of a recipe depends on the step alone"}
 POLY_POWER = 0.9
-OPTIMIZER_KEYS = ("key", "kwargs", "filters_params", "max_grad_norm", "grad_accum_step", "module_wise_configs")
+UNSAID = "None"
+"""A text that the older examples write for a number that their script fills in."""
+OPTIMIZER_KEYS = ("key", "kwargs", "filters_params", "max_grad_norm", "grad_accum_step", "module_wise_configs",
+                  "module_wise_kwargs")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +43,7 @@ def convert_optimizer(config: Item, run: Invocation, found: Findings, *, has_tea
     config.check_keys(OPTIMIZER_KEYS, "an optimizer")
     key = config.need("key")
     kwargs = config.get("kwargs") or Item(value={}, mark=config.mark)
-    settings = {name: item.plain for name, item in kwargs.mapping.items()}
+    settings = {name: _setting(item) for name, item in kwargs.mapping.items()}
     groups: dict[str, dict[str, Any]] = {}
     if key.text == NO_DECAY_OPTIMIZER:
         name = kwargs.need("optimizer_key").text
@@ -53,18 +57,37 @@ def convert_optimizer(config: Item, run: Invocation, found: Findings, *, has_tea
         raise key.blocked(f"{name} is no optimizer of torch{did_you_mean(name, list(OPTIMIZERS))}")
     settings |= {"lr": _scaled(kwargs.need("lr"), run)} if "lr" in settings else {}
     keys: dict[str, Any] = {"optimizer": {"use": name, **settings}}
-    if (modules := config.get("module_wise_configs")) is not None:
+    read = "module_wise_configs" if has_teacher else "module_wise_kwargs"
+    if (modules := config.get("module_wise_configs", "module_wise_kwargs")) is not None:
         own, trainable = _module_settings(modules, run)
         groups |= own
         keys |= {"trainable": trainable}
-        found.differ(
-            "the learning rates per module are those of the configuration. torchdistill 1.x reads only the key"
-            f" {'module_wise_configs' if has_teacher else 'module_wise_kwargs'}, and ignores other names of it"
-        )
+        if config.get(read) is None:
+            found.differ(
+                f"the recipe has the settings of modules. torchdistill 1.x reads {read} alone here, so it ignores them"
+                " and trains the whole model with the same settings"
+            )
     keys |= {"groups": groups} if groups else {}
     if (norm := config.get("max_grad_norm")) is not None:
         keys["clip_norm"] = float(norm.number)
     return keys
+
+
+def _setting(item: Item) -> Any:
+    """Return a setting as a plain value; a number that YAML 1.1 reads as a text is refused with its position."""
+    parts = item.value if isinstance(item.value, tuple) else (item,)
+    for part in parts:
+        if isinstance(part.value, str) and _is_number(part.value):
+            part.number  # noqa: B018  raises with the position
+    return item.plain
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _pattern(part: str) -> str:
@@ -86,13 +109,25 @@ def _module_settings(modules: Item, run: Invocation) -> tuple[dict[str, dict[str
         path = item.need("module").text
         listed.append(path)
         kwargs = item.get("kwargs")
-        settings = {name: value.plain for name, value in kwargs.mapping.items()} if kwargs else {}
+        settings = {name: _setting(value) for name, value in kwargs.mapping.items()} if kwargs else {}
         settings |= {"lr": _scaled(kwargs.need("lr"), run)} if kwargs and "lr" in settings else {}
         groups |= {path: settings} if settings else {}
     return groups, listed
 
 
-def convert_schedule(config: Item | None, accumulation: int, found: Findings) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Length:
+    """The length of a stage."""
+
+    epochs: int | None
+    """None if the configuration does not say it, which is a problem of its own."""
+    accumulation: int
+    """The batches of an optimizer step."""
+    batches: int | None
+    """The batches of an epoch of one process; None if the number of rows is not known."""
+
+
+def convert_schedule(config: Item | None, length: Length, found: Findings) -> dict[str, Any]:
     """Return the keys of a recipe's stage for torchdistill's `scheduler`: `schedule` and `schedule_per`."""
     if config is None or not config.mapping:
         return {}
@@ -103,11 +138,36 @@ def convert_schedule(config: Item | None, accumulation: int, found: Findings) ->
     if every > 1:
         message = f"the schedule moves every {every} steps; that of a recipe moves per step or per epoch"
         raise config.need("scheduling_step").blocked(message)
-    schedule = dict(_schedule(key, kwargs, accumulation if every else 1, found))
+    is_per_step = every > 0  # torchdistill moves the schedule once per epoch for any other value
+    if key.text == POLY or key.text in TRANSFORMERS_SCHEDULES:
+        if not is_per_step:
+            message = (
+                f"{key.text} counts steps, but without scheduling_step: 1 torchdistill moves it once per epoch, so"
+            )
+            raise key.blocked(f"{message} the learning rate hardly changes; write scheduling_step: 1")
+        _check_length(kwargs, length)
+    schedule = dict(_schedule(key, kwargs, length.accumulation if is_per_step else 1, found))
     return {
         "schedule": schedule if len(schedule) > 1 else schedule["use"],
-        **({} if every else {"schedule_per": "epoch"}),
+        **({} if is_per_step else {"schedule_per": "epoch"}),
     }
+
+
+def _check_length(kwargs: Item, length: Length) -> None:
+    """Raise BlockedError if a schedule has another length than its stage, which is the length in a recipe."""
+    steps = None if length.batches is None else math.ceil(length.batches / length.accumulation)
+    in_all = None if steps is None or length.epochs is None else steps * length.epochs
+    for name, of_stage, unit in (("num_epochs", length.epochs, "epochs"), ("num_iterations", length.batches, "batches"),
+                                 ("num_training_steps", in_all, "steps")):  # fmt: skip
+        item = kwargs.get(name)
+        if item is None or isinstance(item.value, Called) or item.value == UNSAID:
+            continue  # the script of torchdistill's examples fills the number in
+        if of_stage is None and name != "num_epochs" and length.epochs is not None:
+            message = f"{name}: the number of {unit} of this stage is not known, so the two cannot be compared; write"
+            raise item.blocked(f"{message} `{name}:` without a number, then the schedule ends with the stage")
+        if of_stage is not None and item.number != of_stage:
+            message = f"{name}: the schedule counts {item.number:g} {unit}, the stage has {of_stage}; that of a recipe"
+            raise item.blocked(f"{message} ends with its stage")
 
 
 def _schedule(key: Item, kwargs: Item, accumulation: int, found: Findings) -> Iterator[tuple[str, Any]]:
@@ -127,10 +187,10 @@ def _schedule(key: Item, kwargs: Item, accumulation: int, found: Findings) -> It
             yield "use", "linear"
             return
         yield "use", f"transformers.{name}"
-        yield from ((part, item.plain) for part, item in _without(kwargs.mapping, "num_training_steps"))
+        yield from ((part, _setting(item)) for part, item in _without(kwargs.mapping, "num_training_steps"))
     elif name in SCHEDULERS and name not in NOT_SUPPORTED:
         yield "use", f"torch.optim.lr_scheduler.{name}"
-        yield from ((part, item.plain) for part, item in kwargs.mapping.items())
+        yield from ((part, _setting(item)) for part, item in kwargs.mapping.items())
     else:
         hint = (
             NOT_SUPPORTED.get(name) or f"is no schedule of torch or transformers{did_you_mean(name, list(SCHEDULERS))}"

@@ -1,5 +1,6 @@
 """Losses of the models' outputs, as losses of a recipe."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,13 +8,14 @@ from zoo.importers.torchdistill.features import LOGITS, FeatureReader
 from zoo.importers.torchdistill.items import Item
 from zoo.importers.torchdistill.terms import Converted, Stage, Term
 
+DIST_EPS = 1e-8
 AUXILIARY = {"out": None, "aux": "aux_classifier"}
 """The outputs of torchvision's segmentation models, and the modules that they come from."""
 
 
 def cross_entropy(term: Term, stage: Stage) -> Iterator[Converted]:
     """Convert `CrossEntropyLoss` with the labels, of one output or of several by `DictLossWrapper`."""
-    term.kwargs.check_keys(("reduction", "label_smoothing", "ignore_index"), "CrossEntropyLoss")
+    term.check("label_smoothing", "ignore_index", reductions=("mean", "sum"))
     options = {name: item.plain for name in ("label_smoothing", "ignore_index") if (item := term.kwargs.get(name))}
     options = {name: value for name, value in options.items() if (name, value) != ("ignore_index", -100)}
     weight = term.weight * _scale(term, stage)
@@ -53,10 +55,9 @@ def kd(term: Term, stage: Stage) -> Iterator[Converted]:
     Without labels, and for an alpha of 0 or null, torchdistill returns the divergence without its factors.
     """
     is_standardized = term.key == "LogitStdKDLoss"
-    known = (*_logit_keys(), "temperature", "alpha", "beta", "reduction", *(["eps"] if is_standardized else []))
-    term.kwargs.check_keys(known, term.key)
+    known = (*_logit_keys(), "temperature", "alpha", "beta", *(["eps"] if is_standardized else []))
+    term.check(*known, reductions=("batchmean",))
     _check_logits(term, stage)
-    _check_reduction(term, "batchmean")
     temperature = term.number("temperature")
     alpha = item.number if (item := term.kwargs.get("alpha")) else 0.0
     beta = item.number if (item := term.kwargs.get("beta")) else 1 - alpha
@@ -74,23 +75,18 @@ def kd(term: Term, stage: Stage) -> Iterator[Converted]:
             f" the factor T^2 = {temperature**2:g} of the paper; the recipe does the same"
         )
         yield _divergence(term, term.weight, temperature, eps, is_standardized=is_standardized)
-    elif beta == 1 - alpha:
+    elif math.isclose(beta, 1 - alpha, abs_tol=1e-12):
         use = "LogitStandardizedKD" if is_standardized else "KD"
         loss = _loss(use, {"temperature": temperature, "alpha": alpha, **eps})
         yield Converted(name=term.name, loss=loss, weight=term.weight)
     else:
         stage.found.assume(f"{term.name}: alpha = {alpha:g} and beta = {beta:g} do not add up to 1: two terms")
-        hard = _unused_name(term.name)
-        yield Converted(name=hard, loss="CrossEntropy", weight=term.weight * alpha, uses_teacher=False)
+        yield Converted(name=f"{term.name}_labels", loss="CrossEntropy", weight=term.weight * alpha, uses_teacher=False)
         if is_standardized:
             loss = _loss("LogitStandardizedKD", {"temperature": temperature, "alpha": 0, **eps})
             yield Converted(name=term.name, loss=loss, weight=term.weight * beta)
         else:
             yield _divergence(term, term.weight * beta * temperature**2, temperature, {}, is_standardized=False)
-
-
-def _unused_name(name: str) -> str:
-    return f"{name}_labels"
 
 
 def _divergence(
@@ -104,11 +100,18 @@ def _divergence(
 
 def dist(term: Term, stage: Stage) -> Iterator[Converted]:
     """Convert `DISTLoss`."""
-    term.kwargs.check_keys((*_logit_keys(), "beta", "gamma", "tau", "eps"), term.key)
+    term.check(*_logit_keys(), "beta", "gamma", "tau", "eps")
     _check_logits(term, stage)
+    check_eps(term, DIST_EPS)
     options = {"temperature": term.number("tau", 1.0), "beta": term.number("beta", 1.0)}
     loss = _loss("DIST", {**options, "gamma": term.number("gamma", 1.0)})
     yield Converted(name=term.name, loss=loss, weight=term.weight)
+
+
+def check_eps(term: Term, expected: float) -> None:
+    """Raise BlockedError if `eps` differs from that of zoo's loss, which is torchdistill's default."""
+    if (eps := term.kwargs.get("eps")) is not None and eps.number != expected:
+        raise eps.blocked(f"{term.name}: eps of zoo's loss is {expected:g}; write eps: {expected:.1e}")
 
 
 def skd_instance(term: Term, stage: Stage) -> Iterator[Converted]:
@@ -156,20 +159,10 @@ def check_is_logits(term: Term, reader: FeatureReader, prefix: str) -> None:
         raise (path or term.kwargs).blocked(f"{term.name}: {term.key} reads the outputs of the models here, not {read}")
 
 
-def _check_reduction(term: Term, expected: str) -> None:
-    reduction = term.word("reduction", expected)
-    if reduction != expected:
-        item = term.kwargs.need("reduction")
-        raise item.blocked(f"{term.name}: reduction {reduction!r} has no equal; write {expected!r}")
-
-
 def _scale(term: Term, stage: Stage) -> float:
     """Return the factor from a mean over rows to the reduction of the term."""
-    reduction = term.word("reduction", "mean")
-    if reduction == "mean":
+    if term.word("reduction", "mean") == "mean":
         return 1.0
-    if reduction != "sum":
-        raise term.blocked(f"reduction {reduction!r} has no equal; write 'mean' or 'sum'")
     note_of_sum(term, stage)
     return stage.rows
 

@@ -4,6 +4,7 @@ The size of the expanded configuration is bounded before anything is expanded. t
 `yes` is true and `1e-4` a text.
 """
 
+import posixpath
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,17 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from zoo.errors import Mark, Problem, RecipeError, SourceError, UsageError
+from zoo.errors import Mark, Problem, SourceError, UsageError
+from zoo.importers.torchdistill.expanded_size import check_size
 from zoo.importers.torchdistill.items import BlockedError, Called, Imported, Indexed, Item, Refused
 from zoo.importers.torchdistill.old_names import modern_key
 from zoo.importers.torchdistill.vocabulary import is_known, next_step
 from zoo.recipes.yaml_graph import compose_aliased, mark_of, read_text
 
-MAX_ITEMS = 100_000
-"""The number of values that a configuration may have after all aliases are expanded."""
-MAX_EXPANDED_DEPTH = 128
-"""The number of levels after all aliases are expanded."""
 MAX_TEXT = 10_000
-"""The characters that `!join` may make."""
+"""The characters that `!join` and `!pathjoin` may make."""
+MAX_DIGITS = 40
+"""The characters of a number."""
 MERGE = "tag:yaml.org,2002:merge"
 _STANDARD = "tag:yaml.org,2002:"
 _NUMBERS = ("int", "float", "bool")
@@ -49,47 +49,20 @@ def read_config(path: Path, *, renames: bool = True) -> tuple[Item, list[Problem
 def read_config_text(text: str, path: str, *, renames: bool = True) -> tuple[Item, list[Problem]]:
     """Do what `read_config` does for a text; `path` is used in positions."""
     root = compose_aliased(text, path)
-    _check_size(root, path)
-    reader = _Reader(path, modern_key if renames else str)
+    check_size(root, path)
+    reader = _Reader(path, modern_key if renames else _as_written)
     item = reader.item(root)
     return item, [*dict.fromkeys(reader.problems)]
 
 
-def _check_size(root: Node, path: str) -> None:
-    """Raise RecipeError for an alias inside its own anchor, and for too many values or levels after expansion."""
-    measured: dict[int, tuple[int, int]] = {}
-    open_nodes: set[int] = set()
-
-    def measure(node: Node) -> tuple[int, int]:
-        """Return the number of values and of levels."""
-        if id(node) in open_nodes:
-            raise RecipeError.at(mark_of(node, path), "an alias inside its own anchor has no end")
-        if id(node) not in measured:
-            open_nodes.add(id(node))
-            parts = [measure(child) for child in _children(node)]
-            open_nodes.remove(id(node))
-            size, depth = 1 + sum(size for size, _ in parts), 1 + max((depth for _, depth in parts), default=0)
-            if depth > MAX_EXPANDED_DEPTH:
-                message = f"nested deeper than {MAX_EXPANDED_DEPTH} levels by its aliases"
-                raise RecipeError.at(mark_of(node, path), message)
-            measured[id(node)] = size, depth
-        return measured[id(node)]
-
-    if measure(root)[0] > MAX_ITEMS:
-        message = f"more than {MAX_ITEMS:,} values after its aliases are expanded"
-        raise RecipeError.at(mark_of(root, path), message)
-
-
-def _children(node: Node) -> list[Node]:
-    if isinstance(node, MappingNode):
-        return [part for pair in node.value for part in pair]
-    return list(node.value) if isinstance(node, SequenceNode) else []
+def _as_written(key: str, siblings: frozenset[str]) -> str:
+    return key
 
 
 class _Reader:
     """Turns nodes into items, each node once."""
 
-    def __init__(self, path: str, rename: Callable[[str], str]) -> None:
+    def __init__(self, path: str, rename: Callable[[str, frozenset[str]], str]) -> None:
         self.path, self.rename = path, rename
         self.problems: list[Problem] = []
         self.known: dict[int, Item] = {}
@@ -135,6 +108,8 @@ class _Reader:
             return None
         if kind not in _NUMBERS:
             return str(node.value)
+        if len(node.value) > MAX_DIGITS:
+            raise BlockedError(Problem(self.mark(node), f"a number of more than {MAX_DIGITS} characters"))
         try:
             return getattr(self.scalars, f"construct_yaml_{kind}")(node)
         except (ValueError, OverflowError, KeyError):
@@ -144,6 +119,7 @@ class _Reader:
         values: dict[str, Item] = {}
         marks: dict[str, Mark] = {}
         merged: dict[str, Item] = {}
+        names = frozenset(str(key.value) for key, _ in node.value)
         for key_node, value_node in node.value:
             if key_node.tag == MERGE:
                 merged |= self.merged(value_node)
@@ -152,7 +128,10 @@ class _Reader:
             if not isinstance(key, str | int):
                 self.refuse(key_node, "a key must be text")
                 continue
-            name = self.rename(str(key))
+            name = self.rename(str(key), names)
+            if name in values and name != str(key):
+                self.refuse(key_node, f"both {key!r} and {name!r} are written, which mean the same; remove one of them")
+                continue
             values[name], marks[name] = self.item(value_node), self.mark(key_node)
         return Item(value={**merged, **values}, mark=self.mark(node), key_marks=marks)
 
@@ -164,15 +143,15 @@ class _Reader:
         return values
 
     def join(self, node: Node) -> str:
-        parts = [self.text_part(part) for part in self.sequence(node)]
-        if sum(map(len, parts)) > MAX_TEXT:
-            raise BlockedError(Problem(self.mark(node), f"a text of more than {MAX_TEXT:,} characters"))
-        return "".join(parts)
+        return self.bounded(node, "".join(self.text_part(part) for part in self.sequence(node)))
 
     def join_path(self, node: Node) -> str:
-        parts = [self.text_part(part).strip("/") if number else self.text_part(part)
-                 for number, part in enumerate(self.sequence(node))]  # fmt: skip
-        return "/".join(part.rstrip("/") for part in parts)[:MAX_TEXT]
+        return self.bounded(node, posixpath.join("", *(self.text_part(part) for part in self.sequence(node))))
+
+    def bounded(self, node: Node, text: str) -> str:
+        if len(text) > MAX_TEXT:
+            raise BlockedError(Problem(self.mark(node), f"a text of more than {MAX_TEXT:,} characters"))
+        return text
 
     def text_part(self, item: Item) -> str:
         if isinstance(item.value, str | int | float) or item.value is None:

@@ -7,7 +7,8 @@ from typing import Any
 from zoo.importers.torchdistill.data import TRAIN, DataSplit
 from zoo.importers.torchdistill.findings import Findings
 from zoo.importers.torchdistill.items import Called, Item
-from zoo.importers.torchdistill.models import Model, hub_repository
+from zoo.importers.torchdistill.model import Model
+from zoo.importers.torchdistill.models import hub_repository
 from zoo.importers.torchdistill.transforms import calls_of, cifar_arguments, pipeline_of, side_of
 from zoo.tasks.glue import GLUE
 from zoo.tasks.text_classification import METRICS as TEXT_METRICS
@@ -22,6 +23,7 @@ HUB_DATA = {
     "yelp_review_full": "Yelp/yelp_review_full",
 }  # fmt: skip
 """Data sets whose old names on the Hub had no owner."""
+CIFAR_ROWS = 50_000
 SEGMENTATION = ("voc_segmentation", "coco_segmentation")
 MAX_LENGTH = 128
 HOLDOUT = "validation"
@@ -42,6 +44,8 @@ class TaskParts:
     """Whether torchdistill passes the labels to the losses; for texts only the model gets them."""
     side: int = 0
     """The side of the images after the transforms; 0 if it is not known."""
+    rows: int | None = None
+    """The rows that train, if the data set tells."""
 
 
 def task_parts(
@@ -82,27 +86,39 @@ def _images(
         task |= {"train_transforms": calls_of(pipeline), "eval_transforms": calls_of(plain)}
     on = HOLDOUT if validation is not None and validation.cut else validation.name if validation else None
     by = "mean_iou" if train.kind in SEGMENTATION else "accuracy"
+    holdout = _holdout(train, validation, student, found)
     return TaskParts(
-        task={**task, **normalization}, kind=train.kind, side=side_of(pipeline, train.kind),
-        holdout=_holdout(train, validation, found), selected_on=on, selected_by=(by,) if on else (),
+        task={**task, **normalization}, kind=train.kind, side=side_of(pipeline, train.kind), holdout=holdout,
+        rows=_rows(train, holdout), selected_on=on, selected_by=(by,) if on else (),
     )  # fmt: skip
 
 
+def _rows(train: DataSplit, holdout: dict[str, Any] | None) -> int | None:
+    if not train.kind.startswith("cifar"):
+        return None
+    return CIFAR_ROWS - (round(CIFAR_ROWS * holdout["share"]) if holdout else 0)
+
+
 def _data_name(split: DataSplit, found: Findings) -> str:
-    name = PurePosixPath(split.root).name or split.kind
-    if split.kind == "coco_segmentation":
-        name = PurePosixPath(split.root).parent.name or "coco2017"
+    folder = PurePosixPath(split.root)
+    name = folder.name or split.kind
+    if split.kind == "coco_segmentation":  # its images and annotations are in several folders beside each other
+        folder = folder.parent
+        name = folder.name or "coco2017"
     if split.kind == "voc_segmentation":
         name = "pascal_voc2012"
-    found.assume(f"the folder {split.root} is the data set {name}; run the recipe with --data {name}=FOLDER")
+    found.assume(f"the folder {folder} is the data set {name}; run the recipe with --data {name}=FOLDER")
     return name
 
 
-def _holdout(train: DataSplit, validation: DataSplit | None, found: Findings) -> dict[str, Any] | None:
+def _holdout(train: DataSplit, validation: DataSplit | None, student: Model, found: Findings) -> dict[str, Any] | None:
     cut = train.cut or (validation.cut if validation else None)
     if cut is None:
         return None
-    if train.cut is None or train.cut.is_second or (validation and validation.cut and not validation.cut.is_second):
+    if train.cut is not None and train.cut.is_second:
+        message = "a recipe trains on the first part of a cut and holds out the second; this stage trains on the second"
+        raise student.blocked(message, train.mark)
+    if train.cut is None or (validation and validation.cut and not validation.cut.is_second):
         found.differ("the recipe trains on the first part of the cut and holds out the second")
     if cut.seed is None:
         found.assume("the cut has no generator_seed, so torchdistill draws other rows each time; the recipe has seed 0")

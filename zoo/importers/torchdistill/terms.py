@@ -34,6 +34,19 @@ class Term:
         """Return the error that says why this term cannot be converted."""
         return BlockedError(Problem(self.mark, f"{self.name}: {message}"))
 
+    def check(self, *known: str, reductions: tuple[str, ...] = ()) -> None:
+        """Raise BlockedError for an argument that is not known, and for another reduction than these.
+
+        Args:
+            known: The arguments that the conversion reads, or that name what zoo reads anyway.
+            reductions: The reductions that zoo has; the first one is torchdistill's default. Empty: the loss has none.
+        """
+        self.kwargs.check_keys((*known, *(["reduction"] if reductions else [])), self.key)
+        if reductions and (reduction := self.word("reduction", reductions[0])) not in reductions:
+            item = self.kwargs.need("reduction")
+            wanted = " or ".join(map(repr, reductions))
+            raise item.blocked(f"{self.name}: reduction {reduction!r} has no equal; write {wanted}")
+
     def number(self, name: str, default: float | None = None) -> float:
         """Return an argument that is a number; without a default it is required."""
         if (item := self.kwargs.get(name)) is not None:
@@ -76,6 +89,8 @@ class Converted:
     uses_teacher: bool = True
     keeps: bool = False
     """Whether a later stage takes its learned parts over."""
+    is_shared: bool = False
+    """Whether its learned parts are those of another stage's term with the same name."""
 
 
 def terms_of(criterion: Item, found: Findings) -> list[Term]:
@@ -111,7 +126,7 @@ def _own_term(criterion: Item, kwargs: Item) -> Iterator[Term]:
     if term is None or (loss := term.get("criterion")) is None:
         return
     key = loss.need("key")
-    weight, reads, wrapper = term.get("weight"), None, ""
+    weight, reads, wrapper = term.get("weight", "factor"), None, ""
     if weight is not None and isinstance(weight.value, Mapping):
         wrapper, reads, weight = "DictLossWrapper", Item(value={"weights": weight}, mark=weight.mark), None
     if weight is not None and not weight.number:
@@ -130,7 +145,7 @@ def _model_term(criterion: Item, kwargs: Item) -> Iterator[Term]:
     if (term := kwargs.get("model_term")) is None and old is not None and old.get("criterion") is None:
         extracts = criterion.get("func2extract_model_loss")
         term = old if extracts is not None and extracts.text == "extract_transformers_loss" else None
-    if term is None or (weight := term.get("weight")) is None or not weight.number:
+    if term is None or (weight := term.get("weight", "factor")) is None or not weight.number:
         return
     yield Term(name="ce", key=MODEL, kwargs=Item(value={}, mark=term.mark), weight=weight.number, mark=term.mark)
 

@@ -79,8 +79,10 @@ def cifar_arguments(pipeline: Pipeline) -> dict[str, Any]:
     for transform in pipeline.transforms:
         kwargs = Item(value=transform.kwargs, mark=transform.mark)
         if transform.name == "RandomCrop" and _sides(kwargs.need("size")) == {SIDE} and "crop_padding" not in arguments:
-            arguments["crop_padding"] = kwargs.need("padding").whole
+            kwargs.check_keys(("size", "padding"), "RandomCrop of CIFAR's images")
+            arguments["crop_padding"] = kwargs.need("padding").at_least(0)
         elif transform.name == "RandomHorizontalFlip" and _probability(kwargs) == 0.5 and "flip" not in arguments:
+            kwargs.check_keys(("p",), "RandomHorizontalFlip of CIFAR's images")
             arguments["flip"] = True
         else:
             message = f"{transform.name}: the task cifar has RandomCrop of 32 with padding, then RandomHorizontalFlip"

@@ -38,7 +38,9 @@ _DETECTION = (
     "coco.dataset.ImageToTensor", "coco.dataset.CocoRandomHorizontalFlip", "custom.sampler.GroupedBatchSampler",
     "custom.sampler.create_aspect_ratio_groups",
 )  # fmt: skip
-NEXT_STEPS = dict.fromkeys(_DETECTION, ": it is for object detection, for which zoo has no task yet")
+NEXT_STEPS = dict.fromkeys(
+    _DETECTION, "; object detection is not converted: write a recipe with the task object_detection"
+)
 
 
 def is_known(name: str) -> bool:

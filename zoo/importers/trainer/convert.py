@@ -13,6 +13,7 @@ from zoo.importers.settings import Notes
 from zoo.importers.trainer.card import TrainerCard, find_card
 from zoo.importers.trainer.hyperparameters import convert_stage, precision_of
 from zoo.importers.trainer.model import base_model, facts_about
+from zoo.importers.trainer.weight_decay import undecayed_paths
 from zoo.safe_text import one_line
 
 TOOL = "the Trainer of transformers"
@@ -39,7 +40,9 @@ def import_card(target: str, sources: Sources, name: str | None = None) -> Impor
     base = base_model(card, sources, notes)
     model = facts_about(card, base, sources, notes) if base else None
     group, rows = _claims(card, model, sources, notes) if model else (None, None)
-    stage = convert_stage(card.hyperparameters, model.kind if model else "classification", rows, notes)
+    decays = model is not None and card.hyperparameters.number("weight_decay", 0.0, least=0) > 0
+    undecayed = undecayed_paths(card, model.inputs, notes) if model is not None and decays else ()
+    stage = convert_stage(card.hyperparameters, model.kind if model else "classification", rows, notes, undecayed)
     precision = precision_of(card.hyperparameters, notes)
     task = _task(group, model, card, notes) if group and model else {}
     notes.require_none()

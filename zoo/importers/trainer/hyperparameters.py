@@ -5,6 +5,7 @@ The names are those that `extract_hyperparameters_from_trainer` of transformers/
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from zoo.errors import did_you_mean
@@ -37,7 +38,9 @@ LOSSES = {
 """The losses of the classifiers of transformers, by the kind of task."""
 
 
-def convert_stage(values: Settings, kind: str, rows: int | None, notes: Notes) -> dict[str, Any]:
+def convert_stage(
+    values: Settings, kind: str, rows: int | None, notes: Notes, undecayed: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the only stage of the recipe.
 
     Args:
@@ -45,17 +48,20 @@ def convert_stage(values: Settings, kind: str, rows: int | None, notes: Notes) -
         kind: The kind of the task, a key of `LOSSES`.
         rows: The number of rows of the split that trains, if it is known.
         notes: Collects obstacles, assumptions and differences.
+        undecayed: Paths of the parameters without weight decay.
     """
     _check_names(values, notes)
     batch = _batch_size(values, notes)
     epochs = epochs_of(values, batch, rows, notes)
-    steps = None if rows is None else math.ceil(rows / batch) * epochs
+    steps = math.ceil(rows / batch) * epochs if rows else None
     norm = values.number("max_grad_norm", 1.0, least=0)
+    groups = {path: {"weight_decay": 0.0} for path in undecayed}
     unsaid = {"weight_decay": "0.0", "max_grad_norm": "1.0"}
     if lacking := [f"{name} {default}" for name, default in unsaid.items() if values.value(name) is None]:
         notes.assume(f"the card has no {' and no '.join(lacking)}, which are the Trainer's defaults")
     return {
         "epochs": epochs, "batch_size": batch, "optimizer": _optimizer(values, notes),
+        **({"groups": groups} if groups else {}),
         **schedule_of(values, steps, notes), **({"clip_norm": float(norm)} if norm else {}),
         "criterion": {"loss": {"loss": _loss(values, kind, notes)}},
     }  # fmt: skip
@@ -117,6 +123,9 @@ def _optimizer(values: Settings, notes: Notes) -> dict[str, Any]:
     if name not in ADAMW:
         return {**OTHERS[name], **common}
     numbers = [scalar(adam[index]) for index in (2, 3, 4)] if adam else [0.9, 0.999, 1e-8]
+    if not all(isinstance(number, int | float) and 0 <= number < 1 for number in numbers):
+        message = f"optimizer: betas and epsilon are numbers from 0 to below 1, not {', '.join(map(str, numbers))}"
+        notes.refuse(values.mark("optimizer"), f"{message}; correct them in a copy of the card")
     return {"use": "AdamW", "lr": common["lr"], "betas": numbers[:2], "eps": numbers[2],
             "weight_decay": common["weight_decay"]}  # fmt: skip
 

@@ -28,7 +28,7 @@ def epochs_of(values: Settings, batch: int, rows: int | None, notes: Notes) -> i
     """
     if (steps := values.value("training_steps")) is None:
         return _whole_epochs(values, notes)
-    if rows is None:
+    if not rows:
         message = "training_steps: the number of rows is not known, so it is no number of epochs"
         notes.refuse(values.mark("training_steps"), f"{message}; write num_epochs into a copy of the card instead")
         return 1
@@ -95,6 +95,10 @@ def _warmup(values: Settings, steps: int | None) -> tuple[int | None, float]:
     """
     number = values.number("lr_scheduler_warmup_steps", 0, least=0)
     share = number if 0 < number < 1 else values.number("lr_scheduler_warmup_ratio", 0, least=0)
+    if share > 1:
+        message = f"lr_scheduler_warmup_ratio: the warm-up is a share of the training, from 0 to 1, not {share:g}"
+        values.notes.refuse(values.mark("lr_scheduler_warmup_ratio"), f"{message}; correct it in a copy of the card")
+        share = 0.0
     if number >= 1 or not share:
         return int(number), 0.0
     return (None if steps is None else math.ceil(steps * share)), share

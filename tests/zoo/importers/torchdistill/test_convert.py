@@ -6,7 +6,10 @@ import pytest
 
 from tests.helpers.torchdistill_configs import NAMES, changed, imported
 from zoo.importers.check import check_imported
+from zoo.importers.torchdistill.findings import Findings
+from zoo.importers.torchdistill.models import convert_model
 from zoo.importers.torchdistill.optimization import Invocation
+from zoo.importers.torchdistill.read import read_config_text
 
 QUICK = ("kd", "glue-stsb")
 
@@ -180,3 +183,31 @@ def test_a_cut_model_returns_its_last_part_and_trains_its_parts_alone() -> None:
     (stage,) = stages("at", cut, ("path: 'layer3'", "path: 'layer2'"))
     assert stage["trainable"] == ["conv1", "bn1", "layer1", "layer2"]
     assert stage["criterion"]["ce"] == {"loss": {"use": "CrossEntropy", "of": "layer2"}}
+
+
+def test_terms_have_names_of_their_own() -> None:
+    names = ("        instance:", "        two.factors:"), ("        direction:", "        two_factors_labels:")
+    assert [*stages("logits", *names)[0]["criterion"]] == [
+        "standardized_labels", "standardized", "two_factors_labels", "two_factors", "two_factors_2",
+        "two_factors_labels_2",
+    ]  # fmt: skip
+
+
+def test_auxiliary_classifiers_are_those_that_torchvision_builds() -> None:
+    weights = "weights: !import_get {key: 'torchvision.models.GoogLeNet_Weights.IMAGENET1K_V1'}"
+    for given, aux, load in ((weights, False, ["aux1", "aux2"]), ("aux_logits: False", False, None), ("", True, None)):
+        config, _ = read_config_text(f"key: googlenet\nkwargs: {{{given}}}", "c.yaml")
+        found = convert_model(config, "image_folder", Findings(), is_teacher=False)
+        assert (found.call["aux_logits"], (found.load or {}).get("ignore")) == (aux, load)
+
+
+def test_files_of_learned_parts_and_synchronized_normalization_are_noted() -> None:
+    assert "teacher_head.pt was not there when torchdistill started: ss_module_ckpt would load" in notes("sskd")
+    synchronized = ("    key: &student 'resnet'", "    sync_bn: True\n    key: &student 'resnet'")
+    assert "sync_bn: in torchdistill BatchNorm of resnet sees the batches of all processes" in notes("kd", synchronized)
+
+
+def test_a_factor_of_a_schedule_keeps_its_name() -> None:
+    constant = ("key: 'MultiStepLR'\n    kwargs: {milestones: [5, 8], gamma: 0.1}",
+                "key: 'ConstantLR'\n    kwargs: {factor: 0.5}")  # fmt: skip
+    assert stages("kd", constant)[0]["schedule"] == {"use": "torch.optim.lr_scheduler.ConstantLR", "factor": 0.5}

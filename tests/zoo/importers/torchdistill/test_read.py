@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from tests.helpers.torchdistill_configs import dedented
 from zoo.errors import RecipeError
+from zoo.importers.torchdistill.expanded_size import MAX_ITEMS
 from zoo.importers.torchdistill.items import BlockedError, Called, Imported, Indexed, Item
-from zoo.importers.torchdistill.read import MAX_ITEMS, read_config, read_config_text
+from zoo.importers.torchdistill.read import read_config, read_config_text
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**12), 10**12) | st.floats(allow_nan=False, allow_infinity=False)
@@ -48,11 +49,13 @@ def test_anchors_merges_and_joined_texts_are_resolved() -> None:
         path: !join ['./', *data, '-resnet', *depth, '.pt']
         folder: !pathjoin ['~/data', *data]
         home: !expanduser '~/data'
+        absolute: !pathjoin ['~/data', '/mnt/', *data]
         """)
     assert item.need("merged").plain == {"data": "cifar10", "depth": 32}
     assert item.need("path").text == "./cifar10-resnet20.pt"
     assert item.need("folder").text == "~/data/cifar10"
     assert item.need("home").text == "~/data"
+    assert item.need("absolute").text == "/mnt/cifar10"
 
 
 def test_calls_and_imports_stay_names() -> None:
