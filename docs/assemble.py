@@ -15,10 +15,12 @@ PAGES = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
     "leaderboard/README.md": "leaderboard.md",
     "leaderboard/methods.md": "methods.md",
     "harness/losses/README.md": "torchdistill-losses.md",
     **{f"docs/{path.name}": path.name for path in sorted((ROOT / "docs").glob("*.md"))},
+    "docs/README.md": "documentation.md",
 }
 API = {
     "api/zoo.md": ("Python API", ["zoo.api", "zoo.api.results", "zoo.api.audit_result", "zoo.recipes.options"]),
