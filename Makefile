@@ -35,7 +35,7 @@ committed: .venv/test
 
 # The rest: slow tests, fuzzing, the docs site, the tests under other processor settings. Half an hour on 2 cores.
 # Without Debian's packages of Slurm its tests are skipped.
-nightly: .venv/test .venv/docs .venv/ray
+nightly: .venv/test .venv/docs .venv/ray .venv/trackers
 	-test -d .venv/slurm/usr || $(BIN)/python -m tests.slurm.cluster .venv/slurm
 	$(BIN)/python -m tests.nightly
 
@@ -73,6 +73,10 @@ gpu: $(if $(filter file,$(origin PYTHON)),.venv/test)
 .venv/ray: .venv/test
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ray]'
 	touch $@
+
+# A folder of their own: they need other versions of packages that the tests use.
+.venv/trackers: .venv/test
+	$(BIN)/pip install --quiet --target $@ mlflow trackio wandb
 
 .venv/docs: .venv/run
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'

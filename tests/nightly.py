@@ -4,11 +4,16 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from tabulate import tabulate
 
 PARTS: dict[str, tuple[list[str], dict[str, str]]] = {
     "slow tests": ([sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "-m", "slow"], {}),
+    "trackers": (
+        [sys.executable, "-m", "pytest", "-q", "-m", "slow", "tests/harness/tracking"],
+        {"ZOO_TRACKERS": str(Path(sys.prefix, "trackers"))},
+    ),
     "fuzzing": (
         [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "-m", "hypothesis and not slow"],
         {"HYPOTHESIS_PROFILE": "nightly"},

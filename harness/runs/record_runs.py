@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from harness.runs.rescoring import copy_training, find_same_training, score_agai
 from harness.runs.run_location import RunLocation, locate_run
 from harness.runs.source_files import recipe_inputs, revisions
 from harness.runs.teachers import WEIGHTS, ResolvedTeachers, TeacherResolver, required_runs
+from harness.runs.tracked_training import scores_by_name, tracked
 from harness.runs.training_splits import teacher_splits, training_splits
 from harness.runs.unfinished import training_key
 from harness.training.train import train
@@ -114,10 +116,12 @@ def train_and_record(experiment: Experiment, seeds: Sequence[int], out: Path | N
                     if earlier is not None:
                         record = _record_again(student, earlier, location, folder)
                     else:
-                        with student.context.show(f"{student.entry.name}: train, seed {seed}", "steps") as step:
-                            run = training_run(student, teachers, seed, location.work, step, locked.lock.check)
-                            trained = train(run)
-                        record = _record_student(student, teachers, trained, location, folder, started)
+                        with tracked(location) as trackers:
+                            with student.context.show(f"{student.entry.name}: train, seed {seed}", "steps") as step:
+                                run = training_run(student, teachers, seed, location.work, step, locked.lock.check)
+                                trained = train(replace(run, on_log_line=trackers.add))
+                            record = _record_student(student, teachers, trained, location, folder, started)
+                            trackers.close(scores_by_name(record), is_complete=True)
         recorded = location.folder / FILE, record
         if folder_of_run is not None and student.context.accelerator.is_main_process:
             remember_elsewhere(student.context.runs, student.entry.name, location.identity, folder_of_run)

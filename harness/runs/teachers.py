@@ -114,7 +114,12 @@ def required_runs(experiment: Experiment) -> list[tuple[Experiment, int]]:
 def teacher_context(context: RunContext) -> RunContext:
     """Return the context in which the teachers of a student's recipe are made: with the default options."""
     given = context.options
-    options = ComputeOptions(save_every=given.save_every, score_epochs=given.score_epochs, deadline=given.deadline)
+    options = ComputeOptions(
+        save_every=given.save_every,
+        score_epochs=given.score_epochs,
+        log_to=given.log_to,
+        deadline=given.deadline,
+    )
     return replace(context, options=options, fresh=False, conditions=None)
 
 

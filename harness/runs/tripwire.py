@@ -37,6 +37,9 @@ STARTS_PROCESSES = (
     "torch.distributed", "torch.utils.data", "uuid",
 )  # fmt: skip
 """Modules that ask the system about its processors, libraries, fonts or addresses, or that start workers."""
+TRACKERS = ("harness.tracking", "mlflow", "tensorboard", "trackio", "wandb")
+"""Experiment trackers that the user asked for. They write and connect where the user has set them up to; no recipe can
+name them."""
 STANDARD_LIBRARY = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib"))
 _LIBRARIES = {*site.getsitepackages(), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
 INSTALLED = tuple(f"{folder}{os.sep}" for folder in _LIBRARIES)
@@ -134,7 +137,7 @@ def _is_exempt(event: str) -> bool:
     origin = _origin()
     if origin is not None and origin.f_code.co_filename.startswith(OURS):
         return True
-    if any(_is_fetcher(frame.f_code.co_filename) for frame in frames()) or is_running(COMPILERS):
+    if any(_is_fetcher(frame.f_code.co_filename) for frame in frames()) or is_running((*COMPILERS, *TRACKERS)):
         return True
     return event in _STARTS and is_running(STARTS_PROCESSES)
 

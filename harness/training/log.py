@@ -5,7 +5,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,10 +47,19 @@ class TrainingLog:
         checkpoint: The checkpoint that the run resumes from; empty for a new run.
         accelerator: Its main process writes the file.
         save_every: The seconds between two checkpoints.
+        on_line: Called with each line that is written.
     """
 
-    def __init__(self, path: Path, checkpoint: Checkpoint, accelerator: Accelerator, *, save_every: float) -> None:
-        self.path, self.accelerator, self.save_every = path, accelerator, save_every
+    def __init__(
+        self,
+        path: Path,
+        checkpoint: Checkpoint,
+        accelerator: Accelerator,
+        *,
+        save_every: float,
+        on_line: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    ) -> None:
+        self.path, self.accelerator, self.save_every, self._on_line = path, accelerator, save_every, on_line
         self.step: int = checkpoint.get("steps", 0)
         self._length: int = checkpoint.get("log", 0)
         self._earlier_seconds: float = checkpoint.get("seconds", 0.0)
@@ -157,6 +166,7 @@ class TrainingLog:
             self._digest.update(line)
             with errors_name(self.path):
                 self._file.write(line)
+            self._on_line(data)
 
 
 def _finite_or_none(values: Mapping[str, float]) -> dict[str, float | None]:

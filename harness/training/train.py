@@ -79,7 +79,13 @@ def train(run: TrainingRun) -> TrainedStudent:
         _restore_student(run, student, checkpoint)
         with (
             Interrupt(run.report, Deadline(run.options.deadline)) as interrupt,
-            TrainingLog(run.folder / LOG, checkpoint, run.accelerator, save_every=run.options.save_every) as log,
+            TrainingLog(
+                run.folder / LOG,
+                checkpoint,
+                run.accelerator,
+                save_every=run.options.save_every,
+                on_line=run.on_log_line,
+            ) as log,
         ):
             run.progress(log.step, run.steps)
             failure = ""

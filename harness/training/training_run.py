@@ -36,6 +36,8 @@ class ComputeOptions:
     """When a training has to have ended, on the clock of `time.monotonic`; None for no time limit."""
     score_epochs: bool = False
     """Whether the student is scored after every epoch, also where no stage selects its best one."""
+    log_to: tuple[str, ...] = ()
+    """The trackers that the training log is sent to; see `harness.tracking`."""
     strict: bool = False
     """Whether evaluations use batches of fixed shapes; see `harness.evaluation.strict`."""
 
@@ -64,6 +66,8 @@ class TrainingRun:
     options: ComputeOptions = field(default_factory=ComputeOptions)
     progress: Step = ignore_step
     report: Report = ignore_message
+    on_log_line: Callable[[Mapping[str, Any]], None] = lambda _: None
+    """Called with each line of the training log, in the process that writes it."""
     check_lock: Callable[[], None] = lambda: None
     """Raises an error if another command has taken over the folder. Called before anything is written there."""
 

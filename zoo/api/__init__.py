@@ -13,7 +13,7 @@ from zoo.api.select_entries import changed_entries
 from zoo.api.session import Session, configure_libraries
 from zoo.errors import UsageError, did_you_mean
 from zoo.recipes.claim import Precision
-from zoo.recipes.options import Backend, EvaluationOptions, RunOptions, SourceOptions, TrainingOptions
+from zoo.recipes.options import Backend, EvaluationOptions, RunOptions, SourceOptions, TrackerName, TrainingOptions
 
 if TYPE_CHECKING:
     from zoo.api.audit_result import AuditResult
@@ -47,6 +47,7 @@ class TrainingArguments(EvaluationArguments, total=False):
     save_every: float
     time_limit: str | None
     score_epochs: bool
+    log_to: Sequence[TrackerName]
     fresh: bool
     records: str | Path | None
 

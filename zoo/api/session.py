@@ -159,9 +159,11 @@ class Session:
         from harness.models.environment import accelerator_on, check_precision
         from harness.runs.experiment import RunContext
         from harness.runs.verify import run_conditions
+        from harness.tracking.log_to import check_trackers
         from harness.training.training_run import ComputeOptions
 
         training = options if isinstance(options, TrainingOptions) else TrainingOptions(**vars(options))
+        check_trackers(training.log_to)
         accelerator = accelerator_on(device or options.device)
         check_precision(accelerator.device, options.precision)
         context = RunContext(
@@ -176,6 +178,7 @@ class Session:
                 save_every=training.save_every,
                 deadline=deadline_of(training.time_limit, self.started),
                 score_epochs=training.score_epochs,
+                log_to=tuple(training.log_to),
             ),
         )
         if isinstance(options, RunOptions):
@@ -213,7 +216,7 @@ class Session:
         earlier, make = self._records_of(entries, options), partial(self._make, entries, options)
         with self.time_limited(options):
             outcomes = verify_entries(entries, options, self.sources, make, report=self.report)
-        self._report_unscored_epochs(options, [path for outcome in outcomes for path in outcome.records], earlier)
+        self._report_without_effect(options, [path for outcome in outcomes for path in outcome.records], earlier)
         return outcomes
 
     def _make(self, entries: Sequence[Entry], options: RunOptions, wanted: "WantedRuns") -> "Iterator[EntryRuns]":
@@ -359,7 +362,7 @@ class Session:
         path, record = finished
         if record.failure:
             raise UsageError(f"{entry.name}: the training failed: {record.failure}. Its record is {path}")
-        self._report_unscored_epochs(options, [path], earlier)
+        self._report_without_effect(options, [path], earlier)
         return training_result(path, record, entry.recipe.claims, existed=is_among(path, earlier))
 
     def evaluate(self, entry: Entry, options: EvaluationOptions, path: Path, split: str | None) -> "EvaluationResult":
@@ -386,17 +389,20 @@ class Session:
 
         return record_times(paths.runs(options.records), [entry.name for entry in entries], *others)
 
-    def _report_unscored_epochs(
+    def _report_without_effect(
         self, options: TrainingOptions, records: Sequence[Path], earlier: Mapping[Path, int]
     ) -> None:
-        """Report the trainings that existed already, and whose epochs were not scored though the options ask for it."""
+        """Report the trainings that existed already, so that options of a training have no effect on them."""
+        from harness.records.find_runs import is_among
         from harness.records.training_log import without_epoch_scores
 
         if options.score_epochs and (unscored := len(without_epoch_scores(records, earlier))):
-            runs = "1 run that exists" if unscored == 1 else f"{unscored} runs that exist"
             self.report(
-                f"--score-epochs has no effect on {runs}, trained without it; to train and score again, add --fresh"
+                f"--score-epochs has no effect on {_existing_runs(unscored)}, trained without it; to train and score"
+                " again, add --fresh"
             )
+        if options.log_to and (existing := sum(is_among(path, earlier) for path in records)):
+            self.report(f"--log-to has no effect on {_existing_runs(existing)}; to train again, add --fresh")
 
     def _training_conditions(self, options: TrainingOptions, out: Path | None) -> "RunConditions":
         """Return the conditions under which the run cache finds a run of `train` again."""
@@ -426,3 +432,7 @@ def _is_occupied(folder: Path) -> bool:
     if not folder.exists() or (folder / RECORD).exists():
         return False
     return not folder.is_dir() or any(folder.iterdir())
+
+
+def _existing_runs(number: int) -> str:
+    return "1 run that exists" if number == 1 else f"{number} runs that exist"

@@ -206,6 +206,16 @@ ScoreEpochs = Annotated[
         HOW,
     ),
 ]
+LogTo = Annotated[
+    list[str] | None,
+    option(
+        "--log-to",
+        "Send the training log to a tracker of experiments while it is written: tensorboard, trackio, wandb or mlflow."
+        " Its package must be installed. Can be repeated. Default: only log.jsonl.",
+        OUTPUT,
+        "TRACKER",
+    ),
+]
 Records = Annotated[
     Path | None,
     option(
@@ -340,6 +350,7 @@ FIELDS: dict[str, Any] = {
     "train": Train, "seeds": Seeds, "first_seed": FirstSeed, "device": Device, "precision": InPrecision,
     "strict": Strict,
     "micro_batch": MicroBatch, "save_every": SaveEvery, "time_limit": TimeLimit, "score_epochs": ScoreEpochs,
+    "log_to": LogTo,
     "fresh": Fresh, "jobs": Jobs, "on": On, "slurm_config": SlurmConfigFile, "ray_address": RayAddress,
     "trust": Trust, "lock": Lock, "mirror": Mirror, "cache": Cache, "data": Data, "records": Records,
 }  # fmt: skip

@@ -15,6 +15,8 @@ from zoo.stopping import parse_time_limit
 
 Backend = Literal["local", "slurm", "ray", "hf-jobs"]
 """Where runs can be made besides this process."""
+TrackerName = Literal["tensorboard", "trackio", "wandb", "mlflow"]
+"""The experiment trackers that show trainings, by the name of the package to import."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,7 @@ class TrainingOptions(EvaluationOptions):
         save_every: Seconds between checkpoints; 0 saves one after every step.
         time_limit: The command ends before this time: `2h`, `90min`, `5400` (seconds) or `01:30:00`; None for no limit.
         score_epochs: Whether the model is scored after every epoch. It is anyway where a recipe selects its best epoch.
+        log_to: The trackers that the training log is sent to, while it is written.
         fresh: Whether to make runs again that exist. A run is replaced once the new one is complete.
         records: The folder of the runs; None for `zoo.paths.runs()`.
     """
@@ -100,12 +103,16 @@ class TrainingOptions(EvaluationOptions):
     save_every: float = 300.0
     time_limit: str | None = None
     score_epochs: bool = False
+    log_to: Sequence[TrackerName] = ()
     fresh: bool = False
     records: Path | None = None
 
     def __post_init__(self) -> None:
-        """Accept a folder as text. Raise UsageError for a time limit that is none."""
+        """Accept a folder as text. Raise UsageError for a time limit or a tracker that does not exist."""
         super().__post_init__()
+        object.__setattr__(self, "log_to", tuple(self.log_to))
+        if unknown := [name for name in self.log_to if name not in get_args(TrackerName)]:
+            raise UsageError(f"--log-to {unknown[0]}: no such tracker; choose from {', '.join(get_args(TrackerName))}")
         if self.time_limit is not None:
             parse_time_limit(self.time_limit)
         object.__setattr__(self, "records", None if self.records is None else Path(self.records))
@@ -144,10 +151,10 @@ class RunOptions(TrainingOptions):
     def __post_init__(self) -> None:
         """Refuse options of a training without `train`. Raise UsageError."""
         super().__post_init__()
-        if not self.train and (self.seeds is not None or self.first_seed or self.score_epochs):
+        if not self.train and (self.seeds is not None or self.first_seed or self.score_epochs or self.log_to):
             raise UsageError(
-                "--seeds, --first-seed and --score-epochs need --train (in Python, train=True); without it, the"
-                " published weights are evaluated once"
+                "--seeds, --first-seed, --score-epochs and --log-to need --train (in Python, train=True); without it,"
+                " the published weights are evaluated once"
             )
         if self.on is not None and self.on not in get_args(Backend):
             raise UsageError(f"--on {self.on}: expected {' or '.join(get_args(Backend))}")

@@ -1,0 +1,37 @@
+"""Trackio of Hugging Face: a local database in its own folder, or a Space if $TRACKIO_SPACE_ID names one."""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import import_module
+
+from harness.tracking.tracker import PROJECT, LogLine, TrackedTraining
+
+
+class Trackio:
+    """A run of a project; $TRACKIO_PROJECT names the project."""
+
+    def __init__(self, training: TrackedTraining, *, resumed: str | None, first_step: int) -> None:
+        del first_step  # Trackio keeps both values of a step that is taken again
+        self.id = resumed or f"{training.name} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+        self._run = import_module("trackio").init(
+            project=os.environ.get("TRACKIO_PROJECT", PROJECT),
+            name=self.id,
+            config=dict(training.config),
+            resume="allow" if resumed else "never",
+            embed=False,
+        )
+        self._last_step = 0
+
+    def send(self, lines: Sequence[LogLine]) -> None:
+        """Send the lines."""
+        for line in lines:
+            self._last_step = line.step
+            self._run.log(dict(line.values), step=line.step)
+
+    def close(self, results: Mapping[str, float], *, is_complete: bool) -> None:
+        """Send the scores at the last step, and wait until everything is stored."""
+        del is_complete  # Trackio has no state of a run
+        if results:
+            self._run.log(dict(results), step=self._last_step)
+        self._run.finish()
