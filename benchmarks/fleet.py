@@ -3,7 +3,7 @@
 A unit writes a small record and imports no torch, so nearly all of its time is that of lock, journal and pipes. The
 time per unit is the wall time from the first finished unit to the last, so the start of Python is left out. The memory
 is that of a process that only starts the others, and imports nothing else. With `--write` the table goes into
-docs/cluster.md, and the memory over the units into docs/fleet-memory.svg, which needs matplotlib. It takes a minute.
+docs/cluster.md, and the memory over the units into docs/fleet-memory.svg. It takes a minute.
 """
 
 import argparse

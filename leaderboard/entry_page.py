@@ -12,6 +12,7 @@ from leaderboard import table
 from leaderboard.cells import Row, claim_cells, format_range, format_score, sort_values
 from leaderboard.flips import compare_records
 from leaderboard.methods import recipe_summary
+from leaderboard.predictions import predictions_of
 from leaderboard.strip_plot import Kind, PlottedRun, strip_plot
 from zoo.fetch.source_types import UserFolder, parse_or_none
 from zoo.recipes.catalogue import Entry
@@ -50,7 +51,8 @@ def page_context(
             {**row, **claim_cells(row), "values": sort_values(row), "records": [_link(record) for _, record in used]}
             for row, (_, used) in zip(rows, judged, strict=True)
         ],
-        "plots": [plot for judgement in judgements if (plot := _plot(entry, judgement, records))],
+        "plots": [plot for judgement in judgements if (plot := runs_plot(entry, judgement, records))],
+        "predictions": predictions_of(entry, records),
         "records": [_record(entry, record, environments) for _, record in ordered],
         "environments": [*environments.values()],
         "findings": [*dict.fromkeys(finding for group in findings for finding in group)],
@@ -91,7 +93,7 @@ def commands(entry: Entry) -> list[tuple[str, str]]:
     return shown
 
 
-def _plot(entry: Entry, judgement: Judgement, records: list[RecordedRun]) -> dict[str, Any] | None:
+def runs_plot(entry: Entry, judgement: Judgement, records: list[RecordedRun]) -> dict[str, Any] | None:
     """Return the plot of a retraining's runs with the ranges that judge them; None if there are no runs."""
     claim, band, equivalent = judgement.claim, judgement.band, judgement.equivalent
     if claim.of != "retrain":

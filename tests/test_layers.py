@@ -15,7 +15,18 @@ from tests.helpers.project import ROOT
 
 PACKAGES = ("zoo", "harness", "leaderboard")
 MODULES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-HEAVY = ("torch", "transformers", "datasets", "pandas", "numpy", "sklearn", "scipy", "evaluate", "accelerate")
+HEAVY = (
+    "torch",
+    "transformers",
+    "datasets",
+    "pandas",
+    "numpy",
+    "sklearn",
+    "scipy",
+    "evaluate",
+    "accelerate",
+    "matplotlib",
+)
 ENTRY_POINTS = ("zoo/__init__", "zoo/__main__", "zoo/api", "zoo/cli")
 BELOW_ENTRY_POINTS = [path for path in MODULES if not path.as_posix().startswith(ENTRY_POINTS)]
 
@@ -109,8 +120,8 @@ def test_running_a_recipe_imports_torchvision_and_transformers_only_if_the_recip
 @pytest.mark.process
 def test_judging_reporting_and_comparing_never_import_torch() -> None:
     folders = (
-        "harness/attestation", "harness/auditing", "harness/judging", "harness/records", "leaderboard", "zoo/claims",
-        "zoo/doctor",
+        "harness/attestation", "harness/auditing", "harness/judging", "harness/pictures", "harness/records",
+        "leaderboard", "zoo/claims", "zoo/doctor",
     )  # fmt: skip
     files = ("harness/diagnosis/diff/text_report.py", "harness/diagnosis/diff/find_record.py")
     paths = [path for path in MODULES if path.as_posix().startswith((*folders, *files))]

@@ -1,4 +1,4 @@
-"""The name of the training log, and whether it has the scores of each epoch. Never imports torch."""
+"""The names of the training log and its picture, and whether it has the scores of each epoch. Never imports torch."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping
@@ -9,6 +9,8 @@ from harness.records.find_runs import is_among
 from harness.records.record import read_record
 
 LOG = "log.jsonl"
+PICTURE = "curves.svg"
+"""The picture of the log."""
 
 
 def without_epoch_scores(records: Iterable[Path], earlier: Mapping[Path, int]) -> list[Path]:

@@ -9,6 +9,7 @@ from tabulate import tabulate
 from harness.judging.chosen_rows import subset_text
 from harness.judging.types import decimals_of
 from harness.models.provenance import CODE
+from harness.records.training_log import PICTURE
 from harness.runs.answering_code import parts_text
 from harness.runs.card_metadata import CardFacts, metadata
 from harness.runs.loading_code import loading_code, max_length
@@ -43,7 +44,7 @@ def model_card(facts: CardFacts) -> str:
         "Classes": _classes(facts.class_names),
         "How to use it": f"In a folder with the files of this repository:\n\n```python\n{loading_code(facts)}\n```",
         "Preprocessing": _preprocessing(facts),
-        "Training": _training(facts),
+        "Training": _training(facts) + _curves(facts),
         "How to reproduce it": _reproduction(facts),
         "Environment": _environment(facts),
         "License": _license(facts, data.license),
@@ -165,6 +166,13 @@ def _augmentation(task: Mapping[str, Any]) -> Iterator[str]:
         yield f"Transforms of the images that the model is trained on, in order: {', '.join(calls)}."
     elif is_cifar or "train_transforms" in task:
         yield "The images that the model is trained on are not augmented."
+
+
+def _curves(facts: CardFacts) -> str:
+    """Return the picture of the training curves, if it could be drawn."""
+    if not (facts.folder / PICTURE).is_file():
+        return ""
+    return f"\n\n![Loss, learning rate and scores over the optimizer steps]({PICTURE})"
 
 
 def _setting(value: Any) -> str:

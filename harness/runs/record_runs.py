@@ -27,6 +27,7 @@ from harness.runs.recorder import (
 )
 from harness.runs.rescoring import copy_training, find_same_training, score_again
 from harness.runs.run_location import RunLocation, locate_run
+from harness.runs.run_picture import drawn_when_stopped
 from harness.runs.source_files import recipe_inputs, revisions
 from harness.runs.teachers import WEIGHTS, ResolvedTeachers, TeacherResolver, required_runs
 from harness.runs.tracked_training import scores_by_name, tracked
@@ -119,7 +120,10 @@ def train_and_record(experiment: Experiment, seeds: Sequence[int], out: Path | N
                         with tracked(location) as trackers:
                             with student.context.show(f"{student.entry.name}: train, seed {seed}", "steps") as step:
                                 run = training_run(student, teachers, seed, location.work, step, locked.lock.check)
-                                trained = train(replace(run, on_log_line=trackers.add))
+                                with drawn_when_stopped(
+                                    run.folder, run.recipe.name, run.report, check_lock=run.check_lock
+                                ):
+                                    trained = train(replace(run, on_log_line=trackers.add))
                             record = _record_student(student, teachers, trained, location, folder, started)
                             trackers.close(scores_by_name(record), is_complete=True)
         recorded = location.folder / FILE, record

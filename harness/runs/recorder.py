@@ -32,6 +32,7 @@ from harness.runs.model_card import CARD, model_card
 from harness.runs.needed_files import copy_needed_files
 from harness.runs.run_location import RunLocation, existing_record
 from harness.runs.run_lock import HeldLock, run_lock
+from harness.runs.run_picture import draw_curves
 from harness.runs.source_files import base_folders
 from harness.runs.storage_errors import storage_errors
 from zoo.errors import translate_errors
@@ -226,6 +227,7 @@ def _write_files(
         with errors_name(file := folder / result.predictions["file"]):
             file.write_bytes(predictions)
     if record.identity.mode == "retrain":
+        draw_curves(folder, location.entry.name, location.context.report)
         (folder / CARD).write_text(model_card(_card_facts(record, folder, location, task)), encoding="utf-8")
     files = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
     record = record.sealed({name: checksum(file) for name, file in files.items() if name not in (FILE, CARD)})

@@ -16,6 +16,7 @@ from zoo.recipes.claim import Precision
 from zoo.recipes.options import Backend, EvaluationOptions, RunOptions, SourceOptions, TrackerName, TrainingOptions
 
 if TYPE_CHECKING:
+    from harness.pictures.picture import Picture
     from zoo.api.audit_result import AuditResult
     from zoo.api.results import EntryList, EvaluationResult, TrainingResult, VerificationResult
 
@@ -208,6 +209,45 @@ def evaluate(
     """
     session = _session(options, EvaluationOptions)
     return session.evaluate(session.entries.select_one(as_entry), _pick(EvaluationOptions, options), Path(path), split)
+
+
+def plot(
+    *runs: str | Path,
+    only: str | Sequence[str] = (),
+    out: str | Path | None = None,
+    records: str | Path | None = None,
+    **options: Unpack[SourceArguments],
+) -> "Picture":
+    """Draw training curves of one or more runs, and the seeds of an entry against its claimed score.
+
+    Args:
+        *runs: Folders of runs, also of trainings that were stopped, records, ENTRY:SEED, or entries with all their
+            trainings.
+        only: What to draw: `loss`, a loss term, `lr`, a metric, a split, or `seeds`. Default: everything.
+        out: Also write the picture to this `.svg`, `.png` or `.pdf` file.
+        records: The folder of your runs. Default: that of the other functions.
+        **options: See `SourceOptions` in `zoo.recipes.options`.
+
+    Returns:
+        A figure of matplotlib, which notebooks show.
+
+    Raises:
+        UsageError: No run is named, a name is not known, or there is nothing to draw.
+
+    Examples:
+        >>> import zoo
+        >>> figure = zoo.plot("digits-resnet8_from_digits-resnet14", only="seeds")
+        >>> [axes.get_xlabel() for axes in figure.axes]
+        ['accuracy on test']
+    """
+    names = [only] if isinstance(only, str) else list(only)
+    session = _session(options, SourceOptions)
+    if not runs:
+        raise UsageError("name a run, such as the folder that a training has written")
+    picture = session.plot([str(run) for run in runs], names, None if records is None else Path(records)).picture
+    if out is not None:
+        picture.write(Path(out))
+    return picture
 
 
 def list_entries(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.evaluation.evaluate import Evaluation
+    from harness.pictures.picture import Picture
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,12 @@ class TrainingResult:
     findings: tuple[str, ...] = ()
     created: str = ""
     existed: bool = False
+
+    def plot(self, only: str | Sequence[str] = ()) -> "Picture":
+        """Return the training curves as a figure of matplotlib, which notebooks show. See `zoo.plot`."""
+        from zoo.api import plot
+
+        return plot(self.record.parent, only=only)
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a table with one row for each score."""

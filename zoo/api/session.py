@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from harness.runs.experiment import Experiment, RunContext
     from harness.runs.plan import PlannedRuns
     from harness.runs.verify import WantedRuns
+    from zoo.api.plots import Plotted
     from zoo.api.results import EvaluationResult, TrainingResult
     from zoo.fetch.sources import Sources
     from zoo.recipes.build import Builder
@@ -194,6 +195,13 @@ class Session:
         from harness.runs.experiment import prepare
 
         return prepare(entry, context)
+
+    def plot(self, targets: Sequence[str], only: Sequence[str], records: Path | None = None) -> "Plotted":
+        """Return the picture of runs. See `zoo.api.plots.plot_runs`."""
+        from zoo.api.plots import Folders, plot_runs
+
+        folders = Folders(runs=paths.runs(records), evidence=paths.evidence(), entry_of=self.entries.select_one)
+        return plot_runs(targets, only, folders)
 
     def audit(
         self, targets: Sequence[str], suites: Sequence[str], everything: bool, where: str | None = None

@@ -27,6 +27,7 @@ from zoo.cli import (
     environment,
     fleet,
     importing,
+    plot,
     publish,
     publish_run,
     run_unit,
@@ -50,7 +51,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
         "explain": diagnose.explain,
         "diff": diagnose.diff,
     },
-    "Train and evaluate your own": {"train": runs.train, "evaluate": runs.evaluate},
+    "Train and evaluate your own": {"train": runs.train, "evaluate": runs.evaluate, "plot": plot.plot},
     "Read recipes": {
         "list": entries.list_entries,
         "suite": suites.suite,

@@ -31,8 +31,8 @@ def test_a_run_folder_holds_weights_log_predictions_recipe_and_record(zoo: Zoo, 
     completed = zoo("train", path, "--out", "out", "--json")
     assert completed.code == 0
     assert sorted(file.name for file in Path("out").iterdir()) == [
-        "README.md", "cifar_resnet.py", "log.jsonl", "model.safetensors", "predictions-test.npz", "recipe.yaml",
-        "record.json",
+        "README.md", "cifar_resnet.py", "curves.svg", "log.jsonl", "model.safetensors", "predictions-test.npz",
+        "recipe.yaml", "record.json",
     ]  # fmt: skip
     steps = [json.loads(line) for line in Path("out/log.jsonl").read_text().splitlines()]
     assert [step["step"] for step in steps] == list(range(1, math.ceil(899 / 64) + 1))
@@ -69,8 +69,8 @@ def test_a_trained_text_model_loads_with_from_pretrained(zoo: Zoo, recipe_file: 
     )
     assert completed.code == 0, completed.err
     assert sorted(file.name for file in Path("run").iterdir()) == [
-        "README.md", "config.json", "log.jsonl", "model.safetensors", "predictions-test.npz", "recipe.yaml",
-        "record.json", "tokenizer.json", "tokenizer_config.json",
+        "README.md", "config.json", "curves.svg", "log.jsonl", "model.safetensors", "predictions-test.npz",
+        "recipe.yaml", "record.json", "tokenizer.json", "tokenizer_config.json",
     ]  # fmt: skip
     code = Path("run/README.md").read_text().split("```python\n")[1].split("```")[0]
     card = ModelCard.load("run/README.md").data

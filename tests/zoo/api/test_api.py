@@ -40,7 +40,7 @@ def test_every_public_name_exists_and_others_do_not() -> None:
         zoo.reprodcue  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["reproduce", "verify", "evaluate", "list_entries"])
+@pytest.mark.parametrize("name", ["reproduce", "verify", "evaluate", "list_entries", "plot"])
 def test_the_example_of_each_docstring_runs(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     examples = doctest.DocTestFinder(recurse=False).find(getattr(zoo.api, name), name, globs={})
     assert sum(len(example.examples) for example in examples) >= 2

@@ -1,0 +1,1 @@
+"""Training logs as pictures. Only this package and `leaderboard.strip_picture` import matplotlib, and none torch."""
