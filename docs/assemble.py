@@ -18,6 +18,10 @@ PAGES = {
     "SECURITY.md": "security.md",
     "leaderboard/README.md": "leaderboard.md",
     "leaderboard/methods.md": "methods.md",
+    **{
+        f"leaderboard/suites/{path.name}": f"suites/{path.name}"
+        for path in sorted((ROOT / "leaderboard" / "suites").glob("*.md"))
+    },
     "harness/losses/README.md": "torchdistill-losses.md",
     **{f"docs/{path.name}": path.name for path in sorted((ROOT / "docs").glob("*.md"))},
     "docs/README.md": "documentation.md",
@@ -40,6 +44,7 @@ def main() -> None:
     shutil.rmtree(OUT, ignore_errors=True)
     for source, page in PAGES.items():
         write(page, rewritten(ROOT / source, page))
+    shutil.copyfile(ROOT / "docs" / "extra.css", OUT / "extra.css")
     for page, (title, modules) in API.items():
         write(page, f"# {title}\n\n" + "\n".join(f"::: {module}\n" for module in modules))
 

@@ -1,6 +1,8 @@
 """Format the cells of a claim's row, as all pages show them."""
 
-from collections.abc import Hashable, Mapping
+import re
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -39,6 +41,20 @@ def claim_cells(row: Row) -> dict[str, str]:
         "difference": difference_cell(row),
         "band": format_range(row.get("low"), row.get("high"), row["decimals"]),
     }
+
+
+def claim_anchors(rows: Iterable[Row]) -> list[str]:
+    """Return the id of each claim on the page of its entry, such as `retraining-accuracy-on-test`.
+
+    If an entry has two claims with the same title, the id of the second one ends in `-2`.
+    """
+    anchors, counts = [], Counter[tuple[str, str]]()
+    for row in rows:
+        slug = re.sub(r"[^a-z0-9]+", "-", claim_title(row).lower()).strip("-")
+        counts[row["entry"], slug] += 1
+        count = counts[row["entry"], slug]
+        anchors.append(f"{slug}-{count}" if count > 1 else slug)
+    return anchors
 
 
 def claim_title(row: Row) -> str:

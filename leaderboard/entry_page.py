@@ -9,7 +9,7 @@ from harness.judging.chosen_rows import subset_text
 from harness.judging.types import Judgement, worst_verdict
 from harness.records.record import FIRST_REFERENCE_SEED, Record, RecordedRun
 from leaderboard import table
-from leaderboard.cells import Row, claim_cells, format_range, format_score, sort_values
+from leaderboard.cells import Row, claim_anchors, claim_cells, format_range, format_score, sort_values
 from leaderboard.flips import compare_records
 from leaderboard.methods import recipe_summary
 from leaderboard.predictions import predictions_of
@@ -48,8 +48,14 @@ def page_context(
         "about": recipe_summary(recipe),
         "verdict": entry_verdict(judgements) if judgements else None,
         "claims": [
-            {**row, **claim_cells(row), "values": sort_values(row), "records": [_link(record) for _, record in used]}
-            for row, (_, used) in zip(rows, judged, strict=True)
+            {
+                **row,
+                **claim_cells(row),
+                "anchor": anchor,
+                "values": sort_values(row),
+                "records": [_link(record) for _, record in used],
+            }
+            for row, anchor, (_, used) in zip(rows, claim_anchors(rows), judged, strict=True)
         ],
         "plots": [plot for judgement in judgements if (plot := runs_plot(entry, judgement, records))],
         "predictions": predictions_of(entry, records),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from leaderboard import page
+from leaderboard import markdown_parts
 from leaderboard.cells import claim_cells, claim_title, verdict_cell
 from zoo.safe_text import csv_cell, markdown
 
@@ -32,7 +32,9 @@ def as_json(rows: pd.DataFrame) -> str:
 def as_markdown(rows: pd.DataFrame) -> str:
     """Return one table per suite, with numbers rounded as on the pages."""
     suites = sorted(set(rows["suite"])) if len(rows) else []
-    tables = [f"## {suite}\n\n{page.markdown_table(_formatted(rows[rows['suite'] == suite]))}" for suite in suites]
+    tables = [
+        f"## {suite}\n\n{markdown_parts.markdown_table(_formatted(rows[rows['suite'] == suite]))}" for suite in suites
+    ]
     return "\n\n".join(["# Leaderboard", *tables]) + "\n"
 
 

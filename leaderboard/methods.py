@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.records.find_runs import read_all
 from harness.records.record import RecordedRun
-from leaderboard import page, table
+from leaderboard import markdown_parts, page, table
 from leaderboard.losses import LossDescription, describe_inputs, read_losses
 from zoo.recipes.catalogue import Entry, entries
 from zoo.recipes.claim import Claim
@@ -23,7 +23,6 @@ from zoo.text_tables import counted
 SUITE, PLAIN = page.METHODS, "starter"
 LABELS = ("CrossEntropy", "BinaryCrossEntropy", "MSE")
 CODE = "../harness/losses"
-NO_BREAK = "\u00a0"
 INTRODUCTION = f"# Methods\n\n{page.BEGIN}\n{page.END}\n"
 READING = """\
 This page ranks the distillation methods in [configs/methods](../configs/methods) by their gain over a plain student:
@@ -54,6 +53,10 @@ The losses that define each method, besides that of the labels, and the layers t
 the student, `t` the teacher and `B` the batch size; the docstring of the loss explains the other symbols. A loss
 without a paper is a building block."""
 
+CLAIMS = f"""## Claims
+
+[suites/{SUITE}.md](suites/{SUITE}.md) compares the claims of these entries with the recorded runs."""
+
 
 def render(evidence: Path) -> str:
     """Return the generated block as Markdown."""
@@ -63,11 +66,10 @@ def render(evidence: Path) -> str:
         parts += [
             f"## Student {student}" if student else "## Other students",
             *_plain_student_text(student, records),
-            page.markdown_table(_ranking([*family])),
+            markdown_parts.markdown_table(_ranking([*family])),
         ]
-    parts += [REFERENCE, page.markdown_table(_reference(ranked))] if ranked else []
-    claims = table.rows(evidence, [entry for entry in entries() if entry.suite == SUITE])
-    parts += [page.claims_table(claims, SUITE, "Claims", has_links=True), page.RULES] if len(claims) else []
+    parts += [REFERENCE, markdown_parts.markdown_table(_reference(ranked))] if ranked else []
+    parts += [CLAIMS] if any(entry.suite == SUITE for entry in entries()) else []
     return "\n\n".join(parts)
 
 
@@ -152,14 +154,16 @@ def _plain_student_text(student: str | None, records: list[RecordedRun]) -> list
         return ["No entry of the starter suite trains these students without a teacher, so there is no comparison."]
     (entry,) = [entry for entry in entries() if entry.name == student]
     training = ", then ".join(map(_training, entry.recipe.stages))
-    text = f"The plain student is {page.recipe_link(student, entry.suite)}, trained for {training}."
+    text = f"The plain student is {markdown_parts.recipe_link(student, entry.suite)}, trained for {training}."
     claim = table.comparison_claim(entry, entry)
     mean, sd, runs = _summary(entry, claim, records)
     if claim is None or not runs:
         return [f"{text} It is not-run."]
     student_records = [record for _, record in records if record.entry == student]
     n = next(result.n for record in student_records if (result := record.result(claim.split)))
-    return [f"{text} Its {claim.metric} on {claim.split} ({n:,} examples) is {page.format_mean(mean, sd, runs)}."]
+    return [
+        f"{text} Its {claim.metric} on {claim.split} ({n:,} examples) is {markdown_parts.format_mean(mean, sd, runs)}."
+    ]
 
 
 def _training(stage: Stage) -> str:
@@ -173,14 +177,17 @@ def _ranking(family: list[dict[str, Any]]) -> list[dict[str, Any]]:
     metric = next((row["metric"] for row in family if row["metric"]), "score")
     return [
         {
-            "method": f"{page.recipe_link(row['method'], SUITE)}<br>{row['about']}",
-            "epochs": _unbroken(" + ".join(map(str, row["epochs"]))),
-            metric: _unbroken(page.format_mean(row["mean"], row["sd"], row["n"]).partition(" (")[0]) or "not-run",
-            "difference, points": "" if row["gain"] is None else page.format_points(row["gain"]),
+            "method": f"{markdown_parts.recipe_link(row['method'], SUITE)}<br>{row['about']}",
+            "epochs": markdown_parts.unbroken(" + ".join(map(str, row["epochs"]))),
+            metric: markdown_parts.unbroken(
+                markdown_parts.format_mean(row["mean"], row["sd"], row["n"]).partition(" (")[0]
+            )
+            or "not-run",
+            "difference, points": "" if row["gain"] is None else markdown_parts.format_points(row["gain"]),
             "95 % interval": ""
             if row["gain"] is None
-            else _unbroken(page.format_points_range(row["low"], row["high"])),
-            "runs": page.records_link(row["method"], f"{row['n'] or ''}")
+            else markdown_parts.unbroken(markdown_parts.format_points_range(row["low"], row["high"])),
+            "runs": markdown_parts.records_link(row["method"], f"{row['n'] or ''}")
             + (f" ({row['seeds']} paired)" if row["seeds"] != row["n"] else ""),
         }
         for row in family
@@ -198,11 +205,6 @@ def _reference(methods: list[dict[str, Any]]) -> list[dict[str, Any]]:
         }
         for row in sorted(methods, key=lambda row: str(row["method"]))
     ]
-
-
-def _unbroken(text: str) -> str:
-    """Return a cell that stays on one line."""
-    return text.replace(" ", NO_BREAK)
 
 
 def _joined(texts: Iterable[str]) -> str:

@@ -15,8 +15,8 @@ from markupsafe import Markup, escape
 from harness.judging.types import VERDICTS_BY_SEVERITY
 from harness.records.check import verify_all
 from harness.records.record import RecordedRun
-from leaderboard import entry_page, methods, page, table
-from leaderboard.cells import KINDS, VERDICT_MEANINGS, claim_cells, sort_values
+from leaderboard import claim_table, entry_page, methods, page, table
+from leaderboard.cells import KINDS, VERDICT_MEANINGS
 from leaderboard.entry_page import RECORDS, record_file
 from leaderboard.exports import export_files
 from leaderboard.text_pages import TextPage, to_html
@@ -28,10 +28,10 @@ from zoo.text_tables import counted
 
 MARKER = ".zoo-site"
 """The file that marks a folder as a site of zoo."""
-ENTRIES = "entries"
+ENTRIES, SUITES = "entries", "suites"
 TEMPLATES = Path(__file__).with_name("templates")
 ASSETS = ("site.css", "site.js")
-PATTERNS = ("*.html", f"{ENTRIES}/*.html", f"{RECORDS}/*/*.json")
+PATTERNS = ("*.html", f"{ENTRIES}/*.html", f"{SUITES}/*.html", f"{RECORDS}/*/*.json")
 """The files that another catalogue or other records would not give."""
 
 
@@ -68,7 +68,8 @@ def render(evidence: Path, chosen: Sequence[Entry] | None = None) -> dict[str, s
     shown = [(path, record) for path, record in records if record.entry in names]
     judged, texts = table.judge_records(evidence, chosen), _text_pages(evidence, chosen)
     rows, templates = table.to_frame(judged), _templates([(page.file, page.title) for page in texts])
-    index = templates.get_template("index.html").render(root="", file="index.html", **_index(rows, of_site, shown))
+    values = _index(rows, claim_table.claims_to_show(rows, judged), of_site, shown)
+    index = templates.get_template("index.html").render(root="", file="index.html", **values)
     return {
         MARKER: "Written by `zoo leaderboard --html`, which may replace it.\n",
         "index.html": index,
@@ -76,6 +77,7 @@ def render(evidence: Path, chosen: Sequence[Entry] | None = None) -> dict[str, s
         "verdicts.svg": (paths.docs() / "verdicts.svg").read_text(encoding="utf-8"),
         **export_files(rows),
         **_render_texts(texts, of_site, templates.get_template("text.html")),
+        **_suite_pages(values, templates.get_template("suite.html")),
         **_entry_pages(of_site, judged, rows, shown, templates.get_template("entry.html")),
         **{record_file(record): path.read_text(encoding="utf-8") for path, record in shown},
     }
@@ -128,28 +130,43 @@ def _render_texts(texts: list[TextPage], of_site: list[Entry], template: jinja2.
     """Return the pages that are written in Markdown: file -> text."""
     targets = {text.source: text.file for text in texts} | {"docs/verdicts.svg": "verdicts.svg"}
     for entry in of_site:
-        targets[f"configs/{entry.suite}"] = f"index.html#suite={entry.suite}"
+        targets[f"configs/{entry.suite}"] = f"{SUITES}/{entry.suite}.html"
+        targets[f"leaderboard/suites/{entry.suite}.md"] = f"{SUITES}/{entry.suite}.html"
         targets[f"configs/{entry.suite}/{entry.name}.yaml"] = f"{ENTRIES}/{entry.name}.html"
         targets[f"leaderboard/records/{entry.name}"] = f"{ENTRIES}/{entry.name}.html#records"
     pages = [(text, to_html(text, targets)) for text in texts]
     return {text.file: template.render(root="", file=text.file, title=text.title, text=html) for text, html in pages}
 
 
-def _index(rows: pd.DataFrame, of_site: list[Entry], records: list[RecordedRun]) -> dict[str, Any]:
+def _suite_pages(index: dict[str, Any], template: jinja2.Template) -> dict[str, str]:
+    """Return the page of each suite, from the values of the index: file -> text."""
+    pages = {}
+    for suite in index["counts"]:
+        claims = [claim for claim in index["claims"] if claim["suite"] == suite["name"]]
+        of_suite = {"suite": suite["name"], "numbers": suite["numbers"], "claims": claims}
+        text = template.render(root="../", file="", **{**index, **of_suite, "count": counted(len(claims), "claim")})
+        pages[f"{SUITES}/{suite['name']}.html"] = text
+    return pages
+
+
+def _index(
+    rows: pd.DataFrame, claims: list[dict[Any, Any]], of_site: list[Entry], records: list[RecordedRun]
+) -> dict[str, Any]:
     """Return the values of the index page: measured claims first, otherwise in the order of the catalogue.
 
     Args:
         rows: The claims of the entries.
+        claims: The same claims, in the same order, as the template shows them.
         of_site: The entries of the site.
         records: The records of these entries.
     """
     counts = Counter(rows["verdict"] if len(rows) else ())
-    ordered = sorted(rows.to_dict("records"), key=lambda row: row["n"] == 0)
     runs, without = Counter(record.entry for _, record in records), table.without_claims(of_site, rows)
     return {
         "summary": _summary(len(rows), len(of_site) - len(without), len(without), len(records)),
         "count": counted(len(rows), "claim"),
-        "claims": [{**row, **claim_cells(row), "values": sort_values(row)} for row in ordered],
+        "claims": sorted(claims, key=lambda claim: claim["n"] == 0),
+        "counts": claim_table.counts_of_suites(rows),
         "without_claims": [(entry.name, entry.suite, counted(runs[entry.name], "recorded run")) for entry in without],
         "verdicts": [(name, counts[name], meaning) for name, meaning in VERDICT_MEANINGS.items()],
         "severity_ranks": {name: rank for rank, name in enumerate(VERDICTS_BY_SEVERITY)},

@@ -60,7 +60,10 @@ def _set_attributes(tokens: Sequence[Token]) -> None:
         elif token.type == "table_open":
             token.meta["heading"] = current
         if token.type in ("th_open", "td_open"):
-            token.attrs = {"scope": "col"} if token.type == "th_open" else {}  # no style, which the pages forbid
+            is_number = token.attrs.get("style") == "text-align:right"  # a class instead: the pages forbid styles
+            token.attrs = {"scope": "col"} if token.type == "th_open" else {}
+            if is_number:
+                token.attrSet("class", "number")
 
 
 def _resolve_links(tokens: list[Token], folder: str, targets: Mapping[str, str]) -> None:

@@ -1,9 +1,10 @@
-// Search, filters and sorting of the index. The address holds the view after #, so that a view can be linked.
+// Search, filters and sorting of a table of claims. The address holds the view after #, so that a view can be linked.
 "use strict";
 (() => {
   const id = (name) => document.getElementById(name);
   const table = id("claims"), body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
-  const FIELDS = ["q", "suite", "verdict", "of", "sort"];
+  const FIELDS = ["q", "suite", "verdict", "of", "sort"].filter(id), FILTERS = ["suite", "verdict", "of"].filter(id);
+  let sortedBy = "";
   const rows = Array.from(body.rows, (row, position) => ({
     row, position, text: row.textContent.toLowerCase(), keys: Array.from(row.cells, keyOf),
   }));
@@ -14,10 +15,12 @@
     return text === "" ? null : cell.dataset.value === undefined ? text : Number(text);
   }
 
-  function shows({ row, text }) {
+  // Return whether a row matches the search and the filters as they are now.
+  function matcher() {
     const words = id("q").value.toLowerCase().split(/\s+/);
-    const chosen = ["suite", "verdict", "of"].every((name) => ["", row.dataset[name]].includes(id(name).value));
-    return chosen && words.every((word) => text.includes(word));
+    const chosen = FILTERS.filter((name) => id(name).value).map((name) => [name, id(name).value]);
+    return ({ row, text }) =>
+      chosen.every(([name, value]) => row.dataset[name] === value) && words.every((word) => text.includes(word));
   }
 
   function sorted(by) {
@@ -39,9 +42,14 @@
       if (chosen) head.setAttribute("aria-sort", by.startsWith("-") ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     }
+    const matches = matcher();
     let count = 0;
-    for (const item of rows) count += !(item.row.hidden = !shows(item));
-    body.append(...sorted(by).map((item) => item.row));
+    for (const item of rows) {
+      const hidden = !matches(item);
+      if (item.row.hidden !== hidden) item.row.hidden = hidden;
+      count += !hidden;
+    }
+    if (by !== sortedBy) body.append(...sorted(sortedBy = by).map((item) => item.row));
     const all = `${rows.length} ${rows.length === 1 ? "claim" : "claims"}`;
     id("shown").textContent = count === rows.length ? all : `${count} of ${all}`;
     id("none").hidden = count > 0;

@@ -14,7 +14,7 @@ from scipy import stats
 from harness.losses import __all__ as exported
 from harness.records.record import FILE, read_record
 from harness.records.run_folder import new_folder
-from leaderboard import losses, methods, page
+from leaderboard import committed_pages, losses, methods, page
 from tests.helpers.project import ROOT, TINY, Zoo
 from zoo import paths
 from zoo.errors import IntegrityError
@@ -117,14 +117,22 @@ def test_a_method_whose_student_is_not_in_the_starter_suite_is_shown_apart(board
     assert board.cells("score") == {"odd": "not-run"}
 
 
-def test_claims_of_methods_are_shown_on_the_page_of_methods_only(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "verify_all", lambda evidence: None)
+def test_the_first_page_counts_the_claims_of_each_suite_and_the_pages_of_suites_show_them(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committed_pages, "verify_all", lambda evidence: None)
     board.add("method", "kd: {loss: KD}", claims=CLAIM)
-    front = page.render(board.evidence)
-    assert "[methods.md](methods.md)" in front
-    assert "| method " not in front
-    assert "| plain " in front
-    assert re.search(r"## Claims\n\n.*\n.*\n\| method +\| retraining: accuracy on test", methods.render(board.evidence))
+    pages = committed_pages.render(board.evidence)
+    assert [*pages] == ["README.md", "methods.md", "suites/methods.md", "suites/starter.md"]
+    front = pages["README.md"].block
+    assert front.startswith("2 claims of 2 entries: 2 not-run.\n")
+    assert '| <a id="starter"></a>[starter](suites/starter.md) | 1 | 0 | 0 | 0 | 0 | 1 | 0 |' in front
+    assert (
+        "| [method](../../configs/methods/method.yaml) | retraining: accuracy on test |"
+        in pages["suites/methods.md"].block
+    )
+    assert "method.yaml" not in front + pages["suites/starter.md"].block
+    assert "[suites/methods.md](suites/methods.md)" in pages["methods.md"].block
 
 
 def test_the_second_table_has_one_row_per_method_with_its_losses_papers_and_layers(board: Board) -> None:
@@ -232,15 +240,29 @@ def test_every_loss_has_an_equation_and_the_page_is_rendered_without_torch() -> 
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("name", ["README.md", "methods.md"])
-def test_every_link_of_the_committed_pages_leads_to_a_file(name: str) -> None:
-    text = (ROOT / "leaderboard" / name).read_text(encoding="utf-8")
-    links = re.findall(r"\]\(([^)]+)\)", text)
-    assert [link for link in links if not (ROOT / "leaderboard" / link).exists()] == []
-    assert {
-        "../docs/verdicts.md",
-        "records/digits-resnet8_from_digits-resnet14" if name == "README.md" else "records/kd",
-    } <= {*links}
+PAGES = [ROOT / "leaderboard" / name for name in ("README.md", "methods.md")]
+SUITES = sorted((ROOT / "leaderboard" / "suites").glob("*.md"))
+
+
+@pytest.mark.parametrize("path", [*PAGES, *SUITES], ids=lambda path: path.name)
+def test_every_link_of_the_committed_pages_leads_to_a_file(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
+    assert len(links) > 5
+
+
+def test_the_first_page_leads_to_every_suite_and_old_links_to_suites_lead_to_their_rows() -> None:
+    text = PAGES[0].read_text(encoding="utf-8")
+    for suite in (path.stem for path in SUITES):
+        assert f'<a id="{suite}"></a>[{suite}](suites/{suite}.md)' in text
+
+
+@pytest.mark.parametrize("path", [PAGES[0], *SUITES], ids=lambda path: path.name)
+def test_tables_have_few_columns_and_their_cells_have_no_long_words(path: Path) -> None:
+    text = re.sub(r"\[([^]]*)\]\([^)]*\)|<a [^>]*></a>", r"\1", path.read_text(encoding="utf-8"))
+    for line in (line for line in text.splitlines() if line.startswith("|")):
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        assert sum(max(len(word) for word in re.split(r"[\s-]|<br>", cell)) for cell in cells) <= 100, line
 
 
 def test_every_method_is_compared_with_a_plain_student() -> None:
@@ -248,7 +270,7 @@ def test_every_method_is_compared_with_a_plain_student() -> None:
 
 
 @pytest.mark.slow
-def test_the_command_writes_both_pages_and_names_a_stale_one(
+def test_the_command_writes_the_pages_and_names_a_stale_one(
     zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "checkout", lambda: tmp_path)
@@ -263,6 +285,11 @@ def test_the_command_writes_both_pages_and_names_a_stale_one(
     path.write_text(text.replace("a rank is no finding", "a rank is a finding"), encoding="utf-8")
     completed = zoo("leaderboard", "--check")
     assert (completed.code, completed.lines) == (1, [f"{path} is out of date; run: zoo leaderboard"])
+    former = tmp_path / "leaderboard" / "suites" / "former.md"
+    former.write_text("", encoding="utf-8")
+    assert zoo("leaderboard", "--check").lines[1:] == [f"{former} is out of date; run: zoo leaderboard"]
+    assert zoo("leaderboard").code == 0
+    assert not former.exists()
     path.write_text("nothing", encoding="utf-8")
     with pytest.raises(IntegrityError, match="markers"):
         page.write(path, text)

@@ -26,15 +26,16 @@ def pages(built_site: Path) -> dict[str, Node]:
 
 
 def test_the_index_shows_every_row_and_measured_claims_first(pages: dict[str, Node], rows: pd.DataFrame) -> None:
-    (body,) = pages["index.html"].all("tbody")
+    body = pages["index.html"].all("tbody")[-1]
     ordered = sorted(rows.to_dict("records"), key=lambda row: row["n"] == 0)
     for row, line in zip(ordered, body.all("tr"), strict=True):
         entry, suite, claim, reference, measured, difference, band, verdict, audit, run = line.all("th", "td")
-        assert [entry.text, suite.text, verdict.text] == [
+        assert [entry.all("a")[0].text, suite.text.split()[0], verdict.text] == [
             row["entry"],
             row["suite"],
             cells.verdict_cell(row).replace(";", ""),
         ]
+        assert claim.all("a")[0].attributes["href"].startswith(f"entries/{row['entry']}.html#")
         assert claim.text == f"{cells.KINDS[row['of']]} {row['metric']} on {row['split']}"
         for cell, value in ((reference, row["reference"]), (measured, row["measured"])):
             assert cell.text.startswith(cells.format_score(value, row["decimals"]))
@@ -64,6 +65,18 @@ def test_the_index_counts_the_verdicts(pages: dict[str, Node], rows: pd.DataFram
     )
     shown = {element.text.split()[1]: int(element.text.split()[0]) for element in verdicts.all("a")}
     assert shown == {name: int((rows["verdict"] == name).sum()) for name in VERDICTS_BY_SEVERITY}
+
+
+def test_each_suite_has_a_page_with_its_claims_and_the_index_counts_them(
+    pages: dict[str, Node], rows: pd.DataFrame
+) -> None:
+    counts = {line.all("th")[0].text: line.all("td") for line in pages["index.html"].all("tbody")[0].all("tr")}
+    assert {name for name in pages if name.startswith("suites/")} == {f"suites/{suite}.html" for suite in counts}
+    for suite, of_suite in rows.groupby("suite"):
+        (body,) = pages[f"suites/{suite}.html"].all("tbody")
+        assert sorted(line.all("a")[0].text for line in body.all("tr")) == sorted(of_suite["entry"])
+        claims, *verdicts, audited = (int(cell.text or 0) for cell in counts[suite])
+        assert (claims, sum(verdicts), audited) == (len(of_suite), len(of_suite), (of_suite["audit"] != "").sum())
 
 
 def test_every_page_has_a_title_ordered_headings_and_unique_ids(pages: dict[str, Node]) -> None:
@@ -108,7 +121,7 @@ def test_every_claim_and_entry_links_to_the_records_behind_it(built_site: Path, 
         assert (built_site / copy).read_bytes() == path.read_bytes()
     root = pages[f"entries/{PLOTTED}.html"]
     weights, retrained, *_, records = (
-        [link.attributes["href"] for link in part.all("a")]
+        [link.attributes["href"] for link in part.all("a") if link.attributes["href"].startswith("../records/")]
         for part in [*root.all("tbody")[0].all("tr"), *root.all("table")]
         if part.tag == "tr" or part.attributes.get("class") == "records"
     )

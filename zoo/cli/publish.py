@@ -41,8 +41,9 @@ def leaderboard(
 ) -> None:
     """Write the leaderboard pages from the committed records, or one of your own recipes and runs.
 
-    Without arguments, leaderboard/README.md and leaderboard/methods.md are written. With entries or --records, the
-    claims are judged by your own runs, and the page is printed, or with --html written as a website.
+    Without arguments, leaderboard/README.md, leaderboard/methods.md and a page for each suite in leaderboard/suites
+    are written. With entries or --records, the claims are judged by your own runs, and the page is printed, or with
+    --html written as a website.
 
     Example: zoo leaderboard recipes --records runs --html site
     """
@@ -171,23 +172,20 @@ def _tables(evidence: Path, chosen: "list[Entry] | None") -> dict[str, Any]:
 
 def _pages(evidence: Path, *, check: bool, as_json: bool) -> None:
     """Write or check the committed pages; without a checkout, print them."""
-    from leaderboard import methods, page
+    from leaderboard import committed_pages
 
-    root = paths.checkout()
-    texts = [page.render(evidence), methods.render(evidence)]
+    root, pages = paths.checkout(), committed_pages.render(evidence)
     if root is None:
         if not as_json:
             print(
-                "\n\n".join(texts)
+                "\n\n".join(page.block for page in pages.values())
             )  # each cell is safe to print, and zero-width spaces keep names from being mentions
         return
-    targets = [root / "leaderboard" / name for name in ("README.md", "methods.md")]
     if check:
-        stale = [target for target, text in zip(targets, texts, strict=True) if not page.is_current(target, text)]
+        stale = committed_pages.stale(root / "leaderboard", pages)
         for target in stale:
             report(f"{target} is out of date; run: zoo leaderboard")
         end([1] if stale else [])
         return
-    for target, text, introduction in zip(targets, texts, (page.INTRODUCTION, methods.INTRODUCTION), strict=True):
-        page.write(target, text, introduction)
+    for target in committed_pages.write(root / "leaderboard", pages):
         report(f"wrote {target}")

@@ -21,6 +21,7 @@ from leaderboard import page
 from tests.helpers.project import ROOT, TINY, Write, Zoo
 from zoo.errors import IntegrityError, UsageError
 from zoo.fetch.checksum import sha256
+from zoo.recipes.catalogue import entries
 
 EVIDENCE = ROOT / "leaderboard" / "records"
 ENTRY = "digits-resnet8"
@@ -63,7 +64,7 @@ def test_a_changed_score_is_refused_by_the_leaderboard_and_when_a_run_is_added(
     path = next(evidence.glob(f"{ENTRY}/weights-*/{FILE}"))
     edit(path, lambda data: set_score(data, **change))
     with pytest.raises(IntegrityError, match=r"accuracy on 'test'.*: recorded .*, but the predictions beside it give"):
-        page.render(evidence)
+        page.render(evidence, entries())
     with pytest.raises(IntegrityError, match="but the predictions beside it give"):
         list(page.promote([str(path)], evidence, tmp_path / "other"))
     assert not (tmp_path / "other").exists()

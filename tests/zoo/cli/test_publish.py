@@ -19,7 +19,7 @@ def test_an_outdated_leaderboard_is_exit_1(tmp_path: Path, zoo_process: Zoo) -> 
     shutil.rmtree(next((root / "leaderboard" / "records" / "digits-resnet8").glob("retrain-seed0-*")))
     completed = zoo_process("leaderboard", "--check", root=root)
     assert completed.code == 1
-    assert "README.md is out of date; run: zoo leaderboard" in completed.err
+    assert "starter.md is out of date; run: zoo leaderboard" in completed.err
 
 
 def test_a_run_of_a_checkout_with_uncommitted_changes_is_not_added(zoo: Zoo, recipe_file: Write) -> None:

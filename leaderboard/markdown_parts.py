@@ -1,0 +1,63 @@
+"""Write the parts of the Markdown pages: tables, links and numbers."""
+
+import re
+from typing import Any
+
+import pandas as pd
+
+from leaderboard.cells import format_score
+from zoo.safe_text import markdown
+
+UNESCAPED_BAR = re.compile(r"(?<!\\)\|")
+NUMBER = re.compile(r"(\[?[+-]?\d[\d.,]*\b(?!-)[^:]*|not-run)?$")
+"""A cell that a table shows on the right: a number, perhaps in a link or with more about it, or no value."""
+WIDEST = 120
+NO_BREAK = "\u00a0"
+
+
+def markdown_table(shown: list[dict[str, Any]]) -> str:
+    """Return rows as a Markdown table, with numbers on the right.
+
+    Every `|` in a cell is escaped, even in backticks, as GitHub requires. Columns are padded if a line then has at most
+    `WIDEST` characters; in wider tables one long cell would change every line.
+    """
+    cells = [{name: UNESCAPED_BAR.sub(r"\|", str(cell)) for name, cell in row.items()} for row in shown]
+    alignment = ["right" if all(NUMBER.match(row[name]) for row in cells) else "left" for name in shown[0]]
+    padded = str(pd.DataFrame(cells).to_markdown(index=False, disable_numparse=True, colalign=alignment))
+    if len(padded.partition("\n")[0]) <= WIDEST:
+        return padded
+    rule = ["--:" if side == "right" else ":--" for side in alignment]
+    return "\n".join(f"| {' | '.join(line)} |" for line in ([*shown[0]], rule, *(row.values() for row in cells)))
+
+
+def recipe_link(name: str, suite: str, root: str = "..") -> str:
+    """Return the name of a shipped entry as a Markdown link to its recipe; `root` leads from the page to the root."""
+    return f"[{markdown(name)}]({root}/configs/{suite}/{name}.yaml)"
+
+
+def records_link(name: str, text: object, records: str = "records") -> str:
+    """Return a text as a Markdown link to the folder of an entry's committed records; an empty text has no link."""
+    return f"[{text}]({records}/{name})" if f"{text}" else ""
+
+
+def format_mean(mean: float | None, spread: float | None, n: int, decimals: float | None = None) -> str:
+    """Return a mean with the standard deviation and number of single runs, or an empty string if it is missing."""
+    if mean is None or pd.isna(mean):
+        return ""
+    score = format_score(mean, decimals)
+    return score if spread is None or pd.isna(spread) else f"{score} ± {format_score(spread, decimals)} (n = {n})"
+
+
+def format_points(difference: float) -> str:
+    """Return a difference of fractions in points (hundredths), with its sign."""
+    return f"{round(100 * difference, 2) + 0.0:+.2f}"  # adding 0.0 turns a rounded -0.0 into 0.0
+
+
+def format_points_range(low: float, high: float) -> str:
+    """Return an interval of differences in points."""
+    return f"{format_points(low)} to {format_points(high)}"
+
+
+def unbroken(text: str) -> str:
+    """Return a cell that stays on one line."""
+    return text.replace(" ", NO_BREAK)
