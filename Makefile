@@ -1,6 +1,7 @@
 # `make reproduce` runs the main job on the starter suite, `make test` every check; both need only Python 3.11 or later.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-BIN := .venv/bin
+# Windows has other folders, and no make: see `windows` in .github/workflows/ci.yml.
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 # One worker more than there are cores: some tests wait for servers and other processes.
 # `make gpu PYTHON=python3` runs that interpreter as it is, for machines that have the packages but no network.
 GPU_PYTHON := $(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -46,6 +47,18 @@ def _files_below(folder: Path, hidden: bool, above: frozenset[str]) -> Iterator[
             yield path
         elif not entry.is_symlink() or os.path.realpath(path) not in above:  # a link to a folder above is a circle
             yield from _files_below(path, hidden, above)
+
+
+def link_or_copy(target: Path, link: Path) -> None:
+    """Make `link` lead to a file, or a copy of it where links are not allowed, as for most users of Windows.
+
+    Raises:
+        OSError: Neither can be made.
+    """
+    try:
+        link.symlink_to(target)
+    except OSError:
+        shutil.copyfile(target, link)
 
 
 def is_read_only(folder: Path) -> bool:

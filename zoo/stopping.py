@@ -53,7 +53,7 @@ def deadline_of(limit: str | None, started: float) -> float | None:
 def time_limited(limit: str | None, deadline: float | None) -> Iterator[None]:
     """Raise TimeIsUp in the block at the deadline, and TimeLimitError after the block.
 
-    In another thread than the main one only trainings notice the deadline.
+    In another thread than the main one, and on Windows, only trainings notice the deadline.
 
     Args:
         limit: The text of the time limit, for the message.
@@ -73,7 +73,7 @@ def time_limited(limit: str | None, deadline: float | None) -> Iterator[None]:
 
 @contextmanager
 def _alarm(deadline: float) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
     before = signal.signal(signal.SIGALRM, _end_time)

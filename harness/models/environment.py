@@ -3,8 +3,6 @@
 import atexit
 import os
 import platform
-import resource
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -208,9 +206,3 @@ def environment(device: torch.device) -> dict[str, Any]:
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
     }
-
-
-def peak_memory() -> int:
-    """Return the peak resident memory of this process so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB

@@ -285,7 +285,7 @@ def _write_whole(path: Path, content: bytes) -> bool:
 def _write_new(path: Path, content: bytes) -> bool:
     """Create a file with this content; return False if it exists. After an error the file does not exist."""
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o644)
     except FileExistsError:
         return False
     try:

@@ -72,6 +72,8 @@ def _start_in_psutil(pid: int) -> float | None:
 
 def _raise_if_hidden(pid: int) -> None:
     """Raise PermissionError if the process exists: some systems hide what other users run."""
+    if os.name == "nt":  # there, every process is visible, and the signal 0 is Ctrl-C
+        return
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -85,7 +85,7 @@ def _sync(folder: Path) -> None:
     """Write the files of a folder to the disk, so that after a power failure no run has a part of them."""
     for path in folder.rglob("*"):
         if path.is_file():
-            with path.open("rb") as file:
+            with path.open("rb" if os.name == "posix" else "r+b") as file:  # Windows syncs what it may write
                 os.fsync(file.fileno())
     _sync_names(folder)
 

@@ -20,7 +20,7 @@ from harness.judging.chance import CHANCE, chance_remarks
 from harness.judging.chosen_rows import subset_text
 from harness.models.detector_classes import classes_note
 from harness.models.devices import device_peak_memory, reset_peak_memory
-from harness.models.environment import deterministic, environment, peak_memory
+from harness.models.environment import deterministic, environment
 from harness.models.mps_fallback import collect_fallbacks, fallback_findings
 from harness.models.text_inputs import length_note
 from harness.records.heartbeat_lock import LockLostError, LockOwner
@@ -39,6 +39,7 @@ from zoo.errors import translate_errors
 from zoo.fetch.checksum import sha256 as checksum
 from zoo.fetch.source_types import HUB
 from zoo.files import errors_name, is_read_only
+from zoo.process_memory import peak_memory
 from zoo.recipes.claim import Selection
 from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task

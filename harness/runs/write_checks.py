@@ -3,12 +3,13 @@
 A run may write in its own folder, in those of caches and of temporary files, and to devices that keep nothing.
 """
 
-import fcntl
 import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from huggingface_hub import constants
 from harness.runs.call_stack import is_running
 from zoo import paths
 
+_fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None  # Windows has no such module, nor open folders
 CACHES = (
     "CUDA_CACHE_PATH", "CUPY_CACHE_DIR", "HF_ASSETS_CACHE", "HF_DATASETS_CACHE", "HF_HOME", "HF_HUB_CACHE",
     "HF_XET_CACHE", "JOBLIB_TEMP_FOLDER", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR",
@@ -123,7 +125,7 @@ def _open_folder(descriptor: int) -> str:
     """Return the path of a folder that is open: from Linux's `/proc`, or by a call of macOS."""
     if Path("/proc/self/fd").is_dir():
         return f"/proc/self/fd/{descriptor}"
-    return os.fsdecode(fcntl.fcntl(descriptor, vars(fcntl)["F_GETPATH"], bytes(1024)).rstrip(b"\0"))
+    return os.fsdecode(_fcntl.fcntl(descriptor, _fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0"))
 
 
 def make_folder(path: Any, mode: int, folder: int = -1) -> str | None:

@@ -9,12 +9,15 @@ from harness.training.deadline import Deadline
 from zoo.errors import Terminated, TimeIsUp
 from zoo.progress import Report
 
+ALARM: int = getattr(signal, "SIGALRM", -1)
+"""The signal at a deadline; Windows has none, and no signal has this number."""
+
 
 class Interrupt:
     """Record, inside a `with` block of the main thread, that a signal arrived, and report SIGINT and SIGTERM.
 
     A second Ctrl-C ends the process at once. A second SIGTERM changes nothing: a launcher may send it both to the
-    process and to its group. SIGALRM is sent at the deadline, see `zoo.stopping`.
+    process and to its group. ALARM is sent at the deadline, see `zoo.stopping`.
     """
 
     def __init__(self, report: Report, deadline: Deadline | None = None) -> None:
@@ -32,12 +35,13 @@ class Interrupt:
         """The exception to raise once the checkpoint is saved: one that tells what ended the training."""
         if self.signal == signal.SIGTERM:
             return Terminated()
-        is_late = self.signal == signal.SIGALRM or (self.signal is None and self.deadline.at is not None)
+        is_late = self.signal == ALARM or (self.signal is None and self.deadline.at is not None)
         return TimeIsUp() if is_late else KeyboardInterrupt()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGALRM] if self.deadline.at is not None else [])):
+            has_alarm = self.deadline.at is not None and ALARM > 0
+            for number in (signal.SIGINT, signal.SIGTERM, *([ALARM] if has_alarm else [])):
                 # a shell starts background commands with SIGINT ignored
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._previous[number] = signal.signal(number, self._record)
@@ -48,10 +52,10 @@ class Interrupt:
             signal.signal(number, handler)
 
     def _record(self, number: int, frame: FrameType | None) -> None:
-        if number == self.signal or (number == signal.SIGALRM and self.signal is not None):
+        if number == self.signal or (number == ALARM and self.signal is not None):
             return
         self.signal = number
-        if number == signal.SIGALRM:
+        if number == ALARM:
             return
         again = ""
         if number == signal.SIGINT:

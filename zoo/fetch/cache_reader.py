@@ -3,7 +3,6 @@
 A program that reads a file by its own name gets a link to it in `$ZOO_HOME/cache`.
 """
 
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from zoo.fetch.mirror import Mirror
 from zoo.fetch.source_types import HubRepo, Url
 from zoo.fetch.sources import Sources
 from zoo.fetch.urls import Urls
-from zoo.files import is_inside, replacing
+from zoo.files import is_inside, link_or_copy, replacing
 
 
 def read_from(cache: CacheFolder, sources: Sources) -> Sources:
@@ -129,10 +128,7 @@ def _link(file: Path, link: Path) -> Path:
             if link.samefile(file):
                 return link
         with replacing(link) as partial:
-            try:
-                partial.symlink_to(file.absolute())
-            except OSError:
-                shutil.copyfile(file, partial)
+            link_or_copy(file.absolute(), partial)
     except OSError as error:
         raise SourceError(f"{link}: cannot write there: {error.strerror or error}") from None
     return link

@@ -15,6 +15,7 @@ from zoo.errors import IntegrityError
 from zoo.fetch.build_limits import too_many
 from zoo.fetch.foreign_settings import broken_rule, is_flash_attention, walk
 from zoo.fetch.repository_files import CONFIG, INDEX
+from zoo.files import link_or_copy
 
 LARGE = ("added_tokens.json", "tokenizer.json", "vocab.json", INDEX)
 """JSON files that hold no settings."""
@@ -47,7 +48,7 @@ def verified_view(folder: Path, names: Iterable[str]) -> Iterator[Path]:
             if name.endswith(".json") and name not in LARGE:
                 (view / name).write_text(json.dumps(read_settings(folder / name)), encoding="utf-8")
             else:
-                (view / name).symlink_to((folder / name).resolve())
+                link_or_copy((folder / name).resolve(), view / name)
         yield view
 
 

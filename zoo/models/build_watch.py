@@ -1,8 +1,6 @@
 """Stop building an object that takes too long or fills the memory: limits on sizes do not see loops and lists."""
 
-import resource
 import signal
-import sys
 import threading
 import time
 import weakref
@@ -14,6 +12,7 @@ import torch.utils.weak
 
 from zoo.errors import UsageError
 from zoo.fetch.build_limits import limit
+from zoo.process_memory import peak_memory
 
 INTERVAL = 0.25
 AGAIN = 5.0
@@ -30,15 +29,17 @@ Built = TypeVar("Built")
 def watched(build: Callable[[], Built]) -> Built:
     """Call `build`, and interrupt it if it takes more than ZOO_MAX_BUILD_SECONDS or more than MOST_MEMORY.
 
-    Python interrupts its main thread only; in another thread nothing is watched. This is no context manager, because
-    an error between the start of the timer and the block of a `with` statement would leave the timer running.
+    Python interrupts its main thread only; in another thread, and on Windows, nothing is watched. This is no context
+    manager, because an error between the start of the timer and the block of a `with` statement would leave the timer
+    running.
 
     Raises:
         UsageError: `build` was interrupted.
     """
-    if threading.current_thread() is not threading.main_thread() or any(signal.getitimer(signal.ITIMER_REAL)):
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or not hasattr(signal, "setitimer") or any(signal.getitimer(signal.ITIMER_REAL)):
         return build()
-    end, memory = time.monotonic() + limit("ZOO_MAX_BUILD_SECONDS"), _memory()
+    end, memory = time.monotonic() + limit("ZOO_MAX_BUILD_SECONDS"), peak_memory()
 
     def check(number: int, frame: FrameType | None) -> None:
         if frame is not None and frame.f_code.co_filename in LOSES_ERRORS:
@@ -46,7 +47,7 @@ def watched(build: Callable[[], Built]) -> Built:
         if time.monotonic() > end:
             most = limit("ZOO_MAX_BUILD_SECONDS")
             interrupt(f"building takes more than {most} s; ZOO_MAX_BUILD_SECONDS raises this limit")
-        if _memory() - memory > MOST_MEMORY:
+        if peak_memory() - memory > MOST_MEMORY:
             interrupt(f"building takes more than {MOST_MEMORY / 1e9:g} GB of memory, without any weights")
 
     def interrupt(problem: str) -> NoReturn:
@@ -63,8 +64,3 @@ def watched(build: Callable[[], Built]) -> Built:
     finally:  # also if a signal interrupted the line above
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-def _memory() -> int:
-    """Return the most bytes that this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from threading import Lock
@@ -42,7 +43,7 @@ class DecodedImages:
         if not self._stored[row]:
             return None
         size = math.prod(self.shape)
-        content = bytearray(os.pread(self._file.fileno(), size, row * size))
+        content = bytearray(self._read(size, row * size))
         return torch.frombuffer(content, dtype=torch.uint8).view(self.shape)
 
     def put(self, row: int, pixels: Tensor) -> None:
@@ -54,7 +55,7 @@ class DecodedImages:
             return
         content = pixels.contiguous().numpy().tobytes()
         try:
-            self._stored[row] = os.pwrite(self._file.fileno(), content, row * len(content)) == len(content)
+            self._stored[row] = self._write(content, row * len(content)) == len(content)
         except OSError as error:
             self.problem = f"{self.folder}: {error.strerror}; further images are decoded again by each model"
 
@@ -63,10 +64,23 @@ class DecodedImages:
         self._stored, self.problem = bytearray(self.count), self.problem or "closed"
         self._file.close()
 
+    def _read(self, size: int, position: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._file.fileno(), size, position)
+        with self._lock:  # Windows can only read where the file is positioned
+            os.lseek(self._file.fileno(), position, os.SEEK_SET)
+            return os.read(self._file.fileno(), size)
+
+    def _write(self, content: bytes, position: int) -> int:
+        if hasattr(os, "pwrite"):
+            return os.pwrite(self._file.fileno(), content, position)
+        with self._lock:
+            os.lseek(self._file.fileno(), position, os.SEEK_SET)
+            return os.write(self._file.fileno(), content)
+
     def _too_large(self, size: int) -> str:
         """Return why a file of this size is not made, or an empty text."""
-        limit, disk = max_decoded(), os.statvfs(self.folder)
-        free = disk.f_bavail * disk.f_frsize
+        limit, free = max_decoded(), shutil.disk_usage(self.folder).free
         if size <= min(limit, FREE_SHARE * free):
             return ""
         reason = f"ZOO_MAX_DECODED allows {limit / 1e9:g}" if size > limit else "half of the free disk is less"

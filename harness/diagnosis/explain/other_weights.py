@@ -13,6 +13,7 @@ from zoo.fetch.fetched import Fetched
 from zoo.fetch.repository_files import CONFIG, ENDINGS, WEIGHTS, is_part
 from zoo.fetch.source_types import HubRepo, LocalFile
 from zoo.fetch.sources import Sources
+from zoo.files import link_or_copy
 
 MOST_FILES = 5
 """The most other files to try."""
@@ -104,10 +105,10 @@ def _view(fetched: Fetched, found: _Files, name: str, view: Path) -> Fetched:
     view.mkdir()
     weights = WEIGHTS[0] if name.lower().endswith(SAFETENSORS) else WEIGHTS[1]
     path = found.path(name)
-    (view / weights).symlink_to(path.resolve())
+    link_or_copy(path.resolve(), view / weights)
     beside = (PurePosixPath(name).parent / CONFIG).as_posix()
     if fetched.weights is not None and (fetched.path / CONFIG).is_file():
         config = found.path(beside) if beside in found.names else fetched.path / CONFIG
-        (view / CONFIG).symlink_to(config.resolve())
+        link_or_copy(config.resolve(), view / CONFIG)
     digest = sha256(path)
     return replace(fetched, path=view, weights=weights, sha256=digest, files={f"{fetched.source}/{name}": digest})

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
+import psutil
 import pytest
 
 from harness.fleet.journal import journal_of
@@ -199,7 +200,7 @@ def test_processes_end_when_the_command_is_killed(plan: Callable[..., Plan], tmp
         pids = [int(journal_of(made, index).events()[0]["pid"]) for index in (0, 1)]
         command.kill()
     wait_until(lambda: all(events(made, index)[-1] == "stopped" for index in (0, 1)))
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
 
 
 def test_a_plan_is_read_as_it_was_written(plan: Callable[..., Plan]) -> None:

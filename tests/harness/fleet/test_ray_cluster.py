@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import psutil
 import pytest
 
 from harness.fleet import ray_cluster
@@ -148,7 +149,7 @@ def test_a_signal_cancels_all_tasks_and_no_process_is_left(plan: MakePlan) -> No
         signal.signal(signal.SIGTERM, before)
     assert [events(made, index) for index in range(4)] == [["started", "stopped"], ["started", "stopped"], [], []]
     pids = [journal_of(made, index).events()[0]["pid"] for index in (0, 1)]
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert not any(psutil.pid_exists(int(pid)) for pid in pids)
 
 
 @pytest.mark.slow
@@ -157,9 +158,8 @@ def test_a_lost_cluster_is_an_error_and_the_processes_end(plan: MakePlan) -> Non
 
     def kill() -> None:
         wait_until(lambda: bool(events(made, 0)) and events(made, 1)[-1:] == ["done"])
-        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-        (driver,) = [pid for pid in children if "ray_driver" in Path(f"/proc/{pid}/cmdline").read_text()]
-        os.kill(int(driver), signal.SIGKILL)
+        (driver,) = [each for each in psutil.Process().children() if "ray_driver" in " ".join(each.cmdline())]
+        driver.kill()
 
     Thread(target=kill).start()
     with pytest.raises(SourceError, match=r"the Ray cluster was lost after . of 2 runs .*; the same command goes on"):

@@ -12,6 +12,7 @@ from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from harness.records import heartbeat_lock
@@ -415,7 +416,7 @@ def test_a_paused_owner_that_wakes_up_does_not_publish(path: Path, clock: Clock)
 
     process = FORK.Process(target=work)
     process.start()
-    wait_until(lambda: "T" in Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0])
+    wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
     other = taken_over(path, clock)
     os.kill(int(process.pid or 0), signal.SIGCONT)
     process.join(30)

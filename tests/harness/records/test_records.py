@@ -143,7 +143,10 @@ def test_all_files_of_a_run_are_on_the_disk_before_it_appears(tmp_path: Path, mo
     final, synced, fsync = tmp_path / "run", [], os.fsync
 
     def sync(descriptor: int) -> None:
-        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, final.exists()))
+        (file,) = [
+            each for each in (tmp_path, *tmp_path.rglob("*")) if os.path.samestat(each.stat(), os.fstat(descriptor))
+        ]
+        synced.append((file.name, final.exists()))
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", sync)

@@ -1,0 +1,1 @@
+"""Verify published weights against the real Hub and GitHub, some entries a night."""
