@@ -31,7 +31,7 @@ class Progress:
         """Record the time and memory of each step."""
         yield self._step
 
-    def _step(self, done: int, total: int, note: str = "") -> None:
+    def _step(self, done: int, total: int, note: str = "", seconds_left: float | None = None) -> None:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         self.seconds.append(time.perf_counter())
         self.megabytes.append(pages * os.sysconf("SC_PAGESIZE") / 1e6)

@@ -11,20 +11,26 @@ TRUSTED = "trusted on first use"
 
 
 class Step(Protocol):
-    """Called with the amount of work done, the whole amount, and a short note on the state of the work."""
+    """Called with the amount of work done, the whole amount, and a short note on the state of the work.
 
-    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+    The time left is passed if more is known of it than the speed of the work says.
+    """
+
+    def __call__(self, done: int, total: int, note: str = "", seconds_left: float | None = None) -> None: ...
 
 
 ShowProgress = Callable[[str, str], AbstractContextManager[Step]]
-"""Shows the progress of a piece of work in a `with` block, which calls the step: its name, and the unit of the step."""
+"""Shows the progress of a piece of work in a `with` block, which calls the step: its name, and the unit of the step.
+
+The name of work on one entry is `ENTRY: WORK`. Work in a block inside of another is a part of that work.
+"""
 
 
 def ignore_message(message: str) -> None:
     """Show no message."""
 
 
-def ignore_step(done: int, total: int, note: str = "") -> None:
+def ignore_step(done: int, total: int, note: str = "", seconds_left: float | None = None) -> None:
     """Show no step."""
 
 

@@ -133,7 +133,7 @@ class Training:
         """Delete the recipe and what the trainings wrote."""
         self.temporary.cleanup()
 
-    def _mark(self, done: int, total: int, note: str = "") -> None:
+    def _mark(self, done: int, total: int, note: str = "", seconds_left: float | None = None) -> None:
         if done:
             self.clock.mark(done)
 

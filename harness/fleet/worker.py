@@ -43,7 +43,7 @@ class LastProgress:
     def show(self, name: str, unit: str) -> AbstractContextManager[Step]:
         """Note the steps of a piece of work."""
 
-        def step(done: int, total: int, note: str = "") -> None:
+        def step(done: int, total: int, note: str = "", seconds_left: float | None = None) -> None:
             self.text = f"{unit.removesuffix('s')} {done:,} of {total:,}"
 
         return nullcontext(step)

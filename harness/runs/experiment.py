@@ -1,6 +1,6 @@
 """Prepare an entry to be run: check its recipe, and build its task, tokenizer and metrics."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,10 @@ from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
 
 
+def ignore_run(made: bool) -> None:
+    """Count no run."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
     """Where and how runs are made; none of it is part of a recipe."""
@@ -45,6 +49,8 @@ class RunContext:
     options: ComputeOptions = field(default_factory=ComputeOptions)
     show: ShowProgress = ignore_progress
     report: Report = ignore_message
+    run_over: Callable[[bool], None] = ignore_run
+    """Called after each run of the entries, with whether it was made or existed."""
     fresh: bool = False
     """Whether a run that exists is made again and replaced."""
     shared: SharedTasks = field(default_factory=SharedTasks)

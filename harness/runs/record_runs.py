@@ -73,6 +73,7 @@ def evaluate_and_record(experiment: Experiment, published: tuple[nn.Module, str]
     run = location.folder / FILE, record
     if cache_entry is not None:
         cache_run(experiment.context.runs, *cache_entry, run, record.published)
+    experiment.context.run_over(locked.existing is None)
     return run
 
 
@@ -133,7 +134,9 @@ def train_and_record(experiment: Experiment, seeds: Sequence[int], out: Path | N
             is_judged = cache_entry[0]["out"] is None
             cache_run(student.context.runs, *cache_entry, recorded, student.published_scores() if is_judged else {})
         resolver.add(student, seed, recorded, teachers)
-        runs += [recorded] if student is experiment else []
+        if student is experiment:
+            runs.append(recorded)
+            student.context.run_over(locked.existing is None)
     return tuple(runs)
 
 

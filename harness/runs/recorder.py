@@ -1,5 +1,6 @@
 """Record a run: made by one command at a time, scored by every process, written by one, visible once complete."""
 
+import logging
 import math
 import shutil
 import time
@@ -45,6 +46,8 @@ from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
 from zoo.tasks.thresholds import HALF
 
+LOGGER = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LockedRun:
@@ -81,7 +84,10 @@ def locked_run(location: RunLocation) -> Iterator[LockedRun]:
             with suppress(OSError):  # reported when the run is written
                 restore(location.folder, location.identity.key)
         accelerator.wait_for_everyone()
-        yield LockedRun(location=location, existing=existing_record(location), lock=lock)
+        existing = existing_record(location)
+        if existing is not None:
+            LOGGER.info("%s: the run exists: %s", location.entry.name, location.folder)
+        yield LockedRun(location=location, existing=existing, lock=lock)
         if accelerator.is_main_process:
             with suppress(LockLostError), lock.confirmed():
                 shutil.rmtree(location.work, ignore_errors=True)

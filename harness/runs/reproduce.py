@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -12,6 +12,7 @@ from harness.models.quantized import is_quantized_call
 from harness.records.record import FILE, Mode
 from harness.runs.experiment import Experiment, RunContext, checked_builder, prepare
 from harness.runs.identity import weights_identity
+from harness.runs.job_progress import job_progress
 from harness.runs.record_runs import evaluate_and_record, train_and_record
 from harness.runs.shared_images import SharedImages
 from zoo.errors import NotComparableError, ZooError, translate_errors
@@ -41,8 +42,9 @@ def make_runs(wanted: Iterable[tuple[Entry, list[int]]], mode: Mode, context: Ru
     """
     listed = list(wanted)
     evaluated = [entry for entry, _ in listed] if mode == "weights" else []
-    with closing(SharedImages(evaluated, context.report)) as images:
-        for entry, seeds, prepared in _prepared_ahead(listed, mode, context):
+    with closing(SharedImages(evaluated, context.report)) as images, job_progress(listed, mode, context) as job:
+        context = replace(context, run_over=job.run_over)
+        for number, (entry, seeds, prepared) in enumerate(_prepared_ahead(listed, mode, context)):
             try:
                 with translate_errors(entry.name), located_in(entry.recipe):
                     if mode == "weights":
@@ -57,6 +59,7 @@ def make_runs(wanted: Iterable[tuple[Entry, list[int]]], mode: Mode, context: Ru
             except ZooError as error:
                 runs = EntryRuns(entry=entry, mode=mode, error=error)
             del prepared  # and with it the model
+            job.entry_over(number)
             yield runs
 
 

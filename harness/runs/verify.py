@@ -3,6 +3,7 @@
 Nothing here imports torch: the caller makes the missing runs, with `harness.runs.reproduce` or `harness.fleet`.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import takewhile
@@ -23,6 +24,7 @@ from zoo.recipes.catalogue import Entry
 from zoo.recipes.devices import kind_here
 from zoo.recipes.options import RunOptions, SourceOptions, TrainingOptions
 
+LOGGER = logging.getLogger(__name__)
 WantedRuns = Sequence[tuple[Entry, list[int]]]
 """Entries, each with the seeds to train it with."""
 
@@ -136,7 +138,10 @@ def _cached(entry: Entry, options: RunOptions, sources: SourceOptions) -> EntryR
     if options.fresh:
         return None
     seeds = seeds_of(entry, options) if options.train else [None]
-    return find_unchanged(entry, mode_of(options), seeds, options, sources)
+    found = find_unchanged(entry, mode_of(options), seeds, options, sources)
+    for path, _ in found.runs if found is not None else ():
+        LOGGER.info("%s: the run exists, and its inputs have not changed: %s", entry.name, path.parent)
+    return found
 
 
 def _with_other_mode(entry_runs: EntryRuns, options: RunOptions, sources: SourceOptions) -> EntryRuns:

@@ -33,9 +33,9 @@ class LoadWatch:
         self._measured = torch.get_num_threads() == 1 or "OMP_WAIT_POLICY" in os.environ
         psutil.cpu_percent(percpu=True)  # the next call returns the mean since this one
 
-    def __call__(self, done: int, total: int, note: str = "") -> None:
+    def __call__(self, done: int, total: int, note: str = "", seconds_left: float | None = None) -> None:
         """Pass a step on."""
-        self.progress(done, total, note)
+        self.progress(done, total, note, seconds_left)
         elapsed = time.monotonic() - self._started
         if not self._measured and elapsed >= self.seconds:
             self._measured = True

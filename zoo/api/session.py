@@ -77,6 +77,7 @@ class Session:
     Attributes:
         sources: Where weights and data come from, and which code recipes may import.
         report: Shows a message.
+        report_error: Shows the error of an entry, which does not stop the others.
         show_progress: Shows the progress of a named piece of work in a `with` block.
         fill: A cache folder to add everything to that is fetched.
         started: When a time limit began, on the clock of `time.monotonic`. The processes of a host share this clock.
@@ -86,6 +87,7 @@ class Session:
 
     sources: SourceOptions
     report: Report = ignore_message
+    report_error: Report = ignore_message
     show_progress: ShowProgress = ignore_progress
     fill: Path | None = None
     started: float = field(default_factory=time.monotonic)
@@ -223,7 +225,7 @@ class Session:
 
         earlier, make = self._records_of(entries, options), partial(self._make, entries, options)
         with self.time_limited(options):
-            outcomes = verify_entries(entries, options, self.sources, make, report=self.report)
+            outcomes = verify_entries(entries, options, self.sources, make, report=self.report_error)
         self._report_without_effect(options, [path for outcome in outcomes for path in outcome.records], earlier)
         return outcomes
 

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -35,12 +36,12 @@ from zoo.cli import (
     sources,
     suites,
 )
-from zoo.cli.command import Command, Commands
+from zoo.cli.command import CONFIG, Command, Commands
+from zoo.cli.completion import join_words
 from zoo.cli.progress import report_unreachable
 from zoo.cli.streams import safe_streams
-from zoo.errors import ZooError, translate_errors
+from zoo.errors import UsageError, ZooError, translate_errors
 from zoo.safe_text import printable
-from zoo.tracebacks import project_version
 
 COMMANDS: dict[str, dict[str, Any]] = {
     "Check published models": {
@@ -87,7 +88,6 @@ def _help_of(command: Callable[..., Any]) -> str:
 
 app = typer.Typer(
     cls=Commands,
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -109,37 +109,61 @@ app.add_typer(_import, name="import", rich_help_panel="Read recipes")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(project_version())
+        print(environment.version_text())
         raise typer.Exit
 
 
 @app.callback()
 def _program(
+    ctx: typer.Context,
     show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version, and the commit of a checkout, and exit.",
+            callback=_print_version,
+            is_eager=True,
+        ),
+    ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            help="Read the defaults of options from this file. Default: the nearest zoo.toml, or pyproject.toml with"
+            " [tool.zoo], in this folder or its parents.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    no_config: Annotated[
+        bool, typer.Option("--no-config", help="Read no configuration file. Default: see --config.", show_default=False)
     ] = False,
 ) -> None:
     """Check whether published weights, configurations and scores agree.
 
     Start with: zoo verify --suite starter
     """
+    if config is not None and no_config:
+        raise UsageError("--config and --no-config exclude each other")
+    ctx.meta[CONFIG] = None if no_config else config or Path()
 
 
 @cache  # a process that runs several commands need not read their options again
-def _parser() -> Callable[[], object]:
+def _parser() -> Callable[..., object]:
     return get_command(app)
 
 
 def main() -> None:
     """Run the command line and exit. An error is one or more plain lines on stderr, never a traceback."""
     configure_libraries()
+    join_words(os.environ)
     with safe_streams():
         rank = int(os.environ.get("RANK", "0"))
         code = 0
         try:
             with translate_errors("zoo", library_errors_are_bugs=True):
                 try:
-                    _parser()()
+                    _parser()(prog_name="zoo")
                 except SystemExit as end:
                     code = int(end.code or 0)
                 sys.stdout.flush()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from zoo.cli import render
+from zoo.cli.completion import complete_runs
 from zoo.cli.exit_codes import OF_VERDICT, end
 from zoo.cli.judged_runs import RUN_HELP, Recipe, judged_by, write_text
 from zoo.cli.options import OUTPUT, WHAT, Json, Lock, Records, argument, command, option
@@ -25,7 +26,10 @@ UNTRUSTED = 3
 
 @command
 def sign(
-    runs: Annotated[list[str], argument("RECORD", f"{RUN_HELP}. Several trainings of one recipe are judged together.")],
+    runs: Annotated[
+        list[str],
+        argument("RECORD", f"{RUN_HELP}. Several trainings of one recipe are judged together.", complete_runs),
+    ],
     key: Annotated[
         Path | None,
         option("--key", "Sign with this private key; 'zoo attest key FILE' makes one. Default: none.", WHAT, "FILE"),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from zoo.cli import render
 from zoo.cli.exit_codes import code_of_error, end
 from zoo.cli.options import All, Json, Suites, Where, argument, command
-from zoo.cli.progress import report, report_unreachable, session_of
+from zoo.cli.progress import report_error, report_unreachable, session_of
 from zoo.errors import UsageError
 from zoo.recipes.options import SourceOptions
 
@@ -42,7 +42,7 @@ def audit(
     for outcome in outcomes:
         problems = outcome.audit.problems if outcome.audit else ()
         for line in [*map(str, problems), *([str(outcome.error)] if outcome.error else [])]:
-            report(line)
+            report_error(line)
     width = render.terminal_width()
     blocks = [text for outcome in outcomes if (text := text_of(outcome, width)) and _is_shown(outcome)]
     data = {"targets": [data_of(outcome) for outcome in outcomes], "summary": counts_of_verdicts(outcomes)}

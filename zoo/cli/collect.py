@@ -8,7 +8,7 @@ from zoo.cli import render
 from zoo.cli.collection_text import collection_data, collection_text
 from zoo.cli.exit_codes import UNFINISHED, end
 from zoo.cli.options import OUTPUT, WHAT, Json, argument, command, option
-from zoo.cli.progress import report
+from zoo.cli.progress import report_error
 from zoo.errors import IntegrityError, SourceError
 
 
@@ -72,6 +72,6 @@ def collect(
     text = collection_text(found, target, has_plan=chosen is not None, copied=copied, to_copy=to_copy)
     render.emit(data, text, as_json=as_json)
     for problem in [*problems, *([reason] if reason else [])]:
-        report(problem)
+        report_error(problem)
     codes = [IntegrityError.exit_code] * bool(reason) + [SourceError.exit_code] * bool(problems)
     end([*codes, *[UNFINISHED] * bool(found.missing)])

@@ -1,12 +1,16 @@
-"""Show `--help` in panels, and name the replacements of options of earlier versions."""
+"""Show `--help` in panels, apply the configuration file, and name the replacements of options of earlier versions."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
+from zoo.cli.config_defaults import configured_options, defaults_of, of_command, with_origin, without_effect
+from zoo.cli.config_file import ConfigFile, find_config, read_config
 from zoo.cli.options import HOW, OUTPUT, SOURCES, WHAT
+from zoo.cli.progress import report
 from zoo.errors import UsageError
 
 PANELS = (WHAT, HOW, SOURCES, OUTPUT)
@@ -17,6 +21,8 @@ REPLACED_OPTIONS = {
     ("verify", "--update"): "use `zoo fingerprint --update`",
 }
 """Options of earlier versions, and what to use instead."""
+CONFIG = "zoo.config"
+"""The configuration file in the `meta` of a context: the chosen path, then the file that was read, or None."""
 
 
 class Command(TyperCommand):
@@ -28,11 +34,34 @@ class Command(TyperCommand):
             name = argument.partition("=")[0]
             if replacement := REPLACED_OPTIONS.get((str(self.name), name)):
                 raise UsageError(f"zoo {self.name} no longer has the option {name}: {replacement}")
+            if name in ("--config", "--no-config"):
+                raise UsageError(
+                    f"{name} comes before the command: zoo {name}{' FILE' * (name == '--config')} {self.name}"
+                )
+        if not (ctx.resilient_parsing or {"-h", "--help"} & {*args}):
+            _configure(ctx)
         try:
-            return super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, args)
         except typer.BadParameter as error:
             error.message = error.message.removeprefix("Value error, ")
             raise
+        without_effect(ctx)
+        return rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. An error about an option of the configuration file names the line that sets it."""
+        config = ctx.meta.get(CONFIG)
+        if ctx.params.get("verbose") and isinstance(config, ConfigFile):
+            options = ", ".join(
+                f"{name} {value}" for name, value in configured_options(ctx).items() if value is not None
+            )
+            report(f"options of {config.path}: {options or 'none for this command'}")
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            if type(error) is not UsageError or not isinstance(config, ConfigFile):
+                raise
+            raise with_origin(error, ctx, config) from None
 
     def get_help_option(self, ctx: Any) -> Any:
         """Return `--help`, in the panel of output options."""
@@ -58,6 +87,17 @@ class Commands(TyperGroup):
         """Print `--help`."""
         _hide_types(self.get_params(ctx))
         super().format_help(ctx, formatter)
+
+
+def _configure(ctx: Any) -> None:
+    """Read the configuration file, and make its settings the defaults of the command's options."""
+    chosen: Path | None = ctx.meta.get(CONFIG, Path())
+    if chosen is None:
+        return
+    config = find_config(Path.cwd()) if chosen == Path() else read_config(chosen)
+    ctx.meta[CONFIG] = config
+    if config is not None:
+        ctx.default_map = of_command(defaults_of(config, ctx.find_root().command, ctx), ctx)
 
 
 def _panel_number(parameter: Any) -> int:

@@ -1,12 +1,12 @@
 """Commands that find out why scores differ: fingerprint, explain, diff."""
 
-import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 from zoo import paths
 from zoo.api.session import Session
 from zoo.cli import render
+from zoo.cli.completion import complete_runs
 from zoo.cli.exit_codes import code_of_outcome, end
 from zoo.cli.judged_runs import name_of_runs
 from zoo.cli.options import (
@@ -23,7 +23,7 @@ from zoo.cli.options import (
     command,
     option,
 )
-from zoo.cli.progress import report, report_unreachable, session_of
+from zoo.cli.progress import report, report_error, report_unreachable, session_of
 from zoo.errors import ZooError
 from zoo.recipes.options import DeviceOptions, SourceOptions, TrainingOptions
 
@@ -72,7 +72,7 @@ def fingerprint(
     for entry in entries:
         outcomes.append(update_fingerprint(entry, context) if update else check_fingerprint(entry, context))
         if outcomes[-1].error:
-            report(str(outcomes[-1].error))
+            report_error(str(outcomes[-1].error))
     summary = render.verdict_counts(outcome.verdict for outcome in outcomes)
     text = render.table(["entry", "verdict", "why"], [[o.entry.title, o.verdict, o.why] for o in outcomes])
     data = {"entries": [outcome.data() for outcome in outcomes], "summary": summary}
@@ -107,8 +107,8 @@ def explain(
 
 @command
 def diff(
-    a: Annotated[str, argument("A", RUN_HELP)],
-    b: Annotated[str, argument("B", "The other run.")],
+    a: Annotated[str, argument("A", RUN_HELP, complete_runs)],
+    b: Annotated[str, argument("B", "The other run.", complete_runs)],
     sources: SourceOptions,
     records: Records = None,
     limit: Annotated[
@@ -134,7 +134,7 @@ def diff(
     record_a, record_b = (find_record(run, *folders, name_of) for run in (a, b))
     difference = diff_records(record_a, record_b)
     difference = _with_data(difference, limit, session, TrainingOptions(device="cpu", records=records))
-    colors = sys.stdout.isatty()
+    colors = render.has_colors()
     text = "\n".join(text_report.lines(difference, limit=limit, colors=colors, columns=render.terminal_width()))
     render.emit(difference.data(), text, as_json=as_json, colors=colors)
 

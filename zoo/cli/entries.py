@@ -7,7 +7,7 @@ from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import end
 from zoo.cli.options import OUTPUT, All, Json, OneEntry, Patterns, Suites, Where, command, option
-from zoo.cli.progress import report, session_of
+from zoo.cli.progress import report_error, session_of
 from zoo.errors import SourceError, ZooError
 from zoo.fetch.source_types import LocalFile, ParsedSource, Remote, UserFolder, parse_source
 from zoo.recipes.catalogue import Entry, selection_of
@@ -140,7 +140,7 @@ def check(
         found = {"problems": problems, "notes": notes}
         data.append({"path": str(entry.path), "entry": entry.name, "ok": ok, "digest": digest, **found})
         if (lines := [*problems, *notes]) and not as_json:
-            report("\n".join(lines))
+            report_error("\n".join(lines))
     good = [recipe["path"] for recipe in data if recipe["ok"]]
     text = "\n".join(f"{path}: ok" for path in good) if len(good) <= MOST_LINES else f"{len(good)} recipes: ok"
     text += "\nData files were not read." if has_unread else ""
@@ -238,5 +238,5 @@ def _readable(entries: Iterable[Entry]) -> tuple[list[Entry], list[ZooError]]:
             readable.append(entry)
         except ZooError as error:
             errors.append(error)
-            report(str(error))
+            report_error(str(error))
     return readable, errors

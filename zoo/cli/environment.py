@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import typer
+
 from zoo.cli import render
+from zoo.cli.config_file import ConfigFile
 from zoo.cli.options import Json, command
 from zoo.safe_text import one_line
 
@@ -11,7 +14,7 @@ LIBRARIES = {"cuda": "CUDA", "hip": "ROCm", "cudnn": "cuDNN"}
 
 
 @command
-def env(as_json: Json = False) -> None:
+def env(ctx: typer.Context, as_json: Json = False) -> None:
     """Print versions, devices and settings for a bug report.
 
     The report has no tokens and no passwords; your home folder is printed as ~.
@@ -19,8 +22,12 @@ def env(as_json: Json = False) -> None:
     Example: zoo env
     """
     from harness.models.machine import describe_machine
+    from harness.models.private_text import without_secrets
+    from zoo.cli.command import CONFIG
 
-    data = describe_machine()
+    config = ctx.meta.get(CONFIG)
+    path = without_secrets(str(config.path)) if isinstance(config, ConfigFile) else None
+    data = {**describe_machine(), "config": path}
     render.emit(data, "\n".join(_lines(data)), as_json=as_json)
 
 
@@ -38,12 +45,24 @@ def _lines(data: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"  {name:{width}} {one_line(value)}" for name, value in values.items())
 
 
+def version_text() -> str:
+    """Return the version, and for a checkout its commit, such as `0.2.0 (commit 1a2b3c4d5e6f)`."""
+    from harness.models.provenance import git_commit
+    from zoo import paths
+    from zoo.tracebacks import project_version
+
+    commit, dirty = git_commit(paths.checkout())
+    changes = ", with uncommitted changes" if dirty else ""
+    return project_version() + (f" (commit {commit[:12]}{changes})" if commit else "")
+
+
 def _machine(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     zoo, python, cpu, torch = data["zoo"], data["python"], data["cpu"], data["torch"]
     commit = f"commit {zoo['commit']}" if zoo["commit"] else "no commit"
     yield "zoo", f"{zoo['version']}, {commit}{', with uncommitted changes' if zoo['dirty'] else ''}"
     yield "Python", f"{python['version']} ({python['implementation']}), {python['executable']}"
     yield "platform", data["platform"]
+    yield "config", data["config"] or "no configuration file"
     yield "CPU", f"{cpu['name']}, {cpu['usable_cores']} of {cpu['cores']} cores, {_size(cpu['memory_bytes'])}"
     if "error" in torch:
         yield "torch", f"fails: {torch['error']}"

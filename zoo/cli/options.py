@@ -13,7 +13,10 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import typer
 
+from zoo.cli.completion import complete_devices, complete_entries, complete_suites
 from zoo.cli.exit_codes import INTERRUPTED, TERMINATED
+from zoo.cli.json_lines import json_lines as events
+from zoo.cli.verbosity import verbosity
 from zoo.errors import Terminated, UsageError
 from zoo.recipes.claim import Precision
 from zoo.recipes.options import Backend, RunOptions, TrainingOptions
@@ -37,14 +40,15 @@ class Without:
     """The fields that have no option. They keep their defaults."""
 
 
-def argument(metavar: str, text: str) -> Any:
-    """Return a positional argument."""
-    return typer.Argument(metavar=metavar, help=text, show_default=False)
+def argument(metavar: str, text: str, complete: Callable[..., list[str]] | None = None) -> Any:
+    """Return a positional argument. `complete` returns what a shell offers, see `zoo.cli.completion`."""
+    return typer.Argument(metavar=metavar, help=text, show_default=False, autocompletion=complete)
 
 
-def option(name: str, text: str, panel: str, metavar: str | None = None, **settings: Any) -> Any:
+def option(name: str, text: str, panel: str, metavar: str | None = None, short: str = "", **settings: Any) -> Any:
     """Return an option. Its help says what it does, then its default in words."""
-    return typer.Option(name, help=text, rich_help_panel=panel, metavar=metavar, show_default=False, **settings)
+    names = (name, short) if short else (name,)
+    return typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar, show_default=False, **settings)
 
 
 def parse_data(pairs: list[str]) -> dict[str, Path]:
@@ -62,10 +66,11 @@ ENTRY_HELP = (
     "Names, suites, globs such as 'digits*', recipe files or folders of them, or OWNER/NAME of a model or a recipe on"
     " the Hub."
 )
-Patterns = Annotated[list[str] | None, argument("ENTRY", ENTRY_HELP)]
-RequiredPatterns = Annotated[list[str], argument("ENTRY", ENTRY_HELP)]
+Patterns = Annotated[list[str] | None, argument("ENTRY", ENTRY_HELP, complete_entries)]
+RequiredPatterns = Annotated[list[str], argument("ENTRY", ENTRY_HELP, complete_entries)]
 OneEntry = Annotated[
-    str, argument("ENTRY", "An entry, a recipe file, or OWNER/NAME of a model or a recipe on the Hub.")
+    str,
+    argument("ENTRY", "An entry, a recipe file, or OWNER/NAME of a model or a recipe on the Hub.", complete_entries),
 ]
 
 CardClaim = Annotated[
@@ -80,7 +85,13 @@ CardClaim = Annotated[
 ]
 Suites = Annotated[
     list[str] | None,
-    option("--suite", "Only entries of this suite. Can be repeated. Default: any suite.", WHAT, "NAME"),
+    option(
+        "--suite",
+        "Only entries of this suite. Can be repeated. Default: any suite.",
+        WHAT,
+        "NAME",
+        autocompletion=complete_suites,
+    ),
 ]
 Where = Annotated[
     str | None,
@@ -94,6 +105,29 @@ Where = Annotated[
 ]
 All = Annotated[bool, option("--all", "All shipped entries. Default: only the entries you name.", WHAT)]
 Json = Annotated[bool, option("--json", "Print JSON instead of text. Default: text.", OUTPUT)]
+JsonOrLines = Annotated[bool, option("--json", "Print JSON instead of text. Default: text.", OUTPUT), "lines"]
+"""`--json` of a long command, which gets the option `--json-lines` too."""
+JsonLines = Annotated[
+    bool,
+    option(
+        "--json-lines",
+        "Print events as JSON, one a line: the progress, and as the last line the result. Default: text.",
+        OUTPUT,
+    ),
+]
+Verbose = Annotated[
+    bool,
+    option(
+        "--verbose",
+        "Also report requests, runs that exist already and choices that zoo makes. Default: only notes.",
+        OUTPUT,
+        short="-v",
+    ),
+]
+Quiet = Annotated[
+    bool,
+    option("--quiet", "Print only results and errors, and no progress. Default: also notes.", OUTPUT, short="-q"),
+]
 
 Lock = Annotated[
     Path | None,
@@ -151,6 +185,7 @@ Device = Annotated[
         "Compute on cpu, cuda, mps, or one of several GPUs, such as cuda:1. Default: auto, the best one available.",
         HOW,
         "DEVICE",
+        autocompletion=complete_devices,
     ),
 ]
 InPrecision = Annotated[
@@ -360,21 +395,24 @@ FIELDS: dict[str, Any] = {
 def command(function: Callable[..., Returned]) -> Callable[..., Returned]:
     """Return a command in the form that typer needs.
 
-    Every dataclass parameter is replaced by one option for each of its fields, except those of `Without`. Ctrl-C and
-    SIGTERM end the command with their exit codes.
+    Every dataclass parameter is replaced by one option for each of its fields, except those of `Without`. The command
+    gets --verbose, --quiet and, with a parameter `JsonOrLines`, --json-lines. Ctrl-C and SIGTERM end the command with
+    their exit codes.
     """
     signature = inspect.signature(function, eval_str=True)
     groups = {name: _group(p.annotation) for name, p in signature.parameters.items() if _is_group(p.annotation)}
 
     @functools.wraps(function)
-    def run(**values: Any) -> Returned:
+    def run(verbose: bool = False, quiet: bool = False, json_lines: bool = False, **values: Any) -> Returned:
+        if json_lines:
+            values["as_json"] = True
         for name, (kind, names) in groups.items():
             chosen = {field: values.pop(field) for field in names}
             if chosen.get("data"):
                 chosen["data"] = parse_data(chosen["data"])
             values[name] = kind(**{key: value for key, value in chosen.items() if value is not None})
         try:
-            with terminable():
+            with terminable(), verbosity(verbose=verbose, quiet=quiet), events(wanted=json_lines):
                 return function(**values)
         except Terminated:
             raise typer.Exit(TERMINATED) from None
@@ -387,7 +425,14 @@ def command(function: Callable[..., Returned]) -> Callable[..., Returned]:
     plain = [parameter for name, parameter in signature.parameters.items() if name not in groups]
     expanded = [parameter for kind, names in groups.values() for parameter in _parameters(kind, names)]
     expanded.sort(key=lambda parameter: list(FIELDS).index(parameter.name))
-    run.__signature__ = signature.replace(parameters=[*plain, *expanded])  # type: ignore[attr-defined]
+    has_lines = any(get_args(parameter.annotation)[-1:] == ("lines",) for parameter in plain)
+    added = {"json_lines": JsonLines} if has_lines else {}
+    added |= {"verbose": Verbose, "quiet": Quiet}
+    common = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
+        for name, annotation in added.items()
+    ]
+    run.__signature__ = signature.replace(parameters=[*plain, *expanded, *common])  # type: ignore[attr-defined]
     run.__annotations__ = {}
     return run
 

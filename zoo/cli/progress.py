@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, else a line a minute."""
+"""Notes, errors and progress on stderr."""
 
 import shlex
 import sys
@@ -6,24 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Thread
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.table import Column
-from rich.text import Text
 
 from zoo.api.session import Session
+from zoo.cli.progress_display import Display
+from zoo.cli.verbosity import is_quiet
 from zoo.errors import NotCachedError, UnreachableError
 from zoo.progress import TRUSTED, Report, Step
 from zoo.recipes.catalogue import Entry, selection_of
@@ -31,16 +17,6 @@ from zoo.recipes.options import SourceOptions
 from zoo.safe_text import printable
 from zoo.stopping import STARTED
 from zoo.text_tables import counted
-
-SECONDS_BETWEEN_LINES = 60.0
-
-
-class _Rate(ProgressColumn):
-    """Steps or examples per second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.speed or 0
-        return Text(f"{speed:.{0 if speed >= 10 else 2}f}/s" if speed else "", style="progress.data.speed")
 
 
 @contextmanager
@@ -54,30 +30,18 @@ def show_progress(name: str, unit: str) -> Iterator[Step]:
     Yields:
         A function to call with the number of finished steps or bytes, and of all.
     """
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        with _printed_lines(name, unit) as advance_line:
-            yield advance_line
-        return
-    fixed = Column(no_wrap=True)  # so that in a narrow terminal the bar is what shrinks
-    amounts = (
-        (DownloadColumn(table_column=fixed.copy()), TransferSpeedColumn(table_column=fixed.copy()))
-        if unit == "bytes"
-        else (MofNCompleteColumn(table_column=fixed.copy()), TextColumn(unit), _Rate(table_column=fixed.copy()))
-    )
-    remaining = TimeRemainingColumn(table_column=fixed.copy())
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), *amounts, remaining)
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(name, total=None)
-
-        def advance(done: int, total: int, note: str = "") -> None:
-            bar.update(task, completed=done, total=total, description=f"{name}\n{note}" if note else name)
-
-        yield advance
+    with Display().show(name, unit) as step:
+        yield step
 
 
 def report(message: str) -> None:
-    """Print a message on stderr. If a bar is drawn, rich prints the message above it."""
+    """Print a note on stderr, unless --quiet is used. If a bar is drawn, rich prints the note above it."""
+    if not is_quiet():
+        report_error(message)
+
+
+def report_error(message: str) -> None:
+    """Print a message on stderr that --quiet does not hide."""
     print(printable(message), file=sys.stderr)
 
 
@@ -108,7 +72,7 @@ def report_unreachable(
     selection = selection_of(entries, everything=everything)
     what = f"`zoo fetch {selection} {options}`" if entries else f"`zoo fetch` with {options}"
     why = "no connection" if any(error.server is not None for error in unreachable) else "to run without a network"
-    report(
+    report_error(
         f"{why}: run {what} on a machine with internet, and set ZOO_CACHE={folder} on this one. --mirror DIR uses files"
         " that you have already"
     )
@@ -137,10 +101,10 @@ def report_errors(
         if isinstance(error, UnreachableError) and error.server is not None:
             unanswered.setdefault(error.server, []).append(error)
         else:
-            report(str(error))
+            report_error(str(error))
     for found in unanswered.values():
         missing = f"{len(found)} downloads from there are missing; --json lists them"
-        report(str(found[0]) if len(found) == 1 else f"{found[0].reason}; {missing}")
+        report_error(str(found[0]) if len(found) == 1 else f"{found[0].reason}; {missing}")
     report_unreachable(distinct, entries, train=train, everything=everything, to=to)
 
 
@@ -166,26 +130,6 @@ class SweepReport:
 
 def session_of(sources: SourceOptions, report: Report = report) -> Session:
     """Return a session that shows messages and progress on stderr."""
-    return Session(sources=sources, report=report, show_progress=show_progress, started=STARTED)
-
-
-@contextmanager
-def _printed_lines(name: str, unit: str) -> Iterator[Step]:
-    """Print a line a minute, also while a step takes longer."""
-    state, ended = f"0 {unit}", Event()
-
-    def advance(done: int, total: int, note: str = "") -> None:
-        nonlocal state
-        state = f"{done:,} of {total:,} {unit}{note and f', {note}'}"
-
-    def print_lines() -> None:
-        while not ended.wait(SECONDS_BETWEEN_LINES):
-            report(f"{name}: {state}")
-
-    printer = Thread(target=print_lines, daemon=True)
-    printer.start()
-    try:
-        yield advance
-    finally:
-        ended.set()
-        printer.join()
+    return Session(
+        sources=sources, report=report, report_error=report_error, show_progress=Display().show, started=STARTED
+    )

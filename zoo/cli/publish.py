@@ -9,7 +9,7 @@ from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import end
 from zoo.cli.options import OUTPUT, WHAT, Json, Patterns, Records, Suites, command, option
-from zoo.cli.progress import report, session_of
+from zoo.cli.progress import report, report_error, session_of
 from zoo.errors import UsageError, translate_errors
 from zoo.recipes.options import DeviceOptions, SourceOptions
 
@@ -104,7 +104,7 @@ def submit(
     problems = glue_submission.check(written)
     render.emit({"submission": str(written), "problems": problems}, str(written), as_json=as_json)
     if not as_json:
-        report("\n".join(problems) or "no problems found")
+        report_error("\n".join(problems) or "no problems found")
     end([1] if problems else [])
 
 
@@ -184,7 +184,7 @@ def _pages(evidence: Path, *, check: bool, as_json: bool) -> None:
     if check:
         stale = committed_pages.stale(root / "leaderboard", pages)
         for target in stale:
-            report(f"{target} is out of date; run: zoo leaderboard")
+            report_error(f"{target} is out of date; run: zoo leaderboard")
         end([1] if stale else [])
         return
     for target in committed_pages.write(root / "leaderboard", pages):

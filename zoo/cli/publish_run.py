@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from zoo.cli import render
+from zoo.cli.completion import complete_runs
 from zoo.cli.judged_runs import RUN_HELP, Recipe, judged_by, write_text
 from zoo.cli.options import OUTPUT, WHAT, Json, Lock, Records, argument, command, option
 from zoo.cli.progress import report
@@ -34,7 +35,7 @@ Texts = Mapping[str, tuple[str, str]]
 
 @command
 def publish(
-    run: Annotated[str, argument("RECORD", f"{RUN_HELP}.")],
+    run: Annotated[str, argument("RECORD", f"{RUN_HELP}.", complete_runs)],
     to: Annotated[
         Target,
         option(

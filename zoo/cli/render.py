@@ -66,6 +66,13 @@ def terminal_width() -> int | None:
     return None
 
 
+def has_colors() -> bool:
+    """Return whether stdout shows colors: by NO_COLOR and FORCE_COLOR, else if it is a terminal that knows them."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (sys.stdout.isatty() and os.environ.get("TERM") != "dumb")
+
+
 def wrapped(text: str, indent: str) -> str:
     """Return a paragraph, indented, as wide as the terminal."""
     return text_tables.wrapped(text, terminal_width(), indent)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from zoo.cli import render
 from zoo.cli.exit_codes import end
 from zoo.cli.options import HOW, OUTPUT, WHAT, Json, TimeLimit, argument, command, option
-from zoo.cli.progress import report, session_of
+from zoo.cli.progress import report, report_error, session_of
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _number(plan: "Plan", text: str) -> int:
 def _show(made: "MadeUnit", *, as_json: bool) -> None:
     unit, runs = made.unit, made.result
     if runs.error is not None:
-        report(str(runs.error))
+        report_error(str(runs.error))
     records = [str(path) for path, _ in runs.runs]
     reason = runs.not_comparable or runs.skipped
     data = {

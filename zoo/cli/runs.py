@@ -12,6 +12,7 @@ from zoo import paths
 from zoo.api.select_entries import changed_entries
 from zoo.api.session import Session
 from zoo.cli import plan, render, verdict_text
+from zoo.cli.completion import complete_entries, complete_verdicts
 from zoo.cli.exit_codes import code_of_outcome, end, failing_verdicts
 from zoo.cli.imported_logs import GroupBy, LogClaims, LogFolder, LogTool, import_log
 from zoo.cli.next_steps import next_training
@@ -20,7 +21,7 @@ from zoo.cli.options import (
     WHAT,
     All,
     DryRun,
-    Json,
+    JsonOrLines,
     OneEntry,
     Patterns,
     Records,
@@ -46,7 +47,7 @@ def reproduce(
     options: RunOptions,
     sources: SourceOptions,
     dry_run: DryRun = False,
-    as_json: Json = False,
+    as_json: JsonOrLines = False,
 ) -> None:
     """Evaluate published weights, or train again, and judge each claim in detail.
 
@@ -100,6 +101,7 @@ def verify(
             " Default: all verdicts but 'reproduced' fail.",
             OUTPUT,
             "VERDICTS",
+            autocompletion=complete_verdicts,
         ),
     ] = None,
     summary: Annotated[
@@ -113,7 +115,7 @@ def verify(
         ),
     ] = None,
     dry_run: DryRun = False,
-    as_json: Json = False,
+    as_json: JsonOrLines = False,
 ) -> None:
     """Judge the claims of many entries, one line each, with a summary.
 
@@ -155,7 +157,7 @@ def train(
             "--out", "Write the run to this new folder. Default: a folder in the folder of your runs.", OUTPUT, "DIR"
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOrLines = False,
 ) -> None:
     """Train a recipe once and evaluate the result.
 
@@ -190,7 +192,13 @@ def evaluate(
     sources: SourceOptions,
     entry: Annotated[
         str | None,
-        option("--as", "Use the task and the model of this entry. Required unless --from is used.", WHAT, "ENTRY"),
+        option(
+            "--as",
+            "Use the task and the model of this entry. Required unless --from is used.",
+            WHAT,
+            "ENTRY",
+            autocompletion=complete_entries,
+        ),
     ] = None,
     split: Annotated[
         str | None,
@@ -203,7 +211,7 @@ def evaluate(
     claim: LogClaims = None,
     out: LogFolder = None,
     records: Records = None,
-    as_json: Json = False,
+    as_json: JsonOrLines = False,
 ) -> None:
     """Score your own weights or predictions on an entry's task, or import the log of another tool.
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from zoo.cli import cache, render
 from zoo.cli.exit_codes import code_of_error, end, is_named
 from zoo.cli.fetch_plan import plan_fetch
-from zoo.cli.options import OUTPUT, WHAT, All, Json, Patterns, Suites, Where, command, option
-from zoo.cli.progress import report, report_errors, session_of, show_progress
+from zoo.cli.options import OUTPUT, WHAT, All, Json, JsonOrLines, Patterns, Suites, Where, command, option
+from zoo.cli.progress import report, report_error, report_errors, session_of, show_progress
 from zoo.errors import UnreachableError, UsageError, ZooError
 from zoo.recipes.options import SourceOptions, SweepOptions
 from zoo.text_tables import counted
@@ -60,7 +60,7 @@ def fetch(
             OUTPUT,
         ),
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOrLines = False,
 ) -> None:
     """Download and verify the files of entries, ahead of time.
 
@@ -254,7 +254,7 @@ def _check_lock(wanted: "list[Need]", errors: list[ZooError], builder: "Builder"
     found = list(dict.fromkeys([*map(str, errors), *problems]))
     render.emit({"problems": found}, "" if found else f"{builder.sources.lock.path}: ok", as_json=as_json)
     if found and not as_json:
-        report("\n".join(found))
+        report_error("\n".join(found))
     end([*(error.exit_code for error in errors), *([1] if problems else [])])
 
 

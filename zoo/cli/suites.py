@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from zoo.api.session import Session
 from zoo.cli import render
+from zoo.cli.completion import complete_suites
 from zoo.cli.options import Json, Where, argument, command
 from zoo.cli.progress import session_of
 from zoo.recipes.catalogue import Entry, entries
@@ -24,7 +25,9 @@ SHIPPED = "the recipes in configs/"
 @command
 def suite(
     sources: SourceOptions,
-    name: Annotated[str | None, argument("NAME", "The suite whose entries to list. Default: list the suites.")] = None,
+    name: Annotated[
+        str | None, argument("NAME", "The suite whose entries to list. Default: list the suites.", complete_suites)
+    ] = None,
     where: Where = None,
     as_json: Json = False,
 ) -> None:

@@ -4,6 +4,7 @@ A mirror is a local folder that is searched by SHA-256 before anything is downlo
 folder takes the one that `--data NAME=DIR` names instead of a data set of the Hub with that name.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os.path import exists
@@ -42,6 +43,8 @@ from zoo.progress import Report, ignore_message
 
 AnySource = str | ParsedSource
 """A source as text, or parsed."""
+
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass
@@ -97,6 +100,7 @@ class Sources:
         written, actual = parsed(source), self.resolve(source)
         if (actual, want) not in self.fetched:
             self.fetched[actual, want] = self._fetch(actual, want)
+            LOGGER.info("%s: %s from %s", actual, want, self.fetched[actual, want].path)
         fetched = self.fetched[actual, want]
         return fetched.renamed(written) if written != actual else fetched
 

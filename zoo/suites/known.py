@@ -7,14 +7,17 @@ from functools import partial
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo import paths
 from zoo.errors import SourceError, UnreachableError
 from zoo.fetch.source_types import Url
-from zoo.fetch.sources import Sources
 from zoo.suites.generated import GeneratedSuite
 from zoo.suites.store import read_suite, recipe_path, write_suite
 from zoo.suites.timm_results import TABLES, timm_suite
+
+if TYPE_CHECKING:
+    from zoo.fetch.sources import Sources
 
 GLOB = "*?["
 SUITES = "suites"
@@ -65,7 +68,7 @@ def wanted_suites(patterns: Sequence[str], suites: Sequence[str]) -> list[str]:
     return [suite for suite in ORIGINS if suite in wanted]
 
 
-def load_suite(name: str, sources: Sources) -> StoredSuite:
+def load_suite(name: str, sources: "Sources") -> StoredSuite:
     """Return a generated suite. It is made if it is not in the cache, or if its files in the cache are damaged.
 
     Raises:
@@ -82,7 +85,7 @@ def load_suite(name: str, sources: Sources) -> StoredSuite:
     return stored
 
 
-def cached_suite(name: str, sources: Sources) -> StoredSuite | None:
+def cached_suite(name: str, sources: "Sources") -> StoredSuite | None:
     """Return a generated suite if it is in the cache; downloads nothing."""
     is_published = name in TABLES and sources.folder(TIMM) is None
     if is_published and not _has_table(name, sources):
@@ -93,13 +96,13 @@ def cached_suite(name: str, sources: Sources) -> StoredSuite | None:
         return None
 
 
-def _has_table(name: str, sources: Sources) -> bool:
+def _has_table(name: str, sources: "Sources") -> bool:
     """Return whether a table of timm's results is on this machine or in the cache folder."""
     url = Url(TABLES[name].url)
     return sources.urls.cached(url) is not None or bool(sources.lock.cached_pin(str(url)).files)
 
 
-def _stored(name: str, catalogue: _Catalogue, sources: Sources) -> StoredSuite | None:
+def _stored(name: str, catalogue: _Catalogue, sources: "Sources") -> StoredSuite | None:
     """Return a suite that was made before: of the cache folder, or on this machine."""
     own = _folder(name, catalogue)
     cached = [] if sources.cache is None or sources.cache.is_filled else [sources.cache.suites / own.name]
@@ -117,7 +120,7 @@ def stored_recipes(suite: str, entry: str) -> list[Path]:
     return sorted(filter(Path.is_file, files), key=lambda file: file.stat().st_mtime, reverse=True)
 
 
-def _catalogue(name: str, sources: Sources) -> _Catalogue:
+def _catalogue(name: str, sources: "Sources") -> _Catalogue:
     if name in TABLES:
         return _table(name, sources)
     module = "zoo.suites.torchvision_weights"  # imports torch, which takes seconds
@@ -126,7 +129,7 @@ def _catalogue(name: str, sources: Sources) -> _Catalogue:
     )
 
 
-def _table(name: str, sources: Sources) -> _Catalogue:
+def _table(name: str, sources: "Sources") -> _Catalogue:
     """Return a table of timm's results: in the folder that the user names, else at the pinned commit."""
     table, folder = TABLES[name], sources.folder(TIMM)
     where = table.url if folder is None else str(folder / table.file)

@@ -125,7 +125,7 @@ def test_a_run_inside_another_run_changes_neither(tmp_path: Path) -> None:
     alone = [train(training_of(RECIPES / f"{name}.yaml", tmp_path / name)).model for name in names]
     inner: list[nn.Module] = []
 
-    def progress(done: int, total: int, note: str = "") -> None:
+    def progress(done: int, total: int, note: str = "", seconds_left: float | None = None) -> None:
         if done == 10 and not inner:
             inner.append(train(training_of(RECIPES / "plain.yaml", tmp_path / "inner")).model)
 

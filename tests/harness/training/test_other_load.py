@@ -47,7 +47,7 @@ def messages(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     reported: list[str] = []
     steps: list[int] = []
 
-    def count(done: int, total: int, note: str = "") -> None:
+    def count(done: int, total: int, note: str = "", seconds_left: float | None = None) -> None:
         steps.append(done)
 
     watch = LoadWatch(count, reported.append, "mine")

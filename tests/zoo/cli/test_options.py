@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.project import Zoo
+from harness.models.provenance import git_commit
+from tests.helpers.project import ROOT, Zoo
 from zoo.cli.app import COMMANDS
 from zoo.cli.command import PANELS
 from zoo.cli.options import FIELDS, command
@@ -53,8 +54,11 @@ def test_no_argument_shows_the_help_and_is_exit_2(zoo: Zoo) -> None:
     assert (completed.code, "Check published models" in completed.out) == (2, True)
 
 
-def test_version_prints_a_number(zoo: Zoo) -> None:
-    assert re.fullmatch(r"\d+\.\d+\.\d+\n", zoo("--version").out)
+def test_version_prints_a_number_and_the_commit_of_a_checkout(zoo: Zoo) -> None:
+    pattern = r"\d+\.\d+\.\d+( \(commit [0-9a-f]{12}(, with uncommitted changes)?\))?\n"
+    version = zoo("--version").out
+    assert re.fullmatch(pattern, version)
+    assert ("commit" in version) == (git_commit(ROOT)[0] is not None)
 
 
 def test_every_shared_option_has_the_name_of_its_field() -> None:
@@ -68,8 +72,10 @@ def test_a_dataclass_parameter_becomes_one_option_for_each_field(tmp_path: Path)
 
     names = list(inspect.signature(example).parameters)
     of_sweeps = {field.name for field in fields(SweepOptions)}
-    assert names == ["entry", *(name for name in FIELDS if name not in of_sweeps)]
+    assert names == ["entry", *(name for name in FIELDS if name not in of_sweeps), "verbose", "quiet"]
     values = dict.fromkeys(names) | {
+        "verbose": False,
+        "quiet": True,
         "entry": "x",
         "train": True,
         "seeds": 3,

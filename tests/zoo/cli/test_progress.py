@@ -1,26 +1,129 @@
-"""Progress in a log: a line a minute, also while one step lasts."""
+"""Progress: lines in a log, also while one step lasts; bars on a terminal; estimates only where there is data."""
 
+import io
 import time
+from contextlib import redirect_stderr
 
 import pytest
+from rich.console import Console
 
-from zoo.cli import progress
-from zoo.cli.progress import SweepReport, show_progress
+from zoo.cli import progress_display
+from zoo.cli.progress import SweepReport
+from zoo.cli.progress_display import Display
+from zoo.cli.verbosity import verbosity
+from zoo.cli.work import Work
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_nothing_is_estimated_before_there_is_data(clock: Clock) -> None:
+    work = Work(name="tiny: train, seed 0", unit="steps", clock=clock)
+    assert work.seconds_left is None
+    clock.now = 5.0
+    work.advance(500, 1000)  # by an earlier process
+    assert work.seconds_left is None
+    clock.now = 15.0
+    work.advance(600, 1000)
+    assert work.seconds_left == pytest.approx(40.0)
+    assert str(work) == "tiny: train, seed 0: 600 of 1,000 steps, about 40 s left"
+    assert work.entry == "tiny"
+
+
+def test_an_estimate_runs_down_and_is_withdrawn_when_it_proves_wrong(clock: Clock) -> None:
+    work = Work(name="all runs", unit="runs", clock=clock)
+    work.advance(1, 3, "", 60.0)
+    clock.now = 20.0
+    assert work.seconds_left == pytest.approx(40.0)
+    clock.now = 61.0
+    assert work.seconds_left is None
+    work.advance(3, 3)
+    assert (work.seconds_left, work.entry) == (0.0, None)
 
 
 def test_a_log_gets_lines_while_a_step_lasts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.01)
-    seen = ""
-    with show_progress("tiny: evaluate", "examples") as step:
-        until = time.monotonic() + 60
-        while "tiny: evaluate: 0 examples\n" not in seen and time.monotonic() < until:
+    monkeypatch.setattr(progress_display, "SECONDS_BETWEEN_LINES", 0.01)
+    display, seen, until = Display(), "", time.monotonic() + 60
+    with display.show("all runs", "runs") as job, display.show("tiny: evaluate", "examples") as step:
+        job(0, 2)
+        while "all runs: 0 of 2 runs; tiny: evaluate: 0 examples\n" not in seen and time.monotonic() < until:
             seen += capsys.readouterr().err
-        step(1000, 2000)
-        while "tiny: evaluate: 1,000 of 2,000 examples\n" not in seen and time.monotonic() < until:
+        step(1000, 2000, "loss 0.5")
+        while "tiny: evaluate: 1,000 of 2,000 examples, loss 0.5\n" not in seen and time.monotonic() < until:
             seen += capsys.readouterr().err
     assert "1,000 of 2,000" in seen
+
+
+def test_quiet_commands_show_no_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(progress_display, "SECONDS_BETWEEN_LINES", 0.001)
+    with verbosity(verbose=False, quiet=True), Display().show("tiny: evaluate", "examples") as step:
+        step(1, 2)
+        time.sleep(0.02)
+    assert capsys.readouterr() == ("", "")
+
+
+class Terminal(io.StringIO):
+    """A stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """A terminal of 80 columns, for stderr."""
+    stream = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return stream
+
+
+def test_a_terminal_shows_a_bar_for_the_job_and_one_for_the_run(terminal: Terminal) -> None:
+    display = Display()
+    with (
+        redirect_stderr(terminal),
+        display.show("all runs", "runs") as job,
+        display.show("tiny: train, seed 0", "steps") as step,
+    ):
+        job(1, 3, "", 75.0)
+        step(10, 40, "loss 0.5")
+        assert display._bars is not None
+        console = Console(width=80, file=io.StringIO())
+        console.print(display._bars.get_renderable())
+        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[0].startswith("all runs ") and lines[0].rstrip().endswith(("0:01:15", "0:01:14"))
+    assert "1/3 runs" in lines[0]
+    assert lines[1].startswith("tiny: train, seed 0") and "10/40 steps" in lines[1] and "-:--:--" in lines[1]
+    assert lines[2].rstrip() == "loss 0.5"
+    assert max(map(len, lines)) <= 80
+    assert "\x1b[" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(("name", "value"), [("TERM", "dumb"), ("FORCE_COLOR", "1")])
+def test_no_bar_is_drawn_where_the_cursor_cannot_move(
+    name: str, value: str, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    if name == "FORCE_COLOR":
+        monkeypatch.setattr(terminal, "isatty", lambda: False)
+    with redirect_stderr(terminal), Display().show("tiny: evaluate", "examples") as step:
+        step(1, 2)
+    assert terminal.getvalue() == ""
 
 
 def test_a_sweep_counts_trusted_sources(capsys: pytest.CaptureFixture[str]) -> None:

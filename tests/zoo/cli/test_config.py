@@ -1,0 +1,156 @@
+"""The configuration file: where it is found, what it can set, and what comes before it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.project import Zoo
+from zoo.cli.config_defaults import ALLOWED
+from zoo.cli.config_file import find_config, read_config
+
+WEIGHTS = "digits-resnet8"
+
+
+def write(text: str, name: str = "zoo.toml") -> Path:
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_table_of_pyproject_sets_options_of_a_command_in_subfolders(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write('[project]\nname = "x"\n[tool.zoo.verify]\njunit = "reports/zoo.xml"\njson = true\n', "pyproject.toml")
+    Path("sub").mkdir()
+    monkeypatch.chdir("sub")
+    completed = zoo("verify", WEIGHTS)
+    assert json.loads(completed.out)["summary"]["reproduced"] == 1
+    assert Path("../reports/zoo.xml").is_file()
+    assert not zoo("list", WEIGHTS).out.startswith("{")
+
+
+def test_the_nearest_file_with_settings_is_used(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text('[tool.zoo]\ndevice = "cpu"\n')
+    (tmp_path / "zoo.toml").write_text('[slurm]\npartition = "x"\n')
+    (tmp_path / "a" / "pyproject.toml").write_text("this is the file of another tool")
+    found = find_config(tmp_path / "a" / "b")
+    assert found is not None
+    assert (found.path, found.settings) == (tmp_path / "pyproject.toml", {"device": "cpu"})
+    (tmp_path / "a" / "zoo.toml").write_text("[tool.zoo.verify]\nseeds = 2\n")
+    found = find_config(tmp_path / "a" / "b")
+    assert found is not None
+    assert (found.path.parent.name, found.settings) == ("a", {"verify": {"seeds": 2}})
+
+
+def test_options_for_all_commands_come_after_those_of_a_command(zoo: Zoo) -> None:
+    write("json = true\n[suite]\njson = false\n")
+    assert zoo("list", WEIGHTS).out.startswith("{")
+    assert not zoo("suite").out.startswith("{")
+
+
+def test_the_command_line_and_the_environment_come_first(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    write('records = "a"\nfail-on = "inconclusive"\n')
+    assert "a/digits" not in zoo("--no-config", "verify", WEIGHTS, "--json").out
+    with_home = json.loads(zoo("verify", WEIGHTS, "--json").out)["entries"][0]["records"][0]
+    assert "/home/runs/" in with_home
+    monkeypatch.delenv("ZOO_HOME")
+    assert "/a/digits" in json.loads(zoo("verify", WEIGHTS, "--json").out)["entries"][0]["records"][0]
+    assert "b/digits" in json.loads(zoo("verify", WEIGHTS, "--json", "--records", "b").out)["entries"][0]["records"][0]
+
+
+def test_a_named_file_replaces_the_one_that_is_found(zoo: Zoo) -> None:
+    write("[list]\nnothing = 1\n")
+    other = write("[list]\njson = true\n", "other/settings.toml")
+    assert zoo("list", WEIGHTS).code == 2
+    assert zoo("--config", other, "list", WEIGHTS).out.startswith("{")
+    assert zoo("--no-config", "list", WEIGHTS).code == 0
+    assert zoo("--config", "nowhere.toml", "list").code == 4
+
+
+def test_env_prints_the_file_that_is_used(zoo: Zoo) -> None:
+    assert "config    no configuration file\n" in zoo("env").out
+    write('device = "cpu"\n')
+    assert json.loads(zoo("env", "--json").out)["config"].endswith("/zoo.toml")
+    assert "/zoo.toml\n" in zoo("env").out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[verify]\nfail_on = "none"', "zoo.toml:2: unknown option 'fail_on' in [verify]; did you mean fail-on?"),
+        ("[verfy]\na = 1", "zoo.toml:1: [verfy]: 'verfy' is no command of zoo; did you mean verify?"),
+        ("[attest.sgn]\na = 1", "zoo.toml:1: [attest.sgn]: 'sgn' is no command of zoo; did you mean sign?"),
+        ("tool.zoo = 3", "zoo.toml:1: tool.zoo must be a table"),
+        ("[verify]\n\nseeds = 0", "zoo.toml:3: seeds = 0: Input should be greater than or equal to 1"),
+        ('[verify]\nprecision = "fp99"', "zoo.toml:2: precision = 'fp99': 'fp99' is not one of 'fp32', "),
+        ('strict = "yes"', "zoo.toml:1: strict = 'yes': expected true or false"),
+        ('suite = "starter"', "zoo.toml:1: suite = 'starter': expected a list of texts"),
+        ("device = [1]", "zoo.toml:1: device = [1]: expected a text or number"),
+        ("jobs = true", "zoo.toml:1: jobs = True: expected a text or number"),
+        ("data = 3", "zoo.toml:1: data = 3: expected a table such as"),
+        ("[run-unit]\njson = true", "zoo.toml:1: [run-unit]: 'run-unit' cannot be configured"),
+        ("\na = \nb = 1", "zoo.toml:2:5: not a TOML file: Invalid value; `zoo --no-config` goes without it"),
+        ('[verify]\ntime-limit = "soon"', "--time-limit is set in "),
+        ('[verify]\nfail-on = "not-reproducd"', "zoo.toml:2)"),
+    ],
+)
+def test_a_mistake_is_one_line_with_its_place(text: str, message: str, zoo: Zoo) -> None:
+    write(text)
+    completed = zoo("verify", WEIGHTS)
+    assert (completed.code, len(completed.lines)) == (2, 1)
+    assert message in completed.err
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"a = [" + b"[" * 100_000, b"\0"])
+def test_a_file_that_is_no_text_is_one_line(content: bytes, zoo: Zoo) -> None:
+    Path("zoo.toml").write_bytes(content)
+    completed = zoo("list")
+    assert (completed.code, len(completed.lines)) == (2, 1)
+    assert "not a TOML file" in completed.err
+
+
+@pytest.mark.parametrize("option", ["trust", "on", "slurm-config", "ray-address", "lock", "fresh", "records-to"])
+def test_a_file_of_strangers_cannot_run_code_or_choose_trusted_bytes(option: str, zoo: Zoo) -> None:
+    write(f'[verify]\n{option} = ["os"]\n')
+    completed = zoo("verify", WEIGHTS)
+    assert completed.code == 2
+    assert f"zoo.toml:2: '{option}' cannot be set" in completed.err or f"unknown option '{option}'" in completed.err
+    assert option not in ALLOWED
+
+
+@pytest.mark.parametrize("path", ["../x.xml", "/etc/x.xml", "link/x.xml", "a/../../x.xml"])
+def test_a_file_of_strangers_writes_and_reads_only_in_its_folder(path: str, zoo: Zoo, tmp_path: Path) -> None:
+    Path("project").mkdir()
+    Path("project/link").symlink_to(tmp_path)
+    config = write(f'junit = "{path}"\n', "project/zoo.toml")
+    completed = zoo("--config", config, "verify", WEIGHTS)
+    assert (completed.code, len(completed.lines)) == (2, 1)
+    assert "can only name paths in its own folder; pass --junit" in completed.err
+    write(f'data = {{cifar10 = "{path}"}}\n', "project/zoo.toml")
+    assert "can only name paths in its own folder; pass --data" in zoo("--config", config, "list").err
+
+
+def test_options_of_trainings_have_no_effect_on_evaluations(zoo: Zoo) -> None:
+    write("[verify]\nseeds = 3\nscore-epochs = true\n")
+    assert zoo("verify", WEIGHTS).code == 0
+    assert json.loads(zoo("verify", WEIGHTS, "--train", "--dry-run", "--json").out)["plan"][0]["seeds"] == [0, 1, 2]
+
+
+def test_help_is_shown_with_a_malformed_file(zoo: Zoo) -> None:
+    write("a = ")
+    assert zoo("verify", "--help").code == 0
+
+
+def test_an_option_after_the_command_is_corrected(zoo: Zoo) -> None:
+    assert zoo("verify", "--config", "x").err == "--config comes before the command: zoo --config FILE verify\n"
+
+
+def test_lines_are_found_in_nested_and_quoted_tables(tmp_path: Path) -> None:
+    path = tmp_path / "zoo.toml"
+    path.write_text('[tool.zoo]\n"device" = "cpu" # x\n[ tool . "zoo".verify ]\nseeds=1\n[tool.zoo.x]\ny = {a = 1}\n')
+    config = read_config(path)
+    places = [config.where(*keys).rpartition(":")[2] for keys in (("device",), ("verify", "seeds"), ("x", "y", "a"))]
+    assert places == ["2", "4", "6"]
