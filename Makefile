@@ -8,7 +8,7 @@ GPU_PYTHON := $(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))
 PYTEST := $(BIN)/pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist worksteal
 FAST := tests/harness/judging tests/harness/records tests/zoo/recipes tests/zoo/models
 
-.PHONY: reproduce check test lint committed nightly processors docs benchmark gpu clean
+.PHONY: reproduce check test lint committed nightly lowest processors docs benchmark gpu clean
 
 reproduce: .venv/run
 	$(BIN)/zoo verify --suite starter
@@ -39,6 +39,17 @@ committed: .venv/test
 nightly: .venv/test .venv/docs .venv/ray .venv/trackers
 	-test -d .venv/slurm/usr || $(BIN)/python -m tests.slurm.cluster .venv/slurm
 	$(BIN)/python -m tests.nightly
+
+# The lowest version of every package that pyproject.toml admits: writes constraints-lowest.txt anew, installs it (8 GB) and
+# runs the starter suite and the fast tests with it.
+lowest:
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/pip install --quiet uv
+	.venv-lowest/bin/uv pip compile --quiet --resolution lowest-direct --python-version 3.11 --extra test --no-header \
+		--no-annotate pyproject.toml --output-file constraints-lowest.txt
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --constraint constraints-lowest.txt --editable '.[test]'
+	.venv-lowest/bin/zoo verify --suite starter
+	.venv-lowest/bin/pytest -q -n 2 -m "not slow and not process and not browser" $(FAST) tests/zoo/fetch tests/harness/losses
 
 # The tests and the starter suite as other x86 processors and thread counts compute: 26 minutes on 2 cores.
 processors: .venv/test
@@ -84,4 +95,4 @@ gpu: $(if $(filter file,$(origin PYTHON)),.venv/test)
 	touch $@
 
 clean:
-	rm -rf .venv build
+	rm -rf .venv .venv-lowest build

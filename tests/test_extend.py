@@ -79,6 +79,7 @@ def test_a_users_own_parts_are_one_file_each_and_trusted_by_name(
 
 
 def test_other_code_of_ones_own_is_another_run(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # compiled code of the same second and size would be used
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "toy.yaml").write_text(TINY.replace("loss: CrossEntropy", "loss: own_loss.Brier"))
     records = []

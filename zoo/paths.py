@@ -26,6 +26,12 @@ def docs() -> Path:
     return root / "docs" if root else PACKAGE / "docs"
 
 
+def json_schema(kind: str) -> Path:
+    """Return the JSON Schema of a file format: `recipe` or `record`."""
+    folder = PACKAGE / "recipes" if kind == "recipe" else PACKAGE.parent / "harness" / "records"
+    return folder / f"{kind}.schema.json"
+
+
 def lock() -> Path:
     """Return the committed lock."""
     return configs() / "zoo.lock"

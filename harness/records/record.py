@@ -20,13 +20,17 @@ import jsonschema
 from harness.records.digests import RECORD_DIGEST, json_digest, read_json, record_digest
 from zoo.errors import IntegrityError, SourceError, UsageError
 from zoo.fetch.checksum import sha256
+from zoo.schema_versions import refuse_newer_schema
 from zoo.tasks.thresholds import log_odds
 
-SCHEMA = 1
+SCHEMA = 2
+"""The version of the file format that new records have. Records of schema 1 are read as they are: in schema 2 the
+digests of the results and of the record are required."""
 OPTIONAL_FIELDS = (
     "published", "provenance", "findings", "failure", "imported", "files", "results_sha256", RECORD_DIGEST,
 )  # fmt: skip
 """Fields that the file omits if they are empty."""
+REQUIRED_FIELDS = ("entry", "suite", "recipe", "weights", "environment", "cost", "created")
 FILE = "record.json"
 ADVICE = "restore the record, or make the run again with --fresh"
 Mode = Literal["weights", "retrain"]
@@ -132,22 +136,25 @@ class Record:
     """The SHA-256 of `results` as sorted JSON. Records of version 0.1 have none."""
     record_sha256: str = ""
     """The SHA-256 of the whole record as sorted JSON, without this field. Records of version 0.1 have none."""
+    schema: int = SCHEMA
+    """The version of the file format."""
 
     @property
     def may_lack_digests(self) -> bool:
         """Whether the record is of version 0.1, which wrote no digests of records."""
-        return str(self.environment["packages"].get("zoo-reproduce", "")).startswith("0.1.")
+        version = str(self.environment["packages"].get("zoo-reproduce", ""))
+        return self.schema == 1 and version.startswith("0.1.")
 
     def sealed(self, files: Mapping[str, str]) -> "Record":
-        """Return the record with the digests of the files beside it, of its results and of itself."""
+        """Return the record in the newest schema, with the digests of the files beside it, its results and itself."""
         results = json_digest([result.data() for result in self.results])
-        record = replace(self, files=files, results_sha256=results, record_sha256="")
+        record = replace(self, schema=SCHEMA, files=files, results_sha256=results, record_sha256="")
         return replace(record, record_sha256=record_digest(json.loads(record.to_json())))
 
     def to_json(self) -> str:
         """Return the text of the record file."""
         identity = asdict(self.identity)
-        data = {"schema": SCHEMA, "key": self.identity.key, **identity, **asdict(self)}
+        data = {"key": self.identity.key, **identity, **asdict(self)}
         data["results"] = [result.data() for result in self.results]
         del data["identity"]
         data = {name: value for name, value in data.items() if value or name not in OPTIONAL_FIELDS}
@@ -178,7 +185,7 @@ def read_record(path: Path) -> Record:
 
     Raises:
         SourceError: The file cannot be read.
-        UsageError: The file is not a record.
+        UsageError: The file is not a record, or one of a newer version of zoo.
         IntegrityError: The key does not match the content.
     """
     gone, end = 0, time.monotonic() + SECONDS_OF_REPLACING
@@ -207,12 +214,15 @@ def _parse_record(path: Path, text: str) -> Record:
         data = read_json(text)
     except ValueError as error:
         raise UsageError(f"{path}: not JSON: {error}; {ADVICE}") from None
+    refuse_newer_schema(path, data, SCHEMA, "record")
+    if isinstance(data, dict) and data.get("schema") == SCHEMA and RECORD_DIGEST not in data:
+        raise IntegrityError(f"{path}: the record has no {RECORD_DIGEST}, which schema {SCHEMA} requires; {ADVICE}")
     if problem := jsonschema.exceptions.best_match(_validator().iter_errors(data)):
         raise UsageError(f"{path}: not a record: {problem.json_path}: {problem.message[:200]}")
     names = ("mode", "digest", "sources", "metric_code", "numerics", "seed")
     identity = Identity(**{name: data[name] for name in names})
     _check_digests(path, data, identity.key)
-    fields = {name: data[name] for name in ("entry", "suite", "recipe", "weights", "environment", "cost", "created")}
+    fields = {name: data[name] for name in (*REQUIRED_FIELDS, "schema")}
     fields |= {name: data[name] for name in OPTIONAL_FIELDS if name in data}
     fields["findings"] = tuple(data.get("findings", ()))
     return Record(identity=identity, results=tuple(Result(**result) for result in data["results"]), **fields)

@@ -33,6 +33,7 @@ from zoo.cli import (
     publish_run,
     run_unit,
     runs,
+    schemas,
     sources,
     suites,
 )
@@ -60,6 +61,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
         "recipe": cards.recipe,
         "check": entries.check,
         "doctor": entries.doctor,
+        "schema": schemas.schema,
     },
     "Download and pin files": {"fetch": sources.fetch, "lock": sources.lock},
     "Many machines": {

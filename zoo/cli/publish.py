@@ -10,11 +10,16 @@ from zoo.cli import render
 from zoo.cli.exit_codes import end
 from zoo.cli.options import OUTPUT, WHAT, Json, Patterns, Records, Suites, command, option
 from zoo.cli.progress import report, report_error, session_of
-from zoo.errors import UsageError, translate_errors
+from zoo.errors import SourceError, UsageError, translate_errors
 from zoo.recipes.options import DeviceOptions, SourceOptions
 
 if TYPE_CHECKING:
     from zoo.recipes.catalogue import Entry
+
+NO_RECORDS = (
+    "this installation of zoo has no committed records; only a checkout of its repository has them. For a leaderboard"
+    " of your own runs, name their entries: zoo leaderboard starter"
+)
 
 
 @command
@@ -51,9 +56,11 @@ def leaderboard(
         raise UsageError("--check compares the committed pages; it cannot be combined with entries or --html")
     if add and patterns:
         raise UsageError("--add takes the runs to add; leave out the entries")
+    own = bool(patterns) or (records is not None and not add)
+    if not own and not paths.evidence().is_dir():
+        raise SourceError(NO_RECORDS)
     if add:
         _add(add, paths.runs(records))
-    own = bool(patterns) or (records is not None and not add)
     evidence = paths.runs(records) if own else paths.evidence()
     chosen = session_of(SourceOptions()).entries.select(patterns, [], False) if patterns else None
     if as_json:

@@ -18,6 +18,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from zoo.errors import Mark, Problem, RecipeError, did_you_mean
 from zoo.recipes.yaml_graph import compose, mark_of, read_text
+from zoo.schema_versions import newer_schema
 
 T = TypeVar("T")
 
@@ -194,6 +195,7 @@ class _Reader:
         known, hints = {part.name: part for part in fields(into) if part.compare}, get_type_hints(into)
         before, values = len(self.problems), {}
         pairs = self.pairs(node, name)
+        self.refuse_newer_schema(pairs, getattr(into, "NEWEST_SCHEMA", None))
         for key, item in pairs:
             if key in known:
                 values[key] = self.value(item, hints[key], _child(name, key))
@@ -212,6 +214,14 @@ class _Reader:
         if "marks" in hints:  # for problems that only a later check can find
             values["marks"] = {key: self.key_marks[id(item)] for key, item in pairs}
         return self.built(node, into, values)
+
+    def refuse_newer_schema(self, pairs: list[tuple[str, Node]], newest: int | None) -> None:
+        """Refuse a recipe of a newer schema with this one problem: its new keys are no mistakes."""
+        found = dict(pairs).get("schema")
+        if newest is not None and isinstance(found, ScalarNode):
+            value = self.scalar(found)
+            if problem := newer_schema("recipe", value, newest):
+                raise self.refuse(found, problem)
 
     def built(self, node: Node, into: Any, values: Mapping[str, Any]) -> Any:
         try:

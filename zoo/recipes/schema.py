@@ -24,7 +24,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from zoo.errors import Mark, did_you_mean
 from zoo.fetch.source_types import HubRepo, RecipeRepo, parse_or_none
@@ -246,6 +246,7 @@ class Holdout:
 class Recipe:
     """One entry: a task, a model, its published weights, how they were trained, and the claims about them."""
 
+    NEWEST_SCHEMA: ClassVar[int] = 1
     name: str
     """The entry's name. A shipped recipe's file has the same name."""
     task: Call
@@ -267,6 +268,8 @@ class Recipe:
     """How the model is trained, in order."""
     claims: tuple[Claim, ...] = field(default=())
     """The published scores."""
+    schema: int = 1
+    """The version of the recipe format. A version of zoo that does not know it refuses the recipe."""
     marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -275,7 +278,9 @@ class Recipe:
     @staticmethod
     def value_problems(values: Mapping[str, Any]) -> Iterator[str]:
         """Yield the problems of single values, which do not depend on other keys."""
-        name = values.get("name")
+        name, schema = values.get("name"), values.get("schema")
+        if schema is not None and schema < 1:
+            yield f"schema must be at least 1, not {schema}"
         if name is not None and not NAME.fullmatch(name):  # runs are stored in a folder of that name
             allowed = "a name has at most 100 letters, digits and ._- and begins with a letter, a digit or _"
             yield f"{name!r} cannot be a name; {allowed}"

@@ -46,7 +46,7 @@ def edit_arrays(path: Path, change: Callable[[Arrays], Arrays], **scores: float)
     file = next(path.parent.glob("*.npz"))
     with np.load(file) as arrays:
         changed = change(dict(arrays))
-    np.savez_compressed(file, allow_pickle=False, **changed)
+    np.savez_compressed(file, **changed)
     edit(path, lambda data: data["results"][0]["predictions"].update(sha256=sha256(file)))
     edit(path, lambda data: set_score(data, **scores))
 
@@ -113,7 +113,7 @@ def test_changed_predictions_are_refused_also_if_digest_and_score_were_changed_t
 def segmented(folder: Path, confusion: np.ndarray[Any, Any], **packages: str) -> RecordedRun:
     """Write the predictions of a segmentation, and return a record of them that was made with these packages."""
     folder.mkdir()
-    np.savez(folder / "masks.npz", allow_pickle=False, confusion=confusion)
+    np.savez(folder / "masks.npz", confusion=confusion)
     stored = {"file": "masks.npz", "sha256": sha256(folder / "masks.npz")}
     identity = replace(COMMITTED.identity, sources={"data": {"test": {"rows": 2, "sha256": "0"}}})
     result = replace(COMMITTED.results[0], n=2, metrics={}, predictions=stored)

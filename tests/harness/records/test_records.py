@@ -55,7 +55,7 @@ def test_the_schema_rejects_a_record_without_a_required_field() -> None:
     ("change", "error", "message"),
     [
         ({"seed": 7}, IntegrityError, "the key is"),
-        ({"schema": 99}, UsageError, "not a record"),
+        ({"schema": 99}, UsageError, "the record has schema 99"),
         ({"mode": "guess"}, UsageError, "not a record"),
         ({"recipe": {"metrics": ["accuracy"]}}, UsageError, "not a record"),
         ({"recipe": {"metrics": [{"use": "mine.score"}]}}, IntegrityError, "the record was changed after the run"),

@@ -296,3 +296,12 @@ def test_the_installed_wheel_runs_without_a_checkout(tmp_path: Path) -> None:
     assert Path(record).is_relative_to(tmp_path / "data" / "zoo" / "runs")
     shipped = {path.name for path in (tmp_path / "site" / "zoo" / "docs").iterdir()}
     assert shipped == {"audit.md", "verdicts.md", "verdicts.svg"}
+    for arguments in (["leaderboard"], ["leaderboard", "--check"], ["leaderboard", "--add", "digits-resnet8"]):
+        refused = subprocess.run(
+            [*command[:3], *arguments], cwd=tmp_path, env=env, check=False, capture_output=True, text=True
+        )
+        assert refused.returncode == 4
+        assert "no committed records; only a checkout of its repository has them" in refused.stderr
+    advised = [*command[:3], "leaderboard", "starter"]
+    shown = subprocess.run(advised, cwd=tmp_path, env=env, check=True, capture_output=True, text=True)
+    assert "published weights: accuracy on test" in shown.stdout
