@@ -8,7 +8,7 @@ GPU_PYTHON := $(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))
 PYTEST := $(BIN)/pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist worksteal
 FAST := tests/harness/judging tests/harness/records tests/zoo/recipes tests/zoo/models
 
-.PHONY: reproduce check test lint committed nightly lowest processors docs benchmark gpu clean
+.PHONY: reproduce check test lint committed nightly lowest notebooks processors docs benchmark gpu clean
 
 reproduce: .venv/run
 	$(BIN)/zoo verify --suite starter
@@ -36,7 +36,7 @@ committed: .venv/test
 
 # The rest: slow tests, fuzzing, the docs site, the tests under other processor settings. Half an hour on 2 cores.
 # Without Debian's packages of Slurm its tests are skipped.
-nightly: .venv/test .venv/docs .venv/ray .venv/trackers
+nightly: .venv/test .venv/docs .venv/ray .venv/trackers .venv/notebooks
 	-test -d .venv/slurm/usr || $(BIN)/python -m tests.slurm.cluster .venv/slurm
 	$(BIN)/python -m tests.nightly
 
@@ -50,6 +50,10 @@ lowest:
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --constraint constraints-lowest.txt --editable '.[test]'
 	.venv-lowest/bin/zoo verify --suite starter
 	.venv-lowest/bin/pytest -q -n 2 -m "not slow and not process and not browser" $(FAST) tests/zoo/fetch tests/harness/losses
+
+# Executes the notebooks, each within its time budget. On a busy machine: make notebooks WITH='--budget 3'.
+notebooks: .venv/notebooks
+	$(BIN)/python -m notebooks $(WITH)
 
 # The tests and the starter suite as other x86 processors and thread counts compute: 26 minutes on 2 cores.
 processors: .venv/test
@@ -89,6 +93,10 @@ gpu: $(if $(filter file,$(origin PYTHON)),.venv/test)
 # A folder of their own: they need other versions of packages that the tests use.
 .venv/trackers: .venv/test
 	$(BIN)/pip install --quiet --target $@ mlflow trackio wandb
+
+.venv/notebooks: .venv/run
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[notebooks]'
+	touch $@
 
 .venv/docs: .venv/run
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'

@@ -27,7 +27,17 @@ PAGES = {
     "docs/README.md": "documentation.md",
 }
 API = {
-    "api/zoo.md": ("Python API", ["zoo.api", "zoo.api.results", "zoo.api.audit_result", "zoo.recipes.options"]),
+    "api/zoo.md": (
+        "Python API",
+        [
+            "zoo.api",
+            "zoo.api.results",
+            "zoo.api.audit_result",
+            "zoo.api.submission",
+            "zoo.api.recorded_run",
+            "zoo.recipes.options",
+        ],
+    ),
     "api/recipes.md": ("Recipes", ["zoo.recipes.schema", "zoo.recipes.claim"]),
     "api/errors.md": ("Errors", ["zoo.errors"]),
     "api/losses.md": ("Losses", ["harness.losses.base", "harness.losses"]),

@@ -23,6 +23,7 @@ PARTS: dict[str, tuple[list[str], dict[str, str]]] = {
         {"HYPOTHESIS_PROFILE": "fuzz"},
     ),
     "documentation site": (["make", "docs"], {}),
+    "notebooks": (["make", "notebooks"], {}),
     "processor settings": ([sys.executable, "-m", "tests.processors"], {}),
 }
 

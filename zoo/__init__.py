@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.api import audit, evaluate, plot, reproduce, train, verify
+    from zoo.api import audit, evaluate, plot, read_record, reproduce, submit, train, verify
     from zoo.api import list_entries as list  # noqa: A004 - the name of the command
     from zoo.errors import IntegrityError, InternalError, RecipeError, SourceError, UsageError, ZooError
 
@@ -26,7 +26,9 @@ __all__ = [
     "evaluate",
     "list",
     "plot",
+    "read_record",
     "reproduce",
+    "submit",
     "train",
     "verify",
 ]

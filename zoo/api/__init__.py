@@ -13,12 +13,22 @@ from zoo.api.select_entries import changed_entries
 from zoo.api.session import Session, configure_libraries
 from zoo.errors import UsageError, did_you_mean
 from zoo.recipes.claim import Precision
-from zoo.recipes.options import Backend, EvaluationOptions, RunOptions, SourceOptions, TrackerName, TrainingOptions
+from zoo.recipes.options import (
+    Backend,
+    DeviceOptions,
+    EvaluationOptions,
+    RunOptions,
+    SourceOptions,
+    TrackerName,
+    TrainingOptions,
+)
 
 if TYPE_CHECKING:
     from harness.pictures.picture import Picture
     from zoo.api.audit_result import AuditResult
+    from zoo.api.recorded_run import RunTables
     from zoo.api.results import EntryList, EvaluationResult, TrainingResult, VerificationResult
+    from zoo.api.submission import SubmissionResult
 
 Options = TypeVar("Options")
 
@@ -33,11 +43,16 @@ class SourceArguments(TypedDict, total=False):
     data: Mapping[str, str | Path]
 
 
-class EvaluationArguments(SourceArguments, total=False):
-    """Keyword arguments of functions that compute. See `EvaluationOptions`."""
+class DeviceArguments(SourceArguments, total=False):
+    """Keyword arguments of functions that run models. See `DeviceOptions`."""
 
     device: str | None
     precision: Precision
+
+
+class EvaluationArguments(DeviceArguments, total=False):
+    """Keyword arguments of functions that score models. See `EvaluationOptions`."""
+
     strict: bool
 
 
@@ -248,6 +263,61 @@ def plot(
     if out is not None:
         picture.write(Path(out))
     return picture
+
+
+def submit(
+    *models: str | Path, out: str | Path, suite: str | Sequence[str] = (), **options: Unpack[DeviceArguments]
+) -> "SubmissionResult":
+    """Predict GLUE's hidden test labels, and write a submission for its test server.
+
+    Args:
+        *models: For each task an entry, whose published weights predict, or the folder of a run of `train`.
+        out: The folder for `submission.zip` and the files in it.
+        suite: A suite, or several.
+        **options: See `DeviceOptions` and `SourceOptions` in `zoo.recipes.options`.
+
+    Raises:
+        ZooError: A model has no weights or another task than GLUE's, or the files cannot be written.
+
+    Examples:
+        >>> import zoo
+        >>> result = zoo.submit(suite="glue", out="submission")  # doctest: +SKIP
+        >>> result.path, result.problems  # doctest: +SKIP
+        (PosixPath('submission/submission.zip'), ())
+    """
+    from harness.runs import glue_submission
+    from zoo.api.submission import SubmissionResult, predict, select_models
+
+    session, suites = _session(options, DeviceOptions), [suite] if isinstance(suite, str) else list(suite)
+    chosen = select_models(session.entries, [str(model) for model in models], suites)
+    path = glue_submission.write(predict(session, chosen, _pick(DeviceOptions, options)), Path(out))
+    return SubmissionResult(path=path, problems=tuple(glue_submission.check(path)))
+
+
+def read_record(run: str | Path, *, records: str | Path | None = None) -> "RunTables":
+    """Return a recorded run as tables: its scores, its predictions and its training log.
+
+    Args:
+        run: The folder of a run, its record file, or ENTRY, `ENTRY:SEED` or `ENTRY:weights`.
+        records: The folder of runs to search first. Default: that of your runs. The committed records come after it.
+
+    Raises:
+        UsageError: There is no such run, or there are several.
+        IntegrityError: The record, or a file beside it, was changed.
+
+    Examples:
+        >>> import zoo
+        >>> run = zoo.read_record(zoo.reproduce("digits-resnet8").records[0])
+        >>> run.predictions_frame()["right"].sum()
+        np.int64(879)
+    """
+    from harness.diagnosis.diff.find_record import find_record
+    from zoo import paths
+    from zoo.api.recorded_run import tables_of
+
+    folder = paths.runs(None if records is None else Path(records))
+    name_of = _session({}, SourceOptions).entries.name_of
+    return tables_of(find_record(str(run), folder, paths.evidence(), name_of))
 
 
 def list_entries(

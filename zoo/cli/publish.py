@@ -1,16 +1,14 @@
 """Commands that publish results: leaderboard, submit."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from zoo import paths
-from zoo.api.session import Session
 from zoo.cli import render
 from zoo.cli.exit_codes import end
 from zoo.cli.options import OUTPUT, WHAT, Json, Patterns, Records, Suites, command, option
 from zoo.cli.progress import report, report_error, session_of
-from zoo.errors import SourceError, UsageError, translate_errors
+from zoo.errors import SourceError, UsageError
 from zoo.recipes.options import DeviceOptions, SourceOptions
 
 if TYPE_CHECKING:
@@ -100,14 +98,15 @@ def submit(
     Example: zoo submit --suite glue --out submission
     """
     from harness.runs import glue_submission
+    from zoo.api.submission import predict, select_models
 
     if (written is None) == (out is None):
         raise UsageError("pass entries and --out DIR, or only --check ZIP")
     if written is None:
         assert out is not None
         session = session_of(sources)
-        predictions = _predict(session, _models(session, patterns or [], suite or []), options)
-        written = glue_submission.write(predictions, out)
+        models = select_models(session.entries, patterns or [], suite or [])
+        written = glue_submission.write(predict(session, models, options), out)
     problems = glue_submission.check(written)
     render.emit({"submission": str(written), "problems": problems}, str(written), as_json=as_json)
     if not as_json:
@@ -127,40 +126,6 @@ def _add(chosen: list[str], runs: Path) -> None:
         equal = "the same results" if promoted.is_equal else "other results"
         compare = "" if promoted.is_equal else f"; compare them: zoo diff {promoted.run} {promoted.folder}"
         report(f"not added: {promoted.run}: {promoted.folder} has the same inputs and {equal}{compare}")
-
-
-def _models(session: Session, patterns: list[str], suites: list[str]) -> "list[tuple[Entry, Path | None]]":
-    """Return the entries to predict with, each with the folder of the training run that it names, if it names one."""
-    from harness.runs.card_metadata import RECIPE
-    from zoo.recipes import catalogue
-
-    runs = [Path(pattern) for pattern in patterns if (Path(pattern) / RECIPE).is_file()]
-    others = [pattern for pattern in patterns if Path(pattern) not in runs]
-    entries = session.entries.select(others, suites, False) if others or suites or not runs else []
-    return [(catalogue.local(run / RECIPE), run) for run in runs] + [(entry, None) for entry in entries]
-
-
-def _predict(session: Session, models: "Sequence[tuple[Entry, Path | None]]", options: DeviceOptions) -> dict[str, Any]:
-    """Return the predictions for each file of a GLUE submission."""
-    from harness.runs import glue_submission
-    from harness.runs.teachers import trained_weights
-
-    context = session.context([entry for entry, _ in models], options)
-    predictions: dict[str, Any] = {}
-    for entry, run in models:
-        with translate_errors(entry.name):
-            experiment = session.experiment(entry, context)
-            if run is None and entry.recipe.weights is None:
-                raise UsageError(f"{entry.name} has no published weights to predict with; pass the folder of a run")
-            files = glue_submission.of_task(experiment.task.name.removeprefix("glue/"))
-            if not files:
-                raise UsageError(f"{entry.name}: its task {experiment.task.name} is not a task of GLUE")
-            if taken := [file.name for file in files if file.name in predictions]:
-                raise UsageError(f"{entry.name}: another entry has the same task; {taken[0]} holds one entry")
-            weights = experiment.published_weights() if run is None else trained_weights(run, f"run:{run}")
-            model = experiment.model_with(weights)
-            predictions |= {file.name: experiment.predictions(model, file.split) for file in files}
-    return predictions
 
 
 def _tables(evidence: Path, chosen: "list[Entry] | None") -> dict[str, Any]:

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 from zoo.errors import NoFileError, SourceError
+from zoo.fetch.card_files import CARD
 from zoo.fetch.checksum import sha256
 from zoo.fetch.fetched import Fetched, digest_of
 from zoo.fetch.repository_files import ENDINGS as WEIGHTS_ENDINGS
@@ -29,7 +31,9 @@ def fetch_local(source: LocalFile, want: str) -> Fetched:
         return fetched_file(source, path)
     if want == "tokenizer":
         return fetched_tokenizer(source, path)
-    return fetched_folder(source, path) if want.partition("/")[0] in ("config", "data") else _chosen(source, path, want)
+    if want in ("config", "data"):
+        return fetched_folder(source, path)
+    return _chosen(source, path, want)
 
 
 def fetched_file(source: ParsedSource, path: Path, digest: str | None = None, *, locked: bool = False) -> Fetched:
@@ -71,7 +75,9 @@ def missing_file_error(source: LocalFile, recipe_folder: Path | None) -> NoFileE
 
 def _chosen(source: LocalFile, path: Path, want: str) -> Fetched:
     """Return the files of a folder that a repository would give for `want`."""
-    return _hashed(source, path, choose_files(want, _names(path, "*", "*/config.json"), {}, str(source)))
+    patterns = ("*", "*/*") if want.startswith("data/") else ("*", "*/config.json")
+    card = partial((path / CARD).read_text, encoding="utf-8", errors="replace")
+    return _hashed(source, path, choose_files(want, _names(path, *patterns), {}, str(source), card))
 
 
 def _names(folder: Path, *patterns: str) -> list[str]:
