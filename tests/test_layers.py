@@ -27,7 +27,7 @@ HEAVY = (
     "accelerate",
     "matplotlib",
 )
-ENTRY_POINTS = ("zoo/__init__", "zoo/__main__", "zoo/api", "zoo/cli")
+ENTRY_POINTS = ("zoo/__init__", "zoo/__main__", "zoo/pytest_plugin", "zoo/api", "zoo/cli")
 BELOW_ENTRY_POINTS = [path for path in MODULES if not path.as_posix().startswith(ENTRY_POINTS)]
 
 

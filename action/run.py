@@ -1,0 +1,104 @@
+"""Run zoo for the GitHub Action: write its report, the summary of the job and the outputs of the step.
+
+This script needs only the standard library, and reads zoo's JSON: the input `zoo` may install another version of zoo.
+The step succeeds whatever zoo returns. The last step of the action returns zoo's exit code, after the comment.
+"""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SEVERITY = ("not-reproduced", "inconclusive", "not-compared", "not-run", "reproduced")
+
+
+def arguments(inputs: Mapping[str, str]) -> list[str]:
+    """Return the arguments of zoo. No shell reads them, so an input cannot start another command."""
+    command, targets = inputs["INPUT_COMMAND"], shlex.split(inputs["INPUT_TARGETS"])
+    further = shlex.split(inputs["INPUT_ARGUMENTS"])
+    if command == "verify":
+        suite = ["--suite", inputs["INPUT_SUITE"]] if inputs["INPUT_SUITE"] else []
+        reports = ["--junit", inputs["INPUT_JUNIT"], "--fail-on", inputs["INPUT_FAIL_ON"], "--json"]
+        return ["verify", *targets, *suite, *further, *reports]
+    if command == "diff" and inputs["INPUT_BASELINE"] and len(targets) == 1:
+        return ["diff", inputs["INPUT_BASELINE"], *targets, *further, "--json"]
+    if command == "diff":
+        sys.exit("::error::The command 'diff' needs the input 'baseline' and exactly one of 'targets'.")
+    sys.exit(f"::error::Unknown command {command!r}. The input 'command' is 'verify' or 'diff'.")
+
+
+def run(inputs: Mapping[str, str]) -> None:
+    """Run zoo, and write the report, the summary and the outputs."""
+    folder = Path(inputs["INPUT_REPORT"])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "summary.md").write_text("")
+    Path(inputs["INPUT_JUNIT"]).parent.mkdir(parents=True, exist_ok=True)
+    home = inputs.get("ZOO_HOME") or str(Path.home() / ".cache" / "zoo-action")
+    environment = {**inputs, "ZOO_HOME": home, "GITHUB_STEP_SUMMARY": str((folder / "summary.md").resolve())}
+    command = [sys.executable, "-m", "zoo", *arguments(inputs)]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, encoding="utf-8", check=False)
+    (folder / "zoo.json").write_text(done.stdout, encoding="utf-8")
+    data = _parsed(done.stdout)
+    _write_summary(folder, data, done.returncode)
+    _copy_records(folder, data)
+    _write_outputs(folder, data, done.returncode)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError):  # zoo ended with an error, which it has printed
+        return {}
+
+
+def _write_summary(folder: Path, data: Mapping[str, Any], code: int) -> None:
+    """Complete the summary that zoo wrote, and append it to the summary of the job."""
+    path = folder / "summary.md"
+    text = path.read_text(encoding="utf-8")
+    if not text:
+        text = diff_table(data) if "splits" in data else f"## zoo\n\nzoo ended with exit code {code}; see the log.\n"
+        path.write_text(text, encoding="utf-8")
+    if name := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(name).open("a", encoding="utf-8") as file:
+            file.write(text)
+
+
+def diff_table(data: Mapping[str, Any]) -> str:
+    """Return Markdown with the scores of both runs on each split."""
+    rows = ["## zoo diff", "", "| split | metric | A | B |", "|:--|:--|--:|--:|"]
+    for split in data["splits"]:
+        for metric in split["metrics"]:
+            names = [str(name).replace("|", "&#124;") for name in (split["split"], metric["metric"])]
+            scores = ["" if metric[run] is None else f"{metric[run]:.4f}" for run in ("a", "b")]
+            rows.append(f"| {' | '.join([*names, *scores])} |")
+    return "\n".join(rows) + "\n"
+
+
+def _copy_records(folder: Path, data: Mapping[str, Any]) -> None:
+    for entry in data.get("entries", []):
+        for record in map(Path, entry["records"]):
+            if record.exists():
+                target = folder / "records" / entry["entry"] / record.parent.name
+                target.mkdir(parents=True, exist_ok=True)
+                shutil.copy(record, target)
+
+
+def _write_outputs(folder: Path, data: Mapping[str, Any], code: int) -> None:
+    counts = data.get("summary", {})
+    outputs = {
+        "exit-code": str(code),
+        "report": str(folder / "zoo.json"),
+        "verdict": next((verdict for verdict in SEVERITY if counts.get(verdict)), ""),
+        "verdicts": json.dumps(counts),
+    }
+    with Path(os.environ["GITHUB_OUTPUT"]).open("a", encoding="utf-8") as file:
+        file.writelines(f"{name}={' '.join(value.splitlines())}\n" for name, value in outputs.items())
+
+
+if __name__ == "__main__":
+    run(os.environ)

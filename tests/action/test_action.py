@@ -1,0 +1,193 @@
+"""The GitHub Action: its shell steps run here in order, with a small copy of GitHub's API on loopback."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.helpers.loopback import LoopbackServer
+from tests.helpers.project import ROOT
+
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+STEPS = ACTION["runs"]["steps"]
+
+
+@dataclass
+class Comments:
+    """The comments of pull request 7. A token other than `writes` may only read."""
+
+    items: list[dict[str, Any]] = field(default_factory=list)
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        items = self.items
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                page = int(self.path.rpartition("=")[2])
+                self.answer(200, items[100 * (page - 1) : 100 * page])
+
+            def do_POST(self) -> None:
+                self.write(self.path == "/repos/o/r/issues/7/comments", None)
+
+            def do_PATCH(self) -> None:
+                self.write(True, int(self.path.removeprefix("/repos/o/r/issues/comments/")))
+
+            def write(self, known: bool, number: int | None) -> None:
+                text = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["body"]
+                if not known or self.headers["Authorization"] != "Bearer writes":
+                    self.answer(403, {"message": "Resource not accessible by integration"})
+                elif number is None:
+                    items.append(comment(len(items), text))
+                    self.answer(201, items[-1])
+                else:
+                    items[number]["body"] = text
+                    self.answer(200, items[number])
+
+            def answer(self, status: int, content: object) -> None:
+                data = json.dumps(content).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
+
+
+def comment(number: int, body: str, author: str = "Bot") -> dict[str, Any]:
+    return {"id": number, "body": body, "user": {"type": author}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a job leaves behind."""
+
+    code: int
+    outputs: Mapping[str, str]
+    summary: str
+    log: str
+    folder: Path
+
+
+def value_of(expression: str, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> str:
+    """Replace the expressions that the action uses."""
+
+    def replace(match: re.Match[str]) -> str:
+        name = match[1]
+        if name == "github.action_path":
+            return str(ROOT)
+        if name.startswith("inputs."):
+            return inputs[name.removeprefix("inputs.")]
+        return outputs.get(name.removeprefix("steps.run.outputs."), "")
+
+    return re.sub(r"\$\{\{ (\S+) \}\}", replace, expression)
+
+
+def run_action(folder: Path, api: str = "http://127.0.0.1:9", **given: str) -> Job:
+    """Run the steps of the action that have a shell script, except the installation."""
+    inputs = {name: str(value["default"]) for name, value in ACTION["inputs"].items()}
+    inputs |= {"token": "writes"} | {name.replace("_", "-"): value for name, value in given.items()}
+    event, output, summary = folder / "event.json", folder / "output", folder / "summary"
+    event.write_text(json.dumps({"pull_request": {"number": 7}}))
+    output.write_text("")
+    summary.write_text("")
+    python = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    runner = os.environ | {
+        "GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(summary), "PATH": python,
+        "GITHUB_EVENT_PATH": str(event), "GITHUB_API_URL": api, "GITHUB_REPOSITORY": "o/r", "PYTHONPATH": str(ROOT),
+        "ZOO_HOME": str(folder / "home"),
+    }  # fmt: skip
+    outputs: dict[str, str] = {}
+    log, code = "", 0
+    for step in (step for step in STEPS if "run" in step and step["name"] != "Install zoo"):
+        if (code and "always()" not in step.get("if", "")) or (
+            "comment" in step.get("if", "") and inputs["comment"] != "true"
+        ):
+            continue
+        env = {name: value_of(text, inputs, outputs) for name, text in step["env"].items()}
+        done = subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", step["run"]], cwd=folder, env=runner | env,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        code, log = code or done.returncode, log + done.stdout + done.stderr
+        outputs = dict(line.split("=", 1) for line in output.read_text().splitlines())
+    return Job(code=code, outputs=outputs, summary=summary.read_text(), log=log, folder=folder)
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_the_action_verifies_the_starter_suite_and_keeps_one_comment(tmp_path: Path) -> None:
+    comments = Comments([comment(i, "hello") for i in range(100)])
+    with LoopbackServer(comments.handler()) as server:
+        first, second = (run_action(tmp_path, f"http://127.0.0.1:{server.port}", suite="starter") for _ in range(2))
+    assert (first.code, second.code) == (0, 0), first.log
+    assert first.outputs["verdict"] == "reproduced"
+    assert json.loads(first.outputs["verdicts"])["reproduced"] == 6
+    assert first.summary.count("| reproduced |") == 6
+    assert len(comments.items) == 101
+    assert comments.items[-1]["body"].count("| reproduced |") == 6
+    assert "Wrote the comment." in first.log
+    assert "Updated the comment." in second.log
+    report = tmp_path / "zoo-report"
+    assert len(json.loads((tmp_path / first.outputs["report"]).read_text())["entries"]) == 6
+    assert len(list(report.glob("records/*/*/record.json"))) == 6
+    assert (report / "zoo.xml").read_text().count("<testcase") == 6
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_a_token_that_only_reads_leaves_a_notice_and_the_summary(tmp_path: Path) -> None:
+    comments = Comments()
+    with LoopbackServer(comments.handler()) as server:
+        job = run_action(tmp_path, f"http://127.0.0.1:{server.port}", targets="digits-resnet8", token="reads")  # noqa: S106
+    assert job.code == 0, job.log
+    assert comments.items == []
+    assert "::notice title=zoo::No comment on the pull request: the token may not write" in job.log
+    assert "| reproduced |" in job.summary
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("given", "code", "message"),
+    [
+        ({"targets": "no-such-entry"}, 2, "no-such-entry"),
+        ({"command": "diff", "targets": "digits-resnet8"}, 1, "needs the input 'baseline'"),
+        ({"command": "rm"}, 1, "Unknown command 'rm'"),
+        ({"targets": "$(touch stolen) `touch stolen` ; touch stolen"}, 2, "touch"),
+    ],
+)
+def test_a_wrong_input_fails_the_job(tmp_path: Path, given: dict[str, str], code: int, message: str) -> None:
+    job = run_action(tmp_path, comment="false", **given)
+    assert job.code == code, job.log
+    assert message in job.log
+    assert not list(tmp_path.rglob("stolen"))
+
+
+def test_shell_scripts_of_the_action_contain_no_expression() -> None:
+    assert all("${{" not in step["run"] for step in STEPS if "run" in step)
+    assert all(set(re.findall(r"\$(\w+)|\$\{(\w+)", step["run"])) for step in STEPS if "run" in step)
+
+
+def test_the_action_uses_every_input_and_declares_those_that_it_uses() -> None:
+    text = (ROOT / "action.yml").read_text(encoding="utf-8")
+    assert set(re.findall(r"inputs\.([\w-]+)", text)) == set(ACTION["inputs"])
+
+
+def test_inputs_in_the_docs_exist() -> None:
+    text = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    workflow = yaml.safe_load((ROOT / "docs" / "zoo.yml").read_text(encoding="utf-8"))
+    given = [step["with"] for step in workflow["jobs"]["verify"]["steps"] if "zoo" in step.get("uses", "")]
+    assert given
+    assert {name for inputs in given for name in inputs} <= set(ACTION["inputs"])
+    assert set(re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE)) == set(ACTION["inputs"])
