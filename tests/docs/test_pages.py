@@ -92,7 +92,7 @@ def test_every_page_is_on_the_site_and_in_the_list_of_pages() -> None:
 )
 def test_every_command_and_option_in_the_docs_exists(page: Path, line: str, zoo: Zoo) -> None:
     words = line.split()
-    shown = zoo(*words[1 : 3 if words[1] in ("attest", "import") else 2], "--help")
+    shown = zoo(*words[1 : 3 if words[1] in ("attest", "cache", "import", "runs") else 2], "--help")
     assert shown.code == 0
     options = set(re.findall(r"--[a-z-]+", shown.out))
     assert set(re.findall(r"(?<!\S)--[a-z-]+", line)) <= options

@@ -21,6 +21,7 @@ from zoo.api.session import configure_libraries
 from zoo.cli import (
     attest,
     audit,
+    caches,
     cards,
     collect,
     diagnose,
@@ -28,16 +29,19 @@ from zoo.cli import (
     environment,
     fleet,
     importing,
+    init,
     plot,
     publish,
     publish_run,
     run_unit,
     runs,
     schemas,
+    show_run,
     sources,
+    stored_runs,
     suites,
 )
-from zoo.cli.command import CONFIG, Command, Commands
+from zoo.cli.command import CONFIG, Command, Commands, ListsByDefault
 from zoo.cli.completion import join_words
 from zoo.cli.progress import report_unreachable
 from zoo.cli.streams import safe_streams
@@ -58,6 +62,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
         "list": entries.list_entries,
         "suite": suites.suite,
         "show": entries.show,
+        "init": init.init,
         "recipe": cards.recipe,
         "check": entries.check,
         "doctor": entries.doctor,
@@ -80,6 +85,13 @@ IMPORT: dict[str, Any] = {
     "torchdistill": importing.torchdistill, "timm": importing.timm, "trainer": importing.trainer,
 }  # fmt: skip
 """The commands of `zoo import`."""
+RUNS: dict[str, Any] = {
+    "list": stored_runs.list_runs, "show": show_run.show_run, "remove": stored_runs.remove_runs,
+    "size": stored_runs.size_of_runs,
+}  # fmt: skip
+"""The commands of `zoo runs`."""
+CACHE: dict[str, Any] = {"size": caches.size, "prune": caches.prune}
+"""The commands of `zoo cache`."""
 
 
 def _help_of(command: Callable[..., Any]) -> str:
@@ -107,6 +119,14 @@ _import = typer.Typer(cls=Commands, no_args_is_help=True, help="Turn the configu
 for _name, _command in IMPORT.items():
     _import.command(_name, cls=Command, help=_help_of(_command))(_command)
 app.add_typer(_import, name="import", rich_help_panel="Read recipes")
+_runs = typer.Typer(cls=ListsByDefault, help="List, show and remove your runs. Without a command: list them.")
+for _name, _command in RUNS.items():
+    _runs.command(_name, cls=Command, help=_help_of(_command))(_command)
+app.add_typer(_runs, name="runs", rich_help_panel="Train and evaluate your own")
+_cache = typer.Typer(cls=Commands, no_args_is_help=True, help="Show and clean what zoo has downloaded or computed.")
+for _name, _command in CACHE.items():
+    _cache.command(_name, cls=Command, help=_help_of(_command))(_command)
+app.add_typer(_cache, name="cache", rich_help_panel="Download and pin files")
 
 
 def _print_version(wanted: bool) -> None:
@@ -132,7 +152,7 @@ def _program(
         typer.Option(
             "--config",
             help="Read the defaults of options from this file. Default: the nearest zoo.toml, or pyproject.toml with"
-            " [tool.zoo], in this folder or its parents.",
+            " the table tool.zoo, in this folder or its parents.",
             metavar="FILE",
             show_default=False,
         ),

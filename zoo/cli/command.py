@@ -100,6 +100,16 @@ def _configure(ctx: Any) -> None:
         ctx.default_map = of_command(defaults_of(config, ctx.find_root().command, ctx), ctx)
 
 
+class ListsByDefault(Commands):
+    """A group of commands whose `list` also runs without its name: `zoo runs --sort size`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; those that name no command are of `list`."""
+        is_named = bool(args) and (args[0] in self.commands or args[0] in ("-h", "--help"))
+        parsed: list[str] = super().parse_args(ctx, args if is_named else ["list", *args])
+        return parsed
+
+
 def _panel_number(parameter: Any) -> int:
     panel = getattr(parameter, "rich_help_panel", None)
     return PANELS.index(panel) + 1 if panel in PANELS else 0

@@ -126,7 +126,7 @@ class Urls:
     def extract(self, source: ArchiveMember, archive: Path) -> tuple[Path, str]:
         """Extract a file from a downloaded archive and return it with its SHA-256; see `extract_member`."""
         # the archive chooses neither the folder nor the name of the file
-        prefix = _unique_name(str(source)).partition("-")[0]
+        prefix = download_name(str(source)).partition("-")[0]
         path = self._folder / f"{prefix}-{_short(source.short_name)}"
         return path, extract_member(source, archive, path)
 
@@ -159,7 +159,7 @@ class Urls:
         return self.folder or paths.home() / "downloads"
 
     def _path(self, url: Url) -> Path:
-        return self._folder / _unique_name(str(url))
+        return self._folder / download_name(str(url))
 
     def _check_allowed(self, url: Url) -> None:
         """Raise UnreachableError if no request may be sent, or if the server is known not to answer."""
@@ -201,7 +201,7 @@ def _announced_length(answer: requests.Response) -> int:
     return int(text) if re.fullmatch("[0-9]{1,18}", text) else 0
 
 
-def _unique_name(source: str) -> str:
+def download_name(source: str) -> str:
     """Return the name of a source's file in the cache: a digest of the source, and the end of its own name."""
     digest = hashlib.md5(source.encode(), usedforsecurity=False).hexdigest()
     return f"{digest}-{_short(urlsplit(source).path.rpartition('/')[2])}"

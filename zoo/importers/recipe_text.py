@@ -24,7 +24,12 @@ def text_of(imported: ImportedRecipe) -> str:
     lines = [f"Imported from {one_line(imported.source)}, a configuration of {imported.tool}."]
     lines += _listed("Assumed:", imported.assumptions)
     lines += _listed(f"Differences from {imported.tool}:", imported.differences)
-    return "".join(f"# {line}\n" for line in lines) + "\n".join(_mapping(imported.recipe, 0)) + "\n"
+    return "".join(f"# {line}\n" for line in lines) + yaml_text(imported.recipe)
+
+
+def yaml_text(recipe: Mapping[str, Any]) -> str:
+    """Return a recipe, or a part of one, as YAML."""
+    return "\n".join(_mapping(recipe, 0)) + "\n"
 
 
 def _listed(title: str, notes: Sequence[str]) -> Iterator[str]:

@@ -18,6 +18,7 @@ STARTER = ROOT / "configs" / "starter" / "digits-resnet8.yaml"
 def evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder of committed records."""
     folder = tmp_path / "committed"
+    folder.mkdir()
     monkeypatch.setattr(paths, "evidence", lambda: folder)
     return folder
 

@@ -1,0 +1,99 @@
+"""`zoo cache`: what is cached, and what may be removed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from harness.records.heartbeat_lock import HeartbeatLock
+from harness.runs.stored_caches import SOURCE
+from tests.helpers.project import Zoo
+from zoo import paths
+
+NEEDED = "https://zoo.example/needed.pt"
+
+
+def repository(cache: Path, name: str) -> Path:
+    """Make a repository as huggingface_hub stores it."""
+    folder, commit = cache / f"models--{name.replace('/', '--')}", "a" * 40
+    (folder / "blobs").mkdir(parents=True)
+    (folder / "blobs" / "b").write_bytes(b"12345")
+    (folder / "snapshots" / commit).mkdir(parents=True)
+    (folder / "snapshots" / commit / "config.json").symlink_to(folder / "blobs" / "b")
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(commit)
+    return folder
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    cache = tmp_path / "hub"
+    cache.mkdir()
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    return cache
+
+
+def test_repositories_of_other_programs_are_removed_only_if_asked_for(zoo: Zoo, hub: Path) -> None:
+    needed, other = repository(hub, "google-bert/bert-base-uncased"), repository(hub, "some/other")
+    data = {kind["kind"]: kind for kind in json.loads(zoo("cache", "size", "--json").out)["kinds"]}
+    assert (data["hub"]["items"], data["hub-other"]["items"]) == (1, 1)
+    assert zoo("cache", "prune", "--unused", "--yes").code == 0
+    assert other.exists()
+    assert zoo("cache", "prune", "--kind", "hub-other", "--yes").code == 0
+    assert (other.exists(), needed.exists()) == (False, True)
+
+
+def test_a_file_that_nothing_needs_is_unused(zoo: Zoo, hub: Path, tmp_path: Path) -> None:
+    file = tmp_path / "home" / "downloads" / "0-old.pt"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"123")
+    (data,) = json.loads(zoo("cache", "prune", "--unused", "--dry-run", "--json").out)["selected"]
+    assert (data["kind"], data["bytes"]) == ("downloads", 3)
+    assert file.exists()
+    assert zoo("cache", "prune", "--unused").code == 2  # nobody can answer
+    assert zoo("cache", "prune", "--unused", "--yes").code == 0
+    assert not file.exists()
+
+
+def test_files_of_the_mirror_stay(zoo: Zoo, hub: Path, tmp_path: Path) -> None:
+    file = tmp_path / "home" / "downloads" / "0-old.pt"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"123")
+    done = zoo("cache", "prune", "--unused", "--yes", "--mirror", file.parent)
+    assert (done.code, file.exists()) == (2, True)
+    assert "mirror" in done.err
+
+
+def test_nothing_is_pruned_while_a_run_is_in_progress(zoo: Zoo, hub: Path, tmp_path: Path) -> None:
+    lock = HeartbeatLock(tmp_path / "home" / "runs" / ".unfinished" / "tiny-0123456789ab.lock")
+    assert lock.try_acquire()
+    try:
+        done = zoo("cache", "prune", "--kind", "tensors", "--yes")
+    finally:
+        lock.release()
+    assert done.code == 2
+    assert "in progress" in done.err
+
+
+def test_damaged_repositories_and_files_are_reported_without_a_traceback(zoo: Zoo, hub: Path, tmp_path: Path) -> None:
+    (hub / "models--broken--one").mkdir()
+    index = tmp_path / "home" / "runs" / ".cache" / "x.json"
+    index.parent.mkdir(parents=True)
+    index.write_text("{")
+    done = zoo("cache", "size")
+    assert done.code == 0
+    assert "models--broken--one" in done.err
+    assert zoo("cache", "prune", "--unused", "--yes").code == 0
+    assert not index.exists()
+
+
+def test_a_kind_or_condition_is_required(zoo: Zoo, hub: Path) -> None:
+    assert zoo("cache", "prune", "--yes").code == 2
+    assert "did you mean hub" in zoo("cache", "prune", "--kind", "hug").err
+
+
+def test_sources_of_recipes_are_found_without_their_revision() -> None:
+    text = f'{{init: hub:a/b@main, data: "hub:datasets/c/d", weights: {NEEDED}}}'
+    assert SOURCE.findall(text) == ["hub:a/b", "hub:datasets/c/d", NEEDED]
+    assert SOURCE.search(paths.lock().read_text(encoding="utf-8"))

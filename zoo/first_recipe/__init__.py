@@ -1,0 +1,1 @@
+"""Look at the data of a user, and write a first recipe for them."""

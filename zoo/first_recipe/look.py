@@ -1,0 +1,207 @@
+"""Look at the data that a user names: tables, folders of images, or a data set of the Hub."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from zoo.errors import SourceError, UsageError
+from zoo.fetch.fetched import Fetched
+from zoo.fetch.source_types import HUB, HUB_NAME
+from zoo.files import is_hidden
+from zoo.first_recipe.columns import choose_label, choose_text, classes_of, lacks_header
+from zoo.first_recipe.found import FoundData
+from zoo.tasks.dialect import Dialect
+from zoo.tasks.image_split import image_files
+from zoo.tasks.tables import ENDINGS, SEPARATORS, Table, read_file, read_repository, splits_of_repository
+from zoo.text_tables import first_of
+
+DATASETS = "datasets/"
+SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation",
+          "dev": "validation", "test": "test"}  # fmt: skip
+"""The name of a file or a folder -> the split that it is."""
+MOST_LISTED = 50
+"""Up to this many classes a recipe lists their names."""
+FEWEST_ROWS = 4
+
+
+def look_at(
+    data: str, folder: Path, fetch: Callable[[str], Fetched], *, text: Sequence[str], label: str | None,
+    encoding: str | None,
+) -> FoundData:  # fmt: skip
+    """Return what the data are.
+
+    Args:
+        data: A file, a folder, or `[hub:datasets/]OWNER/NAME` of a data set of the Hub.
+        folder: The folder of the recipe, which paths in it refer to.
+        fetch: Fetches a data set of the Hub.
+        text: The columns with the texts. Empty to guess.
+        label: The column with the label. None to guess.
+        encoding: The encoding of CSV, TSV and JSON. None for UTF-8.
+
+    Raises:
+        UsageError: The data cannot be used, with the reason.
+        SourceError: A file is missing or damaged.
+    """
+    path = Path(data).expanduser()
+    name = data.removeprefix(HUB).removeprefix(DATASETS)
+    if path.is_file():
+        return _tables(_files_beside(path), folder, text, label, encoding)
+    if path.is_dir():
+        files = {SPLITS[file.stem.lower()]: file for file in sorted(path.iterdir()) if _is_split(file)}
+        return _tables(files, folder, text, label, encoding) if files else _images(path, folder)
+    if path.suffix.lower() in ENDINGS or path.is_absolute() or HUB_NAME.fullmatch(name) is None:
+        raise SourceError(f"{path.absolute()}: no such file or folder, and {data!r} is not OWNER/NAME of the Hub")
+    return _repository(f"{HUB}{DATASETS}{name}", fetch, text, label)
+
+
+def local_source(path: Path, folder: Path) -> str:
+    """Return the source of a file as a recipe in a folder writes it: relative if the file is below the folder."""
+    whole, base = path.absolute(), folder.absolute()
+    return f"file:{whole.relative_to(base).as_posix() if whole.is_relative_to(base) else os.fspath(whole)}"
+
+
+def _is_split(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in ENDINGS and path.stem.lower() in SPLITS
+
+
+def _files_beside(path: Path) -> dict[str, Path]:
+    """Return a file as the split `train`; if that is its name, also the files of the other splits beside it."""
+    if SPLITS.get(path.stem.lower()) != "train":
+        return {"train": path}
+    others = {SPLITS[file.stem.lower()]: file for file in sorted(path.parent.iterdir()) if _is_split(file)}
+    same = {split: file for split, file in others.items() if file.suffix.lower() == path.suffix.lower()}
+    return {"train": path, **{split: file for split, file in same.items() if split != "train"}}
+
+
+def _tables(
+    files: Mapping[str, Path], folder: Path, text: Sequence[str], label: str | None, encoding: str | None
+) -> FoundData:
+    dialect = Dialect(encoding=encoding)
+    first = files.get("train") or next(iter(files.values()))
+    table, notes = _read(first, dialect), []
+    has_header = True
+    if first.suffix.lower() in SEPARATORS and lacks_header(table.columns):
+        has_header, dialect = False, Dialect(encoding=encoding, header=False)
+        notes.append("the first line looks like a row, so columns are numbered from 0")
+    tables = {split: _read(file, dialect) for split, file in files.items()}
+    data: dict[str, Any] = {split: local_source(file, folder) for split, file in files.items()}
+    settings: dict[str, Any] = {} if has_header else {"header": False}
+    settings |= {"encoding": encoding} if encoding else {}
+    return _texts(tables, {"data": data}, settings, notes, text, label, numbered=not has_header)
+
+
+def _read(path: Path, dialect: Dialect) -> Table:
+    if path.suffix.lower() in ENDINGS and path.suffix.lower() != ".parquet":
+        if not path.stat().st_size:
+            raise SourceError(f"{path}: the file is empty")
+        try:
+            dialect.decode(path)
+        except SourceError as error:
+            problem = str(error).partition("; save it")[0]
+            raise SourceError(f"{problem}; save it in UTF-8, or pass --encoding, such as --encoding cp1252") from None
+    return read_file(path, dialect)
+
+
+def _texts(
+    tables: Mapping[str, Table], arguments: dict[str, Any], settings: dict[str, Any], notes: list[str],
+    text: Sequence[str], label: str | None, *, numbered: bool = False,
+) -> FoundData:  # fmt: skip
+    """Return the task over the texts of tables."""
+    split = "train" if "train" in tables else next(iter(tables))
+    table, columns = tables[split], tables[split].columns
+    rows = {name: len(next(iter(each.columns.values()), [])) for name, each in tables.items()}
+    if rows[split] < FEWEST_ROWS:
+        raise UsageError(f"{split}: the data have {rows[split]} rows; a recipe needs at least {FEWEST_ROWS}")
+    label_column = choose_label(columns, label)
+    if _holds_images(columns):
+        image = next(name for name, values in columns.items() if isinstance(values[0], dict | bytes))
+        classes = table.classes.get(label_column) or classes_of(label_column, columns[label_column])
+        found = {**arguments, "image": image, "label": label_column, **_listed(classes, columns[label_column])}
+        return FoundData(task="image_classification", arguments=found, rows=rows, classes=tuple(classes))
+    names = choose_text(columns, label_column, text)
+    table.texts(names)  # a value that is no text is an error here, with its row
+    classes = table.classes.get(label_column) or classes_of(label_column, table.labels(label_column))
+    shown = [int(name) if numbered else name for name in names]
+    guessed = [f"text: {first_of(list(names), 2)}; label: {label_column}; read from the data"] if not text else []
+    found = {
+        **arguments, "text": shown if len(shown) > 1 else shown[0],
+        "label": int(label_column) if numbered else label_column, **settings,
+        **({} if classes else {"kind": "regression"}), **_listed(classes, columns[label_column]),
+    }  # fmt: skip
+    texts = tuple(value for name in names for value in columns[name])
+    return FoundData(
+        task="text_classification", arguments=found, rows=rows, classes=tuple(classes),
+        notes=(*notes, *guessed), texts=texts,
+    )  # fmt: skip
+
+
+def _listed(classes: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    """Return the argument `classes`: not for many names, which the task finds in the data in the same order."""
+    numbers = all(name.isdecimal() for name in classes)
+    is_counted = numbers and list(classes) == [str(number) for number in range(len(classes))]
+    if not classes:
+        return {}
+    if is_counted:
+        return {"classes": len(classes)}
+    return {"classes": list(classes)} if len(classes) <= MOST_LISTED or numbers else {}
+
+
+def _holds_images(columns: Mapping[str, Sequence[Any]]) -> bool:
+    return any(values and isinstance(values[0], dict | bytes) for values in columns.values())
+
+
+def _repository(source: str, fetch: Callable[[str], Fetched], text: Sequence[str], label: str | None) -> FoundData:
+    fetched = fetch(source)
+    splits = splits_of_repository(fetched, None)
+    tables = {split: read_repository(fetched, None, split) for split in splits}
+    if not tables:
+        raise UsageError(f"{source}: no split was found; name files instead")
+    return _texts(tables, {"data": source, "splits": list(splits)}, {}, [], text, label)
+
+
+def _images(path: Path, folder: Path) -> FoundData:
+    """Return the task over a folder of images: SPLIT/CLASS/ or CLASS/."""
+    names = [child.name for child in sorted(path.iterdir()) if child.is_dir() and not is_hidden(child.name)]
+    splits = {SPLITS[name.lower()]: name for name in names if name.lower() in SPLITS}
+    root, chosen = (path, splits) if splits else (path.absolute().parent, {"train": path.absolute().name})
+    counts = {name: _count(root / name) for name in chosen.values()}
+    training = chosen.get("train") or next(iter(chosen.values()))
+    classes = tuple(counts[training])
+    if len(classes) < 2:
+        raise UsageError(
+            f"{root / training}: {len(classes)} folders with images; put the images of each class into a folder of its"
+            " own, at least two of them"
+        )
+    scored = chosen.get("validation") or chosen.get("test")
+    data = local_source(root, folder) if root.absolute() != folder.absolute() else "file:."
+    found: dict[str, Any] = {"data": data, "train": training, "val": scored if scored != training else None}
+    found |= {"classes": list(classes)} if len(classes) <= MOST_LISTED else {"classes": len(classes)}
+    rows = {name: sum(of_class.values()) for name, of_class in counts.items() if name in (training, scored)}
+    return FoundData(
+        task="image_folder", arguments=found, rows={training: rows[training], **rows}, classes=classes,
+        side=_side(root / training / classes[0]),
+    )  # fmt: skip
+
+
+def _count(split: Path) -> dict[str, int]:
+    """Return the number of images of each class of a split; classes without images are left out."""
+    counts = {}
+    for child in sorted(split.iterdir()):
+        if child.is_dir() and not is_hidden(child.name):
+            try:
+                counts[child.name] = len(image_files(child))
+            except SourceError:
+                continue
+    return counts
+
+
+def _side(folder: Path) -> int:
+    file = image_files(folder)[0]
+    try:
+        with Image.open(file) as image:
+            return min(image.size)
+    except OSError as error:
+        raise SourceError(f"{file}: cannot be read as an image: {error}") from None

@@ -1,0 +1,167 @@
+"""Write a first recipe: its model, its training or its claim, with comments."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tokenizers import BertWordPieceTokenizer
+
+from zoo.errors import UsageError
+from zoo.fetch.source_types import HUB, HUB_NAME
+from zoo.first_recipe.found import FoundData
+from zoo.first_recipe.look import local_source
+from zoo.importers.recipe_text import yaml_text
+
+Purpose = Literal["train", "verify"]
+BERT, RESNET = "bert_classifier", "cifar_resnet"
+"""The models that need no download: one for texts, one for small images."""
+VOCABULARY = 4000
+"""The most tokens of a vocabulary that is made of the user's texts."""
+NO_SOURCE = "not stated; write here where the score is published"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstRecipe:
+    """A recipe and the files that it needs, not yet written."""
+
+    text: str
+    files: Mapping[Path, str]
+    """The vocabulary of a model that is trained from scratch, by its path."""
+
+
+def first_recipe(
+    found: FoundData, path: Path, model: str, purpose: Purpose, *, score: float | None = None, source: str | None = None
+) -> FirstRecipe:
+    """Return the recipe for data and a model.
+
+    Args:
+        found: The data.
+        path: The file that the recipe will be written to.
+        model: OWNER/NAME of the Hub, a folder with a model of transformers, or the name of a model of zoo or
+            torchvision.
+        purpose: Whether to train, or to verify a published score.
+        score: The published accuracy, for `verify`.
+        source: Where it is published.
+
+    Raises:
+        UsageError: The model or the purpose does not fit the data.
+    """
+    published = _published(model, path.parent)
+    if purpose == "verify" and (published is None or score is None):
+        raise UsageError(
+            "--for verify needs a model of the Hub or a folder with one, and its published score: --score 0.93"
+        )
+    recipe: dict[str, Any] = {"name": path.stem, "task": {"use": found.task, **found.arguments}}
+    files: dict[Path, str] = {}
+    if published is not None:
+        recipe |= _with_published(found, recipe["task"], published)
+    elif found.is_text:
+        recipe |= _from_scratch(found, path, model, files)
+    else:
+        recipe |= _image_model(found, recipe["task"], model)
+    if purpose == "verify":
+        recipe |= {"weights": published, "claims": [_claim(found, recipe["task"], score, source)]}
+    else:
+        recipe |= _training(found, is_published=published is not None)
+    return FirstRecipe(text=_text(recipe, found, purpose), files=files)
+
+
+def _published(model: str, folder: Path) -> str | None:
+    """Return the source of a published model; None for a name of zoo or torchvision."""
+    local = Path(model).expanduser()
+    if local.is_dir():
+        return local_source(local, folder)
+    name = model.removeprefix(HUB)
+    return f"{HUB}{name}" if HUB_NAME.fullmatch(name) else None
+
+
+def _with_published(found: FoundData, task: dict[str, Any], source: str) -> dict[str, Any]:
+    if found.is_text:
+        return {
+            "tokenizer": {"use": "published", "of": source},
+            "model": {"use": "sequence_classifier", "init": source, "num_labels": found.outputs},
+        }
+    task["preprocessing"] = {"use": "published", "of": source}
+    return {"model": {"use": "image_classifier", "init": source, "num_labels": found.outputs}}
+
+
+def _from_scratch(found: FoundData, path: Path, model: str, files: dict[Path, str]) -> dict[str, Any]:
+    """Return a small BERT with a vocabulary of the user's texts, which is added to `files`."""
+    if model != BERT:
+        raise UsageError(f"--model {model}: for texts write OWNER/NAME of the Hub, a folder, or {BERT}")
+    tokenizer = BertWordPieceTokenizer()
+    tokenizer.train_from_iterator(found.texts, vocab_size=VOCABULARY, show_progress=False)
+    tokens = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    vocabulary = path.with_name(f"{path.stem}-vocab.txt")
+    files[vocabulary] = "".join(f"{token}\n" for token, _ in tokens)
+    return {
+        "tokenizer": {"use": "wordpiece", "vocab": f"file:{vocabulary.name}"},
+        "model": {
+            "use": BERT, "layers": 2, "hidden": 64, "heads": 4, "intermediate": 128, "vocab_size": len(tokens),
+            "num_labels": found.outputs,
+        },
+    }  # fmt: skip
+
+
+def _image_model(found: FoundData, task: dict[str, Any], model: str) -> dict[str, Any]:
+    if model == BERT:
+        raise UsageError(f"--model {model} reads texts; for images write {RESNET}, resnet18 or a model of the Hub")
+    if model == RESNET:
+        task["size"] = 32
+        return {"model": {"use": RESNET, "depth": 8, "width": 16, "num_classes": found.outputs}}
+    task["size"] = 64 if 0 < found.side <= 64 else 224
+    return {"model": {"use": model, "num_classes": found.outputs}}
+
+
+def _training(found: FoundData, *, is_published: bool) -> dict[str, Any]:
+    recipe: dict[str, Any] = {}
+    if len(found.rows) == 1:
+        rows = found.rows[found.training]
+        share = 0.1 if rows >= 100 else 0.2 if rows >= 10 else 0.5
+        recipe["holdout"] = {"of": found.training, "share": share, "seed": 0}
+    adam = is_published or found.is_text
+    rate = 5e-5 if is_published else 1e-3 if adam else 0.05
+    optimizer = {"use": "AdamW", "lr": rate} if adam else {"use": "SGD", "lr": rate, "momentum": 0.9}
+    loss = "CrossEntropy" if found.classes else "MSE"
+    stage: dict[str, Any] = {
+        "epochs": 3 if is_published else 10, "batch_size": 16 if adam else 32, "optimizer": optimizer,
+        "schedule": {"use": "linear", "warmup": 0.1}, "selection": "best",
+    }  # fmt: skip
+    if found.training != "train":
+        stage["split"] = found.training
+    return {**recipe, "stages": [{**stage, "criterion": {"ce" if found.classes else "mse": {"loss": loss}}}]}
+
+
+def _claim(found: FoundData, task: dict[str, Any], score: float | None, source: str | None) -> dict[str, Any]:
+    split = next((name for name in ("test", "validation", "val") if name in found.rows), found.training)
+    if isinstance(task["data"], Mapping) and [*task["data"]] == ["train"]:
+        split, task["data"] = "test", {"test": task["data"]["train"]}  # nothing is trained on these rows
+    elif found.is_text or found.task == "image_classification":
+        task["scored"] = split
+    elif task["val"] is None:
+        task["val"] = split
+    metric = "accuracy" if found.classes else "pearson"
+    return {"of": "weights", "split": split, "metric": metric, "value": score, "source": source or NO_SOURCE}
+
+
+COMMENTS = {
+    "task": "How rows are read. docs/your-data.md has all arguments.",
+    "tokenizer": "How texts become tokens.",
+    "model": "The architecture; the number of outputs is that of the classes.",
+    "weights": "The published weights to verify.",
+    "holdout": "Rows that are kept out of the training, as the split `validation`.",
+    "stages": "The training. More epochs take longer and often score better.",
+    "claims": "What is published about the weights.",
+}
+
+
+def _text(recipe: Mapping[str, Any], found: FoundData, purpose: Purpose) -> str:
+    rows = ", ".join(f"{count:,} rows of {split}" for split, count in found.rows.items())
+    kinds = f"{len(found.classes):,} classes" if found.classes else "numbers to predict"
+    lines = [f"# Written by `zoo init` to {purpose}. Found: {rows}; {kinds}."]
+    lines += [f"# Guessed: {' '.join(note.split())}. Change it here if it is wrong." for note in found.notes]
+    for key, value in recipe.items():
+        lines += [f"# {COMMENTS[key]}"] if key in COMMENTS else []
+        lines.append(yaml_text({key: value}).rstrip("\n"))
+    return "\n".join(lines) + "\n"
