@@ -8,7 +8,6 @@
 from pathlib import Path
 from zipfile import ZipFile
 
-import matplotlib.pyplot as plt
 import pandas as pd
 
 import zoo
@@ -88,17 +87,13 @@ assert trained.scores[0].value > 0.7
 trained.to_frame()
 
 # %% [markdown]
-# The log has the loss of every step, and the score of every epoch. The loss is drawn as the mean of 10 steps.
+# The log has the loss of every step, and the score of every epoch.
 
 # %%
 log = zoo.read_record("rte").log_frame()
 epochs = log.dropna(subset=["scores.validation.accuracy"])
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
-left.plot(log["epoch"], log["losses.total"].rolling(10, min_periods=1).mean())
-left.set(xlabel="epoch", ylabel="training loss")
-right.plot(epochs["epoch"], epochs["scores.validation.accuracy"], marker="o")
-right.set(xlabel="epoch", ylabel="accuracy on validation")
 assert len(epochs) == epochs["epochs"].max()
+trained.plot(["total", "accuracy"])
 
 # %% [markdown]
 # ## Write a submission

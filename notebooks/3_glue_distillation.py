@@ -5,7 +5,6 @@
 # task MNLI. Two trainings take less than a minute.
 
 # %%
-import matplotlib.pyplot as plt
 import pandas as pd
 
 import zoo
@@ -43,13 +42,7 @@ scores[["split", "metric", "value", "n"]]
 # The log of a run has the score of every epoch.
 
 # %%
-score = f"scores.{scores['split'].iloc[0]}.{scores['metric'].iloc[0]}"
-figure, axes = plt.subplots(figsize=(6, 3))
-for name, run in runs.items():
-    epochs = zoo.read_record(run.record).log_frame().dropna(subset=[score])
-    axes.plot(epochs["epoch"], epochs[score], marker="o", label=name)
-axes.set(xlabel="epoch", ylabel=scores["metric"].iloc[0])
-axes.legend()
+zoo.plot(*(run.record.parent for run in runs.values()), only=scores["metric"].iloc[0])
 
 # %% [markdown]
 # ## Is the difference real?

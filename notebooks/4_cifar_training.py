@@ -95,15 +95,8 @@ trained.to_frame()
 # %%
 run = zoo.read_record("resnet8")
 log = run.log_frame()
-epochs = log.dropna(subset=["scores.test.accuracy"])
-figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
-axes[0].plot(log["epoch"], log["losses.total"])
-axes[0].set(xlabel="epoch", ylabel="training loss", yscale="log")
-axes[1].plot(log["epoch"], log["rate"])
-axes[1].set(xlabel="epoch", ylabel="learning rate")
-axes[2].plot(epochs["epoch"], epochs["scores.test.accuracy"], marker="o")
-axes[2].set(xlabel="epoch", ylabel="accuracy on test")
-assert epochs["scores.test.accuracy"].iloc[-1] == accuracy
+assert log["scores.test.accuracy"].dropna().iloc[-1] == accuracy
+trained.plot()
 
 # %% [markdown]
 # ## Which classes are confused?

@@ -9,7 +9,6 @@
 import io
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from PIL import Image
@@ -117,12 +116,9 @@ scores[["split", "metric", "value", "n"]]
 
 # %%
 log = zoo.read_record(distilled.record).log_frame()
-smooth = log[["losses.ce", "losses.attention"]].rolling(20).mean()
-figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
-for axis, term in zip(axes, smooth, strict=True):
-    axis.plot(log["epoch"], smooth[term])
-    axis.set(xlabel="epoch", ylabel=term.removeprefix("losses."), yscale="log")
-assert smooth["losses.attention"].iloc[-1] < smooth["losses.attention"].dropna().iloc[0]
+attention = log["losses.attention"].rolling(20).mean().dropna()
+assert attention.iloc[-1] < attention.iloc[0]
+distilled.plot(["ce", "attention"])
 
 # %% [markdown]
 # ## Other methods

@@ -28,16 +28,8 @@ result.claims_frame()[["metric", "claimed", "measured", "sigma", "p_value", "ver
 # the claim. Single seeds may lie outside of both.
 
 # %%
-figure, axis = plt.subplots(figsize=(8, 2), layout="constrained")
-axis.axvspan(*claim.band, color="C0", alpha=0.15, label="band for the mean")
-if claim.equivalent:
-    axis.axvspan(*claim.equivalent, color="C0", alpha=0.3, label="equivalent")
-axis.axvline(claim.claim.value, color="black", linestyle="--", label="claimed mean")
-axis.scatter(claim.values, [0] * len(claim.values), color="C1", zorder=3, label="one seed")
-axis.scatter([claim.measured], [0], color="C3", marker="D", zorder=3, label="mean")
-axis.set(xlabel="accuracy on test", yticks=[])
-axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 assert len(claim.values) == 5
+zoo.plot("digits-resnet8", only="seeds")
 
 # %% [markdown]
 # ## One record
@@ -65,10 +57,8 @@ assert record.identity.seed == 0
 
 # %%
 log = run.log_frame()
-figure, axis = plt.subplots(figsize=(6, 3))
-axis.plot(log["epoch"], log["losses.total"])
-axis.set(xlabel="epoch", ylabel="training loss", yscale="log")
 assert log["step"].is_monotonic_increasing
+zoo.plot("digits-resnet8:0", only=["loss", "lr"])
 
 # %% [markdown]
 # ## Every prediction
