@@ -1,6 +1,7 @@
 """Show `--help` in panels, apply the configuration file, and name the replacements of options of earlier versions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,22 +47,10 @@ class Command(TyperCommand):
             error.message = error.message.removeprefix("Value error, ")
             raise
         without_effect(ctx)
+        if isinstance(config := ctx.meta.get(CONFIG), ConfigFile):
+            _report_options(ctx, config)
+            ctx.with_resource(_errors_name(config, ctx))
         return rest
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command. An error about an option of the configuration file names the line that sets it."""
-        config = ctx.meta.get(CONFIG)
-        if ctx.params.get("verbose") and isinstance(config, ConfigFile):
-            options = ", ".join(
-                f"{name} {value}" for name, value in configured_options(ctx).items() if value is not None
-            )
-            report(f"options of {config.path}: {options or 'none for this command'}")
-        try:
-            return super().invoke(ctx)
-        except UsageError as error:
-            if type(error) is not UsageError or not isinstance(config, ConfigFile):
-                raise
-            raise with_origin(error, ctx, config) from None
 
     def get_help_option(self, ctx: Any) -> Any:
         """Return `--help`, in the panel of output options."""
@@ -98,6 +87,23 @@ def _configure(ctx: Any) -> None:
     ctx.meta[CONFIG] = config
     if config is not None:
         ctx.default_map = of_command(defaults_of(config, ctx.find_root().command, ctx), ctx)
+
+
+def _report_options(ctx: Any, config: ConfigFile) -> None:
+    if ctx.params.get("verbose"):
+        options = ", ".join(f"{name} {value}" for name, value in configured_options(ctx).items() if value is not None)
+        report(f"options of {config.path}: {options or 'none for this command'}")
+
+
+@contextmanager
+def _errors_name(config: ConfigFile, ctx: Any) -> Iterator[None]:
+    """Add to an error about an option of the configuration file the line that sets it."""
+    try:
+        yield
+    except UsageError as error:
+        if type(error) is not UsageError:
+            raise
+        raise with_origin(error, ctx, config) from None
 
 
 class ListsByDefault(Commands):
