@@ -50,18 +50,22 @@ def job_script(plan: Plan, missing: Sequence[int]) -> str:
         missing: The numbers of the units to make.
 
     Raises:
-        UsageError: The runs need code that a job does not have.
+        UsageError: The runs need code or a tracker that a job does not have.
     """
     if plan.sources.trust:
         raise UsageError(
             "--on hf-jobs: a job does not have the package of --trust; publish the model's code on the Hub"
+        )
+    if plan.options.log_to:
+        raise UsageError(
+            "--on hf-jobs: a job does not have the account of --log-to; leave it out, and draw the runs with `zoo plot`"
         )
     units = [plan.units[index] for index in missing]
     lines = [
         *_table(plan, units),
         "# One job for each entry. Log in with `hf auth login`; `hf jobs hardware` shows flavors and their prices.",
         "OWNER=$(hf auth whoami --quiet)",
-        f"PACKAGES={shlex.quote(shlex.join([*_requirements(), *plan.options.log_to]))}",
+        f"PACKAGES={shlex.quote(shlex.join(_requirements()))}",
         f"hf buckets create {BUCKET} --private --exist-ok",
         *copy_commands(plan, units, BUCKET),
     ]
@@ -193,7 +197,6 @@ def _arguments(plan: Plan, units: Sequence[Unit]) -> list[str]:
     words += ["--micro-batch", str(options.micro_batch)] if options.micro_batch else []
     flags = {"--strict": options.strict, "--score-epochs": options.score_epochs, "--fresh": options.fresh}
     words += [flag for flag, is_set in flags.items() if is_set]
-    words += [word for name in options.log_to for word in ("--log-to", name)]
     sources = plan.sources
     words += ["--mirror", seen[sources.mirror.absolute()]] if sources.mirror else []
     words += ["--lock", f"{seen[sources.lock.parent.absolute()]}/{sources.lock.name}"] if sources.lock else []

@@ -117,7 +117,7 @@ def _panel(title: str, lines: Sequence[Line], keys: Iterable[str], stages: Seque
     keys = frozenset(keys)
     most = max((len(line.curve.steps) for line in lines), default=0)
     per_point, is_loss = -(-most // _most_points(lines)), "loss" in keys
-    note = f", mean of {counted(per_point, 'step')}" if per_point > 1 and is_loss else ""
+    note = f", mean of up to {per_point} steps" if per_point > 1 and is_loss else ""
     return Panel(title=f"{title}{note}", draw=partial(_draw, lines, stages, last, is_loss), keys=keys)
 
 

@@ -114,19 +114,26 @@ def train_and_record(experiment: Experiment, seeds: Sequence[int], out: Path | N
             if record is None:
                 started = time.perf_counter()
                 earlier = _same_training(student, location)
-                with new_run(locked) as folder, student.guarded(folder, location.work):
+                with (
+                    tracked(location) as trackers,
+                    new_run(locked) as folder,
+                    student.guarded(folder, location.work),
+                ):
                     if earlier is not None:
                         record = _record_again(student, earlier, location, folder)
                     else:
-                        with tracked(location) as trackers:
-                            with student.context.show(f"{student.entry.name}: train, seed {seed}", "steps") as step:
-                                run = training_run(student, teachers, seed, location.work, step, locked.lock.check)
-                                with drawn_when_stopped(
-                                    run.folder, run.recipe.name, run.report, check_lock=run.check_lock
-                                ):
-                                    trained = train(replace(run, on_log_line=trackers.add))
-                            record = _record_student(student, teachers, trained, location, folder, started)
-                            trackers.close(scores_by_name(record), is_complete=True)
+                        with student.context.show(f"{student.entry.name}: train, seed {seed}", "steps") as step:
+                            run = training_run(student, teachers, seed, location.work, step, locked.lock.check)
+                            with drawn_when_stopped(
+                                run.folder,
+                                run.recipe.name,
+                                run.report,
+                                check_lock=run.check_lock,
+                                draws=run.accelerator.is_main_process,
+                            ):
+                                trained = train(replace(run, on_log_line=trackers.add))
+                        record = _record_student(student, teachers, trained, location, folder, started)
+                        trackers.results = scores_by_name(record)
         recorded = location.folder / FILE, record
         if folder_of_run is not None and student.context.accelerator.is_main_process:
             remember_elsewhere(student.context.runs, student.entry.name, location.identity, folder_of_run)

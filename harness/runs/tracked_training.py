@@ -11,7 +11,7 @@ from harness.tracking.tracker import TrackedTraining
 
 @contextmanager
 def tracked(location: RunLocation) -> Iterator[LogToTrackers]:
-    """Yield the trackers of a training. If the block ends with an error, their runs end as not complete."""
+    """Yield the trackers of a training, and end their runs with the block; after an error, as not complete."""
     context, identity = location.context, location.identity
     training = TrackedTraining(
         name=f"{location.entry.name}/{identity.folder}",
@@ -25,12 +25,15 @@ def tracked(location: RunLocation) -> Iterator[LogToTrackers]:
         folder=context.runs,
         work=location.work,
     )
-    trackers = LogToTrackers(context.options.log_to, training, context.report)
+    names = context.options.log_to if context.accelerator.is_main_process else ()
+    trackers = LogToTrackers(names, training, context.report)
     try:
         yield trackers
     except BaseException:
-        trackers.close({}, is_complete=False)
+        trackers.results = {}
+        trackers.close(is_complete=False)
         raise
+    trackers.close(is_complete=True)
 
 
 def scores_by_name(record: Record) -> dict[str, float]:

@@ -48,6 +48,8 @@ class LogToTrackers:
 
     def __init__(self, names: Collection[str], training: TrackedTraining, report: Report) -> None:
         self._training, self._report = training, report
+        self.results: Mapping[str, float] = {}
+        """The scores of the trained model, such as `results/test/accuracy`."""
         self._waiting = dict.fromkeys(names)
         self._open: dict[str, Tracker] = {}
         self._lines: list[LogLine] = []
@@ -62,12 +64,13 @@ class LogToTrackers:
         if time.monotonic() - self._sent >= SECONDS:
             self._send()
 
-    def close(self, results: Mapping[str, float], *, is_complete: bool) -> None:
-        """Send the remaining lines and the scores of the trained model, and end the runs of all trackers."""
-        if results and self._waiting and _read_ids(self._training.work):
+    def close(self, *, is_complete: bool) -> None:
+        """Send the remaining lines and the `results`, and end the runs of all trackers."""
+        if self.results and self._waiting and _read_ids(self._training.work):
             self._open_waiting(_last_step(self._training.work) + 1)  # it was stopped after its last step
         self._send()
-        self._each(lambda tracker: tracker.close(results, is_complete=is_complete))
+        self._each(lambda tracker: tracker.close(self.results, is_complete=is_complete))
+        self._open, self._waiting = {}, {}
 
     def _open_waiting(self, first_step: int) -> None:
         if not self._waiting:
@@ -118,8 +121,10 @@ def numbers(line: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _last_step(work: Path) -> int:
-    lines = (work / LOG).read_text(encoding="utf-8").splitlines()
-    return int(json.loads(lines[-1])["step"])
+    """Return the step of the last line of the log; 0 if it cannot be read."""
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        return int(json.loads((work / LOG).read_text(encoding="utf-8").splitlines()[-1])["step"])
+    return 0
 
 
 def _read_ids(work: Path) -> dict[str, str]:

@@ -39,6 +39,7 @@ class MLflow:
     def send(self, lines: Sequence[LogLine]) -> None:
         """Send the lines."""
         now = int(time.time() * 1000)
+        self._last_step = max([self._last_step, *(line.step for line in lines)])
         metrics = [
             self._mlflow.entities.Metric(NOT_IN_NAMES.sub("_", name), value, now, line.step)
             for line in lines

@@ -9,10 +9,9 @@ from harness.tracking.tracker import PROJECT, LogLine, TrackedTraining
 
 
 class Trackio:
-    """A run of a project; $TRACKIO_PROJECT names the project."""
+    """A run of a project; $TRACKIO_PROJECT names the project. It keeps both values of a step that is taken again."""
 
     def __init__(self, training: TrackedTraining, *, resumed: str | None, first_step: int) -> None:
-        del first_step  # Trackio keeps both values of a step that is taken again
         self.id = resumed or f"{training.name} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
         self._run = import_module("trackio").init(
             project=os.environ.get("TRACKIO_PROJECT", PROJECT),
@@ -21,7 +20,7 @@ class Trackio:
             resume="allow" if resumed else "never",
             embed=False,
         )
-        self._last_step = 0
+        self._last_step = first_step
 
     def send(self, lines: Sequence[LogLine]) -> None:
         """Send the lines."""

@@ -156,6 +156,11 @@ def test_own_packages_are_refused() -> None:
         job_script(plan("digits-resnet8", sources=SourceOptions(trust=["mine"])), [0])
 
 
+def test_trackers_are_refused() -> None:
+    with pytest.raises(UsageError, match="a job does not have the account of --log-to"):
+        job_script(plan("digits-resnet8", train=True, seeds=1, log_to=["wandb"]), [0])
+
+
 def test_a_dry_run_prints_the_script_and_nothing_else_starts_jobs(zoo: Zoo) -> None:
     printed = zoo("verify", "digits-resnet8", "--on", "hf-jobs", "--dry-run", "--json")
     assert printed.code == 0, printed.err

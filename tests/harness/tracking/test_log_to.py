@@ -69,7 +69,9 @@ def test_lines_are_sent_in_order_and_the_scores_at_the_end(tmp_path: Path, messa
     sender = trackers(tmp_path, messages)
     for step in (1, 2, 3):
         sender.add({"step": step, "rate": 0.1 * step})
-    sender.close({"results/test/accuracy": 0.5}, is_complete=True)
+    sender.results = {"results/test/accuracy": 0.5}
+    sender.close(is_complete=True)
+    sender.close(is_complete=False)
     (tracker,) = opened
     assert [line.step for line in tracker.lines] == [1, 2, 3]
     assert (tracker.results, tracker.is_complete, messages) == ({"results/test/accuracy": 0.5}, True, [])
@@ -80,7 +82,7 @@ def test_a_tracker_that_fails_is_reported_once_and_the_others_go_on(tmp_path: Pa
     sender.add({"step": 1, "rate": 0.1})
     failing, other = opened
     failing.fails = True
-    sender.close({}, is_complete=True)
+    sender.close(is_complete=True)
     assert [line.step for line in other.lines] == [1]
     assert messages == [
         "tiny/seed1: nothing more is sent to wandb (ConnectionError: no network); the training goes on, and log.jsonl"
@@ -101,8 +103,23 @@ def test_a_training_that_was_stopped_after_its_last_step_still_sends_its_scores(
 ) -> None:
     trackers(tmp_path, messages).add({"step": 4})
     (tmp_path / "log.jsonl").write_text('{"step": 3}\n{"step": 4}\n')
-    trackers(tmp_path, messages).close({"results/test/f1": 1.0}, is_complete=True)
+    sender = trackers(tmp_path, messages)
+    sender.results = {"results/test/f1": 1.0}
+    sender.close(is_complete=True)
     assert (opened[1].id, opened[1].first_step, opened[1].results) == ("new tiny/seed1", 5, {"results/test/f1": 1.0})
+
+
+@pytest.mark.parametrize("log", [None, "", "{", "[]"])
+def test_a_log_that_cannot_be_read_does_not_end_a_training(
+    log: str | None, tmp_path: Path, messages: list[str]
+) -> None:
+    trackers(tmp_path, messages).add({"step": 4})
+    if log is not None:
+        (tmp_path / "log.jsonl").write_text(log)
+    sender = trackers(tmp_path, messages)
+    sender.results = {"results/test/f1": 1.0}
+    sender.close(is_complete=True)
+    assert opened[1].results == {"results/test/f1": 1.0}
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '"x"'])

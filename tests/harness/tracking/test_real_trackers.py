@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def total_losses(log: Path) -> Steps:
 
 def in_trackio(folder: Path) -> Iterator[tuple[str, Steps]]:
     for database in folder.glob("trackio/**/*.db"):
-        with sqlite3.connect(database) as connection:
+        with closing(sqlite3.connect(database)) as connection:
             rows = connection.execute("SELECT run_name, step, metrics FROM metrics ORDER BY id").fetchall()
         for run in sorted({name for name, _, _ in rows}):
             of_run = [(step, json.loads(metrics)) for name, step, metrics in rows if name == run]
@@ -45,12 +46,15 @@ def in_trackio(folder: Path) -> Iterator[tuple[str, Steps]]:
 
 
 def in_mlflow(folder: Path) -> Iterator[tuple[str, Steps]]:
-    with sqlite3.connect(folder / "mlflow.db") as connection:
+    with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
         runs = connection.execute("SELECT run_uuid, name, status FROM runs").fetchall()
         for run, name, status in runs:
             assert status == "FINISHED"
-            query = "SELECT step, value FROM metrics WHERE run_uuid = ? AND key = 'losses/total'"
-            yield name, dict(connection.execute(query, (run,)).fetchall())
+            query = "SELECT step, value FROM metrics WHERE run_uuid = ? AND key = ?"
+            found = dict(connection.execute(query, (run, "losses/total")).fetchall())
+            ((last, _),) = connection.execute(query, (run, "results/test/accuracy")).fetchall()
+            assert last == max(found)
+            yield name, found
 
 
 def records_of_wandb(data: bytes) -> Iterator[bytes]:
@@ -96,12 +100,17 @@ def test_a_training_that_is_stopped_and_resumed_is_one_run_with_every_step(
         "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}",
     }  # fmt: skip
     command = [sys.executable, "-m", "zoo", "train", path, "--log-to", name, "--records", "runs", "--save-every", "0"]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    messages = tmp_path / "stderr.txt"
+    with (
+        messages.open("w") as stderr,
+        subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=stderr) as process,
+    ):
         while not any(log.stat().st_size for log in tmp_path.glob("runs/.unfinished/*/log.jsonl")):
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate()
+        process.wait(timeout=120)
+    errors = messages.read_text()
     assert process.returncode == 130, errors
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
