@@ -69,14 +69,24 @@ def _write_summary(folder: Path, data: Mapping[str, Any], code: int) -> None:
 
 
 def diff_table(data: Mapping[str, Any]) -> str:
-    """Return Markdown with the scores of both runs on each split."""
-    rows = ["## zoo diff", "", "| split | metric | A | B |", "|:--|:--|--:|--:|"]
+    """Return Markdown with the scores of both runs on each split, and the 95 % interval of their difference."""
+    rows = ["## zoo diff", "", "| split | metric | A | B | B - A | 95 % interval |", "|:--|:--|--:|--:|--:|:--|"]
     for split in data["splits"]:
         for metric in split["metrics"]:
             names = [str(name).replace("|", "&#124;") for name in (split["split"], metric["metric"])]
             scores = ["" if metric[run] is None else f"{metric[run]:.4f}" for run in ("a", "b")]
-            rows.append(f"| {' | '.join([*names, *scores])} |")
+            rows.append(f"| {' | '.join([*names, *scores, _signed(metric['difference']), _interval(metric)])} |")
     return "\n".join(rows) + "\n"
+
+
+def _interval(metric: Mapping[str, Any]) -> str:
+    if metric["low"] is None:
+        return str(metric["why"] or "").replace("|", "&#124;")
+    return f"{_signed(metric['low'])} to {_signed(metric['high'])}"
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+.4f}"
 
 
 def _copy_records(folder: Path, data: Mapping[str, Any]) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from action.run import SEVERITY, diff_table
+from harness.judging.types import VERDICTS_BY_SEVERITY
 from tests.helpers.loopback import LoopbackServer
 from tests.helpers.project import ROOT
 
@@ -157,6 +159,31 @@ def test_a_token_that_only_reads_leaves_a_notice_and_the_summary(tmp_path: Path)
     assert "| reproduced |" in job.summary
 
 
+@pytest.mark.slow
+@pytest.mark.process
+def test_a_significant_difference_passes_and_the_summary_shows_its_interval(tmp_path: Path) -> None:
+    runs = {"baseline": "entail-bert-l2h32:1000", "targets": "entail-bert-l2h32:1001", "arguments": "--limit 0"}
+    job = run_action(tmp_path, comment="false", command="diff", **runs)
+    assert job.code == 0, job.log
+    found = json.loads((tmp_path / job.outputs["report"]).read_text())
+    (split,) = found["splits"]
+    (accuracy,) = (metric for metric in split["metrics"] if metric["metric"] == "accuracy")
+    assert (found["a"]["seed"], found["b"]["seed"], split["flips"]["better"]) == (1000, 1001, "B")
+    assert 0 < accuracy["low"] < accuracy["difference"] < accuracy["high"]
+    assert f"| {accuracy['difference']:+.4f} | {accuracy['low']:+.4f} to {accuracy['high']:+.4f} |" in job.summary
+    assert job.outputs["verdict"] == ""
+
+
+def test_a_diff_without_an_interval_shows_the_reason() -> None:
+    metric = {"metric": "f1", "a": 0.5, "b": None, "difference": None, "low": None, "high": None, "why": "no labels"}
+    text = diff_table({"splits": [{"split": "test", "metrics": [metric]}]})
+    assert "| test | f1 | 0.5000 |  |  | no labels |" in text
+
+
+def test_the_action_orders_verdicts_as_zoo_does() -> None:
+    assert SEVERITY == VERDICTS_BY_SEVERITY
+
+
 @pytest.mark.process
 @pytest.mark.parametrize(
     ("given", "code", "message"),
@@ -191,3 +218,34 @@ def test_inputs_in_the_docs_exist() -> None:
     assert given
     assert {name for inputs in given for name in inputs} <= set(ACTION["inputs"])
     assert set(re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE)) == set(ACTION["inputs"])
+
+
+HOOK = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "matches"),
+    [
+        ("recipes/mine.yaml", True), ("configs/starter/digits-resnet8.yaml", True), ("a/recipes/b/c.yml", True),
+        ("my-recipes/mine.yaml", False), ("docs/zoo.yaml", False), ("recipes.yaml", False),
+    ],
+)  # fmt: skip
+def test_the_hook_checks_yaml_files_in_recipes_and_configs(path: str, matches: bool) -> None:
+    assert bool(re.search(HOOK["files"], path)) == matches
+    assert HOOK["types"] == ["yaml"]
+
+
+@pytest.mark.process
+def test_the_entry_of_the_hook_rejects_a_wrong_recipe(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipes" / "mine.yaml"
+    recipe.parent.mkdir()
+    right = (ROOT / "configs" / "starter" / "digits-resnet8.yaml").read_text(encoding="utf-8")
+    codes = []
+    for text in (right, right.replace("epochs: 20", "epoch: 20")):
+        recipe.write_text(text)
+        assert HOOK["entry"].split()[0] == "zoo"
+        command = [sys.executable, "-m", *HOOK["entry"].split(), str(recipe)]
+        codes.append(
+            subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False).returncode
+        )
+    assert codes == [0, 2]
