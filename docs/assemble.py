@@ -47,6 +47,9 @@ API = {
     "api/auditing.md": ("Auditing", ["harness.auditing.types", "zoo.claims.published"]),
 }
 LINK = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)([^)\s#]+)(#[^)\s]*)?(?=\))")
+ROW = re.compile(r"^\|.*$", re.MULTILINE)
+CODE = re.compile(r"`[^`]+`")
+"""GitHub needs an escaped `|` in the code of a table; the site would show the backslash."""
 
 
 def main() -> None:
@@ -75,7 +78,8 @@ def rewritten(source: Path, page: str) -> str:
         target = PAGES.get(inside) or copied(path, inside)
         return os.path.relpath(target, Path(page).parent) + (match[2] or "")
 
-    return LINK.sub(link, source.read_text(encoding="utf-8"))
+    text = LINK.sub(link, source.read_text(encoding="utf-8"))
+    return ROW.sub(lambda row: CODE.sub(lambda code: code[0].replace("\\|", "|"), row[0]), text)
 
 
 def copied(path: Path, inside: str) -> str:

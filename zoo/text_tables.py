@@ -76,10 +76,10 @@ def fitted(
         for header, *cells in zip(headers, *rows, strict=True)
     ]
     shared = {index % len(headers) for index in flexible}
-    left = (columns or 0) - sum(width + 2 for index, width in enumerate(widths) if index not in shared)
+    left = (columns or 0) + 2 - sum(width + 2 for index, width in enumerate(widths) if index not in shared)
     wanted = sum(widths[index] + 2 for index in shared)
     if columns is not None and wanted > left:
-        limits = {index: max(left * (widths[index] + 2) // wanted - 2, NARROWEST) for index in shared}
+        limits = _limits({index: widths[index] for index in shared}, left, wanted)
         rows = [
             [
                 "\n".join(_wrapped_cell(cell, limits[index])) if index in limits else cell
@@ -88,6 +88,14 @@ def fitted(
             for row in rows
         ]
     return tabulate(rows, headers=headers, disable_numparse=True)
+
+
+def _limits(widths: dict[int, int], left: int, wanted: int) -> dict[int, int]:
+    """Return the width of each wrapped column: its share of what is left. The widest yields to columns too narrow."""
+    limits = {index: max(left * (width + 2) // wanted - 2, min(width, NARROWEST)) for index, width in widths.items()}
+    widest = max(limits, key=lambda index: widths[index])
+    limits[widest] = max(limits[widest] + left - sum(limit + 2 for limit in limits.values()), NARROWEST)
+    return limits
 
 
 def wrapped(text: str, columns: int | None, indent: str = "", hanging: str | None = None) -> str:

@@ -26,6 +26,17 @@ def test_narrow_columns_leave_room_for_their_headers() -> None:
     assert lines[0].endswith("verdict")
 
 
+def test_several_narrow_columns_fit_a_terminal_of_80_characters() -> None:
+    row = ["entail-bert-l2h32_from_entail-bert-l2h64", "accuracy on test", "0.836667", "0.836667", "±0.0017", "1"]
+    headers = ["entry", "claim", "claimed", "measured", "margin", "runs", "verdict"]
+    lines = fitted([[*row, "reproduced"]], headers, 80, flexible=(0, 1)).splitlines()
+    assert max(map(len, lines)) <= 80
+    run = ["digits-resnet8_from_digits-resnet14:weights", "accuracy 0.9766", "inconclusive", "cpu", "2026-11-29 07:44"]
+    headers = ["run", "score", "verdict", "device", "date", "size", "state"]
+    lines = fitted([[*run, "249.0 kB", "finished"]], headers, 80, flexible=(0, 1, 4)).splitlines()
+    assert max(map(len, lines)) <= 80
+
+
 def test_a_word_of_a_cell_is_broken_only_if_it_is_longer_than_its_column_and_then_at_its_parts() -> None:
     path = "leaderboard/records/entail-bert-l2h64/retrain-seed1000-21f8c2962beb"
     lines = fitted([["a", f"read {path} once"]], ["entry", "source"], 40).splitlines()[2:]

@@ -1,6 +1,7 @@
 """The commands on what zoo keeps on this machine: cache size, cache prune."""
 
 import os
+import re
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 LISTED = 20
 """The most items that `zoo cache prune` names."""
 BIGGEST = 5
+DIGEST = re.compile(r"([0-9a-f]{12})[0-9a-f]{20,}")
+"""A digest in the name of an item, of which `zoo cache size` prints the first 12 digits."""
 
 
 @command
@@ -47,7 +50,7 @@ def size(records: Records = None, as_json: Json = False) -> None:
     ]  # fmt: skip
     rows = [[kind, len(groups[kind]), amount(_total(groups[kind])), KINDS[kind]] for kind in kinds]
     lines = [render.table(["kind", "items", "size", "what"], rows), ""]
-    lines += [f"{amount(item.size):>9}  {item.name}" for item in _largest(list(found.items))[:BIGGEST]]
+    lines += [f"{amount(item.size):>9}  {_short(item.name)}" for item in _largest(list(found.items))[:BIGGEST]]
     lines += [f"total: {amount(_total(list(found.items)))}; `zoo cache prune --unused --dry-run` lists what is unused"]
     for problem in found.problems:
         report(problem)
@@ -124,6 +127,11 @@ def prune(
     done = f"removed {counted(len(removed), 'item')}, {amount(_total(removed))}" if removed else ""
     render.emit(data, done, as_json=as_json)
     end(error.exit_code for error in errors)
+
+
+def _short(name: str) -> str:
+    """Return a name with only the first 12 digits of each digest, so that it fits on a line."""
+    return DIGEST.sub(r"\1", name)
 
 
 def _total(items: list["CachedItem"]) -> int:

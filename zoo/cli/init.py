@@ -1,6 +1,7 @@
 """The command that writes a first recipe for the user's own data: init."""
 
 import shlex
+import shutil
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +14,7 @@ from zoo.errors import SourceError, UsageError
 from zoo.files import write_atomically
 from zoo.recipes.catalogue import local
 from zoo.recipes.options import SourceOptions
+from zoo.text_tables import wrapped
 
 if TYPE_CHECKING:
     from zoo.api.session import Session
@@ -29,6 +31,9 @@ class Purpose(StrEnum):
 DATA_QUESTION = "1/3 Your data: a CSV, TSV, JSONL or Parquet file, a folder, or OWNER/NAME of the Hub"
 MODEL_QUESTION = "2/3 Model: OWNER/NAME of the Hub, a folder, or a model of zoo or torchvision"
 FOR_QUESTION = "3/3 Do you want to train it, or to verify a published score? (train, verify)"
+
+ROOM_FOR_ANSWER = 4
+"""The characters that a question leaves free at the end of a line."""
 
 
 @command
@@ -134,7 +139,9 @@ def _ask(question: str, name: str, default: str = "") -> str:
     if not sys.stdin.isatty():
         raise UsageError(f"nobody can answer a question here; pass {name}")
     while True:
-        print(f"{question}: ", end="", file=sys.stderr, flush=True)
+        width = shutil.get_terminal_size().columns - ROOM_FOR_ANSWER
+        lines = [wrapped(line.strip(), width, " " * (len(line) - len(line.lstrip()))) for line in question.splitlines()]
+        print("\n".join(lines), end=": ", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
         if not line:
             raise UsageError(f"there was no answer; pass {name}")

@@ -80,7 +80,7 @@ def list_runs(
         for row, each in zip(data, shown, strict=True)
     ]  # fmt: skip
     more = [f"{counted(len(found) - limit, 'more run')}; --limit N lists more"] if len(found) > limit else []
-    text = "\n".join([render.table(headers, rows, flexible=(0, 1)), *more]) if rows else f"{folder}: no runs"
+    text = "\n".join([render.table(headers, rows, flexible=(0, 1, 4)), *more]) if rows else f"{folder}: no runs"
     render.emit({"folder": str(folder), "total": len(found), "runs": data}, text, as_json=as_json)
 
 

@@ -97,3 +97,11 @@ def test_sources_of_recipes_are_found_without_their_revision() -> None:
     text = f'{{init: hub:a/b@main, data: "hub:datasets/c/d", weights: {NEEDED}}}'
     assert SOURCE.findall(text) == ["hub:a/b", "hub:datasets/c/d", NEEDED]
     assert SOURCE.search(paths.lock().read_text(encoding="utf-8"))
+
+
+def test_a_digest_in_the_name_of_a_cached_file_is_shortened(zoo: Zoo, hub: Path, tmp_path: Path) -> None:
+    file = tmp_path / "home" / "downloads" / f"{'a1' * 32}-old.pt"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"123")
+    assert f"{'a1' * 6}-old.pt" in zoo("cache", "size").out
+    assert file.name in zoo("cache", "size", "--json").out

@@ -116,7 +116,11 @@ def test_three_answers_make_a_recipe(zoo: Zoo, tmp_path: Path, monkeypatch: pyte
 
     (tmp_path / "reviews.csv").write_text(REVIEWS)
     monkeypatch.setattr(sys, "stdin", Terminal("reviews.csv\n\n\n"))
+    monkeypatch.setenv("COLUMNS", "60")
     done = zoo("init")
     assert done.code == 0
     assert "3/3" in done.err
+    questions = done.err.replace(": ", ":\n").splitlines()
+    assert max(map(len, questions)) <= 60
+    assert "OWNER/NAME of the Hub" in " ".join(questions)
     assert zoo("check", "mine.yaml").code == 0
