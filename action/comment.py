@@ -50,7 +50,7 @@ def write_comment(environment: Mapping[str, str]) -> str:
         reason = "the token may not write; a pull request of a fork has a token that only reads"
         reason = reason if error.code in {401, 403, 404} else str(error)
         return f"::notice title=zoo::No comment on the pull request: {reason}. The summary of the job has the table."
-    except OSError as error:
+    except (OSError, ValueError) as error:  # no network, or an answer that is no JSON
         return f"::notice title=zoo::No comment on the pull request: {error}. The summary of the job has the table."
     return "Updated the comment."
 
@@ -66,7 +66,8 @@ def _earlier(comments: str, token: str, start: str) -> int | None:
     page = 1
     while found := _request("GET", f"{comments}?per_page=100&page={page}", token):
         for comment in found:
-            if comment["body"].startswith(start) and comment["user"]["type"] == "Bot":
+            is_of_bot = (comment["user"] or {}).get("type") == "Bot"
+            if is_of_bot and (comment["body"] or "").startswith(start):
                 return int(comment["id"])
         page += 1
     return None

@@ -16,4 +16,4 @@ def requirements(wanted: str, action: Path) -> list[str]:
 
 if __name__ == "__main__":
     arguments = requirements(os.environ["INPUT_ZOO"], Path(os.environ["ACTION_PATH"]))
-    sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *arguments]))
+    sys.exit(subprocess.call([sys.executable, "-P", "-m", "pip", "install", *arguments]))

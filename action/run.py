@@ -19,8 +19,7 @@ SEVERITY = ("not-reproduced", "inconclusive", "not-compared", "not-run", "reprod
 
 def arguments(inputs: Mapping[str, str]) -> list[str]:
     """Return the arguments of zoo. No shell reads them, so an input cannot start another command."""
-    command, targets = inputs["INPUT_COMMAND"], shlex.split(inputs["INPUT_TARGETS"])
-    further = shlex.split(inputs["INPUT_ARGUMENTS"])
+    command, targets, further = inputs["INPUT_COMMAND"], words(inputs, "targets"), words(inputs, "arguments")
     if command == "verify":
         suite = ["--suite", inputs["INPUT_SUITE"]] if inputs["INPUT_SUITE"] else []
         reports = ["--junit", inputs["INPUT_JUNIT"], "--fail-on", inputs["INPUT_FAIL_ON"], "--json"]
@@ -32,15 +31,24 @@ def arguments(inputs: Mapping[str, str]) -> list[str]:
     sys.exit(f"::error::Unknown command {command!r}. The input 'command' is 'verify' or 'diff'.")
 
 
+def words(inputs: Mapping[str, str], name: str) -> list[str]:
+    """Return the words of an input, as a shell splits them."""
+    try:
+        return shlex.split(inputs[f"INPUT_{name.upper()}"])
+    except ValueError:
+        sys.exit(f"::error::The input {name!r} has a quote that is not closed.")
+
+
 def run(inputs: Mapping[str, str]) -> None:
     """Run zoo, and write the report, the summary and the outputs."""
+    command = [sys.executable, "-P", "-m", "zoo", *arguments(inputs)]  # -P: no module of the working folder is imported
     folder = Path(inputs["INPUT_REPORT"])
+    shutil.rmtree(folder / "records", ignore_errors=True)  # of an earlier use of the action in this job
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "summary.md").write_text("")
     Path(inputs["INPUT_JUNIT"]).parent.mkdir(parents=True, exist_ok=True)
     home = inputs.get("ZOO_HOME") or str(Path.home() / ".cache" / "zoo-action")
     environment = {**inputs, "ZOO_HOME": home, "GITHUB_STEP_SUMMARY": str((folder / "summary.md").resolve())}
-    command = [sys.executable, "-m", "zoo", *arguments(inputs)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, encoding="utf-8", check=False)
     (folder / "zoo.json").write_text(done.stdout, encoding="utf-8")
     data = _parsed(done.stdout)

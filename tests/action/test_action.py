@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from action.comment import marker
 from action.run import SEVERITY, diff_table
 from harness.judging.types import VERDICTS_BY_SEVERITY
 from tests.helpers.loopback import LoopbackServer
@@ -113,9 +114,10 @@ def run_action(folder: Path, api: str = "http://127.0.0.1:9", **given: str) -> J
     outputs: dict[str, str] = {}
     log, code = "", 0
     for step in (step for step in STEPS if "run" in step and step["name"] != "Install zoo"):
-        if (code and "always()" not in step.get("if", "")) or (
-            "comment" in step.get("if", "") and inputs["comment"] != "true"
-        ):
+        condition = step.get("if", "")
+        if (code and "always()" not in condition) or ("inputs.comment" in condition and inputs["comment"] != "true"):
+            continue
+        if "steps.run.outcome == 'success'" in condition and code:
             continue
         env = {name: value_of(text, inputs, outputs) for name, text in step["env"].items()}
         done = subprocess.run(
@@ -191,6 +193,7 @@ def test_the_action_orders_verdicts_as_zoo_does() -> None:
         ({"targets": "no-such-entry"}, 2, "no-such-entry"),
         ({"command": "diff", "targets": "digits-resnet8"}, 1, "needs the input 'baseline'"),
         ({"command": "rm"}, 1, "Unknown command 'rm'"),
+        ({"targets": "it's"}, 1, "The input 'targets' has a quote that is not closed"),
         ({"targets": "$(touch stolen) `touch stolen` ; touch stolen"}, 2, "touch"),
     ],
 )
@@ -199,6 +202,26 @@ def test_a_wrong_input_fails_the_job(tmp_path: Path, given: dict[str, str], code
     assert job.code == code, job.log
     assert message in job.log
     assert not list(tmp_path.rglob("stolen"))
+
+
+@pytest.mark.process
+def test_a_wrong_input_leaves_the_comment_of_an_earlier_job(tmp_path: Path) -> None:
+    comments = Comments([{"id": 0, "body": None, "user": None}, comment(1, f"{marker('zoo')}\nverdicts")])
+    with LoopbackServer(comments.handler()) as server:
+        job = run_action(tmp_path, f"http://127.0.0.1:{server.port}", command="rm")
+    assert job.code == 1
+    assert [one["body"] for one in comments.items] == [None, f"{marker('zoo')}\nverdicts"]
+
+
+@pytest.mark.process
+def test_no_module_of_the_checked_out_repository_is_imported_and_an_error_is_commented(tmp_path: Path) -> None:
+    (tmp_path / "psutil.py").write_text("open('stolen', 'w').close()")
+    comments = Comments([{"id": 0, "body": None, "user": None}])
+    with LoopbackServer(comments.handler()) as server:
+        job = run_action(tmp_path, f"http://127.0.0.1:{server.port}", targets="no-such-entry")
+    assert job.code == 2
+    assert not list(tmp_path.rglob("stolen"))
+    assert "exit code 2" in comments.items[1]["body"]
 
 
 def test_shell_scripts_of_the_action_contain_no_expression() -> None:
