@@ -16,8 +16,8 @@ from harness.runs.cache import CACHE_FOLDER
 from harness.runs.stored_runs import size_of, stored_runs
 from zoo import paths
 from zoo.errors import SourceError, UsageError
-from zoo.fetch.source_types import HTTP
-from zoo.fetch.urls import download_name
+from zoo.fetch.source_types import HTTP, ArchiveMember, parse_or_none
+from zoo.fetch.urls import download_name, member_name
 from zoo.files import is_inside
 
 Kind = Literal["hub", "hub-other", "downloads", "tensors", "run-cache"]
@@ -29,8 +29,8 @@ KINDS: dict[Kind, str] = {
     "run-cache": "the index that finds runs quickly",
 }
 """The kinds of cached things, each with what it is."""
-SOURCE = re.compile(r"hub:(?:datasets/)?[\w.-]+/[\w.-]+|https?://[^\s\"'#,}\]]+")
-"""The sources in the text of a recipe, a lock or a record, without revisions and members of archives."""
+SOURCE = re.compile(r"hub:(?:datasets/)?[\w.-]+/[\w.-]+|https?://[^\s\"']*[^\s\"',}\]]")
+"""The sources in the text of a recipe, a lock or a record, those of the Hub without revisions."""
 FOLDERS: dict[Kind, tuple[str, ...]] = {
     "downloads": ("downloads", "cache/files", "cache/hub", "cache/cards", "suites"),
     "tensors": ("cache/tokens", "cache/teachers", "cache/digests"),
@@ -72,7 +72,7 @@ def find_caches(runs: Path) -> Caches:
     needed = _sources_in(_needed_files(runs), problems)
     known = needed | _sources_in(iter([paths.trusted()]), problems)
     items = [*_hub(needed, known, problems), *_run_cache(runs, problems)]
-    names = {download_name(source) for source in needed if source.startswith(HTTP)}
+    names = {name for source in needed if source.startswith(HTTP) for name in _cached_names(source)}
     for kind, folders in FOLDERS.items():
         for folder in folders:
             is_unused = _not_in(names) if folder == "downloads" else _never
@@ -145,6 +145,13 @@ def _sources_in(files: Iterator[Path], problems: list[str]) -> set[str]:
         except OSError as error:
             problems.append(f"{file}: cannot be read: {error.strerror or error}")
     return found
+
+
+def _cached_names(source: str) -> Iterator[str]:
+    """Yield the names of the files in the cache that belong to a URL: its file, or a member and its archive."""
+    yield download_name(source.partition("#")[0])
+    if isinstance(parsed := parse_or_none(source), ArchiveMember):
+        yield member_name(parsed)
 
 
 def _hub(needed: set[str], known: set[str], problems: list[str]) -> Iterator[CachedItem]:

@@ -32,6 +32,8 @@ class StoredRun:
     """The bytes of its files."""
     modified: float
     """When it was recorded, else when a file was last written, in seconds since 1970."""
+    written: float
+    """When a file of its folder was last written, in seconds since 1970."""
     work: Path | None = None
     """The folder of its checkpoints, beside which its lock lies; None if the record is damaged."""
     record: Record | None = None
@@ -80,6 +82,21 @@ def stored_runs(runs: Path) -> list[StoredRun]:
     return [*finished, *_unfinished(runs / UNFINISHED)]
 
 
+def read_again(run: StoredRun, runs: Path) -> StoredRun | None:
+    """Return a run that was listed before as it is now; None if it is gone. Its lock may be held by the caller."""
+    if run.state not in ("running", "stopped"):
+        record = run.folder / FILE
+        return _finished(runs, run.entry, FoundRun(record, run.folder.name)) if record.exists() else None
+    return _stopped(run.folder, locked=False) if run.folder.is_dir() else None
+
+
+def has_locked_run(runs: Path, entry: str) -> bool:
+    """Return whether a command holds the lock of a run of an entry, whichever run that is."""
+    locks = (runs / UNFINISHED).glob("[!.]*.lock")
+    works = [lock.with_suffix("") for lock in locks]
+    return any(work.name[: -KEY_LENGTH - 1] == entry and is_locked(work) for work in works)
+
+
 def is_locked(work: Path) -> bool:
     """Return whether a command holds the lock beside a folder of checkpoints; also if that cannot be read."""
     try:
@@ -108,12 +125,20 @@ def _finished(runs: Path, entry: str, found: FoundRun) -> StoredRun:
     try:
         record = read_record(found.record)
     except ZooError as error:
-        return StoredRun(entry=entry, folder=folder, state="damaged", size=size, modified=modified, problem=str(error))
+        return StoredRun(
+            entry=entry,
+            folder=folder,
+            state="damaged",
+            size=size,
+            modified=modified,
+            written=modified,
+            problem=str(error),
+        )
     work = work_folder(runs, record.entry, record.identity, record.recipe)
     missing = next((name for name in _predictions(record) if not (folder / name).is_file()), None)
     return StoredRun(
         entry=entry, folder=folder, state="damaged" if missing else "finished", size=size,
-        modified=_time(record.created) or modified, work=work, record=record,
+        modified=_time(record.created) or modified, written=modified, work=work, record=record,
         problem=f"{folder / missing} is missing" if missing else "",
     )  # fmt: skip
 
@@ -128,10 +153,15 @@ def _unfinished(folder: Path) -> Iterator[StoredRun]:
         work = folder / name
         locked = is_locked(work)
         if locked or work.is_dir():
-            yield StoredRun(
-                entry=name[: -KEY_LENGTH - 1], folder=work, state="running" if locked else "stopped",
-                size=size_of(work) if work.is_dir() else 0, modified=_modified(work), work=work,
-            )  # fmt: skip
+            yield _stopped(work, locked=locked)
+
+
+def _stopped(work: Path, *, locked: bool) -> StoredRun:
+    modified = _modified(work)
+    return StoredRun(
+        entry=work.name[: -KEY_LENGTH - 1], folder=work, state="running" if locked else "stopped",
+        size=size_of(work) if work.is_dir() else 0, modified=modified, written=modified, work=work,
+    )  # fmt: skip
 
 
 def _predictions(record: Record) -> list[str]:

@@ -82,8 +82,9 @@ def prune(
 ) -> None:
     """Remove downloads and computed files, after a question.
 
-    Everything that is removed is downloaded or computed again when it is needed. Never removed: the mirror, files in
-    use, and repositories of other programs in the cache of the Hub, unless --kind hub-other asks for them.
+    Everything that is removed is downloaded or computed again when it is needed. Never removed: the mirror,
+    repositories that a download has locked, and those of other programs, unless --kind hub-other asks for them. Nothing
+    is removed while a run in this folder of runs is in progress; runs in other folders are not looked for.
 
     Example: zoo cache prune --unused --older-than 30d
     """

@@ -43,13 +43,14 @@ def show_run(run: Annotated[str, argument("RUN", RUN)], records: Records = None,
             verify_record(chosen.folder / "record.json", chosen.record)
         except (ZooError, OSError) as error:
             problem = str(error)
+    steps = list(_next(chosen, problem, records))
     log = _last_lines(chosen.folder / "log.jsonl")
-    lines = [*_summary(chosen, problem), *_measured(chosen), *_settings(chosen), *_log(log), *_next(chosen, problem)]
+    lines = [*_summary(chosen, problem), *_measured(chosen), *_settings(chosen), *_log(log), *steps]
     data = {
         "run": run_name(chosen), "entry": chosen.entry, "state": "damaged" if problem else chosen.state,
         "problem": problem or None, "folder": str(chosen.folder), "bytes": chosen.size, "date": date_of(chosen),
         "record": json.loads(chosen.record.to_json()) if chosen.record else None, "log": log,
-        "next_step": list(_next(chosen, problem)),
+        "next_step": steps,
     }  # fmt: skip
     render.emit(data, "\n".join(lines), as_json=as_json)
     if problem:
@@ -108,12 +109,25 @@ def _last_lines(path: Path) -> list[str]:
         return []
 
 
-def _next(run: "StoredRun", problem: str) -> Iterator[str]:
+def _next(run: "StoredRun", problem: str, records: Path | None) -> Iterator[str]:
     """Yield what the user can do now."""
-    name = shlex.quote(run_name(run))
+    from harness.runs.remove_run import reason_to_keep
+
     if problem:
-        yield f"  `zoo runs remove {name}` removes it; the command that made it then makes it again"
+        reason = reason_to_keep(run, paths.runs(records), paths.evidence())
+        option = f" --records {shlex.quote(str(records))}" if records else ""
+        removal = f"`zoo runs remove {shlex.quote(str(run.folder))}{option}` removes it"
+        made_again = "; the command that made it then makes it again"
+        yield f"  it cannot be removed with zoo: {reason}" if reason else f"  {removal}{made_again}"
     elif run.state == "running":
         yield "  a command makes this run now; its lock names the process"
     elif run.state == "stopped":
-        yield f"  to resume, repeat the command that made it, such as `zoo train {shlex.quote(run.entry)}`"
+        yield f"  to resume, repeat the command that made it{_training(run)}; its seed is unknown"
+
+
+def _training(run: "StoredRun") -> str:
+    """Return the beginning of the command that trains the entry, if a recipe of this name is known."""
+    from zoo.recipes.catalogue import entries
+
+    is_known = run.entry in (entry.name for entry in entries())
+    return f", such as `zoo train {shlex.quote(run.entry)} --seed N`" if is_known else ", with the same recipe"

@@ -5,6 +5,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -67,9 +68,10 @@ def list_runs(
     Example: zoo runs list --sort size
     """
     folder = paths.runs(records)
-    found = selected_runs(_runs(folder), run or [], suite or [])
+    stored = _runs(folder)
+    found = selected_runs(stored, run or [], suite or [])
     shown = sorted(found, key=ORDERS[sort])[:limit]
-    verdicts = _verdicts(shown, folder)
+    verdicts = _verdicts(shown, stored, folder)
     data = [_data(each, verdicts.get(each.folder)) for each in shown]
     headers = ["run", "score", "verdict", "device", "date", "size", "state"]
     rows = [
@@ -110,8 +112,8 @@ def remove_runs(
     folder, evidence = paths.runs(records), paths.evidence()
     found = selected_runs(_runs(folder), run or [], suite or [])
     before = time.time() - seconds_of(older_than, "--older-than") if older_than else float("inf")
-    chosen = [each for each in found if each.modified <= before and (not stopped or each.state != "finished")]
-    chosen = [each for each in chosen if not stopped or each.state in ("stopped", "running")]
+    chosen = [each for each in found if each.modified <= before]
+    chosen = _stopped(chosen) if stopped else chosen
     kept = {each.folder: reason for each in chosen if (reason := reason_to_keep(each, folder, evidence))}
     removable = [each for each in chosen if each.folder not in kept]
     for path, reason in kept.items():
@@ -197,6 +199,14 @@ def date_of(run: "StoredRun") -> str:
     return datetime.fromtimestamp(run.modified, UTC).strftime("%Y-%m-%d %H:%M") if run.modified else ""
 
 
+def _stopped(runs: Sequence["StoredRun"]) -> list["StoredRun"]:
+    """Return the runs that were stopped, and note those that are being made."""
+    for run in runs:
+        if run.state == "running":
+            report(f"{run.folder}: skipped, because a command makes this run now")
+    return [run for run in runs if run.state == "stopped"]
+
+
 def _runs(folder: Path) -> list["StoredRun"]:
     from harness.runs.stored_runs import stored_runs
 
@@ -207,9 +217,11 @@ def _matches(run: "StoredRun", pattern: str) -> bool:
     names = (run.entry, run_name(run), run.folder.name, f"{run.entry}/{run.folder.name}")
     if any(fnmatchcase(name, pattern) for name in names):
         return True
-    return ("/" in pattern or Path(pattern).exists()) and Path(pattern).expanduser().resolve() in (
-        run.folder.resolve(), run.folder.resolve() / "record.json",
-    )  # fmt: skip
+    with suppress(OSError, ValueError, RuntimeError):  # no path of this machine: too long, or with a strange "~"
+        if "/" in pattern or Path(pattern).exists():
+            folder = run.folder.resolve()
+            return Path(pattern).expanduser().resolve() in (folder, folder / "record.json")
+    return False
 
 
 def _first_score(run: "StoredRun") -> tuple[str, str, float] | None:
@@ -235,16 +247,18 @@ ORDERS: dict[Order, Callable[["StoredRun"], Any]] = {
 """The key of each order."""
 
 
-def _verdicts(runs: Sequence["StoredRun"], folder: Path) -> dict[Path, str]:
-    """Return the verdict of each run that has claims: of published weights alone, of trainings together."""
+def _verdicts(shown: Sequence["StoredRun"], stored: Sequence["StoredRun"], folder: Path) -> dict[Path, str]:
+    """Return the verdicts of the shown runs that have claims: of published weights alone, of trainings together.
+
+    Trainings are judged with all stored ones of the same recipe, also with those that are not shown.
+    """
     from harness.runs.judged_runs import judged_runs
 
     groups: dict[Any, list[StoredRun]] = defaultdict(list)
-    for run in runs:
-        if run.state == "finished" and run.record is not None:
-            identity = run.record.identity
-            is_single = identity.mode == "weights" or identity.is_reference
-            groups[(run.entry, identity.digest, identity.mode, run.folder if is_single else None)].append(run)
+    for run in stored:
+        if run.state == "finished":
+            groups[_group(run)].append(run)
+    groups = {group: groups[group] for group in map(_group, shown) if group in groups}
     verdicts: dict[Path, str] = {}
     for of_group in groups.values():
         files = [run.folder / "record.json" for run in of_group]
@@ -255,6 +269,15 @@ def _verdicts(runs: Sequence["StoredRun"], folder: Path) -> dict[Path, str]:
         if verdict:
             verdicts |= {run.folder: verdict for run in of_group}
     return verdicts
+
+
+def _group(run: "StoredRun") -> Any:
+    """Return what runs that are judged together have in common; None if the record is damaged."""
+    if run.record is None:
+        return None
+    identity = run.record.identity
+    is_single = identity.mode == "weights" or identity.is_reference
+    return run.entry, identity.digest, identity.mode, run.folder if is_single else None
 
 
 def _data(run: "StoredRun", verdict: str | None) -> dict[str, Any]:

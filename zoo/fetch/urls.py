@@ -126,8 +126,7 @@ class Urls:
     def extract(self, source: ArchiveMember, archive: Path) -> tuple[Path, str]:
         """Extract a file from a downloaded archive and return it with its SHA-256; see `extract_member`."""
         # the archive chooses neither the folder nor the name of the file
-        prefix = download_name(str(source)).partition("-")[0]
-        path = self._folder / f"{prefix}-{_short(source.short_name)}"
+        path = self._folder / member_name(source)
         return path, extract_member(source, archive, path)
 
     def _gives_up(self, url: Url, state: RetryCallState, progress: _Progress, limit: float) -> bool:
@@ -205,6 +204,12 @@ def download_name(source: str) -> str:
     """Return the name of a source's file in the cache: a digest of the source, and the end of its own name."""
     digest = hashlib.md5(source.encode(), usedforsecurity=False).hexdigest()
     return f"{digest}-{_short(urlsplit(source).path.rpartition('/')[2])}"
+
+
+def member_name(source: ArchiveMember) -> str:
+    """Return the name of the file in the cache that is extracted from an archive."""
+    prefix = download_name(str(source)).partition("-")[0]
+    return f"{prefix}-{_short(source.short_name)}"
 
 
 def _short(name: str) -> str:

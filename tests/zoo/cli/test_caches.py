@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from huggingface_hub import constants
 
 from harness.records.heartbeat_lock import HeartbeatLock
 from harness.runs.stored_caches import SOURCE
 from tests.helpers.project import Zoo
 from zoo import paths
+from zoo.fetch.source_types import ArchiveMember, parse_source
+from zoo.fetch.urls import member_name
 
 NEEDED = "https://zoo.example/needed.pt"
 
@@ -54,6 +57,31 @@ def test_a_file_that_nothing_needs_is_unused(zoo: Zoo, hub: Path, tmp_path: Path
     assert zoo("cache", "prune", "--unused").code == 2  # nobody can answer
     assert zoo("cache", "prune", "--unused", "--yes").code == 0
     assert not file.exists()
+
+
+def test_members_of_archives_that_entries_need_are_used(zoo: Zoo, hub: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "home" / "suites" / "mine" / "a.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text("{weights: https://zoo.example/all.zip#x/a,b.pt, name: a}")
+    folder = tmp_path / "home" / "downloads"
+    folder.mkdir()
+    for member in ("x/a,b.pt", "x/c.pt"):
+        source = parse_source(f"https://zoo.example/all.zip#{member}")
+        assert isinstance(source, ArchiveMember)
+        (folder / member_name(source)).write_bytes(b"123")
+    found = json.loads(zoo("cache", "prune", "--unused", "--dry-run", "--json").out)["selected"]
+    assert [item["name"].endswith("-c.pt") for item in found] == [True]
+    assert json.loads(zoo("cache", "prune", "--older-than", "1d", "--dry-run", "--json").out)["selected"] == []
+
+
+def test_a_repository_that_a_download_has_locked_stays(zoo: Zoo, hub: Path) -> None:
+    folder = repository(hub, "some/other")
+    lock = hub / ".locks" / folder.name / "b.lock"
+    lock.parent.mkdir(parents=True)
+    with FileLock(lock):
+        done = zoo("cache", "prune", "--kind", "hub-other", "--yes")
+    assert (done.code, folder.exists()) == (2, True)
+    assert "in use" in done.err
 
 
 def test_files_of_the_mirror_stay(zoo: Zoo, hub: Path, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """`zoo runs`: list, show, remove and size of runs that exist."""
 
 import json
+import os
+import shlex
 import shutil
 from pathlib import Path
 
@@ -10,11 +12,15 @@ from harness.records.find_runs import find_runs
 from harness.records.heartbeat_lock import HeartbeatLock
 from harness.records.record import read_record
 from harness.runs import model_card, remove_run
+from harness.runs.stored_runs import stored_runs
 from harness.runs.unfinished import UNFINISHED, work_folder
 from tests.helpers.project import ROOT, Zoo
+from zoo import paths
+from zoo.errors import UsageError
 
 EVIDENCE = ROOT / "leaderboard" / "records"
 ENTRY = "digits-resnet8"
+TRAINED = f"{ENTRY}:[0-4]"
 WEIGHTS = next(run.record.parent for run in find_runs(EVIDENCE, ENTRY) if run.name.startswith("weights-"))
 
 
@@ -58,9 +64,55 @@ def test_damaged_and_stopped_runs_are_listed_with_their_state(zoo: Zoo, runs: Pa
 def test_a_run_whose_predictions_were_changed_is_shown_as_damaged(zoo: Zoo, runs: Path) -> None:
     predictions = next((runs / ENTRY / WEIGHTS.name).glob("predictions-*"))
     predictions.write_bytes(b"other")
-    shown = zoo("runs", "show", f"{ENTRY}:weights")
+    shown = zoo("runs", "show", f"{ENTRY}:weights", "--records", runs)
     assert shown.code == 4
-    assert "zoo runs remove" in shown.out
+    intact = runs / ENTRY / "weights-0123456789ab"  # has the same name in the list
+    shutil.copytree(WEIGHTS, intact)
+    _, command, _ = shown.out.splitlines()[-1].split("`")
+    assert zoo(*shlex.split(command)[1:], "--yes").code == 0
+    assert (predictions.parent.exists(), intact.exists()) == (False, True)
+
+
+def test_a_damaged_run_that_is_committed_is_not_offered_for_removal(
+    zoo: Zoo, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (runs / ENTRY / WEIGHTS.name / "record.json").write_text("{")
+    monkeypatch.setattr(paths, "evidence", lambda: runs)
+    assert zoo("runs", "show", ENTRY).out.endswith("it cannot be removed with zoo: it is committed evidence\n")
+
+
+@pytest.mark.parametrize(
+    ("entry", "hint"), [(ENTRY, f"`zoo train {ENTRY} --seed N`; its seed is unknown"), ("mine", "with the same recipe")]
+)
+def test_a_stopped_run_is_shown_with_the_recipe_to_resume(zoo: Zoo, runs: Path, entry: str, hint: str) -> None:
+    name = f"{entry}-0123456789ab"
+    (runs / UNFINISHED / name).mkdir(parents=True)
+    assert hint in zoo("runs", "show", name).out
+
+
+def test_the_verdict_of_a_run_does_not_depend_on_what_is_shown(zoo: Zoo, tmp_path: Path) -> None:
+    everything = {run["folder"]: run["verdict"] for run in listed(zoo, "--records", EVIDENCE, TRAINED)}
+    assert len(everything) > 1
+    (run,) = listed(zoo, "--records", EVIDENCE, TRAINED, "--limit", "1")
+    assert run["verdict"] == everything[run["folder"]]
+    assert set(everything.values()) == {"reproduced"}
+
+
+def test_a_pattern_that_is_too_long_for_a_path_matches_no_run(zoo: Zoo, runs: Path) -> None:
+    done = zoo("runs", "list", "x" * 300)
+    assert done.code == 2
+    assert "no run matches" in done.err
+
+
+def test_runs_in_progress_are_skipped_if_stopped_ones_are_removed(zoo: Zoo, runs: Path) -> None:
+    lock = HeartbeatLock(runs / UNFINISHED / "tiny-0123456789ab.lock")
+    assert lock.try_acquire()
+    try:
+        done = zoo("runs", "remove", "--stopped", "--yes")
+    finally:
+        lock.release()
+    assert (done.code, done.out) == (0, "nothing to remove\n")
+    assert "skipped, because a command makes this run now" in done.err
 
 
 def test_removal_needs_an_answer_or_yes(zoo: Zoo, runs: Path) -> None:
@@ -86,6 +138,56 @@ def test_a_run_in_progress_is_not_removed(zoo: Zoo, runs: Path) -> None:
         lock.release()
     assert (done.code, folder.exists()) == (2, True)
     assert "in progress" in done.err
+
+
+def test_a_run_that_was_made_after_the_listing_is_not_removed(runs: Path) -> None:
+    (listed,) = stored_runs(runs)
+    record = listed.folder / "record.json"
+    record.write_text(record.read_text() + "\n")  # another command has written it again
+    os.utime(record, (2**31, 2**31))
+    with pytest.raises(UsageError, match="has changed since it was listed"):
+        remove_run.remove_run(listed, runs, EVIDENCE)
+    assert record.exists()
+
+
+def test_files_of_the_user_stay_in_every_folder(zoo: Zoo, runs: Path) -> None:
+    stopped = runs / UNFINISHED / "tiny-0123456789ab"
+    stopped.mkdir(parents=True)
+    damaged = runs / "tiny" / "weights-0123456789ab"
+    damaged.mkdir(parents=True)
+    (damaged / "record.json").write_text("{")
+    (stopped / "checkpoint-1.pt").write_bytes(b"1234")
+    folders = (runs / ENTRY / WEIGHTS.name, damaged, stopped)
+    for folder in folders:
+        (folder / "notes.txt").write_text("mine")
+    done = zoo("runs", "remove", "*", "--yes")
+    assert done.code == 0
+    assert [[file.name for file in folder.iterdir()] for folder in folders] == [["notes.txt"]] * 3
+    assert f"{damaged / 'notes.txt'}: stays" in done.err
+
+
+def test_a_damaged_run_stays_while_a_run_of_its_entry_is_made(zoo: Zoo, runs: Path) -> None:
+    record = runs / ENTRY / WEIGHTS.name / "record.json"
+    record.write_text("{")
+    lock = HeartbeatLock(runs / UNFINISHED / f"{ENTRY}-0123456789ab.lock")
+    assert lock.try_acquire()
+    try:
+        done = zoo("runs", "remove", f"{ENTRY}/{WEIGHTS.name}", "--yes")
+    finally:
+        lock.release()
+    assert (done.code, record.exists()) == (2, True)
+    assert "a command makes a run of this entry" in done.err
+    assert zoo("runs", "remove", f"{ENTRY}/{WEIGHTS.name}", "--yes").code == 0
+
+
+def test_what_a_killed_removal_left_is_deleted_by_the_next_one(zoo: Zoo, runs: Path) -> None:
+    leftover = runs / "tiny" / f".weights-{'a' * 12}-{'0' * 32}.removed"
+    leftover.mkdir(parents=True)
+    (leftover / "model.safetensors").write_bytes(b"123")
+    mine = leftover.with_name(".mine.removed")
+    mine.mkdir()
+    assert zoo("runs", "remove", ENTRY, "--yes").code == 0
+    assert (leftover.exists(), mine.exists()) == (False, True)
 
 
 def test_committed_evidence_is_never_removed(zoo: Zoo) -> None:
