@@ -1,10 +1,10 @@
 # `make reproduce` runs the main job on the starter suite, `make test` every check; both need only Python 3.11 or later.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-# Windows has other folders, and no make: see `windows` in .github/workflows/ci.yml.
+# A virtual environment of Windows has its programs in Scripts. CI does not use make there: `windows` in ci.yml.
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
-# One worker more than there are cores: some tests wait for servers and other processes.
 # `make gpu PYTHON=python3` runs that interpreter as it is, for machines that have the packages but no network.
 GPU_PYTHON := $(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))
+# One worker more than there are cores: some tests wait for servers and other processes.
 PYTEST := $(BIN)/pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist worksteal
 FAST := tests/harness/judging tests/harness/records tests/zoo/recipes tests/zoo/models
 
@@ -13,8 +13,6 @@ FAST := tests/harness/judging tests/harness/records tests/zoo/recipes tests/zoo/
 reproduce: .venv/run
 	$(BIN)/zoo verify --suite starter
 	$(BIN)/zoo reproduce digits-resnet8_from_digits-resnet14 --train --seeds 5
-
-# The validator of Every Eval Ever needs none of the packages that every-eval-ever requires, some of them in other versions.
 
 # While you work: linters, types, recipes, and the tests of code that trains nothing. Under a minute on 2 cores.
 check: .venv/test lint committed
@@ -77,6 +75,7 @@ gpu: $(if $(filter file,$(origin PYTHON)),.venv/test)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
+# The validator of Every Eval Ever needs none of the packages that every-eval-ever requires, some of them in other versions.
 .venv/test: .venv/run
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,parity]'
 	$(BIN)/pip install --quiet --no-deps --ignore-requires-python every-eval-ever==0.3.0
@@ -92,7 +91,10 @@ gpu: $(if $(filter file,$(origin PYTHON)),.venv/test)
 
 # A folder of their own: they need other versions of packages that the tests use.
 .venv/trackers: .venv/test
-	$(BIN)/pip install --quiet --target $@ mlflow trackio wandb
+	rm -rf $@ $@.tmp
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["trackers"], sep="\n")' > $@.txt
+	$(BIN)/pip install --quiet --target $@.tmp --requirement $@.txt
+	mv $@.tmp $@
 
 .venv/notebooks: .venv/run
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[notebooks]'

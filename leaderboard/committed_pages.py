@@ -44,14 +44,22 @@ def stale(folder: Path, pages: Mapping[str, CommittedPage]) -> list[Path]:
 
 
 def write(folder: Path, pages: Mapping[str, CommittedPage]) -> list[Path]:
-    """Write the pages, delete those of suites that no longer exist, and return the files that were written."""
+    """Write the pages, and return the files that were written."""
     for name, new in pages.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         page.write(folder / name, new.block, new.introduction)
-    for former in _former(folder, pages):
-        former.unlink()
     return [folder / name for name in pages]
 
 
+def delete_former(folder: Path, pages: Mapping[str, CommittedPage]) -> list[Path]:
+    """Delete the pages of suites that no longer exist, and return them. A file that was not generated stays."""
+    former = _former(folder, pages)
+    for path in former:
+        path.unlink()
+    return former
+
+
 def _former(folder: Path, pages: Mapping[str, CommittedPage]) -> list[Path]:
-    return [path for path in sorted((folder / FOLDER).glob("*.md")) if f"{FOLDER}/{path.name}" not in pages]
+    """Return the generated pages that are not among these; a file without the marker is not ours."""
+    others = (path for path in sorted((folder / FOLDER).glob("*.md")) if f"{FOLDER}/{path.name}" not in pages)
+    return [path for path in others if page.BEGIN in path.read_text(encoding="utf-8", errors="replace")]

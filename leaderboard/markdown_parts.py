@@ -22,12 +22,17 @@ def markdown_table(shown: list[dict[str, Any]]) -> str:
     `WIDEST` characters; in wider tables one long cell would change every line.
     """
     cells = [{name: UNESCAPED_BAR.sub(r"\|", str(cell)) for name, cell in row.items()} for row in shown]
-    alignment = ["right" if all(NUMBER.match(row[name]) for row in cells) else "left" for name in shown[0]]
+    alignment = ["right" if _is_number_column(name, cells) else "left" for name in shown[0]]
     padded = str(pd.DataFrame(cells).to_markdown(index=False, disable_numparse=True, colalign=alignment))
     if len(padded.partition("\n")[0]) <= WIDEST:
         return padded
     rule = ["--:" if side == "right" else ":--" for side in alignment]
     return "\n".join(f"| {' | '.join(line)} |" for line in ([*shown[0]], rule, *(row.values() for row in cells)))
+
+
+def _is_number_column(name: str, cells: list[dict[str, str]]) -> bool:
+    """Return whether a column holds only numbers; verdicts are words, although `not-run` also stands for a number."""
+    return name != "verdict" and all(NUMBER.match(row[name]) for row in cells)
 
 
 def recipe_link(name: str, suite: str, root: str = "..") -> str:

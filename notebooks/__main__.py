@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from tabulate import tabulate
 
 from notebooks.build import FOLDER, build, is_current, scripts, text_of
@@ -61,7 +61,9 @@ def execute(script: Path, budget: float) -> tuple[float, str]:
             return time.monotonic() - started, f"a cell took longer than the budget of {budget:g} s"
         except CellExecutionError as error:
             print(error)
-            return time.monotonic() - started, f"failed: {error.ename}: {error.evalue.splitlines()[0]}"
+            return time.monotonic() - started, f"failed: {error.ename}: {(error.evalue.splitlines() or [''])[0]}"
+        except DeadKernelError:
+            return time.monotonic() - started, "failed: its kernel ended, perhaps because memory ran out"
     seconds = time.monotonic() - started
     return seconds, problem_of(notebook, seconds, budget, current=is_current(script)) or "passed"
 

@@ -4,11 +4,11 @@ from nbformat import NotebookNode
 
 BUDGETS = {
     "1_verify_your_model": 40,
-    "2_glue_finetuning": 50,
+    "2_glue_finetuning": 80,
     "3_glue_distillation": 100,
-    "4_cifar_training": 50,
+    "4_cifar_training": 80,
     "5_cifar_feature_distillation": 100,
-    "6_reading_records": 60,
+    "6_reading_records": 120,
 }
 """The most seconds that each notebook may take on two quiet cores: at least twice what it takes there."""
 

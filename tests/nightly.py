@@ -23,7 +23,7 @@ PARTS: dict[str, tuple[list[str], dict[str, str]]] = {
         {"HYPOTHESIS_PROFILE": "fuzz"},
     ),
     "documentation site": (["make", "docs"], {}),
-    "notebooks": (["make", "notebooks"], {}),
+    "notebooks": (["make", "notebooks", "WITH=--budget 3"], {}),
     "processor settings": ([sys.executable, "-m", "tests.processors"], {}),
 }
 

@@ -40,11 +40,14 @@ class Runner:
             **os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "RUNNER_TEMP": str(self.temp),
             "CALLS": str(folder / "calls"), "TARBALL": str(folder / "tarball"), "GITHUB_OUTPUT": str(folder / "output"),
             "GITHUB_STEP_SUMMARY": str(folder / "summary"), "GITHUB_REPOSITORY": "someone/zoo", "BASE": "main",
+            "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
             **{f"GIT_{who}_{what}": "x@y" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
         }  # fmt: skip
         records = self.clone / "leaderboard" / "records"
         records.mkdir(parents=True)
-        for path in (records / "a", *(records.parent / name for name in ("README.md", "methods.md"))):
+        (records.parent / "suites").mkdir()
+        pages = ("README.md", "methods.md", "suites/glue.md", "suites/former.md")
+        for path in (records / "a", *(records.parent / name for name in pages)):
             path.write_text("before")
         self.run(
             f"git init -q --bare -b main {self.origin} && git init -q -b main && git add . && git commit -qm first"
@@ -68,6 +71,8 @@ class Runner:
         """Do what a night does: add a record, write the pages anew, and write a report."""
         (self.clone / "leaderboard" / "records" / "b").write_text("new")
         (self.clone / "leaderboard" / "README.md").write_text("after")
+        (self.clone / "leaderboard" / "suites" / "glue.md").write_text("after")
+        (self.clone / "leaderboard" / "suites" / "former.md").unlink()
         (self.temp / "report.md").write_text("One new record.")
 
     @property
@@ -98,7 +103,8 @@ def test_new_records_become_the_branch_of_one_pull_request(number: str, call: st
     runner.run("git push -q origin main:live-records")  # the branch of an earlier night
     runner.run(script("propose", "Open or update the pull request"), OPEN=number)
     changed = runner.run(f"git -C {runner.origin} diff --stat --name-only main live-records").splitlines()
-    assert changed == ["leaderboard/README.md", "leaderboard/records/b"]
+    suites = ["leaderboard/suites/former.md", "leaderboard/suites/glue.md"]
+    assert changed == ["leaderboard/README.md", "leaderboard/records/b", *suites]
     assert runner.calls == ["pr list", call, "workflow run"]
 
 

@@ -11,6 +11,8 @@ from typing import Any
 VERIFIED = (0, 1, 3)
 """Exit codes of `zoo verify` after which there is a record: every verdict is an answer."""
 OUT_OF_TIME = 75
+SIZES_SECONDS = 600.0
+"""The most seconds for asking all servers for sizes. Without an answer, no size is known."""
 GRACE_SECONDS = 120.0
 """Seconds that a command has beyond its time limit before it is killed."""
 
@@ -26,8 +28,8 @@ class Verification:
 
 
 def download_sizes(names: Sequence[str]) -> dict[str, int | None]:
-    """Return the bytes that each entry downloads; None if a server does not say."""
-    data, _, _ = _zoo(["verify", *names, "--dry-run", "--json"], None)
+    """Return the bytes that each entry downloads; None if a server does not say. Empty if the command took too long."""
+    data, _, _ = _zoo(["verify", *names, "--dry-run", "--json"], SIZES_SECONDS)
     return {unit["entry"]: unit["download_bytes"] for unit in (data or {}).get("plan", [])}
 
 
@@ -54,7 +56,7 @@ def write_pages() -> None:
     subprocess.run([sys.executable, "-m", "zoo", "leaderboard"], check=True)
 
 
-def _zoo(arguments: Sequence[str], timeout: float | None) -> tuple[dict[str, Any] | None, int | None, str]:
+def _zoo(arguments: Sequence[str], timeout: float) -> tuple[dict[str, Any] | None, int | None, str]:
     """Run a command; return its JSON, its exit code (None if it was killed), and the last line on stderr."""
     command = [sys.executable, "-m", "zoo", *arguments]
     try:

@@ -14,18 +14,21 @@ INTRODUCTION = """\
 The published weights of these entries were downloaded from the Hub and GitHub, and evaluated on the CPU of a runner.
 Each record was added by the rules of `zoo leaderboard --add`. Please read the verdicts before you merge."""
 
+Claim = tuple[str, str, str, str]
+"""A claim about published weights: entry, split, metric and source. Two sources may claim different scores."""
 
-def verdicts(evidence: Path, chosen: Sequence[Entry]) -> dict[tuple[str, str, str], dict[str, Any]]:
+
+def verdicts(evidence: Path, chosen: Sequence[Entry]) -> dict[Claim, dict[str, Any]]:
     """Return the rows of the leaderboard for claims about the published weights of entries, by claim."""
     rows = table.rows(evidence, chosen).to_dict("records") if chosen else []
-    return {(row["entry"], row["split"], row["metric"]): row for row in rows if row["of"] == "weights"}
+    return {(row["entry"], row["split"], row["metric"], row["source"]): row for row in rows if row["of"] == "weights"}
 
 
 def report(
     night: Night,
     *,
-    before: Mapping[tuple[str, str, str], Mapping[str, Any]],
-    after: Mapping[tuple[str, str, str], Mapping[str, Any]],
+    before: Mapping[Claim, Mapping[str, Any]],
+    after: Mapping[Claim, Mapping[str, Any]],
     skipped: Mapping[str, str],
 ) -> str:
     """Return the report.
@@ -47,9 +50,7 @@ def report(
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _claims(
-    before: Mapping[tuple[str, str, str], Mapping[str, Any]], after: Mapping[tuple[str, str, str], Mapping[str, Any]]
-) -> str:
+def _claims(before: Mapping[Claim, Mapping[str, Any]], after: Mapping[Claim, Mapping[str, Any]]) -> str:
     rows = [
         {
             "entry": row["entry"],

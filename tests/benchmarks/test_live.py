@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from benchmarks.live import __main__ as live
 from benchmarks.live import attempts, storage
 from benchmarks.live.candidates import evaluable, missing_data
 from benchmarks.live.commands import Verification
 from benchmarks.live.night import Night
+from benchmarks.live.report import verdicts
 from benchmarks.live.rotation import Candidate, expected_seconds, in_order
+from leaderboard import table
 from tests.helpers.glue_hub import fill_hub
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import CHECKOUT_FOLDERS, ROOT
@@ -137,6 +141,24 @@ def test_weights_are_deleted_after_use_and_data_stays_below_the_limit(
     assert (glue.exists(), cifar.exists()) == (False, True)
 
 
+@pytest.mark.parametrize("hours", ["4.6", "0", "nan"])
+def test_hours_beyond_the_time_of_the_job_are_refused(hours: str, capsys: pytest.CaptureFixture[str]) -> None:
+    files = ["--runs=runs", "--attempts=attempts", "--report=report"]
+    with pytest.raises(SystemExit):
+        live.main([*files, f"--hours={hours}"])
+    assert f"argument --hours: {hours} is not between 0 and 4.5" in capsys.readouterr().err
+
+
+def test_every_claim_of_an_entry_has_a_verdict_also_with_the_same_split_and_metric(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry = evaluable(["bert-base-uncased-rte"])[0]
+    claim = {"entry": entry.name, "of": "weights", "split": "validation", "metric": "accuracy"}
+    rows = pd.DataFrame([{**claim, "source": source} for source in ("a paper", "a card")])
+    monkeypatch.setattr(table, "rows", lambda *_: rows)
+    assert [row["source"] for row in verdicts(Path(), [entry]).values()] == ["a paper", "a card"]
+
+
 @pytest.fixture
 def hub() -> Iterator[LocalHub]:
     with LocalHub() as server:
@@ -179,8 +201,18 @@ def test_two_nights_verify_different_entries_and_add_their_records(hub: LocalHub
     assert re.search(r"\| bert-base-uncased-rte +\| accuracy on validation +\| 0\.6750903 +\|.*\| not-run +\|", first)
     assert "**not-compared**" in first  # the data on the local Hub has seven rows
     assert re.search(r"\| bert-base-uncased-wnli +\| 1 +\| 2026-12-03 +\|", first)
-    page = (checkout / "leaderboard" / "README.md").read_text(encoding="utf-8")
-    assert "records/bert-base-uncased-rte" in page
+    page = (checkout / "leaderboard" / "suites" / "glue.md").read_text(encoding="utf-8")
+    assert "(../records/bert-base-uncased-rte)" in page
+    check = [sys.executable, "-m", "zoo", "leaderboard", "--check"]
+    checked = subprocess.run(
+        check,
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(checkout)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stderr
 
     proposed = tmp_path / "proposed"
     records.rename(proposed)  # the pull request is still open

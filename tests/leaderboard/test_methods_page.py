@@ -15,6 +15,7 @@ from harness.losses import __all__ as exported
 from harness.records.record import FILE, read_record
 from harness.records.run_folder import new_folder
 from leaderboard import committed_pages, losses, methods, page
+from leaderboard.markdown_parts import markdown_table
 from tests.helpers.project import ROOT, TINY, Zoo
 from zoo import paths
 from zoo.errors import IntegrityError
@@ -133,6 +134,21 @@ def test_the_first_page_counts_the_claims_of_each_suite_and_the_pages_of_suites_
     )
     assert "method.yaml" not in front + pages["suites/starter.md"].block
     assert "[suites/methods.md](suites/methods.md)" in pages["methods.md"].block
+
+
+def test_verdicts_are_on_the_left_also_if_none_has_run() -> None:
+    _, rule, _ = markdown_table([{"verdict": "not-run", "measured": "not-run"}]).splitlines()
+    assert rule.split("|")[1].startswith(":-") and rule.split("|")[2].endswith("-:")
+
+
+def test_only_generated_pages_of_former_suites_are_deleted(tmp_path: Path) -> None:
+    suites = tmp_path / "suites"
+    suites.mkdir()
+    (suites / "NOTES.md").write_text("mine")
+    (suites / "former.md").write_text(page.SUITE_INTRODUCTION.format(suite="former"))
+    assert committed_pages.stale(tmp_path, {}) == [suites / "former.md"]
+    assert committed_pages.delete_former(tmp_path, {}) == [suites / "former.md"]
+    assert [path.name for path in suites.iterdir()] == ["NOTES.md"]
 
 
 def test_the_second_table_has_one_row_per_method_with_its_losses_papers_and_layers(board: Board) -> None:

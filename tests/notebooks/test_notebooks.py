@@ -1,12 +1,14 @@
 """The notebooks: their files are those of the scripts, and the checks of an executed notebook find what is wrong."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from notebooks.__main__ import execute
 from notebooks.build import PLACEHOLDER, build, is_current, repository, scripts
 from notebooks.checks import BUDGETS, problem_of
 from tests.helpers.project import ROOT
@@ -25,6 +27,13 @@ def test_every_notebook_has_a_script_a_budget_and_a_row_in_the_docs() -> None:
     assert sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")) == names
     page = (ROOT / "docs" / "notebooks.md").read_text(encoding="utf-8")
     assert [name for name in names if f"(../notebooks/{name}.ipynb)" not in page] == []
+
+
+def test_a_budget_is_that_of_the_docs_and_twice_the_seconds_measured_there() -> None:
+    page = (ROOT / "docs" / "notebooks.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[(\w+)\].*\| (\d+) \| (\d+) \|$", page, re.MULTILINE)
+    assert {name: int(budget) for name, _, budget in rows} == BUDGETS
+    assert [name for name, seconds, budget in rows if 2 * int(seconds) > int(budget)] == []
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
@@ -46,6 +55,18 @@ def test_badge_and_installation_name_the_repository_of_pyproject(tmp_path: Path)
         f"{repository().removeprefix('https://github.com')}/blob/main/notebooks/{SCRIPTS[0].stem}.ipynb" in badge.source
     )
     assert f"git+{repository()}" in setup.source
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("cell", "result"),
+    [("assert False", "failed: AssertionError: "), ("import os; os._exit(1)", "failed: its kernel ended")],
+    ids=["no message", "dead kernel"],
+)
+def test_a_failing_notebook_has_a_result(cell: str, result: str, tmp_path: Path) -> None:
+    script = tmp_path / "failing.py"
+    script.write_text(f"# %% [markdown]\n# # A title\n\n# %%\n{cell}\n")
+    assert execute(script, 60)[1].startswith(result)
 
 
 def executed(*outputs: NotebookNode) -> NotebookNode:

@@ -40,5 +40,6 @@ def test_the_plugin_loads_nothing_heavy_when_it_is_unused(tmp_path: Path, monkey
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     test = (
         "import sys\n\ndef test_light():\n    assert not {'torch', 'pandas', 'numpy', 'zoo.api'} & set(sys.modules)\n"
+        "    assert 'zoo.pytest_plugin' in sys.modules\n"
     )
     assert "1 passed" in run_pytest(tmp_path, test)

@@ -161,3 +161,5 @@ def _pages(evidence: Path, *, check: bool, as_json: bool) -> None:
         return
     for target in committed_pages.write(root / "leaderboard", pages):
         report(f"wrote {target}")
+    for target in committed_pages.delete_former(root / "leaderboard", pages):
+        report(f"deleted {target}: its suite no longer exists")

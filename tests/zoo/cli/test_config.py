@@ -45,6 +45,15 @@ def test_the_nearest_file_with_settings_is_used(tmp_path: Path) -> None:
     assert (found.path.parent.name, found.settings) == ("a", {"verify": {"seeds": 2}})
 
 
+def test_json_and_json_lines_of_the_command_line_come_before_those_of_the_file(zoo: Zoo) -> None:
+    write("[verify]\njson-lines = true\n")
+    assert len(zoo("verify", WEIGHTS).out.splitlines()) > 2
+    assert json.loads(zoo("verify", WEIGHTS, "--json").out)["summary"]["reproduced"] == 1
+    write("[verify]\njson = true\n")
+    *_, last = zoo("verify", WEIGHTS, "--json-lines").out.splitlines()
+    assert json.loads(last)["event"] == "result"
+
+
 def test_options_for_all_commands_come_after_those_of_a_command(zoo: Zoo) -> None:
     write("json = true\n[suite]\njson = false\n")
     assert zoo("list", WEIGHTS).out.startswith("{")
