@@ -7,7 +7,7 @@ BUDGETS = {
     "2_glue_finetuning": 80,
     "3_glue_distillation": 100,
     "4_cifar_training": 80,
-    "5_cifar_feature_distillation": 100,
+    "5_cifar_feature_distillation": 120,
     "6_reading_records": 120,
 }
 """The most seconds that each notebook may take on two quiet cores: at least twice what it takes there."""

@@ -154,8 +154,8 @@ def _dotted(config: ConfigFile, keys: tuple[str, ...], *more: str) -> str:
 def without_effect(ctx: Any) -> None:
     """Drop defaults of a configuration file that the command line overrules.
 
-    Those of `NEEDING_TRAIN` have no effect without --train, and must not be refused for that. --json on the command line
-    comes before `json-lines` in the file.
+    Those of `NEEDING_TRAIN` have no effect without --train, and must not be refused for that. --json on the command
+    line comes before `json-lines` in the file.
     """
     json = ctx.get_parameter_source("as_json")
     if json is not None and json.name == "COMMANDLINE" and is_configured(ctx, "json_lines"):
