@@ -6,6 +6,7 @@ and paths must lie in the folder of the file.
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,20 +18,23 @@ from zoo.cli.config_file import ConfigFile
 from zoo.errors import UsageError, did_you_mean
 
 ALLOWED = frozenset({
-    "device", "precision", "strict", "micro-batch", "save-every", "time-limit", "score-epochs", "log-to", "jobs",
+    "device", "precision", "strict", "micro-batch", "save-every", "time-limit", "score-epochs", "jobs",
     "train", "seeds", "suite", "where", "fail-on", "split", "limit", "here",
     "junit", "summary", "html", "records", "mirror", "cache", "data", "json", "json-lines", "verbose", "quiet",
 })  # fmt: skip
 """The options that a configuration file can set."""
 PATHS = frozenset({"junit", "summary", "html", "records", "mirror", "cache"})
+DATA_NAME = re.compile(r"[\w.-]+")
+"""A name of a data set. `=` would end it, and what follows would be a path that nobody has checked."""
 REASONS: Mapping[str, str] = {
     "trust": "it lets recipes run code", "on": "it can run code", "slurm-config": "it can run code",
     "ray-address": "it can run code", "lock": "it chooses which bytes are trusted",
+    "log-to": "it sends what is trained elsewhere",
 }  # fmt: skip
 """Why some options cannot be set. Any other one belongs to a single command."""
 OF_ENVIRONMENT: Mapping[str, str] = {"mirror": "ZOO_MIRROR", "cache": "ZOO_CACHE", "records": "ZOO_HOME"}
 """Options whose default an environment variable sets, which comes before the configuration file."""
-NEEDING_TRAIN = ("seeds", "score_epochs", "log_to")
+NEEDING_TRAIN = ("seeds", "score_epochs")
 """Options that are no error without --train if a configuration file sets them, and then have no effect."""
 FIXED = ("run-unit",)
 """Commands without settings: a unit of a plan is made as the plan says."""
@@ -110,6 +114,8 @@ def _texts(config: ConfigFile, keys: tuple[str, ...], value: Any, option: Any) -
         return _expected(isinstance(value, bool), value, "true or false", key, where)
     if key == "data":
         _expected(isinstance(value, dict), value, 'a table such as {cifar10 = "data/cifar10"}', key, where)
+        if wrong := next((name for name in value if not DATA_NAME.fullmatch(name)), None):
+            raise UsageError(f"{where}: data: {wrong!r} is no name of a data set: write letters, digits, _, . and -")
         own = {name: folder for name, folder in value.items() if name not in paths.data()}
         return [f"{name}={_inside(config, (*keys, name), folder)}" for name, folder in own.items()]
     if option.multiple:

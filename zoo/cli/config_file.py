@@ -1,12 +1,15 @@
 """Find and read the file with a user's defaults of options: zoo.toml, or the table [tool.zoo] of pyproject.toml."""
 
+import os
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zoo.cli.progress import report
 from zoo.errors import SourceError, UsageError
 
 NAMES = ("zoo.toml", "pyproject.toml")
@@ -16,6 +19,10 @@ OTHER_TABLES = ("slurm",)
 HEADER = re.compile(r"\s*\[{1,2}\s*([^\[\]]+?)\s*\]{1,2}\s*(?:#.*)?")
 KEY = re.compile(r"\s*((?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[\w-]+|\"[^\"]*\"|'[^']*'))*)\s*=")
 PART = re.compile(r"[\w-]+|\"[^\"]*\"|'[^']*'")
+TOOL_ZOO = re.compile(
+    rb"\btool\b[\"']?\s*\.\s*[\"']?zoo\b|^\s*\[\s*[\"']?tool[\"']?\s*\]|^\s*[\"']?tool[\"']?\s*=", re.MULTILINE
+)
+"""What a pyproject.toml with settings has: `tool.zoo`, or a table `tool` that may have a key `zoo`."""
 WITHOUT = "`zoo --no-config` goes without it"
 
 
@@ -52,7 +59,7 @@ def find_config(folder: Path) -> ConfigFile | None:
     for parent in (folder, *folder.parents):
         for name in NAMES:
             path = parent / name
-            if path.is_file() and (name != PYPROJECT or _names_zoo(path)):
+            if path.is_file() and (name != PYPROJECT or _names_zoo(path)) and _is_own(path):
                 config = read_config(path)
                 if config.settings:
                     return config
@@ -90,10 +97,18 @@ def read_config(path: Path) -> ConfigFile:
     return config
 
 
+def _is_own(path: Path) -> bool:
+    """Return whether a file belongs to this user, and report another one: anybody can write into `/tmp`."""
+    if not hasattr(os, "getuid") or path.stat().st_uid == os.getuid():
+        return True
+    report(f"{path} is ignored, since it belongs to another user; zoo --config {shlex.quote(str(path))} reads it")
+    return False
+
+
 def _names_zoo(path: Path) -> bool:
     """Return whether a pyproject.toml may have settings. One of another project may be unreadable or malformed."""
     try:
-        return re.search(rb"tool\s*\.\s*[\"']?zoo\b", path.read_bytes()) is not None
+        return b"zoo" in (content := path.read_bytes()) and TOOL_ZOO.search(content) is not None
     except OSError:
         return False
 

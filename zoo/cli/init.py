@@ -1,8 +1,10 @@
 """The command that writes a first recipe for the user's own data: init."""
 
+import itertools
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +16,7 @@ from zoo.errors import SourceError, UsageError
 from zoo.files import write_atomically
 from zoo.recipes.catalogue import local
 from zoo.recipes.options import SourceOptions
+from zoo.safe_text import one_line
 from zoo.text_tables import wrapped
 
 if TYPE_CHECKING:
@@ -101,10 +104,8 @@ def init(
         dataset, out.absolute().parent, lambda name: session.fetcher().fetch(name, "data"), text=text or [],
         label=label, encoding=encoding,
     )  # fmt: skip
-    kinds = f"{len(found.classes):,} classes" if found.classes else "numbers to predict"
-    rows = ", ".join(f"{count:,} rows of {split}" for split, count in found.rows.items())
     default = "bert_classifier" if found.is_text else "cifar_resnet"
-    model = model or _ask(f"    found {rows}; {kinds}\n{MODEL_QUESTION} [{default}]", "--model", default)
+    model = model or _ask(f"    found {found.summary}\n{MODEL_QUESTION} [{default}]", "--model", default)
     chosen = purpose.value if purpose else _ask(f"{FOR_QUESTION} [train]", "--for", "train")
     if chosen not in ("train", "verify"):
         raise UsageError(f"{chosen!r} is neither train nor verify")
@@ -112,17 +113,26 @@ def init(
         score = _number(_ask("    The published score, such as 0.93", "--score"))
     recipe = first_recipe(found, out, model, "verify" if chosen == "verify" else "train", score=score, source=source)
     _write(recipe, out, session)
-    name = shlex.quote(str(out))
-    commands = [f"zoo check {name}"]
-    commands += (
-        [f"zoo verify {name}"]
-        if chosen == "verify"
-        else [f"zoo train {name} --out {shlex.quote(str(out.with_suffix('')))}"]
-    )
+    name = f"{shlex.quote(str(out))}{_options(sources)}"
+    run = f"zoo verify {name}" if chosen == "verify" else f"zoo train {name} --out {shlex.quote(str(_free(out)))}"
+    commands = [f"zoo check {name}", run]
     files = [str(path) for path in (out, *recipe.files)]
-    lines = [f"wrote {file}" for file in files] + [f"found {rows}; {kinds}", "next:", *(f"  {c}" for c in commands)]
+    lines = [one_line(f"wrote {file}") for file in files]
+    lines += [f"found {found.summary}", "next:", *(f"  {one_line(each)}" for each in commands)]
     data = {"recipe": str(out), "files": files, "rows": dict(found.rows), "classes": list(found.classes)}
     render.emit({**data, "next_steps": commands}, "\n".join(lines), as_json=as_json)
+
+
+def _options(sources: SourceOptions) -> str:
+    """Return the options of sources for the next commands, with a space before each."""
+    paths = {"--lock": sources.lock, "--mirror": sources.mirror, "--cache": sources.cache}
+    return "".join(f" {option} {shlex.quote(str(path))}" for option, path in paths.items() if path is not None)
+
+
+def _free(out: Path) -> Path:
+    """Return a folder that does not exist, named after the recipe."""
+    more = (out.with_name(f"{out.stem}-{number}") for number in itertools.count(2))
+    return next(path for path in itertools.chain([out.with_suffix("")], more) if not path.exists())
 
 
 def _check_new(out: Path) -> None:
@@ -165,13 +175,18 @@ def _write(recipe: "FirstRecipe", out: Path, session: "Session") -> None:
         if path.exists():
             raise UsageError(f"{path}: the file exists; move it away, or pass another --out")
     try:
-        for path, content in texts.items():
-            write_atomically(path, content)
+        _write_texts(texts)
         entry = local(out)
         check_entry(entry, session.builder([entry]).at(entry.recipe_repo, entry.folder))
-    except OSError as error:
-        raise SourceError(f"{out}: cannot write there: {error.strerror or error}") from None
     except BaseException:
         for path in texts:
             path.unlink(missing_ok=True)
         raise
+
+
+def _write_texts(texts: Mapping[Path, str]) -> None:
+    for path, content in texts.items():
+        try:
+            write_atomically(path, content)
+        except OSError as error:
+            raise SourceError(f"{path}: cannot write there: {error.strerror or error}") from None

@@ -23,7 +23,12 @@ def plot(
     ],
     out: Annotated[
         Path | None,
-        option("--out", "Write to this .svg, .png or .pdf file. Default: plot.svg in this folder.", OUTPUT, "FILE"),
+        option(
+            "--out",
+            "Write to this .svg, .png or .pdf file; an existing one is replaced. Default: plot.svg in this folder.",
+            OUTPUT,
+            "FILE",
+        ),
     ] = None,
     only: Annotated[
         str | None,

@@ -109,8 +109,10 @@ def submit(
         written = glue_submission.write(predict(session, models, options), out)
     problems = glue_submission.check(written)
     render.emit({"submission": str(written), "problems": problems}, str(written), as_json=as_json)
-    if not as_json:
-        report_error("\n".join(problems) or "no problems found")
+    if not as_json and problems:
+        report_error("\n".join(problems))
+    elif not as_json:
+        report("no problems found")
     end([1] if problems else [])
 
 

@@ -27,6 +27,8 @@ Columns = Mapping[str, Sequence[Any]]
 
 def choose_text(columns: Columns, label: str | None, chosen: Sequence[str]) -> tuple[str, ...]:
     """Return the column with the text, or two for pairs. Raise UsageError if there is none, or not the chosen one."""
+    if len(chosen) > 2 or len({*chosen}) < len(chosen):
+        raise UsageError(f"--text {' --text '.join(chosen)}: name one column, or two different ones for pairs")
     if chosen:
         return tuple(_known(columns, name, "--text") for name in chosen)
     lower = {name.lower(): name for name in columns if name != label}
@@ -81,11 +83,24 @@ def classes_of(name: str, values: Sequence[Any]) -> tuple[str, ...]:
 
 
 def lacks_header(columns: Columns) -> bool:
-    """Return whether the names of columns look like a row: one is a value of its own column, a number or long."""
-    return any(
-        name in values[:1000] or _is_number(name) or (len(name) > LONG and name.count(" ") > 3)
-        for name, values in columns.items()
-    )
+    """Return whether the names of columns look like a row: one can hardly be a name, and most may be values.
+
+    A usual name of a column is enough to be a header.
+    """
+    if any(name.lower() in (*LABELS, *TEXTS) for name in columns):
+        return False
+    certain = [_is_value(name, values[:1000]) for name, values in columns.items()]
+    likely = [
+        is_value or " " in name.strip() or (_is_number(name) and all(_is_number(str(each)) for each in values[:1000]))
+        for is_value, (name, values) in zip(certain, columns.items(), strict=True)
+    ]
+    return any(certain) and sum(likely) > len(likely) / 2
+
+
+def _is_value(name: str, values: Sequence[Any]) -> bool:
+    """Return whether a name is a value of a column whose values repeat, a number with decimals, or long."""
+    is_class = name in values and len({*values}) <= len(values) / 2
+    return is_class or (_is_number(name) and "." in name) or (len(name) > LONG and name.count(" ") > 3)
 
 
 def _known(columns: Columns, name: str, option: str) -> str:

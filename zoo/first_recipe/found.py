@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from zoo.safe_text import one_line
+
 Task = Literal["text_classification", "image_folder", "image_classification"]
 
 
@@ -29,6 +31,12 @@ class FoundData:
     def is_text(self) -> bool:
         """Whether the data are texts."""
         return self.task == "text_classification"
+
+    @property
+    def summary(self) -> str:
+        """The rows of each split and the number of classes, on one line: names of folders may hold line ends."""
+        rows = ", ".join(f"{count:,} rows of {split}" for split, count in self.rows.items())
+        return one_line(f"{rows}; {f'{len(self.classes):,} classes' if self.classes else 'numbers to predict'}")
 
     @property
     def outputs(self) -> int:

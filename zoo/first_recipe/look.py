@@ -15,6 +15,7 @@ from zoo.first_recipe.columns import choose_label, choose_text, classes_of, lack
 from zoo.first_recipe.found import FoundData
 from zoo.tasks.dialect import Dialect
 from zoo.tasks.image_split import image_files
+from zoo.tasks.labels import to_text
 from zoo.tasks.tables import ENDINGS, SEPARATORS, Table, read_file, read_repository, splits_of_repository
 from zoo.text_tables import first_of
 
@@ -119,11 +120,17 @@ def _texts(
     if _holds_images(columns):
         image = next(name for name, values in columns.items() if isinstance(values[0], dict | bytes))
         classes = table.classes.get(label_column) or classes_of(label_column, columns[label_column])
+        unused = _unused(tables, split, (image, label_column), classes)
+        arguments, rows, notes = _without(unused, arguments, rows, notes)
         found = {**arguments, "image": image, "label": label_column, **_listed(classes, columns[label_column])}
-        return FoundData(task="image_classification", arguments=found, rows=rows, classes=tuple(classes))
+        return FoundData(
+            task="image_classification", arguments=found, rows=rows, classes=tuple(classes), notes=tuple(notes)
+        )
     names = choose_text(columns, label_column, text)
     table.texts(names)  # a value that is no text is an error here, with its row
     classes = table.classes.get(label_column) or classes_of(label_column, table.labels(label_column))
+    unused = _unused(tables, split, (*names, label_column), classes)
+    arguments, rows, notes = _without(unused, arguments, rows, notes)
     shown = [int(name) if numbered else name for name in names]
     guessed = [f"text: {first_of(list(names), 2)}; label: {label_column}; read from the data"] if not text else []
     found = {
@@ -135,6 +142,43 @@ def _texts(
     return FoundData(
         task="text_classification", arguments=found, rows=rows, classes=tuple(classes),
         notes=(*notes, *guessed), texts=texts,
+    )  # fmt: skip
+
+
+def _unused(
+    tables: Mapping[str, Table], training: str, columns: Sequence[str], classes: Sequence[str]
+) -> dict[str, str]:
+    """Return the splits that cannot be scored with these columns and classes, and why. Hidden labels are common."""
+    unused = {}
+    for split, table in tables.items():
+        if split == training:
+            continue
+        if missing := [name for name in columns if not table.has_column(name)]:
+            unused[split] = f"it has no column {missing[0]}"
+            continue
+        labels = {to_text(value) or "" for value in table.labels(columns[-1])}
+        if not labels:
+            unused[split] = "it has no rows"
+        elif "" in labels:
+            unused[split] = "a label is empty"
+        elif classes and (unknown := sorted(labels - {*classes, *map(str, range(len(classes)))})):
+            unused[split] = f"the label {unknown[0]!r} is no class of {training}"
+    return unused
+
+
+def _without(
+    splits: Mapping[str, str], arguments: Mapping[str, Any], rows: Mapping[str, int], notes: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, int], list[str]]:
+    """Return the arguments of a task and the rows without some splits, and the notes with the reasons."""
+    data = arguments["data"]
+    if isinstance(data, Mapping):
+        kept: dict[str, Any] = {"data": {name: file for name, file in data.items() if name not in splits}}
+    else:
+        kept = {"splits": [name for name in arguments["splits"] if name not in splits]}
+    left_out = [f"{name} is left out: {reason}" for name, reason in splits.items()]
+    return (
+        {**arguments, **kept}, {name: count for name, count in rows.items() if name not in splits},
+        [*notes, *left_out],
     )  # fmt: skip
 
 
@@ -175,14 +219,17 @@ def _images(path: Path, folder: Path) -> FoundData:
             f"{root / training}: {len(classes)} folders with images; put the images of each class into a folder of its"
             " own, at least two of them"
         )
-    scored = chosen.get("validation") or chosen.get("test")
+    others = [chosen[name] for name in ("validation", "test") if name in chosen]
+    unknown = {name: sorted({*counts[name]} - {*classes}) for name in others}
+    scored = next((name for name in others if counts[name] and not unknown[name]), None)
+    notes = [f"{name} is left out: {new[0]!r} is no class of {training}" for name, new in unknown.items() if new]
     data = local_source(root, folder) if root.absolute() != folder.absolute() else "file:."
     found: dict[str, Any] = {"data": data, "train": training, "val": scored if scored != training else None}
     found |= {"classes": list(classes)} if len(classes) <= MOST_LISTED else {"classes": len(classes)}
     rows = {name: sum(of_class.values()) for name, of_class in counts.items() if name in (training, scored)}
     return FoundData(
         task="image_folder", arguments=found, rows={training: rows[training], **rows}, classes=classes,
-        side=_side(root / training / classes[0]),
+        notes=tuple(notes), side=_side(root / training / classes[0]),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from zoo.fetch.source_types import HUB, HUB_NAME
 from zoo.first_recipe.found import FoundData
 from zoo.first_recipe.look import local_source
 from zoo.importers.recipe_text import yaml_text
+from zoo.safe_text import one_line
 
 Purpose = Literal["train", "verify"]
 BERT, RESNET = "bert_classifier", "cifar_resnet"
@@ -157,10 +158,8 @@ COMMENTS = {
 
 
 def _text(recipe: Mapping[str, Any], found: FoundData, purpose: Purpose) -> str:
-    rows = ", ".join(f"{count:,} rows of {split}" for split, count in found.rows.items())
-    kinds = f"{len(found.classes):,} classes" if found.classes else "numbers to predict"
-    lines = [f"# Written by `zoo init` to {purpose}. Found: {rows}; {kinds}."]
-    lines += [f"# Guessed: {' '.join(note.split())}. Change it here if it is wrong." for note in found.notes]
+    lines = [f"# Written by `zoo init` to {purpose}. Found: {found.summary}."]
+    lines += [f"# Guessed: {one_line(note)}. Change it here if it is wrong." for note in found.notes]
     for key, value in recipe.items():
         lines += [f"# {COMMENTS[key]}"] if key in COMMENTS else []
         lines.append(yaml_text({key: value}).rstrip("\n"))

@@ -1,6 +1,7 @@
 """The configuration file: where it is found, what it can set, and what comes before it."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,7 @@ def test_env_prints_the_file_that_is_used(zoo: Zoo) -> None:
         ('suite = "starter"', "zoo.toml:1: suite = 'starter': expected a list of texts"),
         ("device = [1]", "zoo.toml:1: device = [1]: expected a text or number"),
         ("jobs = true", "zoo.toml:1: jobs = True: expected a text or number"),
+        ('data = {"a=/etc" = "d"}', "zoo.toml:1: data: 'a=/etc' is no name of a data set"),
         ("data = 3", "zoo.toml:1: data = 3: expected a table such as"),
         ("[run-unit]\njson = true", "zoo.toml:1: [run-unit]: 'run-unit' cannot be configured"),
         ("\na = \nb = 1", "zoo.toml:2:5: not a TOML file: Invalid value; `zoo --no-config` goes without it"),
@@ -121,7 +123,9 @@ def test_a_file_that_is_no_text_is_one_line(content: bytes, zoo: Zoo) -> None:
     assert "not a TOML file" in completed.err
 
 
-@pytest.mark.parametrize("option", ["trust", "on", "slurm-config", "ray-address", "lock", "fresh", "records-to"])
+@pytest.mark.parametrize(
+    "option", ["trust", "on", "slurm-config", "ray-address", "lock", "log-to", "fresh", "records-to"]
+)
 def test_a_file_of_strangers_cannot_run_code_or_choose_trusted_bytes(option: str, zoo: Zoo) -> None:
     write(f'[verify]\n{option} = ["os"]\n')
     completed = zoo("verify", WEIGHTS)
@@ -163,3 +167,19 @@ def test_lines_are_found_in_nested_and_quoted_tables(tmp_path: Path) -> None:
     config = read_config(path)
     places = [config.where(*keys).rpartition(":")[2] for keys in (("device",), ("verify", "seeds"), ("x", "y", "a"))]
     assert places == ["2", "4", "6"]
+
+
+def test_a_file_of_another_user_is_ignored_with_a_message(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("json = true\n")
+    stranger = os.getuid() + 1
+    monkeypatch.setattr(os, "getuid", lambda: stranger)
+    completed = zoo("list", WEIGHTS)
+    assert "belongs to another user" in completed.err
+    assert not completed.out.startswith("{")
+    assert zoo("--config", "zoo.toml", "list", WEIGHTS).out.startswith("{")
+
+
+@pytest.mark.parametrize("text", ["[tool]\nzoo = {json = true}\n", "tool = {zoo = {json = true}}\n"])
+def test_an_inline_table_of_pyproject_is_read(text: str, zoo: Zoo) -> None:
+    write(text, "pyproject.toml")
+    assert zoo("list", WEIGHTS).out.startswith("{")

@@ -1,13 +1,19 @@
 """`zoo init` writes a recipe that passes `zoo check`, or says what is wrong with the data."""
 
+import json
+import shlex
 import sys
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from PIL import Image
 
 from tests.helpers.project import Zoo
+from zoo.first_recipe.found import FoundData
+from zoo.first_recipe.write import first_recipe
 
 REVIEWS = "id,review,verdict\n" + "".join(
     f'{row},"{"good, fine" if row % 2 else "bad, dull"} film {row}",{"good" if row % 2 else "bad"}\n'
@@ -124,3 +130,88 @@ def test_three_answers_make_a_recipe(zoo: Zoo, tmp_path: Path, monkeypatch: pyte
     assert max(map(len, questions)) <= 60
     assert "OWNER/NAME of the Hub" in " ".join(questions)
     assert zoo("check", "mine.yaml").code == 0
+
+
+def test_names_of_folders_cannot_add_keys_to_the_recipe(zoo: Zoo, tmp_path: Path) -> None:
+    name = "imgs\ntrust: [os]\nx: y"
+    for kind in ("rose", "tulip"):
+        (tmp_path / name / kind).mkdir(parents=True)
+        for number in range(3):
+            Image.new("RGB", (40, 40), (number, 0, 0)).save(tmp_path / name / kind / f"{number}.png")
+    done = zoo("init", "--data", name, "--model", "cifar_resnet", "--for", "train")
+    assert (done.code, len(done.lines)) == (2, 1)
+    task: dict[str, Any] = {"data": "file:.", "train": name, "val": None}
+    found = FoundData(task="image_folder", arguments=task, rows={name: 6}, classes=("a", "b"), notes=(name,))
+    recipe = first_recipe(found, tmp_path / "mine.yaml", "cifar_resnet", "train").text
+    assert "trust" not in yaml.safe_load(recipe)
+
+
+def test_images_of_unknown_classes_are_left_out_with_a_note(zoo: Zoo, tmp_path: Path) -> None:
+    for folder in ("train/rose", "train/tulip", "val/daisy", "test/rose"):
+        (tmp_path / "flowers" / folder).mkdir(parents=True)
+        Image.new("RGB", (40, 40)).save(tmp_path / "flowers" / folder / "0.png")
+    recipe = make(zoo, "flowers", model="cifar_resnet")
+    assert "val is left out: 'daisy' is no class of train" in recipe
+    assert "val: test" in recipe
+
+
+HEADERS = {
+    "text,verdict\ntext,good\n": True,
+    "film,verdict\nfilm,good\n": True,
+    "country,2019\n": True,
+    "a fine film,good\n": False,
+}
+
+
+@pytest.mark.parametrize("start", HEADERS)
+def test_a_header_is_told_from_a_row(start: str, zoo: Zoo, tmp_path: Path) -> None:
+    rows = "".join(f"row {n},{'good' if n % 2 else 'bad'}\n" for n in range(20))
+    (tmp_path / "rows.csv").write_text(start + rows)
+    assert ("header: false" not in make(zoo, "rows.csv")) == HEADERS[start]
+
+
+@pytest.mark.parametrize("test", ["review\na film\n", "id,review,verdict\n1,a film,unknown\n", "id,review,verdict\n"])
+def test_a_split_that_cannot_be_scored_is_left_out_with_a_note(test: str, zoo: Zoo, tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(REVIEWS)
+    (tmp_path / "test.csv").write_text(test)
+    recipe = make(zoo, "train.csv")
+    assert "test is left out: " in recipe
+    assert "test.csv" not in recipe
+
+
+def test_the_suggested_commands_run_beside_a_folder_of_that_name(zoo: Zoo, tmp_path: Path) -> None:
+    (tmp_path / "reviews").mkdir()
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "reviews/train.csv").write_text(REVIEWS)
+    arguments = ("--data", "reviews", "--model", "bert_classifier", "--for", "train", "--out", "reviews.yaml")
+    steps = json.loads(zoo("init", *arguments, "--mirror", "mirror", "--json").out)["next_steps"]
+    assert [shlex.split(step)[1] for step in steps] == ["check", "train"]
+    for step in steps:
+        assert "--mirror mirror" in step
+        done = zoo(*shlex.split(step)[1:])
+        assert done.code == 0, done.err
+    assert (tmp_path / "reviews-2").is_dir()
+
+
+def test_the_vocabulary_does_not_stay_if_the_recipe_cannot_be_written(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_once(path: Path, text: str) -> None:
+        if path.suffix == ".yaml":
+            raise OSError(28, "No space left on device")
+        path.write_text(text)
+
+    (tmp_path / "reviews.csv").write_text(REVIEWS)
+    monkeypatch.setattr("zoo.cli.init.write_atomically", write_once)
+    done = zoo("init", "--data", "reviews.csv", "--model", "bert_classifier", "--for", "train")
+    assert (done.code, len(done.lines)) == (4, 1)
+    assert not list(tmp_path.glob("mine*"))
+
+
+@pytest.mark.parametrize("columns", [["review", "review"], ["id", "review", "verdict"]])
+def test_a_pair_is_two_different_columns(columns: list[str], zoo: Zoo, tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_text(REVIEWS)
+    options = [word for column in columns for word in ("--text", column)]
+    done = zoo("init", "--data", "reviews.csv", "--model", "bert_classifier", "--for", "train", *options)
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert "name one column, or two different ones for pairs" in done.err
