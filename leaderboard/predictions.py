@@ -48,10 +48,7 @@ def _of_result(run: RecordedRun, result: Result, names: Sequence[str]) -> SplitP
     labels, predictions, logits = (arrays.get(name) for name in ("labels", "predictions", "logits"))
     if labels is None or predictions is None or rows_not_finite(arrays):
         return None
-    if not all(
-        array.ndim == 1 and array.size and array.dtype.kind in "iu" and array.min() >= 0
-        for array in (labels, predictions)
-    ):
+    if not all(array.ndim == 1 and array.dtype.kind in "iu" and array.min() >= 0 for array in (labels, predictions)):
         return None
     has_logits = logits is not None and logits.ndim == 2 and logits.shape[1] > 1
     if (classes := int(max(labels.max(), predictions.max())) + 1) > MOST_CLASSES:
