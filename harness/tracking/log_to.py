@@ -53,23 +53,26 @@ class LogToTrackers:
         self._waiting = dict.fromkeys(names)
         self._open: dict[str, Tracker] = {}
         self._lines: list[LogLine] = []
-        self._sent = time.monotonic()
+        self._step, self._sent = 0, time.monotonic()
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Add a line of the training log. Lines are sent together, at most every two seconds."""
         if not (self._waiting or self._open):
             return
-        self._open_waiting(line["step"])
-        self._lines.append(LogLine(step=line["step"], values=numbers(line)))
+        self._step = line["step"]
+        self._open_waiting(self._step)
+        self._lines.append(LogLine(step=self._step, values=numbers(line)))
         if time.monotonic() - self._sent >= SECONDS:
             self._send()
 
     def close(self, *, is_complete: bool) -> None:
         """Send the remaining lines and the `results`, and end the runs of all trackers."""
         if self.results and self._waiting and _read_ids(self._training.work):
-            self._open_waiting(_last_step(self._training.work) + 1)  # it was stopped after its last step
+            self._step = _last_step(self._training.work)  # it was stopped after its last step
+            self._open_waiting(self._step + 1)
         self._send()
-        self._each(lambda tracker: tracker.close(self.results, is_complete=is_complete))
+        results = LogLine(step=self._step, values=self.results)
+        self._each(lambda tracker: tracker.close(results, is_complete=is_complete))
         self._open, self._waiting = {}, {}
 
     def _open_waiting(self, first_step: int) -> None:

@@ -18,12 +18,12 @@ class MLflow:
     """A run of an experiment. Metrics are sent in batches, because a request takes longer than a small step."""
 
     def __init__(self, training: TrackedTraining, *, resumed: str | None, first_step: int) -> None:
+        del first_step  # only TensorBoard removes steps that are taken again
         self._mlflow: Any = import_module("mlflow")
         self._client = self._mlflow.MlflowClient()
         self.id = resumed or self._new_run(training)
         if resumed:
             self._client.update_run(self.id, status="RUNNING")
-        self._last_step = first_step
 
     def _new_run(self, training: TrackedTraining) -> str:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT)
@@ -39,7 +39,6 @@ class MLflow:
     def send(self, lines: Sequence[LogLine]) -> None:
         """Send the lines."""
         now = int(time.time() * 1000)
-        self._last_step = max([self._last_step, *(line.step for line in lines)])
         metrics = [
             self._mlflow.entities.Metric(NOT_IN_NAMES.sub("_", name), value, now, line.step)
             for line in lines
@@ -48,7 +47,7 @@ class MLflow:
         for start in range(0, len(metrics), MOST_METRICS):
             self._client.log_batch(self.id, metrics=metrics[start : start + MOST_METRICS])
 
-    def close(self, results: Mapping[str, float], *, is_complete: bool) -> None:
-        """Send the scores at the last step, and end the run."""
-        self.send([LogLine(step=self._last_step, values=results)])
+    def close(self, results: LogLine, *, is_complete: bool) -> None:
+        """Send the scores, and end the run."""
+        self.send([results])
         self._client.set_terminated(self.id, "FINISHED" if is_complete else "KILLED")

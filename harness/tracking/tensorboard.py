@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -20,20 +20,18 @@ class TensorBoard:
         if not resumed:
             text = json.dumps(training.config, indent=2)
             self._writer.add_text("recipe", "".join(f"    {line}\n" for line in text.splitlines()))
-        self._last_step = first_step
 
     def send(self, lines: Sequence[LogLine]) -> None:
         """Write the lines."""
         for line in lines:
-            self._last_step = line.step
             for name, value in line.values.items():
                 self._writer.add_scalar(name, value, line.step)
         self._writer.flush()
 
-    def close(self, results: Mapping[str, float], *, is_complete: bool) -> None:
-        """Write the scores at the last step, and close the file."""
+    def close(self, results: LogLine, *, is_complete: bool) -> None:
+        """Write the scores, and close the file."""
         del is_complete  # TensorBoard has no state of a run
-        self.send([LogLine(step=self._last_step, values=results)])
+        self.send([results])
         self._writer.close()
 
 

@@ -1,4 +1,4 @@
-"""What a tracker of experiments has to do, and the training that it shows."""
+"""The interface of a tracker of experiments, and the training that it shows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,11 +40,12 @@ class Tracker(Protocol):
     def send(self, lines: Sequence[LogLine]) -> None:
         """Send lines of the log, the oldest first."""
 
-    def close(self, results: Mapping[str, float], *, is_complete: bool) -> None:
+    def close(self, results: LogLine, *, is_complete: bool) -> None:
         """Send the scores of the trained model, and end the run.
 
         Args:
-            results: The scores by name, such as `results/test/accuracy`; empty if the training was stopped.
+            results: The scores by name, such as `results/test/accuracy`, at the last step; no values if the training
+                was stopped.
             is_complete: Whether the training ended. If not, the same command resumes it.
         """
 

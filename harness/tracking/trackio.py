@@ -1,7 +1,7 @@
 """Trackio of Hugging Face: a local database in its own folder, or a Space if $TRACKIO_SPACE_ID names one."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 
@@ -12,6 +12,7 @@ class Trackio:
     """A run of a project; $TRACKIO_PROJECT names the project. It keeps both values of a step that is taken again."""
 
     def __init__(self, training: TrackedTraining, *, resumed: str | None, first_step: int) -> None:
+        del first_step  # only TensorBoard removes steps that are taken again
         self.id = resumed or f"{training.name} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
         self._run = import_module("trackio").init(
             project=os.environ.get("TRACKIO_PROJECT", PROJECT),
@@ -20,17 +21,15 @@ class Trackio:
             resume="allow" if resumed else "never",
             embed=False,
         )
-        self._last_step = first_step
 
     def send(self, lines: Sequence[LogLine]) -> None:
         """Send the lines."""
         for line in lines:
-            self._last_step = line.step
             self._run.log(dict(line.values), step=line.step)
 
-    def close(self, results: Mapping[str, float], *, is_complete: bool) -> None:
-        """Send the scores at the last step, and wait until everything is stored."""
+    def close(self, results: LogLine, *, is_complete: bool) -> None:
+        """Send the scores, and wait until everything is stored."""
         del is_complete  # Trackio has no state of a run
-        if results:
-            self._run.log(dict(results), step=self._last_step)
+        if results.values:
+            self.send([results])
         self._run.finish()

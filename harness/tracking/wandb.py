@@ -1,7 +1,7 @@
 """Weights & Biases. $WANDB_PROJECT, $WANDB_MODE and its other variables hold; `WANDB_MODE=offline` needs no account."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 
 from harness.tracking.tracker import PROJECT, LogLine, TrackedTraining
@@ -28,7 +28,7 @@ class WeightsAndBiases:
         for line in lines:
             self._run.log(dict(line.values), step=line.step)
 
-    def close(self, results: Mapping[str, float], *, is_complete: bool) -> None:
+    def close(self, results: LogLine, *, is_complete: bool) -> None:
         """Set the scores in the run's summary, and end it."""
-        self._run.summary.update(dict(results))
+        self._run.summary.update(dict(results.values))
         self._run.finish(exit_code=0 if is_complete else 1)

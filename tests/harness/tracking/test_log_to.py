@@ -33,8 +33,8 @@ class ListTracker:
             raise ConnectionError("no network")
         self.lines += lines
 
-    def close(self, results: Mapping[str, float], *, is_complete: bool) -> None:
-        self.results, self.is_complete = results, is_complete
+    def close(self, results: LogLine, *, is_complete: bool) -> None:
+        self.step, self.results, self.is_complete = results.step, results.values, is_complete
 
 
 opened: list[ListTracker] = []
