@@ -11,13 +11,11 @@ from typing import Literal
 from harness.records.find_runs import FoundRun, find_runs
 from harness.records.heartbeat_lock import HeartbeatLock
 from harness.records.record import FILE, Record, read_record
-from harness.runs.unfinished import UNFINISHED, work_folder
+from harness.runs.unfinished import UNFINISHED, entry_of_work_folder, work_folder
 from zoo.errors import SourceError, ZooError
 
 State = Literal["finished", "running", "stopped", "damaged"]
 STATES: tuple[State, ...] = ("finished", "running", "stopped", "damaged")
-KEY_LENGTH = 12
-"""The characters of the key in the name of an unfinished run; see `work_folder`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +92,7 @@ def has_locked_run(runs: Path, entry: str) -> bool:
     """Return whether a command holds the lock of a run of an entry, whichever run that is."""
     locks = (runs / UNFINISHED).glob("[!.]*.lock")
     works = [lock.with_suffix("") for lock in locks]
-    return any(work.name[: -KEY_LENGTH - 1] == entry and is_locked(work) for work in works)
+    return any(entry_of_work_folder(work) == entry and is_locked(work) for work in works)
 
 
 def is_locked(work: Path) -> bool:
@@ -159,7 +157,7 @@ def _unfinished(folder: Path) -> Iterator[StoredRun]:
 def _stopped(work: Path, *, locked: bool) -> StoredRun:
     modified = _modified(work)
     return StoredRun(
-        entry=work.name[: -KEY_LENGTH - 1], folder=work, state="running" if locked else "stopped",
+        entry=entry_of_work_folder(work), folder=work, state="running" if locked else "stopped",
         size=size_of(work) if work.is_dir() else 0, modified=modified, written=modified, work=work,
     )  # fmt: skip
 

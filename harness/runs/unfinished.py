@@ -27,6 +27,11 @@ def work_folder(runs: Path, entry: str, identity: Identity, recipe: Mapping[str,
     return runs / UNFINISHED / f"{entry}-{key[:12]}"
 
 
+def entry_of_work_folder(folder: Path) -> str:
+    """Return the entry in the name of a folder of `work_folder`."""
+    return folder.name.rpartition("-")[0]
+
+
 def training_key(identity: Identity, recipe: Mapping[str, Any]) -> str:
     """Return the SHA-256 of everything that decides the weights of a training: its identity without its metrics.
 

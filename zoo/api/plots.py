@@ -15,7 +15,7 @@ from harness.records.record import FILE, Record, RecordedRun, read_record
 from harness.records.recorded_entry import entry_of
 from harness.records.training_log import LOG
 from harness.runs.judged_runs import judged_runs
-from harness.runs.unfinished import UNFINISHED
+from harness.runs.unfinished import UNFINISHED, entry_of_work_folder
 from leaderboard.entry_page import runs_plot
 from leaderboard.strip_picture import strip_panel
 from zoo.errors import UsageError
@@ -117,7 +117,7 @@ def _trainings(entry: Entry, folders: Folders) -> list[PlottedRun]:
             if run.name.startswith("retrain-") and (run.record.parent / LOG).is_file():
                 found.setdefault(run.name, _finished(run.record))
     stopped = sorted((folders.runs / UNFINISHED).glob(f"*/{LOG}"))
-    names = [log.parent for log in stopped if log.parent.name.rpartition("-")[0] == entry.name]
+    names = [log.parent for log in stopped if entry_of_work_folder(log.parent) == entry.name]
     return [*sorted(found.values(), key=lambda run: run.seed or 0), *map(_unfinished, names)]
 
 
@@ -127,7 +127,7 @@ def _finished(record: Path) -> PlottedRun:
 
 
 def _unfinished(folder: Path) -> PlottedRun:
-    name = folder.name.rpartition("-")[0] if folder.parent.name == UNFINISHED else folder.name
+    name = entry_of_work_folder(folder) if folder.parent.name == UNFINISHED else folder.name
     return PlottedRun(name="", entry=name, seed=None, folder=folder)
 
 

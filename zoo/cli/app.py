@@ -9,7 +9,7 @@ SIGTERM. If several apply, the most severe is returned: 70, 5, 2, 1, 4, 3.
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -111,22 +111,26 @@ app = typer.Typer(
 for _panel, _commands in COMMANDS.items():
     for _name, _command in _commands.items():
         app.command(_name, cls=Command, rich_help_panel=_panel, help=_help_of(_command))(_command)
-_attest = typer.Typer(cls=Commands, no_args_is_help=True, help="Sign what a run measured, or check a signed result.")
-for _name, _command in ATTEST.items():
-    _attest.command(_name, cls=Command, help=_help_of(_command))(_command)
-app.add_typer(_attest, name="attest", rich_help_panel="Publish results")
-_import = typer.Typer(cls=Commands, no_args_is_help=True, help="Turn the configuration of another tool into a recipe.")
-for _name, _command in IMPORT.items():
-    _import.command(_name, cls=Command, help=_help_of(_command))(_command)
-app.add_typer(_import, name="import", rich_help_panel="Read recipes")
-_runs = typer.Typer(cls=ListsByDefault, help="List, show and remove your runs. Without a command: list them.")
-for _name, _command in RUNS.items():
-    _runs.command(_name, cls=Command, help=_help_of(_command))(_command)
-app.add_typer(_runs, name="runs", rich_help_panel="Train and evaluate your own")
-_cache = typer.Typer(cls=Commands, no_args_is_help=True, help="Show and clean what zoo has downloaded or computed.")
-for _name, _command in CACHE.items():
-    _cache.command(_name, cls=Command, help=_help_of(_command))(_command)
-app.add_typer(_cache, name="cache", rich_help_panel="Download and pin files")
+
+
+def _add_group(name: str, panel: str, about: str, commands: Mapping[str, Any], kind: type[Commands] = Commands) -> None:
+    """Add a group of commands; without a command it prints its help, unless its kind runs one."""
+    group = typer.Typer(cls=kind, no_args_is_help=kind is Commands, help=about)
+    for command_name, command in commands.items():
+        group.command(command_name, cls=Command, help=_help_of(command))(command)
+    app.add_typer(group, name=name, rich_help_panel=panel)
+
+
+_add_group("attest", "Publish results", "Sign what a run measured, or check a signed result.", ATTEST)
+_add_group("import", "Read recipes", "Turn the configuration of another tool into a recipe.", IMPORT)
+_add_group(
+    "runs",
+    "Train and evaluate your own",
+    "List, show and remove your runs. Without a command: list them.",
+    RUNS,
+    ListsByDefault,
+)
+_add_group("cache", "Download and pin files", "Show and clean what zoo has downloaded or computed.", CACHE)
 
 
 def _print_version(wanted: bool) -> None:

@@ -29,6 +29,7 @@ def show_run(run: Annotated[str, argument("RUN", RUN)], records: Records = None,
     Example: zoo runs show digits-resnet8:weights
     """
     from harness.records.check import verify_record
+    from harness.records.training_log import LOG
     from harness.runs.stored_runs import stored_runs
 
     folder = paths.runs(records)
@@ -44,7 +45,7 @@ def show_run(run: Annotated[str, argument("RUN", RUN)], records: Records = None,
         except (ZooError, OSError) as error:
             problem = str(error)
     steps = list(_next(chosen, problem, records))
-    log = _last_lines(chosen.folder / "log.jsonl")
+    log = _last_lines(chosen.folder / LOG)
     lines = [*_summary(chosen, problem), *_measured(chosen), *_settings(chosen), *_log(log), *steps]
     data = {
         "run": run_name(chosen), "entry": chosen.entry, "state": "damaged" if problem else chosen.state,
