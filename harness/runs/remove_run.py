@@ -8,7 +8,9 @@ from uuid import uuid4
 
 from harness.records.heartbeat_lock import HeartbeatLock
 from harness.records.record import FILE
+from harness.records.training_log import LOG, PICTURE
 from harness.runs.stored_runs import StoredRun, has_locked_run, read_again
+from harness.tracking.log_to import IDS
 from zoo.errors import SourceError, UsageError
 from zoo.files import is_inside
 
@@ -17,10 +19,10 @@ CARD = "README.md"
 WAIT = 0.2
 """Seconds to wait for the lock of a run."""
 WRITTEN = (
-    FILE, CARD, "recipe.yaml", "claims.json", "log.jsonl", "curves.svg", "model.safetensors", "predictions-*.npz",
-    "checkpoint-*.pt",
+    FILE, CARD, "recipe.yaml", "claims.json", LOG, PICTURE, IDS, "model.safetensors", "predictions-*.npz",
+    "checkpoint-*.pt", "checkpoint-*.damaged",
 )  # fmt: skip
-"""What runs write, for runs whose record does not name their files."""
+"""The files of a run whose record does not name them."""
 LEFTOVER = re.compile(r"\..+-[0-9a-f]{32}\.removed")
 """The name of a folder whose removal was interrupted."""
 
@@ -48,7 +50,7 @@ def remove_run(run: StoredRun, runs: Path, evidence: Path) -> tuple[Path, ...]:
     """Remove a run, and return the files in its folder that the run did not write, which stay.
 
     The lock of the run is held meanwhile. A folder without other files gets a hidden name first, so that nobody reads
-    half a run. What an interrupted removal left is deleted too.
+    half a run. The leftovers of an interrupted removal are deleted too.
 
     Raises:
         UsageError: The run must not be removed, or it has changed since it was listed.

@@ -115,6 +115,15 @@ def test_runs_in_progress_are_skipped_if_stopped_ones_are_removed(zoo: Zoo, runs
     assert "skipped, because a command makes this run now" in done.err
 
 
+def test_everything_that_a_stopped_training_wrote_is_removed(zoo: Zoo, runs: Path) -> None:
+    stopped = runs / UNFINISHED / "tiny-0123456789ab"
+    stopped.mkdir(parents=True)
+    for name in ("checkpoint-1.pt", "checkpoint-0.damaged", "log.jsonl", "curves.svg", "trackers.json"):
+        (stopped / name).write_text("{}")
+    assert zoo("runs", "remove", "--stopped", "--yes").code == 0
+    assert not stopped.exists()
+
+
 def test_removal_needs_an_answer_or_yes(zoo: Zoo, runs: Path) -> None:
     folder = runs / ENTRY / WEIGHTS.name
     assert zoo("runs", "remove", "digits*", "--dry-run").code == 0
