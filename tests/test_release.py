@@ -1,4 +1,4 @@
-"""What is released: the wheel, the source distribution, and the version that all files agree on."""
+"""The wheel, the source distribution, and the version that all files agree on."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What earlier nights tried, in a JSON file. If it is lost, only the times and the waits after failures are lost."""
+"""The entries that earlier nights tried, in a JSON file. Without it only the times and the waits are lost."""
 
 import json
 from collections.abc import Mapping

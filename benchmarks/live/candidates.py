@@ -44,7 +44,7 @@ def candidates(
     Args:
         entries: The entries.
         evidence: Folders of records: the committed ones, and those that an open pull request proposes.
-        attempts: What earlier nights tried.
+        attempts: The entries that earlier nights tried.
         sizes: The bytes that each entry downloads.
     """
     recorded = newest_records(evidence)

@@ -20,7 +20,7 @@ Verify = Callable[[str, Path, float], Verification]
 
 @dataclass(kw_only=True)
 class Night:
-    """What happens in a night."""
+    """The entries that a night has tried, and those that it has left out."""
 
     today: date
     attempts: dict[str, Attempt]

@@ -74,7 +74,7 @@ def comment(number: int, body: str, author: str = "Bot") -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What a job leaves behind."""
+    """The exit code, outputs, summary and log of a job."""
 
     code: int
     outputs: Mapping[str, str]

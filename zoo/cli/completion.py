@@ -1,4 +1,4 @@
-"""What a shell offers when the user presses Tab: entries, suites, recipes, runs, devices and verdicts.
+"""The words that a shell offers when the user presses Tab: entries, suites, recipes, runs, devices and verdicts.
 
 typer prints and installs the scripts (`zoo --install-completion`). A script calls `zoo` again with the words so far.
 """
@@ -31,7 +31,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 def join_words(environment: MutableMapping[str, str]) -> None:
     """Join the words that bash has split at `:` and `=`, in the variables of its completion.
 
-    What is before the last of these characters in the word to complete moves to PREFIX: bash replaces only the rest.
+    The part of the word to complete up to the last of these characters moves to PREFIX: bash replaces only the rest.
     """
     if environment.get(INSTRUCTION) != BASH or "\n" not in environment.get("COMP_WORDS", ""):
         return

@@ -22,7 +22,7 @@ PART = re.compile(r"[\w-]+|\"[^\"]*\"|'[^']*'")
 TOOL_ZOO = re.compile(
     rb"\btool\b[\"']?\s*\.\s*[\"']?zoo\b|^\s*\[\s*[\"']?tool[\"']?\s*\]|^\s*[\"']?tool[\"']?\s*=", re.MULTILINE
 )
-"""What a pyproject.toml with settings has: `tool.zoo`, or a table `tool` that may have a key `zoo`."""
+"""Matches a pyproject.toml that may have settings: `tool.zoo`, or a table `tool` that may have a key `zoo`."""
 WITHOUT = "`zoo --no-config` goes without it"
 
 
