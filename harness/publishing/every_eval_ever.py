@@ -107,7 +107,7 @@ def _model_info(score: PublishedScore, model_id: str) -> dict[str, Any]:
     details = {
         "deployment_type": "self_deployed",
         "model_availability": "open_weights" if repo else "unknown",
-        **({} if record.imported else {"weights_sha256": record.weights}),
+        **({"weights_sha256": record.weights} if "weights_sha256" in score.facts else {}),
         **({"revision": revision} if revision else {}),
     }
     return {"name": model_id.rpartition("/")[2], "id": model_id, "additional_details": details}

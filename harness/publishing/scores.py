@@ -136,10 +136,11 @@ class PublishedScore:
 
     @property
     def _made_by(self) -> dict[str, str]:
-        """The weights that were scored, or the log that states the scores: it has no weights."""
+        """The weights that were scored, or else the epoch that had them, or the log that states the scores."""
         if log := self.record.imported:
             return {"log_of": f"{log['tool']} {log['version']}", "model_revision": str(log.get("revision", "unknown"))}
-        return {"weights_sha256": self.record.weights}
+        is_kept = self.result.selection == self.record.kept_epoch
+        return {"weights_sha256": self.record.weights} if is_kept else {"epoch": self.result.selection}
 
     @property
     def notes(self) -> str:
@@ -152,7 +153,11 @@ class PublishedScore:
         how += f"; {self.precision}" if self.precision else ""
         seed = "" if self.record.identity.seed is None else f"; seed {self.record.identity.seed}"
         made_by = self._made_by
-        by = f"log of {made_by['log_of']}" if "log_of" in made_by else f"weights sha256 {self.record.weights[:16]}"
+        by = f"weights sha256 {self.record.weights[:16]}"
+        if "epoch" in made_by:
+            by = f"weights of the {made_by['epoch']} epoch, which are not kept"
+        elif "log_of" in made_by:
+            by = f"log of {made_by['log_of']}"
         return one_line(f"{self.verdict}: {how}{seed}; {by}")
 
     @property
@@ -169,7 +174,7 @@ class PublishedScore:
 
 
 def published_scores(judged: JudgedRuns) -> tuple[PublishedScore, ...]:
-    """Return every defined score of a run.
+    """Return every defined score of a run: of the weights that it kept, and of another epoch if a claim is about it.
 
     Raises:
         UsageError: There are several runs, or the run failed, or no score is defined.
@@ -237,13 +242,11 @@ def digest_of(score: PublishedScore, *more: str) -> bytes:
 
 
 def _scores(record: Record, judgements: Sequence[Judgement]) -> Iterator[PublishedScore]:
+    claimed = {(j.claim.split, j.claim.metric, str(j.claim.selection)): j for j in reversed(judgements)}
     for result in record.results:
         for metric, score in result.metrics.items():
-            if score["value"] is not None:
-                of_score = (
-                    j for j in judgements
-                    if (j.claim.split, j.claim.metric, j.claim.selection) == (result.split, metric, result.selection)
-                )  # fmt: skip
+            judgement = claimed.get((result.split, metric, result.selection))
+            if score["value"] is not None and (judgement or result.selection == record.kept_epoch):
                 yield PublishedScore(
-                    record=record, result=result, metric=metric, value=score["value"], judgement=next(of_score, None)
+                    record=record, result=result, metric=metric, value=score["value"], judgement=judgement
                 )

@@ -145,6 +145,11 @@ class Record:
         version = str(self.environment["packages"].get("zoo-reproduce", ""))
         return self.schema == 1 and version.startswith("0.1.")
 
+    @property
+    def kept_epoch(self) -> str:
+        """The epoch whose weights are in the folder of a training: `last`, or `best`."""
+        return self.results[-1].selection
+
     def sealed(self, files: Mapping[str, str]) -> "Record":
         """Return the record in the newest schema, with the digests of the files beside it, its results and itself."""
         results = json_digest([result.data() for result in self.results])

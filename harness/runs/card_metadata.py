@@ -83,11 +83,6 @@ class CardFacts:
         return () if self.task.kind == "regression" else self.task.class_names
 
     @property
-    def selection(self) -> str:
-        """The epoch whose weights are in the folder: `last` or `best`."""
-        return self.record.results[-1].selection
-
-    @property
     def task_type(self) -> str:
         """The Hub's name for the type of the task; that of a user's task without texts is not known."""
         if self.task.hub_type:
@@ -116,7 +111,7 @@ def metadata(facts: CardFacts) -> ModelCardData:
     results = [
         _eval_result(facts, result, metric, value)
         for result, metric, value in facts.scores()
-        if result.selection == facts.selection
+        if result.selection == facts.record.kept_epoch
     ]
     name = str(facts.recipe["task"]["use"])
     return ModelCardData(

@@ -17,6 +17,7 @@ from zoo.errors import UsageError
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.claim import Claim
+from zoo.recipes.schema import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,8 @@ class JudgedRuns:
     """See `harness.judging.judge_runs.EntryRuns.looks`."""
     family: int = 1
     """The number of claims over which retrainings are adjusted."""
+    recipe: Recipe | None = None
+    """The recipe that was run, with all its claims; None if it is not known."""
     has_recipe: bool = True
     """Whether the claims are those of the recipe that was run, or of the log that was imported."""
 
@@ -83,6 +86,7 @@ def judged_runs(files: Iterable[Path], entry: Entry | None, *, folder: Path, evi
         evidence=evidence,
         looks=look_numbers(folder, found, runs) if found is not None else {},
         family=_family(found) if is_training and found is not None else 1,
+        recipe=found.recipe if found is not None else None,
         has_recipe=found is not None or bool(record.imported),
     )
 

@@ -1,7 +1,8 @@
 """The model card of a training run: README.md, for readers and for the Hub."""
 
+import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from tabulate import tabulate
@@ -25,6 +26,8 @@ from zoo.text_tables import number
 CARD = "README.md"
 QUOTE = "'"
 """Stands for a backquote in a code span."""
+MISSING = "The recipe reads files that are not here. Put them at these paths, seen from this folder:"
+REPRODUCTION = "## How to reproduce it"
 FEW_CLASSES = 20
 """A longer list of classes is folded."""
 SHOWN_PACKAGES = ("zoo-reproduce", "torch", "torchvision", "transformers", "tokenizers", "numpy")
@@ -36,7 +39,7 @@ def model_card(facts: CardFacts) -> str:
     failure = f"**The training failed: {markdown(record.failure)}. Its scores mean nothing.**" if record.failure else ""
     intro = (
         f"Trained by `zoo train` on `{_code(facts.task.name)}` with seed {record.identity.seed}. The weights are those"
-        f" of the {facts.selection} epoch. [record.json](record.json) lists the inputs with their checksums, the"
+        f" of the {record.kept_epoch} epoch. [record.json](record.json) lists the inputs with their checksums, the"
         " environment and the scores."
     )
     sections = {
@@ -53,6 +56,24 @@ def model_card(facts: CardFacts) -> str:
     parts = [front, f"# {markdown(recipe['name'])}", failure, intro]
     parts += [f"## {title}\n\n{text}" for title, text in sections.items() if text]
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def verifiable_card(card: str, model: str, published: Collection[str]) -> str:
+    """Return the card of a run for the repository that it is published in: it says how to verify the scores.
+
+    Args:
+        card: The text of the card. The author may have changed it.
+        model: OWNER/NAME of the repository.
+        published: The files of the recipe that are in the repository too, so that nobody needs to put them there.
+    """
+    for name in published:
+        card = card.replace(f"\n- `{_code(name)}`\n", "\n", 1)
+    card = re.sub(rf"{re.escape(MISSING)}\n\n+(?!- )", "", card)
+    section = f"## How to verify it\n\n```sh\nzoo verify {model}\n```\n\n"
+    if section in card:
+        return card
+    before, found, after = card.partition(f"{REPRODUCTION}\n")
+    return f"{before}{section}{found}{after}" if found else f"{card.rstrip()}\n\n{section.rstrip()}\n"
 
 
 def _scores(facts: CardFacts) -> str:
@@ -232,7 +253,7 @@ def _preparation(facts: CardFacts, packages: Iterable[str]) -> Iterator[str]:
     files += [f"- the code of the Python package `{_code(name)}`, unless it is installed" for name in packages]
     if files:
         listed = "\n".join(files)
-        yield f"The recipe reads files that are not here. Put them at these paths, seen from this folder:\n\n{listed}"
+        yield f"{MISSING}\n\n{listed}"
     if facts.needed.data:
         yield "`DIR` is the folder of the data set."
 

@@ -107,12 +107,17 @@ class LocalHub(LoopbackServer):
         return repo.main
 
     def post(self, target: str, token: str | None, body: bytes) -> Answer:
-        """Return the answer to POST: a check of a card, or the steps of a commit, which becomes a pull request."""
+        """Return the answer to POST: a check of a card, a new repository, or the steps of a commit.
+
+        A commit to `main` changes the repository, if it is to the newest commit; any other becomes a pull request.
+        """
         url = urlsplit(target)
         if url.path == "/api/validate-yaml":
             return Answer(200, body=b'{"errors": [], "warnings": []}')
         if token != TOKEN:
             return Answer.refusal(401, **{"X-Error-Message": "Invalid credentials in Authorization header"})
+        if url.path == "/api/repos/create":
+            return self._create(json.loads(body))
         if re.fullmatch(PREUPLOAD, url.path):
             files = [{"path": file["path"], "uploadMode": "regular"} for file in json.loads(body)["files"]]
             return Answer(200, body=json.dumps({"files": [{**file, "shouldIgnore": False} for file in files]}).encode())
@@ -120,9 +125,13 @@ class LocalHub(LoopbackServer):
         if found is None or (repo := self.repos.get((found["kind"], found["name"]))) is None:
             return Answer.refusal(404, "RepoNotFound")
         header, *lines = [json.loads(line) for line in body.splitlines()]
-        if parse_qs(url.query).get("create_pr") != ["1"] or header["value"].get("parentCommit") != repo.main:
-            return Answer(412, body=b'{"error": "only pull requests to the newest commit are accepted"}')
+        if header["value"].get("parentCommit") != repo.main:
+            return Answer(412, body=b'{"error": "the newest commit is another one"}')
         files = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines}
+        if parse_qs(url.query).get("create_pr") != ["1"]:
+            commit = self.add(found["kind"], found["name"], {**repo.commits[repo.main], **files})
+            done = {"commitUrl": f"{self.url}/{found['name']}/commit/{commit}", "commitOid": commit}
+            return Answer(200, body=json.dumps(done).encode())
         self.pull_requests.append(PullRequest(found["name"], header["value"]["summary"], files))
         address = f"{self.url}/{found['name']}/discussions/{len(self.pull_requests)}"
         done = {
@@ -131,6 +140,20 @@ class LocalHub(LoopbackServer):
             "pullRequestUrl": address,
         }
         return Answer(200, body=json.dumps(done).encode())
+
+    def _create(self, wanted: Mapping[str, Any]) -> Answer:
+        """Create a repository as the Hub does: with one file, or 409 if there is one of this name."""
+        name = f"{wanted.get('organization') or 'somebody'}/{wanted['name']}"
+        body = json.dumps({"url": f"{self.url}/{name}", "error": "You already created this model repo"}).encode()
+        if ("models", name) in self.repos:
+            return Answer(409, body=body)
+        self.add(
+            "models",
+            name,
+            {".gitattributes": b"*.safetensors filter=lfs\n"},
+            private=wanted.get("visibility") == "private" or bool(wanted.get("private")),
+        )
+        return Answer(200, body=body)
 
     def fault(self, pattern: str, action: str, *, times: int = 1, **options: Any) -> None:
         """Make requests go wrong. The first fault that matches a request counts.
@@ -166,7 +189,7 @@ class LocalHub(LoopbackServer):
         if commit not in repo.commits:
             return Answer.refusal(404, "RevisionNotFound")
         if route == "info":
-            return Answer(200, body=json.dumps({"id": name, "sha": commit}).encode())
+            return Answer(200, body=json.dumps({"id": name, "sha": commit, "private": repo.private}).encode())
         if route == "history":
             return Answer(200, body=json.dumps([_commit_data(commit) for commit in reversed(repo.commits)]).encode())
         if route == "tree":
@@ -243,11 +266,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_HEAD(self) -> None:
         token = self.headers.get("Authorization", "").removeprefix("Bearer ") or None
-        request = f"{self.command} {self.path}"
-        fault = next((fault for fault in self.hub.faults if fault.times and re.search(fault.pattern, request)), None)
-        answer = self.hub.answer(self.path, token)
+        fault, answer = self._next_fault(), self.hub.answer(self.path, token)
         if fault:
-            fault.times -= 1
             answer = _faulty(answer, fault)
         self._send(self._part(answer), fault or Fault("", "", 0, {}))
 
@@ -257,7 +277,17 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         token = self.headers.get("Authorization", "").removeprefix("Bearer ") or None
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        self._send(self.hub.post(unquote(self.path), token, body), Fault("", "", 0, {}))
+        fault = self._next_fault()
+        answer = self.hub.post(unquote(self.path), token, body) if fault is None else _faulty(Answer(200), fault)
+        self._send(answer, fault or Fault("", "", 0, {}))
+
+    def _next_fault(self) -> Fault | None:
+        """Return the fault of this request, which counts as one of its times."""
+        request = f"{self.command} {self.path}"
+        fault = next((fault for fault in self.hub.faults if fault.times and re.search(fault.pattern, request)), None)
+        if fault:
+            fault.times -= 1
+        return fault
 
     def _part(self, answer: Answer) -> Answer:
         """Return the rest of a file if the request has a Range header."""

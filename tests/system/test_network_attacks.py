@@ -18,7 +18,7 @@ from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import TINY, Write, Zoo
 from tests.helpers.web_server import Page, WebServer
 
-PUBLIC = "may name hub:, data:, and https URLs of public hosts"
+PUBLIC = "may name files of its repository, hub:, data:, and https URLs of public hosts"
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_a_redirect_loop_ends(zoo: Zoo, recipe_file: Write, attacker: WebServer)
 
 PUBLISHED = {
     "dev_zero": ("file:/dev/zero", "is a file of this machine"),
-    "a relative file": ("file:w.pt", "is a file of this machine"),
+    "a file outside": ("file:../w.pt", "is a file of this machine"),
     "ssrf_direct": ("http://127.0.0.1:8736/admin/x.pt", "its scheme is not https"),
     "ssrf_https": ("https://127.0.0.2:8736/admin/x.pt", "the host '127.0.0.2' is not a public one"),
     "an archive": ("https://127.0.0.2:8736/admin/x.zip#w.pt", "the host '127.0.0.2' is not a public one"),

@@ -40,6 +40,7 @@ from zoo.cli import (
     sources,
     stored_runs,
     suites,
+    upload,
 )
 from zoo.cli.command import CONFIG, Command, Commands, ListsByDefault
 from zoo.cli.completion import join_words
@@ -75,7 +76,12 @@ COMMANDS: dict[str, dict[str, Any]] = {
         "collect": collect.collect,
         "run-unit": run_unit.run_unit,
     },
-    "Publish results": {"publish": publish_run.publish, "leaderboard": publish.leaderboard, "submit": publish.submit},
+    "Publish results": {
+        "upload": upload.upload,
+        "publish": publish_run.publish,
+        "leaderboard": publish.leaderboard,
+        "submit": publish.submit,
+    },
     "Report a problem": {"env": environment.env},
 }
 """The panels of `zoo --help`, and the commands in each."""

@@ -17,7 +17,7 @@ def sha256(path: Path) -> str:
         raise SourceError(f"{path}: {error.strerror or error}") from None
 
 
-def git_sha1(path: Path) -> str:
-    """Return the SHA-1 that git gives a file; the Hub lists small files by it."""
-    data = path.read_bytes()
+def git_sha1(file: Path | bytes) -> str:
+    """Return the SHA-1 that git gives a file, or its content; the Hub lists small files by it."""
+    data = file if isinstance(file, bytes) else file.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

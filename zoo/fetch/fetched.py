@@ -31,7 +31,9 @@ class Fetched:
 
     def renamed(self, source: ParsedSource) -> "Fetched":
         """Return the same files under another source."""
-        files = {f"{source}/{name}": digest for name, digest in zip(self.names, self.files.values(), strict=True)}
+        is_one_file = list(self.files) == [self.source]
+        digests = zip(self.names, self.files.values(), strict=True)
+        files = {str(source) if is_one_file else f"{source}/{name}": digest for name, digest in digests}
         return replace(self, source=str(source), files=files)
 
     @property

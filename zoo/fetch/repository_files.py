@@ -34,6 +34,8 @@ WANTS: Mapping[str, tuple[str, ...]] = {
     "data": ("README.md", "*.parquet", "*.csv", "*.tsv", "*.jsonl", "*.json"),
 }  # fmt: skip
 """Patterns of the files for a purpose, besides `weights` and `data/NAME`."""
+PATH = "./"
+"""The purpose of reading one file, or all files of a folder: `./PATH`."""
 MAX_SHOWN = 12
 
 
@@ -43,8 +45,8 @@ def choose_files(
     """Choose the files of a repository to read.
 
     Args:
-        want: The purpose: `weights`, a key of `WANTS`, `data/NAME` for one configuration of a data set, or the name of
-            one file.
+        want: The purpose: `weights`, a key of `WANTS`, `data/NAME` for one configuration of a data set, `./PATH` for
+            a file or a folder, or the name of one file.
         names: All files of the repository.
         locked: The files that the lock names.
         where: The repository and its commit, for messages.
@@ -65,7 +67,8 @@ def choose_files(
         if not chosen:
             raise MissingError(f"{where} has no {want}; it has {_some(names)}")
     else:
-        chosen = [want]
+        path = want.removeprefix(PATH)
+        chosen = [name for name in names if want.startswith(PATH) and name.startswith(f"{path}/")] or [path]
     for name in chosen:
         if name not in names:
             raise MissingError(f"{where} has no file {name!r}; it has {_some(names)}")

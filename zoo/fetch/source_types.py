@@ -1,9 +1,11 @@
 """Sources: the texts by which a recipe names files, and the typed values that `parse_source` turns them into.
 
     embedded:FILE                          a file of the starter suite, shipped with zoo and pinned in the lock
-    file:PATH                              a local file or a local folder of data; not pinned, but hashed into the record
+    file:PATH                              a local file or a local folder of data; not pinned, but hashed into the record.
+                                           In a published recipe, a file or folder of its repository, at the same commit
     hub:[datasets/]OWNER/NAME[@REVISION]   a repository of the Hugging Face Hub, at the commit that the lock pins
-    hub:.                                  the repository in which the recipe itself is published
+    hub:.                                  the repository in which the recipe itself is published; for a recipe file of
+                                           this machine, the folder of the recipe
     https://HOST/PATH                      a file on a server; the lock pins its SHA-256
     https://HOST/PATH.zip#MEMBER           a file in an archive on a server, by the end of its path; the lock pins the archive
     data:NAME                              a local folder, named by `--data NAME=DIR` or inside ZOO_DATA; its rows are hashed
@@ -76,6 +78,13 @@ class LocalFile:
     def expanded(self) -> Path:
         """The path with `~` replaced by the user's home folder."""
         return Path(self.path).expanduser()
+
+    @property
+    def repository_path(self) -> str | None:
+        """The path below the folder of a recipe, without `.`; None for a path that may lead out of it."""
+        parts = [part for part in self.path.split("/") if part not in ("", ".")]
+        is_outside = self.path.startswith(("/", "~")) or ".." in parts or not parts or re.search(r"[\\:]", self.path)
+        return None if is_outside else "/".join(parts)
 
     def below(self, folder: Path) -> "LocalFile":
         """Return the file in a folder if the path is relative and exists there, else this one."""

@@ -6,13 +6,13 @@ folder takes the one that `--data NAME=DIR` names instead of a data set of the H
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os.path import exists
 from pathlib import Path
 from typing import Any
 
 from zoo import paths
-from zoo.errors import IntegrityError, NoDataError, NoFileError, UsageError, did_you_mean
+from zoo.errors import IntegrityError, MissingError, NoDataError, NoFileError, UsageError, did_you_mean
 from zoo.fetch.cache_folder import CacheFolder
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.hub import Hub
@@ -22,6 +22,7 @@ from zoo.fetch.mirror import Mirror
 from zoo.fetch.pin_store import PinStore
 from zoo.fetch.public_hosts import url_problem
 from zoo.fetch.repository import RepositoryFetcher
+from zoo.fetch.repository_files import PATH
 from zoo.fetch.servers import Servers
 from zoo.fetch.source_types import (
     EMBEDDED,
@@ -88,7 +89,7 @@ class Sources:
         Args:
             source: The source.
             want: The files of a repository to fetch: `weights`, a key of `zoo.fetch.repository_files.WANTS`,
-                `data/NAME` for one configuration of a data set, or the name of one file.
+                `data/NAME` for one configuration of a data set, `./PATH` for a file or folder, or the name of one file.
 
         Raises:
             UsageError: The source is malformed.
@@ -98,6 +99,8 @@ class Sources:
         if problem := self.problem(source):
             raise UsageError(problem)
         written, actual = parsed(source), self.resolve(source)
+        if isinstance(written, LocalFile) and self.recipe_repo is not None:
+            return self._beside_recipe(written, self.recipe_repo)
         if (actual, want) not in self.fetched:
             self.fetched[actual, want] = self._fetch(actual, want)
             LOGGER.info("%s: %s from %s", actual, want, self.fetched[actual, want].path)
@@ -118,11 +121,8 @@ class Sources:
             return str(error)
         if isinstance(value, Embedded) and value.name not in (shipped := list(self.lock.locked(EMBEDDED).files)):
             return f"{source} is not in {self.lock.path}{did_you_mean(value.name, shipped)}"
-        if isinstance(value, RecipeRepo) and self.recipe_repo is None:
-            return (
-                f"{source} means the repository that a recipe is published in, but this recipe is a local file;"
-                " to check it before it is published, write file:PATH of the weights instead"
-            )
+        if isinstance(value, RecipeRepo) and self.recipe_repo is None and self.recipe_folder is None:
+            return f"{source} means the repository of a published recipe, or the folder of a recipe file; there is none"
         return self._not_publishable(value) if self.recipe_repo is not None else None
 
     def missing_file(self, source: AnySource) -> NoFileError | None:
@@ -184,8 +184,8 @@ class Sources:
 
     def _not_publishable(self, value: ParsedSource) -> str | None:
         """Return why a recipe that somebody else has published may not name a source, or None."""
-        allowed = "a published recipe may name hub:, data:, and https URLs of public hosts"
-        if isinstance(value, LocalFile):
+        allowed = "a published recipe may name files of its repository, hub:, data:, and https URLs of public hosts"
+        if isinstance(value, LocalFile) and value.repository_path is None:
             return f"{value} is a file of this machine; {allowed}"
         address = pinned_source(value)
         if isinstance(address, Url) and (problem := url_problem(address.url)):
@@ -193,11 +193,29 @@ class Sources:
         return None
 
     def resolve(self, source: AnySource) -> ParsedSource:
-        """Return the source that is read: the repository of a published recipe, or the place of a local file."""
+        """Return the source that is read: the repository or the folder of the recipe, or the place of a local file."""
         value = parsed(source)
-        if isinstance(value, RecipeRepo) and self.recipe_repo is not None:
-            return parse_source(self.recipe_repo)
+        if self.recipe_repo is not None:
+            return parse_source(self.recipe_repo) if isinstance(value, RecipeRepo) else value
+        if isinstance(value, RecipeRepo) and self.recipe_folder is not None:
+            return LocalFile(str(self.recipe_folder.absolute()))
         return value.below(self.recipe_folder) if isinstance(value, LocalFile) and self.recipe_folder else value
+
+    def _beside_recipe(self, source: LocalFile, repo: str) -> Fetched:
+        """Return a file or a folder in the repository of a published recipe."""
+        path = str(source.repository_path)
+        try:
+            found = self.fetch(repo, f"{PATH}{path}")
+        except MissingError as error:
+            raise MissingError(
+                f"{error}: its recipe reads {path}, which its author has not published; if you have it, download"
+                " the repository, put it there, and name the recipe in that folder"
+            ) from None
+        if found.names == [path]:
+            return fetched_file(source, found.path / path, *found.files.values(), locked=found.locked)
+        digests = zip(found.names, found.files.values(), strict=True)
+        files = {f"{source}/{name.removeprefix(f'{path}/')}": digest for name, digest in digests}
+        return replace(found, source=str(source), path=found.path / path, files=files)
 
     def _fetch(self, source: ParsedSource, want: str) -> Fetched:
         match source:

@@ -9,7 +9,7 @@ from typing import Any
 
 from zoo.errors import Mark, MissingError, NoFileError, UsageError, ZooError, translate_errors
 from zoo.fetch.fetched import Fetched
-from zoo.fetch.repository_files import CONFIG
+from zoo.fetch.repository_files import CONFIG, PATH
 from zoo.fetch.source_types import HubRepo, LocalFile, ParsedSource, RecipeRepo, parse_or_none, pinned_source
 from zoo.fetch.sources import Sources
 from zoo.models.auto_classes import ENCODER
@@ -89,15 +89,23 @@ def needs(entry: Entry, builder: Builder, *, train: bool) -> Iterator[Need]:
     at_entry = builder.at(repo, entry.folder)
     marks = {named.text: named.mark for named in recipe_sources(entry.recipe)}
     for need in _recipe_needs(entry.recipe, at_entry, train=train):
-        is_read_elsewhere = need.parsed == RecipeRepo() if repo else isinstance(need.parsed, LocalFile)
-        source = str(at_entry.sources.resolve(need.source)) if is_read_elsewhere else need.source
-        published_in = None if repo and is_read_elsewhere else repo
         mark = marks.get(need.source)
-        yield replace(need, source=source, recipe_repo=published_in, recipe_folder=entry.folder, mark=mark)
+        read = _as_read(need, at_entry.sources)
+        yield replace(read, recipe_folder=entry.folder, mark=mark)
     for stage in entry.recipe.stages if train else ():
         for teacher in stage.all_teachers.values():
             if teacher.model is None:
                 yield from needs(_teacher_entry(entry, teacher), builder, train=teacher.run is not None)
+
+
+def _as_read(need: Need, sources: Sources) -> Need:
+    """Return a need with the source that is read: the repository of the recipe, or the place of a local file."""
+    repo, value = sources.recipe_repo, need.parsed
+    if repo and isinstance(value, LocalFile) and value.repository_path:
+        return replace(need, source=repo, want=f"{PATH}{value.repository_path}")
+    if isinstance(value, RecipeRepo) or (isinstance(value, LocalFile) and not repo):
+        return replace(need, source=str(sources.resolve(value)))
+    return replace(need, recipe_repo=repo)
 
 
 def needs_of_all(entries: Iterable[Entry], builder: Builder, *, train: bool) -> tuple[list[Need], list[ZooError]]:
@@ -182,9 +190,9 @@ def _read_of(model: Call, weights: str | None, sources: Sources) -> Call | None:
     source = parse_or_none(weights)
     if weights is None or source is None:
         return model if weights is None else architecture(model)
-    source = source if isinstance(source, RecipeRepo) else sources.resolve(source)
+    source = sources.resolve(source)
     in_folder = isinstance(source, LocalFile) and (source.expanded / CONFIG).is_file()
-    is_read = auto_class(model) is not None and (isinstance(source, HubRepo | RecipeRepo) or in_folder)
+    is_read = auto_class(model) is not None and (isinstance(source, HubRepo) or in_folder)
     return None if is_read else architecture(model)
 
 

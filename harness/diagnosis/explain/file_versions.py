@@ -9,7 +9,7 @@ from zoo.errors import MissingError, SourceError, UsageError
 from zoo.fetch.checksum import sha256
 from zoo.fetch.hub import Listed
 from zoo.fetch.repository_files import choose_files
-from zoo.fetch.source_types import ArchiveMember, HubRepo, LocalFile, RecipeRepo, Url, UserFolder, parse_source
+from zoo.fetch.source_types import ArchiveMember, HubRepo, LocalFile, Url, UserFolder
 from zoo.fetch.sources import Sources
 
 MOST_VERSIONS = 5
@@ -39,13 +39,13 @@ def versions(sources: Sources, source: str, want: str, folder: Path) -> Iterator
         UsageError: The source has no versions, because it is a local folder, a URL or not tracked by git.
         SourceError: The versions cannot be listed.
     """
-    parsed = parse_source(source)
+    parsed = sources.resolve(source)
     if isinstance(parsed, UserFolder):
         raise UsageError(f"{source} is a local folder, which has no revisions")
     if isinstance(parsed, Url | ArchiveMember):
         raise UsageError(f"{source} is a URL, which has no revisions")
-    if isinstance(parsed, HubRepo | RecipeRepo):
-        return _on_the_hub(sources, source, want)
+    if isinstance(parsed, HubRepo):
+        return _on_the_hub(sources, parsed, source, want)
     return _in_git(sources.fetch(source, want).path, folder)
 
 
@@ -55,9 +55,8 @@ def commit_of(sources: Sources, source: str, want: str) -> str:
     return revision[:12] if revision else "the current one"
 
 
-def _on_the_hub(sources: Sources, source: str, want: str) -> Iterator[Version]:
-    is_recipe_repo = parse_source(source) == RecipeRepo()
-    hub, repo = sources.hub, HubRepo.parse((sources.recipe_repo if is_recipe_repo else None) or source)
+def _on_the_hub(sources: Sources, repo: HubRepo, source: str, want: str) -> Iterator[Version]:
+    hub = sources.hub
     if hub.offline:
         raise SourceError("other commits cannot be tried while HF_HUB_OFFLINE is set")
     current = sources.fetch(source, want).revision

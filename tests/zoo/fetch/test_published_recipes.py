@@ -1,6 +1,7 @@
 """Recipes and weights in repositories: the commits that are read, and the pins that apply."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -212,3 +213,36 @@ def test_weights_in_several_files_are_loaded(glue_zoo: Zoo, glue_hub: LocalHub, 
         assert entry["error"] is None, completed.err
         scores.append(read_arrays(Path(entry["records"][0]).with_name("predictions-validation.npz"))["logits"])
     assert np.array_equal(*scores)
+
+
+@pytest.fixture
+def published(glue_sources: Sources, glue_hub: LocalHub) -> Sources:
+    """Sources of a recipe that is published with a file, and with a folder of two files."""
+    files = {
+        "words.txt": b"a\nb\n",
+        "flowers/train/rose/1.png": b"1",
+        "flowers/train/rose/2.png": b"2",
+        "flowers.txt": b"",
+    }
+    commit = glue_hub.add("models", "someone/files", files)
+    return replace(glue_sources, recipe_repo=f"hub:someone/files@{commit}")
+
+
+def test_a_relative_path_in_a_published_recipe_is_a_file_of_its_repository(published: Sources, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_bytes(b"a\nb\n")
+    fetched = published.fetch("file:./words.txt", "tokenizer")
+    local = Sources(recipe_folder=tmp_path).fetch("file:./words.txt")
+    assert fetched.path.read_bytes() == b"a\nb\n"
+    assert (fetched.source, fetched.sha256, fetched.files) == (local.source, local.sha256, local.files)
+    assert local.files == {"file:./words.txt": local.sha256}  # a record names no folder of this machine
+
+
+def test_a_relative_path_may_be_a_folder_of_the_repository(published: Sources) -> None:
+    fetched = published.fetch("file:flowers", "data")
+    assert sorted(path.name for path in fetched.path.rglob("*.png")) == ["1.png", "2.png"]
+    assert sorted(fetched.files) == ["file:flowers/train/rose/1.png", "file:flowers/train/rose/2.png"]
+
+
+def test_a_file_that_its_author_has_not_published_is_named(published: Sources) -> None:
+    with pytest.raises(MissingError, match=r"its recipe reads rows\.csv, which its author has not published"):
+        published.fetch("file:rows.csv", "data")

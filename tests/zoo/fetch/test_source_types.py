@@ -1,5 +1,7 @@
 """Sources as typed values: parsed once, and written back as the same text."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -125,5 +127,23 @@ def test_a_url_that_is_too_long_is_refused_in_few_words() -> None:
     assert len(str(raised.value)) < 200
 
 
-def test_a_local_recipe_that_means_its_own_repository_learns_how_to_check_it() -> None:
-    assert "to check it before it is published, write file:PATH of the weights" in str(Sources().problem("hub:."))
+def test_the_repository_of_a_recipe_that_is_in_no_folder_is_a_problem() -> None:
+    assert "the folder of a recipe file; there is none" in str(Sources().problem("hub:."))
+
+
+def test_the_repository_of_a_local_recipe_is_its_folder(tmp_path: Path) -> None:
+    sources = Sources(recipe_folder=tmp_path)
+    assert sources.problem("hub:.") is None
+    assert sources.resolve("hub:.") == LocalFile(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("path", "inside"),
+    [
+        ("rows.csv", "rows.csv"), ("./data//rows.csv", "data/rows.csv"), ("a/..b.csv", "a/..b.csv"),
+        ("/etc/passwd", None), ("//etc/passwd", None), ("~/rows.csv", None), ("../rows.csv", None),
+        ("a/../../rows.csv", None), ("a/..", None), (".", None), ("C:/rows.csv", None), ("..\\rows.csv", None),
+    ],
+)  # fmt: skip
+def test_a_path_of_a_published_recipe_stays_in_its_repository(path: str, inside: str | None) -> None:
+    assert LocalFile(path).repository_path == inside

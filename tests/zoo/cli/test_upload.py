@@ -1,0 +1,163 @@
+"""A model that a user trains on their own data is uploaded to the Hub, and verified from there by somebody else."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from tests.helpers.glue_hub import use_hub
+from tests.helpers.hub_server import STRANGER, TOKEN, LocalHub
+from tests.helpers.project import TINY, Write, Zoo
+
+REVIEWS = "text,label\n" + "".join(
+    f"a {'good' if row % 2 else 'bad'} film {row},{'yes' if row % 2 else 'no'}\n" for row in range(60)
+)
+
+
+@pytest.fixture
+def hub(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with LocalHub() as server:
+        use_hub(server, zoo, cache=tmp_path / "cache", lock=tmp_path / "zoo.lock", monkeypatch=monkeypatch)
+        yield server
+
+
+@pytest.fixture
+def run(zoo: Zoo, recipe_file: Write) -> str:
+    """Return the folder of a training that reads no data of this machine."""
+    assert zoo("train", recipe_file(TINY), "--out", "run").code == 0
+    return "run"
+
+
+def files_of(hub: LocalHub, name: str) -> dict[str, bytes]:
+    repo = hub.repos["models", name]
+    return dict(repo.commits[repo.main])
+
+
+def test_the_first_ten_minutes_end_with_a_published_model_that_is_reproduced(
+    zoo: Zoo, hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """These are the commands of docs/getting-started.md."""
+    (tmp_path / "reviews.csv").write_text(REVIEWS)
+    assert zoo("init", "--data", "reviews.csv", "--model", "bert_classifier", "--for", "train").code == 0
+    assert zoo("check", "mine.yaml").code == 0
+    assert zoo("train", "mine.yaml", "--out", "mine").code == 0
+    assert zoo("plot", "mine", "--out", "curves.svg").code == 0
+    refused = zoo("upload", "mine", "someone/reviews")
+    assert refused.code == 2
+    assert "reviews.csv; pass --with-data to upload it too" in refused.err
+    uploaded = zoo("upload", "mine", "someone/reviews", "--with-data")
+    assert uploaded.code == 0, uploaded.err
+    assert uploaded.lines[-1] == "next: zoo verify someone/reviews"
+    files = files_of(hub, "someone/reviews")
+    assert {"zoo.yaml", "reviews.csv", "model.safetensors", "README.md", "record.json", "curves.svg"} <= files.keys()
+    assert b"zoo verify someone/reviews" in files["README.md"]
+    assert b"files that are not here" not in files["README.md"]
+    assert not [name for name, content in files.items() if str(tmp_path).encode() in content]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    verified = zoo("verify", "someone/reviews")
+    assert verified.code == 0, verified.err
+    assert "1 entry: 1 reproduced" in verified.out
+
+
+def test_without_its_data_a_model_says_what_is_missing_and_is_verified_where_they_are(
+    zoo: Zoo, hub: LocalHub, tmp_path: Path
+) -> None:
+    (tmp_path / "reviews.csv").write_text(REVIEWS)
+    assert zoo("init", "--data", "reviews.csv", "--model", "bert_classifier", "--for", "train").code == 0
+    assert zoo("train", "mine.yaml", "--out", "mine").code == 0
+    assert zoo("upload", "mine", "someone/secret", "--without-data", "--private").code == 0
+    files = files_of(hub, "someone/secret")
+    assert "reviews.csv" not in files
+    assert b"- `reviews.csv`" in files["README.md"]
+    assert hub.repos["models", "someone/secret"].private
+    refused = zoo("verify", "someone/secret")
+    assert refused.code == 4
+    assert "its recipe reads reviews.csv, which its author has not published" in refused.err
+    downloaded = tmp_path / "downloaded"
+    downloaded.mkdir()
+    for name, content in files.items():
+        (downloaded / name).write_bytes(content)
+    shutil.copy("reviews.csv", downloaded)
+    assert zoo("verify", "downloaded/zoo.yaml").code == 0
+
+
+def test_a_dry_run_lists_the_files_and_sends_nothing(zoo: Zoo, hub: LocalHub, run: str) -> None:
+    shown = zoo("upload", run, "someone/digits", "--dry-run")
+    assert shown.code == 0
+    assert "model.safetensors" in shown.out
+    assert shown.lines[-1].endswith("nothing was sent; leave out --dry-run to upload it")
+    assert not hub.requests
+
+
+def test_the_same_model_is_sent_once(zoo: Zoo, hub: LocalHub, run: str) -> None:
+    first = json.loads(zoo("upload", run, "someone/digits", "--json").out)
+    assert sorted(first["sent"]) == sorted(first["files"])
+    again = zoo("upload", run, "hf://someone/digits")
+    assert (again.code, again.lines[0]) == (0, f"{hub.url}/someone/digits has these files already; nothing was sent")
+
+
+def test_files_of_another_model_are_replaced_only_with_overwrite(zoo: Zoo, hub: LocalHub, run: str) -> None:
+    hub.add("models", "someone/digits", {"README.md": b"# Mine\n", "notes.txt": b"kept"})
+    refused = zoo("upload", run, "someone/digits")
+    assert (refused.code, len(refused.lines)) == (2, 1)
+    assert "has other files of these names: README.md; pass --overwrite" in refused.err
+    assert files_of(hub, "someone/digits").keys() == {"README.md", "notes.txt"}
+    assert zoo("upload", run, "someone/digits", "--overwrite").code == 0
+    assert files_of(hub, "someone/digits")["notes.txt"] == b"kept"
+    assert b"# tiny" in files_of(hub, "someone/digits")["README.md"]
+
+
+def test_a_private_model_is_not_uploaded_to_a_public_repository(zoo: Zoo, hub: LocalHub, run: str) -> None:
+    hub.add("models", "someone/digits", {})
+    refused = zoo("upload", run, "someone/digits", "--private")
+    assert refused.code == 2
+    assert "someone/digits exists already and is public" in refused.err
+    assert not files_of(hub, "someone/digits")
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("digits-resnet8:weights", "someone/digits"), "it is an evaluation"),
+        (("run", "someone/digits@main"), "without a revision"),
+        (("run", "datasets/someone/digits"), "name the repository of a model"),
+        (("run", "digits"), "is not a repository"),
+        (("gone", "someone/digits"), "gone"),
+    ],
+)
+def test_what_cannot_be_uploaded_is_one_line(
+    zoo: Zoo, hub: LocalHub, run: str, words: tuple[str, ...], error: str
+) -> None:
+    refused = zoo("upload", *words)
+    assert (refused.code, len(refused.lines)) == (2, 1)
+    assert error in refused.err
+    assert not hub.repos
+
+
+def test_an_upload_without_a_token_or_with_a_wrong_one_is_one_line(
+    zoo: Zoo, hub: LocalHub, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", STRANGER)
+    refused = zoo("upload", run, "someone/digits")
+    assert (refused.code, len(refused.lines)) == (4, 1)
+    assert STRANGER not in refused.err
+    monkeypatch.delenv("HF_TOKEN")
+    without = zoo("upload", run, "someone/digits")
+    assert without.code == 2
+    assert without.err == "an upload needs a token that may write to the Hub: set HF_TOKEN, or run: hf auth login\n"
+
+
+def test_an_upload_that_the_hub_does_not_serve_is_an_error_and_is_not_repeated(
+    zoo: Zoo, hub: LocalHub, run: str
+) -> None:
+    hub.fault("POST .*/commit/", "status", status=503, times=9)
+    refused = zoo("upload", run, "someone/digits")
+    assert (refused.code, len(refused.lines)) == (4, 1)
+    assert len([path for method, path, _ in hub.requests if method == "POST" and "/commit/" in path]) == 1
