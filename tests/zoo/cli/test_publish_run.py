@@ -3,14 +3,18 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from huggingface_hub import constants
 
+from harness.publishing.scores import published_scores
+from harness.records.record import read_record
+from harness.runs.judged_runs import judged_runs
 from tests.helpers.glue_hub import use_hub
 from tests.helpers.hub_server import STRANGER, TOKEN, LocalHub
-from tests.helpers.project import Write, Zoo
+from tests.helpers.project import TINY, Write, Zoo
 from zoo import files
 
 URL = "https://example.org/record"
@@ -213,3 +217,31 @@ def test_wrong_usage_is_one_line(words: list[str], error: str, zoo: Zoo) -> None
     assert completed.code in (2, 4)
     assert completed.err.startswith(error)
     assert len(completed.lines) == 1
+
+
+def test_only_scores_of_the_kept_weights_are_published(zoo: Zoo, recipe_file: Write) -> None:
+    recipe = recipe_file(TINY, ("epochs: 1", "epochs: 2\n    selection: best"))
+    assert zoo("train", recipe, "--out", "run").code == 0
+    record = read_record(Path("run/record.json"))
+    assert {result.selection for result in record.results} == {"last", "best"}
+    front = _published_front(zoo)
+    (metric,) = [metric for result in front["model-index"][0]["results"] for metric in result["metrics"]]
+    assert metric["args"]["weights_sha256"] == record.weights
+    assert metric["value"] == record.results[-1].metrics["accuracy"]["value"]
+
+
+def test_a_claimed_score_of_an_epoch_that_was_not_kept_names_no_weights(zoo: Zoo, recipe_file: Write) -> None:
+    claim = "claims: [{of: retrain, split: test, metric: accuracy, value: 0.5, selection: last, source: me}]\n"
+    recipe = recipe_file(TINY + claim, ("epochs: 1", "epochs: 2\n    selection: best"))
+    assert zoo("train", recipe, "--out", "run").code == 0
+    results = _published_front(zoo)["model-index"][0]["results"]
+    facts = [metric["args"] for result in results for metric in result["metrics"]]
+    assert [("weights_sha256" in each, each.get("epoch")) for each in facts] == [(False, "last"), (True, None)]
+    judged = judged_runs([Path("run/record.json")], None, folder=Path("runs"), evidence=Path("records"))
+    assert "weights of the last epoch, which are not kept" in published_scores(judged)[0].notes
+
+
+def _published_front(zoo: Zoo) -> Any:
+    done = zoo("publish", "run", "--to", "model-index", "--source", URL, "--out", "card.md")
+    assert done.code == 0, done.err
+    return yaml.safe_load(Path("card.md").read_text().split("---")[1])
