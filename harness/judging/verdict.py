@@ -151,7 +151,10 @@ def _not_comparable_training(claim: Claim, measured: Measurement) -> str:
     if not claim.gates:
         return "The claim is only reported (gates: false)."
     if estimate_sigma(claim, measured.n) is None and find_failures(claim, measured).trained:
-        return "The claim gives no sigma, so a difference cannot be judged."
+        return (
+            "The claim says nothing of how much the score varies between seeds, so a difference cannot be judged. Add"
+            " `sigma` and `reference_runs`, or a `prior`, to the claim."
+        )
     return ""
 
 
