@@ -41,8 +41,8 @@ def publish(
         option(
             "--to",
             "model-index: results in a model card. eval-results: a file of .eval_results. every-eval-ever: a record and"
-            " a line for each example. hub-pr: the card on the Hub, by a pull request. To upload a whole model, use `zoo"
-            " upload`.",
+            " a line for each example. hub-pr: the card on the Hub, by a pull request. To upload a whole model:"
+            " `zoo upload`.",
             WHAT,
             "FORMAT",
         ),
