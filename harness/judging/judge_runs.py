@@ -8,7 +8,7 @@ from harness.judging.measure import measure_claim
 from harness.judging.retraining import default_seeds
 from harness.judging.types import Judgement, Verdict, not_run, worst_verdict
 from harness.judging.verdict import fill_published_value, in_family, judge, judge_all
-from harness.records.record import Mode, RecordedRun
+from harness.records.record import FIRST_REFERENCE_SEED, Mode, RecordedRun
 from zoo.errors import ZooError, first_line
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry, NotComparedClaim
@@ -16,6 +16,12 @@ from zoo.recipes.claim import Claim
 
 NO_WEIGHTS = "there are no published weights; --train trains it"
 """Why an entry is not evaluated."""
+
+
+ONLY_REFERENCE = (
+    f"All runs have seeds from {FIRST_REFERENCE_SEED} on. Claims are made from such reference runs, and not judged by"
+    " them; leave out --first-seed."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +152,10 @@ def judge_claims(
         family: The number of claims over which retrainings are adjusted.
     """
     pairs = [(claim, measure_claim(claim, runs, evidence, looks.get(claim_name(claim), 1))) for claim in claims]
-    return judge_all(pairs, family)
+    judged = judge_all(pairs, family)
+    if not runs or not all(record.identity.is_reference for _, record in runs):
+        return judged
+    return tuple(replace(judgement, why=ONLY_REFERENCE) for judgement in judged)
 
 
 def claim_name(claim: Claim) -> str:

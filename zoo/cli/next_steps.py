@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.errors import UnreachableError
-from zoo.recipes.catalogue import Entry
+from zoo.recipes.catalogue import LOCAL, Entry
 from zoo.recipes.devices import parse_devices
 from zoo.recipes.options import DeviceOptions, RunOptions, SourceOptions, TrainingOptions
 
@@ -46,6 +46,8 @@ def next_training(
 
 def _words(outcome: "Outcome", options: RunOptions) -> list[str] | None:
     """Return the command and its own arguments."""
+    from harness.records.record import FIRST_REFERENCE_SEED
+
     name, verdict = outcome.entry.argument, outcome.verdict
     if isinstance(outcome.error, UnreachableError):
         return ["fetch", name, *(["--train"] if outcome.mode == "retrain" else [])]
@@ -68,6 +70,8 @@ def _words(outcome: "Outcome", options: RunOptions) -> list[str] | None:
         return ["reproduce", name, "--train", "--seeds", str(len(outcome.records) + more), *first]
     if is_untested and "weights" in kinds:
         return ["reproduce", name]
+    if not kinds and outcome.entry.suite == LOCAL and options.first_seed < FIRST_REFERENCE_SEED:
+        return ["reproduce", name, "--train", "--seeds", "5", "--first-seed", str(FIRST_REFERENCE_SEED)]
     return ["doctor", name] if verdict == "not-reproduced" else None
 
 

@@ -38,6 +38,7 @@ def details(outcome: "Outcome", next_step: str | None) -> Iterator[str]:
         if outcome.error is None:
             yield render.wrapped(_why_nothing_is_tested(outcome), "  ")
         yield from (f"  {one_line(line)}" for line in _scores_without_claims(outcome))
+    yield from _reference_claims(outcome)
     yield from (f"  record: {one_line(path)}" for path in outcome.records)
     if next_step:
         yield f"  next: {one_line(next_step)}"
@@ -65,6 +66,18 @@ def _scores_without_claims(outcome: "Outcome") -> list[str]:
                 name = f"{metric} on {result.split} ({result.selection} epoch)"
                 scores.setdefault(name, []).append(number(score["value"]))
     return [f"{name}: {', '.join(values)}" for name, values in scores.items()]
+
+
+def _reference_claims(outcome: "Outcome") -> Iterator[str]:
+    """Yield the claims that an entry's reference runs make, as its recipe may have them."""
+    from harness.judging.reference_claims import reference_claims
+    from harness.records.record import read_record
+
+    claims = reference_claims([read_record(path) for path in outcome.records])
+    if claims:
+        yield f"  to claim the scores of these {len(outcome.records)} reference runs, add to `claims` of the recipe:"
+    for claim in claims:
+        yield f"    - {{{', '.join(f'{name}: {one_line(value)}' for name, value in claim.items())}}}"
 
 
 def summary_text(outcomes: list["Outcome"], data: dict[str, Any]) -> str:

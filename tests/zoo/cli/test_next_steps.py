@@ -147,3 +147,17 @@ def test_a_plan_in_a_folder_with_a_space_is_quoted_in_the_suggested_commands(zoo
     assert (shown.code, "1 waiting" in shown.out) == (3, True)
     assert shlex.split(" ".join(shown.out.split()).split("`")[1]) == make_first
     assert zoo(*make_first[1:]).code == 0
+
+
+def test_a_recipe_without_claims_leads_to_reference_runs_and_to_a_claim(zoo: Zoo, recipe_file: Write) -> None:
+    recipe = recipe_file()
+    first = zoo("reproduce", recipe, "--train", "--seeds", "1")
+    reference = zoo(*suggested(first.out))
+    assert "to claim the scores of these 5 reference runs, add to `claims` of the recipe:\n" in reference.out
+    assert "next: " not in reference.out
+    (claim,) = [line for line in reference.out.splitlines() if line.startswith("    - {of: retrain")]
+    recipe.write_text(f"{recipe.read_text()}claims:\n{claim}\n")
+    judged = zoo("reproduce", recipe, "--train", "--seeds", "5")
+    assert judged.code in (0, 1), judged.out  # five seeds against five reference runs decide
+    only = zoo("reproduce", recipe, "--train", "--seeds", "5", "--first-seed", "1000")
+    assert "Claims are made from such reference runs, and not judged by them" in " ".join(only.out.split())
