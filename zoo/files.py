@@ -114,7 +114,9 @@ def errors_name(path: Path) -> Iterator[None]:
 
 def is_disk_full(error: BaseException | None) -> bool:
     """Return whether an error, or one that it hides, says that a disk is full; torch and safetensors hide it."""
-    while error is not None:
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
         is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         if is_full or "No space left on device" in str(error):
             return True

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tabulate import tabulate
@@ -27,6 +27,7 @@ CARD = "README.md"
 QUOTE = "'"
 """Stands for a backquote in a code span."""
 MISSING = "The recipe reads files that are not here. Put them at these paths, seen from this folder:"
+VERIFICATION = "## How to verify it"
 REPRODUCTION = "## How to reproduce it"
 FEW_CLASSES = 20
 """A longer list of classes is folded."""
@@ -58,19 +59,21 @@ def model_card(facts: CardFacts) -> str:
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def verifiable_card(card: str, model: str, published: Collection[str]) -> str:
+def verifiable_card(card: str, command: Sequence[str], published: Collection[str], *, is_complete: bool) -> str:
     """Return the card of a run for the repository that it is published in: it says how to verify the scores.
 
     Args:
         card: The text of the card. The author may have changed it.
-        model: OWNER/NAME of the repository.
-        published: The files of the recipe that are in the repository too, so that nobody needs to put them there.
+        command: The command that verifies them.
+        published: The paths of files of the recipe that are in the repository too, as the card lists them.
+        is_complete: Whether the repository has all files that the command reads.
     """
     for name in published:
         card = card.replace(f"\n- `{_code(name)}`\n", "\n", 1)
     card = re.sub(rf"{re.escape(MISSING)}\n\n+(?!- )", "", card)
-    section = f"## How to verify it\n\n```sh\nzoo verify {model}\n```\n\n"
-    if section in card:
+    where = "" if is_complete else "In a folder with the files of this repository and those that are missing here:\n\n"
+    section = f"{VERIFICATION}\n\n{where}```sh\n{shlex.join(command)}\n```\n\n"
+    if VERIFICATION in card:
         return card
     before, found, after = card.partition(f"{REPRODUCTION}\n")
     return f"{before}{section}{found}{after}" if found else f"{card.rstrip()}\n\n{section.rstrip()}\n"

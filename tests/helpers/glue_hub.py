@@ -171,6 +171,7 @@ def use_hub(hub: LocalHub, zoo: Zoo, *, cache: Path, lock: Path, monkeypatch: py
     monkeypatch.setattr(constants, "ENDPOINT", hub.url)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setenv("ZOO_LOCK", str(lock))
     monkeypatch.setenv("ZOO_DEADLINE", "20")
     return zoo

@@ -14,7 +14,7 @@ import hashlib
 import json
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
@@ -38,6 +38,7 @@ ROUTES = {
     "plain": "/plain/(?P<path>.+)",
     "search": "/api/models",
 }
+LFS_BATCH = "/(?P<name>[^/]+/[^/]+)[.]git/info/lfs/objects/batch"
 PREUPLOAD, COMMIT = (f"/api{_REPO}/{name}/(?P<commit>[^/]+)" for name in ("preupload", "commit"))
 
 
@@ -93,6 +94,8 @@ class LocalHub(LoopbackServer):
         """The files of a plain web server, at /plain/PATH."""
         self.requests: list[tuple[str, str, int]] = []
         self.pull_requests: list[PullRequest] = []
+        self.uploads: dict[str, bytes] = {}
+        """The large files that were uploaded, by SHA-256."""
         self.faults: list[Fault] = []
         super().__init__(type("Handler", (_Handler,), {"hub": self}))
         self.url, self.other_url = (f"http://{host}:{self.port}" for host in ("127.0.0.1", "localhost"))
@@ -119,15 +122,20 @@ class LocalHub(LoopbackServer):
         if url.path == "/api/repos/create":
             return self._create(json.loads(body))
         if re.fullmatch(PREUPLOAD, url.path):
-            files = [{"path": file["path"], "uploadMode": "regular"} for file in json.loads(body)["files"]]
+            paths = [file["path"] for file in json.loads(body)["files"]]
+            files = [{"path": path, "uploadMode": "lfs" if path.endswith(LFS) else "regular"} for path in paths]
             return Answer(200, body=json.dumps({"files": [{**file, "shouldIgnore": False} for file in files]}).encode())
+        if re.fullmatch(LFS_BATCH, url.path):
+            actions = {"upload": {"href": f"{self.url}/uploads"}}
+            objects = [{**each, "actions": actions} for each in json.loads(body)["objects"]]
+            return Answer(200, body=json.dumps({"objects": objects}).encode())
         found = re.fullmatch(COMMIT, url.path)
         if found is None or (repo := self.repos.get((found["kind"], found["name"]))) is None:
             return Answer.refusal(404, "RepoNotFound")
         header, *lines = [json.loads(line) for line in body.splitlines()]
         if header["value"].get("parentCommit") != repo.main:
             return Answer(412, body=b'{"error": "the newest commit is another one"}')
-        files = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines}
+        files = {line["value"]["path"]: self._sent(line["value"]) for line in lines}
         if parse_qs(url.query).get("create_pr") != ["1"]:
             commit = self.add(found["kind"], found["name"], {**repo.commits[repo.main], **files})
             done = {"commitUrl": f"{self.url}/{found['name']}/commit/{commit}", "commitOid": commit}
@@ -140,6 +148,10 @@ class LocalHub(LoopbackServer):
             "pullRequestUrl": address,
         }
         return Answer(200, body=json.dumps(done).encode())
+
+    def _sent(self, file: Mapping[str, Any]) -> bytes:
+        """Return the content of a file of a commit: a large one was uploaded before, and is named by its SHA-256."""
+        return self.uploads[file["oid"]] if "oid" in file else base64.b64decode(file["content"])
 
     def _create(self, wanted: Mapping[str, Any]) -> Answer:
         """Create a repository as the Hub does: with one file, or 409 if there is one of this name."""
@@ -276,10 +288,24 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         token = self.headers.get("Authorization", "").removeprefix("Bearer ") or None
-        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        body = self._body()
         fault = self._next_fault()
         answer = self.hub.post(unquote(self.path), token, body) if fault is None else _faulty(Answer(200), fault)
         self._send(answer, fault or Fault("", "", 0, {}))
+
+    def do_PUT(self) -> None:
+        body = b"".join(self._chunks()) if "chunked" in self.headers.get("Transfer-Encoding", "") else self._body()
+        self.hub.uploads[hashlib.sha256(body).hexdigest()] = body
+        self._send(Answer(200), Fault("", "", 0, {}))
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", "0")))
+
+    def _chunks(self) -> Iterator[bytes]:
+        while size := int(self.rfile.readline(), 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
 
     def _next_fault(self) -> Fault | None:
         """Return the fault of this request, which counts as one of its times."""

@@ -1,18 +1,29 @@
 """The command that uploads a trained model to the Hub: upload."""
 
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from zoo.cli import render
 from zoo.cli.completion import complete_runs
 from zoo.cli.judged_runs import Recipe, judged_by
 from zoo.cli.options import OUTPUT, WHAT, Json, Records, argument, command, option
 from zoo.cli.progress import report
+from zoo.cli.verbosity import is_quiet
 from zoo.errors import UsageError
+from zoo.recipes.catalogue import PUBLISHED
 from zoo.text_tables import counted
 
 if TYPE_CHECKING:
     from harness.publishing.published_recipe import PublishedRecipe
+
+MISSING = (
+    "others need the data to verify it: they download the repository, put the data there, and run `zoo verify"
+    " FOLDER/zoo.yaml`; the predictions in it have the labels of the scored rows"
+)
 
 
 @command
@@ -24,7 +35,7 @@ def upload(
         option(
             "--with-data/--without-data",
             "Whether to upload the data of this machine that the recipe reads. Others need them to verify the scores."
-            " Required if there are any.",
+            " Without them, the predictions have the labels of the scored rows. Default: an error if there are any.",
             WHAT,
         ),
     ] = None,
@@ -57,10 +68,10 @@ def upload(
 
     from harness.publishing.published_recipe import published_recipe
     from harness.publishing.upload import plan_upload, send
-    from zoo.fetch.source_types import HF, HUB, HubRepo
+    from zoo.fetch.source_types import HF, REPOSITORY, HubRepo
 
-    target = HubRepo.parse(f"{HUB}{repo.removeprefix(HF)}")
-    if target.kind != "model" or target.revision is not None:
+    name = repo.removeprefix(HF)
+    if not REPOSITORY.fullmatch(name):
         raise UsageError(f"{repo}: name the repository of a model without a revision: OWNER/NAME")
     judged = judged_by([run], recipe, records, None)
     (path, record), known = judged.runs[0], judged.recipe
@@ -68,32 +79,72 @@ def upload(
         problem = record.failure or ("it is an evaluation" if known is not None else "its recipe is not known")
         raise UsageError(f"{run} is no training that can be uploaded: {problem}")
     beside = [recipe.parent] if recipe is not None else []
-    published = published_recipe(record, known, [*beside, path.parent, path.parent.parent, Path.cwd()])
+    folders = [*beside, path.parent, path.parent.parent, Path.cwd()]
+    published = published_recipe(record, known, folders)
     _check_data(published, with_data)
-    plan = plan_upload(path, record, published, target, with_data=bool(with_data))
-    sizes = plan.sizes
+    plan = plan_upload(path, record, published, HubRepo("model", name), folders if with_data else None)
     if not dry_run and not get_token():
         raise UsageError("an upload needs a token that may write to the Hub: set HF_TOKEN, or run: hf auth login")
-    address, sent = (None, ()) if dry_run else send(plan, private=private, overwrite=overwrite)
-    data = {"repository": target.name, "address": address, "files": sizes, "sent": list(sent)}
+    with _bars_of_library():
+        address, sent = (None, ()) if dry_run else send(plan, private=private, overwrite=overwrite)
+    sizes = plan.sizes
+    data = {
+        "repository": name, "address": address, "files": sizes, "sent": list(sent), "verify": list(plan.verify),
+        "training_needs": list(published.training_needs), "left_out": list(published.left_out),
+    }  # fmt: skip
     rows = [[name, f"{size:,}"] for name, size in sizes.items()]
     render.emit(data, render.table(["file", "bytes"], rows, flexible=(0,)) if dry_run else "", as_json=as_json)
-    if as_json:
+    if not as_json:
+        _report(published, record.recipe)
+        _report_sent(address, sent or tuple(sizes), sizes, is_sent=bool(sent))
+        if address is not None:
+            report(f"next: {shlex.join(plan.verify)}" if PUBLISHED not in plan.verify else MISSING)
+
+
+@contextmanager
+def _bars_of_library() -> Iterator[None]:
+    """Let huggingface_hub show the progress of large files, on a terminal only."""
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if are_progress_bars_disabled() or (sys.stderr.isatty() and not is_quiet()):
+        yield
         return
-    for need in published.training_needs:
-        report(f"zoo.yaml has no training, because others do not have {need}; the scores can be verified without it")
-    total = f"{counted(len(names := sent or sizes), 'file')}, {sum(sizes[name] for name in names) / 1e6:,.1f} MB"
-    if dry_run:
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
+
+
+def _report(recipe: "PublishedRecipe", trained: Mapping[str, Any]) -> None:
+    """Report what the recipe lacks, and paths of this machine that are in published files."""
+    from zoo.fetch.source_types import LocalFile, parse_or_none
+    from zoo.recipes.reader import texts
+
+    sources = (parse_or_none(text) for text in texts(trained))
+    elsewhere = [s for s in sources if isinstance(s, LocalFile) and s.repository_path is None]
+    for source in dict.fromkeys(elsewhere):
+        report(f"note: recipe.yaml, record.json and README.md name the path {source.path} of this machine")
+    for need in recipe.training_needs:
+        report(
+            f"note: zoo.yaml has no training, because others do not have {need}; the scores can be verified without it"
+        )
+    for score in recipe.left_out:
+        report(f"note: {score} is no claim in zoo.yaml, because it is undefined or no fraction")
+
+
+def _report_sent(address: str | None, names: Sequence[str], sizes: Mapping[str, int], *, is_sent: bool) -> None:
+    total = f"{counted(len(names), 'file')}, {sum(sizes[name] for name in names) / 1e6:,.1f} MB"
+    if address is None:
         report(f"{total}; nothing was sent; leave out --dry-run to upload it")
     else:
-        report(f"uploaded {total} to {address}" if sent else f"{address} has these files already; nothing was sent")
-        report(f"next: zoo verify {target.name}")
+        report(f"uploaded {total} to {address}" if is_sent else f"{address} has these files already; nothing was sent")
 
 
 def _check_data(recipe: "PublishedRecipe", with_data: bool | None) -> None:
     """Raise UsageError if the user has not said whether data of this machine are uploaded."""
     if with_data is None and recipe.data:
-        listed = ", ".join(map(str, recipe.data.values()))
+        listed = ", ".join(source.path for source in recipe.data.values())
         raise UsageError(
             f"the recipe reads {listed}; pass --with-data to upload it too, so that others can verify the scores, or"
             " --without-data to keep it"

@@ -17,7 +17,8 @@ from zoo.fetch.source_types import LocalFile, ParsedSource
 
 _NO_TOKENIZER_NAMES = (
     ".*", "readme*", "license*", "*.md", "*.log", "events.out.tfevents*", "*.index.json", "generation_config.json",
-    "trainer_state.json", "all_results.json", "eval_results.json", "train_results.json", "predict_results.json",
+    "record.json", "trainer_state.json", "all_results.json", "eval_results.json", "train_results.json",
+    "predict_results.json",
 )  # fmt: skip
 """Patterns of files beside a tokenizer that a training, an author or the Hub writes, in small letters."""
 _OTHER_WEIGHTS = (".h5", ".msgpack", ".ot", ".onnx", ".gguf", ".tflite", ".pb", ".npz", ".pkl")
@@ -33,7 +34,7 @@ def fetch_local(source: LocalFile, want: str) -> Fetched:
         return fetched_tokenizer(source, path)
     if want in ("config", "data"):
         return fetched_folder(source, path)
-    return _chosen(source, path, want)
+    return fetch_as_repository(source, path, want)
 
 
 def fetched_file(source: ParsedSource, path: Path, digest: str | None = None, *, locked: bool = False) -> Fetched:
@@ -73,7 +74,7 @@ def missing_file_error(source: LocalFile, recipe_folder: Path | None) -> NoFileE
     return NoFileError(str(source), f"there is no such file{where}{hint}")
 
 
-def _chosen(source: LocalFile, path: Path, want: str) -> Fetched:
+def fetch_as_repository(source: ParsedSource, path: Path, want: str) -> Fetched:
     """Return the files of a folder that a repository would give for `want`."""
     patterns = ("*", "*/*") if want.startswith("data/") else ("*", "*/config.json")
     card = partial((path / CARD).read_text, encoding="utf-8", errors="replace")

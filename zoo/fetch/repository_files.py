@@ -35,7 +35,7 @@ WANTS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Patterns of the files for a purpose, besides `weights` and `data/NAME`."""
 PATH = "./"
-"""The purpose of reading one file, or all files of a folder: `./PATH`."""
+"""The beginning of `./PATH:WANT`: the file at a path, or what is read of the folder at a path for a purpose."""
 MAX_SHOWN = 12
 
 
@@ -45,8 +45,8 @@ def choose_files(
     """Choose the files of a repository to read.
 
     Args:
-        want: The purpose: `weights`, a key of `WANTS`, `data/NAME` for one configuration of a data set, `./PATH` for
-            a file or a folder, or the name of one file.
+        want: The purpose: `weights`, a key of `WANTS`, `data/NAME` for one configuration of a data set, `./PATH:WANT`
+            for a file or for this purpose of a folder, or the name of one file.
         names: All files of the repository.
         locked: The files that the lock names.
         where: The repository and its commit, for messages.
@@ -66,9 +66,10 @@ def choose_files(
         chosen = [name for name in names if _matches(name, want)]
         if not chosen:
             raise MissingError(f"{where} has no {want}; it has {_some(names)}")
+    elif want.startswith(PATH):
+        chosen = _at_path(want, names, where)
     else:
-        path = want.removeprefix(PATH)
-        chosen = [name for name in names if want.startswith(PATH) and name.startswith(f"{path}/")] or [path]
+        chosen = [want]
     for name in chosen:
         if name not in names:
             raise MissingError(f"{where} has no file {name!r}; it has {_some(names)}")
@@ -114,6 +115,16 @@ def _configuration(config: str, names: list[str], where: str, read_card: Callabl
         reason = "without a card that lists it, a configuration is a folder"
         raise MissingError(f"{where} has no configuration {config!r}{did_you_mean(config, folders)}; {reason}")
     return [*below, *(name for name in names if name == CARD)]
+
+
+def _at_path(want: str, names: list[str], where: str) -> list[str]:
+    """Choose the file at a path, or what is read of the folder at it; as data, these are all files of the folder."""
+    path, _, purpose = want.removeprefix(PATH).partition(":")
+    below = [name.removeprefix(f"{path}/") for name in names if name.startswith(f"{path}/")]
+    if path in names or not below:
+        return [path]
+    chosen = below if purpose == "data" else choose_files(purpose, below, {}, f"{where}: the folder {path}")
+    return [f"{path}/{name}" for name in chosen]
 
 
 def _matches(name: str, want: str) -> bool:

@@ -6,7 +6,7 @@ folder takes the one that `--data NAME=DIR` names instead of a data set of the H
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from os.path import exists
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,22 @@ from typing import Any
 from zoo import paths
 from zoo.errors import IntegrityError, MissingError, NoDataError, NoFileError, UsageError, did_you_mean
 from zoo.fetch.cache_folder import CacheFolder
-from zoo.fetch.fetched import Fetched
+from zoo.fetch.fetched import Fetched, digest_of
 from zoo.fetch.hub import Hub
-from zoo.fetch.local_files import fetch_local, fetched_file, fetched_folder, fetched_tokenizer, missing_file_error
+from zoo.fetch.local_files import (
+    fetch_as_repository,
+    fetch_local,
+    fetched_file,
+    fetched_folder,
+    fetched_tokenizer,
+    missing_file_error,
+)
 from zoo.fetch.lock import FilePin, Lock, Pin, read_lock
 from zoo.fetch.mirror import Mirror
 from zoo.fetch.pin_store import PinStore
 from zoo.fetch.public_hosts import url_problem
 from zoo.fetch.repository import RepositoryFetcher
-from zoo.fetch.repository_files import PATH
+from zoo.fetch.repository_files import PATH, weights_among
 from zoo.fetch.servers import Servers
 from zoo.fetch.source_types import (
     EMBEDDED,
@@ -89,7 +96,8 @@ class Sources:
         Args:
             source: The source.
             want: The files of a repository to fetch: `weights`, a key of `zoo.fetch.repository_files.WANTS`,
-                `data/NAME` for one configuration of a data set, `./PATH` for a file or folder, or the name of one file.
+                `data/NAME` for one configuration of a data set, `./PATH:WANT` for a file or for a purpose of a folder,
+                or the name of one file.
 
         Raises:
             UsageError: The source is malformed.
@@ -100,7 +108,9 @@ class Sources:
             raise UsageError(problem)
         written, actual = parsed(source), self.resolve(source)
         if isinstance(written, LocalFile) and self.recipe_repo is not None:
-            return self._beside_recipe(written, self.recipe_repo)
+            return self._beside_recipe(written, self.recipe_repo, want)
+        if isinstance(written, RecipeRepo) and self.recipe_repo is None and self.recipe_folder is not None:
+            return fetch_as_repository(written, self.recipe_folder, want)
         if (actual, want) not in self.fetched:
             self.fetched[actual, want] = self._fetch(actual, want)
             LOGGER.info("%s: %s from %s", actual, want, self.fetched[actual, want].path)
@@ -128,6 +138,8 @@ class Sources:
     def missing_file(self, source: AnySource) -> NoFileError | None:
         """Return the error for a local file or folder that does not exist; None for any other source."""
         value = self.resolve(source)
+        if self.recipe_repo is not None:  # a file of its repository, which is looked up when it is fetched
+            return None
         if not isinstance(value, LocalFile) or exists(value.expanded):  # noqa: PTH110 - also for a name that is too long
             return None
         return missing_file_error(value, self.recipe_folder)
@@ -201,11 +213,11 @@ class Sources:
             return LocalFile(str(self.recipe_folder.absolute()))
         return value.below(self.recipe_folder) if isinstance(value, LocalFile) and self.recipe_folder else value
 
-    def _beside_recipe(self, source: LocalFile, repo: str) -> Fetched:
-        """Return a file or a folder in the repository of a published recipe."""
+    def _beside_recipe(self, source: LocalFile, repo: str, want: str) -> Fetched:
+        """Return a file in the repository of a published recipe, or of a folder what is read for a purpose."""
         path = str(source.repository_path)
         try:
-            found = self.fetch(repo, f"{PATH}{path}")
+            found = self.fetch(repo, f"{PATH}{path}:{want}")
         except MissingError as error:
             raise MissingError(
                 f"{error}: its recipe reads {path}, which its author has not published; if you have it, download"
@@ -213,9 +225,12 @@ class Sources:
             ) from None
         if found.names == [path]:
             return fetched_file(source, found.path / path, *found.files.values(), locked=found.locked)
-        digests = zip(found.names, found.files.values(), strict=True)
-        files = {f"{source}/{name.removeprefix(f'{path}/')}": digest for name, digest in digests}
-        return replace(found, source=str(source), path=found.path / path, files=files)
+        if want == "data":
+            return fetched_folder(source, found.path / path)
+        names = [name.removeprefix(f"{path}/") for name in found.names]
+        digests, weights = dict(zip(names, found.files.values(), strict=True)), weights_among(names)
+        files = {f"{source}/{name}": digest for name, digest in digests.items()}
+        return Fetched(str(source), found.path / path, digest_of(digests, weights), files, weights)
 
     def _fetch(self, source: ParsedSource, want: str) -> Fetched:
         match source:

@@ -24,8 +24,8 @@ def listed_classes(classes: ClassList, argument: str = "classes") -> Classes:
     """
     if not isinstance(classes, Source):
         return classes
-    if not classes.is_local_file:
-        advice = "write the names into the recipe, or a file of this machine: file:classes.txt"
+    if not classes.is_local_file or classes.sources.recipe_repo is not None:
+        advice = "write the names into the recipe, or on your machine into a file: file:classes.txt"
         raise UsageError(f"{argument}: {classes.name} cannot be read before it is downloaded; {advice}").about(argument)
     with errors_about(argument):
         path = classes.fetch().path

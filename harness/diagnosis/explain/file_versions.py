@@ -44,6 +44,8 @@ def versions(sources: Sources, source: str, want: str, folder: Path) -> Iterator
         raise UsageError(f"{source} is a local folder, which has no revisions")
     if isinstance(parsed, Url | ArchiveMember):
         raise UsageError(f"{source} is a URL, which has no revisions")
+    if isinstance(parsed, LocalFile) and sources.recipe_repo is not None:
+        raise UsageError(f"{source} is a file beside a published recipe; other commits of it are not tried")
     if isinstance(parsed, HubRepo):
         return _on_the_hub(sources, parsed, source, want)
     return _in_git(sources.fetch(source, want).path, folder)

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.publishing.published_recipe import published_recipe
+from harness.publishing.published_recipe import SOURCE, published_recipe
 from harness.records.record import Record, read_record
 from tests.helpers.project import ROOT
 from zoo.errors import UsageError
+from zoo.fetch.source_types import LocalFile
 from zoo.recipes.schema import Recipe, load_recipe
 
 STAGES = (
@@ -27,7 +28,8 @@ model: {use: bert_classifier, layers: 1, hidden: 16, heads: 2, intermediate: 32,
 def record() -> Record:
     """A training with the scores of its last and its best epoch; the weights of the best one are kept."""
     (file,) = (ROOT / "leaderboard" / "records" / "minilm-l6-mrpc").glob("retrain-seed1000-*/record.json")
-    return read_record(file)
+    run = read_record(file)
+    return replace(run, files={**run.files, "vocab.txt": "0" * 64})
 
 
 @pytest.fixture
@@ -58,46 +60,78 @@ def test_every_score_of_the_kept_weights_is_a_claim(record: Record, folder: Path
     assert content["weights"] == "hub:."
 
 
-def test_a_claim_of_the_author_about_the_weights_stays_as_it_is(record: Record, folder: Path) -> None:
-    claim = "claims: [{of: weights, split: validation, metric: f1, value: 0.91, source: my paper}]\n"
-    published = published_recipe(record, recipe_of(folder, REVIEWS % "dev.csv", STAGES + claim), [folder])
-    about_f1 = [claim for claim in yaml.safe_load(published.text)["claims"] if claim["metric"] == "f1"]
-    assert [(claim["value"], claim["source"]) for claim in about_f1] == [(0.91, "my paper")]
+def test_only_claims_about_the_training_are_carried_over(record: Record, folder: Path) -> None:
+    """A claim of a recipe about weights, or of a test server, is about other weights than these."""
+    claims = """claims:
+  - {of: weights, split: validation, metric: f1, value: 0.91, source: a paper}
+  - {of: retrain, split: validation, metric: f1, value: 0.9, source: my first run}
+  - {of: test-server, split: test, metric: f1, value: 0.88, source: a paper}
+"""
+    recipe = recipe_of(folder, REVIEWS % "dev.csv", STAGES + claims)
+    content = yaml.safe_load(published_recipe(record, recipe, [folder]).text)
+    assert {claim["source"] for claim in content["claims"]} == {SOURCE, "my first run"}
 
 
-def test_files_that_the_run_has_no_copy_of_are_data(record: Record, folder: Path) -> None:
-    beside = replace(record, files={**record.files, "vocab.txt": "0" * 64})
-    published = published_recipe(beside, recipe_of(folder, REVIEWS % "dev.csv"), [folder])
-    assert published.data == {"train.csv": folder / "train.csv", "dev.csv": folder / "dev.csv"}
+def test_the_data_are_the_files_of_the_task(record: Record, folder: Path) -> None:
+    published = published_recipe(record, recipe_of(folder, REVIEWS % "dev.csv"), [folder])
+    assert published.data == {name: LocalFile(name) for name in ("train.csv", "dev.csv")}
 
 
 def test_a_file_outside_of_the_folder_of_the_recipe_gets_a_place_in_the_repository(
     record: Record, folder: Path
 ) -> None:
-    published = published_recipe(record, recipe_of(folder, REVIEWS % (folder / "dev.csv")), [folder])
-    assert yaml.safe_load(published.text)["task"]["data"]["validation"] == "file:data/dev.csv"
-    assert published.data["data/dev.csv"] == folder / "dev.csv"
-    assert str(folder) not in published.text
+    for path in (folder / "dev.csv", "../dev.csv"):
+        published = published_recipe(record, recipe_of(folder, REVIEWS % path), [folder])
+        assert yaml.safe_load(published.text)["task"]["data"]["validation"] == "file:data/dev.csv"
+        assert published.data["data/dev.csv"] == LocalFile(str(path))
+        assert str(folder) not in published.text
 
 
-def test_two_files_of_one_name_are_an_error(record: Record, folder: Path) -> None:
-    (folder / "other").mkdir()
-    (folder / "other" / "train.csv").write_text("other")
-    text = (REVIEWS % (folder / "other" / "train.csv")).replace("file:train.csv", f"file:{folder / 'train.csv'}")
-    with pytest.raises(UsageError, match="have the same name"):
-        published_recipe(record, recipe_of(folder, text), [folder])
+@pytest.mark.parametrize("other", ["/other/train.csv", "record.json.csv"])
+def test_two_files_of_one_name_are_an_error(record: Record, folder: Path, other: str) -> None:
+    text = (REVIEWS % other).replace("file:train.csv", "file:/some/train.csv")
+    known = replace(record, files={**record.files, "record.json.csv": "0" * 64})
+    with pytest.raises(UsageError, match="has the name of another file"):
+        published_recipe(known, recipe_of(folder, text), [folder])
 
 
-def test_data_that_changed_since_the_training_are_refused(record: Record, folder: Path) -> None:
-    files = {**record.identity.sources["files"], "file:dev.csv": "0" * 64}
-    changed = replace(record, identity=replace(record.identity, sources={"files": files, "data": {}}))
-    with pytest.raises(UsageError, match=r"dev\.csv has changed since the training"):
-        published_recipe(changed, recipe_of(folder, REVIEWS % "dev.csv"), [folder])
+def test_names_of_classes_take_the_place_of_their_file(record: Record, folder: Path) -> None:
+    (folder / "classes.txt").write_text("bad\ngood\n")
+    text = (REVIEWS % "dev.csv").replace("classes: [a, b]", 'classes: "file:classes.txt"')
+    published = published_recipe(record, recipe_of(folder, text), [folder])
+    assert yaml.safe_load(published.text)["task"]["classes"] == ["bad", "good"]
+    assert "classes.txt" not in published.data
 
 
-def test_a_missing_file_is_an_error_with_the_folders_that_were_searched(record: Record, folder: Path) -> None:
-    with pytest.raises(UsageError, match=r"file:gone\.csv, which the recipe reads, is not in .*--recipe"):
-        published_recipe(record, recipe_of(folder, REVIEWS % "gone.csv"), [folder])
+def test_chosen_rows_and_the_precision_are_stated(record: Record, folder: Path) -> None:
+    numerics = {**record.identity.numerics, "precision": "bf16"}
+    half = replace(record, identity=replace(record.identity, numerics=numerics))
+    (folder / "ids.txt").write_text("0\n1\n")
+    rows = 'rows: {train: "0-9, 20-29", validation: "file:ids.txt"}\n'
+    copied = replace(half, files={**half.files, "ids.txt": "0" * 64})
+    for run, data in ((copied, {"train.csv", "dev.csv"}), (half, {"train.csv", "dev.csv", "ids.txt"})):
+        published = published_recipe(run, recipe_of(folder, REVIEWS % "dev.csv" + rows), [folder])
+        content = yaml.safe_load(published.text)
+        assert content["rows"] == {"train": "0-9, 20-29", "validation": "file:ids.txt"}
+        assert {claim["precision"] for claim in content["claims"]} == {"bf16"}
+        assert {claim["rows"] for claim in content["claims"]} == {"file:ids.txt"}
+        assert published.data.keys() == data
+
+
+def test_scores_that_no_claim_can_have_are_named(record: Record, folder: Path) -> None:
+    result = record.results[-1]
+    odd = replace(result, metrics={**result.metrics, "perplexity": {"value": 12.5, "one_prediction": None}})
+    published = published_recipe(replace(record, results=(odd,)), recipe_of(folder, REVIEWS % "dev.csv"), [folder])
+    undefined = [f"{name} on validation" for name, score in result.metrics.items() if score["value"] is None]
+    assert published.left_out == (*undefined, "perplexity on validation")
+    assert "perplexity" not in published.text
+
+
+def test_a_chosen_threshold_is_named_by_its_split(record: Record, folder: Path) -> None:
+    result = replace(record.results[-1], scoring={"threshold": 0.3, "threshold_from": "validation"})
+    published = published_recipe(replace(record, results=(result,)), recipe_of(folder, REVIEWS % "dev.csv"), [folder])
+    assert {claim["threshold_from"] for claim in yaml.safe_load(published.text)["claims"]} == {"validation"}
+    assert "threshold:" not in published.text
 
 
 @pytest.mark.parametrize(
@@ -114,25 +148,35 @@ def test_a_training_that_others_cannot_repeat_is_left_out(record: Record, folder
     assert "stages" not in yaml.safe_load(published.text)
 
 
-def test_the_file_that_a_model_starts_from_is_neither_named_by_its_path_nor_uploaded(
-    record: Record, folder: Path
+@pytest.mark.parametrize("weights", ["file:%s/base.pt", "file:C:\\\\models\\\\base.pt", "hub:."])
+def test_weights_that_only_the_author_has_are_not_named_by_their_path(
+    record: Record, folder: Path, weights: str
 ) -> None:
-    text = (REVIEWS % "dev.csv").replace(
-        "{use: bert", f"{{use: pretrained, weights: 'file:{folder}/base.pt', model: {{use: bert"
-    )
-    published = published_recipe(record, recipe_of(folder, text.replace("num_labels: 2}", "num_labels: 2}}")), [folder])
-    assert published.training_needs == (f"file:{folder}/base.pt",)
-    assert "base.pt" not in published.data
-    assert str(folder) not in published.text
+    """In the repository, `hub:.` would be the trained weights."""
+    weights = weights.replace("%s", str(folder))
+    model = f'model: {{use: pretrained, weights: "{weights}", model: {{use: bert'
+    text = (REVIEWS % "dev.csv").replace("model: {use: bert", model).replace("num_labels: 2}", "num_labels: 2}}")
+    published = published_recipe(record, recipe_of(folder, text), [folder])
+    assert len(published.training_needs) == 1
+    content = yaml.safe_load(published.text)
+    assert "stages" not in content
+    assert content["model"]["weights"] in ("file:base.pt", "hub:.")
 
 
-def test_the_folder_of_a_tokenizer_is_the_one_of_the_run(record: Record, folder: Path) -> None:
-    (folder / "base").mkdir()
-    text = (REVIEWS % "dev.csv").replace(
-        '{use: wordpiece, vocab: "file:vocab.txt"}', '{use: published, of: "file:base"}'
-    )
-    content = yaml.safe_load(published_recipe(record, recipe_of(folder, text), [folder]).text)
+def test_the_folder_of_a_tokenizer_is_the_exported_one(record: Record, folder: Path) -> None:
+    tokenizer = '{use: published, of: "file:base"}'
+    recipe = recipe_of(folder, (REVIEWS % "dev.csv").replace('{use: wordpiece, vocab: "file:vocab.txt"}', tokenizer))
+    exported = replace(record, files={**record.files, "tokenizer.json": "0" * 64})
+    content = yaml.safe_load(published_recipe(exported, recipe, [folder]).text)
     assert content["tokenizer"] == {"use": "published", "of": "hub:."}
+    bare = replace(record, files={})  # a model that is not one of transformers exports none
+    with pytest.raises(UsageError, match="others need the tokenizer of file:base"):
+        published_recipe(bare, recipe, [folder])
+
+
+def test_a_vocabulary_that_the_run_has_a_copy_of_keeps_its_name(record: Record, folder: Path) -> None:
+    published = published_recipe(record, recipe_of(folder, REVIEWS % "dev.csv"), [folder])
+    assert yaml.safe_load(published.text)["tokenizer"] == {"use": "wordpiece", "vocab": "file:vocab.txt"}
 
 
 def test_a_server_in_the_network_of_the_user_is_refused(record: Record, folder: Path) -> None:

@@ -12,6 +12,7 @@ from tests.helpers.glue_hub import use_hub
 from tests.helpers.hub_server import STRANGER, TOKEN, LocalHub
 from tests.helpers.project import TINY, Write, Zoo
 
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # raised inside huggingface_hub
 REVIEWS = "text,label\n" + "".join(
     f"a {'good' if row % 2 else 'bad'} film {row},{'yes' if row % 2 else 'no'}\n" for row in range(60)
 )
@@ -127,8 +128,8 @@ def test_a_private_model_is_not_uploaded_to_a_public_repository(zoo: Zoo, hub: L
     [
         (("digits-resnet8:weights", "someone/digits"), "it is an evaluation"),
         (("run", "someone/digits@main"), "without a revision"),
-        (("run", "datasets/someone/digits"), "name the repository of a model"),
-        (("run", "digits"), "is not a repository"),
+        (("run", "https://huggingface.co/someone/digits"), "OWNER/NAME"),
+        (("run", "digits"), "OWNER/NAME"),
         (("gone", "someone/digits"), "gone"),
     ],
 )

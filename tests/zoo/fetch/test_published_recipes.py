@@ -237,10 +237,36 @@ def test_a_relative_path_in_a_published_recipe_is_a_file_of_its_repository(publi
     assert local.files == {"file:./words.txt": local.sha256}  # a record names no folder of this machine
 
 
-def test_a_relative_path_may_be_a_folder_of_the_repository(published: Sources) -> None:
-    fetched = published.fetch("file:flowers", "data")
-    assert sorted(path.name for path in fetched.path.rglob("*.png")) == ["1.png", "2.png"]
-    assert sorted(fetched.files) == ["file:flowers/train/rose/1.png", "file:flowers/train/rose/2.png"]
+@pytest.mark.parametrize("want", ["data", "tokenizer", "weights", "data/a"])
+def test_a_folder_of_the_repository_is_read_as_one_on_this_machine(
+    glue_sources: Sources, glue_hub: LocalHub, tmp_path: Path, want: str
+) -> None:
+    files = {
+        **classifier("base", 2, seed=1, style="now"), **TOKENIZER, "README.md": b"# Data\n",
+        "a/train.csv": b"text,label\n", "b/train.csv": b"x,y\n",
+    }  # fmt: skip
+    for name, content in files.items():
+        (tmp_path / "sub" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "sub" / name).write_bytes(content)
+    commit = glue_hub.add("models", "someone/sub", {f"sub/{name}": content for name, content in files.items()})
+    published = replace(glue_sources, recipe_repo=f"hub:someone/sub@{commit}").fetch("file:sub", want)
+    local = Sources(recipe_folder=tmp_path).fetch("file:sub", want)
+    assert (published.files, published.weights, published.sha256) == (local.files, local.weights, local.sha256)
+    read = {"data": ["a", "b"], "data/a": ["a"]}.get(want, [])
+    assert sorted(file.parent.name for file in published.path.rglob("train.csv")) == read
+
+
+def test_a_local_folder_stands_for_the_repository_of_its_recipe(
+    glue_sources: Sources, glue_hub: LocalHub, tmp_path: Path
+) -> None:
+    files = {**classifier("base", 2, seed=1, style="now"), **TOKENIZER, "record.json": b"{}", "extra.json": b"{}"}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    commit = glue_hub.add("models", "someone/whole", files)
+    published = replace(glue_sources, recipe_repo=f"hub:someone/whole@{commit}")
+    for want in ("weights", "tokenizer", "vocab.txt"):
+        local = Sources(recipe_folder=tmp_path).fetch("hub:.", want)
+        assert list(local.files.values()) == list(published.fetch("hub:.", want).files.values())
 
 
 def test_a_file_that_its_author_has_not_published_is_named(published: Sources) -> None:
