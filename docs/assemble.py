@@ -31,6 +31,7 @@ API = {
         "Python API",
         [
             "zoo.api",
+            "zoo.api.arguments",
             "zoo.api.results",
             "zoo.api.audit_result",
             "zoo.api.submission",
@@ -38,7 +39,7 @@ API = {
             "zoo.recipes.options",
         ],
     ),
-    "api/recipes.md": ("Recipes", ["zoo.recipes.schema", "zoo.recipes.claim"]),
+    "api/recipes.md": ("Recipes", ["zoo.recipes.schema", "zoo.recipes.stage", "zoo.recipes.claim"]),
     "api/errors.md": ("Errors", ["zoo.errors"]),
     "api/losses.md": ("Losses", ["harness.losses.base", "harness.losses"]),
     "api/tasks.md": ("Tasks", ["zoo.tasks.base", "zoo.tasks.splits"]),

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from zoo.recipes import schema
-from zoo.recipes.reader import Call
 from zoo.recipes.row_subset import RowSubset
+from zoo.recipes.values import Call
 
 FILE = Path(schema.__file__).with_name("recipe.schema.json")
 PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 
 FOLDER = Path(harness.__file__).parent / "losses"
 

@@ -16,8 +16,9 @@ from leaderboard import markdown_parts, page, table
 from leaderboard.losses import LossDescription, describe_inputs, read_losses
 from zoo.recipes.catalogue import Entry, entries
 from zoo.recipes.claim import Claim
-from zoo.recipes.reader import Call
-from zoo.recipes.schema import Recipe, Stage
+from zoo.recipes.schema import Recipe
+from zoo.recipes.stage import Stage
+from zoo.recipes.values import Call
 from zoo.text_tables import counted
 
 SUITE, PLAIN = page.METHODS, "starter"

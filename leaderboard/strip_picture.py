@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from harness.pictures.picture import INK, MUTED, Handle, Panel, short_name
-from leaderboard.strip_plot import Kind, Plot
+from leaderboard.strip_plot import LABEL, PAD, Kind, Plot
 
 SEEDS = "seeds"
 """The name by which a user selects the panel."""
@@ -48,16 +48,22 @@ def _draw(plot: Plot, axes: Axes) -> str:
     axes.set_xlim(0, 100)
     axes.set_ylim(plot.foot, 0)
     axes.spines["left"].set_visible(False)
-    axes.set_yticks([])
+    _label_rows(plot, axes)
     axes.set_xticks([x for x, _ in plot.ticks], [label for _, label in plot.ticks])
     _draw_ranges(plot, axes)
     for row in plot.rows:
-        axes.text(0, row.top + 13, row.label, color=MUTED, fontsize=8.5)
         if row.mean is not None:
             axes.plot([row.mean] * 2, [row.top + 16, row.bottom - 3], color=INK, linewidth=2, zorder=3)
     for dot in plot.dots:
         axes.plot([dot.x], [dot.y], linestyle="", zorder=4, clip_on=False, **_MARKERS[dot.kind])
     return ""
+
+
+def _label_rows(plot: Plot, axes: Axes) -> None:
+    """Write the label of each row into the left margin, a word a line, where no range is drawn."""
+    middles = [(row.top + LABEL + row.bottom - PAD) / 2 for row in plot.rows]
+    axes.set_yticks(middles, [row.label.replace(" ", "\n") for row in plot.rows], fontsize=8, color=MUTED)
+    axes.tick_params(axis="y", length=0, pad=2)
 
 
 def _draw_ranges(plot: Plot, axes: Axes) -> None:

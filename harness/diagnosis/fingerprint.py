@@ -18,7 +18,8 @@ from harness.judging.types import Verdict
 from harness.models.environment import deterministic
 from harness.models.rounding import layers_of, terms_of
 from harness.runs.experiment import Experiment, RunContext, checked_builder, prepare
-from zoo.errors import UsageError, ZooError, first_line, translate_errors
+from zoo.error_translation import translate_errors
+from zoo.errors import UsageError, ZooError, first_line
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.positions import located_in
 from zoo.tasks.base import Inputs, content_hash

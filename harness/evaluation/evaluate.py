@@ -24,8 +24,8 @@ from zoo.progress import Step, ignore_step
 from zoo.recipes.build import Builder
 from zoo.recipes.claim import Precision
 from zoo.recipes.metric_names import metric_name
-from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe
+from zoo.recipes.values import Call
 from zoo.tasks.base import Task
 from zoo.tracebacks import raised_by
 

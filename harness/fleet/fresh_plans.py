@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from harness.fleet.existing_units import missing_units
 from harness.fleet.plan_file import FILE, FOLDER, Plan, read_plan
 from harness.fleet.units import plan_units
-from zoo.errors import ZooError, translate_errors
+from zoo.error_translation import translate_errors
+from zoo.errors import ZooError
 from zoo.progress import Report, ignore_message
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import RunOptions, SourceOptions

@@ -10,7 +10,8 @@ from harness.fleet.run_folders import CollectedRun, files_of
 from harness.records.heartbeat_lock import HeartbeatLock
 from harness.records.run_folder import new_folder
 from harness.runs.unfinished import UNFINISHED, work_folder
-from zoo.errors import IntegrityError, SourceError, translate_errors
+from zoo.error_translation import translate_errors
+from zoo.errors import IntegrityError, SourceError
 from zoo.text_tables import counted
 
 WAIT = 2.0

@@ -15,7 +15,8 @@ from harness.fleet.local import ATTEMPTS, GRACE_SECONDS, STOPPED
 from harness.fleet.plan_file import Plan, Unit
 from harness.fleet.ray_nodes import Node, UnitSize, short_text
 from harness.fleet.work import unit_lock
-from zoo.errors import SourceError, TimeIsUp, translate_errors
+from zoo.error_translation import translate_errors
+from zoo.errors import SourceError, TimeIsUp
 
 MAX_RETRIES = 3
 """How many times Ray starts a task again, if its worker or its node dies."""

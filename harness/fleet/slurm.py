@@ -15,8 +15,9 @@ from harness.fleet.slurm_queue import QueuedTask, SlurmQueue, read_queue, submis
 from harness.fleet.slurm_script import LOGS, SCRIPT, batch_script, job_name, submissions
 from harness.fleet.trusted_runs import made_by_same_code
 from harness.fleet.work import unit_lock
-from harness.records.heartbeat_lock import LockOwner
-from zoo.errors import SourceError, ZooError, translate_errors
+from harness.records.lock_file import LockOwner
+from zoo.error_translation import translate_errors
+from zoo.errors import SourceError, ZooError
 from zoo.progress import Report, ShowProgress, Step
 from zoo.recipes.catalogue import Entry
 from zoo.text_tables import counted

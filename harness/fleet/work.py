@@ -15,7 +15,8 @@ from harness.judging.judge_runs import EntryRuns
 from harness.records.find_runs import find_runs
 from harness.records.heartbeat_lock import HeartbeatLock
 from harness.runs.existing_runs import ExistingRuns
-from zoo.errors import SourceError, Terminated, TimeIsUp, UsageError, ZooError, translate_errors
+from zoo.error_translation import translate_errors
+from zoo.errors import SourceError, Terminated, TimeIsUp, UsageError, ZooError
 from zoo.files import is_read_only
 from zoo.recipes.catalogue import Entry
 

@@ -33,8 +33,9 @@ from zoo.importers.torchdistill.read import read_config
 from zoo.importers.torchdistill.stage_configs import STAGE, StageConfig, stage_configs
 from zoo.importers.torchdistill.terms import is_old
 from zoo.recipes.build import Builder
-from zoo.recipes.reader import Call
-from zoo.recipes.schema import Recipe, Stage
+from zoo.recipes.schema import Recipe
+from zoo.recipes.stage import Stage
+from zoo.recipes.values import Call
 
 STEP = 1e-3
 """The learning rate of the step."""

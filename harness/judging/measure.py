@@ -20,7 +20,7 @@ from harness.records.record import FILE, Record, RecordedRun, Result, read_recor
 from zoo.errors import UsageError
 from zoo.recipes.claim import Claim
 from zoo.recipes.public_data import full_rows
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 from zoo.text_tables import counted
 
 

@@ -3,7 +3,7 @@
 import torch
 
 from zoo.errors import NotComparableError
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 
 QUANTIZED = "torchvision.models.quantization."
 

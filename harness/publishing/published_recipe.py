@@ -17,8 +17,8 @@ from zoo.fetch.source_types import FILE, LocalFile, RecipeRepo, is_source, parse
 from zoo.fetch.sources import Sources
 from zoo.recipes import catalogue
 from zoo.recipes.claim import CORRELATIONS
-from zoo.recipes.reader import texts, to_data
 from zoo.recipes.schema import Recipe, load_recipe
+from zoo.recipes.values import texts, to_data
 
 FIELDS = ("name", "task", "tokenizer", "model", "weights", "holdout", "rows", "metrics", "stages", "claims")
 """The order of the fields, as people write them."""

@@ -19,7 +19,7 @@ from zoo.fetch.checksum import git_sha1, sha256
 from zoo.fetch.hub import Hub, Listed
 from zoo.fetch.source_types import HubRepo, UserFolder, parse_or_none
 from zoo.recipes.catalogue import PUBLISHED
-from zoo.recipes.reader import texts
+from zoo.recipes.values import texts
 
 TITLE = "Upload a model trained by zoo, with its record and recipe"
 DEADLINE = 24 * 3600.0

@@ -22,8 +22,8 @@ from harness.runs.hub_names import (
 from harness.runs.needed_files import NeededFiles
 from zoo.fetch.source_types import HubRepo, is_source, parse_or_none
 from zoo.recipes.claim import Claim
-from zoo.recipes.reader import texts
 from zoo.recipes.schema import Holdout
+from zoo.recipes.values import texts
 from zoo.safe_text import one_line
 from zoo.tasks.base import Task
 

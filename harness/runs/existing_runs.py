@@ -56,19 +56,6 @@ class ExistingRuns:
     """Returns the runs of an entry by its name, such as `partial(find_runs, folder)`."""
     _by_entry: dict[str, Sequence[FoundRun]] = field(default_factory=dict)
 
-    def has(
-        self,
-        entry: str,
-        recipe: str,
-        mode: Mode,
-        seed: int | None,
-        options: TrainingOptions,
-        folders: Collection[Path],
-        since: float = 0.0,
-    ) -> bool:
-        """Return whether an entry's run exists; for the arguments see `matching`."""
-        return any(True for _ in self.matching(entry, recipe, mode, seed, options, folders, since))
-
     def matching(
         self,
         entry: str,

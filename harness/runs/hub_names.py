@@ -6,7 +6,7 @@ from typing import Any
 
 from zoo.fetch.source_types import HubRepo, is_source, parse_or_none
 from zoo.recipes.metric_names import metric_name
-from zoo.recipes.reader import texts
+from zoo.recipes.values import texts
 from zoo.safe_text import one_line
 
 HUB_METRICS = {

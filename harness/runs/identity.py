@@ -13,7 +13,7 @@ from harness.training.teacher import TeacherWeights
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.source_types import HubRepo, RecipeRepo, UserFolder, parse_source
 from zoo.recipes.load_model import architecture, is_configured
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 from zoo.recipes.walk import walk_sources
 from zoo.tasks.base import content
 

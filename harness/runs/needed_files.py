@@ -13,7 +13,7 @@ from zoo.errors import ZooError
 from zoo.fetch.source_types import LocalFile, UserFolder, parse_or_none
 from zoo.files import is_hidden
 from zoo.recipes.catalogue import LOCAL, Entry
-from zoo.recipes.schema import Teacher
+from zoo.recipes.stage import Teacher
 from zoo.recipes.walk import walk_sources
 
 COPIED = ("recipe", "tokenizer", "rows")

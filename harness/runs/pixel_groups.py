@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoo.recipes.catalogue import Entry
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 
 TASK = "image_folder"
 NORMALIZATION = ("mean", "std", "preprocessing")

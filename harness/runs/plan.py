@@ -154,7 +154,7 @@ def _teachers(
 
 def _exists(entry: Entry, mode: Mode, seed: int | None, options: TrainingOptions, existing: ExistingRuns) -> bool:
     folders = code_folders(entry, Path.cwd())
-    return existing.has(entry.name, entry.recipe.digest, mode, seed, options, folders)
+    return any(True for _ in existing.matching(entry.name, entry.recipe.digest, mode, seed, options, folders))
 
 
 def _planned(

@@ -17,14 +17,8 @@ from harness.runs.card_metadata import RECIPE
 from harness.runs.experiment import Experiment
 from harness.runs.export import export
 from harness.runs.identity import training_identity, weights_identity
-from harness.runs.recorder import (
-    ModelToRecord,
-    evaluate_epochs,
-    locked_run,
-    new_run,
-    write_record,
-    write_rescored,
-)
+from harness.runs.locked_run import locked_run, new_run
+from harness.runs.recorder import ModelToRecord, evaluate_epochs, write_record, write_rescored
 from harness.runs.rescoring import copy_training, find_same_training, score_again
 from harness.runs.run_location import RunLocation, locate_run
 from harness.runs.run_picture import drawn_when_stopped

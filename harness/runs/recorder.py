@@ -1,11 +1,8 @@
-"""Record a run: made by one command at a time, scored by every process, written by one, visible once complete."""
+"""Record a run: scored by every process, written by one."""
 
-import logging
 import math
-import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -16,106 +13,24 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from harness.evaluation.evaluate import Evaluation
-from harness.evaluation.label_order import findings
-from harness.judging.chance import CHANCE, chance_remarks
-from harness.judging.chosen_rows import subset_text
-from harness.models.detector_classes import classes_note
-from harness.models.devices import device_peak_memory, reset_peak_memory
-from harness.models.environment import deterministic, environment
-from harness.models.mps_fallback import collect_fallbacks, fallback_findings
-from harness.models.text_inputs import length_note
-from harness.records.heartbeat_lock import LockLostError, LockOwner
+from harness.judging.chance import CHANCE
+from harness.models.devices import device_peak_memory
+from harness.models.environment import environment
 from harness.records.record import FILE, Record, Result
-from harness.records.run_folder import new_folder, restore
 from harness.runs.card_metadata import RECIPE, CardFacts
 from harness.runs.experiment import Experiment
 from harness.runs.model_card import CARD, model_card
 from harness.runs.needed_files import copy_needed_files
-from harness.runs.run_location import RunLocation, existing_record
-from harness.runs.run_lock import HeldLock, run_lock
+from harness.runs.run_findings import chance_findings, outputs_not_finite, run_findings
+from harness.runs.run_location import RunLocation
 from harness.runs.run_picture import draw_curves
 from harness.runs.source_files import base_folders
-from harness.runs.storage_errors import storage_errors
-from zoo.errors import translate_errors
 from zoo.fetch.checksum import sha256 as checksum
 from zoo.fetch.source_types import HUB
-from zoo.files import errors_name, is_read_only
+from zoo.files import errors_name
 from zoo.process_memory import peak_memory
 from zoo.recipes.claim import Selection
-from zoo.recipes.schema import Recipe
 from zoo.tasks.base import Task
-from zoo.tasks.thresholds import HALF
-
-LOGGER = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LockedRun:
-    """A run that no other command can make now."""
-
-    location: RunLocation
-    existing: Record | None
-    """Its record, if it exists already."""
-    lock: HeldLock
-
-
-@contextmanager
-def locked_run(location: RunLocation) -> Iterator[LockedRun]:
-    """Lock a run, and yield it with its record if that exists.
-
-    While one command makes a run, another that needs it waits. The folder of its checkpoints is deleted when the block
-    ends without an exception. A run that exists in a read-only folder is not locked.
-
-    Raises:
-        UsageError: The folder holds another run.
-        IntegrityError: A predictions file of the run differs from its record.
-    """
-    accelerator, report = location.context.accelerator, location.context.report
-
-    def report_owner(owner: LockOwner | None) -> None:
-        report(f"{location.entry.name}: waiting for another run of it" + (f" by {owner}" if owner else ""))
-
-    existing = existing_record(location) if is_read_only(location.work) else None
-    if existing is not None:
-        yield LockedRun(location=location, existing=existing, lock=HeldLock())
-        return
-    with run_lock(location.work, accelerator, report_owner) as lock:
-        if accelerator.is_main_process:
-            with suppress(OSError):  # reported when the run is written
-                restore(location.folder, location.identity.key)
-        accelerator.wait_for_everyone()
-        existing = existing_record(location)
-        if existing is not None:
-            LOGGER.info("%s: the run exists: %s", location.entry.name, location.folder)
-        yield LockedRun(location=location, existing=existing, lock=lock)
-        if accelerator.is_main_process:
-            with suppress(LockLostError), lock.confirmed():
-                shutil.rmtree(location.work, ignore_errors=True)
-
-
-@contextmanager
-def new_run(run: LockedRun) -> Iterator[Path]:
-    """Yield a temporary folder to make a run in; it becomes the run's folder when the block ends without an exception.
-
-    Inside the block algorithms are deterministic, errors of libraries become errors of the entry, and operations that
-    the device lacks are collected.
-
-    Raises:
-        LockLostError: Another command has taken over the lock of the run; nothing has appeared.
-    """
-    location, device = run.location, run.location.context.accelerator.device
-    reset_peak_memory(device)
-    writes, replaces = location.context.accelerator.is_main_process, location.context.fresh or location.is_rescored
-    with (
-        translate_errors(location.entry.name),
-        storage_errors(location.entry.name, location.folder, location.work),
-        deterministic(location.context.options.precision),
-        collect_fallbacks(device, location.fallbacks),
-        new_folder(
-            location.folder, location.identity.key, writes=writes, replaces=replaces, confirmed=run.lock.confirmed
-        ) as folder,
-    ):
-        yield folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +95,7 @@ def write_record(
     Returns:
         The record; all processes return that of the main process.
     """
+    evaluations = [evaluation for evaluation, _ in scored]
     results = [result_of(evaluation, selection) for evaluation, selection in scored]
     record = Record(
         entry=location.entry.name,
@@ -197,8 +113,8 @@ def write_record(
         created=_now(),
         published=model.published,
         provenance=provenance,
-        findings=_findings(location, model, [evaluation for evaluation, _ in scored], task),
-        failure=model.failure or _outputs_not_finite(scored),
+        findings=run_findings(location, model.model, evaluations, task),
+        failure=model.failure or outputs_not_finite(evaluations),
     )
     if location.context.accelerator.is_main_process:
         record = _write_files(record, results, folder, location, task)
@@ -279,79 +195,6 @@ def result_of(evaluation: Evaluation, selection: Selection) -> tuple[Result, byt
             scoring=evaluation.scoring,
         ),
         data,
-    )
-
-
-def _findings(
-    location: RunLocation, model: ModelToRecord, evaluations: Sequence[Evaluation], task: Task
-) -> tuple[str, ...]:
-    """Return what a reader of the scores should know: notes on data, code and class names, and scores at chance level.
-
-    Only for published weights it looks for evidence against the order of the classes: a model that is trained here has
-    the order of its data.
-    """
-    evaluation = evaluations[0]
-    read = tuple(f"{evaluation.split}: {note}" for note in getattr(task.load(evaluation.split), "notes", ()))
-    notes = (*read, *(f"label order: {note}" for note in task.class_notes))
-    if note := getattr(model.model, "code_note", None):
-        notes += (f"weights: {note}",)
-    for note_on in (length_note, classes_note):
-        if note := note_on(model.model, task.load(evaluation.split)):
-            notes += (f"{evaluation.split}: {note}",)
-    notes += fallback_findings(location.fallbacks)
-    notes += tuple(filter(None, map(_strict_note, evaluations)))
-    notes += (*scoring_findings(evaluations), *chance_findings(location.entry.recipe, task, evaluations))
-    if task.kind == "structured" and (note := getattr(model.model, "class_note", None)):
-        notes += (f"label order: {note}",)
-    is_named = task.kind == "classification" and task.class_names
-    if location.identity.mode != "weights" or not is_named or evaluation.rows_not_finite:
-        return notes
-    arrays = evaluation.arrays
-    return notes + findings(model.model, task.class_names, arrays["predictions"], arrays["labels"])
-
-
-def _strict_note(evaluation: Evaluation) -> str:
-    """Return that a strict evaluation replaced a faster one, or an empty text."""
-    differing, compared = (evaluation.inference.get(name, 0) for name in ("differing", "compared"))
-    if not differing:
-        return ""
-    return (
-        f"{evaluation.split}: {differing} of {compared} predictions differ between the fast and the strict evaluation"
-        " by more than numeric noise, so the scores are those of the strict one, as with --strict"
-    )
-
-
-def scoring_findings(evaluations: Iterable[Evaluation]) -> tuple[str, ...]:
-    """Return which splits were scored on only some of their rows, or with a threshold that was set or chosen."""
-    findings = dict[str, None]()
-    for evaluation in evaluations:
-        if rows := subset_text(evaluation.scoring, evaluation.n):
-            findings[f"{evaluation.split}: {rows} are scored"] = None
-        threshold, chosen = evaluation.scoring.get("threshold", HALF), evaluation.scoring.get("threshold_from")
-        if threshold != HALF or chosen:
-            how = f", which was chosen on {chosen}" if chosen else ""
-            findings[f"{evaluation.split}: a label is predicted above the probability {threshold:g}{how}"] = None
-    return tuple(findings)
-
-
-def chance_findings(recipe: Recipe, task: Task, evaluations: Iterable[Evaluation]) -> tuple[str, ...]:
-    """Return the remarks on scores at chance level, each once."""
-    data, remarks = recipe.data(), dict[str, None]()
-    for evaluation in evaluations:
-        found = chance_remarks(
-            evaluation.split, evaluation.arrays, evaluation.values, recipe=data, class_names=task.class_names
-        )
-        remarks |= dict.fromkeys(found)
-    return tuple(remarks)
-
-
-def _outputs_not_finite(scored: Sequence[ScoredEpoch]) -> str:
-    """Return how many outputs of which splits are not finite, or an empty text if all are finite."""
-    return "; ".join(
-        f"the outputs for {evaluation.rows_not_finite:,} of {evaluation.n:,} examples of {evaluation.split!r} are NaN"
-        " or infinite"
-        for evaluation, _ in scored
-        if evaluation.rows_not_finite
     )
 
 

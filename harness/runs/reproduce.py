@@ -15,7 +15,8 @@ from harness.runs.identity import weights_identity
 from harness.runs.job_progress import job_progress
 from harness.runs.record_runs import evaluate_and_record, train_and_record
 from harness.runs.shared_images import SharedImages
-from zoo.errors import NotComparableError, ZooError, translate_errors
+from zoo.error_translation import translate_errors
+from zoo.errors import NotComparableError, ZooError
 from zoo.fetch.source_types import Embedded, LocalFile, parse_source
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.positions import located_in

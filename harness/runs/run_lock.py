@@ -9,7 +9,8 @@ from pathlib import Path
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-from harness.records.heartbeat_lock import HeartbeatLock, LockOwner
+from harness.records.heartbeat_lock import HeartbeatLock
+from harness.records.lock_file import LockOwner
 from zoo.errors import SourceError
 
 WAIT = 0.2

@@ -12,8 +12,8 @@ from zoo.fetch.published_settings import read_settings
 from zoo.fetch.repository_files import CONFIG
 from zoo.recipes.build import Builder
 from zoo.recipes.positions import located_by_task
-from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe
+from zoo.recipes.values import Call
 from zoo.tasks.base import Task
 
 MAX_ITEMS = 16

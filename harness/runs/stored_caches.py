@@ -5,12 +5,12 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock, Timeout
-from huggingface_hub import CachedRepoInfo, CacheNotFound, constants, scan_cache_dir
+from huggingface_hub import CachedRepoInfo, CacheNotFound, HFCacheInfo, constants, scan_cache_dir
 
 from harness.runs.cache import CACHE_FOLDER
 from harness.runs.stored_runs import size_of, stored_runs
@@ -50,8 +50,8 @@ class CachedItem:
     is_unused: bool
     """Whether it is known that no entry and no run of the user needs it."""
     path: Path
-    revisions: tuple[str, ...] = ()
-    """The commits of a repository of the Hub."""
+    of_hub: HFCacheInfo | None = field(default=None, repr=False)
+    """The cache of the Hub with only this repository, as it was found: removing it need not read the cache again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,12 +101,10 @@ def remove(item: CachedItem, mirror: Path | None) -> None:
     if mirror is not None and is_inside(item.path, mirror):
         raise UsageError(f"{item.path}: not removed: it belongs to the mirror {mirror}")
     try:
-        if item.kind in ("hub", "hub-other"):
+        if item.of_hub is not None:
             _check_unlocked(item)
-            found = scan_cache_dir(constants.HF_HUB_CACHE)
-            # only this repository: a copy of it may have the same commits
-            found = replace(found, repos=frozenset(repo for repo in found.repos if repo.repo_path == item.path))
-            found.delete_revisions(*item.revisions).execute()
+            commits = (revision.commit_hash for repo in item.of_hub.repos for revision in repo.revisions)
+            item.of_hub.delete_revisions(*commits).execute()
             if item.path.exists():
                 raise SourceError(f"{item.path}: cannot be deleted; look at its permissions")
         else:
@@ -164,15 +162,16 @@ def _hub(needed: set[str], known: set[str], problems: list[str]) -> Iterator[Cac
         return
     problems += [str(warning) for warning in found.warnings]
     for repo in found.repos:
-        yield _repository(repo, needed, known)
+        # only this repository: a copy of it may have the same commits
+        yield _repository(repo, replace(found, repos=frozenset([repo])), needed, known)
 
 
-def _repository(repo: CachedRepoInfo, needed: set[str], known: set[str]) -> CachedItem:
+def _repository(repo: CachedRepoInfo, of_hub: HFCacheInfo, needed: set[str], known: set[str]) -> CachedItem:
     source = f"hub:{'datasets/' if repo.repo_type == 'dataset' else ''}{repo.repo_id}"
     return CachedItem(
         kind="hub" if source in known else "hub-other", name=source, size=repo.size_on_disk,
         used=max(repo.last_accessed, repo.last_modified), is_unused=source not in needed, path=Path(repo.repo_path),
-        revisions=tuple(revision.commit_hash for revision in repo.revisions),
+        of_hub=of_hub,
     )  # fmt: skip
 
 

@@ -14,8 +14,8 @@ from zoo.errors import IntegrityError, UsageError
 from zoo.fetch.checksum import sha256
 from zoo.fetch.fetched import Fetched
 from zoo.recipes.catalogue import Entry
-from zoo.recipes.prefetch import declared_classes
-from zoo.recipes.schema import Teacher
+from zoo.recipes.needs import declared_classes
+from zoo.recipes.stage import Teacher
 
 WEIGHTS = "model.safetensors"
 """The weights file of a training run."""

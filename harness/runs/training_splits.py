@@ -5,8 +5,8 @@ import torch
 from harness.runs.experiment import Experiment
 from zoo.class_names import match_labels
 from zoo.errors import RecipeError, UsageError
-from zoo.recipes.reader import Call
-from zoo.recipes.schema import Stage, Teacher
+from zoo.recipes.stage import Stage, Teacher
+from zoo.recipes.values import Call
 from zoo.tasks.base import Split, Task
 from zoo.tasks.hidden_labels import are_hidden
 

@@ -10,7 +10,7 @@ from harness.evaluation.batching import lengths_of
 from harness.losses.base import counts_labels, is_denominator_known, is_mean_over_rows
 from harness.training.objective import Objective
 from zoo.errors import RecipeError, UsageError
-from zoo.recipes.schema import Stage
+from zoo.recipes.stage import Stage
 from zoo.tasks.base import Split
 
 UNKNOWN_DENOMINATOR = "the mean of a term divides by something unknown, such as the number of labels that count"

@@ -14,7 +14,7 @@ from harness.training.log import TrainingLog
 from harness.training.stage import ActiveStage, share_buffers
 from harness.training.training_run import TrainingRun
 from zoo.recipes.claim import CORRELATIONS
-from zoo.recipes.schema import Stage
+from zoo.recipes.stage import Stage
 from zoo.safe_text import one_line
 from zoo.text_tables import finite, number
 

@@ -14,7 +14,7 @@ from harness.training.parameters import freeze_all_but, parameter_groups
 from zoo.errors import RecipeError, UsageError
 from zoo.recipes.build import Builder
 from zoo.recipes.loss_needs import LossNeeds, needs_of
-from zoo.recipes.schema import STUDENT, Stage
+from zoo.recipes.stage import STUDENT, Stage
 from zoo.tasks.base import Batch
 
 

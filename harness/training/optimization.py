@@ -11,8 +11,8 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from zoo.errors import RecipeError
 from zoo.recipes.build import Builder
-from zoo.recipes.reader import Call
-from zoo.recipes.schema import Stage
+from zoo.recipes.stage import Stage
+from zoo.recipes.values import Call
 
 
 def build_optimizer(call: Call, groups: list[dict[str, Any]], builder: Builder, *, can_skip: bool = False) -> Optimizer:

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from zoo.recipes.schema import Stage
+from zoo.recipes.stage import Stage
 from zoo.tasks.base import Split
 
 

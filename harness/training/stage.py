@@ -31,7 +31,7 @@ from harness.training.training_run import StateDicts, TrainingRun
 from zoo import paths
 from zoo.errors import Mark, RecipeError, UsageError
 from zoo.recipes.load_model import is_configured
-from zoo.recipes.schema import STUDENT, Stage
+from zoo.recipes.stage import STUDENT, Stage
 from zoo.tasks.base import Split, read_batch
 
 

@@ -16,7 +16,7 @@ from harness.training.objective import ModelReads
 from zoo.fetch.fetched import Fetched
 from zoo.recipes.build import Builder
 from zoo.recipes.load_model import load_model
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 from zoo.tasks.base import Batch, Inputs, Split
 from zoo.tasks.padding import pad_batch
 

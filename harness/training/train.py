@@ -5,52 +5,28 @@ order of the rows has a separate generator for each stage and epoch. A step depe
 it, so a run that resumes from a checkpoint ends with the same bits as one that was never interrupted.
 """
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-import torch
-from accelerate.utils import broadcast_object_list, gather_object, set_seed
-from torch import Tensor, nn
+from accelerate.utils import set_seed
+from torch import nn
 
-from harness.evaluation.metric_trial import try_metrics
-from harness.models.detector_classes import check_classes
-from harness.models.environment import environment
 from harness.models.memory_format import place_model
-from harness.models.outputs import run_model
-from harness.models.text_inputs import fit_to_texts
 from harness.records.training_log import LOG
-from harness.training.checkpointing import Checkpoint, CheckpointStore, rng_state, set_rng_state, unchanged_generators
+from harness.training.check_stages import check_stages
+from harness.training.checkpointing import Checkpoint, set_rng_state, unchanged_generators
 from harness.training.deadline import Deadline
 from harness.training.epoch_scores import end_epoch, state_dict_copy
 from harness.training.gradients import accumulate_gradients, apply_gradients
 from harness.training.interrupt import Interrupt
 from harness.training.log import DivergenceError, TrainingLog
 from harness.training.other_load import LoadWatch
-from harness.training.row_order import steps_per_epoch
-from harness.training.stage import ActiveStage, build_stage, prepare_stage, share_buffers
+from harness.training.stage import ActiveStage, prepare_stage, share_buffers
 from harness.training.step_blocks import step_blocks
-from harness.training.training_run import StateDicts, TrainedStudent, TrainingRun
-from zoo.errors import TimeIsUp, UsageError, first_line
-from zoo.tasks.base import read_batch
-
-
-@dataclass(kw_only=True)
-class TrainingState:
-    """The values that a run passes from stage to stage and saves in every checkpoint."""
-
-    store: CheckpointStore
-    kept_parts: StateDicts
-    """Terms and trained teachers that stages list in `keep`, until a later stage uses them."""
-    last_epoch: dict[str, Tensor] | None
-    micro_batch: int | None
-    environments: list[dict[str, Any]]
-    seconds: float
-    """The seconds that the run took before it was resumed."""
-    stage_generators: list[Checkpoint]
-    """The random generators of every process when the current stage was built."""
+from harness.training.training_run import TrainedStudent, TrainingRun
+from harness.training.training_state import TrainingState, all_generators, resume, resume_stage, save_checkpoint
+from zoo.errors import TimeIsUp, UsageError
 
 
 def train(run: TrainingRun) -> TrainedStudent:
@@ -75,7 +51,7 @@ def train(run: TrainingRun) -> TrainedStudent:
             run.builder.instance(run.recipe.model, "model", nn.Module), run.device, run.options.precision
         )
         learns = {name: parameter.requires_grad for name, parameter in student.named_parameters()}
-        checkpoint, state = _resume(run)
+        checkpoint, state = resume(run)
         _restore_student(run, student, checkpoint)
         with (
             Interrupt(run.report, Deadline(run.options.deadline)) as interrupt,
@@ -94,10 +70,10 @@ def train(run: TrainingRun) -> TrainedStudent:
                     for name, parameter in student.named_parameters():
                         parameter.requires_grad_(learns[name])
                     stage = enter_stage(run, number, student, state)
-                    first_step = _resume_stage(run, stage, checkpoint)
+                    first_step = resume_stage(run, stage, checkpoint)
                     train_stage(run, stage, state, log, first_step, interrupt)
                     leave_stage(run, stage, state)
-                    state.stage_generators = _all_generators(run)
+                    state.stage_generators = all_generators(run)
                     place = {"stage": number + 1, "step": 0, "student": student.state_dict()}
                     save_checkpoint(run, state, log, interrupt.deadline, **place)
                     if log.any_process(interrupt.requested):
@@ -137,7 +113,7 @@ def train_stage(
         if rest == 0:
             end_epoch(run, stage, log, position)
         if (block.read.due or block.read.stop or interrupt.deadline.needs_measured_save) and steps < stage.steps:
-            place = {"stage": stage.number, "step": steps, "generators": _all_generators(run)}
+            place = {"stage": stage.number, "step": steps, "generators": all_generators(run)}
             save_checkpoint(run, state, log, interrupt.deadline, **place, **stage.state_dict())
             if block.read.stop:
                 raise interrupt.error
@@ -161,7 +137,7 @@ def steps_of(run: TrainingRun, stage: ActiveStage, steps: range, interrupt: Inte
 def enter_stage(run: TrainingRun, number: int, student: nn.Module, state: TrainingState) -> ActiveStage:
     """Build a stage and make it ready, with what earlier stages keep for it."""
     process, recipe = run.accelerator.process_index, run.recipe.stages[number]
-    state.stage_generators = _all_generators(run)
+    state.stage_generators = all_generators(run)
     names = (*recipe.criterion, *recipe.all_teachers)
     inherited = {name: part for name, part in state.kept_parts.items() if name in names}
     stage = prepare_stage(run, number, student, inherited)
@@ -185,81 +161,6 @@ def leave_stage(run: TrainingRun, stage: ActiveStage, state: TrainingState) -> N
     run.accelerator.free_memory()
 
 
-def check_stages(run: TrainingRun, student: nn.Module) -> None:
-    """Check the student's outputs, try the metrics, and build the later stages once, of copies, before any training.
-
-    So an error in the last stage or in a metric is reported at once. The random generators are left unchanged.
-
-    Raises:
-        RecipeError: A stage cannot be built.
-        UsageError: The student does not have as many outputs as the labels need, a metric cannot be computed, or a row
-            is too long for the student.
-    """
-    before = rng_state(run.device)
-    scored = run.task.load(run.task.scored[0])
-    for name in run.task.scored:
-        fit_to_texts(student, run.task.load(name), f"the split {name!r}")
-        check_classes(student, run.task.load(name), f"the split {name!r}")
-    with torch.no_grad():
-        two_rows = read_batch(scored, range(min(2, len(scored))), run.device)
-        logits = run_model(copy.deepcopy(student).eval(), two_rows.inputs).logits
-    trained = [split for split, stage in zip(run.splits, run.recipe.stages, strict=True) if stage.task is None]
-    labels = [two_rows.labels] if run.task.readout is not None else [s.labels for s in (scored, *trained)]
-    for some_labels in labels:
-        run.task.check(logits, some_labels)
-    try_metrics(run.recipe, run.task, run.metrics, logits.shape[1] if logits.dim() > 1 else 1)
-    for number in range(1, len(run.recipe.stages)):
-        build_stage(run, number, copy.deepcopy(student))
-    set_rng_state(before, run.device)
-
-
-def save_checkpoint(
-    run: TrainingRun, state: TrainingState, log: TrainingLog, deadline: Deadline, **entries: Any
-) -> None:
-    """Save a checkpoint; every process calls this, and the main one writes.
-
-    Raises:
-        LockLostError: Another command has taken over the run.
-    """
-    with deadline.saving():
-        if run.accelerator.is_main_process:
-            run.check_lock()
-            entries |= {"steps": log.step, "log": log.flush(), "log_sha256": log.digest}
-            entries |= {"seconds": log.elapsed(), "epoch_losses": log.epoch_losses}
-            names = ("kept_parts", "last_epoch", "micro_batch", "environments", "stage_generators")
-            state.store.save({name: getattr(state, name) for name in names} | entries)
-
-
-def _resume(run: TrainingRun) -> tuple[Checkpoint, TrainingState]:
-    """Return the newest checkpoint, empty for a new run, and the state to start from."""
-    store = CheckpointStore(run.folder, run.report)
-    newest = store.newest() if run.accelerator.is_main_process else None
-    checkpoint: Checkpoint = broadcast_object_list([newest])[0] or {}
-    current = environment(run.device)
-    earlier = [other for other in checkpoint.get("environments", []) if other != current]
-    if checkpoint:
-        where = _position_of(run, checkpoint)
-        run.report(f"{run.recipe.name}: resuming after step {checkpoint['steps']} of {run.steps}: {where}")
-    return checkpoint, TrainingState(
-        store=store,
-        kept_parts=checkpoint.get("kept_parts", {}),
-        last_epoch=checkpoint.get("last_epoch"),
-        micro_batch=checkpoint.get("micro_batch", run.options.micro_batch),
-        environments=[*earlier, current],
-        seconds=checkpoint.get("seconds", 0.0),
-        stage_generators=[],
-    )
-
-
-def _position_of(run: TrainingRun, checkpoint: Checkpoint) -> str:
-    """Return in words where a checkpoint was saved."""
-    number, step = checkpoint["stage"], checkpoint["step"]
-    if number == len(run.recipe.stages):
-        return "all steps are taken"
-    epoch = step / steps_per_epoch(run.recipe.stages[number], run.splits[number])
-    return run.position_text(number + 1, epoch)
-
-
 def _restore_student(run: TrainingRun, student: nn.Module, checkpoint: Checkpoint) -> None:
     """Load the student between two stages, and set the generators to where the current stage was entered."""
     if not checkpoint:
@@ -268,30 +169,6 @@ def _restore_student(run: TrainingRun, student: nn.Module, checkpoint: Checkpoin
     if "student" in checkpoint:
         student.load_state_dict(checkpoint["student"])
     set_rng_state(checkpoint["stage_generators"][run.accelerator.process_index], run.device)
-
-
-def _resume_stage(run: TrainingRun, stage: ActiveStage, checkpoint: Checkpoint) -> int:
-    """Load a checkpoint within a stage, once; return the first step to take.
-
-    Raises:
-        UsageError: Another version of a loss or of torch saved the checkpoint.
-    """
-    first_step: int = checkpoint.pop("step", 0)
-    if not first_step:
-        return 0
-    try:
-        stage.load_state_dict(checkpoint)
-    except (KeyError, ValueError, RuntimeError) as error:
-        message = f"the checkpoint does not fit this version; delete the folder to start again: {first_line(error)}"
-        raise UsageError(f"{run.folder}: {message}") from error
-    set_rng_state(checkpoint["generators"][run.accelerator.process_index], run.device)
-    return first_step
-
-
-def _all_generators(run: TrainingRun) -> list[Checkpoint]:
-    """Return the random generators of every process."""
-    local = [rng_state(run.device)]
-    return gather_object(local) if run.accelerator.num_processes > 1 else local
 
 
 @contextmanager

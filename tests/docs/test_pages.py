@@ -19,7 +19,8 @@ from zoo.fetch.sources import Sources
 from zoo.recipes.build import Builder
 from zoo.recipes.check import check_recipe
 from zoo.recipes.claim import Claim
-from zoo.recipes.schema import Recipe, Stage, load_recipe
+from zoo.recipes.schema import Recipe, load_recipe
+from zoo.recipes.stage import Stage
 from zoo.tasks import (
     image_classification,
     image_folder,

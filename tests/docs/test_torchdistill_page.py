@@ -15,7 +15,8 @@ import zoo.tasks
 from harness.models.feature_hooks import parse_feature_path
 from tests.helpers.project import ROOT
 from zoo.recipes.allowed import is_allowed
-from zoo.recipes.schema import Holdout, Recipe, Stage, Teacher, Term
+from zoo.recipes.schema import Holdout, Recipe
+from zoo.recipes.stage import Stage, Teacher, Term
 
 PAGE = (ROOT / "docs" / "torchdistill.md").read_text(encoding="utf-8")
 FEATURES = (ROOT / "tests" / "docs" / "torchdistill_features.txt").read_text(encoding="utf-8").splitlines()

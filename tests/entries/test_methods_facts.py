@@ -9,7 +9,7 @@ from tests.helpers.facts import METRICS, SIZES, facts, needs_facts
 from zoo.fetch.source_types import parse_source, pinned_source
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
-from zoo.recipes.schema import Stage
+from zoo.recipes.stage import Stage
 
 REVIEW = catalogue.select_one("ilsvrc2012-resnet18_from_resnet34")
 ENTRIES = [entry for entry in catalogue.select(["ilsvrc2012-methods"]) if entry.name != f"{REVIEW.name}-kr"]

@@ -22,7 +22,7 @@ from zoo.fetch.repository_files import INDEX
 from zoo.fetch.sources import Sources
 from zoo.recipes.build import Builder
 from zoo.recipes.load_model import load_model
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 
 STARTER = ROOT / "zoo" / "starter" / "digits-resnet8.safetensors"
 MODEL = "{use: cifar_resnet, depth: 8, width: 8, num_classes: 10, in_channels: 1}"

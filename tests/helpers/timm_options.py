@@ -8,6 +8,9 @@ import yaml
 from PIL import Image
 
 from tests.helpers.vision_data import pixels
+from zoo.fetch.sources import Sources
+from zoo.importers.outcome import ImportedRecipe
+from zoo.importers.timm.convert import import_timm
 
 OPTIONS: Mapping[str, Any] = {
     "aa": None, "amp": False, "aug_repeats": 0, "batch_size": 4, "channels_last": False, "clip_grad": None,
@@ -30,6 +33,13 @@ OPTIONS: Mapping[str, Any] = {
 def options(**changed: Any) -> str:
     """Return the file with some options changed, sorted by name as timm writes it."""
     return yaml.safe_dump({**OPTIONS, **changed}, default_flow_style=False)
+
+
+def imported(path: Path, processes: int | None = 1, **changed: Any) -> ImportedRecipe:
+    """Return the recipe of a training with some options changed. Its file is written into the folder `path`."""
+    file = path / "args.yaml"
+    file.write_text(options(**changed))
+    return import_timm(str(file), Sources(), processes)
 
 
 def image_folder(root: Path, images: int = 6, classes: int = 2) -> Path:

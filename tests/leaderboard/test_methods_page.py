@@ -20,8 +20,8 @@ from tests.helpers.project import ROOT, TINY, Zoo
 from zoo import paths
 from zoo.errors import IntegrityError
 from zoo.recipes import catalogue
-from zoo.recipes.reader import Call
 from zoo.recipes.schema import load_recipe
+from zoo.recipes.values import Call
 
 EVIDENCE = ROOT / "leaderboard" / "records"
 COMMITTED = read_record(min((EVIDENCE / "digits-resnet8").glob(f"retrain-seed1000-*/{FILE}")))

@@ -21,7 +21,8 @@ from zoo.recipes import catalogue
 from zoo.recipes.argument_kinds import unverified_files
 from zoo.recipes.build import Builder
 from zoo.recipes.check import check_recipe
-from zoo.recipes.schema import Teacher, load_recipe
+from zoo.recipes.schema import load_recipe
+from zoo.recipes.stage import Teacher
 
 MODEL = "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}"
 SGD = "{use: SGD, lr: 0.1, momentum: 0.9}"

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.errors import InternalError, Mark, RecipeError, SourceError, UsageError, ZooError, translate_errors
+from zoo.error_translation import translate_errors
+from zoo.errors import InternalError, Mark, RecipeError, SourceError, UsageError, ZooError
 from zoo.models import cifar_resnet
 from zoo.text_tables import number
 from zoo.tracebacks import report_address

@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from zoo.errors import SourceError, translate_errors
+from zoo.error_translation import translate_errors
+from zoo.errors import SourceError
 from zoo.files import partial_file, replacing, write_atomically
 
 

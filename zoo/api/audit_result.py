@@ -1,10 +1,13 @@
-"""The result of `zoo.audit`, apart from other results: an audit does not import the code that judges runs."""
+"""Check claims by arithmetic, and return the result of `zoo.audit`; the code that judges runs is not imported."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.auditing.outcome import AuditOutcome
+from harness.auditing.outcome import AuditOutcome, audit_targets
 from harness.auditing.types import AuditVerdict, ClaimAudit, worst
+from zoo.api.session import Session
+from zoo.claims.targets import read_targets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,3 +51,11 @@ class AuditResult:
             for claim in outcome.audit.claims
         ]
         return pd.DataFrame(rows, columns=columns)
+
+
+def audit_claims(
+    session: Session, targets: Sequence[str], suites: Sequence[str], everything: bool, where: str | None = None
+) -> list[AuditOutcome]:
+    """Return what arithmetic says about the claims of each target. See `zoo.claims.targets.read_targets`."""
+    found = read_targets(targets, suites, everything, session.fetcher, select=session.entries.select, where=where)
+    return audit_targets(found)

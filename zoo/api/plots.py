@@ -18,10 +18,12 @@ from harness.runs.judged_runs import judged_runs
 from harness.runs.unfinished import UNFINISHED, entry_of_work_folder
 from leaderboard.entry_page import runs_plot
 from leaderboard.strip_picture import strip_panel
+from zoo import paths
+from zoo.api.session import Session
 from zoo.errors import UsageError
 from zoo.recipes.catalogue import Entry
 
-__all__ = ["Folders", "Plotted", "PlottedRun", "format_of", "plot_runs"]
+__all__ = ["Folders", "Plotted", "PlottedRun", "folders_of", "format_of", "plot_runs"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,11 @@ class Folders:
     evidence: Path
     entry_of: Callable[[str], Entry]
     """Returns the entry of a name, a recipe file or a model of the Hub."""
+
+
+def folders_of(session: Session, records: Path | None) -> Folders:
+    """Return the folders in which a session searches runs; `records` takes the place of the user's."""
+    return Folders(runs=paths.runs(records), evidence=paths.evidence(), entry_of=session.entries.select_one)
 
 
 def plot_runs(targets: Sequence[str], only: Sequence[str], folders: Folders) -> Plotted:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo import paths
-from zoo.errors import MissingError, SourceError, UsageError, ZooError, translate_errors
+from zoo.error_translation import translate_errors
+from zoo.errors import MissingError, SourceError, UsageError, ZooError
 from zoo.fetch.source_types import HF, HUB_NAME
 from zoo.progress import Report, ShowProgress
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import SweepOptions
+from zoo.recipes.other_files import is_other_file
 from zoo.recipes.suite_entries import entries_of, filtered
 from zoo.suites.known import ORIGINS, TIMM, StoredSuite, load_suite, wanted_suites
 from zoo.suites.timm_results import TABLES
@@ -188,6 +190,21 @@ class EntrySelection:
             )
         return entries[0]
 
+    def select_to_train(self, pattern: str) -> Entry:
+        """Return the entry of `select_one`. Raise UsageError for the folder of a run, which is finished.
+
+        Its recipe can be named, so that nobody trains it again by mistake.
+        """
+        entry, folder = self.select_one(pattern), Path(pattern)
+        recipe = folder / "recipe.yaml"
+        if entry.path == recipe and (folder / "record.json").is_file():
+            again = f"zoo train {shlex.quote(str(recipe))} --seed 1"
+            raise UsageError(
+                f"{pattern} is the folder of a finished run: `zoo plot {shlex.quote(pattern)}` draws it, and `{again}`"
+                " trains its recipe again with another seed"
+            )
+        return entry
+
     def name_of(self, pattern: str) -> str:
         """Return the name of the entry that `select_one` selects. Raise RecipeError if its recipe cannot be read."""
         return self.select_one(pattern).recipe.name
@@ -243,4 +260,6 @@ class EntrySelection:
 
 def _is_hub_name(name: str) -> bool:
     plain = name.removeprefix(HF)
-    return HUB_NAME.fullmatch(plain) is not None and (plain != name or not Path(name).exists())
+    if plain == name and (Path(name).exists() or is_other_file(Path(name))):
+        return False
+    return HUB_NAME.fullmatch(plain) is not None

@@ -10,7 +10,8 @@ from harness.runs.card_metadata import RECIPE
 from harness.runs.teachers import trained_weights
 from zoo.api.select_entries import EntrySelection
 from zoo.api.session import Session
-from zoo.errors import UsageError, translate_errors
+from zoo.error_translation import translate_errors
+from zoo.errors import UsageError
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.options import DeviceOptions

@@ -9,7 +9,7 @@ from zoo.errors import UsageError
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.claim import Claim
 from zoo.recipes.metric_names import metric_name
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 
 LINE = re.compile(r"\bline \d+")
 """Where a claim stands, in the source of a claim of a model card."""

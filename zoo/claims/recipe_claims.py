@@ -6,7 +6,7 @@ from zoo.errors import Mark
 from zoo.fetch.source_types import HubRepo, UserFolder, parse_or_none
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.claim import SHARES, Claim
-from zoo.recipes.reader import Call, short_name
+from zoo.recipes.values import Call, short_name
 
 
 def claims_of_entry(entry: Entry) -> PublishedClaims:

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from zoo.api.session import configure_libraries
+from zoo.api.libraries import configure_libraries
 from zoo.cli import (
     attest,
     audit,
@@ -27,38 +27,41 @@ from zoo.cli import (
     diagnose,
     entries,
     environment,
+    fetch,
     fleet,
     importing,
     init,
+    lock,
     plot,
     publish,
     publish_run,
     run_unit,
-    runs,
     schemas,
     show_run,
-    sources,
     stored_runs,
     suites,
+    train,
     upload,
+    verify,
 )
 from zoo.cli.command import CONFIG, Command, Commands, ListsByDefault
 from zoo.cli.completion import join_words
 from zoo.cli.progress import report_unreachable
 from zoo.cli.streams import safe_streams
-from zoo.errors import UsageError, ZooError, translate_errors
+from zoo.error_translation import translate_errors
+from zoo.errors import UsageError, ZooError
 from zoo.safe_text import printable
 
 COMMANDS: dict[str, dict[str, Any]] = {
     "Check published models": {
         "audit": audit.audit,
-        "verify": runs.verify,
-        "reproduce": runs.reproduce,
+        "verify": verify.verify,
+        "reproduce": verify.reproduce,
         "fingerprint": diagnose.fingerprint,
         "explain": diagnose.explain,
         "diff": diagnose.diff,
     },
-    "Train and evaluate your own": {"train": runs.train, "evaluate": runs.evaluate, "plot": plot.plot},
+    "Train and evaluate your own": {"train": train.train, "evaluate": train.evaluate, "plot": plot.plot},
     "Read recipes": {
         "list": entries.list_entries,
         "suite": suites.suite,
@@ -69,7 +72,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
         "doctor": entries.doctor,
         "schema": schemas.schema,
     },
-    "Download and pin files": {"fetch": sources.fetch, "lock": sources.lock},
+    "Download and pin files": {"fetch": fetch.fetch, "lock": lock.lock},
     "Many machines": {
         "plan": fleet.plan,
         "status": fleet.status,

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from zoo.cli import render
+from zoo.cli.command_function import command
 from zoo.cli.completion import complete_runs
 from zoo.cli.exit_codes import OF_VERDICT, end
 from zoo.cli.judged_runs import RUN_HELP, Recipe, judged_by, write_text
-from zoo.cli.options import OUTPUT, WHAT, Json, Lock, Records, argument, command, option
+from zoo.cli.options import OUTPUT, WHAT, Json, Lock, Records, argument, option
 from zoo.cli.progress import report
 from zoo.errors import IntegrityError, SourceError, UsageError
 from zoo.safe_text import one_line

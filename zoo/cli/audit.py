@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING, Annotated
 
 from zoo.cli import render
+from zoo.cli.command_function import command
 from zoo.cli.exit_codes import code_of_error, end
-from zoo.cli.options import All, Json, Suites, Where, argument, command
+from zoo.cli.options import All, Json, Suites, Where, argument
 from zoo.cli.progress import report_error, report_unreachable, session_of
 from zoo.errors import UsageError
 from zoo.recipes.options import SourceOptions
@@ -36,9 +37,10 @@ def audit(
     Example: zoo audit bert-base-uncased-mrpc
     """
     from harness.auditing.outcome import counts_of_verdicts, data_of, summary_of, text_of
+    from zoo.api.audit_result import audit_claims
 
     session = session_of(sources)
-    outcomes = session.audit(targets or [], suite or [], everything, where)
+    outcomes = audit_claims(session, targets or [], suite or [], everything, where)
     for outcome in outcomes:
         problems = outcome.audit.problems if outcome.audit else ()
         for line in [*map(str, problems), *([str(outcome.error)] if outcome.error else [])]:

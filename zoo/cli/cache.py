@@ -19,7 +19,7 @@ from zoo.text_tables import counted, first_of
 if TYPE_CHECKING:
     from zoo.fetch.cache_folder import CacheFolder
     from zoo.recipes.cache_contents import CacheState, EntryState
-    from zoo.recipes.prefetch import Need
+    from zoo.recipes.needs import Need
 
 LISTED = 5
 """The most entries that a line names."""
@@ -40,7 +40,7 @@ def check(
     """
     from zoo.fetch.cache_folder import CacheFolder
     from zoo.recipes.cache_contents import CachedEntry, check_cache, recorded_entries
-    from zoo.recipes.prefetch import needs_or_error
+    from zoo.recipes.needs import needs_or_error
 
     cache = CacheFolder(root)
     cache.check_format()

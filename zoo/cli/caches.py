@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from zoo import paths
 from zoo.cli import render
+from zoo.cli.command_function import command
 from zoo.cli.exit_codes import end
-from zoo.cli.options import WHAT, Json, Mirror, Records, command, option
+from zoo.cli.options import WHAT, Json, Mirror, Records, option
 from zoo.cli.plan import amount
 from zoo.cli.progress import report
-from zoo.cli.stored_runs import OlderThan, RemovalDryRun, Yes, confirmed, seconds_of
+from zoo.cli.removal import OlderThan, RemovalDryRun, Yes, confirmed, seconds_of
 from zoo.errors import UsageError, ZooError, did_you_mean
 from zoo.text_tables import counted
 
@@ -24,7 +25,7 @@ LISTED = 20
 """The most items that `zoo cache prune` names."""
 BIGGEST = 5
 DIGEST = re.compile(r"([0-9a-f]{12})[0-9a-f]{20,}")
-"""A digest in the name of an item, of which `zoo cache size` prints the first 12 digits."""
+"""A digest in the name of an item, of which the text of a command shows the first 12 digits."""
 
 
 @command
@@ -106,7 +107,7 @@ def prune(
     chosen = _largest(chosen)
     if not as_json:
         more = [f"... and {len(chosen) - LISTED} more"] if len(chosen) > LISTED else []
-        listed = [f"{amount(item.size):>9}  {item.kind}  {item.name}" for item in chosen[:LISTED]]
+        listed = [f"{amount(item.size):>9}  {item.kind}  {_short(item.name)}" for item in chosen[:LISTED]]
         print("\n".join([*listed, *more]) or "nothing to remove")
     question = f"Remove {counted(len(chosen), 'item')}, {amount(_total(chosen))}?"
     removed: list[CachedItem] = []

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from zoo.claims.claim_names import recipes_list, with_claim
 from zoo.cli import render
-from zoo.cli.options import OUTPUT, CardClaim, Json, argument, command, option
+from zoo.cli.command_function import command
+from zoo.cli.options import OUTPUT, CardClaim, Json, argument, option
 from zoo.cli.progress import report, session_of
 from zoo.errors import SourceError, UsageError
 from zoo.files import write_atomically

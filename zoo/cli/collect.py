@@ -6,8 +6,9 @@ from typing import Annotated
 from zoo import paths
 from zoo.cli import render
 from zoo.cli.collection_text import collection_data, collection_text
+from zoo.cli.command_function import command
 from zoo.cli.exit_codes import UNFINISHED, end
-from zoo.cli.options import OUTPUT, WHAT, Json, argument, command, option
+from zoo.cli.options import OUTPUT, WHAT, Json, argument, option
 from zoo.cli.progress import report_error
 from zoo.errors import IntegrityError, SourceError
 

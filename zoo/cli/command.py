@@ -12,6 +12,7 @@ from zoo.cli.config_defaults import configured_options, defaults_of, of_command,
 from zoo.cli.config_file import ConfigFile, find_config, read_config
 from zoo.cli.options import HOW, OUTPUT, SOURCES, WHAT
 from zoo.cli.progress import report
+from zoo.cli.usage_hints import usage_hint, without_library_words
 from zoo.errors import UsageError
 
 PANELS = (WHAT, HOW, SOURCES, OUTPUT)
@@ -42,9 +43,12 @@ class Command(TyperCommand):
         if not (ctx.resilient_parsing or {"-h", "--help"} & {*args}):
             _configure(ctx)
         try:
-            rest = super().parse_args(ctx, args)
-        except typer.BadParameter as error:
-            error.message = error.message.removeprefix("Value error, ")
+            rest = super().parse_args(ctx, args.copy())
+        except Exception as error:
+            if isinstance(error, typer.BadParameter):
+                error.message = without_library_words(error.message)
+            if message := usage_hint(error, ctx, args):
+                raise UsageError(message) from None
             raise
         without_effect(ctx)
         if isinstance(config := ctx.meta.get(CONFIG), ConfigFile):

@@ -7,7 +7,7 @@ and paths must lie in the folder of the file.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import typer
 
 from zoo import paths
 from zoo.cli.config_file import ConfigFile
+from zoo.cli.usage_hints import without_library_words
 from zoo.errors import UsageError, did_you_mean
 
 ALLOWED = frozenset({
@@ -63,7 +64,7 @@ def _of_table(
     values = {name: value for name, value in inherited.items() if name in known}
     for key, value in table.items():
         if not (isinstance(value, dict) and (key in commands or key not in known)):
-            values[key] = _checked(config, (*keys, key), value, known, ctx)
+            values[key] = _checked(config, (*keys, key), value, known, ctx, commands)
         elif key not in commands or key in FIXED:
             hint = did_you_mean(key, [name for name in commands if name not in FIXED])
             what = "cannot be configured" if key in FIXED else "is no command of zoo"
@@ -86,9 +87,17 @@ def _options(command: Any) -> Iterator[tuple[str, Any]]:
             yield from ((name.removeprefix("--"), parameter) for name in parameter.opts if name.startswith("--"))
 
 
-def _checked(config: ConfigFile, keys: tuple[str, ...], value: Any, known: Mapping[str, Any], ctx: Any) -> Any:
+def _checked(
+    config: ConfigFile, keys: tuple[str, ...], value: Any, known: Mapping[str, Any], ctx: Any,
+    commands: Collection[str],
+) -> Any:  # fmt: skip
     """Return the value of an option as click expects it in a `default_map`."""
     key, where = keys[-1], config.where(*keys)
+    if key in commands and key not in known:
+        raise UsageError(
+            f"{where}: {key!r} is a command, so its options stand in a table: write [{_dotted(config, keys)}], and"
+            " below it a line for each option, such as quiet = true"
+        )
     if key in known and key not in ALLOWED:
         reason = REASONS.get(key, "it says what a single command does")
         raise UsageError(
@@ -103,7 +112,7 @@ def _checked(config: ConfigFile, keys: tuple[str, ...], value: Any, known: Mappi
         try:
             known[key].process_value(ctx, texts)
         except typer.BadParameter as error:
-            raise UsageError(f"{where}: {key} = {value!r}: {error.message.removeprefix('Value error, ')}") from None
+            raise UsageError(f"{where}: {key} = {value!r}: {without_library_words(error.message)}") from None
     return texts
 
 

@@ -6,23 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 from zoo import paths
 from zoo.api.session import Session
 from zoo.cli import render
+from zoo.cli.command_function import command
 from zoo.cli.completion import complete_runs
 from zoo.cli.exit_codes import code_of_outcome, end
 from zoo.cli.judged_runs import name_of_runs
-from zoo.cli.options import (
-    OUTPUT,
-    All,
-    CardClaim,
-    Json,
-    OneEntry,
-    Patterns,
-    Records,
-    Suites,
-    Where,
-    argument,
-    command,
-    option,
-)
+from zoo.cli.options import OUTPUT, All, CardClaim, Json, OneEntry, Patterns, Records, Suites, Where, argument, option
 from zoo.cli.progress import report, report_error, report_unreachable, session_of
 from zoo.errors import ZooError
 from zoo.recipes.options import DeviceOptions, SourceOptions, TrainingOptions

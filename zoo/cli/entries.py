@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from zoo.api.session import Session
 from zoo.cli import render
+from zoo.cli.command_function import command
 from zoo.cli.exit_codes import end
-from zoo.cli.options import OUTPUT, All, Json, OneEntry, Patterns, Suites, Where, command, option
+from zoo.cli.options import OUTPUT, All, Json, OneEntry, Patterns, Suites, Where, option
 from zoo.cli.progress import report_error, session_of
 from zoo.errors import SourceError, ZooError
 from zoo.fetch.source_types import LocalFile, ParsedSource, Remote, UserFolder, parse_source
@@ -206,7 +207,7 @@ def _first_claim(entry: Entry) -> str:
 
 def _missing_inputs(entries: Sequence[Entry], session: Session) -> dict[Entry, list[str]]:
     """Return for each entry what its evaluation, or without published weights its training, needs besides itself."""
-    from zoo.recipes.prefetch import needs_of_all
+    from zoo.recipes.needs import needs_of_all
 
     builder = session.builder(entries)
     missing = {}

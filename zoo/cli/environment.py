@@ -6,8 +6,9 @@ from typing import Any
 import typer
 
 from zoo.cli import render
+from zoo.cli.command_function import command
 from zoo.cli.config_file import ConfigFile
-from zoo.cli.options import Json, command
+from zoo.cli.options import Json
 from zoo.safe_text import one_line
 
 LIBRARIES = {"cuda": "CUDA", "hip": "ROCm", "cudnn": "cuDNN"}

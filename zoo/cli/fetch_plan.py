@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from zoo.fetch.cache_folder import CacheFolder
     from zoo.fetch.lock import FilePin
     from zoo.recipes.cache_plan import EntryPlan
-    from zoo.recipes.prefetch import Need
+    from zoo.recipes.needs import Need
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,22 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from zoo import paths
+from zoo.api.verify_entries import download_sizes, planned_runs
 from zoo.cli import fleet_text, render
+from zoo.cli.command_function import Without, command
 from zoo.cli.exit_codes import UNFINISHED, end
-from zoo.cli.options import (
-    OUTPUT,
-    WHAT,
-    All,
-    Json,
-    Patterns,
-    Records,
-    Suites,
-    Where,
-    Without,
-    argument,
-    command,
-    option,
-)
+from zoo.cli.options import OUTPUT, WHAT, All, Json, Patterns, Records, Suites, Where, argument, option
 from zoo.cli.plan import Downloads, amount, duration, plan_data, plan_table
 from zoo.cli.progress import report, session_of
 from zoo.errors import UsageError
@@ -87,7 +76,7 @@ def plan(
 
     session = session_of(sources)
     entries = session.entries.select(patterns or [], suite or [], everything, where=where)
-    planned, downloads = session.plan(entries, options), session.download_sizes(entries, train=options.train)
+    planned, downloads = planned_runs(session, entries, options), download_sizes(session, entries, train=options.train)
     chosen = _within(entries, planned, downloads, max_hours, max_bytes)
     planned = in_order([runs for runs in planned if (runs.teacher_of or runs.entry.name) in chosen])
     made = plan_units([entry for entry in entries if entry.name in chosen], options, sources)

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from zoo.cli import render
+from zoo.cli.command_function import command
 from zoo.cli.exit_codes import end
-from zoo.cli.options import HOW, OUTPUT, Json, argument, command, option
+from zoo.cli.options import HOW, OUTPUT, Json, argument, option
 from zoo.cli.progress import report, session_of
 from zoo.errors import RecipeError, SourceError, UsageError
 from zoo.files import write_atomically

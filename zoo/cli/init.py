@@ -1,27 +1,32 @@
 """The command that writes a first recipe for the user's own data: init."""
 
 import itertools
+import math
 import shlex
-import shutil
-import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from zoo.cli import render
-from zoo.cli.options import OUTPUT, WHAT, Json, Without, command, option
+from zoo.cli.command_function import Without, command
+from zoo.cli.options import OUTPUT, WHAT, Json, option
 from zoo.cli.progress import session_of
+from zoo.cli.questions import answer
 from zoo.errors import SourceError, UsageError
 from zoo.files import write_atomically
-from zoo.recipes.catalogue import local
+from zoo.recipes.catalogue import LOCAL, Entry
 from zoo.recipes.options import SourceOptions
 from zoo.safe_text import one_line
-from zoo.text_tables import wrapped
 
 if TYPE_CHECKING:
     from zoo.api.session import Session
+    from zoo.first_recipe.found import FoundData
     from zoo.first_recipe.write import FirstRecipe
+    from zoo.first_recipe.write import Purpose as ToWrite
+    from zoo.recipes.build import Builder
 
 
 class Purpose(StrEnum):
@@ -35,8 +40,60 @@ DATA_QUESTION = "1/3 Your data: a CSV, TSV, JSONL or Parquet file, a folder, or 
 MODEL_QUESTION = "2/3 Model: OWNER/NAME of the Hub, a folder, or a model of zoo or torchvision"
 FOR_QUESTION = "3/3 Do you want to train it, or to verify a published score? (train, verify)"
 
-ROOM_FOR_ANSWER = 4
-"""The characters that a question leaves free at the end of a line."""
+SCORE_QUESTION = "    The published score, such as 0.93"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Draft:
+    """The recipe for data that were looked at, made from one answer after the other."""
+
+    found: "FoundData"
+    out: Path
+    builder: "Builder"
+    source: str | None
+
+    def with_model(self, name: str, purpose: Purpose | None) -> "tuple[str, FirstRecipe]":
+        """Return the name of a model and the recipe to train it. Raise UsageError if it does not fit the data."""
+        if purpose is Purpose.VERIFY:
+            self._check_published(name)
+        return name, self._recipe(name, "train")
+
+    def purpose(self, name: str, word: str) -> Purpose:
+        """Return the purpose that a word names. Raise UsageError if there is none, or not for this model."""
+        if word.lower() not in list(Purpose):
+            raise UsageError(f"{word!r} is neither train nor verify")
+        chosen = Purpose(word.lower())
+        if chosen is Purpose.VERIFY:
+            self._check_published(name)
+        return chosen
+
+    def with_score(self, name: str, text: str) -> "FirstRecipe":
+        """Return the recipe to verify a published score. Raise UsageError if the text is no score."""
+        try:
+            score = float(text)
+        except ValueError:
+            score = math.nan
+        if not math.isfinite(score):
+            raise UsageError(f"--score {text}: not a number; write a score such as 0.93")
+        if not -1 <= score <= 1:
+            hint = f"; write {score:g} % as {score / 100:g}" if 1 < score <= 100 else ""
+            raise UsageError(f"--score {text}: accuracies and correlations are at most 1{hint}")
+        return self._recipe(name, "verify", score)
+
+    def _recipe(self, name: str, purpose: "ToWrite", score: float | None = None) -> "FirstRecipe":
+        from zoo.first_recipe.check import checked
+        from zoo.first_recipe.write import first_recipe
+
+        recipe = first_recipe(self.found, self.out, name, purpose, score=score, source=self.source)
+        return checked(recipe, name, self.builder)
+
+    def _check_published(self, name: str) -> None:
+        from zoo.first_recipe.write import published_model
+
+        if published_model(name, self.out.parent) is None:
+            raise UsageError(
+                f"{name} has no published score; to verify one, name a model of the Hub, or a folder with one"
+            )
 
 
 @command
@@ -95,26 +152,25 @@ def init(
     Example: zoo init --data reviews.csv --model bert_classifier --for train
     """
     from zoo.first_recipe.look import look_at
-    from zoo.first_recipe.write import first_recipe
 
     _check_new(out)
-    dataset = dataset or _ask(DATA_QUESTION, "--data")
     session = session_of(sources)
-    found = look_at(
-        dataset, out.absolute().parent, lambda name: session.fetcher().fetch(name, "data"), text=text or [],
-        label=label, encoding=encoding,
+    look = partial(
+        look_at, folder=out.absolute().parent, fetch=lambda name: session.fetcher().fetch(name, "data"),
+        text=text or [], label=label, encoding=encoding,
     )  # fmt: skip
+    found = answer(dataset, DATA_QUESTION, "--data", look)
+    draft = _Draft(found=found, out=out, builder=_builder(session, out), source=source)
     default = "bert_classifier" if found.is_text else "cifar_resnet"
-    model = model or _ask(f"    found {found.summary}\n{MODEL_QUESTION} [{default}]", "--model", default)
-    chosen = purpose.value if purpose else _ask(f"{FOR_QUESTION} [train]", "--for", "train")
-    if chosen not in ("train", "verify"):
-        raise UsageError(f"{chosen!r} is neither train nor verify")
-    if chosen == "verify" and score is None:
-        score = _number(_ask("    The published score, such as 0.93", "--score"))
-    recipe = first_recipe(found, out, model, "verify" if chosen == "verify" else "train", score=score, source=source)
-    _write(recipe, out, session)
+    question = f"    found {found.summary}\n{MODEL_QUESTION} [{default}]"
+    name, recipe = answer(model, question, "--model", partial(draft.with_model, purpose=purpose), default)
+    chosen = purpose or answer(None, f"{FOR_QUESTION} [train]", "--for", partial(draft.purpose, name), "train")
+    if chosen is Purpose.VERIFY:
+        value = None if score is None else str(score)
+        recipe = answer(value, SCORE_QUESTION, "--score", partial(draft.with_score, name))
+    _write(recipe, out)
     name = f"{shlex.quote(str(out))}{_options(sources)}"
-    run = f"zoo verify {name}" if chosen == "verify" else f"zoo train {name} --out {shlex.quote(str(_free(out)))}"
+    run = f"zoo verify {name}" if chosen is Purpose.VERIFY else f"zoo train {name} --out {shlex.quote(str(_free(out)))}"
     commands = [f"zoo check {name}", run]
     files = [str(path) for path in (out, *recipe.files)]
     lines = [one_line(f"wrote {file}") for file in files]
@@ -139,45 +195,24 @@ def _check_new(out: Path) -> None:
     if out.exists():
         raise UsageError(f"--out {out}: the file exists; name a new one with --out")
     if out.suffix not in (".yaml", ".yml"):
-        raise UsageError(f"--out {out}: the name of a recipe ends with .yaml")
+        raise UsageError(f"--out {out}: the name of a recipe ends with .yaml; write --out {shlex.quote(f'{out}.yaml')}")
     if not out.absolute().parent.is_dir():
         raise UsageError(f"--out {out}: there is no folder {out.absolute().parent}")
 
 
-def _ask(question: str, name: str, default: str = "") -> str:
-    """Ask on the terminal until there is an answer. Raise UsageError if nobody can answer."""
-    if not sys.stdin.isatty():
-        raise UsageError(f"nobody can answer a question here; pass {name}")
-    while True:
-        width = shutil.get_terminal_size().columns - ROOM_FOR_ANSWER
-        lines = [wrapped(line.strip(), width, " " * (len(line) - len(line.lstrip()))) for line in question.splitlines()]
-        print("\n".join(lines), end=": ", file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
-        if not line:
-            raise UsageError(f"there was no answer; pass {name}")
-        if answer := line.strip() or default:
-            return answer
+def _builder(session: "Session", out: Path) -> "Builder":
+    """Return what builds the recipe of a file that does not exist yet."""
+    return session.builder([Entry(out.stem, LOCAL, out)]).at(None, out.absolute().parent)
 
 
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is not a number; write a score such as 0.93") from None
-
-
-def _write(recipe: "FirstRecipe", out: Path, session: "Session") -> None:
-    """Write the recipe and its files, and check it. Nothing stays if the check finds a problem."""
-    from zoo.recipes.check import check_entry
-
+def _write(recipe: "FirstRecipe", out: Path) -> None:
+    """Write the recipe and its files. Nothing stays if one of them cannot be written."""
     texts = {**recipe.files, out: recipe.text}
     for path in recipe.files:
         if path.exists():
             raise UsageError(f"{path}: the file exists; move it away, or pass another --out")
     try:
         _write_texts(texts)
-        entry = local(out)
-        check_entry(entry, session.builder([entry]).at(entry.recipe_repo, entry.folder))
     except BaseException:
         for path in texts:
             path.unlink(missing_ok=True)

@@ -44,6 +44,23 @@ def next_training(
     return shlex.join(["zoo", "train", entry.argument, "--seed", str(seed + 1), *folder, *arguments])
 
 
+def after_training(entry: Entry, folder: Path, options: TrainingOptions, sources: SourceOptions) -> list[str]:
+    """Return the commands for a run that was just made: one draws it, and one judges its claims or publishes it.
+
+    Args:
+        entry: The entry that was trained.
+        folder: The folder of the run.
+        options: The options of the training.
+        sources: The same.
+    """
+    run = str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)
+    words = ["publish", run, "--to", "every-eval-ever", "--out", "published"]
+    if any(claim.of == "retrain" for claim in entry.recipe.claims):
+        compute, where = _compute_arguments(options, TrainingOptions), _source_arguments(sources)
+        words = ["reproduce", entry.argument, "--train", *compute, *where]
+    return [shlex.join(["zoo", "plot", run]), shlex.join(["zoo", *words])]
+
+
 def _words(outcome: "Outcome", options: RunOptions) -> list[str] | None:
     """Return the command and its own arguments."""
     from harness.records.record import FIRST_REFERENCE_SEED

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, Task, TextColumn, TransferSpeedColumn
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, Task, TransferSpeedColumn
 from rich.table import Column
 from rich.text import Text
 
@@ -18,10 +19,12 @@ from zoo.cli.json_lines import has_listener, send
 from zoo.cli.verbosity import is_quiet
 from zoo.cli.work import Work
 from zoo.progress import Step, ignore_step
-from zoo.safe_text import printable
+from zoo.safe_text import one_line, printable
 
 SECONDS_BETWEEN_LINES = 60.0
 SECONDS_BETWEEN_EVENTS = 1.0
+LEAST_OF_ENTRY = 6
+"""The name of an entry beside a bar is never cut to fewer characters."""
 
 
 @dataclass
@@ -65,16 +68,9 @@ class Display:
 
     def _draw(self) -> Callable[[], None]:
         console = Console(stderr=True)
-        name = Column(max_width=console.width * 2 // 5, overflow="fold")
         fixed = Column(no_wrap=True)  # so that in a narrow terminal the bar is what shrinks
-        columns = (
-            TextColumn("{task.description}", markup=False, table_column=name),
-            BarColumn(),
-            _Amount(fixed),
-            _Rate(fixed),
-            _Left(fixed),
-        )
-        self._bars = Progress(*columns, console=console, transient=True)
+        columns = (_Name(fixed, console), BarColumn(), _Amount(fixed), _Rate(fixed), _Left(fixed))
+        self._bars = _Bars(*columns, console=console, transient=True)
         self._bars.start()
         return self._bars.stop
 
@@ -85,8 +81,7 @@ class Display:
 
         def advance(done: int, total: int, note: str = "", seconds_left: float | None = None) -> None:
             work.advance(done, total, note, seconds_left)
-            text = f"{work.name}\n{note}" if note else work.name
-            bars.update(task, completed=done, total=total, description=text)
+            bars.update(task, completed=done, total=total)
 
         try:
             yield advance
@@ -136,11 +131,39 @@ def _events(work: Work) -> Step:
     return advance
 
 
+class _Bars(Progress):
+    """At most two lines: a bar and the note of its work, or the bars of the whole work and of the part in progress."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """Yield the bars, then the note."""
+        tasks = self.tasks
+        yield self.make_tasks_table([tasks[0], tasks[-1]] if len(tasks) > 2 else tasks)
+        if len(tasks) == 1 and (note := tasks[0].fields["work"].note):
+            yield Text(one_line(note), no_wrap=True, overflow="ellipsis")
+
+
 class _OfWork(ProgressColumn):
     """A column about the work of a bar."""
 
     def __init__(self, column: Column) -> None:
         super().__init__(column.copy())
+
+
+class _Name(_OfWork):
+    """The name of the work, in at most two fifths of the terminal. In a long one the entry is cut, not its work."""
+
+    def __init__(self, column: Column, console: Console) -> None:
+        super().__init__(column)
+        self._console = console
+
+    def render(self, task: Task) -> Text:
+        entry, separator, work = one_line(task.fields["work"].name).partition(": ")
+        room, name = self._console.width * 2 // 5, Text(entry)
+        if separator and (left := room - cell_len(f": {work}")) >= LEAST_OF_ENTRY:
+            name.truncate(left, overflow="ellipsis")
+        name.append(f"{separator}{work}")
+        name.truncate(room, overflow="ellipsis")
+        return name
 
 
 class _Amount(_OfWork):

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from zoo import paths
 from zoo.cli import render
+from zoo.cli.command_function import command
 from zoo.cli.exit_codes import end
-from zoo.cli.options import OUTPUT, WHAT, Json, Patterns, Records, Suites, command, option
+from zoo.cli.options import OUTPUT, WHAT, Json, Patterns, Records, Suites, option
 from zoo.cli.progress import report, report_error, session_of
 from zoo.errors import SourceError, UsageError
 from zoo.recipes.options import DeviceOptions, SourceOptions

@@ -8,10 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from zoo.api.fleet_runs import unit_maker
 from zoo.cli import render
+from zoo.cli.command_function import command
 from zoo.cli.exit_codes import end
-from zoo.cli.options import HOW, OUTPUT, WHAT, Json, TimeLimit, argument, command, option
+from zoo.cli.options import HOW, OUTPUT, WHAT, Json, argument, option
 from zoo.cli.progress import report, report_error, session_of
+from zoo.cli.run_options import TimeLimit
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -94,7 +97,7 @@ def run_unit(
     os.chdir(chosen.folder)
     session = session_of(chosen.sources)
     chosen = replace(chosen, options=replace(chosen.options, time_limit=time_limit))
-    make = session.unit_maker(chosen, number, processes)
+    make = unit_maker(session, chosen, number, processes)
     with session.time_limited(chosen.options):
         if index == [FROM_INPUT]:
             with private_stdout() as print_finished:

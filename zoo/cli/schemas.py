@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli.options import command
+from zoo.cli.command_function import command
 
 
 class Kind(StrEnum):

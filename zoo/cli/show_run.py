@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from zoo import paths
 from zoo.cli import render
-from zoo.cli.options import Json, Records, argument, command
+from zoo.cli.command_function import command
+from zoo.cli.options import Json, Records, argument
 from zoo.cli.plan import amount
-from zoo.cli.stored_runs import RUN, date_of, run_name, selected_runs
+from zoo.cli.selected_runs import RUN, run_name, selected_runs
+from zoo.cli.stored_runs import date_of
 from zoo.errors import SourceError, UsageError, ZooError
 from zoo.text_tables import first_of, number
 

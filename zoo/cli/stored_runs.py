@@ -1,32 +1,27 @@
-"""The commands on runs that exist: runs list, runs show, runs remove, runs size."""
+"""The commands on runs that exist: runs list, runs remove, runs size."""
 
-import re
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from zoo import paths
 from zoo.cli import render
+from zoo.cli.command_function import command
 from zoo.cli.exit_codes import end
-from zoo.cli.options import HOW, OUTPUT, WHAT, Json, Records, Suites, argument, command, option
+from zoo.cli.options import OUTPUT, WHAT, Json, Records, Suites, argument, option
 from zoo.cli.plan import amount
 from zoo.cli.progress import report
-from zoo.errors import UsageError, ZooError, did_you_mean
+from zoo.cli.removal import OlderThan, RemovalDryRun, Yes, confirmed, seconds_of
+from zoo.cli.selected_runs import RUN, Selected, run_name, selected_runs
+from zoo.errors import UsageError, ZooError
 from zoo.text_tables import counted, number
 
 if TYPE_CHECKING:
     from harness.runs.stored_runs import StoredRun
-
-DAYS = re.compile(r"(\d{1,6})\s*(d|h|w)?")
-HOURS = {"h": 1, "d": 24, "w": 7 * 24, None: 24}
-RUN = "The folder of a run, its name in the list, an entry, ENTRY:SEED, ENTRY:weights, or a glob of these."
 
 
 class Order(StrEnum):
@@ -38,16 +33,7 @@ class Order(StrEnum):
     SCORE = "score"
 
 
-Selected = Annotated[list[str] | None, argument("RUN", f"{RUN} Default: all runs.")]
 RemovedRuns = Annotated[list[str] | None, argument("RUN", f"{RUN} Required unless --stopped or --older-than is used.")]
-OlderThan = Annotated[
-    str | None,
-    option("--older-than", "Only what is older than this, such as 30d, 12h or 2w. Default: any age.", WHAT, "AGE"),
-]
-Yes = Annotated[bool, option("--yes", "Do not ask. Default: ask before anything is removed.", HOW)]
-RemovalDryRun = Annotated[
-    bool, option("--dry-run", "Print what would be removed, and remove nothing. Default: remove it.", OUTPUT)
-]
 
 
 @command
@@ -159,41 +145,6 @@ def size_of_runs(run: Selected = None, suite: Suites = None, records: Records = 
     render.emit({"folder": str(folder), "runs": count, "bytes": total, "entries": data}, text, as_json=as_json)
 
 
-def selected_runs(found: Sequence["StoredRun"], patterns: Sequence[str], suites: Sequence[str]) -> list["StoredRun"]:
-    """Return the runs that patterns and suites select, in order. Raise UsageError if a pattern selects none."""
-    of_suites = [run for run in found if not suites or run.suite in suites]
-    for pattern in patterns:
-        if not any(_matches(run, pattern) for run in of_suites):
-            names = sorted({run.entry for run in found})
-            raise UsageError(f"no run matches {pattern!r}{did_you_mean(pattern, names)}; `zoo runs` lists the runs")
-    return [run for run in of_suites if not patterns or any(_matches(run, pattern) for pattern in patterns)]
-
-
-def seconds_of(text: str, name: str) -> float:
-    """Return the seconds of an age such as `30d`. Raise UsageError, with the name of the option, for another text."""
-    found = DAYS.fullmatch(text.strip())
-    if found is None:
-        raise UsageError(f"{name} {text}: write a number of days, hours or weeks, such as 30d, 12h or 2w")
-    return int(found[1]) * HOURS[found[2]] * 3600.0
-
-
-def confirmed(question: str, *, yes: bool, as_json: bool = False) -> bool:
-    """Ask on the terminal and return the answer. Raise UsageError if nobody can answer and --yes is not passed."""
-    if yes:
-        return True
-    if as_json or not sys.stdin.isatty():
-        raise UsageError(f"{question} Nobody can answer here; pass --yes, or --dry-run to see what would be removed")
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def run_name(run: "StoredRun") -> str:
-    """Return the name of a run as a user types it: ENTRY:SEED or ENTRY:weights, else its folder."""
-    if run.record is None or run.state == "damaged":
-        return f"{run.entry}/{run.folder.name}" if run.state == "damaged" else run.folder.name
-    return f"{run.entry}:{'weights' if run.seed is None else run.seed}"
-
-
 def date_of(run: "StoredRun") -> str:
     """Return when a run was recorded or last written, in UTC; empty if nobody knows."""
     return datetime.fromtimestamp(run.modified, UTC).strftime("%Y-%m-%d %H:%M") if run.modified else ""
@@ -211,17 +162,6 @@ def _runs(folder: Path) -> list["StoredRun"]:
     from harness.runs.stored_runs import stored_runs
 
     return stored_runs(folder)
-
-
-def _matches(run: "StoredRun", pattern: str) -> bool:
-    names = (run.entry, run_name(run), run.folder.name, f"{run.entry}/{run.folder.name}")
-    if any(fnmatchcase(name, pattern) for name in names):
-        return True
-    with suppress(OSError, ValueError, RuntimeError):  # no path of this machine: too long, or with a strange "~"
-        if "/" in pattern or Path(pattern).exists():
-            folder = run.folder.resolve()
-            return Path(pattern).expanduser().resolve() in (folder, folder / "record.json")
-    return False
 
 
 def _first_score(run: "StoredRun") -> tuple[str, str, float] | None:

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from zoo.api.session import Session
 from zoo.cli import render
+from zoo.cli.command_function import command
 from zoo.cli.completion import complete_suites
-from zoo.cli.options import Json, Where, argument, command
+from zoo.cli.options import Json, Where, argument
 from zoo.cli.progress import session_of
 from zoo.recipes.catalogue import Entry, entries
 from zoo.recipes.options import SourceOptions

@@ -1,6 +1,6 @@
 """The text of `zoo train`: the scores of a run, what to know of them, and whether the run existed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from zoo.cli import render
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from zoo.api.results import TrainingResult
 
 
-def training_text(result: "TrainingResult", next_step: str | None) -> Iterator[str]:
+def training_text(result: "TrainingResult", next_steps: Sequence[str]) -> Iterator[str]:
     """Return the lines of a training's result.
 
     Args:
         result: The result.
-        next_step: The command that trains another run, for a run that existed.
+        next_steps: The commands that fit now.
     """
     if result.existed:
         made = result.created.replace("T", " ").replace("Z", " UTC")
@@ -29,8 +29,8 @@ def training_text(result: "TrainingResult", next_step: str | None) -> Iterator[s
     yield render.table(["split", "metric", "value", "n", "epoch"], rows)
     yield from notes(result.findings)
     yield f"record: {one_line(result.record)}"
-    if next_step:
-        yield f"next: {one_line(next_step)}"
+    for index, command in enumerate(next_steps):
+        yield f"{'      ' if index else 'next: '}{one_line(command)}"
 
 
 def notes(findings: Iterable[str]) -> Iterator[str]:

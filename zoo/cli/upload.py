@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from zoo.cli import render
+from zoo.cli.command_function import command
 from zoo.cli.completion import complete_runs
 from zoo.cli.judged_runs import Recipe, judged_by
-from zoo.cli.options import OUTPUT, WHAT, Json, Records, argument, command, option
+from zoo.cli.options import OUTPUT, WHAT, Json, Records, argument, option
 from zoo.cli.progress import report
 from zoo.cli.verbosity import is_quiet
 from zoo.errors import UsageError
@@ -119,7 +120,7 @@ def _bars_of_library() -> Iterator[None]:
 def _report(recipe: "PublishedRecipe", trained: Mapping[str, Any]) -> None:
     """Report what the recipe lacks, and paths of this machine that are in published files."""
     from zoo.fetch.source_types import LocalFile, parse_or_none
-    from zoo.recipes.reader import texts
+    from zoo.recipes.values import texts
 
     sources = (parse_or_none(text) for text in texts(trained))
     elsewhere = [s for s in sources if isinstance(s, LocalFile) and s.repository_path is None]

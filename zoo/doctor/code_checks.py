@@ -9,7 +9,7 @@ from zoo.doctor.hazards import Hazard
 from zoo.errors import Mark, UsageError
 from zoo.fetch.source_types import HubRepo
 from zoo.recipes.allowed import is_allowed, is_standard_library
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 from zoo.recipes.walk import walk_calls
 
 

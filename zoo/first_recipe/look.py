@@ -7,9 +7,9 @@ from typing import Any
 
 from PIL import Image
 
-from zoo.errors import SourceError, UsageError
+from zoo.errors import SIMILAR, SourceError, UsageError, did_you_mean
 from zoo.fetch.fetched import Fetched
-from zoo.fetch.source_types import HUB, HUB_NAME
+from zoo.fetch.source_types import FILE, HUB, HUB_NAME
 from zoo.files import is_hidden
 from zoo.first_recipe.columns import choose_label, choose_text, classes_of, lacks_header
 from zoo.first_recipe.found import FoundData
@@ -17,12 +17,13 @@ from zoo.tasks.dialect import Dialect
 from zoo.tasks.image_split import image_files
 from zoo.tasks.labels import to_text
 from zoo.tasks.tables import ENDINGS, SEPARATORS, Table, read_file, read_repository, splits_of_repository
-from zoo.text_tables import first_of
+from zoo.text_tables import counted, first_of
 
 DATASETS = "datasets/"
 SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation",
           "dev": "validation", "test": "test"}  # fmt: skip
 """The name of a file or a folder -> the split that it is."""
+OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 MOST_LISTED = 50
 """Up to this many classes a recipe lists their names."""
 FEWEST_ROWS = 4
@@ -52,9 +53,19 @@ def look_at(
         return _tables(_files_beside(path), folder, text, label, encoding)
     if path.is_dir():
         files = {SPLITS[file.stem.lower()]: file for file in sorted(path.iterdir()) if _is_split(file)}
+        if not files and (
+            tables := [
+                file for file in sorted(path.iterdir()) if file.suffix.lower() in (*SEPARATORS, ".jsonl", ".parquet")
+            ]
+        ):
+            names = first_of([file.name for file in tables], 3)
+            raise UsageError(
+                f"{path}: no table here is named like a split, such as train.csv; name one file of {names}"
+            )
         return _tables(files, folder, text, label, encoding) if files else _images(path, folder)
     if path.suffix.lower() in ENDINGS or path.is_absolute() or HUB_NAME.fullmatch(name) is None:
-        raise SourceError(f"{path.absolute()}: no such file or folder, and {data!r} is not OWNER/NAME of the Hub")
+        hint = _similar_file(path) or f", and {data!r} is not OWNER/NAME of the Hub"
+        raise SourceError(f"{path.absolute()}: no such file or folder{hint}")
     return _repository(f"{HUB}{DATASETS}{name}", fetch, text, label)
 
 
@@ -62,6 +73,13 @@ def local_source(path: Path, folder: Path) -> str:
     """Return the source of a file as a recipe in a folder writes it: relative if the file is below the folder."""
     whole, base = path.absolute(), folder.absolute()
     return f"file:{whole.relative_to(base).as_posix() if whole.is_relative_to(base) else os.fspath(whole)}"
+
+
+def _similar_file(path: Path) -> str:
+    """Return a hint if the folder of a path has a file or folder of nearly this name."""
+    names = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    hint = did_you_mean(path.name, names)
+    return hint if hint.startswith(SIMILAR) else ""
 
 
 def _is_split(path: Path) -> bool:
@@ -103,7 +121,22 @@ def _read(path: Path, dialect: Dialect) -> Table:
         except SourceError as error:
             problem = str(error).partition("; save it")[0]
             raise SourceError(f"{problem}; save it in UTF-8, or pass --encoding, such as --encoding cp1252") from None
-    return read_file(path, dialect)
+    table = read_file(path, dialect)
+    _check_separator(path, [*table.columns])
+    return table
+
+
+def _check_separator(path: Path, columns: Sequence[str]) -> None:
+    """Raise UsageError if a file of CSV or TSV has one column whose name holds the separator of another program."""
+    expected = SEPARATORS.get(path.suffix.lower())
+    if expected is None or len(columns) != 1:
+        return
+    found = next((each for each in OTHER_SEPARATORS if each in columns[0] and each != expected), None)
+    if found is not None:
+        raise UsageError(
+            f"{path}: the columns are separated by {OTHER_SEPARATORS[found]}; save the file with"
+            f" {OTHER_SEPARATORS[expected]}"
+        )
 
 
 def _texts(
@@ -115,7 +148,9 @@ def _texts(
     table, columns = tables[split], tables[split].columns
     rows = {name: len(next(iter(each.columns.values()), [])) for name, each in tables.items()}
     if rows[split] < FEWEST_ROWS:
-        raise UsageError(f"{split}: the data have {rows[split]} rows; a recipe needs at least {FEWEST_ROWS}")
+        of_split = arguments["data"][split] if isinstance(arguments["data"], Mapping) else arguments["data"]
+        source = str(of_split).removeprefix(FILE)
+        raise UsageError(f"{source}: {counted(rows[split], 'row')} of {split}; a recipe needs at least {FEWEST_ROWS}")
     label_column = choose_label(columns, label)
     if _holds_images(columns):
         image = next(name for name, values in columns.items() if isinstance(values[0], dict | bytes))

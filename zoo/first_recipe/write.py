@@ -8,7 +8,8 @@ from typing import Any, Literal
 from tokenizers import BertWordPieceTokenizer
 
 from zoo.errors import UsageError
-from zoo.fetch.source_types import HUB, HUB_NAME
+from zoo.fetch.hub_owners import owned_name
+from zoo.fetch.source_types import HF, HUB, HUB_NAME
 from zoo.first_recipe.found import FoundData
 from zoo.first_recipe.look import local_source
 from zoo.importers.recipe_text import yaml_text
@@ -17,6 +18,7 @@ from zoo.safe_text import one_line
 Purpose = Literal["train", "verify"]
 BERT, RESNET = "bert_classifier", "cifar_resnet"
 """The models that need no download: one for texts, one for small images."""
+CONFIG = "config.json"
 VOCABULARY = 4000
 """The most tokens of a vocabulary that is made of the user's texts."""
 NO_SOURCE = "not stated; write here where the score is published"
@@ -48,7 +50,7 @@ def first_recipe(
     Raises:
         UsageError: The model or the purpose does not fit the data.
     """
-    published = _published(model, path.parent)
+    published = published_model(model, path.parent)
     if purpose == "verify" and (published is None or score is None):
         raise UsageError(
             "--for verify needs a model of the Hub or a folder with one, and its published score: --score 0.93"
@@ -68,12 +70,29 @@ def first_recipe(
     return FirstRecipe(text=_text(recipe, found, purpose), files=files)
 
 
-def _published(model: str, folder: Path) -> str | None:
-    """Return the source of a published model; None for a name of zoo or torchvision."""
+def published_model(model: str, folder: Path) -> str | None:
+    """Return the source of a published model; None for a name of zoo or torchvision.
+
+    Args:
+        model: See `first_recipe`.
+        folder: The folder of the recipe.
+
+    Raises:
+        UsageError: It is a folder without a model, or a model of the Hub without its owner.
+    """
     local = Path(model).expanduser()
+    if local.is_file() or (model.startswith((".", "~", "/")) and not local.is_dir()):
+        what = "this is a file" if local.is_file() else "no such folder"
+        raise UsageError(f"--model {model}: {what}; name the folder of a model, with its {CONFIG}")
     if local.is_dir():
+        if not (local / CONFIG).is_file():
+            raise UsageError(
+                f"--model {model}: the folder has no {CONFIG}; name one that `save_pretrained` has written"
+            )
         return local_source(local, folder)
-    name = model.removeprefix(HUB)
+    name = model.removeprefix(HF).removeprefix(HUB)
+    if (owned := owned_name(name)) is not None:
+        raise UsageError(f"--model {model}: a model of the Hub is OWNER/NAME; write {owned}")
     return f"{HUB}{name}" if HUB_NAME.fullmatch(name) else None
 
 

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from zoo.fetch.sources import Source
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 from zoo.trusted_code import is_part_of
 
 _PLAIN = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}

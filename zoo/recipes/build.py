@@ -14,7 +14,7 @@ from zoo.fetch.sources import Source, Sources
 from zoo.recipes.allowed import is_ours
 from zoo.recipes.fields import nearest_field
 from zoo.recipes.names import UnusableNameError, resolve
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 from zoo.trusted_code import is_part_of
 
 QUANTIZATION = "torchvision.models.quantization"

@@ -1,7 +1,7 @@
 """Build a task without its tokenizer and data, to learn its splits, metrics, classes and sources."""
 
 from zoo.recipes.build import Builder
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 from zoo.tasks.base import Task
 
 

@@ -15,7 +15,8 @@ from zoo.fetch.checksum import sha256
 from zoo.fetch.lock import FilePin, Lock, Pins
 from zoo.fetch.source_types import Remote, Url, UserFolder, parse_source, pinned_source
 from zoo.files import files_below, write_atomically
-from zoo.recipes.prefetch import WORKERS, Need, attempt
+from zoo.recipes.needs import Need
+from zoo.recipes.prefetch import WORKERS, attempt
 from zoo.suites.store import read_suite
 
 

@@ -9,7 +9,8 @@ from zoo.errors import MissingError, ZooError
 from zoo.fetch.lock import FilePin
 from zoo.fetch.source_types import parse_source, pinned_source
 from zoo.fetch.sources import Sources
-from zoo.recipes.prefetch import WORKERS, Need, attempt
+from zoo.recipes.needs import Need
+from zoo.recipes.prefetch import WORKERS, attempt
 
 Files = Mapping[tuple[str, str], FilePin]
 """Files by their source and name."""

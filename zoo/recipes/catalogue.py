@@ -11,9 +11,13 @@ from typing import Any
 
 from zoo import paths
 from zoo.errors import Mark, RecipeError, UsageError, ZooError, did_you_mean
+from zoo.fetch.hub_owners import owned_name
 from zoo.fetch.source_types import HUB
 from zoo.recipes.claim import Claim
-from zoo.recipes.schema import Recipe, Teacher, load_recipe
+from zoo.recipes.other_files import instead_of_recipe, is_other_file
+from zoo.recipes.schema import Recipe, load_recipe
+from zoo.recipes.stage import Teacher
+from zoo.text_tables import first_of
 
 LOCAL = "local"
 MAX_NAMED = 5
@@ -174,11 +178,14 @@ def select(
     for pattern in patterns:
         _check_pattern(pattern)
         matches = [entry for entry in known if fnmatchcase(entry.name, pattern) or entry.suite == pattern]
-        if not matches and (pattern.endswith(ENDINGS) or "/" in pattern or Path(pattern).is_dir()):
-            matches = _local_entries(Path(pattern))
+        path = Path(pattern)
+        is_path = (
+            pattern.endswith(ENDINGS) or "/" in pattern or path.is_dir() or (is_other_file(path) and path.exists())
+        )
+        if not matches and is_path:
+            matches = _local_entries(path)
         if not matches:
-            hint = _recipe_hint(pattern) or did_you_mean(pattern, names + folders) or "; `zoo list` shows all entries"
-            raise UsageError(f"no entry {pattern!r}{hint}")
+            raise UsageError(f"no entry {pattern!r}{_hint(pattern, names + folders)}")
         selected = [entry for entry in matches if not suites or entry in of_suites]
         if not selected:
             raise UsageError(f"{pattern!r} selects no entry of the suite {' or '.join(suites or [])}")
@@ -195,18 +202,27 @@ def _check_pattern(pattern: str) -> None:
         )
 
 
-def _recipe_hint(pattern: str) -> str:
-    """Return a hint if a recipe file of the working directory has this name but for its ending."""
+def _hint(pattern: str, names: list[str]) -> str:
+    """Return a hint on what a name may mean that selects nothing."""
     found = next((f"{pattern}{ending}" for ending in ENDINGS if Path(f"{pattern}{ending}").is_file()), None)
-    return f"; there is a recipe file {found} here: write {found}" if found else ""
+    if found is not None:
+        return f"; there is a recipe file {found} here: write {found}"
+    if is_other_file(Path(pattern)):
+        return "; there is no such file, and a recipe ends in .yaml"
+    similar, owned = did_you_mean(pattern, names), owned_name(pattern)
+    of_hub = f"; for the model of the Hub, write {owned}" if owned else ""
+    return similar + of_hub or "; `zoo list` shows all entries"
 
 
 def _local_entries(path: Path) -> list[Entry]:
     """Return the entry of a recipe file, or those of all recipes in a folder.
 
-    For a folder without recipes it is an entry that cannot be read, so that it does not stop other entries.
+    For a folder without recipes, or a file that is no recipe, it is an entry that cannot be read, so that it does not
+    stop other entries.
     """
     recipes = [file for file in sorted(path.iterdir()) if file.suffix in ENDINGS] if path.is_dir() else []
+    if not recipes and (other := instead_of_recipe(path)):
+        return [Entry(path.stem, LOCAL, path, failure=UsageError(f"{path}: {other}"))]
     return [local(recipe) for recipe in recipes or [path]]
 
 
@@ -265,5 +281,6 @@ def select_one(pattern: str) -> Entry:
 def only_one(pattern: str, matches: Sequence[Entry]) -> Entry:
     """Return the entry that a pattern selects; raises UsageError if it selects several."""
     if len(matches) != 1:
-        raise UsageError(f"{pattern!r} selects {len(matches)} entries; name one of them")
+        names = first_of([entry.argument for entry in matches], MAX_NAMED)
+        raise UsageError(f"{pattern!r} selects {len(matches)} entries; name one of them: {names}")
     return matches[0]

@@ -16,8 +16,8 @@ from zoo.fetch.fetched import record_name
 from zoo.fetch.source_types import EMBEDDED, Embedded, LocalFile, parse_or_none, pinned_source
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import LOCAL, Entry
-from zoo.recipes.reader import texts
 from zoo.recipes.schema import Recipe
+from zoo.recipes.values import texts
 from zoo.recipes.walk import recipe_sources, walk_calls
 
 AFFECT_ALL = ("pyproject.toml", "constraints.txt")

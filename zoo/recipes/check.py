@@ -10,8 +10,10 @@ from zoo.recipes.check_calls import argument_problems, build_problems, refused_a
 from zoo.recipes.check_claims import claim_problems, metric_problems, random_part_problems
 from zoo.recipes.check_stages import stage_problems
 from zoo.recipes.check_tasks import known_task, task_problems
-from zoo.recipes.reader import Call, UnreadableRecipeError
-from zoo.recipes.schema import Recipe, Teacher
+from zoo.recipes.reader import UnreadableRecipeError
+from zoo.recipes.schema import Recipe
+from zoo.recipes.stage import Teacher
+from zoo.recipes.values import Call
 from zoo.recipes.walk import recipe_sources, walk_calls, walk_sources
 
 

@@ -19,8 +19,8 @@ from zoo.recipes.build import Builder
 from zoo.recipes.fields import FIELDS
 from zoo.recipes.load_model import architecture
 from zoo.recipes.names import is_torchvision_model
-from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe
+from zoo.recipes.values import Call
 from zoo.recipes.walk import walk_calls, walk_sources
 from zoo.trusted_code import is_part_of
 

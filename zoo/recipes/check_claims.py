@@ -6,8 +6,9 @@ from zoo.errors import Problem, did_you_mean
 from zoo.recipes.allowed import SKLEARN_METRICS, is_allowed, namespace_of
 from zoo.recipes.claim import Claim
 from zoo.recipes.metric_names import metric_name
-from zoo.recipes.reader import short_name
-from zoo.recipes.schema import Holdout, Recipe, Stage
+from zoo.recipes.schema import Holdout, Recipe
+from zoo.recipes.stage import Stage
+from zoo.recipes.values import short_name
 from zoo.recipes.walk import walk_calls
 from zoo.tasks.base import Task
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from zoo.errors import Problem, did_you_mean
-from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe
+from zoo.recipes.values import Call
 from zoo.tasks.base import Task
 from zoo.tasks.entities import NO_SCHEME, OUTSIDE, split_tag
 

@@ -9,7 +9,7 @@ from zoo.fetch.build_limits import limit
 from zoo.recipes.argument_types import expected, type_hints
 from zoo.recipes.build import Builder
 from zoo.recipes.loss_needs import needs_of
-from zoo.recipes.schema import Stage
+from zoo.recipes.stage import Stage
 
 
 def stage_problems(stages: tuple[Stage, ...], builder: Builder) -> Iterator[Problem]:

@@ -12,8 +12,8 @@ from zoo.recipes.check_losses import label_problems
 from zoo.recipes.check_metrics import argument_problems
 from zoo.recipes.load_model import architecture
 from zoo.recipes.positions import OUTPUTS
-from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe
+from zoo.recipes.values import Call
 from zoo.tasks.base import Task
 
 

@@ -7,8 +7,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from zoo.errors import Mark
-from zoo.recipes.reader import refuse
 from zoo.recipes.row_subset import RowSubset
+from zoo.recipes.values import refuse
 from zoo.text_tables import as_printed
 
 Of = Literal["weights", "retrain", "test-server"]

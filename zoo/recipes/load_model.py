@@ -20,7 +20,7 @@ from zoo.models.auto_classes import (
 from zoo.models.size_limits import size_limits
 from zoo.models.timm_models import TIMM, check_timm_recipe, published_classes, with_present_names
 from zoo.recipes.build import Builder
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 from zoo.trusted_code import comes_from, is_part_of
 
 OURS, TRANSFORMERS = "zoo.models", "transformers"

@@ -24,7 +24,8 @@ from zoo.fetch.sources import Sources
 from zoo.fetch.urls import Urls
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import Entry
-from zoo.recipes.prefetch import Need, attempt, prefetch
+from zoo.recipes.needs import Need
+from zoo.recipes.prefetch import attempt, prefetch
 
 SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -35,7 +36,7 @@ def lock_problems(wanted: Iterable[Need], builder: Builder, *, complete: bool = 
     A revision or digest may be missing, since it may not be publicly known; the source itself must be there.
 
     Args:
-        wanted: Everything that the entries to compare read; see `zoo.recipes.prefetch.needs_of_all`.
+        wanted: Everything that the entries to compare read; see `zoo.recipes.needs.needs_of_all`.
         builder: Its sources have the lock.
         complete: Whether the lock is for no other entries, so that a source that none of them names is a problem.
 
@@ -107,7 +108,7 @@ def update_pins(entries: Iterable[Entry], wanted: Iterable[Need], builder: Build
 
     Args:
         entries: The entries to update. The pins of others stay.
-        wanted: Everything that they read; see `zoo.recipes.prefetch.needs_of_all`.
+        wanted: Everything that they read; see `zoo.recipes.needs.needs_of_all`.
         builder: Its sources have the lock and the Hub.
 
     Returns:

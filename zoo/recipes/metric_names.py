@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.recipes.reader import Call, short_name
+from zoo.recipes.values import Call, short_name
 
 OF_CLASS = "label"
 """The argument of a metric that is about one class: the number of the class."""

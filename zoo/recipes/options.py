@@ -1,4 +1,4 @@
-"""The options that the command line and the Python API share. `zoo.cli.options` has their help texts."""
+"""The options that the command line and the Python API share. `zoo.cli.command_function` names their help."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from zoo.errors import Mark, NoFileError, OutputsError, UsageError
-from zoo.recipes.reader import Call
 from zoo.recipes.schema import Recipe
+from zoo.recipes.values import Call
 from zoo.recipes.walk import recipe_sources, walk_calls
 
 OUTPUTS = ("num_labels", "num_classes")

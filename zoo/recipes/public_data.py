@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from zoo.fetch.source_types import HubRepo, UserFolder, parse_or_none
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 
 
 @dataclass(frozen=True, kw_only=True)

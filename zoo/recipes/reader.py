@@ -5,11 +5,9 @@ refused. Tags, anchors and repeated keys are errors.
 """
 
 import math
-import re
-import sys
 import types
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -17,46 +15,17 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from zoo.errors import Mark, Problem, RecipeError, did_you_mean
+from zoo.recipes.scalars import read_scalar
+from zoo.recipes.values import Call, InvalidValuesError
 from zoo.recipes.yaml_graph import compose, mark_of, read_text
 from zoo.schema_versions import newer_schema
 
 T = TypeVar("T")
-
 ROOT = "the recipe"
 MAX_SHOWN = 60
 """Characters of a wrong value that are shown."""
-MAX_DIGITS = 400
-MAX_INT = 2**63 - 1
-_NULL = ("", "~", "null", "Null", "NULL")
-_TRUE, _FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
-_BASES = {"0o": 8, "0x": 16}
-_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_INT = re.compile(r"[-+]?[0-9]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 _PLAIN_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """Something to build, written `{use: NAME, ARGUMENT: VALUE, ...}`; inert until `zoo.recipes.build` builds it."""
-
-    use: str
-    """The name of a class or function; without a dot it is looked up in the namespace of the call's field."""
-    args: Mapping[str, Any] = field(default_factory=dict)
-    """The arguments: scalars, lists, mappings and calls."""
-    mark: Mark = field(default=Mark(path="<code>", line=1, column=1), compare=False, repr=False)
-    """Where the call stands."""
-    marks: Mapping[str, Mark] = field(default_factory=dict, compare=False, repr=False)
-    """Where the arguments' keys stand."""
-
-
-class InvalidValuesError(ValueError):
-    """The values of a dataclass of the schema do not fit each other. The arguments are the problems."""
-
-    def __str__(self) -> str:
-        return "; ".join(self.args)
 
 
 class UnreadableRecipeError(RecipeError):
@@ -69,12 +38,6 @@ class UnreadableRecipeError(RecipeError):
     def __init__(self, problems: list[Problem], calls: list[tuple[str, Call]]) -> None:
         super().__init__(problems)
         self.calls = calls
-
-
-def short_name(call: Call | Mapping[str, Any] | str) -> str:
-    """Return the last part of the name that a call, or a call as a record stores it, builds: `f1` of `metrics.f1`."""
-    use = call.use if isinstance(call, Call) else call if isinstance(call, str) else str(call["use"])
-    return use.rpartition(".")[2]
 
 
 def read(path: Path, into: type[T]) -> T:
@@ -97,42 +60,6 @@ def _parse(text: str, path: str, into: type[Any]) -> Any:
     if problems:
         raise UnreadableRecipeError(problems, reader.calls)
     return value
-
-
-def refuse(problems: Iterable[str]) -> None:
-    """Raise InvalidValuesError with all problems, if there are any."""
-    if messages := tuple(problems):
-        raise InvalidValuesError(*messages)
-
-
-def texts(value: Any) -> Iterator[str]:
-    """Yield every text in plain data: the scalars in nested mappings and lists, but no keys."""
-    if isinstance(value, Mapping | list | tuple):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from texts(item)
-    elif isinstance(value, str):
-        yield value
-
-
-def to_data(value: Any) -> Any:
-    """Return a value as plain sorted data without fields that hold their default. Digests are taken of it."""
-    if isinstance(value, Call):
-        return {"use": value.use, **{key: to_data(arg) for key, arg in sorted(value.args.items())}}
-    if is_dataclass(value):
-        pairs = [(part, getattr(value, part.name)) for part in fields(value)]
-        stated = [(part.name, item) for part, item in pairs if part.compare and item != _default(part)]
-        return {name: to_data(item) for name, item in sorted(stated)}
-    if isinstance(value, Mapping):
-        return {key: to_data(item) for key, item in sorted(value.items())}
-    if isinstance(value, list | tuple):
-        return [to_data(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):  # JSON has no such numbers
-        return f"{value}"
-    return value
-
-
-def _default(part: Any) -> Any:
-    return part.default_factory() if part.default_factory is not MISSING else part.default
 
 
 class _InvalidError(Exception):
@@ -297,36 +224,11 @@ class _Reader:
             raise self.refuse(node, f"the tag {node.tag} is not allowed; write {{use: NAME, ...}}")
 
     def scalar(self, node: ScalarNode) -> str | int | float | bool | None:
-        """Return a scalar as YAML 1.2's core schema reads it; quoted scalars are text."""
-        text: str = node.value
         self.check_tag(node)
-        if node.style is not None:
-            return text
-        if text in _NULL:
-            return None
-        if text in _TRUE + _FALSE:
-            return text in _TRUE
-        if text.lower() in ("yes", "no", "on", "off"):
-            raise self.refuse(node, f"{text} is neither true nor false in YAML 1.2; write true or false, or quote it")
-        return self.number(node) if _is_number(text) else text
-
-    def number(self, node: ScalarNode) -> int | float:
-        text: str = node.value
-        if _NOT_FINITE.fullmatch(text):
-            return float(text.lower().replace(".", ""))
-        if len(text) > MAX_DIGITS:
-            raise self.refuse(node, "the number is too large")
-        if _BASED.fullmatch(text):
-            number: int | float = int(text[2:], _BASES[text[:2]])
-        else:
-            number = int(text) if _INT.fullmatch(text) else float(text)
-        if abs(number) > (MAX_INT if isinstance(number, int) else sys.float_info.max):
-            raise self.refuse(node, "the number is too large")
-        return number
-
-
-def _is_number(text: str) -> bool:
-    return any(pattern.fullmatch(text) for pattern in (_FLOAT, _BASED, _NOT_FINITE))
+        try:
+            return read_scalar(node)
+        except InvalidValuesError as error:
+            raise self.refuse(node, str(error)) from None
 
 
 def _child(name: str, key: str) -> str:

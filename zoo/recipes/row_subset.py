@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from zoo.errors import SourceError, UsageError
 from zoo.fetch.source_types import is_source
-from zoo.recipes.reader import InvalidValuesError
+from zoo.recipes.values import InvalidValuesError
 from zoo.text_tables import counted
 
 EXAMPLE = "write a range such as 0-999, a list of ranges, or a file of row numbers: file:ids.txt"

@@ -7,8 +7,8 @@ from typing import Any
 from zoo.errors import Mark
 from zoo.fetch.source_types import is_source
 from zoo.recipes.fields import nearest_field
-from zoo.recipes.reader import Call, texts
 from zoo.recipes.schema import Recipe
+from zoo.recipes.values import Call, texts
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.errors import SourceError
+from zoo.tasks.coco_file import CocoError, by_image, coco_file
 
 COLUMNS = ("x", "y", "width", "height", "area", "class", "iscrowd")
 """The numbers of an object, in pixels as in the file; the area is that of its mask, if the file has masks."""
@@ -77,10 +77,6 @@ class Annotations:
     numbering: Numbering
 
 
-class _WrongError(ValueError):
-    """A part of the annotations has an unknown form."""
-
-
 def read_boxes(path: Path, *, contiguous: bool) -> Annotations:
     """Read the images of a file of annotations with their boxes.
 
@@ -92,54 +88,33 @@ def read_boxes(path: Path, *, contiguous: bool) -> Annotations:
     Raises:
         SourceError: The file is not readable, or an image or an object in it has an unknown form.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+    with coco_file(path) as data:
         numbering = _numbering(path, data["categories"], contiguous)
         classes = numbering.classes
-        grouped = _by_image(data["images"], data["annotations"])
+        if len({item["id"] for item in data["annotations"]}) < len(data["annotations"]):
+            raise CocoError("two objects have the same id")
+        grouped = by_image(data["images"], data["annotations"])
         images = [_image(image, [_object(item, image, classes) for item in items]) for image, items in grouped]
         return Annotations(images=images, numbering=numbering)
-    except _WrongError as error:
-        raise SourceError(f"{path}: {error}") from None
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise SourceError(f"{path}: these are not COCO's annotations: {type(error).__name__}: {error}") from None
 
 
 def _numbering(path: Path, categories: Sequence[Mapping[str, Any]], contiguous: bool) -> Numbering:
     ids = sorted(category["id"] for category in categories)
     if not ids:
-        raise _WrongError("`categories` is empty")
+        raise CocoError("`categories` is empty")
     if len(set(ids)) < len(ids):
-        raise _WrongError("two categories have the same id")
+        raise CocoError("two categories have the same id")
     if not contiguous and ids[0] <= BACKGROUND:
-        raise _WrongError(
-            f"category {ids[0]} cannot be class {ids[0]}, which is the background; set `contiguous: true`"
-        )
+        raise CocoError(f"category {ids[0]} cannot be class {ids[0]}, which is the background; set `contiguous: true`")
     return Numbering(path=path, ids=tuple(ids), contiguous=contiguous)
-
-
-def _by_image(images: Sequence[Any], items: Sequence[Any]) -> list[tuple[Any, list[Any]]]:
-    """Return every image with its objects, in the order of the images' ids."""
-    by_id: dict[Any, tuple[Any, list[Any]]] = {image["id"]: (image, []) for image in images}
-    if len(by_id) < len(images):
-        raise _WrongError("two images have the same id")
-    if len({item["id"] for item in items}) < len(items):
-        raise _WrongError("two objects have the same id")
-    for item in items:
-        if item["image_id"] not in by_id:
-            raise _WrongError(f"object {item['id']} is of image {item['image_id']!r}, which is not listed")
-        by_id[item["image_id"]][1].append(item)
-    return [by_id[number] for number in sorted(by_id)]
 
 
 def _image(image: Mapping[str, Any], objects: Sequence[Sequence[float]]) -> AnnotatedImage:
     name, height, width = str(image["file_name"]), image["height"], image["width"]
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-        raise _WrongError(f"image {name}: its file is not in the folder of the images")
+        raise CocoError(f"image {name}: its file is not in the folder of the images")
     if not all(isinstance(size, int) and size > 0 for size in (height, width)):
-        raise _WrongError(f"image {name}: its height and width are {height!r} and {width!r}, not numbers of pixels")
+        raise CocoError(f"image {name}: its height and width are {height!r} and {width!r}, not numbers of pixels")
     array = np.array(objects, dtype=np.float64).reshape(-1, len(COLUMNS))
     return AnnotatedImage(name=name, height=height, width=width, objects=array)
 
@@ -148,14 +123,14 @@ def _object(item: Mapping[str, Any], image: Mapping[str, Any], classes: Mapping[
     what = f"object {item['id']} of image {image['file_name']}"
     box, crowd = item["bbox"], item.get("iscrowd", 0)
     if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box)) and min(box[2:]) >= 0):
-        raise _WrongError(f"{what}: its bbox is {json.dumps(box)[:60]}, not [x, y, width, height]")
+        raise CocoError(f"{what}: its bbox is {json.dumps(box)[:60]}, not [x, y, width, height]")
     if item["category_id"] not in classes:
-        raise _WrongError(f"{what}: its category {item['category_id']!r} is not listed")
+        raise CocoError(f"{what}: its category {item['category_id']!r} is not listed")
     if crowd not in (0, 1):
-        raise _WrongError(f"{what}: its iscrowd is {crowd!r}, not 0 or 1")
+        raise CocoError(f"{what}: its iscrowd is {crowd!r}, not 0 or 1")
     area = item.get("area", box[2] * box[3])
     if not _is_number(area):
-        raise _WrongError(f"{what}: its area is {area!r}, not a number")
+        raise CocoError(f"{what}: its area is {area!r}, not a number")
     return [*box, area, classes[item["category_id"]], crowd]
 
 

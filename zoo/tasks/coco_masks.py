@@ -24,6 +24,7 @@ from torch import Tensor
 
 from zoo.errors import SourceError
 from zoo.tasks.base import IGNORED
+from zoo.tasks.coco_file import CocoError, by_image, coco_file
 
 try:
     from pycocotools import mask as coco_mask
@@ -70,10 +71,6 @@ class CocoImage:
         return json.dumps([(item.label, item.shapes) for item in self.objects])
 
 
-class _WrongError(ValueError):
-    """A part of the annotations has an unknown form."""
-
-
 def read_annotations(path: Path, *, boxes: bool) -> list[CocoImage]:
     """Read the images of a file of annotations, in the order of their numbers.
 
@@ -84,16 +81,9 @@ def read_annotations(path: Path, *, boxes: bool) -> list[CocoImage]:
     Raises:
         SourceError: The file is not readable, or an object has a shape of an unknown form.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        labels, images = _labels(data.get("categories") or []), _by_image(data["images"], data["annotations"])
+    with coco_file(path) as data:
+        labels, images = _labels(data.get("categories") or []), by_image(data["images"], data["annotations"])
         return [_image(image, items, labels, boxes=boxes) for image, items in images]
-    except _WrongError as error:
-        raise SourceError(f"{path}: {error}") from None
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise SourceError(f"{path}: these are not COCO's annotations: {type(error).__name__}: {error}") from None
 
 
 def draw_mask(image: CocoImage) -> Tensor:
@@ -117,22 +107,10 @@ def _labels(categories: Sequence[Mapping[str, Any]]) -> dict[Any, int]:
     names = {category["id"]: str(category["name"]).strip().lower().replace("_", " ") for category in categories}
     names = {number: VOC_NAMES.get(name, name) for number, name in names.items()}
     if len(names) < len(categories) or len(set(names.values())) < len(names):
-        raise _WrongError("two categories have the same id or the same name")
+        raise CocoError("two categories have the same id or the same name")
     if not by_name.keys() & names.values():
-        raise _WrongError(f"none of the categories is a class of VOC: {_short(list(names.values()))}")
+        raise CocoError(f"none of the categories is a class of VOC: {_short(list(names.values()))}")
     return {number: by_name.get(name, 0) for number, name in names.items()}
-
-
-def _by_image(images: Sequence[Any], items: Sequence[Any]) -> list[tuple[Any, list[Any]]]:
-    """Return every image with its objects, in the order of the images' numbers."""
-    by_number: dict[Any, tuple[Any, list[Any]]] = {image["id"]: (image, []) for image in images}
-    if len(by_number) < len(images):
-        raise _WrongError("two images have the same id")
-    for item in items:
-        if item["image_id"] not in by_number:
-            raise _WrongError(f"object {item.get('id')} is of image {item['image_id']!r}, which is not listed")
-        by_number[item["image_id"]][1].append(item)
-    return [by_number[number] for number in sorted(by_number)]
 
 
 def _image(
@@ -140,7 +118,7 @@ def _image(
 ) -> CocoImage:
     name, height, width = image["file_name"], image["height"], image["width"]
     if not (isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0):
-        raise _WrongError(f"image {name}: its height and width are {height!r} and {width!r}, not numbers of pixels")
+        raise CocoError(f"image {name}: its height and width are {height!r} and {width!r}, not numbers of pixels")
     objects, large = [], False
     for item in items:
         try:
@@ -148,31 +126,31 @@ def _image(
             if label := _label(item["category_id"], labels):
                 shapes = tuple(_shapes(item.get("segmentation"), height, width))
                 objects.append(CocoObject(label=label, shapes=shapes))
-        except _WrongError as error:
-            raise _WrongError(f"object {item.get('id')} of image {name}: {error}") from None
+        except CocoError as error:
+            raise CocoError(f"object {item.get('id')} of image {name}: {error}") from None
     return CocoImage(name=name, height=height, width=width, objects=tuple(objects), has_large_object=large)
 
 
 def _label(category: Any, labels: Mapping[Any, int]) -> int:
     if category not in labels:
-        raise _WrongError(f"its category {category!r} is not listed")
+        raise CocoError(f"its category {category!r} is not listed")
     return labels[category]
 
 
 def _box(box: Any) -> tuple[float, float]:
     """Return width and height of a box."""
     if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
-        raise _WrongError(f"its bbox is {_short(box)}, not [x, y, width, height]")
+        raise CocoError(f"its bbox is {_short(box)}, not [x, y, width, height]")
     return box[2], box[3]
 
 
 def _shapes(segmentation: Any, height: int, width: int) -> Iterator[Shape]:
-    """Yield the shapes of an object. Raises _WrongError if it has none, or one of an unknown form."""
+    """Yield the shapes of an object. Raises CocoError if it has none, or one of an unknown form."""
     parts = segmentation if isinstance(segmentation, list) else [segmentation]
     if parts and (all(map(_is_number, parts)) or (len(parts) > 2 and all(map(_is_point, parts)))):
         parts = [parts]  # one polygon without a list around it
     if not parts:
-        raise _WrongError("its segmentation is empty; draw its mask, or remove the object")
+        raise CocoError("its segmentation is empty; draw its mask, or remove the object")
     polygons = [_polygon(part, height, width) for part in parts if isinstance(part, list)]
     yield [polygon for polygon in polygons if len(polygon) > 4]  # two points have no area
     for part in parts:
@@ -183,21 +161,21 @@ def _shapes(segmentation: Any, height: int, width: int) -> Iterator[Shape]:
 def _polygon(part: list[Any], height: int, width: int) -> list[float]:
     numbers = [number for point in part for number in point] if part and all(map(_is_point, part)) else part
     if not numbers or len(numbers) % 2 or not all(map(_is_number, numbers)):
-        raise _WrongError(f"its polygon {_short(part)} is not a list of coordinates x, y, x, y, ...")
+        raise CocoError(f"its polygon {_short(part)} is not a list of coordinates x, y, x, y, ...")
     for numbers_of_axis, size in ((numbers[::2], width), (numbers[1::2], height)):
         if min(numbers_of_axis) < -size or max(numbers_of_axis) > 2 * size:
-            raise _WrongError(f"its polygon {_short(part)} is far outside the image of {width} x {height} pixels")
+            raise CocoError(f"its polygon {_short(part)} is far outside the image of {width} x {height} pixels")
     return numbers
 
 
 def _runs(part: Any, height: int, width: int) -> list[int]:
     if not (isinstance(part, Mapping) and isinstance(part.get("counts"), str | list)):
-        raise _WrongError(f"its segmentation {_short(part)} is neither polygons nor run lengths")
+        raise CocoError(f"its segmentation {_short(part)} is neither polygons nor run lengths")
     if part.get("size") != [height, width]:
-        raise _WrongError(f"its run lengths are for {_short(part.get('size'))} pixels, the image is {[height, width]}")
+        raise CocoError(f"its run lengths are for {_short(part.get('size'))} pixels, the image is {[height, width]}")
     counts = _decompress(part["counts"]) if isinstance(part["counts"], str) else part["counts"]
     if not all(isinstance(count, int) and count >= 0 for count in counts) or sum(counts) != height * width:
-        raise _WrongError(f"its run lengths do not add up to the {height * width} pixels of the image")
+        raise CocoError(f"its run lengths do not add up to the {height * width} pixels of the image")
     return counts
 
 
@@ -216,7 +194,7 @@ def _decompress(text: str) -> list[int]:
     else:
         if not shift:
             return counts
-    raise _WrongError("its compressed run lengths are damaged")
+    raise CocoError("its compressed run lengths are damaged")
 
 
 def _draw(shape: Shape, height: int, width: int) -> NDArray[np.bool_]:

@@ -10,6 +10,7 @@ from harness.records.record import FILE
 from zoo.errors import UsageError, did_you_mean
 from zoo.fetch.source_types import HF, HUB_NAME
 from zoo.recipes import catalogue
+from zoo.recipes.other_files import is_other_file
 
 NAMED = re.compile(r"(?P<entry>.+?)(:(?P<run>\d+|weights))?")
 RECIPES = (".yaml", ".yml")
@@ -31,6 +32,8 @@ def find_record(text: str, runs: Path, evidence: Path, name_of: Callable[[str], 
     path = Path(text).expanduser()
     if (path / FILE).is_file():
         return path / FILE
+    if path.is_file() and is_other_file(path) and path.name != FILE:
+        raise UsageError(f"{text} is no record of a run; name the folder of a run, or its {FILE}")
     if path.is_file() and path.suffix not in RECIPES:
         return path
     entry, run = _entry_and_run(text, name_of)

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.diagnosis.explain.variant import Variant
-from zoo.errors import ZooError, first_line, translate_errors
+from zoo.error_translation import translate_errors
+from zoo.errors import ZooError, first_line
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from harness.judging.types import Judgement
 from harness.runs.experiment import Experiment
 from zoo.claims.recipe_claims import fits_rows
 from zoo.recipes.public_data import full_rows
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 
 SINGLE = 1e-7
 """The largest error of a score that was computed in single precision."""

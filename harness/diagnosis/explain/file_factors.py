@@ -12,12 +12,13 @@ from harness.diagnosis.explain.file_versions import commit_of, versions
 from harness.diagnosis.explain.other_weights import other_weights
 from harness.diagnosis.explain.variant import Change, Variant
 from harness.diagnosis.explain.variant_runs import VariantRunner
-from zoo.errors import ZooError, first_line, translate_errors
+from zoo.error_translation import translate_errors
+from zoo.errors import ZooError, first_line
 from zoo.fetch import weights_file
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.quantized_weights import is_quantized
 from zoo.fetch.repository_files import INDEX
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 from zoo.recipes.walk import walk_sources
 
 AVERAGED = re.compile(r"(^|[_.-])ema([_.-]|$)", re.IGNORECASE)

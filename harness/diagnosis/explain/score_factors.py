@@ -12,7 +12,7 @@ from harness.diagnosis.explain.variant import UNCHANGED, Change, Variant
 from harness.diagnosis.explain.variant_runs import VariantRunner
 from harness.metrics import Array, Metric
 from zoo.recipes.claim import Claim
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 
 MOST_CLASSES = 5
 """With more classes there are too many orders for the examples to distinguish."""

@@ -30,7 +30,8 @@ from harness.judging.verdict import fill_published_value
 from harness.runs.experiment import Experiment, RunContext, prepare
 from harness.runs.shared_images import SharedImages
 from zoo.claims.recipe_claims import fits_rows
-from zoo.errors import UsageError, ZooError, first_line, translate_errors
+from zoo.error_translation import translate_errors
+from zoo.errors import UsageError, ZooError, first_line
 from zoo.recipes.catalogue import Entry
 from zoo.recipes.claim import Claim
 from zoo.text_tables import finite

@@ -11,7 +11,7 @@ from zoo.claims.recipe_claims import fits_rows
 from zoo.errors import ZooError, first_line
 from zoo.fetch.source_types import HubRepo, parse_or_none
 from zoo.recipes.claim import Claim
-from zoo.recipes.reader import short_name
+from zoo.recipes.values import short_name
 from zoo.tasks.tables import splits_of_repository
 from zoo.text_tables import number
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from harness.metrics import Metric
 from zoo.fetch.fetched import Fetched
 from zoo.recipes.claim import Precision
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 
 PairChange = Literal["swapped", "joined"]
 NUMERICS = frozenset({"precision", "attention", "batch_size"})

@@ -26,7 +26,7 @@ from harness.models.environment import deterministic
 from harness.runs.experiment import Experiment, RunContext
 from zoo.progress import Step, ignore_step
 from zoo.recipes.claim import Precision
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 from zoo.tasks.base import Split, Task, content_hash
 from zoo.tasks.splits import TextSplit
 

@@ -16,7 +16,7 @@ from harness.training.objective import ModelReads
 from harness.training.stage import order_teachers
 from harness.training.teacher import TeacherWeights
 from zoo.errors import Mark, UsageError
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 
 NAMES = ("entailment", "not_entailment")
 

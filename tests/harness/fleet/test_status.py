@@ -18,7 +18,7 @@ from harness.fleet.status import newest_plan, status_of
 from harness.fleet.units import plan_units
 from harness.fleet.work import Messages, make_unit, unit_lock
 from harness.judging.judge_runs import EntryRuns
-from harness.records import heartbeat_lock
+from harness.records import lock_file
 from tests.helpers import fleet_worker
 from tests.helpers.device import device
 from tests.helpers.fleet_worker import plan_of
@@ -205,7 +205,7 @@ def test_looking_writes_nothing_and_needs_no_time_of_a_server(plan: Plan, monkey
     content = json.loads(lock.path.read_text())
     content["process"]["boot"] = "another"  # whose processes nobody here can see
     lock.path.write_text(json.dumps(content))
-    monkeypatch.setattr(heartbeat_lock, "_write_new", refuse)
+    monkeypatch.setattr(lock_file, "_write_new", refuse)
     for age, state in ((0, "running"), (299, "running"), (301, "killed"), (86_400, "killed")):
         os.utime(lock.path, (time() - age, time() - age))
         assert states(plan)[0] == state

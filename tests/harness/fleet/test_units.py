@@ -240,4 +240,4 @@ def test_limits_that_leave_nothing_are_an_error_that_names_the_smallest_need(zoo
 def test_a_plan_has_no_options_for_where_its_runs_are_made(zoo: Zoo, option: str) -> None:
     done = zoo("plan", "digits-resnet8", option, "1")
     assert done.code == 2
-    assert f"No such option: {option}" in done.err
+    assert f"has no option {option}" in done.err

@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers.claims import WEIGHTS, judged, measurement
 from zoo.recipes.claim import Claim
-from zoo.recipes.reader import InvalidValuesError
+from zoo.recipes.values import InvalidValuesError
 
 ITSELF = "The threshold 0.3 was chosen on 'test' itself, which makes scores on it too good"
 

@@ -5,7 +5,7 @@ import torch
 
 from harness.models.quantized import check_quantized, is_quantized_call
 from zoo.errors import NotComparableError
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 
 CPU = torch.device("cpu")
 

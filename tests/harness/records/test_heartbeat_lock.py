@@ -15,8 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
-from harness.records import heartbeat_lock
-from harness.records.heartbeat_lock import HEARTBEAT, STALE, WATCHED, HeartbeatLock, LockLostError
+from harness.records import heartbeat_lock, lock_file
+from harness.records.heartbeat_lock import HEARTBEAT, WATCHED, HeartbeatLock, LockLostError
+from harness.records.lock_file import STALE
 from harness.records.process_identity import ProcessIdentity, current_process
 from zoo.errors import SourceError
 
@@ -183,7 +184,7 @@ def test_a_server_whose_clock_jumped_back_delays_a_takeover_by_five_minutes_at_m
 
 def test_the_age_is_measured_by_a_probe_file_that_is_deleted(path: Path, held: HeartbeatLock) -> None:
     age(path, 1000)
-    assert heartbeat_lock._age(path, path.stat().st_mtime_ns) == pytest.approx(1000, abs=30)
+    assert lock_file.age(path, path.stat().st_mtime_ns) == pytest.approx(1000, abs=30)
     assert names(path) == ["work.lock"]
 
 
@@ -264,7 +265,7 @@ def test_an_owner_killed_before_it_wrote_its_lock_is_replaced_in_the_end(path: P
 @pytest.mark.parametrize("content", [b"", b"half a cl"])
 def test_a_claim_of_a_killed_process_does_not_keep_the_lock_forever(content: bytes, path: Path, clock: Clock) -> None:
     on_another_host(path)
-    found = heartbeat_lock._read(path)
+    found = lock_file.read_lock_file(path)
     assert found is not None
     claim = path.with_name(f".{path.name}.{found.token}.0")
     claim.write_bytes(content)

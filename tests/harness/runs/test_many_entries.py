@@ -19,7 +19,7 @@ from harness.runs.shared_tasks import SharedTasks
 from tests.helpers.project import ROOT, Zoo
 from tests.helpers.small_texts import TEXT_ENTRY
 from zoo.recipes import catalogue
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 from zoo.tasks.splits import TextSplit
 
 

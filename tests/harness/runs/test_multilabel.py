@@ -16,7 +16,7 @@ from harness.metrics import f1_macro, f1_micro
 from harness.records.arrays import read_arrays
 from harness.records.check import verify_record
 from harness.records.record import read_record
-from harness.runs.recorder import scoring_findings
+from harness.runs.run_findings import scoring_findings
 from tests.helpers.glue_hub import use_hub
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import Write, Zoo

@@ -11,7 +11,7 @@ from harness.training.objective import Objective, TermRoles
 from tests.helpers.project import TINY, Write, Zoo
 from zoo.fetch import weights_file
 from zoo.models import cifar_resnet
-from zoo.recipes.schema import STUDENT
+from zoo.recipes.stage import STUDENT
 from zoo.tasks.base import Batch
 
 

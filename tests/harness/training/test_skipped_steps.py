@@ -15,7 +15,7 @@ from tests.helpers.project import TINY, Write
 from tests.helpers.training import stage_of
 from zoo.errors import Mark, RecipeError
 from zoo.recipes.build import Builder
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 
 FUSED = [
     name

@@ -18,7 +18,7 @@ from zoo.fetch.sources import Sources
 from zoo.models import cifar_resnet
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
-from zoo.recipes.prefetch import needs
+from zoo.recipes.needs import needs
 from zoo.tasks.base import Batch, read_batch
 
 

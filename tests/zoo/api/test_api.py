@@ -13,7 +13,7 @@ from typing_extensions import get_type_hints
 import zoo
 import zoo.api
 from tests.helpers.project import ROOT, TINY, Write
-from zoo.api import RunArguments
+from zoo.api.arguments import RunArguments
 from zoo.recipes.options import RunOptions, SourceOptions
 
 WEIGHTS = ROOT / "zoo/starter/digits-resnet8.safetensors"

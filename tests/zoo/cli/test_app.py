@@ -225,7 +225,7 @@ def test_ctrl_c_says_what_the_same_command_does(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Session, "verify", interrupted)
+    monkeypatch.setattr("zoo.cli.verify.verify_entries", interrupted)
     completed = zoo("verify", "digits-resnet8", *options)
     assert completed.code == 130
     assert completed.err.startswith(f"interrupted: {message}")
@@ -238,8 +238,8 @@ def test_ctrl_c_of_the_commands_for_plans_says_what_they_do_when_repeated(
         raise KeyboardInterrupt
 
     plan = Path(json.loads(zoo("plan", "digits-resnet8", "--records", "runs", "--json").out)["file"])
-    monkeypatch.setattr(Session, "plan", interrupted)
-    monkeypatch.setattr(Session, "unit_maker", interrupted)
+    monkeypatch.setattr("zoo.cli.fleet.planned_runs", interrupted)
+    monkeypatch.setattr("zoo.cli.run_unit.unit_maker", interrupted)
     for command, message in (
         (("plan", "digits-resnet8"), "no run was started; the same command writes the plan"),
         (("run-unit", plan, "--index", "0"), "the same command goes on, from the last checkpoint of a training"),

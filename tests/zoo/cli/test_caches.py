@@ -1,6 +1,8 @@
 """`zoo cache`: what is cached, and what may be removed."""
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from filelock import FileLock
 from huggingface_hub import constants
 
 from harness.records.heartbeat_lock import HeartbeatLock
+from harness.runs import stored_caches
 from harness.runs.stored_caches import SOURCE
 from tests.helpers.project import Zoo
 from zoo import paths
@@ -133,3 +136,25 @@ def test_a_digest_in_the_name_of_a_cached_file_is_shortened(zoo: Zoo, hub: Path,
     file.write_bytes(b"123")
     assert f"{'a1' * 6}-old.pt" in zoo("cache", "size").out
     assert file.name in zoo("cache", "size", "--json").out
+    prune = ("cache", "prune", "--unused", "--dry-run")
+    assert f"downloads/{'a1' * 6}-old.pt\n" in zoo(*prune).out
+    assert file.name in zoo(*prune, "--json").out
+
+
+def test_only_files_that_are_older_than_an_age_are_removed(zoo: Zoo, hub: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "home" / "downloads"
+    folder.mkdir(parents=True)
+    for name, days in (("0-old.pt", 31), ("1-new.pt", 29)):
+        (folder / name).write_bytes(b"123")
+        os.utime(folder / name, (time.time() - days * 86_400,) * 2)
+    assert zoo("cache", "prune", "--older-than", "30d", "--yes").code == 0
+    assert [path.name for path in folder.iterdir()] == ["1-new.pt"]
+
+
+def test_the_cache_of_the_hub_is_read_once(zoo: Zoo, hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders, scans = [repository(hub, f"some/other{number}") for number in range(3)], []
+    scan = stored_caches.scan_cache_dir
+    monkeypatch.setattr(stored_caches, "scan_cache_dir", lambda folder: scans.append(folder) or scan(folder))
+    assert zoo("cache", "prune", "--kind", "hub-other", "--yes").code == 0
+    assert not any(folder.exists() for folder in folders)
+    assert len(scans) == 1

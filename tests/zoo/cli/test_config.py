@@ -87,6 +87,16 @@ def test_env_prints_the_file_that_is_used(zoo: Zoo) -> None:
     assert "/zoo.toml\n" in zoo("env").out
 
 
+def test_the_table_that_a_message_suggests_for_a_command_is_accepted(zoo: Zoo) -> None:
+    write("[verify]\nquiet = true\n[runs.list]\nquiet = true\n")
+    assert (zoo("verify", WEIGHTS).code, zoo("runs").code) == (0, 0)
+
+
+def test_train_is_an_option_too_and_not_only_a_command(zoo: Zoo) -> None:
+    write("train = 3")
+    assert "train = 3: expected true or false" in zoo("verify", WEIGHTS).err
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -94,7 +104,12 @@ def test_env_prints_the_file_that_is_used(zoo: Zoo) -> None:
         ("[verfy]\na = 1", "zoo.toml:1: [verfy]: 'verfy' is no command of zoo; did you mean verify?"),
         ("[attest.sgn]\na = 1", "zoo.toml:1: [attest.sgn]: 'sgn' is no command of zoo; did you mean sign?"),
         ("tool.zoo = 3", "zoo.toml:1: tool.zoo must be a table"),
-        ("[verify]\n\nseeds = 0", "zoo.toml:3: seeds = 0: Input should be greater than or equal to 1"),
+        ("[verify]\n\nseeds = 0", "zoo.toml:3: seeds = 0: the number must be at least 1"),
+        ("verify = 1", "zoo.toml:1: 'verify' is a command, so its options stand in a table: write [verify], and below"),
+        (
+            "[runs]\nlist = 3",
+            "zoo.toml:2: 'list' is a command, so its options stand in a table: write [runs.list], and",
+        ),
         ('[verify]\nprecision = "fp99"', "zoo.toml:2: precision = 'fp99': 'fp99' is not one of 'fp32', "),
         ('strict = "yes"', "zoo.toml:1: strict = 'yes': expected true or false"),
         ('suite = "starter"', "zoo.toml:1: suite = 'starter': expected a list of texts"),

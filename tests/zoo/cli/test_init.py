@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.helpers.project import Zoo
+from tests.helpers.project import CompletedCommand, Zoo
 from zoo.first_recipe.found import FoundData
 from zoo.first_recipe.write import first_recipe
 
@@ -115,21 +116,90 @@ def test_an_unknown_model_leaves_no_recipe(zoo: Zoo, tmp_path: Path) -> None:
     assert not (tmp_path / "mine.yaml").exists()
 
 
-def test_three_answers_make_a_recipe(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(StringIO):
-        def isatty(self) -> bool:
-            return True
+class Terminal(StringIO):
+    """A terminal with these lines typed into it."""
 
-    (tmp_path / "reviews.csv").write_text(REVIEWS)
-    monkeypatch.setattr(sys, "stdin", Terminal("reviews.csv\n\n\n"))
-    monkeypatch.setenv("COLUMNS", "60")
-    done = zoo("init")
+    def isatty(self) -> bool:
+        return True
+
+
+class Interrupted(Terminal):
+    """A terminal on which Ctrl-C is pressed."""
+
+    def readline(self, size: int | None = -1) -> str:
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def typed(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., CompletedCommand]:
+    """Run `zoo init` in a terminal of 60 columns, beside `reviews.csv`, with these answers."""
+
+    def run(*answers: str, options: Sequence[str] = ()) -> CompletedCommand:
+        (tmp_path / "reviews.csv").write_text(REVIEWS)
+        monkeypatch.setattr(sys, "stdin", Terminal("".join(f"{answer}\n" for answer in answers)))
+        monkeypatch.setenv("COLUMNS", "60")
+        return zoo("init", *options)
+
+    return run
+
+
+def test_three_answers_make_a_recipe(typed: Callable[..., CompletedCommand], zoo: Zoo) -> None:
+    done = typed("reviews.csv", "", "")
     assert done.code == 0
     assert "3/3" in done.err
     questions = done.err.replace(": ", ":\n").splitlines()
     assert max(map(len, questions)) <= 60
     assert "OWNER/NAME of the Hub" in " ".join(questions)
     assert zoo("check", "mine.yaml").code == 0
+
+
+def test_a_wrong_answer_is_asked_again_with_the_reason(typed: Callable[..., CompletedCommand], zoo: Zoo) -> None:
+    models = ("resnet18", "bert-base-uncased", "./nowhere", "bert_classifier")
+    done = typed("", "reviws.csv", "nobody", "reviews.csv", *models, "tran", "verify", "train")
+    assert done.code == 0, done.err
+    said = " ".join(done.err.split())
+    reasons = (
+        "reviws.csv: no such file or folder; did you mean reviews.csv?",
+        "'nobody' is not OWNER/NAME of the Hub",
+        "resnet18: for texts write OWNER/NAME of the Hub",
+        "write google-bert/bert-base-uncased",
+        "./nowhere: no such folder",
+        "'tran' is neither train nor verify",
+        "bert_classifier has no published score",
+    )
+    assert [said.count(reason) for reason in reasons] == [1] * len(reasons)
+    assert sorted(reasons, key=said.index) == list(reasons)
+    assert [said.count(f"{number}/3 ") for number in (1, 2, 3)] == [4, 4, 3]
+    assert zoo("check", "mine.yaml").code == 0
+
+
+def test_a_wrong_score_is_asked_again(typed: Callable[..., CompletedCommand], tmp_path: Path) -> None:
+    done = typed("reviews.csv", "someone/model", "VERIFY", "high", "93", "0.93")
+    assert done.code == 0, done.err
+    assert "high: not a number" in done.err
+    assert done.err.count("The published score") == 3
+    assert "value: 0.93" in (tmp_path / "mine.yaml").read_text(encoding="utf-8")
+
+
+def test_a_wrong_option_ends_a_command_that_could_ask(typed: Callable[..., CompletedCommand]) -> None:
+    done = typed("bert_classifier", "train", options=("--data", "reviws.csv"))
+    assert (done.code, len(done.lines)) == (4, 1)
+
+
+@pytest.mark.parametrize(("answers", "option"), [((), "--data"), (("reviews.csv",), "--model"), (("x", "y"), "--data")])
+def test_the_end_of_the_input_ends_the_command(
+    answers: Sequence[str], option: str, typed: Callable[..., CompletedCommand], tmp_path: Path
+) -> None:
+    done = typed(*answers)
+    assert (done.code, done.lines[-1]) == (2, f"there was no answer; pass {option}")
+    assert not list(tmp_path.glob("mine*"))
+
+
+def test_ctrl_c_ends_the_questions_on_a_line_of_its_own(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", Interrupted())
+    done = zoo("init")
+    assert done.code == 130
+    assert done.err.endswith(": \n")
 
 
 def test_names_of_folders_cannot_add_keys_to_the_recipe(zoo: Zoo, tmp_path: Path) -> None:

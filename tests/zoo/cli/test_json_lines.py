@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from tests.helpers.project import TINY, CompletedCommand, Write, Zoo
-from zoo.api.session import Session
 from zoo.cli.json_lines import EVENTS
 
 KEYS = {"event", "work", "entry", "unit", "step", "of", "seconds_left", "note"}
@@ -56,7 +55,7 @@ def test_an_error_is_the_last_line(zoo: Zoo, recipe_file: Write, monkeypatch: py
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Session, "train", interrupted)
+    monkeypatch.setattr("zoo.cli.train.train_entry", interrupted)
     completed = zoo("train", recipe_file(), "--json-lines")
     assert events_of(completed) == [{"event": "error", "message": "interrupted", "exit_code": 130}]
     assert (completed.code, EVENTS.handlers) == (130, [])

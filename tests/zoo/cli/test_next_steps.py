@@ -8,6 +8,8 @@ import pytest
 
 from tests.helpers.device import device
 from tests.helpers.project import TINY, Write, Zoo
+from zoo import api
+from zoo.errors import UsageError
 
 CLAIM = """\
 claims:
@@ -16,7 +18,7 @@ claims:
 
 
 def suggested(out: str) -> list[str]:
-    """The arguments of the command in the line `next: zoo ...`."""
+    """The arguments of the command in the line `next: zoo ...`, which may be the first of several."""
     (line,) = [line.strip() for line in out.splitlines() if line.strip().startswith("next: ")]
     program, *arguments = shlex.split(line.removeprefix("next: "))
     assert program == "zoo"
@@ -161,3 +163,36 @@ def test_a_recipe_without_claims_leads_to_reference_runs_and_to_a_claim(zoo: Zoo
     assert judged.code in (0, 1), judged.out  # five seeds against five reference runs decide
     only = zoo("reproduce", recipe, "--train", "--seeds", "5", "--first-seed", "1000")
     assert "Claims are made from such reference runs, and not judged by them" in " ".join(only.out.split())
+
+
+@pytest.mark.parametrize("claim", ["", CLAIM.replace("VALUE", "0.9")])
+def test_a_training_ends_with_commands_that_run(claim: str, zoo: Zoo, recipe_file: Write) -> None:
+    recipe = recipe_file(TINY + claim)
+    trained = zoo("train", recipe, "--out", "my run", "--device", device())
+    *_, record, first, second = trained.out.splitlines()
+    assert record.startswith("record: ") and first == "next: zoo plot 'my run'"
+    assert second.split()[:2] == ["zoo", "reproduce" if claim else "publish"]
+    second += " --seeds 2" if claim else ""
+    for line in (first.removeprefix("next: "), second):
+        done = zoo(*shlex.split(line)[1:])
+        assert done.code in ((0, 1, 3) if "reproduce" in line else (0,)), done.err
+    assert Path("plot.svg").is_file()
+    assert Path("published").is_dir() != bool(claim)
+
+
+def test_quiet_and_json_print_no_next_step_of_a_training(zoo: Zoo, recipe_file: Write) -> None:
+    recipe = recipe_file()
+    assert zoo("train", recipe, "--out", "a", "--quiet").out.splitlines()[-1].startswith("record: ")
+    assert zoo("train", recipe, "--out", "a", "--quiet").out.splitlines()[-1].startswith("record: ")
+    assert json.loads(zoo("train", recipe, "--out", "b", "--json").out)["next_step"] is None
+
+
+def test_the_folder_of_a_finished_run_is_not_trained_again_by_mistake(zoo: Zoo, recipe_file: Write) -> None:
+    assert zoo("train", recipe_file(), "--out", "mine").code == 0
+    refused = zoo("train", "mine/")
+    assert (refused.code, len(refused.lines)) == (2, 1)
+    assert "the folder of a finished run" in refused.err
+    for command in refused.err.split("`")[1::2]:
+        assert zoo(*shlex.split(command)[1:]).code == 0
+    with pytest.raises(UsageError, match="finished run"):
+        api.train("mine")

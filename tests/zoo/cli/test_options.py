@@ -11,7 +11,7 @@ from harness.models.provenance import git_commit
 from tests.helpers.project import ROOT, Zoo
 from zoo.cli.app import COMMANDS
 from zoo.cli.command import PANELS
-from zoo.cli.options import FIELDS, command
+from zoo.cli.command_function import FIELDS, command
 from zoo.errors import UsageError
 from zoo.recipes.options import RunOptions, SourceOptions, SweepOptions
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,9 @@ def test_a_committed_record_without_a_log_shows_the_seeds_of_its_entry(
     [
         (["nope"], "no entry 'nope'"),
         ([SEEDS, "--only", "sedes"], "did you mean seeds"),
+        (["curves.svg"], "write `zoo plot RUN --out curves.svg`; RUN is the folder of a run"),
+        ([SEEDS, "curves.svg", "--out", "a.svg"], "curves.svg is the name of a picture, not a run"),
+        (["reviews.csv"], "there is no such file, and a recipe ends in"),
         ([SEEDS, "--out", "a.jpg"], r"ends in \.svg, \.png or \.pdf"),
         (["bert-base-uncased-mrpc"], "nothing to draw"),
         ([f"{SEEDS}:77"], "no run"),
@@ -75,6 +79,16 @@ def test_errors_say_what_to_do(
     assert plot(monkeypatch, *arguments) == 2
     assert re.search(message, capsys.readouterr().err)
     assert not Path("plot.svg").exists()
+
+
+def test_a_picture_in_the_place_of_a_run_leads_to_the_right_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("my curves.svg").touch()
+    assert plot(monkeypatch, SEEDS, "my curves.svg") == 2
+    command = capsys.readouterr().err.split("`")[1]
+    assert plot(monkeypatch, *shlex.split(command)[2:]) == 0
+    assert Path("my curves.svg").stat().st_size
 
 
 def test_the_python_api_returns_a_figure_and_writes_it(tmp_path: Path) -> None:

@@ -93,6 +93,15 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return stream
 
 
+def drawn(display: Display, width: int) -> list[str]:
+    """Return the lines that a display draws in a terminal of this width."""
+    assert display._bars is not None
+    display._bars.console.width = width
+    console = Console(width=width, file=io.StringIO())
+    console.print(display._bars.get_renderable())
+    return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
+
+
 def test_a_terminal_shows_a_bar_for_the_job_and_one_for_the_run(terminal: Terminal) -> None:
     display = Display()
     with (
@@ -102,16 +111,31 @@ def test_a_terminal_shows_a_bar_for_the_job_and_one_for_the_run(terminal: Termin
     ):
         job(1, 3, "", 75.0)
         step(10, 40, "loss 0.5")
-        assert display._bars is not None
-        console = Console(width=80, file=io.StringIO())
-        console.print(display._bars.get_renderable())
-        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+        with display.show("tiny: evaluate", "examples"):
+            in_three_works = drawn(display, 80)
+        lines = drawn(display, 80)
     assert lines[0].startswith("all runs ") and lines[0].rstrip().endswith(("0:01:15", "0:01:14"))
     assert "1/3 runs" in lines[0]
     assert lines[1].startswith("tiny: train, seed 0") and "10/40 steps" in lines[1] and "-:--:--" in lines[1]
-    assert lines[2].rstrip() == "loss 0.5"
-    assert max(map(len, lines)) <= 80
+    assert [line.split("━")[0].strip() for line in in_three_works] == ["all runs", "tiny: evaluate"]
+    assert {len(lines), len(in_three_works)} == {2}
     assert "\x1b[" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_training_with_a_long_name_has_one_line_for_its_bar_and_one_for_its_loss(
+    width: int, terminal: Terminal
+) -> None:
+    display = Display()
+    name = "bert-base-uncased-mnli_from_bert-large-uncased-mnli: train, seed 1000"
+    with redirect_stderr(terminal), display.show(name, "steps") as step:
+        step(6_117, 12_000, "epoch 12 of 400, loss 0.5" + ", accuracy on validation 0.5" * 4)
+        bar, note = drawn(display, width)
+    assert "…: train, seed 1000 " in bar
+    assert "6,117/12,000 steps" in bar
+    assert "━━" in bar
+    assert note.startswith("epoch 12 of 400, loss 0.5")
+    assert max(len(bar), len(note)) <= width
 
 
 @pytest.mark.parametrize(("name", "value"), [("TERM", "dumb"), ("FORCE_COLOR", "1")])

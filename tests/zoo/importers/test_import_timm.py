@@ -13,22 +13,13 @@ from hypothesis import strategies as st
 from tests.helpers.glue_hub import use_hub
 from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import Zoo
-from tests.helpers.timm_options import image_folder, options
+from tests.helpers.timm_options import image_folder, imported, options
 from zoo.errors import RecipeError, UsageError
-from zoo.fetch.sources import Sources
 from zoo.importers.check import check_imported
-from zoo.importers.outcome import ImportedRecipe
-from zoo.importers.timm.convert import import_timm
 
 timm = pytest.importorskip("timm")
 factory = pytest.importorskip("timm.data.transforms_factory")
 optim = pytest.importorskip("timm.optim")
-
-
-def imported(path: Path, processes: int | None = 1, **changed: Any) -> ImportedRecipe:
-    file = path / "args.yaml"
-    file.write_text(options(**changed))
-    return import_timm(str(file), Sources(), processes)
 
 
 def problems(path: Path, **changed: Any) -> list[str]:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from zoo.importers.outcome import ImportedRecipe
 from zoo.importers.recipe_text import LINE, text_of
-from zoo.recipes.reader import Call, _parse
+from zoo.recipes.reader import _parse
 from zoo.recipes.schema import Recipe
+from zoo.recipes.values import Call
 
 SCALARS = (
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)

@@ -11,13 +11,11 @@ import yaml
 from PIL import Image
 
 from harness.training.parameters import matches
-from tests.helpers.timm_options import image_folder, options
+from tests.helpers.timm_options import image_folder, imported, options
 from tests.helpers.vision_data import pixels
 from zoo.errors import UsageError
 from zoo.fetch.sources import Sources
 from zoo.importers.check import check_imported
-from zoo.importers.outcome import ImportedRecipe
-from zoo.importers.timm.convert import import_timm
 from zoo.importers.timm.model import undecayed_paths
 from zoo.recipes.build import Builder
 from zoo.recipes.build_task import task_without_tokenizer
@@ -26,12 +24,6 @@ from zoo.tasks.transforms import TimmAutoAugment
 timm = pytest.importorskip("timm")
 factory = pytest.importorskip("timm.data.transforms_factory")
 optim = pytest.importorskip("timm.optim")
-
-
-def imported(path: Path, processes: int | None = 1, **changed: Any) -> ImportedRecipe:
-    file = path / "args.yaml"
-    file.write_text(options(**changed))
-    return import_timm(str(file), Sources(), processes)
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_convnext", "test_efficientnet", "test_mambaout"])

@@ -15,7 +15,7 @@ from zoo.errors import UsageError, ZooError
 from zoo.fetch.sources import Sources
 from zoo.recipes.build import Builder
 from zoo.recipes.load_model import load_model
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 
 timm = pytest.importorskip("timm")
 

@@ -10,7 +10,7 @@ import torch
 from zoo.models import build_watch
 from zoo.recipes import check_calls
 from zoo.recipes.build import Builder
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 
 
 def refuse(error: Exception) -> Callable[[], Any]:

@@ -14,8 +14,8 @@ from tests.helpers.project import ROOT, TINY, Write, Zoo
 from zoo import paths
 from zoo.errors import RecipeError
 from zoo.recipes.catalogue import entries
-from zoo.recipes.reader import to_data
 from zoo.recipes.schema import Recipe, load_recipe
+from zoo.recipes.values import to_data
 
 SCHEMA = json.loads(paths.json_schema("recipe").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

@@ -14,8 +14,8 @@ from tests.helpers.project import ROOT, TINY, Write
 from zoo.errors import RecipeError
 from zoo.recipes.build import Builder
 from zoo.recipes.check import check_recipe
-from zoo.recipes.reader import Call, to_data
 from zoo.recipes.schema import load_recipe
+from zoo.recipes.values import Call, to_data
 
 TWO_FAULTS = (("epochs: 1", "epoch: 1"), ("loss: CrossEntropy", "loss: CrossEntrpy, wait: 2"))
 

@@ -14,8 +14,8 @@ from zoo.errors import NoFileError, UsageError
 from zoo.fetch.sources import Sources
 from zoo.recipes.build import Builder
 from zoo.recipes.catalogue import local
-from zoo.recipes.reader import Call
-from zoo.recipes.schema import Teacher
+from zoo.recipes.stage import Teacher
+from zoo.recipes.values import Call
 
 STARTER = ROOT / "configs" / "starter" / "digits-resnet8.yaml"
 WEIGHTS = ROOT / "zoo" / "starter" / "digits-resnet8.safetensors"

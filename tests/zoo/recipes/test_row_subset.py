@@ -12,9 +12,10 @@ from zoo.errors import RecipeError, SourceError, UsageError
 from zoo.recipes.build import Builder
 from zoo.recipes.check import check_recipe
 from zoo.recipes.claim import Claim
-from zoo.recipes.reader import InvalidValuesError, UnreadableRecipeError
+from zoo.recipes.reader import UnreadableRecipeError
 from zoo.recipes.row_subset import RowSubset, positions
 from zoo.recipes.schema import load_recipe
+from zoo.recipes.values import InvalidValuesError
 
 ROWS = "rows: {test: %s}\nstages:"
 

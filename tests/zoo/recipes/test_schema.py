@@ -11,7 +11,8 @@ from tests.helpers.project import TINY, Write, Zoo
 from zoo.errors import RecipeError
 from zoo.recipes import schema
 from zoo.recipes.claim import Claim
-from zoo.recipes.schema import Recipe, Stage, Teacher, Term, load_recipe
+from zoo.recipes.schema import Recipe, load_recipe
+from zoo.recipes.stage import Stage, Teacher, Term
 
 
 @pytest.mark.parametrize("kind", [Recipe, Stage, Teacher, Term, Claim])

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from tests.helpers.project import TINY, Write
-from zoo.recipes.reader import Call
 from zoo.recipes.schema import load_recipe
+from zoo.recipes.values import Call
 from zoo.recipes.walk import recipe_sources, walk_calls, walk_sources
 
 MODEL = "{use: cifar_resnet, depth: 8, width: 2, num_classes: 10, in_channels: 1}"

@@ -13,7 +13,7 @@ from zoo.fetch import weights_file
 from zoo.fetch.sources import Source, Sources
 from zoo.recipes import catalogue
 from zoo.recipes.build import Builder
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 from zoo.tasks import digits, entailment
 from zoo.tasks.base import Batch, Task, content_hash
 from zoo.tasks.entailment import LABELS, Clause, relation

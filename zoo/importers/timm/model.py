@@ -20,7 +20,7 @@ from zoo.models.build_watch import watched
 from zoo.models.size_limits import size_limits
 from zoo.recipes.build import Builder
 from zoo.recipes.check_calls import refused_arguments
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 
 CREATE = "timm.create_model"
 _NAME = re.compile(r"(\w{1,80})(\.\w{1,80})?", re.ASCII)

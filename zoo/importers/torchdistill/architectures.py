@@ -12,7 +12,7 @@ from zoo.importers.torchdistill.model import Model
 from zoo.models.build_watch import watched
 from zoo.models.size_limits import size_limits
 from zoo.recipes.build import Builder
-from zoo.recipes.reader import Call
+from zoo.recipes.values import Call
 
 FUNCTIONS = ("relu", "avgpool")
 """Modules of torchdistill's models for CIFAR that zoo's compute by functions."""
