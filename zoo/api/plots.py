@@ -107,13 +107,21 @@ def _runs_of(target: str, folders: Folders) -> tuple[list[PlottedRun], Entry | N
         return [_unfinished(path)], None
     is_run = (path / FILE).is_file() or (path.is_file() and path.suffix not in RECIPES)
     if not is_run and ":" not in target.removeprefix("hf:"):
-        entry = folders.entry_of(target)
+        entry = _entry_of(target, folders)
         return _trainings(entry, folders), entry
     record = path / FILE if (path / FILE).is_file() else None
     record = record or find_record(
         target, folders.runs, folders.evidence, lambda name: folders.entry_of(name).recipe.name
     )
     return [_finished(record)], None
+
+
+def _entry_of(target: str, folders: Folders) -> Entry:
+    """Return the entry that a target names. Raise UsageError, which says where runs are listed, if there is none."""
+    try:
+        return folders.entry_of(target)
+    except UsageError as error:
+        raise UsageError(f"{error}; to draw a run, name its folder: `zoo runs` lists yours") from None
 
 
 def _trainings(entry: Entry, folders: Folders) -> list[PlottedRun]:

@@ -85,6 +85,8 @@ class EntrySelection:
             raise UsageError(
                 "nothing to do: name entries, suites, globs or recipe files, or pass --suite NAME or --all"
             )
+        if everything and patterns:  # suites may be defaults of a configuration file, which --all overrules
+            raise UsageError(f"--all selects all shipped entries; leave it out to select {', '.join(patterns)}")
         published = list({name.removeprefix(HF): name for name in patterns if _is_hub_name(name)}.values())
         if published and suites:
             raise UsageError(f"{published[0]} is on the Hub and in no suite; leave out --suite")

@@ -13,17 +13,17 @@ from zoo.fetch.source_types import FILE, HUB, HUB_NAME
 from zoo.files import is_hidden
 from zoo.first_recipe.columns import choose_label, choose_text, classes_of, lacks_header
 from zoo.first_recipe.found import FoundData
+from zoo.first_recipe.read_table import read_table
 from zoo.tasks.dialect import Dialect
 from zoo.tasks.image_split import image_files
 from zoo.tasks.labels import to_text
-from zoo.tasks.tables import ENDINGS, SEPARATORS, Table, read_file, read_repository, splits_of_repository
+from zoo.tasks.tables import ENDINGS, SEPARATORS, Table, read_repository, splits_of_repository
 from zoo.text_tables import counted, first_of
 
 DATASETS = "datasets/"
 SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation",
           "dev": "validation", "test": "test"}  # fmt: skip
 """The name of a file or a folder -> the split that it is."""
-OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 MOST_LISTED = 50
 """Up to this many classes a recipe lists their names."""
 FEWEST_ROWS = 4
@@ -100,43 +100,16 @@ def _tables(
 ) -> FoundData:
     dialect = Dialect(encoding=encoding)
     first = files.get("train") or next(iter(files.values()))
-    table, notes = _read(first, dialect), []
+    table, notes = read_table(first, dialect), []
     has_header = True
     if first.suffix.lower() in SEPARATORS and lacks_header(table.columns):
         has_header, dialect = False, Dialect(encoding=encoding, header=False)
         notes.append("the first line looks like a row, so columns are numbered from 0")
-    tables = {split: _read(file, dialect) for split, file in files.items()}
+    tables = {split: read_table(file, dialect) for split, file in files.items()}
     data: dict[str, Any] = {split: local_source(file, folder) for split, file in files.items()}
     settings: dict[str, Any] = {} if has_header else {"header": False}
     settings |= {"encoding": encoding} if encoding else {}
     return _texts(tables, {"data": data}, settings, notes, text, label, numbered=not has_header)
-
-
-def _read(path: Path, dialect: Dialect) -> Table:
-    if path.suffix.lower() in ENDINGS and path.suffix.lower() != ".parquet":
-        if not path.stat().st_size:
-            raise SourceError(f"{path}: the file is empty")
-        try:
-            dialect.decode(path)
-        except SourceError as error:
-            problem = str(error).partition("; save it")[0]
-            raise SourceError(f"{problem}; save it in UTF-8, or pass --encoding, such as --encoding cp1252") from None
-    table = read_file(path, dialect)
-    _check_separator(path, [*table.columns])
-    return table
-
-
-def _check_separator(path: Path, columns: Sequence[str]) -> None:
-    """Raise UsageError if a file of CSV or TSV has one column whose name holds the separator of another program."""
-    expected = SEPARATORS.get(path.suffix.lower())
-    if expected is None or len(columns) != 1:
-        return
-    found = next((each for each in OTHER_SEPARATORS if each in columns[0] and each != expected), None)
-    if found is not None:
-        raise UsageError(
-            f"{path}: the columns are separated by {OTHER_SEPARATORS[found]}; save the file with"
-            f" {OTHER_SEPARATORS[expected]}"
-        )
 
 
 def _texts(

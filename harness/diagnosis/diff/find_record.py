@@ -44,6 +44,7 @@ def find_record(text: str, runs: Path, evidence: Path, name_of: Callable[[str], 
         is_known = entry != named or any(entry == known.name for known in catalogue.entries())
         train = " --train" if run and run.isdecimal() else ""
         hint = f"; make one: zoo reproduce {shlex.quote(named)}{train}" if is_known else did_you_mean(entry, names)
+        hint = hint or "; `zoo runs` lists yours"
         raise UsageError(f"no run of {entry!r} in {runs} or {evidence}{hint}")
     for of_root in found.values():
         matching = [candidate for candidate in of_root if _is_run(candidate.name, run)]

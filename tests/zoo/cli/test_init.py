@@ -89,7 +89,8 @@ def test_a_published_score_becomes_a_claim(zoo: Zoo, tmp_path: Path) -> None:
 
 BAD: dict[bytes, str] = {
     b"": "the file is empty",
-    b"text,label\n": "0 rows",
+    b"text,label\n": "bad.csv: 0 rows of train; a recipe needs at least 4",
+    b"text;label\n" + b"a film;good\na play;bad\n" * 9: "separated by semicolons; save the file with commas",
     b"text,label\n" + b"a film,good\n" * 9: "all rows have the label 'good'",
     b"text,label\n" + b"caf\xe9,a\nbar,b\n" * 9: "--encoding cp1252",
     b"text,label\n" + b"a,b,c\n" * 9: "line 2",
@@ -106,6 +107,30 @@ def test_bad_data_are_an_error_that_leaves_no_file(zoo: Zoo, tmp_path: Path, con
     assert done.code in (2, 4)
     assert BAD[content] in done.err
     assert "Traceback" not in done.err
+    assert not list(tmp_path.glob("mine*"))
+
+
+WRONG_OPTIONS: dict[tuple[str, ...], str] = {
+    ("--data", "tables"): "no table here is named like a split, such as train.csv; name one file of a.csv, b.csv",
+    ("--data", "reviews.csv", "--model", "empty"): "--model empty: the folder has no config.json",
+    ("--data", "reviews.csv", "--model", "reviews.csv"): "this is a file; name the folder of a model",
+    ("--data", "reviews.csv", "--model", "bert-base-cased"): "write google-bert/bert-base-cased",
+    ("--data", "reviews.csv", "--out", "mine"): "write --out mine.yaml",
+    ("--data", "reviews.csv", "--model", "a/b", "--for", "verify", "--score", "93"): "write 93 % as 0.93",
+    ("--data", "reviews.csv", "--model", "a/b", "--for", "verify", "--score", "nan"): "--score nan: not a number",
+    ("--data", "reviews.csv", "--for", "verify", "--score", "0.9"): "has no published score",
+}
+
+
+@pytest.mark.parametrize("options", WRONG_OPTIONS, ids=" ".join)
+def test_a_wrong_option_is_one_line_that_says_what_to_write(options: Sequence[str], zoo: Zoo, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("reviews.csv", "tables/a.csv", "tables/b.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(REVIEWS)
+    done = zoo("init", "--model", "bert_classifier", "--for", "train", *options)
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert WRONG_OPTIONS[tuple(options)] in done.err
     assert not list(tmp_path.glob("mine*"))
 
 

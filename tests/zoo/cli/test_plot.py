@@ -63,7 +63,7 @@ def test_a_committed_record_without_a_log_shows_the_seeds_of_its_entry(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nope"], "no entry 'nope'"),
+        (["nope"], "no entry 'nope'.*`zoo runs` lists yours"),
         ([SEEDS, "--only", "sedes"], "did you mean seeds"),
         (["curves.svg"], "write `zoo plot RUN --out curves.svg`; RUN is the folder of a run"),
         ([SEEDS, "curves.svg", "--out", "a.svg"], "curves.svg is the name of a picture, not a run"),

@@ -31,6 +31,7 @@ MISTAKES: dict[tuple[str, ...], str] = {
     ("show", "curves.svg"): "this is a picture and no recipe",
     ("diff", "reviews.csv", "run"): "reviews.csv is no record of a run; name the folder of a run",
     ("verify", "roberta-large"): "for the model of the Hub, write FacebookAI/roberta-large",
+    ("verify", "--all", "digits-resnet8"): "--all selects all shipped entries; leave it out to select digits-resnet8",
     ("train", "two"): "'two' selects 2 entries; name one of them: two/a.yaml, two/b.yaml",
 }
 
