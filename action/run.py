@@ -14,6 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+NOT_JUDGED = ("not-compared", "not-run")
+NOTHING_JUDGED = 3
+"""The exit code of zoo if claims are not compared or not run."""
 SEVERITY = ("not-reproduced", "inconclusive", "not-compared", "not-run", "reproduced")
 
 
@@ -47,14 +50,32 @@ def run(inputs: Mapping[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "summary.md").write_text("")
     Path(inputs["INPUT_JUNIT"]).parent.mkdir(parents=True, exist_ok=True)
-    home = inputs.get("ZOO_HOME") or str(Path.home() / ".cache" / "zoo-action")
-    environment = {**inputs, "ZOO_HOME": home, "GITHUB_STEP_SUMMARY": str((folder / "summary.md").resolve())}
+    environment = {**inputs, "GITHUB_STEP_SUMMARY": str((folder / "summary.md").resolve())}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, encoding="utf-8", check=False)
     (folder / "zoo.json").write_text(done.stdout, encoding="utf-8")
     data = _parsed(done.stdout)
-    _write_summary(folder, data, done.returncode)
+    code, note = code_and_note(data.get("summary", {}), done.returncode, inputs["INPUT_FAIL_ON"])
+    if note:
+        sys.stdout.write(f"::{'error' if code else 'warning'} title=zoo::{note}\n")
+    _write_summary(folder, data, code, note)
     _copy_records(folder, data)
-    _write_outputs(folder, data, done.returncode)
+    _write_outputs(folder, data, code)
+
+
+def code_and_note(counts: Mapping[str, int], code: int, fail_on: str) -> tuple[int, str]:
+    """Return the exit code of the job, and a sentence if zoo succeeded without judging a claim.
+
+    Args:
+        counts: The number of entries of each verdict.
+        code: The exit code of zoo.
+        fail_on: The verdicts that fail the job. With `none` such a job passes.
+    """
+    unjudged = {verdict: counts[verdict] for verdict in NOT_JUDGED if counts.get(verdict)}
+    if code or not unjudged or sum(counts.values()) > sum(unjudged.values()):
+        return code, ""
+    found = ", ".join(f"{count} {verdict}" for verdict, count in unjudged.items())
+    note = f"No claim was judged ({found}), so this job shows nothing about the scores. The report has the reasons."
+    return (0 if "none" in fail_on.split(",") else NOTHING_JUDGED), note
 
 
 def _parsed(text: str) -> dict[str, Any]:
@@ -64,13 +85,14 @@ def _parsed(text: str) -> dict[str, Any]:
         return {}
 
 
-def _write_summary(folder: Path, data: Mapping[str, Any], code: int) -> None:
+def _write_summary(folder: Path, data: Mapping[str, Any], code: int, note: str) -> None:
     """Complete the summary that zoo wrote, and append it to the summary of the job."""
     path = folder / "summary.md"
     text = path.read_text(encoding="utf-8")
     if not text:
         text = diff_table(data) if "splits" in data else f"## zoo\n\nzoo ended with exit code {code}; see the log.\n"
-        path.write_text(text, encoding="utf-8")
+    text += f"\n**{note}**\n" if note else ""
+    path.write_text(text, encoding="utf-8")
     if name := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(name).open("a", encoding="utf-8") as file:
             file.write(text)

@@ -75,7 +75,7 @@ class _Arrays:
 def _matches(arrays: _Arrays, area: str) -> list[ClassMatches]:
     """Match detections and objects by pycocotools."""
     if COCOeval is None:
-        raise UsageError("average precision needs the package pycocotools: pip install 'zoo-reproduce[coco]'")
+        raise UsageError("average precision needs the package pycocotools: pip install pycocotools")
     evaluator = COCOeval(iouType="bbox")
     evaluator.params.maxDets, evaluator.params.iouThrs = [MOST_DETECTIONS], OVERLAPS
     evaluator._gts.update(_grouped(_objects(arrays.objects)))

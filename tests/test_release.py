@@ -19,6 +19,8 @@ from tests.helpers.project import ROOT
 LARGEST_WHEEL = 3_000_000
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+ALWAYS_INCLUDED = {"pyproject.toml", "README.md", "LICENSE", ".gitignore"}
+"""What hatchling puts into a source distribution whatever is listed."""
 TYPES = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 """The sections of a version in Keep a Changelog."""
 
@@ -53,18 +55,30 @@ def test_every_runtime_package_has_a_lower_bound_and_its_version_is_in_the_const
         assert used[: len(given)] == given, f"{requirement}, but make lowest tests {used}; run: make lowest"
 
 
+def files_of_git() -> set[str]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return set(filter(None, listed.split("\0")))
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="only a clone knows which files are committed")
+def test_the_source_distribution_has_every_file_that_make_reproduce_and_make_test_need() -> None:
+    included = {file.distribution_path for file in SdistBuilder(str(ROOT)).recurse_included_files()}
+    left_out = files_of_git() - included - ALWAYS_INCLUDED
+    assert {name for name in left_out if not name.startswith(".ci/")} == {".gitattributes"}
+
+
 @pytest.mark.slow
 @pytest.mark.process
 def test_the_wheel_of_a_clean_copy_is_small_and_that_of_the_source_distribution_is_the_same(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    for name in filter(None, listed.split("\0")):
+    for name in files_of_git():
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, copy / name)
     wheel = built(WheelBuilder, copy, tmp_path / "wheel")
     source = built(SdistBuilder, copy, tmp_path / "sdist")
     shutil.unpack_archive(source, tmp_path / "unpacked", filter="data")
     (unpacked,) = (tmp_path / "unpacked").iterdir()
+    assert {path.name for path in unpacked.iterdir()} >= ALWAYS_INCLUDED
     assert built(WheelBuilder, unpacked, tmp_path / "again").read_bytes() == wheel.read_bytes()
     assert wheel.stat().st_size < LARGEST_WHEEL
     names = zipfile.ZipFile(wheel).namelist()

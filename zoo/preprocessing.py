@@ -185,7 +185,7 @@ def _of_timm(path: Path, settings: Mapping[str, Any]) -> Preparation:
         "crop_pct": crop_pct,
     }
     if find_spec("timm") is None:
-        raise SourceError(f"{path}: timm's preprocessing needs the package timm: pip install 'zoo-reproduce[timm]'")
+        raise SourceError(f"{path}: timm's preprocessing needs the package timm: pip install timm")
     make_transform = import_module("timm.data.transforms_factory").transforms_imagenet_eval
     borders = channels["mean"] if chosen["crop_mode"] == "border" else ()
     return preparation(

@@ -29,7 +29,9 @@ class Verification:
 
 def download_sizes(names: Sequence[str]) -> dict[str, int | None]:
     """Return the bytes that each entry downloads; None if a server does not say. Empty if the command took too long."""
-    data, _, _ = _zoo(["verify", *names, "--dry-run", "--json"], SIZES_SECONDS)
+    data, code, _ = _zoo(["verify", *names, "--dry-run", "--json"], SIZES_SECONDS)
+    if code is None:
+        sys.stderr.write(f"no size of a download is known: the servers did not answer in {SIZES_SECONDS:.0f} s\n")
     return {unit["entry"]: unit["download_bytes"] for unit in (data or {}).get("plan", [])}
 
 

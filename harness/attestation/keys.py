@@ -150,4 +150,4 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
 
 def _require_cryptography() -> None:
     if ed25519 is None:
-        raise SourceError("attestations need the package cryptography: pip install 'zoo-reproduce[attest]'")
+        raise SourceError("attestations need the package cryptography: pip install cryptography")

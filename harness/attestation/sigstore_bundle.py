@@ -106,4 +106,4 @@ def _certified(certificate: Any) -> str:
 
 def _require_sigstore() -> None:
     if Bundle is None:
-        raise SourceError("--sigstore needs the package sigstore: pip install 'zoo-reproduce[sigstore]'")
+        raise SourceError("--sigstore needs the package sigstore: pip install sigstore")

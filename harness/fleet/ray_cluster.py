@@ -68,7 +68,7 @@ def run_ray(
 def check_ray(address: str | None) -> None:
     """Raise UsageError if Ray is not installed, or if an address is one of Ray Client."""
     if find_spec("ray") is None:
-        raise UsageError("--on ray needs the package ray: pip install 'zoo-reproduce[ray]'")
+        raise UsageError("--on ray needs the package ray: pip install ray")
     if address is not None and address.startswith(CLIENT):
         raise UsageError(
             f"--ray-address {address}: run zoo on a node of the cluster, and pass its HOST:PORT, or 'auto'"

@@ -127,7 +127,7 @@ def _problem(ray: Any, node: Node, look: Any, probe: Path, content: str) -> str:
         seen = ray.get(look, timeout=LOOK_TIMEOUT)
     except ray.exceptions.RayError as error:
         if "No module named" in str(error):
-            return f"{host} cannot import zoo; install zoo-reproduce[ray] for the Python that runs `ray start` there"
+            return f"{host} cannot import zoo; install zoo and ray for the Python that runs `ray start` there"
         return f"{host} does not run a task: {short_text(error)}; `ray status` shows its state"
     if "error" in seen:
         return f"{host}: {seen['error']}; {_ADVICE}"

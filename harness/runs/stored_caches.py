@@ -126,6 +126,8 @@ def _check_unlocked(item: CachedItem) -> None:
 def _needed_files(runs: Path) -> Iterator[Path]:
     """Yield the files that name what entries and runs need: recipes, the lock, records."""
     yield paths.lock()
+    if chosen := os.environ.get("ZOO_LOCK"):
+        yield Path(chosen)
     yield from paths.configs().glob("*/*.yaml")
     for folder in ("suites", "cache/cards"):
         yield from (paths.home() / folder).rglob("*.yaml")

@@ -22,12 +22,11 @@ from typing import Any
 
 from harness.runs import network_checks, write_checks
 from harness.runs.call_stack import frames, is_running
-from zoo import paths
 from zoo.errors import UsageError
 
-PROJECT = paths.PACKAGE.parent
+PROJECT = Path(__file__).resolve().parents[2]
 OURS = tuple(f"{PROJECT / name}{os.sep}" for name in ("zoo", "harness", "leaderboard"))
-FETCHER = f"{paths.PACKAGE / 'fetch'}{os.sep}"
+FETCHER = f"{PROJECT / 'zoo' / 'fetch'}{os.sep}"
 RUNS_FOREIGN_CODE = ("tensor_cache.py", "weights_file.py")
 """Modules beside the fetcher that call a model or unpickle, and that need no network."""
 COMPILERS = ("torch._inductor", "torch._dynamo.convert_frame", "torch.utils.cpp_extension", "triton")

@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from action.comment import marker
-from action.run import SEVERITY, diff_table
+from action.prepare import FOLDERS_OF_USERS, outputs
+from action.run import SEVERITY, code_and_note, diff_table
 from harness.judging.types import VERDICTS_BY_SEVERITY
 from tests.helpers.loopback import LoopbackServer
 from tests.helpers.project import ROOT
@@ -83,50 +84,63 @@ class Job:
     folder: Path
 
 
-def value_of(expression: str, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> str:
-    """Replace the expressions that the action uses."""
+@dataclass
+class Steps:
+    """What the steps of a job have done so far."""
 
-    def replace(match: re.Match[str]) -> str:
-        name = match[1]
+    inputs: Mapping[str, str]
+    code: int = 0
+    outputs: dict[str, str] = field(default_factory=dict)
+    """`STEP.outputs.NAME` and `STEP.outcome` -> value."""
+
+    def value(self, expression: str) -> str:
+        """Replace the expressions that the action uses."""
+        return re.sub(r"\$\{\{ (\S+) \}\}", lambda match: self.named(match[1]), expression)
+
+    def named(self, name: str) -> str:
         if name == "github.action_path":
             return str(ROOT)
-        if name.startswith("inputs."):
-            return inputs[name.removeprefix("inputs.")]
-        return outputs.get(name.removeprefix("steps.run.outputs."), "")
+        kind, _, rest = name.partition(".")
+        return self.inputs[rest] if kind == "inputs" else self.outputs.get(rest, "")
 
-    return re.sub(r"\$\{\{ (\S+) \}\}", replace, expression)
+    def are_run(self, condition: str) -> bool:
+        """Return whether a step with this condition is run."""
+        terms = condition.split(" && ") if condition else []
+        compared = [term.split(" == ") for term in terms if term != "always()"]
+        return ("always()" in terms or not self.code) and all(self.named(a) == b.strip("'") for a, b in compared)
 
 
 def run_action(folder: Path, api: str = "http://127.0.0.1:9", **given: str) -> Job:
     """Run the steps of the action that have a shell script, except the installation."""
     inputs = {name: str(value["default"]) for name, value in ACTION["inputs"].items()}
-    inputs |= {"token": "writes"} | {name.replace("_", "-"): value for name, value in given.items()}
+    steps = Steps(inputs | {"token": "writes"} | {name.replace("_", "-"): value for name, value in given.items()})
     event, output, summary = folder / "event.json", folder / "output", folder / "summary"
     event.write_text(json.dumps({"pull_request": {"number": 7}}))
-    output.write_text("")
     summary.write_text("")
     python = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    runner = os.environ | {
+    of_job = {name: value for name, value in os.environ.items() if name not in FOLDERS_OF_USERS}
+    runner = of_job | {
         "GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(summary), "PATH": python,
         "GITHUB_EVENT_PATH": str(event), "GITHUB_API_URL": api, "GITHUB_REPOSITORY": "o/r", "PYTHONPATH": str(ROOT),
-        "ZOO_HOME": str(folder / "home"),
+        "RUNNER_TEMP": str(folder / "temp"), "RUNNER_OS": "Linux",
     }  # fmt: skip
-    outputs: dict[str, str] = {}
-    log, code = "", 0
+    log = ""
     for step in (step for step in STEPS if "run" in step and step["name"] != "Install zoo"):
-        condition = step.get("if", "")
-        if (code and "always()" not in condition) or ("inputs.comment" in condition and inputs["comment"] != "true"):
+        if not steps.are_run(step.get("if", "")):
             continue
-        if "steps.run.outcome == 'success'" in condition and code:
-            continue
-        env = {name: value_of(text, inputs, outputs) for name, text in step["env"].items()}
+        output.write_text("")
+        env = {name: steps.value(text) for name, text in step["env"].items()}
         done = subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", step["run"]], cwd=folder, env=runner | env,
             capture_output=True, text=True, check=False,
         )  # fmt: skip
-        code, log = code or done.returncode, log + done.stdout + done.stderr
-        outputs = dict(line.split("=", 1) for line in output.read_text().splitlines())
-    return Job(code=code, outputs=outputs, summary=summary.read_text(), log=log, folder=folder)
+        steps.code, log = steps.code or done.returncode, log + done.stdout + done.stderr
+        if "id" in step:
+            steps.outputs[f"{step['id']}.outcome"] = "failure" if done.returncode else "success"
+            written = (line.split("=", 1) for line in output.read_text().splitlines())
+            steps.outputs |= {f"{step['id']}.outputs.{name}": value for name, value in written}
+    outputs = {name: steps.value(value["value"]) for name, value in ACTION["outputs"].items()}
+    return Job(code=steps.code, outputs=outputs, summary=summary.read_text(), log=log, folder=folder)
 
 
 @pytest.mark.slow
@@ -186,6 +200,102 @@ def test_the_action_orders_verdicts_as_zoo_does() -> None:
     assert SEVERITY == VERDICTS_BY_SEVERITY
 
 
+@pytest.mark.parametrize(
+    ("counts", "code", "fail_on", "expected"),
+    [
+        ({"not-run": 2}, 0, "not-reproduced", 3),
+        ({"not-run": 1, "not-compared": 1}, 0, "not-reproduced,inconclusive", 3),
+        ({"not-run": 2}, 0, "none", 0),
+        ({"not-run": 2, "reproduced": 1}, 0, "not-reproduced", 0),
+        ({"not-run": 2, "inconclusive": 1}, 0, "not-reproduced", 0),
+        ({"not-run": 0, "reproduced": 0}, 0, "not-reproduced", 0),  # the change affects no entry
+        ({}, 4, "not-reproduced", 4),
+    ],
+)
+def test_a_job_fails_if_no_claim_was_judged(counts: dict[str, int], code: int, fail_on: str, expected: int) -> None:
+    found, note = code_and_note(counts, code, fail_on)
+    assert found == expected
+    assert bool(note) == (bool(counts.get("not-run")) and not (counts.keys() & {"reproduced", "inconclusive"}))
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_an_entry_that_was_not_run_fails_the_job_and_the_comment_says_why(tmp_path: Path) -> None:
+    comments = Comments()
+    with LoopbackServer(comments.handler()) as server:
+        job = run_action(tmp_path, f"http://127.0.0.1:{server.port}", targets="abkd", cache="false")
+    assert (job.code, job.outputs["exit-code"], job.outputs["verdict"]) == (3, "3", "not-run"), job.log
+    assert "::error title=zoo::No claim was judged (1 not-run)" in job.log
+    assert "**No claim was judged (1 not-run)" in job.summary
+    assert "**No claim was judged (1 not-run)" in comments.items[0]["body"]
+
+
+def prepared(tmp_path: Path, **changes: str) -> dict[str, str]:
+    """Return the outputs of the first step, for a job with these inputs and variables."""
+    inputs = dict.fromkeys(("TARGETS", "SUITE", "BASELINE", "ARGUMENTS", "ZOO", "PYTHON_VERSION"), "")
+    environment = {f"INPUT_{name}": value for name, value in (inputs | {"CACHE": "true", "NAME": "a b/c"}).items()}
+    return outputs(
+        environment | {"RUNNER_TEMP": str(tmp_path / "temp"), "RUNNER_OS": "macOS", "ACTION_PATH": str(ROOT)} | changes
+    )
+
+
+def test_downloads_are_cached_by_lock_and_targets_in_the_temporary_folder(tmp_path: Path) -> None:
+    lock = tmp_path / "my.lock"
+    lock.write_text("{}")
+    first = prepared(tmp_path, INPUT_TARGETS="recipes", ZOO_LOCK=str(lock))
+    assert re.fullmatch(r"zoo-macOS-a-b-c-[0-9a-f]{16}-", first["key"])
+    folders = [first[name] for name in ("hf-home", "hub", "home", "downloads", "trusted", "pip")]
+    assert all(Path(folder).is_relative_to(tmp_path / "temp") for folder in folders)
+    changed = f"--changed-since origin/{'main' * 99} --where ."
+    assert prepared(tmp_path, INPUT_TARGETS="recipes", ZOO_LOCK=str(lock), INPUT_ARGUMENTS=changed) == first
+    assert prepared(tmp_path, INPUT_TARGETS="recipes", INPUT_ARGUMENTS=f"--lock={lock}") == first
+    assert prepared(tmp_path, INPUT_TARGETS="others", ZOO_LOCK=str(lock))["key"] != first["key"]
+    lock.write_text('{"changed": 1}')
+    assert prepared(tmp_path, INPUT_TARGETS="recipes", ZOO_LOCK=str(lock))["key"] != first["key"]
+
+
+@pytest.mark.parametrize("name", FOLDERS_OF_USERS)
+def test_folders_that_the_job_names_are_used_and_not_cached(tmp_path: Path, name: str) -> None:
+    found = prepared(tmp_path, **{name: str(tmp_path / "mine")})
+    assert found["cache"] == "false"
+    assert str(tmp_path / "mine") in (found["hf-home"], found["hub"], found["home"])
+
+
+@pytest.mark.process
+def test_downloads_are_pruned_and_saved_only_if_they_changed(tmp_path: Path) -> None:
+    hub, output = tmp_path / "hf" / "hub", tmp_path / "output"
+    needed, old = hub / "models--google-bert--bert-base-uncased", hub / "models--some--other"
+    for folder in (needed, old):
+        (folder / "snapshots" / ("a" * 40)).mkdir(parents=True)
+        (folder / "snapshots" / ("a" * 40) / "config.json").write_text("{}")
+        (folder / "blobs").mkdir()
+        (folder / "blobs" / "0.incomplete").write_text("half")
+    runner = os.environ | {
+        "GITHUB_OUTPUT": str(output), "HF_HOME": str(tmp_path / "hf"), "ZOO_HOME": str(tmp_path / "home"),
+        "KEY": "zoo-Linux-zoo-0-", "PYTHONPATH": str(ROOT),
+    }  # fmt: skip
+    runner.pop("HF_HUB_CACHE", None)
+    found: list[dict[str, str]] = []
+    for restored in ("", "last"):
+        output.write_text("")
+        more = {"RESTORED_KEY": restored and found[0]["key"]}
+        subprocess.run([sys.executable, ROOT / "action" / "tidy.py"], env=runner | more, cwd=tmp_path, check=True)
+        found.append(dict(line.split("=", 1) for line in output.read_text().splitlines()))
+    assert [path.name for path in hub.iterdir() if path.name.startswith("models--")] == [needed.name]
+    assert not list(hub.rglob("*.incomplete"))
+    assert re.fullmatch(r"zoo-Linux-zoo-0-[0-9a-f]{16}", found[0]["key"])
+    assert found == [{"key": found[0]["key"], "save": "true"}, {"key": found[0]["key"], "save": "false"}]
+
+
+def test_restored_and_saved_folders_are_the_same_and_hold_no_runs() -> None:
+    """GitHub finds a cache only by the same paths. A job that restored runs would measure nothing."""
+    paths = [step["with"]["path"] for step in STEPS if step.get("uses", "").startswith("actions/cache/")]
+    assert len(paths) == 2
+    assert paths[0] == paths[1]
+    found = [f"outputs.{name}" in paths[0] for name in ("hub", "downloads", "trusted", "home")]
+    assert found == [True, True, True, False]
+
+
 @pytest.mark.process
 @pytest.mark.parametrize(
     ("given", "code", "message"),
@@ -234,13 +344,24 @@ def test_the_action_uses_every_input_and_declares_those_that_it_uses() -> None:
     assert set(re.findall(r"inputs\.([\w-]+)", text)) == set(ACTION["inputs"])
 
 
-def test_inputs_in_the_docs_exist() -> None:
-    text = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
-    workflow = yaml.safe_load((ROOT / "docs" / "zoo.yml").read_text(encoding="utf-8"))
-    given = [step["with"] for step in workflow["jobs"]["verify"]["steps"] if "zoo" in step.get("uses", "")]
-    assert given
-    assert {name for inputs in given for name in inputs} <= set(ACTION["inputs"])
-    assert set(re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE)) == set(ACTION["inputs"])
+PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+WORKFLOW = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[0])
+"""The workflow that the page offers."""
+
+
+def test_the_workflow_of_the_page_names_the_last_release_and_inputs_that_exist() -> None:
+    checkout, action = WORKFLOW["jobs"]["verify"]["steps"]
+    released = re.findall(r"^## \[(\d.*)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[0]
+    assert (checkout["with"]["fetch-depth"], action["uses"]) == (0, f"OWNER/zoo@v{released}")
+    assert action["with"].keys() <= ACTION["inputs"].keys()
+    assert (action["with"]["targets"], action["with"]["fail-on"]) == ("recipes", "not-reproduced")
+    assert "--changed-since" in action["with"]["arguments"]
+
+
+def test_the_page_lists_every_input_and_output() -> None:
+    assert set(re.findall(r"^\| `([\w-]+)` \|", PAGE, re.MULTILINE)) == set(ACTION["inputs"])
+    outputs_of_page = PAGE.partition("The outputs are")[2].partition("\n\n")[0]
+    assert set(ACTION["outputs"]) <= set(re.findall(r"`([\w-]+)`", outputs_of_page))
 
 
 HOOK = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))[0]

@@ -1,4 +1,4 @@
-"""The A/A flip rate of the GitHub Action: simulated pairs of the same model, and the table of docs/ci.md."""
+"""The A/A flip rate of CI: simulated pairs of the same model, and the table of docs/repeated-verdicts.md."""
 
 import json
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.live import __main__ as live
-from benchmarks.live import attempts, storage
+from benchmarks.live import attempts, commands, storage
 from benchmarks.live.candidates import evaluable, missing_data
 from benchmarks.live.commands import Verification
 from benchmarks.live.night import Night
@@ -104,6 +104,16 @@ def test_the_41_entries_are_chosen_and_the_one_on_imagenet_is_skipped() -> None:
         "ilsvrc2012-resnet18_from_resnet34": "data:ilsvrc2012 is not free to download: its owner asks for an account or"
         " a licence"
     }
+
+
+@pytest.mark.process
+def test_without_an_answer_in_time_no_size_is_known_and_the_night_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert commands.download_sizes(["digits-resnet8"]) == {"digits-resnet8": 0}
+    monkeypatch.setattr(commands, "SIZES_SECONDS", 0.01)
+    assert commands.download_sizes(["digits-resnet8"]) == {}
+    assert "the servers did not answer in 0 s" in capsys.readouterr().err
 
 
 def cached(folder: Path, name: str, size: int) -> Path:

@@ -5,6 +5,7 @@ import inspect
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -53,6 +54,21 @@ def commands(page: Path) -> list[str]:
     ]
     found = [re.sub(r"^([A-Z_]+=\S+ )*", "", line.partition(" #")[0]).strip() for line in lines]
     return [line for line in found if line.startswith("zoo ")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_installations_are_from_a_clone_with_extras_that_exist(page: Path) -> None:
+    """No index has the package yet, so `pip install zoo-reproduce` fails."""
+    text = text_of(page)
+    assert re.findall(r"(?:pip|pipx|uv)\b[^\n`]*\bzoo-reproduce", text) == []
+    extras = [name for names in re.findall(r"pip install[^\n`]*\[([\w,]+)\]", text) for name in names.split(",")]
+    project = tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]
+    assert set(extras) <= project["optional-dependencies"].keys()
+
+
+def test_no_message_suggests_a_package_that_no_index_has() -> None:
+    sources = [path for folder in ("zoo", "harness", "leaderboard") for path in (ROOT / folder).rglob("*.py")]
+    assert [path for path in sources if re.search(r"install[^\n]*zoo-reproduce", text_of(path))] == []
 
 
 def anchors(page: Path) -> set[str]:

@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.helpers.device import device
 from tests.helpers.git import git
-from tests.helpers.project import ROOT, TINY, Zoo
+from tests.helpers.project import TINY, Zoo
 
 CODE = '''"""Our model."""
 from torch import nn
@@ -92,11 +91,3 @@ def test_a_third_party_checks_verifies_and_publishes_its_own_models(
     assert f'href="../records/ours/{record.name}"' in entry
     assert 'href="../verdicts.html"' in entry
     assert {path.name for path in (repository / "site").glob("*.html")} == {"audit.html", "index.html", "verdicts.html"}
-
-
-def test_the_workflow_that_the_docs_offer_runs_these_commands() -> None:
-    workflow = yaml.safe_load((ROOT / "docs" / "zoo.yml").read_text())
-    inputs = workflow["jobs"]["verify"]["steps"][-1]["with"]
-    assert inputs["targets"] == "recipes"
-    assert "--changed-since" in inputs["arguments"]
-    assert inputs["fail-on"] == "not-reproduced"

@@ -23,6 +23,8 @@ TOOL_ZOO = re.compile(
     rb"\btool\b[\"']?\s*\.\s*[\"']?zoo\b|^\s*\[\s*[\"']?tool[\"']?\s*\]|^\s*[\"']?tool[\"']?\s*=", re.MULTILINE
 )
 """Matches a pyproject.toml that may have settings: `tool.zoo`, or a table `tool` that may have a key `zoo`."""
+ADMINISTRATOR = 0
+"""The user id of the administrator, who can change every file anyway."""
 WITHOUT = "`zoo --no-config` goes without it"
 
 
@@ -59,7 +61,7 @@ def find_config(folder: Path) -> ConfigFile | None:
     for parent in (folder, *folder.parents):
         for name in NAMES:
             path = parent / name
-            if path.is_file() and (name != PYPROJECT or _names_zoo(path)) and _is_own(path):
+            if path.is_file() and (name != PYPROJECT or _names_zoo(path)) and _is_trusted(path, folder):
                 config = read_config(path)
                 if config.settings:
                     return config
@@ -97,11 +99,19 @@ def read_config(path: Path) -> ConfigFile:
     return config
 
 
-def _is_own(path: Path) -> bool:
-    """Return whether a file belongs to this user, and report another one: anybody can write into `/tmp`."""
-    if not hasattr(os, "getuid") or path.stat().st_uid == os.getuid():
+def _is_trusted(path: Path, folder: Path) -> bool:
+    """Return whether a found file may set defaults, and report one that may not.
+
+    In a shared folder such as `/tmp` anybody can put a file above the working folder of others. The owner of the
+    working folder is trusted, since the user chose that folder: in a container the checkout often has another owner
+    than the process.
+    """
+    if not hasattr(os, "getuid") or path.stat().st_uid in {os.getuid(), ADMINISTRATOR, folder.stat().st_uid}:
         return True
-    report(f"{path} is ignored, since it belongs to another user; zoo --config {shlex.quote(str(path))} reads it")
+    report(
+        f"{path} is ignored: it belongs neither to you nor to the owner of the working folder, and anybody can put a"
+        f" file into a shared folder. zoo --config {shlex.quote(str(path))} reads it"
+    )
     return False
 
 

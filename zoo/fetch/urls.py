@@ -243,5 +243,5 @@ def _describe(error: requests.RequestException) -> str:
     if (answer := _answer(error)) is not None:
         return f"status {answer.status_code}"
     if _is_not_connected(error):  # such as: HTTPSConnection(host='...', port=443): Failed to resolve '...' (...)
-        return str(error.args[0].reason).partition("): ")[2]
+        return str(error.args[0].reason).partition(": ")[2]  # urllib3 2.2 names the connection in another form
     return "no byte came in time" if isinstance(error, requests.Timeout) else type(error).__name__

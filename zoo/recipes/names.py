@@ -15,7 +15,7 @@ from zoo.recipes.allowed import ALLOWED, AUTO_CLASSES, is_allowed, is_standard_l
 from zoo.recipes.fields import FIELDS, TORCHVISION
 from zoo.trusted_code import KNOWN_PACKAGES, RUN_FOREIGN_CODE, is_part_of
 
-EXTRAS = {"timm": "pip install 'zoo-reproduce[timm]'"}
+EXTRAS = {"timm": "pip install timm"}
 """Packages that are optional, and the command that installs each."""
 
 

@@ -203,7 +203,7 @@ def _draw(shape: Shape, height: int, width: int) -> NDArray[np.bool_]:
     if not isinstance(shape[0], list):
         return np.repeat(np.arange(len(shape)) % 2 == 1, shape).reshape(width, height).T
     if coco_mask is None:
-        raise SourceError("COCO's polygons need the package pycocotools: pip install 'zoo-reproduce[coco]'")
+        raise SourceError("COCO's polygons need the package pycocotools: pip install pycocotools")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools uses a deprecated function of numpy
         drawn = coco_mask.decode(coco_mask.frPyObjects(shape, height, width))

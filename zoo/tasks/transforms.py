@@ -93,7 +93,7 @@ class TimmAutoAugment:
         interpolation: Literal["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"] | None = None,
     ) -> None:
         if find_spec("timm") is None:
-            raise SourceError("TimmAutoAugment needs the package timm: pip install 'zoo-reproduce[timm]'")
+            raise SourceError("TimmAutoAugment needs the package timm: pip install timm")
         wrong = UsageError(f"timm has no policy {policy[:60]!r}; write one such as rand-m9-mstd0.5").about("policy")
         if not _POLICY.fullmatch(policy):
             raise wrong

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.ray,
     pytest.mark.slow,
     pytest.mark.process,
-    pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: pip install 'zoo-reproduce[ray]'"),
+    pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: pip install ray"),
 ]
 UNITS = 40
 

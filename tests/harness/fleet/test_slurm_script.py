@@ -50,7 +50,8 @@ def test_the_configuration_becomes_options_and_lines_of_the_script(tmp_path: Pat
         "--gpus=a100:1", "--partition=gpu", "--account=lab", "--qos=long", "--constraint=a100",
     ]  # fmt: skip
     assert "\nmodule load cuda\nsource venv/bin/activate\n" in script
-    assert "export HF_HUB_OFFLINE=1\nexport HF_HOME='/scratch/it'\"'\"'s here'\n" in script
+    assert "\nexport HF_HUB_OFFLINE=1\n" in script
+    assert "\nexport HF_HOME='/scratch/it'\"'\"'s here'\n" in script
     assert "\napptainer exec 'my image.sif' zoo run-unit " in script
 
 

@@ -50,6 +50,17 @@ def test_repositories_of_other_programs_are_removed_only_if_asked_for(zoo: Zoo, 
     assert (other.exists(), needed.exists()) == (False, True)
 
 
+def test_repositories_in_the_lock_of_the_user_are_used(
+    zoo: Zoo, hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = repository(hub, "my/model"), repository(hub, "some/other")
+    lock = tmp_path / "my.lock"
+    lock.write_text('{"sources": {"hub:my/model": {}}}')
+    monkeypatch.setenv("ZOO_LOCK", str(lock))
+    assert zoo("cache", "prune", "--unused", "--kind", "hub", "--kind", "hub-other", "--yes").code == 0
+    assert (mine.exists(), other.exists()) == (True, False)
+
+
 def test_a_file_that_nothing_needs_is_unused(zoo: Zoo, hub: Path, tmp_path: Path) -> None:
     file = tmp_path / "home" / "downloads" / "0-old.pt"
     file.parent.mkdir(parents=True)

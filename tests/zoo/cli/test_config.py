@@ -184,14 +184,33 @@ def test_lines_are_found_in_nested_and_quoted_tables(tmp_path: Path) -> None:
     assert places == ["2", "4", "6"]
 
 
-def test_a_file_of_another_user_is_ignored_with_a_message(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
-    write("json = true\n")
-    stranger = os.getuid() + 1
-    monkeypatch.setattr(os, "getuid", lambda: stranger)
+STRANGER, OTHER = 12345, 54321
+needs_root = pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can change owners")
+
+
+@needs_root
+def test_a_file_of_a_stranger_above_the_working_folder_is_ignored_with_a_message(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.chown(write("json = true\n"), STRANGER, -1)
+    Path("mine").mkdir()
+    monkeypatch.chdir("mine")
     completed = zoo("list", WEIGHTS)
-    assert "belongs to another user" in completed.err
+    assert "zoo.toml is ignored: it belongs neither to you nor to the owner of the working folder" in completed.err
     assert not completed.out.startswith("{")
-    assert zoo("--config", "zoo.toml", "list", WEIGHTS).out.startswith("{")
+    assert zoo("--config", "../zoo.toml", "list", WEIGHTS).out.startswith("{")
+    os.chown(".", OTHER, -1)
+    assert "is ignored" in zoo("list", WEIGHTS).err
+
+
+@needs_root
+def test_a_file_of_the_owner_of_the_working_folder_is_read(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs as root, with a checkout of the user outside."""
+    os.chown(write("json = true\n"), STRANGER, -1)
+    Path("checkout").mkdir()
+    os.chown("checkout", STRANGER, -1)
+    monkeypatch.chdir("checkout")
+    assert zoo("list", WEIGHTS).out.startswith("{")
 
 
 @pytest.mark.parametrize("text", ["[tool]\nzoo = {json = true}\n", "tool = {zoo = {json = true}}\n"])

@@ -50,7 +50,7 @@ def convert_model(settings: Settings, arguments: Arguments, notes: Notes) -> Tim
         SourceError: The package timm is missing.
     """
     if find_spec("timm") is None:
-        raise SourceError("the options of timm need the package timm: pip install 'zoo-reproduce[timm]'")
+        raise SourceError("the options of timm need the package timm: pip install timm")
     timm = import_module("timm")
     name = settings.text("model", "resnet50")
     found = _NAME.fullmatch(name)
