@@ -47,8 +47,13 @@ API = {
     "api/judging.md": ("Judging", ["harness.judging.types", "harness.judging.statistics"]),
     "api/auditing.md": ("Auditing", ["harness.auditing.types", "zoo.claims.published"]),
 }
-LINK = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)([^)\s#]+)(#[^)\s]*)?(?=\))")
+WIDE = "---\nhide: [toc]\n---\n\n"
+"""The first page has the width of the list of its headings too, which its terminal session needs."""
+LINK = re.compile(r"(\]\(|^\[[^\]\n]+\]: )(?!https?:|#|mailto:)([^)\s#]+)(#[^)\s]*)?(?=\)|$)", re.MULTILINE)
+"""A link to a file, or the definition of such a link on a line of its own."""
 ROW = re.compile(r"^\|.*$", re.MULTILINE)
+OPTION = re.compile(r"(?<!`)`(?=[^`\n]*-)[^`\n]{1,24}`(?![`{])")
+"""Short code with a hyphen, such as an option; browsers would break its line after the hyphen."""
 CODE = re.compile(r"`[^`]+`")
 """GitHub needs an escaped `|` in the code of a table; the site would show the backslash."""
 
@@ -57,8 +62,9 @@ def main() -> None:
     """Fill the folder anew."""
     shutil.rmtree(OUT, ignore_errors=True)
     for source, page in PAGES.items():
-        write(page, rewritten(ROOT / source, page))
-    shutil.copyfile(ROOT / "docs" / "extra.css", OUT / "extra.css")
+        write(page, (WIDE if page == "index.md" else "") + rewritten(ROOT / source, page))
+    for name in ("extra.css", "extra.js"):
+        shutil.copyfile(ROOT / "docs" / name, OUT / name)
     for page, (title, modules) in API.items():
         write(page, f"# {title}\n\n" + "\n".join(f"::: {module}\n" for module in modules))
 
@@ -74,13 +80,24 @@ def rewritten(source: Path, page: str) -> str:
     """Return the text of a page with its relative links as they are on the site."""
 
     def link(match: re.Match[str]) -> str:
-        path = (source.parent / match[1]).resolve()
+        path = (source.parent / match[2]).resolve()
         inside = path.relative_to(ROOT).as_posix()
         target = PAGES.get(inside) or copied(path, inside)
-        return os.path.relpath(target, Path(page).parent) + (match[2] or "")
+        return match[1] + os.path.relpath(target, Path(page).parent) + (match[3] or "")
 
     text = LINK.sub(link, source.read_text(encoding="utf-8"))
-    return ROW.sub(lambda row: CODE.sub(lambda code: code[0].replace("\\|", "|"), row[0]), text)
+    text = ROW.sub(lambda row: CODE.sub(lambda code: code[0].replace("\\|", "|"), row[0]), text)
+    return unbroken_options(text)
+
+
+def unbroken_options(text: str) -> str:
+    """Give short code with a hyphen a class, outside of headings, code blocks, and code that a line ends in."""
+    lines, is_code = [], False
+    for line in text.split("\n"):
+        is_code ^= line.lstrip().startswith("```")
+        is_prose = not is_code and not line.startswith("#") and line.count("`") % 2 == 0
+        lines.append(OPTION.sub(r"\g<0>{.unbroken}", line) if is_prose else line)
+    return "\n".join(lines)
 
 
 def copied(path: Path, inside: str) -> str:

@@ -71,7 +71,7 @@ def shown(argument: Any) -> str:
 def flags(option: Any) -> str:
     """Return an option's names with the placeholder of its value."""
     value = "" if option.is_flag else f" {option.metavar or option.name.upper()}"
-    return f"`{', '.join(option.opts)}{value}`"
+    return f"`{', '.join((*option.opts, *option.secondary_opts))}{value}`"
 
 
 def extra(option: Any) -> str:

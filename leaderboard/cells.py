@@ -8,13 +8,14 @@ from typing import Any
 import pandas as pd
 
 from harness.judging.types import format_difference
+from leaderboard.table import ONLY_REFERENCES
 from zoo.text_tables import number
 
 KINDS = {"weights": "published weights", "retrain": "retraining", "test-server": "test server"}
 """Kind of claim -> its name on the pages."""
 VERDICT_MEANINGS = {
     "reproduced": "The score was reproduced: as many right predictions, up to numeric noise, or for a retraining a mean"
-    " that is shown to be close. One score: compared with a single published score, which excludes less.",
+    " that is shown to be close. '(one score)': the claim is a single published score, which excludes less.",
     "not-reproduced": "The measured score lies outside the range that a correct re-run would give, above or below.",
     "inconclusive": "The runs so far show neither agreement nor disagreement. The reason says how many further runs"
     " would settle it.",
@@ -40,6 +41,7 @@ def claim_cells(row: Row) -> dict[str, str]:
         "measured_runs": _format_runs(row["spread"], row["n"]),
         "difference": difference_cell(row),
         "band": format_range(row.get("low"), row.get("high"), row["decimals"]),
+        "note": "only reference runs" if row.get("why") == ONLY_REFERENCES else str(row.get("excluded", "")),
     }
 
 

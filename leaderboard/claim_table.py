@@ -41,7 +41,15 @@ def method(entry: Entry) -> str:
 
 
 def counts_of_suites(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return for each suite its name, and its numbers of claims, of each verdict, and of audited claims."""
+    """Return for each suite its name, and its numbers of claims, of each verdict, and of audited claims.
+
+    `note` says how many claims have no runs but their reference runs.
+    """
     return [
-        {"name": suite, "numbers": page.numbers_of_suite(of_suite)} for suite, of_suite in page.by_suite(rows).items()
+        {
+            "name": suite,
+            "numbers": page.numbers_of_suite(of_suite),
+            "note": page.only_references_text(of_suite),
+        }
+        for suite, of_suite in page.by_suite(rows).items()
     ]

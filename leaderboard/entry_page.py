@@ -20,8 +20,6 @@ from zoo.text_tables import counted
 
 RECORDS = "records"
 """The folder of the records in the site."""
-SHORT = 12
-"""The number of digits of a key that are shown."""
 Judged = tuple[Judgement, list[RecordedRun]]
 """The judgement of a claim and the records behind it."""
 
@@ -133,7 +131,6 @@ def _record(entry: Entry, record: Record, environments: dict[str, dict[str, Any]
             for result in record.results
             for name, score in result.metrics.items()
         ],
-        "key": record.identity.key[:SHORT],
         "commit": (record.environment["commit"] or "no commit")[:7],
         "date": record.created[:10],
         "seconds": f"{record.cost['seconds']:,.1f}",

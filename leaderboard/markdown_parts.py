@@ -1,6 +1,7 @@
 """Write the parts of the Markdown pages: tables, links and numbers."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,20 +12,21 @@ from zoo.safe_text import markdown
 UNESCAPED_BAR = re.compile(r"(?<!\\)\|")
 NUMBER = re.compile(r"(\[?[+-]?\d[\d.,]*\b(?!-)[^:]*|not-run)?$")
 """A cell that a table shows on the right: a number, perhaps in a link or with more about it, or no value."""
-WIDEST = 120
+WIDEST, NARROW = 120, 99
+"""The widest padded line of a table, and that of a table that readers first see."""
 NO_BREAK = "\u00a0"
 
 
-def markdown_table(shown: list[dict[str, Any]]) -> str:
+def markdown_table(shown: list[dict[str, Any]], *, widest: int = WIDEST) -> str:
     """Return rows as a Markdown table, with numbers on the right.
 
     Every `|` in a cell is escaped, even in backticks, as GitHub requires. Columns are padded if a line then has at most
-    `WIDEST` characters; in wider tables one long cell would change every line.
+    `widest` characters; in wider tables one long cell would change every line.
     """
     cells = [{name: UNESCAPED_BAR.sub(r"\|", str(cell)) for name, cell in row.items()} for row in shown]
     alignment = ["right" if _is_number_column(name, cells) else "left" for name in shown[0]]
     padded = str(pd.DataFrame(cells).to_markdown(index=False, disable_numparse=True, colalign=alignment))
-    if len(padded.partition("\n")[0]) <= WIDEST:
+    if max(map(len, padded.splitlines())) <= widest:
         return padded
     rule = ["--:" if side == "right" else ":--" for side in alignment]
     return "\n".join(f"| {' | '.join(line)} |" for line in ([*shown[0]], rule, *(row.values() for row in cells)))
@@ -35,9 +37,24 @@ def _is_number_column(name: str, cells: list[dict[str, str]]) -> bool:
     return name != "verdict" and all(NUMBER.match(row[name]) for row in cells)
 
 
+def entry_name(name: str, *, is_linked: bool) -> str:
+    """Return the name of an entry; in brackets it is a link, whose target `link_definitions` gives below the table."""
+    return f"[{markdown(name)}]" if is_linked else markdown(name)
+
+
+def link_definitions(targets: Mapping[str, str]) -> str:
+    """Return the targets of names in brackets. They keep the lines of a table short."""
+    return "\n".join(f"[{markdown(name)}]: {target}" for name, target in targets.items())
+
+
+def recipe_path(name: str, suite: str, root: str = "..") -> str:
+    """Return the path of a shipped entry's recipe; `root` leads from the page to the root of the repository."""
+    return f"{root}/configs/{suite}/{name}.yaml"
+
+
 def recipe_link(name: str, suite: str, root: str = "..") -> str:
     """Return the name of a shipped entry as a Markdown link to its recipe; `root` leads from the page to the root."""
-    return f"[{markdown(name)}]({root}/configs/{suite}/{name}.yaml)"
+    return f"[{markdown(name)}]({recipe_path(name, suite, root)})"
 
 
 def records_link(name: str, text: object, records: str = "records") -> str:

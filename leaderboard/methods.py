@@ -87,7 +87,7 @@ def recipe_summary(text: str) -> str:
     """Return the first sentence of a recipe's leading comment, up to a line that ends in a full stop."""
     summary = ""
     for line in text.splitlines():
-        if not line.startswith("#") or summary.endswith("."):
+        if not line.startswith("#") or (summary.endswith(".") and not summary.endswith(" al.")):
             break
         summary += f" {line.lstrip('#').strip()}"
     return summary.strip()

@@ -143,7 +143,7 @@ def _suite_pages(index: dict[str, Any], template: jinja2.Template) -> dict[str, 
     pages = {}
     for suite in index["counts"]:
         claims = [claim for claim in index["claims"] if claim["suite"] == suite["name"]]
-        of_suite = {"suite": suite["name"], "numbers": suite["numbers"], "claims": claims}
+        of_suite = {"suite": suite["name"], "numbers": suite["numbers"], "note": suite["note"], "claims": claims}
         text = template.render(root="../", file="", **{**index, **of_suite, "count": counted(len(claims), "claim")})
         pages[f"{SUITES}/{suite['name']}.html"] = text
     return pages
@@ -168,6 +168,7 @@ def _index(
         "claims": sorted(claims, key=lambda claim: claim["n"] == 0),
         "counts": claim_table.counts_of_suites(rows),
         "without_claims": [(entry.name, entry.suite, counted(runs[entry.name], "recorded run")) for entry in without],
+        "note": page.only_references_text(rows) if len(rows) else "",
         "verdicts": [(name, counts[name], meaning) for name, meaning in VERDICT_MEANINGS.items()],
         "severity_ranks": {name: rank for rank, name in enumerate(VERDICTS_BY_SEVERITY)},
         "suites": sorted(set(rows["suite"])) if len(rows) else [],

@@ -1,57 +1,95 @@
 """Generate leaderboard/suites/<suite>.md: the claims of one suite, in tables that are narrow enough to be read.
 
-Long texts, the sources of the claims, stand in a numbered list below the tables.
+The name of an entry with several claims, or a long name, has a row of its own. Long texts, the sources of the claims,
+stand in a numbered list below the tables, and the targets of the links at the end of the page.
 """
+
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from leaderboard.cells import KINDS, Row, claim_title, difference_cell, verdict_cell
-from leaderboard.markdown_parts import NO_BREAK, format_mean, markdown_table, recipe_link, records_link
+from leaderboard.cells import KINDS, Row, claim_title, difference_cell
+from leaderboard.markdown_parts import (
+    NARROW,
+    NO_BREAK,
+    entry_name,
+    format_mean,
+    link_definitions,
+    markdown_table,
+    recipe_path,
+)
 from zoo.safe_text import markdown
 
 FOLDER = "suites"
 ROOT = "../.."
 """The way from a page of a suite to the root of the repository."""
-RUNS = "Audits and runs"
+AUDITS, RUNS = "Audits", "Runs"
 SOURCES = "Sources of the claimed scores"
+LONGEST_NAME = 30
+"""The longest name of an entry in a column of entries."""
+Cells = dict[str, str]
 
 
 def sections(rows: pd.DataFrame, *, level: int = 2, is_committed: bool = True) -> list[str]:
-    """Return the sections of a suite: its claims, then their audits and runs, then their sources.
+    """Return the sections of a suite: its claims, their audits and runs, and their sources.
 
     Args:
         rows: Rows of `leaderboard.table.rows`, all of one suite.
         level: The level of the headings. The first section has none if it is greater than 2.
-        is_committed: Whether the page is committed, so that it links to recipes and records.
+        is_committed: Whether the page is committed, so that names are links; `recipe_definitions` has their targets.
     """
     claims, mark = rows.to_dict("records"), "#" * level
     sources = [*dict.fromkeys(row["source"] for row in claims if row["source"])]
     numbers = {source: str(place) for place, source in enumerate(sources, 1)}
-    names = {row["entry"]: _entry(row, is_committed) for row in claims}
     parts = [f"{mark} Claims"] if level == 2 else []
-    parts.append(markdown_table([_claim(row, names, numbers) for row in claims]))
-    if runs := [_run(row, names, is_committed) for row in claims if row["n"] or row["audit"]]:
-        parts += [f"{mark} {RUNS}", markdown_table(runs)]
+    parts.append(_table(claims, lambda row: _claim(row, numbers), is_linked=is_committed))
+    if audited := [row for row in claims if row["audit"]]:
+        parts += [f"{mark} {AUDITS}", _table(audited, _audit, is_linked=is_committed)]
+    if run := [row for row in claims if row["n"]]:
+        parts += [f"{mark} {RUNS}", _table(run, _run, is_linked=is_committed)]
     if sources:
         listed = "\n".join(f"{place}. {markdown(source)}" for source, place in numbers.items())
         parts += [f"{mark} {SOURCES}", listed]
     return parts
 
 
-def _entry(row: Row, is_committed: bool) -> str:
-    name, suite = str(row["entry"]), str(row["suite"])
-    return recipe_link(name, suite, ROOT) if is_committed else markdown(name)
+def recipe_definitions(rows: pd.DataFrame) -> str:
+    """Return the targets of the links of a committed page: the recipe of each entry."""
+    return link_definitions(
+        {row["entry"]: recipe_path(row["entry"], row["suite"], ROOT) for row in rows.to_dict("records")}
+    )
 
 
-def _claim(row: Row, names: dict[str, str], numbers: dict[str, str]) -> dict[str, str]:
+def _table(claims: Sequence[Row], cells: Callable[[Row], Cells], *, is_linked: bool) -> str:
+    """Return a table of claims: with a column of entries, or with a row above the claims of each entry.
+
+    Columns without any value are left out.
+    """
+    names = [str(row["entry"]) for row in claims]
+    shown = [cells(row) for row in claims]
+    used = [name for name in shown[0] if any(row[name] for row in shown)]
+    shown = [{name: row[name] for name in used} for row in shown]
+    if len(set(names)) == len(names) and max(map(len, names)) <= LONGEST_NAME:
+        return markdown_table(
+            [{"entry": entry_name(name, is_linked=is_linked), **row} for name, row in zip(names, shown, strict=True)],
+            widest=NARROW,
+        )
+    grouped: list[Cells] = []
+    for place, (name, row) in enumerate(zip(names, shown, strict=True)):
+        if not place or names[place - 1] != name:
+            grouped.append({**dict.fromkeys(row, ""), "claim": f"**{entry_name(name, is_linked=is_linked)}**"})
+        grouped.append(row)
+    return markdown_table(grouped, widest=NARROW)
+
+
+def _claim(row: Row, numbers: dict[str, str]) -> Cells:
     return {
-        "entry": names[row["entry"]],
         "claim": markdown(claim_title(row)),
         "claimed": _unbroken_spread(
             format_mean(row["reference"], row["sigma"], row["reference_runs"], row["decimals"])
         ),
         "measured": _unbroken_spread(format_mean(row["measured"], row["spread"], row["n"], row["decimals"])),
-        "verdict": verdict_cell(row),
+        "verdict": str(row["label"]),
         "source": numbers.get(row["source"], ""),
     }
 
@@ -61,13 +99,20 @@ def _unbroken_spread(mean: str) -> str:
     return mean.replace("± ", f"±{NO_BREAK}").replace(" = ", f"{NO_BREAK}={NO_BREAK}")
 
 
-def _run(row: Row, names: dict[str, str], is_committed: bool) -> dict[str, str]:
-    """Return what arithmetic says about the digits of a claim, and the last of the runs that judge it."""
-    date = records_link(row["entry"], row["date"], "../records") if is_committed else row["date"]
+def _audit(row: Row) -> Cells:
+    """Return what arithmetic says about the digits of a claim."""
+    return {"claim": _short_title(row), "audit": markdown(row["audit"])}
+
+
+def _run(row: Row) -> Cells:
+    """Return the difference, and the last of the runs that judge a claim."""
     return {
-        "entry": names[row["entry"]],
-        "kind of claim": f"{KINDS[row['of']]}, {markdown(row['metric'])}",
-        "difference": difference_cell(row) if row["n"] else "",
-        "audit": markdown(row["audit"]),
-        "last run": f"{date}: {markdown(row['environment'])}" if row["n"] else "",
+        "claim": _short_title(row),
+        "difference": difference_cell(row),
+        "excluded losses": row["excluded"].removeprefix("losses ").removesuffix(" are excluded"),
+        "last run": f"{row['date']}<br>{markdown(row['environment'])}",
     }
+
+
+def _short_title(row: Row) -> str:
+    return f"{KINDS[row['of']]}: {markdown(row['metric'])}"

@@ -11,6 +11,16 @@ from markdown_it.token import Token
 from markupsafe import Markup, escape
 
 LINE_BREAK = "<br>"
+SHORT = 24
+"""The longest text of a cell that a phone shows beside the name of its column."""
+ROLES = {
+    "thead_open": "rowgroup",
+    "tbody_open": "rowgroup",
+    "tr_open": "row",
+    "th_open": "columnheader",
+    "td_open": "cell",
+}
+"""Kind of token -> its role, which a row that is shown as lines would lose."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +59,8 @@ def to_html(page: TextPage, targets: Mapping[str, str]) -> Markup:
 
 
 def _set_attributes(tokens: Sequence[Token]) -> None:
-    """Give each heading an id, each table the id of the heading above it, and each cell of its head a scope."""
-    current, taken = "", set[str]()
+    """Give each heading an id, each table the id of the heading above it, and each cell its role and column."""
+    current, taken, heads, column = "", set[str](), list[str](), 0
     for token, following in zip(tokens, [*tokens[1:], None], strict=True):
         if token.type == "heading_open" and following is not None:
             slug = re.sub(r"[^\w\- ]", "", following.content.lower()).replace(" ", "-") or "section"
@@ -59,11 +69,29 @@ def _set_attributes(tokens: Sequence[Token]) -> None:
             token.attrSet("id", current)
         elif token.type == "table_open":
             token.meta["heading"] = current
-        if token.type in ("th_open", "td_open"):
+            heads = []
+        elif token.type == "tr_open":
+            column = 0
+        elif token.type == "th_open" and following is not None:
+            heads.append(following.content.replace("`", ""))
+        if token.type in ROLES:
             is_number = token.attrs.get("style") == "text-align:right"  # a class instead: the pages forbid styles
-            token.attrs = {"scope": "col"} if token.type == "th_open" else {}
+            token.attrs = {"role": ROLES[token.type]}
+            if token.type == "th_open":
+                token.attrSet("scope", "col")
             if is_number:
                 token.attrSet("class", "number")
+            if token.type == "td_open" and following is not None:
+                _name_column(token, following.content, heads[column], is_first=column == 0)
+                column += 1
+
+
+def _name_column(cell: Token, text: str, head: str, *, is_first: bool) -> None:
+    """Add the name of its column to a cell, which a phone shows beside a short text and above a long one."""
+    if not is_first or text[:1] in "+-0123456789":  # other first cells name their row
+        cell.attrSet("data-label", head)
+    if len(text) <= SHORT:
+        cell.attrJoin("class", "short")
 
 
 def _resolve_links(tokens: list[Token], folder: str, targets: Mapping[str, str]) -> None:
@@ -81,7 +109,7 @@ def _resolve_links(tokens: list[Token], folder: str, targets: Mapping[str, str])
 
 def _open_table(renderer: Any, tokens: Sequence[Token], place: int, options: Any, environment: Any) -> str:
     named = f'aria-labelledby="{escape(tokens[place].meta["heading"])}"'
-    return f'<div class="scroll" role="region" {named} tabindex="0">\n<table>\n'
+    return f'<div class="scroll stacks" role="region" {named} tabindex="0">\n<table class="stack" role="table">\n'
 
 
 def _close_table(renderer: Any, tokens: Sequence[Token], place: int, options: Any, environment: Any) -> str:

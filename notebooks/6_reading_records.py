@@ -48,7 +48,8 @@ run.to_frame()
 record = run.record
 print("made:    ", record.created, f"in {record.cost['seconds']:.1f} s")
 print("key:     ", record.identity.key)
-print("data:    ", record.identity.sources["data"])
+for split, rows in record.identity.sources["data"].items():
+    print("data:    ", split, rows["rows"], "rows, SHA-256", rows["sha256"])
 print("torch:   ", record.environment["packages"]["torch"])
 assert record.identity.seed == 0
 

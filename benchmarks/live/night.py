@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.live.attempts import Attempt, failed, succeeded
 from benchmarks.live.commands import Verification
 from benchmarks.live.rotation import Candidate, expected_seconds, in_order
-from leaderboard import page
+from leaderboard import promotion
 from zoo.errors import ZooError
 
 SHORTEST = 60.0
@@ -78,7 +78,7 @@ class Night:
         added = []
         for name, run in found:
             try:
-                (promoted,) = page.promote([str(run)], run.parent.parent, evidence)
+                (promoted,) = promotion.promote([str(run)], run.parent.parent, evidence)
             except ZooError as error:
                 self.notes.append(f"{name}: {error}")
                 continue

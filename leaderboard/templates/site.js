@@ -70,6 +70,7 @@
       if (id(name).selectedIndex === -1) id(name).value = "";
     }
     draw();
+    if (FIELDS.some((name) => id(name).value)) id("all-claims").scrollIntoView(); // a linked view shows its claims
   }
 
   for (const head of heads.filter((head) => head.dataset.key)) {
@@ -81,7 +82,7 @@
       showAndLink();
     });
     head.replaceChildren(button);
-    id("sort").append(new Option(`${name}, ascending`, key), new Option(`${name}, descending`, `-${key}`));
+    id("sort").append(new Option(`${name} ↑`, key), new Option(`${name} ↓`, `-${key}`));
   }
   const controls = id("controls");
   controls.hidden = false;

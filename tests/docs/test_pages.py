@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -218,3 +219,14 @@ def test_figures_of_the_results_are_those_of_the_leaderboard() -> None:
     interval = ["0.8988", "0.9312"]  # of the score on 1,000 images, computed by the verdict
     assert len(figures) == 20
     assert [figure for figure in figures if figure not in board and figure not in interval] == []
+
+
+def test_the_site_keeps_options_on_one_line_and_resolves_definitions_of_links(tmp_path: Path) -> None:
+    site = runpy.run_path(str(ROOT / "docs" / "assemble.py"))
+    text = "# `--out`\n\nUse `--out` or `a`, `b`.\n```sh\n`--out`\n```\na `code\nthat-ends` here\n"
+    assert site["unbroken_options"](text) == text.replace("Use `--out`", "Use `--out`{.unbroken}")
+    site["rewritten"].__globals__["OUT"] = tmp_path  # it copies the files that the page links to
+    front = site["rewritten"](ROOT / "leaderboard" / "README.md", "leaderboard.md")
+    assert "\n[glue]: suites/glue.md\n" in front
+    assert "\n[digits-resnet8_from_digits-resnet14]: files/configs/starter/" in front
+    assert (tmp_path / "files/configs/starter/digits-resnet8_from_digits-resnet14.yaml").is_file()

@@ -20,17 +20,19 @@ def is_same(cell: Any, value: Any) -> bool:
 
 
 def markdown_rows(text: str) -> list[dict[str, str]]:
-    """Return the rows of all Markdown tables with the columns of claims, without links."""
-    found, head = [], list[str]()
-    text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text)
+    """Return the rows of all Markdown tables with the columns of claims, without links, each with its entry."""
+    found, head, entry = [], list[str](), ""
+    text = re.sub(r"\[([^]]*)\](\([^)]*\))?", r"\1", text)
     for line in text.splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
         if not cells:
             head = []
         elif not head:
             head = cells
+        elif cells[0].startswith("**"):
+            entry = cells[0].strip("*")
         elif set(cells[0]) - set(":-") and "claimed" in head:
-            found.append(dict(zip(head, cells, strict=True)))
+            found.append({"entry": entry, **dict(zip(head, cells, strict=True))})
     return found
 
 
@@ -58,9 +60,12 @@ def test_markdown_holds_every_row_with_rounded_numbers(built_site: Path, rows: p
 
 def test_committed_pages_hold_the_verdicts_that_the_committed_records_give(rows: pd.DataFrame) -> None:
     pages = (ROOT / "leaderboard" / "suites").glob("*.md")
-    recorded = [row for page in pages for row in markdown_rows(page.read_text(encoding="utf-8"))]
-    computed = [(row["entry"], cells.claim_title(row), cells.verdict_cell(row)) for row in rows.to_dict("records")]
+    texts = [page.read_text(encoding="utf-8") for page in pages]
+    recorded = [row for text in texts for row in markdown_rows(text)]
+    computed = [(row["entry"], cells.claim_title(row), row["label"]) for row in rows.to_dict("records")]
     assert sorted((row["entry"], row["claim"], row["verdict"]) for row in recorded) == sorted(computed)
+    excluded = re.findall(r"\| (above [0-9.]+ points) ", "".join(texts))
+    assert sorted(f"losses {text} are excluded" for text in excluded) == sorted(filter(None, rows["excluded"]))
 
 
 def test_verdicts_of_the_starter_suite_do_not_change(rows: pd.DataFrame) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from harness.judging.types import VERDICTS_BY_SEVERITY
+from tests.helpers.project import ROOT
 
 pytestmark = pytest.mark.browser
 PLOTTED, UNRUN = "digits-resnet8_from_digits-resnet14", "bert-base-uncased-mrpc"
@@ -201,6 +202,7 @@ def test_the_address_restores_search_filters_and_sorting(tab: Tab, rows: pd.Data
     opened.goto("about:blank")
     tab.open(f"index.html{view}")
     assert tab.entries() == before
+    assert 0 <= opened.get_by_label("Search").bounding_box()["y"] < 300  # a linked view shows its claims
     assert opened.get_by_label("Suite", exact=True).input_value() == "starter"
     opened.locator(".verdicts a").first.click()
     tab.wait_for_rows((rows["verdict"] == "reproduced").sum(), len(rows))
@@ -282,3 +284,67 @@ def test_a_phone_shows_sortable_cards(tab: Tab, rows: pd.DataFrame) -> None:
     assert first["width"] <= 390 and first["height"] > 100
     opened.get_by_label("Sort by").select_option("-measured")
     assert float(tab.column(4)[0]) == rows["measured"].max()
+
+
+STACKED = ["methods.html", "gains.html", "verdicts.html", "audit.html", f"entries/{PLOTTED}.html"]
+
+
+@pytest.mark.parametrize("tab", [{"viewport": {"width": 390, "height": 844}}], indirect=True)
+def test_a_phone_shows_tables_as_lines_that_need_no_scrolling(tab: Tab) -> None:
+    for name in STACKED:
+        opened = tab.open(name)
+        opened.eval_on_selector_all("details", "(all) => all.forEach((details) => { details.open = true; })")
+        boxes = opened.eval_on_selector_all(".scroll", "(all) => all.map((box) => [box.scrollWidth, box.clientWidth])")
+        assert boxes and all(content <= box for content, box in boxes), name
+        labels = opened.eval_on_selector_all(
+            ".stack td[data-label]:not(:empty)",
+            "(all) => all.map((cell) => [getComputedStyle(cell, '::before').content, `\"${cell.dataset.label}\"`])",
+        )
+        assert labels and all(shown == label for shown, label in labels), name
+
+
+@pytest.mark.parametrize("tab", [{"viewport": {"width": 390, "height": 844}}], indirect=True)
+def test_a_phone_breaks_commands_between_their_options(tab: Tab) -> None:
+    opened = tab.open(f"entries/{PLOTTED}.html")
+    words = opened.eval_on_selector_all(
+        ".command span", "(all) => all.map((word) => [word.textContent, word.getBoundingClientRect().height])"
+    )
+    heights = {height for word, height in words if word.startswith("--")}
+    assert len(heights) == 1 and max(heights) < 24
+    assert opened.locator(".command").first.inner_text() == f"zoo reproduce {PLOTTED}"
+
+
+def test_the_keyboard_reaches_search_and_sorting_and_shows_where_it_is(tab: Tab) -> None:
+    opened = tab.open("suites/glue.html")
+    reached = []
+    for _ in range(16):
+        opened.keyboard.press("Tab")
+        reached.append(
+            opened.evaluate("""() => { const at = document.activeElement, style = getComputedStyle(at);
+              return [at.id || at.textContent, style.outlineStyle, parseFloat(style.outlineWidth)]; }""")
+        )
+    assert {"q", "verdict", "of", "clear", "Entry", "Claimed"} <= {name for name, _, _ in reached}
+    assert all(style == "solid" and width >= 2 for _, style, width in reached)
+
+
+DOCS_PAGE = """<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>x</title>
+<link rel="stylesheet" href="extra.css"><style>table:not([data-stacked]) td {{ white-space: nowrap; }}</style>
+<script src="extra.js"></script><body><article class="md-typeset"><div style="overflow: auto">
+<table><thead><tr><th>entry</th><th>claimed</th><th>reason</th></tr></thead><tbody><tr><td>one</td><td>0.9</td><td>{reason}</td></tr></tbody></table></div></article>"""
+
+
+@pytest.mark.parametrize(("reason", "is_stacked"), [("a long reason " * 9, True), ("short", False)])
+def test_the_documentation_stacks_tables_that_a_phone_cannot_show(
+    tab: Tab, tmp_path: Path, reason: str, is_stacked: bool
+) -> None:
+    for name in ("extra.css", "extra.js"):
+        shutil.copyfile(ROOT / "docs" / name, tmp_path / name)
+    (tmp_path / "page.html").write_text(DOCS_PAGE.format(reason=reason), encoding="utf-8")
+    tab.root = tmp_path
+    opened = tab.open("page.html")
+    assert opened.locator("th").first.bounding_box()["width"] > 1
+    opened.set_viewport_size({"width": 390, "height": 844})
+    opened.locator("table[data-stacked]" if is_stacked else "table:not([data-stacked])").wait_for()
+    labels = opened.eval_on_selector_all("td", "(all) => all.map((cell) => cell.dataset.label ?? null)")
+    assert labels == ([None, "claimed", "reason"] if is_stacked else [None] * 3)
+    assert opened.evaluate("document.querySelector('div').scrollWidth") <= 390

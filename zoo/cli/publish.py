@@ -119,9 +119,9 @@ def submit(
 
 def _add(chosen: list[str], runs: Path) -> None:
     """Add runs to the committed records, and report those that are not added."""
-    from leaderboard import page
+    from leaderboard import promotion
 
-    for promoted in page.promote(chosen, runs, paths.evidence()):
+    for promoted in promotion.promote(chosen, runs, paths.evidence()):
         if promoted.is_new:
             note = ": a record of version 0.1, which has no digest of itself" if promoted.lacks_digests else ""
             report(f"added {promoted.folder}{note}")

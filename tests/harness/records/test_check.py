@@ -17,7 +17,7 @@ from harness.records.check import faults, problems, verify_all, verify_record, v
 from harness.records.contradictions import contradiction
 from harness.records.find_runs import read_all
 from harness.records.record import FILE, RecordedRun, read_record
-from leaderboard import page
+from leaderboard import page, promotion
 from tests.helpers.project import ROOT, TINY, Write, Zoo
 from zoo.errors import IntegrityError, UsageError
 from zoo.fetch.checksum import sha256
@@ -66,7 +66,7 @@ def test_a_changed_score_is_refused_by_the_leaderboard_and_when_a_run_is_added(
     with pytest.raises(IntegrityError, match=r"accuracy on 'test'.*: recorded .*, but the predictions beside it give"):
         page.render(evidence, entries())
     with pytest.raises(IntegrityError, match="but the predictions beside it give"):
-        list(page.promote([str(path)], evidence, tmp_path / "other"))
+        list(promotion.promote([str(path)], evidence, tmp_path / "other"))
     assert not (tmp_path / "other").exists()
 
 
@@ -107,7 +107,7 @@ def test_changed_predictions_are_refused_also_if_digest_and_score_were_changed_t
     with pytest.raises(IntegrityError, match=problem):
         verify_all(evidence)
     with pytest.raises(IntegrityError, match=problem):
-        list(page.promote([str(path)], tmp_path, EVIDENCE))
+        list(promotion.promote([str(path)], tmp_path, EVIDENCE))
 
 
 def segmented(folder: Path, confusion: np.ndarray[Any, Any], **packages: str) -> RecordedRun:
@@ -194,7 +194,7 @@ def test_a_record_names_the_digests_of_its_files_and_itself(zoo: Zoo, recipe_fil
     del data["record_sha256"], data["files"], data["results_sha256"]
     path.write_text(json.dumps(data))
     with pytest.raises(IntegrityError, match="the record has no record_sha256"):
-        list(page.promote(["mine"], Path(), EVIDENCE))
+        list(promotion.promote(["mine"], Path(), EVIDENCE))
 
 
 def test_a_changed_score_in_a_finished_run_is_not_reported_as_measured(zoo: Zoo) -> None:
@@ -211,9 +211,9 @@ def test_a_record_of_version_0_1_is_added_with_a_remark_if_its_recipe_is_shipped
     tmp_path: Path,
 ) -> None:
     path = next(EVIDENCE.glob(f"{ENTRY}/weights-*/{FILE}"))
-    (promoted,) = page.promote([str(path)], tmp_path, tmp_path / "committed")
+    (promoted,) = promotion.promote([str(path)], tmp_path, tmp_path / "committed")
     assert (promoted.is_new, promoted.lacks_digests) == (True, True)
     shutil.copytree(path.parent, tmp_path / "other")
     edit(tmp_path / "other" / FILE, lambda data: data.update(entry="digits-resnet14"))
     with pytest.raises(UsageError, match="made with another recipe than the shipped one of digits-resnet14"):
-        list(page.promote([str(tmp_path / "other")], tmp_path, tmp_path / "committed"))
+        list(promotion.promote([str(tmp_path / "other")], tmp_path, tmp_path / "committed"))

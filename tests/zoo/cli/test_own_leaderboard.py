@@ -1,6 +1,7 @@
 """Adding runs to the committed records, and a leaderboard of somebody's own recipes and runs."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -49,7 +50,8 @@ def test_own_recipes_and_runs_make_a_leaderboard_of_their_own(zoo: Zoo, recipe_f
     page = zoo("leaderboard", recipe, "--records", "runs")
     assert page.code == 0
     assert page.out.startswith("2 claims of 1 entry: 1 reproduced, 1 not-run.\n")
-    assert "| ours    | published weights: accuracy on test |" in page.out
+    assert "| **ours** " in page.out
+    assert "| published weights: accuracy on test | 0.9788419 | 0.9788419 | reproduced |" in re.sub(" +", " ", page.out)
     assert zoo("leaderboard", recipe, "--records", "runs", "--html", "site").code == 0
     assert [path.name for path in Path("site/entries").iterdir()] == ["ours.html"]
     rows = json.loads(zoo("leaderboard", recipe, "--records", "runs", "--json").out)["rows"]
