@@ -45,7 +45,8 @@ def next_training(
 
 
 def after_training(entry: Entry, folder: Path, options: TrainingOptions, sources: SourceOptions) -> list[str]:
-    """Return the commands for a run that was just made: one draws it, and one judges its claims or publishes it.
+    """Return the commands for a run that was just made: one draws it, and one judges its claims or shows what
+    an upload would send.
 
     Args:
         entry: The entry that was trained.
@@ -54,7 +55,7 @@ def after_training(entry: Entry, folder: Path, options: TrainingOptions, sources
         sources: The same.
     """
     run = str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)
-    words = ["publish", run, "--to", "every-eval-ever", "--out", "published"]
+    words = ["upload", run, "OWNER/NAME", "--with-data", "--dry-run"]
     if any(claim.of == "retrain" for claim in entry.recipe.claims):
         compute, where = _compute_arguments(options, TrainingOptions), _source_arguments(sources)
         words = ["reproduce", entry.argument, "--train", *compute, *where]
