@@ -21,6 +21,10 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """First characters of a cell that a spreadsheet computes."""
 
 
+QUOTE = "'"
+"""Stands for a backquote in a code span."""
+
+
 def printable(text: str, *, colors: bool = False) -> str:
     """Return a text of several lines with control characters as escapes such as `\\x1b`, and without commands.
 
@@ -47,6 +51,11 @@ def markdown(text: object) -> str:
     """Return a text as a cell of a Markdown table: as it is, without markup, links, mentions and HTML."""
     marked = _MARKDOWN.sub(lambda found: f"\\{found[0]}", escape(one_line(text), quote=False))
     return _MENTION.sub("\\1\u200b", re.sub(r"^(?=[#>+=-])", r"\\", marked))
+
+
+def in_code(text: object) -> str:
+    """Return a text that can stand in a code span of Markdown, also in a table."""
+    return one_line(text).replace("`", QUOTE).replace("|", "\\|")
 
 
 def csv_cell(text: str) -> str:

@@ -11,9 +11,10 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from harness.models.provenance import CODE
 from harness.publishing.local_data import data_files
 from harness.publishing.published_recipe import PublishedRecipe
+from harness.publishing.verifiable_card import verifiable_card
 from harness.records.record import FILE as RECORD
 from harness.records.record import Record
-from harness.runs.model_card import CARD, verifiable_card
+from harness.runs.model_card import CARD
 from zoo.errors import SourceError, UnreachableError, UsageError
 from zoo.fetch.checksum import git_sha1, sha256
 from zoo.fetch.hub import Hub, Listed

@@ -1,8 +1,7 @@
 """The model card of a training run: README.md, for readers and for the Hub."""
 
-import re
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tabulate import tabulate
@@ -15,7 +14,7 @@ from harness.runs.answering_code import parts_text
 from harness.runs.card_metadata import CardFacts, metadata
 from harness.runs.loading_code import loading_code, max_length
 from zoo.recipes.claim import Claim
-from zoo.safe_text import markdown, one_line
+from zoo.safe_text import QUOTE, in_code, markdown, one_line
 from zoo.tasks.answer_readout import AnswerReadout
 from zoo.tasks.image_defaults import with_defaults
 from zoo.tasks.question_features import QuestionSplit
@@ -24,10 +23,7 @@ from zoo.tasks.tagged_words import TaggedWords
 from zoo.text_tables import number
 
 CARD = "README.md"
-QUOTE = "'"
-"""Stands for a backquote in a code span."""
 MISSING = "The recipe reads files that are not here. Put them at these paths, seen from this folder:"
-VERIFICATION = "## How to verify it"
 REPRODUCTION = "## How to reproduce it"
 FEW_CLASSES = 20
 """A longer list of classes is folded."""
@@ -39,9 +35,9 @@ def model_card(facts: CardFacts) -> str:
     record, recipe, data = facts.record, facts.recipe, metadata(facts)
     failure = f"**The training failed: {markdown(record.failure)}. Its scores mean nothing.**" if record.failure else ""
     intro = (
-        f"Trained by `zoo train` on `{_code(facts.task.name)}` with seed {record.identity.seed}. The weights are those"
-        f" of the {record.kept_epoch} epoch. [record.json](record.json) lists the inputs with their checksums, the"
-        " environment and the scores."
+        f"Trained by `zoo train` on `{in_code(facts.task.name)}` with seed {record.identity.seed}. The weights are"
+        f" those of the {record.kept_epoch} epoch. [record.json](record.json) lists the inputs with their checksums,"
+        " the environment and the scores."
     )
     sections = {
         "Scores": _scores(facts),
@@ -57,26 +53,6 @@ def model_card(facts: CardFacts) -> str:
     parts = [front, f"# {markdown(recipe['name'])}", failure, intro]
     parts += [f"## {title}\n\n{text}" for title, text in sections.items() if text]
     return "\n\n".join(filter(None, parts)) + "\n"
-
-
-def verifiable_card(card: str, command: Sequence[str], published: Collection[str], *, is_complete: bool) -> str:
-    """Return the card of a run for the repository that it is published in: it says how to verify the scores.
-
-    Args:
-        card: The text of the card. The author may have changed it.
-        command: The command that verifies them.
-        published: The paths of files of the recipe that are in the repository too, as the card lists them.
-        is_complete: Whether the repository has all files that the command reads.
-    """
-    for name in published:
-        card = card.replace(f"\n- `{_code(name)}`\n", "\n", 1)
-    card = re.sub(rf"{re.escape(MISSING)}\n\n+(?!- )", "", card)
-    where = "" if is_complete else "In a folder with the files of this repository and those that are missing here:\n\n"
-    section = f"{VERIFICATION}\n\n{where}```sh\n{shlex.join(command)}\n```\n\n"
-    if VERIFICATION in card:
-        return card
-    before, found, after = card.partition(f"{REPRODUCTION}\n")
-    return f"{before}{section}{found}{after}" if found else f"{card.rstrip()}\n\n{section.rstrip()}\n"
 
 
 def _scores(facts: CardFacts) -> str:
@@ -120,9 +96,9 @@ def _preprocessing(facts: CardFacts) -> str:
     if isinstance(tokenizer, Mapping) and "lowercase" in tokenizer:
         lines.append("Texts are converted to lower case." if tokenizer["lowercase"] else "Texts keep their case.")
     if published := task.get("preprocessing"):
-        lines.append(f"Images are prepared by `{_code(_call(published))}`, the settings that are published there.")
+        lines.append(f"Images are prepared by `{in_code(_call(published))}`, the settings that are published there.")
     if transforms := task.get("eval_transforms"):
-        lines.append(f"Transforms, in order: {', '.join(f'`{_code(_call(call))}`' for call in transforms)}.")
+        lines.append(f"Transforms, in order: {', '.join(f'`{in_code(_call(call))}`' for call in transforms)}.")
         resizes = [call for call in transforms if "Resize" in _call(call) or "ShorterSide" in _call(call)]
         if resizes and not any("interpolation" in call for call in resizes):
             lines.append("Images are resized bilinearly, with antialiasing.")
@@ -147,7 +123,7 @@ def _training(facts: CardFacts) -> str:
     order = ["epochs", "batch_size", "optimizer", "schedule", "criterion", "teacher", "teachers"]
     keys.sort(key=lambda key: order.index(key) if key in order else len(order))
     rows = [
-        [key.replace("_", " "), *(f"`{_code(_setting(stage[key]))}`" if key in stage else "" for stage in stages)]
+        [key.replace("_", " "), *(f"`{in_code(_setting(stage[key]))}`" if key in stage else "" for stage in stages)]
         for key in keys
     ]
     headers = ["setting", *(["value"] if len(stages) == 1 else [f"stage {n}" for n in range(1, len(stages) + 1)])]
@@ -163,7 +139,7 @@ def _training(facts: CardFacts) -> str:
 def _chosen_rows(facts: CardFacts) -> Iterator[str]:
     """Yield which rows of a split were read at all."""
     for split, rows in (facts.recipe.get("rows") or {}).items():
-        yield f"Of the split `{_code(split)}`, only the rows `{_code(rows)}` are read; rows count from 0."
+        yield f"Of the split `{in_code(split)}`, only the rows `{in_code(rows)}` are read; rows count from 0."
 
 
 def _held_out(facts: CardFacts) -> Iterator[str]:
@@ -173,15 +149,15 @@ def _held_out(facts: CardFacts) -> Iterator[str]:
     of, name, share, seed = (facts.holdout[key] for key in ("of", "name", "share", "seed"))
     rows = next((f"{result.n:,} rows, " for result in facts.record.results if result.split == name), "")
     yield (
-        f"Hold-out: {100 * share:g} % of the split `{_code(of)}` ({rows}chosen at random with seed {seed}) are not"
-        f" in it during the training. They are scored as the split `{_code(name)}`."
+        f"Hold-out: {100 * share:g} % of the split `{in_code(of)}` ({rows}chosen at random with seed {seed}) are not"
+        f" in it during the training. They are scored as the split `{in_code(name)}`."
     )
 
 
 def _augmentation(task: Mapping[str, Any]) -> Iterator[str]:
     """Yield how the images of the split for training are changed at random."""
     is_cifar = task["use"] == "cifar"
-    calls = [f"`{_code(_call(call))}`" for call in task.get("train_transforms") or ()]
+    calls = [f"`{in_code(_call(call))}`" for call in task.get("train_transforms") or ()]
     if is_cifar and task.get("crop_padding"):
         calls.append(f"padding by {task['crop_padding']} black pixels on each side and a random crop of the old size")
     if is_cifar and task.get("flip"):
@@ -252,8 +228,8 @@ def _reproduction(facts: CardFacts) -> str:
 
 def _preparation(facts: CardFacts, packages: Iterable[str]) -> Iterator[str]:
     """Yield what the command that reproduces the run needs besides the files of the repository."""
-    files = [f"- `{_code(path)}`{note and f' ({note})'}" for path, note in facts.needed.missing.items()]
-    files += [f"- the code of the Python package `{_code(name)}`, unless it is installed" for name in packages]
+    files = [f"- `{in_code(path)}`{note and f' ({note})'}" for path, note in facts.needed.missing.items()]
+    files += [f"- the code of the Python package `{in_code(name)}`, unless it is installed" for name in packages]
     if files:
         listed = "\n".join(files)
         yield f"{MISSING}\n\n{listed}"
@@ -265,7 +241,7 @@ def _license(facts: CardFacts, known: str | list[str] | None) -> str:
     """Return what to do before the model is published if the license of the base model is not known."""
     if known or not facts.bases:
         return ""
-    listed = ", ".join(f"`{_code(base)}`" for base in facts.bases)
+    listed = ", ".join(f"`{in_code(base)}`" for base in facts.bases)
     return (
         f"The license of {listed}, which the training started from, is not known here. Look it up, and add `license:`"
         " to the metadata at the top of this file before you publish the model."
@@ -295,8 +271,3 @@ def _memory(host: float, device: float | None) -> str:
 def _table(headers: list[str], rows: Iterable[Iterable[Any]]) -> str:
     cells = [[markdown(cell) for cell in row] for row in rows]
     return tabulate(cells, headers=headers, tablefmt="github", disable_numparse=True)
-
-
-def _code(text: object) -> str:
-    """Return a text that can stand in a code span of a table."""
-    return one_line(text).replace("`", QUOTE).replace("|", "\\|")

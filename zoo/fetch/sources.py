@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo import paths
-from zoo.errors import IntegrityError, MissingError, NoDataError, NoFileError, UsageError, did_you_mean
+from zoo.errors import IntegrityError, NoDataError, NoFileError, UsageError, did_you_mean
 from zoo.fetch.cache_folder import CacheFolder
-from zoo.fetch.fetched import Fetched, digest_of
+from zoo.fetch.fetched import Fetched
 from zoo.fetch.hub import Hub
 from zoo.fetch.local_files import (
     fetch_as_repository,
@@ -27,9 +27,8 @@ from zoo.fetch.local_files import (
 from zoo.fetch.lock import FilePin, Lock, Pin, read_lock
 from zoo.fetch.mirror import Mirror
 from zoo.fetch.pin_store import PinStore
-from zoo.fetch.public_hosts import url_problem
+from zoo.fetch.published_paths import file_beside_recipe, publishing_problem
 from zoo.fetch.repository import RepositoryFetcher
-from zoo.fetch.repository_files import PATH, weights_among
 from zoo.fetch.servers import Servers
 from zoo.fetch.source_types import (
     EMBEDDED,
@@ -108,7 +107,7 @@ class Sources:
             raise UsageError(problem)
         written, actual = parsed(source), self.resolve(source)
         if isinstance(written, LocalFile) and self.recipe_repo is not None:
-            return self._beside_recipe(written, self.recipe_repo, want)
+            return file_beside_recipe(written, want, lambda purpose: self.fetch(str(self.recipe_repo), purpose))
         if isinstance(written, RecipeRepo) and self.recipe_repo is None and self.recipe_folder is not None:
             return fetch_as_repository(written, self.recipe_folder, want)
         if (actual, want) not in self.fetched:
@@ -133,7 +132,7 @@ class Sources:
             return f"{source} is not in {self.lock.path}{did_you_mean(value.name, shipped)}"
         if isinstance(value, RecipeRepo) and self.recipe_repo is None and self.recipe_folder is None:
             return f"{source} means the repository of a published recipe, or the folder of a recipe file; there is none"
-        return self._not_publishable(value) if self.recipe_repo is not None else None
+        return publishing_problem(value) if self.recipe_repo is not None else None
 
     def missing_file(self, source: AnySource) -> NoFileError | None:
         """Return the error for a local file or folder that does not exist; None for any other source."""
@@ -194,16 +193,6 @@ class Sources:
     def _urls(self) -> UrlFetcher:
         return UrlFetcher(self.pins, self.urls, self.mirror, self.archives, self.recipe_repo, self.hub.offline)
 
-    def _not_publishable(self, value: ParsedSource) -> str | None:
-        """Return why a recipe that somebody else has published may not name a source, or None."""
-        allowed = "a published recipe may name files of its repository, hub:, data:, and https URLs of public hosts"
-        if isinstance(value, LocalFile) and value.repository_path is None:
-            return f"{value} is a file of this machine; {allowed}"
-        address = pinned_source(value)
-        if isinstance(address, Url) and (problem := url_problem(address.url)):
-            return f"{value}: {problem}; {allowed}"
-        return None
-
     def resolve(self, source: AnySource) -> ParsedSource:
         """Return the source that is read: the repository or the folder of the recipe, or the place of a local file."""
         value = parsed(source)
@@ -212,25 +201,6 @@ class Sources:
         if isinstance(value, RecipeRepo) and self.recipe_folder is not None:
             return LocalFile(str(self.recipe_folder.absolute()))
         return value.below(self.recipe_folder) if isinstance(value, LocalFile) and self.recipe_folder else value
-
-    def _beside_recipe(self, source: LocalFile, repo: str, want: str) -> Fetched:
-        """Return a file in the repository of a published recipe, or of a folder what is read for a purpose."""
-        path = str(source.repository_path)
-        try:
-            found = self.fetch(repo, f"{PATH}{path}:{want}")
-        except MissingError as error:
-            raise MissingError(
-                f"{error}: its recipe reads {path}, which its author has not published; if you have it, download"
-                " the repository, put it there, and name the recipe in that folder"
-            ) from None
-        if found.names == [path]:
-            return fetched_file(source, found.path / path, *found.files.values(), locked=found.locked)
-        if want == "data":
-            return fetched_folder(source, found.path / path)
-        names = [name.removeprefix(f"{path}/") for name in found.names]
-        digests, weights = dict(zip(names, found.files.values(), strict=True)), weights_among(names)
-        files = {f"{source}/{name}": digest for name, digest in digests.items()}
-        return Fetched(str(source), found.path / path, digest_of(digests, weights), files, weights)
 
     def _fetch(self, source: ParsedSource, want: str) -> Fetched:
         match source:
