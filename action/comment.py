@@ -1,5 +1,6 @@
 """Write the summary of the GitHub Action as one comment on the pull request, or update the action's earlier comment."""
 
+import http.client
 import json
 import os
 import sys
@@ -38,7 +39,7 @@ def write_comment(environment: Mapping[str, str]) -> str:
         return "No comment: this is not a pull request, or zoo did not run."
     text = body(environment["INPUT_NAME"], summary.read_text(encoding="utf-8"))
     repository = f"{environment['GITHUB_API_URL']}/repos/{environment['GITHUB_REPOSITORY']}"
-    comments, token = f"{repository}/issues/{number}/comments", environment["INPUT_TOKEN"]
+    comments, token = f"{repository}/issues/{number}/comments", environment["INPUT_TOKEN"].strip()
     try:
         earlier = _earlier(comments, token, marker(environment["INPUT_NAME"]))
         if earlier is None:
@@ -50,8 +51,9 @@ def write_comment(environment: Mapping[str, str]) -> str:
         reason = "the token may not write; a pull request of a fork has a token that only reads"
         reason = reason if error.code in {401, 403, 404} else str(error)
         return f"::notice title=zoo::No comment on the pull request: {reason}. The summary of the job has the table."
-    except (OSError, ValueError) as error:  # no network, or an answer that is no JSON
-        return f"::notice title=zoo::No comment on the pull request: {error}. The summary of the job has the table."
+    except (OSError, ValueError, TypeError, http.client.HTTPException) as error:  # no answer of GitHub's API
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return f"::notice title=zoo::No comment on the pull request: {reason}. The summary of the job has the table."
     return "Updated the comment."
 
 
@@ -65,10 +67,12 @@ def _earlier(comments: str, token: str, start: str) -> int | None:
     """Return the number of the action's comment. A page has at most 100 comments."""
     page = 1
     while found := _request("GET", f"{comments}?per_page=100&page={page}", token):
+        if not isinstance(found, list):
+            raise TypeError("the server does not answer with a list of comments")
         for comment in found:
-            is_of_bot = (comment["user"] or {}).get("type") == "Bot"
-            if is_of_bot and (comment["body"] or "").startswith(start):
-                return int(comment["id"])
+            match comment:
+                case {"id": int(number), "body": str(body), "user": {"type": "Bot"}} if body.startswith(start):
+                    return number
         page += 1
     return None
 

@@ -6,11 +6,13 @@ The step succeeds whatever zoo returns. The last step of the action returns zoo'
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,10 @@ NOT_JUDGED = ("not-compared", "not-run")
 NOTHING_JUDGED = 3
 """The exit code of zoo if claims are not compared or not run."""
 SEVERITY = ("not-reproduced", "inconclusive", "not-compared", "not-run", "reproduced")
+RECORDS, MARKER = "zoo-records", "written-by-the-action.txt"
+"""The folder of the records in the report, and the file that says that the action wrote this folder."""
+MARKUP = re.compile(r"[\\`*~\[\]|]|(?<![^\W_])_|_(?![^\W_])|(?<=:)/(?=/)|(?<=www)\.")
+"""What Markdown does not show as it is, and what makes a link of an address, as in `zoo.safe_text`."""
 
 
 def arguments(inputs: Mapping[str, str]) -> list[str]:
@@ -46,11 +52,12 @@ def run(inputs: Mapping[str, str]) -> None:
     """Run zoo, and write the report, the summary and the outputs."""
     command = [sys.executable, "-P", "-m", "zoo", *arguments(inputs)]  # -P: no module of the working folder is imported
     folder = Path(inputs["INPUT_REPORT"])
-    shutil.rmtree(folder / "records", ignore_errors=True)  # of an earlier use of the action in this job
+    remove_earlier_records(folder / RECORDS)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "summary.md").write_text("")
     Path(inputs["INPUT_JUNIT"]).parent.mkdir(parents=True, exist_ok=True)
-    environment = {**inputs, "GITHUB_STEP_SUMMARY": str((folder / "summary.md").resolve())}
+    summary = str((folder / "summary.md").resolve())
+    environment = {**inputs, "GITHUB_STEP_SUMMARY": summary, "PYTHONSAFEPATH": "1"}  # -P for the processes of --jobs
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, encoding="utf-8", check=False)
     (folder / "zoo.json").write_text(done.stdout, encoding="utf-8")
     data = _parsed(done.stdout)
@@ -60,6 +67,14 @@ def run(inputs: Mapping[str, str]) -> None:
     _write_summary(folder, data, code, note)
     _copy_records(folder, data)
     _write_outputs(folder, data, code)
+
+
+def remove_earlier_records(records: Path) -> None:
+    """Remove the records of an earlier use of the action in this job, but no folder of the user."""
+    if (records / MARKER).is_file() and not records.is_symlink():
+        shutil.rmtree(records)
+    elif os.path.lexists(records):
+        sys.exit(f"::error title=zoo::{records} exists, and the action did not write it. Set the input 'report'.")
 
 
 def code_and_note(counts: Mapping[str, int], code: int, fail_on: str) -> tuple[int, str]:
@@ -101,31 +116,38 @@ def _write_summary(folder: Path, data: Mapping[str, Any], code: int, note: str) 
 def diff_table(data: Mapping[str, Any]) -> str:
     """Return Markdown with the scores of both runs on each split, and the 95 % interval of their difference."""
     rows = ["## zoo diff", "", "| split | metric | A | B | B - A | 95 % interval |", "|:--|:--|--:|--:|--:|:--|"]
-    for split in data["splits"]:
-        for metric in split["metrics"]:
-            names = [str(name).replace("|", "&#124;") for name in (split["split"], metric["metric"])]
-            scores = ["" if metric[run] is None else f"{metric[run]:.4f}" for run in ("a", "b")]
-            rows.append(f"| {' | '.join([*names, *scores, _signed(metric['difference']), _interval(metric)])} |")
+    for split in data["splits"] or ():
+        for metric in split.get("metrics") or ():
+            names = [_cell(split.get("split")), _cell(metric.get("metric"))]
+            scores = [_number(metric.get(run), ".4f") for run in ("a", "b")]
+            difference = _number(metric.get("difference"), "+.4f")
+            rows.append(f"| {' | '.join([*names, *scores, difference, _interval(metric)])} |")
     return "\n".join(rows) + "\n"
 
 
 def _interval(metric: Mapping[str, Any]) -> str:
-    if metric["low"] is None:
-        return str(metric["why"] or "").replace("|", "&#124;")
-    return f"{_signed(metric['low'])} to {_signed(metric['high'])}"
+    low, high = (_number(metric.get(end), "+.4f") for end in ("low", "high"))
+    return f"{low} to {high}" if low and high else _cell(metric.get("why"))
 
 
-def _signed(value: float | None) -> str:
-    return "" if value is None else f"{value:+.4f}"
+def _number(value: object, how: str) -> str:
+    return format(value, how) if isinstance(value, int | float) else _cell(value)
+
+
+def _cell(value: object) -> str:
+    """Return a text as a cell of a table, on one line and without markup, HTML, links and mentions of people."""
+    text = escape(" ".join(str("" if value is None else value).split()), quote=False)
+    return re.sub(r"([@#])(?=\w)", "\\1\u200b", MARKUP.sub(r"\\\g<0>", text))
 
 
 def _copy_records(folder: Path, data: Mapping[str, Any]) -> None:
-    for entry in data.get("entries", []):
-        for record in map(Path, entry["records"]):
+    for entry in data.get("entries") or ():
+        for record in map(Path, entry.get("records") or ()):
             if record.exists():
-                target = folder / "records" / entry["entry"] / record.parent.name
+                target = folder / RECORDS / str(entry.get("entry")) / record.parent.name
                 target.mkdir(parents=True, exist_ok=True)
                 shutil.copy(record, target)
+                (folder / RECORDS / MARKER).write_text("The GitHub Action of zoo replaces this folder.\n")
 
 
 def _write_outputs(folder: Path, data: Mapping[str, Any], code: int) -> None:

@@ -9,6 +9,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+ADMINISTRATOR = 0
+"""The user id of root, who can change every file anyway."""
+
+
+def is_of_stranger(path: Path, folder: Path) -> bool:
+    """Return whether a file that was found, or the link that leads to it, belongs to a user who is not trusted.
+
+    In a shared folder such as `/tmp` anybody can put a file, or a link to a file of another user. This user, root and
+    the owner of the working folder are trusted: in a container the checkout often has another owner than the process.
+
+    Args:
+        path: The file.
+        folder: The working folder.
+
+    Raises:
+        OSError: The file does not exist.
+    """
+    if not hasattr(os, "geteuid"):  # Windows
+        return False
+    trusted = {os.geteuid(), ADMINISTRATOR, folder.stat().st_uid}
+    return not {path.lstat().st_uid, path.stat().st_uid} <= trusted
+
 
 def is_inside(path: Path, folder: Path) -> bool:
     """Return whether a path lies in a folder, after all links in both are followed."""

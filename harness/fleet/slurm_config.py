@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import SourceError, UsageError, did_you_mean
+from zoo.files import is_of_stranger
 
 FILE = "zoo.toml"
 """The file in the working directory that is read unless another one is named."""
@@ -88,9 +89,9 @@ def read_slurm_config(path: Path | None) -> SlurmConfig:
 
     Raises:
         SourceError: The file cannot be read.
-        UsageError: The file is malformed, lacks the table, or has an unknown key or a wrong value.
+        UsageError: The file is of a stranger, is malformed, lacks the table, or has an unknown key or a wrong value.
     """
-    file = path or Path(FILE)
+    file = path or _file_of_folder()
     try:
         text = file.read_text(encoding="utf-8")
         content = tomllib.loads(text)
@@ -118,6 +119,14 @@ def read_slurm_config(path: Path | None) -> SlurmConfig:
             where = f"{file}:{_line_of('grace' if 'grace' in table else key, text)}"
             raise UsageError(f"{where}: grace is {config.grace} s, which leaves no time of {key} = {limit!r}")
     return config
+
+
+def _file_of_folder() -> Path:
+    """Return the file in the working folder. Raise UsageError if a stranger put it there: its `setup` runs code."""
+    file = Path(FILE)
+    if file.exists() and is_of_stranger(file, file.parent):
+        raise UsageError(f"{file}: belongs to a stranger, and could run code; `--slurm-config {file}` reads it")
+    return file
 
 
 def parse_minutes(text: str) -> int:

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
-from action.comment import marker
+from action.comment import marker, write_comment
 from action.prepare import FOLDERS_OF_USERS, outputs
-from action.run import SEVERITY, code_and_note, diff_table
+from action.run import MARKER, RECORDS, SEVERITY, code_and_note, diff_table, remove_earlier_records
 from harness.judging.types import VERDICTS_BY_SEVERITY
 from tests.helpers.loopback import LoopbackServer
-from tests.helpers.project import ROOT
+from tests.helpers.project import ROOT, Zoo
 
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 STEPS = ACTION["runs"]["steps"]
@@ -159,7 +159,7 @@ def test_the_action_verifies_the_starter_suite_and_keeps_one_comment(tmp_path: P
     assert "Updated the comment." in second.log
     report = tmp_path / "zoo-report"
     assert len(json.loads((tmp_path / first.outputs["report"]).read_text())["entries"]) == 6
-    assert len(list(report.glob("records/*/*/record.json"))) == 6
+    assert len(list(report.glob("zoo-records/*/*/record.json"))) == 6
     assert (report / "zoo.xml").read_text().count("<testcase") == 6
 
 
@@ -194,6 +194,40 @@ def test_a_diff_without_an_interval_shows_the_reason() -> None:
     metric = {"metric": "f1", "a": 0.5, "b": None, "difference": None, "low": None, "high": None, "why": "no labels"}
     text = diff_table({"splits": [{"split": "test", "metrics": [metric]}]})
     assert "| test | f1 | 0.5000 |  |  | no labels |" in text
+
+
+def test_a_diff_of_another_version_of_zoo_is_shown_as_far_as_it_is_known() -> None:
+    splits = [{"split": "test", "metrics": [{"metric": "f1", "a": "0.5", "low": 0.1}, {}]}, {}]
+    assert diff_table({"splits": splits}).endswith("| test | f1 | 0.5 |  |  |  |\n| test |  |  |  |  |  |\n")
+    assert diff_table({"splits": None}).endswith(":--|\n")
+
+
+def test_no_markup_and_no_mention_of_a_diff_reaches_the_comment() -> None:
+    name = "<img src=x>\n| @someone & `a` [b](https://c.d) *e* www.f.g mnli_matched #7"
+    text = diff_table({"splits": [{"split": name, "metrics": [{"metric": "f1", "why": name}]}]})
+    *_, row = text.splitlines()
+    cell = (r"&lt;img src=x&gt; \| @%someone &amp; \`a\` \[b\](https:\//c.d) \*e\* www\.f.g mnli_matched #%7").replace(
+        "%", "\u200b"
+    )
+    assert row == f"| {cell} | f1 |  |  |  | {cell} |"
+
+
+def test_records_of_an_earlier_use_are_removed_and_folders_of_the_user_are_kept(tmp_path: Path) -> None:
+    records = tmp_path / RECORDS
+    remove_earlier_records(records)
+    record = records / "entry" / "record.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    link = tmp_path / "link"
+    link.symlink_to(records)
+    with pytest.raises(SystemExit, match=r"::error title=zoo::.*zoo-records exists, and the action did not write it"):
+        remove_earlier_records(records)
+    (records / MARKER).write_text("")
+    with pytest.raises(SystemExit, match="link exists"):
+        remove_earlier_records(link)
+    assert record.exists()
+    remove_earlier_records(records)
+    assert not records.exists()
 
 
 def test_the_action_orders_verdicts_as_zoo_does() -> None:
@@ -326,12 +360,83 @@ def test_a_wrong_input_leaves_the_comment_of_an_earlier_job(tmp_path: Path) -> N
 @pytest.mark.process
 def test_no_module_of_the_checked_out_repository_is_imported_and_an_error_is_commented(tmp_path: Path) -> None:
     (tmp_path / "psutil.py").write_text("open('stolen', 'w').close()")
+    committed = tmp_path / "leaderboard" / "records" / "record.json"
+    committed.parent.mkdir(parents=True)
+    committed.write_text("{}")
     comments = Comments([{"id": 0, "body": None, "user": None}])
     with LoopbackServer(comments.handler()) as server:
-        job = run_action(tmp_path, f"http://127.0.0.1:{server.port}", targets="no-such-entry")
+        job = run_action(tmp_path, f"http://127.0.0.1:{server.port}", targets="no-such-entry", report="leaderboard")
     assert job.code == 2
     assert not list(tmp_path.rglob("stolen"))
     assert "exit code 2" in comments.items[1]["body"]
+    assert committed.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_no_module_of_the_checked_out_repository_is_imported_by_processes_of_jobs(tmp_path: Path) -> None:
+    (tmp_path / "psutil.py").write_text("open('stolen', 'w').close()")
+    job = run_action(tmp_path, comment="false", cache="false", suite="starter", arguments="--jobs 2")
+    assert (job.code, json.loads(job.outputs["verdicts"])["reproduced"]) == (0, 6), job.log
+    assert not list(tmp_path.rglob("stolen"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "written"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[", "IncompleteRead"),
+        (b"HTTP/1.1 200 OK\r\n\r\n<html>", "JSONDecodeError"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "BadStatusLine"),
+        (b"", "RemoteDisconnected"),
+        (b'HTTP/1.1 200 OK\r\n\r\n{"message": "hello"}', "TypeError: the server does not answer with a list"),
+        (b"HTTP/1.1 503 Busy\r\n\r\n", "HTTP Error 503: Busy"),
+    ],
+)
+def test_a_server_that_does_not_answer_as_github_leaves_a_notice(tmp_path: Path, answer: bytes, written: str) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def handle(self) -> None:
+            self.connection.recv(65536)
+            self.wfile.write(answer)
+
+    with LoopbackServer(Handler) as server:
+        found = write_comment(pull_request(tmp_path, f"http://127.0.0.1:{server.port}"))
+    assert found.startswith("::notice title=zoo::No comment on the pull request: ")
+    assert written in found
+    assert len(found.splitlines()) == 1
+
+
+def test_a_wrong_address_of_the_server_leaves_a_notice(tmp_path: Path) -> None:
+    found = write_comment(pull_request(tmp_path, "http://127.0.0.1:9/a b"))
+    assert found.startswith("::notice title=zoo::No comment on the pull request: InvalidURL")
+
+
+def test_comments_without_a_number_or_an_author_are_of_others(tmp_path: Path) -> None:
+    start = marker("zoo")
+    comments = Comments([{}, {"body": start}, {"body": start, "user": {"type": "Bot"}}, {"id": 3, "user": "Bot"}])
+    with LoopbackServer(comments.handler()) as server:
+        assert write_comment(pull_request(tmp_path, f"http://127.0.0.1:{server.port}")) == "Wrote the comment."
+    assert len(comments.items) == 5
+
+
+def pull_request(tmp_path: Path, api: str) -> dict[str, str]:
+    """Return the variables of the step that comments, for a job with a summary."""
+    (tmp_path / "summary.md").write_text("the verdicts")
+    (tmp_path / "event.json").write_text(json.dumps({"pull_request": {"number": 7}}))
+    return {
+        "GITHUB_EVENT_PATH": str(tmp_path / "event.json"), "GITHUB_API_URL": api, "GITHUB_REPOSITORY": "o/r",
+        "INPUT_REPORT": str(tmp_path), "INPUT_NAME": "zoo", "INPUT_TOKEN": "writes",
+    }  # fmt: skip
+
+
+def test_the_exit_code_of_zoo_is_returned_whatever_becomes_of_the_comment_and_the_artifact() -> None:
+    last = STEPS[-1]
+    assert (last["name"], last["if"]) == ("Fail if a verdict fails", "always() && steps.run.outcome == 'success'")
+
+
+def test_the_artifact_has_only_files_of_the_action() -> None:
+    (upload,) = (step["with"]["path"] for step in STEPS if step.get("uses", "").startswith("actions/upload-artifact"))
+    names = re.findall(r"inputs.report }}(.*)", upload)
+    assert names == ["/zoo.json", "/summary.md", f"/{RECORDS}"]
 
 
 def test_shell_scripts_of_the_action_contain_no_expression() -> None:
@@ -370,26 +475,21 @@ HOOK = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-
 @pytest.mark.parametrize(
     ("path", "matches"),
     [
-        ("recipes/mine.yaml", True), ("configs/starter/digits-resnet8.yaml", True), ("a/recipes/b/c.yml", True),
+        ("recipes/mine.yaml", True), ("a/recipes/b/c.yml", True), ("configs/model/hydra.yaml", False),
         ("my-recipes/mine.yaml", False), ("docs/zoo.yaml", False), ("recipes.yaml", False),
     ],
 )  # fmt: skip
-def test_the_hook_checks_yaml_files_in_recipes_and_configs(path: str, matches: bool) -> None:
+def test_the_hook_checks_yaml_files_in_recipes(path: str, matches: bool) -> None:
     assert bool(re.search(HOOK["files"], path)) == matches
     assert HOOK["types"] == ["yaml"]
 
 
-@pytest.mark.process
-def test_the_entry_of_the_hook_rejects_a_wrong_recipe(tmp_path: Path) -> None:
-    recipe = tmp_path / "recipes" / "mine.yaml"
-    recipe.parent.mkdir()
-    right = (ROOT / "configs" / "starter" / "digits-resnet8.yaml").read_text(encoding="utf-8")
-    codes = []
-    for text in (right, right.replace("epochs: 20", "epoch: 20")):
-        recipe.write_text(text)
-        assert HOOK["entry"].split()[0] == "zoo"
-        command = [sys.executable, "-m", *HOOK["entry"].split(), str(recipe)]
-        codes.append(
-            subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False).returncode
-        )
-    assert codes == [0, 2]
+def test_the_entry_of_the_hook_rejects_a_wrong_recipe_among_several(zoo: Zoo, tmp_path: Path) -> None:
+    program, *arguments = HOOK["entry"].split()
+    text = (ROOT / "configs" / "starter" / "digits-resnet8.yaml").read_text(encoding="utf-8")
+    right, wrong = tmp_path / "right.yaml", tmp_path / "wrong.yaml"
+    right.write_text(text)
+    wrong.write_text(text.replace("epochs: 20", "epoch: 20"))
+    checked = zoo(*arguments, right, wrong, "--json")
+    found = {Path(recipe["path"]).name: recipe["ok"] for recipe in json.loads(checked.out)["recipes"]}
+    assert (program, checked.code, found) == ("zoo", 2, {"right.yaml": True, "wrong.yaml": False})

@@ -4,7 +4,7 @@ import hashlib
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -87,6 +87,26 @@ def refused(kind: type[ZooError], *words: str, seconds: float = AT_ONCE) -> Iter
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
     assert [word for word in words if word not in message] == [], message
+
+
+def refused_by_the_deadline(kind: type[ZooError], *words: str, fetch: Callable[[float], object]) -> None:
+    """Fail unless a fetch with a short deadline is refused as by `refused`.
+
+    On a busy machine a server may answer only after a short deadline, which is another error: longer ones are tried.
+
+    Args:
+        kind: The class of the error.
+        words: Words of its message.
+        fetch: Fetches with a deadline in seconds.
+    """
+    *short, last = SOON, 5 * SOON, 25 * SOON
+    for deadline in short:
+        with suppress(AssertionError, ZooError):
+            with refused(kind, *words, seconds=deadline + MARGIN):
+                fetch(deadline)
+            return
+    with refused(kind, *words, seconds=last + MARGIN):
+        fetch(last)
 
 
 def read(fetched: Fetched) -> dict[str, bytes]:

@@ -1,6 +1,5 @@
 """Find and read the file with a user's defaults of options: zoo.toml, or the table [tool.zoo] of pyproject.toml."""
 
-import os
 import re
 import shlex
 import tomllib
@@ -9,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo.cli.progress import report
 from zoo.errors import SourceError, UsageError
+from zoo.files import is_of_stranger
 
 NAMES = ("zoo.toml", "pyproject.toml")
 PYPROJECT = "pyproject.toml"
@@ -23,9 +22,7 @@ TOOL_ZOO = re.compile(
     rb"\btool\b[\"']?\s*\.\s*[\"']?zoo\b|^\s*\[\s*[\"']?tool[\"']?\s*\]|^\s*[\"']?tool[\"']?\s*=", re.MULTILINE
 )
 """Matches a pyproject.toml that may have settings: `tool.zoo`, or a table `tool` that may have a key `zoo`."""
-ADMINISTRATOR = 0
-"""The user id of the administrator, who can change every file anyway."""
-WITHOUT = "`zoo --no-config` goes without it"
+WITHOUT = "`zoo --no-config COMMAND` goes without it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +53,13 @@ def find_config(folder: Path) -> ConfigFile | None:
 
     Raises:
         SourceError: A zoo.toml cannot be read.
-        UsageError: A zoo.toml, or a pyproject.toml that names zoo, is no TOML file.
+        UsageError: A zoo.toml, or a pyproject.toml that names zoo, is of a stranger, or is no TOML file.
     """
     for parent in (folder, *folder.parents):
         for name in NAMES:
             path = parent / name
-            if path.is_file() and (name != PYPROJECT or _names_zoo(path)) and _is_trusted(path, folder):
+            if path.is_file() and (name != PYPROJECT or _names_zoo(path)):
+                _check_owner(path, folder)
                 config = read_config(path)
                 if config.settings:
                     return config
@@ -99,20 +97,14 @@ def read_config(path: Path) -> ConfigFile:
     return config
 
 
-def _is_trusted(path: Path, folder: Path) -> bool:
-    """Return whether a found file may set defaults, and report one that may not.
-
-    In a shared folder such as `/tmp` anybody can put a file above the working folder of others. The owner of the
-    working folder is trusted, since the user chose that folder: in a container the checkout often has another owner
-    than the process.
-    """
-    if not hasattr(os, "getuid") or path.stat().st_uid in {os.getuid(), ADMINISTRATOR, folder.stat().st_uid}:
-        return True
-    report(
-        f"{path} is ignored: it belongs neither to you nor to the owner of the working folder, and anybody can put a"
-        f" file into a shared folder. zoo --config {shlex.quote(str(path))} reads it"
-    )
-    return False
+def _check_owner(path: Path, folder: Path) -> None:
+    """Raise UsageError for the file of a stranger. Without its settings a job could pass that has to fail."""
+    if is_of_stranger(path, folder):
+        raise UsageError(
+            f"{path}: the file, or the link to it, belongs neither to you nor to the owner of the working folder."
+            f" Anybody can put a file into a shared folder, so zoo does not read it unasked."
+            f" `zoo --config {shlex.quote(str(path))} COMMAND` reads it; {WITHOUT}"
+        )
 
 
 def _names_zoo(path: Path) -> bool:

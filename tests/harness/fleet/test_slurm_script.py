@@ -1,5 +1,6 @@
 """The batch script and the calls of sbatch: which options a plan and the configuration lead to."""
 
+import os
 import re
 import subprocess
 from dataclasses import replace
@@ -242,6 +243,18 @@ def test_the_configuration_is_read_from_zoo_toml_if_there_is_one(
     assert read_slurm_config(None) == SlurmConfig()
     (tmp_path / "zoo.toml").write_text("[slurm]\ngpus = 2\nthrottle = 8\n[slurm.environment]\nA = 'b'\n")
     assert read_slurm_config(None) == SlurmConfig(gpus="2", throttle=8, environment={"A": "b"})
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can change owners")
+def test_a_zoo_toml_of_a_stranger_is_an_error_unless_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("zoo.toml").write_text("[slurm]\ngpus = 2\n")
+    os.chown("zoo.toml", 12345, -1)
+    with pytest.raises(UsageError, match=r"could run code; `--slurm-config zoo\.toml` reads it"):
+        read_slurm_config(None)
+    assert read_slurm_config(Path("zoo.toml")).gpus == "2"
 
 
 def test_a_missing_configuration_is_an_error(tmp_path: Path) -> None:

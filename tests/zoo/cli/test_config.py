@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from tests.helpers.project import Zoo
 from zoo.cli.config_defaults import ALLOWED
 from zoo.cli.config_file import find_config, read_config
+from zoo.files import is_of_stranger
 
 WEIGHTS = "digits-resnet8"
 
@@ -118,7 +121,7 @@ def test_train_is_an_option_too_and_not_only_a_command(zoo: Zoo) -> None:
         ('data = {"a=/etc" = "d"}', "zoo.toml:1: data: 'a=/etc' is no name of a data set"),
         ("data = 3", "zoo.toml:1: data = 3: expected a table such as"),
         ("[run-unit]\njson = true", "zoo.toml:1: [run-unit]: 'run-unit' cannot be configured"),
-        ("\na = \nb = 1", "zoo.toml:2:5: not a TOML file: Invalid value; `zoo --no-config` goes without it"),
+        ("\na = \nb = 1", "zoo.toml:2:5: not a TOML file: Invalid value; `zoo --no-config COMMAND` goes without it"),
         ('[verify]\ntime-limit = "soon"', "--time-limit is set in "),
         ('[verify]\nfail-on = "not-reproducd"', "zoo.toml:2)"),
     ],
@@ -188,19 +191,49 @@ STRANGER, OTHER = 12345, 54321
 needs_root = pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can change owners")
 
 
+def suggested(message: str) -> list[list[str]]:
+    """Return the arguments of the commands that an error suggests, with `list` as the command."""
+    commands = re.findall("`zoo (.*?) COMMAND`", message)
+    return [[*shlex.split(command), "list", WEIGHTS] for command in commands]
+
+
 @needs_root
-def test_a_file_of_a_stranger_above_the_working_folder_is_ignored_with_a_message(
-    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["zoo.toml", "pyproject.toml"])
+def test_a_file_of_a_stranger_above_the_working_folder_is_an_error_that_names_what_to_do(
+    name: str, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    os.chown(write("json = true\n"), STRANGER, -1)
-    Path("mine").mkdir()
-    monkeypatch.chdir("mine")
+    """A job that ignored it would pass without the `fail-on` of the file."""
+    os.chown(write("[tool.zoo]\njson = true\n", name), STRANGER, -1)
+    Path("it's mine").mkdir()
+    monkeypatch.chdir("it's mine")
     completed = zoo("list", WEIGHTS)
-    assert "zoo.toml is ignored: it belongs neither to you nor to the owner of the working folder" in completed.err
-    assert not completed.out.startswith("{")
-    assert zoo("--config", "../zoo.toml", "list", WEIGHTS).out.startswith("{")
+    assert (completed.code, completed.out, len(completed.lines)) == (2, "", 1)
+    assert "belongs neither to you nor to the owner of the working folder" in completed.err
+    reading, without = suggested(completed.err)
+    assert zoo(*reading).out.startswith("{")
+    assert zoo(*without).out.startswith("starter")
     os.chown(".", OTHER, -1)
-    assert "is ignored" in zoo("list", WEIGHTS).err
+    assert zoo("list", WEIGHTS).code == 2
+
+
+@needs_root
+def test_a_link_of_a_stranger_to_a_file_of_the_user_is_an_error(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths are relative to the folder of the link, which the stranger chose."""
+    Path("shared/mine").mkdir(parents=True)
+    Path("shared/zoo.toml").symlink_to(write("json = true\n").absolute())
+    monkeypatch.chdir("shared/mine")
+    assert zoo("list", WEIGHTS).out.startswith("{")
+    os.chown("../zoo.toml", STRANGER, -1, follow_symlinks=False)
+    assert "the link to it, belongs neither to you" in zoo("list", WEIGHTS).err
+
+
+@needs_root
+def test_files_belong_to_the_user_whose_rights_the_process_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write("json = true\n", str(tmp_path / "zoo.toml"))
+    os.chown(path, STRANGER, -1)
+    assert is_of_stranger(path, tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: STRANGER)
+    assert not is_of_stranger(path, tmp_path)
 
 
 @needs_root

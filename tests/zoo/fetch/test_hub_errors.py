@@ -29,6 +29,7 @@ from tests.helpers.hub_client import (
     leftovers,
     read,
     refused,
+    refused_by_the_deadline,
     within,
 )
 from tests.helpers.hub_server import ALWAYS, LocalHub
@@ -83,9 +84,8 @@ def test_an_error_that_stays_is_raised_by_the_deadline(
     kind, word = SourceError, "did not answer in" if is_silent else "did not serve it"
     if "flipped" in fault:
         kind, word = IntegrityError, "expected"
-    sources = hub_sources(deadline=SOON)
-    with refused(kind, source.split("/")[-1], word, seconds=SOON + MARGIN):
-        sources.fetch(source, want)
+    name = source.split("/")[-1]
+    refused_by_the_deadline(kind, name, word, fetch=lambda limit: hub_sources(deadline=limit).fetch(source, want))
     right = {*map(digest, (*FILES.values(), *ROWS.values()))}
     blobs = [path for path in (tmp_path / "cache").glob("*/blobs/*") if path.suffix != ".incomplete"]
     assert {digest(path.read_bytes()) for path in blobs} <= right
@@ -142,8 +142,7 @@ def test_a_long_retry_after_header_is_an_error_by_the_deadline(
     what: str, hub_sources: MakeSources, hub: LocalHub
 ) -> None:
     hub.fault(what, "status", times=ALWAYS, status=429, headers={"Retry-After": "3600"})
-    with refused(SourceError, "429", seconds=SOON + MARGIN):
-        hub_sources(deadline=SOON).fetch(MODEL)
+    refused_by_the_deadline(SourceError, "429", fetch=lambda limit: hub_sources(deadline=limit).fetch(MODEL))
 
 
 def test_an_error_states_the_time_that_was_really_spent(hub_sources: MakeSources, hub: LocalHub) -> None:
