@@ -20,7 +20,7 @@ NO_WEIGHTS = "there are no published weights; --train trains it"
 
 ONLY_REFERENCE = (
     f"All runs have seeds from {FIRST_REFERENCE_SEED} on. Claims are made from such reference runs, and not judged by"
-    " them; leave out --first-seed."
+    " them; train with lower seeds."
 )
 
 
@@ -155,7 +155,8 @@ def judge_claims(
     judged = judge_all(pairs, family)
     if not runs or not all(record.identity.is_reference for _, record in runs):
         return judged
-    return tuple(replace(judgement, why=ONLY_REFERENCE) for judgement in judged)
+    unmeasured = [claim.value is not None and measured is None for claim, measured in pairs]
+    return tuple(replace(j, why=ONLY_REFERENCE) if lacks else j for j, lacks in zip(judged, unmeasured, strict=True))
 
 
 def claim_name(claim: Claim) -> str:

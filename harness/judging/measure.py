@@ -1,7 +1,7 @@
 """Collect what runs measured for a claim. Never imports torch."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -60,7 +60,7 @@ def measure_claim(
         values=tuple(run.value for run in measured), one_prediction=max(run.one_prediction for run in measured),
         precision=first.record.identity.numerics["precision"], selection=first.result.selection,
         baseline=first.baseline(claim.metric) if is_training else None,
-        constant=tuple(run.is_constant for run in measured) if is_training else (),
+        constant=tuple(is_constant(run.arrays) for run in measured) if is_training else (),
         above_baseline=tuple(run.is_above_baseline for run in measured) if is_training else (),
         near_ties=None if is_training else first.near_ties, look=look, left_out=left_out,
         flips=comparison[0] if comparison else None, recorded_in=comparison[1] if comparison else "fp32",
@@ -132,17 +132,6 @@ class _MeasuredRun:
         return majority_baseline(metric, self.arrays["labels"])
 
     @property
-    def is_constant(self) -> bool:
-        """Whether all predictions are the same although the labels are not."""
-        if "words" in self.arrays:
-            _, predicted, true = (self.arrays["words"].sum(axis=0) > 0).sum(axis=0)
-            return bool(predicted == 1 and true > 1)
-        if "predictions" not in self.arrays or "labels" not in self.arrays:
-            return False
-        predictions, labels = self.arrays["predictions"], self.arrays["labels"]
-        return constant_value(predictions) is not None and constant_value(labels) is None
-
-    @property
     def is_above_baseline(self) -> bool:
         """Whether any other metric of the run is above its baseline."""
         others = {name: score["value"] for name, score in self.result.metrics.items() if name != self.claim.metric}
@@ -159,6 +148,16 @@ class _MeasuredRun:
             return None
         of_labels = self.arrays["predictions"].ndim == 2
         return int(near_ties(self.arrays["logits"], noise, of_labels=of_labels).sum())
+
+
+def is_constant(arrays: Mapping[str, NDArray[np.generic]]) -> bool:
+    """Return whether all predictions of a result are the same although the labels are not."""
+    if "words" in arrays:
+        _, predicted, true = (arrays["words"].sum(axis=0) > 0).sum(axis=0)
+        return bool(predicted == 1 and true > 1)
+    if "predictions" not in arrays or "labels" not in arrays:
+        return False
+    return constant_value(arrays["predictions"]) is not None and constant_value(arrays["labels"]) is None
 
 
 def read_predictions(path: Path, result: Result) -> dict[str, NDArray[np.generic]]:

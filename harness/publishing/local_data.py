@@ -1,6 +1,7 @@
 """Find the data of a trained model on this machine, and list the files that are published of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
@@ -14,56 +15,69 @@ from zoo.tasks.tables import ENDINGS
 
 MOST_FILES = 2_000
 """The most files of a folder; more are better published as a data set of parquet files."""
-READ = (*ENDINGS, "readme.md", *IMG_EXTENSIONS)
+READ = (*ENDINGS, ".txt", "readme.md", *IMG_EXTENSIONS)
 """Ends of the names of files that tasks read in a folder, in small letters; others are not published."""
+IMAGE_FOLDER = "image_folder"
+"""The task that reads images only."""
 
 
-def find_file(source: LocalFile, folders: Sequence[Path]) -> Path:
-    """Return a file or folder that a recipe names, in the first of these folders that has it.
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where the files that a training has read are looked up."""
 
-    Raises:
-        UsageError: None of them has it, or it is hidden.
-    """
-    places = [folder.absolute() / source.expanded for folder in folders]
-    found = next((place for place in places if place.exists()), None)
-    if found is None:
-        searched = ", ".join(dict.fromkeys(str(place.parent) for place in places))
-        raise UsageError(
-            f"{source}, which the recipe reads, is not in {searched}; pass --recipe FILE, the recipe in the folder that"
-            " has it"
-        )
-    parts = [part for part in (*source.path.split("/"), found.resolve().name) if part not in (".", "..")]
-    if any(map(is_hidden, parts)):
-        raise UsageError(f"{source} is a hidden file, which is never published; move it, also in the recipe")
-    return found
+    record: Record
+    """The training. It has the SHA-256 of single files, and none of folders."""
+    folders: tuple[Path, ...]
+    """Folders in which a single file is looked up: the one with the recorded SHA-256 is taken."""
+    stated: Path | None
+    """The folder of the recipe, if the user names it. Only there folders are looked up, since any other could have a
+    folder of the same name."""
+
+    def find(self, source: LocalFile) -> Path:
+        """Return the file or folder that a training has read.
+
+        Raises:
+            UsageError: It is missing or has changed, or it is hidden.
+        """
+        known = self.record.identity.sources["files"].get(str(source))
+        stated = [self.stated] if self.stated is not None else []
+        folders = [*stated, *self.folders] if known is not None else stated
+        places = [folder.absolute() / source.expanded for folder in dict.fromkeys(folders)]
+        there = [place for place in places if place.exists()]
+        found = next((place for place in there if known is None or (place.is_file() and sha256(place) == known)), None)
+        if found is None and there:
+            raise UsageError(f"{there[0]} has changed since the training, so the scores are of other rows; train again")
+        if found is None:
+            searched = f"is not in {', '.join(dict.fromkeys(str(place.parent) for place in places))}"
+            reason = searched if places else "is looked up beside its recipe only"
+            raise UsageError(f"{source}, which the recipe reads, {reason}; pass --recipe FILE, the recipe beside it")
+        parts = [part for part in (*source.path.split("/"), found.resolve().name) if part not in (".", "..")]
+        if any(map(is_hidden, parts)):
+            raise UsageError(f"{source} is a hidden file, which is never published; move it, also in the recipe")
+        return found
 
 
-def data_files(data: Mapping[str, LocalFile], folders: Sequence[Path], record: Record) -> dict[str, Path]:
+def data_files(data: Mapping[str, LocalFile], places: Places) -> dict[str, Path]:
     """Return the files to publish of the data of a training: name in the repository -> file.
 
     Args:
         data: Name in the repository -> the file or folder.
-        folders: Where relative paths are looked up, in this order.
-        record: The training. It has the SHA-256 of single files.
+        places: Where they are looked up.
 
     Raises:
-        UsageError: A file is missing, has changed since the training, or is a link out of its folder, or a folder has
-            too many files.
+        UsageError: See `Places.find`, or a folder has too many files, or a link out of it.
     """
-    found = {name: (source, find_file(source, folders)) for name, source in data.items()}
-    for source, path in found.values():
-        known = record.identity.sources["files"].get(str(source))
-        if known is not None and path.is_file() and sha256(path) != known:
-            raise UsageError(f"{path} has changed since the training, so the scores are of other rows; train again")
-    return {name: file for top, (_, path) in found.items() for name, file in _files_of(top, path)}
+    read = IMG_EXTENSIONS if places.record.recipe["task"]["use"] == IMAGE_FOLDER else READ
+    found = {name: places.find(source) for name, source in data.items()}
+    return {name: file for top, path in found.items() for name, file in _files_of(top, path, read)}
 
 
-def _files_of(name: str, path: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the tables and images of a folder with their names in the repository, or a single file."""
+def _files_of(name: str, path: Path, read: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a folder that tasks read, with their names in the repository, or a single file."""
     if not path.is_dir():
         yield name, path
         return
-    files = [file for file in files_below(path, hidden=False) if file.name.lower().endswith(READ)]
+    files = [file for file in files_below(path, hidden=False) if file.name.lower().endswith(read)]
     if len(files) > MOST_FILES:
         raise UsageError(
             f"{path} has {len(files):,} files; publish it as a data set of the Hub, name it in the recipe as"

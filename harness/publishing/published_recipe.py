@@ -1,32 +1,31 @@
-"""The recipe that is published beside a trained model, by which others verify its scores. Never imports torch."""
+"""The recipe that is published beside a trained model, by which others verify its scores."""
 
 import json
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from harness.publishing.local_data import find_file
+from harness.judging.measured_claims import weights_claims
+from harness.publishing.local_data import Places
 from harness.records.record import Record
 from zoo.errors import UsageError
 from zoo.fetch.source_types import FILE, LocalFile, RecipeRepo, is_source, parse_or_none
 from zoo.fetch.sources import Sources
 from zoo.recipes import catalogue
-from zoo.recipes.claim import CORRELATIONS
+from zoo.recipes.load_model import architecture, auto_class
 from zoo.recipes.schema import Recipe, load_recipe
 from zoo.recipes.values import texts, to_data
+from zoo.tasks.class_list import read_names
 
 FIELDS = ("name", "task", "tokenizer", "model", "weights", "holdout", "rows", "metrics", "stages", "claims")
 """The order of the fields, as people write them."""
-DECIMALS = 7
-"""The decimals with which a measured score is claimed: enough to tell one prediction of a million from none."""
 DATA = "data"
 """The folder for files that the recipe names by a path that leads out of its folder."""
-SOURCE = "measured by `zoo train` for these weights; see record.json"
 SOMEWHERE = f"hub:owner/name@{'0' * 40}"
 """Stands for the repository in checks that send no request."""
 LISTS = ("classes", "only")
@@ -49,7 +48,7 @@ class PublishedRecipe:
     """Scores that no claim can have: they are undefined, or no fraction."""
 
 
-def published_recipe(record: Record, recipe: Recipe, folders: Sequence[Path]) -> PublishedRecipe:
+def published_recipe(record: Record, recipe: Recipe, places: Places) -> PublishedRecipe:
     """Return the recipe to publish beside the weights of a training.
 
     Its claims are the scores of these weights, and those of the recipe about its training.
@@ -57,27 +56,27 @@ def published_recipe(record: Record, recipe: Recipe, folders: Sequence[Path]) ->
     Args:
         record: The training.
         recipe: The recipe that was run, with its claims.
-        folders: Where files with the names of classes are looked up, in this order.
+        places: Where files with the names of classes are looked up.
 
     Raises:
         UsageError: Others could not read the recipe, or two files have the same name.
     """
     content = json.loads(json.dumps(to_data(recipe)))  # plain texts and numbers only
-    task = content["task"] = _with_names(content["task"], folders)
-    read = [task, content.get("metrics"), content.get("rows")]
+    task = content["task"] = _with_names(content["task"], places)
+    read = [task, content.get("metrics"), content.get("rows"), _built_model(recipe)]
     names = {str(source): _name(source) for source in dict.fromkeys(_local(read))}
     data = {name: source for source in _local(read) if not _is_copied(name := names[str(source)], content, record)}
-    _check_names(names, data, record)
+    _check_names(_local(read), data, record)
     needs = tuple(dict.fromkeys(_training_needs(recipe, content, names)))
     if needs:
-        del content["stages"]
-    content = _renamed(content, {source: f"{FILE}{name}" for source, name in names.items()})
-    content["model"] = _renamed(content["model"], {str(s): f"{FILE}{_last(s.path)}" for s in _local(content["model"])})
-    if "tokenizer" in content:
-        content["tokenizer"] = _renamed(content["tokenizer"], _exported_tokenizer(content["tokenizer"], record))
-    claims, left_out = _measured(record, content.get("rows") or {})
+        content.pop("stages")
+    tokenizer = _exported_tokenizer(content.get("tokenizer"), record)
+    model = {str(source): f"{FILE}{_last(source.path)}" for source in _local(content["model"])}
+    claims, left_out = weights_claims(record)
     own = [claim for claim in content.get("claims", ()) if claim["of"] == "retrain" and "stages" in content]
-    content |= {"weights": str(RecipeRepo()), "claims": [*claims, *own]}
+    content = _renamed({**content, "claims": [*claims, *own]}, {text: f"{FILE}{name}" for text, name in names.items()})
+    content |= {"weights": str(RecipeRepo()), "model": _renamed(content["model"], model)}
+    content["tokenizer"] = _renamed(content.get("tokenizer"), tokenizer)
     _check_sources(content)
     ordered = {name: content[name] for name in FIELDS if content.get(name)}
     text = yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
@@ -85,12 +84,17 @@ def published_recipe(record: Record, recipe: Recipe, folders: Sequence[Path]) ->
     return PublishedRecipe(text=text, data=data, training_needs=needs, left_out=left_out)
 
 
+def _built_model(recipe: Recipe) -> Any:
+    """Return the call that builds the model for weights; None if the configuration beside them takes its place."""
+    return None if auto_class(recipe.model) is not None else to_data(architecture(recipe.model))
+
+
 def _local(part: Any) -> Iterator[LocalFile]:
     """Yield the files and folders of this machine that plain data name."""
     yield from (source for text in texts(part) if isinstance(source := parse_or_none(text), LocalFile))
 
 
-def _with_names(task: dict[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
+def _with_names(task: dict[str, Any], places: Places) -> dict[str, Any]:
     """Return a task with the names of classes in place of the files that have them."""
     if "preprocessing" in task and any(_private(task["preprocessing"])):
         raise UsageError(
@@ -103,11 +107,7 @@ def _with_names(task: dict[str, Any], folders: Sequence[Path]) -> dict[str, Any]
         )
     files = {key: parse_or_none(task.get(key)) for key in LISTS if isinstance(task.get(key), str)}
     local = {key: source for key, source in files.items() if isinstance(source, LocalFile)}
-    return {**task, **{key: _lines(find_file(source, folders)) for key, source in local.items()}}
-
-
-def _lines(path: Path) -> list[str]:
-    return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    return {**task, **{key: read_names(places.find(source)) for key, source in local.items()}}
 
 
 def _private(part: Any) -> Iterator[str]:
@@ -122,28 +122,32 @@ def _last(path: str) -> str:
 
 def _name(source: LocalFile) -> str:
     """Return the name of a file in the repository: its path, or its name in a folder if the path leads elsewhere."""
-    name = source.repository_path or f"{DATA}/{_last(source.path)}"
-    if LocalFile(name).repository_path is None:
+    last = _last(source.path)
+    name = source.repository_path or f"{DATA}/{last}"
+    if last in ("", ".", "..", "~") or LocalFile(name).repository_path is None:
         raise UsageError(f"{source}: a file of this name cannot be published; rename it, also in the recipe")
     return name
 
 
 def _is_copied(name: str, content: Mapping[str, Any], record: Record) -> bool:
     """Return whether the training has put a copy of a file into its folder: those with row numbers."""
-    return name in record.files and f"{FILE}{name}" in (content.get("rows") or {}).values()
+    rows = {source.repository_path for source in _local(content.get("rows"))}
+    return name in record.files and name in rows
 
 
-def _check_names(names: Mapping[str, str], data: Mapping[str, LocalFile], record: Record) -> None:
+def _check_names(read: Iterable[LocalFile], data: Mapping[str, LocalFile], record: Record) -> None:
     """Raise UsageError if two files would have the same name in the repository."""
-    taken = [source for source, name in names.items() if list(names.values()).count(name) > 1]
-    taken += [str(source) for name, source in data.items() if name in record.files]
-    if taken:
-        raise UsageError(f"{taken[0]} has the name of another file; rename it, also in the recipe, and train again")
+    known = {name: name for name in record.files if name in data}
+    for source in read:
+        if known.setdefault(_name(source), source.repository_path or source.path) != (
+            source.repository_path or source.path
+        ) or _name(source) in (record.files.keys() & data.keys()):
+            raise UsageError(f"{source} has the name of another file; rename it, also in the recipe, and train again")
 
 
 def _training_needs(recipe: Recipe, content: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str]:
     """Yield what only the training reads, and only on this machine: files, and teachers with a recipe of their own."""
-    yield from _private(content["model"])
+    yield from (text for text in _private(content["model"]) if text not in names)
     yield from (text for text in _private(content.get("stages", ())) if text not in names)
     shipped = {entry.name for entry in catalogue.entries()}
     teachers = (teacher for stage in recipe.stages for teacher in stage.all_teachers.values() if teacher.model is None)
@@ -160,40 +164,26 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
 
 
 def _exported_tokenizer(tokenizer: Any, record: Record) -> dict[str, str]:
-    """Return the new names of what a tokenizer reads: copies in the folder of the run, or the exported tokenizer."""
+    """Return the new names of what a tokenizer reads: copies in the folder of the run, or the exported tokenizer.
+
+    Raises:
+        UsageError: The run has neither.
+    """
     names = {}
     for text in _private(tokenizer):
         source = parse_or_none(text)
         path = source.repository_path if isinstance(source, LocalFile) else None
         digest = record.identity.sources["files"].get(text)
-        if path is not None and digest in (None, record.files.get(path)) and path in record.files:
-            continue
-        if not record.files.keys() & set(TOKENIZERS):
-            raise UsageError(f"others need the tokenizer of {text}; publish it first, and name it as hub:OWNER/NAME")
-        names[text] = str(RecipeRepo())
+        if path is not None and path in record.files and digest in (None, record.files[path]):
+            names[text] = f"{FILE}{path}"
+        elif tokenizer["use"] == "published" and record.files.keys() & set(TOKENIZERS):
+            names[text] = str(RecipeRepo())
+        else:
+            raise UsageError(
+                f"others need {text} for the tokenizer, and the run has no copy of it; put it into the folder of the"
+                " recipe, name it there, and train again"
+            )
     return names
-
-
-def _measured(record: Record, rows: Mapping[str, str]) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """Return a claim for each score of the weights, and the names of scores that no claim can have."""
-    claims, left_out = list[dict[str, Any]](), list[str]()
-    precision = record.identity.numerics["precision"]
-    for result in record.results:
-        if result.selection != record.kept_epoch:
-            continue
-        chosen = [name for name in ("threshold_from", "threshold") if name in result.scoring][:1]
-        subset = {"rows": rows[result.split]} if result.split in rows else {"n": result.n}
-        for metric, score in result.metrics.items():
-            value, lowest = score["value"], -1 if metric in CORRELATIONS else 0
-            if value is None or not lowest <= value <= 1:
-                left_out.append(f"{metric} on {result.split}")
-                continue
-            claims.append({
-                "of": "weights", "split": result.split, "metric": metric, "value": round(value, DECIMALS),
-                "decimals": DECIMALS, **subset, **{name: result.scoring[name] for name in chosen},
-                **({} if precision == "fp32" else {"precision": precision}), "source": SOURCE,
-            })  # fmt: skip
-    return claims, tuple(left_out)
 
 
 def _check_sources(content: Mapping[str, Any]) -> None:
@@ -213,6 +203,5 @@ def _check_readable(text: str) -> None:
         try:
             load_recipe(path)
         except UsageError as error:
-            raise UsageError(
-                f"others could not read the recipe of this run: {error}".replace(f"{folder}/", "")
-            ) from None
+            problem = str(error).replace(str(path), catalogue.PUBLISHED)
+            raise UsageError(f"others could not read the recipe of this run: {problem}") from None

@@ -2,14 +2,15 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from harness.models.provenance import CODE
-from harness.publishing.local_data import data_files
+from harness.publishing.local_data import Places, data_files
 from harness.publishing.published_recipe import PublishedRecipe
 from harness.publishing.verifiable_card import verifiable_card
 from harness.records.record import FILE as RECORD
@@ -19,8 +20,10 @@ from zoo.errors import SourceError, UnreachableError, UsageError
 from zoo.fetch.checksum import git_sha1, sha256
 from zoo.fetch.hub import Hub, Listed
 from zoo.fetch.source_types import HubRepo, UserFolder, parse_or_none
+from zoo.files import undecodable_byte
 from zoo.recipes.catalogue import PUBLISHED
 from zoo.recipes.values import texts
+from zoo.safe_text import one_line
 
 TITLE = "Upload a model trained by zoo, with its record and recipe"
 DEADLINE = 24 * 3600.0
@@ -45,9 +48,7 @@ class Upload:
         }
 
 
-def plan_upload(
-    path: Path, record: Record, recipe: PublishedRecipe, repo: HubRepo, folders: Sequence[Path] | None
-) -> Upload:
+def plan_upload(path: Path, record: Record, recipe: PublishedRecipe, repo: HubRepo, places: Places | None) -> Upload:
     """Return what would be uploaded of a training. Only files that zoo wrote, and the data, are.
 
     Args:
@@ -55,30 +56,40 @@ def plan_upload(
         record: The record.
         recipe: The recipe to publish as `zoo.yaml`.
         repo: The repository.
-        folders: Where the data that the recipe reads are looked up, to upload them too; None to leave them out.
+        places: Where the data that the recipe reads are looked up, to upload them too; None to leave them out.
 
     Raises:
-        UsageError: The run has no weights, or data cannot be published, see `data_files`.
+        UsageError: The run has no weights, its card is no text, or data cannot be published, see `data_files`.
     """
     folder = path.parent
     if record.weights not in record.files.values():
         raise UsageError(f"{folder} has no weights to upload; train again, or name the folder of a training")
     files: dict[str, Path | bytes] = {name: folder / name for name in sorted(record.files)}
     files |= {RECORD: path, PUBLISHED: recipe.text.encode()}
-    data = data_files(recipe.data, folders, record) if folders is not None else {}
+    data = data_files(recipe.data, places) if places is not None else {}
     if both := sorted(data.keys() & {*files, CARD}):
         raise UsageError(f"{data[both[0]]} has the name of a file of the run; rename it, also in the recipe")
-    card = folder / CARD
-    text = card.read_text(encoding="utf-8") if card.is_file() else f"# {record.entry}\n"
-    is_complete = folders is not None or not recipe.data
-    words = verify_words(record, repo.name if is_complete else PUBLISHED)
+    words = verify_words(record, repo.name, () if places is not None else recipe.data)
     here = {os.path.normpath(source.path) for name, source in recipe.data.items() if source.repository_path == name}
-    files[CARD] = verifiable_card(text, words, here if folders is not None else set(), is_complete=is_complete).encode()
+    files[CARD] = verifiable_card(_card(folder / CARD, record), words, here if places is not None else ()).encode()
     return Upload(repo=repo, files={**files, **data}, verify=words)
 
 
-def verify_words(record: Record, target: str) -> tuple[str, ...]:
-    """Return the command that verifies the weights of a training: of a repository, or of its recipe in a folder."""
+def _card(path: Path, record: Record) -> str:
+    try:
+        return path.read_bytes().decode("utf-8") if path.is_file() else f"# {record.entry}\n"
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}:{undecodable_byte(error)[0]}: not text in UTF-8; save it as UTF-8") from None
+
+
+def verify_words(record: Record, target: str, missing: Iterable[str]) -> tuple[str, ...]:
+    """Return the command by which others verify the weights of a training.
+
+    Args:
+        record: The training.
+        target: The repository.
+        missing: The names of the data that are not in it.
+    """
     precision = record.identity.numerics["precision"]
     read = record.identity.sources["files"]
     code = {name.removeprefix(CODE).partition(".")[0] for name in read if name.startswith(CODE)}
@@ -86,11 +97,23 @@ def verify_words(record: Record, target: str) -> tuple[str, ...]:
     return (
         "zoo", "verify", target, *(["--precision", precision] if precision != "fp32" else []),
         *(word for package in sorted(code) for word in ("--trust", package)),
-        *(word for name in sorted(data) for word in ("--data", f"{name}=DIR")),
+        *(word for name in sorted({*data, *missing}) for word in ("--data", f"{name}=PATH")),
     )  # fmt: skip
 
 
-def send(upload: Upload, *, private: bool, overwrite: bool) -> tuple[str, tuple[str, ...]]:
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """What was uploaded."""
+
+    address: str
+    """The address of the repository."""
+    files: tuple[str, ...]
+    """The names of the files that were sent."""
+    commit: str
+    """The commit that has them."""
+
+
+def send(upload: Upload, *, private: bool, overwrite: bool) -> Sent:
     """Create the repository if it does not exist, and upload the files in one commit.
 
     Files that the repository has already are not sent again. Other files of the repository stay.
@@ -100,18 +123,15 @@ def send(upload: Upload, *, private: bool, overwrite: bool) -> tuple[str, tuple[
         private: Whether only its owner may see the repository.
         overwrite: Whether to replace files of the repository that differ.
 
-    Returns:
-        The address of the repository, and the names of the files that were sent.
-
     Raises:
-        UsageError: Files would be replaced, or the repository is public and should be private.
-        SourceError: The Hub refuses, or cannot be reached.
+        UsageError: Files would be replaced, the repository is public and should not be, or the card is refused.
+        SourceError: The Hub refuses, cannot be reached, or leaves files out.
     """
     repo, hub = upload.repo, Hub()
     if hub.offline:
         raise UnreachableError("an upload needs the Hub: unset HF_HUB_OFFLINE")
     api = HfApi(endpoint=hub.endpoint)
-    _change(repo, lambda: api.create_repo(repo.name, private=private, exist_ok=True))
+    _change(hub, repo, lambda: api.create_repo(repo.name, private=private, exist_ok=True))
     is_private = hub.request(repo, "visibility", lambda _: api.repo_info(repo.name).private)
     if private and not is_private:
         raise UsageError(f"{repo.name} exists already and is public; name another repository, or leave out --private")
@@ -125,28 +145,47 @@ def send(upload: Upload, *, private: bool, overwrite: bool) -> tuple[str, tuple[
         )
     operations = [CommitOperationAdd(name, file) for name, file in new.items()]
     if new:
-        _change(repo, lambda: api.create_commit(repo.name, operations, commit_message=TITLE, parent_commit=commit))
-    return f"{hub.endpoint}/{repo.name}", tuple(new)
+        _change(hub, repo, lambda: api.create_commit(repo.name, operations, commit_message=TITLE, parent_commit=commit))
+        commit = hub.commit(repo)
+        lacking = sorted(new.keys() - hub.listing(repo, commit).keys())
+        if lacking:
+            raise SourceError(
+                f"{repo.name}: these files are not in the new commit: {', '.join(lacking)}; look into the .gitignore of"
+                " the repository, and upload again"
+            )
+    return Sent(address=f"{hub.endpoint}/{repo.name}", files=tuple(new), commit=commit)
 
 
-def _change(repo: HubRepo, call: Callable[[], object]) -> None:
-    """Send a request that changes something: it is not repeated, and may last as long as an upload does."""
-    hub = Hub(deadline=DEADLINE)
-    hub.only_errors = True
+def _change(hub: Hub, repo: HubRepo, call: Callable[[], object]) -> None:
+    """Send a request that changes something: it is not repeated, and may last as long as an upload does.
+
+    Args:
+        hub: A connection to the same Hub, which knows whether it has answered before.
+        repo: The repository.
+        call: Sends the request by the client library.
+    """
+    patient = Hub(deadline=DEADLINE)
+    patient.servers, patient.only_errors = hub.servers, True
 
     def send_once(_: object) -> None:
         if (wrapped := _wrapped_error(call)) is not None:
             raise wrapped
 
-    hub.request(repo, "upload", send_once)
+    patient.request(repo, "upload", send_once)
 
 
 def _wrapped_error(call: Callable[[], object]) -> BaseException | None:
-    """Call the client library, and return the error of a large file, which the library wraps in another one."""
+    """Call the client library, and return the error of a large file or of the card, which the library wraps."""
     try:
-        call()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "It seems that you are about to commit a data file")
+            call()
     except RuntimeError as error:
         return error.__cause__ or SourceError(str(error))
+    except ValueError as error:
+        if "metadata" in str(error):  # of the README.md, which the Hub checks
+            return UsageError(f"{CARD}: the Hub refuses its metadata: {one_line(error)}")
+        raise
     return None
 
 

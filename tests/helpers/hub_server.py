@@ -94,6 +94,8 @@ class LocalHub(LoopbackServer):
         """The files of a plain web server, at /plain/PATH."""
         self.requests: list[tuple[str, str, int]] = []
         self.pull_requests: list[PullRequest] = []
+        self.ignored: tuple[str, ...] = ()
+        """The files that a `.gitignore` of a repository leaves out of commits."""
         self.uploads: dict[str, bytes] = {}
         """The large files that were uploaded, by SHA-256."""
         self.faults: list[Fault] = []
@@ -124,7 +126,8 @@ class LocalHub(LoopbackServer):
         if re.fullmatch(PREUPLOAD, url.path):
             paths = [file["path"] for file in json.loads(body)["files"]]
             files = [{"path": path, "uploadMode": "lfs" if path.endswith(LFS) else "regular"} for path in paths]
-            return Answer(200, body=json.dumps({"files": [{**file, "shouldIgnore": False} for file in files]}).encode())
+            answers = [{**file, "shouldIgnore": file["path"] in self.ignored} for file in files]
+            return Answer(200, body=json.dumps({"files": answers}).encode())
         if re.fullmatch(LFS_BATCH, url.path):
             actions = {"upload": {"href": f"{self.url}/uploads"}}
             objects = [{**each, "actions": actions} for each in json.loads(body)["objects"]]

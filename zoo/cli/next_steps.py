@@ -55,7 +55,8 @@ def after_training(entry: Entry, folder: Path, options: TrainingOptions, sources
         sources: The same.
     """
     run = str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)
-    words = ["upload", run, "OWNER/NAME", "--with-data", "--dry-run"]
+    beside = ["--recipe", entry.argument] if entry.suite == LOCAL and entry.recipe_repo is None else []
+    words = ["upload", run, "OWNER/NAME", "--with-data", *beside, "--dry-run"]
     if any(claim.of == "retrain" for claim in entry.recipe.claims):
         compute, where = _compute_arguments(options, TrainingOptions), _source_arguments(sources)
         words = ["reproduce", entry.argument, "--train", *compute, *where]
@@ -64,7 +65,7 @@ def after_training(entry: Entry, folder: Path, options: TrainingOptions, sources
 
 def _words(outcome: "Outcome", options: RunOptions) -> list[str] | None:
     """Return the command and its own arguments."""
-    from harness.records.record import FIRST_REFERENCE_SEED
+    from harness.records.record import FIRST_REFERENCE_SEED, read_record
 
     name, verdict = outcome.entry.argument, outcome.verdict
     if isinstance(outcome.error, UnreachableError):
@@ -88,7 +89,8 @@ def _words(outcome: "Outcome", options: RunOptions) -> list[str] | None:
         return ["reproduce", name, "--train", "--seeds", str(len(outcome.records) + more), *first]
     if is_untested and "weights" in kinds:
         return ["reproduce", name]
-    if not kinds and outcome.entry.suite == LOCAL and options.first_seed < FIRST_REFERENCE_SEED:
+    failed = any(read_record(path).failure for path in outcome.records)
+    if not kinds and not failed and outcome.entry.suite == LOCAL and options.first_seed < FIRST_REFERENCE_SEED:
         return ["reproduce", name, "--train", "--seeds", "5", "--first-seed", str(FIRST_REFERENCE_SEED)]
     return ["doctor", name] if verdict == "not-reproduced" else None
 

@@ -133,7 +133,8 @@ Data = Annotated[
     list[str] | None,
     option(
         "--data",
-        "Read the data set NAME from this folder. Can be repeated. Default: the folders in $ZOO_DATA.",
+        "Read the data set NAME from this folder, or a file that the author of a recipe on the Hub has not published."
+        " Can be repeated. Default: the folders in $ZOO_DATA.",
         SOURCES,
         "NAME=DIR",
     ),

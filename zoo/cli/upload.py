@@ -1,8 +1,9 @@
 """The command that uploads a trained model to the Hub: upload."""
 
+import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,16 +16,14 @@ from zoo.cli.options import OUTPUT, WHAT, Json, Records, argument, option
 from zoo.cli.progress import report
 from zoo.cli.verbosity import is_quiet
 from zoo.errors import UsageError
-from zoo.recipes.catalogue import PUBLISHED
 from zoo.text_tables import counted
 
 if TYPE_CHECKING:
     from harness.publishing.published_recipe import PublishedRecipe
+    from harness.publishing.upload import Sent
 
-MISSING = (
-    "others need the data to verify it: they download the repository, put the data there, and run `zoo verify"
-    " FOLDER/zoo.yaml`; the predictions in it have the labels of the scored rows"
-)
+ABSOLUTE = re.compile(r"[/~\\]|[A-Za-z]:[/\\]")
+"""Begins a path that names folders of a machine."""
 
 
 @command
@@ -67,9 +66,10 @@ def upload(
     """
     from huggingface_hub import get_token
 
+    from harness.publishing.local_data import Places
     from harness.publishing.published_recipe import published_recipe
     from harness.publishing.upload import plan_upload, send
-    from zoo.fetch.source_types import HF, REPOSITORY, HubRepo
+    from zoo.fetch.source_types import HF, HUB, REPOSITORY, HubRepo
 
     name = repo.removeprefix(HF)
     if not REPOSITORY.fullmatch(name):
@@ -79,27 +79,29 @@ def upload(
     if record.identity.mode != "retrain" or record.failure or known is None:
         problem = record.failure or ("it is an evaluation" if known is not None else "its recipe is not known")
         raise UsageError(f"{run} is no training that can be uploaded: {problem}")
-    beside = [recipe.parent] if recipe is not None else []
-    folders = [*beside, path.parent, path.parent.parent, Path.cwd()]
-    published = published_recipe(record, known, folders)
+    stated = recipe.absolute().parent if recipe is not None else None
+    places = Places(record=record, folders=(path.parent, path.parent.parent, Path.cwd()), stated=stated)
+    published = published_recipe(record, known, places)
     _check_data(published, with_data)
-    plan = plan_upload(path, record, published, HubRepo("model", name), folders if with_data else None)
+    plan = plan_upload(path, record, published, HubRepo.parse(f"{HUB}{name}"), places if with_data else None)
     if not dry_run and not get_token():
         raise UsageError("an upload needs a token that may write to the Hub: set HF_TOKEN, or run: hf auth login")
     with _bars_of_library():
-        address, sent = (None, ()) if dry_run else send(plan, private=private, overwrite=overwrite)
+        sent = None if dry_run else send(plan, private=private, overwrite=overwrite)
     sizes = plan.sizes
+    words = [f"{word}@{sent.commit}" if word == name and sent else word for word in plan.verify]
     data = {
-        "repository": name, "address": address, "files": sizes, "sent": list(sent), "verify": list(plan.verify),
+        "repository": name, "address": sent and sent.address, "commit": sent and sent.commit, "files": sizes,
+        "sent": list(sent.files) if sent else [], "verify": words,
         "training_needs": list(published.training_needs), "left_out": list(published.left_out),
     }  # fmt: skip
     rows = [[name, f"{size:,}"] for name, size in sizes.items()]
     render.emit(data, render.table(["file", "bytes"], rows, flexible=(0,)) if dry_run else "", as_json=as_json)
     if not as_json:
         _report(published, record.recipe)
-        _report_sent(address, sent or tuple(sizes), sizes, is_sent=bool(sent))
-        if address is not None:
-            report(f"next: {shlex.join(plan.verify)}" if PUBLISHED not in plan.verify else MISSING)
+        _report_sent(sent, sizes)
+        if sent is not None:
+            report(f"next: {shlex.join(words)}")
 
 
 @contextmanager
@@ -119,13 +121,10 @@ def _bars_of_library() -> Iterator[None]:
 
 def _report(recipe: "PublishedRecipe", trained: Mapping[str, Any]) -> None:
     """Report what the recipe lacks, and paths of this machine that are in published files."""
-    from zoo.fetch.source_types import LocalFile, parse_or_none
     from zoo.recipes.values import texts
 
-    sources = (parse_or_none(text) for text in texts(trained))
-    elsewhere = [s for s in sources if isinstance(s, LocalFile) and s.repository_path is None]
-    for source in dict.fromkeys(elsewhere):
-        report(f"note: recipe.yaml, record.json and README.md name the path {source.path} of this machine")
+    for path in dict.fromkeys(filter(ABSOLUTE.match, (text.removeprefix("file:") for text in texts(trained)))):
+        report(f"note: recipe.yaml, record.json and README.md name the path {path} of this machine")
     for need in recipe.training_needs:
         report(
             f"note: zoo.yaml has no training, because others do not have {need}; the scores can be verified without it"
@@ -134,12 +133,15 @@ def _report(recipe: "PublishedRecipe", trained: Mapping[str, Any]) -> None:
         report(f"note: {score} is no claim in zoo.yaml, because it is undefined or no fraction")
 
 
-def _report_sent(address: str | None, names: Sequence[str], sizes: Mapping[str, int], *, is_sent: bool) -> None:
+def _report_sent(sent: "Sent | None", sizes: Mapping[str, int]) -> None:
+    names = sent.files if sent is not None and sent.files else tuple(sizes)
     total = f"{counted(len(names), 'file')}, {sum(sizes[name] for name in names) / 1e6:,.1f} MB"
-    if address is None:
+    if sent is None:
         report(f"{total}; nothing was sent; leave out --dry-run to upload it")
+    elif sent.files:
+        report(f"uploaded {total} to {sent.address}")
     else:
-        report(f"uploaded {total} to {address}" if is_sent else f"{address} has these files already; nothing was sent")
+        report(f"{sent.address} has these files already; nothing was sent")
 
 
 def _check_data(recipe: "PublishedRecipe", with_data: bool | None) -> None:

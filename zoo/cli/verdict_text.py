@@ -70,14 +70,14 @@ def _scores_without_claims(outcome: "Outcome") -> list[str]:
 
 def _reference_claims(outcome: "Outcome") -> Iterator[str]:
     """Yield the claims that an entry's reference runs make, as its recipe may have them."""
-    from harness.judging.reference_claims import reference_claims
+    from harness.judging.measured_claims import claim_line, reference_claims
     from harness.records.record import read_record
 
-    claims = reference_claims([read_record(path) for path in outcome.records])
+    claims = reference_claims([(path, read_record(path)) for path in outcome.records])
     if claims:
         yield f"  to claim the scores of these {len(outcome.records)} reference runs, add to `claims` of the recipe:"
     for claim in claims:
-        yield f"    - {{{', '.join(f'{name}: {one_line(value)}' for name, value in claim.items())}}}"
+        yield f"    - {one_line(claim_line(claim))}"
 
 
 def summary_text(outcomes: list["Outcome"], data: dict[str, Any]) -> str:

@@ -39,8 +39,8 @@ def file_beside_recipe(source: LocalFile, want: str, fetch: Callable[[str], Fetc
         found = fetch(f"{PATH}{path}:{want}")
     except MissingError as error:
         raise MissingError(
-            f"{error}: its recipe reads {path}, which its author has not published; if you have it, download"
-            " the repository, put it there, and name the recipe in that folder"
+            f"{error}: its recipe reads {path}, which its author has not published; if you have it, pass"
+            f" --data {path}=PATH"
         ) from None
     if found.names == [path]:
         return fetched_file(source, found.path / path, *found.files.values(), locked=found.locked)

@@ -107,6 +107,8 @@ class Sources:
             raise UsageError(problem)
         written, actual = parsed(source), self.resolve(source)
         if isinstance(written, LocalFile) and self.recipe_repo is not None:
+            if (place := self.data.get(str(written.repository_path))) is not None:
+                return fetch_local(LocalFile(str(place)), want).renamed(written)
             return file_beside_recipe(written, want, lambda purpose: self.fetch(str(self.recipe_repo), purpose))
         if isinstance(written, RecipeRepo) and self.recipe_repo is None and self.recipe_folder is not None:
             return fetch_as_repository(written, self.recipe_folder, want)
@@ -159,7 +161,10 @@ class Sources:
         """Return the local folder that the user has named for a data set, on the Hub or not; None if there is none."""
         value = parsed(source)
         is_data = isinstance(value, UserFolder) or (isinstance(value, HubRepo) and value.kind == "dataset")
-        return self.data.get(value.short_name) if is_data else None
+        folder = self.data.get(value.short_name) if is_data else None
+        if folder is not None and folder.is_file():
+            raise UsageError(f"--data {value.short_name}={folder}: this is a file; name the folder of the data set")
+        return folder
 
     def download_size(self, source: AnySource, want: str) -> int:
         """Return the size in bytes of the files that `fetch` would download."""

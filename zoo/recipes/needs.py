@@ -84,7 +84,7 @@ def needs(entry: Entry, builder: Builder, *, train: bool) -> Iterator[Need]:
 def _as_read(need: Need, sources: Sources) -> Need:
     """Return a need with the source that is read: the repository of the recipe, or the place of a local file."""
     repo, value = sources.recipe_repo, need.parsed
-    if repo and isinstance(value, LocalFile) and value.repository_path:
+    if repo and isinstance(value, LocalFile) and value.repository_path and value.repository_path not in sources.data:
         return replace(need, source=repo, want=f"{PATH}{value.repository_path}:{need.want}")
     if isinstance(value, RecipeRepo) or (isinstance(value, LocalFile) and not repo):
         return replace(need, source=str(sources.resolve(value)))

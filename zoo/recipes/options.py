@@ -38,10 +38,10 @@ class SourceOptions:
     data: Mapping[str, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Apply the environment variables. Raise UsageError for a data folder that does not exist."""
+        """Apply the environment variables. Raise UsageError for data that do not exist."""
         for name, folder in self.data.items():
-            if not Path(folder).expanduser().is_dir():
-                raise UsageError(f"--data {name}={folder}: no such folder")
+            if not Path(folder).expanduser().exists():
+                raise UsageError(f"--data {name}={folder}: no such file or folder")
         local = {name: Path(folder).expanduser() for name, folder in self.data.items()}
         object.__setattr__(self, "trust", tuple(self.trust))
         object.__setattr__(self, "lock", _path_or_environment(self.lock, "ZOO_LOCK"))

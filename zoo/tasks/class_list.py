@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from zoo.errors import SourceError, UsageError, errors_about
 from zoo.fetch.sources import Source
@@ -20,7 +21,7 @@ def listed_classes(classes: ClassList, argument: str = "classes") -> Classes:
 
     Raises:
         UsageError: The source is no local file: the classes must be known before anything is downloaded.
-        SourceError: The file is missing, or a line is empty or has the name of an earlier line.
+        SourceError: See `read_names`.
     """
     if not isinstance(classes, Source):
         return classes
@@ -29,6 +30,15 @@ def listed_classes(classes: ClassList, argument: str = "classes") -> Classes:
         raise UsageError(f"{argument}: {classes.name} cannot be read before it is downloaded; {advice}").about(argument)
     with errors_about(argument):
         path = classes.fetch().path
+    return read_names(path)
+
+
+def read_names(path: Path) -> list[str]:
+    """Return the names of classes in a file, one a line.
+
+    Raises:
+        SourceError: The file cannot be read, or a line is empty or has the name of an earlier line.
+    """
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").rstrip().splitlines()]
     except (OSError, UnicodeDecodeError) as error:

@@ -1,11 +1,12 @@
 """Which files of this machine are uploaded as data."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.publishing.local_data import MOST_FILES, data_files
+from harness.publishing.local_data import MOST_FILES, Places, data_files
 from harness.records.record import Record, read_record
 from tests.helpers.project import ROOT
 from zoo.errors import UsageError
@@ -19,7 +20,8 @@ def record() -> Record:
 
 
 def files_of(folder: Path, record: Record, path: str) -> list[str]:
-    return sorted(data_files({"top": LocalFile(path)}, [folder], record))
+    """Return the names of the files that are uploaded of a file or folder beside the recipe that the user names."""
+    return sorted(data_files({"top": LocalFile(path)}, Places(record=record, folders=(), stated=folder)))
 
 
 def test_of_a_folder_the_tables_and_images_are_uploaded(record: Record, tmp_path: Path) -> None:
@@ -34,7 +36,13 @@ def test_of_a_folder_the_tables_and_images_are_uploaded(record: Record, tmp_path
     ):
         (flowers / name).parent.mkdir(parents=True, exist_ok=True)
         (flowers / name).write_text(name)
-    assert files_of(tmp_path, record, "flowers") == ["top/rows.csv", "top/train/rose/1.png", "top/train/rose/2.JPG"]
+    (flowers / "val.txt").write_text("1")
+    assert files_of(tmp_path, record, "flowers") == [
+        "top/rows.csv",
+        "top/train/rose/1.png",
+        "top/train/rose/2.JPG",
+        "top/val.txt",
+    ]
 
 
 def test_a_link_out_of_a_folder_is_refused(record: Record, tmp_path: Path) -> None:
@@ -43,6 +51,32 @@ def test_a_link_out_of_a_folder_is_refused(record: Record, tmp_path: Path) -> No
     (tmp_path / "flowers" / "rows.csv").symlink_to(tmp_path / "secret.csv")
     with pytest.raises(UsageError, match="is a link out of"):
         files_of(tmp_path, record, "flowers")
+
+
+def test_of_a_folder_of_images_nothing_else_is_uploaded(record: Record, tmp_path: Path) -> None:
+    images = replace(record, recipe={**record.recipe, "task": {"use": "image_folder"}})
+    (tmp_path / "flowers").mkdir()
+    for name in ("1.png", "client_secret.json", "rows.csv"):
+        (tmp_path / "flowers" / name).write_text(name)
+    assert files_of(tmp_path, images, "flowers") == ["top/1.png"]
+
+
+def test_a_folder_is_looked_up_beside_the_stated_recipe_only(record: Record, tmp_path: Path) -> None:
+    """Another folder of this name may hold private files, and no checksum tells them apart."""
+    (tmp_path / "flowers").mkdir()
+    places = Places(record=record, folders=(tmp_path,), stated=None)
+    with pytest.raises(UsageError, match=r"is looked up beside its recipe only; pass --recipe FILE"):
+        data_files({"flowers": LocalFile("flowers")}, places)
+
+
+def test_of_several_files_the_one_of_the_training_is_uploaded(record: Record, tmp_path: Path) -> None:
+    for folder in ("other", "own"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "rows.csv").write_text(folder)
+    sources = {"files": {"file:rows.csv": hashlib.sha256(b"own").hexdigest()}, "data": {}}
+    known = replace(record, identity=replace(record.identity, sources=sources))
+    places = Places(record=known, folders=(tmp_path / "other", tmp_path / "own"), stated=None)
+    assert data_files({"rows.csv": LocalFile("rows.csv")}, places) == {"rows.csv": tmp_path / "own" / "rows.csv"}
 
 
 @pytest.mark.parametrize("path", [".netrc", ".ssh/key.csv", "../.x/rows.csv"])

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.publishing.published_recipe import SOURCE, published_recipe
+from harness.judging.measured_claims import OF_WEIGHTS
+from harness.publishing.local_data import Places
+from harness.publishing.published_recipe import PublishedRecipe
+from harness.publishing.published_recipe import published_recipe as published_at
 from harness.records.record import Record, read_record
 from tests.helpers.project import ROOT
 from zoo.errors import UsageError
@@ -39,13 +42,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def published_recipe(record: Record, recipe: Recipe, folder: Path) -> PublishedRecipe:
+    return published_at(record, recipe, Places(record=record, folders=(), stated=folder))
+
+
 def recipe_of(folder: Path, text: str, stages: str = STAGES) -> Recipe:
     (folder / "recipe.yaml").write_text(text + stages)
     return load_recipe(folder / "recipe.yaml")
 
 
 def test_every_score_of_the_kept_weights_is_a_claim(record: Record, folder: Path) -> None:
-    published = published_recipe(record, recipe_of(folder, REVIEWS % "dev.csv"), [folder])
+    published = published_recipe(record, recipe_of(folder, REVIEWS % "dev.csv"), folder)
     content = yaml.safe_load(published.text)
     kept = {
         (result.split, metric): round(score["value"], 7)
@@ -68,12 +75,12 @@ def test_only_claims_about_the_training_are_carried_over(record: Record, folder:
   - {of: test-server, split: test, metric: f1, value: 0.88, source: a paper}
 """
     recipe = recipe_of(folder, REVIEWS % "dev.csv", STAGES + claims)
-    content = yaml.safe_load(published_recipe(record, recipe, [folder]).text)
-    assert {claim["source"] for claim in content["claims"]} == {SOURCE, "my first run"}
+    content = yaml.safe_load(published_recipe(record, recipe, folder).text)
+    assert {claim["source"] for claim in content["claims"]} == {OF_WEIGHTS, "my first run"}
 
 
 def test_the_data_are_the_files_of_the_task(record: Record, folder: Path) -> None:
-    published = published_recipe(record, recipe_of(folder, REVIEWS % "dev.csv"), [folder])
+    published = published_recipe(record, recipe_of(folder, REVIEWS % "dev.csv"), folder)
     assert published.data == {name: LocalFile(name) for name in ("train.csv", "dev.csv")}
 
 
@@ -81,7 +88,7 @@ def test_a_file_outside_of_the_folder_of_the_recipe_gets_a_place_in_the_reposito
     record: Record, folder: Path
 ) -> None:
     for path in (folder / "dev.csv", "../dev.csv"):
-        published = published_recipe(record, recipe_of(folder, REVIEWS % path), [folder])
+        published = published_recipe(record, recipe_of(folder, REVIEWS % path), folder)
         assert yaml.safe_load(published.text)["task"]["data"]["validation"] == "file:data/dev.csv"
         assert published.data["data/dev.csv"] == LocalFile(str(path))
         assert str(folder) not in published.text
@@ -92,25 +99,28 @@ def test_two_files_of_one_name_are_an_error(record: Record, folder: Path, other:
     text = (REVIEWS % other).replace("file:train.csv", "file:/some/train.csv")
     known = replace(record, files={**record.files, "record.json.csv": "0" * 64})
     with pytest.raises(UsageError, match="has the name of another file"):
-        published_recipe(known, recipe_of(folder, text), [folder])
+        published_recipe(known, recipe_of(folder, text), folder)
 
 
 def test_names_of_classes_take_the_place_of_their_file(record: Record, folder: Path) -> None:
     (folder / "classes.txt").write_text("bad\ngood\n")
     text = (REVIEWS % "dev.csv").replace("classes: [a, b]", 'classes: "file:classes.txt"')
-    published = published_recipe(record, recipe_of(folder, text), [folder])
+    published = published_recipe(record, recipe_of(folder, text), folder)
     assert yaml.safe_load(published.text)["task"]["classes"] == ["bad", "good"]
     assert "classes.txt" not in published.data
 
 
 def test_chosen_rows_and_the_precision_are_stated(record: Record, folder: Path) -> None:
     numerics = {**record.identity.numerics, "precision": "bf16"}
-    half = replace(record, identity=replace(record.identity, numerics=numerics))
+    half = replace(
+        record, identity=replace(record.identity, numerics=numerics),
+        recipe={**record.recipe, "rows": {"validation": "file:./ids.txt"}},
+    )  # fmt: skip
     (folder / "ids.txt").write_text("0\n1\n")
-    rows = 'rows: {train: "0-9, 20-29", validation: "file:ids.txt"}\n'
+    rows = 'rows: {train: "0-9, 20-29", validation: "file:./ids.txt"}\n'
     copied = replace(half, files={**half.files, "ids.txt": "0" * 64})
     for run, data in ((copied, {"train.csv", "dev.csv"}), (half, {"train.csv", "dev.csv", "ids.txt"})):
-        published = published_recipe(run, recipe_of(folder, REVIEWS % "dev.csv" + rows), [folder])
+        published = published_recipe(run, recipe_of(folder, REVIEWS % "dev.csv" + rows), folder)
         content = yaml.safe_load(published.text)
         assert content["rows"] == {"train": "0-9, 20-29", "validation": "file:ids.txt"}
         assert {claim["precision"] for claim in content["claims"]} == {"bf16"}
@@ -121,7 +131,7 @@ def test_chosen_rows_and_the_precision_are_stated(record: Record, folder: Path) 
 def test_scores_that_no_claim_can_have_are_named(record: Record, folder: Path) -> None:
     result = record.results[-1]
     odd = replace(result, metrics={**result.metrics, "perplexity": {"value": 12.5, "one_prediction": None}})
-    published = published_recipe(replace(record, results=(odd,)), recipe_of(folder, REVIEWS % "dev.csv"), [folder])
+    published = published_recipe(replace(record, results=(odd,)), recipe_of(folder, REVIEWS % "dev.csv"), folder)
     undefined = [f"{name} on validation" for name, score in result.metrics.items() if score["value"] is None]
     assert published.left_out == (*undefined, "perplexity on validation")
     assert "perplexity" not in published.text
@@ -129,7 +139,7 @@ def test_scores_that_no_claim_can_have_are_named(record: Record, folder: Path) -
 
 def test_a_chosen_threshold_is_named_by_its_split(record: Record, folder: Path) -> None:
     result = replace(record.results[-1], scoring={"threshold": 0.3, "threshold_from": "validation"})
-    published = published_recipe(replace(record, results=(result,)), recipe_of(folder, REVIEWS % "dev.csv"), [folder])
+    published = published_recipe(replace(record, results=(result,)), recipe_of(folder, REVIEWS % "dev.csv"), folder)
     assert {claim["threshold_from"] for claim in yaml.safe_load(published.text)["claims"]} == {"validation"}
     assert "threshold:" not in published.text
 
@@ -143,7 +153,7 @@ def test_a_chosen_threshold_is_named_by_its_split(record: Record, folder: Path) 
 )
 def test_a_training_that_others_cannot_repeat_is_left_out(record: Record, folder: Path, part: str, need: str) -> None:
     stages = STAGES.replace("criterion", f"{part}, criterion")
-    published = published_recipe(record, recipe_of(folder, REVIEWS % "dev.csv", stages), [folder])
+    published = published_recipe(record, recipe_of(folder, REVIEWS % "dev.csv", stages), folder)
     assert published.training_needs == (need,)
     assert "stages" not in yaml.safe_load(published.text)
 
@@ -156,7 +166,7 @@ def test_weights_that_only_the_author_has_are_not_named_by_their_path(
     weights = weights.replace("%s", str(folder))
     model = f'model: {{use: pretrained, weights: "{weights}", model: {{use: bert'
     text = (REVIEWS % "dev.csv").replace("model: {use: bert", model).replace("num_labels: 2}", "num_labels: 2}}")
-    published = published_recipe(record, recipe_of(folder, text), [folder])
+    published = published_recipe(record, recipe_of(folder, text), folder)
     assert len(published.training_needs) == 1
     content = yaml.safe_load(published.text)
     assert "stages" not in content
@@ -167,19 +177,19 @@ def test_the_folder_of_a_tokenizer_is_the_exported_one(record: Record, folder: P
     tokenizer = '{use: published, of: "file:base"}'
     recipe = recipe_of(folder, (REVIEWS % "dev.csv").replace('{use: wordpiece, vocab: "file:vocab.txt"}', tokenizer))
     exported = replace(record, files={**record.files, "tokenizer.json": "0" * 64})
-    content = yaml.safe_load(published_recipe(exported, recipe, [folder]).text)
+    content = yaml.safe_load(published_recipe(exported, recipe, folder).text)
     assert content["tokenizer"] == {"use": "published", "of": "hub:."}
     bare = replace(record, files={})  # a model that is not one of transformers exports none
-    with pytest.raises(UsageError, match="others need the tokenizer of file:base"):
-        published_recipe(bare, recipe, [folder])
+    with pytest.raises(UsageError, match="others need file:base for the tokenizer"):
+        published_recipe(bare, recipe, folder)
 
 
 def test_a_vocabulary_that_the_run_has_a_copy_of_keeps_its_name(record: Record, folder: Path) -> None:
-    published = published_recipe(record, recipe_of(folder, REVIEWS % "dev.csv"), [folder])
+    published = published_recipe(record, recipe_of(folder, REVIEWS % "dev.csv"), folder)
     assert yaml.safe_load(published.text)["tokenizer"] == {"use": "wordpiece", "vocab": "file:vocab.txt"}
 
 
 def test_a_server_in_the_network_of_the_user_is_refused(record: Record, folder: Path) -> None:
     text = (REVIEWS % "dev.csv").replace('"file:vocab.txt"', '"https://127.0.0.1/vocab.txt"')
     with pytest.raises(UsageError, match=r"others could not read the recipe of this run.*not a public one"):
-        published_recipe(record, recipe_of(folder, text), [folder])
+        published_recipe(record, recipe_of(folder, text), folder)

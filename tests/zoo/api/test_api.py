@@ -102,7 +102,7 @@ def test_wrong_usage_raises_a_usage_error() -> None:
         zoo.reproduce("digits-resnet9")
     with pytest.raises(zoo.UsageError, match="nothing to do"):
         zoo.verify()
-    with pytest.raises(zoo.UsageError, match="no such folder"):
+    with pytest.raises(zoo.UsageError, match="no such file or folder"):
         zoo.verify("digits-resnet8", data={"cifar10": "nowhere"})
 
 

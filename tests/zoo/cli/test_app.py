@@ -74,7 +74,7 @@ def test_a_new_process_prints_no_traceback_for_a_bad_recipe(zoo_process: Zoo, re
         (["train", "digits*"], "'digits*' selects 3 entries; name one"),
         (["evaluate", "x.csv", "--as", "digits"], "no entry 'digits'"),
         (["verify", "digits-resnet8", "--data", "cifar10"], "--data cifar10: write NAME=DIR"),
-        (["verify", "digits-resnet8", "--data", "cifar10=nowhere"], "--data cifar10=nowhere: no such folder"),
+        (["verify", "digits-resnet8", "--data", "cifar10=nowhere"], "--data cifar10=nowhere: no such file or folder"),
     ],
 )
 def test_wrong_usage_is_exit_2_and_one_line_that_says_what_to_do(command: list[str], message: str, zoo: Zoo) -> None:

@@ -99,5 +99,5 @@ def test_environment_variables_are_defaults(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_a_data_folder_that_does_not_exist_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such folder"):
+    with pytest.raises(UsageError, match="no such file or folder"):
         SourceOptions(data={"cifar10": tmp_path / "nowhere"})

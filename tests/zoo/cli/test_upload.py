@@ -1,21 +1,31 @@
 """A model that a user trains on their own data is uploaded to the Hub, and verified from there by somebody else."""
 
 import json
+import logging
+import shlex
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
 
+from harness.publishing.upload import _change
+from harness.records.record import read_record
 from tests.helpers.glue_hub import use_hub
 from tests.helpers.hub_server import STRANGER, TOKEN, LocalHub
 from tests.helpers.project import TINY, Write, Zoo
+from zoo.fetch.hub import Hub
+from zoo.fetch.source_types import HubRepo
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # raised inside huggingface_hub
 REVIEWS = "text,label\n" + "".join(
     f"a {'good' if row % 2 else 'bad'} film {row},{'yes' if row % 2 else 'no'}\n" for row in range(60)
 )
+
+
+REFUSED_CARD = b'{"errors": [{"message": "license must be known"}]}'
 
 
 @pytest.fixture
@@ -53,7 +63,8 @@ def test_the_first_ten_minutes_end_with_a_published_model_that_is_reproduced(
     assert "reviews.csv; pass --with-data to upload it too" in refused.err
     uploaded = zoo("upload", "mine", "someone/reviews", "--with-data")
     assert uploaded.code == 0, uploaded.err
-    assert uploaded.lines[-1] == "next: zoo verify someone/reviews"
+    commit = hub.repos["models", "someone/reviews"].main
+    assert uploaded.lines[-1] == f"next: zoo verify someone/reviews@{commit}"
     files = files_of(hub, "someone/reviews")
     assert {"zoo.yaml", "reviews.csv", "model.safetensors", "README.md", "record.json", "curves.svg"} <= files.keys()
     assert b"zoo verify someone/reviews" in files["README.md"]
@@ -73,19 +84,26 @@ def test_without_its_data_a_model_says_what_is_missing_and_is_verified_where_the
     (tmp_path / "reviews.csv").write_text(REVIEWS)
     assert zoo("init", "--data", "reviews.csv", "--model", "bert_classifier", "--for", "train").code == 0
     assert zoo("train", "mine.yaml", "--out", "mine").code == 0
-    assert zoo("upload", "mine", "someone/secret", "--without-data", "--private").code == 0
+    uploaded = zoo("upload", "mine", "someone/secret", "--without-data", "--private")
+    assert uploaded.lines[-1].endswith(" --data reviews.csv=PATH")
     files = files_of(hub, "someone/secret")
     assert "reviews.csv" not in files
     assert b"- `reviews.csv`" in files["README.md"]
+    assert b"zoo verify someone/secret --data reviews.csv=PATH" in files["README.md"]
     assert hub.repos["models", "someone/secret"].private
     refused = zoo("verify", "someone/secret")
     assert refused.code == 4
-    assert "its recipe reads reviews.csv, which its author has not published" in refused.err
+    assert (
+        "its recipe reads reviews.csv, which its author has not published; if you have it, pass --data " in refused.err
+    )
+    shutil.move("reviews.csv", tmp_path / "own.csv")
+    verified = zoo("verify", "someone/secret", "--data", "reviews.csv=own.csv")
+    assert verified.code == 0, verified.err
     downloaded = tmp_path / "downloaded"
     downloaded.mkdir()
     for name, content in files.items():
         (downloaded / name).write_bytes(content)
-    shutil.copy("reviews.csv", downloaded)
+    shutil.copy("own.csv", downloaded / "reviews.csv")
     assert zoo("verify", "downloaded/zoo.yaml").code == 0
 
 
@@ -162,3 +180,55 @@ def test_an_upload_that_the_hub_does_not_serve_is_an_error_and_is_not_repeated(
     refused = zoo("upload", run, "someone/digits")
     assert (refused.code, len(refused.lines)) == (4, 1)
     assert len([path for method, path, _ in hub.requests if method == "POST" and "/commit/" in path]) == 1
+
+
+def test_a_card_that_the_hub_refuses_is_named(zoo: Zoo, hub: LocalHub, run: str) -> None:
+    hub.fault(
+        "POST /api/validate-yaml", "status", status=400, body=b'{"errors": [{"message": "license must be known"}]}'
+    )
+    refused = zoo("upload", run, "someone/digits")
+    assert (refused.code, len(refused.lines)) == (2, 1)
+    assert "README.md: the Hub refuses its metadata" in refused.err
+    assert "license must be known" in refused.err
+
+
+def test_a_card_that_is_no_text_is_named(zoo: Zoo, hub: LocalHub, run: str) -> None:
+    Path(run, "README.md").write_bytes(b"# Mine\n\xff")
+    refused = zoo("upload", run, "someone/digits")
+    assert refused.code == 2
+    assert refused.err.endswith("README.md:2: not text in UTF-8; save it as UTF-8\n")
+
+
+def test_a_second_upload_is_the_one_that_is_verified_next(zoo: Zoo, hub: LocalHub, recipe_file: Write) -> None:
+    recipe = recipe_file(TINY)
+    for seed in ("1", "2"):
+        assert zoo("train", recipe, "--seed", seed, "--out", f"run{seed}").code == 0
+        uploaded = zoo("upload", f"run{seed}", "someone/digits", "--overwrite")
+        words = shlex.split(uploaded.lines[-1].removeprefix("next: zoo "))
+        verified = zoo(*words, "--json")
+        assert verified.code == 0
+        path = json.loads(verified.out)["entries"][0]["records"][0]
+        assert read_record(Path(path)).weights == read_record(Path(f"run{seed}/record.json")).weights
+
+
+def test_files_that_the_hub_left_out_are_named(zoo: Zoo, hub: LocalHub, run: str) -> None:
+    hub.ignored = ("curves.svg",)
+    refused = zoo("upload", run, "someone/digits")
+    assert refused.code == 4
+    assert "these files are not in the new commit: curves.svg; look into the .gitignore" in refused.err
+
+
+def test_a_long_upload_outlasts_a_warning_of_the_library(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Hub that has answered before has more time than the first connection."""
+    monkeypatch.setattr("zoo.fetch.limits.CONNECT_DEADLINE", 0.2)
+    connection = Hub()
+    connection.servers.answered.add(connection.address)
+    done = []
+
+    def upload() -> None:
+        logging.getLogger("huggingface_hub.utils._http").warning("[Errno -3] Temporary failure in name resolution")
+        time.sleep(0.6)
+        done.append(True)
+
+    _change(connection, HubRepo("model", "someone/digits"), upload)
+    assert done == [True]

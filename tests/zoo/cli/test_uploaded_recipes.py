@@ -5,10 +5,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from huggingface_hub import constants
 from PIL import Image
 
+from harness.judging.measure import read_predictions
+from harness.records.record import read_record
 from tests.helpers.glue_hub import TOKENIZER, WORDS, classifier, use_hub, write_files
 from tests.helpers.hub_server import TOKEN, LocalHub
 from tests.helpers.project import Zoo
@@ -60,6 +64,8 @@ RECIPES = {
         more="label: labels, classes: [neg, pos], kind: multilabel, threshold_from: validation",
         loss="BinaryCrossEntropy",
     ),
+    "a table of parquet": texts(more="classes: [neg, pos]").replace("file:dev.csv", "file:dev.parquet"),
+    "files elsewhere": texts(more="classes: [neg, pos]").replace("file:dev.csv", "file:../dev.csv"),
     "numbers": texts(more="label: number, kind: regression", labels=1, loss="MSE"),
     "a published tokenizer": texts(
         more="classes: [neg, pos]", tokenizer="{use: published, of: 'file:base'}", model=BASE
@@ -89,6 +95,8 @@ def project(tmp_path: Path) -> Path:
             for n in range(60)
         )
         (folder / f"{name}.csv").write_text("text,label,labels,number\n" + "\n".join(rows) + "\n")
+    pd.read_csv(folder / "dev.csv").to_parquet(folder / "dev.parquet")
+    shutil.copy(folder / "dev.csv", tmp_path)
     for number in range(6):
         for split in ("train", "val"):
             for name, color in (("rose", (200, 0, 0)), ("tulip", (0, 0, 200))):
@@ -97,6 +105,19 @@ def project(tmp_path: Path) -> Path:
                 Image.new("RGB", (40, 40), tuple(c + number for c in color)).save(path)
     write_files(folder / "base", {**classifier("base", 2, seed=1, style="now"), **TOKENIZER})
     return folder
+
+
+def assert_same_outputs(trained: Path, verified: Path) -> None:
+    """Compare labels and outputs of all rows: a small model may reach a score by luck."""
+    runs = read_record(trained), read_record(verified)
+    assert runs[0].weights == runs[1].weights
+    kept = {result.split: result for result in runs[0].results if result.selection == runs[0].kept_epoch}
+    assert kept.keys() == {result.split for result in runs[1].results}
+    for result in runs[1].results:
+        ours, theirs = read_predictions(trained, kept[result.split]), read_predictions(verified, result)
+        assert ours.keys() == theirs.keys()
+        for name, values in ours.items():
+            np.testing.assert_allclose(theirs[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.parametrize("options", [(), ("--precision", "bf16")], ids=["fp32", "bf16"])
@@ -112,9 +133,9 @@ def test_an_uploaded_model_is_reproduced_by_somebody_else(
     needed += ["--trust", "uploaded_own_code"] if kind == "own code" else []
     trained = zoo("train", "mine.yaml", "--out", "run", *needed, *options)
     assert trained.code == 0, trained.err
-    uploaded = zoo("upload", "run", "someone/model", "--with-data", "--json")
+    uploaded = zoo("upload", "run", "someone/model", "--with-data", "--recipe", "mine.yaml", "--json")
     assert uploaded.code == 0, uploaded.err
-    verify = [word.replace("=DIR", f"={project}/flowers") for word in json.loads(uploaded.out)["verify"]]
+    verify = [word.replace("=PATH", f"={project}/flowers") for word in json.loads(uploaded.out)["verify"]]
     if kind != "images of the user":
         shutil.rmtree(project / "flowers")
     elsewhere = project.parent / "elsewhere"
@@ -123,9 +144,11 @@ def test_an_uploaded_model_is_reproduced_by_somebody_else(
     trust = verify[verify.index("--trust") :][:2] if "--trust" in verify else []
     checked = zoo("check", "someone/model", *trust)
     assert checked.code == 0, checked.err
-    verified = zoo(*verify[1:])
+    verified = zoo(*verify[1:], "--json")
     assert verified.code == 0, verified.out + verified.err
-    assert "1 entry: 1 reproduced" in verified.out
+    (entry,) = json.loads(verified.out)["entries"]
+    assert entry["verdict"] == "reproduced"
+    assert_same_outputs(project / "run" / "record.json", Path(entry["records"][0]))
 
 
 def test_an_uploaded_model_is_verified_without_a_network(
@@ -161,7 +184,7 @@ def test_a_student_is_verified_without_its_teacher(
     (project / "mine.yaml").write_text(text)
     trained = zoo("train", "mine.yaml", "--out", "run")
     assert trained.code == 0, trained.err
-    uploaded = zoo("upload", "run", "someone/student", "--with-data")
+    uploaded = zoo("upload", "run", "someone/student", "--with-data", "--recipe", "mine.yaml")
     assert uploaded.code == 0, uploaded.err
     assert "zoo.yaml has no training, because others do not have file:teacher.pt" in uploaded.err
     assert zoo("verify", "someone/student").code == 0
