@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Train a ResNet on images of CIFAR's size
 #
-# CIFAR-10 has 60,000 colour images of 32 x 32 pixels, and takes a CPU half an hour. This notebook first uses 1,797 made
-# images of the same size: the handwritten digits of scikit-learn in random colours. The scores say nothing about CIFAR.
+# CIFAR-10 has 60,000 color images of 32 x 32 pixels, and takes a CPU half an hour. This notebook first uses 1,797 made
+# images of the same size: the handwritten digits of scikit-learn in random colors. The scores say nothing about CIFAR.
 
 # %%
 import io
@@ -27,12 +27,12 @@ rng = np.random.default_rng(0)
 
 
 def png(digit):
-    """Draw a digit in a random colour on a background of another one, and return the bytes of the image."""
+    """Draw a digit in a random color on a background of another one, and return the bytes of the image."""
     dark, bright = rng.uniform(0, 100, 3), rng.uniform(120, 255, 3)
-    grey = Image.fromarray((digit * 15).astype(np.uint8)).resize((32, 32), Image.Resampling.BICUBIC)
-    colours = dark + np.asarray(grey)[:, :, None] / 255 * (bright - dark)
+    gray = Image.fromarray((digit * 15).astype(np.uint8)).resize((32, 32), Image.Resampling.BICUBIC)
+    colors = dark + np.asarray(gray)[:, :, None] / 255 * (bright - dark)
     file = io.BytesIO()
-    Image.fromarray(colours.astype(np.uint8)).save(file, "PNG")
+    Image.fromarray(colors.astype(np.uint8)).save(file, "PNG")
     return file.getvalue()
 
 

@@ -19,7 +19,7 @@ import zoo
 # %% [markdown]
 # ## The data
 #
-# The handwritten digits of scikit-learn in random colours, as in the notebook on training.
+# The handwritten digits of scikit-learn in random colors, as in the notebook on training.
 
 # %%
 CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -27,12 +27,12 @@ rng = np.random.default_rng(0)
 
 
 def png(digit):
-    """Draw a digit in a random colour on a background of another one, and return the bytes of the image."""
+    """Draw a digit in a random color on a background of another one, and return the bytes of the image."""
     dark, bright = rng.uniform(0, 100, 3), rng.uniform(120, 255, 3)
-    grey = Image.fromarray((digit * 15).astype(np.uint8)).resize((32, 32), Image.Resampling.BICUBIC)
-    colours = dark + np.asarray(grey)[:, :, None] / 255 * (bright - dark)
+    gray = Image.fromarray((digit * 15).astype(np.uint8)).resize((32, 32), Image.Resampling.BICUBIC)
+    colors = dark + np.asarray(gray)[:, :, None] / 255 * (bright - dark)
     file = io.BytesIO()
-    Image.fromarray(colours.astype(np.uint8)).save(file, "PNG")
+    Image.fromarray(colors.astype(np.uint8)).save(file, "PNG")
     return file.getvalue()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from zoo.errors import UsageError
 from zoo.tracebacks import DISTRIBUTION, project_version
 
-UPGRADE = f"pip install --upgrade {DISTRIBUTION}"
+UPGRADE = f"upgrade zoo: run `git pull` in its clone, or upgrade the package {DISTRIBUTION}"
 
 
 def newer_schema(kind: str, found: Any, newest: int) -> str | None:
@@ -20,7 +20,7 @@ def newer_schema(kind: str, found: Any, newest: int) -> str | None:
     if not isinstance(found, int) or isinstance(found, bool) or found <= newest:
         return None
     reads = f"zoo {project_version()} reads schemas up to {newest}"
-    return f"the {kind} has schema {found}, but {reads}; upgrade zoo: {UPGRADE}"
+    return f"the {kind} has schema {found}, but {reads}; {UPGRADE}"
 
 
 def refuse_newer_schema(path: Path, data: Any, newest: int, kind: str) -> None:

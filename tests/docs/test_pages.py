@@ -69,13 +69,26 @@ def test_installations_are_from_a_clone_with_extras_that_exist(page: Path) -> No
 
 def test_no_message_suggests_a_package_that_no_index_has() -> None:
     sources = [path for folder in ("zoo", "harness", "leaderboard") for path in (ROOT / folder).rglob("*.py")]
-    assert [path for path in sources if re.search(r"install[^\n]*zoo-reproduce", text_of(path))] == []
+    assert [path for path in sources if re.search(r"install[^\n]*(zoo-reproduce|\{DISTRIBUTION)", text_of(path))] == []
 
 
 def anchors(page: Path) -> set[str]:
     """The anchors that GitHub gives the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text_of(page), flags=re.DOTALL), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_docs_and_notebooks_have_american_spelling() -> None:
+    """The code has it too: `colors`, `optimizer`. "Labelled" is the one exception."""
+    british = re.compile(
+        r"\w*(?:colour|behaviour|optimis(?!t)|normalis|initialis|recognis|\bcentre|\bgrey\b)\w*", re.IGNORECASE
+    )
+    found = {
+        path.name: words
+        for path in (*PAGES, *(ROOT / "notebooks").glob("*.py"))
+        if (words := british.findall(text_of(path)))
+    }
+    assert found == {}
 
 
 def test_the_readme_is_short() -> None:

@@ -348,3 +348,27 @@ def test_the_documentation_stacks_tables_that_a_phone_cannot_show(
     labels = opened.eval_on_selector_all("td", "(all) => all.map((cell) => cell.dataset.label ?? null)")
     assert labels == ([None, "claimed", "reason"] if is_stacked else [None] * 3)
     assert opened.evaluate("document.querySelector('div').scrollWidth") <= 390
+
+
+WIDE_DOCS_PAGE = """<!doctype html><html lang="en" style="font-size: 20px"><title>x</title>
+<style>.md-typeset table:not([class]) th {{ min-width: 5rem; }} td code {{ white-space: normal; }}</style>
+<link rel="stylesheet" href="extra.css"><body><article class="md-typeset"><div style="overflow: auto; width: 686px">
+<table><thead><tr>{heads}</tr></thead><tbody><tr>{cells}</tr></tbody></table></div></article>"""
+NUMBERS = ["suite", "claims", "reproduced", "not-reproduced", "inconclusive", "not-compared", "not-run", "audited"]
+"""The columns of the leaderboard's first page, which has the most of all pages."""
+PROMISE = ["A recipe cannot", f"<code>tests/zoo/fetch/test_sources.py::test_{'a_long_name_' * 6}</code>"]
+
+
+@pytest.mark.parametrize(
+    ("heads", "cells"), [(NUMBERS, ["0"] * 8), (["cannot", "test"], PROMISE)], ids=["eight columns", "a long name"]
+)
+def test_the_documentation_fits_wide_tables_into_a_desktop_page(
+    tab: Tab, tmp_path: Path, heads: list[str], cells: list[str]
+) -> None:
+    """The first style is that of the theme, whose columns have at least 100 pixels, and 686 pixels are its text."""
+    shutil.copyfile(ROOT / "docs" / "extra.css", tmp_path / "extra.css")
+    rows = {"heads": "".join(f"<th>{head}</th>" for head in heads), "cells": "".join(f"<td>{x}</td>" for x in cells)}
+    (tmp_path / "page.html").write_text(WIDE_DOCS_PAGE.format_map(rows), encoding="utf-8")
+    tab.root = tmp_path
+    box = tab.open("page.html").locator("div")
+    assert box.evaluate("box => box.scrollWidth <= box.clientWidth")

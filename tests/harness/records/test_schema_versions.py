@@ -42,11 +42,11 @@ def test_a_record_that_is_sealed_again_has_the_newest_schema_and_the_same_key(pa
 @pytest.mark.parametrize("newer", [SCHEMA + 1, 99])
 def test_a_newer_record_is_refused_with_the_advice_to_upgrade(newer: int, tmp_path: Path) -> None:
     """Its unknown fields are not reported: they are no mistakes."""
-    path = saved(tmp_path, OLD[0], schema=newer, colour="red")
-    expected = f"record.json: the record has schema {newer}, but zoo .* reads schemas up to {SCHEMA}; upgrade zoo: pip"
+    path = saved(tmp_path, OLD[0], schema=newer, color="red")
+    expected = f"the record has schema {newer}, but zoo .* reads schemas up to {SCHEMA}; upgrade zoo: run `git pull`"
     with pytest.raises(UsageError, match=expected) as caught:
         read_record(path)
-    assert "colour" not in str(caught.value)
+    assert "color" not in str(caught.value)
 
 
 @pytest.mark.parametrize("wrong", [0, -1, "2", 1.5, True, None])

@@ -58,7 +58,7 @@ def test_all_problems_of_a_recipe_are_reported_at_once(zoo: Zoo, recipe_file: Wr
     claims = """\
 claims:
   - {of: weights, split: test, metric: accuracy, value: 84.5, source: s, failures: -1, seeds: 0, log: x}
-  - {of: retrain, split: test, metric: accuracy, value: 0.5, source: s, sigma: 2, colour: red}
+  - {of: retrain, split: test, metric: accuracy, value: 0.5, source: s, sigma: 2, color: red}
 """
     teacher = "    teacher: {model: cifar_resnet, run: x, seed: -1}\n    criterion"
     wrong = recipe_file(
@@ -68,7 +68,7 @@ claims:
     err = zoo("check", wrong).err
     for problem in (
         "84.5 is not a fraction", "failures must be at least 0", "seeds and n must be at least 1", "not both",
-        "unknown key 'colour'", "sigma must be above 0", "one of the keys", "'seed' goes with", "epochs and batch_size",
+        "unknown key 'color'", "sigma must be above 0", "one of the keys", "'seed' goes with", "epochs and batch_size",
         "did you mean SGD", "did you mean CrossEntropy", "no argument 'deep'", "'-' cannot be a name",
     ):  # fmt: skip
         assert problem in err, (problem, err)
