@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import threading
 import time
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+PARTIAL = re.compile(r"\.(.+)\.\d+-\d+-\d+\.partial")
+"""The name of a temporary file of `partial_file`."""
 ADMINISTRATOR = 0
 """The user id of root, who can change every file anyway."""
 
@@ -121,6 +124,11 @@ def partial_file(path: Path) -> Iterator[Path]:
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def final_name(name: str) -> str:
+    """Return the name that a temporary file of `partial_file` would have got; any other name as it is."""
+    return match[1] if (match := PARTIAL.fullmatch(name)) else name
 
 
 @contextmanager

@@ -2,27 +2,21 @@
 
 import re
 import shutil
-from fnmatch import fnmatchcase
+from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
 from harness.records.heartbeat_lock import HeartbeatLock
 from harness.records.record import FILE
-from harness.records.training_log import LOG, PICTURE
+from harness.runs.run_files import files_of_others, written_files
 from harness.runs.stored_runs import StoredRun, has_locked_run, read_again
-from harness.tracking.log_to import IDS
 from zoo.errors import SourceError, UsageError
 from zoo.files import is_inside
 
-CARD = "README.md"
-"""The model card, as in `harness.runs.model_card`, which imports torch."""
 WAIT = 0.2
 """Seconds to wait for the lock of a run."""
-WRITTEN = (
-    FILE, CARD, "recipe.yaml", "claims.json", LOG, PICTURE, IDS, "model.safetensors", "predictions-*.npz",
-    "checkpoint-*.pt", "checkpoint-*.damaged",
-)  # fmt: skip
-"""The files of a run whose record does not name them."""
+KEPT = ".kept"
+"""The end of the name of a folder with the files that a removed run did not write. No run is looked for there."""
 LEFTOVER = re.compile(r"\..+-[0-9a-f]{32}\.removed")
 """The name of a folder whose removal was interrupted."""
 
@@ -47,10 +41,11 @@ def reason_to_keep(run: StoredRun, runs: Path, evidence: Path) -> str:
 
 
 def remove_run(run: StoredRun, runs: Path, evidence: Path) -> tuple[Path, ...]:
-    """Remove a run, and return the files in its folder that the run did not write, which stay.
+    """Remove a run, and return the files in its folder that the run did not write, as they are called afterwards.
 
     The lock of the run is held meanwhile. A folder without other files gets a hidden name first, so that nobody reads
-    half a run. The leftovers of an interrupted removal are deleted too.
+    half a run. Other files move to a folder `NAME.kept` beside it, so that the run can be made again; outside the
+    folder of all runs they stay where the user put them. The leftovers of an interrupted removal are deleted too.
 
     Raises:
         UsageError: The run must not be removed, or it has changed since it was listed.
@@ -65,16 +60,18 @@ def remove_run(run: StoredRun, runs: Path, evidence: Path) -> tuple[Path, ...]:
         if read_again(run, runs) != run:
             raise UsageError(f"{run.folder}: not removed: it has changed since it was listed; look at it again")
         _delete_leftovers({*runs.glob("*/.*.removed"), *run.folder.parent.glob(".*.removed")})
-        if others := _others(run):
-            _delete_written(run)
-        else:
+        others = files_of_others(run.folder, run.record)
+        if not others:
             _delete_folder(run.folder)
+            return ()
+        _delete_written(run)
+        kept = _set_aside(run.folder) if is_inside(run.folder.parent, runs) else run.folder
     except OSError as error:
         raise SourceError(f"{error.filename or run.folder}: cannot be deleted: {error.strerror or error}") from None
     finally:
         if lock is not None:
             lock.release()
-    return others
+    return tuple(kept / path.relative_to(run.folder) for path in others)
 
 
 def _delete_folder(folder: Path) -> None:
@@ -95,26 +92,14 @@ def _delete_leftovers(folders: set[Path]) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_written(run: StoredRun, name: str) -> bool:
-    """Return whether a run wrote the file with this path in its folder."""
-    if run.record is None or not run.record.files:
-        return any(fnmatchcase(name, pattern) for pattern in WRITTEN)
-    predictions = (result.predictions["file"] for result in run.record.results)
-    return name in {FILE, CARD, *run.record.files, *predictions}
-
-
-def _files(run: StoredRun) -> list[Path]:
-    return [path for path in sorted(run.folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
-
-
-def _others(run: StoredRun) -> tuple[Path, ...]:
-    """Return the files in the folder of a run that the run did not write."""
-    return tuple(path for path in _files(run) if not _is_written(run, path.relative_to(run.folder).as_posix()))
-
-
 def _delete_written(run: StoredRun) -> None:
     """Delete the files that a run wrote, its record first, so that no half of it is taken for a run."""
-    names = [path.relative_to(run.folder).as_posix() for path in _files(run)]
-    for name in sorted(names, key=lambda name: name != FILE):
-        if _is_written(run, name):
-            (run.folder / name).unlink(missing_ok=True)
+    for path in sorted(written_files(run.folder, run.record), key=lambda path: path != run.folder / FILE):
+        path.unlink(missing_ok=True)
+
+
+def _set_aside(folder: Path) -> Path:
+    """Rename a folder that holds no run any more, so that its run can be made again, and return the new path."""
+    names = (f"{folder.name}{KEPT}{f'-{number}' if number > 1 else ''}" for number in count(1))
+    free = next(path for name in names if not (path := folder.with_name(name)).exists())
+    return folder.rename(free)

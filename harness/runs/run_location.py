@@ -7,8 +7,8 @@ from harness.records.check import verify_record
 from harness.records.find_runs import find_elsewhere
 from harness.records.record import FILE, Identity, Record, read_record
 from harness.runs.experiment import Experiment, RunContext
-from harness.runs.model_card import CARD
 from harness.runs.rescoring import same_training
+from harness.runs.run_files import files_of_others
 from harness.runs.unfinished import work_folder
 from zoo.errors import UsageError, ZooError
 from zoo.files import is_inside
@@ -59,6 +59,8 @@ def existing_record(location: RunLocation) -> Record | None:
     """
     file, fresh = location.folder / FILE, location.context.fresh
     if not file.exists():
+        if location.folder.is_dir() and any(location.folder.iterdir()):  # found before the run is made, not after it
+            raise UsageError(f"{location.folder} holds files, but no run: it has no {FILE}; move the folder away")
         return None
     try:
         record = read_record(file)
@@ -89,10 +91,7 @@ def existing_record(location: RunLocation) -> Record | None:
 def _check_replaceable(location: RunLocation, record: Record) -> None:
     """Report which training is made again. Raise UsageError if its folder has files that would be lost."""
     folder, name = location.folder, location.entry.name
-    written = {FILE, CARD, *record.files, *(result.predictions["file"] for result in record.results)}
-    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
-    found = sorted(path.as_posix() for path in files if "__pycache__" not in path.parts)
-    others = [path for path in found if path not in written] if record.files else []
+    others = [path.relative_to(folder).as_posix() for path in files_of_others(folder, record)] if record.files else []
     if others:
         raise UsageError(
             f"{name}: --fresh replaces {folder}, but the run did not write all of it ({', '.join(others[:3])}); move"

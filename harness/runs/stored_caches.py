@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from filelock import FileLock, Timeout
 from huggingface_hub import CachedRepoInfo, CacheNotFound, HFCacheInfo, constants, scan_cache_dir
 
 from harness.runs.cache import CACHE_FOLDER
+from harness.runs.named_sources import named_sources
 from harness.runs.stored_runs import size_of, stored_runs
 from zoo import paths
 from zoo.errors import SourceError, UsageError
@@ -29,8 +29,6 @@ KINDS: dict[Kind, str] = {
     "run-cache": "the index that finds runs quickly",
 }
 """The kinds of cached things, each with what it is."""
-SOURCE = re.compile(r"hub:(?:datasets/)?[\w.-]+/[\w.-]+|https?://[^\s\"']*[^\s\"',}\]]")
-"""The sources in the text of a recipe, a lock or a record, those of the Hub without revisions."""
 FOLDERS: dict[Kind, tuple[str, ...]] = {
     "downloads": ("downloads", "cache/files", "cache/hub", "cache/cards", "suites"),
     "tensors": ("cache/tokens", "cache/teachers", "cache/digests"),
@@ -139,11 +137,14 @@ def _sources_in(files: Iterator[Path], problems: list[str]) -> set[str]:
     found: set[str] = set()
     for file in files:
         try:
-            found |= set(SOURCE.findall(file.read_text(encoding="utf-8", errors="replace")))
+            named, problem = named_sources(file.read_text(encoding="utf-8", errors="replace"))
         except FileNotFoundError:
             continue
         except OSError as error:
             problems.append(f"{file}: cannot be read: {error.strerror or error}")
+        else:
+            found |= named
+            problems += [f"{file}: {problem}"] if problem else []
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 from harness.records.find_runs import FoundRun, find_runs
 from harness.records.heartbeat_lock import HeartbeatLock
 from harness.records.record import FILE, Record, read_record
+from harness.runs.run_files import files_of_run, written_files
 from harness.runs.unfinished import UNFINISHED, entry_of_work_folder, work_folder
 from zoo.errors import SourceError, ZooError
 
@@ -142,7 +143,10 @@ def _finished(runs: Path, entry: str, found: FoundRun) -> StoredRun:
 
 
 def _unfinished(folder: Path) -> Iterator[StoredRun]:
-    """Yield the runs that have checkpoints or a lock that somebody holds, and no record yet."""
+    """Yield the runs that have a folder for checkpoints or a lock that somebody holds, and no record yet.
+
+    A folder with nothing but files of the user is left of a run that was removed.
+    """
     try:
         names = sorted({path.name.removesuffix(".lock") for path in folder.iterdir() if not path.name.startswith(".")})
     except OSError:
@@ -150,7 +154,7 @@ def _unfinished(folder: Path) -> Iterator[StoredRun]:
     for name in names:
         work = folder / name
         locked = is_locked(work)
-        if locked or work.is_dir():
+        if locked or (work.is_dir() and (written_files(work, None) or not files_of_run(work))):
             yield _stopped(work, locked=locked)
 
 

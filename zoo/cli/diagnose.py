@@ -10,10 +10,12 @@ from zoo.cli.command_function import command
 from zoo.cli.completion import complete_runs
 from zoo.cli.exit_codes import code_of_outcome, end
 from zoo.cli.judged_runs import name_of_runs
+from zoo.cli.next_steps import without_claims
 from zoo.cli.options import OUTPUT, All, CardClaim, Json, OneEntry, Patterns, Records, Suites, Where, argument, option
 from zoo.cli.progress import report, report_error, report_unreachable, session_of
 from zoo.errors import ZooError
 from zoo.recipes.options import DeviceOptions, SourceOptions, TrainingOptions
+from zoo.safe_text import one_line
 
 if TYPE_CHECKING:
     from harness.diagnosis.diff import Diff
@@ -89,7 +91,9 @@ def explain(
     session = session_of(sources)
     chosen = session.entries.select_one(entry, claim)
     explanation = explain_entry(chosen, session.context([chosen], options), evidence=paths.evidence())
-    render.emit(explanation.data(), explanation.text(render.terminal_width()), as_json=as_json)
+    advice = without_claims(chosen) if not explanation.claims and chosen.card is None else []
+    lines = [explanation.text(render.terminal_width()), *(render.wrapped(one_line(text), "  ") for text in advice)]
+    render.emit({**explanation.data(), "advice": advice}, "\n".join(lines), as_json=as_json)
     end([CODES_OF_EXPLAIN[explanation.state]])
 
 

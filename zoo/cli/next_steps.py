@@ -63,6 +63,34 @@ def after_training(entry: Entry, folder: Path, options: TrainingOptions, sources
     return [shlex.join(["zoo", "plot", run]), shlex.join(["zoo", *words])]
 
 
+def of_training_folder(entry: Entry) -> str:
+    """Return what can be done with the weights of a training whose folder is named where published weights are meant.
+
+    Empty if the recipe does not lie in such a folder, or names published weights itself.
+    """
+    recipe = entry.path
+    is_in_run = recipe.name == "recipe.yaml" and recipe.with_name("record.json").is_file()
+    if entry.suite != LOCAL or not is_in_run or entry.recipe.weights is not None:
+        return ""
+    folder, file = shlex.quote(str(recipe.parent)), shlex.quote(str(recipe))
+    return (
+        f"{recipe.parent} is the folder of a training: `zoo evaluate {folder} --as {file}` scores its weights again,"
+        f" and `zoo upload {folder} OWNER/NAME` publishes them with claims that `zoo verify` judges"
+    )
+
+
+def without_claims(entry: Entry) -> list[str]:
+    """Return what to do about an entry that has no claims about published weights, for `zoo explain`."""
+    if (training := of_training_folder(entry)) or entry.recipe.weights is None:
+        again = [f"next: {shlex.join(['zoo', 'reproduce', entry.argument, '--train'])}"] if entry.recipe.stages else []
+        return [
+            training or "the recipe names no published weights; `zoo explain` compares their score with a claim",
+            *again,
+        ]
+    verify = shlex.join(["zoo", "verify", entry.argument])
+    return [f"the recipe has no claims about its published weights: add one to `claims`; then `{verify}` judges it"]
+
+
 def _words(outcome: "Outcome", options: RunOptions) -> list[str] | None:
     """Return the command and its own arguments."""
     from harness.records.record import FIRST_REFERENCE_SEED, read_record

@@ -87,7 +87,8 @@ def remove_runs(
 ) -> None:
     """Remove runs from the disk, after a question.
 
-    A run in progress is never removed, and neither are committed records. Files that the run did not write stay.
+    A run in progress is never removed, and neither are committed records. Files that the run did not write are kept, in
+    a folder NAME.kept beside it.
 
     Example: zoo runs remove --stopped --older-than 30d
     """
@@ -114,7 +115,7 @@ def remove_runs(
         for each in removable:
             try:
                 for other in remove_run(each, folder, evidence):
-                    report(f"{other}: stays, because the run did not write it")
+                    report(f"kept: {other}, which the run did not write")
                 removed.append(str(each.folder))
             except ZooError as error:
                 errors.append(error)

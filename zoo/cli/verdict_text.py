@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli import render
+from zoo.cli.next_steps import of_training_folder
 from zoo.errors import NotComparableError, first_line
 from zoo.safe_text import one_line
 from zoo.text_tables import number
@@ -139,7 +140,8 @@ def _why_nothing_is_tested(outcome: "Outcome") -> str:
         other = ", only about the published weights" if "weights" in kinds else ""
         return f"the recipe has no claims about retraining{other}"
     missing = "claims about its published weights" if outcome.entry.recipe.weights else "published weights to evaluate"
-    return f"the recipe has no {missing}{'; its claims are about retraining' if 'retrain' in kinds else ''}"
+    why = f"the recipe has no {missing}{'; its claims are about retraining' if 'retrain' in kinds else ''}"
+    return "; ".join(filter(None, [why, of_training_folder(outcome.entry)]))
 
 
 def _margin(judgement: "Judgement") -> str:

@@ -1,11 +1,10 @@
-"""Guess the columns of a table: the texts, the labels, and whether the first line is a header."""
+"""Guess the columns of a table: the texts and the labels."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo.errors import UsageError, did_you_mean
-from zoo.tasks.labels import to_text
+from zoo.tasks.labels import RowError, to_numbers, to_text
 from zoo.text_tables import counted, first_of
 
 LABELS = (
@@ -20,8 +19,6 @@ PAIRS = (
 """Names of columns, the most likely first."""
 MOST_NUMBERS = 20
 """Labels with more distinct numbers than this are numbers to predict, if they have decimals."""
-LONG = 40
-"""A name of a column is shorter than this many characters."""
 Columns = Mapping[str, Sequence[Any]]
 
 
@@ -70,7 +67,8 @@ def classes_of(name: str, values: Sequence[Any]) -> tuple[str, ...]:
     if row is not None:
         raise UsageError(f"column {name!r}, row {row}: the label is empty; fill it in or delete the row")
     distinct = sorted(set(texts))
-    if len(distinct) > MOST_NUMBERS and all(map(_is_number, distinct)) and any("." in text for text in distinct):
+    has_numbers = are_numbers(distinct)
+    if has_numbers and len(distinct) > MOST_NUMBERS and any("." in text for text in distinct):
         return ()
     if len(distinct) == 1:
         raise UsageError(f"column {name!r}: all rows have the label {distinct[0]!r}; a classifier needs two classes")
@@ -79,28 +77,16 @@ def classes_of(name: str, values: Sequence[Any]) -> tuple[str, ...]:
             f"column {name!r} has {len(distinct):,} different values in {counted(len(texts), 'row')}, so it does not"
             " look like a label; name another column with --label"
         )
-    return tuple(sorted(distinct, key=float) if all(map(_is_number, distinct)) else distinct)
+    return tuple(sorted(distinct, key=float) if has_numbers else distinct)
 
 
-def lacks_header(columns: Columns) -> bool:
-    """Return whether the names of columns look like a row: one can hardly be a name, and most may be values.
-
-    A usual name of a column is enough to be a header.
-    """
-    if any(name.lower() in (*LABELS, *TEXTS) for name in columns):
+def are_numbers(values: Sequence[Any]) -> bool:
+    """Return whether all values are numbers, as a regression reads them."""
+    try:
+        to_numbers(values)
+    except RowError:
         return False
-    certain = [_is_value(name, values[:1000]) for name, values in columns.items()]
-    likely = [
-        is_value or " " in name.strip() or (_is_number(name) and all(_is_number(str(each)) for each in values[:1000]))
-        for is_value, (name, values) in zip(certain, columns.items(), strict=True)
-    ]
-    return any(certain) and sum(likely) > len(likely) / 2
-
-
-def _is_value(name: str, values: Sequence[Any]) -> bool:
-    """Return whether a name is a value of a column whose values repeat, a number with decimals, or long."""
-    is_class = name in values and len({*values}) <= len(values) / 2
-    return is_class or (_is_number(name) and "." in name) or (len(name) > LONG and name.count(" ") > 3)
+    return True
 
 
 def _known(columns: Columns, name: str, option: str) -> str:
@@ -115,13 +101,6 @@ def _mean_length(values: Sequence[Any]) -> float:
     if not all(isinstance(value, str) for value in values):
         return 0.0
     return sum(map(len, values)) / max(1, len(values))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
 
 
 def _listed(columns: Columns) -> str:

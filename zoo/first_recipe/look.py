@@ -11,8 +11,9 @@ from zoo.errors import SIMILAR, SourceError, UsageError, did_you_mean
 from zoo.fetch.fetched import Fetched
 from zoo.fetch.source_types import FILE, HUB, HUB_NAME
 from zoo.files import is_hidden
-from zoo.first_recipe.columns import choose_label, choose_text, classes_of, lacks_header
+from zoo.first_recipe.columns import are_numbers, choose_label, choose_text, classes_of
 from zoo.first_recipe.found import FoundData
+from zoo.first_recipe.header import guess_header
 from zoo.first_recipe.read_table import read_table
 from zoo.tasks.dialect import Dialect
 from zoo.tasks.image_split import image_files
@@ -98,13 +99,13 @@ def _files_beside(path: Path) -> dict[str, Path]:
 def _tables(
     files: Mapping[str, Path], folder: Path, text: Sequence[str], label: str | None, encoding: str | None
 ) -> FoundData:
-    dialect = Dialect(encoding=encoding)
     first = files.get("train") or next(iter(files.values()))
-    table, notes = read_table(first, dialect), []
     has_header = True
-    if first.suffix.lower() in SEPARATORS and lacks_header(table.columns):
-        has_header, dialect = False, Dialect(encoding=encoding, header=False)
-        notes.append("the first line looks like a row, so columns are numbered from 0")
+    notes: list[str] = []
+    if first.suffix.lower() in SEPARATORS:
+        columns = read_table(first, Dialect(encoding=encoding, header=False)).columns.values()
+        has_header, notes = guess_header([(values[0], values[1:]) for values in columns], {*text, label})
+    dialect = Dialect(encoding=encoding, header=has_header)
     tables = {split: read_table(file, dialect) for split, file in files.items()}
     data: dict[str, Any] = {split: local_source(file, folder) for split, file in files.items()}
     settings: dict[str, Any] = {} if has_header else {"header": False}
@@ -171,6 +172,8 @@ def _unused(
             unused[split] = "a label is empty"
         elif classes and (unknown := sorted(labels - {*classes, *map(str, range(len(classes)))})):
             unused[split] = f"the label {unknown[0]!r} is no class of {training}"
+        elif not classes and (wrong := [label for label in sorted(labels) if not are_numbers([label])]):
+            unused[split] = f"the label {wrong[0]!r} is no number"
     return unused
 
 

@@ -26,12 +26,13 @@ def read_table(path: Path, dialect: Dialect) -> Table:
             problem = str(error).partition("; save it")[0]
             raise SourceError(f"{problem}; save it in UTF-8, or pass --encoding, such as --encoding cp1252") from None
     table = read_file(path, dialect)
-    _check_separator(path, [*table.columns])
+    cells = table.columns if table.has_header else [value for values in table.columns.values() for value in values[:1]]
+    _check_separator(path, [*cells])
     return table
 
 
 def _check_separator(path: Path, columns: Sequence[str]) -> None:
-    """Raise UsageError if a file of CSV or TSV has one column whose name holds the separator of another program."""
+    """Raise UsageError if the first line of CSV or TSV is one cell that holds the separator of another program."""
     expected = SEPARATORS.get(path.suffix.lower())
     if expected is None or len(columns) != 1:
         return

@@ -14,7 +14,7 @@ from zoo.errors import Mark, RecipeError, UsageError, ZooError, did_you_mean
 from zoo.fetch.hub_owners import owned_name
 from zoo.fetch.source_types import HUB
 from zoo.recipes.claim import Claim
-from zoo.recipes.other_files import instead_of_recipe, is_other_file
+from zoo.recipes.other_files import RECORD, instead_of_recipe, is_other_file
 from zoo.recipes.schema import Recipe, load_recipe
 from zoo.recipes.stage import Teacher
 from zoo.text_tables import first_of
@@ -218,9 +218,12 @@ def _local_entries(path: Path) -> list[Entry]:
     """Return the entry of a recipe file, or those of all recipes in a folder.
 
     For a folder without recipes, or a file that is no recipe, it is an entry that cannot be read, so that it does not
-    stop other entries.
+    stop other entries. Of a downloaded repository with an uploaded run, only the published recipe counts, as on the
+    Hub: the other one is that of the training.
     """
     recipes = [file for file in sorted(path.iterdir()) if file.suffix in ENDINGS] if path.is_dir() else []
+    if path / PUBLISHED in recipes and (path / RECORD).is_file():
+        recipes = [path / PUBLISHED]
     if not recipes and (other := instead_of_recipe(path)):
         return [Entry(path.stem, LOCAL, path, failure=UsageError(f"{path}: {other}"))]
     return [local(recipe) for recipe in recipes or [path]]

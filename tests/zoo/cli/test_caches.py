@@ -11,11 +11,11 @@ from huggingface_hub import constants
 
 from harness.records.heartbeat_lock import HeartbeatLock
 from harness.runs import stored_caches
-from harness.runs.stored_caches import SOURCE
+from harness.runs.named_sources import named_sources
 from tests.helpers.project import Zoo
 from zoo import paths
 from zoo.fetch.source_types import ArchiveMember, parse_source
-from zoo.fetch.urls import member_name
+from zoo.fetch.urls import download_name, member_name
 
 NEEDED = "https://zoo.example/needed.pt"
 
@@ -76,7 +76,7 @@ def test_a_file_that_nothing_needs_is_unused(zoo: Zoo, hub: Path, tmp_path: Path
 def test_members_of_archives_that_entries_need_are_used(zoo: Zoo, hub: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "home" / "suites" / "mine" / "a.yaml"
     recipe.parent.mkdir(parents=True)
-    recipe.write_text("{weights: https://zoo.example/all.zip#x/a,b.pt, name: a}")
+    recipe.write_text('{weights: "https://zoo.example/all.zip#x/a,b.pt", name: a}')
     folder = tmp_path / "home" / "downloads"
     folder.mkdir()
     for member in ("x/a,b.pt", "x/c.pt"):
@@ -135,10 +135,37 @@ def test_a_kind_or_condition_is_required(zoo: Zoo, hub: Path) -> None:
     assert "did you mean hub" in zoo("cache", "prune", "--kind", "hug").err
 
 
-def test_sources_of_recipes_are_found_without_their_revision() -> None:
-    text = f'{{init: hub:a/b@main, data: "hub:datasets/c/d", weights: {NEEDED}}}'
-    assert SOURCE.findall(text) == ["hub:a/b", "hub:datasets/c/d", NEEDED]
-    assert SOURCE.search(paths.lock().read_text(encoding="utf-8"))
+A, B = "https://zoo.example/a.pt", "https://zoo.example/b{1}.pt"
+FILES = {
+    f'{{init: hub:a/b@main, data: "hub:datasets/c/d", weights: {A}}}': {"hub:a/b", "hub:datasets/c/d", A},
+    f"weights: [{A},{NEEDED}]": {A, NEEDED},
+    f"weights: {B}": {B},
+    f'{{"sources": {{"{B}": {{}}, "hub:a/b": ["{A}"]}}}}': {"hub:a/b", A, B},
+    f"# of {NEEDED}\nnote: from {A}, hub:a/b": {"hub:a/b", f"{A},"},
+}
+
+
+@pytest.mark.parametrize("text", FILES)
+def test_the_sources_of_a_file_are_its_keys_and_values(text: str) -> None:
+    assert named_sources(text) == (FILES[text], "")
+
+
+def test_the_sources_of_the_lock_are_found() -> None:
+    lock = paths.lock().read_text(encoding="utf-8")
+    assert {name for name in json.loads(lock)["sources"] if name.startswith("http")} <= named_sources(lock)[0]
+
+
+def test_a_damaged_recipe_keeps_everything_that_it_may_name(zoo: Zoo, hub: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "home" / "suites" / "mine" / "a.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text(f"weights: [{A},{NEEDED}\n: {{")
+    folder = tmp_path / "home" / "downloads"
+    folder.mkdir()
+    for url in (A, NEEDED, "https://zoo.example/other.pt"):
+        (folder / download_name(url)).write_bytes(b"123")
+    done = zoo("cache", "prune", "--unused", "--yes")
+    assert f"{recipe}: neither JSON nor YAML" in done.err
+    assert {path.name for path in folder.iterdir()} == {download_name(A), download_name(NEEDED)}
 
 
 def test_a_digest_in_the_name_of_a_cached_file_is_shortened(zoo: Zoo, hub: Path, tmp_path: Path) -> None:

@@ -51,6 +51,18 @@ def test_columns_of_a_file_without_header_have_numbers(zoo: Zoo, tmp_path: Path)
     assert "header: false" in recipe
 
 
+def test_a_header_that_may_be_a_row_is_noted_in_the_recipe(zoo: Zoo, tmp_path: Path) -> None:
+    rows = "".join(f"text {row},{'good' if row % 2 else 'bad'}\n" for row in range(20))
+    (tmp_path / "rows.csv").write_text(f"film,good\n{rows}")
+    assert "for a row write `header: false`" in make(zoo, "rows.csv")
+
+
+def test_a_line_with_a_column_that_the_user_names_is_a_header(zoo: Zoo, tmp_path: Path) -> None:
+    rows = "".join(f"text {row},{'good' if row % 2 else 'bad'}\n" for row in range(20))
+    (tmp_path / "rows.csv").write_text(f"a film,good\n{rows}")
+    assert "label: good" in make(zoo, "rows.csv", "--label", "good")
+
+
 def test_splits_are_found_beside_the_file_for_training(zoo: Zoo, tmp_path: Path) -> None:
     for name in ("train", "dev", "test"):
         (tmp_path / f"{name}.csv").write_text(REVIEWS)
@@ -250,19 +262,14 @@ def test_images_of_unknown_classes_are_left_out_with_a_note(zoo: Zoo, tmp_path: 
     assert "val: test" in recipe
 
 
-HEADERS = {
-    "text,verdict\ntext,good\n": True,
-    "film,verdict\nfilm,good\n": True,
-    "country,2019\n": True,
-    "a fine film,good\n": False,
-}
-
-
-@pytest.mark.parametrize("start", HEADERS)
-def test_a_header_is_told_from_a_row(start: str, zoo: Zoo, tmp_path: Path) -> None:
-    rows = "".join(f"row {n},{'good' if n % 2 else 'bad'}\n" for n in range(20))
-    (tmp_path / "rows.csv").write_text(start + rows)
-    assert ("header: false" not in make(zoo, "rows.csv")) == HEADERS[start]
+def test_a_split_of_a_regression_with_a_label_that_is_no_number_is_left_out(zoo: Zoo, tmp_path: Path) -> None:
+    for name, label in (("train", "0.5"), ("test", "unknown")):
+        rows = "".join(f"a film {row},{row}.5\n" for row in range(30))
+        (tmp_path / f"{name}.csv").write_text(f"review,score\n{rows}a play,{label}\n")
+    recipe = make(zoo, "train.csv")
+    assert "kind: regression" in recipe
+    assert "test is left out: the label 'unknown' is no number" in recipe
+    assert "test.csv" not in recipe
 
 
 @pytest.mark.parametrize("test", ["review\na film\n", "id,review,verdict\n1,a film,unknown\n", "id,review,verdict\n"])

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,40 @@ def test_the_folder_of_a_finished_run_is_not_trained_again_by_mistake(zoo: Zoo, 
         assert zoo(*shlex.split(command)[1:]).code == 0
     with pytest.raises(UsageError, match="finished run"):
         api.train("mine")
+
+
+def test_the_folder_of_a_training_has_no_published_weights_and_leads_to_commands_that_run(
+    zoo: Zoo, recipe_file: Write
+) -> None:
+    assert zoo("train", recipe_file(), "--out", "my run", "--device", device()).code == 0
+    commands = {
+        "zoo evaluate 'my run' --as 'my run/recipe.yaml'",
+        "zoo upload 'my run' OWNER/NAME",
+        "zoo verify",
+    }
+    for command in ("verify", "reproduce", "explain"):
+        done = zoo(command, "my run")
+        text = " ".join(done.out.split())
+        assert (done.code, {*text.split("`")[1::2]}) == (3, commands)
+        assert "next: zoo reproduce 'my run/recipe.yaml' --train" in text
+    assert zoo("evaluate", "my run", "--as", "my run/recipe.yaml", "--device", device()).code == 0
+    assert zoo("upload", "my run", "OWNER/NAME", "--dry-run").code == 0
+    shutil.copy("my run/recipe.yaml", "my run/zoo.yaml")  # as in a downloaded repository
+    assert "my run/zoo.yaml --train" in " ".join(zoo("verify", "my run").out.split()).replace("'", "")
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_explain_without_claims_says_what_to_do_next(weights: bool, zoo: Zoo, recipe_file: Write) -> None:
+    text = TINY
+    if weights:
+        assert zoo("train", recipe_file(), "--out", "run").code == 0
+        text = TINY.replace("stages", "weights: file:run/model.safetensors\nstages")
+    recipe = recipe_file(text)
+    done = zoo("explain", recipe)
+    output = " ".join(done.out.split())
+    assert done.code == 3
+    assert json.loads(zoo("explain", recipe, "--json").out)["advice"]
+    command = output.split("`")[-2] if weights else output.partition("next: ")[2]
+    words = shlex.split(command)
+    assert words == ["zoo", *(["verify", str(recipe)] if weights else ["reproduce", str(recipe), "--train"])]
+    assert zoo(*words[1:], *(["--dry-run"])).code == 0

@@ -11,12 +11,14 @@ import pytest
 from harness.records.find_runs import find_runs
 from harness.records.heartbeat_lock import HeartbeatLock
 from harness.records.record import read_record
-from harness.runs import model_card, remove_run
+from harness.runs import model_card, remove_run, run_files
 from harness.runs.stored_runs import stored_runs
 from harness.runs.unfinished import UNFINISHED, work_folder
-from tests.helpers.project import ROOT, Zoo
+from tests.helpers.device import device
+from tests.helpers.project import ROOT, Write, Zoo
 from zoo import paths
 from zoo.errors import UsageError
+from zoo.files import partial_file
 
 EVIDENCE = ROOT / "leaderboard" / "records"
 ENTRY = "digits-resnet8"
@@ -120,8 +122,19 @@ def test_everything_that_a_stopped_training_wrote_is_removed(zoo: Zoo, runs: Pat
     stopped.mkdir(parents=True)
     for name in ("checkpoint-1.pt", "checkpoint-0.damaged", "log.jsonl", "curves.svg", "trackers.json"):
         (stopped / name).write_text("{}")
+    with partial_file(stopped / "checkpoint-0.pt") as partial:
+        pass
+    partial.write_text("what a killed process left")
     assert zoo("runs", "remove", "--stopped", "--yes").code == 0
     assert not stopped.exists()
+
+
+def test_a_folder_of_checkpoints_with_only_files_of_the_user_is_no_run(zoo: Zoo, runs: Path) -> None:
+    left = runs / UNFINISHED / "tiny-0123456789ab"
+    left.mkdir(parents=True)
+    (left / "notes.txt").write_text("mine")
+    assert [run["state"] for run in listed(zoo)] == ["finished"]
+    assert zoo("runs", "remove", "--stopped", "--yes").out == "nothing to remove\n"
 
 
 def test_removal_needs_an_answer_or_yes(zoo: Zoo, runs: Path) -> None:
@@ -159,7 +172,7 @@ def test_a_run_that_was_made_after_the_listing_is_not_removed(runs: Path) -> Non
     assert record.exists()
 
 
-def test_files_of_the_user_stay_in_every_folder(zoo: Zoo, runs: Path) -> None:
+def test_files_of_the_user_are_kept_beside_every_folder(zoo: Zoo, runs: Path) -> None:
     stopped = runs / UNFINISHED / "tiny-0123456789ab"
     stopped.mkdir(parents=True)
     damaged = runs / "tiny" / "weights-0123456789ab"
@@ -171,8 +184,39 @@ def test_files_of_the_user_stay_in_every_folder(zoo: Zoo, runs: Path) -> None:
         (folder / "notes.txt").write_text("mine")
     done = zoo("runs", "remove", "*", "--yes")
     assert done.code == 0
-    assert [[file.name for file in folder.iterdir()] for folder in folders] == [["notes.txt"]] * 3
-    assert f"{damaged / 'notes.txt'}: stays" in done.err
+    for folder in folders:
+        assert not folder.exists()
+        kept = folder.with_name(f"{folder.name}.kept") / "notes.txt"
+        assert kept.read_text() == "mine"
+        assert f"kept: {kept}" in done.err
+    assert listed(zoo) == []
+
+
+@pytest.mark.slow  # a training
+def test_a_removed_run_can_be_made_again_if_files_of_the_user_were_in_its_folder(
+    zoo: Zoo, recipe_file: Write, tmp_path: Path
+) -> None:
+    runs = tmp_path / "home" / "runs"
+    for command in (("verify", ENTRY), ("train", recipe_file(), "--device", device())):
+        for _ in range(2):
+            assert zoo(*command).code == 0
+            (run,) = stored_runs(runs)
+            (run.folder / "notes.txt").write_text("mine")
+            assert zoo("runs", "remove", "*", "--yes").code == 0
+        kept = sorted(path.name for path in run.folder.parent.iterdir() if not path.name.startswith("."))
+        assert kept == [f"{run.folder.name}.kept", f"{run.folder.name}.kept-2"]
+
+
+@pytest.mark.parametrize("fresh", [[], ["--fresh"]])
+def test_a_folder_with_files_that_no_run_wrote_is_refused_before_the_run(
+    zoo: Zoo, runs: Path, fresh: list[str]
+) -> None:
+    folder = runs / ENTRY / WEIGHTS.name
+    (folder / "record.json").unlink()
+    names = sorted(path.name for path in folder.iterdir())
+    done = zoo("verify", ENTRY, *fresh)
+    assert f"{folder} holds files, but no run" in done.err
+    assert sorted(path.name for path in folder.iterdir()) == names
 
 
 def test_a_damaged_run_stays_while_a_run_of_its_entry_is_made(zoo: Zoo, runs: Path) -> None:
@@ -229,4 +273,4 @@ def test_sizes_are_those_of_the_files(zoo: Zoo, runs: Path) -> None:
 
 
 def test_the_name_of_the_model_card_is_that_of_the_module_that_writes_it() -> None:
-    assert remove_run.CARD == model_card.CARD
+    assert run_files.CARD == model_card.CARD
