@@ -12,7 +12,7 @@ from scipy import stats
 
 from benchmarks.aa_flips.diffs import compare_accuracies, finds_difference
 from benchmarks.aa_flips.rates import Rate, percent_above, rate_of_groups, upper_bound
-from benchmarks.aa_flips.report import BEGIN, END, PAGE, read_results, text_of
+from benchmarks.aa_flips.report import BEGIN, CI_PAGE, END, PAGE, headlines_of, read_results, text_of
 from benchmarks.aa_flips.simulated import RETRAININGS, equal_models_row, retraining_rows, weights_row
 from harness.diagnosis.diff import diff, find_record
 from harness.judging.near_ties import NOISE
@@ -21,7 +21,9 @@ from harness.records.record import read_record
 from tests.helpers.project import ROOT
 
 EVIDENCE = ROOT / "leaderboard" / "records"
-SHOWN = PAGE.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip()
+SHOWN, SHOWN_IN_CI = (
+    page.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip() for page in (PAGE, CI_PAGE)
+)
 
 
 def count_of(rate: Rate | None) -> int:
@@ -107,6 +109,7 @@ def test_the_page_shows_the_stored_results() -> None:
     assert results.real.row.pairs >= 100
     assert min(row.pairs for row in results.simulated) >= 1_000
     assert text_of(results) == SHOWN
+    assert headlines_of(results) == SHOWN_IN_CI
 
 
 def test_rows_beyond_the_expected_noise_have_jobs_that_differ_and_repeated_models_have_no_bound() -> None:
