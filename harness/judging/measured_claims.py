@@ -73,7 +73,7 @@ def _of_reference(record: Record, result: Result, metric: str, values: list[floa
     conditions.pop("n", None)
     return {
         "of": "retrain", "split": result.split, "metric": metric, "value": round(fmean(values), MEAN_DECIMALS),
-        **({"sigma": sigma} if sigma > LEAST_SIGMA else {}), "reference_runs": len(values),
+        "decimals": MEAN_DECIMALS, **({"sigma": sigma} if sigma > LEAST_SIGMA else {}), "reference_runs": len(values),
         "selection": result.selection, **conditions, "source": OF_REFERENCE,
     }  # fmt: skip
 

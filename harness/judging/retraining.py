@@ -11,6 +11,8 @@ from harness.judging.weights import mean_problem
 from zoo.recipes.claim import Claim
 from zoo.text_tables import counted
 
+ADVISED_RUNS = 5
+"""The number of reference runs that is advised for a claim from fewer runs."""
 TOO_MANY = " More runs are degenerate than the reference explains, so the verdict is inconclusive."
 
 
@@ -146,7 +148,9 @@ def _basis(comparison: Comparison) -> str:
 def _advice(comparison: Comparison, further: int | None, look: int) -> str:
     """Return the power of the runs and what would settle an inconclusive verdict."""
     if comparison.sigma.is_lower_bound:
-        return "Declare a prior with its source, or record five reference runs."
+        equal = "score more rows, since equal scores say nothing of how much they vary"
+        more = "record five reference runs" if comparison.r < ADVISED_RUNS else equal
+        return f"Declare a prior with its source, or {more}."
     power = f"With {counted(comparison.k, 'run')}, {comparison.power:.0%} of correct trainings are reproduced"
     if look >= statistics.LOOKS:
         fresh = "fresh seeds, from another --first-seed on, are a test of their own"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
@@ -67,23 +68,34 @@ def data_files(data: Mapping[str, LocalFile], places: Places) -> dict[str, Path]
     Raises:
         UsageError: See `Places.find`, or a folder has too many files, or a link out of it.
     """
-    read = IMG_EXTENSIONS if places.record.recipe["task"]["use"] == IMAGE_FOLDER else READ
     found = {name: places.find(source) for name, source in data.items()}
-    return {name: file for top, path in found.items() for name, file in _files_of(top, path, read)}
+    task = places.record.recipe["task"]
+    return {name: file for top, path in found.items() for name, file in _files_of(top, path, task)}
 
 
-def _files_of(name: str, path: Path, read: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
-    """Yield the files of a folder that tasks read, with their names in the repository, or a single file."""
+def _files_of(name: str, path: Path, task: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a folder that the task reads, with their names in the repository, or a single file."""
     if not path.is_dir():
         yield name, path
         return
-    files = [file for file in files_below(path, hidden=False) if file.name.lower().endswith(read)]
-    if len(files) > MOST_FILES:
+    files = sorted(_read_by(task, path))
+    if not files or len(files) > MOST_FILES:
+        problem = f"has {len(files):,} files" if files else "has no files that the task reads"
         raise UsageError(
-            f"{path} has {len(files):,} files; publish it as a data set of the Hub, name it in the recipe as"
+            f"{path} {problem}; publish it as a data set of the Hub, name it in the recipe as"
             " hub:datasets/OWNER/NAME, and train again; or pass --without-data"
         )
-    for file in sorted(files):
+    for file in files:
         if not is_inside(file, path):
             raise UsageError(f"{file} is a link out of {path}; replace it by the file, or pass --without-data")
         yield f"{name}/{file.relative_to(path).as_posix()}", file
+
+
+def _read_by(task: Mapping[str, Any], path: Path) -> Iterator[Path]:
+    """Yield the files of a folder that a task can read: images in the folders of its splits, or tables and images."""
+    is_images = task["use"] == IMAGE_FOLDER
+    splits = filter(None, (task.get(split, split) for split in ("train", "val")))
+    folders = [path / split for split in splits if (path / split).is_dir()] if is_images else [path]
+    for file in (file for folder in folders for file in files_below(folder, hidden=False)):
+        if file.name.lower().endswith(IMG_EXTENSIONS if is_images else READ):
+            yield file

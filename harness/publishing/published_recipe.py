@@ -123,8 +123,9 @@ def _last(path: str) -> str:
 def _name(source: LocalFile) -> str:
     """Return the name of a file in the repository: its path, or its name in a folder if the path leads elsewhere."""
     last = _last(source.path)
-    name = source.repository_path or f"{DATA}/{last}"
-    if last in ("", ".", "..", "~") or LocalFile(name).repository_path is None:
+    elsewhere = DATA if last == "." else f"{DATA}/{last}"  # the folder of the recipe itself
+    name = source.repository_path or elsewhere
+    if last in ("", "..", "~") or LocalFile(name).repository_path is None:
         raise UsageError(f"{source}: a file of this name cannot be published; rename it, also in the recipe")
     return name
 

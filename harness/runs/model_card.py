@@ -67,8 +67,16 @@ def _scores(facts: CardFacts) -> str:
     ]  # fmt: skip
     columns = len(headers) if claims else len(headers) - 1
     table = _table(headers[:columns], [row[:columns] for row in rows]) if rows else ""
-    notes = "\n".join(f"- {markdown(finding)}" for finding in facts.record.findings)
+    notes = "\n".join(f"- {markdown(finding)}" for finding in [*facts.record.findings, *_chosen_epoch(facts)])
     return "\n\n".join(filter(None, [table, notes]))
+
+
+def _chosen_epoch(facts: CardFacts) -> Iterator[str]:
+    """Yield that the best epoch was chosen on rows whose score is listed, which makes this score too good."""
+    stage = facts.recipe["stages"][-1]
+    chosen_on = stage.get("selected_on") or facts.holdout.get("name") or next(iter(facts.task.scored), "")
+    if facts.record.kept_epoch == "best" and any(result.split == chosen_on for result in facts.record.results):
+        yield f"The best epoch was chosen on the split {chosen_on}, so its score there is slightly too good."
 
 
 def _claimed(claim: Claim | None, claims: Iterable[Claim]) -> str:

@@ -73,7 +73,7 @@ def upload(
 
     name = repo.removeprefix(HF)
     if not REPOSITORY.fullmatch(name):
-        raise UsageError(f"{repo}: name the repository of a model without a revision: OWNER/NAME")
+        raise UsageError(f"{repo}: write OWNER/NAME, the repository of a model, without an address and a revision")
     judged = judged_by([run], recipe, records, None)
     (path, record), known = judged.runs[0], judged.recipe
     if record.identity.mode != "retrain" or record.failure or known is None:

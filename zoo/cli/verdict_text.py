@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.cli import render
 from zoo.cli.next_steps import of_training_folder
 from zoo.errors import NotComparableError, first_line
+from zoo.recipes.catalogue import LOCAL
 from zoo.safe_text import one_line
 from zoo.text_tables import number
 
@@ -74,11 +75,21 @@ def _reference_claims(outcome: "Outcome") -> Iterator[str]:
     from harness.judging.measured_claims import claim_line, reference_claims
     from harness.records.record import read_record
 
-    claims = reference_claims([(path, read_record(path)) for path in outcome.records])
+    if outcome.entry.suite != LOCAL or outcome.mode != "retrain":
+        return
+    known = {
+        (claim.split, claim.metric, str(claim.selection))
+        for claim in outcome.entry.recipe.claims
+        if claim.of == "retrain"
+    }
+    made = reference_claims([(path, read_record(path)) for path in outcome.records])
+    claims = [claim for claim in made if (claim["split"], claim["metric"], claim["selection"]) not in known]
     if claims:
         yield f"  to claim the scores of these {len(outcome.records)} reference runs, add to `claims` of the recipe:"
     for claim in claims:
         yield f"    - {one_line(claim_line(claim))}"
+    if any("sigma" not in claim for claim in claims):
+        yield "  scores that are equal say nothing of how much they vary; score more rows"
 
 
 def summary_text(outcomes: list["Outcome"], data: dict[str, Any]) -> str:

@@ -42,7 +42,7 @@ class Claim:
     log: str | None = None
     """Instead of `value`, a torchdistill log in the repository of the weights that has the score."""
     decimals: int | None = None
-    """For `of: weights`, the number of decimals of the published value. By default those of `value` as it is written:
+    """The number of decimals of the published value. By default those of `value` as it is written:
     2 for 0.90."""
     threshold: float | None = None
     """Of a multilabel task, the probability above which a label counted as predicted. By default one half."""

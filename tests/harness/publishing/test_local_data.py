@@ -55,10 +55,18 @@ def test_a_link_out_of_a_folder_is_refused(record: Record, tmp_path: Path) -> No
 
 def test_of_a_folder_of_images_nothing_else_is_uploaded(record: Record, tmp_path: Path) -> None:
     images = replace(record, recipe={**record.recipe, "task": {"use": "image_folder"}})
-    (tmp_path / "flowers").mkdir()
-    for name in ("1.png", "client_secret.json", "rows.csv"):
+    for name in ("train/1.png", "val/2.png", "val/client_secret.json", "private/3.png", "rows.csv"):
+        (tmp_path / "flowers" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "flowers" / name).write_text(name)
-    assert files_of(tmp_path, images, "flowers") == ["top/1.png"]
+    assert files_of(tmp_path, images, "flowers") == ["top/train/1.png", "top/val/2.png"]
+    only = replace(images, recipe={**record.recipe, "task": {"use": "image_folder", "train": "private", "val": None}})
+    assert files_of(tmp_path / "flowers", only, ".") == ["top/private/3.png"]
+
+
+def test_a_folder_without_files_that_the_task_reads_is_refused(record: Record, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="has no files that the task reads"):
+        files_of(tmp_path, record, "empty")
 
 
 def test_a_folder_is_looked_up_beside_the_stated_recipe_only(record: Record, tmp_path: Path) -> None:

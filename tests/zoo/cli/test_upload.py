@@ -145,7 +145,7 @@ def test_a_private_model_is_not_uploaded_to_a_public_repository(zoo: Zoo, hub: L
     ("words", "error"),
     [
         (("digits-resnet8:weights", "someone/digits"), "it is an evaluation"),
-        (("run", "someone/digits@main"), "without a revision"),
+        (("run", "someone/digits@main"), "without an address and a revision"),
         (("run", "https://huggingface.co/someone/digits"), "OWNER/NAME"),
         (("run", "digits"), "OWNER/NAME"),
         (("gone", "someone/digits"), "gone"),

@@ -151,6 +151,23 @@ def test_an_uploaded_model_is_reproduced_by_somebody_else(
     assert_same_outputs(project / "run" / "record.json", Path(entry["records"][0]))
 
 
+def test_images_in_the_folder_of_the_recipe_are_uploaded_alone(
+    zoo: Zoo, hub: LocalHub, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`zoo init` writes `file:.` for a folder of classes, and everything else in that folder is private."""
+    monkeypatch.chdir(project)
+    shutil.copytree("flowers/train", "blossoms")
+    assert zoo("init", "--data", "blossoms", "--model", "cifar_resnet", "--for", "train").code == 0
+    assert zoo("train", "mine.yaml", "--out", "run").code == 0
+    uploaded = zoo("upload", "run", "someone/model", "--with-data", "--recipe", "mine.yaml", "--json")
+    assert uploaded.code == 0, uploaded.err
+    data = {name for name in json.loads(uploaded.out)["files"] if name.startswith("data")}
+    assert {name.split("/")[1] for name in data} == {"blossoms"}
+    assert len(data) == 12
+    verified = zoo("verify", "someone/model")
+    assert verified.code == 0, verified.err
+
+
 def test_an_uploaded_model_is_verified_without_a_network(
     zoo: Zoo, hub: LocalHub, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
