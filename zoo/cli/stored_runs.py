@@ -166,10 +166,11 @@ def _runs(folder: Path) -> list["StoredRun"]:
 
 
 def _first_score(run: "StoredRun") -> tuple[str, str, float] | None:
-    """Return split, metric and value of the first score of a run."""
-    for result in run.record.results if run.record else ():
+    """Return split, metric and value of the first score of a run, of the weights that it kept."""
+    record = run.record
+    for result in record.results if record else ():
         for metric, score in result.metrics.items():
-            if (value := score["value"]) is not None:
+            if (value := score["value"]) is not None and record and result.selection == record.kept_epoch:
                 return result.split, metric, value
     return None
 
