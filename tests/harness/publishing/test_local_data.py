@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.publishing.local_data import MOST_FILES, Places, data_files
+from harness.publishing.local_data import Places, data_files
 from harness.records.record import Record, read_record
 from tests.helpers.project import ROOT
 from zoo.errors import UsageError
@@ -117,9 +117,12 @@ def test_a_missing_file_is_an_error_with_the_folders_that_were_searched(record: 
         files_of(tmp_path, record, "gone.csv")
 
 
-def test_a_folder_of_very_many_files_is_better_a_data_set(record: Record, tmp_path: Path) -> None:
+def test_a_folder_of_very_many_files_is_better_a_data_set(
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.publishing.local_data.MOST_FILES", 3)
     (tmp_path / "many").mkdir()
-    for number in range(MOST_FILES + 1):
+    for number in range(4):
         (tmp_path / "many" / f"{number}.png").touch()
-    with pytest.raises(UsageError, match=r"has 2,001 files; publish it as a data set of the Hub"):
+    with pytest.raises(UsageError, match=r"has 4 files; publish it as a data set of the Hub"):
         files_of(tmp_path, record, "many")

@@ -5,16 +5,13 @@ import logging
 import shlex
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
 
 from harness.publishing.upload import _change
 from harness.records.record import read_record
-from tests.helpers.glue_hub import use_hub
-from tests.helpers.hub_server import STRANGER, TOKEN, LocalHub
+from tests.helpers.hub_server import STRANGER, LocalHub
 from tests.helpers.project import TINY, Write, Zoo
 from zoo.fetch.hub import Hub
 from zoo.fetch.source_types import HubRepo
@@ -29,28 +26,19 @@ REFUSED_CARD = b'{"errors": [{"message": "license must be known"}]}'
 
 
 @pytest.fixture
-def hub(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    with LocalHub() as server:
-        use_hub(server, zoo, cache=tmp_path / "cache", lock=tmp_path / "zoo.lock", monkeypatch=monkeypatch)
-        yield server
-
-
-@pytest.fixture
 def run(zoo: Zoo, recipe_file: Write) -> str:
     """Return the folder of a training that reads no data of this machine."""
     assert zoo("train", recipe_file(TINY), "--out", "run").code == 0
     return "run"
 
 
-def files_of(hub: LocalHub, name: str) -> dict[str, bytes]:
-    repo = hub.repos["models", name]
+def files_of(writable_hub: LocalHub, name: str) -> dict[str, bytes]:
+    repo = writable_hub.repos["models", name]
     return dict(repo.commits[repo.main])
 
 
 def test_the_first_ten_minutes_end_with_a_published_model_that_is_reproduced(
-    zoo: Zoo, hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    zoo: Zoo, writable_hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """These are the commands of docs/getting-started.md."""
     (tmp_path / "reviews.csv").write_text(REVIEWS)
@@ -63,9 +51,9 @@ def test_the_first_ten_minutes_end_with_a_published_model_that_is_reproduced(
     assert "reviews.csv; pass --with-data to upload it too" in refused.err
     uploaded = zoo("upload", "mine", "someone/reviews", "--with-data")
     assert uploaded.code == 0, uploaded.err
-    commit = hub.repos["models", "someone/reviews"].main
+    commit = writable_hub.repos["models", "someone/reviews"].main
     assert uploaded.lines[-1] == f"next: zoo verify someone/reviews@{commit}"
-    files = files_of(hub, "someone/reviews")
+    files = files_of(writable_hub, "someone/reviews")
     assert {"zoo.yaml", "reviews.csv", "model.safetensors", "README.md", "record.json", "curves.svg"} <= files.keys()
     assert b"zoo verify someone/reviews" in files["README.md"]
     assert b"files that are not here" not in files["README.md"]
@@ -79,18 +67,18 @@ def test_the_first_ten_minutes_end_with_a_published_model_that_is_reproduced(
 
 
 def test_without_its_data_a_model_says_what_is_missing_and_is_verified_where_they_are(
-    zoo: Zoo, hub: LocalHub, tmp_path: Path
+    zoo: Zoo, writable_hub: LocalHub, tmp_path: Path
 ) -> None:
     (tmp_path / "reviews.csv").write_text(REVIEWS)
     assert zoo("init", "--data", "reviews.csv", "--model", "bert_classifier", "--for", "train").code == 0
     assert zoo("train", "mine.yaml", "--out", "mine").code == 0
     uploaded = zoo("upload", "mine", "someone/secret", "--without-data", "--private")
     assert uploaded.lines[-1].endswith(" --data reviews.csv=PATH")
-    files = files_of(hub, "someone/secret")
+    files = files_of(writable_hub, "someone/secret")
     assert "reviews.csv" not in files
     assert b"- `reviews.csv`" in files["README.md"]
     assert b"zoo verify someone/secret --data reviews.csv=PATH" in files["README.md"]
-    assert hub.repos["models", "someone/secret"].private
+    assert writable_hub.repos["models", "someone/secret"].private
     refused = zoo("verify", "someone/secret")
     assert refused.code == 4
     assert (
@@ -107,38 +95,41 @@ def test_without_its_data_a_model_says_what_is_missing_and_is_verified_where_the
     assert zoo("verify", "downloaded/zoo.yaml").code == 0
 
 
-def test_a_dry_run_lists_the_files_and_sends_nothing(zoo: Zoo, hub: LocalHub, run: str) -> None:
+def test_a_dry_run_lists_the_files_and_sends_nothing(zoo: Zoo, writable_hub: LocalHub, run: str) -> None:
     shown = zoo("upload", run, "someone/digits", "--dry-run")
     assert shown.code == 0
     assert "model.safetensors" in shown.out
     assert shown.lines[-1].endswith("nothing was sent; leave out --dry-run to upload it")
-    assert not hub.requests
+    assert not writable_hub.requests
 
 
-def test_the_same_model_is_sent_once(zoo: Zoo, hub: LocalHub, run: str) -> None:
+def test_the_same_model_is_sent_once(zoo: Zoo, writable_hub: LocalHub, run: str) -> None:
     first = json.loads(zoo("upload", run, "someone/digits", "--json").out)
     assert sorted(first["sent"]) == sorted(first["files"])
     again = zoo("upload", run, "hf://someone/digits")
-    assert (again.code, again.lines[0]) == (0, f"{hub.url}/someone/digits has these files already; nothing was sent")
+    assert (again.code, again.lines[0]) == (
+        0,
+        f"{writable_hub.url}/someone/digits has these files already; nothing was sent",
+    )
 
 
-def test_files_of_another_model_are_replaced_only_with_overwrite(zoo: Zoo, hub: LocalHub, run: str) -> None:
-    hub.add("models", "someone/digits", {"README.md": b"# Mine\n", "notes.txt": b"kept"})
+def test_files_of_another_model_are_replaced_only_with_overwrite(zoo: Zoo, writable_hub: LocalHub, run: str) -> None:
+    writable_hub.add("models", "someone/digits", {"README.md": b"# Mine\n", "notes.txt": b"kept"})
     refused = zoo("upload", run, "someone/digits")
     assert (refused.code, len(refused.lines)) == (2, 1)
     assert "has other files of these names: README.md; pass --overwrite" in refused.err
-    assert files_of(hub, "someone/digits").keys() == {"README.md", "notes.txt"}
+    assert files_of(writable_hub, "someone/digits").keys() == {"README.md", "notes.txt"}
     assert zoo("upload", run, "someone/digits", "--overwrite").code == 0
-    assert files_of(hub, "someone/digits")["notes.txt"] == b"kept"
-    assert b"# tiny" in files_of(hub, "someone/digits")["README.md"]
+    assert files_of(writable_hub, "someone/digits")["notes.txt"] == b"kept"
+    assert b"# tiny" in files_of(writable_hub, "someone/digits")["README.md"]
 
 
-def test_a_private_model_is_not_uploaded_to_a_public_repository(zoo: Zoo, hub: LocalHub, run: str) -> None:
-    hub.add("models", "someone/digits", {})
+def test_a_private_model_is_not_uploaded_to_a_public_repository(zoo: Zoo, writable_hub: LocalHub, run: str) -> None:
+    writable_hub.add("models", "someone/digits", {})
     refused = zoo("upload", run, "someone/digits", "--private")
     assert refused.code == 2
     assert "someone/digits exists already and is public" in refused.err
-    assert not files_of(hub, "someone/digits")
+    assert not files_of(writable_hub, "someone/digits")
 
 
 @pytest.mark.parametrize(
@@ -152,16 +143,16 @@ def test_a_private_model_is_not_uploaded_to_a_public_repository(zoo: Zoo, hub: L
     ],
 )
 def test_what_cannot_be_uploaded_is_one_line(
-    zoo: Zoo, hub: LocalHub, run: str, words: tuple[str, ...], error: str
+    zoo: Zoo, writable_hub: LocalHub, run: str, words: tuple[str, ...], error: str
 ) -> None:
     refused = zoo("upload", *words)
     assert (refused.code, len(refused.lines)) == (2, 1)
     assert error in refused.err
-    assert not hub.repos
+    assert not writable_hub.repos
 
 
 def test_an_upload_without_a_token_or_with_a_wrong_one_is_one_line(
-    zoo: Zoo, hub: LocalHub, run: str, monkeypatch: pytest.MonkeyPatch
+    zoo: Zoo, writable_hub: LocalHub, run: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", STRANGER)
     refused = zoo("upload", run, "someone/digits")
@@ -174,16 +165,16 @@ def test_an_upload_without_a_token_or_with_a_wrong_one_is_one_line(
 
 
 def test_an_upload_that_the_hub_does_not_serve_is_an_error_and_is_not_repeated(
-    zoo: Zoo, hub: LocalHub, run: str
+    zoo: Zoo, writable_hub: LocalHub, run: str
 ) -> None:
-    hub.fault("POST .*/commit/", "status", status=503, times=9)
+    writable_hub.fault("POST .*/commit/", "status", status=503, times=9)
     refused = zoo("upload", run, "someone/digits")
     assert (refused.code, len(refused.lines)) == (4, 1)
-    assert len([path for method, path, _ in hub.requests if method == "POST" and "/commit/" in path]) == 1
+    assert len([path for method, path, _ in writable_hub.requests if method == "POST" and "/commit/" in path]) == 1
 
 
-def test_a_card_that_the_hub_refuses_is_named(zoo: Zoo, hub: LocalHub, run: str) -> None:
-    hub.fault(
+def test_a_card_that_the_hub_refuses_is_named(zoo: Zoo, writable_hub: LocalHub, run: str) -> None:
+    writable_hub.fault(
         "POST /api/validate-yaml", "status", status=400, body=b'{"errors": [{"message": "license must be known"}]}'
     )
     refused = zoo("upload", run, "someone/digits")
@@ -192,14 +183,14 @@ def test_a_card_that_the_hub_refuses_is_named(zoo: Zoo, hub: LocalHub, run: str)
     assert "license must be known" in refused.err
 
 
-def test_a_card_that_is_no_text_is_named(zoo: Zoo, hub: LocalHub, run: str) -> None:
+def test_a_card_that_is_no_text_is_named(zoo: Zoo, writable_hub: LocalHub, run: str) -> None:
     Path(run, "README.md").write_bytes(b"# Mine\n\xff")
     refused = zoo("upload", run, "someone/digits")
     assert refused.code == 2
     assert refused.err.endswith("README.md:2: not text in UTF-8; save it as UTF-8\n")
 
 
-def test_a_second_upload_is_the_one_that_is_verified_next(zoo: Zoo, hub: LocalHub, recipe_file: Write) -> None:
+def test_a_second_upload_is_the_one_that_is_verified_next(zoo: Zoo, writable_hub: LocalHub, recipe_file: Write) -> None:
     recipe = recipe_file(TINY)
     for seed in ("1", "2"):
         assert zoo("train", recipe, "--seed", seed, "--out", f"run{seed}").code == 0
@@ -211,14 +202,16 @@ def test_a_second_upload_is_the_one_that_is_verified_next(zoo: Zoo, hub: LocalHu
         assert read_record(Path(path)).weights == read_record(Path(f"run{seed}/record.json")).weights
 
 
-def test_files_that_the_hub_left_out_are_named(zoo: Zoo, hub: LocalHub, run: str) -> None:
-    hub.ignored = ("curves.svg",)
+def test_files_that_the_hub_left_out_are_named(zoo: Zoo, writable_hub: LocalHub, run: str) -> None:
+    writable_hub.ignored = ("curves.svg",)
     refused = zoo("upload", run, "someone/digits")
     assert refused.code == 4
     assert "these files are not in the new commit: curves.svg; look into the .gitignore" in refused.err
 
 
-def test_a_long_upload_outlasts_a_warning_of_the_library(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_upload_outlasts_a_warning_of_the_library(
+    writable_hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A Hub that has answered before has more time than the first connection."""
     monkeypatch.setattr("zoo.fetch.limits.CONNECT_DEADLINE", 0.2)
     connection = Hub()

@@ -2,19 +2,17 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from huggingface_hub import constants
 from PIL import Image
 
 from harness.judging.measure import read_predictions
 from harness.records.record import read_record
-from tests.helpers.glue_hub import TOKENIZER, WORDS, classifier, use_hub, write_files
-from tests.helpers.hub_server import TOKEN, LocalHub
+from tests.helpers.glue_hub import TOKENIZER, WORDS, classifier, write_files
+from tests.helpers.hub_server import LocalHub
 from tests.helpers.project import Zoo
 
 pytestmark = [
@@ -77,15 +75,6 @@ RECIPES = {
 
 
 @pytest.fixture
-def hub(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    with LocalHub() as server:
-        use_hub(server, zoo, cache=tmp_path / "cache", lock=tmp_path / "zoo.lock", monkeypatch=monkeypatch)
-        yield server
-
-
-@pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Return the folder of the author, with data of every kind."""
     folder = write_files(tmp_path / "project", {"vocab.txt": TOKENIZER["vocab.txt"]})
@@ -123,7 +112,12 @@ def assert_same_outputs(trained: Path, verified: Path) -> None:
 @pytest.mark.parametrize("options", [(), ("--precision", "bf16")], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("kind", RECIPES)
 def test_an_uploaded_model_is_reproduced_by_somebody_else(
-    zoo: Zoo, hub: LocalHub, project: Path, kind: str, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    zoo: Zoo,
+    writable_hub: LocalHub,
+    project: Path,
+    kind: str,
+    options: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (project / "mine.yaml").write_text(RECIPES[kind])
     (project.parent / "uploaded_own_code.py").write_text(OWN_CODE)
@@ -152,7 +146,7 @@ def test_an_uploaded_model_is_reproduced_by_somebody_else(
 
 
 def test_images_in_the_folder_of_the_recipe_are_uploaded_alone(
-    zoo: Zoo, hub: LocalHub, project: Path, monkeypatch: pytest.MonkeyPatch
+    zoo: Zoo, writable_hub: LocalHub, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`zoo init` writes `file:.` for a folder of classes, and everything else in that folder is private."""
     monkeypatch.chdir(project)
@@ -169,7 +163,7 @@ def test_images_in_the_folder_of_the_recipe_are_uploaded_alone(
 
 
 def test_an_uploaded_model_is_verified_without_a_network(
-    zoo: Zoo, hub: LocalHub, project: Path, monkeypatch: pytest.MonkeyPatch
+    zoo: Zoo, writable_hub: LocalHub, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
     (project / "mine.yaml").write_text(RECIPES["classes"])
@@ -180,16 +174,16 @@ def test_an_uploaded_model_is_verified_without_a_network(
     monkeypatch.chdir(elsewhere)
     filled = zoo("fetch", "someone/model", "--to", "filled")
     assert filled.code == 0, filled.err
-    before = len(hub.requests)
+    before = len(writable_hub.requests)
     verified = zoo("verify", "someone/model", "--cache", "filled")
     assert verified.code == 0, verified.err
-    assert len(hub.requests) == before
+    assert len(writable_hub.requests) == before
     assert zoo("lock", "--update", "someone/model").code == 0
     assert zoo("doctor", "someone/model").code == 0
 
 
 def test_a_student_is_verified_without_its_teacher(
-    zoo: Zoo, hub: LocalHub, project: Path, monkeypatch: pytest.MonkeyPatch
+    zoo: Zoo, writable_hub: LocalHub, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
     (project / "teacher.yaml").write_text(images("file:flowers").replace("flowers", "teacher", 1))
