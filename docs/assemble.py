@@ -52,10 +52,13 @@ WIDE = "---\nhide: [toc]\n---\n\n"
 LINK = re.compile(r"(\]\(|^\[[^\]\n]+\]: )(?!https?:|#|mailto:)([^)\s#]+)(#[^)\s]*)?(?=\)|$)", re.MULTILINE)
 """A link to a file, or the definition of such a link on a line of its own."""
 ROW = re.compile(r"^\|.*$", re.MULTILINE)
-OPTION = re.compile(r"(?<!`)`(?=[^`\n]*-)[^`\n]{1,24}`(?![`{])")
-"""Short code with a hyphen, such as an option; browsers would break its line after the hyphen."""
-CODE = re.compile(r"`[^`]+`")
 """GitHub needs an escaped `|` in the code of a table; the site would show the backslash."""
+SPAN = re.compile(r"(?<![\\`])(?P<ticks>`+)(?!`)(?P<code>(?:[^\n]|\n(?!\n))+?)(?<!`)(?P=ticks)(?!`)")
+"""Code in backticks, one or more. It can go on in the next line of its paragraph."""
+TOKEN = re.compile(rf"^ *```.*?^ *```$|^#.*?$|{SPAN.pattern}", re.MULTILINE | re.DOTALL)
+"""A block of code, a heading, or code in a paragraph, whichever begins first."""
+OPTION = re.compile(r"(?=.*-).{1,24}")
+"""Short code with a hyphen, such as an option; browsers would break its line after the hyphen."""
 
 
 def main() -> None:
@@ -86,18 +89,18 @@ def rewritten(source: Path, page: str) -> str:
         return match[1] + os.path.relpath(target, Path(page).parent) + (match[3] or "")
 
     text = LINK.sub(link, source.read_text(encoding="utf-8"))
-    text = ROW.sub(lambda row: CODE.sub(lambda code: code[0].replace("\\|", "|"), row[0]), text)
+    text = ROW.sub(lambda row: SPAN.sub(lambda code: code[0].replace("\\|", "|"), row[0]), text)
     return unbroken_options(text)
 
 
 def unbroken_options(text: str) -> str:
-    """Give short code with a hyphen a class, outside of headings, code blocks, and code that a line ends in."""
-    lines, is_code = [], False
-    for line in text.split("\n"):
-        is_code ^= line.lstrip().startswith("```")
-        is_prose = not is_code and not line.startswith("#") and line.count("`") % 2 == 0
-        lines.append(OPTION.sub(r"\g<0>{.unbroken}", line) if is_prose else line)
-    return "\n".join(lines)
+    """Give short code with a hyphen a class, outside of headings and blocks of code."""
+
+    def marked(token: re.Match[str]) -> str:
+        is_option = token["code"] and OPTION.fullmatch(token["code"])
+        return token[0] + ("{.unbroken}" if is_option and text[token.end() : token.end() + 1] != "{" else "")
+
+    return TOKEN.sub(marked, text)
 
 
 def copied(path: Path, inside: str) -> str:

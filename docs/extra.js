@@ -1,4 +1,5 @@
 // On a phone, a table that does not fit is shown as one block of lines for each row, with the names of the columns.
+// Options in code are not broken after their hyphens.
 "use strict";
 document.addEventListener("DOMContentLoaded", () => {
   const phone = matchMedia("(max-width: 45em)");
@@ -25,6 +26,15 @@ document.addEventListener("DOMContentLoaded", () => {
     }
   }
 
+  // Browsers would break an option in longer code, such as that of a command, after its hyphens.
+  for (const code of document.querySelectorAll(".md-typeset :not(pre) > code:not(.unbroken)")) {
+    if (code.children.length) continue;
+    code.replaceChildren(...code.textContent.split(/( )/).map((word) => {
+      if (!word.includes("-") || word.length > 24) return word;
+      return Object.assign(document.createElement("span"), {className: "unbroken", textContent: word});
+    }));
+  }
+
   if (phone.matches) stack();
-  phone.addEventListener("change", () => phone.matches && stack());
+  addEventListener("resize", () => phone.matches && stack()); // also when a phone is turned, which is narrow both ways
 });

@@ -1,7 +1,7 @@
 """Write the parts of the Markdown pages: tables, links and numbers."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -15,6 +15,8 @@ NUMBER = re.compile(r"(\[?[+-]?\d[\d.,]*\b(?!-)[^:]*|not-run)?$")
 WIDEST, NARROW = 120, 99
 """The widest padded line of a table, and that of a table that readers first see."""
 NO_BREAK = "\u00a0"
+RECORDS = "records"
+"""The folder of the committed records, one folder for each entry."""
 
 
 def markdown_table(shown: list[dict[str, Any]], *, widest: int = WIDEST) -> str:
@@ -47,6 +49,19 @@ def link_definitions(targets: Mapping[str, str]) -> str:
     return "\n".join(f"[{markdown(name)}]: {target}" for name, target in targets.items())
 
 
+def evidence_link(name: str, text: object, *, is_linked: bool) -> str:
+    """Return a text that links to the records of an entry; `evidence_targets` gives the target below the table."""
+    return f"[{text}][{RECORDS}/{markdown(name)}]" if is_linked else str(text)
+
+
+def evidence_targets(names: Iterable[str], folder: str = "") -> dict[str, str]:
+    """Return what `link_definitions` needs for the records of entries; `folder` leads from the page to the leaderboard.
+
+    No name of an entry has a slash, so these links cannot be those of names.
+    """
+    return {f"{RECORDS}/{name}": f"{folder}{RECORDS}/{name}" for name in names}
+
+
 def recipe_path(name: str, suite: str, root: str = "..") -> str:
     """Return the path of a shipped entry's recipe; `root` leads from the page to the root of the repository."""
     return f"{root}/configs/{suite}/{name}.yaml"
@@ -57,7 +72,7 @@ def recipe_link(name: str, suite: str, root: str = "..") -> str:
     return f"[{markdown(name)}]({recipe_path(name, suite, root)})"
 
 
-def records_link(name: str, text: object, records: str = "records") -> str:
+def records_link(name: str, text: object, records: str = RECORDS) -> str:
     """Return a text as a Markdown link to the folder of an entry's committed records; an empty text has no link."""
     return f"[{text}]({records}/{name})" if f"{text}" else ""
 

@@ -14,6 +14,8 @@ from leaderboard.cells import VERDICT_MEANINGS
 from leaderboard.markdown_parts import (
     NARROW,
     entry_name,
+    evidence_link,
+    evidence_targets,
     format_points,
     format_points_range,
     link_definitions,
@@ -43,7 +45,7 @@ SUITE_INTRODUCTION = f"# {{suite}}\n\n{BEGIN}\n{END}\n"
 GAINS = "Gain of distillation"
 GAINS_TEXT = (
     "The mean difference between reference runs with and without a teacher, paired by seed. It is given in points"
-    " (hundredths of the metric), with the 95 % interval of Student's t."
+    " (hundredths of the metric), with the 95 % interval of Student's t. The numbers of seeds link to the records."
 )
 MEANINGS = "\n".join(f"- `{verdict}`: {meaning}" for verdict, meaning in VERDICT_MEANINGS.items())
 INTRODUCTION = f"""# Leaderboard
@@ -65,7 +67,8 @@ committed runs in [`records/`](records).
 - **excluded losses** are losses of the score that the runs rule out at 95 %.
 - **audit** is what arithmetic alone says about the claimed digits ([docs/audit.md](../docs/audit.md)). It is no
   measurement: a consistent claim can still be false.
-- **last run** has the date of the last run, the commit of `zoo`, and the software and hardware.
+- **last run** has the date of the last run, which links to the records of the entry, the commit of `zoo`, and the
+  software and hardware.
 
 The verdicts:
 
@@ -107,7 +110,7 @@ def suite_block(suite: str, rows: pd.DataFrame) -> str:
     """Return the generated block of the committed page of a suite, whose claims are these rows."""
     also = f" {METHODS_LINK}" if suite == METHODS else ""
     start = f"[Leaderboard](../README.md) / {suite}\n\n{_summary(rows)}{also}"
-    return "\n\n".join([start, *suite_page.sections(rows), SUITE_RULES, suite_page.recipe_definitions(rows)])
+    return "\n\n".join([start, *suite_page.sections(rows), SUITE_RULES, suite_page.definitions(rows)])
 
 
 def by_suite(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -153,11 +156,12 @@ def gains_table(gains: pd.DataFrame, linked: Sequence[Entry]) -> str:
             "with teacher": f"{row['distilled_mean']:.4f}",
             "gain, points": format_points(row["gain"]).removeprefix("+"),
             "95 % interval": unbroken(format_points_range(row["low"], row["high"]).replace("+", "")),
-            "seeds": row["n"],
+            "seeds": evidence_link(row["distilled"], row["n"], is_linked=row["distilled"] in recipes),
         }
         for _, row in gains.iterrows()
     ]
     of_rows = {name: recipes[name] for name in gains["distilled"] if name in recipes}
+    of_rows |= evidence_targets(of_rows)
     return "\n\n".join([markdown_table(shown, widest=NARROW), *([link_definitions(of_rows)] if of_rows else [])])
 
 

@@ -4,15 +4,18 @@ The name of an entry with several claims, or a long name, has a row of its own. 
 stand in a numbered list below the tables, and the targets of the links at the end of the page.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
 import pandas as pd
 
-from leaderboard.cells import KINDS, Row, claim_title, difference_cell
+from leaderboard.cells import KINDS, Row, claim_title, difference_cell, format_score
 from leaderboard.markdown_parts import (
     NARROW,
     NO_BREAK,
     entry_name,
+    evidence_link,
+    evidence_targets,
     format_mean,
     link_definitions,
     markdown_table,
@@ -36,37 +39,35 @@ def sections(rows: pd.DataFrame, *, level: int = 2, is_committed: bool = True) -
     Args:
         rows: Rows of `leaderboard.table.rows`, all of one suite.
         level: The level of the headings. The first section has none if it is greater than 2.
-        is_committed: Whether the page is committed, so that names are links; `recipe_definitions` has their targets.
+        is_committed: Whether the page is committed, so that names and dates are links; `definitions` has their targets.
     """
     claims, mark = rows.to_dict("records"), "#" * level
     sources = [*dict.fromkeys(row["source"] for row in claims if row["source"])]
     numbers = {source: str(place) for place, source in enumerate(sources, 1)}
     parts = [f"{mark} Claims"] if level == 2 else []
-    parts.append(_table(claims, lambda row: _claim(row, numbers), is_linked=is_committed))
+    parts.append(_table(claims, [_claim(row, numbers) for row in claims], is_linked=is_committed))
     if audited := [row for row in claims if row["audit"]]:
-        parts += [f"{mark} {AUDITS}", _table(audited, _audit, is_linked=is_committed)]
+        parts += [f"{mark} {AUDITS}", _table(audited, _audits(audited), is_linked=is_committed)]
     if run := [row for row in claims if row["n"]]:
-        parts += [f"{mark} {RUNS}", _table(run, _run, is_linked=is_committed)]
+        parts += [f"{mark} {RUNS}", _table(run, _runs(run, is_linked=is_committed), is_linked=is_committed)]
     if sources:
         listed = "\n".join(f"{place}. {markdown(source)}" for source, place in numbers.items())
         parts += [f"{mark} {SOURCES}", listed]
     return parts
 
 
-def recipe_definitions(rows: pd.DataFrame) -> str:
-    """Return the targets of the links of a committed page: the recipe of each entry."""
-    return link_definitions(
-        {row["entry"]: recipe_path(row["entry"], row["suite"], ROOT) for row in rows.to_dict("records")}
-    )
+def definitions(rows: pd.DataFrame) -> str:
+    """Return the targets of the links of a committed page: the recipes of entries, and the records behind runs."""
+    recipes = {row["entry"]: recipe_path(row["entry"], row["suite"], ROOT) for row in rows.to_dict("records")}
+    return link_definitions(recipes | evidence_targets(rows.loc[rows["n"] > 0, "entry"], "../"))
 
 
-def _table(claims: Sequence[Row], cells: Callable[[Row], Cells], *, is_linked: bool) -> str:
+def _table(claims: Sequence[Row], shown: Sequence[Cells], *, is_linked: bool) -> str:
     """Return a table of claims: with a column of entries, or with a row above the claims of each entry.
 
     Columns without any value are left out.
     """
     names = [str(row["entry"]) for row in claims]
-    shown = [cells(row) for row in claims]
     used = [name for name in shown[0] if any(row[name] for row in shown)]
     shown = [{name: row[name] for name in used} for row in shown]
     if len(set(names)) == len(names) and max(map(len, names)) <= LONGEST_NAME:
@@ -99,20 +100,36 @@ def _unbroken_spread(mean: str) -> str:
     return mean.replace("± ", f"±{NO_BREAK}").replace(" = ", f"{NO_BREAK}={NO_BREAK}")
 
 
-def _audit(row: Row) -> Cells:
-    """Return what arithmetic says about the digits of a claim."""
-    return {"claim": _short_title(row), "audit": markdown(row["audit"])}
+def _audits(claims: Sequence[Row]) -> list[Cells]:
+    """Return what arithmetic says about the digits of each claim."""
+    titles = short_titles(claims)
+    return [{"claim": title, "audit": markdown(row["audit"])} for title, row in zip(titles, claims, strict=True)]
 
 
-def _run(row: Row) -> Cells:
-    """Return the difference, and the last of the runs that judge a claim."""
-    return {
-        "claim": _short_title(row),
-        "difference": difference_cell(row),
-        "excluded losses": row["excluded"].removeprefix("losses ").removesuffix(" are excluded"),
-        "last run": f"{row['date']}<br>{markdown(row['environment'])}",
-    }
+def _runs(claims: Sequence[Row], *, is_linked: bool) -> list[Cells]:
+    """Return the difference, and the last of the runs that judge each claim."""
+    return [
+        {
+            "claim": title,
+            "difference": difference_cell(row),
+            "excluded losses": row["excluded"].removeprefix("losses ").removesuffix(" are excluded"),
+            "last run": evidence_link(row["entry"], row["date"], is_linked=is_linked)
+            + f"<br>{markdown(row['environment'])}",
+        }
+        for title, row in zip(short_titles(claims), claims, strict=True)
+    ]
 
 
-def _short_title(row: Row) -> str:
-    return f"{KINDS[row['of']]}: {markdown(row['metric'])}"
+def short_titles(claims: Sequence[Row]) -> list[str]:
+    """Return the shortest title of each claim that no other of these claims of its entry has."""
+    counts = Counter((row["entry"], title) for row in claims for title in _titles(row))
+    return [
+        next((title for title in _titles(row) if counts[row["entry"], title] == 1), _titles(row)[-1]) for row in claims
+    ]
+
+
+def _titles(row: Row) -> list[str]:
+    """Return titles of a claim, each with more than the one before it."""
+    short, title = f"{KINDS[row['of']]}: {markdown(row['metric'])}", markdown(claim_title(row))
+    value = f", claimed {format_score(row['reference'], row['decimals']) or 'without a value'}"
+    return [short, title, short + value, title + value, f"{title}{value} by {markdown(row['source'])}"]

@@ -82,7 +82,8 @@ def _set_attributes(tokens: Sequence[Token]) -> None:
             if is_number:
                 token.attrSet("class", "number")
             if token.type == "td_open" and following is not None:
-                _name_column(token, following.content, heads[column], is_first=column == 0)
+                text = "".join(child.content for child in following.children or [])  # without the targets of links
+                _name_column(token, text, heads[column], is_first=column == 0)
                 column += 1
 
 

@@ -9,10 +9,12 @@ import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import MISSING, fields
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 
 from tests.helpers.device import device
 from tests.helpers.project import ROOT, Zoo
@@ -45,7 +47,7 @@ def text_of(page: Path) -> str:
 
 
 def code_blocks(page: Path, *languages: str) -> list[str]:
-    return re.findall(rf"```(?:{'|'.join(languages)})\n(.*?)```", text_of(page), re.DOTALL)
+    return re.findall(rf"```(?:{'|'.join(languages)})\n(.*?)```", text_of(page).replace("\\\n", ""), re.DOTALL)
 
 
 def commands(page: Path) -> list[str]:
@@ -236,10 +238,26 @@ def test_figures_of_the_results_are_those_of_the_leaderboard() -> None:
 
 def test_the_site_keeps_options_on_one_line_and_resolves_definitions_of_links(tmp_path: Path) -> None:
     site = runpy.run_path(str(ROOT / "docs" / "assemble.py"))
-    text = "# `--out`\n\nUse `--out` or `a`, `b`.\n```sh\n`--out`\n```\na `code\nthat-ends` here\n"
-    assert site["unbroken_options"](text) == text.replace("Use `--out`", "Use `--out`{.unbroken}")
+    text = "# `--out`\n\nUse `--out` or `a`, `b`.\n```sh\n`--out`\n```\na `code\nthat-ends` here, ``a`b`` or `-x`.\n"
+    expected = text.replace("Use `--out`", "Use `--out`{.unbroken}").replace("`-x`", "`-x`{.unbroken}")
+    assert site["unbroken_options"](text) == expected
     site["rewritten"].__globals__["OUT"] = tmp_path  # it copies the files that the page links to
     front = site["rewritten"](ROOT / "leaderboard" / "README.md", "leaderboard.md")
     assert "\n[glue]: suites/glue.md\n" in front
     assert "\n[digits-resnet8_from_digits-resnet14]: files/configs/starter/" in front
     assert (tmp_path / "files/configs/starter/digits-resnet8_from_digits-resnet14.yaml").is_file()
+
+
+def test_no_page_of_the_site_shows_the_class_of_an_option() -> None:
+    """A class that follows code is read as such; anywhere else, the page would show it."""
+    site, parser, count = runpy.run_path(str(ROOT / "docs" / "assemble.py")), MarkdownIt().enable("table"), 0
+    for name in site["PAGES"]:
+        blocks = parser.parse(site["unbroken_options"](text_of(ROOT / name)))
+        tokens = [token for block in blocks for token in (block.children or [block])]
+        shown = [
+            token.content.removeprefix("{.unbroken}" if before.type == "code_inline" else "")
+            for before, token in pairwise(tokens)
+        ]
+        assert [content for content in shown if ".unbroken}" in content] == [], name
+        count += sum(token.content != content for token, content in zip(tokens[1:], shown, strict=True))
+    assert count > 500

@@ -3,10 +3,11 @@
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import pytest
 from scipy import stats
@@ -14,7 +15,7 @@ from scipy import stats
 from harness.losses import __all__ as exported
 from harness.records.record import FILE, read_record
 from harness.records.run_folder import new_folder
-from leaderboard import committed_pages, losses, methods, page
+from leaderboard import committed_pages, losses, methods, page, suite_page, table
 from leaderboard.markdown_parts import markdown_table
 from tests.helpers.project import ROOT, TINY, Zoo
 from zoo import paths
@@ -268,7 +269,8 @@ def test_every_link_of_the_committed_pages_leads_to_a_file(path: Path) -> None:
     links = [*re.findall(r"\]\(([^)#]+)", text), *defined.values()]
     assert [link for link in links if not (path.parent / link).exists()] == []
     assert len(links) > 3
-    assert {*re.findall(r"^\| \**\[([^]\n]+)\](?!\()", text, re.MULTILINE)} == {*defined}
+    used = {*re.findall(r"^\| \**\[([^]\n]+)\](?!\()", text, re.MULTILINE), *re.findall(r"\]\[([^]\n]+)\]", text)}
+    assert used == {*defined}
 
 
 def test_the_first_page_leads_to_every_suite_and_old_links_to_suites_lead_to_their_rows() -> None:
@@ -279,18 +281,70 @@ def test_the_first_page_leads_to_every_suite_and_old_links_to_suites_lead_to_the
         assert f"\n| [{suite}] | " in text
 
 
+def visible(line: str) -> str:
+    """Return a line as a reader sees it, without the targets of its links."""
+    return re.sub(r"\[([^]]*)\](\([^)]*\)|\[[^]]*\])?|<a [^>]*></a>", r"\1", line)
+
+
+def tables_of(path: Path) -> list[list[list[str]]]:
+    """Return the tables of a page: the visible cells of each row below the head."""
+    found = re.findall(r"(?:^\|.*\n)+", path.read_text(encoding="utf-8"), re.MULTILINE)
+    lines = [[visible(line) for line in text.splitlines()[2:]] for text in found]
+    return [[[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in rows] for rows in lines]
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
+def test_no_two_rows_of_an_entry_have_the_same_title(path: Path) -> None:
+    """In the first table, the claimed score and its source also tell claims apart."""
+    for place, rows in enumerate(tables_of(path)):
+        names, entry = [], ""
+        for first, *others in rows:
+            entry = first if first.startswith("**") else entry
+            names.append((entry, first, *([] if place else [others[0], others[-1]])))
+        assert len({*names}) == len(names) > 0
+
+
+def claim_row(**values: object) -> dict[Hashable, Any]:
+    row = {"entry": "a", "of": "weights", "metric": "accuracy", "split": "test", "rows": "", "source": "a card"}
+    return {**row, "reference": 0.9, "decimals": None, **values}
+
+
+@pytest.mark.parametrize(
+    ("other", "titles"),
+    [
+        ({"entry": "b"}, ["accuracy", "accuracy"]),
+        ({"metric": "f1"}, ["accuracy", "f1"]),
+        ({"split": "val"}, ["accuracy on test", "accuracy on val"]),
+        ({"rows": "0-9"}, ["accuracy on test", "accuracy on test, rows 0-9"]),
+        ({"reference": 0.8}, ["accuracy, claimed 0.9000", "accuracy, claimed 0.8000"]),
+        ({"reference": None}, ["accuracy, claimed 0.9000", "accuracy, claimed without a value"]),
+        ({"source": "a log"}, [f"accuracy on test, claimed 0.9000 by {source}" for source in ("a card", "a log")]),
+    ],
+)
+def test_the_title_of_a_claim_tells_it_from_the_others_of_its_entry(other: dict[str, Any], titles: list[str]) -> None:
+    shown = suite_page.short_titles([claim_row(), claim_row(**other)])
+    assert shown == [f"published weights: {title}" for title in titles]
+
+
+def test_dates_of_runs_and_numbers_of_seeds_lead_to_the_records() -> None:
+    runs = (ROOT / "leaderboard/suites/starter.md").read_text(encoding="utf-8").partition("## Runs")[2]
+    assert len(re.findall(r"\| \[\d{4}-\d\d-\d\d\]\[records/[\w-]+\]<br>", runs)) == 12
+    gains = PAGES[0].read_text(encoding="utf-8").partition(f"## {page.GAINS}")[2]
+    found = re.findall(r"^\| \[([\w-]+)\] .* \[\d+\]\[records/([\w-]+)\] \|$", gains, re.MULTILINE)
+    assert len(found) == len(table.gains(EVIDENCE)) and all(entry == records for entry, records in found)
+
+
 @pytest.mark.parametrize("path", [PAGES[0], *SUITES], ids=lambda path: path.name)
 def test_tables_have_few_columns_and_their_cells_have_no_long_words(path: Path) -> None:
-    text = re.sub(r"\[([^]]*)\]\([^)]*\)|<a [^>]*></a>", r"\1", path.read_text(encoding="utf-8"))
-    for line in (line for line in text.splitlines() if line.startswith("|")):
-        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-        assert sum(max(len(word) for word in re.split(r"[\s-]|<br>", cell)) for cell in cells) <= 100, line
+    for cells in (cells for rows in tables_of(path) for cells in rows):
+        assert sum(max(len(word) for word in re.split(r"[\s-]|<br>", cell)) for cell in cells) <= 100, cells
 
 
 def test_the_tables_of_the_first_page_have_fewer_than_100_columns() -> None:
+    claims, gains = tables_of(PAGES[0])
+    assert (len(claims), len(gains)) == (len(SUITES), len(table.gains(EVIDENCE)))
     lines = [line for line in PAGES[0].read_text(encoding="utf-8").splitlines() if line.startswith("|")]
-    assert len(lines) > 2 * len(SUITES) // 2
-    assert max(map(len, lines)) < 100
+    assert max(len(visible(line)) for line in lines) < 100
 
 
 @pytest.mark.parametrize("path", SUITES, ids=lambda path: path.name)
@@ -322,7 +376,7 @@ def test_the_command_writes_the_pages_and_names_a_stale_one(
     completed = zoo("leaderboard", "--check")
     assert (completed.code, completed.lines) == (1, [f"{path} is out of date; run: zoo leaderboard"])
     former = tmp_path / "leaderboard" / "suites" / "former.md"
-    former.write_text("", encoding="utf-8")
+    former.write_text(page.SUITE_INTRODUCTION.format(suite="former"), encoding="utf-8")
     assert zoo("leaderboard", "--check").lines[1:] == [f"{former} is out of date; run: zoo leaderboard"]
     assert zoo("leaderboard").code == 0
     assert not former.exists()

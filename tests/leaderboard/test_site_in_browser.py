@@ -350,6 +350,38 @@ def test_the_documentation_stacks_tables_that_a_phone_cannot_show(
     assert opened.evaluate("document.querySelector('div').scrollWidth") <= 390
 
 
+@pytest.mark.parametrize("tab", [{"viewport": {"width": 667, "height": 375}}], indirect=True)
+def test_the_documentation_stacks_tables_when_a_phone_is_turned(tab: Tab, tmp_path: Path) -> None:
+    for name in ("extra.css", "extra.js"):
+        shutil.copyfile(ROOT / "docs" / name, tmp_path / name)
+    (tmp_path / "page.html").write_text(DOCS_PAGE.format(reason="a reason " * 9), encoding="utf-8")
+    tab.root = tmp_path
+    opened = tab.open("page.html")
+    assert opened.locator("table:not([data-stacked])").is_visible()
+    opened.set_viewport_size({"width": 375, "height": 667})
+    opened.locator("table[data-stacked]").wait_for(timeout=3000)
+
+
+def test_the_documentation_breaks_no_option_in_the_code_of_a_command(tab: Tab, tmp_path: Path) -> None:
+    for name in ("extra.css", "extra.js"):
+        shutil.copyfile(ROOT / "docs" / name, tmp_path / name)
+    text = "pip install --constraint constraints.txt --editable ."
+    head = '<link rel="stylesheet" href="extra.css"><script src="extra.js"></script>'
+    page = f'{head}<article class="md-typeset"><p><code>{text}'
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    tab.root = tmp_path
+    opened = tab.open("page.html")
+    for width in range(120, 420, 20):
+        opened.evaluate(f"document.querySelector('p').style.width = '{width}px'")
+        lines = (
+            opened.locator("p").inner_text(),
+            opened.eval_on_selector_all(
+                "code span", "(all) => all.map((word) => [word.textContent, word.getClientRects().length])"
+            ),
+        )
+        assert lines == (text, [["--constraint", 1], ["--editable", 1]])
+
+
 WIDE_DOCS_PAGE = """<!doctype html><html lang="en" style="font-size: 20px"><title>x</title>
 <style>.md-typeset table:not([class]) th {{ min-width: 5rem; }} td code {{ white-space: normal; }}</style>
 <link rel="stylesheet" href="extra.css"><body><article class="md-typeset"><div style="overflow: auto; width: 686px">
