@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from zoo import paths
 from zoo.error_translation import translate_errors
 from zoo.errors import MissingError, SourceError, UsageError, ZooError
-from zoo.fetch.source_types import HF, HUB_NAME
+from zoo.fetch.source_types import HF, HUB, HUB_NAME, HubRepo
 from zoo.progress import Report, ShowProgress
 from zoo.recipes import catalogue
 from zoo.recipes.catalogue import Entry
@@ -192,15 +192,25 @@ class EntrySelection:
             )
         return entries[0]
 
-    def select_to_train(self, pattern: str) -> Entry:
+    def select_to_train(self, pattern: str, next_training: Callable[[Entry, int], str] | None = None) -> Entry:
         """Return the entry of `select_one`. Raise UsageError for the folder of a run, which is finished.
 
         Its recipe can be named, so that nobody trains it again by mistake.
+
+        Args:
+            pattern: The name or path.
+            next_training: Returns the command that trains an entry with the seed after that of a run, for the message.
+                Default: `zoo train` without options.
         """
         entry, folder = self.select_one(pattern), Path(pattern)
         recipe = folder / "recipe.yaml"
         if entry.path == recipe and (folder / "record.json").is_file():
-            again = f"zoo train {shlex.quote(str(recipe))} --seed 1"
+            from harness.records.record import read_record
+
+            seed = read_record(folder / "record.json").identity.seed
+            last = -1 if seed is None else seed  # None for a run that has trained nothing
+            plain = f"zoo train {shlex.quote(str(recipe))} --seed {last + 1}"
+            again = next_training(entry, last) if next_training else plain
             raise UsageError(
                 f"{pattern} is the folder of a finished run: `zoo plot {shlex.quote(pattern)}` draws it, and `{again}`"
                 " trains its recipe again with another seed"
@@ -237,17 +247,15 @@ class EntrySelection:
             with translate_errors(plain):
                 return self._published(name, refresh)
         except ZooError as error:
-            return [Entry(plain, catalogue.LOCAL, Path(plain), failure=error)]
+            return [Entry(plain, catalogue.LOCAL, Path(plain), requested_repo=f"{HUB}{plain}", failure=error)]
 
     def _published(self, name: str, refresh: bool) -> list[Entry]:
         """Return the recipe in a repository on the Hub, or else those that zoo makes of the claims in its card.
 
         All files are read at one commit. `hub:.` in a published recipe is its repository.
         """
-        from zoo.fetch.source_types import HUB, HubRepo
-
         repository = HubRepo.parse(f"{HUB}{name.removeprefix(HF)}")
-        sources = self.fetcher(selection=shlex.quote(name.removeprefix(HF)))
+        sources = self.fetcher(selection=shlex.quote(catalogue.hub_argument(name)))
         wanted = replace(repository, revision=sources.hub.commit(repository)) if refresh else repository
         try:
             fetched = sources.fetch(str(wanted), catalogue.PUBLISHED)

@@ -1,18 +1,17 @@
 """Show `--help` in panels, apply the configuration file, and name the replacements of options of earlier versions."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from zoo.cli.config_defaults import configured_options, defaults_of, of_command, with_origin, without_effect
 from zoo.cli.config_file import ConfigFile, find_config, read_config
 from zoo.cli.options import HOW, OUTPUT, SOURCES, WHAT
 from zoo.cli.progress import report
-from zoo.cli.usage_hints import usage_hint, without_library_words
+from zoo.cli.usage_hints import plain_usage_errors
 from zoo.errors import UsageError
 
 PANELS = (WHAT, HOW, SOURCES, OUTPUT)
@@ -42,14 +41,8 @@ class Command(TyperCommand):
                 )
         if not (ctx.resilient_parsing or {"-h", "--help"} & {*args}):
             _configure(ctx)
-        try:
+        with plain_usage_errors(ctx, args):
             rest = super().parse_args(ctx, args.copy())
-        except Exception as error:
-            if isinstance(error, typer.BadParameter):
-                error.message = without_library_words(error.message)
-            if message := usage_hint(error, ctx, args):
-                raise UsageError(message) from None
-            raise
         without_effect(ctx)
         if isinstance(config := ctx.meta.get(CONFIG), ConfigFile):
             _report_options(ctx, config)
@@ -75,6 +68,17 @@ class Command(TyperCommand):
 
 class Commands(TyperGroup):
     """All commands."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments. Raise UsageError for a wrong one; without arguments, typer prints the help."""
+        with plain_usage_errors(ctx, args) if args else nullcontext():
+            rest: list[str] = super().parse_args(ctx, args.copy())
+        return rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Raise UsageError if there is none of its name."""
+        with plain_usage_errors(ctx, []):
+            return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print `--help`."""

@@ -50,6 +50,7 @@ class _Draft:
     found: "FoundData"
     out: Path
     builder: "Builder"
+    score: float | None
     source: str | None
 
     def with_model(self, name: str, purpose: Purpose | None) -> "tuple[str, FirstRecipe]":
@@ -63,6 +64,7 @@ class _Draft:
         if word.lower() not in list(Purpose):
             raise UsageError(f"{word!r} is neither train nor verify")
         chosen = Purpose(word.lower())
+        _check_claim(chosen, self.score, self.source)
         if chosen is Purpose.VERIFY:
             self._check_published(name)
         return chosen
@@ -151,16 +153,18 @@ def init(
 
     Example: zoo init --data reviews.csv --model bert_classifier --for train
     """
+    from zoo.first_recipe.check import check_out
     from zoo.first_recipe.look import look_at
 
-    _check_new(out)
+    check_out(out, model)
+    _check_claim(purpose, score, source)
     session = session_of(sources)
     look = partial(
         look_at, folder=out.absolute().parent, fetch=lambda name: session.fetcher().fetch(name, "data"),
         text=text or [], label=label, encoding=encoding,
     )  # fmt: skip
     found = answer(dataset, DATA_QUESTION, "--data", look)
-    draft = _Draft(found=found, out=out, builder=_builder(session, out), source=source)
+    draft = _Draft(found=found, out=out, builder=_builder(session, out), score=score, source=source)
     default = "bert_classifier" if found.is_text else "cifar_resnet"
     question = f"    found {found.summary}\n{MODEL_QUESTION} [{default}]"
     name, recipe = answer(model, question, "--model", partial(draft.with_model, purpose=purpose), default)
@@ -191,13 +195,14 @@ def _free(out: Path) -> Path:
     return next(path for path in itertools.chain([out.with_suffix("")], more) if not path.exists())
 
 
-def _check_new(out: Path) -> None:
-    if out.exists():
-        raise UsageError(f"--out {out}: the file exists; name a new one with --out")
-    if out.suffix not in (".yaml", ".yml"):
-        raise UsageError(f"--out {out}: the name of a recipe ends with .yaml; write --out {shlex.quote(f'{out}.yaml')}")
-    if not out.absolute().parent.is_dir():
-        raise UsageError(f"--out {out}: there is no folder {out.absolute().parent}")
+def _check_claim(purpose: Purpose | None, score: float | None, source: str | None) -> None:
+    """Raise UsageError for options of a published score if the recipe is to train."""
+    options = {"--score": score, "--source": source}
+    unused = [option for option, value in options.items() if value is not None]
+    if purpose is Purpose.TRAIN and unused:
+        raise UsageError(
+            f"{' and '.join(unused)}: a recipe to train has no published score; write --for verify, or leave it out"
+        )
 
 
 def _builder(session: "Session", out: Path) -> "Builder":
@@ -207,10 +212,11 @@ def _builder(session: "Session", out: Path) -> "Builder":
 
 def _write(recipe: "FirstRecipe", out: Path) -> None:
     """Write the recipe and its files. Nothing stays if one of them cannot be written."""
+    from zoo.first_recipe.check import check_absent
+
     texts = {**recipe.files, out: recipe.text}
     for path in recipe.files:
-        if path.exists():
-            raise UsageError(f"{path}: the file exists; move it away, or pass another --out")
+        check_absent(path)
     try:
         _write_texts(texts)
     except BaseException:

@@ -13,6 +13,8 @@ from zoo.text_tables import wrapped
 Value = TypeVar("Value")
 ROOM_FOR_ANSWER = 4
 """The characters that a question leaves free at the end of a line."""
+NARROWEST = 24
+"""Lines are not wrapped to fewer characters."""
 
 
 def answer(given: str | None, question: str, option: str, check: Callable[[str], Value], default: str = "") -> Value:
@@ -31,7 +33,7 @@ def answer(given: str | None, question: str, option: str, check: Callable[[str],
     """
     if given is not None:
         return check(given)
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():  # None for a process that was started with it closed
         raise UsageError(f"nobody can answer a question here; pass {option}")
     while True:
         if not (text := _read(question, option) or default):
@@ -61,7 +63,7 @@ def _read(question: str, option: str) -> str:
 
 
 def _width() -> int:
-    return shutil.get_terminal_size().columns
+    return max(NARROWEST, shutil.get_terminal_size().columns)
 
 
 def _fitted(text: str, width: int) -> str:

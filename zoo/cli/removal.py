@@ -31,7 +31,7 @@ def confirmed(question: str, *, yes: bool, as_json: bool = False) -> bool:
     """Ask on the terminal and return the answer. Raise UsageError if nobody can answer and --yes is not passed."""
     if yes:
         return True
-    if as_json or not sys.stdin.isatty():
+    if as_json or sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(f"{question} Nobody can answer here; pass --yes, or --dry-run to see what would be removed")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

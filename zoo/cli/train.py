@@ -42,7 +42,9 @@ def train(
     Example: zoo train mine.yaml --out mine
     """
     session = session_of(sources)
-    chosen = session.entries.select_to_train(recipe)
+    chosen = session.entries.select_to_train(
+        recipe, lambda entry, last: next_training(entry, options, sources, seed=last, out=None)
+    )
     result = train_entry(session, chosen, options, seed=seed, out=out)
     following = next_training(chosen, options, sources, seed=seed, out=out) if result.existed else None
     data = {

@@ -70,6 +70,11 @@ def first_recipe(
     return FirstRecipe(text=_text(recipe, found, purpose), files=files)
 
 
+def vocabulary_of(path: Path) -> Path:
+    """Return the file for the vocabulary of a model that is trained from scratch with the recipe in a file."""
+    return path.with_name(f"{path.stem}-vocab.txt")
+
+
 def published_model(model: str, folder: Path) -> str | None:
     """Return the source of a published model; None for a name of zoo or torchvision.
 
@@ -113,7 +118,7 @@ def _from_scratch(found: FoundData, path: Path, model: str, files: dict[Path, st
     tokenizer = BertWordPieceTokenizer()
     tokenizer.train_from_iterator(found.texts, vocab_size=VOCABULARY, show_progress=False)
     tokens = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    vocabulary = path.with_name(f"{path.stem}-vocab.txt")
+    vocabulary = vocabulary_of(path)
     files[vocabulary] = "".join(f"{token}\n" for token, _ in tokens)
     return {
         "tokenizer": {"use": "wordpiece", "vocab": f"file:{vocabulary.name}"},

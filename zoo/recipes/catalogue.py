@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo import paths
-from zoo.errors import Mark, RecipeError, UsageError, ZooError, did_you_mean
+from zoo.errors import Mark, RecipeError, SourceError, UsageError, ZooError, did_you_mean
 from zoo.fetch.hub_owners import owned_name
-from zoo.fetch.source_types import HUB
+from zoo.fetch.source_types import HF, HUB
 from zoo.recipes.claim import Claim
 from zoo.recipes.other_files import RECORD, instead_of_recipe, is_other_file
 from zoo.recipes.schema import Recipe, load_recipe
@@ -97,7 +97,7 @@ class Entry:
         A model whose card has several recipes is the argument of each; `zoo explain --claim` names one of them.
         """
         if self.requested_repo is not None:
-            return self.requested_repo.removeprefix(HUB)
+            return hub_argument(self.requested_repo)
         return str(self.path) if self.suite == LOCAL else self.name
 
     def teacher_entry(self, teacher: Teacher) -> "Entry":
@@ -211,7 +211,7 @@ def _hint(pattern: str, names: list[str]) -> str:
         return "; there is no such file, and a recipe ends in .yaml"
     similar, owned = did_you_mean(pattern, names), owned_name(pattern)
     of_hub = f"; for the model of the Hub, write {owned}" if owned else ""
-    return similar + of_hub or "; `zoo list` shows all entries"
+    return similar + of_hub or "; `zoo list` shows all entries, and a model of the Hub is OWNER/NAME"
 
 
 def _local_entries(path: Path) -> list[Entry]:
@@ -225,8 +225,15 @@ def _local_entries(path: Path) -> list[Entry]:
     if path / PUBLISHED in recipes and (path / RECORD).is_file():
         recipes = [path / PUBLISHED]
     if not recipes and (other := instead_of_recipe(path)):
-        return [Entry(path.stem, LOCAL, path, failure=UsageError(f"{path}: {other}"))]
+        kind = SourceError if path.is_dir() else UsageError  # as for a folder without recipes and without data
+        return [Entry(path.stem, LOCAL, path, failure=kind(f"{path}: {other}"))]
     return [local(recipe) for recipe in recipes or [path]]
+
+
+def hub_argument(source: str) -> str:
+    """Return the argument that selects a repository of the Hub: with `hf://` if it may be taken for a file."""
+    name = source.removeprefix(HUB).removeprefix(HF)
+    return f"{HF}{name}" if is_other_file(Path(name)) else name
 
 
 def selection_of(entries: Sequence[Entry], *, everything: bool = False) -> str:
@@ -236,7 +243,7 @@ def selection_of(entries: Sequence[Entry], *, everything: bool = False) -> str:
         entries: The entries.
         everything: Whether they were selected with `--all`, which then replaces the names of many.
     """
-    names = {(entry.card or entry.argument).removeprefix(HUB): entry for entry in entries}
+    names = {hub_argument(entry.card) if entry.card else entry.argument: entry for entry in entries}
     if len(names) > MAX_NAMED:
         if everything:
             return "--all"

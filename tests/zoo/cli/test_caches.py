@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from harness.runs import stored_caches
 from harness.runs.named_sources import named_sources
 from tests.helpers.project import Zoo
 from zoo import paths
+from zoo.cli.removal import confirmed
+from zoo.errors import UsageError
 from zoo.fetch.source_types import ArchiveMember, parse_source
 from zoo.fetch.urls import download_name, member_name
 
@@ -143,6 +146,12 @@ FILES = {
     f'{{"sources": {{"{B}": {{}}, "hub:a/b": ["{A}"]}}}}': {"hub:a/b", A, B},
     f"# of {NEEDED}\nnote: from {A}, hub:a/b": {"hub:a/b", f"{A},"},
 }
+
+
+def test_nobody_confirms_in_a_process_without_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(UsageError, match="Nobody can answer here; pass --yes"):
+        confirmed("Remove?", yes=False)
 
 
 @pytest.mark.parametrize("text", FILES)

@@ -128,6 +128,8 @@ WRONG_OPTIONS: dict[tuple[str, ...], str] = {
     ("--data", "reviews.csv", "--model", "reviews.csv"): "this is a file; name the folder of a model",
     ("--data", "reviews.csv", "--model", "bert-base-cased"): "write google-bert/bert-base-cased",
     ("--data", "reviews.csv", "--out", "mine"): "write --out mine.yaml",
+    ("--data", "reviews.csv", "--score", "0.9"): "--score: a recipe to train has no published score",
+    ("--data", "reviews.csv", "--source", "me"): "--source: a recipe to train has no published score",
     ("--data", "reviews.csv", "--model", "a/b", "--for", "verify", "--score", "93"): "write 93 % as 0.93",
     ("--data", "reviews.csv", "--model", "a/b", "--for", "verify", "--score", "nan"): "--score nan: not a number",
     ("--data", "reviews.csv", "--for", "verify", "--score", "0.9"): "has no published score",
@@ -144,6 +146,29 @@ def test_a_wrong_option_is_one_line_that_says_what_to_write(options: Sequence[st
     assert (done.code, len(done.lines)) == (2, 1)
     assert WRONG_OPTIONS[tuple(options)] in done.err
     assert not list(tmp_path.glob("mine*"))
+
+
+@pytest.mark.parametrize("name", ["a:b.yaml", "é.yaml", ".x.yaml", "-x.yaml", f"{'x' * 101}.yaml"])
+def test_a_file_that_cannot_name_an_entry_is_refused_before_the_questions(
+    name: str, typed: Callable[..., CompletedCommand]
+) -> None:
+    done = typed(options=(f"--out={name}",))
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert f"--out {name}: " in done.err
+
+
+def test_a_vocabulary_that_exists_is_refused_before_the_questions(typed: Callable[..., CompletedCommand]) -> None:
+    Path("mine-vocab.txt").write_text("[PAD]\n")
+    done = typed()
+    assert (done.code, done.err) == (2, "mine-vocab.txt: the file exists; move it away, or pass another --out\n")
+    assert typed(options=("--data", "reviews.csv", "--model", "prajjwal1/bert-tiny", "--for", "train")).code == 0
+
+
+def test_a_score_is_not_ignored_by_an_answer(typed: Callable[..., CompletedCommand], tmp_path: Path) -> None:
+    done = typed("reviews.csv", "someone/model", "train", "verify", options=("--score", "0.9"))
+    assert done.code == 0, done.err
+    assert "a recipe to train has no published score" in " ".join(done.err.split())
+    assert "value: 0.9" in (tmp_path / "mine.yaml").read_text(encoding="utf-8")
 
 
 def test_an_unknown_model_leaves_no_recipe(zoo: Zoo, tmp_path: Path) -> None:
@@ -230,6 +255,22 @@ def test_the_end_of_the_input_ends_the_command(
     done = typed(*answers)
     assert (done.code, done.lines[-1]) == (2, f"there was no answer; pass {option}")
     assert not list(tmp_path.glob("mine*"))
+
+
+@pytest.mark.parametrize("columns", ["1", "4", "30"])
+def test_questions_are_asked_in_a_narrow_terminal(
+    columns: str, typed: Callable[..., CompletedCommand], zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed()
+    monkeypatch.setattr(sys, "stdin", Terminal("nobody\nreviews.csv\n\n\n"))
+    monkeypatch.setenv("COLUMNS", columns)
+    assert zoo("init").code == 0
+
+
+def test_nobody_answers_a_process_without_input(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    done = zoo("init")
+    assert (done.code, done.err) == (2, "nobody can answer a question here; pass --data\n")
 
 
 def test_ctrl_c_ends_the_questions_on_a_line_of_its_own(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,14 +187,18 @@ def test_quiet_and_json_print_no_next_step_of_a_training(zoo: Zoo, recipe_file: 
     assert json.loads(zoo("train", recipe, "--out", "b", "--json").out)["next_step"] is None
 
 
-def test_the_folder_of_a_finished_run_is_not_trained_again_by_mistake(zoo: Zoo, recipe_file: Write) -> None:
-    assert zoo("train", recipe_file(), "--out", "mine").code == 0
-    refused = zoo("train", "mine/")
+def test_the_folder_of_a_finished_run_is_not_trained_again_by_mistake(
+    zoo: Zoo, recipe_file: Write, tmp_path: Path
+) -> None:
+    assert zoo("train", recipe_file(), "--out", "mine", "--seed", "4").code == 0
+    (tmp_path / "mirror").mkdir()
+    refused = zoo("train", "mine/", "--records", "more", "--mirror", "mirror")
     assert (refused.code, len(refused.lines)) == (2, 1)
     assert "the folder of a finished run" in refused.err
+    assert "`zoo train mine/recipe.yaml --seed 5 --records more --mirror mirror`" in refused.err
     for command in refused.err.split("`")[1::2]:
         assert zoo(*shlex.split(command)[1:]).code == 0
-    with pytest.raises(UsageError, match="finished run"):
+    with pytest.raises(UsageError, match=r"finished run.*--seed 5`"):
         api.train("mine")
 
 
