@@ -1,5 +1,6 @@
 """Write a first recipe: its model, its training or its claim, with comments."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +10,18 @@ from tokenizers import BertWordPieceTokenizer
 
 from zoo.errors import UsageError
 from zoo.fetch.hub_owners import owned_name
-from zoo.fetch.source_types import HF, HUB, HUB_NAME
+from zoo.fetch.source_types import HF, HUB, HUB_NAME, parse_or_none
 from zoo.first_recipe.found import FoundData
-from zoo.first_recipe.look import local_source
+from zoo.first_recipe.look import SPLITS, local_source
 from zoo.importers.recipe_text import yaml_text
+from zoo.recipes.values import texts
 from zoo.safe_text import one_line
 
 Purpose = Literal["train", "verify"]
 BERT, RESNET = "bert_classifier", "cifar_resnet"
 """The models that need no download: one for texts, one for small images."""
+USUAL_NAME = "mine"
+"""The name of a recipe that the user does not name, and of its file."""
 CONFIG = "config.json"
 VOCABULARY = 4000
 """The most tokens of a vocabulary that is made of the user's texts."""
@@ -55,7 +59,7 @@ def first_recipe(
         raise UsageError(
             "--for verify needs a model of the Hub or a folder with one, and its published score: --score 0.93"
         )
-    recipe: dict[str, Any] = {"name": path.stem, "task": {"use": found.task, **found.arguments}}
+    recipe: dict[str, Any] = {"name": _name(found, path), "task": {"use": found.task, **found.arguments}}
     files: dict[Path, str] = {}
     if published is not None:
         recipe |= _with_published(found, recipe["task"], published)
@@ -73,6 +77,20 @@ def first_recipe(
 def vocabulary_of(path: Path) -> Path:
     """Return the file for the vocabulary of a model that is trained from scratch with the recipe in a file."""
     return path.with_name(f"{path.stem}-vocab.txt")
+
+
+def _name(found: FoundData, path: Path) -> str:
+    """Return the name of the recipe: that of its file, or of the data if the file has the usual name.
+
+    Runs are stored under this name, so those of several projects should not share it.
+    """
+    if path.stem != USUAL_NAME:
+        return path.stem
+    sources = map(parse_or_none, texts(found.arguments.get("data")))
+    names = [Path(source.short_name).stem for source in sources if source is not None]
+    words = (re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.")
+             for name in (*names, str(found.arguments.get("train", ""))) if name.lower() not in SPLITS)  # fmt: skip
+    return next(filter(None, words), USUAL_NAME)
 
 
 def published_model(model: str, folder: Path) -> str | None:

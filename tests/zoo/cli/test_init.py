@@ -358,3 +358,18 @@ def test_a_pair_is_two_different_columns(columns: list[str], zoo: Zoo, tmp_path:
     done = zoo("init", "--data", "reviews.csv", "--model", "bert_classifier", "--for", "train", *options)
     assert (done.code, len(done.lines)) == (2, 1)
     assert "name one column, or two different ones for pairs" in done.err
+
+
+@pytest.mark.parametrize(
+    ("data", "out", "name"),
+    [
+        ("reviews.csv", "mine.yaml", "reviews"), ("film reviews (2).csv", "mine.yaml", "film-reviews-2"),
+        ("reviews.csv", "films.yaml", "films"), ("train.csv", "mine.yaml", "mine"), ("é.csv", "mine.yaml", "mine"),
+    ],
+)  # fmt: skip
+def test_a_recipe_has_the_name_of_its_data(zoo: Zoo, tmp_path: Path, data: str, out: str, name: str) -> None:
+    """Runs are stored by this name, and those of several projects should not be mixed."""
+    (tmp_path / data).write_text(REVIEWS)
+    done = zoo("init", "--data", data, "--model", "bert_classifier", "--for", "train", "--out", out)
+    assert done.code == 0, done.err
+    assert f"\nname: {name}\n" in Path(out).read_text(encoding="utf-8")
