@@ -1,12 +1,8 @@
 """The base of the servers that tests start on loopback."""
 
-import gc
 import threading
-import warnings
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
-
-import psutil
 
 
 class _Server(ThreadingHTTPServer):
@@ -26,16 +22,6 @@ class LoopbackServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        connections = psutil.Process().net_connections("tcp")
         self.closing.set()
         self._server.shutdown()
         self._server.server_close()
-        if any(connection.raddr and connection.raddr.port == self.port for connection in connections):
-            _collect_abandoned_connections()
-
-
-def _collect_abandoned_connections() -> None:
-    """Free the connections that nobody closed: they would warn when Python frees them, during another test."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()

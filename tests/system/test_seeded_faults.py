@@ -39,7 +39,7 @@ MISSING = 6
 """The least number of runs that are missing when a command starts, so that there is something to disturb."""
 DELAY = 1.0
 """The longest time between the first run that a command makes and its fault. One command in five is met at any time."""
-ENDS = {0, 4, 143, -signal.SIGKILL}
+ENDS = {0, 4, 143, -signal.SIGTERM, -signal.SIGKILL}  # the process may not have its handlers yet
 """All runs are made, a file is missing or cannot be written, SIGTERM, SIGKILL."""
 Fault = Callable[[random.Random, Path, BaseProcess], bool]
 """Disturbs a command, and returns whether it met a run that was being made."""
