@@ -138,11 +138,10 @@ def _is_copied(name: str, content: Mapping[str, Any], record: Record) -> bool:
 
 def _check_names(read: Iterable[LocalFile], data: Mapping[str, LocalFile], record: Record) -> None:
     """Raise UsageError if two files would have the same name in the repository."""
-    known = {name: name for name in record.files if name in data}
+    of_run, taken = record.files.keys() & data.keys(), dict[str, str]()
     for source in read:
-        if known.setdefault(_name(source), source.repository_path or source.path) != (
-            source.repository_path or source.path
-        ) or _name(source) in (record.files.keys() & data.keys()):
+        name, path = _name(source), source.repository_path or source.path
+        if name in of_run or taken.setdefault(name, path) != path:
             raise UsageError(f"{source} has the name of another file; rename it, also in the recipe, and train again")
 
 

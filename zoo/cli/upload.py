@@ -21,6 +21,8 @@ from zoo.text_tables import counted
 if TYPE_CHECKING:
     from harness.publishing.published_recipe import PublishedRecipe
     from harness.publishing.upload import Sent
+    from harness.records.record import Record
+    from zoo.recipes.schema import Recipe as TrainedRecipe
 
 ABSOLUTE = re.compile(r"[/~\\]|[A-Za-z]:[/\\]")
 """Begins a path that names folders of a machine."""
@@ -74,14 +76,10 @@ def upload(
     name = repo.removeprefix(HF)
     if not REPOSITORY.fullmatch(name):
         raise UsageError(f"{repo}: write OWNER/NAME, the repository of a model, without an address and a revision")
-    judged = judged_by([run], recipe, records, None)
-    (path, record), known = judged.runs[0], judged.recipe
-    if record.identity.mode != "retrain" or record.failure or known is None:
-        problem = record.failure or ("it is an evaluation" if known is not None else "its recipe is not known")
-        raise UsageError(f"{run} is no training that can be uploaded: {problem}")
+    path, record, trained = _training(run, recipe, records)
     stated = recipe.absolute().parent if recipe is not None else None
     places = Places(record=record, folders=(path.parent, path.parent.parent, Path.cwd()), stated=stated)
-    published = published_recipe(record, known, places)
+    published = published_recipe(record, trained, places)
     _check_data(published, with_data)
     plan = plan_upload(path, record, published, HubRepo.parse(f"{HUB}{name}"), places if with_data else None)
     if not dry_run and not get_token():
@@ -102,6 +100,16 @@ def upload(
         _report_sent(sent, sizes)
         if sent is not None:
             report(f"next: {shlex.join(words)}")
+
+
+def _training(run: str, recipe: Path | None, records: Path | None) -> "tuple[Path, Record, TrainedRecipe]":
+    """Return the record file of a training, the record, and the recipe that was run with its claims."""
+    judged = judged_by([run], recipe, records, None)
+    (path, record), trained = judged.runs[0], judged.recipe
+    if record.identity.mode != "retrain" or record.failure or trained is None:
+        problem = record.failure or ("it is an evaluation" if trained is not None else "its recipe is not known")
+        raise UsageError(f"{run} is no training that can be uploaded: {problem}")
+    return path, record, trained
 
 
 @contextmanager
