@@ -75,10 +75,10 @@ class Commands(TyperGroup):
             rest: list[str] = super().parse_args(ctx, args.copy())
         return rest
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command. Raise UsageError if there is none of its name."""
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the arguments name. Raise UsageError if there is none of this name."""
         with plain_usage_errors(ctx, []):
-            return super().invoke(ctx)
+            return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print `--help`."""
