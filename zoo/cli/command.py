@@ -73,6 +73,8 @@ class Commands(TyperGroup):
         """Parse the arguments. Raise UsageError for a wrong one; without arguments, typer prints the help."""
         with plain_usage_errors(ctx, args) if args else nullcontext():
             rest: list[str] = super().parse_args(ctx, args.copy())
+            if args and not ctx.resilient_parsing and getattr(ctx, "_protected_args", None) == []:
+                ctx.fail("Missing command.")  # before typer finds it, in a call that this one cannot guard
         return rest
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
