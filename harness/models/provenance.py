@@ -29,6 +29,12 @@ CODE = "code:"
 """How the names of trusted modules begin in records."""
 
 
+def code_packages(files: Iterable[str]) -> list[str]:
+    """Return the packages of the trusted modules among the names of a record's files, each once."""
+    modules = (name.removeprefix(CODE) for name in files if name.startswith(CODE))
+    return list(dict.fromkeys(module.partition(".")[0] for module in modules))
+
+
 @cache
 def project_code_digest() -> str:
     """Return the SHA-256 of all Python files of `zoo` and `harness`, which prepare the data and compute the metrics."""

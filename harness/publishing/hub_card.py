@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, HfApi, get_token
+from huggingface_hub import CommitOperationAdd, HfApi
 
+from harness.publishing.hub_change import change_hub, check_token
 from zoo.errors import MissingError, SourceError, UsageError
 from zoo.fetch.card_files import CARD
 from zoo.fetch.hub import Hub
@@ -54,16 +55,15 @@ def create_pull_request(card: HubCard, text: str) -> str:
         UsageError: There is no token.
         SourceError: The Hub refuses.
     """
-    if not get_token():
-        raise UsageError("--create-pr needs a token that may write to the Hub: set HF_TOKEN, or run: hf auth login")
+    check_token("--create-pr")
     hub = Hub()
     api = HfApi(endpoint=hub.endpoint)
-    hub.only_errors = True  # a request that changes something is not repeated
     operation = CommitOperationAdd(path_in_repo=CARD, path_or_fileobj=text.encode())
-    done = hub.request(
+    done = change_hub(
+        hub,
         card.repo,
         "pull request",
-        lambda _: api.create_commit(
+        lambda: api.create_commit(
             repo_id=card.repo.name, operations=[operation], commit_message=TITLE, commit_description=DESCRIPTION,
             create_pr=True, parent_commit=card.commit,
         ),

@@ -2,14 +2,14 @@
 
 import hashlib
 import os
-import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from harness.models.provenance import CODE
+from harness.models.provenance import code_packages
+from harness.publishing.hub_change import change_hub
 from harness.publishing.local_data import Places, data_files
 from harness.publishing.published_recipe import PublishedRecipe
 from harness.publishing.verifiable_card import verifiable_card
@@ -23,8 +23,9 @@ from zoo.fetch.source_types import HubRepo, UserFolder, parse_or_none
 from zoo.files import undecodable_byte
 from zoo.recipes.catalogue import PUBLISHED
 from zoo.recipes.values import texts
-from zoo.safe_text import one_line
 
+UPLOAD = "upload"
+"""The name of its requests, for messages."""
 TITLE = "Upload a model trained by zoo, with its record and recipe"
 DEADLINE = 24 * 3600.0
 """The most seconds of an upload."""
@@ -43,9 +44,7 @@ class Upload:
     @property
     def sizes(self) -> dict[str, int]:
         """The bytes of each file, by its name in the repository."""
-        return {
-            name: len(file) if isinstance(file, bytes) else file.stat().st_size for name, file in self.files.items()
-        }
+        return {name: _size(file) for name, file in self.files.items()}
 
 
 def plan_upload(path: Path, record: Record, recipe: PublishedRecipe, repo: HubRepo, places: Places | None) -> Upload:
@@ -91,19 +90,17 @@ def verify_words(record: Record, target: str, missing: Iterable[str]) -> tuple[s
         missing: The names of the data that are not in it.
     """
     precision = record.identity.numerics["precision"]
-    read = record.identity.sources["files"]
-    code = {name.removeprefix(CODE).partition(".")[0] for name in read if name.startswith(CODE)}
     data = {source.name for text in texts(record.recipe) if isinstance(source := parse_or_none(text), UserFolder)}
     return (
         "zoo", "verify", target, *(["--precision", precision] if precision != "fp32" else []),
-        *(word for package in sorted(code) for word in ("--trust", package)),
+        *(word for package in sorted(code_packages(record.identity.sources["files"])) for word in ("--trust", package)),
         *(word for name in sorted({*data, *missing}) for word in ("--data", f"{name}=PATH")),
     )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """What was uploaded."""
+    """The outcome of an upload."""
 
     address: str
     """The address of the repository."""
@@ -131,7 +128,7 @@ def send(upload: Upload, *, private: bool, overwrite: bool) -> Sent:
     if hub.offline:
         raise UnreachableError("an upload needs the Hub: unset HF_HUB_OFFLINE")
     api = HfApi(endpoint=hub.endpoint)
-    _change(hub, repo, lambda: api.create_repo(repo.name, private=private, exist_ok=True))
+    change_hub(hub, repo, UPLOAD, lambda: api.create_repo(repo.name, private=private, exist_ok=True), deadline=DEADLINE)
     is_private = hub.request(repo, "visibility", lambda _: api.repo_info(repo.name).private)
     if private and not is_private:
         raise UsageError(f"{repo.name} exists already and is public; name another repository, or leave out --private")
@@ -145,7 +142,11 @@ def send(upload: Upload, *, private: bool, overwrite: bool) -> Sent:
         )
     operations = [CommitOperationAdd(name, file) for name, file in new.items()]
     if new:
-        _change(hub, repo, lambda: api.create_commit(repo.name, operations, commit_message=TITLE, parent_commit=commit))
+        change_hub(
+            hub, repo, UPLOAD,
+            lambda: api.create_commit(repo.name, operations, commit_message=TITLE, parent_commit=commit),
+            deadline=DEADLINE,
+        )  # fmt: skip
         commit = hub.commit(repo)
         lacking = sorted(new.keys() - hub.listing(repo, commit).keys())
         if lacking:
@@ -156,44 +157,14 @@ def send(upload: Upload, *, private: bool, overwrite: bool) -> Sent:
     return Sent(address=f"{hub.endpoint}/{repo.name}", files=tuple(new), commit=commit)
 
 
-def _change(hub: Hub, repo: HubRepo, call: Callable[[], object]) -> None:
-    """Send a request that changes something: it is not repeated, and may last as long as an upload does.
-
-    Args:
-        hub: A connection to the same Hub, which knows whether it has answered before.
-        repo: The repository.
-        call: Sends the request by the client library.
-    """
-    patient = Hub(deadline=DEADLINE)
-    patient.servers, patient.only_errors = hub.servers, True
-
-    def send_once(_: object) -> None:
-        if (wrapped := _wrapped_error(call)) is not None:
-            raise wrapped
-
-    patient.request(repo, "upload", send_once)
-
-
-def _wrapped_error(call: Callable[[], object]) -> BaseException | None:
-    """Call the client library, and return the error of a large file or of the card, which the library wraps."""
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "It seems that you are about to commit a data file")
-            call()
-    except RuntimeError as error:
-        return error.__cause__ or SourceError(str(error))
-    except ValueError as error:
-        if "metadata" in str(error):  # of the README.md, which the Hub checks
-            return UsageError(f"{CARD}: the Hub refuses its metadata: {one_line(error)}")
-        raise
-    return None
-
-
 def _is_same(file: Path | bytes, listed: Listed | None) -> bool:
     """Return whether the repository has these bytes already."""
-    size = len(file) if isinstance(file, bytes) else file.stat().st_size
-    if listed is None or listed.size != size:
+    if listed is None or listed.size != _size(file):
         return False
     if listed.sha256 is None:
         return git_sha1(file) == listed.git_sha1
     return listed.sha256 == (hashlib.sha256(file).hexdigest() if isinstance(file, bytes) else sha256(file))
+
+
+def _size(file: Path | bytes) -> int:
+    return len(file) if isinstance(file, bytes) else file.stat().st_size

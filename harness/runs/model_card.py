@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from harness.judging.chosen_rows import subset_text
 from harness.judging.types import decimals_of
-from harness.models.provenance import CODE
+from harness.models.provenance import code_packages
 from harness.records.training_log import PICTURE
 from harness.runs.answering_code import parts_text
 from harness.runs.card_metadata import CardFacts, metadata
@@ -220,8 +220,7 @@ def _reproduction(facts: CardFacts) -> str:
     options += ["--strict"] if "strict" in numerics else []
     options += ["--micro-batch", str(numerics["micro_batch"])] if "micro_batch" in numerics else []
     options += [word for name in facts.needed.data for word in ("--data", f"{name}=DIR")]
-    code = [name.removeprefix(CODE) for name in record.identity.sources["files"] if name.startswith(CODE)]
-    packages = list(dict.fromkeys(name.partition(".")[0] for name in code))
+    packages = code_packages(record.identity.sources["files"])
     options += [word for package in packages for word in ("--trust", package)]
     command = shlex.join(["zoo", "train", facts.recipe_argument, *options])
     return "\n\n".join(

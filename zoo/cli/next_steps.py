@@ -117,8 +117,8 @@ def _words(outcome: "Outcome", options: RunOptions) -> list[str] | None:
         return ["reproduce", name, "--train", "--seeds", str(len(outcome.records) + more), *first]
     if is_untested and "weights" in kinds:
         return ["reproduce", name]
-    failed = any(read_record(path).failure for path in outcome.records)
-    if not kinds and not failed and outcome.entry.suite == LOCAL and options.first_seed < FIRST_REFERENCE_SEED:
+    leads_to_claims = not kinds and outcome.entry.suite == LOCAL and options.first_seed < FIRST_REFERENCE_SEED
+    if leads_to_claims and not any(read_record(path).failure for path in outcome.records):
         return ["reproduce", name, "--train", "--seeds", "5", "--first-seed", str(FIRST_REFERENCE_SEED)]
     return ["doctor", name] if verdict == "not-reproduced" else None
 

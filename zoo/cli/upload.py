@@ -66,8 +66,7 @@ def upload(
 
     Example: zoo upload mine OWNER/NAME --dry-run
     """
-    from huggingface_hub import get_token
-
+    from harness.publishing.hub_change import check_token
     from harness.publishing.local_data import Places
     from harness.publishing.published_recipe import published_recipe
     from harness.publishing.upload import plan_upload, send
@@ -82,8 +81,8 @@ def upload(
     published = published_recipe(record, trained, places)
     _check_data(published, with_data)
     plan = plan_upload(path, record, published, HubRepo.parse(f"{HUB}{name}"), places if with_data else None)
-    if not dry_run and not get_token():
-        raise UsageError("an upload needs a token that may write to the Hub: set HF_TOKEN, or run: hf auth login")
+    if not dry_run:
+        check_token("an upload")
     with _bars_of_library():
         sent = None if dry_run else send(plan, private=private, overwrite=overwrite)
     sizes = plan.sizes

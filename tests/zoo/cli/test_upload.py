@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.publishing.upload import _change
+from harness.publishing.hub_change import change_hub
+from harness.publishing.upload import DEADLINE
 from harness.records.record import read_record
 from tests.helpers.hub_server import STRANGER, LocalHub
 from tests.helpers.project import TINY, Write, Zoo
@@ -223,5 +224,5 @@ def test_a_long_upload_outlasts_a_warning_of_the_library(
         time.sleep(0.6)
         done.append(True)
 
-    _change(connection, HubRepo("model", "someone/digits"), upload)
+    change_hub(connection, HubRepo("model", "someone/digits"), "upload", upload, deadline=DEADLINE)
     assert done == [True]
