@@ -23,7 +23,7 @@ SEVERITY = ("not-reproduced", "inconclusive", "not-compared", "not-run", "reprod
 RECORDS, MARKER = "zoo-records", "written-by-the-action.txt"
 """The folder of the records in the report, and the file that says that the action wrote this folder."""
 MARKUP = re.compile(r"[\\`*~\[\]|]|(?<![^\W_])_|_(?![^\W_])|(?<=:)/(?=/)|(?<=www)\.")
-"""What Markdown does not show as it is, and what makes a link of an address, as in `zoo.safe_text`."""
+"""Characters with a meaning in Markdown, and parts of addresses that become links, as in `zoo.safe_text`."""
 
 
 def arguments(inputs: Mapping[str, str]) -> list[str]:

@@ -20,7 +20,7 @@ LARGEST_WHEEL = 3_000_000
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 ALWAYS_INCLUDED = {"pyproject.toml", "README.md", "LICENSE", ".gitignore"}
-"""What hatchling puts into a source distribution whatever is listed."""
+"""Files that hatchling always puts into a source distribution."""
 TYPES = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 """The sections of a version in Keep a Changelog."""
 

@@ -43,7 +43,7 @@ def rate(count: int, pairs: int) -> Rate:
 
 
 def rate_of_groups(differ: NDArray[np.bool_]) -> Rate:
-    """Return the rate of pairs `(G, N)` of which the N of a group depend on each other.
+    """Return the rate of pairs `(G, N)`: G groups of N pairs. The pairs of a group depend on each other.
 
     The bound is that of the effective number of pairs, `p (1 - p) / v` with the variance v of p between the groups:
     Korn and Graubard, Survey Methodology 1998. It is at most the number of pairs, and G if no two groups differ.

@@ -32,7 +32,7 @@ class RealPairs:
     row: Row
     models: int
     models_that_differ: int
-    """Models of which a pair has different verdicts or exit codes, or a difference that `zoo diff` reports."""
+    """The number of models with a pair whose verdicts or exit codes differ, or whose runs `zoo diff` tells apart."""
     logits_differ: int
     predictions_differ: int
 

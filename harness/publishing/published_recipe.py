@@ -42,8 +42,8 @@ class PublishedRecipe:
     data: Mapping[str, LocalFile] = field(default_factory=dict)
     """Name in the repository -> the file or folder with data, as the recipe of the run names it."""
     training_needs: tuple[str, ...] = ()
-    """What the training reads and nobody else can: weights and recipes of this machine. The recipe then has no stages,
-    so that it verifies the weights alone."""
+    """Weights and recipes of this machine that only the training reads. If there are any, the published recipe has no
+    stages: others can verify the weights, and cannot train again."""
     left_out: tuple[str, ...] = ()
     """Scores that no claim can have: they are undefined, or no fraction."""
 
@@ -164,7 +164,7 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
 
 
 def _exported_tokenizer(tokenizer: Any, record: Record) -> dict[str, str]:
-    """Return the new names of what a tokenizer reads: copies in the folder of the run, or the exported tokenizer.
+    """Return new names for the files of a tokenizer: copies in the folder of the run, or the exported tokenizer.
 
     Raises:
         UsageError: The run has neither.

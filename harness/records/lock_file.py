@@ -23,7 +23,7 @@ from zoo.files import is_disk_full
 STALE = 300.0
 """The seconds without a touch after which a lock is stale."""
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
-"""What file systems without hard links answer."""
+"""The error numbers of file systems without hard links."""
 
 
 @dataclass(frozen=True, kw_only=True)

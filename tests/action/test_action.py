@@ -86,7 +86,7 @@ class Job:
 
 @dataclass
 class Steps:
-    """What the steps of a job have done so far."""
+    """The state of a job after some of its steps."""
 
     inputs: Mapping[str, str]
     code: int = 0

@@ -25,7 +25,7 @@ LISTED = 20
 """The most items that `zoo cache prune` names."""
 BIGGEST = 5
 DIGEST = re.compile(r"([0-9a-f]{12})[0-9a-f]{20,}")
-"""A digest in the name of an item, of which the text of a command shows the first 12 digits."""
+"""A digest in the name of an item. The text of a command shows its first 12 digits."""
 
 
 @command

@@ -36,7 +36,7 @@ INTERRUPTED_FLEET = {
     "plan": "no run was started; the same command writes the plan",
     "run_unit": "the same command goes on, from the last checkpoint of a training, and repeats no finished run",
 }
-"""What the commands for plans do when they are repeated after Ctrl-C, by the name of their function."""
+"""Name of the function of a command for plans -> how the command goes on when it is repeated after Ctrl-C."""
 Returned = TypeVar("Returned")
 
 
